@@ -1,0 +1,72 @@
+# Everything a person runs. `make demo` shows the product, `make test` proves it, `make down` puts the machine back.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+# The lab makes network namespaces and mounts, so it runs as root; tests that use it too.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
+export PYTHONPATH := operator:trainer_image:.
+export PYTHONUNBUFFERED := 1
+TESTS ?=
+
+.PHONY: help demo test lint unit integration e2e lab down status packages tools images lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: packages $(VENV)/.done  ## three hospitals train one model, from nothing to the table
+	@$(SUDO) $(BIN)/python -m lab.demo
+
+test: packages $(VENV)/.done lint unit tools integration images e2e  ## everything: lint, types, unit, integration, e2e on real clusters
+
+lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy operator/wardround lab bench
+	@$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.done  ## tests that need no cluster
+	@$(BIN)/pytest -q tests/unit $(TESTS)
+
+integration: $(VENV)/.done tools  ## tests on a real API server and a real object store
+	@$(BIN)/pytest -q $(wildcard tests/integration*) $(TESTS)
+
+e2e: $(VENV)/.done tools images  ## tests on the lab's real clusters
+	@$(SUDO) $(BIN)/pytest -q tests/e2e $(TESTS)
+
+lab: packages $(VENV)/.done  ## one hub and three hospital clusters, empty
+	@$(SUDO) $(BIN)/python -m lab up
+
+down: $(VENV)/.done  ## stop the clusters and take away all that the lab made
+	@$(SUDO) $(BIN)/python -m lab down
+
+status: $(VENV)/.done  ## what runs
+	@$(SUDO) $(BIN)/python -m lab status
+
+tools: packages $(VENV)/.done  ## Kubernetes, containerd, helm and so on, built once from Go modules
+	@$(BIN)/python -m lab tools
+
+images: packages $(VENV)/.done tools  ## the operator, trainer and store images
+	@$(SUDO) $(BIN)/python -m lab images build
+
+packages: $(VENV)/.done  ## Debian packages that the lab needs
+	@$(BIN)/python -m lab packages
+
+# A stamp, so that changed pins are installed and unchanged ones cost nothing.
+$(VENV)/.done: requirements/dev.txt
+	@echo "Python packages: installing into $(VENV) (about a minute and a half the first time)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: install python3-venv"; exit 1; }
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock: $(VENV)/.done  ## resolve requirements again (needs uv)
+	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate pyproject.toml -o requirements/operator.txt
+	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate --extra dev -c requirements/operator.txt pyproject.toml -o requirements/dev.txt
+
+clean: down  ## also the virtual environment and build/
+	@rm -rf build $(VENV)
