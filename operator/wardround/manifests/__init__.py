@@ -1,0 +1,1 @@
+"""Pure builders of the Jobs that the operators create."""

@@ -1,0 +1,303 @@
+"""Builds the Job of one training pod (docs/contracts.md, section 6); knows nothing of clusters, keys or policy.
+
+The shape is what the site chart's ValidatingAdmissionPolicy admits and nothing else: a change here shows as a diff in
+`tests/unit/golden/` and has to be made in the policy as well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Manifest = dict[str, Any]
+Task = Literal["Train", "Statistics", "Evaluate"]
+
+USER = 65532
+SERVICE_ACCOUNT = "training"
+OUR_COMMAND = ("python", "-m", "wardround")
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+# Larger than what `check` accepts, so that a file too large is named by `check` and not by an eviction.
+OUT_LIMIT = "16Gi"
+SMALL = {"cpu": "50m", "memory": "64Mi"}
+MEMORY, TASK, DATA, PRIVATE = "memory", "task", "data", "private"
+
+
+@dataclass(frozen=True)
+class Target:
+    """An address that the training pod must not reach; `name` is what the people of the site read when it does."""
+
+    name: str
+    host: str
+    port: int
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+    def document(self) -> dict[str, Any]:
+        return {"name": self.name, "host": self.host, "port": self.port, "protocol": self.protocol}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The part of Site.spec.workload that shapes a pod."""
+
+    workspace_claim: str
+    state_claim: str
+    limits: Mapping[str, str]
+    queue_name: str = ""
+    runtime_class: str = ""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[Mapping[str, Any]] = ()
+    accelerator_resource: str = "nvidia.com/gpu"
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that a SiteTask's Job depends on. `document` is WARDROUND_TASK, `command` the trainer's without its verb."""
+
+    namespace: str
+    name: str
+    uid: str
+    round_uid: str
+    round_name: str
+    participant: str
+    attempt: int
+    task: Task
+    initial: bool
+    operator_image: str
+    trainer_image: str
+    command: Sequence[str]
+    document: Mapping[str, Any]
+    isolation: Sequence[Target]
+    dataset_claim: str
+    train_seconds: int
+    accelerators: int
+    workload: Workload
+
+
+def build(job: TrainingJob) -> Manifest:
+    """The Job. It is created once and never applied again, so that Kueue may own `suspend`."""
+    labels = _labels(job)
+    queue = {QUEUE_LABEL: job.workload.queue_name} if job.workload.queue_name else {}
+    spec: Manifest = {
+        "parallelism": 1,
+        "completions": 1,
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": job.train_seconds,
+        # A drained or evicted pod is replaced and goes on from its checkpoint; whatever else fails is final.
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {
+            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+        },
+        "template": {"metadata": {"labels": labels}, "spec": _pod(job)},
+    }
+    if queue:
+        spec["suspend"] = True
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job.name,
+            "namespace": job.namespace,
+            "labels": labels | queue,
+            "ownerReferences": [
+                {
+                    "apiVersion": "wardround.io/v1alpha1",
+                    "kind": "SiteTask",
+                    "name": job.name,
+                    "uid": job.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def _labels(job: TrainingJob) -> dict[str, str]:
+    return {
+        "app.kubernetes.io/name": "wardround",
+        "wardround.io/role": "training",
+        "wardround.io/round": job.round_name[:63].rstrip("-."),
+        "wardround.io/round-uid": job.round_uid,
+        "wardround.io/participant": job.participant,
+        "wardround.io/attempt": str(job.attempt),
+        "wardround.io/task-uid": job.uid,
+    }
+
+
+def _pod(job: TrainingJob) -> Manifest:
+    workload = job.workload
+    steps = [_prepare(job), _isolation(job)]
+    if job.initial:
+        steps.append(_init(job))
+    steps.append(_train(job))
+    pod: Manifest = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 10,
+        "serviceAccountName": SERVICE_ACCOUNT,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        # No resolver is reachable: asking one on loopback, where none listens, is refused at once instead of
+        # timing out, and the pod learns no address or search domain of the hospital.
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": steps,
+        "containers": [_check(job)],
+        "volumes": _volumes(job),
+    }
+    if workload.runtime_class:
+        pod["runtimeClassName"] = workload.runtime_class
+    if workload.node_selector:
+        pod["nodeSelector"] = dict(workload.node_selector)
+    if workload.tolerations:
+        pod["tolerations"] = [dict(toleration) for toleration in workload.tolerations]
+    return pod
+
+
+def _prepare(job: TrainingJob) -> Manifest:
+    return _ours(
+        job,
+        "prepare",
+        "prepare",
+        [
+            _mount("dataset", "raw", read_only=True),
+            _mount(MEMORY, TASK, sub_path="task"),
+            _mount(MEMORY, DATA, sub_path="view"),
+            _mount(MEMORY, PRIVATE, sub_path="private"),
+        ],
+        env=[{"name": "WARDROUND_TASK", "value": canonical(job.document)}, _isolation_env(job)],
+    )
+
+
+def _isolation(job: TrainingJob) -> Manifest:
+    container = _ours(job, "isolation", "isolation", [], env=[_isolation_env(job)])
+    container["restartPolicy"] = "Always"
+    container["resources"] = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
+    return container
+
+
+def _init(job: TrainingJob) -> Manifest:
+    # On the CPU always: the sites' initial weights must agree to the bit.
+    mounts = [_mount(MEMORY, TASK, sub_path="task", read_only=True), _workspace_in(job), _mount("initial", "out")]
+    return _theirs(job, "init", "init", [*mounts, _scratch()], accelerators=0)
+
+
+def _train(job: TrainingJob) -> Manifest:
+    mounts = [
+        _mount(MEMORY, TASK, sub_path="task", read_only=True),
+        _mount(MEMORY, DATA, sub_path="view", read_only=True),
+        _base(job),
+        _mount("out", "out"),
+        _mount("state", "checkpoint", sub_path=f"checkpoints/{job.uid}"),
+        _scratch(),
+    ]
+    if job.task == "Statistics":
+        return _ours(job, "train", "statistics", mounts)
+    verb = "predict" if job.task == "Evaluate" else "train"
+    return _theirs(job, "train", verb, mounts, accelerators=job.accelerators)
+
+
+def _check(job: TrainingJob) -> Manifest:
+    return _ours(
+        job,
+        "check",
+        "score" if job.task == "Evaluate" else "check",
+        [
+            _mount(MEMORY, TASK, sub_path="task", read_only=True),
+            _mount(MEMORY, PRIVATE, sub_path="private", read_only=True),
+            _base(job),
+            _mount("out", "out", read_only=True),
+            _mount("workspace", "update", sub_path=f"tasks/{job.uid}/update"),
+        ],
+    )
+
+
+def _ours(
+    job: TrainingJob, name: str, verb: str, mounts: list[Manifest], env: list[Manifest] | None = None
+) -> Manifest:
+    container = _container(name, job.operator_image, [*OUR_COMMAND, verb], mounts)
+    container["resources"] = {"requests": dict(SMALL), "limits": dict(job.workload.limits)}
+    if env:
+        container["env"] = env
+    return container
+
+
+def _theirs(job: TrainingJob, name: str, verb: str, mounts: list[Manifest], accelerators: int) -> Manifest:
+    container = _container(name, job.trainer_image, [*job.command, verb], mounts)
+    limits = dict(job.workload.limits)
+    if accelerators:
+        limits[job.workload.accelerator_resource] = str(accelerators)
+    container["resources"] = {"requests": dict(limits), "limits": limits}
+    return container
+
+
+def _container(name: str, image: str, command: list[str], mounts: list[Manifest]) -> Manifest:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        # `FallbackToLogsOnError` would copy log lines of code that sees patient data into an API object.
+        "terminationMessagePolicy": "File",
+        "volumeMounts": mounts,
+    }
+
+
+def _volumes(job: TrainingJob) -> list[Manifest]:
+    volumes: list[Manifest] = [
+        # Read-only as a volume too: else the kubelet would change the group of the hospital's files to fsGroup.
+        {"name": "dataset", "persistentVolumeClaim": {"claimName": job.dataset_claim, "readOnly": True}},
+        {"name": MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": job.workload.limits.get("memory", "2Gi")}},
+        {"name": "out", "emptyDir": {"sizeLimit": OUT_LIMIT}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": OUT_LIMIT}},
+        {"name": "workspace", "persistentVolumeClaim": {"claimName": job.workload.workspace_claim}},
+        {"name": "state", "persistentVolumeClaim": {"claimName": job.workload.state_claim}},
+    ]
+    if job.initial:
+        volumes.insert(2, {"name": "initial", "emptyDir": {"sizeLimit": OUT_LIMIT}})
+    return volumes
+
+
+def _mount(volume: str, folder: str, *, sub_path: str = "", read_only: bool = False) -> Manifest:
+    mount: Manifest = {"name": volume, "mountPath": f"/wardround/{folder}"}
+    if sub_path:
+        mount["subPath"] = sub_path
+    if read_only:
+        mount["readOnly"] = True
+    return mount
+
+
+def _workspace_in(job: TrainingJob) -> Manifest:
+    return _mount("workspace", "base", sub_path=f"tasks/{job.uid}/in", read_only=True)
+
+
+def _base(job: TrainingJob) -> Manifest:
+    return _mount("initial", "base", read_only=True) if job.initial else _workspace_in(job)
+
+
+def _scratch() -> Manifest:
+    # Images of researchers, torch's among them, expect a writable /tmp; the root file system is read-only.
+    return {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108 (a path in the pod)
+
+
+def _isolation_env(job: TrainingJob) -> Manifest:
+    return {"name": "WARDROUND_ISOLATION", "value": canonical([target.document() for target in job.isolation])}
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

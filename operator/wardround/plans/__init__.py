@@ -1,0 +1,1 @@
+"""Pure decisions: observations in, actions and status out, the clock passed in."""

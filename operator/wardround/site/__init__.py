@@ -1,0 +1,1 @@
+"""The site operator: what of a round happens in this hospital."""

@@ -1,0 +1,94 @@
+"""The training Job as the API server sees it. After an intended change: `UPDATE_GOLDEN=1 pytest tests/unit/golden`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wardround.manifests.training import Target, TrainingJob, Workload, build
+
+HERE = Path(__file__).parent
+OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
+TRAINER = "registry.example/wardround/trainer@sha256:" + "b" * 64
+
+TRAIN = TrainingJob(
+    namespace="site-a",
+    name="train-1-1a2b3c4d-a1",
+    uid="6f1d7a52-0c1e-4f0e-9a55-8f6f3f5d2c11",
+    round_uid="0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
+    round_name="train-1",
+    participant="site-a",
+    attempt=1,
+    task="Train",
+    initial=False,
+    operator_image=OURS,
+    trainer_image=TRAINER,
+    command=("python", "-m", "wardround_trainer"),
+    document={"contract": "1", "task": "Train", "participant": "site-a"},
+    isolation=(Target("hub", "203.0.113.10", 6443), Target("resolver", "10.96.0.10", 53, "UDP")),
+    dataset_claim="breast-data",
+    train_seconds=1800,
+    accelerators=0,
+    workload=Workload("workspace", "state", {"cpu": "1", "memory": "2Gi"}),
+)
+CASES = {
+    "train": TRAIN,
+    "train-initial": dataclasses.replace(TRAIN, initial=True),
+    "train-accelerator": dataclasses.replace(
+        TRAIN,
+        accelerators=1,
+        workload=Workload(
+            "workspace",
+            "state",
+            {"cpu": "8", "memory": "32Gi"},
+            queue_name="gpu",
+            runtime_class="nvidia",
+            node_selector={"accelerator": "h100"},
+            tolerations=({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},),
+        ),
+    ),
+    "statistics": dataclasses.replace(TRAIN, task="Statistics", trainer_image="", command=()),
+    "evaluate": dataclasses.replace(TRAIN, task="Evaluate"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_job_is_the_one_that_was_reviewed(case: str) -> None:
+    golden = HERE / f"training-{case}.yaml"
+    job = build(CASES[case])
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(yaml.safe_dump(job, sort_keys=False, width=120))
+    assert job == yaml.safe_load(golden.read_text())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_prepare_mounts_the_raw_dataset_and_only_our_containers_see_the_labels(case: str) -> None:
+    spec = build(CASES[case])["spec"]["template"]["spec"]
+    sees = {
+        container["name"]: {mount["mountPath"] for mount in container["volumeMounts"]}
+        for container in spec["initContainers"] + spec["containers"]
+    }
+    assert [name for name, paths in sees.items() if "/wardround/raw" in paths] == ["prepare"]
+    assert [name for name, paths in sees.items() if "/wardround/private" in paths] == ["prepare", "check"]
+    assert [name for name, paths in sees.items() if "/wardround/update" in paths] == ["check"]
+    assert [c["name"] for c in spec["initContainers"] if c.get("env")] == ["prepare", "isolation"]
+
+
+def test_an_evicted_pod_is_replaced_and_nothing_else_is_tried_again() -> None:
+    spec = build(TRAIN)["spec"]
+    assert spec["backoffLimit"] == 0
+    assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["Ignore"]
+
+
+def test_a_job_with_a_queue_starts_suspended() -> None:
+    assert build(CASES["train-accelerator"])["spec"]["suspend"] is True
+    assert "suspend" not in build(TRAIN)["spec"]
+
+
+def test_a_round_name_too_long_for_a_label_is_cut() -> None:
+    job = build(dataclasses.replace(TRAIN, round_name="x" * 62 + "-y"))
+    assert job["metadata"]["labels"]["wardround.io/round"] == "x" * 62
