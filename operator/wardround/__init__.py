@@ -1,0 +1,1 @@
+"""Federated learning for hospitals as Kubernetes objects."""

@@ -1,0 +1,83 @@
+"""Dataset: a table of patients at a site. The split key stays here: it is never dumped into a status or sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wardround.api import codec
+from wardround.api.conditions import Conditions
+from wardround.api.meta import Meta
+
+KIND = "Dataset"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraints:
+    required: bool | None = None
+    minimum: str | None = None
+    maximum: str | None = None
+    enum: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaField:
+    name: str
+    type: str
+    unit: str | None = None
+    description: str | None = None
+    constraints: Constraints | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """Table Schema (frictionless), the subset that is checked."""
+
+    fields: tuple[SchemaField, ...]
+    target: str
+    identifier: str
+    missing_values: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    key: str = field(repr=False)
+    validation: str = "0"
+    test: str = "0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    claim_name: str
+    path: str
+    schema: Schema
+    split: Split
+    format: Literal["CSV", "Parquet"] = "CSV"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Rows that were left out, for this field and reason."""
+
+    field: str
+    reason: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetStatus:
+    conditions: Conditions = ()
+    rows: int | None = None
+    patients: int | None = None
+    schema_digest: str | None = None
+    quality: tuple[Quality, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    metadata: Meta
+    spec: DatasetSpec
+    status: DatasetStatus = field(default_factory=DatasetStatus)
+
+
+def parse(value: Mapping[str, Any]) -> Dataset:
+    return codec.parse(Dataset, value)

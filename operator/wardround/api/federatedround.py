@@ -1,0 +1,141 @@
+"""FederatedRound: one round of a federation. Its spec is immutable but for `suspend`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wardround.api import codec
+from wardround.api.conditions import Conditions
+from wardround.api.meta import Meta
+from wardround.api.task import Metric
+from wardround.api.timeline import Timeline
+
+KIND = "FederatedRound"
+Task = Literal["Train", "Statistics", "Evaluate"]
+DEFAULT_COMMAND = ("python", "-m", "wardround_trainer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    round_name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initial:
+    """A first round: every site initialises from this seed, and from a Statistics round's result if one is named."""
+
+    seed: int
+    statistics_round_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exchange:
+    frozen: tuple[str, ...] = ("input.*",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selector:
+    match_labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participants:
+    names: tuple[str, ...] | None = None
+    selector: Selector | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quorum:
+    min: int = 1
+    required: tuple[str, ...] = ()
+    grace_seconds: int = 60
+    on_shortfall: str = "Fail"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deadlines:
+    total_seconds: int = 3600
+    admission_seconds: int = 600
+    queue_seconds: int = 600
+    start_seconds: int = 300
+    train_seconds: int = 1800
+    upload_seconds: int = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    nodes: int = 1
+    accelerators_per_node: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregation:
+    strategy: str = "FedAvg"
+    weighting: str = "Samples"
+    max_weight_share: str = "1"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FederatedRoundSpec:
+    task: Task
+    dataset_name: str
+    participants: Participants
+    suspend: bool = False
+    base: Base | None = None
+    initial: Initial | None = None
+    image: str | None = None
+    command: tuple[str, ...] = DEFAULT_COMMAND
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    exchange: Exchange = field(default_factory=Exchange)
+    metrics: tuple[str, ...] = ()
+    quorum: Quorum = field(default_factory=Quorum)
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    resources: Resources = field(default_factory=Resources)
+    aggregation: Aggregation = field(default_factory=Aggregation)
+    retry_limit: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    selected: int = 0
+    accepted: int = 0
+    sent: int = 0
+    failed: int = 0
+    aggregated: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    participant: str
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    digest: str
+    location: str
+    bytes: int
+    samples: int
+    metrics: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FederatedRoundStatus:
+    conditions: Conditions = ()
+    participants: Counts = field(default_factory=Counts)
+    attention: tuple[Attention, ...] = ()
+    result: Result | None = None
+    timeline: Timeline = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FederatedRound:
+    metadata: Meta
+    spec: FederatedRoundSpec
+    status: FederatedRoundStatus = field(default_factory=FederatedRoundStatus)
+
+
+def parse(value: Mapping[str, Any]) -> FederatedRound:
+    return codec.parse(FederatedRound, value)

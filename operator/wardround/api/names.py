@@ -1,0 +1,73 @@
+"""Names and labels of what Wardround makes, all derived from the round, so that a restart finds them again."""
+
+import hashlib
+
+ROUND_UID = "wardround.io/round-uid"
+ROUND = "wardround.io/round"
+PARTICIPANT = "wardround.io/participant"
+ATTEMPT = "wardround.io/attempt"
+ROLE = "wardround.io/role"
+TASK_UID = "wardround.io/task-uid"
+
+ROLE_OPERATOR = "operator"
+ROLE_COURIER = "courier"
+ROLE_STORE = "store"
+ROLE_AGGREGATION = "aggregation"
+ROLE_TRAINING = "training"
+
+HUB_SIGNING_KEY = "hub-signing-key"
+HUB_CONFIG_MAP = "wardround-hub"
+COURIER_KEYS = "courier-keys"
+HUB_CREDENTIALS = "hub-credentials"
+SITE = "site"
+BUCKET = "wardround"
+
+USER = 65532
+
+
+def short(uid: str) -> str:
+    """Eight hexadecimal digits that stand for a UID in a name."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:8]
+
+
+def task_name(round_name: str, round_uid: str, attempt: int) -> str:
+    """Of a RoundTask, its SiteTask and its Job. Cut to 40 characters, the round's name must not end in a separator."""
+    return f"{round_name[:40].rstrip('-.')}-{short(round_uid)}-a{attempt}"
+
+
+def round_secret(round_uid: str) -> str:
+    return f"round-{round_uid}"
+
+
+def model_secret(round_uid: str) -> str:
+    return f"model-{round_uid}"
+
+
+def aggregation_name(round_uid: str, number: int) -> str:
+    """Of the Job and the Secret of a round's aggregation number `number`, from 1."""
+    return f"aggregate-{short(round_uid)}-{number}"
+
+
+def model_location(round_uid: str, number: int) -> str:
+    return f"models/{round_uid}/{number}"
+
+
+def updates_prefix(round_uid: str) -> str:
+    return f"updates/{round_uid}/"
+
+
+def update_location(round_uid: str, attempt: int, participant: str) -> str:
+    return f"updates/{round_uid}/{attempt}/{participant}"
+
+
+def label_value(text: str) -> str:
+    """A name as a label value: at most 63 characters, alphanumeric at the end."""
+    return text[:63].rstrip("-_.")
+
+
+def round_labels(round_name: str, round_uid: str) -> dict[str, str]:
+    return {ROUND: label_value(round_name), ROUND_UID: round_uid}
+
+
+def task_labels(round_name: str, round_uid: str, participant: str, attempt: int) -> dict[str, str]:
+    return {**round_labels(round_name, round_uid), PARTICIPANT: participant, ATTEMPT: str(attempt)}

@@ -1,0 +1,72 @@
+"""Participant: a hospital as the hub knows it. `status.site` is the site's to write, the rest of status the hub's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wardround.api import codec
+from wardround.api.conditions import Conditions
+from wardround.api.meta import Meta
+
+KIND = "Participant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Federation:
+    namespace: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantSpec:
+    display_name: str = ""
+    suspend: bool = False
+    key_fingerprint: str | None = None
+    allowed_federations: tuple[Federation, ...] = ()
+    max_samples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicKeys:
+    """Base64: the signing key as SPKI DER, the decryption key as its 1216 bytes."""
+
+    signing: str
+    decryption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfferedDataset:
+    name: str
+    schema_digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    resource_name: str
+    per_node: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteReport:
+    """What the site says of itself."""
+
+    keys: PublicKeys | None = None
+    datasets: tuple[OfferedDataset, ...] | None = None
+    accelerators: tuple[Accelerator, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantStatus:
+    conditions: Conditions = ()
+    fingerprint: str | None = None
+    site: SiteReport | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Participant:
+    metadata: Meta
+    spec: ParticipantSpec = field(default_factory=ParticipantSpec)
+    status: ParticipantStatus = field(default_factory=ParticipantStatus)
+
+
+def parse(value: Mapping[str, Any]) -> Participant:
+    return codec.parse(Participant, value)

@@ -1,0 +1,85 @@
+"""Site: a hospital's own settings, one object named `site`. `status.courier` is the courier's alone to write."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wardround.api import codec
+from wardround.api.conditions import Conditions
+from wardround.api.meta import Meta
+from wardround.api.participant import PublicKeys
+
+KIND = "Site"
+Approval = Literal["Manual", "Policy", "Deny"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub:
+    participant_namespace: str
+    fingerprint: str
+    enrolment_secret_name: str = "hub-credentials"  # noqa: S105 - a Secret's name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    origin: str
+    ca_bundle: str = ""
+    proxy_url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    approval: Approval = "Policy"
+    tasks: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    min_quorum: int = 1
+    min_samples: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteAccelerator:
+    resource_name: str = "nvidia.com/gpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    workspace_claim_name: str = "workspace"
+    state_claim_name: str = "state"
+    queue_name: str = ""
+    runtime_class_name: str = ""
+    max_concurrent_tasks: int = 1
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    limits: Mapping[str, str] = field(default_factory=dict)
+    accelerator: SiteAccelerator = field(default_factory=SiteAccelerator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSpec:
+    hub: Hub
+    store: Store
+    policy: Policy = field(default_factory=Policy)
+    workload: Workload = field(default_factory=Workload)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CourierIdentity:
+    keys: PublicKeys | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteStatus:
+    conditions: Conditions = ()
+    courier: CourierIdentity | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    metadata: Meta
+    spec: SiteSpec
+    status: SiteStatus = field(default_factory=SiteStatus)
+
+
+def parse(value: Mapping[str, Any]) -> Site:
+    return codec.parse(Site, value)

@@ -1,0 +1,27 @@
+"""When the stages of a round or task were first reached. Append-only: a stage is recorded once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from wardround.api.times import parse_time, to_microseconds
+
+
+@dataclass(frozen=True)
+class Stage:
+    stage: str
+    time: str
+
+
+Timeline = tuple[Stage, ...]
+
+
+def reached(timeline: Timeline, stage: str) -> datetime | None:
+    """When `stage` was first reached, or None."""
+    return next((parse_time(each.time) for each in timeline if each.stage == stage), None)
+
+
+def mark(timeline: Timeline, stage: str, now: datetime) -> Timeline:
+    """The timeline with `stage` reached now, unless it was before."""
+    if any(each.stage == stage for each in timeline):
+        return timeline
+    return (*timeline, Stage(stage, to_microseconds(now)))

@@ -1,0 +1,21 @@
+"""How Wardround writes time: RFC 3339, UTC. Knows no clock: the time is always passed in."""
+
+from datetime import UTC, datetime
+
+
+def to_seconds(now: datetime) -> str:
+    """As Kubernetes writes `metav1.Time`: `2026-11-24T16:15:00Z`."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def to_microseconds(now: datetime) -> str:
+    """As Kubernetes writes `metav1.MicroTime`: `2026-11-24T16:15:00.123456Z`."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Reads either form. Raises ValueError for anything else, also for a time without zone."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"a time without zone: {text[:40]!r}")
+    return time.astimezone(UTC)
