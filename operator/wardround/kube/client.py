@@ -1,0 +1,293 @@
+"""A thin typed asyncio client for an API server. Knows paths and errors, nothing of what the objects mean.
+
+Thin because the official client costs each process 20 MB of models, and the courier has 64 MB in all.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from wardround.kube.errors import Gone, NotFound, Unavailable, error
+from wardround.kube.patch import merge_patch
+from wardround.kube.resources import RESOURCES
+
+Object = dict[str, Any]
+Objects = list[Object]
+TokenSource = Callable[[], str]
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
+WATCH_SECONDS = 300
+# A watch without even a bookmark (the server sends one a minute) for this long is a black hole.
+WATCH_SILENCE = 75
+PAGE = 500
+logger = logging.getLogger(__name__)
+
+
+class Client:
+    """Talks to one API server as one identity. The token is read anew for every call, so that rotation works."""
+
+    def __init__(self, server: str, ca_pem: str, token: TokenSource, namespace: str) -> None:
+        self.server = server.rstrip("/")
+        self.ca_pem = ca_pem
+        self.token = token
+        self.namespace = namespace
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def in_cluster(cls, folder: Path = SERVICE_ACCOUNT) -> Self:
+        """As the pod's own service account, by the address that the kubelet gives: it needs no DNS."""
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        ca, namespace = (folder / "ca.crt").read_text(), (folder / "namespace").read_text().strip()
+        return cls.from_credentials(server, ca, lambda: (folder / "token").read_text().strip(), namespace)
+
+    @classmethod
+    def from_credentials(cls, server: str, ca_pem: str, token_source: TokenSource, namespace: str) -> Self:
+        """With a token from anywhere: a site at its hub, or a site operator that is run near the hub."""
+        return cls(server, ca_pem, token_source, namespace)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        return await self._call("GET", kind, namespace or self.namespace, name)
+
+    async def list(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
+    ) -> Objects:
+        """All objects of a kind in a namespace, or `everywhere`."""
+        items, _ = await self._list(kind, None if everywhere else namespace or self.namespace, labels, fields)
+        return items
+
+    async def _list(self, kind: str, namespace: str | None, labels: str, fields: str) -> tuple[Objects, str]:
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE)}
+        items: Objects = []
+        while True:
+            page = await self._call("GET", kind, namespace, query=query)
+            # The items of a list come without their own kind.
+            items += [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in page["items"]]
+            resume = page["metadata"].get("continue")
+            if not resume:
+                return items, page["metadata"]["resourceVersion"]
+            query["continue"] = resume
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        namespace = obj["metadata"].get("namespace", self.namespace)
+        return await self._call("POST", obj["kind"], namespace, body=obj, named=obj["metadata"].get("name", ""))
+
+    async def replace(self, obj: Mapping[str, Any]) -> Object:
+        meta = obj["metadata"]
+        return await self._call("PUT", obj["kind"], meta.get("namespace", self.namespace), meta["name"], body=obj)
+
+    async def patch(self, kind: str, name: str, body: Mapping[str, Any], namespace: str | None = None) -> Object:
+        """A JSON merge patch (RFC 7386)."""
+        return await self._call("PATCH", kind, namespace or self.namespace, name, body=body)
+
+    async def apply_status(self, observed: Mapping[str, Any], before: object, after: object) -> Object | None:
+        """Writes what changed between two dumps of the status, if anything did.
+
+        Refused with Conflict when the object has changed since it was `observed` or is another of the same name. What
+        other writers own is not in the difference; lists, such as conditions, are always sent whole.
+        """
+        change = merge_patch(before, after)
+        if change == {}:
+            return None
+        meta = observed["metadata"]
+        body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "status": change}
+        return await self._call(
+            "PATCH", observed["kind"], meta.get("namespace"), meta["name"], subresource="status", body=body
+        )
+
+    async def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> None:
+        """Deletes with dependents in the background; given a UID, only that very object (else Conflict)."""
+        conditions = {"uid": uid, "resourceVersion": resource_version}
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {key: value for key, value in conditions.items() if value},
+        }
+        await self._call("DELETE", kind, namespace or self.namespace, name, body=body)
+
+    async def delete_if_exists(self, kind: str, name: str, namespace: str | None = None) -> None:
+        try:
+            await self.delete(kind, name, namespace)
+        except NotFound:
+            return
+
+    async def create_token(self, service_account: str, seconds: int, namespace: str | None = None) -> Object:
+        """A TokenRequest; the answer's `status` has `token` and `expirationTimestamp`."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
+        where = namespace or self.namespace
+        return await self._call("POST", "ServiceAccount", where, service_account, subresource="token", body=body)
+
+    async def watch(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        """Everything that is and then happens to a kind, for ever: (ADDED | MODIFIED | DELETED, object).
+
+        Lists, then follows; after a loss of connection goes on from where it was, after 410 lists again (and then
+        says ADDED of what it may have said before, and nothing of what was deleted meanwhile). Each list ends with
+        ("LISTED", {}). Forbidden and Invalid end it: time does not heal them.
+        """
+        where = None if everywhere else namespace or self.namespace
+        version: str | None = None
+        failures = 0
+        while True:
+            try:
+                if version is None:
+                    items, version = await self._list(kind, where, labels, fields)
+                    for item in items:
+                        yield "ADDED", item
+                    yield "LISTED", {}
+                async for event, item in self._follow(kind, where, version, labels, fields):
+                    version = item["metadata"]["resourceVersion"]
+                    failures = 0
+                    if event != "BOOKMARK":
+                        yield event, item
+                failures = 0
+            except Gone:
+                version = None
+            except Unavailable as failure:
+                failures += 1
+                logger.warning("%s; trying again", failure)
+                await asyncio.sleep(backoff(failures))
+
+    async def _follow(
+        self, kind: str, namespace: str | None, version: str, labels: str, fields: str
+    ) -> AsyncIterator[tuple[str, Object]]:
+        resource = RESOURCES[kind]
+        doing = f"watch {kind}"
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+            "labelSelector": labels,
+            "fieldSelector": fields,
+        }
+        timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=WATCH_SILENCE)
+        try:
+            async with self._open().get(
+                self.server + resource.path(namespace),
+                params={key: value for key, value in query.items() if value},
+                headers=self._headers(),
+                timeout=timeout,
+            ) as response:
+                if response.status != 200:
+                    raise error(response.status, doing, _reason(await response.text()))
+                async for line in _lines(response.content):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        status = event["object"]
+                        raise error(status.get("code", 500), doing, status.get("message", ""))
+                    yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+            raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=self.ca_pem), limit=32)
+            # The environment's proxies are not asked: the API server's address is given, not found.
+            self._session = aiohttp.ClientSession(connector=connector, timeout=CALL_TIMEOUT, trust_env=False)
+        return self._session
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token()}", "Accept": "application/json"}
+
+    async def _call(
+        self,
+        verb: str,
+        kind: str,
+        namespace: str | None,
+        name: str | None = None,
+        *,
+        subresource: str | None = None,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        named: str = "",
+    ) -> Object:
+        doing = f"{verb.lower()} {kind} {'/'.join(part for part in (namespace, name or named, subresource) if part)}"
+        headers = self._headers()
+        parameters = {key: value for key, value in (query or {}).items() if value}
+        if body is not None:
+            headers["Content-Type"] = "application/merge-patch+json" if verb == "PATCH" else "application/json"
+            if verb != "DELETE":
+                parameters["fieldValidation"] = "Strict"
+        try:
+            async with self._open().request(
+                verb,
+                self.server + RESOURCES[kind].path(namespace, name, subresource),
+                params=parameters,
+                headers=headers,
+                data=None if body is None else json.dumps(body),
+                allow_redirects=False,
+            ) as response:
+                text = await response.text()
+                if response.status >= 300:
+                    raise error(response.status, doing, _reason(text))
+                answer: Object = json.loads(text)
+                return answer
+        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+            raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
+
+
+def backoff(failures: int, base: float = 0.5, most: float = 30.0) -> float:
+    """Seconds to wait before try number `failures` + 1: exponential with full jitter, so that a herd spreads out."""
+    ceiling = min(most, base * float(2 ** min(failures, 16)))
+    return ceiling * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length: an object can be longer than aiohttp's own limit for a line."""
+    pending = bytearray()
+    async for chunk in stream.iter_any():
+        pending += chunk
+        *whole, rest = pending.split(b"\n") if b"\n" in chunk else [pending]
+        for line in whole:
+            if line:
+                yield bytes(line)
+        pending = bytearray(rest)
+
+
+def _reason(text: str) -> str:
+    """The message of a Status, or the beginning of whatever came instead."""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text[:200]
+
+
+def _say(failure: BaseException) -> str:
+    return str(failure) or type(failure).__name__

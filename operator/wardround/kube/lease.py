@@ -1,0 +1,43 @@
+"""A heartbeat: renews a Lease. The only thing that an idle process writes."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from wardround.api.times import to_microseconds
+from wardround.kube.client import Client
+from wardround.kube.errors import ApiError, NotFound
+
+logger = logging.getLogger(__name__)
+
+
+async def renew(client: Client, name: str, holder: str, duration_seconds: int) -> None:
+    """Renews the Lease once, making it if it is not there. Raises ApiError."""
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": duration_seconds, "renewTime": to_microseconds(_now())}
+    try:
+        await client.patch("Lease", name, {"spec": spec})
+    except NotFound:
+        await client.create(
+            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
+        )
+
+
+async def heartbeat(
+    client: Client, name: str, holder: str, told: Callable[[ApiError | None], None], seconds: float = 10.0
+) -> None:
+    """Renews for ever and tells how each renewal went: it is the proof that the API server is reached, which a
+    silent watch is not."""
+    while True:
+        try:
+            await renew(client, name, holder, duration_seconds=int(seconds * 4))
+        except ApiError as failure:
+            logger.warning("%s", failure)
+            told(failure)
+        else:
+            told(None)
+        await asyncio.sleep(seconds)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,165 @@
+"""Turns what happens at one API server into keys, with Kopf. Decides nothing: its handlers only add keys to a queue.
+
+Each Kopf operator lives in a thread and an event loop of its own, because it ends for good on a 403 or a refused
+connection and cancels every task of its loop; it is then started anew, with back-off.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+
+from wardround.kube.client import Client, Object, backoff
+from wardround.kube.errors import ApiError
+from wardround.kube.resources import RESOURCES
+
+LOGIN_LIFETIME = timedelta(minutes=20)
+STABLE_SECONDS = 60
+logger = logging.getLogger(__name__)
+
+
+class Watcher:
+    """Watches some kinds at one API server, in exact namespaces or everywhere.
+
+    `on_object(kind, object)` is called in the main loop for each object listed and each event; it should only derive
+    keys and add them to a queue.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        kinds: Iterable[str],
+        on_object: Callable[[str, Object], None],
+        *,
+        namespaces: tuple[str, ...] | None,
+    ) -> None:
+        self.client = client
+        self.kinds = tuple(kinds)
+        self.namespaces = namespaces
+        self.on_object = on_object
+        self.listed = False
+
+    @property
+    def missing(self) -> str:
+        """What readiness still waits for: the first list of each kind."""
+        return "" if self.listed else f"the first list of {', '.join(self.kinds)} at {self.client.server}"
+
+    async def run(self) -> None:
+        """For ever: lists, then follows, and starts anew when either ends."""
+        failures = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            try:
+                await self._list()
+                self.listed = True
+                await self._follow(loop)
+                logger.warning("watching %s ended", self.client.server)
+            except (ApiError, _Ended) as failure:
+                logger.warning("watching %s ended: %s", self.client.server, failure)
+            failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
+            await asyncio.sleep(backoff(failures))
+
+    async def _list(self) -> None:
+        """Also shows that the kinds exist: Kopf would overlook a kind that it does not find when it starts."""
+        for kind in self.kinds:
+            for namespace in self.namespaces or (None,):
+                for item in await self.client.list(kind, namespace, everywhere=namespace is None):
+                    self.on_object(kind, item)
+
+    async def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        ended: asyncio.Future[str | None] = loop.create_future()
+        thread = _OperatorThread(self, loop, ended)
+        thread.start()
+        try:
+            reason = await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            thread.stop()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended, timeout=10)
+            raise
+        if reason is not None:
+            raise _Ended(reason)
+
+    def settings(self) -> kopf.OperatorSettings:
+        settings = kopf.OperatorSettings()
+        settings.posting.enabled = False
+        settings.peering.standalone = True
+        settings.scanning.disabled = True
+        settings.watching.server_timeout = 300
+        settings.watching.connect_timeout = 10
+        return settings
+
+    def registry(self, emit: Callable[[str, Object], None]) -> kopf.OperatorRegistry:
+        """A fresh one for each start: a registry keeps what it resolved at the last one."""
+        registry = kopf.OperatorRegistry()
+
+        def login(**_: Any) -> kopf.ConnectionInfo:
+            return kopf.ConnectionInfo(
+                server=self.client.server,
+                ca_data=self.client.ca_pem,
+                token=self.client.token(),
+                expiration=datetime.now(UTC) + LOGIN_LIFETIME,
+            )
+
+        kopf.on.login(id="login", registry=registry, retries=3, backoff=1)(login)
+        for kind in self.kinds:
+            resource = RESOURCES[kind]
+            group, _, version = resource.api_version.rpartition("/")
+
+            def changed(event: Any, kind: str = kind, **_: Any) -> None:
+                emit(kind, dict(event["object"]))
+
+            kopf.on.event(group, version, resource.plural, id=f"changed-{resource.plural}", registry=registry)(changed)
+        return registry
+
+
+class _Ended(Exception):  # noqa: N818 - not always an error
+    """Kopf gave up; the message says why."""
+
+
+class _OperatorThread(threading.Thread):
+    def __init__(self, watcher: Watcher, main: asyncio.AbstractEventLoop, ended: asyncio.Future[str | None]) -> None:
+        super().__init__(name=f"kopf {watcher.client.server}", daemon=True)
+        self._watcher = watcher
+        self._main = main
+        self._ended = ended
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def run(self) -> None:
+        reason: str | None = None
+        try:
+            asyncio.run(self._operator())
+        except Exception as failure:
+            reason = f"{type(failure).__name__}: {failure}"
+        with contextlib.suppress(RuntimeError):  # the main loop may be closed by now: the process ends
+            self._main.call_soon_threadsafe(self._tell, reason)
+
+    def _tell(self, reason: str | None) -> None:
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+    async def _operator(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        watcher = self._watcher
+        await kopf.operator(
+            registry=watcher.registry(self._emit),
+            settings=watcher.settings(),
+            standalone=True,
+            clusterwide=watcher.namespaces is None,
+            namespaces=watcher.namespaces or (),
+            stop_flag=self._stop,
+        )
+
+    def _emit(self, kind: str, item: Object) -> None:
+        self._main.call_soon_threadsafe(self._watcher.on_object, kind, item)

@@ -1,0 +1,80 @@
+"""A work queue of keys: each waits at most once, is worked on by one worker at a time, and is retried with back-off.
+
+As client-go's workqueue. Knows nothing of what a key means. Belongs to one event loop: from other threads,
+`loop.call_soon_threadsafe(queue.add, key)`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from wardround.kube.client import backoff
+
+K = TypeVar("K", bound=Hashable)
+logger = logging.getLogger(__name__)
+
+
+class WorkQueue(Generic[K]):
+    """Keys in order of arrival. A key that is added while it is worked on is worked on again afterwards."""
+
+    def __init__(self) -> None:
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
+        self._waiting: set[K] = set()
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+
+    def add(self, key: K) -> None:
+        """At once."""
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: K, seconds: float) -> None:
+        """Later; of several times that are asked for, the soonest."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + max(seconds, 0.0)
+        timer = self._timers.get(key)
+        if timer is not None:
+            if timer.when() <= when:
+                return
+            timer.cancel()
+        self._timers[key] = loop.call_at(when, self._fire, key)
+
+    def _fire(self, key: K) -> None:
+        del self._timers[key]
+        self.add(key)
+
+    async def work(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
+        """One worker, for ever. `reconcile` answers in how many seconds it wants the key again, or None.
+
+        Run several for keys in parallel. Whatever it raises is logged and the key retried: a reconcile is
+        level-triggered, so the next try starts from what is there.
+        """
+        while True:
+            key = await self._ready.get()
+            self._waiting.discard(key)
+            self._working.add(key)
+            try:
+                seconds = await reconcile(key)
+            except Exception as failure:
+                self._failures[key] = self._failures.get(key, 0) + 1
+                seconds = backoff(self._failures[key], base=0.2, most=60)
+                # The traceback only once: a hub that is away for a night must not fill the log.
+                logger.warning(
+                    "%s: %s; again in %.1f s", key, failure, seconds, exc_info=self._failures[key] == 1 or None
+                )
+            else:
+                self._failures.pop(key, None)
+            finally:
+                self._working.discard(key)
+            if key in self._again:
+                self._again.discard(key)
+                if key not in self._failures:
+                    self.add(key)
+            if seconds is not None:
+                self.add_after(key, seconds)
