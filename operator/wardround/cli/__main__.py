@@ -1,0 +1,239 @@
+"""kubectl-wardround: reads arguments, fetches, asks, prints. What is decided and shown is in the modules beside it."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.live import Live
+
+from wardround.api.names import HUB_CONFIG_MAP, PARTICIPANT, ROUND_UID
+from wardround.cli import enrolment, explain, watch
+from wardround.cli.cluster import Cluster, CommandError, Object
+
+REFRESH_SECONDS = 1.0
+_ALIASES = {
+    "Participant": ("participant", "participants", "ptc"),
+    "FederatedRound": ("federatedround", "federatedrounds", "fr"),
+    "RoundTask": ("roundtask", "roundtasks", "rt"),
+    "Site": ("site", "sites"),
+    "SiteTask": ("sitetask", "sitetasks", "st"),
+    "Dataset": ("dataset", "datasets", "ds"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed, 2 the command could not be carried out."""
+    options = parser().parse_args(arguments)
+    run: Callable[[Cluster, argparse.Namespace], int] = options.run
+    try:
+        return run(Cluster(options.kubeconfig, options.context), options)
+    except CommandError as error:
+        say(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--kubeconfig", help="file; default KUBECONFIG or ~/.kube/config")
+    shared.add_argument("--context", help="context in the kubeconfig")
+    shared.add_argument("-n", "--namespace", help="default: the context's")
+    top = argparse.ArgumentParser(
+        prog="kubectl wardround", description="Enrol and approve hospitals, watch rounds, see why something waits."
+    )
+    verbs = top.add_subparsers(required=True, metavar="VERB")
+
+    enrol = verbs.add_parser(
+        "enrol",
+        parents=[shared],
+        help="a hospital's manifests for Git, and its first credentials",
+        description="Prints a hospital's manifests for the hub, for Git. With --bootstrap: writes the site's first "
+        "credentials to a file and prints the hub's part of the site chart's values instead.",
+    )
+    enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
+    enrol.add_argument("--display-name", default="", help="as people call it")
+    enrol.add_argument(
+        "--federation", action="append", default=[], metavar="NS", help="namespace whose rounds may ask it"
+    )
+    enrol.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
+    enrol.add_argument("--bootstrap", type=Path, metavar="FILE", help="write the site's Secret, with a token for 24 h")
+    enrol.add_argument(
+        "--hub-server", metavar="URL", help="the hub's API server as the site sees it; default: as you do"
+    )
+    enrol.add_argument("--hub-namespace", default="wardround-hub", metavar="NS", help="of the hub operator")
+    enrol.set_defaults(run=run_enrol)
+
+    approve = verbs.add_parser(
+        "approve", parents=[shared], help="pin a hospital's keys after a look at their fingerprint"
+    )
+    approve.add_argument("name")
+    approve.add_argument("--fingerprint", metavar="sha256:..", help="pin only if it is this one; asks nothing")
+    approve.add_argument("--yes", action="store_true", help="pin what is published; asks nothing")
+    approve.set_defaults(run=run_approve)
+
+    watching = verbs.add_parser("watch", parents=[shared], help="a round while it runs; exit code 0 Complete, 1 Failed")
+    watching.add_argument("target", metavar="federatedround/NAME")
+    watching.set_defaults(run=run_watch)
+
+    explaining = verbs.add_parser("explain", parents=[shared], help="why it waits or failed, whose problem, what to do")
+    explaining.add_argument("target", metavar="KIND/NAME")
+    explaining.set_defaults(run=run_explain)
+    return top
+
+
+def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
+    items = enrolment.manifests(options.name, options.display_name or options.name, options.federation)
+    if options.apply:
+        for item in items:
+            hub.apply(item)
+            say(f"applied {item['kind']} {item['metadata']['name']}")
+    if options.bootstrap is None:
+        if not options.apply:
+            print(yaml.safe_dump_all(items, sort_keys=False), end="")
+        return 0
+    facts = enrolment.hub_facts(hub.get("ConfigMap", HUB_CONFIG_MAP, options.hub_namespace), options.hub_namespace)
+    if hub.get("ServiceAccount", enrolment.SERVICE_ACCOUNT, options.name) is None:
+        raise CommandError(
+            f"The hub has no service account for {options.name} yet: apply its manifests first (--apply, or by Git)."
+        )
+    token = hub.token(enrolment.SERVICE_ACCOUNT, options.name, enrolment.TOKEN_SECONDS)
+    secret = enrolment.credentials(options.name, options.hub_server or hub.server, hub.ca_certificate, token)
+    write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
+    say(f"wrote {options.bootstrap}: the site's first credentials, good for 24 hours. Apply it there within")
+    say("that time, then delete the file. Let the hospital compare the hub's fingerprint below over another channel.")
+    print(yaml.safe_dump(enrolment.site_values(options.name, facts), sort_keys=False), end="")
+    return 0
+
+
+def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
+    participant = hub.get("Participant", options.name, options.name)
+    if participant is None:
+        raise CommandError(f"There is no Participant {options.name} on {hub.server}: enrol it first.")
+    computed = enrolment.fingerprint_to_pin(participant)
+    pinned = participant["spec"].get("keyFingerprint")
+    say(f"{options.name} ({participant['spec'].get('displayName', '')}) publishes {computed}")
+    if pinned == computed:
+        say("It is pinned already.")
+        return 0
+    if pinned:
+        say(f"Pinned until now: {pinned}. The hospital's keys have changed.")
+    if options.fingerprint:
+        enrolment.check_expected(computed, options.fingerprint)
+    elif not options.yes and not confirmed("Does the hospital read out the same one to you? [y/N] "):
+        say("Nothing is pinned.")
+        return 2
+    hub.patch("Participant", options.name, options.name, {"spec": {"keyFingerprint": computed}})
+    say("Pinned: rounds may now ask this hospital.")
+    return 0
+
+
+def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
+    kind, name = target(options.target)
+    if kind != "FederatedRound":
+        raise CommandError(
+            "Only a FederatedRound can be watched: federatedround/NAME. For others: kubectl wardround explain."
+        )
+    namespace = options.namespace or hub.default_namespace
+
+    def look() -> watch.View:
+        round_, tasks = round_with_tasks(hub, name, namespace)
+        return watch.view(round_, tasks, datetime.now(UTC))
+
+    console = Console()
+    shown = look()
+    if console.is_terminal:
+        with Live(watch.table(shown), console=console, auto_refresh=False) as live:
+            while shown.exit_code is None:
+                time.sleep(REFRESH_SECONDS)
+                shown = look()
+                live.update(watch.table(shown), refresh=True)
+    else:
+        before = None
+        while True:
+            for line in watch.lines(before, shown):
+                print(line, flush=True)
+            if shown.exit_code is not None:
+                break
+            time.sleep(REFRESH_SECONDS)
+            before, shown = shown, look()
+    if shown.exit_code == watch.FAILED:
+        say(f"For why, and what to do: kubectl wardround explain federatedround/{name} -n {namespace}")
+    return shown.exit_code
+
+
+def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
+    kind, name = target(options.target)
+    namespace = options.namespace or (name if kind == "Participant" else cluster.default_namespace)
+    now = datetime.now(UTC)
+    if kind == "FederatedRound":
+        round_, tasks = round_with_tasks(cluster, name, namespace)
+        leases = {each: lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
+        explained = explain.explain_round(round_, tasks, leases, now)
+    else:
+        item = needed(cluster, kind, name, namespace)
+        beat = lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
+        if kind in ("RoundTask", "SiteTask"):
+            explained = explain.explain_task(item, beat, now)
+        else:
+            explained = explain.explain_long_lived(item, beat, now)
+    print(explain.text(explained))
+    return 0
+
+
+def target(text: str) -> tuple[str, str]:
+    """Kind and name from KIND/NAME. Raises CommandError."""
+    word, _, name = text.partition("/")
+    for kind, aliases in _ALIASES.items():
+        if word.lower() in aliases and name:
+            return kind, name
+    raise CommandError(f"{text!r} is not KIND/NAME with one of: {', '.join(each[0] for each in _ALIASES.values())}.")
+
+
+def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
+    item = cluster.get(kind, name, namespace)
+    if item is None:
+        raise CommandError(
+            f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. "
+            f"See what there is: kubectl get {_ALIASES[kind][1]} -A"
+        )
+    return item
+
+
+def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object]]:
+    round_ = needed(hub, "FederatedRound", name, namespace)
+    return round_, hub.list("RoundTask", labels=f"{ROUND_UID}={round_['metadata']['uid']},{PARTICIPANT}")
+
+
+def lease(hub: Cluster, participant: str) -> Object | None:
+    return hub.get("Lease", "site", participant)
+
+
+def confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise CommandError(
+            "Nobody is here to compare fingerprints: give --fingerprint with the one that the hospital read out."
+        )
+    return input(question).strip().lower() in ("y", "yes")
+
+
+def write_private(path: Path, text: str) -> None:
+    """A new file that only its owner can read; never an old one with wider rights."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def say(text: str) -> None:
+    """To stderr: stdout is for what is piped on."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""What each reason means to people: who has to act, and what they do. A table and nothing else; knows no objects.
+
+The reasons are those of docs/contracts.md and of the operators' conditions; a test holds this table to them.
+"""
+
+from dataclasses import dataclass
+
+HOSPITAL = "the hospital's data or IT team"
+RESEARCHERS = "whoever wrote the training image"
+ROUND = "whoever applied the round"
+HUB = "the hub's admins"
+PLATFORM = "the cluster's admins"
+NETWORK = "the network between the hospital and the hub"
+NOBODY = "nobody: this is as it should be"
+
+
+@dataclass(frozen=True)
+class Advice:
+    meaning: str
+    owner: str
+    action: str
+
+
+def advice_for(reason: str) -> Advice:
+    """Advice on a reason; an unknown one is said to be unknown, never guessed at."""
+    return TABLE.get(
+        reason,
+        Advice(f"{reason or 'no reason given'}", PLATFORM, "read the message beside it and the operator's log."),
+    )
+
+
+_SITE = {
+    "DatasetNotFound": Advice(
+        "the hospital has no dataset of that name",
+        HOSPITAL,
+        "apply a Dataset with the name that the round asks for, or correct datasetName in a new round.",
+    ),
+    "ColumnMissing": Advice(
+        "a column that the schema names is not in the file",
+        HOSPITAL,
+        "`kubectl describe sitetask` at the site names the column: add it to the file, or correct the schema.",
+    ),
+    "DataUnreadable": Advice(
+        "the data file cannot be read as its Dataset says",
+        HOSPITAL,
+        "compare path and format of the Dataset with the file on the volume; the site's SiteTask has the details.",
+    ),
+    "TooFewSamples": Advice(
+        "fewer usable rows than the site's policy asks for",
+        HOSPITAL,
+        "look at status.quality of the Dataset for rows left out and why, or lower minSamples in the Site's policy.",
+    ),
+    "NetworkOpen": Advice(
+        "the training pod could reach something: network policies are not enforced at this site",
+        HOSPITAL,
+        "start the cluster's policy engine (a CNI that enforces NetworkPolicy) and let the round try again.",
+    ),
+    "ImageNotAllowed": Advice(
+        "the image is not on the site's list",
+        HOSPITAL,
+        "review the image and add its repo@sha256 reference to policy.images of the Site, or use one that is there.",
+    ),
+}
+_CODE = {
+    "OutputMissing": Advice(
+        "the training code ended well but left no model",
+        RESEARCHERS,
+        "write out/model.safetensors (Evaluate: out/predictions.parquet) before exiting with 0.",
+    ),
+    "OutputNotSafetensors": Advice(
+        "what the training code left is not a safetensors file",
+        RESEARCHERS,
+        "save with safetensors; a pickle (torch.save) is refused.",
+    ),
+    "OutputLink": Advice(
+        "the output is a link",
+        RESEARCHERS,
+        "write a regular file: links out of out/ are refused, because they could point at data.",
+    ),
+    "OutputTooLarge": Advice(
+        "the output is larger than the model that went in allows",
+        RESEARCHERS,
+        "write only the model's own tensors.",
+    ),
+    "TensorsDiffer": Advice(
+        "the output's tensors have other names, shapes or types than the base model's",
+        RESEARCHERS,
+        "start from base/model.safetensors and keep its tensors as they are named, shaped and typed.",
+    ),
+    "FrozenChanged": Advice(
+        "tensors that the round froze were changed",
+        RESEARCHERS,
+        "keep tensors that match exchange.frozen bit for bit (register them as buffers, not parameters).",
+    ),
+    "NotFinite": Advice(
+        "the model has NaN or infinite values",
+        RESEARCHERS,
+        "training diverged: lower the learning rate or look for unscaled inputs.",
+    ),
+    "TrainerFailed": Advice(
+        "the training code ended with an error",
+        RESEARCHERS,
+        "its log is at the site (`kubectl logs` of the training pod, container train): "
+        "ask the hospital, it leaves only if they send it.",
+    ),
+    "MetricsInvalid": Advice(
+        "out/metrics.json is not as the training contract asks",
+        RESEARCHERS,
+        "write finite numbers under the declared names only.",
+    ),
+}
+_PLATFORM = {
+    "Evicted": Advice(
+        "the training pod was removed from its node",
+        PLATFORM,
+        "look at the node's memory and disk; the round tries again.",
+    ),
+    "DeadlineExceeded": Advice(
+        "it took longer than the round's deadlines allow",
+        PLATFORM,
+        "see in the timeline which stage was slow; free capacity there or give that stage more seconds next time.",
+    ),
+    "PodFailed": Advice(
+        "the training pod failed outside of any container's own doing",
+        PLATFORM,
+        "`kubectl describe pod` at the site says why; often memory: raise workload.limits in the Site.",
+    ),
+}
+_NETWORK = {
+    "StoreUnreachable": Advice(
+        "the object store cannot be reached",
+        NETWORK,
+        "check that the pinned store origin, its CA and the proxy, if any, are right and allowed outbound.",
+    ),
+    "HubUnreachable": Advice(
+        "the hub's API server cannot be reached from the site",
+        NETWORK,
+        "check outbound access from the site to the hub's address; the site tries again by itself.",
+    ),
+}
+_REFUSALS = {
+    "AssignmentUnreadable": Advice(
+        "the site cannot verify the assignment",
+        HUB,
+        "it was altered on the way or is not signed by the hub; look at who can write RoundTasks on the hub.",
+    ),
+    "HubNotPinned": Advice(
+        "the assignment is signed by a hub that this site has not pinned",
+        HOSPITAL,
+        "compare hub.fingerprint of the Site with the one that the hub's admin reads out; never pin one from a task.",
+    ),
+    "NotAddressee": Advice(
+        "the assignment is addressed to another site or to older keys of this one",
+        HUB,
+        "if the site's keys were renewed, `kubectl wardround approve` the new fingerprint and start a new round.",
+    ),
+    "Expired": Advice(
+        "its time is over",
+        ROUND,
+        "start a new round; give admissionSeconds more if the hospital needs longer to answer.",
+    ),
+    "Replayed": Advice(
+        "the site has already taken this attempt of this round",
+        HUB,
+        "start a new round; old tasks are not taken twice.",
+    ),
+    "TaskNotAllowed": Advice(
+        "the site's policy does not allow this kind of task",
+        HOSPITAL,
+        "add the task to policy.tasks of the Site, if the hospital agrees to it.",
+    ),
+    "ImageNotByDigest": Advice("the image is named by a tag", ROUND, "name it as repo@sha256:... in a new round."),
+    "QuorumTooSmall": Advice(
+        "the round would be closed with fewer hospitals than this site asks for",
+        ROUND,
+        "raise quorum.min to the site's policy.minQuorum: a sum of few hospitals says more about each.",
+    ),
+    "Denied": Advice("the hospital said no", HOSPITAL, "ask them; a refusal is final for this task."),
+    "WaitingForApproval": Advice(
+        "the site's policy asks a person at the hospital first",
+        HOSPITAL,
+        'at the site: `kubectl patch sitetask NAME --type merge -p \'{"spec":{"approved":true}}\'`.',
+    ),
+}
+_LEFT_OUT = {
+    "ManifestUnreadable": Advice(
+        "the update's manifest cannot be read", HOSPITAL, "see the courier's log at the site."
+    ),
+    "SignatureInvalid": Advice(
+        "the update is not signed by the pinned key",
+        HUB,
+        "if the site renewed its keys, approve the new fingerprint; if not, treat it as an attack.",
+    ),
+    "WrongRound": Advice("the update belongs to another round", HUB, "treat it as an attack unless explained."),
+    "WrongAttempt": Advice("the update belongs to another attempt", HUB, "usually harmless: the newer attempt counts."),
+    "WrongParticipant": Advice("the update names another hospital", HUB, "treat it as an attack unless explained."),
+    "WrongBase": Advice(
+        "the update was trained from another model than this round's", HOSPITAL, "let the site take part again."
+    ),
+    "WrongSchema": Advice(
+        "the update's tensors are not this model's", RESEARCHERS, "keep names, shapes and types of the base model."
+    ),
+    "KeyUnusable": Advice(
+        "the update's key cannot be unwrapped for this round", HOSPITAL, "let the site take part again."
+    ),
+    "Altered": Advice(
+        "the update's bytes are not those that the site sealed",
+        HUB,
+        "look at who can write to the store; the update was not counted.",
+    ),
+    "Missing": Advice(
+        "the update is not in the store", NETWORK, "let the site send again; see the courier's log there."
+    ),
+    "NothingToAggregate": Advice(
+        "no update could be counted", ROUND, "see status.attention of the round for why each was left out."
+    ),
+    "InitialWeightsDiffer": Advice(
+        "the hospitals made different first weights from the same seed",
+        RESEARCHERS,
+        "init must depend on seed, statistics and schema alone; see that all sites run the same kind of hardware code.",
+    ),
+}
+_PARTICIPANT = {
+    "Approved": Advice("the hospital is approved", NOBODY, "nothing."),
+    "NoKeys": Advice(
+        "the site has not sent its public keys yet",
+        HOSPITAL,
+        "install the site chart there with the values that `kubectl wardround enrol --bootstrap` printed.",
+    ),
+    "NotApproved": Advice(
+        "its fingerprint is not pinned yet",
+        HUB,
+        "compare the fingerprint with the hospital by telephone, then `kubectl wardround approve NAME`.",
+    ),
+    "FingerprintMismatch": Advice(
+        "the site's keys are not those that were approved",
+        HUB,
+        "ask the hospital whether it renewed its keys; if so approve again, if not treat it as an attack.",
+    ),
+    "Suspended": Advice("it is suspended", HUB, "set spec.suspend to false to go on."),
+}
+TABLE: dict[str, Advice] = {**_SITE, **_CODE, **_PLATFORM, **_NETWORK, **_REFUSALS, **_LEFT_OUT, **_PARTICIPANT}

@@ -1,0 +1,186 @@
+"""What the command line asks of an API server, with the person's own kubeconfig. Decides and renders nothing."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+import urllib3
+from kubernetes import client, config
+
+Object = dict[str, Any]
+
+FIELD_MANAGER = "kubectl-wardround"
+TIMEOUT_SECONDS = 30
+
+
+class CommandError(Exception):
+    """Ends a command. The text says what happened, where, whose problem it is and what to do next."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    name: str
+    group_version: str  # "v1" or "group/version"
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None, name: str | None) -> str:
+        root = f"/api/{self.group_version}" if self.group_version == "v1" else f"/apis/{self.group_version}"
+        scope = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{quote(name)}" if name else "")
+
+
+WARDROUND = "wardround.io/v1alpha1"
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("Participant", WARDROUND, "participants"),
+        Kind("FederatedRound", WARDROUND, "federatedrounds"),
+        Kind("RoundTask", WARDROUND, "roundtasks"),
+        Kind("Site", WARDROUND, "sites"),
+        Kind("SiteTask", WARDROUND, "sitetasks"),
+        Kind("Dataset", WARDROUND, "datasets"),
+        Kind("Namespace", "v1", "namespaces", namespaced=False),
+        Kind("Node", "v1", "nodes", namespaced=False),
+        Kind("ServiceAccount", "v1", "serviceaccounts"),
+        Kind("ConfigMap", "v1", "configmaps"),
+        Kind("Secret", "v1", "secrets"),
+        Kind("Pod", "v1", "pods"),
+        Kind("Event", "v1", "events"),
+        Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
+        Kind("Job", "batch/v1", "jobs"),
+        Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
+        Kind("Lease", "coordination.k8s.io/v1", "leases"),
+    )
+}
+
+
+class Cluster:
+    """One API server, seen with one kubeconfig context."""
+
+    def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
+        try:
+            self._api = config.new_client_from_config(kubeconfig, context)  # type: ignore[no-untyped-call]
+            _, active = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+        except (config.ConfigException, OSError) as error:
+            raise CommandError(
+                f"No kubeconfig can be used here: {error}. "
+                "Set KUBECONFIG or --kubeconfig, and --context if it holds several clusters."
+            ) from error
+        self.default_namespace: str = (active or {}).get("context", {}).get("namespace") or "default"
+
+    @property
+    def server(self) -> str:
+        return cast(str, self._api.configuration.host)
+
+    @property
+    def ca_certificate(self) -> str:
+        """PEM of the CA that this kubeconfig trusts for the server; empty when it trusts the system's."""
+        path = self._api.configuration.ssl_ca_cert
+        if not path:
+            return ""
+        with open(path, encoding="ascii") as file:  # noqa: PTH123 (the client hands out a plain path)
+            return file.read()
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """The object, or None where there is none."""
+        status, answer = self._request("GET", KINDS[kind].path(namespace, name))
+        if status == 404:
+            return None
+        return self._ok(status, answer, f"read {kind} {where(name, namespace)}")
+
+    def list(self, kind: str, namespace: str | None = None, labels: str = "") -> list[Object]:
+        """Objects of a kind, in one namespace or (None) in all."""
+        query = {"labelSelector": labels} if labels else {}
+        status, answer = self._request("GET", KINDS[kind].path(namespace, None), query)
+        found = self._ok(status, answer, f"list {KINDS[kind].plural} in {namespace or 'all namespaces'}")
+        return cast(list[Object], found.get("items", []))
+
+    def apply(self, item: Object) -> Object:
+        """Server-side apply, strict about unknown fields; takes over what this command once set by hand."""
+        kind, metadata = KINDS[item["kind"]], item["metadata"]
+        status, answer = self._request(
+            "PATCH",
+            kind.path(metadata.get("namespace"), metadata["name"]),
+            {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"},
+            item,
+            "application/apply-patch+yaml",
+        )
+        return self._ok(status, answer, f"apply {kind.name} {where(metadata['name'], metadata.get('namespace'))}")
+
+    def patch(self, kind: str, name: str, namespace: str, change: Object) -> Object:
+        """JSON merge patch."""
+        status, answer = self._request(
+            "PATCH",
+            KINDS[kind].path(namespace, name),
+            {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
+            change,
+            "application/merge-patch+json",
+        )
+        return self._ok(status, answer, f"change {kind} {where(name, namespace)}")
+
+    def token(self, service_account: str, namespace: str, seconds: int) -> str:
+        """A token for a service account by TokenRequest, with the person's own rights."""
+        status, answer = self._request(
+            "POST",
+            KINDS["ServiceAccount"].path(namespace, service_account) + "/token",
+            body={
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {"expirationSeconds": seconds},
+            },
+        )
+        granted = self._ok(status, answer, f"mint a token for service account {where(service_account, namespace)}")
+        return cast(str, granted["status"]["token"])
+
+    def raw(self, path: str) -> str:
+        """Text of a non-resource path, such as /metrics."""
+        status, answer = self._request("GET", path)
+        if status != 200:
+            raise CommandError(f"{self.server}{path} answered {status}. The API server's admin can allow it to you.")
+        return answer.decode()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, bytes]:
+        url = path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json, text/plain;q=0.5", "Content-Type": content_type}
+        # As bytes: the client would serialise an object by its own idea of the content type.
+        payload = json.dumps(body).encode() if body is not None and "yaml" in content_type else body
+        try:
+            serialised = self._api.param_serialize(
+                method, url, header_params=headers, query_params=[], auth_settings=["BearerToken"]
+            )
+            answer = self._api.call_api(serialised[0], serialised[1], serialised[2], payload, None, TIMEOUT_SECONDS)
+            return int(answer.status), cast(bytes, answer.read())
+        except (urllib3.exceptions.HTTPError, client.ApiException) as error:
+            raise CommandError(
+                f"The API server {self.server} cannot be reached: {type(error).__name__}. "
+                "Check the network between here and there, and which cluster the kubeconfig names."
+            ) from error
+
+    def _ok(self, status: int, answer: bytes, what: str) -> Object:
+        if status < 300:
+            return cast(Object, json.loads(answer))
+        try:
+            message = json.loads(answer).get("message", "")
+        except ValueError:
+            message = answer[:200].decode(errors="replace")
+        whose = {
+            401: "Your credentials for this cluster have expired or are not known to it: log in again.",
+            403: "Your account may not: ask this cluster's admin for the right, or use another --context.",
+            404: "Wardround may not be installed there: install its charts, or use another --context.",
+            409: "Someone changed it at the same time: try again.",
+            422: "The API server refuses what was written: correct the field that it names.",
+        }.get(status, "This is the cluster's problem: ask its admin.")
+        raise CommandError(f"Could not {what} at {self.server} ({status}): {message} {whose}")
+
+
+def where(name: str, namespace: str | None) -> str:
+    return f"{namespace}/{name}" if namespace else name

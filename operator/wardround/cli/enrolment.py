@@ -1,0 +1,128 @@
+"""What enrolling a hospital consists of: manifests for Git, the site's first credentials, its chart values, the pin.
+
+Pure: builds and compares objects; who applies them, and to which cluster, is not known here.
+"""
+
+import base64
+from dataclasses import dataclass
+
+from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT
+from wardround.cli.cluster import WARDROUND, CommandError, Object
+from wardround.sealing.keys import participant_fingerprint
+
+TOKEN_SECONDS = 24 * 3600
+CLUSTER_ROLE = "wardround-participant"
+SERVICE_ACCOUNT = "site"
+
+
+def manifests(name: str, display_name: str, federations: list[str]) -> list[Object]:
+    """What the hub needs to hold for a hospital. No fingerprint: that is pinned by `approve`, after a look at it."""
+    labels = {PARTICIPANT: name}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            # No pod ever runs in a participant's namespace; if one does, it has no rights.
+            "metadata": {"name": name, "labels": {**labels, "pod-security.kubernetes.io/enforce": "restricted"}},
+        },
+        {
+            "apiVersion": WARDROUND,
+            "kind": "Participant",
+            "metadata": {"name": name, "namespace": name},
+            "spec": {
+                "displayName": display_name,
+                "allowedFederations": [{"namespace": federation} for federation in federations],
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": SERVICE_ACCOUNT, "namespace": name, "labels": labels},
+            "automountServiceAccountToken": False,
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": CLUSTER_ROLE, "namespace": name, "labels": labels},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CLUSTER_ROLE},
+            "subjects": [{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": name}],
+        },
+    ]
+
+
+def credentials(participant: str, server: str, ca_certificate: str, token: str) -> Object:
+    """The Secret that the site starts with. The site renews the token in it by itself; no namespace, so that
+    `kubectl apply -n` decides where at the site it goes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": HUB_CREDENTIALS},
+        "type": "Opaque",
+        "stringData": {"server": server, "ca.crt": ca_certificate, "token": token, "namespace": participant},
+    }
+
+
+@dataclass(frozen=True)
+class HubFacts:
+    """What a site pins of its hub: public, but to be compared over another channel than the token's."""
+
+    fingerprint: str
+    store_origin: str
+    store_ca_bundle: str
+
+
+def hub_facts(config_map: Object | None, namespace: str) -> HubFacts:
+    data = (config_map or {}).get("data") or {}
+    if not data.get("fingerprint") or not data.get("storeOrigin"):
+        raise CommandError(
+            f"The hub has not published its fingerprint and store origin (ConfigMap {namespace}/{HUB_CONFIG_MAP}). "
+            "Its operator writes them when it starts: check that the hub chart is installed and its operator runs, "
+            "or name its namespace with --hub-namespace."
+        )
+    return HubFacts(data["fingerprint"], data["storeOrigin"], data.get("storeCABundle", ""))
+
+
+def site_values(participant: str, facts: HubFacts) -> Object:
+    """Values of the site chart that come from the hub."""
+    return {
+        "hub": {"participantNamespace": participant, "fingerprint": facts.fingerprint},
+        "store": {"origin": facts.store_origin, "caBundle": facts.store_ca_bundle},
+    }
+
+
+def fingerprint_to_pin(participant: Object) -> str:
+    """Fingerprint of the keys that a site has sent, computed here and compared with what the hub says of them.
+
+    Raises CommandError where there is nothing that can be approved.
+    """
+    name = participant["metadata"]["name"]
+    status = participant.get("status") or {}
+    keys = (status.get("site") or {}).get("keys") or {}
+    if not keys.get("signing") or not keys.get("decryption"):
+        raise CommandError(
+            f"{name} has not sent its keys yet, so there is nothing to approve. That is for {name}: "
+            "the site chart has to be installed there with the credentials from `kubectl wardround enrol --bootstrap`."
+        )
+    try:
+        signing = base64.b64decode(keys["signing"], validate=True)
+        decryption = base64.b64decode(keys["decryption"], validate=True)
+    except ValueError as error:
+        raise CommandError(
+            f"{name} has published keys that are not base64. Ask the hospital: nothing is pinned."
+        ) from error
+    computed = participant_fingerprint(signing, decryption)
+    published = status.get("fingerprint")
+    if published and published != computed:
+        raise CommandError(
+            f"The hub says {published} for {name}, but the keys there give {computed}. The keys may just have changed: "
+            "try again, and if it stays so ask the hub's admins. Nothing is pinned."
+        )
+    return computed
+
+
+def check_expected(computed: str, expected: str) -> None:
+    if computed != expected:
+        raise CommandError(
+            f"The keys on the hub have the fingerprint {computed}, not {expected}. Nothing is pinned. "
+            "Ask the hospital again, over another channel, which one is theirs."
+        )

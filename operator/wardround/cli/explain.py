@@ -1,0 +1,177 @@
+"""Why an object waits or failed, whose problem it is and what to do: from its conditions, failure and attention list.
+
+Pure: gets the objects and the time, fetches nothing, and says only what they hold.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from wardround.api.times import parse_time
+from wardround.cli.advice import Advice, advice_for
+from wardround.cli.objects import Object, condition, created, is_true, metrics, seconds, timeline
+
+SILENT_AFTER_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    where: str
+    reason: str
+    advice: Advice
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    headline: str
+    findings: tuple[Finding, ...]
+
+
+def text(explained: Explanation) -> str:
+    parts = [explained.headline]
+    for each in explained.findings:
+        parts.append(f"\n{each.where}: {each.reason}: {each.advice.meaning}")
+        if each.message:
+            parts.append(f"  says:   {each.message}")
+        parts.append(f"  whose:  {each.advice.owner}")
+        parts.append(f"  do:     {each.advice.action}")
+    return "\n".join(parts)
+
+
+def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object | None], now: datetime) -> Explanation:
+    """A FederatedRound with its RoundTasks and the Leases of the sites by participant."""
+    name = f"FederatedRound {round_['metadata']['namespace']}/{round_['metadata']['name']}"
+    status = round_.get("status") or {}
+    findings = [
+        _finding(each["participant"], each["reason"], each.get("message", "")) for each in status.get("attention") or []
+    ]
+    named = {each.where for each in findings}
+    newest = {
+        task["metadata"]["namespace"]: task for task in sorted(tasks, key=lambda each: int(each["spec"]["attempt"]))
+    }
+    ended = is_true(round_, "Complete") or is_true(round_, "Failed")
+    for hospital, task in sorted(newest.items()):
+        if hospital not in named:
+            findings += _task_findings(hospital, task)
+        if not ended and not is_true(task, "Complete"):
+            findings += _silence(hospital, leases.get(hospital), now)
+    if is_true(round_, "Complete"):
+        result = status.get("result") or {}
+        counted = (status.get("participants") or {}).get("aggregated", 0)
+        took = _took(round_)
+        headline = f"{name} is complete{took}: {counted} hospitals, {result.get('samples', 0)} samples."
+        if result.get("metrics"):
+            headline += f" {metrics(result['metrics'])}"
+        return Explanation(headline, tuple(findings))
+    for kind, verb in (("Failed", "has failed"), ("Stalled", "waits for a person")):
+        found = condition(round_, kind)
+        if found is not None and found.status == "True":
+            first = _finding("round", found.reason, found.message)
+            return Explanation(f"{name} {verb}: {found.reason}.", (first, *findings))
+    if (round_.get("spec") or {}).get("suspend"):
+        return Explanation(f"{name} is suspended: set spec.suspend to false to go on.", tuple(findings))
+    waits = _reconciling(round_)
+    chosen = status.get("participants") or {}
+    counts = ", ".join(f"{chosen[key]} {key}" for key in ("selected", "accepted", "sent", "failed") if key in chosen)
+    return Explanation(f"{name} runs{waits}." + (f" Hospitals: {counts}." if counts else ""), tuple(findings))
+
+
+def explain_task(task: Object, lease: Object | None, now: datetime) -> Explanation:
+    """A RoundTask on the hub or a SiteTask at the site (which has no Lease of its own: None)."""
+    metadata = task["metadata"]
+    kind = task.get("kind", "Task")
+    name = f"{kind} {metadata['namespace']}/{metadata['name']}"
+    findings = _task_findings(metadata["namespace"], task)
+    if kind == "RoundTask" and not is_true(task, "Complete"):
+        findings += _silence(metadata["namespace"], lease, now)
+    if is_true(task, "Complete"):
+        return Explanation(f"{name} is complete.", tuple(findings))
+    if is_true(task, "Failed"):
+        return Explanation(f"{name} has failed.", tuple(findings))
+    stages = timeline(task)
+    begun = stages[-1][1] if stages else created(task)
+    age = f", for {seconds((now - begun).total_seconds())}" if begun else ""
+    return Explanation(
+        f"{name} is at stage {stages[-1][0] if stages else 'new'}{age}{_reconciling(task)}.", tuple(findings)
+    )
+
+
+def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
+    """A Participant, Site or Dataset: the kinds that are Ready or not."""
+    metadata = item["metadata"]
+    kind = item.get("kind", "Object")
+    name = f"{kind} {metadata['namespace']}/{metadata['name']}"
+    findings: list[Finding] = []
+    for each in ("Ready", "HubConnected"):
+        found = condition(item, each)
+        if found is not None and found.status != "True":
+            findings.append(_finding(each, found.reason, found.message))
+    if kind == "Participant":
+        findings += _silence(metadata["name"], lease, now)
+    if kind == "Dataset":
+        findings += [
+            Finding(
+                each.get("field", ""),
+                each.get("reason", ""),
+                Advice(
+                    f"{each.get('rows', 0)} rows were left out",
+                    "the hospital's data team",
+                    "correct them in the source if they should count; the others are used.",
+                ),
+            )
+            for each in (item.get("status") or {}).get("quality") or []
+        ]
+    ready = condition(item, "Ready")
+    if ready is None:
+        return Explanation(f"{name} has not been looked at by its operator yet{_reconciling(item)}.", tuple(findings))
+    return Explanation(
+        f"{name} is {'ready' if ready.status == 'True' else f'not ready: {ready.reason}'}.", tuple(findings)
+    )
+
+
+def _task_findings(where: str, task: Object) -> list[Finding]:
+    failure = (task.get("status") or {}).get("failure") or {}
+    if failure.get("reason"):
+        message = failure.get("message", "")
+        if failure.get("exitCode") is not None:
+            message = f"{message} exit code {failure['exitCode']}".strip()
+        return [_finding(where, failure["reason"], message)]
+    for kind, bad in (("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")):
+        found = condition(task, kind)
+        if found is not None and found.status == bad:
+            return [_finding(where, found.reason, found.message)]
+    return []
+
+
+def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
+    """A site that has not renewed its Lease on the hub, or never had one, is not connected."""
+    renewed = ((lease or {}).get("spec") or {}).get("renewTime")
+    if not renewed:
+        meaning = "its site has never been connected to the hub"
+    else:
+        age = (now - parse_time(renewed)).total_seconds()
+        if age <= SILENT_AFTER_SECONDS:
+            return []
+        meaning = f"its site has not been heard of for {seconds(age)}"
+    advice = Advice(
+        meaning,
+        "the hospital's IT team",
+        "at the site: `kubectl wardround explain site/site` and the site operator's log; often an outbound firewall.",
+    )
+    return [Finding(hospital, "NotConnected", advice)]
+
+
+def _finding(where: str, reason: str, message: str) -> Finding:
+    return Finding(where, reason, advice_for(reason), message)
+
+
+def _reconciling(item: Object) -> str:
+    found = condition(item, "Reconciling")
+    if found is None or found.status != "True":
+        return ""
+    return f" ({found.reason}{': ' + found.message if found.message else ''})"
+
+
+def _took(round_: Object) -> str:
+    stages, begun = timeline(round_), created(round_)
+    return f" after {seconds((stages[-1][1] - begun).total_seconds())}" if stages and begun else ""

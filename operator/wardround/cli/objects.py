@@ -1,0 +1,61 @@
+"""Reading objects as the command line shows them: conditions, reasons, ages. Pure, tolerant of what is absent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from wardround.api.times import parse_time
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Condition:
+    status: str
+    reason: str
+    message: str
+    since: str
+
+
+def condition(item: Object, kind: str) -> Condition | None:
+    for each in (item.get("status") or {}).get("conditions") or []:
+        if each.get("type") == kind:
+            return Condition(
+                each.get("status", "Unknown"),
+                each.get("reason", ""),
+                each.get("message", ""),
+                each.get("lastTransitionTime", ""),
+            )
+    return None
+
+
+def is_true(item: Object, kind: str) -> bool:
+    found = condition(item, kind)
+    return found is not None and found.status == "True"
+
+
+def timeline(item: Object) -> list[tuple[str, datetime]]:
+    """Stages and when each was reached, in time's order."""
+    stages = [(each["stage"], parse_time(each["time"])) for each in (item.get("status") or {}).get("timeline") or []]
+    return sorted(stages, key=lambda each: each[1])
+
+
+def created(item: Object) -> datetime | None:
+    stamp = item.get("metadata", {}).get("creationTimestamp")
+    return parse_time(stamp) if stamp else None
+
+
+def seconds(text: float) -> str:
+    """A duration as people read it: 0.4s, 12s, 3m05s, 2h10m."""
+    if text < 10:
+        return f"{max(text, 0.0):.1f}s"
+    whole = round(text)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def metrics(entries: list[Object] | None) -> str:
+    return " ".join(f"{each['name']}={each['value']}" for each in entries or [])

@@ -1,0 +1,77 @@
+"""Enrolling and approving a hospital."""
+
+import base64
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wardround.cli import enrolment
+from wardround.cli.__main__ import target, write_private
+from wardround.cli.cluster import CommandError
+from wardround.sealing.keys import participant_fingerprint
+
+SIGNING, DECRYPTION = b"spki", b"k" * 1216
+
+
+def participant(published: str | None = None, keys: bool = True) -> dict[str, Any]:
+    encoded = {"signing": base64.b64encode(SIGNING).decode(), "decryption": base64.b64encode(DECRYPTION).decode()}
+    status = {"fingerprint": published, "site": {"keys": encoded} if keys else {}}
+    return {"metadata": {"name": "site-a", "namespace": "site-a"}, "spec": {}, "status": status}
+
+
+def test_the_manifests_hold_no_fingerprint_and_bind_the_fixed_role() -> None:
+    items = {item["kind"]: item for item in enrolment.manifests("site-a", "University hospital", ["breast-cancer"])}
+    assert list(items) == ["Namespace", "Participant", "ServiceAccount", "RoleBinding"]
+    assert "keyFingerprint" not in items["Participant"]["spec"]
+    assert items["Participant"]["metadata"] == {"name": "site-a", "namespace": "site-a"}
+    assert items["Participant"]["spec"]["allowedFederations"] == [{"namespace": "breast-cancer"}]
+    assert items["RoleBinding"]["roleRef"]["name"] == "wardround-participant"
+
+
+def test_the_fingerprint_is_computed_from_the_keys_not_taken_from_status() -> None:
+    assert enrolment.fingerprint_to_pin(participant()) == participant_fingerprint(SIGNING, DECRYPTION)
+
+
+def test_a_published_fingerprint_that_differs_from_the_keys_is_never_pinned() -> None:
+    with pytest.raises(CommandError, match="Nothing is pinned"):
+        enrolment.fingerprint_to_pin(participant(published="sha256:" + "0" * 64))
+
+
+def test_without_keys_there_is_nothing_to_approve() -> None:
+    with pytest.raises(CommandError, match="has not sent its keys yet"):
+        enrolment.fingerprint_to_pin(participant(keys=False))
+
+
+def test_an_expected_fingerprint_that_differs_is_refused() -> None:
+    with pytest.raises(CommandError, match="another channel"):
+        enrolment.check_expected("sha256:a", "sha256:b")
+
+
+def test_a_hub_that_has_not_published_its_facts_says_what_to_check() -> None:
+    with pytest.raises(CommandError, match="--hub-namespace"):
+        enrolment.hub_facts(None, "wardround-hub")
+
+
+def test_site_values_pin_the_hub_and_its_store() -> None:
+    config_map = {"data": {"fingerprint": "sha256:a", "storeOrigin": "https://store", "storeCABundle": "PEM"}}
+    values = enrolment.site_values("site-a", enrolment.hub_facts(config_map, "wardround-hub"))
+    assert values["hub"] == {"participantNamespace": "site-a", "fingerprint": "sha256:a"}
+    assert values["store"] == {"origin": "https://store", "caBundle": "PEM"}
+
+
+def test_credentials_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "site-a.yaml"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_private(path, "new")
+    assert path.read_text() == "new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_targets_are_kind_and_name_with_short_names() -> None:
+    assert target("fr/train-1") == ("FederatedRound", "train-1")
+    assert target("sitetask/x") == ("SiteTask", "x")
+    with pytest.raises(CommandError):
+        target("pod/x")

@@ -1,0 +1,93 @@
+"""Why something waits or failed, whose problem it is, what to do."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from wardround.cli import explain
+
+NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+
+
+def stamp(ago: float) -> str:
+    return (NOW - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def item(
+    kind: str, name: str, namespace: str, status: dict[str, Any], spec: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace, "uid": "u", "creationTimestamp": stamp(100)}
+    return {"kind": kind, "metadata": metadata, "spec": spec or {}, "status": status}
+
+
+def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, str]:
+    return {"type": kind, "status": status, "reason": reason, "message": message}
+
+
+def lease(ago: float) -> dict[str, Any]:
+    return {"spec": {"renewTime": stamp(ago)}}
+
+
+def test_a_failed_round_names_each_hospital_its_reason_and_what_to_do() -> None:
+    round_ = item(
+        "FederatedRound",
+        "train-1",
+        "breast-cancer",
+        {
+            "conditions": [condition("Failed", "True", "QuorumNotReached", "1 of 2 sent")],
+            "attention": [{"participant": "site-c", "reason": "ColumnMissing", "message": "mean_radius"}],
+        },
+    )
+    said = explain.text(explain.explain_round(round_, [], {}, NOW))
+    assert "has failed: QuorumNotReached" in said
+    assert "site-c: ColumnMissing" in said
+    assert "whose:  the hospital's data or IT team" in said
+    assert "do:" in said
+
+
+def test_a_running_round_says_which_site_has_fallen_silent() -> None:
+    round_ = item("FederatedRound", "train-1", "breast-cancer", {})
+    tasks = [item("RoundTask", "t", each, {}, {"attempt": 1}) for each in ("site-a", "site-b", "site-c")]
+    leases = {"site-a": lease(5), "site-b": lease(600), "site-c": None}
+    found = {each.where: each.advice.meaning for each in explain.explain_round(round_, tasks, leases, NOW).findings}
+    assert found == {
+        "site-b": "its site has not been heard of for 10m00s",
+        "site-c": "its site has never been connected to the hub",
+    }
+
+
+def test_a_complete_round_does_not_ask_for_silent_sites() -> None:
+    round_ = item("FederatedRound", "r", "n", {"conditions": [condition("Complete", "True", "Complete")]})
+    tasks = [item("RoundTask", "t", "site-a", {}, {"attempt": 1})]
+    explained = explain.explain_round(round_, tasks, {"site-a": None}, NOW)
+    assert "is complete" in explained.headline
+    assert explained.findings == ()
+
+
+def test_a_refusal_is_explained_from_the_task() -> None:
+    task = item("RoundTask", "t", "site-a", {"conditions": [condition("Accepted", "False", "ImageNotAllowed")]})
+    explained = explain.explain_task(task, lease(1), NOW)
+    assert [each.reason for each in explained.findings] == ["ImageNotAllowed"]
+
+
+def test_at_the_site_the_message_that_stays_there_is_shown() -> None:
+    failure = {"class": "Site", "reason": "ColumnMissing", "exitCode": 65, "message": "no column mean_radius"}
+    task = item("SiteTask", "t", "wardround", {"conditions": [condition("Failed", "True", "x")], "failure": failure})
+    said = explain.text(explain.explain_task(task, None, NOW))
+    assert "no column mean_radius exit code 65" in said
+
+
+def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:
+    participant = item("Participant", "site-a", "site-a", {"conditions": [condition("Ready", "False", "NotApproved")]})
+    said = explain.text(explain.explain_long_lived(participant, lease(1), NOW))
+    assert "not ready: NotApproved" in said
+    assert "kubectl wardround approve" in said
+
+
+def test_a_dataset_tells_which_rows_were_left_out() -> None:
+    status = {
+        "conditions": [condition("Ready", "True", "Validated")],
+        "quality": [{"field": "mean_radius", "reason": "Missing", "rows": 2}],
+    }
+    said = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
+    assert "is ready" in said
+    assert "mean_radius: Missing: 2 rows were left out" in said

@@ -1,0 +1,120 @@
+"""What a round looks like while it runs."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+
+from wardround.cli import watch
+
+START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> str:
+    return (START + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def condition(kind: str, status: str, reason: str = "", message: str = "") -> dict[str, Any]:
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": at(0)}
+
+
+def round_(status: dict[str, Any] | None = None) -> dict[str, Any]:
+    metadata = {"name": "train-1", "namespace": "breast-cancer", "uid": "u1", "creationTimestamp": at(0)}
+    return {"kind": "FederatedRound", "metadata": metadata, "spec": {"task": "Train"}, "status": status or {}}
+
+
+def task(hospital: str, status: dict[str, Any] | None = None, attempt: int = 1) -> dict[str, Any]:
+    return {
+        "kind": "RoundTask",
+        "metadata": {"name": f"train-1-x-a{attempt}", "namespace": hospital, "creationTimestamp": at(1)},
+        "spec": {"attempt": attempt},
+        "status": status or {},
+    }
+
+
+def row(shown: watch.View, hospital: str) -> watch.Row:
+    return next(each for each in shown.rows if each.hospital == hospital)
+
+
+def test_a_task_that_the_site_has_not_answered_is_said_to_be_unseen() -> None:
+    shown = watch.view(round_(), [task("site-a")], START + timedelta(seconds=8))
+    assert row(shown, "site-a").stage == "not seen by the site yet"
+    assert row(shown, "site-a").duration == "7.0s"
+    assert shown.exit_code is None
+
+
+def test_a_hospital_that_trains_shows_since_when() -> None:
+    status = {
+        "conditions": [condition("Accepted", "True", "Accepted")],
+        "timeline": [{"stage": "Accepted", "time": at(2)}, {"stage": "Prepared", "time": at(5)}],
+    }
+    shown = watch.view(round_(), [task("site-a", status)], START + timedelta(seconds=70))
+    assert row(shown, "site-a").stage == "works"
+    assert row(shown, "site-a").duration == "1m05s"
+
+
+def test_waiting_for_approval_is_not_a_refusal() -> None:
+    waiting = task("site-a", {"conditions": [condition("Accepted", "False", "WaitingForApproval")]})
+    refused = task("site-b", {"conditions": [condition("Accepted", "False", "TaskNotAllowed")]})
+    shown = watch.view(round_(), [waiting, refused], START)
+    assert row(shown, "site-a").state == "waiting"
+    assert row(shown, "site-b").stage == "refused: TaskNotAllowed"
+    assert row(shown, "site-b").state == "failed"
+
+
+def test_the_newest_attempt_of_a_hospital_is_shown() -> None:
+    failed = task(
+        "site-a", {"conditions": [condition("Failed", "True")], "failure": {"class": "Platform", "reason": "Evicted"}}
+    )
+    shown = watch.view(round_(), [task("site-a", attempt=2), failed], START)
+    assert [each.stage for each in shown.rows] == ["not seen by the site yet (attempt 2)"]
+
+
+def test_a_failed_hospital_shows_its_reason() -> None:
+    failed = task(
+        "site-a", {"conditions": [condition("Failed", "True")], "failure": {"class": "Site", "reason": "ColumnMissing"}}
+    )
+    assert row(watch.view(round_(), [failed], START), "site-a").stage == "failed: ColumnMissing"
+
+
+def test_a_complete_round_ends_the_watch_with_zero_and_stops_its_clock() -> None:
+    done = round_(
+        {
+            "conditions": [condition("Complete", "True")],
+            "participants": {"aggregated": 3},
+            "result": {"samples": 398, "metrics": [{"name": "loss", "value": "0.1234"}]},
+            "timeline": [{"stage": "Complete", "time": at(9.5)}],
+        }
+    )
+    shown = watch.view(done, [], START + timedelta(hours=1))
+    assert shown.exit_code == 0
+    assert shown.title.endswith("9.5s")
+    assert shown.footer == "complete, 3 aggregated, 398 samples, loss=0.1234"
+
+
+def test_a_failed_round_ends_the_watch_with_one() -> None:
+    failed = round_({"conditions": [condition("Failed", "True", "QuorumNotReached", "1 of 2 hospitals sent")]})
+    shown = watch.view(failed, [], START)
+    assert shown.exit_code == 1
+    assert shown.footer == "failed: QuorumNotReached: 1 of 2 hospitals sent"
+
+
+def test_plain_lines_tell_only_what_is_new() -> None:
+    first = watch.view(round_(), [task("site-a"), task("site-b")], START)
+    sent = {
+        "timeline": [{"stage": "Sent", "time": at(8)}],
+        "update": {"samples": 12, "metrics": [{"name": "loss", "value": "0.5"}]},
+    }
+    second = watch.view(round_(), [task("site-a", sent), task("site-b")], START + timedelta(seconds=9))
+    assert len(watch.lines(None, first)) == 3
+    assert watch.lines(first, second) == ["site-a: sent (samples=12 loss=0.5)"]
+    assert watch.lines(second, second) == []
+
+
+def test_the_table_holds_every_hospital() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(watch.table(watch.view(round_(), [task("site-a"), task("site-b")], START)))
+    assert isinstance(console.file, io.StringIO)
+    assert "site-a" in console.file.getvalue()
+    assert "site-b" in console.file.getvalue()
