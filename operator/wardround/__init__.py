@@ -1,1 +1,1 @@
-"""Federated learning for hospitals as Kubernetes objects."""
+"""Wardround: federated learning for hospitals as Kubernetes objects."""

@@ -1,0 +1,39 @@
+"""Chooses the process that this container is; knows the verbs and nothing of what they do.
+
+Each verb's module is imported only when it is asked for: the containers that touch patient data never load a network
+client, and the courier never loads Kopf.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+VERBS = {
+    "hub-operator": "wardround.hub.operator",
+    "site-operator": "wardround.site.operator",
+    "courier": "wardround.courier.main",
+    "aggregate": "wardround.aggregate.main",
+    "prepare": "wardround.pod.prepare",
+    "isolation": "wardround.pod.isolation",
+    "statistics": "wardround.pod.statistics",
+    "check": "wardround.pod.check",
+    "score": "wardround.pod.score",
+}
+
+USAGE = 64  # EX_USAGE of sysexits.h
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb in `argv` (default: the command line) and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in VERBS:
+        print(f"usage: wardround {{{','.join(VERBS)}}} [argument ...]", file=sys.stderr)
+        return USAGE
+    module = importlib.import_module(VERBS[arguments[0]])
+    return int(module.main(arguments[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

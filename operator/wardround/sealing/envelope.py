@@ -1,0 +1,80 @@
+"""Signs and opens DSSE envelopes; knows payload types and keys, not what a payload means.
+
+DSSE: https://github.com/secure-systems-lab/dsse
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]  # no __all__ there
+
+from wardround.sealing import canonical
+from wardround.sealing.keys import SigningKey, VerificationKey, dump_verification_key
+from wardround.sealing.refused import Refused
+
+ASSIGNMENT = "application/vnd.wardround.assignment.v1+json"
+MODEL = "application/vnd.wardround.model.v1+json"
+UPDATE = "application/vnd.wardround.update.v1+json"
+
+# An envelope travels inside a Kubernetes object, and those end at 1.5 MiB.
+LARGEST = 1 << 20
+
+UNREADABLE = "ManifestUnreadable"
+UNSIGNED = "SignatureInvalid"
+
+
+def sign_envelope(payload: Mapping[str, object], payload_type: str, key: SigningKey) -> str:
+    """Return the envelope of `payload` as canonical JSON text, with one signature."""
+    envelope = Envelope(canonical.dumps(dict(payload)), payload_type, {})
+    envelope.sign(CryptoSigner(key, _public(key.public_key())))
+    return canonical.dumps(envelope.to_dict()).decode()
+
+
+def open_envelope(text: str, payload_type: str, public_key: VerificationKey) -> dict[str, Any]:
+    """Return the payload that `public_key` signed as `payload_type`.
+
+    Raises Refused("SignatureInvalid") where all is well-formed but the signature, else Refused("ManifestUnreadable"),
+    whatever the malformation. Nothing of the payload is parsed before the signature holds.
+    """
+    payload, signature = _take_apart(text, payload_type)
+    key = _public(public_key)
+    envelope = Envelope(payload, payload_type, {key.keyid: Signature(key.keyid, signature.hex())})
+    try:
+        envelope.verify([key], 1)
+    except (VerificationError, UnverifiedSignatureError):
+        raise Refused(UNSIGNED) from None
+    value = canonical.loads(payload, UNREADABLE)
+    if not isinstance(value, dict):
+        raise Refused(UNREADABLE)
+    return value
+
+
+def _take_apart(text: str, payload_type: str) -> tuple[bytes, bytes]:
+    # Strictly one spelling: the library's own parser takes URL-safe base64, further fields and several signatures,
+    # and every freedom in what is signed is one more thing that two readers can see differently.
+    if not isinstance(text, str) or len(text) > LARGEST:
+        raise Refused(UNREADABLE)
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        raise Refused(UNREADABLE) from None
+    outer = canonical.loads(data, UNREADABLE)
+    match outer:
+        case {
+            "payload": str(payload),
+            "payloadType": str(found_type),
+            "signatures": [{"keyid": str(), "sig": str(signature), **others}],
+            **further,
+        } if not others and not further and found_type == payload_type:
+            return canonical.decode(payload, UNREADABLE), canonical.decode(signature, UNREADABLE)
+    raise Refused(UNREADABLE)
+
+
+def _public(key: VerificationKey) -> SSlibKey:
+    # The key to verify with is always given by the caller; the envelope's `keyid` is a hint that nobody follows.
+    return SSlibKey.from_crypto(key, keyid=hashlib.sha256(dump_verification_key(key)).hexdigest())

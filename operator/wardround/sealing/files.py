@@ -1,0 +1,129 @@
+"""Seals a file and opens a stream into a file in constant memory; knows no keys' origin and no transport."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from wardround.sealing.body import SEALED_SEGMENT, TAG, Body, Header, ciphertext_length, segment_span
+from wardround.sealing.refused import Refused
+
+HASH_BYTES = 32
+_WORKERS = 2
+_WINDOW = 4  # segments between reader and disk: 8 MiB in and out at most
+
+
+@dataclass(frozen=True)
+class SealedFile:
+    """What was sealed: digest of the plaintext that was read, `sha256:<hex>`, and ciphertext bytes."""
+
+    digest: str
+    bytes: int
+
+
+def seal_file(path: Path, out_path: Path, header: Header, file_key: bytes) -> SealedFile:
+    """Seal `path` into `out_path`, synced to disk. The digest is of the very bytes that were sealed.
+
+    Raises ValueError where the file does not have the header's length. Must not be called twice with one header.
+    """
+    body = Body(file_key, header)
+    plain = hashlib.sha256()
+    with path.open("rb") as source, out_path.open("wb") as target, ThreadPoolExecutor(_WORKERS) as pool:
+        pending: deque[Future[None]] = deque()
+        for index in range(body.segments):
+            _, size = segment_span(index, header.length)
+            segment = source.read(size)
+            plain.update(segment)
+            pending.append(pool.submit(_seal_at, body, target.fileno(), index, segment))
+            if len(pending) >= _WINDOW:
+                pending.popleft().result()
+        while pending:
+            pending.popleft().result()
+        if source.read(1):
+            raise ValueError(f"the file to seal is longer than the {header.length} bytes that its header names")
+        os.fsync(target.fileno())
+    return SealedFile(f"sha256:{plain.hexdigest()}", ciphertext_length(header.length))
+
+
+def _seal_at(body: Body, descriptor: int, index: int, segment: bytes) -> None:
+    rest = memoryview(body.seal(index, segment))
+    offset = index * SEALED_SEGMENT
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+class FileOpener:
+    """Opens a model's ciphertext, fed in order in chunks of any size, into a file.
+
+    Every recipient of a model holds its data key, so authentication alone does not tell the hub's ciphertext from
+    another recipient's: each segment must also have the SHA-256 that the signed manifest vouches for.
+    The file appears under its name only by `finish`, synced and whole; leaving the context before removes it.
+    """
+
+    def __init__(self, path: Path, body: Body, segment_hashes: bytes, segments_digest: str, digest: str) -> None:
+        """Check the segment list against the manifest. Raises Refused("Altered")."""
+        if len(segment_hashes) != HASH_BYTES * body.segments:
+            raise Refused("Altered")
+        if not hmac.compare_digest(f"sha256:{hashlib.sha256(segment_hashes).hexdigest()}", segments_digest):
+            raise Refused("Altered")
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._body = body
+        self._hashes = segment_hashes
+        self._digest = digest
+        self._plain = hashlib.sha256()
+        self._buffer = bytearray()
+        self._index = 0
+        self._file = self._partial.open("wb")
+
+    def __enter__(self) -> FileOpener:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._partial.unlink(missing_ok=True)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of ciphertext. Raises Refused("Altered") at the first segment that is not right."""
+        rest = memoryview(chunk)
+        while rest:
+            if self._index >= self._body.segments:
+                raise Refused("Altered")
+            wanted = self._segment_bytes() - len(self._buffer)
+            self._buffer += rest[:wanted]
+            rest = rest[wanted:]
+            if len(self._buffer) == self._segment_bytes():
+                self._open_segment()
+
+    def finish(self) -> None:
+        """Publish the file. Raises Refused("Altered") where ciphertext is missing or the plaintext is another one."""
+        if self._index != self._body.segments or f"sha256:{self._plain.hexdigest()}" != self._digest:
+            raise Refused("Altered")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._partial.rename(self._path)
+
+    def _segment_bytes(self) -> int:
+        _, size = segment_span(self._index, self._body.length)
+        return size + TAG
+
+    def _open_segment(self) -> None:
+        place = HASH_BYTES * self._index
+        found = hashlib.sha256(self._buffer).digest()
+        if not hmac.compare_digest(found, self._hashes[place : place + HASH_BYTES]):
+            raise Refused("Altered")
+        with memoryview(self._buffer) as sealed:
+            segment = self._body.open(self._index, sealed)
+        self._plain.update(segment)
+        self._file.write(segment)
+        self._buffer.clear()
+        self._index += 1

@@ -1,0 +1,246 @@
+"""What is signed: assignments, model and update manifests, grants; parses strictly and compares with expectations.
+
+Does no I/O and reads no clock. Shapes: docs/contracts.md, section 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from wardround.sealing import canonical, codec, envelope
+from wardround.sealing.body import MODEL, UPDATE, Header, ciphertext_length
+from wardround.sealing.keys import SUITE, DecryptionKey, RecipientKey, SigningKey, VerificationKey
+from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import grants_context, unwrap, wrap
+
+_UNREADABLE = envelope.UNREADABLE
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Which tensors must come back bit-equal: shell patterns over names."""
+
+    frozen: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quorum:
+    """When a round may close without everyone."""
+
+    min: int
+    required: tuple[str, ...]
+    grace_seconds: int
+    on_shortfall: str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Counts that the Site maps to its own hardware."""
+
+    nodes: int
+    accelerators_per_node: int
+
+
+@dataclass(frozen=True)
+class Base:
+    """The base model: its signed manifest and its data key, wrapped for the addressee."""
+
+    manifest: str
+    wrapped_key: bytes
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One participant's part of one round, as the hub signs it."""
+
+    round_uid: str
+    round_namespace: str
+    round_name: str
+    attempt: int
+    task: str
+    participant: str
+    site_fingerprint: str
+    round_public_key: bytes
+    suite: str
+    image: str
+    image_digest: str
+    command: tuple[str, ...]
+    dataset_name: str
+    parameters: Mapping[str, str]
+    seed: int | None
+    exchange: Exchange
+    metrics: tuple[str, ...]
+    initial: bool
+    base: Base | None
+    roster: tuple[str, ...]
+    quorum: Quorum
+    resources: Resources
+    train_seconds: int
+    expires: str
+
+
+@dataclass(frozen=True)
+class ModelManifest:
+    """A model at the store. `digest` is of the plaintext, `segments_digest` of the list of ciphertext hashes."""
+
+    header: Header
+    digest: str
+    segments_digest: str
+    location: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class UpdateManifest:
+    """An update at the store, signed by its sender. `wrapped_key` opens with the round's key alone."""
+
+    header: Header
+    digest: str
+    wrapped_key: bytes
+    samples: int
+    metrics: Mapping[str, str]
+    bytes: int
+    expires: str
+
+
+@dataclass(frozen=True)
+class Get:
+    """Presigned URLs of a base model."""
+
+    segments: str
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Put:
+    """One presigned upload; the headers are signed with it."""
+
+    url: str
+    bytes: int
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Grants:
+    """What a courier may fetch and store, until when."""
+
+    expires: str
+    get: Get | None
+    put: tuple[Put, ...] | None
+
+
+@dataclass(frozen=True)
+class ExpectedUpdate:
+    """What an update must be. None: not fixed beforehand (initial weights, statistics)."""
+
+    round_uid: str
+    attempt: int
+    participant: str
+    image_digest: str
+    base_digest: str | None
+    schema_digest: str | None
+
+
+def sign_assignment(assignment: Assignment, key: SigningKey) -> str:
+    """Return the assignment's envelope."""
+    return envelope.sign_envelope(codec.dump(assignment), envelope.ASSIGNMENT, key)
+
+
+def open_assignment(text: str, key: VerificationKey) -> Assignment:
+    """Return a signed assignment. Raises Refused("AssignmentUnreadable") whatever is wrong with it."""
+    reason = "AssignmentUnreadable"
+    try:
+        payload = envelope.open_envelope(text, envelope.ASSIGNMENT, key)
+    except Refused:
+        raise Refused(reason) from None
+    assignment = codec.parse(Assignment, payload, reason)
+    parse_time(assignment.expires, reason)
+    if assignment.suite != SUITE:
+        raise Refused(reason)
+    return assignment
+
+
+def sign_model(manifest: ModelManifest, key: SigningKey) -> str:
+    """Return the model manifest's envelope."""
+    return envelope.sign_envelope(codec.dump(manifest), envelope.MODEL, key)
+
+
+def open_model(text: str, key: VerificationKey) -> ModelManifest:
+    """Return a signed model manifest. Raises Refused: ManifestUnreadable or SignatureInvalid."""
+    return parse_model(envelope.open_envelope(text, envelope.MODEL, key))
+
+
+def parse_model(payload: Mapping[str, object]) -> ModelManifest:
+    """Return the payload of a model manifest. Raises Refused("ManifestUnreadable")."""
+    manifest = codec.parse(ModelManifest, payload, _UNREADABLE)
+    _check_header(manifest.header, MODEL, manifest.bytes)
+    return manifest
+
+
+def sign_update(manifest: UpdateManifest, key: SigningKey) -> str:
+    """Return the update manifest's envelope."""
+    return envelope.sign_envelope(codec.dump(manifest), envelope.UPDATE, key)
+
+
+def open_update(text: str, key: VerificationKey) -> UpdateManifest:
+    """Return a signed update manifest, well-formed but not yet compared with anything.
+
+    Raises Refused: ManifestUnreadable or SignatureInvalid.
+    """
+    manifest = codec.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
+    _check_header(manifest.header, UPDATE, manifest.bytes)
+    parse_time(manifest.expires, _UNREADABLE)
+    if not all(_NUMBER.fullmatch(value) for value in manifest.metrics.values()):
+        raise Refused(_UNREADABLE)
+    return manifest
+
+
+def verify_update(text: str, key: VerificationKey, expected: ExpectedUpdate, now: datetime) -> UpdateManifest:
+    """Return the manifest of an update that is the expected one. Raises Refused with the first reason that applies."""
+    manifest = open_update(text, key)
+    header = manifest.header
+    checks = (
+        ("WrongRound", header.round_uid == expected.round_uid),
+        ("WrongAttempt", header.attempt == expected.attempt),
+        ("WrongParticipant", header.participant == expected.participant),
+        ("WrongImage", header.image_digest == expected.image_digest),
+        ("WrongBase", expected.base_digest in (None, header.base_digest)),
+        ("WrongSchema", expected.schema_digest in (None, header.schema_digest)),
+        ("Expired", now < parse_time(manifest.expires, _UNREADABLE)),
+    )
+    for reason, holds in checks:
+        if not holds:
+            raise Refused(reason)
+    return manifest
+
+
+def seal_grants(grants: Grants, recipient: RecipientKey, *, round_uid: str, attempt: int, participant: str) -> bytes:
+    """Return grants sealed for the courier that holds `recipient`'s private half."""
+    return wrap(canonical.dumps(codec.dump(grants)), recipient, grants_context(round_uid, attempt, participant))
+
+
+def open_grants(sealed: bytes, key: DecryptionKey, *, round_uid: str, attempt: int, participant: str) -> Grants:
+    """Return grants sealed for this courier and task. Raises Refused: KeyUnusable or ManifestUnreadable."""
+    plain = unwrap(sealed, key, grants_context(round_uid, attempt, participant))
+    grants = codec.parse(Grants, canonical.loads(plain, _UNREADABLE), _UNREADABLE)
+    parse_time(grants.expires, _UNREADABLE)
+    return grants
+
+
+def parse_time(text: str, reason: str) -> datetime:
+    """Return an RFC 3339 time in UTC (`...Z`), else raise Refused(reason)."""
+    try:
+        if not text.endswith("Z"):
+            raise Refused(reason)
+        return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+    except ValueError:
+        raise Refused(reason) from None
+
+
+def _check_header(header: Header, kind: str, ciphertext_bytes: int) -> None:
+    if header.suite != SUITE or header.kind != kind or ciphertext_bytes != ciphertext_length(header.length):
+        raise Refused(_UNREADABLE)

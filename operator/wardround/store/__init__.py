@@ -1,0 +1,1 @@
+"""The object store as each part sees it: presigned URLs for all, credentials for the hub alone."""

@@ -1,0 +1,305 @@
+"""Reads and writes tensor files in their one canonical form; never trusts a size it reads; knows no torch and no keys.
+
+Format: safetensors (https://huggingface.co/docs/safetensors), an 8-byte little-endian header length, a JSON header, the
+data. Canonical (docs/contracts.md, section 5): tensors by descending item size, then by name, without gaps; the header
+spelt in one way and padded with spaces to 8 bytes; no metadata. Equal schemas so have equal headers and offsets, and no
+element straddles a 1 MiB segment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "u1"}
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+LARGEST_HEADER = 8 << 20
+LARGEST_FILE = 1 << 40
+_CHUNK = 1 << 20
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class NotTensors(Exception):  # noqa: N818 - said of the file
+    """A file is not safetensors, or not in the form asked for. The text names no content of the file."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor: name, dtype as safetensors writes it, shape."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one element."""
+        return np.dtype(DTYPES[self.dtype]).itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return math.prod(self.shape) * self.item_bytes
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each tensor lies in a file: (tensor, start, stop) in bytes from the start of the file, in file order."""
+
+    places: tuple[tuple[Tensor, int, int], ...]
+    header: bytes
+    length: int
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The tensors in file order."""
+        return tuple(tensor for tensor, _, _ in self.places)
+
+    @property
+    def canonical(self) -> bool:
+        """Whether the file is spelt as `canonical_layout` spells it."""
+        return self.header == canonical_layout(self.tensors).header
+
+    @property
+    def schema_digest(self) -> str:
+        """See `schema_digest`."""
+        return schema_digest(self.tensors)
+
+    def find(self, name: str) -> tuple[Tensor, int, int]:
+        """Return the named tensor's place. Raises KeyError."""
+        for place in self.places:
+            if place[0].name == name:
+                return place
+        raise KeyError(name)
+
+
+def schema_digest(tensors: Iterable[Tensor]) -> str:
+    """Return `sha256:<hex>` over names, dtypes and shapes, whatever their order in the file."""
+    rows = sorted([tensor.name, tensor.dtype, list(tensor.shape)] for tensor in tensors)
+    text = json.dumps(rows, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def canonical_layout(tensors: Iterable[Tensor]) -> Layout:
+    """Return the one layout of these tensors."""
+    ordered = sorted(tensors, key=lambda tensor: (-tensor.item_bytes, tensor.name))
+    entries: dict[str, object] = {}
+    offset = 0
+    for tensor in ordered:
+        entries[tensor.name] = {
+            "dtype": tensor.dtype,
+            "shape": list(tensor.shape),
+            "data_offsets": [offset, offset + tensor.nbytes],
+        }
+        offset += tensor.nbytes
+    if len(entries) != len(ordered):
+        raise NotTensors("two tensors have one name")
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > LARGEST_HEADER:
+        raise NotTensors(f"the header is longer than {LARGEST_HEADER} bytes")
+    header = len(text).to_bytes(8, "little") + text
+    stops = [len(header) + stop for stop in itertools.accumulate(tensor.nbytes for tensor in ordered)]
+    places = tuple((tensor, stop - tensor.nbytes, stop) for tensor, stop in zip(ordered, stops, strict=True))
+    return Layout(places, header, len(header) + offset)
+
+
+def header_bytes(prefix: bytes) -> int:
+    """Return how long the header is, its 8-byte length included, from the first 8 bytes of a file."""
+    if len(prefix) < 8:
+        raise NotTensors("the file ends before its header")
+    size = int.from_bytes(prefix[:8], "little")
+    if not 2 <= size <= LARGEST_HEADER:
+        raise NotTensors(f"the header says it is {size} bytes long; from 2 to {LARGEST_HEADER} are read")
+    return 8 + size
+
+
+def parse_header(header: bytes, length: int) -> Layout:
+    """Return the layout that a header gives for a file of `length` bytes. Raises NotTensors.
+
+    Every tensor lies inside the file and follows the one before it without gap or overlap, up to the end.
+    """
+    if len(header) != header_bytes(header) or not len(header) <= length <= LARGEST_FILE:
+        raise NotTensors("the file ends before its header, or is larger than files here are")
+    try:
+        entries = json.loads(header[8:], object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError):
+        raise NotTensors("the header is not JSON") from None
+    if not isinstance(entries, dict):
+        raise NotTensors("the header is not a JSON object")
+    entries.pop("__metadata__", None)
+    places = sorted((_place(name, entry, len(header)) for name, entry in entries.items()), key=lambda place: place[1:])
+    end = len(header)
+    for _, start, stop in places:
+        if start != end:
+            raise NotTensors("tensors overlap or leave gaps")
+        end = stop
+    if end != length:
+        raise NotTensors("the file is longer or shorter than its tensors")
+    return Layout(tuple(places), header, length)
+
+
+def layout(source: Path | bytes) -> Layout:
+    """Return the layout of a file or of its bytes. Reads the header only. Raises NotTensors."""
+    if isinstance(source, bytes):
+        return parse_header(source[: header_bytes(source)], len(source))
+    with source.open("rb") as file:
+        return read_layout(file)
+
+
+def read_layout(file: BinaryIO) -> Layout:
+    """Return the layout of an open file, positioned at its start. Raises NotTensors."""
+    prefix = file.read(8)
+    return parse_header(prefix + file.read(header_bytes(prefix) - 8), os.fstat(file.fileno()).st_size)
+
+
+def read(file: BinaryIO, place: tuple[Tensor, int, int]) -> Array:
+    """Return one tensor whole, in its shape; BF16 as its 16 bits in unsigned integers."""
+    tensor, start, stop = place
+    file.seek(start)
+    data = file.read(stop - start)
+    if len(data) != stop - start:
+        raise NotTensors("the file ends within a tensor")
+    return np.frombuffer(data, DTYPES[tensor.dtype]).reshape(tensor.shape)
+
+
+def chunks(file: BinaryIO, place: tuple[Tensor, int, int], size: int = _CHUNK) -> Iterator[Array]:
+    """Yield one tensor flat, in pieces of at most `size` bytes (a multiple of 8)."""
+    tensor, start, stop = place
+    file.seek(start)
+    while start < stop:
+        data = file.read(min(size, stop - start))
+        if not data or len(data) % tensor.item_bytes:
+            raise NotTensors("the file ends within a tensor")
+        start += len(data)
+        yield np.frombuffer(data, DTYPES[tensor.dtype])
+
+
+def widen(values: Array, dtype: str) -> Array:
+    """Return elements as they lie in a file, as float64 (floats; exact) or as they are (integers)."""
+    if dtype == "BF16":
+        return (values.astype("<u4") << 16).view("<f4").astype(np.float64)
+    return values.astype(np.float64) if dtype in FLOATS else values
+
+
+def narrow(values: Array, dtype: str) -> Array:
+    """Return float64 values as a file has them, rounded once, to nearest even. The inverse of `widen`."""
+    if dtype == "BF16":
+        return _bfloat16(values)
+    with np.errstate(over="ignore"):
+        return values.astype(DTYPES[dtype])
+
+
+def _bfloat16(values: Array) -> Array:
+    # Rounding to float32 first and then to 16 bits would round twice. Rounding to float32 towards odd keeps the
+    # information that the second rounding needs (Boldo, Melquiond: "Emulation of FMA and correctly rounded sums").
+    with np.errstate(over="ignore"):
+        single = values.astype("<f4")
+    bits = single.view("<u4")
+    inexact = single.astype(np.float64) != values
+    beyond = np.abs(single.astype(np.float64)) > np.abs(values)
+    odd = np.where(inexact, (bits - beyond.astype("<u4")) | 1, bits).astype("<u4")
+    rounded = (odd + 0x7FFF + ((odd >> 16) & 1)) >> 16
+    quiet = (bits >> 16) | 0x40
+    return np.where(np.isnan(values), quiet, rounded).astype("<u2")
+
+
+class Writer:
+    """Writes a canonical file as a stream: tensors in canonical order, each in pieces of any size."""
+
+    def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
+        """Open `path` (it must not exist) and write the header."""
+        self.layout = canonical_layout(tensors)
+        self._file = path.open("xb")
+        self._hash = hashlib.sha256()
+        self._written = 0
+        self._put(self.layout.header)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def write(self, data: bytes | memoryview | Array) -> None:
+        """Append the next bytes of data."""
+        self._put(data.tobytes() if isinstance(data, np.ndarray) else data)
+
+    def finish(self) -> str:
+        """Sync the file and return its `sha256:<hex>`. Raises ValueError where data is missing or too much."""
+        if self._written != self.layout.length:
+            raise ValueError(f"{self._written} of {self.layout.length} bytes were written")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def _put(self, data: bytes | memoryview) -> None:
+        self._hash.update(data)
+        self._file.write(data)
+        self._written += len(data)
+
+
+def write(path: Path, arrays: dict[str, Array], dtypes: dict[str, str] | None = None) -> str:
+    """Write small arrays as a canonical file and return its digest. `dtypes` names those that numpy cannot (BF16)."""
+    found = {name: (dtypes or {}).get(name) or _dtype(array) for name, array in arrays.items()}
+    tensors = [Tensor(name, found[name], tuple(array.shape)) for name, array in arrays.items()]
+    with Writer(path, tensors) as writer:
+        for tensor in writer.layout.tensors:
+            writer.write(arrays[tensor.name].astype(DTYPES[tensor.dtype], casting="safe"))
+        return writer.finish()
+
+
+def digest(path: Path) -> str:
+    """Return `sha256:<hex>` of a file."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _dtype(array: Array) -> str:
+    if array.dtype == np.bool_:
+        return "BOOL"
+    for name, numpy_name in DTYPES.items():
+        if name not in ("BF16", "BOOL") and array.dtype == np.dtype(numpy_name):
+            return name
+    raise NotTensors(f"arrays of {array.dtype} are not written")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("duplicate key")
+    return found
+
+
+def _place(name: str, entry: object, data: int) -> tuple[Tensor, int, int]:
+    match entry:
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, stop], **rest} if not rest:
+            pass
+        case _:
+            raise NotTensors("a tensor's entry is not one")
+    numbers: list[object] = [*shape, start, stop]
+    if dtype not in DTYPES or len(shape) > 8 or not all(_count(number) for number in numbers):
+        raise NotTensors("a tensor has a dtype, shape or offset that is not read here")
+    if not name.isprintable():  # which also keeps out what UTF-8 cannot spell
+        raise NotTensors("a tensor's name is not printable")
+    tensor = Tensor(name, dtype, tuple(shape))
+    if stop - start != tensor.nbytes:
+        raise NotTensors("a tensor's offsets do not fit its shape")
+    return tensor, data + start, data + stop
+
+
+def _count(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= LARGEST_FILE

@@ -1,0 +1,128 @@
+"""The canonical tensor file: equal schemas have equal layouts, and nothing in a header is taken on trust."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from wardround import tensors
+
+
+def test_what_we_write_is_read_by_the_reference_implementation(tmp_path: Path) -> None:
+    arrays = {
+        "b": np.arange(6, dtype="<f4").reshape(2, 3),
+        "a": np.ones((), "<f8"),
+        "flags": np.array([True, False, True]),
+        "steps": np.array([7], "<i8"),
+    }
+    digest = tensors.write(tmp_path / "x", arrays)
+    read = safetensors.numpy.load_file(tmp_path / "x")
+    assert digest == tensors.digest(tmp_path / "x")
+    assert {name: value.tolist() for name, value in read.items()} == {
+        name: value.tolist() for name, value in arrays.items()
+    }
+    layout = tensors.layout(tmp_path / "x")
+    assert layout.canonical
+    assert [tensor.name for tensor in layout.tensors] == ["a", "steps", "b", "flags"]
+
+
+def test_what_the_reference_implementation_writes_has_the_same_schema(tmp_path: Path) -> None:
+    arrays = {"w": np.zeros((3, 4), "<f4"), "n": np.zeros(2, "<i8")}
+    tensors.write(tmp_path / "ours", arrays)
+    theirs = tensors.layout(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
+    assert theirs.schema_digest == tensors.layout(tmp_path / "ours").schema_digest
+    assert not theirs.canonical
+
+
+def test_data_starts_at_a_multiple_of_eight_so_that_no_element_straddles_a_segment() -> None:
+    for name_length in range(1, 20):
+        layout = tensors.canonical_layout(
+            [tensors.Tensor("n" * name_length, "F64", (3,)), tensors.Tensor("m", "U8", (5,))]
+        )
+        assert all(start % tensor.item_bytes == 0 for tensor, start, _ in layout.places)
+
+
+def header(entries: object) -> bytes:
+    text = json.dumps(entries).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+GOOD = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00" * 7,
+        (2**63).to_bytes(8, "little") + b"{}",
+        (100).to_bytes(8, "little") + b"{}",
+        header([]),
+        header({"a": GOOD}) + b"\x00" * 7,
+        header({"a": GOOD}) + b"\x00" * 9,
+        header({"a": GOOD | {"shape": [3]}}) + b"\x00" * 8,
+        header({"a": GOOD | {"shape": [-2]}}) + b"\x00" * 8,
+        header({"a": GOOD | {"shape": [True, 2]}}) + b"\x00" * 8,
+        header({"a": GOOD | {"shape": [1 << 60, 1 << 60]}}) + b"\x00" * 8,
+        header({"a": GOOD | {"dtype": "C64"}}) + b"\x00" * 8,
+        header({"a": GOOD | {"more": 1}}) + b"\x00" * 8,
+        header({"a": GOOD, "b": GOOD}) + b"\x00" * 8,
+        header({"a": GOOD | {"data_offsets": [4, 12]}}) + b"\x00" * 12,
+        header({"\ud800": GOOD}) + b"\x00" * 8,
+        (5).to_bytes(8, "little") + b"[" * 5,
+        (1 << 20).to_bytes(8, "little") + b"[" * (1 << 20),
+        header({"a": GOOD})[:-1].replace(b"{", b"{ ", 1) + b"}" + b"\x00" * 8,
+    ],
+)
+def test_a_header_that_does_not_describe_its_file_is_refused(data: bytes) -> None:
+    with pytest.raises(tensors.NotTensors):
+        tensors.layout(data)
+
+
+def test_bytes_changed_at_random_are_read_or_refused_but_never_anything_else() -> None:
+    good = header({"a": GOOD, "b": {"dtype": "U8", "shape": [], "data_offsets": [8, 9]}}) + b"\x00" * 9
+    dice = random.Random(1)
+    for _ in range(3000):
+        data = bytearray(good)
+        for _ in range(dice.randrange(1, 4)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        try:
+            tensors.layout(bytes(data))
+        except tensors.NotTensors:
+            continue
+
+
+@pytest.mark.parametrize("dtype", ["F64", "F32", "F16"])
+def test_widening_and_narrowing_gives_back_the_same_bits(dtype: str) -> None:
+    values = np.random.default_rng(0).normal(size=1000).astype(tensors.DTYPES[dtype])
+    assert (tensors.narrow(tensors.widen(values, dtype), dtype) == values).all()
+
+
+def test_bfloat16_survives_and_is_rounded_once_to_nearest_even() -> None:
+    every = np.arange(1 << 16, dtype="<u2")
+    finite = every[(every & 0x7F80) != 0x7F80]
+    assert (tensors.narrow(tensors.widen(finite, "BF16"), "BF16") == finite).all()
+    dice = np.random.default_rng(3)
+    positive = finite[(finite < 0x7F7F) & (finite > 0)]
+    low = tensors.widen(positive, "BF16")
+    high = tensors.widen((positive + 1).astype("<u2"), "BF16")
+    middle = (low + high) / 2  # exact in float64
+    assert (tensors.narrow(middle, "BF16") == np.where(positive % 2 == 0, positive, positive + 1)).all()
+    # A hair beside the middle vanishes when rounded to float32 first.
+    assert (tensors.narrow(np.nextafter(middle, high), "BF16") == positive + 1).all()
+    assert (tensors.narrow(np.nextafter(middle, low), "BF16") == positive).all()
+    inside = low + (high - low) * dice.uniform(0.01, 0.49, size=len(low))
+    normal = positive >= 0x0080
+    assert (tensors.narrow(inside, "BF16") == positive)[normal].all()
+
+
+def test_a_file_with_missing_or_surplus_data_is_not_finished(tmp_path: Path) -> None:
+    with tensors.Writer(tmp_path / "x", [tensors.Tensor("a", "F32", (2,))]) as writer:
+        writer.write(b"\x00" * 7)
+        with pytest.raises(ValueError, match="bytes were written"):
+            writer.finish()
