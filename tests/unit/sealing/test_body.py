@@ -1,0 +1,193 @@
+"""A sealed body opens whole, in place and under its own key, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from wardround.sealing import body, canonical, files
+from wardround.sealing.refused import Refused
+
+KEY = bytes(range(32))
+LENGTHS = [0, 1, body.SEGMENT - 1, body.SEGMENT, body.SEGMENT + 1, 3 * body.SEGMENT + 17]
+
+
+def header(length: int, key: bytes = KEY) -> body.Header:
+    return body.new_header(
+        key,
+        kind=body.UPDATE,
+        round_uid="uid",
+        attempt=1,
+        participant="site-a",
+        base_digest="sha256:b",
+        image_digest="sha256:i",
+        schema_digest="sha256:s",
+        length=length,
+    )
+
+
+def seal(plain: bytes, head: body.Header, key: bytes = KEY) -> list[bytes]:
+    sealed = body.Body(key, head)
+    spans = [body.segment_span(index, len(plain)) for index in range(sealed.segments)]
+    return [sealed.seal(index, plain[offset : offset + size]) for index, (offset, size) in enumerate(spans)]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_body_opens_in_any_order_from_several_threads(length: int) -> None:
+    plain = os.urandom(length)
+    head = header(length)
+    segments = seal(plain, head)
+    opener = body.Body(KEY, head)
+    with ThreadPoolExecutor(3) as pool:
+        backwards = list(pool.map(opener.open, reversed(range(len(segments))), reversed(segments)))
+    assert b"".join(reversed(backwards)) == plain
+    assert sum(map(len, segments)) == body.ciphertext_length(length) == sum(body.part_lengths(length))
+
+
+@pytest.mark.parametrize("place", [0, 5, -1])
+def test_one_changed_byte_is_noticed(place: int) -> None:
+    head = header(100)
+    [segment] = seal(bytes(100), head)
+    changed = bytearray(segment)
+    changed[place] ^= 1
+    with pytest.raises(Refused, match="Altered"):
+        body.Body(KEY, head).open(0, bytes(changed))
+
+
+def test_segments_cannot_change_places() -> None:
+    head = header(3 * body.SEGMENT)
+    segments = seal(bytes(3 * body.SEGMENT), head)
+    opener = body.Body(KEY, head)
+    for index, other in [(0, 1), (1, 0), (1, 2), (2, 1)]:
+        with pytest.raises(Refused, match="Altered"):
+            opener.open(index, segments[other])
+
+
+def test_a_body_cut_short_at_a_segment_does_not_pass_as_a_shorter_one() -> None:
+    head = header(3 * body.SEGMENT)
+    segments = seal(bytes(3 * body.SEGMENT), head)
+    shorter = body.Body(KEY, dataclasses.replace(head, length=2 * body.SEGMENT))
+    with pytest.raises(Refused, match="Altered"):
+        shorter.open(1, segments[1])
+
+
+def test_the_last_flag_alone_tells_the_last_segment_from_an_inner_one() -> None:
+    # Same key and same associated data: what differs is one byte of the nonce.
+    head = header(2 * body.SEGMENT)
+    inner, last = body.Body(KEY, head), body.Body(KEY, head)
+    inner.segments = 3
+    with pytest.raises(Refused, match="Altered"):
+        last.open(1, inner.seal(1, bytes(body.SEGMENT)))
+
+
+def test_a_body_cannot_be_extended() -> None:
+    head = header(body.SEGMENT)
+    segments = seal(bytes(body.SEGMENT), head)
+    longer = body.Body(KEY, dataclasses.replace(head, length=body.SEGMENT + 1))
+    with pytest.raises(Refused, match="Altered"):
+        longer.open(0, segments[0])
+    with pytest.raises(IndexError):
+        body.Body(KEY, head).open(1, segments[0])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("round_uid", "other"), ("participant", "site-b"), ("attempt", 2), ("base_digest", ""), ("kind", body.MODEL)],
+)
+def test_the_header_is_authenticated_with_every_segment(field: str, value: object) -> None:
+    head = header(10)
+    [segment] = seal(bytes(10), head)
+    changed = dataclasses.replace(head, **{field: value})  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="Altered"):
+        body.Body(KEY, changed).open(0, segment)
+
+
+def test_another_key_is_refused_before_a_byte_is_opened() -> None:
+    with pytest.raises(Refused, match="KeyUnusable"):
+        body.Body(bytes(32), header(10))
+
+
+def test_sealing_again_under_the_same_file_key_uses_another_key() -> None:
+    assert seal(bytes(10), header(10)) != seal(bytes(10), header(10))
+
+
+def test_parts_hold_64_segments_and_say_where_each_lies() -> None:
+    length = 130 * body.SEGMENT + 5
+    assert body.part_lengths(length) == [body.PART, body.PART, 2 * body.SEALED_SEGMENT + 5 + body.TAG]
+    assert body.sealed_place(0, length) == (0, 0, body.SEALED_SEGMENT)
+    assert body.sealed_place(65, length) == (1, body.SEALED_SEGMENT, body.SEALED_SEGMENT)
+    assert body.sealed_place(130, length) == (2, 2 * body.SEALED_SEGMENT, 5 + body.TAG)
+
+
+def sealed_file(tmp_path: Path, plain: bytes) -> tuple[body.Header, files.SealedFile, bytes]:
+    (tmp_path / "plain").write_bytes(plain)
+    head = header(len(plain))
+    sealed = files.seal_file(tmp_path / "plain", tmp_path / "sealed", head, KEY)
+    return head, sealed, (tmp_path / "sealed").read_bytes()
+
+
+def hashes(cipher: bytes) -> bytes:
+    return b"".join(
+        bytes.fromhex(canonical.digest(cipher[place : place + body.SEALED_SEGMENT]).removeprefix("sha256:"))
+        for place in range(0, len(cipher), body.SEALED_SEGMENT)
+    )
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_sealed_file_opens_from_a_stream_of_chunks_of_any_size(tmp_path: Path, length: int) -> None:
+    plain = os.urandom(length)
+    head, sealed, cipher = sealed_file(tmp_path, plain)
+    assert sealed == files.SealedFile(canonical.digest(plain), len(cipher))
+    listed = hashes(cipher)
+    with files.FileOpener(
+        tmp_path / "out", body.Body(KEY, head), listed, canonical.digest(listed), sealed.digest
+    ) as opener:
+        for place in range(0, len(cipher), 300_007):
+            opener.feed(cipher[place : place + 300_007])
+        opener.finish()
+    assert (tmp_path / "out").read_bytes() == plain
+    assert [entry.name for entry in tmp_path.iterdir() if "partial" in entry.name] == []
+
+
+def test_a_segment_sealed_anew_by_someone_who_holds_the_key_is_refused(tmp_path: Path) -> None:
+    head, sealed, cipher = sealed_file(tmp_path, bytes(50))
+    forged = body.Body(KEY, head).seal(0, b"\x01" * 50)
+    listed = hashes(cipher)
+    with (
+        files.FileOpener(
+            tmp_path / "out", body.Body(KEY, head), listed, canonical.digest(listed), sealed.digest
+        ) as opener,
+        pytest.raises(Refused, match="Altered"),
+    ):
+        opener.feed(forged)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_ends_early_or_goes_on_never_appears(tmp_path: Path) -> None:
+    head, sealed, cipher = sealed_file(tmp_path, bytes(50))
+    listed = hashes(cipher)
+    arguments = (tmp_path / "out", body.Body(KEY, head), listed, canonical.digest(listed), sealed.digest)
+    with files.FileOpener(*arguments) as opener:
+        opener.feed(cipher[:-1])
+        with pytest.raises(Refused, match="Altered"):
+            opener.finish()
+    with files.FileOpener(*arguments) as opener, pytest.raises(Refused, match="Altered"):
+        opener.feed(cipher + b"\x00")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_segment_list_that_the_manifest_does_not_vouch_for_is_refused(tmp_path: Path) -> None:
+    head, sealed, cipher = sealed_file(tmp_path, bytes(50))
+    with pytest.raises(Refused, match="Altered"):
+        files.FileOpener(tmp_path / "out", body.Body(KEY, head), hashes(cipher), "sha256:0", sealed.digest)
+
+
+def test_a_file_that_is_not_as_long_as_its_header_says_is_not_sealed(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(bytes(10))
+    for length in (9, 11):
+        with pytest.raises(ValueError):
+            files.seal_file(tmp_path / "plain", tmp_path / "sealed", header(length), KEY)

@@ -1,0 +1,128 @@
+"""Whatever is wrong with an envelope, there is one error; and only one spelling is right."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from typing import Any
+
+import pytest
+
+from wardround.sealing import canonical, envelope, keys
+from wardround.sealing.refused import Refused
+
+KEY = keys.generate_signing_key()
+PUBLIC = KEY.public_key()
+PAYLOAD: dict[str, object] = {"roundUID": "uid", "attempt": 1, "names": ["a", "é"], "base": None}
+TEXT = envelope.sign_envelope(PAYLOAD, envelope.UPDATE, KEY)
+
+
+def changed(**fields: Any) -> str:
+    return canonical.dumps(json.loads(TEXT) | fields).decode()
+
+
+def signature(**fields: Any) -> dict[str, Any]:
+    return {**json.loads(TEXT)["signatures"][0], **fields}
+
+
+def unsigned(payload: bytes) -> str:
+    """An envelope with a good signature over bytes that `sign_envelope` would not write."""
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
+
+    made = Envelope(payload, envelope.UPDATE, {})
+    made.sign(CryptoSigner(KEY, envelope._public(PUBLIC)))
+    return canonical.dumps(made.to_dict()).decode()
+
+
+def test_an_envelope_opens_with_the_key_and_type_it_was_signed_with() -> None:
+    assert envelope.open_envelope(TEXT, envelope.UPDATE, PUBLIC) == PAYLOAD
+
+
+def test_another_key_does_not_open_it() -> None:
+    with pytest.raises(Refused, match="SignatureInvalid"):
+        envelope.open_envelope(TEXT, envelope.UPDATE, keys.generate_signing_key().public_key())
+
+
+def test_a_payload_of_one_type_is_not_taken_for_another() -> None:
+    with pytest.raises(Refused, match="ManifestUnreadable"):
+        envelope.open_envelope(TEXT, envelope.MODEL, PUBLIC)
+    with pytest.raises(Refused, match="SignatureInvalid"):
+        envelope.open_envelope(changed(payloadType=envelope.MODEL), envelope.MODEL, PUBLIC)
+
+
+def test_a_changed_payload_is_refused() -> None:
+    payload = canonical.encode(canonical.dumps(PAYLOAD | {"attempt": 2}))
+    with pytest.raises(Refused, match="SignatureInvalid"):
+        envelope.open_envelope(changed(payload=payload), envelope.UPDATE, PUBLIC)
+
+
+SIGNATURE = base64.b64decode(json.loads(TEXT)["signatures"][0]["sig"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{}",
+        TEXT[:-1],
+        TEXT + " ",
+        " " + TEXT,
+        TEXT.replace('{"payload"', '{"payload":"","payload"', 1),
+        "[" * 100_000,
+        '"' + "x" * (1 << 20) + '"',
+        "\ud800",
+        '{"payload":"\\ud800"}',
+        changed(more=1),
+        changed(payload=1),
+        changed(payload=None),
+        changed(payload=json.loads(TEXT)["payload"].rstrip("=") + "=" * 4),
+        changed(payload=json.loads(TEXT)["payload"] + "\n"),
+        changed(payloadType=7),
+        changed(signatures=[]),
+        changed(signatures={}),
+        changed(signatures=[signature(), signature()]),
+        changed(signatures=[signature(), signature(keyid="other")]),
+        changed(signatures=[signature(more=1)]),
+        changed(signatures=[signature(keyid=3)]),
+        changed(signatures=[signature(sig="")]),
+        changed(signatures=[signature(sig=base64.urlsafe_b64encode(b"\xfb\xff" * 30).decode())]),
+        changed(signatures=[signature(sig=canonical.encode(SIGNATURE + b"\x00"))]),
+        changed(signatures=[signature(sig=canonical.encode(SIGNATURE[:-1]))]),
+        unsigned(b'{"a":1,"a":1}'),
+        unsigned(b'{"a": 1}'),
+        unsigned(b'{"a":1.5}'),
+        unsigned(b'{"a":NaN}'),
+        unsigned(b'{"b":1,"a":1}'),
+        unsigned(b'{"a":"\\ud800"}'),
+        unsigned(b'{"a":' + b"9" * 10_000 + b"}"),
+        unsigned(b"[1]"),
+        unsigned(b"\xff"),
+        unsigned(b""),
+    ],
+)
+def test_every_malformation_is_refused_alike(text: str) -> None:
+    with pytest.raises(Refused):
+        envelope.open_envelope(text, envelope.UPDATE, PUBLIC)
+
+
+def test_text_changed_at_random_is_refused_and_nothing_else() -> None:
+    dice = random.Random(2)
+    for _ in range(3000):
+        characters = list(TEXT)
+        for _ in range(dice.randrange(1, 4)):
+            characters[dice.randrange(len(characters))] = chr(dice.choice([dice.randrange(128), dice.randrange(0x800)]))
+        text = "".join(characters)[: dice.choice([len(TEXT), dice.randrange(len(TEXT))])]
+        try:
+            opened = envelope.open_envelope(text, envelope.UPDATE, PUBLIC)
+        except Refused:
+            continue
+        assert opened == PAYLOAD  # the key id is a hint outside the signature
+
+
+def test_fractions_are_never_signed_as_floats() -> None:
+    with pytest.raises(TypeError):
+        envelope.sign_envelope({"weight": 0.5}, envelope.UPDATE, KEY)

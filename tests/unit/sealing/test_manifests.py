@@ -1,0 +1,158 @@
+"""A manifest is exactly what was expected, or refused with the reason that says what is different."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from wardround.sealing import body, canonical, codec, envelope, keys, manifests
+from wardround.sealing.refused import Refused
+
+SIGNING = keys.generate_signing_key()
+PUBLIC = SIGNING.public_key()
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HEADER = body.new_header(
+    bytes(32),
+    kind=body.UPDATE,
+    round_uid="uid",
+    attempt=1,
+    participant="site-a",
+    base_digest="sha256:b",
+    image_digest="sha256:i",
+    schema_digest="sha256:s",
+    length=5,
+)
+UPDATE = manifests.UpdateManifest(HEADER, "sha256:d", b"wrapped", 290, {"loss": "0.1234"}, 21, "2026-01-01T01:00:00Z")
+EXPECTED = manifests.ExpectedUpdate("uid", 1, "site-a", "sha256:i", "sha256:b", "sha256:s")
+ASSIGNMENT = manifests.Assignment(
+    round_uid="uid",
+    round_namespace="breast-cancer",
+    round_name="train-1",
+    attempt=1,
+    task="Train",
+    participant="site-a",
+    site_fingerprint="sha256:f",
+    round_public_key=b"key",
+    suite=keys.SUITE,
+    image="repo@sha256:i",
+    image_digest="sha256:i",
+    command=("python",),
+    dataset_name="breast",
+    parameters={"epochs": "5"},
+    seed=None,
+    exchange=manifests.Exchange(("input.*",)),
+    metrics=("loss",),
+    initial=False,
+    base=manifests.Base("{}", b"wrapped"),
+    roster=("site-a", "site-b"),
+    quorum=manifests.Quorum(2, (), 60, "Fail"),
+    resources=manifests.Resources(1, 0),
+    train_seconds=1800,
+    expires="2026-01-01T01:00:00Z",
+)
+
+
+def sign(payload: dict[str, Any], kind: str = envelope.UPDATE) -> str:
+    return envelope.sign_envelope(payload, kind, SIGNING)
+
+
+def with_header(**fields: Any) -> str:
+    return manifests.sign_update(dataclasses.replace(UPDATE, header=dataclasses.replace(HEADER, **fields)), SIGNING)
+
+
+def test_the_expected_update_passes_with_all_it_says() -> None:
+    assert manifests.verify_update(manifests.sign_update(UPDATE, SIGNING), PUBLIC, EXPECTED, NOW) == UPDATE
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "ManifestUnreadable"),
+        (sign({}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"more": 1}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"samples": "290"}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"samples": True}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"samples": -1}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"samples": 2**63}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"metrics": {"loss": "row 7"}}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"metrics": {"loss": "nan"}}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"bytes": 22}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"wrappedKey": "=="}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"expires": "tomorrow"}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"expires": "2027-01-01T00:00:00+01:00"}), "ManifestUnreadable"),
+        (with_header(kind=body.MODEL), "ManifestUnreadable"),
+        (with_header(suite="other"), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE), envelope.MODEL), "ManifestUnreadable"),
+        (manifests.sign_update(UPDATE, keys.generate_signing_key()), "SignatureInvalid"),
+        (with_header(round_uid="other"), "WrongRound"),
+        (with_header(attempt=2), "WrongAttempt"),
+        (with_header(participant="site-b"), "WrongParticipant"),
+        (with_header(image_digest="sha256:x"), "WrongImage"),
+        (with_header(base_digest=""), "WrongBase"),
+        (with_header(schema_digest="sha256:x"), "WrongSchema"),
+        (
+            manifests.sign_update(dataclasses.replace(UPDATE, expires="2026-01-01T00:00:00Z"), SIGNING),
+            "Expired",
+        ),
+    ],
+)
+def test_another_update_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(Refused) as refused:
+        manifests.verify_update(text, PUBLIC, EXPECTED, NOW)
+    assert refused.value.reason == reason
+
+
+def test_an_assignment_comes_back_as_it_was_signed() -> None:
+    assert manifests.open_assignment(manifests.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC) == ASSIGNMENT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        manifests.sign_assignment(ASSIGNMENT, keys.generate_signing_key()),
+        manifests.sign_assignment(dataclasses.replace(ASSIGNMENT, suite="other"), SIGNING),
+        *(
+            sign({k: v for k, v in codec.dump(ASSIGNMENT).items() if k != field}, envelope.ASSIGNMENT)
+            for field in codec.dump(ASSIGNMENT)
+        ),
+        *(sign(codec.dump(ASSIGNMENT) | {field: [[]]}, envelope.ASSIGNMENT) for field in codec.dump(ASSIGNMENT)),
+    ],
+)
+def test_an_assignment_with_anything_missing_or_ill_typed_is_unreadable(text: str) -> None:
+    with pytest.raises(Refused, match="AssignmentUnreadable"):
+        manifests.open_assignment(text, PUBLIC)
+
+
+def test_a_model_manifest_comes_back_as_it_was_signed() -> None:
+    model = manifests.ModelManifest(
+        dataclasses.replace(HEADER, kind=body.MODEL), "sha256:d", "sha256:l", "models/uid/1", 21
+    )
+    assert manifests.open_model(manifests.sign_model(model, SIGNING), PUBLIC) == model
+    with pytest.raises(Refused, match="SignatureInvalid"):
+        manifests.open_model(manifests.sign_model(model, SIGNING), keys.generate_signing_key().public_key())
+
+
+def test_grants_open_for_their_courier_and_task_only() -> None:
+    pair = keys.DecryptionKey.generate()
+    grants = manifests.Grants(
+        "2026-01-01T01:00:00Z",
+        manifests.Get("https://store.example/s", ("https://store.example/p",)),
+        (manifests.Put("https://store.example/u", 21, {"If-None-Match": "*"}),),
+    )
+    sealed = manifests.seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
+    assert manifests.open_grants(sealed, pair, round_uid="uid", attempt=1, participant="site-a") == grants
+    with pytest.raises(Refused, match="KeyUnusable"):
+        manifests.open_grants(sealed, pair, round_uid="uid", attempt=2, participant="site-a")
+
+
+def test_the_wire_spelling_is_the_contracts() -> None:
+    assert set(codec.dump(HEADER)) == {
+        "suite", "kind", "roundUID", "attempt", "participant", "baseDigest", "imageDigest", "schemaDigest", "length",
+        "salt", "commitment",
+    }  # fmt: skip
+    assert canonical.dumps(codec.dump(manifests.Put("u", 1, {}))) == b'{"bytes":1,"headers":{},"url":"u"}'
+    assert {"roundPublicKey", "siteFingerprint", "trainSeconds", "datasetName"} <= set(codec.dump(ASSIGNMENT))
