@@ -1,0 +1,186 @@
+"""The last container of Train and Statistics: turns what was trained into an update, or says why it is none.
+
+It has neither data nor keys nor network. It trusts its own report and the base that the courier opened; what was
+trained, and in an initial round the initial weights too, come from researchers' code and are trusted in nothing.
+Tensors pass through in slices: memory is constant whatever the model's size.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from wardround import tensors
+from wardround.pod import metrics, output, schema, statistics, update
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure, log, run
+
+MODEL_LIMIT = 8 << 30  # an initial model; a larger one is not made by three lines of seed and shape
+HEADER_SLACK = 1 << 20  # trainers may write another header than ours, with metadata
+OTHER_FILES = 64 << 20  # metrics, progress, history, logs
+COPIES = 4  # optimizer state beside the model
+
+
+def check(folders: Folders) -> None:
+    """Reads base/ and out/, writes update/. Raises Failure with the first thing that is wrong."""
+    report = json.loads(folders.report_file.read_text("utf-8"))
+    task, samples = report["task"], int(report["samples"])
+    if task["task"] == "Statistics":
+        _check_statistics(folders, schema.parse(task["dataset"]["schema"]), samples)
+    else:
+        _check_training(folders, task, samples)
+
+
+def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> None:
+    expected = tensors.canonical_layout(statistics.layout(table))
+    output.inspect(folders.out, expected.length + OTHER_FILES)
+    with _tensor_file(folders, expected.length + HEADER_SLACK) as (file, found):
+        _require_equal(expected, found)
+
+        def fill(writer: tensors.Writer) -> update.Claims:
+            for tensor in writer.layout.tensors:
+                for values in tensors.chunks(file, found.find(tensor.name)):
+                    _require_finite(values, tensor)
+                    writer.write(values)
+            return update.Claims(samples, {}, "")
+
+        update.publish(folders.update, expected.tensors, fill)
+
+
+def _check_training(folders: Folders, task: Mapping[str, Any], samples: int) -> None:
+    initial = task["baseDigest"] == ""
+    with _base_file(folders, initial=initial) as (base_file, base):
+        limit = base.length + HEADER_SLACK
+        output.inspect(folders.out, COPIES * limit + OTHER_FILES)
+        measured = _metrics(folders, task["metrics"])
+        with _tensor_file(folders, limit) as (file, found):
+            _require_equal(base, found)
+            exact = _exact(base, task["exchange"]["frozen"])
+
+            def fill(writer: tensors.Writer) -> update.Claims:
+                base_digest = hashlib.sha256(writer.layout.header)
+                squares = 0.0
+                for tensor in writer.layout.tensors:
+                    pairs = zip(
+                        tensors.chunks(file, found.find(tensor.name)),
+                        tensors.chunks(base_file, base.find(tensor.name)),
+                        strict=True,
+                    )
+                    for trained, before in pairs:
+                        base_digest.update(before.tobytes())
+                        difference = _difference(trained, before, tensor, exact=tensor.name in exact)
+                        squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
+                        writer.write(trained if initial else difference)
+                log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
+                made = f"sha256:{base_digest.hexdigest()}"
+                return update.Claims(samples, measured, made if initial else task["baseDigest"])
+
+            update.publish(folders.update, base.tensors, fill)
+
+
+@contextmanager
+def _base_file(folders: Folders, *, initial: bool) -> Iterator[tuple[BinaryIO, tensors.Layout]]:
+    if initial:
+        with output.opened(folders.base, output.MODEL, MODEL_LIMIT) as file:
+            yield file, _layout(file)
+        return
+    try:
+        with (folders.base / output.MODEL).open("rb") as file:
+            yield file, tensors.read_layout(file)
+    except FileNotFoundError:
+        raise Failure("PodFailed", "base/model.safetensors is not there: did the courier deliver it?") from None
+
+
+@contextmanager
+def _tensor_file(folders: Folders, limit: int) -> Iterator[tuple[BinaryIO, tensors.Layout]]:
+    with output.opened(folders.out, output.MODEL, limit) as file:
+        yield file, _layout(file)
+
+
+def _layout(file: BinaryIO) -> tensors.Layout:
+    try:
+        return tensors.read_layout(file)
+    except tensors.NotTensors as error:
+        raise Failure("OutputNotSafetensors", f"{output.MODEL}: {error}") from None
+
+
+def _require_equal(expected: tensors.Layout, found: tensors.Layout) -> None:
+    """Names of the expected alone are told: those found could be made of anything."""
+    wanted = {tensor.name: tensor for tensor in expected.tensors}
+    have = {tensor.name: tensor for tensor in found.tensors}
+    wrong = sorted(name for name, tensor in wanted.items() if have.get(name) != tensor)
+    extra = len(have.keys() - wanted.keys())
+    if wrong or extra:
+        listed = ", ".join(wrong[:8]) or "none"
+        message = f"tensors missing or of another shape or dtype than in the base: {listed}; tensors too many: {extra}"
+        raise Failure("TensorsDiffer", message)
+
+
+def _exact(base: tensors.Layout, frozen: Sequence[str]) -> frozenset[str]:
+    """Tensors that must come back as they were: frozen ones, and integers, which no mean is taken of."""
+    return frozenset(
+        tensor.name
+        for tensor in base.tensors
+        if tensor.dtype not in tensors.FLOATS or any(fnmatch.fnmatchcase(tensor.name, glob) for glob in frozen)
+    )
+
+
+def _difference(trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor, *, exact: bool) -> tensors.Array:
+    """Trained minus base, rounded once to the base's dtype; all zero bytes where they must be equal, bit by bit."""
+    if exact:
+        if trained.tobytes() != before.tobytes():
+            kind = "is frozen" if tensor.dtype in tensors.FLOATS else "holds integers"
+            raise Failure("FrozenChanged", f"tensor {tensor.name} {kind} and did not come back as it was")
+        _require_finite(trained, tensor)
+        return np.zeros_like(trained)
+    _require_finite(trained, tensor)
+    difference = tensors.narrow(
+        tensors.widen(trained, tensor.dtype) - tensors.widen(before, tensor.dtype), tensor.dtype
+    )
+    # Half precision overflows in a difference of two finite weights.
+    _require_finite(difference, tensor)
+    return difference
+
+
+def _require_finite(values: tensors.Array, tensor: tensors.Tensor) -> None:
+    if tensor.dtype in tensors.FLOATS and not np.isfinite(tensors.widen(values, tensor.dtype)).all():
+        raise Failure("NotFinite", f"tensor {tensor.name} has values that are infinite or no number")
+
+
+def _metrics(folders: Folders, declared: Sequence[str]) -> dict[str, str]:
+    """Declared metrics of the trained model. Others stay here; a trainer may write none."""
+    try:
+        document = output.read_json(folders.out, output.METRICS)
+    except Failure as failure:
+        if failure.reason == "OutputMissing":
+            return {}
+        raise
+    trained = document.get("trained", {}) if isinstance(document, dict) else None
+    if not isinstance(trained, dict):
+        raise Failure("MetricsInvalid", "metrics.json must be an object, as must its `trained`")
+    return {name: _metric(name, trained[name]) for name in declared if name in trained}
+
+
+def _metric(name: str, value: object) -> str:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError
+        return metrics.text(float(value))
+    except (ValueError, OverflowError):
+        raise Failure("MetricsInvalid", f"metric {name} is no finite number") from None
+
+
+def main(argv: Sequence[str]) -> int:
+    return run("check", lambda: check(Folders.from_environment()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

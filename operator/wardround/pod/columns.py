@@ -1,0 +1,113 @@
+"""Turns one column of text into values and says what is wrong with which row, vectorised; knows no file and no split.
+
+Everything is read as text first, Parquet too: one set of rules, and `17.3 mm` or `-999` mean the same in both.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from wardround.pod import schema as table
+
+Mask = npt.NDArray[np.bool_]
+
+MISSING = "Missing"
+NOT_OF_TYPE = {"number": "NotANumber", "integer": "NotAnInteger", "boolean": "NotABoolean", "date": "NotADate"}
+BELOW, ABOVE, NOT_IN_ENUM, PATTERN = "BelowMinimum", "AboveMaximum", "NotInEnum", "PatternMismatch"
+
+
+@dataclass(frozen=True)
+class Column:
+    """`numbers` for what is compared as a number, else `text`. At a row named in `problems` the value means nothing."""
+
+    text: pa.Array
+    numbers: npt.NDArray[np.float64] | None
+    problems: tuple[tuple[str, Mask], ...]
+
+
+def check(raw: pa.Array, field: table.Field, missing_values: tuple[str, ...], *, needed: bool) -> Column:
+    """`raw` is a string column. Each row has at most one problem in a column: the first that is met."""
+    text = pc.utf8_trim_whitespace(raw)
+    missing = _mask(pc.or_kleene(pc.is_null(text), pc.is_in(text, pa.array(missing_values, pa.string()))))
+    problems = [(MISSING, missing)] if needed or field.required else []
+    if field.type == "string":
+        wrong = _wrong_texts(text, field)
+        numbers = None
+    else:
+        numbers = _numbers(text, field)
+        wrong = _wrong_numbers(numbers, text, field)
+    seen = missing
+    for reason, mask in wrong:
+        problems.append((reason, mask & ~seen))
+        seen = seen | mask
+    if field.type == "integer":
+        text = pc.replace_substring_regex(text, pattern=r"^\+?(-?)0*(\d+)(\.0*)?$", replacement=r"\1\2")
+    return Column(text, numbers, tuple(problems))
+
+
+def as_text(raw: pa.Array, field: table.Field) -> pa.Array:
+    """A Parquet column as text. Raises pyarrow's errors for types that have none (lists, structs)."""
+    if pa.types.is_dictionary(raw.type):
+        raw = raw.dictionary_decode()
+    if field.type == "date" and pa.types.is_timestamp(raw.type):
+        raw = pc.cast(raw, pa.date32(), safe=False)
+    return pc.cast(raw, pa.string())
+
+
+def matches(text: pa.Array, pattern: str) -> Mask:
+    """Whether each text is matched as a whole. RE2: time linear in the text, whatever the pattern."""
+    return _mask(pc.match_substring_regex(text, f"^(?:{pattern})$"))
+
+
+def _numbers(text: pa.Array, field: table.Field) -> npt.NDArray[np.float64]:
+    """NaN where the text is not of the field's type; may be infinite for a number too large."""
+    if field.type == "boolean":
+        true, false = (_mask(pc.is_in(text, pa.array(words))) for words in (table.TRUE, table.FALSE))
+        return np.where(true, 1.0, np.where(false, 0.0, np.nan))
+    if field.type == "date":
+        dates = pc.strptime(text, format="%Y-%m-%d", unit="s", error_is_null=True)
+        return _floats(pc.cast(pc.cast(dates, pa.date32()), pa.int32()))
+    if field.unit:
+        text = pc.replace_substring_regex(text, pattern=rf"\s*{re.escape(field.unit)}$", replacement="")
+    text = pc.replace_substring_regex(text, pattern=r"^\+", replacement="")
+    pattern = table.INTEGER if field.type == "integer" else table.NUMBER
+    return _floats(pc.cast(pc.if_else(pc.match_substring_regex(text, pattern), text, None), pa.float64()))
+
+
+def _wrong_numbers(numbers: npt.NDArray[np.float64], text: pa.Array, field: table.Field) -> list[tuple[str, Mask]]:
+    with np.errstate(over="ignore"):
+        # The view is float32: what overflows there would be infinite for the model.
+        finite = np.isfinite(numbers.astype(np.float32)) if field.numeric else np.isfinite(numbers)
+    wrong = [(NOT_OF_TYPE[field.type], ~finite)]
+    if field.minimum is not None:
+        wrong.append((BELOW, numbers < field.minimum))
+    if field.maximum is not None:
+        wrong.append((ABOVE, numbers > field.maximum))
+    if field.enum:
+        wrong.append((NOT_IN_ENUM, ~np.isin(numbers, np.array(field.enum, np.float64))))
+    return wrong
+
+
+def _wrong_texts(text: pa.Array, field: table.Field) -> list[tuple[str, Mask]]:
+    wrong = []
+    if field.enum:
+        wrong.append((NOT_IN_ENUM, ~_mask(pc.is_in(text, pa.array(field.enum, pa.string())))))
+    if field.pattern:
+        wrong.append((PATTERN, ~matches(text, field.pattern)))
+    return wrong
+
+
+def _mask(array: pa.Array) -> Mask:
+    mask: Mask = array.fill_null(False).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _floats(array: pa.Array) -> npt.NDArray[np.float64]:
+    floats: npt.NDArray[np.float64] = array.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    return floats

@@ -1,0 +1,167 @@
+"""The first container of the training pod: after the isolation gate it turns the raw dataset into this task's view.
+
+It is the only one that reads the raw dataset. What the task does not need is not written: no identifier ever, no
+hold-out rows for training, no labels for an evaluation but into the scorer's private folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wardround.pod import gate, schema, split
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure, run
+
+# What of WARDROUND_TASK the researchers' image is told, beside its dataset's schema and rows.
+PUBLIC = ("contract", "task", "participant", "seed", "round", "baseDigest", "parameters", "exchange", "metrics")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """`rows` and `patients` are those of the whole valid dataset, `samples` what this task may claim as its weight."""
+
+    rows: int
+    patients: int
+    samples: int
+    schema_digest: str
+    quality: list[dict[str, str | int]]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "patients": self.patients,
+            "samples": self.samples,
+            "schemaDigest": self.schema_digest,
+            "quality": self.quality,
+        }
+
+
+def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
+    """Validates, splits and writes the view, task.json and the private report. Raises Failure."""
+    dataset = task["dataset"]
+    try:
+        table = schema.parse(dataset["schema"])
+        sides = split.parse(dataset["split"])
+    except (schema.SchemaInvalid, split.SplitInvalid) as error:
+        # Both speak of the Dataset object, never of its rows.
+        raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
+    evaluate = task["task"] == "Evaluate"
+    if evaluate and not table.binary_target:
+        message = (
+            f"target {table.target!r} is not 0 or 1 by its schema (a boolean, or enum 0 and 1): Evaluate needs that"
+        )
+        raise Failure("DataUnreadable", message, field=table.target)
+    counts = _write_view(folders, _raw_file(folders, dataset), dataset["format"], table, sides, evaluate=evaluate)
+    samples = min(counts.view_rows, counts.view_patients, int(task["maxSamples"]))
+    needed = max(1, int(task["minSamples"]))
+    if samples < needed:
+        side = "test" if evaluate else "training"
+        message = f"{samples} {side} samples remain after validation and split, {needed} are needed"
+        raise Failure("TooFewSamples", message)
+    prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(dataset["schema"]), counts.quality)
+    public = {key: task[key] for key in PUBLIC if key in task}
+    _write_json(folders.task_file, {**public, "dataset": {"schema": dataset["schema"], "rows": counts.view_rows}})
+    # The key of the split has done its work here.
+    without_key = {**task, "dataset": {key: value for key, value in dataset.items() if key != "split"}}
+    _write_json(folders.report_file, {"task": without_key, **prepared.document()})
+    return prepared
+
+
+@dataclass(frozen=True)
+class _Counts:
+    rows: int
+    patients: int
+    view_rows: int
+    view_patients: int
+    quality: list[dict[str, str | int]]
+
+
+def _write_view(
+    folders: Folders, path: Path, kind: str, table: schema.Schema, sides: split.Split, *, evaluate: bool
+) -> _Counts:
+    # Not above: what imports Arrow should not wait for it when the gate fails.
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from wardround.pod import dataset
+
+    layout = dataset.view_schema(table)
+    features = [feature.name for feature in table.features]
+    quality: dataset.Quality = dataset.Quality()
+    rows = view_rows = 0
+    patients: list[Any] = []
+    view_patients: list[Any] = []
+    with ExitStack() as files:
+
+        def writer(target: Path, columns: list[str]) -> Any:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return files.enter_context(parquet.ParquetWriter(target, pa.schema([layout.field(c) for c in columns])))
+
+        if evaluate:
+            view = {"test": [(writer(folders.view_file("test"), features), features)]}
+            view["test"].append((writer(folders.labels_file, [table.target]), [table.target]))
+        else:
+            trained = ("train", "validation")
+            view = {side: [(writer(folders.view_file(side), layout.names), layout.names)] for side in trained}
+        counted = "test" if evaluate else "train"
+        for batch in dataset.read(path, kind, table, quality):
+            positions = np.fromiter(map(sides.position, batch.identifiers), np.uint64, len(batch.identifiers))
+            belongs = np.array([sides.side_at(position) for position in positions.tolist()], dtype=object)
+            rows += len(positions)
+            patients.append(np.unique(positions))
+            view_rows += int(np.count_nonzero(belongs == counted))
+            view_patients.append(np.unique(positions[belongs == counted]))
+            for side, outputs in view.items():
+                chosen = batch.view.filter(pa.array(belongs == side))
+                for output, columns in outputs:
+                    output.write_batch(chosen.select(columns))
+    return _Counts(rows, _distinct(patients), view_rows, _distinct(view_patients), dataset.quality_list(quality))
+
+
+def _distinct(positions: list[Any]) -> int:
+    import numpy as np
+
+    return len(np.unique(np.concatenate(positions))) if positions else 0
+
+
+def _raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:
+    path = folders.raw / str(dataset["path"])
+    if not path.resolve().is_relative_to(folders.raw.resolve()):
+        raise Failure("DataUnreadable", "Dataset.spec.path leads out of the volume")
+    if not path.is_file():
+        raise Failure("DataUnreadable", f"the volume has no file {dataset['path']} (Dataset.spec: claimName, path)")
+    return path
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, sort_keys=True, ensure_ascii=False), "utf-8")
+
+
+def _task_of_environment() -> dict[str, Any]:
+    try:
+        task = json.loads(os.environ["WARDROUND_TASK"])
+        return {**task, "minSamples": task.get("minSamples", 1)}
+    except (KeyError, ValueError, TypeError) as error:
+        raise Failure("PodFailed", "WARDROUND_TASK cannot be read: a fault of the site operator") from error
+
+
+def main(argv: Sequence[str]) -> int:
+    def body() -> dict[str, Any]:
+        task = _task_of_environment()
+        gate.hold(gate.parse(os.environ.get("WARDROUND_ISOLATION", "[]")))
+        return prepare(Folders.from_environment(), task).document()
+
+    return run("prepare", body)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""Decides to which side of the split a patient belongs: a keyed hash, so that it never moves; knows no file, no row.
+
+The key is the Dataset's and stays at the site: without it nobody can tell from an identifier on which side it lies.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+Side = Literal["train", "validation", "test"]
+SIDES: tuple[Side, ...] = ("train", "validation", "test")
+RANGE = 1 << 64
+
+
+class SplitInvalid(ValueError):  # noqa: N818 - said of the split
+    """The Dataset's split is wrong; the message never holds the key."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions below `test_below` are test, then validation below `validation_below`, then training.
+
+    Test comes first so that changing the share of validation moves nobody into or out of the hold-out.
+    """
+
+    key: bytes
+    test_below: int
+    validation_below: int
+
+    def position(self, patient: str) -> int:
+        """Uniform in [0, 2^64); also what distinct patients are counted by."""
+        return int.from_bytes(hmac.digest(self.key, patient.encode(), "sha256")[:8], "big")
+
+    def side(self, patient: str) -> Side:
+        return self.side_at(self.position(patient))
+
+    def side_at(self, position: int) -> Side:
+        if position < self.test_below:
+            return "test"
+        return "validation" if position < self.validation_below else "train"
+
+
+def parse(document: Mapping[str, Any]) -> Split:
+    key = document.get("key")
+    if not isinstance(key, str) or len(key) < 16:
+        raise SplitInvalid("split.key must have 16 characters or more")
+    test = _fraction(document, "test")
+    validation = _fraction(document, "validation")
+    if test + validation >= 1:
+        raise SplitInvalid("split.test and split.validation together leave no training rows")
+    return Split(key.encode(), int(test * RANGE), int((test + validation) * RANGE))
+
+
+def _fraction(document: Mapping[str, Any], name: str) -> Decimal:
+    try:
+        fraction = Decimal(str(document.get(name, "0")))
+    except InvalidOperation as error:
+        raise SplitInvalid(f"split.{name} must be a fraction, such as 0.2") from error
+    if not fraction.is_finite() or not 0 <= fraction < 1:
+        raise SplitInvalid(f"split.{name} must be at least 0 and below 1")
+    return fraction

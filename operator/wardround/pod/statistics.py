@@ -1,0 +1,75 @@
+"""The training step of a Statistics round: sums over this site's training rows; our own code, no researchers' image.
+
+Over training rows only: the statistics become the model's standardisation, and hold-out rows must not leak into it.
+Sums are taken of x - c, c the middle of the field's range in the schema: equal at every site, so that sums add up, and
+near the data, so that squares lose no digits (Chan, Golub, LeVeque 1983).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wardround import tensors
+from wardround.pod import output, schema
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import run
+
+Floats = npt.NDArray[np.float64]
+
+
+def layout(table: schema.Schema) -> list[tensors.Tensor]:
+    """Tensors of a Statistics update: the same at every site with this schema."""
+    per_feature = (len(table.features),)
+    shapes = {"count": per_feature, "sum": per_feature, "squares": per_feature, "shift": per_feature}
+    shapes |= {"positives": (1,), "rows": (1,)}
+    return [tensors.Tensor(name, "F64", shape) for name, shape in shapes.items()]
+
+
+def shift(table: schema.Schema) -> Floats:
+    middles = [
+        0.0 if feature.minimum is None or feature.maximum is None else (feature.minimum + feature.maximum) / 2
+        for feature in table.features
+    ]
+    return np.array(middles, np.float64)
+
+
+def statistics(folders: Folders) -> None:
+    """Reads data/train.parquet and task.json, writes out/model.safetensors."""
+    from pyarrow import parquet
+
+    table = schema.parse(json.loads(folders.task_file.read_text("utf-8"))["dataset"]["schema"])
+    centre = shift(table)
+    total, squares = np.zeros_like(centre), np.zeros_like(centre)
+    rows = positives = 0
+    with parquet.ParquetFile(folders.view_file("train")) as file:
+        for batch in file.iter_batches(use_threads=False):
+            columns = [batch.column(feature.name).to_numpy() for feature in table.features]
+            centred = np.stack(columns, axis=1).astype(np.float64) - centre
+            total += centred.sum(axis=0)
+            squares += np.square(centred).sum(axis=0)
+            rows += batch.num_rows
+            positives += int(np.count_nonzero(batch.column(table.target).to_numpy() == 1))
+    tensors.write(
+        folders.out / output.MODEL,
+        {
+            "count": np.full_like(centre, rows),
+            "sum": total,
+            "squares": squares,
+            "shift": centre,
+            "positives": np.array([positives], np.float64),
+            "rows": np.array([rows], np.float64),
+        },
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    return run("statistics", lambda: statistics(Folders.from_environment()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
