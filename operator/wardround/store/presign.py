@@ -1,0 +1,91 @@
+"""Makes presigned S3 URLs from credentials and a given time; speaks to no one. Only the hub has credentials.
+
+botocore's signer alone: its client would load megabytes of service models to do the same. Path style throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote, urlencode
+
+from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as _Credentials
+
+LONGEST_SECONDS = 7 * 24 * 3600  # the most that SigV4 allows
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The hub's access to the store."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A presigned PUT: whoever has it may store one object once, with these very headers."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Presigner:
+    """Signs for one bucket at one origin (`https://host[:port]`)."""
+
+    origin: str
+    bucket: str
+    region: str
+    credentials: Credentials
+
+    def get(self, key: str, now: datetime, seconds: int) -> str:
+        """Return a URL that reads one object, until `seconds` after `now`. `Range` may be added freely."""
+        return self.sign("GET", key, now, seconds)
+
+    def put(self, key: str, now: datetime, seconds: int, length: int | None = None) -> Upload:
+        """Return a PUT that creates one object and cannot replace one.
+
+        With `length` it takes exactly so many bytes. Without, any number: for the hub's own aggregation Job alone, as
+        the hub does not know how long a first result will be.
+        """
+        headers = {"If-None-Match": "*"}
+        if length is not None:
+            headers["Content-Length"] = str(length)
+        return Upload(self.sign("PUT", key, now, seconds, headers=headers), headers)
+
+    def sign(
+        self,
+        method: str,
+        key: str,
+        now: datetime,
+        seconds: int,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> str:
+        """Return the URL of any request; an empty key means the bucket. `headers` must be sent as they are here."""
+        if not 1 <= seconds <= LONGEST_SECONDS:
+            raise ValueError(f"a URL lives from 1 to {LONGEST_SECONDS} seconds, not {seconds}")
+        path = quote(f"/{self.bucket}/{key}".rstrip("/") if not key else f"/{self.bucket}/{key}", safe="/~-_.")
+        url = self.origin.rstrip("/") + path
+        if query:
+            url += "?" + urlencode(sorted(query.items()), quote_via=quote, safe="~-_.")
+        request = AWSRequest(method=method, url=url, headers=dict(headers or {}))
+        _Signer(self.credentials, self.region, seconds).sign(request, now)
+        return str(request.url)
+
+
+class _Signer(S3SigV4QueryAuth):  # type: ignore[misc]  # botocore has no types
+    def __init__(self, credentials: Credentials, region: str, seconds: int) -> None:
+        super().__init__(_Credentials(credentials.access_key, credentials.secret_key), "s3", region, expires=seconds)
+
+    def sign(self, request: AWSRequest, now: datetime) -> None:
+        # What `add_auth` does, with the time as an argument instead of the machine's clock.
+        request.context["timestamp"] = now.astimezone(UTC).strftime(SIGV4_TIMESTAMP)
+        self._modify_request_before_signing(request)
+        text = self.string_to_sign(request, self.canonical_request(request))
+        self._inject_signature_to_request(request, self.signature(text, request))

@@ -1,0 +1,203 @@
+"""Moves bytes by presigned URL to and from one pinned origin; knows no credentials, keys or meaning of the bytes.
+
+No redirects, no proxy but the one that is named, no environment. Nothing here logs: presigned URLs are keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import aiohttp
+from yarl import URL
+
+from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, UNREACHABLE, UNTRUSTED, StoreError
+
+T = TypeVar("T")
+
+TRIES = 6
+_FIRST_DELAY = 0.2
+_LONGEST_DELAY = 5.0
+_CHUNK = 1 << 18
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
+_TOO_MANY_REQUESTS = 429
+
+
+class _TryAgain(Exception):  # noqa: N818 - an instruction to the loop below, never seen outside
+    """Nobody answered, or the store said that it is its own fault."""
+
+
+class Store:
+    """A client for one origin. An async context manager; tasks may share it."""
+
+    def __init__(self, origin: str, ca_bundle: str = "", proxy_url: str = "", *, tries: int = TRIES) -> None:
+        """Pin `origin` (https) and, unless `ca_bundle` (PEM) is empty, the authority that signs its certificate.
+
+        Raises StoreError where either is unusable.
+        """
+        self._origin = _origin(origin)
+        try:
+            self._tls = ssl.create_default_context(cadata=ca_bundle or None)
+        except (ssl.SSLError, ValueError):
+            raise StoreError(UNTRUSTED) from None
+        self._proxy = proxy_url or None
+        self._tries = tries
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Store:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=16),
+            timeout=_TIMEOUT,
+            trust_env=False,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def get(self, url: str, length: int, sink: Callable[[bytes], None], *, offset: int = 0) -> None:
+        """Pass exactly `length` bytes of an object from `offset` on to `sink`, in order.
+
+        A transfer that breaks off goes on where it stopped. Raises StoreError, and whatever `sink` raises.
+        """
+        received = 0
+
+        async def once() -> None:
+            nonlocal received
+            first, last = offset + received, offset + length - 1
+            headers = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
+            async with self._request("GET", url, headers) as response:
+                if response.status == 416:
+                    raise StoreError(SHORT, response.status)
+                self._check(response, {206})
+                if response.headers.get("Content-Range", "").split("/")[0] != f"bytes {first}-{last}":
+                    raise StoreError(SHORT, response.status)
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    if received + len(chunk) > length:
+                        raise StoreError(REFUSED, response.status)
+                    sink(chunk)
+                    received += len(chunk)
+            if received < length:
+                raise _TryAgain
+
+        await self._retry(once)
+
+    async def get_bytes(self, url: str, length: int, *, offset: int = 0) -> bytes:
+        """Return exactly `length` bytes of an object from `offset` on. Raises StoreError."""
+        found = bytearray()
+        await self.get(url, length, found.extend, offset=offset)
+        return bytes(found)
+
+    async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
+        """Store `length` bytes of a file from `offset` on as one object. See `put_bytes`."""
+        return await self._put(url, headers, length, lambda: _read(path, offset, length))
+
+    async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
+        """Store `data` as one object. Return whether it is there by this call.
+
+        False: it was there before (nothing is ever replaced). A 412 after a try that broke off counts as stored:
+        the store had taken the object, and only its answer was lost. Raises StoreError.
+        """
+        return await self._put(url, headers, len(data), lambda: _whole(data))
+
+    async def _put(
+        self, url: str, headers: Mapping[str, str], length: int, body: Callable[[], AsyncIterator[bytes]]
+    ) -> bool:
+        broke_off = False
+        sent = {**headers, "Content-Length": str(length), "Content-Type": "application/octet-stream"}
+
+        async def once() -> bool:
+            nonlocal broke_off
+            may_have_landed, broke_off = broke_off, True
+            async with self._request("PUT", url, sent, body()) as response:
+                if response.status == 412:
+                    return may_have_landed
+                self._check(response, {200})
+                return True
+
+        return await self._retry(once)
+
+    async def request(self, method: str, url: str) -> bytes:
+        """Send a small request without a body and return the small answer. Raises StoreError."""
+
+        async def once() -> bytes:
+            async with self._request(method, url, {}) as response:
+                self._check(response, {200, 204})
+                return await response.read()
+
+        return await self._retry(once)
+
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: AsyncIterator[bytes] | None = None
+    ) -> aiohttp.client._RequestContextManager:
+        if self._session is None:
+            raise RuntimeError("use the store as an async context manager")
+        if _origin(url) != self._origin:
+            raise StoreError(NOT_PINNED)
+        # encoded=True: another spelling of the same URL would not have the same signature.
+        return self._session.request(
+            method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False, proxy=self._proxy
+        )
+
+    @staticmethod
+    def _check(response: aiohttp.ClientResponse, good: set[int]) -> None:
+        if response.status in good:
+            return
+        if response.status >= 500 or response.status == _TOO_MANY_REQUESTS:
+            raise _TryAgain
+        raise StoreError(MISSING if response.status == 404 else REFUSED, response.status)
+
+    async def _retry(self, once: Callable[[], Awaitable[T]]) -> T:
+        for number in range(self._tries):
+            if number:
+                # Full jitter: sites that lost the store together must not come back together.
+                longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2**number)
+                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - spreads load, keeps no secret
+            try:
+                return await once()
+            except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
+                raise StoreError(UNTRUSTED) from None
+            except (_TryAgain, aiohttp.ClientError, TimeoutError):
+                # The exception's own text has the URL in it: it ends here.
+                continue
+        raise StoreError(UNREACHABLE)
+
+
+def _origin(url: str) -> tuple[str, int]:
+    try:
+        parsed = URL(url, encoded=True)
+        host, port = parsed.host, parsed.port
+    except ValueError:
+        raise StoreError(NOT_PINNED) from None
+    if parsed.scheme != "https" or not host or not port or parsed.user or parsed.password:
+        raise StoreError(NOT_PINNED)
+    return host, port
+
+
+async def _whole(data: bytes) -> AsyncIterator[bytes]:
+    view = memoryview(data)
+    for place in range(0, len(data), _CHUNK):
+        yield bytes(view[place : place + _CHUNK])
+
+
+async def _read(path: Path, offset: int, length: int) -> AsyncIterator[bytes]:
+    # Read on the loop: the page cache has what was sealed a moment ago, and a thread a chunk costs more than it saves.
+    with path.open("rb") as file:
+        file.seek(offset)
+        while length:
+            chunk = file.read(min(_CHUNK, length))
+            if not chunk:
+                raise ValueError("the file to send is shorter than its manifest says")
+            length -= len(chunk)
+            yield chunk
