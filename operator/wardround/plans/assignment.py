@@ -1,0 +1,162 @@
+"""Decides whether this site takes an assignment: an ordered list of rules; reads no cluster, clock or key of its own.
+
+Courier and site operator both use `verify`, each with the pin that it was given itself. `decide` adds the site's
+policy. The envelope is believed, never the fields around it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from wardround.api.site import Policy
+from wardround.sealing import canonical
+from wardround.sealing.keys import hub_fingerprint, load_verification_key
+from wardround.sealing.manifests import Assignment, open_assignment, parse_time
+from wardround.sealing.refused import Refused
+
+BY_DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64})", re.ASCII)
+UNREADABLE = "AssignmentUnreadable"
+
+# For people at the site; the hub gets the reason alone.
+MESSAGES = {
+    "HubNotPinned": "signed with another key than the hub's that the Site pins (spec.hub.fingerprint)",
+    UNREADABLE: "the assignment's envelope does not open under the hub's key: it was altered on the way",
+    "NotAddressee": "the assignment is for another participant, or for older keys of this site",
+    "Expired": "the assignment's time is over",
+    "Replayed": "this round and attempt, or a later attempt, was taken before",
+    "TaskNotAllowed": "the Site's policy.tasks does not have this task, or it asks for more than one node",
+    "ImageNotByDigest": "the image is not named as repo@sha256:...",
+    "ImageNotAllowed": "the image is not in the Site's policy.images: review it and add it there",
+    "QuorumTooSmall": "the round may close with fewer participants than the Site's policy.minQuorum",
+    "DatasetNotFound": "there is no Dataset of the name that the round asks for: apply one here",
+    "Denied": "the Site's policy.approval is Deny",
+    "NoKeys": "the courier has not published this site's keys yet: is it running?",
+    "WaitingForApproval": "a person here has to approve: kubectl patch sitetask NAME --type merge "
+    '-p \'{"spec":{"approved":true}}\'',
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What came from the hub, and what it is compared with."""
+
+    envelope: str
+    hub_key: str
+    hub_fingerprint: str
+    round_uid: str
+    attempt: int
+    site_fingerprint: str
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The site's side. `taken`: highest attempt of this very round that this site accepted before, 0 if none."""
+
+    participant: str
+    policy: Policy
+    datasets: Collection[str]
+    taken: int
+    approved: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`assignment` is there when the envelope opened, whatever was decided."""
+
+    outcome: Literal["Accepted", "Waiting", "Refused"]
+    reason: str
+    assignment: Assignment | None = None
+
+    @property
+    def message(self) -> str:
+        return MESSAGES.get(self.reason, "")
+
+
+def verify(claim: Claim) -> Assignment:
+    """The assignment, if the pinned hub made it for this very task and these very keys. Raises Refused(reason)."""
+    assignment = open_pinned(claim.envelope, claim.hub_key, claim.hub_fingerprint)
+    if assignment.site_fingerprint != claim.site_fingerprint:
+        raise Refused("NotAddressee")
+    if (assignment.round_uid, assignment.attempt) != (claim.round_uid, claim.attempt):
+        raise Refused("Replayed")  # an envelope of another task in this one's place
+    if parse_time(assignment.expires, UNREADABLE) <= claim.now:
+        raise Refused("Expired")
+    return assignment
+
+
+def open_pinned(envelope: str, hub_key: str, pin: str) -> Assignment:
+    """The assignment under the pinned hub key, compared with nothing yet. Raises Refused(reason)."""
+    der = canonical.decode(hub_key, "HubNotPinned")
+    if hub_fingerprint(der) != pin:
+        raise Refused("HubNotPinned")
+    try:
+        key = load_verification_key(der)
+    except Refused:
+        raise Refused("HubNotPinned") from None
+    return open_assignment(envelope, key)
+
+
+def decide(claim: Claim, terms: Terms) -> Decision:
+    """Whether the site takes part. The first rule that gives a reason decides."""
+    if not claim.site_fingerprint:
+        return Decision("Waiting", "NoKeys")
+    try:
+        assignment = verify(claim)
+    except Refused as refused:
+        return Decision("Refused", refused.reason)
+    for rule in REFUSALS:
+        if reason := rule(assignment, terms):
+            return Decision("Refused", reason, assignment)
+    if terms.policy.approval == "Manual" and not terms.approved:
+        return Decision("Waiting", "WaitingForApproval", assignment)
+    return Decision("Accepted", "Accepted", assignment)
+
+
+def _addressee(assignment: Assignment, terms: Terms) -> str:
+    return "" if assignment.participant == terms.participant else "NotAddressee"
+
+
+def _taken_before(assignment: Assignment, terms: Terms) -> str:
+    return "Replayed" if assignment.attempt <= terms.taken else ""
+
+
+def _task(assignment: Assignment, terms: Terms) -> str:
+    allowed = assignment.task in terms.policy.tasks and assignment.resources.nodes == 1
+    return "" if allowed else "TaskNotAllowed"
+
+
+def _image(assignment: Assignment, terms: Terms) -> str:
+    if assignment.task == "Statistics":
+        return ""  # our own code computes it
+    named = BY_DIGEST.fullmatch(assignment.image)
+    if named is None or named[1] != assignment.image_digest:
+        return "ImageNotByDigest"
+    return "" if assignment.image in terms.policy.images else "ImageNotAllowed"
+
+
+def _quorum(assignment: Assignment, terms: Terms) -> str:
+    return "" if assignment.quorum.min >= terms.policy.min_quorum else "QuorumTooSmall"
+
+
+def _dataset(assignment: Assignment, terms: Terms) -> str:
+    return "" if assignment.dataset_name in terms.datasets else "DatasetNotFound"
+
+
+def _denied(assignment: Assignment, terms: Terms) -> str:
+    return "Denied" if terms.policy.approval == "Deny" else ""
+
+
+REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
+    _addressee,
+    _taken_before,
+    _task,
+    _image,
+    _quorum,
+    _dataset,
+    _denied,
+)

@@ -1,0 +1,66 @@
+"""Decides what a Dataset's status says: its schema at once, its rows once a training pod has read them; sees no row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from wardround.api import codec, conditions
+from wardround.api.conditions import Conditions
+from wardround.api.dataset import DatasetStatus, Quality
+from wardround.plans.sitetask_pod import Step
+from wardround.pod import schema as table_schema
+from wardround.sealing import canonical
+
+# What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
+OF_THE_DATA = ("ColumnMissing", "DataUnreadable", "TooFewSamples")
+QUALITY_LIMIT = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    rows: int
+    patients: int
+    quality: tuple[Quality, ...]
+
+
+def plan(
+    schema: Mapping[str, Any], status: DatasetStatus, prepared: Step | None, *, generation: int, now: datetime
+) -> DatasetStatus:
+    """The status. `schema` as it stands in the object, `prepared` the container that has just read the data, if any."""
+
+    def ready(found: DatasetStatus, value: bool | conditions.Status, reason: str, message: str = "") -> Conditions:
+        return conditions.set_condition(
+            found.conditions, "Ready", value, reason, message, now=now, generation=generation
+        )
+
+    def failed(found: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+        stalled = conditions.stalled(
+            ready(found, False, reason, message), reason, message, now=now, generation=generation
+        )
+        return dataclasses.replace(found, conditions=stalled)
+
+    def settled(found: DatasetStatus, value: bool | conditions.Status, reason: str, message: str) -> DatasetStatus:
+        done = conditions.settled(ready(found, value, reason, message), reason, now=now, generation=generation)
+        return dataclasses.replace(found, conditions=done)
+
+    status = dataclasses.replace(status, schema_digest=canonical.digest(canonical.dumps(dict(schema))))
+    try:
+        table_schema.parse(schema)
+    except table_schema.SchemaInvalid as error:
+        return failed(status, "SchemaInvalid", f"spec.schema: {error}")
+    said = prepared.said if prepared is not None and prepared.said else {}
+    if said.get("reason") in OF_THE_DATA:
+        return failed(status, str(said["reason"]), str(said.get("message") or ""))
+    if prepared is not None and prepared.succeeded and "rows" in said:
+        read = codec.parse(_Read, said, "what prepare said")
+        status = dataclasses.replace(
+            status, rows=read.rows, patients=read.patients, quality=read.quality[:QUALITY_LIMIT]
+        )
+        return settled(status, True, "Read", "")
+    known = conditions.find(status.conditions, "Ready")
+    if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
+        return status
+    return settled(status, "Unknown", "NotReadYet", "the schema is right; the rows are read by the next task")

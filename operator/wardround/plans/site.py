@@ -1,0 +1,126 @@
+"""Decides whether a Site is ready for tasks, and what it tells the hub of itself; compares facts, reads no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from wardround.api import codec, conditions
+from wardround.api.dataset import Dataset
+from wardround.api.participant import Participant
+from wardround.api.site import Site, SiteStatus
+
+LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
+# These do not heal by waiting: a person has to act.
+STALLED = ("NotEnrolled", "EnrolmentExpired", "HubForbids", "Suspended", "FingerprintMismatch", "ParticipantUnknown")
+
+
+@dataclass(frozen=True)
+class Link:
+    """How the site stands with its hub, by the last renewal of its Lease there."""
+
+    state: LinkState
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    site: Site
+    link: Link
+    participant: Participant | None
+
+
+def plan(seen: Seen, now: datetime) -> SiteStatus:
+    """Status of the Site; `courier` is left as it is."""
+    generation = seen.site.metadata.generation
+    found = conditions.set_condition(
+        seen.site.status.conditions,
+        "HubConnected",
+        seen.link.state == "Connected",
+        seen.link.state,
+        seen.link.message,
+        now=now,
+        generation=generation,
+    )
+    reason, message = next((said for rule in RULES if (said := rule(seen))), ("Approved", ""))
+    ready = reason == "Approved"
+    found = conditions.set_condition(found, "Ready", ready, reason, message, now=now, generation=generation)
+    if ready:
+        found = conditions.settled(found, reason, now=now, generation=generation)
+    elif reason in STALLED:
+        found = conditions.stalled(found, reason, message, now=now, generation=generation)
+    else:
+        found = conditions.progressing(found, reason, message, now=now, generation=generation)
+    return dataclasses.replace(seen.site.status, conditions=found)
+
+
+def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
+    """`status.site` of the Participant on the hub. How many accelerators a node has only the nodes know."""
+    keys = site.status.courier.keys if site.status.courier else None
+    return {
+        **({"keys": codec.dump(keys)} if keys else {}),
+        "datasets": [
+            {"name": each.metadata.name, "schemaDigest": each.status.schema_digest}
+            for each in sorted(datasets, key=lambda d: d.metadata.name)
+            if each.status.schema_digest
+        ],
+        "accelerators": [{"resourceName": site.spec.workload.accelerator.resource_name}],
+    }
+
+
+Said = tuple[str, str] | None
+
+
+def _not_enrolled(seen: Seen) -> Said:
+    if seen.link.state not in ("NotEnrolled", "EnrolmentExpired", "HubForbids"):
+        return None
+    return seen.link.state, seen.link.message
+
+
+def _no_keys(seen: Seen) -> Said:
+    if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
+        return None
+    return "NoKeys", "the courier has not published this site's keys yet: kubectl logs deployment/courier"
+
+
+def _not_connected(seen: Seen) -> Said:
+    return None if seen.link.state == "Connected" else (seen.link.state, seen.link.message)
+
+
+def _unknown(seen: Seen) -> Said:
+    if seen.participant is not None:
+        return None
+    name = seen.site.spec.hub.participant_namespace
+    return "ParticipantUnknown", f"the hub has no Participant {name}: its admin applies what `enrol {name}` prints"
+
+
+def _suspended(seen: Seen) -> Said:
+    if seen.participant is None or not seen.participant.spec.suspend:
+        return None
+    return "Suspended", "the hub has suspended this participant: ask its admin"
+
+
+def _not_approved(seen: Seen) -> Said:
+    if seen.participant is None:
+        return None
+    pinned = seen.participant.spec.key_fingerprint
+    identity = seen.site.status.courier
+    own = (identity.fingerprint if identity else None) or ""
+    if not pinned:
+        return "NotApproved", f"tell the hub's admin this fingerprint over another channel: {own}"
+    if pinned != own:
+        return "FingerprintMismatch", f"the hub has pinned {pinned}, this site's keys are {own}: approve them anew"
+    return None
+
+
+RULES: tuple[Callable[[Seen], Said], ...] = (
+    _not_enrolled,
+    _no_keys,
+    _not_connected,
+    _unknown,
+    _suspended,
+    _not_approved,
+)

@@ -1,0 +1,454 @@
+"""Decides what a site does about one task of the hub: an ordered list of rules from arrival to its end; does no I/O.
+
+Level-triggered: everything is decided anew from what is observed, and the order of writing is: the Dataset, the
+SiteTask's status, then actions, then the RoundTask's status. A crash in between repeats, and repeating is harmless.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from wardround.api import conditions, timeline
+from wardround.api.roundtask import RoundTask
+from wardround.api.site import Site
+from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
+from wardround.api.task import Failure, FailureClass
+from wardround.plans import assignment as assignments
+from wardround.plans import sitetask_pod as pods
+from wardround.plans.assignment import Claim, Decision, Terms
+from wardround.sealing.manifests import Assignment, parse_time
+from wardround.sealing.refused import Refused
+
+# What the courier gives up on; what is not here it tries again, and the task waits.
+COURIER_FAILURES: Mapping[str, FailureClass] = {
+    "HubNotPinned": "Site",
+    "AssignmentUnreadable": "Site",
+    "NotAddressee": "Site",
+    "Replayed": "Site",
+    "StoreNotPinned": "Site",
+    "StoreUntrusted": "Site",
+    "KeyUnusable": "Network",
+    "ManifestUnreadable": "Network",
+    "SignatureInvalid": "Network",
+    "Altered": "Network",
+    "WrongRound": "Network",
+    "Expired": "Platform",
+    "OutputTooLarge": "Code",
+    "OutputNotSafetensors": "Code",
+}
+MESSAGES = {
+    "Cancelled": "the hub has ended this task or the round",
+    "Fetching": "the courier fetches and opens the input",
+    "IsolationUnproven": "the site operator itself reaches neither hub nor Kubernetes API now, so a closed network "
+    "would prove nothing: no training before it does",
+    "Starting": "the training pod is about to start",
+    "Training": "the training pod is at work",
+    "Sending": "the courier seals and sends the update",
+}
+RETRY_SECONDS = 10.0
+
+Action = Literal["CreateJob", "DeleteJob", "DeleteTask", "Mirror"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """`round_task` None: the hub has none of this UID, or, with `hub_reached` False, nothing is known of it.
+
+    `busy`: names of SiteTasks whose Jobs are not over. `isolation_proven`: the positive control holds.
+    """
+
+    site: Site
+    task: SiteTask
+    round_task: RoundTask | None
+    hub_reached: bool
+    others: Sequence[SiteTask]
+    busy: Collection[str]
+    datasets: Collection[str]
+    job: pods.Job | None
+    pod: pods.Pod | None
+    isolation_proven: bool
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`prepared`: what `prepare` said of the dataset, when this is the first look at it; for the Dataset's status."""
+
+    status: SiteTaskStatus
+    actions: tuple[Action, ...] = ()
+    again_seconds: float | None = None
+    assignment: Assignment | None = None
+    prepared: pods.Step | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What one rule says: how the task stands. `waiting`: nothing moves until something else does."""
+
+    reason: str
+    message: str = ""
+    stages: Mapping[str, datetime] = dataclasses.field(default_factory=dict)
+    marks: Mapping[str, tuple[bool | Literal["Unknown"], str]] = dataclasses.field(default_factory=dict)
+    failure: Failure | None = None
+    final: Literal["Complete", "Failed", ""] = ""
+    actions: tuple[Action, ...] = ()
+    again_seconds: float | None = None
+
+
+def is_final(task: SiteTask) -> bool:
+    found = task.status.conditions
+    return conditions.is_true(found, "Complete") or conditions.is_true(found, "Failed")
+
+
+def is_accepted(task: SiteTask) -> bool:
+    return conditions.is_true(task.status.conditions, "Accepted")
+
+
+def plan(seen: Observation) -> Plan:
+    """What to do, and how the task stands."""
+    if is_final(seen.task):
+        return _after_the_end(seen)
+    decision = _decide(seen)
+    view = _View(seen, decision)
+    standing = next(found for rule in RULES if (found := rule(view)) is not None)
+    actions = (*_mirror(seen), *standing.actions)
+    prepare = seen.pod.step("prepare") if seen.pod else None
+    first_look = prepare is not None and prepare.exit_code is not None and not _reached(seen, "Prepared")
+    return Plan(
+        status=_status(view, standing),
+        actions=actions,
+        again_seconds=_sooner(standing.again_seconds, view.seconds_left),
+        assignment=decision.assignment,
+        prepared=prepare if first_look else None,
+    )
+
+
+class _View:
+    """An observation with what follows from it."""
+
+    def __init__(self, seen: Observation, decision: Decision) -> None:
+        self.seen = seen
+        self.decision = decision
+        self.courier = seen.task.status.courier or CourierReport()
+        self.assignment = decision.assignment
+        statistics = self.assignment is not None and self.assignment.task == "Statistics"
+        ours = {"prepare", "check"} | ({"train"} if statistics else set())
+        self.failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours))
+
+    @property
+    def seconds_left(self) -> float | None:
+        if self.assignment is None:
+            return None
+        return (parse_time(self.assignment.expires, "Expired") - self.seen.now).total_seconds()
+
+    @property
+    def accelerators(self) -> int:
+        return self.assignment.resources.accelerators_per_node if self.assignment else 0
+
+
+def _decide(seen: Observation) -> Decision:
+    spec, site = seen.task.spec, seen.site
+    if is_accepted(seen.task):
+        # Taken is taken: a policy that changes later is for later tasks.
+        try:
+            return Decision(
+                "Accepted",
+                "Accepted",
+                assignments.open_pinned(spec.assignment, spec.hub_key, site.spec.hub.fingerprint),
+            )
+        except Refused as refused:
+            return Decision("Refused", refused.reason)
+    identity = site.status.courier
+    claim = Claim(
+        envelope=spec.assignment,
+        hub_key=spec.hub_key,
+        hub_fingerprint=site.spec.hub.fingerprint,
+        round_uid=spec.round_ref.uid,
+        attempt=spec.attempt,
+        site_fingerprint=(identity.fingerprint if identity else None) or "",
+        now=seen.now,
+    )
+    same = [o.spec.attempt for o in seen.others if o.spec.round_ref.uid == spec.round_ref.uid and is_accepted(o)]
+    terms = Terms(
+        participant=site.spec.hub.participant_namespace,
+        policy=site.spec.policy,
+        datasets=seen.datasets,
+        taken=max(same, default=0),
+        approved=spec.approved,
+    )
+    return assignments.decide(claim, terms)
+
+
+# The rules, in the order in which they are asked. The first that answers is how the task stands.
+
+
+def _cancelled(view: _View) -> Standing | None:
+    gone = view.seen.hub_reached and view.seen.round_task is None
+    asked = view.seen.round_task is not None and view.seen.round_task.spec.cancel
+    if gone or asked or view.seen.task.spec.cancel:
+        return Standing(reason="Cancelled", message=MESSAGES["Cancelled"], final="Failed")
+    return None
+
+
+def _refused(view: _View) -> Standing | None:
+    if view.decision.outcome != "Refused":
+        return None
+    failure = Failure(failure_class="Site", reason=view.decision.reason, message=view.decision.message)
+    return _failed(failure, marks={"Accepted": (False, view.decision.reason)})
+
+
+def _waits_for_people(view: _View) -> Standing | None:
+    if view.decision.outcome != "Waiting":
+        return None
+    reason = view.decision.reason
+    return Standing(reason=reason, message=view.decision.message, marks={"Accepted": ("Unknown", reason)})
+
+
+def _expired(view: _View) -> Standing | None:
+    if view.seconds_left is None or view.seconds_left > 0:
+        return None
+    return _failed(
+        Failure(failure_class="Platform", reason="DeadlineExceeded", message="the assignment's time is over")
+    )
+
+
+def _pod_failed(view: _View) -> Standing | None:
+    return _failed(view.failure, stages=_stages(view)) if view.failure else None
+
+
+def _courier_failed(view: _View) -> Standing | None:
+    reason = view.courier.reason or ""
+    if reason not in COURIER_FAILURES:
+        return None
+    message = "the courier gave up: kubectl logs of the courier says where"
+    return _failed(
+        Failure(failure_class=COURIER_FAILURES[reason], reason=reason, message=message), stages=_stages(view)
+    )
+
+
+def _sent(view: _View) -> Standing | None:
+    if view.courier.update is None:
+        return None
+    marks = {"Accepted": (True, "Accepted"), "InputReady": (True, "Ready"), "Trained": (True, "Trained")}
+    stages = {**_stages(view), "Sealed": view.seen.now, "Sent": view.seen.now}
+    return Standing(reason="Complete", marks={**marks, "Sent": (True, "Sent")}, stages=stages, final="Complete")
+
+
+def _sends(view: _View) -> Standing | None:
+    checked = view.seen.pod is not None and view.seen.pod.step("check").succeeded
+    if view.courier.upload is None and not checked:
+        return None
+    stages = {**_stages(view), **({"Sealed": view.seen.now} if view.courier.upload else {})}
+    marks = {**INPUT_READY, "Trained": (True, "Trained")}
+    return _progress(view, view.courier.reason or "Sending", marks=marks, stages=stages)
+
+
+def _fetches(view: _View) -> Standing | None:
+    if view.courier.input == "Ready":
+        return None
+    return _progress(view, view.courier.reason or "Fetching", marks=ACCEPTED)
+
+
+def _queues(view: _View) -> Standing | None:
+    """Oldest first. With a Job it has its place already."""
+    if view.seen.job is not None:
+        return None
+    ahead = _ahead(view.seen)
+    places = view.seen.site.spec.workload.max_concurrent_tasks
+    if len(ahead) < places:
+        return None
+    message = f"behind {', '.join(ahead[:8])}: the Site runs {places} at a time (workload.maxConcurrentTasks)"
+    return _progress(view, "Queued", message, marks=INPUT_READY)
+
+
+def _dataset_gone(view: _View) -> Standing | None:
+    name = view.assignment.dataset_name if view.assignment else ""
+    if view.seen.job is not None or name in view.seen.datasets:
+        return None
+    return _failed(Failure(failure_class="Site", reason="DatasetNotFound", message=f"Dataset {name} is gone"))
+
+
+def _creates_job(view: _View) -> Standing | None:
+    if view.seen.job is not None:
+        return None
+    if not view.seen.isolation_proven:
+        return _progress(view, "IsolationUnproven", marks=INPUT_READY, again_seconds=RETRY_SECONDS)
+    return _progress(view, "Starting", marks=INPUT_READY, actions=("CreateJob",))
+
+
+def _waits_for_a_node(view: _View) -> Standing | None:
+    job, pod = view.seen.job, view.seen.pod
+    if job is not None and job.suspended:
+        queue = view.seen.site.spec.workload.queue_name
+        return _progress(view, "Queued", f"Kueue has not admitted the Job yet (queue {queue})", marks=INPUT_READY)
+    if pod is None or not pod.unschedulable:
+        return None
+    asks = _asks(view.accelerators, view.seen.site.spec.workload.accelerator.resource_name)
+    return _progress(view, "Unschedulable", f"waits for a node{asks}: {pod.unschedulable}", marks=INPUT_READY)
+
+
+def _waits_for_image(view: _View) -> Standing | None:
+    container = pods.not_pulled(view.seen.pod) if view.seen.pod else ""
+    if not container:
+        return None
+    message = f"the image of container {container} cannot be pulled yet: kubectl describe pod"
+    return _progress(view, "ImagePullFailed", message, marks=INPUT_READY)
+
+
+def _trains(view: _View) -> Standing:
+    stages = _stages(view)
+    return _progress(view, "Training" if "Started" in stages else "Starting", marks=INPUT_READY, stages=stages)
+
+
+RULES: tuple[Callable[[_View], Standing | None], ...] = (
+    _cancelled,
+    _refused,
+    _waits_for_people,
+    _pod_failed,
+    _courier_failed,
+    _sent,
+    _expired,
+    _sends,
+    _fetches,
+    _queues,
+    _dataset_gone,
+    _creates_job,
+    _waits_for_a_node,
+    _waits_for_image,
+    _trains,
+)
+Marks = Mapping[str, tuple[bool | Literal["Unknown"], str]]
+ACCEPTED: Marks = {"Accepted": (True, "Accepted")}
+INPUT_READY: Marks = {**ACCEPTED, "InputReady": (True, "Ready")}
+
+
+def _failed(failure: Failure, *, marks: Marks | None = None, stages: Mapping[str, datetime] | None = None) -> Standing:
+    return Standing(
+        reason=failure.reason,
+        message=failure.message or "",
+        failure=failure,
+        final="Failed",
+        marks=marks or {},
+        stages=stages or {},
+    )
+
+
+def _progress(
+    view: _View,
+    reason: str,
+    message: str = "",
+    *,
+    marks: Marks,
+    stages: Mapping[str, datetime] | None = None,
+    actions: tuple[Action, ...] = (),
+    again_seconds: float | None = None,
+) -> Standing:
+    now = view.seen.now
+    reached = {"Accepted": now, **({"InputReady": now} if "InputReady" in marks else {}), **(stages or {})}
+    return Standing(
+        reason=reason,
+        message=message or MESSAGES.get(reason, ""),
+        marks=marks,
+        stages=reached,
+        actions=actions,
+        again_seconds=again_seconds,
+    )
+
+
+def _stages(view: _View) -> dict[str, datetime]:
+    """What the containers' own times say, in whole seconds as the kubelet gives them."""
+    pod = view.seen.pod
+    times = {
+        "Started": pod.step("prepare").started if pod else None,
+        "Prepared": pod.step("prepare").finished if pod else None,
+        "Trained": pod.step("train").finished if pod else None,
+        "Checked": pod.step("check").finished if pod else None,
+    }
+    return {stage: time for stage, time in times.items() if time is not None}
+
+
+def _ahead(seen: Observation) -> list[str]:
+    """Tasks that hold a place, then older ones that wait for one."""
+    me = seen.task.metadata
+    holding: list[str] = []
+    waiting: list[str] = []
+    for other in sorted(seen.others, key=lambda o: (o.metadata.creation_timestamp, o.metadata.name)):
+        if is_final(other) or conditions.is_true(other.status.conditions, "Trained"):
+            continue
+        if other.metadata.name in seen.busy:
+            holding.append(other.metadata.name)
+        elif conditions.is_true(other.status.conditions, "InputReady") and (
+            (other.metadata.creation_timestamp, other.metadata.name) < (me.creation_timestamp, me.name)
+        ):
+            waiting.append(other.metadata.name)
+    return holding + waiting
+
+
+def _asks(accelerators: int, resource: str) -> str:
+    return f" with {accelerators} x {resource}" if accelerators else ""
+
+
+def _mirror(seen: Observation) -> tuple[Action, ...]:
+    if seen.round_task is None:
+        return ()
+    there, here = seen.round_task.spec, seen.task.spec
+    return ("Mirror",) if (there.grants, there.cancel) != (here.grants, here.cancel) else ()
+
+
+def _after_the_end(seen: Observation) -> Plan:
+    """The Job stays for its logs, unless its pod would run on. The task stays as the memory against replay."""
+    actions: list[Action] = []
+    running = seen.job is not None and not seen.job.finished and not (seen.pod is not None and seen.pod.ended)
+    opened = seen.task.status.failure is not None and seen.task.status.failure.reason == "NetworkOpen"
+    if conditions.is_true(seen.task.status.conditions, "Failed") and seen.job is not None and (running or opened):
+        actions.append("DeleteJob")
+    if not (seen.hub_reached and seen.round_task is None):
+        return Plan(status=seen.task.status, actions=tuple(actions))
+    left = _memory_seconds(seen) if is_accepted(seen.task) else 0.0
+    if left <= 0:
+        actions.append("DeleteTask")
+    return Plan(status=seen.task.status, actions=tuple(actions), again_seconds=left if left > 0 else None)
+
+
+def _memory_seconds(seen: Observation) -> float:
+    """How long this task must be remembered: past its expiry the assignment cannot be replayed."""
+    spec = seen.task.spec
+    try:
+        opened = assignments.open_pinned(spec.assignment, spec.hub_key, seen.site.spec.hub.fingerprint)
+    except Refused:
+        return 0.0
+    return (parse_time(opened.expires, "Expired") - seen.now).total_seconds()
+
+
+def _status(view: _View, standing: Standing) -> SiteTaskStatus:
+    seen = view.seen
+    now, generation = seen.now, seen.task.metadata.generation
+    found = seen.task.status.conditions
+    for kind, (status, reason) in standing.marks.items():
+        message = view.decision.message if kind == "Accepted" else ""
+        found = conditions.set_condition(found, kind, status, reason, message, now=now, generation=generation)
+    if standing.final:
+        found = conditions.set_condition(
+            found, standing.final, True, standing.reason, standing.message, now=now, generation=generation
+        )
+        found = conditions.settled(found, standing.reason, now=now, generation=generation)
+    else:
+        found = conditions.progressing(found, standing.reason, standing.message, now=now, generation=generation)
+    reached = seen.task.status.timeline
+    for stage, time in standing.stages.items():
+        reached = timeline.mark(reached, stage, time)
+    return dataclasses.replace(
+        seen.task.status, conditions=found, failure=standing.failure or seen.task.status.failure, timeline=reached
+    )
+
+
+def _reached(seen: Observation, stage: str) -> bool:
+    return timeline.reached(seen.task.status.timeline, stage) is not None
+
+
+def _sooner(*seconds: float | None) -> float | None:
+    return min((s for s in seconds if s is not None), default=None)

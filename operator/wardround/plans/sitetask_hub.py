@@ -1,0 +1,70 @@
+"""Decides what the hub is told of a task: enumerated words, numbers and times; no text of a container or scheduler."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+
+from wardround.api import conditions, timeline
+from wardround.api.conditions import Condition, Conditions
+from wardround.api.roundtask import RoundTask, RoundTaskStatus
+from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
+from wardround.sealing.manifests import Assignment
+
+# Stages that the hub's deadlines hang on; the others travel along with the next thing that is worth telling.
+TOLD_AT_ONCE = ("Started",)
+
+
+def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | None) -> RoundTaskStatus:
+    """The RoundTask's status, from the SiteTask's."""
+    courier = status.courier or CourierReport()
+    failure = dataclasses.replace(status.failure, message=None) if status.failure else None
+    return RoundTaskStatus(
+        conditions=_conditions(status.conditions, task.metadata.generation, assignment),
+        failure=failure,
+        upload=courier.upload,
+        update=courier.update,
+        timeline=status.timeline,
+    )
+
+
+def worth_telling(told: RoundTaskStatus, now: RoundTaskStatus) -> bool:
+    """Whether the hub has to know now. Times alone wait: each write is one more request to a shared API server."""
+    if any(timeline.reached(now.timeline, s) and not timeline.reached(told.timeline, s) for s in TOLD_AT_ONCE):
+        return True
+    return dataclasses.replace(told, timeline=()) != dataclasses.replace(now, timeline=())
+
+
+def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
+    """For a RoundTask whose name another one had: its round and attempt are taken."""
+    found = task.status.conditions
+    generation = task.metadata.generation
+    for kind, status in (("Accepted", False), ("Failed", True)):
+        found = conditions.set_condition(found, kind, status, "Replayed", now=now, generation=generation)
+    return dataclasses.replace(
+        task.status, conditions=conditions.settled(found, "Replayed", now=now, generation=generation)
+    )
+
+
+def is_final(task: RoundTask) -> bool:
+    found = task.status.conditions
+    return conditions.is_true(found, "Complete") or conditions.is_true(found, "Failed")
+
+
+def mirrored(task: RoundTask, site_task: SiteTask) -> bool:
+    return task.metadata.uid == site_task.spec.round_task_uid
+
+
+def _conditions(found: Conditions, generation: int, assignment: Assignment | None) -> Conditions:
+    return tuple(
+        dataclasses.replace(each, message=_message(each, assignment), observed_generation=generation) for each in found
+    )
+
+
+def _message(condition: Condition, assignment: Assignment | None) -> str:
+    if condition.reason != "Unschedulable" or condition.status != "True":
+        return ""
+    wanted = assignment.resources.accelerators_per_node if assignment else 0
+    if not wanted:
+        return "no node of the site has room for the pod"
+    return f"no node of the site has {wanted} free accelerators"

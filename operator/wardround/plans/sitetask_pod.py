@@ -1,0 +1,257 @@
+"""Reads a training Job and its pod: how far it is, and why it failed. Decides nothing about the task.
+
+Free text of a container is believed only from our own ones, and even then only its enumerated reason; the text is for
+the people of the site.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from wardround.api.task import Failure
+from wardround.api.times import parse_time
+
+# What our containers may say of themselves (docs/contracts.md, section 6), and the class that we believe.
+REASONS: Mapping[str, Literal["Site", "Code", "Platform"]] = {
+    "ColumnMissing": "Site",
+    "DataUnreadable": "Site",
+    "TooFewSamples": "Site",
+    "NetworkOpen": "Site",
+    "OutputMissing": "Code",
+    "OutputNotSafetensors": "Code",
+    "OutputLink": "Code",
+    "OutputTooLarge": "Code",
+    "TensorsDiffer": "Code",
+    "FrozenChanged": "Code",
+    "NotFinite": "Code",
+    "MetricsInvalid": "Code",
+    "PredictionsInvalid": "Code",
+    "PodFailed": "Platform",
+}
+EXIT_DATA, EXIT_TRY_AGAIN = 65, 75
+# Of a container that waits: these do not heal by waiting.
+NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
+NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_PULLED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One container. `said`: its termination message, parsed, if it is a JSON object."""
+
+    name: str
+    started: datetime | None = None
+    finished: datetime | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    said: Mapping[str, Any] | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.exit_code == 0
+
+    @property
+    def failed(self) -> bool:
+        return self.exit_code is not None and self.exit_code != 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """The newest pod of a Job. `isolation` is what the sidecar last said when it ended, if it did."""
+
+    name: str
+    phase: str
+    reason: str
+    disrupted: bool
+    unschedulable: str
+    steps: Mapping[str, Step]
+    isolation: Mapping[str, Any] | None
+
+    def step(self, name: str) -> Step:
+        return self.steps.get(name, Step(name=name))
+
+    @property
+    def ended(self) -> bool:
+        """Its work is over, well or not: what remains of it is logs for people."""
+        return self.phase in ("Succeeded", "Failed") or any(step.failed for step in self.steps.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    name: str
+    uid: str
+    suspended: bool = False
+    complete: bool = False
+    failed: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.complete or bool(self.failed)
+
+
+def parse_job(value: Mapping[str, Any]) -> Job:
+    true = {c["type"]: c for c in value.get("status", {}).get("conditions", ()) if c["status"] == "True"}
+    # FailureTarget and SuccessCriteriaMet come first, seconds before the pods are gone and Failed or Complete is set.
+    failed = true.get("Failed") or true.get("FailureTarget")
+    return Job(
+        name=value["metadata"]["name"],
+        uid=value["metadata"]["uid"],
+        suspended=bool(value["spec"].get("suspend")),
+        complete="Complete" in true,
+        failed=str(failed.get("reason") or "Failed") if failed else "",
+    )
+
+
+def parse_pod(value: Mapping[str, Any]) -> Pod:
+    status: Mapping[str, Any] = value.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", ())}
+    scheduled = conditions.get("PodScheduled", {})
+    waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    isolation = next((c for c in containers if c["name"] == "isolation"), None)
+    return Pod(
+        name=value["metadata"]["name"],
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
+        unschedulable=(scheduled.get("message") or "no node fits") if waits else "",
+        steps={c["name"]: _step(c) for c in containers if c["name"] != "isolation"},
+        isolation=_last_words(isolation) if isolation else None,
+    )
+
+
+def _step(container: Mapping[str, Any]) -> Step:
+    state = container.get("state", {})
+    if ended := state.get("terminated"):
+        return Step(
+            name=container["name"],
+            started=_time(ended.get("startedAt")),
+            finished=_time(ended.get("finishedAt")),
+            exit_code=ended.get("exitCode", 0),
+            reason=ended.get("reason", ""),
+            said=_said(ended.get("message")),
+        )
+    if running := state.get("running"):
+        return Step(name=container["name"], started=_time(running.get("startedAt")))
+    return Step(name=container["name"], reason=state.get("waiting", {}).get("reason", ""))
+
+
+def _last_words(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    # A sidecar is started again when it ends, so what it said may already be its last state.
+    for state in ("state", "lastState"):
+        said = _said(container.get(state, {}).get("terminated", {}).get("message"))
+        if said is not None:
+            return said
+    return None
+
+
+def _said(message: str | None) -> Mapping[str, Any] | None:
+    try:
+        value = json.loads(message or "null")
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return parse_time(text) if text else None
+
+
+def failure(job: Job | None, pod: Pod | None, *, ours: frozenset[str]) -> Failure | None:
+    """Why the Job has failed or is about to, by the first rule that knows. `ours`: containers of our own image."""
+    if pod is not None:
+        for rule in RULES:
+            if found := rule(pod, ours):
+                return found
+    if job is None or not job.failed:
+        return None
+    if job.failed == "DeadlineExceeded":
+        return Failure(
+            failure_class="Platform",
+            reason="DeadlineExceeded",
+            message="the Job ran longer than the round's trainSeconds",
+        )
+    evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
+    return Failure(
+        failure_class="Platform",
+        reason="Evicted" if evicted else "PodFailed",
+        message=f"the Job failed with {job.failed}: kubectl describe job/{job.name}",
+    )
+
+
+def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
+    if pod.isolation is None or pod.isolation.get("reason") != "NetworkOpen":
+        return None
+    return Failure(
+        failure_class="Site",
+        reason="NetworkOpen",
+        exit_code=EXIT_TRY_AGAIN,
+        message=_text(pod.isolation.get("message")),
+    )
+
+
+def _out_of_memory(pod: Pod, _: frozenset[str]) -> Failure | None:
+    step = _failed_step(pod)
+    if step is None or step.reason != "OOMKilled":
+        return None
+    message = f"container {step.name} needed more memory than its limit: raise workload.limits.memory of the Site"
+    return Failure(failure_class="Platform", reason="PodFailed", exit_code=step.exit_code, message=message)
+
+
+def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:
+    step = _failed_step(pod)
+    if step is None or step.name not in ours:
+        return None
+    said = step.said or {}
+    reason = str(said.get("reason"))
+    if reason not in REASONS:
+        message = f"container {step.name} ended with exit code {step.exit_code}: kubectl logs {pod.name} -c {step.name}"
+        return Failure(failure_class="Platform", reason="PodFailed", exit_code=step.exit_code, message=message)
+    return Failure(
+        failure_class=REASONS[reason], reason=reason, exit_code=step.exit_code, message=_text(said.get("message"))
+    )
+
+
+def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
+    step = _failed_step(pod)
+    if step is None or step.name in ours:
+        return None
+    kind: Literal["Site", "Code", "Platform"] = "Code"
+    reason = "TrainerFailed"
+    if step.exit_code == EXIT_DATA:
+        kind, reason = "Site", "DataUnreadable"
+    elif step.exit_code == EXIT_TRY_AGAIN:
+        kind, reason = "Platform", "PodFailed"
+    message = f"container {step.name} ended with exit code {step.exit_code}: kubectl logs {pod.name} -c {step.name}"
+    return Failure(failure_class=kind, reason=reason, exit_code=step.exit_code, message=message)
+
+
+def _never_pulled(pod: Pod, _: frozenset[str]) -> Failure | None:
+    for step in pod.steps.values():
+        if step.reason in NEVER_PULLED:
+            message = f"the image of container {step.name} is not on the node and may not be pulled ({step.reason})"
+            return Failure(failure_class="Platform", reason="PodFailed", message=message)
+    return None
+
+
+def not_pulled(pod: Pod) -> str:
+    """The container whose image cannot be pulled for now, or nothing."""
+    return next((step.name for step in pod.steps.values() if step.reason in NOT_PULLED), "")
+
+
+def _failed_step(pod: Pod) -> Step | None:
+    # What a node that goes away kills is neither code nor data: the replacement pod will tell.
+    if pod.disrupted or pod.reason == "Evicted":
+        return None
+    return next((step for step in pod.steps.values() if step.failed), None)
+
+
+def _text(value: object) -> str:
+    return str(value or "")[:2048]
+
+
+Rule = Callable[[Pod, frozenset[str]], Failure | None]
+RULES: tuple[Rule, ...] = (_opened, _out_of_memory, _our_own, _trainer, _never_pulled)
