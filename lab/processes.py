@@ -5,6 +5,7 @@ A pid file holds the pid, the process's start time and the boot: a pid that was 
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -35,6 +36,9 @@ class Process:
     def start(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """Run the command, detached from this process; its output is appended to the log."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        # What a shell allows by default is too few files for containerd and etcd.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         with self.log.open("ab") as log:
             child = subprocess.Popen(
                 command,

@@ -1,0 +1,134 @@
+"""What every lab cluster holds beside its components: access rules and CoreDNS. Pure manifests."""
+
+from pathlib import Path
+from typing import Any
+
+from lab.topology import DNS_ADDRESS, HOST_NAMES, Cluster
+
+# Names outside the cluster: the lab's internet has two. Everything else does not exist, and says so at once.
+COREFILE = """\
+cluster.local in-addr.arpa {{
+    errors
+    kubernetes cluster.local in-addr.arpa {{
+        pods insecure
+    }}
+}}
+. {{
+    errors
+    ready
+    hosts {{
+        {hub} {names}
+    }}
+}}
+"""
+DNS_LABELS = {"k8s-app": "kube-dns"}
+
+
+def access() -> list[dict[str, Any]]:
+    """Rights of the API server at the kubelet, and of kube-router, which no default role gives."""
+    watch = ["get", "list", "watch"]
+    return [
+        _binding("wardround-lab:kubelet-api", "system:kubelet-api-admin", _user("kube-apiserver-kubelet-client")),
+        _role(
+            "wardround-lab:kube-router",
+            [
+                {
+                    "apiGroups": [""],
+                    "resources": ["namespaces", "pods", "services", "nodes", "endpoints"],
+                    "verbs": watch,
+                },
+                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": watch},
+                {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": watch},
+            ],
+        ),
+        _binding("wardround-lab:kube-router", "wardround-lab:kube-router", _user("system:kube-router")),
+    ]
+
+
+def dns(hub: Cluster, image: str, program: Path) -> list[dict[str, Any]]:
+    """CoreDNS as every cluster has it, for policies that name its pods; its program is mounted from this machine."""
+    meta = {"name": "coredns", "namespace": "kube-system"}
+    mounts = [
+        {"name": "config", "mountPath": "/etc/coredns", "readOnly": True},
+        {"name": "program", "mountPath": "/coredns", "readOnly": True},
+    ]
+    container = {
+        "name": "coredns",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/coredns", "-conf", "/etc/coredns/Corefile"],
+        "ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+        "volumeMounts": mounts,
+    }
+    pod = {
+        "serviceAccountName": "coredns",
+        "priorityClassName": "system-cluster-critical",
+        "containers": [container],
+        "volumes": [
+            {"name": "config", "configMap": {"name": "coredns"}},
+            {"name": "program", "hostPath": {"path": str(program), "type": "File"}},
+        ],
+    }
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+        _role(
+            "wardround-lab:coredns",
+            [
+                {"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
+                {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+            ],
+        ),
+        _binding("wardround-lab:coredns", "wardround-lab:coredns", {"kind": "ServiceAccount", **meta}),
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": meta,
+            "data": {"Corefile": COREFILE.format(hub=hub.wan, names=" ".join(HOST_NAMES))},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": DNS_LABELS},
+            "spec": {
+                "clusterIP": DNS_ADDRESS,
+                "selector": DNS_LABELS,
+                "ports": [
+                    {"name": "dns", "port": 53, "protocol": "UDP"},
+                    {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
+                ],
+            },
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {**meta, "labels": DNS_LABELS},
+            "spec": {
+                "selector": {"matchLabels": DNS_LABELS},
+                "template": {"metadata": {"labels": DNS_LABELS}, "spec": pod},
+            },
+        },
+    ]
+
+
+def _role(name: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": rules,
+    }
+
+
+def _binding(name: str, role: str, subject: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    }
+
+
+def _user(name: str) -> dict[str, str]:
+    return {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name}

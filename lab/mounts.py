@@ -1,0 +1,57 @@
+"""One mount namespace a cluster: volumes, image layers and pod networks are mounted there and go with it.
+
+The machine itself sees none of these mounts, so a crashed lab leaves none behind.
+"""
+
+import subprocess
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.topology import RUNTIME, Cluster
+
+# Folders with fixed paths that components write to whatever they are told; each cluster sees its own there.
+COVERED = (Path("/var/lib/cni"), Path("/var/lib/kubelet"), Path("/var/log/containers"))
+
+
+def make_runtime() -> None:
+    """Prepare RUNTIME to hold namespaces: they can be kept only on a mount that does not spread into others."""
+    if not RUNTIME.is_mount():
+        RUNTIME.mkdir(exist_ok=True)
+        _run("mount", "--bind", str(RUNTIME), str(RUNTIME))
+        _run("mount", "--make-private", str(RUNTIME))
+
+
+def handle(cluster: Cluster) -> Path:
+    return cluster.run / "mounts"
+
+
+def make(cluster: Cluster) -> None:
+    cluster.run.mkdir(parents=True, exist_ok=True)
+    handle(cluster).touch()
+    _run("unshare", f"--mount={handle(cluster)}", "--propagation=slave", "true")
+    for folder in COVERED:
+        own = cluster.state / "covered" / folder.name
+        own.mkdir(parents=True, exist_ok=True)
+        _run(*inside(cluster), "mount", "--bind", str(own), str(folder))
+
+
+def inside(cluster: Cluster) -> list[str]:
+    """The prefix that runs a command among the cluster's mounts and in its network."""
+    return ["nsenter", f"--mount={handle(cluster)}", f"--net={cluster.netns}", "--"]
+
+
+def remove(cluster: Cluster) -> None:
+    """Forget the namespace: with its last process all mounts in it are gone."""
+    if handle(cluster).is_mount():
+        _run("umount", str(handle(cluster)))
+
+
+def remove_runtime() -> None:
+    while RUNTIME.is_mount():
+        _run("umount", "--lazy", str(RUNTIME))
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"`{' '.join(command)}` failed with {done.returncode}: {done.stderr.strip()}")

@@ -1,0 +1,48 @@
+"""The Debian packages that the lab calls on: says which are missing, installs them when asked to."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from lab.errors import LabError
+
+# Package by the program that shows that it is there: other distributions have them under other names.
+PROGRAMS = {
+    "buildah": "buildah",
+    "busybox": "busybox-static",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "ipset": "ipset",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "runc": "runc",
+}
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing() -> list[str]:
+    return sorted(package for program, package in PROGRAMS.items() if not shutil.which(program, path=SYSTEM_PATH))
+
+
+def require() -> None:
+    """Raises LabError naming the packages that are not there."""
+    if absent := missing():
+        raise LabError(f"missing: {' '.join(absent)}. `python -m lab packages` installs them (Debian, Ubuntu)")
+
+
+def install() -> None:
+    """Install what is missing, after saying so. Raises LabError where that is not possible."""
+    absent = missing()
+    if not absent:
+        return
+    if not shutil.which("apt-get"):
+        raise LabError(f"this machine has no apt-get: install {' '.join(absent)} by its own means, then go on")
+    rights = [] if os.geteuid() == 0 else ["sudo"]
+    print(f"installing Debian packages: {' '.join(absent)}", file=sys.stderr, flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *absent]):
+        done = subprocess.run([*rights, "apt-get", *arguments], env=environment)
+        if done.returncode:
+            raise LabError(f"`apt-get {arguments[0]}` failed with {done.returncode}: its own words stand above")

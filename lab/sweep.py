@@ -1,0 +1,118 @@
+"""Removes a cluster with everything that it made, also after a crash; touches nothing else; twice is once.
+
+What is ours is told by what cannot be mistaken: our binaries running on our folders, our cgroups, our namespaces.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from lab import mounts, network, node, toolchain
+from lab.errors import LabError
+from lab.processes import Process
+from lab.topology import INTERNET, Cluster
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def sweep(cluster: Cluster) -> None:
+    """End all of the cluster's processes, then take away its mounts, networks, cgroups and folders."""
+    for component in reversed(node.COMPONENTS):
+        Process(component, cluster.logs).stop(grace=0)
+    # A second look finds what was being started during the first.
+    _end(lambda: [*_programs(cluster), *_pods(cluster)], cluster)
+    mounts.remove(cluster)
+    _delete_network(cluster)
+    _remove_cgroups(cluster)
+    for folder in (cluster.run, cluster.state):
+        _remove_tree(folder)
+
+
+def sweep_internet() -> None:
+    if network.internet_exists():
+        _command("ip", "netns", "delete", INTERNET)
+
+
+def belongs(executable: str, arguments: str, cache: Path, cluster: Cluster) -> bool:
+    """Whether a process is a component or shim of this cluster: a program of ours, told to work in its folders."""
+    ours = executable.startswith(f"{cache}/")
+    return ours and (f"{cluster.state}/" in arguments or f"{cluster.run}/" in arguments)
+
+
+def _programs(cluster: Cluster) -> Iterator[int]:
+    cache = toolchain.cache_folder().resolve()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            executable = str((entry / "exe").readlink())
+            arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if belongs(executable, arguments, cache, cluster):
+                yield int(entry.name)
+
+
+def _pods(cluster: Cluster) -> Iterator[int]:
+    for folder in _cgroups(cluster):
+        with contextlib.suppress(OSError):
+            yield from (int(pid) for pid in (folder / "cgroup.procs").read_text().split())
+
+
+def _end(find: Callable[[], Iterable[int]], cluster: Cluster) -> None:
+    deadline = time.monotonic() + 20
+    while pids := set(find()):
+        if time.monotonic() > deadline:
+            raise LabError(f"these processes of {cluster.name} do not end: {sorted(pids)}")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def _delete_network(cluster: Cluster) -> None:
+    if cluster.netns.exists():
+        _command("ip", "netns", "delete", cluster.namespace)
+    # Goes with the namespace, unless that was never finished.
+    if (Path("/sys/class/net") / cluster.namespace).exists():
+        subprocess.run(["ip", "link", "delete", cluster.namespace], capture_output=True)
+
+
+def _cgroups(cluster: Cluster) -> Iterable[Path]:
+    """The cluster's cgroups in every hierarchy, children first."""
+    name = cluster.cgroup.strip("/")
+    for top in [CGROUPS / name, *CGROUPS.glob(f"*/{name}")]:
+        for folder, _, _ in os.walk(top, topdown=False):
+            yield Path(folder)
+
+
+def _remove_cgroups(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 5
+    for folder in _cgroups(cluster):
+        while folder.is_dir():
+            try:
+                folder.rmdir()
+            except OSError as error:
+                # The kernel takes a moment to let go of processes that ended.
+                if time.monotonic() > deadline:
+                    raise LabError(f"cgroup {folder} cannot be removed: {error.strerror}") from error
+                time.sleep(0.05)
+
+
+def _remove_tree(folder: Path) -> None:
+    # What a mount hides is not ours to delete: nothing is mounted below our folders unless somebody put it there.
+    here = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    inside = [point for point in here if point.startswith(f"{folder}/")]
+    if inside:
+        raise LabError(f"{inside[0]} is mounted inside {folder}: unmount it, then run `down` again")
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _command(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"`{' '.join(command)}` failed with {done.returncode}: {done.stderr.strip()}")

@@ -1,0 +1,132 @@
+"""Names, addresses and folders of the lab's clusters: pure, so that every part agrees on them."""
+
+import string
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / "build" / "lab"
+# Sockets need short paths and runtime state a file system that is gone after a reboot, as its processes are.
+RUNTIME = Path("/run/wardround")
+# The lab's internet is a namespace with a bridge: the machine's own network and firewall have no part in it.
+INTERNET = "wr-internet"
+WAN_RANGE = "198.18.0.0/24"
+MANAGEMENT_RANGE = "198.19.0.0/16"
+# What the hub answers to from outside: its API server and its object store.
+API_PORT = 6443
+STORE_PORT = 30443
+DNS_ADDRESS = "10.96.0.10"
+HOST_NAMES = ("hub.lab.internal", "store.lab.internal")
+MOST_SITES = 20
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster of one node; node and cluster share the name. Index 0 is the hub."""
+
+    name: str
+    index: int
+    state_root: Path = STATE
+
+    @property
+    def is_hub(self) -> bool:
+        return self.index == 0
+
+    @property
+    def namespace(self) -> str:
+        return f"wr-{self.name}"
+
+    @property
+    def netns(self) -> Path:
+        return Path("/run/netns") / self.namespace
+
+    @property
+    def wan(self) -> str:
+        """The address that the lab's internet knows it by."""
+        return f"198.18.0.{1 if self.is_hub else 10 + self.index}"
+
+    @property
+    def management(self) -> str:
+        """The address for its own administrators: reached from this machine, by no pod and no other cluster."""
+        return f"198.19.{self.index}.2"
+
+    @property
+    def management_peer(self) -> str:
+        return f"198.19.{self.index}.1"
+
+    @property
+    def pods(self) -> str:
+        return f"10.{80 + self.index}.0.0/16"
+
+    @property
+    def node_pods(self) -> str:
+        return f"10.{80 + self.index}.0.0/24"
+
+    @property
+    def pod_gateway(self) -> str:
+        return f"10.{80 + self.index}.0.1"
+
+    @property
+    def server(self) -> str:
+        return f"https://{self.management}:{API_PORT}"
+
+    @property
+    def state(self) -> Path:
+        return self.state_root / self.name
+
+    @property
+    def run(self) -> Path:
+        return RUNTIME / self.name
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def pki(self) -> Path:
+        return self.state / "pki"
+
+    @property
+    def volumes(self) -> Path:
+        return self.state / "volumes"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.state / "kubeconfig"
+
+    @property
+    def containerd_socket(self) -> Path:
+        return self.run / "containerd.sock"
+
+    @property
+    def cgroup(self) -> str:
+        """Where the cgroups of its pods lie, in every hierarchy."""
+        return f"/wardround-{self.name}"
+
+    @property
+    def cni_network(self) -> str:
+        return f"wardround-{self.name}"
+
+
+def clusters(sites: int) -> tuple[Cluster, ...]:
+    """The hub and its sites, site-a first."""
+    if not 1 <= sites <= MOST_SITES:
+        raise LabError(f"the lab holds 1 to {MOST_SITES} sites, not {sites}")
+    letters = string.ascii_lowercase[:sites]
+    return (Cluster("hub", 0), *(Cluster(f"site-{letter}", n) for n, letter in enumerate(letters, 1)))
+
+
+def existing() -> tuple[Cluster, ...]:
+    """The clusters that this checkout has state of."""
+    return tuple(cluster for cluster in clusters(MOST_SITES) if cluster.state.is_dir())
+
+
+def named(name: str) -> Cluster:
+    """The existing cluster of that name. Raises LabError when there is none."""
+    for cluster in existing():
+        if cluster.name == name:
+            return cluster
+    known = ", ".join(cluster.name for cluster in existing()) or "none: `python -m lab up` makes them"
+    raise LabError(f"there is no lab cluster {name!r}; there are: {known}")
