@@ -1,0 +1,72 @@
+{{/* Labels of every object. */}}
+{{- define "site.labels" -}}
+app.kubernetes.io/name: wardround
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "site.workspaceClaim" -}}
+{{ .Values.workspace.existingClaim | default "workspace" }}
+{{- end }}
+
+{{- define "site.stateClaim" -}}
+{{ .Values.state.existingClaim | default "state" }}
+{{- end }}
+
+{{- define "site.operatorUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:site-operator
+{{- end }}
+
+{{- define "site.courierUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:courier
+{{- end }}
+
+{{- define "site.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "site.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* What operator and courier pods have in common: priority, pull secrets, placement. Takes (list root part). */}}
+{{- define "site.placement" -}}
+{{- $root := index . 0 }}{{ $part := index . 1 }}
+{{- with $root.Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets: {{ toJson . }}
+{{- end }}
+{{- with $part.nodeSelector }}
+nodeSelector: {{ toJson . }}
+{{- end }}
+{{- with $part.tolerations }}
+tolerations: {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{/* Ports and probes of both processes. */}}
+{{- define "site.health" -}}
+ports:
+  - {name: health, containerPort: 8080}
+startupProbe:
+  httpGet: {path: /healthz, port: health}
+  periodSeconds: 2
+  failureThreshold: 30
+livenessProbe:
+  httpGet: {path: /healthz, port: health}
+  periodSeconds: 20
+  timeoutSeconds: 5
+readinessProbe:
+  httpGet: {path: /readyz, port: health}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}
