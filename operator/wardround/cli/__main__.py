@@ -12,9 +12,8 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
-from wardround.api.names import HUB_CONFIG_MAP, PARTICIPANT, ROUND_UID
-from wardround.cli import enrolment, explain, watch
-from wardround.cli.cluster import Cluster, CommandError, Object
+from wardround.cli import enrolment, explain, verbs, watch
+from wardround.cli.cluster import Cluster, CommandError
 
 REFRESH_SECONDS = 1.0
 _ALIASES = {
@@ -89,47 +88,42 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
-    items = enrolment.manifests(options.name, options.display_name or options.name, options.federation)
+    display_name = options.display_name or options.name
     if options.apply:
-        for item in items:
-            hub.apply(item)
+        for item in verbs.apply_enrolment(hub, options.name, display_name, options.federation):
             say(f"applied {item['kind']} {item['metadata']['name']}")
     if options.bootstrap is None:
         if not options.apply:
+            items = enrolment.manifests(options.name, display_name, options.federation)
             print(yaml.safe_dump_all(items, sort_keys=False), end="")
         return 0
-    facts = enrolment.hub_facts(hub.get("ConfigMap", HUB_CONFIG_MAP, options.hub_namespace), options.hub_namespace)
-    if hub.get("ServiceAccount", enrolment.SERVICE_ACCOUNT, options.name) is None:
-        raise CommandError(
-            f"The hub has no service account for {options.name} yet: apply its manifests first (--apply, or by Git)."
-        )
-    token = hub.token(enrolment.SERVICE_ACCOUNT, options.name, enrolment.TOKEN_SECONDS)
-    secret = enrolment.credentials(options.name, options.hub_server or hub.server, hub.ca_certificate, token)
+    secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)
     write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
-    say(f"wrote {options.bootstrap}: the site's first credentials, good for 24 hours. Apply it there within")
-    say("that time, then delete the file. Let the hospital compare the hub's fingerprint below over another channel.")
-    print(yaml.safe_dump(enrolment.site_values(options.name, facts), sort_keys=False), end="")
+    say(
+        f"wrote {options.bootstrap}: the site's first credentials, good for 24 hours. Apply it there in that time,\n"
+        "then delete the file. Let the hospital compare the hub's fingerprint below over another channel."
+    )
+    print(yaml.safe_dump(values, sort_keys=False), end="")
     return 0
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
-    participant = hub.get("Participant", options.name, options.name)
-    if participant is None:
-        raise CommandError(f"There is no Participant {options.name} on {hub.server}: enrol it first.")
+    name = options.name.removeprefix("participant/")
+    participant = verbs.participant(hub, name)
     computed = enrolment.fingerprint_to_pin(participant)
     pinned = participant["spec"].get("keyFingerprint")
-    say(f"{options.name} ({participant['spec'].get('displayName', '')}) publishes {computed}")
+    say(f"{name} ({participant['spec'].get('displayName', '')}) publishes {computed}")
+    if options.fingerprint:
+        enrolment.check_expected(computed, options.fingerprint)
     if pinned == computed:
         say("It is pinned already.")
         return 0
     if pinned:
         say(f"Pinned until now: {pinned}. The hospital's keys have changed.")
-    if options.fingerprint:
-        enrolment.check_expected(computed, options.fingerprint)
-    elif not options.yes and not confirmed("Does the hospital read out the same one to you? [y/N] "):
+    if not (options.fingerprint or options.yes) and not confirmed("Does the hospital read out the same one? [y/N] "):
         say("Nothing is pinned.")
         return 2
-    hub.patch("Participant", options.name, options.name, {"spec": {"keyFingerprint": computed}})
+    verbs.pin(hub, name, computed)
     say("Pinned: rounds may now ask this hospital.")
     return 0
 
@@ -143,7 +137,7 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or hub.default_namespace
 
     def look() -> watch.View:
-        round_, tasks = round_with_tasks(hub, name, namespace)
+        round_, tasks = verbs.round_with_tasks(hub, name, namespace)
         return watch.view(round_, tasks, datetime.now(UTC))
 
     console = Console()
@@ -173,12 +167,12 @@ def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or (name if kind == "Participant" else cluster.default_namespace)
     now = datetime.now(UTC)
     if kind == "FederatedRound":
-        round_, tasks = round_with_tasks(cluster, name, namespace)
-        leases = {each: lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
+        round_, tasks = verbs.round_with_tasks(cluster, name, namespace)
+        leases = {each: verbs.lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
         explained = explain.explain_round(round_, tasks, leases, now)
     else:
-        item = needed(cluster, kind, name, namespace)
-        beat = lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
+        item = verbs.needed(cluster, kind, name, namespace)
+        beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
         if kind in ("RoundTask", "SiteTask"):
             explained = explain.explain_task(item, beat, now)
         else:
@@ -194,25 +188,6 @@ def target(text: str) -> tuple[str, str]:
         if word.lower() in aliases and name:
             return kind, name
     raise CommandError(f"{text!r} is not KIND/NAME with one of: {', '.join(each[0] for each in _ALIASES.values())}.")
-
-
-def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
-    item = cluster.get(kind, name, namespace)
-    if item is None:
-        raise CommandError(
-            f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. "
-            f"See what there is: kubectl get {_ALIASES[kind][1]} -A"
-        )
-    return item
-
-
-def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object]]:
-    round_ = needed(hub, "FederatedRound", name, namespace)
-    return round_, hub.list("RoundTask", labels=f"{ROUND_UID}={round_['metadata']['uid']},{PARTICIPANT}")
-
-
-def lease(hub: Cluster, participant: str) -> Object | None:
-    return hub.get("Lease", "site", participant)
 
 
 def confirmed(question: str) -> bool:

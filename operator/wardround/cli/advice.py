@@ -239,4 +239,117 @@ _PARTICIPANT = {
     ),
     "Suspended": Advice("it is suspended", HUB, "set spec.suspend to false to go on."),
 }
-TABLE: dict[str, Advice] = {**_SITE, **_CODE, **_PLATFORM, **_NETWORK, **_REFUSALS, **_LEFT_OUT, **_PARTICIPANT}
+_ROUND = {
+    "ParticipantUnknown": Advice(
+        "the hub knows no such hospital", ROUND, "correct the name in a new round, or enrol it."
+    ),
+    "ParticipantSuspended": Advice("the hub has suspended it", HUB, "set spec.suspend of the Participant to false."),
+    "ParticipantNoKeys": Advice("its site has not sent its public keys yet", HOSPITAL, _PARTICIPANT["NoKeys"].action),
+    "ParticipantNotApproved": Advice("its fingerprint is not pinned", HUB, _PARTICIPANT["NotApproved"].action),
+    "FederationNotAllowed": Advice(
+        "the hospital does not take part in this federation",
+        HUB,
+        "with the hospital's consent, add the namespace to spec.allowedFederations of the Participant.",
+    ),
+    "NamespaceDiffers": Advice(
+        "a Participant must be named like its namespace", HUB, "delete it and enrol the hospital with `enrol`."
+    ),
+    "BaseNotFound": Advice(
+        "there is no round of that name in this namespace", ROUND, "correct base.roundName in a new round."
+    ),
+    "BaseFailed": Advice(
+        "the round that this one starts from has failed", ROUND, "start again from a round that is Complete."
+    ),
+    "BaseUnusable": Advice(
+        "the round that this one starts from has a result of another kind", ROUND, "name a Train round as base."
+    ),
+    "BaseLost": Advice("the hub no longer has that model's key", HUB, "run the round that made it again."),
+    "WaitingForBase": Advice("the round that this one starts from is not Complete yet", NOBODY, "wait."),
+    "TooFewParticipants": Advice(
+        "fewer hospitals can take part than quorum.min", ROUND, "see status.attention, or ask more hospitals."
+    ),
+    "QuorumImpossible": Advice(
+        "quorum asks for more hospitals than the round names", ROUND, "lower quorum.min or name more in a new round."
+    ),
+    "QuorumNotMet": Advice(
+        "too few hospitals sent an update, so nothing was combined",
+        ROUND,
+        "see below why each did not, then start anew.",
+    ),
+    "AggregationFailed": Advice(
+        "the aggregation Job failed several times", HUB, "read the log of the aggregation Job in the hub's namespace."
+    ),
+    "NotAnswered": Advice(
+        "the site did not answer in deadlines.admissionSeconds",
+        HOSPITAL,
+        "see that the site operator runs and that its Site says HubConnected.",
+    ),
+    "QueueDeadline": Advice(
+        "it waited too long for its turn at the site", HOSPITAL, "free nodes or accelerators there."
+    ),
+    "TrainDeadline": Advice(
+        "training took longer than deadlines.trainSeconds", ROUND, "give a new round more time, or train less in one."
+    ),
+    "UploadDeadline": Advice(
+        "the update was not sent in time", NETWORK, "see that the site's courier reaches the store."
+    ),
+    "NotSentInTime": Advice(
+        "the round closed before this update came",
+        HOSPITAL,
+        "nothing is lost but this update; the next round asks again.",
+    ),
+    "RoundOver": Advice("the round ended without this task", NOBODY, "nothing."),
+    "RoundFailed": Advice("the round failed and took this task with it", ROUND, "`explain` the round."),
+    "Cancelled": Advice("the hub ended this task or its round", NOBODY, "`explain` the round on the hub."),
+}
+_AT_THE_SITE = {
+    "NotEnrolled": Advice(
+        "the site has no credentials for the hub",
+        HOSPITAL,
+        "apply the Secret that `kubectl wardround enrol --bootstrap` wrote on the hub.",
+    ),
+    "EnrolmentExpired": Advice(
+        "the site's token for the hub has expired",
+        HUB,
+        "run `kubectl wardround enrol NAME --bootstrap` again and hand the new Secret over.",
+    ),
+    "HubForbids": Advice(
+        "the hub does not let the site in", HUB, "see that the manifests of `enrol` are applied there."
+    ),
+    "IsolationUnproven": Advice(
+        "hub and Kubernetes API do not answer the site operator, so a closed network proves nothing: training waits",
+        NETWORK,
+        "restore them; it goes on by itself.",
+    ),
+    "ImagePullFailed": Advice(
+        "the image cannot be pulled", HOSPITAL, "see that the registry is reachable and imagePullSecrets are right."
+    ),
+    "PredictionsInvalid": Advice(
+        "out/predictions.parquet is not as the training contract asks",
+        RESEARCHERS,
+        "write one column `probability` between 0 and 1, one row for each row of test.parquet, in its order.",
+    ),
+    "StoreNotPinned": Advice(
+        "the hub names another store than the site has pinned",
+        HOSPITAL,
+        "compare store.origin with the hub's admin before changing the site chart's values.",
+    ),
+    "StoreUntrusted": Advice(
+        "the store's certificate is not signed by the pinned CA",
+        HOSPITAL,
+        "compare store.caBundle with the hub's admin.",
+    ),
+    "SchemaInvalid": Advice("the Dataset's schema is wrong", HOSPITAL, "correct what the message names."),
+    "NotReadYet": Advice("no task has read the data yet", NOBODY, "the first task reads it."),
+}
+TABLE: dict[str, Advice] = {
+    **_SITE,
+    **_CODE,
+    **_PLATFORM,
+    **_NETWORK,
+    **_REFUSALS,
+    **_LEFT_OUT,
+    **_PARTICIPANT,
+    **_ROUND,
+    **_AT_THE_SITE,
+}

@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 from wardround.cli.advice import TABLE, advice_for
+from wardround.plans.participant import MESSAGES
+from wardround.plans.reasons import ADVICE
+from wardround.plans.site import STALLED
+from wardround.plans.sitetask import COURIER_FAILURES
+from wardround.plans.sitetask_pod import REASONS
 
 CONTRACT = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text()
 
@@ -36,8 +41,12 @@ def test_the_contract_lists_its_reasons_where_this_test_reads_them() -> None:
         assert sample in found
 
 
-@pytest.mark.parametrize("reason", reasons_of_the_contract())
-def test_every_reason_of_the_contract_has_advice(reason: str) -> None:
+def reasons_of_the_plans() -> list[str]:
+    return sorted({*ADVICE, *MESSAGES, *STALLED, *REASONS, *COURIER_FAILURES})
+
+
+@pytest.mark.parametrize("reason", sorted({*reasons_of_the_contract(), *reasons_of_the_plans()}))
+def test_every_reason_of_contract_and_plans_has_advice(reason: str) -> None:
     advice = TABLE[reason]
     assert advice.owner
     assert advice.meaning

@@ -1,0 +1,63 @@
+"""What the commands do at a cluster, without a person: apply an enrolment, mint credentials, pin keys, fetch a round.
+
+The demo enrols its hospitals with these. Asks nothing and prints nothing.
+"""
+
+from wardround.api.names import HUB_CONFIG_MAP, ROUND_UID
+from wardround.cli import enrolment
+from wardround.cli.cluster import Cluster, CommandError, Object
+
+
+def apply_enrolment(hub: Cluster, name: str, display_name: str, federations: list[str]) -> list[Object]:
+    """The manifests of a hospital, applied with the caller's own rights."""
+    items = enrolment.manifests(name, display_name, federations)
+    for item in items:
+        hub.apply(item)
+    return items
+
+
+def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -> tuple[Object, Object]:
+    """The Secret that the site starts with, and the hub's part of its chart's values.
+
+    `server`: the hub's API server as the site reaches it; None: as the caller does.
+    """
+    facts = enrolment.hub_facts(hub.get("ConfigMap", HUB_CONFIG_MAP, hub_namespace), hub_namespace)
+    if hub.get("ServiceAccount", enrolment.SERVICE_ACCOUNT, name) is None:
+        raise CommandError(
+            f"The hub has no service account for {name} yet: apply its manifests first (--apply, or by Git)."
+        )
+    token = hub.token(enrolment.SERVICE_ACCOUNT, name, enrolment.TOKEN_SECONDS)
+    secret = enrolment.credentials(name, server or hub.server, hub.ca_certificate, token)
+    return secret, enrolment.site_values(name, facts)
+
+
+def participant(hub: Cluster, name: str) -> Object:
+    found = hub.get("Participant", name, name)
+    if found is None:
+        raise CommandError(f"There is no Participant {name} on {hub.server}: enrol it first.")
+    return found
+
+
+def pin(hub: Cluster, name: str, fingerprint: str) -> None:
+    hub.patch("Participant", name, name, {"spec": {"keyFingerprint": fingerprint}})
+
+
+def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
+    item = cluster.get(kind, name, namespace)
+    if item is None:
+        raise CommandError(
+            f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. "
+            f"See what there is: kubectl get {kind.lower()}s -A"
+        )
+    return item
+
+
+def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object]]:
+    """A FederatedRound and its RoundTasks, which lie in the participants' namespaces."""
+    round_ = needed(hub, "FederatedRound", name, namespace)
+    return round_, hub.list("RoundTask", labels=f"{ROUND_UID}={round_['metadata']['uid']}")
+
+
+def lease(hub: Cluster, name: str) -> Object | None:
+    """The heartbeat of a site on the hub."""
+    return hub.get("Lease", "site", name)
