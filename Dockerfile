@@ -1,0 +1,70 @@
+# Two images from one file. The base images are arguments: the defaults are public, the lab brings its own
+# (lab/images.py). For production give both by digest: --build-arg OPERATOR_BASE=...@sha256:...
+#
+#   docker build --target operator -t .../operator .
+#   docker build --target trainer  -t .../trainer .
+#
+# What a base must have: `python3` >= 3.11 with venv; the trainer's also torch >= 2.4 and numpy >= 2.
+ARG OPERATOR_BASE=docker.io/library/python:3.13-slim-trixie
+ARG TRAINER_BASE=docker.io/pytorch/pytorch:2.9.1-cuda12.8-cudnn9-runtime
+
+# Bytecode is compiled here, unchecked: the root file system is read-only at run time, and a round is seconds long.
+# pip and what only compiling against pyarrow needs stay behind.
+FROM ${OPERATOR_BASE} AS operator-packages
+COPY requirements/operator.txt /tmp/requirements.txt
+RUN python3 -m venv /opt/venv \
+ && /opt/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile \
+    --only-binary :all: --require-hashes -r /tmp/requirements.txt \
+ && /opt/venv/bin/python -m pip uninstall --quiet --yes pip \
+ && cd /opt/venv/lib/python3*/site-packages \
+ && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*substrait* pyarrow/libarrow_python_flight* \
+    pyarrow/*.pyx pyarrow/*.pxi \
+ && find . -type d -name tests -path './numpy/*' -prune -exec rm -rf {} + \
+ && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 -exec rm -rf {} + \
+ && /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/venv/lib
+
+FROM operator-packages AS operator-sources
+COPY operator/wardround /opt/app/wardround
+RUN /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/app
+
+FROM ${OPERATOR_BASE} AS operator
+COPY --from=operator-packages /opt/venv /opt/venv
+COPY --from=operator-sources /opt/app /opt/app
+# One BLAS thread: nothing here multiplies matrices, and each further thread costs resident memory.
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/app \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    OPENBLAS_NUM_THREADS=1
+USER 65532:65532
+WORKDIR /
+ENTRYPOINT ["python", "-m", "wardround"]
+
+
+# torch and numpy are the base's: this environment sees them and adds what reads the data.
+FROM ${TRAINER_BASE} AS trainer-packages
+COPY requirements/trainer.txt /tmp/requirements.txt
+RUN python3 -m venv --system-site-packages /opt/venv \
+ && /opt/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir --no-compile \
+    --only-binary :all: --require-hashes -r /tmp/requirements.txt \
+ && /opt/venv/bin/python -m pip uninstall --quiet --yes pip \
+ && cd /opt/venv/lib/python3*/site-packages \
+ && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*substrait* pyarrow/*.pyx pyarrow/*.pxi \
+ && /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/venv/lib
+
+FROM trainer-packages AS trainer-sources
+COPY trainer_image/wardround_trainer /opt/app/wardround_trainer
+RUN /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/app
+
+FROM ${TRAINER_BASE} AS trainer
+COPY --from=trainer-packages /opt/venv /opt/venv
+COPY --from=trainer-sources /opt/app /opt/app
+ENV PATH=/opt/venv/bin:/opt/conda/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONPATH=/opt/app \
+    PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+USER 65532:65532
+WORKDIR /
+ENTRYPOINT ["python", "-m", "wardround_trainer"]

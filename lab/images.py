@@ -1,0 +1,195 @@
+"""Builds the images that the lab's clusters run, by the Dockerfile at the root, and keeps them by content.
+
+The lab brings its own base images (Debian packages), so that a build needs no image registry. What comes out are OCI
+archives; each imports into containerd under its digest.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import images_base, toolchain
+from lab.errors import LabError
+from lab.images_base import Base, Buildah
+from lab.images_oci import ImageRef, archive_files, archive_layout, read
+
+ROOT = Path(__file__).parents[1]
+REPOSITORY = "localhost/wardround"
+# Archives of earlier sources that are kept: switching between two branches builds nothing.
+KEPT = 2
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Images:
+    operator: ImageRef
+    trainer: ImageRef
+    store: ImageRef
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target of the Dockerfile. `sources` are all that its content depends on."""
+
+    name: str
+    base: Base
+    base_argument: str
+    sources: tuple[str, ...]
+
+
+OPERATOR = Target(
+    "operator",
+    images_base.OPERATOR,
+    "OPERATOR_BASE",
+    ("Dockerfile", ".dockerignore", "requirements/operator.txt", "operator/wardround"),
+)
+TRAINER = Target(
+    "trainer",
+    images_base.TRAINER,
+    "TRAINER_BASE",
+    ("Dockerfile", ".dockerignore", "requirements/trainer.txt", "trainer_image/wardround_trainer"),
+)
+
+
+def build_all(progress: Progress) -> Images:
+    """All images, built where their content changed. Raises LabError, with what to do, when one cannot be built."""
+    with _locked(progress) as folder:
+        return Images(
+            operator=_build(OPERATOR, folder, progress),
+            trainer=_build(TRAINER, folder, progress),
+            store=_store(folder, progress),
+        )
+
+
+def run_in_trainer(command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:
+    """Run a command as the image's user in a fresh copy of the trainer image; what it printed. For its tests."""
+    with _locked(progress) as folder:
+        _build(TRAINER, folder, progress)
+        buildah = Buildah(folder)
+        image = _name(TRAINER)
+        if not buildah.has(image):
+            _build_image(TRAINER, folder, buildah, progress)
+        container = buildah.run("from", "--pull-never", image)
+        try:
+            mounts = [f"--volume={volume}" for volume in volumes]
+            return buildah.run("run", "--isolation=chroot", *mounts, container, "--", *command)
+        finally:
+            buildah.run("rm", container)
+
+
+def images_command(arguments: Sequence[str]) -> int:
+    """`python -m lab images build`: builds, and prints reference and archive of each image."""
+    parser = argparse.ArgumentParser(prog="python -m lab images", description="The images that the lab runs.")
+    parser.add_argument("action", choices=["build"])
+    parser.parse_args(arguments)
+    images = build_all(lambda line: print(line, file=sys.stderr, flush=True))
+    for image in (images.operator, images.trainer, images.store):
+        print(f"{image.reference}\t{image.archive}")
+    return 0
+
+
+def content_key(paths: Iterable[Path], *further: str) -> str:
+    """Sixteen hex digits over names and contents of files, folders included, and further strings."""
+    digest = hashlib.sha256()
+    for part in further:
+        digest.update(part.encode() + b"\0")
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                content = file.read_bytes()
+                digest.update(f"{file.relative_to(ROOT)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+def _key(target: Target) -> str:
+    return content_key((ROOT / source for source in target.sources), target.base.image)
+
+
+def _name(target: Target) -> str:
+    return f"{REPOSITORY}/{target.name}:{_key(target)}"
+
+
+def _build(target: Target, folder: Path, progress: Progress) -> ImageRef:
+    archive = folder / "archives" / f"{target.name}-{_key(target)}.tar"
+    if archive.exists():
+        os.utime(archive)
+        return read(archive)
+    started = time.monotonic()
+    buildah = Buildah(folder)
+    image = _build_image(target, folder, buildah, progress)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        buildah.run("push", "--disable-compression", "--quiet", image, f"oci:{scratch}/layout")
+        built = archive_layout(Path(scratch) / "layout", f"{REPOSITORY}/{target.name}", archive)
+    progress(f"image {target.name}: {time.monotonic() - started:.0f} s, {archive.stat().st_size // 1_000_000} MB")
+    for stale in _prune(archive.parent, target.name):
+        old = f"{REPOSITORY}/{target.name}:{stale}"
+        if buildah.has(old):
+            buildah.run("rmi", "--force", old)
+    return built
+
+
+def _build_image(target: Target, folder: Path, buildah: Buildah, progress: Progress) -> str:
+    base = images_base.ensure(target.base, buildah, folder, progress)
+    image = _name(target)
+    progress(f"image {target.name}: building")
+    # The timestamp makes equal content an equal digest. Bytecode does not mind: it is compiled without one.
+    buildah.build(
+        ROOT,
+        f"--file={ROOT / 'Dockerfile'}",
+        f"--target={target.name}",
+        f"--build-arg={target.base_argument}={base}",
+        "--timestamp=0",
+        f"--tag={image}",
+    )
+    return image
+
+
+def _store(folder: Path, progress: Progress) -> ImageRef:
+    """The object store's image: one static program. Outside the lab people use that project's own image."""
+    program = toolchain.tool("versitygw")
+    key = hashlib.sha256(program.read_bytes()).hexdigest()[:16]
+    archive = folder / "archives" / f"store-{key}.tar"
+    if archive.exists():
+        return read(archive)
+    progress("image store: one program")
+    built = archive_files(f"{REPOSITORY}/store", {"/versitygw": program}, ["/versitygw"], archive)
+    _prune(archive.parent, "store")
+    return built
+
+
+def _prune(folder: Path, name: str) -> list[str]:
+    """Delete all but the newest archives of an image; the keys of what went."""
+    archives = sorted(folder.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for stale in archives[KEPT:]:
+        stale.unlink()
+    return [stale.stem.removeprefix(f"{name}-") for stale in archives[KEPT:]]
+
+
+@contextmanager
+def _locked(progress: Progress) -> Iterator[Path]:
+    """The cache folder, held by one process at a time."""
+    folder = toolchain.cache_folder().parent / "images"
+    (folder / "archives").mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("another process builds images: waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(images_command(sys.argv[1:]))
+    except LabError as error:
+        sys.exit(str(error))

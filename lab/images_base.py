@@ -1,0 +1,189 @@
+"""Makes the lab's base images from Debian packages and says how buildah runs here. Knows nothing of our own sources."""
+
+import configparser
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+
+SUITE = "trixie"
+# Documentation, translations and the test programs of torch: a third of what the packages bring.
+LEFT_OUT = (
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/X11/*",
+    "/usr/include/*",
+    "/usr/lib/libtorch-test/*",
+    "/usr/lib/python3/dist-packages/torch/bin/test_*",
+    "/usr/lib/python3/dist-packages/torch/include/*",
+    "/usr/lib/python3/dist-packages/fsspec/implementations/tests/*",
+    "/usr/lib/python3/dist-packages/sympy/*/tests/*",
+    "/usr/lib/python3/dist-packages/networkx/*/tests/*",
+)
+DOCKERFILE = """FROM scratch
+ADD base.tar /
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+CMD ["bash"]
+"""
+IN_BUILD_CA = "/etc/wardround-build-ca.pem"
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base image by the Debian packages that it holds; `seconds` is what a build takes on two cores."""
+
+    name: str
+    packages: tuple[str, ...]
+    seconds: int
+
+    @property
+    def image(self) -> str:
+        content = json.dumps([SUITE, self.packages, LEFT_OUT, DOCKERFILE]).encode()
+        return f"localhost/wardround/base-{self.name}:{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+OPERATOR = Base("python", ("ca-certificates", "python3", "python3-venv"), 25)
+TRAINER = Base("torch", (*OPERATOR.packages, "python3-numpy", "python3-torch"), 75)
+
+
+class Buildah:
+    """buildah with a store of its own, so that nothing of the user's is touched and all of it goes with the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._driver = ""
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> str:
+        """What the command printed. Raises LabError with the end of what it said."""
+        done = subprocess.run(
+            [*self._command(), *arguments], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        if done.returncode:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
+            raise LabError(
+                f"buildah {arguments[0]} failed:\n{tail}\n"
+                "A line above about a connection or a certificate means that packages cannot be fetched from here."
+            )
+        return done.stdout.strip()
+
+    def has(self, image: str) -> bool:
+        done = subprocess.run([*self._command(), "inspect", "--type", "image", image], capture_output=True)
+        return done.returncode == 0
+
+    def build(self, context: Path, *arguments: str) -> None:
+        """Build with layers cached; the machine's own pip settings are mounted, so they end in no image."""
+        with pip_settings() as volumes:
+            self.run(
+                "build",
+                "--isolation=chroot",
+                "--network=host",
+                "--layers",
+                "--pull-never",
+                "--format=oci",
+                *(f"--volume={volume}" for volume in volumes),
+                *arguments,
+                str(context),
+            )
+
+    def _command(self) -> list[str]:
+        if os.geteuid() != 0:
+            raise LabError("building images needs root: run it with sudo")
+        if shutil.which("buildah") is None:
+            raise LabError("there is no `buildah` on the PATH: apt-get install buildah")
+        root = ["buildah", f"--root={self._folder / 'storage'}", f"--runroot={self._folder / 'run'}"]
+        if not self._driver:
+            # overlay is several times faster, but a file system that is an overlay itself cannot carry it.
+            tried = subprocess.run([*root, "--storage-driver=overlay", "info"], capture_output=True)
+            self._driver = "overlay" if tried.returncode == 0 else "vfs"
+        return [*root, f"--storage-driver={self._driver}"]
+
+
+def ensure(base: Base, buildah: Buildah, folder: Path, progress: Progress) -> str:
+    """The name of the base image in buildah's store, made from Debian's packages if it is not there."""
+    if buildah.has(base.image):
+        return base.image
+    progress(f"base image {base.name}: from Debian {SUITE}, about {base.seconds} s on two cores the first time")
+    if shutil.which("mmdebstrap") is None:
+        raise LabError("there is no `mmdebstrap` on the PATH: apt-get install mmdebstrap")
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
+        done = subprocess.run(
+            [
+                "mmdebstrap",
+                "--quiet",
+                "--variant=essential",
+                f"--include={','.join(base.packages)}",
+                *excludes,
+                SUITE,
+                f"{scratch}/base.tar",
+            ],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            tail = "\n".join(done.stderr.splitlines()[-15:])
+            raise LabError(f"mmdebstrap could not make the base image {base.name}:\n{tail}")
+        recipe = Path(scratch) / "Dockerfile"
+        recipe.write_text(DOCKERFILE)
+        buildah.build(Path(scratch), f"--tag={base.image}")
+    return base.image
+
+
+@contextmanager
+def pip_settings() -> Iterator[list[str]]:
+    """Volumes that give a build this machine's pip settings: its index, proxy and certificate authorities, if any."""
+    settings = _pip_settings()
+    authority = settings.get("cert") or os.environ.get("SSL_CERT_FILE", "")
+    volumes: list[str] = []
+    if authority and Path(authority).is_file():
+        volumes.append(f"{Path(authority).resolve()}:{IN_BUILD_CA}:ro")
+        settings["cert"] = IN_BUILD_CA
+    links = settings.pop("find-links", "")
+    if Path(links).is_dir() and any(Path(links).iterdir()):
+        volumes.append(f"{links}:{links}:ro")
+        settings["find-links"] = links
+    if not settings:
+        yield volumes
+        return
+    parser = configparser.RawConfigParser()
+    parser["global"] = settings
+    with tempfile.NamedTemporaryFile("w", prefix="pip-", suffix=".conf") as file:
+        parser.write(file)
+        file.flush()
+        Path(file.name).chmod(0o644)
+        yield [*volumes, f"{file.name}:/etc/pip.conf:ro"]
+
+
+def _pip_settings() -> dict[str, str]:
+    """As pip itself reads them: files first, then PIP_ variables."""
+    home = Path.home()
+    parser = configparser.RawConfigParser()
+    parser.read(
+        [
+            "/etc/pip.conf",
+            home / ".pip" / "pip.conf",
+            home / ".config" / "pip" / "pip.conf",
+            os.environ.get("PIP_CONFIG_FILE", os.devnull),
+        ]
+    )
+    settings: dict[str, str] = {}
+    for section in ("global", "install"):
+        if parser.has_section(section):
+            settings |= dict(parser[section])
+    for name, value in os.environ.items():
+        if name.startswith("PIP_") and name not in ("PIP_CONFIG_FILE", "PIP_REQUIRE_VIRTUALENV"):
+            settings[name.removeprefix("PIP_").lower().replace("_", "-")] = value
+    return settings
