@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from wardround.api.times import parse_time, to_seconds
+from wardround.api.times import read_time, to_seconds
 
 Status = Literal["True", "False", "Unknown"]
 MESSAGE_LIMIT = 1024
@@ -35,9 +35,7 @@ def is_true(conditions: Conditions, kind: str) -> bool:
 def since(conditions: Conditions, kind: str, status: Status = "True") -> datetime | None:
     """Since when a condition has this status, or None if it has not."""
     found = find(conditions, kind)
-    if found is None or found.status != status or not found.last_transition_time:
-        return None
-    return parse_time(found.last_transition_time)
+    return read_time(found.last_transition_time) if found is not None and found.status == status else None
 
 
 def set_condition(

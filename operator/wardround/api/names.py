@@ -8,6 +8,7 @@ PARTICIPANT = "wardround.io/participant"
 ATTEMPT = "wardround.io/attempt"
 ROLE = "wardround.io/role"
 TASK_UID = "wardround.io/task-uid"
+ROUND_REF = "wardround.io/round-ref"  # annotation: `namespace/name`, whole, where the label may be cut
 
 ROLE_OPERATOR = "operator"
 ROLE_COURIER = "courier"
@@ -58,6 +59,10 @@ def updates_prefix(round_uid: str) -> str:
 
 def update_location(round_uid: str, attempt: int, participant: str) -> str:
     return f"updates/{round_uid}/{attempt}/{participant}"
+
+
+def round_ref(namespace: str, name: str) -> dict[str, str]:
+    return {ROUND_REF: f"{namespace}/{name}"}
 
 
 def label_value(text: str) -> str:

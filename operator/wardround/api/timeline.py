@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from wardround.api.times import parse_time, to_microseconds
+from wardround.api.times import read_time, to_microseconds
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,9 @@ Timeline = tuple[Stage, ...]
 
 
 def reached(timeline: Timeline, stage: str) -> datetime | None:
-    """When `stage` was first reached, or None."""
-    return next((parse_time(each.time) for each in timeline if each.stage == stage), None)
+    """When `stage` was first reached, or None. A time that cannot be read is none: it may come from another cluster."""
+    found = next((each for each in timeline if each.stage == stage), None)
+    return read_time(found.time) if found else None
 
 
 def mark(timeline: Timeline, stage: str, now: datetime) -> Timeline:

@@ -19,3 +19,11 @@ def parse_time(text: str) -> datetime:
     if time.tzinfo is None:
         raise ValueError(f"a time without zone: {text[:40]!r}")
     return time.astimezone(UTC)
+
+
+def read_time(text: str) -> datetime | None:
+    """Like `parse_time`, with None for what cannot be read: one site's clock must not stop everyone's round."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        return None

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from wardround.kube.errors import Gone, NotFound, Unavailable, error
+from wardround.kube.errors import Conflict, Gone, NotFound, Unavailable, error
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
 
@@ -36,25 +36,30 @@ logger = logging.getLogger(__name__)
 class Client:
     """Talks to one API server as one identity. The token is read anew for every call, so that rotation works."""
 
-    def __init__(self, server: str, ca_pem: str, token: TokenSource, namespace: str) -> None:
+    def __init__(self, server: str, ca_pem: str, token: TokenSource, namespace: str, field_manager: str = "") -> None:
         self.server = server.rstrip("/")
         self.ca_pem = ca_pem
         self.token = token
         self.namespace = namespace
+        self.field_manager = field_manager
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def in_cluster(cls, folder: Path = SERVICE_ACCOUNT) -> Self:
+    def in_cluster(cls, field_manager: str = "", folder: Path = SERVICE_ACCOUNT) -> Self:
         """As the pod's own service account, by the address that the kubelet gives: it needs no DNS."""
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         ca, namespace = (folder / "ca.crt").read_text(), (folder / "namespace").read_text().strip()
-        return cls.from_credentials(server, ca, lambda: (folder / "token").read_text().strip(), namespace)
+        return cls.from_credentials(
+            server, ca, lambda: (folder / "token").read_text().strip(), namespace, field_manager
+        )
 
     @classmethod
-    def from_credentials(cls, server: str, ca_pem: str, token_source: TokenSource, namespace: str) -> Self:
+    def from_credentials(
+        cls, server: str, ca_pem: str, token_source: TokenSource, namespace: str, field_manager: str = ""
+    ) -> Self:
         """With a token from anywhere: a site at its hub, or a site operator that is run near the hub."""
-        return cls(server, ca_pem, token_source, namespace)
+        return cls(server, ca_pem, token_source, namespace, field_manager)
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,6 +98,14 @@ class Client:
     async def create(self, obj: Mapping[str, Any]) -> Object:
         namespace = obj["metadata"].get("namespace", self.namespace)
         return await self._call("POST", obj["kind"], namespace, body=obj, named=obj["metadata"].get("name", ""))
+
+    async def create_if_absent(self, obj: Mapping[str, Any]) -> bool:
+        """Whether it was made; False if one of that name was there before."""
+        try:
+            await self.create(obj)
+        except Conflict:
+            return False
+        return True
 
     async def replace(self, obj: Mapping[str, Any]) -> Object:
         meta = obj["metadata"]
@@ -245,6 +258,8 @@ class Client:
             headers["Content-Type"] = "application/merge-patch+json" if verb == "PATCH" else "application/json"
             if verb != "DELETE":
                 parameters["fieldValidation"] = "Strict"
+                if self.field_manager:
+                    parameters["fieldManager"] = self.field_manager
         try:
             async with self._open().request(
                 verb,

@@ -1,0 +1,105 @@
+"""Builds the plan that an aggregation Job reads (docs/contracts.md, section 7). No I/O; time is passed in."""
+
+from datetime import datetime
+from typing import Any
+
+from wardround.api import names
+from wardround.api.federatedround import FederatedRound
+from wardround.api.roundtask import RoundTask
+from wardround.hub.assignments import Recipient, fetch, image_digest, object_lengths
+from wardround.hub.context import Context
+from wardround.hub.settings import Settings
+from wardround.hub.vault import Model
+from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
+from wardround.plans.round_types import Aggregate, Observation
+from wardround.sealing import canonical, codec
+from wardround.sealing.body import new_file_key, part_name
+from wardround.sealing.keys import DecryptionKey
+from wardround.store.presign import Presigner, Upload
+
+# A pod may wait for a node before its deadline begins to count.
+URL_SECONDS = ACTIVE_SECONDS + 3600
+DEFAULT_MAX_SAMPLES = 1_000_000
+
+
+def job(of: FederatedRound, number: int, settings: Settings) -> AggregationJob:
+    return AggregationJob(
+        namespace=settings.namespace,
+        round_namespace=of.metadata.namespace,
+        round_name=of.metadata.name,
+        round_uid=of.metadata.uid,
+        number=number,
+        image=settings.image,
+    )
+
+
+def plan(
+    seen: Observation, what: Aggregate, key: DecryptionKey, base: Model | None, hub: Context, *, now: datetime
+) -> bytes:
+    """`plan.json`, with a fresh data key for the result."""
+    of, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
+    trained = base if spec.task == "Train" and spec.initial is None else None
+    location = names.model_location(uid, what.number)
+    largest = max((task.status.upload.bytes for task in what.tasks if task.status.upload), default=0)
+    parts = range(len(object_lengths(largest)))
+    document: dict[str, Any] = {
+        "round": {"uid": uid},
+        "task": spec.task,
+        "strategy": spec.aggregation.strategy,
+        "weighting": spec.aggregation.weighting,
+        "maxWeightShare": spec.aggregation.max_weight_share,
+        "parameters": dict(spec.aggregation.parameters),
+        "maxSamples": {task.metadata.namespace: _most(seen, task) for task in what.tasks},
+        "privateKey": canonical.encode(key.raw),
+        "dataKey": canonical.encode(new_file_key()),
+        "imageDigest": image_digest(of),
+        "initial": spec.initial is not None,
+        "location": location,
+        "baseDigest": _base_digest(of, base),
+        "base": _base(trained, hub.internal, now) if trained else None,
+        "updates": [_update(seen, task, hub.internal, now) for task in what.tasks],
+        "put": {
+            "parts": [_put(hub.internal.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts],
+            "segments": _put(hub.internal.put(f"{location}/segments", now, URL_SECONDS)),
+        },
+        "store": {"origin": hub.settings.store_internal, "caBundle": hub.settings.store_ca},
+    }
+    return canonical.dumps(document)
+
+
+def _most(seen: Observation, task: RoundTask) -> int:
+    return seen.participants[task.metadata.namespace].spec.max_samples or DEFAULT_MAX_SAMPLES
+
+
+def _base_digest(of: FederatedRound, base: Model | None) -> str | None:
+    """What each update must name as its base; None where only the sites can know: they must agree."""
+    if of.spec.initial is not None:
+        return None
+    return base.manifest.digest if base else ""
+
+
+def _base(base: Model, presigner: Presigner, now: datetime) -> dict[str, Any]:
+    urls = fetch(base, presigner, now, URL_SECONDS)
+    return {
+        "manifest": codec.dump(base.manifest),
+        "dataKey": canonical.encode(base.data_key),
+        "get": {"segments": urls.segments, "parts": list(urls.parts)},
+    }
+
+
+def _update(seen: Observation, task: RoundTask, presigner: Presigner, now: datetime) -> dict[str, Any]:
+    to = Recipient.of(seen.participants[task.metadata.namespace])
+    location = names.update_location(seen.round.metadata.uid, task.spec.attempt, to.name)
+    upload, update = task.status.upload, task.status.update
+    parts = range(len(object_lengths(upload.bytes if upload else 0)))
+    return {
+        "participant": to.name,
+        "attempt": task.spec.attempt,
+        "manifest": update.manifest if update else "",
+        "signingKey": to.signing,
+        "get": [presigner.get(f"{location}/{part_name(i)}", now, URL_SECONDS) for i in parts],
+    }
+
+
+def _put(upload: Upload) -> dict[str, Any]:
+    return {"url": upload.url, "headers": dict(upload.headers)}

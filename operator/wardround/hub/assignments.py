@@ -1,0 +1,142 @@
+"""Builds what a site is sent for a round: the signed assignment and the sealed grants. No I/O; time is passed in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from wardround.api.federatedround import FederatedRound
+from wardround.api.meta import RoundRef
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTaskSpec
+from wardround.api.times import to_seconds
+from wardround.hub.vault import Identity, Model
+from wardround.plans.round_types import Dispatch
+from wardround.sealing import canonical
+from wardround.sealing.body import PART, part_lengths, part_name
+from wardround.sealing.keys import SUITE, RecipientKey
+from wardround.sealing.manifests import (
+    Assignment,
+    Base,
+    Exchange,
+    Get,
+    Grants,
+    Put,
+    Quorum,
+    Resources,
+    seal_grants,
+    sign_assignment,
+)
+from wardround.sealing.wrap import base_context, wrap
+from wardround.store.presign import Presigner
+
+GRANT_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """A participant as one to whom something is sealed. Its keys have the approved fingerprint: the plan saw to it."""
+
+    name: str
+    fingerprint: str
+    decryption: RecipientKey
+    signing: str
+
+    @classmethod
+    def of(cls, participant: Participant) -> "Recipient":
+        keys = participant.status.site.keys if participant.status.site else None
+        if keys is None or participant.spec.key_fingerprint is None:
+            raise ValueError(f"participant {participant.metadata.name} lost its keys while it was asked")
+        raw = canonical.decode(keys.decryption, "KeyUnusable")
+        name = participant.metadata.name
+        return cls(name, participant.spec.key_fingerprint, RecipientKey.load(raw), keys.signing)
+
+
+def image_digest(of: FederatedRound) -> str:
+    """Nothing for Statistics, which runs our own code only."""
+    return of.spec.image.partition("@")[2] if of.spec.image else ""
+
+
+def assign(
+    of: FederatedRound, to: Recipient, what: Dispatch, round_public: bytes, base: Model | None, who: Identity
+) -> RoundTaskSpec:
+    """The spec of a RoundTask, without grants."""
+    spec, uid = of.spec, of.metadata.uid
+    wrapped = None
+    if base is not None:
+        context = base_context(uid, what.attempt, to.name, base.manifest.digest)
+        wrapped = Base(base.text, wrap(base.data_key, to.decryption, context))
+    quorum = Quorum(
+        spec.quorum.min, spec.quorum.required, spec.quorum.grace_seconds, on_shortfall=spec.quorum.on_shortfall
+    )
+    assignment = Assignment(
+        round_uid=uid,
+        round_namespace=of.metadata.namespace,
+        round_name=of.metadata.name,
+        attempt=what.attempt,
+        task=spec.task,
+        participant=to.name,
+        site_fingerprint=to.fingerprint,
+        round_public_key=round_public,
+        suite=SUITE,
+        image=spec.image or "",
+        image_digest=image_digest(of),
+        command=spec.command,
+        dataset_name=spec.dataset_name,
+        parameters=spec.parameters,
+        seed=spec.initial.seed if spec.initial else None,
+        exchange=Exchange(spec.exchange.frozen),
+        metrics=spec.metrics,
+        initial=spec.initial is not None,
+        base=wrapped,
+        roster=what.roster,
+        quorum=quorum,
+        resources=Resources(spec.resources.nodes, spec.resources.accelerators_per_node),
+        train_seconds=spec.deadlines.train_seconds,
+        expires=to_seconds(what.expires),
+    )
+    return RoundTaskSpec(
+        round_ref=RoundRef(namespace=of.metadata.namespace, name=of.metadata.name, uid=uid),
+        attempt=what.attempt,
+        assignment=sign_assignment(assignment, who.key),
+        hub_key=canonical.encode(who.public),
+    )
+
+
+def fetch(model: Model, presigner: Presigner, now: datetime, seconds: int) -> Get:
+    """GET URLs of a model's segment list and parts."""
+    location = model.manifest.location
+    parts = range(len(part_lengths(model.manifest.header.length)))
+    return Get(
+        segments=presigner.get(f"{location}/segments", now, seconds),
+        parts=tuple(presigner.get(f"{location}/{part_name(i)}", now, seconds) for i in parts),
+    )
+
+
+def object_lengths(ciphertext_bytes: int) -> list[int]:
+    """Bytes of each part object of a ciphertext."""
+    whole, rest = divmod(ciphertext_bytes, PART)
+    return [PART] * whole + ([rest] if rest else [])
+
+
+def grant(
+    to: Recipient,
+    round_uid: str,
+    attempt: int,
+    location: str,
+    base: Model | None,
+    upload_bytes: int | None,
+    presigner: Presigner,
+    now: datetime,
+) -> tuple[str, datetime]:
+    """Sealed grants as base64, and until when they hold."""
+    puts = None
+    if upload_bytes is not None:
+        uploads = [
+            (length, presigner.put(f"{location}/{part_name(i)}", now, GRANT_SECONDS, length))
+            for i, length in enumerate(object_lengths(upload_bytes))
+        ]
+        puts = tuple(Put(url=upload.url, bytes=length, headers=upload.headers) for length, upload in uploads)
+    expires = now + timedelta(seconds=GRANT_SECONDS)
+    got = fetch(base, presigner, now, GRANT_SECONDS) if base else None
+    grants = Grants(expires=to_seconds(expires), get=got, put=puts)
+    sealed = seal_grants(grants, to.decryption, round_uid=round_uid, attempt=attempt, participant=to.name)
+    return canonical.encode(sealed), expires

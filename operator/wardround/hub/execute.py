@@ -1,0 +1,151 @@
+"""Carries out a round's plan, action by action. Each may be repeated: after a crash the plan comes again."""
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import singledispatchmethod
+
+from wardround.api import names, roundtask
+from wardround.api.federatedround import FederatedRound
+from wardround.api.roundtask import RoundTask
+from wardround.api.times import to_seconds
+from wardround.hub import aggregations, vault
+from wardround.hub.assignments import Recipient, assign, grant
+from wardround.hub.context import Context
+from wardround.manifests import aggregation
+from wardround.plans.round import GRANTS_BYTES, GRANTS_EXPIRE
+from wardround.plans.round_parts import CANCELLED
+from wardround.plans.round_types import (
+    Action,
+    Aggregate,
+    Cancel,
+    CleanUp,
+    Dispatch,
+    Grant,
+    MakeRoundKey,
+    Observation,
+    StoreModel,
+)
+from wardround.sealing import codec as signed
+from wardround.sealing.body import Header
+from wardround.sealing.keys import DecryptionKey
+from wardround.sealing.manifests import ModelManifest, sign_model
+from wardround.store.admin import delete_prefix
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One round's actions. `base` is what the round starts from, `seen` what the plan was made from."""
+
+    hub: Context
+    seen: Observation
+    base: vault.Model | None
+
+    @property
+    def round(self) -> FederatedRound:
+        return self.seen.round
+
+    async def run(self, actions: Sequence[Action]) -> None:
+        """In order; tasks of different participants at once. Raises whatever an action raises."""
+        parallel: list[Action] = []
+        for action in actions:
+            if isinstance(action, Dispatch | Grant | Cancel):
+                parallel.append(action)
+                continue
+            await asyncio.gather(*map(self.perform, parallel))
+            parallel.clear()
+            await self.perform(action)
+        await asyncio.gather(*map(self.perform, parallel))
+
+    @singledispatchmethod
+    async def perform(self, action: Action) -> None:
+        raise TypeError(f"no way to perform {action}")
+
+    @perform.register
+    async def _make_round_key(self, _: MakeRoundKey) -> None:
+        await vault.make_round_key(self.hub.client, self.round)
+
+    @perform.register
+    async def _dispatch(self, action: Dispatch) -> None:
+        of, uid = self.round, self.round.metadata.uid
+        to = self._recipient(action.participant)
+        key = await self._round_key()
+        spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity)
+        labels = names.task_labels(of.metadata.name, uid, to.name, action.attempt)
+        name = names.task_name(of.metadata.name, uid, action.attempt)
+        manifest = roundtask.manifest(name, to.name, labels, spec)
+        sealed, expires = self._grants(to, action.attempt, None)
+        manifest["spec"]["grants"] = sealed
+        manifest["metadata"]["annotations"] = _granted(expires, None)
+        if await self.hub.client.create_if_absent(manifest):
+            logger.info(
+                "round %s/%s: asked %s, attempt %d", of.metadata.namespace, of.metadata.name, to.name, action.attempt
+            )
+
+    @perform.register
+    async def _grant(self, action: Grant) -> None:
+        task = action.task
+        to = self._recipient(task.metadata.namespace)
+        sealed, expires = self._grants(to, task.spec.attempt, action.upload_bytes)
+        await self._patch(task, {"grants": sealed}, _granted(expires, action.upload_bytes))
+
+    @perform.register
+    async def _cancel(self, action: Cancel) -> None:
+        await self._patch(action.task, {"cancel": True}, {CANCELLED: action.reason})
+
+    @perform.register
+    async def _aggregate(self, action: Aggregate) -> None:
+        job = aggregations.job(self.round, action.number, self.hub.settings)
+        plan = aggregations.plan(self.seen, action, await self._round_key(), self.base, self.hub, now=datetime.now(UTC))
+        await self.hub.client.create_if_absent(aggregation.secret(job, plan))
+        await self.hub.client.create_if_absent(aggregation.build(job))
+
+    @perform.register
+    async def _store_model(self, action: StoreModel) -> None:
+        answer, uid = action.answer, self.round.metadata.uid
+        header = signed.parse(Header, answer.header, "ManifestUnreadable")
+        manifest = ModelManifest(
+            header, answer.digest or "", answer.segments_digest or "", action.model.result.location, answer.bytes
+        )
+        plan = await self.hub.client.get("Secret", names.aggregation_name(uid, action.number))
+        data_key = base64.b64decode(json.loads(vault.value(plan, "plan.json"))["dataKey"])
+        text = sign_model(manifest, self.hub.identity.key)
+        await vault.keep_model(self.hub.client, self.round, data_key, text, action.model)
+
+    @perform.register
+    async def _clean_up(self, _: CleanUp) -> None:
+        """The private key goes last: as long as it is there, the plan asks for this again."""
+        client, uid = self.hub.client, self.round.metadata.uid
+        await delete_prefix(self.hub.store, self.hub.internal, names.updates_prefix(uid), datetime.now(UTC))
+        keep = {names.model_secret(uid), names.round_secret(uid)}
+        for secret in await client.list("Secret", labels=f"{names.ROUND_UID}={uid}"):
+            if secret["metadata"]["name"] not in keep:
+                await client.delete_if_exists("Secret", secret["metadata"]["name"])
+        await client.delete_if_exists("Secret", names.round_secret(uid))
+
+    def _recipient(self, name: str) -> Recipient:
+        return Recipient.of(self.seen.participants[name])
+
+    async def _round_key(self) -> DecryptionKey:
+        return await vault.round_key(self.hub.client, self.round.metadata.uid)
+
+    def _grants(self, to: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
+        uid = self.round.metadata.uid
+        location = names.update_location(uid, attempt, to.name)
+        now = datetime.now(UTC)
+        return grant(to, uid, attempt, location, self.base, upload_bytes, self.hub.external, now)
+
+    async def _patch(self, task: RoundTask, spec: dict[str, object], notes: dict[str, str]) -> None:
+        metadata = {"uid": task.metadata.uid, "annotations": notes}
+        body = {"metadata": metadata, "spec": spec}
+        await self.hub.client.patch("RoundTask", task.metadata.name, body, task.metadata.namespace)
+
+
+def _granted(expires: datetime, upload_bytes: int | None) -> dict[str, str]:
+    return {GRANTS_EXPIRE: to_seconds(expires), GRANTS_BYTES: "" if upload_bytes is None else str(upload_bytes)}

@@ -1,0 +1,114 @@
+"""Gathers what a round's plan is made from, live: no cache that could be behind. Decides nothing."""
+
+import asyncio
+import json
+from datetime import datetime
+from typing import Any
+
+from wardround.api import codec, federatedround, names, participant, roundtask
+from wardround.api.federatedround import FederatedRound
+from wardround.api.participant import Participant
+from wardround.hub import vault
+from wardround.kube.client import Client, Object, Objects
+from wardround.kube.errors import NotFound
+from wardround.plans.round_types import Aggregation, Answer, Observation
+from wardround.sealing import codec as signed
+from wardround.sealing.body import Header
+from wardround.sealing.refused import Refused
+
+
+async def get_round(client: Client, namespace: str, name: str) -> tuple[Object, FederatedRound] | None:
+    try:
+        found = await client.get("FederatedRound", name, namespace)
+    except NotFound:
+        return None
+    return found, federatedround.parse(found)
+
+
+def base_name(of: FederatedRound) -> str | None:
+    """The round whose result this one starts from: its base, or what standardises its initial model."""
+    if of.spec.base:
+        return of.spec.base.round_name
+    return of.spec.initial.statistics_round_name if of.spec.initial else None
+
+
+async def observe(
+    client: Client, of: FederatedRound, who: vault.Identity, now: datetime
+) -> tuple[Observation, vault.Model | None]:
+    """The observation, and the base's model for those who carry the plan out."""
+    uid = names.ROUND_UID + "=" + of.metadata.uid
+    job_labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
+    lists = asyncio.gather(
+        client.list("Participant", everywhere=True),
+        client.list("RoundTask", everywhere=True, labels=uid),
+        client.list("Secret", labels=uid),
+        client.list("Job", labels=job_labels),
+        client.list("Pod", labels=job_labels),
+    )
+    models = asyncio.gather(vault.model(client, of.metadata.uid, who), _base(client, of, who))
+    participants, tasks, secrets, jobs, pods = await lists
+    model, (base, base_model) = await models
+    model_name = names.model_secret(of.metadata.uid)
+    seen = Observation(
+        round=of,
+        participants=identified(participants),
+        tasks=tuple(roundtask.parse(each) for each in tasks),
+        base=base,
+        base_stored=base_model is not None,
+        aggregation=aggregation(jobs, pods),
+        model=model.stored if model else None,
+        leftovers=any(each["metadata"]["name"] != model_name for each in secrets),
+        now=now,
+    )
+    return seen, base_model
+
+
+async def _base(
+    client: Client, of: FederatedRound, who: vault.Identity
+) -> tuple[FederatedRound | None, vault.Model | None]:
+    name = base_name(of)
+    found = await get_round(client, of.metadata.namespace, name) if name else None
+    if found is None:
+        return None, None
+    return found[1], await vault.model(client, found[1].metadata.uid, who)
+
+
+def identified(found: Objects) -> dict[str, Participant]:
+    """By name. A Participant in a namespace of another name is nobody: the namespace is the identity."""
+    parsed = (participant.parse(each) for each in found)
+    return {each.metadata.name: each for each in parsed if each.metadata.name == each.metadata.namespace}
+
+
+def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:
+    """The latest aggregation. Its pod is asked first: it knows seconds before its Job does."""
+    numbers = {int(each["metadata"]["labels"][names.ATTEMPT]): each for each in jobs}
+    if not numbers:
+        return None
+    number = max(numbers)
+    mine = [each for each in pods if each["metadata"]["labels"].get(names.ATTEMPT) == str(number)]
+    ended = [state for pod in mine if (state := _terminated(pod))]
+    if ended:
+        return Aggregation(number=number, over=True, answer=read_answer(ended[0].get("message", "")))
+    conditions = numbers[number].get("status", {}).get("conditions", [])
+    over = any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
+    return Aggregation(number=number, over=over)
+
+
+def _terminated(pod: Object) -> dict[str, Any] | None:
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        state: dict[str, Any] | None = container.get("state", {}).get("terminated")
+        if state:
+            return state
+    return None
+
+
+def read_answer(text: str) -> Answer | None:
+    """A termination message; None if it is no answer, which then counts as a pod that failed."""
+    try:
+        answer = codec.parse(Answer, json.loads(text))
+        if answer.digest is None:
+            return answer if answer.reason else None
+        signed.parse(Header, answer.header, "ManifestUnreadable")
+    except (ValueError, Refused):
+        return None
+    return answer if answer.segments_digest else None

@@ -1,0 +1,155 @@
+"""The hub operator's process: starts the parts, says when it is ready, ends on SIGTERM. Decides nothing."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from wardround.api import names
+from wardround.hub import settings, vault
+from wardround.hub.context import Context
+from wardround.hub.reconcile import Key, Reconciler
+from wardround.hub.settings import Settings
+from wardround.hub.sweep import leftovers, round_of
+from wardround.kube.client import Client, backoff
+from wardround.kube.errors import ApiError
+from wardround.kube.health import PORT, health
+from wardround.kube.lease import heartbeat
+from wardround.kube.operator import Watcher
+from wardround.kube.queue import WorkQueue
+from wardround.store.admin import ensure_bucket
+from wardround.store.errors import StoreError
+from wardround.store.presign import Credentials, Presigner
+from wardround.store.transfer import Store
+
+WORKERS = 8
+FIELD_MANAGER = "wardround-hub"
+LEASE = "hub-operator"
+logger = logging.getLogger(__name__)
+
+
+async def publish(client: Client, who: vault.Identity, told: Settings) -> None:
+    """What sites pin of this hub, for people and `enrol` to read: nothing in it is secret."""
+    data = {"fingerprint": who.fingerprint, "storeOrigin": told.store_origin, "storeCABundle": told.store_ca}
+    metadata = {"name": names.HUB_CONFIG_MAP, "namespace": client.namespace}
+    made = await client.create_if_absent({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    if not made and (await client.get("ConfigMap", names.HUB_CONFIG_MAP)).get("data") != data:
+        await client.patch("ConfigMap", names.HUB_CONFIG_MAP, {"data": data})
+
+
+class Hub:
+    """The running operator. `waiting_for` says what it is not ready for yet."""
+
+    def __init__(self, client: Client, told: Settings) -> None:
+        self.client = client
+        self.told = told
+        self._missing = "the API server"
+        self._watchers: tuple[Watcher, ...] = ()
+
+    def waiting_for(self) -> str:
+        return self._missing or next((each.missing for each in self._watchers if each.missing), "")
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        who, credentials = await self._prepare()
+        told = self.told
+        async with Store(told.store_internal, told.store_ca) as store:
+            external = Presigner(told.store_origin, told.store_bucket, told.store_region, credentials)
+            internal = Presigner(told.store_internal, told.store_bucket, told.store_region, credentials)
+            hub = Context(self.client, told, who, store, external, internal)
+            queue: WorkQueue[Key] = WorkQueue()
+            reconciler = Reconciler(hub, queue)
+            rounds = Watcher(
+                self.client, ("Participant", "FederatedRound", "RoundTask"), reconciler.changed, namespaces=None
+            )
+            jobs = Watcher(self.client, ("Pod", "Job"), reconciler.changed, namespaces=(told.namespace,))
+            self._watchers = (rounds, jobs)
+            self._missing = ""
+            async with asyncio.TaskGroup() as group:
+                group.create_task(rounds.run())
+                group.create_task(jobs.run())
+                group.create_task(self._bucket(store, internal))
+                group.create_task(self._gone(hub, queue))
+                group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None))
+                for _ in range(WORKERS):
+                    group.create_task(queue.work(reconciler.reconcile))
+
+    async def _prepare(self) -> tuple[vault.Identity, Credentials]:
+        """Waits for the API server and for the Secrets that people or the chart make."""
+        failures = 0
+        while True:
+            try:
+                who = await vault.identity(self.client)
+                await publish(self.client, who, self.told)
+                credentials = await vault.store_credentials(self.client)
+            except (ApiError, KeyError) as failure:
+                failures += 1
+                self._missing = str(failure)
+                logger.warning("%s; trying again", failure)
+                await asyncio.sleep(backoff(failures, most=10))
+            else:
+                logger.info("hub fingerprint %s", who.fingerprint)
+                return who, credentials
+
+    async def _bucket(self, store: Store, presigner: Presigner) -> None:
+        """Rounds can be read and judged without the store, so that its absence stops no more than it must."""
+        failures = 0
+        while True:
+            try:
+                await ensure_bucket(store, presigner, datetime.now(UTC))
+            except StoreError as failure:
+                failures += 1
+                logger.warning("store %s: %s; trying again", self.told.store_internal, failure)
+                await asyncio.sleep(backoff(failures))
+            else:
+                return
+
+    async def _gone(self, hub: Context, queue: WorkQueue[Key]) -> None:
+        """Rounds that were deleted while nobody watched are known by what they left."""
+        failures = 0
+        while True:
+            try:
+                found = await leftovers(hub, names.ROUND_UID)
+            except ApiError as failure:
+                failures += 1
+                logger.warning("%s; trying again", failure)
+                await asyncio.sleep(backoff(failures))
+            else:
+                for item in found:
+                    if of := round_of(item):
+                        queue.add(Key("FederatedRound", *of))
+                return
+
+
+async def serve(told: Settings, client: Client, port: int = PORT) -> None:
+    async with client:
+        hub = Hub(client, told)
+        async with health(hub.waiting_for, port):
+            await hub.run()
+
+
+async def _main() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await serve(settings.read(os.environ), Client.in_cluster(FIELD_MANAGER))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs until SIGTERM."""
+    if arguments:
+        print("hub-operator takes no arguments: its settings are environment variables", file=sys.stderr)
+        return 64
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("kopf").setLevel(logging.ERROR)
+    try:
+        with suppress(asyncio.CancelledError):
+            asyncio.run(_main())
+    except settings.SettingMissing as failure:
+        print(failure, file=sys.stderr)
+        return 64
+    return 0

@@ -1,0 +1,99 @@
+"""Reconciles one key: observe, plan, execute, one status write if it changed. Level-triggered and idempotent."""
+
+import logging
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from wardround.api import codec, participant
+from wardround.hub.context import Context
+from wardround.hub.execute import Execution
+from wardround.hub.observe import get_round, observe
+from wardround.hub.sweep import round_of, sweep
+from wardround.kube.client import Object
+from wardround.kube.errors import NotFound
+from wardround.kube.queue import WorkQueue
+from wardround.plans import participant as participant_plan
+from wardround.plans import round as round_plan
+from wardround.plans.round_status import STARTED, is_over
+
+logger = logging.getLogger(__name__)
+
+
+class Key(NamedTuple):
+    kind: str
+    namespace: str
+    name: str
+
+
+class Reconciler:
+    """`active` are the rounds that are not over: looked at again when a participant or another round changes."""
+
+    def __init__(self, hub: Context, queue: WorkQueue[Key]) -> None:
+        self.hub = hub
+        self.queue = queue
+        self.active: set[Key] = set()
+
+    def changed(self, kind: str, item: Object) -> None:
+        """Something was listed or has happened: which keys does it concern?"""
+        meta = item["metadata"]
+        if kind in ("FederatedRound", "Participant"):
+            self.queue.add(Key(kind, meta["namespace"], meta["name"]))
+        elif found := round_of({"kind": kind, **item}):
+            self.queue.add(Key("FederatedRound", *found))
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Answers in how many seconds it wants the key again, or None."""
+        if key.kind == "Participant":
+            await self._participant(key)
+            return None
+        return await self._round(key)
+
+    async def _participant(self, key: Key) -> None:
+        try:
+            found = await self.hub.client.get("Participant", key.name, key.namespace)
+        except NotFound:
+            found = None
+        if found is not None:
+            seen = participant.parse(found)
+            after = participant_plan.status(seen, datetime.now(UTC))
+            await self.hub.client.apply_status(found, codec.dump(seen.status), codec.dump(after))
+        for waiting in self.active:
+            self.queue.add(waiting)
+
+    async def _round(self, key: Key) -> float | None:
+        found = await get_round(self.hub.client, key.namespace, key.name)
+        if found is None:
+            self.active.discard(key)
+            await sweep(self.hub, key.namespace, key.name, None)
+            return None
+        observed, seen = found
+        if not any(each.stage == STARTED for each in seen.status.timeline):
+            await sweep(self.hub, key.namespace, key.name, seen.metadata.uid)
+        observation, base = await observe(self.hub.client, seen, self.hub.identity, datetime.now(UTC))
+        plan = round_plan.plan(observation)
+        await Execution(self.hub, observation, base).run(plan.actions)
+        written = await self.hub.client.apply_status(observed, codec.dump(seen.status), codec.dump(plan.status))
+        if written is not None:
+            self._tell(key, written)
+        if is_over(seen):
+            self.active.discard(key)
+        else:
+            self.active.add(key)
+        return plan.requeue_after
+
+    def _tell(self, key: Key, written: Object) -> None:
+        conditions = {each["type"]: each for each in written["status"]["conditions"]}
+        shown = next(
+            (
+                each
+                for kind in ("Complete", "Failed", "Stalled", "Reconciling")
+                if (each := conditions.get(kind)) and each["status"] == "True"
+            ),
+            None,
+        )
+        if shown:
+            logger.info("round %s/%s: %s, %s", key.namespace, key.name, shown["type"], shown["reason"])
+        if shown and shown["type"] in ("Complete", "Failed"):
+            for waiting in self.active:
+                if waiting.namespace == key.namespace and waiting != key:
+                    self.queue.add(waiting)

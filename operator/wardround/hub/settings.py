@@ -1,0 +1,44 @@
+"""What the hub operator is told by its chart (docs/contracts.md, section 8)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingMissing(Exception):  # noqa: N818
+    """The message names the variable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """`store_origin` is what sites use, `store_internal` what the hub and its Jobs use."""
+
+    namespace: str
+    image: str
+    store_origin: str
+    store_internal: str
+    store_region: str
+    store_bucket: str
+    store_ca: str
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Raises SettingMissing."""
+
+    def required(name: str) -> str:
+        value = environment.get(name, "")
+        if not value:
+            raise SettingMissing(f"{name} is not set. The hub chart sets it; see docs/contracts.md, section 8.")
+        return value
+
+    origin = required("WARDROUND_STORE_ENDPOINT")
+    ca_file = environment.get("WARDROUND_STORE_CA_FILE", "")
+    return Settings(
+        namespace=required("WARDROUND_NAMESPACE"),
+        image=required("WARDROUND_OPERATOR_IMAGE"),
+        store_origin=origin,
+        store_internal=environment.get("WARDROUND_STORE_INTERNAL_ENDPOINT") or origin,
+        store_region=environment.get("WARDROUND_STORE_REGION") or "us-east-1",
+        store_bucket=environment.get("WARDROUND_STORE_BUCKET") or "wardround",
+        store_ca=Path(ca_file).read_text() if ca_file else "",
+    )

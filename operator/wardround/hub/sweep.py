@@ -1,0 +1,53 @@
+"""Deletes what a round left behind when it is gone: owner references do not cross namespaces."""
+
+import logging
+from datetime import UTC, datetime
+
+from wardround.api import names
+from wardround.hub.context import Context
+from wardround.kube.client import Object, Objects
+from wardround.kube.errors import Conflict, NotFound
+from wardround.store.admin import delete_prefix
+
+logger = logging.getLogger(__name__)
+
+
+async def leftovers(hub: Context, labels: str) -> Objects:
+    """All that the hub made for rounds, tasks in the participants' namespaces included."""
+    found = await hub.client.list("RoundTask", everywhere=True, labels=labels)
+    for kind in ("Secret", "Job"):
+        found += await hub.client.list(kind, labels=labels)
+    return found
+
+
+def round_of(item: Object) -> tuple[str, str] | None:
+    """(namespace, name) of the round that an object was made for."""
+    if item["kind"] == "RoundTask":
+        ref = item["spec"]["roundRef"]
+        return ref["namespace"], ref["name"]
+    namespace, _, name = item["metadata"].get("annotations", {}).get(names.ROUND_REF, "").partition("/")
+    return (namespace, name) if name else None
+
+
+async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -> None:
+    """Deletes what belongs to rounds of this name but another UID than the one that a live GET has just shown.
+
+    The last to go are the Secrets, so that a sweep that breaks off finds what to do when it is repeated.
+    """
+    found = await leftovers(hub, f"{names.ROUND}={names.label_value(name)}")
+    stale = [
+        item
+        for item in found
+        if round_of(item) == (namespace, name) and item["metadata"]["labels"][names.ROUND_UID] != live_uid
+    ]
+    for uid in sorted({item["metadata"]["labels"][names.ROUND_UID] for item in stale}):
+        logger.info("round %s/%s of UID %s is gone: deleting what is left of it", namespace, name, uid)
+        now = datetime.now(UTC)
+        await delete_prefix(hub.store, hub.internal, names.updates_prefix(uid), now)
+        await delete_prefix(hub.store, hub.internal, f"models/{uid}/", now)
+    for item in sorted(stale, key=lambda each: each["kind"] == "Secret"):
+        meta = item["metadata"]
+        try:
+            await hub.client.delete(item["kind"], meta["name"], meta["namespace"], uid=meta["uid"])
+        except (NotFound, Conflict):
+            continue  # somebody else deleted it, or it is another object by now

@@ -1,0 +1,108 @@
+"""The hub's Secrets: its signing key, rounds' private keys, models' data keys. Nothing of them is ever logged."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wardround.api import codec, names
+from wardround.api.federatedround import FederatedRound
+from wardround.kube.client import Client, Object
+from wardround.kube.errors import NotFound
+from wardround.plans.round_types import StoredModel
+from wardround.sealing import canonical
+from wardround.sealing.keys import (
+    DecryptionKey,
+    SigningKey,
+    dump_signing_key,
+    dump_verification_key,
+    generate_signing_key,
+    hub_fingerprint,
+    load_signing_key,
+)
+from wardround.sealing.manifests import ModelManifest, open_model
+from wardround.store.presign import Credentials
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The hub's signing key with what sites know of it."""
+
+    key: SigningKey = field(repr=False)
+    public: bytes
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A stored result: its key, its signed manifest as text and as read."""
+
+    data_key: bytes = field(repr=False)
+    text: str
+    manifest: ModelManifest
+    stored: StoredModel
+
+
+def secret(name: str, namespace: str, data: Mapping[str, bytes], of: FederatedRound | None = None) -> Object:
+    """A Secret; if it is of a round, found again by its labels when that round is gone."""
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace}
+    if of is not None:
+        metadata["labels"] = names.round_labels(of.metadata.name, of.metadata.uid)
+        metadata["annotations"] = names.round_ref(of.metadata.namespace, of.metadata.name)
+    encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded}
+
+
+def value(found: Object, key: str) -> bytes:
+    """One value of a Secret. Raises KeyError with names only."""
+    data = found.get("data") or {}
+    if key not in data:
+        raise KeyError(f"Secret {found['metadata']['name']} has no {key}")
+    return base64.b64decode(data[key])
+
+
+async def identity(client: Client) -> Identity:
+    """The signing key, made at the first start."""
+    try:
+        found = await client.get("Secret", names.HUB_SIGNING_KEY)
+    except NotFound:
+        fresh = secret(names.HUB_SIGNING_KEY, client.namespace, {"key": dump_signing_key(generate_signing_key())})
+        await client.create_if_absent(fresh)
+        found = await client.get("Secret", names.HUB_SIGNING_KEY)
+    key = load_signing_key(value(found, "key"))
+    public = dump_verification_key(key.public_key())
+    return Identity(key, public, hub_fingerprint(public))
+
+
+async def store_credentials(client: Client) -> Credentials:
+    found = await client.get("Secret", "store-credentials")
+    return Credentials(value(found, "accessKey").decode().strip(), value(found, "secretKey").decode().strip())
+
+
+async def round_key(client: Client, round_uid: str) -> DecryptionKey:
+    found = await client.get("Secret", names.round_secret(round_uid))
+    return DecryptionKey.load(value(found, "privateKey"))
+
+
+async def make_round_key(client: Client, of: FederatedRound) -> None:
+    """Unless it is there: tasks that were dispatched before a restart name its public half."""
+    key = DecryptionKey.generate()
+    name = names.round_secret(of.metadata.uid)
+    await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, of))
+
+
+async def model(client: Client, round_uid: str, who: Identity) -> Model | None:
+    """A round's stored result, or None. Raises Refused if the manifest is not signed by this hub."""
+    try:
+        found = await client.get("Secret", names.model_secret(round_uid))
+    except NotFound:
+        return None
+    text = value(found, "manifest").decode()
+    stored = codec.parse(StoredModel, json.loads(value(found, "result")))
+    return Model(value(found, "dataKey"), text, open_model(text, who.key.public_key()), stored)
+
+
+async def keep_model(client: Client, of: FederatedRound, data_key: bytes, text: str, stored: StoredModel) -> None:
+    data = {"dataKey": data_key, "manifest": text.encode(), "result": canonical.dumps(codec.dump(stored))}
+    await client.create_if_absent(secret(names.model_secret(of.metadata.uid), client.namespace, data, of))

@@ -1,0 +1,123 @@
+"""Decides whether a Participant may be in a round, and its status. Recomputes facts; believes no condition."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from wardround.api import conditions
+from wardround.api.participant import Participant, ParticipantStatus, PublicKeys
+from wardround.sealing import canonical
+from wardround.sealing.keys import RecipientKey, load_verification_key, participant_fingerprint
+from wardround.sealing.refused import Refused
+
+
+def fingerprint(keys: PublicKeys | None) -> str | None:
+    """Of the published keys; None if there are none, or none that can be used."""
+    if keys is None:
+        return None
+    try:
+        signing = canonical.decode(keys.signing, "KeyUnusable")
+        decryption = canonical.decode(keys.decryption, "KeyUnusable")
+        load_verification_key(signing)
+        RecipientKey.load(decryption)
+        return participant_fingerprint(signing, decryption)
+    except Refused:
+        return None
+
+
+def _published(participant: Participant) -> str | None:
+    return fingerprint(participant.status.site.keys if participant.status.site else None)
+
+
+def suspended(participant: Participant) -> str | None:
+    return "Suspended" if participant.spec.suspend else None
+
+
+def no_keys(participant: Participant) -> str | None:
+    return "NoKeys" if _published(participant) is None else None
+
+
+def not_approved(participant: Participant) -> str | None:
+    return "NotApproved" if participant.spec.key_fingerprint is None else None
+
+
+def mismatch(participant: Participant) -> str | None:
+    return "FingerprintMismatch" if participant.spec.key_fingerprint != _published(participant) else None
+
+
+TRUST: tuple[Callable[[Participant], str | None], ...] = (suspended, no_keys, not_approved, mismatch)
+IN_A_ROUND = {
+    "Suspended": "ParticipantSuspended",
+    "NoKeys": "ParticipantNoKeys",
+    "NotApproved": "ParticipantNotApproved",
+}
+
+
+def distrust(participant: Participant) -> str | None:
+    """The first reason why nothing may be sent to or taken from this participant, or None."""
+    return next((reason for rule in TRUST if (reason := rule(participant))), None)
+
+
+def barred(participant: Participant | None, federation: str) -> str | None:
+    """Why it may not take part in a federation's rounds, or None."""
+    if participant is None:
+        return "ParticipantUnknown"
+    reason = distrust(participant)
+    if reason:
+        return IN_A_ROUND.get(reason, reason)
+    if federation not in {each.namespace for each in participant.spec.allowed_federations}:
+        return "FederationNotAllowed"
+    return None
+
+
+def offers(participant: Participant, dataset: str) -> bool:
+    """Whether the site offers a dataset; a site that has not said which it has is asked, and refuses itself."""
+    site = participant.status.site
+    return site is None or site.datasets is None or dataset in {each.name for each in site.datasets}
+
+
+MESSAGES = {
+    "NoKeys": "The site has not published usable keys yet. Site: install the site chart with this hub's credentials.",
+    "NotApproved": "Compare {published} with the hospital over another channel, then kubectl wardround approve "
+    "participant/{name}.",
+    "FingerprintMismatch": "The published keys have fingerprint {published}, approved is {pinned}. Ask the hospital "
+    "whether it changed its keys before you approve them.",
+    "Suspended": "Left out of rounds until spec.suspend is unset.",
+    "NamespaceDiffers": "A Participant must be named like its namespace, which is its identity.",
+    "Approved": "Takes part in the rounds of its federations.",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """The Ready condition of a participant."""
+
+    ready: bool
+    reason: str
+
+
+def judge(participant: Participant) -> Said:
+    if participant.metadata.name != participant.metadata.namespace:
+        return Said(False, "NamespaceDiffers")
+    reason = distrust(participant)
+    return Said(reason is None, reason or "Approved")
+
+
+def status(participant: Participant, now: datetime) -> ParticipantStatus:
+    """The status that should be; `site` is passed through: it is not the hub's to write."""
+    said = judge(participant)
+    published = _published(participant)
+    message = MESSAGES[said.reason].format(
+        name=participant.metadata.name, published=published, pinned=participant.spec.key_fingerprint
+    )
+    generation = participant.metadata.generation
+    result = conditions.set_condition(
+        participant.status.conditions, "Ready", said.ready, said.reason, message, now=now, generation=generation
+    )
+    if said.ready or said.reason == "Suspended":
+        result = conditions.settled(result, said.reason, now=now, generation=generation)
+    elif said.reason == "NoKeys":
+        result = conditions.progressing(result, said.reason, message, now=now, generation=generation)
+    else:
+        result = conditions.stalled(result, said.reason, message, now=now, generation=generation)
+    return replace(participant.status, conditions=result, fingerprint=published)

@@ -1,0 +1,332 @@
+"""Decides what to do next about a FederatedRound, and what to say of it. Pure: knows no API server and no clock.
+
+A plan is the first rule of RULES that has something to say. "Why is it waiting" is answered there and nowhere else.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from wardround.api import conditions
+from wardround.api.federatedround import Attention, Result
+from wardround.api.names import model_location
+from wardround.api.task import Metric
+from wardround.api.times import parse_time, read_time
+from wardround.plans.round_parts import SUSPENDED, Part, Standing
+from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, is_over, status
+from wardround.plans.round_types import (
+    Action,
+    Aggregate,
+    Answer,
+    Cancel,
+    CleanUp,
+    Dispatch,
+    Grant,
+    MakeRoundKey,
+    Observation,
+    Plan,
+    StoredModel,
+    StoreModel,
+    Verdict,
+)
+from wardround.plans.round_view import View, grace, left_out, shortfall, tell, unfit, view_of
+
+AGGREGATION_TRIES = 3
+# A courier's answer to the last second's training still has to open, hours after a deadline it has not.
+EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
+FINAL_ANSWERS = {
+    "InitialWeightsDiffer": "The sites started from different initial weights, so their updates do not add up. "
+    "Researchers: make the image's init depend on seed and statistics alone.",
+    "NothingToAggregate": "No update could be used. See status.attention for each participant's reason.",
+}
+RENEW_BEFORE = timedelta(minutes=15)
+GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what the sealed grants hold
+GRANTS_BYTES = "wardround.io/grants-bytes"
+
+
+Rule = Callable[[View], Verdict | None]
+
+
+def plan(seen: Observation) -> Plan:
+    """The actions, the status afterwards, and when to look again."""
+    view = view_of(seen)
+    verdict = next(verdict for rule in RULES if (verdict := rule(view)))
+    times = [each for each in verdict.again if each > seen.now]
+    after = (min(times) - seen.now).total_seconds() if times else None
+    return Plan(
+        actions=verdict.actions, status=status(view.seen, view.parts, view.selected, verdict), requeue_after=after
+    )
+
+
+def over(view: View) -> Verdict | None:
+    """A final condition is never taken back: what is left is to tidy up."""
+    if not is_over(view.round):
+        return None
+    tidy: tuple[Action, ...] = (CleanUp(),) if view.seen.leftovers else ()
+    return Verdict(course="Over", reason="Over", actions=(*view.cancel("RoundOver"), *tidy))
+
+
+def complete(view: View) -> Verdict | None:
+    """The result is stored: whatever happened before, the round is complete."""
+    model = view.seen.model
+    return None if model is None else _complete(view, model)
+
+
+def quorum_impossible(view: View) -> Verdict | None:
+    """Said at once, since a round's spec cannot change."""
+    names, quorum = view.round.spec.participants.names, view.round.spec.quorum
+    if names is None:
+        return None
+    if quorum.min > len(names):
+        return _failed(
+            view, "QuorumImpossible", f"quorum.min is {quorum.min}, but only {len(names)} participants are named."
+        )
+    stranger = next((name for name in quorum.required if name not in names), None)
+    if stranger:
+        return _failed(
+            view, "QuorumImpossible", f"quorum.required has {stranger}, which is not among the participants."
+        )
+    return None
+
+
+def aggregated(view: View) -> Verdict | None:
+    """The aggregation Job has ended: keep its result, try again, or give up."""
+    job = view.seen.aggregation
+    if job is None:
+        return None
+    if not job.over:
+        return Verdict(
+            course="Progressing",
+            reason="Aggregating",
+            message="The updates are being combined.",
+            attention=view.attention(),
+            stages=(COLLECTED,),
+        )
+    answer = job.answer
+    if answer is not None and answer.digest is not None:
+        missing = shortfall(view, answer.aggregated)
+        if missing:
+            attention = (*view.attention(), *left_out(view, answer.left_out))
+            return _failed(view, "QuorumNotMet", f"{missing} Updates were left out; nothing was kept.", attention)
+        model = StoredModel(
+            result=_result(view, job.number, answer), aggregated=answer.aggregated, left_out=answer.left_out
+        )
+        return _complete(view, model, StoreModel(number=job.number, answer=answer, model=model))
+    if answer is not None and answer.reason in FINAL_ANSWERS:
+        attention = (*view.attention(), *left_out(view, answer.left_out))
+        return _failed(view, answer.reason, FINAL_ANSWERS[answer.reason], attention)
+    if job.number < AGGREGATION_TRIES:
+        return _aggregate(view, job.number + 1)
+    why = f"{answer.reason}. {answer.message}" if answer and answer.reason else "The pod ended without an answer."
+    return _failed(view, "AggregationFailed", f"{job.number} tries. {why} Hub: see the log of the aggregation Job.")
+
+
+def suspended(view: View) -> Verdict | None:
+    """What is on its way is called back; what was sent is kept."""
+    if not view.round.spec.suspend:
+        return None
+    return Verdict(
+        course="Progressing",
+        reason=SUSPENDED,
+        message="Nobody is asked and nothing is combined until spec.suspend is unset.",
+        actions=tuple(Cancel(task=part.task, reason=SUSPENDED) for part in view.parts if part.open),
+        attention=view.attention(),
+    )
+
+
+def base_not_ready(view: View) -> Verdict | None:
+    """A round waits for the round that it starts from, as long as that one may still complete."""
+    spec = view.round.spec
+    statistics = spec.initial.statistics_round_name if spec.initial else None
+    name, task = (spec.base.round_name, "Train") if spec.base else (statistics, "Statistics")
+    if name is None or view.dispatched:
+        return None
+    base = view.seen.base
+    if base is None:
+        until = parse_time(view.round.metadata.creation_timestamp) + timedelta(seconds=spec.deadlines.admission_seconds)
+        message = (
+            f"There is no FederatedRound {name} in namespace {view.round.metadata.namespace}; a round starts only from "
+            "rounds of its own namespace. Apply it, or make a new round with another name."
+        )
+        if view.seen.now >= until:
+            return _failed(view, "BaseNotFound", message)
+        return Verdict(course="Stalled", reason="BaseNotFound", message=message, again=(until,))
+    if conditions.is_true(base.status.conditions, "Failed"):
+        return _failed(view, "BaseFailed", f"Round {name} failed, so there is nothing to start from. See why there.")
+    if base.spec.task != task:
+        return _failed(
+            view, "BaseUnusable", f"Round {name} is of task {base.spec.task}; here one of task {task} is needed."
+        )
+    if not conditions.is_true(base.status.conditions, "Complete"):
+        return Verdict(course="Progressing", reason="WaitingForBase", message=f"Round {name} is not complete yet.")
+    if not view.seen.base_stored:
+        return _failed(view, "BaseLost", f"The hub has no key of the result of round {name} any more. Run it again.")
+    return None
+
+
+def dispatch(view: View) -> Verdict | None:
+    """Asks all who may be asked, once they are enough. A named participant who may not be is waited for."""
+    if view.dispatched:
+        return None
+    barred = {name: reason for name in view.selected if (reason := unfit(view, name))}
+    attention = tuple(
+        Attention(participant=name, reason=reason, message=tell(view, reason, name)) for name, reason in barred.items()
+    )
+    fit = tuple(name for name in view.selected if name not in barred)
+    missing = shortfall(view, fit)
+    # A hospital that the hub suspended, or that a selector found, is left out without waiting for it.
+    named = view.round.spec.participants.names is not None
+    awaited = [name for name, reason in barred.items() if named and reason != "ParticipantSuspended"]
+    until = view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
+    if (missing or awaited) and view.seen.now < until:
+        first = attention[0] if attention else None
+        reason = first.reason if first else "TooFewParticipants"
+        return Verdict(
+            course="Stalled",
+            reason=reason,
+            message=first.message if first else missing,
+            stages=(STARTED,),
+            attention=attention,
+            again=(until,),
+        )
+    if missing:
+        reasons = set(barred.values())
+        reason = reasons.pop() if len(reasons) == 1 else "QuorumNotMet"
+        return _failed(view, reason, f"{missing} " + " ".join(each.message for each in attention[:3]), attention)
+    asked = {part.name for part in view.parts}
+    tasks = tuple(_ask(view, name, 1, fit) for name in fit if name not in asked)
+    return Verdict(
+        course="Progressing",
+        reason="Dispatched",
+        message=f"{len(fit)} participants have been asked.",
+        actions=(MakeRoundKey(), *tasks),
+        stages=(STARTED, DISPATCHED),
+        attention=attention,
+        again=(until, view.deadline),
+    )
+
+
+def beyond_quorum(view: View) -> Verdict | None:
+    """So many are lost that waiting for the others would change nothing."""
+    hopeful = [part.name for part in view.parts if part.standing is not Standing.LOST]
+    missing = shortfall(view, hopeful)
+    if not missing:
+        return None
+    reasons = {part.reason for part in view.standing(Standing.LOST)}
+    told = f" Reason everywhere: {next(iter(reasons))}." if len(reasons) == 1 else ""
+    return _failed(view, "QuorumNotMet", f"{missing}{told} See status.attention.")
+
+
+def collecting(view: View) -> Verdict | None:
+    """Waits for updates, tries again where that may help, until all have sent or time is up."""
+    sent = view.standing(Standing.SENT)
+    unsettled = view.standing(Standing.ASKED, Standing.ACCEPTED, Standing.AGAIN)
+    closing = min([view.deadline, *grace(view, sent)])
+    if not unsettled or view.seen.now >= closing:
+        return None
+    again = [_again(view, part) for part in view.standing(Standing.AGAIN)]
+    lost = [Cancel(task=part.task, reason=part.reason) for part in view.standing(Standing.LOST) if part.to_cancel]
+    grants, renewals = _grants(view)
+    return Verdict(
+        course="Progressing",
+        reason="Collecting",
+        message=f"{len(sent)} of {len(view.parts)} have sent.",
+        actions=(*again, *lost, *grants),
+        attention=view.attention(),
+        again=(closing, *renewals, *(part.until for part in view.parts if part.until)),
+    )
+
+
+def close(view: View) -> Verdict | None:
+    """All have sent, or time is up."""
+    return _aggregate(view, 1)
+
+
+RULES: tuple[Rule, ...] = (
+    over,
+    complete,
+    quorum_impossible,
+    aggregated,
+    suspended,
+    base_not_ready,
+    dispatch,
+    beyond_quorum,
+    collecting,
+    close,
+)
+
+
+def _failed(view: View, reason: str, message: str, attention: tuple[Attention, ...] | None = None) -> Verdict:
+    tidy: tuple[Action, ...] = (CleanUp(),) if view.seen.leftovers else ()
+    return Verdict(
+        course="Failed",
+        reason=reason,
+        message=message,
+        actions=(*view.cancel("RoundFailed"), *tidy),
+        attention=view.attention() if attention is None else attention,
+    )
+
+
+def _complete(view: View, model: StoredModel, *before: Action) -> Verdict:
+    return Verdict(
+        course="Complete",
+        reason="Complete",
+        message=f"Combined from {len(model.aggregated)} participants, {model.result.samples} samples.",
+        actions=(*before, *view.cancel("RoundOver"), CleanUp()),
+        stages=(COLLECTED, AGGREGATED),
+        attention=(*view.attention(), *left_out(view, model.left_out)),
+        model=model,
+    )
+
+
+def _aggregate(view: View, number: int) -> Verdict:
+    """Combines what was sent, if it is enough."""
+    sent = view.standing(Standing.SENT)
+    missing = shortfall(view, [part.name for part in sent])
+    if missing:
+        return _failed(view, "QuorumNotMet", f"{missing} Nothing was combined. See status.attention.")
+    return Verdict(
+        course="Progressing",
+        reason="Aggregating",
+        message=f"The updates of {len(sent)} participants are being combined.",
+        actions=(*view.cancel("NotSentInTime"), Aggregate(number=number, tasks=tuple(part.task for part in sent))),
+        stages=(COLLECTED,),
+        attention=view.attention(),
+    )
+
+
+def _result(view: View, number: int, answer: Answer) -> Result:
+    length = (answer.header or {}).get("length")
+    return Result(
+        digest=answer.digest or "",
+        location=model_location(view.round.metadata.uid, number),
+        bytes=length if isinstance(length, int) else 0,
+        samples=answer.samples,
+        metrics=tuple(Metric(name=name, value=value) for name, value in sorted(answer.metrics.items())),
+    )
+
+
+def _grants(view: View) -> tuple[list[Grant], list[datetime]]:
+    """Grants to make now, and when the others have to be renewed."""
+    due: list[Grant] = []
+    later: list[datetime] = []
+    for part in view.parts:
+        if not part.open:
+            continue
+        notes = part.task.metadata.annotations
+        upload = part.task.status.upload
+        expires = read_time(notes.get(GRANTS_EXPIRE, ""))
+        renew = expires - RENEW_BEFORE if expires else view.seen.now
+        wanted = str(upload.bytes) if upload else ""
+        if renew <= view.seen.now or notes.get(GRANTS_BYTES, "") != wanted:
+            due.append(Grant(task=part.task, upload_bytes=upload.bytes if upload else None))
+        else:
+            later.append(renew)
+    return due, later
+
+
+def _ask(view: View, name: str, attempt: int, roster: tuple[str, ...]) -> Dispatch:
+    return Dispatch(participant=name, attempt=attempt, roster=roster, expires=view.deadline + EXPIRES_AFTER_DEADLINE)
+
+
+def _again(view: View, part: Part) -> Dispatch:
+    return _ask(view, part.name, part.task.spec.attempt + 1, view.selected)

@@ -1,0 +1,159 @@
+"""How each participant's part of a round stands, from its RoundTasks. Decides nothing about the round."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from wardround.api import conditions
+from wardround.api.federatedround import Attention, FederatedRound
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
+from wardround.api.timeline import reached
+from wardround.api.times import parse_time
+from wardround.plans.participant import barred
+from wardround.plans.reasons import advise
+from wardround.sealing.body import PART
+
+CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
+SUSPENDED = "Suspended"
+# The site enforces the deadline of training itself and says more about it: it is given this long to do so.
+SITE_SAYS_FIRST = timedelta(seconds=30)
+# Sealed grants have to fit into a RoundTask: one URL a part.
+LARGEST_UPDATE = 400 * PART
+
+
+class Standing(Enum):
+    ASKED = "asked"
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    AGAIN = "to be tried again"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One participant's part. `task` is its latest attempt; `until` when its present stage must be over."""
+
+    name: str
+    standing: Standing
+    task: RoundTask
+    reason: str = ""
+    failure_class: str = "Site"
+    until: datetime | None = None
+    sent_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.standing in (Standing.ASKED, Standing.ACCEPTED)
+
+    @property
+    def to_cancel(self) -> bool:
+        """Whether the site still works on it, as far as the hub knows."""
+        task = self.task
+        return not (task.spec.cancel or is_sent(task) or has_failed(task) or refusal(task))
+
+    def attention(self, of: FederatedRound) -> Attention | None:
+        """What someone should look at, if anything."""
+        if not self.reason:
+            return None
+        message = advise(
+            self.reason,
+            self.name,
+            federation=of.metadata.namespace,
+            dataset=of.spec.dataset_name,
+            failure_class=self.failure_class,
+        )
+        return Attention(participant=self.name, reason=self.reason, message=message)
+
+
+def is_sent(task: RoundTask) -> bool:
+    return conditions.is_true(task.status.conditions, "Sent") and task.status.update is not None
+
+
+def refusal(task: RoundTask) -> str | None:
+    """The reason of a refusal; waiting for the site's people is none."""
+    accepted = conditions.find(task.status.conditions, "Accepted")
+    if accepted is None or accepted.status != "False" or accepted.reason == "WaitingForApproval":
+        return None
+    return accepted.reason
+
+
+def has_failed(task: RoundTask) -> bool:
+    return task.status.failure is not None or conditions.is_true(task.status.conditions, "Failed")
+
+
+def parts(
+    of: FederatedRound, tasks: Iterable[RoundTask], participants: Mapping[str, Participant], now: datetime
+) -> tuple[Part, ...]:
+    """One for each participant that was asked, by name."""
+    attempts: dict[str, list[RoundTask]] = {}
+    for task in sorted(tasks, key=lambda each: each.spec.attempt):
+        attempts.setdefault(task.metadata.namespace, []).append(task)
+    return tuple(_part(of, name, attempts[name], participants.get(name), now) for name in sorted(attempts))
+
+
+def _part(
+    of: FederatedRound, name: str, attempts: list[RoundTask], participant: Participant | None, now: datetime
+) -> Part:
+    latest = attempts[-1]
+
+    def lost(reason: str, failure_class: str = "Site") -> Part:
+        return Part(name=name, standing=Standing.LOST, task=latest, reason=reason, failure_class=failure_class)
+
+    reason = barred(participant, of.metadata.namespace)
+    if reason:
+        return lost(reason)
+    cancelled = latest.metadata.annotations.get(CANCELLED, "NotSentInTime") if latest.spec.cancel else None
+    if cancelled == SUSPENDED:
+        return Part(name=name, standing=Standing.AGAIN, task=latest)
+    if cancelled:
+        return lost(cancelled)
+    reason = refusal(latest)
+    if reason:
+        return lost(reason)
+    if has_failed(latest):
+        return _failed(of, name, attempts)
+    if is_sent(latest):
+        sent_at = conditions.since(latest.status.conditions, "Sent")
+        return Part(name=name, standing=Standing.SENT, task=latest, sent_at=sent_at)
+    if latest.status.upload is not None and latest.status.upload.bytes > LARGEST_UPDATE:
+        return lost("OutputTooLarge", "Code")
+    until, lapsed = _stage(of, latest)
+    if now >= until:
+        return lost(lapsed)
+    accepted = conditions.is_true(latest.status.conditions, "Accepted")
+    standing = Standing.ACCEPTED if accepted else Standing.ASKED
+    waiting = "WaitingForApproval" if lapsed == "WaitingForApproval" else ""
+    return Part(name=name, standing=standing, task=latest, until=until, reason=waiting)
+
+
+def _failed(of: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
+    """Failures of platform and network are tried again, as often as the round allows."""
+    latest = attempts[-1]
+    failure = latest.status.failure
+    condition = conditions.find(latest.status.conditions, "Failed")
+    reason = failure.reason if failure else condition.reason if condition else "Failed"
+    failure_class = failure.failure_class if failure else "Site"
+    failures = sum(has_failed(each) for each in attempts)
+    again = failure_class in ("Platform", "Network") and failures <= of.spec.retry_limit
+    standing = Standing.AGAIN if again else Standing.LOST
+    return Part(name=name, standing=standing, task=latest, reason=reason, failure_class=failure_class)
+
+
+def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str]:
+    """When the present stage of a running task must be over, and the reason if it is not."""
+    limits = of.spec.deadlines
+    asked = parse_time(task.metadata.creation_timestamp)
+    accepted = conditions.since(task.status.conditions, "Accepted")
+    trained = conditions.since(task.status.conditions, "Trained")
+    started = reached(task.status.timeline, "Started")
+    if trained:
+        return trained + timedelta(seconds=limits.upload_seconds), "UploadDeadline"
+    if started:
+        return started + timedelta(seconds=limits.train_seconds) + SITE_SAYS_FIRST, "TrainDeadline"
+    if accepted:
+        return accepted + timedelta(seconds=limits.queue_seconds + limits.start_seconds), "QueueDeadline"
+    condition = conditions.find(task.status.conditions, "Accepted")
+    reason = "WaitingForApproval" if condition and condition.reason == "WaitingForApproval" else "NotAnswered"
+    return asked + timedelta(seconds=limits.admission_seconds), reason

@@ -1,0 +1,78 @@
+"""Composes a round's status from a verdict: conditions, counts, attention, timeline. Decides nothing."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from wardround.api import conditions
+from wardround.api.conditions import Conditions
+from wardround.api.federatedround import Attention, Counts, FederatedRound, FederatedRoundStatus
+from wardround.api.timeline import mark
+from wardround.plans.round_parts import Part, Standing
+from wardround.plans.round_types import Observation, Verdict
+
+STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
+ATTENTION_LIMIT = 16
+
+
+def is_over(of: FederatedRound) -> bool:
+    return any(conditions.is_true(of.status.conditions, kind) for kind in ("Complete", "Failed"))
+
+
+def status(
+    seen: Observation, parts: tuple[Part, ...], selected: tuple[str, ...], verdict: Verdict
+) -> FederatedRoundStatus:
+    before = seen.round.status
+    if verdict.course == "Over":
+        return before
+    timeline = before.timeline
+    for stage in verdict.stages:
+        timeline = mark(timeline, stage, seen.now)
+    if verdict.course == "Complete":
+        timeline = mark(timeline, COMPLETE, seen.now)
+    return replace(
+        before,
+        conditions=_conditions(seen.round, verdict, seen.now),
+        participants=_counts(parts, selected, verdict),
+        attention=_attention(verdict.attention),
+        result=verdict.model.result if verdict.model else before.result,
+        timeline=timeline,
+    )
+
+
+def _conditions(of: FederatedRound, verdict: Verdict, now: datetime) -> Conditions:
+    generation = of.metadata.generation
+    result = of.status.conditions
+    for kind in ("Complete", "Failed"):
+        holds = verdict.course == kind
+        message = verdict.message if holds else ""
+        result = conditions.set_condition(result, kind, holds, verdict.reason, message, now=now, generation=generation)
+    was_suspended = conditions.find(result, "Suspended") is not None
+    if of.spec.suspend or was_suspended:
+        reason = "Suspended" if of.spec.suspend else "Resumed"
+        result = conditions.set_condition(result, "Suspended", of.spec.suspend, reason, now=now, generation=generation)
+    if verdict.course == "Progressing":
+        return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
+    if verdict.course == "Stalled":
+        return conditions.stalled(result, verdict.reason, verdict.message, now=now, generation=generation)
+    return conditions.settled(result, verdict.reason, now=now, generation=generation)
+
+
+def _counts(parts: tuple[Part, ...], selected: tuple[str, ...], verdict: Verdict) -> Counts:
+    def of(*wanted: Standing) -> int:
+        return sum(part.standing in wanted for part in parts)
+
+    return Counts(
+        selected=len(selected),
+        accepted=sum(conditions.is_true(part.task.status.conditions, "Accepted") for part in parts),
+        sent=of(Standing.SENT),
+        failed=of(Standing.LOST),
+        aggregated=len(verdict.model.aggregated) if verdict.model else 0,
+    )
+
+
+def _attention(found: tuple[Attention, ...]) -> tuple[Attention, ...]:
+    """One entry a participant, the first that is said of it."""
+    first: dict[str, Attention] = {}
+    for each in found:
+        first.setdefault(each.participant, each)
+    return tuple(first.values())[:ATTENTION_LIMIT]

@@ -1,0 +1,145 @@
+"""What a round's plan is made from and what it says: observation in, actions and status out. Frozen, no I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Result
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """An update that the aggregation refused, and why."""
+
+    participant: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an aggregation pod said in its termination message: a result, or `reason` and `message`."""
+
+    header: Mapping[str, Any] | None = None
+    digest: str | None = None
+    segments_digest: str | None = None
+    bytes: int = 0
+    samples: int = 0
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    aggregated: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    reason: str | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregation:
+    """The latest aggregation Job of a round: running until `over`."""
+
+    number: int
+    over: bool = False
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredModel:
+    """A round's result whose key and signed manifest the hub keeps."""
+
+    result: Result
+    aggregated: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """All that a plan may know. `base` is the round that the spec names as base or for its statistics."""
+
+    round: FederatedRound
+    participants: Mapping[str, Participant]
+    tasks: tuple[RoundTask, ...] = ()
+    base: FederatedRound | None = None
+    base_stored: bool = False
+    aggregation: Aggregation | None = None
+    model: StoredModel | None = None
+    leftovers: bool = False
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeRoundKey:
+    """Unless it exists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispatch:
+    """A RoundTask with a signed assignment."""
+
+    participant: str
+    attempt: int
+    roster: tuple[str, ...]
+    expires: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """Fresh transfer grants: for the base, and for an update of `upload_bytes` once that is known."""
+
+    task: RoundTask
+    upload_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel:
+    task: RoundTask
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """A Job that reduces the updates of these tasks."""
+
+    number: int
+    tasks: tuple[RoundTask, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreModel:
+    """Sign the manifest of a result and keep its key."""
+
+    number: int
+    answer: Answer
+    model: StoredModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanUp:
+    """Delete the updates, the aggregation's Secrets and the round's private key, in this order."""
+
+
+Action = MakeRoundKey | Dispatch | Grant | Cancel | Aggregate | StoreModel | CleanUp
+Course = Literal["Progressing", "Stalled", "Failed", "Complete", "Over"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What one rule says: how the round stands and why, what to do, which stages are reached, when to look again."""
+
+    course: Course
+    reason: str
+    message: str = ""
+    actions: tuple[Action, ...] = ()
+    stages: tuple[str, ...] = ()
+    attention: tuple[Attention, ...] = ()
+    model: StoredModel | None = None
+    again: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Actions in order, then the status; `requeue_after` in seconds."""
+
+    actions: tuple[Action, ...]
+    status: FederatedRoundStatus
+    requeue_after: float | None = None

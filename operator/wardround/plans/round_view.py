@@ -1,0 +1,112 @@
+"""An observation of a round with what its rules ask of it: who is in, who is missing, until when. Decides nothing."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from wardround.api import conditions
+from wardround.api.federatedround import Attention, FederatedRound
+from wardround.api.timeline import reached
+from wardround.plans.participant import barred, offers
+from wardround.plans.reasons import advise
+from wardround.plans.round_parts import Part, Standing, parts
+from wardround.plans.round_status import DISPATCHED, STARTED
+from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
+
+
+@dataclass(frozen=True)
+class View:
+    """An observation with what several rules need of it."""
+
+    seen: Observation
+    parts: tuple[Part, ...]
+    selected: tuple[str, ...]
+    start: datetime
+
+    @property
+    def round(self) -> FederatedRound:
+        return self.seen.round
+
+    @property
+    def deadline(self) -> datetime:
+        return self.start + timedelta(seconds=self.round.spec.deadlines.total_seconds)
+
+    @property
+    def dispatched(self) -> bool:
+        return reached(self.round.status.timeline, DISPATCHED) is not None
+
+    def standing(self, *wanted: Standing) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.standing in wanted)
+
+    def attention(self) -> tuple[Attention, ...]:
+        return tuple(said for part in self.parts if (said := part.attention(self.round)))
+
+    def cancel(self, reason: str) -> tuple[Action, ...]:
+        """Stops what still runs, and what was given up, under the reason for which it was."""
+        return tuple(
+            Cancel(task=part.task, reason=reason if part.open else part.reason) for part in self.parts if part.to_cancel
+        )
+
+
+def view_of(seen: Observation) -> View:
+    found = parts(seen.round, seen.tasks, seen.participants, seen.now)
+    asked = tuple(part.name for part in found)
+    dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
+    return View(seen, found, asked if dispatched else _selected(seen), _start(seen))
+
+
+def _selected(seen: Observation) -> tuple[str, ...]:
+    wanted = seen.round.spec.participants
+    if wanted.names is not None:
+        return tuple(sorted(wanted.names))
+    labels = wanted.selector.match_labels.items() if wanted.selector else {}.items()
+    return tuple(sorted(name for name, each in seen.participants.items() if labels <= each.metadata.labels.items()))
+
+
+def _start(seen: Observation) -> datetime:
+    """Deadlines count from the start, or from when a suspension ended."""
+    started = reached(seen.round.status.timeline, STARTED) or seen.now
+    resumed = conditions.since(seen.round.status.conditions, "Suspended", "False")
+    return max(started, resumed) if resumed else started
+
+
+def shortfall(view: View, names: Collection[str]) -> str:
+    """What is missing for these to be a quorum; nothing if they are."""
+    quorum = view.round.spec.quorum
+    absent = [name for name in quorum.required if name not in names]
+    if absent:
+        return f"Required participant {absent[0]} is missing."
+    if len(names) < quorum.min:
+        return f"{len(names)} participants, quorum.min is {quorum.min}."
+    return ""
+
+
+def grace(view: View, sent: tuple[Part, ...]) -> list[datetime]:
+    """When stragglers are no longer waited for, if a quorum has sent."""
+    quorum = view.round.spec.quorum
+    if shortfall(view, [part.name for part in sent]):
+        return []
+    times = sorted(part.sent_at for part in sent if part.sent_at)
+    needed = [part.sent_at for part in sent if part.sent_at and part.name in quorum.required]
+    if len(times) < quorum.min:
+        return []
+    return [max(times[quorum.min - 1], *needed) + timedelta(seconds=quorum.grace_seconds)]
+
+
+def unfit(view: View, name: str) -> str | None:
+    participant = view.seen.participants.get(name)
+    reason = barred(participant, view.round.metadata.namespace)
+    if reason is None and participant is not None and not offers(participant, view.round.spec.dataset_name):
+        return "DatasetNotFound"
+    return reason
+
+
+def left_out(view: View, found: tuple[LeftOut, ...]) -> tuple[Attention, ...]:
+    return tuple(
+        Attention(participant=each.participant, reason=each.reason, message=tell(view, each.reason, each.participant))
+        for each in found
+    )
+
+
+def tell(view: View, reason: str, name: str) -> str:
+    return advise(reason, name, federation=view.round.metadata.namespace, dataset=view.round.spec.dataset_name)
