@@ -67,7 +67,7 @@ async def test_a_put_without_the_header_that_forbids_overwriting_is_refused(serv
 @pytest.mark.parametrize("length", [4, 6, 5_000_000])
 async def test_a_shorter_or_longer_put_is_refused(server: Server, store: Store, key: str, length: int) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
-    with pytest.raises(StoreError, match="StoreRefused"):
+    with pytest.raises(StoreError, match=r"StoreRefused|StoreUnreachable"):  # it hangs up in the middle of a large one
         await store.put_bytes(upload.url, upload.headers, bytes(length))
     assert await admin.list_keys(store, server.presigner, key, now()) == []
 

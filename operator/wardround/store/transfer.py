@@ -107,7 +107,8 @@ class Store:
         """Store `data` as one object. Return whether it is there by this call.
 
         False: it was there before (nothing is ever replaced). A 412 after a try that broke off counts as stored:
-        the store had taken the object, and only its answer was lost. Raises StoreError.
+        the store had taken the object, and only its answer was lost. Raises StoreError. Refusing a large body, a store
+        may close while we still send, so that its answer is lost and the reason is StoreUnreachable.
         """
         return await self._put(url, headers, len(data), lambda: _whole(data))
 
