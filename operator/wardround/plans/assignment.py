@@ -15,7 +15,7 @@ from typing import Literal
 from wardround.api.site import Policy
 from wardround.sealing import canonical
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
-from wardround.sealing.manifests import Assignment, open_assignment, parse_time
+from wardround.sealing.manifests import Assignment, open_assignment, open_model, parse_time
 from wardround.sealing.refused import Refused
 
 BY_DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64})", re.ASCII)
@@ -99,6 +99,14 @@ def open_pinned(envelope: str, hub_key: str, pin: str) -> Assignment:
     except Refused:
         raise Refused("HubNotPinned") from None
     return open_assignment(envelope, key)
+
+
+def base_digest(assignment: Assignment, hub_key: str) -> str:
+    """Digest of the base model that an update must name; "" where the round has none. Raises Refused."""
+    if assignment.base is None or assignment.initial:
+        return ""
+    key = load_verification_key(canonical.decode(hub_key, "HubNotPinned"))
+    return open_model(assignment.base.manifest, key).digest
 
 
 def decide(claim: Claim, terms: Terms) -> Decision:

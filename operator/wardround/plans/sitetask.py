@@ -35,10 +35,11 @@ COURIER_FAILURES: Mapping[str, FailureClass] = {
     "ManifestUnreadable": "Network",
     "SignatureInvalid": "Network",
     "Altered": "Network",
-    "WrongRound": "Network",
     "Expired": "Platform",
-    "OutputTooLarge": "Code",
+    "WrongBase": "Platform",
+    "OutputLink": "Code",
     "OutputNotSafetensors": "Code",
+    "MetricsInvalid": "Code",
 }
 MESSAGES = {
     "Cancelled": "the hub has ended this task or the round",
@@ -108,6 +109,10 @@ def is_accepted(task: SiteTask) -> bool:
     return conditions.is_true(task.status.conditions, "Accepted")
 
 
+def is_trained(task: SiteTask) -> bool:
+    return conditions.is_true(task.status.conditions, "Trained")
+
+
 def plan(seen: Observation) -> Plan:
     """What to do, and how the task stands."""
     if is_final(seen.task):
@@ -125,6 +130,13 @@ def plan(seen: Observation) -> Plan:
         assignment=decision.assignment,
         prepared=prepare if first_look else None,
     )
+
+
+def not_admitted(seen: Observation, said: str) -> SiteTaskStatus:
+    """The status after the API server has refused the Job: by an admission policy, a quota or its schema."""
+    message = f"the API server does not admit the training Job: {said}"
+    failure = Failure(failure_class="Platform", reason="PodFailed", message=message[:2048])
+    return _status(_View(seen, _decide(seen)), _failed(failure))
 
 
 class _View:
@@ -377,7 +389,7 @@ def _ahead(seen: Observation) -> list[str]:
     holding: list[str] = []
     waiting: list[str] = []
     for other in sorted(seen.others, key=lambda o: (o.metadata.creation_timestamp, o.metadata.name)):
-        if is_final(other) or conditions.is_true(other.status.conditions, "Trained"):
+        if is_final(other) or is_trained(other):
             continue
         if other.metadata.name in seen.busy:
             holding.append(other.metadata.name)

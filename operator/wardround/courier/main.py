@@ -1,0 +1,134 @@
+"""The courier's process: watches SiteTasks and runs one TaskRunner each; wiring only. No Kopf, no numpy: 64 MB."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+
+from wardround.api import sitetask
+from wardround.courier import keys
+from wardround.courier.keys import Identity
+from wardround.courier.settings import Settings
+from wardround.courier.task import Means, TaskRunner
+from wardround.courier.workspace import Workspace
+from wardround.kube.client import Client, Object, backoff
+from wardround.kube.errors import ApiError, Conflict, NotFound
+from wardround.kube.health import PORT, health
+from wardround.plans.sitetask import is_final
+from wardround.sealing.refused import Refused
+from wardround.store.transfer import Store
+
+logger = logging.getLogger(__name__)
+
+
+class Courier:
+    """All tasks of one site."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._running: dict[str, tuple[TaskRunner, asyncio.Task[None]]] = {}
+        self.listed = False
+
+    @property
+    def missing(self) -> str:
+        return "" if self.listed else "the first list of SiteTasks"
+
+    async def follow_tasks(self) -> None:
+        """For ever. Raises ApiError where the API server says no for good."""
+        async for event, item in self._means.client.watch("SiteTask"):
+            if event == "LISTED":
+                await self._sweep()
+            elif event == "DELETED":
+                self._drop(item["metadata"]["uid"])
+            else:
+                self._take(item)
+
+    async def follow_site(self) -> None:
+        """For ever: a Site that is made anew gets the keys again."""
+        async for event, item in self._means.client.watch("Site"):
+            published = (item.get("status") or {}).get("courier")
+            if event in ("ADDED", "MODIFIED") and published != self._means.identity.published():
+                await self._publish()
+
+    async def _publish(self) -> None:
+        while True:
+            try:
+                await keys.publish(self._means.client, self._means.identity)
+            except Conflict:
+                continue  # the site operator wrote in between
+            return
+
+    def _take(self, item: Object) -> None:
+        uid = item["metadata"]["uid"]
+        if uid in self._running:
+            self._running[uid][0].observe(item)
+        elif is_final(sitetask.parse(item)):
+            self._means.workspace.task(uid).remove()
+        else:
+            runner = TaskRunner(self._means, item)
+            task = asyncio.create_task(runner.run(), name=f"task {runner.name}")
+            self._running[uid] = (runner, task)
+            task.add_done_callback(lambda done: self._ended(uid, done))
+
+    def _ended(self, uid: str, done: asyncio.Task[None]) -> None:
+        self._running.pop(uid, None)
+        if not done.cancelled() and (failure := done.exception()) is not None:
+            # A fault of ours. The next event of the object, or a restart, tries again.
+            logger.error("%s broke off", done.get_name(), exc_info=failure)
+
+    def _drop(self, uid: str) -> None:
+        if uid in self._running:
+            self._running[uid][1].cancel()
+        self._means.workspace.task(uid).remove()
+
+    async def _sweep(self) -> None:
+        """After a list, which says nothing of what was deleted since the last."""
+        for uid, (runner, _) in list(self._running.items()):
+            try:
+                live = (await self._means.client.get("SiteTask", runner.name))["metadata"]["uid"]
+            except NotFound:
+                live = ""
+            if live != uid:
+                self._drop(uid)
+        for uid in self._means.workspace.sweep(self._running):
+            logger.info("removed the folder of task %s, which is no more", uid)
+        self.listed = True
+
+
+async def run(settings: Settings, client: Client, port: int = PORT) -> None:
+    """For ever. Raises ApiError, StoreError or Refused where only people can help."""
+    pins = settings.pins
+    waiting = "the site's keys"
+    courier: Courier | None = None
+    async with client, health(lambda: courier.missing if courier else waiting, port):
+        identity = await _identity(client)
+        async with Store(pins.store_origin, pins.store_ca, pins.proxy_url) as store:
+            workspace = Workspace(settings.workspace)
+            courier = Courier(Means(client, identity, pins, store, workspace, asyncio.Semaphore(1)))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(courier.follow_site())
+                group.create_task(courier.follow_tasks())
+
+
+async def _identity(client: Client) -> Identity:
+    failures = 0
+    while True:
+        try:
+            return await keys.load_or_create(client)
+        except ApiError as failure:
+            failures += 1
+            logger.warning("the site's keys: %s", failure)
+            await asyncio.sleep(backoff(failures))
+        except Refused:
+            raise SystemExit(
+                "Secret courier-keys holds something that is no key of ours. Restore it from backup, or empty it to "
+                "get new keys, which the hub's admin then has to approve anew."
+            ) from None
+
+
+def main(argv: Sequence[str]) -> int:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    asyncio.run(run(Settings.from_environment(), Client.in_cluster()))
+    return 0

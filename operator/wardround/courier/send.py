@@ -1,0 +1,133 @@
+"""Seals a checked update and sends it. A key seals once: what is durable is sent again, what is not gets a new key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from wardround.courier.workspace import TaskFolder, Unsafe, write_durably
+from wardround.sealing import body
+from wardround.sealing.files import seal_file
+from wardround.sealing.keys import RecipientKey, SigningKey
+from wardround.sealing.manifests import Assignment, Put, UpdateManifest, open_update, sign_update
+from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import update_context, wrap
+from wardround.store.transfer import Store
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """update.json: what `check` says of the update."""
+
+    samples: int
+    metrics: dict[str, str]
+    digest: str
+    schema_digest: str
+    base_digest: str
+    length: int
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A durable ciphertext and its signed manifest."""
+
+    envelope: str
+    manifest: UpdateManifest
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """`status.courier.update`."""
+        metrics = [{"name": name, "value": value} for name, value in sorted(self.manifest.metrics.items())]
+        return {"manifest": self.envelope, "samples": self.manifest.samples, "metrics": metrics}
+
+
+def read_claims(document: bytes, assignment: Assignment) -> Claims:
+    """Parse update.json. Raises Refused. Whatever is not declared stays here."""
+    try:
+        raw = json.loads(document)
+        metrics = {name: raw["metrics"][name] for name in assignment.metrics if name in raw["metrics"]}
+        claims = Claims(
+            raw["samples"], metrics, raw["digest"], raw["schemaDigest"], raw["baseDigest"] or "", raw["length"]
+        )
+    except (ValueError, KeyError, TypeError):
+        raise Refused("OutputNotSafetensors") from None
+    if not all(isinstance(value, str) and _NUMBER.fullmatch(value) for value in claims.metrics.values()):
+        raise Refused("MetricsInvalid")
+    counts = (claims.samples, claims.length)
+    digests = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))
+    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
+        raise Refused("OutputNotSafetensors")
+    if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
+        raise Refused("OutputNotSafetensors")
+    return claims
+
+
+async def seal(assignment: Assignment, folder: TaskFolder, signing: SigningKey, base_digest: str) -> Sealed:
+    """Seal the update in the workspace, or return what an earlier run sealed. Raises Refused.
+
+    The manifest is written after the ciphertext is on disk: without it the ciphertext counts as never made, and the
+    next run seals again under another key.
+    """
+    if folder.manifest.is_file():
+        envelope = folder.manifest.read_text("utf-8")
+        return Sealed(envelope, open_update(envelope, signing.public_key()))
+    try:
+        claims = read_claims(folder.read_update_document(), assignment)
+        tensors = folder.update_tensors(claims.length)
+    except Unsafe:
+        raise Refused("OutputLink") from None
+    if base_digest and claims.base_digest != base_digest:
+        raise Refused("WrongBase")
+    file_key = body.new_file_key()
+    header = body.new_header(
+        file_key,
+        kind=body.UPDATE,
+        round_uid=assignment.round_uid,
+        attempt=assignment.attempt,
+        participant=assignment.participant,
+        base_digest=claims.base_digest,
+        image_digest=assignment.image_digest,
+        schema_digest=claims.schema_digest,
+        length=claims.length,
+    )
+    try:
+        sealed = await asyncio.to_thread(seal_file, tensors, folder.ciphertext, header, file_key)
+    except ValueError:
+        raise Refused("Altered") from None  # its length changed while it was read
+    if sealed.digest != claims.digest:
+        raise Refused("Altered")
+    context = update_context(assignment.round_uid, assignment.attempt, assignment.participant, sealed.digest)
+    manifest = UpdateManifest(
+        header=header,
+        digest=sealed.digest,
+        wrapped_key=wrap(file_key, RecipientKey.load(assignment.round_public_key), context),
+        samples=claims.samples,
+        metrics=claims.metrics,
+        bytes=sealed.bytes,
+        expires=assignment.expires,
+    )
+    envelope = sign_update(manifest, signing)
+    write_durably(folder.manifest, envelope.encode())
+    return Sealed(envelope, manifest)
+
+
+async def send(sealed: Sealed, puts: tuple[Put, ...], store: Store, folder: TaskFolder) -> None:
+    """Store every part, by grants that fit. Raises StoreError.
+
+    A part that is there already is from an earlier run, of this very ciphertext.
+    """
+    offset = 0
+    for put in puts:
+        await store.put_file(put.url, put.headers, folder.ciphertext, offset, put.bytes)
+        offset += put.bytes
+
+
+def fits(sealed: Sealed, puts: tuple[Put, ...] | None) -> bool:
+    """Whether these grants are for this ciphertext: older ones may be for none, or for another length."""
+    return puts is not None and [put.bytes for put in puts] == body.part_lengths(sealed.manifest.header.length)

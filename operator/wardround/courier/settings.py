@@ -1,0 +1,37 @@
+"""What the courier is told by files and environment, and by nobody else: pins that no API object can change."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Pins:
+    """`store_ca` and `proxy_url` may be empty: the system's trust store, no proxy."""
+
+    hub_fingerprint: str
+    store_origin: str
+    store_ca: str
+    proxy_url: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Pins:
+        """Raises OSError where a file is missing: a courier without pins must not start."""
+
+        def text(name: str) -> str:
+            return (folder / name).read_text("utf-8").strip()
+
+        return cls(text("hub-fingerprint"), text("store-origin"), text("store-ca.pem"), text("proxy-url"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    pins: Pins
+    workspace: Path
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        pins = Path(os.environ.get("WARDROUND_PINS_DIR", "/etc/wardround/pins"))
+        return cls(Pins.read(pins), Path(os.environ.get("WARDROUND_WORKSPACE", "/workspace")))

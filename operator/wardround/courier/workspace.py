@@ -1,0 +1,109 @@
+"""The folders of a task in the workspace that courier and training share; knows names and atomic writes, no meaning.
+
+The training pod mounts `in` read-only and `update`, never `sealed` or another task's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+UPDATE_DOCUMENT_LIMIT = 1 << 20
+
+
+class Unsafe(Exception):  # noqa: N818 - said of a file
+    """A file that training left is no plain file of a sensible size."""
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    root: Path
+
+    @property
+    def input(self) -> Path:
+        return self.root / "in"
+
+    @property
+    def update(self) -> Path:
+        return self.root / "update"
+
+    @property
+    def sealed(self) -> Path:
+        return self.root / "sealed"
+
+    @property
+    def ciphertext(self) -> Path:
+        return self.sealed / "ciphertext"
+
+    @property
+    def manifest(self) -> Path:
+        """Exists only when the ciphertext beside it is whole and belongs to it."""
+        return self.sealed / "manifest.json"
+
+    def make(self) -> None:
+        for folder in (self.input, self.update, self.sealed):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def has_update(self) -> bool:
+        return os.path.lexists(self.update / "update.json")
+
+    def read_update_document(self) -> bytes:
+        """Raises Unsafe. No link is followed: the folder is written by another container."""
+        try:
+            descriptor = os.open(self.update / "update.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            raise Unsafe from None
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or found.st_size > UPDATE_DOCUMENT_LIMIT:
+                raise Unsafe
+            return file.read(UPDATE_DOCUMENT_LIMIT)
+
+    def update_tensors(self, length: int) -> Path:
+        """The update's tensors. Raises Unsafe unless a plain file of exactly this length."""
+        path = self.update / "update.safetensors"
+        try:
+            found = path.lstat()
+        except OSError:
+            raise Unsafe from None
+        if not stat.S_ISREG(found.st_mode) or found.st_size != length:
+            raise Unsafe
+        return path
+
+    def remove(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    root: Path
+
+    def task(self, uid: str) -> TaskFolder:
+        return TaskFolder(self.root / "tasks" / uid)
+
+    def sweep(self, keep: Collection[str]) -> list[str]:
+        """Removes folders of tasks that are no more; returns their UIDs."""
+        tasks = self.root / "tasks"
+        gone = [folder.name for folder in tasks.iterdir() if folder.name not in keep] if tasks.is_dir() else []
+        for uid in gone:
+            self.task(uid).remove()
+        return gone
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """All of it or nothing, also after a power cut."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

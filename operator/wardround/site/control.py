@@ -1,0 +1,100 @@
+"""The positive control of the isolation gate: which addresses must be closed, and whether they answer out here.
+
+What is refused inside the training pod proves isolation only if it answers outside. Hub and Kubernetes API are
+reached by the site operator itself; without one of them no Job is made. The other targets (store, node, resolver,
+cloud metadata, a neighbouring pod) are probed in the pod all the same: no answer from them is right in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from wardround.manifests.training import Target
+from wardround.pod import gate
+
+PROVING = ("hub", "kubernetes-api")
+METADATA = ("169.254.169.254", "fd00:ec2::254")
+KUBELET_PORT, DNS_PORT, HEALTH_PORT = 10250, 53, 8080
+FRESH_SECONDS = 60.0
+PROBE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """All targets for the pod; `proven` when at least one of those that prove something answered out here."""
+
+    targets: tuple[Target, ...]
+    proven: bool
+
+
+class Controls:
+    """Probes at most once a minute: before a Job is made, never when idle."""
+
+    def __init__(self) -> None:
+        self._last: Control | None = None
+        self._at = 0.0
+
+    async def take(self, *, hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> Control:
+        """`hub` and `store` are URLs, `node` and `own` the addresses of this pod's node and of this pod."""
+        now = asyncio.get_running_loop().time()
+        if self._last is None or not self._last.proven or now - self._at > FRESH_SECONDS:
+            self._last, self._at = await asyncio.to_thread(probe, targets(hub, store, node, own)), now
+        return self._last
+
+
+def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tuple[Target, ...]:
+    """Everything that a training pod must not reach. Names that do not resolve now are left out."""
+    found = [
+        *_url("hub", hub),
+        *_url("store", store),
+        *_hosts("kubernetes-api", _env("KUBERNETES_SERVICE_HOST"), int(os.environ.get("KUBERNETES_SERVICE_PORT", 443))),
+        *_hosts("node", node, KUBELET_PORT),
+        *_hosts("metadata", METADATA, 80),
+        *_hosts("site-operator", own, HEALTH_PORT),
+    ]
+    for address in resolvers(Path("/etc/resolv.conf")):
+        found += [Target("resolver", address, DNS_PORT, "TCP"), Target("resolver", address, DNS_PORT, "UDP")]
+    return tuple(dict.fromkeys(found))
+
+
+def probe(found: tuple[Target, ...]) -> Control:
+    """Tries those that prove something, with the very probe that the pod uses."""
+    proving = [gate.Target(t.name, t.host, t.port, t.protocol) for t in found if t.name in PROVING]
+    return Control(found, bool(gate.probe(proving, PROBE_SECONDS)))
+
+
+def resolvers(path: Path) -> list[str]:
+    try:
+        text = path.read_text("utf-8")
+    except OSError:
+        return []
+    found = re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)
+    return [address for address in found if not address.startswith("127.") and "%" not in address]
+
+
+def _url(name: str, url: str) -> list[Target]:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return []
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        resolved = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return _hosts(name, sorted({str(address[4][0]) for address in resolved}), port)
+
+
+def _hosts(name: str, hosts: Iterable[str], port: int) -> list[Target]:
+    return [Target(name, host, port) for host in hosts]
+
+
+def _env(name: str) -> tuple[str, ...]:
+    value = os.environ.get(name)
+    return (value,) if value else ()

@@ -1,0 +1,152 @@
+"""The site's link to its hub: enrolment Secret, client, token renewal, state of the Lease there; decides nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from wardround.api.site import Hub
+from wardround.kube.client import Client
+from wardround.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized
+from wardround.plans.site import Link
+
+TOKEN_SECONDS = 24 * 3600
+SERVICE_ACCOUNT = "site"
+ENROL = "ask the hub's admin for `kubectl wardround enrol {name} --bootstrap` and put its token into Secret {secret}"
+logger = logging.getLogger(__name__)
+
+
+class NotEnrolled(Exception):  # noqa: N818 - a state
+    """There is no usable enrolment Secret. The message is for people and holds nothing of it."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    server: str
+    ca: str
+    token: str = field(repr=False)
+    namespace: str
+
+    @classmethod
+    def of(cls, secret: Mapping[str, Any]) -> Credentials:
+        """Raises NotEnrolled naming the key that is missing."""
+        data = secret.get("data") or {}
+        values = {}
+        for key in ("server", "ca.crt", "token", "namespace"):
+            try:
+                values[key] = base64.b64decode(data[key], validate=True).decode().strip()
+            except (KeyError, binascii.Error, UnicodeDecodeError):
+                raise NotEnrolled(f"the enrolment Secret has no usable {key}") from None
+            if not values[key]:
+                raise NotEnrolled(f"the enrolment Secret has an empty {key}")
+        return cls(values["server"], values["ca.crt"], values["token"], values["namespace"])
+
+    @property
+    def endpoint(self) -> tuple[str, str, str]:
+        """What a client is made for; the token may change under it."""
+        return self.server, self.ca, self.namespace
+
+
+class HubLink:
+    """Holds the client to the hub while there is one. One loop, no locks."""
+
+    def __init__(self, own: Client, changed: Callable[[], None]) -> None:
+        self._own = own
+        self._changed = changed
+        self._credentials: Credentials | None = None
+        self.client: Client | None = None
+        self.state = Link("Connecting", "the first heartbeat is under way")
+
+    @property
+    def connected(self) -> bool:
+        return self.state.state == "Connected"
+
+    async def refresh(self, hub: Hub) -> bool:
+        """Reads the enrolment Secret; whether the client is another one now. Raises ApiError of the own cluster."""
+        name = hub.enrolment_secret_name
+        try:
+            found = Credentials.of(await self._own.get("Secret", name))
+            if found.namespace != hub.participant_namespace:
+                raise NotEnrolled(
+                    f"the enrolment is for {found.namespace}, Site.spec.hub.participantNamespace is "
+                    f"{hub.participant_namespace}"
+                )
+        except NotFound:
+            self._lost(f"there is no Secret {name}", hub)
+            return False
+        except NotEnrolled as why:
+            self._lost(str(why), hub)
+            return False
+        before, self._credentials = self._credentials, found
+        if before is not None and before.endpoint == found.endpoint and self.client is not None:
+            return False
+        if self.client is not None:
+            await self.client.close()
+        self.client = Client.from_credentials(found.server, found.ca, self._token, found.namespace)
+        return True
+
+    def heartbeat(self, failure: ApiError | None) -> None:
+        """How the last renewal of the Lease went: the proof of being connected, which a silent watch is not."""
+        if failure is None:
+            self._set(Link("Connected"))
+        elif isinstance(failure, Unauthorized):
+            secret = "hub-credentials"  # noqa: S105 - a name
+            advice = ENROL.format(name=self._credentials.namespace if self._credentials else "NAME", secret=secret)
+            self._set(Link("EnrolmentExpired", f"the hub does not take this site's token any more: {advice}"))
+        elif isinstance(failure, Forbidden | NotFound):
+            self._set(
+                Link("HubForbids", f"the hub refuses this site's Lease: is the enrolment applied there? {failure}")
+            )
+        else:
+            self._set(Link("HubUnreachable", f"the hub's API server cannot be reached from here: {failure}"))
+
+    async def renew_token(self, hub: Hub, now: datetime) -> None:
+        """A new token once half of the present one's life is over. Raises ApiError."""
+        credentials, client = self._credentials, self.client
+        if credentials is None or client is None or not due(credentials.token, now):
+            return
+        answer = await client.create_token(SERVICE_ACCOUNT, TOKEN_SECONDS)
+        token = str(answer["status"]["token"])
+        secret = await self._own.get("Secret", hub.enrolment_secret_name)
+        if (secret.get("data") or {}).get("token") != base64.b64encode(credentials.token.encode()).decode():
+            return  # somebody has just put another one there
+        body = {
+            "metadata": {"resourceVersion": secret["metadata"]["resourceVersion"]},
+            "data": {"token": base64.b64encode(token.encode()).decode()},
+        }
+        try:
+            await self._own.patch("Secret", hub.enrolment_secret_name, body)
+        except Conflict:
+            return  # the next look decides anew
+        self._credentials = Credentials(credentials.server, credentials.ca, token, credentials.namespace)
+        logger.info("renewed the hub token, good until %s", answer["status"]["expirationTimestamp"])
+
+    def _token(self) -> str:
+        return self._credentials.token if self._credentials else ""
+
+    def _lost(self, why: str, hub: Hub) -> None:
+        self._credentials = None
+        advice = ENROL.format(name=hub.participant_namespace, secret=hub.enrolment_secret_name)
+        self._set(Link("NotEnrolled", f"{why}: {advice}"))
+
+    def _set(self, state: Link) -> None:
+        if state != self.state:
+            self.state = state
+            self._changed()
+
+
+def due(token: str, now: datetime) -> bool:
+    """Whether half of a token's life is over. A token that does not say (not a JWT) is left alone."""
+    try:
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        issued, expires = float(claims["iat"]), float(claims["exp"])
+    except (IndexError, ValueError, KeyError, TypeError):
+        return False
+    return now.astimezone(UTC).timestamp() >= issued + (expires - issued) / 2

@@ -1,0 +1,131 @@
+"""The site operator's process: watches two API servers, works off keys, beats the heart; wiring only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from wardround.api.names import ROLE, ROLE_TRAINING, SITE
+from wardround.kube.client import Client, Object
+from wardround.kube.errors import ApiError
+from wardround.kube.health import PORT, health
+from wardround.kube.lease import heartbeat
+from wardround.kube.operator import Watcher
+from wardround.kube.queue import WorkQueue
+from wardround.site.link import HubLink
+from wardround.site.own import SiteReconciler
+from wardround.site.tasks import TaskReconciler
+
+JOB_NAME = "batch.kubernetes.io/job-name"
+HEARTBEAT_SECONDS = 10.0
+LEASE = "site"
+Key = tuple[str, str]  # kind (Site, Dataset), name
+
+
+class Operator:
+    """Two queues: tasks, and the site's own objects; one worker each, so that no two plans see the same free place."""
+
+    def __init__(self, own: Client, operator_image: str, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+        self._own_client = own
+        self._heartbeat_seconds = heartbeat_seconds
+        self._tasks: WorkQueue[str] = WorkQueue()
+        self._rest: WorkQueue[Key] = WorkQueue()
+        self._hub_changed = asyncio.Event()
+        self._link = HubLink(own, self._link_changed)
+        self._site = SiteReconciler(own, self._link, wake_task=self._tasks.add, hub_changed=self._hub_changed.set)
+        self._reconciler = TaskReconciler(
+            own,
+            self._link,
+            operator_image=operator_image,
+            participant=lambda: self._site.participant,
+            wake=self._tasks.add,
+        )
+        self._watcher = Watcher(
+            own, ("Site", "SiteTask", "Dataset", "Job", "Pod"), self._seen, namespaces=(own.namespace,)
+        )
+
+    @property
+    def missing(self) -> str:
+        return self._watcher.missing
+
+    async def run(self) -> None:
+        """For ever."""
+        self._rest.add(("Site", SITE))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watcher.run(), name="own watch")
+            group.create_task(self._follow_hub(), name="hub")
+            group.create_task(self._tasks.work(self._reconciler.reconcile), name="tasks")
+            group.create_task(self._rest.work(self._reconcile), name="site and datasets")
+
+    async def _reconcile(self, key: Key) -> float | None:
+        kind, name = key
+        if kind == "Site":
+            return await self._site.reconcile()
+        await self._site.reconcile_dataset(name)
+        return None
+
+    def _seen(self, kind: str, item: Object) -> None:
+        meta = item["metadata"]
+        labels = meta.get("labels") or {}
+        match kind:
+            case "Site":
+                self._rest.add(("Site", SITE))
+            case "Dataset":
+                self._rest.add(("Dataset", meta["name"]))
+                self._rest.add(("Site", SITE))
+            case "SiteTask" | "RoundTask":
+                self._tasks.add(meta["name"])
+            case "Participant":
+                self._rest.add(("Site", SITE))
+            case "Job" if labels.get(ROLE) == ROLE_TRAINING:
+                self._tasks.add(meta["name"])
+            case "Pod" if labels.get(ROLE) == ROLE_TRAINING and JOB_NAME in labels:
+                self._tasks.add(labels[JOB_NAME])
+
+    def _link_changed(self) -> None:
+        if not self._link.connected:
+            self._site.disconnected()
+        self._rest.add(("Site", SITE))
+
+    async def _follow_hub(self) -> None:
+        """Watch and heartbeat for the client that there is, anew when there is another."""
+        while True:
+            await self._hub_changed.wait()
+            self._hub_changed.clear()
+            client = self._link.client
+            if client is None:
+                continue
+            watcher = Watcher(client, ("RoundTask", "Participant"), self._seen, namespaces=(client.namespace,))
+            beat = heartbeat(client, LEASE, "site-operator", self._heard, self._heartbeat_seconds)
+            running = [asyncio.create_task(watcher.run()), asyncio.create_task(beat)]
+            changed = asyncio.create_task(self._hub_changed.wait())
+            done, _ = await asyncio.wait([*running, changed], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*running, changed):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            for task in done:
+                task.result()
+
+    def _heard(self, failure: ApiError | None) -> None:
+        self._link.heartbeat(failure)
+
+
+async def run(own: Client, operator_image: str, port: int = PORT) -> None:
+    operator = Operator(own, operator_image)
+    async with own, health(lambda: operator.missing, port):
+        await operator.run()
+
+
+def main(argv: Sequence[str]) -> int:
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    image = os.environ.get("WARDROUND_OPERATOR_IMAGE", "")
+    if "@sha256:" not in image:
+        print("WARDROUND_OPERATOR_IMAGE must name our own image as repo@sha256:...", file=sys.stderr)
+        return 1
+    asyncio.run(run(Client.in_cluster(), image))
+    return 0

@@ -1,0 +1,109 @@
+"""The Site itself and its Datasets: observe, plan, write; keeps the link to the hub alive and tells it of this site."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from wardround.api import codec, dataset, names, participant, roundtask
+from wardround.api import site as sites
+from wardround.api.participant import Participant
+from wardround.api.site import Site
+from wardround.kube.client import Client
+from wardround.kube.errors import ApiError, NotFound
+from wardround.plans import dataset as dataset_plan
+from wardround.plans import site as site_plan
+from wardround.plans import sitetask_hub as telling
+from wardround.site.link import HubLink
+
+CONNECTED_SECONDS = 300.0
+DISCONNECTED_SECONDS = 10.0
+logger = logging.getLogger(__name__)
+
+
+class SiteReconciler:
+    """`wake_task`: look at this task; `hub_changed`: there is another client for the hub now."""
+
+    def __init__(
+        self, own: Client, link: HubLink, *, wake_task: Callable[[str], None], hub_changed: Callable[[], None]
+    ) -> None:
+        self._own = own
+        self._link = link
+        self._wake_task = wake_task
+        self._hub_changed = hub_changed
+        self._was_connected = False
+        self.participant: Participant | None = None
+
+    async def reconcile(self) -> float | None:
+        """Raises ApiError of the own cluster. Returns in how many seconds to look again."""
+        try:
+            item = await self._own.get("Site", names.SITE)
+        except NotFound:
+            logger.warning(
+                "there is no Site %s in namespace %s: install the site chart", names.SITE, self._own.namespace
+            )
+            return None
+        site = sites.parse(item)
+        if await self._link.refresh(site.spec.hub):
+            self._hub_changed()
+        if self._link.connected:
+            await self._ask_hub(site)
+        status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant), _now())
+        await self._own.apply_status(item, codec.dump(site.status), codec.dump(status))
+        return CONNECTED_SECONDS if self._link.connected else DISCONNECTED_SECONDS
+
+    async def reconcile_dataset(self, name: str) -> None:
+        try:
+            item = await self._own.get("Dataset", name)
+        except NotFound:
+            return
+        found = dataset.parse(item)
+        status = dataset_plan.plan(
+            item["spec"]["schema"], found.status, None, generation=found.metadata.generation, now=_now()
+        )
+        await self._own.apply_status(item, codec.dump(found.status), codec.dump(status))
+
+    async def _ask_hub(self, site: Site) -> None:
+        """Token, Participant and tasks. A hub that fails here is the heartbeat's to tell."""
+        try:
+            await self._link.renew_token(site.spec.hub, _now())
+            await self._exchange(site)
+            await self._resume()
+        except ApiError as failure:
+            self._was_connected = False
+            logger.warning("at the hub: %s", failure)
+
+    async def _exchange(self, site: Site) -> None:
+        """Reads the Participant and publishes this site's part of it."""
+        client = self._link.client
+        if client is None:
+            return
+        try:
+            item = await client.get("Participant", site.spec.hub.participant_namespace)
+        except NotFound:
+            self.participant = None
+            return
+        self.participant = participant.parse(item)
+        datasets = [dataset.parse(each) for each in await self._own.list("Dataset")]
+        before = (item.get("status") or {}).get("site")
+        report = site_plan.report(site, datasets)
+        await client.apply_status(item, {} if before is None else {"site": before}, {"site": report})
+
+    async def _resume(self) -> None:
+        """After a time without the hub: what has happened there meanwhile, without waiting for a watch to notice."""
+        if self._was_connected or self._link.client is None:
+            return
+        for item in await self._link.client.list("RoundTask"):
+            if not telling.is_final(roundtask.parse(item)):
+                self._wake_task(item["metadata"]["name"])
+        for item in await self._own.list("SiteTask"):
+            self._wake_task(item["metadata"]["name"])
+        self._was_connected = True
+
+    def disconnected(self) -> None:
+        self._was_connected = False
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

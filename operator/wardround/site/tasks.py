@@ -1,0 +1,284 @@
+"""One task at the site: observe, plan, execute. The plans decide; this only reads, and writes what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from wardround.api import codec, dataset, names, roundtask, sitetask
+from wardround.api import site as sites
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTaskStatus
+from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
+from wardround.kube.client import Client, Object
+from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
+from wardround.manifests.training import build
+from wardround.plans import dataset as dataset_plan
+from wardround.plans import sitetask as plans
+from wardround.plans import sitetask_hub as telling
+from wardround.plans import sitetask_pod as pods
+from wardround.plans.sitetask import Observation, Plan
+from wardround.site.control import Control, Controls
+from wardround.site.link import HubLink
+from wardround.site.training import training_job
+
+TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Live:
+    """What was read, as JSON, beside what the plan sees of it."""
+
+    seen: Observation
+    task: Object
+    round_task: Object | None
+    datasets: Mapping[str, Object]
+    control: Control | None
+
+
+class TaskReconciler:
+    """`wake` asks for another task to be looked at: one that waits for the place that this one gives up."""
+
+    def __init__(
+        self,
+        own: Client,
+        link: HubLink,
+        *,
+        operator_image: str,
+        participant: Callable[[], Participant | None],
+        wake: Callable[[str], None],
+    ) -> None:
+        self._own = own
+        self._link = link
+        self._image = operator_image
+        self._participant = participant
+        self._wake = wake
+        self._controls = Controls()
+
+    async def reconcile(self, name: str) -> float | None:
+        """Raises ApiError, to be tried again. Returns in how many seconds to look again."""
+        live = await self._observe(name)
+        if live is None:
+            return None
+        plan = plans.plan(live.seen)
+        await self._execute(live, plan)
+        return plan.again_seconds
+
+    async def _observe(self, name: str) -> _Live | None:
+        try:
+            site = sites.parse(await self._own.get("Site", names.SITE))
+        except NotFound:
+            return None
+        hub_reached, there = await self._round_task(name)
+        items = {item["metadata"]["name"]: item for item in await self._own.list("SiteTask")}
+        item = items.get(name)
+        if item is None:
+            item = await self._mirror(there)
+        if item is None:
+            return None
+        task = sitetask.parse(item)
+        if there is not None and there["metadata"]["uid"] != task.spec.round_task_uid:
+            await self._refuse_recreated(there)
+            there = None
+        datasets = {each["metadata"]["name"]: each for each in await self._own.list("Dataset")}
+        jobs = await self._own.list("Job", labels=TRAINING)
+        job = next((pods.parse_job(job) for job in jobs if _owned(job, task)), None)
+        control = await self._control(site, task) if job is None else None
+        return _Live(
+            seen=Observation(
+                site=site,
+                task=task,
+                round_task=roundtask.parse(there) if there else None,
+                hub_reached=hub_reached,
+                others=tuple(sitetask.parse(other) for key, other in items.items() if key != name),
+                busy=frozenset(j.name for j in map(pods.parse_job, jobs) if not j.finished),
+                datasets=frozenset(datasets),
+                job=job,
+                pod=await self._pod(task) if job else None,
+                isolation_proven=control is not None and control.proven,
+                now=_now(),
+            ),
+            task=item,
+            round_task=there,
+            datasets=datasets,
+            control=control,
+        )
+
+    async def _round_task(self, name: str) -> tuple[bool, Object | None]:
+        """Whether the hub answered, and what it has. While it is known to be away nothing waits for it."""
+        if self._link.client is None or not self._link.connected:
+            return False, None
+        try:
+            return True, await self._link.client.get("RoundTask", name)
+        except NotFound:
+            return True, None
+        except ApiError as failure:
+            logger.warning("task %s: %s", name, failure)
+            return False, None
+
+    async def _mirror(self, there: Object | None) -> Object | None:
+        """The SiteTask of a RoundTask that has none yet. What has ended there is not begun here."""
+        if there is None:
+            return None
+        task = roundtask.parse(there)
+        if telling.is_final(task) or task.spec.cancel:
+            return None
+        spec = SiteTaskSpec(
+            round_ref=task.spec.round_ref,
+            round_task_uid=task.metadata.uid,
+            attempt=task.spec.attempt,
+            assignment=task.spec.assignment,
+            hub_key=task.spec.hub_key,
+            grants=task.spec.grants,
+        )
+        labels = names.task_labels(
+            task.spec.round_ref.name, task.spec.round_ref.uid, task.metadata.namespace, task.spec.attempt
+        )
+        return await self._own.create(sitetask.manifest(task.metadata.name, self._own.namespace, labels, spec))
+
+    async def _refuse_recreated(self, there: Object) -> None:
+        task = roundtask.parse(there)
+        if not telling.is_final(task) and self._link.client is not None:
+            refused = telling.refuse_recreated(task, _now())
+            await self._link.client.apply_status(there, codec.dump(task.status), codec.dump(refused))
+
+    async def _control(self, site: sites.Site, task: SiteTask) -> Control | None:
+        """The positive control, when a Job may be about to be made."""
+        if not plans.is_accepted(task) or plans.is_final(task):
+            return None
+        node, own = await self._addresses()
+        hub = self._link.client.server if self._link.client else ""
+        return await self._controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
+
+    async def _addresses(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Of this pod's node and of this pod. Outside a cluster there is neither."""
+        try:
+            status = (await self._own.get("Pod", os.environ.get("HOSTNAME", "none")))["status"]
+        except NotFound:
+            return (), ()
+        return (
+            [each["ip"] for each in status.get("hostIPs", ())],
+            [each["ip"] for each in status.get("podIPs", ())],
+        )
+
+    async def _pod(self, task: SiteTask) -> pods.Pod | None:
+        found = await self._own.list("Pod", labels=f"{names.TASK_UID}={task.metadata.uid}")
+        newest = max(found, key=lambda each: str(each["metadata"]["creationTimestamp"]), default=None)
+        return pods.parse_pod(newest) if newest else None
+
+    async def _execute(self, live: _Live, plan: Plan) -> None:
+        task = live.seen.task
+        await self._tell_dataset(live, plan)
+        after = await self._write(live, plan.status)
+        for action in plan.actions:
+            match action:
+                case "CreateJob":
+                    after = await self._create_job(live, plan, after)
+                case "DeleteJob" if live.seen.job is not None:
+                    await self._own.delete("Job", live.seen.job.name, uid=live.seen.job.uid)
+                case "DeleteTask":
+                    await self._own.delete("SiteTask", task.metadata.name, uid=task.metadata.uid)
+                case "Mirror" if live.seen.round_task is not None:
+                    spec = live.seen.round_task.spec
+                    change = {"grants": spec.grants, **({"cancel": True} if spec.cancel else {})}
+                    await self._own.patch(
+                        "SiteTask", task.metadata.name, {"metadata": {"uid": task.metadata.uid}, "spec": change}
+                    )
+        await self._tell_hub(live, after, plan)
+
+    async def _write(self, live: _Live, status: SiteTaskStatus) -> SiteTaskStatus:
+        task = live.seen.task
+        before, after = _without_courier(task.status), _without_courier(status)
+        written = await self._own.apply_status(live.task, before, after)
+        if written is None:
+            return status
+        live.task["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"]
+        _log(task, status)
+        if _gives_up_its_place(task, status):
+            for other in live.seen.others:
+                if not plans.is_final(other):
+                    self._wake(other.metadata.name)
+        # What the courier has written meanwhile is for the next look.
+        return status
+
+    async def _create_job(self, live: _Live, plan: Plan, status: SiteTaskStatus) -> SiteTaskStatus:
+        seen, assignment = live.seen, plan.assignment
+        if assignment is None or live.control is None:
+            raise RuntimeError("a Job was planned without assignment or control")
+        participant = self._participant()
+        job = training_job(
+            seen.site,
+            seen.task,
+            assignment,
+            live.datasets[assignment.dataset_name],
+            targets=live.control.targets,
+            max_samples=participant.spec.max_samples if participant else None,
+            operator_image=self._image,
+        )
+        try:
+            await self._own.create(build(job))
+        except (Forbidden, Invalid) as refused:
+            failed = plans.not_admitted(dataclasses.replace(seen, task=_with(seen.task, status)), str(refused))
+            before, after = _without_courier(status), _without_courier(failed)
+            await self._own.apply_status(live.task, before, after)
+            return failed
+        return status
+
+    async def _tell_dataset(self, live: _Live, plan: Plan) -> None:
+        item = live.datasets.get(plan.assignment.dataset_name) if plan.assignment else None
+        if plan.prepared is None or item is None:
+            return
+        found = dataset.parse(item)
+        status = dataset_plan.plan(
+            item["spec"]["schema"],
+            found.status,
+            plan.prepared,
+            generation=found.metadata.generation,
+            now=live.seen.now,
+        )
+        await self._own.apply_status(item, codec.dump(found.status), codec.dump(status))
+
+    async def _tell_hub(self, live: _Live, status: SiteTaskStatus, plan: Plan) -> None:
+        if live.seen.round_task is None or live.round_task is None or self._link.client is None:
+            return
+        before: RoundTaskStatus = live.seen.round_task.status
+        after = telling.mirror(status, live.seen.round_task, plan.assignment)
+        if telling.worth_telling(before, after):
+            await self._link.client.apply_status(live.round_task, codec.dump(before), codec.dump(after))
+
+
+def _owned(job: Mapping[str, Any], task: SiteTask) -> bool:
+    """Not of an older SiteTask of the same name, which the garbage collector is about to remove."""
+    return any(owner["uid"] == task.metadata.uid for owner in job["metadata"].get("ownerReferences", ()))
+
+
+def _gives_up_its_place(task: SiteTask, status: SiteTaskStatus) -> bool:
+    after = _with(task, status)
+    return (plans.is_final(after) or plans.is_trained(after)) and not (plans.is_final(task) or plans.is_trained(task))
+
+
+def _with(task: SiteTask, status: SiteTaskStatus) -> SiteTask:
+    return dataclasses.replace(task, status=status)
+
+
+def _without_courier(status: SiteTaskStatus) -> dict[str, Any]:
+    found: dict[str, Any] = codec.dump(dataclasses.replace(status, courier=None))
+    return found
+
+
+def _log(task: SiteTask, status: SiteTaskStatus) -> None:
+    before = {each.type: each for each in task.status.conditions}
+    for each in status.conditions:
+        old = before.get(each.type)
+        if each.status == "True" and each.type != "Stalled" and (old is None or old.reason != each.reason):
+            logger.info("task %s: %s %s %s", task.metadata.name, each.type, each.reason, each.message)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

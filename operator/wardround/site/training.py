@@ -1,0 +1,79 @@
+"""Puts together what a training Job depends on: the assignment, the Site and the Dataset; pure, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from wardround.api.site import Site
+from wardround.api.sitetask import SiteTask
+from wardround.manifests.training import Target, TrainingJob, Workload
+from wardround.plans.assignment import base_digest
+from wardround.sealing.manifests import Assignment
+
+# What a participant may claim when its hub sets no limit: more than any hospital has.
+NO_LIMIT = 2**53 - 1
+
+
+def training_job(
+    site: Site,
+    task: SiteTask,
+    assignment: Assignment,
+    dataset: Mapping[str, Any],
+    *,
+    targets: Sequence[Target],
+    max_samples: int | None,
+    operator_image: str,
+) -> TrainingJob:
+    """`dataset` as it stands in the API: what `prepare` gets must be what was applied."""
+    spec: Mapping[str, Any] = dataset["spec"]
+    workload = site.spec.workload
+    return TrainingJob(
+        namespace=task.metadata.namespace,
+        name=task.metadata.name,
+        uid=task.metadata.uid,
+        round_uid=assignment.round_uid,
+        round_name=assignment.round_name,
+        participant=assignment.participant,
+        attempt=assignment.attempt,
+        task=cast(Literal["Train", "Statistics", "Evaluate"], assignment.task),
+        initial=assignment.initial,
+        operator_image=operator_image,
+        trainer_image=assignment.image,
+        command=assignment.command,
+        document=document(site, assignment, spec, max_samples, base=base_digest(assignment, task.spec.hub_key)),
+        isolation=targets,
+        dataset_claim=spec["claimName"],
+        train_seconds=assignment.train_seconds,
+        accelerators=assignment.resources.accelerators_per_node,
+        workload=Workload(
+            workspace_claim=workload.workspace_claim_name,
+            state_claim=workload.state_claim_name,
+            limits=workload.limits,
+            queue_name=workload.queue_name,
+            runtime_class=workload.runtime_class_name,
+            node_selector=workload.node_selector,
+            tolerations=workload.tolerations,
+            accelerator_resource=workload.accelerator.resource_name,
+        ),
+    )
+
+
+def document(
+    site: Site, assignment: Assignment, spec: Mapping[str, Any], max_samples: int | None, *, base: str
+) -> dict[str, Any]:
+    """WARDROUND_TASK (docs/contracts.md, section 6)."""
+    return {
+        "contract": "1",
+        "task": assignment.task,
+        "participant": assignment.participant,
+        "seed": assignment.seed,
+        "round": {"name": assignment.round_name, "attempt": assignment.attempt},
+        "baseDigest": base,
+        "parameters": dict(assignment.parameters),
+        "exchange": {"frozen": list(assignment.exchange.frozen)},
+        "metrics": list(assignment.metrics),
+        "dataset": {key: spec[key] for key in ("path", "format", "schema", "split")},
+        "minSamples": site.spec.policy.min_samples,
+        "maxSamples": NO_LIMIT if max_samples is None else max_samples,
+    }
