@@ -71,8 +71,10 @@ def _numbers(text: pa.Array, field: table.Field) -> npt.NDArray[np.float64]:
         true, false = (_mask(pc.is_in(text, pa.array(words))) for words in (table.TRUE, table.FALSE))
         return np.where(true, 1.0, np.where(false, 0.0, np.nan))
     if field.type == "date":
-        dates = pc.strptime(text, format="%Y-%m-%d", unit="s", error_is_null=True)
-        return _floats(pc.cast(pc.cast(dates, pa.date32()), pa.int32()))
+        dates = pc.cast(pc.strptime(text, format="%Y-%m-%d", unit="s", error_is_null=True), pa.date32())
+        # strptime makes 1 March of 29 February 2023: only what is spelt as it was read is a date.
+        spelt = pc.equal(pc.cast(dates, pa.string()), text)
+        return _floats(pc.cast(pc.if_else(spelt, dates, None), pa.int32()))
     if field.unit:
         text = pc.replace_substring_regex(text, pattern=rf"\s*{re.escape(field.unit)}$", replacement="")
     text = pc.replace_substring_regex(text, pattern=r"^\+", replacement="")

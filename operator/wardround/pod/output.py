@@ -55,13 +55,16 @@ def opened(folder: Path, name: str, limit_bytes: int) -> Iterator[BinaryIO]:
     except OSError:
         # ELOOP for a link, ENXIO for a socket, EACCES for a file that its writer closed to others.
         raise Failure("OutputLink", f"{folder.name}/{name} is no plain readable file") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         found = os.fstat(descriptor)
         _refuse_link(found)
         if found.st_size > limit_bytes:
             message = f"{folder.name}/{name} has more than the {limit_bytes} bytes that are allowed"
             raise Failure("OutputTooLarge", message)
-        yield file
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def read_json(folder: Path, name: str) -> Any:

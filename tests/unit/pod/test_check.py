@@ -1,0 +1,301 @@
+"""check against a trainer that is wrong, careless or hostile: each attack has one reason, and leaves no update."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.pod import world
+from wardround import tensors
+from wardround.pod import output
+from wardround.pod.check import check
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure
+from wardround.tensors import Array
+
+TRAINED: dict[str, Array | None] = {"layer.weight": np.array([[0.75, -0.5]], np.float32)}
+Attack = Callable[[Folders], None]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    folders = world.pod(tmp_path)
+    world.report(folders, world.task(), samples=290)
+    world.model(folders.base / "model.safetensors")
+    world.model(folders.out / "model.safetensors", TRAINED)
+    (folders.out / "metrics.json").write_text('{"steps":1,"base":{"loss":0.7},"trained":{"loss":0.123456}}')
+    return folders
+
+
+def initial(folders: Folders) -> Folders:
+    world.report(folders, world.task(baseDigest=""), samples=290)
+    return folders
+
+
+def test_an_update_is_trained_minus_base_with_zeros_where_nothing_may_change(folders: Folders) -> None:
+    check(folders)
+    update = world.read(folders.update / "update.safetensors")
+    assert update["layer.weight"].tolist() == [[0.25, -0.25]]
+    for name in ("input.mean", "input.std", "layer.bias", "steps"):
+        assert not np.frombuffer(update[name].tobytes(), np.uint8).any()
+    assert {name: array.dtype for name, array in update.items()} == {n: a.dtype for n, a in world.MODEL.items()}
+
+
+def test_the_document_says_what_the_courier_signs(folders: Folders) -> None:
+    check(folders)
+    file = folders.update / "update.safetensors"
+    assert world.update(folders) == {
+        "samples": 290,
+        "metrics": {"loss": "0.1235"},
+        "digest": tensors.digest(file),
+        "schemaDigest": tensors.layout(file).schema_digest,
+        "baseDigest": "sha256:" + "b" * 64,
+        "length": file.stat().st_size,
+    }
+    assert sorted(path.name for path in folders.update.iterdir()) == ["update.json", "update.safetensors"]
+
+
+def test_the_update_is_canonical_however_the_trainer_wrote_its_file(folders: Folders) -> None:
+    from safetensors.numpy import save_file
+
+    trained = {**world.MODEL, **{k: v for k, v in TRAINED.items() if v is not None}}
+    check(folders)
+    expected = (folders.update / "update.safetensors").read_bytes()
+    save_file(dict(reversed(trained.items())), folders.out / "model.safetensors", metadata={"format": "pt"})
+    check(folders)
+    assert (folders.update / "update.safetensors").read_bytes() == expected
+    assert tensors.layout(expected).canonical
+
+
+def test_an_initial_round_sends_weights_and_the_digest_of_where_they_began(folders: Folders) -> None:
+    check(initial(folders))
+    assert world.read(folders.update / "update.safetensors")["layer.weight"].tolist() == [[0.75, -0.5]]
+    assert world.read(folders.update / "update.safetensors")["input.mean"].tolist() == [14, 55]
+    assert world.update(folders)["baseDigest"] == tensors.digest(folders.base / "model.safetensors")
+
+
+def test_equal_initial_weights_have_equal_digests_in_whatever_order_they_were_written(folders: Folders) -> None:
+    from safetensors.numpy import save_file
+
+    check(initial(folders))
+    canonical = world.update(folders)["baseDigest"]
+    save_file(dict(world.MODEL), folders.base / "model.safetensors", metadata={"format": "pt"})
+    check(folders)
+    assert world.update(folders)["baseDigest"] == canonical
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("F64", "<f8"), ("F16", "<f2"), ("BF16", "<u2")])
+def test_every_float_type_is_subtracted_in_its_own_precision(folders: Folders, dtype: str, bits: str) -> None:
+    before, after = np.array([1.0, -2.0]), np.array([1.5, -2.25])
+    for path, values in ((folders.base, before), (folders.out, after)):
+        array = tensors.narrow(values, dtype).view(bits)
+        world.model(path / "model.safetensors", {"layer.weight": array}, {"layer.weight": dtype})
+    check(folders)
+    update = world.read(folders.update / "update.safetensors")["layer.weight"]
+    assert tensors.widen(update, dtype).tolist() == [0.5, -0.25]
+
+
+def test_tensors_larger_than_a_slice_come_through_whole(folders: Folders) -> None:
+    draw = np.random.default_rng(5)
+    before = draw.normal(size=700_001).astype(np.float32)
+    after = draw.normal(size=700_001).astype(np.float32)
+    world.model(folders.base / "model.safetensors", {"layer.weight": before})
+    world.model(folders.out / "model.safetensors", {"layer.weight": after})
+    check(folders)
+    assert (world.read(folders.update / "update.safetensors")["layer.weight"] == after - before).all()
+
+
+def test_scalars_and_empty_tensors_pass(folders: Folders) -> None:
+    odd: dict[str, Array | None] = {
+        "layer.weight": np.array(1.0, np.float32),
+        "layer.bias": np.empty((0, 3), np.float32),
+    }
+    world.model(folders.base / "model.safetensors", odd)
+    world.model(folders.out / "model.safetensors", odd)
+    check(folders)
+    assert world.read(folders.update / "update.safetensors")["layer.bias"].shape == (0, 3)
+
+
+def replace(content: Callable[[Path], Any]) -> Attack:
+    def attack(folders: Folders) -> None:
+        path = folders.out / "model.safetensors"
+        path.unlink(missing_ok=True)
+        content(path)
+
+    return attack
+
+
+def trained(name: str, array: Array | None) -> Attack:
+    return lambda folders: void(world.model(folders.out / "model.safetensors", {name: array}))
+
+
+def void(_: object) -> None:
+    return None
+
+
+def sparse(name: str, size: int) -> Attack:
+    return lambda folders: world.sparse(folders.out / name, size)
+
+
+def header(entries: dict[str, Any], data: bytes = b"", *, claimed: int | None = None) -> Attack:
+    text = json.dumps(entries).encode()
+    size = len(text) if claimed is None else claimed
+    return replace(lambda path: path.write_bytes(size.to_bytes(8, "little") + text + data))
+
+
+def entry(start: int, stop: int, shape: list[Any], dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}
+
+
+def pipe_in_a_folder(folders: Folders) -> None:
+    (folders.out / "state").mkdir()
+    os.mkfifo(folders.out / "state" / "pipe")
+
+
+def unix_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            server.bind(f"/proc/self/fd/{directory}/{path.name}")
+        finally:
+            os.close(directory)
+
+
+ATTACKS: dict[str, tuple[str, Attack]] = {
+    "nothing": ("OutputMissing", replace(lambda path: None)),
+    "link": ("OutputLink", replace(lambda path: path.symlink_to("../base/model.safetensors"))),
+    "link to nothing": ("OutputLink", replace(lambda path: path.symlink_to("/nowhere"))),
+    "hard link": ("OutputLink", lambda folders: os.link(folders.out / "model.safetensors", folders.out / "copy")),
+    "pipe": ("OutputLink", replace(os.mkfifo)),
+    "pipe in a folder": ("OutputLink", pipe_in_a_folder),
+    "socket": ("OutputLink", replace(unix_socket)),
+    "link beside": ("OutputLink", lambda folders: (folders.out / "latest").symlink_to("model.safetensors")),
+    "folder": ("OutputLink", replace(lambda path: path.mkdir())),
+    "10 GB": ("OutputTooLarge", sparse("model.safetensors", 10 << 30)),
+    "10 GB beside": ("OutputTooLarge", sparse("core", 10 << 30)),
+    "twice the base": ("OutputTooLarge", sparse("model.safetensors", 2 << 20)),
+    "empty": ("OutputNotSafetensors", replace(lambda path: path.write_bytes(b""))),
+    "pickle": ("OutputNotSafetensors", replace(lambda path: path.write_bytes(b"\x80\x04\x95" + bytes(100)))),
+    "huge header": ("OutputNotSafetensors", header({}, claimed=1 << 62)),
+    "header beyond the file": ("OutputNotSafetensors", header({}, claimed=1000)),
+    "header not JSON": (
+        "OutputNotSafetensors",
+        replace(lambda p: p.write_bytes((8).to_bytes(8, "little") + b"notjson!")),
+    ),
+    "overlap": ("OutputNotSafetensors", header({"a": entry(0, 8, [2]), "b": entry(4, 12, [2])}, bytes(12))),
+    "gap": ("OutputNotSafetensors", header({"a": entry(0, 4, [1]), "b": entry(8, 12, [1])}, bytes(12))),
+    "offset before the data": ("OutputNotSafetensors", header({"a": entry(-4, 4, [2])}, bytes(4))),
+    "shape of other size": ("OutputNotSafetensors", header({"a": entry(0, 8, [3])}, bytes(8))),
+    "shape that overflows": ("OutputNotSafetensors", header({"a": entry(0, 0, [1 << 32, 1 << 32])})),
+    "negative shape": ("OutputNotSafetensors", header({"a": entry(0, 4, [-1, -1])}, bytes(4))),
+    "unknown dtype": ("OutputNotSafetensors", header({"a": entry(0, 4, [1], "Q4")}, bytes(4))),
+    "trailing bytes": ("OutputNotSafetensors", header({"a": entry(0, 4, [1])}, bytes(8))),
+    "deep JSON": (
+        "OutputNotSafetensors",
+        replace(lambda path: path.write_bytes((200000).to_bytes(8, "little") + b"[" * 200000)),
+    ),
+    "other dtype": ("TensorsDiffer", trained("layer.weight", np.zeros((1, 2), np.float64))),
+    "other shape": ("TensorsDiffer", trained("layer.weight", np.zeros((2, 1), np.float32))),
+    "missing tensor": ("TensorsDiffer", trained("layer.bias", None)),
+    "extra tensor": ("TensorsDiffer", trained("smuggled", np.zeros(3, np.float32))),
+    "NaN": ("NotFinite", trained("layer.weight", np.array([[np.nan, 0]], np.float32))),
+    "infinite": ("NotFinite", trained("layer.weight", np.array([[np.inf, 0]], np.float32))),
+    "difference overflows": ("NotFinite", lambda folders: overflow(folders)),
+    "frozen changed": ("FrozenChanged", trained("input.mean", np.array([14.0, 55.000004], np.float32))),
+    "integer changed": ("FrozenChanged", trained("steps", np.array([4], np.int64))),
+    "metrics not JSON": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("loss: 0.1"))),
+    "metrics no object": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("[]"))),
+    "metric NaN": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":NaN}}'))),
+    "metric text": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":"1"}}'))),
+    "metric flag": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":true}}'))),
+    "metric overflows": (
+        "MetricsInvalid",
+        lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":1' + "0" * 400 + "}}")),
+    ),
+    "metrics deep": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("[" * 60000))),
+    "metrics huge": ("OutputTooLarge", sparse("metrics.json", 1 << 20)),
+}
+
+
+def overflow(folders: Folders) -> None:
+    for folder, value in ((folders.base, -60000), (folders.out, 60000)):
+        world.model(folder / "model.safetensors", {"layer.weight": np.array([value], np.float16)})
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_what_is_no_honest_output_is_refused_with_its_reason(folders: Folders, name: str) -> None:
+    reason, attack = ATTACKS[name]
+    attack(folders)
+    with pytest.raises(Failure) as caught:
+        check(folders)
+    assert (caught.value.reason, caught.value.category) == (reason, "Code")
+    assert not (folders.update / "update.json").exists()
+
+
+def test_initial_weights_are_trusted_no_more_than_trained_ones(folders: Folders) -> None:
+    initial(folders)
+    (folders.base / "model.safetensors").unlink()
+    (folders.base / "model.safetensors").symlink_to(folders.out / "model.safetensors")
+    with pytest.raises(Failure) as caught:
+        check(folders)
+    assert caught.value.reason == "OutputLink"
+
+
+def test_a_base_that_the_courier_did_not_deliver_is_not_the_trainer_s_fault(folders: Folders) -> None:
+    (folders.base / "model.safetensors").unlink()
+    with pytest.raises(Failure) as caught:
+        check(folders)
+    assert (caught.value.category, caught.value.exit_code) == ("Platform", 70)
+
+
+def test_a_frozen_tensor_must_be_equal_by_bits_not_by_value(folders: Folders) -> None:
+    for folder, zero in ((folders.base, 0.0), (folders.out, -0.0)):
+        world.model(folder / "model.safetensors", {"input.mean": np.array([zero, 1], np.float32)})
+    with pytest.raises(Failure) as caught:
+        check(folders)
+    assert caught.value.reason == "FrozenChanged"
+
+
+def test_names_that_the_trainer_made_up_are_not_repeated(folders: Folders) -> None:
+    world.model(folders.out / "model.safetensors", {"patient.4711": np.zeros(1, np.float32)})
+    with pytest.raises(Failure) as caught:
+        check(folders)
+    assert "4711" not in caught.value.message
+
+
+def test_metrics_that_were_not_declared_stay_here(folders: Folders) -> None:
+    (folders.out / "metrics.json").write_text('{"trained":{"loss":1,"age of patient 4711":64}}')
+    check(folders)
+    assert world.update(folders)["metrics"] == {"loss": "1"}
+
+
+def test_a_trainer_that_measures_nothing_is_no_failure(folders: Folders) -> None:
+    (folders.out / "metrics.json").unlink()
+    check(folders)
+    assert world.update(folders)["metrics"] == {}
+
+
+def test_a_failed_check_leaves_no_document_of_an_earlier_pod(folders: Folders) -> None:
+    check(folders)
+    world.model(folders.out / "model.safetensors", {"input.mean": np.zeros(2, np.float32)})
+    with pytest.raises(Failure):
+        check(folders)
+    assert not (folders.update / "update.json").exists()
+
+
+def test_too_many_files_are_refused_before_they_are_all_listed(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "ENTRIES_LIMIT", 10)
+    for number in range(11):
+        (folders.out / str(number)).touch()
+    with pytest.raises(Failure) as caught:
+        check(folders)
+    assert caught.value.reason == "OutputTooLarge"

@@ -1,0 +1,144 @@
+"""The isolation gate against real sockets on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wardround.pod import gate
+from wardround.pod.outcome import Failure
+
+OPERATOR = Path(gate.__file__).parents[2]
+
+
+@contextlib.contextmanager
+def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[gate.Target]:
+    host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+    with socket.socket(family, socket.SOCK_STREAM) as server:
+        server.bind((host, 0))
+        server.listen()
+        yield gate.Target("hub", host, server.getsockname()[1], "TCP")
+
+
+@contextlib.contextmanager
+def resolver() -> Iterator[gate.Target]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    query, client = server.recvfrom(512)
+                    server.sendto(query[:2] + b"\x81\x85" + bytes(8), client)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield gate.Target("resolver", "127.0.0.1", server.getsockname()[1], "UDP")
+
+
+def closed(protocol: str = "TCP") -> gate.Target:
+    kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as server:
+        server.bind(("127.0.0.1", 0))
+        return gate.Target(f"closed {protocol}", "127.0.0.1", server.getsockname()[1], protocol)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[gate.Target]:
+    """As behind a policy that drops: bound, but whoever asks hears nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        yield gate.Target("silent", "127.0.0.1", server.getsockname()[1], "UDP")
+
+
+def test_a_closed_network_passes_in_less_than_a_second() -> None:
+    started = time.monotonic()
+    with silent() as dropped:
+        gate.hold([closed(), closed("UDP"), dropped])
+    assert time.monotonic() - started < 1.5  # under load; 0.9 alone
+
+
+def test_an_open_tcp_port_fails_the_gate_and_is_named_without_its_address() -> None:
+    with listener() as target, pytest.raises(Failure) as caught:
+        gate.hold([closed(), target], deadline_seconds=0.1)
+    assert (caught.value.reason, caught.value.exit_code, caught.value.category) == ("NetworkOpen", 75, "Site")
+    assert "hub" in caught.value.message
+    assert "127.0.0.1" not in caught.value.message
+
+
+def test_an_open_port_over_ipv6_is_seen() -> None:
+    try:
+        with listener(socket.AF_INET6) as target:
+            assert gate.probe([target]) == ["hub"]
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+
+
+def test_any_answer_over_udp_counts_as_open() -> None:
+    with resolver() as target:
+        assert gate.probe([target, closed("UDP")]) == ["resolver"]
+
+
+def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
+    with contextlib.ExitStack() as stack:
+        target = stack.enter_context(listener())
+        closing = threading.Timer(0.3, stack.pop_all().close)
+        closing.start()
+        started = time.monotonic()
+        gate.hold([target], deadline_seconds=5)
+        closing.join()
+        assert time.monotonic() - started >= 0.3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "", "{}", "null", '[{"name":"hub"}]', '[{"name":"hub","host":"hub.example","port":443,"protocol":"TCP"}]'],
+)
+def test_nothing_to_probe_is_no_isolation(text: str) -> None:
+    with pytest.raises(Failure) as caught:
+        gate.parse(text)
+    assert caught.value.exit_code == 70
+
+
+def sidecar(tmp_path: Path, target: gate.Target) -> subprocess.Popen[bytes]:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(OPERATOR),
+        "WARDROUND_TERMINATION_LOG": str(tmp_path / "termination"),
+        "WARDROUND_ISOLATION": json.dumps([vars(target)]),
+    }
+    return subprocess.Popen([sys.executable, "-m", "wardround", "isolation"], env=environment)
+
+
+def test_the_sidecar_ends_with_the_reason_as_soon_as_something_opens(tmp_path: Path) -> None:
+    with listener() as target:
+        assert sidecar(tmp_path, target).wait(20) == 75
+    assert json.loads((tmp_path / "termination").read_text())["reason"] == "NetworkOpen"
+
+
+def test_the_sidecar_goes_at_once_when_the_pod_is_done(tmp_path: Path) -> None:
+    with silent() as target:
+        process = sidecar(tmp_path, target)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert process.wait(20) == 0
+        assert time.monotonic() - started < 1
+
+
+def test_the_sidecar_loads_nothing_but_the_standard_library() -> None:
+    script = "import sys, wardround.pod.isolation; print({'numpy','pyarrow','aiohttp'} & set(sys.modules))"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR)}
+    loaded = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)
+    assert loaded.stdout.strip() == b"set()"

@@ -1,0 +1,211 @@
+"""All verbs one after another as the pod runs them, on folders; and no value of the data where it must not be."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.unit.pod import world
+from wardround import __main__ as wardround
+from wardround import tensors
+from wardround.pod.folders import Folders
+
+
+class Pod:
+    """Runs verbs as Kubernetes would: by environment, with a termination message."""
+
+    def __init__(self, folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folders = folders
+        self.log = folders.root / "termination"
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+        target = {"name": "hub", "host": "127.0.0.1", "port": port, "protocol": "TCP"}
+        monkeypatch.setenv("WARDROUND_ROOT", str(folders.root))
+        monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(self.log))
+        monkeypatch.setenv("WARDROUND_ISOLATION", json.dumps([target]))
+        self._environment = monkeypatch
+
+    def run(self, verb: str, task: dict[str, Any] | None = None) -> int:
+        self.log.unlink(missing_ok=True)
+        if task is not None:
+            self._environment.setenv("WARDROUND_TASK", json.dumps(task))
+        return wardround.main([verb])
+
+    @property
+    def message(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.log.read_text("utf-8"))
+        return document
+
+
+@pytest.fixture
+def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pod:
+    return Pod(world.pod(tmp_path), monkeypatch)
+
+
+def fake_training(folders: Folders) -> None:
+    """A researcher's script: one step of logistic regression in numpy, standardising with the frozen input layer."""
+    view = parquet.read_table(folders.view_file("train"))
+    task = json.loads(folders.task_file.read_text())
+    target = task["dataset"]["schema"]["target"]
+    model = world.read(folders.base / "model.safetensors")
+    names = [name for name in view.column_names if name != target]
+    features = np.stack([view.column(name).to_numpy() for name in names], axis=1)
+    inputs = (features - model["input.mean"]) / model["input.std"]
+    labels = view.column(target).to_numpy()
+    error = 1 / (1 + np.exp(-(inputs @ model["layer.weight"].T + model["layer.bias"])))[:, 0] - labels
+    model["layer.weight"] = (model["layer.weight"] - 0.1 * (error @ inputs) / len(labels)).astype(np.float32)
+    tensors.write(folders.out / "model.safetensors", model)
+    (folders.out / "metrics.json").write_text(json.dumps({"trained": {"loss": float(np.square(error).mean())}}))
+
+
+def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
+    task = world.task("Statistics")
+    assert pod.run("prepare", task) == 0
+    samples = pod.message["samples"]
+    assert pod.run("statistics") == 0
+    assert pod.run("check") == 0
+    update = world.read(pod.folders.update / "update.safetensors")
+    view = parquet.read_table(pod.folders.view_file("train"))
+    radius = view.column("mean_radius").to_numpy().astype(np.float64)
+    assert update["count"].tolist() == [samples, samples]
+    assert update["shift"].tolist() == [25.0, 0.0]  # the middle of 0 to 50; age has no maximum
+    mean = update["shift"] + update["sum"] / update["count"]
+    variance = update["squares"] / update["count"] - np.square(update["sum"] / update["count"])
+    assert mean[0] == pytest.approx(radius.mean())
+    assert variance[0] == pytest.approx(radius.var())
+    assert update["positives"].tolist() == [np.count_nonzero(view.column("malignant").to_numpy())]
+    assert update["rows"].tolist() == [samples]
+    document = world.update(pod.folders)
+    assert (document["samples"], document["baseDigest"], document["metrics"]) == (samples, "", {})
+
+
+def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
+    world.model(pod.folders.base / "model.safetensors")
+    assert pod.run("prepare", world.task()) == 0
+    assert set(pod.message) == {"rows", "patients", "samples", "schemaDigest", "quality"}
+    fake_training(pod.folders)
+    assert pod.run("check") == 0
+    update = world.read(pod.folders.update / "update.safetensors")
+    trained = world.read(pod.folders.out / "model.safetensors")
+    assert (update["layer.weight"] == trained["layer.weight"] - world.MODEL["layer.weight"]).all()
+    assert update["layer.weight"].any()
+    assert set(world.update(pod.folders)["metrics"]) == {"loss"}
+
+
+def test_an_evaluate_round_from_raw_rows_to_counts(pod: Pod) -> None:
+    assert pod.run("prepare", world.task("Evaluate")) == 0
+    radius = parquet.read_table(pod.folders.view_file("test")).column("mean_radius").to_numpy()
+    predictions = pa.table({"probability": 1 / (1 + np.exp(15 - radius.astype(np.float64)))})
+    parquet.write_table(predictions, pod.folders.out / "predictions.parquet")
+    assert pod.run("score") == 0
+    assert float(world.update(pod.folders)["metrics"]["auc"]) > 0.8
+
+
+def test_a_failure_says_reason_class_and_field_in_the_termination_message(pod: Pod) -> None:
+    task = world.task()
+    task["dataset"]["schema"]["fields"].append({"name": "texture", "type": "number"})
+    assert pod.run("prepare", task) == 65
+    assert (pod.message["reason"], pod.message["class"], pod.message["field"]) == ("ColumnMissing", "Site", "texture")
+
+
+def test_a_failed_output_exits_with_a_code_that_is_neither_data_nor_ours(pod: Pod) -> None:
+    world.model(pod.folders.base / "model.safetensors")
+    assert pod.run("prepare", world.task()) == 0
+    assert pod.run("check") == 1
+    assert (pod.message["reason"], pod.message["class"]) == ("OutputMissing", "Code")
+
+
+@pytest.mark.parametrize(("name", "text"), [("WARDROUND_TASK", "{"), ("WARDROUND_ISOLATION", "[]")])
+def test_settings_that_cannot_be_read_are_our_own_fault(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv("WARDROUND_TASK", json.dumps(world.task()))
+    monkeypatch.setenv(name, text)
+    assert pod.run("prepare") == 70
+    assert (pod.message["reason"], pod.message["class"]) == ("PodFailed", "Platform")
+
+
+def test_the_termination_message_stays_whole_json_however_bad_the_data(pod: Pod) -> None:
+    task = world.task()
+    names = [f"a_feature_with_quite_a_long_name_{number}" for number in range(200)]
+    task["dataset"]["schema"]["fields"] += [{"name": name, "type": "number"} for name in names]
+    lines = [line + ",1" * 200 for line in world.rows()]
+    lines += [f"bad-{number},1,1,1" + ",x" * 200 for number in range(3)]
+    world.pod(pod.folders.root, lines, ",".join([world.HEADER, *names]))
+    assert pod.run("prepare", task) == 0
+    assert pod.log.stat().st_size <= 4096
+    assert pod.message["samples"] > 100
+    assert len(pod.message["quality"]) > 10
+
+
+# Recognisable in text, and as number: whoever writes a value of the data anywhere writes one of these.
+CANARY, NUMBER = "Canary7731", "41.773177"
+
+DATA: dict[str, bytes] = {
+    "every cell a text": "\n".join([world.HEADER, ",".join([CANARY] * 4)]).encode(),
+    "every number known": "\n".join(
+        [world.HEADER] + [f"{CANARY}-{number},{NUMBER},41,{number % 2}" for number in range(60)]
+    ).encode(),
+    "a row too long": "\n".join([world.HEADER, *world.rows(), f"{CANARY},{NUMBER},{CANARY},1,{CANARY}"]).encode(),
+    "a column unknown": "\n".join([f"{CANARY},{world.HEADER}", f"{CANARY},{CANARY},{NUMBER},41,1"]).encode(),
+    "a header missing": f"{CANARY},{NUMBER},{CANARY},1\n".encode(),
+    "not UTF-8": world.HEADER.encode() + f"\n{CANARY}".encode() + b"\xff,41.773177,41,1\n",
+    "an open quote": world.HEADER.encode() + f'\n"{CANARY},{NUMBER},41,1\n'.encode(),
+    "not Parquet": b"PAR1" + CANARY.encode() * 9 + b"PAR1",
+}
+
+
+@pytest.mark.parametrize("kind", ["Statistics", "Train", "Evaluate"])
+@pytest.mark.parametrize("name", DATA)
+def test_no_value_of_the_data_is_found_in_a_message_log_or_update(
+    pod: Pod, capfd: pytest.CaptureFixture[str], name: str, kind: str
+) -> None:
+    folders = pod.folders
+    (folders.raw / "cases.csv").write_bytes(DATA[name])
+    world.model(folders.base / "model.safetensors")
+    task = world.task(kind)
+    task["dataset"]["format"] = "Parquet" if "Parquet" in name else "CSV"
+    messages = []
+    if pod.run("prepare", task) == 0:
+        messages.append(pod.log.read_text())
+        if kind == "Statistics":
+            assert pod.run("statistics") == 0
+        elif kind == "Train":
+            fake_training(folders)
+        else:
+            rows = parquet.read_table(folders.view_file("test")).num_rows
+            parquet.write_table(pa.table({"probability": [0.5] * rows}), folders.out / "predictions.parquet")
+        assert pod.run("score" if kind == "Evaluate" else "check") == 0
+    else:
+        messages.append(pod.log.read_text())
+    told = capfd.readouterr()
+    written = [path for path in folders.root.rglob("*") if path.is_file()]
+    outside = [path for path in written if path.relative_to(folders.root).parts[0] not in ("raw", "data", "private")]
+    texts = [told.out, told.err, *messages, *(path.read_bytes().decode("latin-1") for path in outside)]
+    assert texts
+    for text in texts:
+        assert CANARY not in text
+        assert NUMBER not in text
+    # And nowhere an identifier, not even in the view.
+    for path in folders.data.glob("*"):
+        assert CANARY.encode() not in path.read_bytes()
+
+
+def test_an_exception_nobody_thought_of_is_told_without_its_text(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError(CANARY)
+
+    monkeypatch.setattr("wardround.pod.dataset.read", broken)
+    assert pod.run("prepare", world.task()) == 70
+    assert CANARY not in pod.log.read_text() + "".join(capfd.readouterr())
+    assert "RuntimeError at" in pod.message["message"]

@@ -1,0 +1,154 @@
+"""prepare: what lands in which folder for which task, what counts as a sample, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+from tests.unit.pod import world
+from wardround.pod import schema
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure
+from wardround.pod.prepare import prepare
+
+
+def files(folders: Folders) -> set[str]:
+    return {
+        str(path.relative_to(folders.root))
+        for path in folders.root.rglob("*")
+        if path.is_file() and path.parent != folders.raw
+    }
+
+
+def radii(folders: Folders, side: str) -> set[float]:
+    return set(parquet.read_table(folders.view_file(side)).column("mean_radius").to_pylist())
+
+
+def test_training_gets_training_and_validation_rows_and_never_the_hold_out(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path / "train")
+    prepared = prepare(folders, world.task())
+    assert files(folders) == {
+        "task/task.json",
+        "private/report.json",
+        "data/train.parquet",
+        "data/validation.parquet",
+    }
+    evaluated = world.pod(tmp_path / "evaluate")
+    held_out = prepare(evaluated, world.task("Evaluate"))
+    train, validation, test = radii(folders, "train"), radii(folders, "validation"), radii(evaluated, "test")
+    assert not (train | validation) & test
+    assert prepared.samples == len(train)
+    assert held_out.samples == len(test)
+    assert len(train | validation | test) == prepared.rows == prepared.patients == 300
+
+
+def test_evaluation_gets_features_and_the_labels_lie_elsewhere_in_the_same_order(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    prepare(folders, world.task("Evaluate"))
+    assert files(folders) == {"task/task.json", "private/report.json", "private/labels.parquet", "data/test.parquet"}
+    view = parquet.read_table(folders.view_file("test"))
+    labels = parquet.read_table(folders.labels_file)
+    assert view.column_names == ["mean_radius", "age"]
+    assert labels.column_names == ["malignant"]
+    truth = {float(f"{float(line.split(',')[1]):.4f}"): int(line.split(",")[3]) for line in world.rows()}
+    found = {round(radius, 4): label for radius, label in zip(*map(column, (view, labels)), strict=True)}
+    assert len(found) > 30
+    assert all(truth[radius] == label for radius, label in found.items())
+
+
+def column(table: Any) -> list[float]:
+    return list(table.column(0).to_pylist())
+
+
+def test_researchers_code_is_told_the_task_without_the_site_s_own_settings(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    prepared = prepare(folders, world.task(secret="not in the contract"))
+    told = json.loads(folders.task_file.read_text())
+    assert "secret" not in told
+    assert set(told) == set(world.task()) - {"minSamples", "maxSamples"}
+    assert told["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
+
+
+def test_the_report_has_the_task_for_check_but_no_longer_the_key_of_the_split(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    prepared = prepare(folders, world.task())
+    report = json.loads(folders.report_file.read_text())
+    assert report["task"]["dataset"]["schema"] == world.SCHEMA
+    assert report["samples"] == prepared.samples
+    assert report["schemaDigest"] == schema.digest(world.SCHEMA)
+    assert world.SPLIT["key"] not in folders.report_file.read_text()
+
+
+def test_rows_that_are_added_move_nobody(tmp_path: Path) -> None:
+    before, after = world.pod(tmp_path / "before"), world.pod(tmp_path / "after", [*reversed(world.rows(600))])
+    for folders in (before, after):
+        prepare(folders, world.task())
+    assert radii(before, "train") <= radii(after, "train")
+    assert radii(before, "validation") <= radii(after, "validation")
+
+
+def test_all_rows_of_a_patient_are_on_one_side_and_count_as_one_sample(tmp_path: Path) -> None:
+    visits = [f"patient-{number % 40},{10 + number / 100},50,{number % 2}" for number in range(400)]
+    folders = world.pod(tmp_path, visits)
+    prepared = prepare(folders, world.task())
+    train = radii(folders, "train")
+    patients = {round((radius - 10) * 100) % 40 for radius in train}
+    assert prepared.rows == 400
+    assert prepared.patients == 40
+    assert len(train) == 10 * len(patients)
+    assert prepared.samples == len(patients)
+
+
+def test_samples_are_capped_by_what_the_hub_allows(tmp_path: Path) -> None:
+    assert prepare(world.pod(tmp_path), world.task(maxSamples=50)).samples == 50
+
+
+def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="training samples remain") as caught:
+        prepare(world.pod(tmp_path), world.task(minSamples=1000))
+    assert (caught.value.reason, caught.value.exit_code) == ("TooFewSamples", 65)
+
+
+def test_no_rows_at_all_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(Failure) as caught:
+        prepare(world.pod(tmp_path, []), world.task())
+    assert caught.value.reason == "TooFewSamples"
+
+
+def test_no_rows_are_let_through_when_minimum_is_zero(tmp_path: Path) -> None:
+    document = world.task("Evaluate", minSamples=0)
+    document["dataset"]["split"]["test"] = "0"
+    with pytest.raises(Failure) as caught:
+        prepare(world.pod(tmp_path), document)
+    assert caught.value.reason == "TooFewSamples"
+
+
+def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:
+    document = world.task("Evaluate")
+    document["dataset"]["schema"]["fields"][3]["constraints"] = {}
+    with pytest.raises(Failure, match="'malignant' is not 0 or 1") as caught:
+        prepare(world.pod(tmp_path), document)
+    assert caught.value.field == "malignant"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"), [("cases2.csv", "has no file cases2.csv"), ("../task", "leads out"), ("", "has no file")]
+)
+def test_a_path_that_leads_nowhere_or_out_says_so(tmp_path: Path, path: str, words: str) -> None:
+    document = world.task()
+    document["dataset"]["path"] = path
+    with pytest.raises(Failure, match=words) as caught:
+        prepare(world.pod(tmp_path), document)
+    assert caught.value.reason == "DataUnreadable"
+
+
+def test_a_link_out_of_the_volume_is_not_followed(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    (folders.raw / "cases.csv").rename(tmp_path / "elsewhere.csv")
+    (folders.raw / "cases.csv").symlink_to(tmp_path / "elsewhere.csv")
+    with pytest.raises(Failure, match="leads out"):
+        prepare(folders, world.task())

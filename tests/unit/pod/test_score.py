@@ -1,0 +1,94 @@
+"""score: labels meet predictions only here, and only counts leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.unit.pod import world
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure
+from wardround.pod.prepare import prepare
+from wardround.pod.score import score
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    folders = world.pod(tmp_path)
+    prepare(folders, world.task("Evaluate"))
+    return folders
+
+
+def labels(folders: Folders) -> list[int]:
+    return list(parquet.read_table(folders.labels_file).column(0).to_pylist())
+
+
+def predict(folders: Folders, values: Any, name: str = "probability") -> None:
+    parquet.write_table(pa.table({name: values}), folders.out / "predictions.parquet")
+
+
+def test_counts_and_metrics_are_those_of_predictions_against_labels(folders: Folders) -> None:
+    truth = labels(folders)
+    predict(folders, [0.9 if label else 0.1 for label in truth])
+    score(folders)
+    counts = world.read(folders.update / "update.safetensors")
+    assert counts["positives"][90] == sum(truth)
+    assert counts["negatives"][10] == len(truth) - sum(truth)
+    assert counts["positives"].sum() + counts["negatives"].sum() == len(truth)
+    document = world.update(folders)
+    assert document["metrics"] == {"accuracy": "1", "sensitivity": "1", "auc": "1"}
+    assert document["samples"] == len(truth)
+    assert document["baseDigest"] == "sha256:" + "b" * 64
+
+
+def test_a_probability_of_one_is_counted_and_single_precision_will_do(folders: Folders) -> None:
+    predict(folders, pa.array(np.ones(len(labels(folders))), pa.float32()))
+    score(folders)
+    assert world.read(folders.update / "update.safetensors")["positives"][99] == sum(labels(folders))
+
+
+def test_what_too_few_positives_cannot_support_is_left_out(tmp_path: Path) -> None:
+    lines = [f"patient-{number},10,50,{int(number == 2)}" for number in range(100)]
+    folders = world.pod(tmp_path, lines)
+    prepare(folders, world.task("Evaluate"))
+    predict(folders, [0.2] * len(labels(folders)))
+    score(folders)
+    assert set(world.update(folders)["metrics"]) == {"accuracy"}
+
+
+def path(folders: Folders) -> Path:
+    return folders.out / "predictions.parquet"
+
+
+ATTACKS: dict[str, tuple[str, Callable[[Folders, int], Any]]] = {
+    "nothing": ("OutputMissing", lambda f, n: None),
+    "link": ("OutputLink", lambda f, n: path(f).symlink_to(f.labels_file)),
+    "10 GB": ("OutputTooLarge", lambda f, n: world.sparse(path(f), 10 << 30)),
+    "not Parquet": ("PredictionsInvalid", lambda f, n: path(f).write_bytes(b"PAR1" + bytes(50) + b"PAR1")),
+    "too few rows": ("PredictionsInvalid", lambda f, n: predict(f, [0.5] * (n - 1))),
+    "too many rows": ("PredictionsInvalid", lambda f, n: predict(f, [0.5] * (n + 1))),
+    "no rows": ("PredictionsInvalid", lambda f, n: predict(f, pa.array([], pa.float64()))),
+    "other column": ("PredictionsInvalid", lambda f, n: predict(f, [0.5] * n, "label")),
+    "text": ("PredictionsInvalid", lambda f, n: predict(f, ["0.5"] * n)),
+    "a gap": ("PredictionsInvalid", lambda f, n: predict(f, [None] + [0.5] * (n - 1))),
+    "NaN": ("NotFinite", lambda f, n: predict(f, [float("nan")] + [0.5] * (n - 1))),
+    "above one": ("PredictionsInvalid", lambda f, n: predict(f, [1.1] + [0.5] * (n - 1))),
+    "below zero": ("PredictionsInvalid", lambda f, n: predict(f, [-0.1] + [0.5] * (n - 1))),
+    "a bomb": ("PredictionsInvalid", lambda f, n: predict(f, pa.array(np.zeros(5_000_000)))),
+}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_predictions_that_are_none_are_refused_with_their_reason(folders: Folders, name: str) -> None:
+    reason, attack = ATTACKS[name]
+    attack(folders, len(labels(folders)))
+    with pytest.raises(Failure) as caught:
+        score(folders)
+    assert (caught.value.reason, caught.value.category) == (reason, "Code")
+    assert not (folders.update / "update.json").exists()

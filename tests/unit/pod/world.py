@@ -1,0 +1,112 @@
+"""A training pod without Kubernetes: one folder, a small dataset, and what the site operator would pass in."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wardround import tensors
+from wardround.pod.folders import Folders
+from wardround.tensors import Array
+
+SCHEMA: dict[str, Any] = {
+    "fields": [
+        {"name": "patient_id", "type": "string", "constraints": {"required": True}},
+        {
+            "name": "mean_radius",
+            "type": "number",
+            "unit": "mm",
+            "constraints": {"required": True, "minimum": "0", "maximum": "50"},
+        },
+        {"name": "age", "type": "integer", "constraints": {"minimum": "0"}},
+        {"name": "malignant", "type": "integer", "constraints": {"required": True, "enum": ["0", "1"]}},
+    ],
+    "target": "malignant",
+    "identifier": "patient_id",
+    "missingValues": ["", "NA"],
+}
+HEADER = "patient_id,mean_radius,age,malignant"
+SPLIT = {"key": "a key of the hospital", "validation": "0.15", "test": "0.2"}
+
+
+def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
+    document = {
+        "contract": "1",
+        "task": kind,
+        "participant": "site-a",
+        "seed": 7,
+        "round": {"name": "round-1", "attempt": 1},
+        "baseDigest": "" if kind == "Statistics" else "sha256:" + "b" * 64,
+        "parameters": {"epochs": "1"},
+        "exchange": {"frozen": ["input.*"]},
+        "dataset": {"path": "cases.csv", "format": "CSV", "schema": copy.deepcopy(SCHEMA), "split": dict(SPLIT)},
+        "metrics": ["accuracy", "sensitivity", "auc"] if kind == "Evaluate" else ["loss"],
+        "minSamples": 1,
+        "maxSamples": 100000,
+    }
+    return {**document, **changes}
+
+
+def rows(count: int = 300, seed: int = 1) -> list[str]:
+    """Valid rows of as many patients; the radius tells malignant cases with some error."""
+    draw = random.Random(seed)
+    lines = []
+    for number in range(count):
+        malignant = draw.random() < 0.4
+        radius = draw.uniform(12, 30) if malignant else draw.uniform(6, 18)
+        lines.append(f"patient-{number},{radius:.4f},{draw.randrange(20, 90)},{int(malignant)}")
+    return lines
+
+
+def pod(root: Path, lines: Sequence[str] | None = None, header: str = HEADER) -> Folders:
+    folders = Folders(root)
+    for folder in (folders.raw, folders.base, folders.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    text = "\n".join([header, *(rows() if lines is None else lines)]) + "\n"
+    (folders.raw / "cases.csv").write_text(text, "utf-8")
+    return folders
+
+
+def report(folders: Folders, document: Mapping[str, Any], samples: int = 10) -> None:
+    """What `prepare` would have left for `check`, for tests that need no dataset."""
+    folders.private.mkdir(parents=True, exist_ok=True)
+    folders.report_file.write_text(json.dumps({"task": document, "samples": samples}), "utf-8")
+
+
+MODEL: dict[str, Array] = {
+    "input.mean": np.array([14.0, 55.0], np.float32),
+    "input.std": np.array([4.0, 20.0], np.float32),
+    "layer.weight": np.array([[0.5, -0.25]], np.float32),
+    "layer.bias": np.array([0.125], np.float32),
+    "steps": np.array([3], np.int64),
+}
+
+
+def model(path: Path, changes: Mapping[str, Array | None] | None = None, dtypes: dict[str, str] | None = None) -> str:
+    """Writes MODEL with changes, None leaving a tensor out; returns the digest."""
+    arrays = {**MODEL, **(changes or {})}
+    path.unlink(missing_ok=True)
+    return tensors.write(path, {name: array for name, array in arrays.items() if array is not None}, dtypes)
+
+
+def read(path: Path) -> dict[str, Array]:
+    layout = tensors.layout(path)
+    with path.open("rb") as file:
+        return {place[0].name: tensors.read(file, place) for place in layout.places}
+
+
+def sparse(path: Path, size: int) -> None:
+    """A file that claims `size` bytes and takes none."""
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def update(folders: Folders) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folders.update / "update.json").read_text("utf-8"))
+    return document
