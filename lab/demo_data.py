@@ -1,0 +1,79 @@
+"""Cuts the Wisconsin breast cancer data into three hospitals, with blemishes as real exports have them. Knows no cluster.
+
+569 cases of W. H. Wolberg, W. N. Street and O. L. Mangasarian, 1995, as scikit-learn ships them.
+"""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+SEED = 2026
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """`split_key` decides which patients are held out. A real hospital's is a secret; here everybody may repeat it."""
+
+    name: str
+    display_name: str
+    cases: int
+    malignant: int
+    split_key: str
+
+
+# Sizes of about 60, 28 and 12 %. There are 212 malignant cases in all, too few for 40, 60 and 10 % of these sizes: the
+# first two hospitals get a little less, the screening clinic its 10 %.
+HOSPITALS = (
+    Hospital("site-a", "University hospital", 341, 122, "demo-split-of-site-a"),
+    Hospital("site-b", "County hospital", 159, 83, "demo-split-of-site-b"),
+    Hospital("site-c", "Screening clinic", 69, 7, "demo-split-of-site-c"),
+)
+# (row, column, what the export made of it): a missing value, a unit within a number, an impossible value.
+BLEMISHES: dict[str, tuple[tuple[int, str, str], ...]] = {
+    "site-a": ((17, "mean_texture", ""), (101, "worst_radius", "21.4 mm"), (230, "mean_smoothness", "999")),
+    "site-b": ((40, "mean_area", "NA"), (77, "mean_perimeter", "88.2 mm")),
+    "site-c": ((5, "worst_area", "-1"),),
+}
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def tables() -> dict[str, Table]:
+    """Header and rows of each hospital, the same on every machine."""
+    from sklearn.datasets import load_breast_cancer  # slow to import, and only the demo needs it
+
+    bunch = load_breast_cancer()
+    columns = [column_name(name) for name in bunch.feature_names]
+    values, malignant = bunch.data, bunch.target == 0
+    shuffle = np.random.default_rng(SEED)
+    pools = {truth: list(shuffle.permutation(np.flatnonzero(malignant == truth))) for truth in (True, False)}
+    result: dict[str, Table] = {}
+    for hospital in HOSPITALS:
+        wanted = {True: hospital.malignant, False: hospital.cases - hospital.malignant}
+        chosen = [pools[truth].pop() for truth, count in wanted.items() for _ in range(count)]
+        rows = [
+            [f"{hospital.name}-{number:04}", str(int(malignant[case])), *(f"{value:g}" for value in values[case])]
+            for number, case in enumerate(shuffle.permutation(chosen), 1)
+        ]
+        header = ["patient_id", "malignant", *columns]
+        for row, column, text in BLEMISHES[hospital.name]:
+            rows[row][header.index(column)] = text
+        result[hospital.name] = (header, rows)
+    return result
+
+
+def column_name(feature: str) -> str:
+    """`mean concave points` as `mean_concave_points`."""
+    return feature.replace(" ", "_")
+
+
+def write(table: Table, path: Path) -> None:
+    """As CSV, readable by the pod's user."""
+    header, rows = table
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+    path.chmod(0o644)

@@ -1,0 +1,45 @@
+"""The demo's hospitals: the same on every machine, as different from each other as the demo says, with blemishes."""
+
+import csv
+from pathlib import Path
+
+import yaml
+
+from lab import demo_data
+
+DATASET = Path(__file__).parents[2] / "examples" / "breast-cancer" / "dataset.yaml"
+
+
+def test_every_case_is_at_exactly_one_hospital() -> None:
+    tables = demo_data.tables()
+    assert {name: len(rows) for name, (_, rows) in tables.items()} == {"site-a": 341, "site-b": 159, "site-c": 69}
+    assert sum(len(rows) for _, rows in tables.values()) == 569
+    assert len({row[0] for _, rows in tables.values() for row in rows}) == 569
+
+
+def test_the_case_mix_differs_and_the_clinic_sees_few_malignant_cases() -> None:
+    shares = {
+        name: sum(int(row[header.index("malignant")]) for row in rows) / len(rows)
+        for name, (header, rows) in demo_data.tables().items()
+    }
+    assert 0.3 < shares["site-a"] < 0.45
+    assert shares["site-b"] > 0.5
+    assert round(shares["site-c"], 1) == 0.1
+
+
+def test_the_cut_is_the_same_every_time() -> None:
+    assert demo_data.tables() == demo_data.tables()
+
+
+def test_the_export_has_the_blemishes_of_real_ones() -> None:
+    for name, (header, rows) in demo_data.tables().items():
+        for row, column, text in demo_data.BLEMISHES[name]:
+            assert rows[row][header.index(column)] == text
+
+
+def test_the_example_dataset_describes_the_columns_as_they_are_written(tmp_path: Path) -> None:
+    schema = yaml.safe_load(DATASET.read_text())["spec"]["schema"]
+    for name, table in demo_data.tables().items():
+        demo_data.write(table, tmp_path / f"{name}.csv")
+        with (tmp_path / f"{name}.csv").open() as file:
+            assert next(csv.reader(file)) == [field["name"] for field in schema["fields"]]
