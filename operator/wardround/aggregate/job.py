@@ -1,0 +1,245 @@
+"""One aggregation from plan to answer: examine, reduce as a stream, seal and upload; knows no Kubernetes.
+
+Memory is a small constant: one segment of the result at a time, a window of opened segments, one part of ciphertext.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from fractions import Fraction
+
+from wardround.aggregate import metrics
+from wardround.aggregate.plan import Failure, LeftOut, Plan, Result, Update, Upload
+from wardround.aggregate.slices import NotFinite, Run, SegmentReduction, runs, within
+from wardround.aggregate.strategies import Differs, rule_of
+from wardround.aggregate.updates import WINDOW, SealedFile, Usable, examine, ordered
+from wardround.aggregate.weights import shares
+from wardround.sealing import body as bodies
+from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.keys import DecryptionKey
+from wardround.sealing.manifests import ExpectedUpdate
+from wardround.sealing.refused import Refused
+from wardround.store.errors import StoreError
+from wardround.store.transfer import Store
+from wardround.tensors import Layout
+
+EXAMINED_AT_ONCE = 4
+
+
+async def aggregate(plan: Plan, now: datetime) -> Result:
+    """Carry out the plan. Raises Failure."""
+    try:
+        async with Store(plan.store.origin, plan.store.ca_bundle) as store:
+            usable, left_out = await examine_all(store, plan, now)
+            agree(usable, left_out, initial=plan.base_digest is None)
+            return await Aggregation(store, plan, usable, left_out).run()
+    except StoreError as error:
+        raise Failure("StoreUnreachable", f"the store failed: {error}. Hub: look at the store and its log") from None
+
+
+async def examine_all(store: Store, plan: Plan, now: datetime) -> tuple[list[Usable], tuple[LeftOut, ...]]:
+    """Return the updates that count, by participant, and those that do not.
+
+    This reads every update once before a byte of the result is made, and the reduction reads them again: a result
+    leaves segment by segment, so what is wrong with an update's last byte must be known before its first is added.
+    Keeping what was opened instead would need memory or disk for all updates at once.
+    """
+    gate = asyncio.Semaphore(EXAMINED_AT_ONCE)
+    key = DecryptionKey.load(plan.private_key)
+
+    async def one(update: Update) -> Usable | LeftOut:
+        async with gate:
+            try:
+                return await examine(store, update, expected_update(plan, update), key, now)
+            except Refused as refused:
+                return LeftOut(update.participant, refused.reason)
+
+    found = await asyncio.gather(*(one(update) for update in sorted(plan.updates, key=lambda each: each.participant)))
+    usable = [each for each in found if isinstance(each, Usable)]
+    left_out = tuple(each for each in found if isinstance(each, LeftOut))
+    if not usable:
+        raise Failure("NothingToAggregate", "no update counts", left_out)
+    return usable, left_out
+
+
+def expected_update(plan: Plan, update: Update) -> ExpectedUpdate:
+    """Return what this participant's update must be."""
+    schema = metrics.EVALUATE_SCHEMA if plan.task == "Evaluate" else None
+    return ExpectedUpdate(
+        round_uid=plan.round.uid,
+        attempt=update.attempt,
+        participant=update.participant,
+        image_digest=plan.image_digest,
+        base_digest=plan.base_digest,
+        schema_digest=plan.base.manifest.header.schema_digest if plan.base else schema,
+    )
+
+
+def agree(usable: Sequence[Usable], left_out: tuple[LeftOut, ...], *, initial: bool) -> None:
+    """Raise Failure where updates do not add up. No majority wins: we cannot know who is wrong, people can."""
+    _one_group(
+        "InitialWeightsDiffer", [each.header.base_digest if initial else "" for each in usable], usable, left_out
+    )
+    _one_group("SchemasDiffer", [each.header.schema_digest for each in usable], usable, left_out)
+
+
+def _one_group(reason: str, digests: Sequence[str], usable: Sequence[Usable], left_out: tuple[LeftOut, ...]) -> None:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for digest, each in zip(digests, usable, strict=True):
+        groups[digest].append(each.participant)
+    if len(groups) > 1:
+        named = "; ".join(f"{', '.join(names)}: {digest[:19]}" for digest, names in sorted(groups.items()))
+        raise Failure(reason, named, left_out)
+
+
+class Aggregation:
+    """The second pass: reduces what counts and stores the result."""
+
+    def __init__(self, store: Store, plan: Plan, usable: Sequence[Usable], left_out: tuple[LeftOut, ...]) -> None:
+        self._store = store
+        self._plan = plan
+        self._usable = usable
+        self._left_out = left_out
+        self._layout: Layout = usable[0].layout
+        self._counted = [min(each.samples, plan.max_samples.get(each.participant, each.samples)) for each in usable]
+        exact = shares([each.samples for each in usable], self._counted, Fraction(plan.max_weight_share))
+        self._shares = [float(share) for share in exact]
+
+    async def run(self) -> Result:
+        """Reduce, seal and upload. Raises Failure and StoreError."""
+        plan, layout = self._plan, self._layout
+        base = await self._open_base()
+        header = bodies.new_header(
+            plan.data_key,
+            kind=bodies.MODEL,
+            round_uid=plan.round.uid,
+            attempt=1,
+            participant="",
+            base_digest=plan.base_digest or "",
+            image_digest=plan.image_digest,
+            schema_digest=layout.schema_digest,
+            length=layout.length,
+        )
+        sealed = SealedResult(self._store, plan, bodies.Body(plan.data_key, header))
+        kept = metrics.Kept(plan.task, layout)
+        try:
+            await self._reduce(base, sealed, kept)
+        except Differs:
+            raise Failure("SchemasDiffer", "statistics have different centres: the datasets' bounds differ") from None
+        except NotFinite:
+            raise Failure("ResultNotFinite", "finite updates add up to more than the dtype can hold") from None
+        except Refused:
+            # Everything opened a moment ago, in the first pass.
+            raise Failure("StoreInconsistent", "the store returned other bytes the second time it was asked") from None
+        await sealed.finish()
+        return Result(
+            header=header,
+            digest=sealed.digest,
+            segments_digest=sealed.segments_digest,
+            bytes=bodies.ciphertext_length(layout.length),
+            samples=sum(self._counted),
+            metrics=kept.metrics([each.metrics for each in self._usable], self._shares),
+            aggregated=tuple(each.participant for each in self._usable),
+            left_out=self._left_out,
+        )
+
+    async def _reduce(self, base: SealedFile | None, sealed: SealedResult, kept: metrics.Kept) -> None:
+        plan, layout = self._plan, self._layout
+        all_runs = runs(layout, lambda name, dtype: rule_of(plan.task, plan.initial, name, dtype))
+        sources = [each.file for each in self._usable] + ([base] if base else [])
+        async with aclosing(ordered(_chunk_major(sources), WINDOW)) as segments:
+            await self._reduce_segments(segments, all_runs, base is not None, sealed, kept)
+
+    async def _reduce_segments(
+        self,
+        segments: AsyncIterator[bytes],
+        all_runs: Sequence[Run],
+        has_base: bool,
+        sealed: SealedResult,
+        kept: metrics.Kept,
+    ) -> None:
+        layout = self._layout
+        for index in range(bodies.segment_count(layout.length)):
+            start, size = bodies.segment_span(index, layout.length)
+            pieces: list[Run] = list(within(all_runs, start, start + size))
+            reduction = SegmentReduction(pieces)
+            for share in self._shares:
+                reduction.add(await anext(segments), share)
+            head = layout.header[start : start + size]
+            base_segment = await anext(segments) if has_base else None
+            if base_segment is not None and base_segment[: len(head)] != head:
+                raise Failure("SchemasDiffer", "the base model is not a canonical file of its schema")
+            reduced = reduction.result(head, base_segment)
+            kept.take(start, reduced)
+            await sealed.append(reduced)
+
+    async def _open_base(self) -> SealedFile | None:
+        base = self._plan.base
+        if base is None:
+            return None
+        body = bodies.Body(base.data_key, base.manifest.header)
+        if body.length != self._layout.length:
+            raise Failure("SchemasDiffer", "the base model is not a canonical file of its schema")
+        hashes = await self._store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
+        if f"sha256:{hashlib.sha256(hashes).hexdigest()}" != base.manifest.segments_digest:
+            raise Failure("StoreInconsistent", "the base model's list of segments is not the one that was signed")
+        return SealedFile(self._store, base.get.parts, body, hashes)
+
+
+class SealedResult:
+    """The result as it leaves: segments in, parts out."""
+
+    def __init__(self, store: Store, plan: Plan, body: bodies.Body) -> None:
+        self._store = store
+        self._put = plan.put
+        self._body = body
+        self._lengths = bodies.part_lengths(body.length)
+        if len(self._lengths) > len(plan.put.parts):
+            raise Failure("PlanUnreadable", f"{len(self._lengths)} uploads are needed, {len(plan.put.parts)} granted")
+        self._index = 0
+        self._part = 0
+        self._buffer = bytearray()
+        self._plain = hashlib.sha256()
+        self._hashes = bytearray()
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the plaintext so far."""
+        return f"sha256:{self._plain.hexdigest()}"
+
+    @property
+    def segments_digest(self) -> str:
+        """`sha256:<hex>` of the list of ciphertext hashes so far."""
+        return f"sha256:{hashlib.sha256(self._hashes).hexdigest()}"
+
+    async def append(self, segment: bytes) -> None:
+        """Seal the next segment, and upload the part that it completes."""
+        self._plain.update(segment)
+        sealed = self._body.seal(self._index, segment)
+        self._hashes += hashlib.sha256(sealed).digest()
+        self._buffer += sealed
+        self._index += 1
+        if len(self._buffer) == self._lengths[self._part]:
+            await self._upload(self._put.parts[self._part], bytes(self._buffer))
+            self._buffer.clear()
+            self._part += 1
+
+    async def finish(self) -> None:
+        """Upload the list of segments, last: who finds it finds all parts."""
+        assert self._part == len(self._lengths)
+        await self._upload(self._put.segments, bytes(self._hashes))
+
+    async def _upload(self, upload: Upload, data: bytes) -> None:
+        if not await self._store.put_bytes(upload.url, upload.headers, data):
+            raise Failure("ResultExists", "another aggregation has written to this location. Hub: the next has its own")
+
+
+def _chunk_major(sources: Sequence[SealedFile]) -> Iterator[Callable[[], Awaitable[bytes]]]:
+    for index in range(sources[0].body.segments):
+        for source in sources:
+            yield lambda source=source, index=index: source.segment(index)  # type: ignore[misc]

@@ -1,0 +1,163 @@
+"""Reads sealed files from the store segment by segment and says which updates can be used; reduces nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from wardround.aggregate import plan as plans
+from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, within
+from wardround.sealing.body import Body, Header, part_lengths, sealed_place
+from wardround.sealing.files import HASH_BYTES
+from wardround.sealing.keys import DecryptionKey, load_verification_key
+from wardround.sealing.manifests import ExpectedUpdate, verify_update
+from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import unwrap, update_context
+from wardround.store.errors import MISSING, SHORT, StoreError
+from wardround.store.transfer import Store
+from wardround.tensors import Layout, NotTensors, header_bytes, parse_header
+
+T = TypeVar("T")
+
+# Segments in flight: with ciphertext and plaintext about 2 MiB each.
+WINDOW = 8
+
+
+class SealedFile:
+    """A sealed file at the store, readable by segment, in any order."""
+
+    def __init__(self, store: Store, urls: tuple[str, ...], body: Body, hashes: bytes | None = None) -> None:
+        """`hashes`: SHA-256 of each ciphertext segment, where others hold the file's key too."""
+        self.body = body
+        self._store = store
+        self._urls = urls
+        self._hashes = hashes
+
+    async def segment(self, index: int) -> bytes:
+        """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
+        part, offset, size = sealed_place(index, self.body.length)
+        sealed = await self._store.get_bytes(self._urls[part], size, offset=offset)
+        if self._hashes is not None:
+            place = HASH_BYTES * index
+            found = hashlib.sha256(sealed).digest()
+            if not hmac.compare_digest(found, self._hashes[place : place + HASH_BYTES]):
+                raise Refused("Altered")
+        return self.body.open(index, sealed)
+
+
+@dataclass(frozen=True)
+class Usable:
+    """An update of which every byte was seen: it opens, is finite, and has the layout of its schema."""
+
+    participant: str
+    header: Header
+    samples: int
+    metrics: Mapping[str, str]
+    layout: Layout
+    file: SealedFile
+
+
+async def examine(
+    store: Store, update: plans.Update, expected: ExpectedUpdate, key: DecryptionKey, now: datetime
+) -> Usable:
+    """Read one update through. Raises Refused(reason) where it does not count, StoreError where the store fails."""
+    manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
+    context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
+    body = Body(unwrap(manifest.wrapped_key, key, context), manifest.header)
+    if len(update.get) < len(part_lengths(body.length)):
+        raise Refused("Missing")
+    file = SealedFile(store, update.get, body)
+    try:
+        layout = await _read_through(file, manifest.digest)
+    except StoreError as error:
+        # An object that is not there or too short is this participant's; all else is everyone's.
+        if error.reason in (MISSING, SHORT):
+            raise Refused("Missing" if error.reason == MISSING else "Altered") from None
+        raise
+    if not layout.canonical or layout.schema_digest != manifest.header.schema_digest:
+        raise Refused("WrongSchema")
+    return Usable(update.participant, manifest.header, manifest.samples, manifest.metrics, layout, file)
+
+
+async def _read_through(file: SealedFile, digest: str) -> Layout:
+    seen = _Seen(file.body.length)
+    readers = (_reader(file, index) for index in range(file.body.segments))
+    async with aclosing(ordered(readers, WINDOW // 2)) as segments:
+        async for segment in segments:
+            seen.take(segment)
+    return seen.finish(digest)
+
+
+class _Seen:
+    """What the first pass learns of an update while its segments go by."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._plain = hashlib.sha256()
+        self._waiting = bytearray()  # until the header is whole; it ends within 8 MiB
+        self._layout: Layout | None = None
+        self._runs: list[Run] = []
+        self._start = 0
+
+    def take(self, segment: bytes) -> None:
+        """See the next segment. Raises Refused: WrongSchema or NotFinite."""
+        self._plain.update(segment)
+        if self._layout is None:
+            self._waiting += segment
+            segment = bytes(self._waiting)
+            self._layout = _layout(segment, self._length)
+            if self._layout is None:
+                return
+            self._waiting.clear()
+            self._runs = runs(self._layout, lambda name, dtype: "Base")  # only where floats lie matters here
+        try:
+            check_finite(segment, list(within(self._runs, self._start, self._start + len(segment))))
+        except NotFinite:
+            raise Refused("NotFinite") from None
+        self._start += len(segment)
+
+    def finish(self, digest: str) -> Layout:
+        """Return the layout. Raises Refused: WrongSchema or Altered."""
+        if self._layout is None:
+            raise Refused("WrongSchema")
+        if f"sha256:{self._plain.hexdigest()}" != digest:
+            raise Refused("Altered")
+        return self._layout
+
+
+def _layout(prefix: bytes, length: int) -> Layout | None:
+    """Return the layout as soon as the header is there. It ends after LARGEST_HEADER bytes or is refused."""
+    try:
+        size = header_bytes(prefix)
+        if size > length:
+            raise Refused("WrongSchema")
+        return parse_header(prefix[:size], length) if size <= len(prefix) else None
+    except NotTensors:
+        raise Refused("WrongSchema") from None
+
+
+def _reader(file: SealedFile, index: int) -> Callable[[], Awaitable[bytes]]:
+    return lambda: file.segment(index)
+
+
+async def ordered(jobs: Iterable[Callable[[], Awaitable[T]]], window: int) -> AsyncGenerator[T, None]:
+    """Yield the results of `jobs` in order, with at most `window` of them started and not yet taken."""
+    running: deque[asyncio.Future[T]] = deque()
+    try:
+        for job in jobs:
+            running.append(asyncio.ensure_future(job()))
+            if len(running) == window:
+                yield await running.popleft()
+        while running:
+            yield await running.popleft()
+    finally:
+        for future in running:
+            future.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""An answer always fits the termination message, and a plan is what the contract says or refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from wardround.aggregate import metrics, plan
+from wardround.sealing import body
+
+HEADER = body.new_header(
+    bytes(32),
+    kind=body.MODEL,
+    round_uid="0" * 36,
+    attempt=1,
+    participant="",
+    base_digest="sha256:" + "0" * 64,
+    image_digest="sha256:" + "0" * 64,
+    schema_digest="sha256:" + "0" * 64,
+    length=5,
+)
+
+
+def result(aggregated: int, left_out: int) -> plan.Result:
+    return plan.Result(
+        HEADER,
+        "sha256:" + "0" * 64,
+        "sha256:" + "0" * 64,
+        21,
+        100,
+        {"loss": "0.1"},
+        tuple(f"hospital-{number}" for number in range(aggregated)),
+        tuple(plan.LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
+    )
+
+
+def test_an_answer_spells_everything_where_there_is_room() -> None:
+    answer = json.loads(plan.spell(result(2, 1)))
+    assert answer["aggregated"] == ["hospital-0", "hospital-1"]
+    assert answer["leftOut"] == [{"participant": "hospital-0", "reason": "Altered"}]
+    assert set(answer["header"]) >= {"roundUID", "commitment"}
+
+
+def test_an_answer_for_very_many_fits_by_not_naming_those_who_count() -> None:
+    text = plan.spell(result(10_000, 5))
+    assert len(text) <= 4096
+    assert json.loads(text)["aggregated"] == []
+    assert len(json.loads(text)["leftOut"]) == 5
+
+
+def test_an_answer_that_cannot_name_all_left_out_is_a_failure_instead_of_half_a_json() -> None:
+    assert json.loads(plan.spell(result(3, 10_000)))["reason"] == "TooManyLeftOut"
+    failure = plan.Failure(
+        "NothingToAggregate", "x" * 9000, tuple(plan.LeftOut(f"h{n}", "Altered") for n in range(999))
+    )
+    assert json.loads(plan.spell(failure))["reason"] == "NothingToAggregate"
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b"[" * 100_000, b'{"round":{"uid":1}}'])
+def test_a_plan_that_is_not_one_is_refused(data: bytes) -> None:
+    with pytest.raises(plan.Failure) as failed:
+        plan.parse(data)
+    assert failed.value.reason == "PlanUnreadable"
+
+
+def test_a_metric_is_the_mean_over_those_who_sent_it() -> None:
+    sent = [{"loss": "0.5", "only": "1"}, {"loss": "0.1"}, {}]
+    assert metrics.weighted(sent, [0.25, 0.25, 0.5]) == {"loss": "0.3", "only": "1"}

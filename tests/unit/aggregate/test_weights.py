@@ -1,0 +1,59 @@
+"""Shares: proportional, capped, and always a whole."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+
+from wardround.aggregate.weights import shares
+
+ALL = Fraction(1)
+
+
+def most(samples: list[int]) -> list[int]:
+    return [10**9] * len(samples)
+
+
+def test_without_a_cap_shares_are_proportional_to_samples() -> None:
+    assert shares([1, 2, 5], most([1, 2, 5]), ALL) == [Fraction(1, 8), Fraction(2, 8), Fraction(5, 8)]
+
+
+def test_samples_above_a_participants_maximum_do_not_count() -> None:
+    assert shares([100, 10], [10, 10], ALL) == [Fraction(1, 2), Fraction(1, 2)]
+
+
+def test_what_a_capped_participant_loses_goes_to_the_others_in_proportion() -> None:
+    assert shares([80, 15, 5], most([1] * 3), Fraction(1, 2)) == [Fraction(1, 2), Fraction(3, 8), Fraction(1, 8)]
+
+
+def test_a_participant_lifted_above_the_cap_is_capped_too() -> None:
+    assert shares([80, 19, 1], most([1] * 3), Fraction(2, 5)) == [Fraction(2, 5), Fraction(2, 5), Fraction(1, 5)]
+
+
+@pytest.mark.parametrize("cap", ["0.1", "0.333333", "0.000001"])
+def test_a_cap_that_nobody_can_keep_makes_all_equal(cap: str) -> None:
+    assert shares([80, 19, 1], most([1] * 3), Fraction(cap)) == [Fraction(1, 3)] * 3
+
+
+def test_a_participant_without_samples_does_not_count_unless_nobody_has_any() -> None:
+    assert shares([0, 4, 4], most([1] * 3), Fraction("0.1")) == [0, Fraction(1, 2), Fraction(1, 2)]
+    assert shares([0, 0], most([1] * 2), ALL) == [Fraction(1, 2), Fraction(1, 2)]
+
+
+def test_one_participant_has_it_all_whatever_the_cap() -> None:
+    assert shares([7], [7], Fraction("0.5")) == [1]
+
+
+def test_shares_are_a_whole_keep_the_cap_and_the_order_and_do_not_depend_on_scale() -> None:
+    dice = random.Random(5)
+    for _ in range(2000):
+        samples = [dice.randrange(1, dice.choice([3, 100, 10_000])) for _ in range(dice.randrange(1, 9))]
+        cap = Fraction(dice.randrange(1, 1_000_001), 1_000_000)
+        found = shares(samples, most(samples), cap)
+        assert sum(found) == 1
+        assert all(share <= max(cap, Fraction(1, len(samples))) for share in found)
+        for one, other, mine, theirs in zip(samples, samples[1:], found, found[1:], strict=False):
+            assert (mine <= theirs) if one <= other else (mine >= theirs)
+        assert shares([7 * count for count in samples], most(samples), cap) == found
