@@ -9,7 +9,7 @@ ARG OPERATOR_BASE=docker.io/library/python:3.13-slim-trixie
 ARG TRAINER_BASE=docker.io/pytorch/pytorch:2.9.1-cuda12.8-cudnn9-runtime
 
 # Bytecode is compiled here, unchecked: the root file system is read-only at run time, and a round is seconds long.
-# pip and what only compiling against pyarrow needs stay behind.
+# pip, headers, and clients of remote storage (Arrow Flight, S3: no data comes from there) stay behind.
 FROM ${OPERATOR_BASE} AS operator-packages
 COPY requirements/operator.txt /tmp/requirements.txt
 RUN python3 -m venv /opt/venv \
@@ -17,8 +17,7 @@ RUN python3 -m venv /opt/venv \
     --only-binary :all: --require-hashes -r /tmp/requirements.txt \
  && /opt/venv/bin/python -m pip uninstall --quiet --yes pip \
  && cd /opt/venv/lib/python3*/site-packages \
- && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*substrait* pyarrow/libarrow_python_flight* \
-    pyarrow/*.pyx pyarrow/*.pxi \
+ && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*s3* pyarrow/*.pyx pyarrow/*.pxi \
  && find . -type d -name tests -path './numpy/*' -prune -exec rm -rf {} + \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 -exec rm -rf {} + \
  && /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/venv/lib
@@ -50,7 +49,7 @@ RUN python3 -m venv --system-site-packages /opt/venv \
     --only-binary :all: --require-hashes -r /tmp/requirements.txt \
  && /opt/venv/bin/python -m pip uninstall --quiet --yes pip \
  && cd /opt/venv/lib/python3*/site-packages \
- && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*substrait* pyarrow/*.pyx pyarrow/*.pxi \
+ && rm -rf pyarrow/include pyarrow/src pyarrow/tests pyarrow/*flight* pyarrow/*s3* pyarrow/*.pyx pyarrow/*.pxi \
  && /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /opt/venv/lib
 
 FROM trainer-packages AS trainer-sources

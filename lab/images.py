@@ -19,7 +19,7 @@ from pathlib import Path
 from lab import images_base, toolchain
 from lab.errors import LabError
 from lab.images_base import Base, Buildah
-from lab.images_oci import ImageRef, archive_files, archive_layout, read
+from lab.images_oci import ImageRef, archive_files, archive_saved, read
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "localhost/wardround"
@@ -127,8 +127,9 @@ def _build(target: Target, folder: Path, progress: Progress) -> ImageRef:
     buildah = Buildah(folder)
     image = _build_image(target, folder, buildah, progress)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        buildah.run("push", "--disable-compression", "--quiet", image, f"oci:{scratch}/layout")
-        built = archive_layout(Path(scratch) / "layout", f"{REPOSITORY}/{target.name}", archive)
+        saved = Path(scratch) / "saved.tar"
+        buildah.run("push", "--quiet", image, f"docker-archive:{saved}")
+        built = archive_saved(saved, f"{REPOSITORY}/{target.name}", archive)
     progress(f"image {target.name}: {time.monotonic() - started:.0f} s, {archive.stat().st_size // 1_000_000} MB")
     for stale in _prune(archive.parent, target.name):
         old = f"{REPOSITORY}/{target.name}:{stale}"

@@ -5,16 +5,17 @@ import io
 import json
 import platform
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lab.errors import LabError
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # containerd names an imported image by this annotation: a kubelet finds `repository@sha256:...` without a registry.
 NAME = "io.containerd.image.name"
 
@@ -39,19 +40,17 @@ def read(archive: Path) -> ImageRef:
     return ImageRef(index["manifests"][0]["annotations"][NAME], archive)
 
 
-def archive_layout(layout: Path, repository: str, archive: Path) -> ImageRef:
-    """One archive of an OCI layout that holds one image."""
-    manifest = json.loads((layout / "index.json").read_bytes())["manifests"][0]
-    index, reference = _index(repository, manifest)
-    blobs = sorted((layout / "blobs" / "sha256").iterdir())
-    partial = archive.with_suffix(".partial")
-    with tarfile.open(partial, "w") as tar:
-        _add(tar, "index.json", index)
-        _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-        for blob in blobs:
-            tar.add(blob, arcname=f"blobs/sha256/{blob.name}")
-    partial.replace(archive)
-    return ImageRef(reference, archive)
+def archive_saved(saved: Path, repository: str, archive: Path) -> ImageRef:
+    """From an archive in Docker's older format (`buildah push docker-archive:`): there layers are not compressed, and
+    compressing a gigabyte only to unpack it on the same machine takes most of a minute."""
+    with tarfile.open(saved) as source:
+        (image,) = json.loads(_member(source, "manifest.json").read())
+        config = _member(source, image["Config"]).read()
+        diffs = json.loads(config)["rootfs"]["diff_ids"]
+        members = [source.getmember(name) for name in image["Layers"]]
+        layers = [(diff, member.size) for diff, member in zip(diffs, members, strict=True)]
+        contents = (_member(source, member.name) for member in members)
+        return _write(archive, repository, config, layers, contents)
 
 
 def archive_files(
@@ -62,37 +61,59 @@ def archive_files(
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for target, source in sorted(files.items()):
             _add(tar, target.lstrip("/"), source.read_bytes(), mode=0o755)
-    diff = _digest(layer.getvalue())
-    config = _json(
-        {
-            "architecture": _architecture(),
-            "os": "linux",
-            "config": {"Entrypoint": list(entrypoint), "User": user, "WorkingDir": "/"},
-            "rootfs": {"type": "layers", "diff_ids": [diff]},
-        }
-    )
+    content = layer.getvalue()
+    config = {
+        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {"Entrypoint": list(entrypoint), "User": user, "WorkingDir": "/"},
+        "rootfs": {"type": "layers", "diff_ids": [_digest(content)]},
+    }
+    layers = [(_digest(content), len(content))]
+    return _write(archive, repository, _json(config), layers, [io.BytesIO(content)])
+
+
+def _write(
+    archive: Path, repository: str, config: bytes, layers: Sequence[tuple[str, int]], contents: Iterable[IO[bytes]]
+) -> ImageRef:
+    """The archive, put in place whole. `layers`: digest and size of each, `contents` the layers themselves."""
     manifest = _json(
         {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "digest": _digest(config), "size": len(config)},
-            "layers": [{"mediaType": LAYER, "digest": diff, "size": len(layer.getvalue())}],
+            "layers": [{"mediaType": LAYER, "digest": digest, "size": size} for digest, size in layers],
         }
     )
-    index, reference = _index(repository, {"mediaType": MANIFEST, "digest": _digest(manifest), "size": len(manifest)})
+    reference = f"{repository}@{_digest(manifest)}"
+    described = {
+        "mediaType": MANIFEST,
+        "digest": _digest(manifest),
+        "size": len(manifest),
+        "annotations": {NAME: reference},
+    }
     partial = archive.with_suffix(".partial")
     with tarfile.open(partial, "w") as tar:
-        _add(tar, "index.json", index)
+        _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": [described]}))
         _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-        for blob in (config, manifest, layer.getvalue()):
-            _add(tar, f"blobs/sha256/{_digest(blob).removeprefix('sha256:')}", blob)
+        for blob in (manifest, config):
+            _add(tar, _blob(_digest(blob)), blob)
+        for (digest, size), content in zip(layers, contents, strict=True):
+            member = tarfile.TarInfo(_blob(digest))
+            member.size = size
+            tar.addfile(member, content)
     partial.replace(archive)
     return ImageRef(reference, archive)
 
 
-def _index(repository: str, manifest: Mapping[str, Any]) -> tuple[bytes, str]:
-    reference = f"{repository}@{manifest['digest']}"
-    return _json({"schemaVersion": 2, "manifests": [{**manifest, "annotations": {NAME: reference}}]}), reference
+def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    content = tar.extractfile(name)
+    if content is None:
+        raise LabError(f"{tar.name!r} holds no plain file {name}")
+    return content
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/sha256/{digest.removeprefix('sha256:')}"
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
@@ -108,7 +129,3 @@ def _digest(content: bytes) -> str:
 
 def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _architecture() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
