@@ -1,0 +1,112 @@
+"""A test's view of an API server: one call, as any user, and what it answers. Knows no kind by heart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client, config
+
+from wardround.kube.resources import RESOURCES
+
+Object = dict[str, Any]
+
+
+class Refused(Exception):  # noqa: N818 - what the API server did
+    """The API server said no: `status` is the HTTP code, the text its message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Api:
+    """The administrator, who may act as anybody (impersonation)."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+        self._client: Any = config.new_client_from_config(str(kubeconfig), client_configuration=client.Configuration())
+        self._pool: Any = self._client.rest_client.pool_manager
+        self._host: str = self._client.configuration.host
+
+    def close(self) -> None:
+        self._client.close()
+        self._pool.clear()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        user: str = "",
+        kind_of_body: str = "application/json",
+    ) -> Object:
+        headers = {"Accept": "application/json", "Content-Type": kind_of_body}
+        if user:
+            headers["Impersonate-User"] = user
+        # No retries: a refusal is an answer.
+        answer = self._pool.request(
+            method, self._host + path, body=None if body is None else json.dumps(body), headers=headers, retries=False
+        )
+        document: Object = json.loads(answer.data)
+        if answer.status >= 300:
+            raise Refused(answer.status, document["message"])
+        return document
+
+    def create(self, obj: Object, *, user: str = "", dry_run: bool = False) -> Object:
+        path = RESOURCES[obj["kind"]].path(obj["metadata"].get("namespace"))
+        query = "?fieldValidation=Strict" + ("&dryRun=All" if dry_run else "")
+        return self.call("POST", path + query, obj, user=user)
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        return self.call("GET", RESOURCES[kind].path(namespace, name))
+
+    def apply(self, obj: Object, *, manager: str = "test", user: str = "") -> Object:
+        """Server-side apply."""
+        metadata = obj["metadata"]
+        path = RESOURCES[obj["kind"]].path(metadata.get("namespace"), metadata["name"])
+        query = f"?fieldManager={manager}&force=true&fieldValidation=Strict"
+        return self.call("PATCH", path + query, obj, user=user, kind_of_body="application/apply-patch+yaml")
+
+    def patch(
+        self, kind: str, name: str, change: Object, namespace: str, *, user: str = "", subresource: str | None = None
+    ) -> Object:
+        path = RESOURCES[kind].path(namespace, name, subresource)
+        query = "?fieldValidation=Strict"
+        return self.call("PATCH", path + query, change, user=user, kind_of_body="application/merge-patch+json")
+
+    def patch_status(self, kind: str, name: str, status: Object, namespace: str, *, user: str = "") -> Object:
+        return self.patch(kind, name, {"status": status}, namespace, user=user, subresource="status")
+
+    def delete(self, kind: str, name: str, namespace: str) -> None:
+        self.call("DELETE", RESOURCES[kind].path(namespace, name))
+
+    def may(self, user: str, verb: str, resource: str, namespace: str = "", *, name: str = "") -> bool:
+        """What RBAC says. `resource` is `plural[.group][/subresource]`."""
+        whole, _, subresource = resource.partition("/")
+        plural, _, group = whole.partition(".")
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": user,
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+                "resourceAttributes": {
+                    "verb": verb,
+                    "group": group,
+                    "resource": plural,
+                    "subresource": subresource,
+                    "namespace": namespace,
+                    "name": name,
+                },
+            },
+        }
+        answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return bool(answer["status"]["allowed"])
+
+
+def account(namespace: str, name: str) -> str:
+    return f"system:serviceaccount:{namespace}:{name}"

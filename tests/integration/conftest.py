@@ -1,0 +1,125 @@
+"""One API server for all tests here, with the CRDs, a hub and two sites installed by Helm as a user would."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import toolchain
+from lab.apiserver import apiserver
+from tests.integration.api import Api, Refused
+from tests.integration.objects import FEDERATION, HUB, PARTICIPANTS, ROOT, SITES, hub_values, round_task, site_values
+from wardround.cli.enrolment import manifests
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The lab's processes outlive the objects that started them on purpose, and are stopped by pid.
+    config.addinivalue_line("filterwarnings", "ignore:subprocess .* is still running:ResourceWarning")
+
+
+@dataclass(frozen=True)
+class Helm:
+    """The real Helm against one API server."""
+
+    binary: Path
+    kubeconfig: Path
+    folder: Path
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.folder), "PATH": "/usr/bin:/bin"}
+        return subprocess.run([self.binary, *arguments], capture_output=True, text=True, env=environment)
+
+    def ok(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def values(self, values: dict[str, Any]) -> str:
+        path = self.folder / f"values-{len(list(self.folder.glob('values-*')))}.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return str(path)
+
+    def install(self, release: str, chart: str, namespace: str, values: dict[str, Any], *flags: str) -> str:
+        return self.ok(
+            *("upgrade", "--install", release, str(ROOT / "charts" / chart), "--namespace", namespace),
+            *("--create-namespace", "--values", self.values(values), *flags),
+        )
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with apiserver(tmp_path_factory.mktemp("apiserver")) as server:
+        api = Api(server.kubeconfig)
+        yield api
+        api.close()
+
+
+@pytest.fixture(scope="session")
+def helm(bare: Api, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    return Helm(toolchain.tool("helm"), bare.kubeconfig, tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def kubectl(bare: Api) -> Callable[..., subprocess.CompletedProcess[str]]:
+    binary = toolchain.tool("kubectl")
+
+    def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        command = [binary, "--kubeconfig", bare.kubeconfig, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, input=stdin)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def api(bare: Api, helm: Helm) -> Api:
+    """The administrator of a cluster with a hub, two participants enrolled, and both their sites."""
+    helm.install("wardround-crds", "crds", "default", {}, "--wait")
+    helm.install("wardround-hub", "hub", HUB, hub_values())
+    for participant, namespace in SITES.items():
+        helm.install("wardround-site", "site", namespace, site_values(participant))
+    _namespace(bare, FEDERATION)
+    for participant in PARTICIPANTS:
+        for manifest in manifests(participant, f"Hospital {participant}", [FEDERATION]):
+            _create(bare, manifest)
+    _wait_for_policies(bare)
+    return bare
+
+
+def _namespace(api: Api, name: str) -> None:
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+
+def _create(api: Api, manifest: dict[str, Any]) -> None:
+    if manifest["kind"] == "RoleBinding":
+        namespace = manifest["metadata"]["namespace"]
+        api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings", manifest)
+    else:
+        api.create(manifest)
+
+
+def _wait_for_policies(api: Api) -> None:
+    """Admission policies work a moment after they were made: wait until the last ones refuse."""
+    spec = {"serviceAccountName": "training", "containers": [{"name": "probe", "image": "probe"}]}
+    for namespace in SITES.values():
+        meta = {"name": "probe", "namespace": namespace}
+        _until_refused(api, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    _until_refused(api, round_task())
+
+
+def _until_refused(api: Api, obj: dict[str, Any]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            api.create(obj, dry_run=True)
+        except Refused as refusal:
+            if "ValidatingAdmissionPolicy" in str(refusal):
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"no admission policy refuses {obj['kind']} {obj['metadata']}")
