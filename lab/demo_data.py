@@ -1,4 +1,4 @@
-"""Cuts the Wisconsin breast cancer data into three hospitals, with blemishes as real exports have them. Knows no cluster.
+"""Cuts the Wisconsin breast cancer data into three hospitals, with the blemishes of real exports. Knows no cluster.
 
 569 cases of W. H. Wolberg, W. N. Street and O. L. Mangasarian, 1995, as scikit-learn ships them.
 """

@@ -1,0 +1,195 @@
+"""What the demo found: its summary as JSON, its table, who gains and who does not, where a round's seconds went.
+
+Pure: from finished FederatedRounds and their RoundTasks. A metric that few cases cannot support is absent there and
+None here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from rich.table import Table
+
+from lab.demo_rounds import FEDERATED
+from wardround.api.times import parse_time
+
+METRICS = ("accuracy", "sensitivity", "auc")
+# Below half a percentage point, a difference on a hundred patients is noise.
+NOTHING = 0.005
+# What ends with which moment of the timelines, in order: the hub's, or the slowest hospital's.
+SPANS = (
+    ("hub asks", "hub", "Dispatched"),
+    ("site accepts", "site", "Accepted"),
+    ("courier fetches", "site", "InputReady"),
+    ("pod starts", "site", "Started"),
+    ("isolation and data", "site", "Prepared"),
+    ("training", "site", "Trained"),
+    ("output checked", "site", "Checked"),
+    ("update sealed", "site", "Sealed"),
+    ("update sent", "site", "Sent"),
+    ("hub collects", "hub", "Collected"),
+    ("aggregation", "hub", "Aggregated"),
+    ("result signed", "hub", "Complete"),
+)
+
+Metrics = dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A round that is Complete, with its RoundTasks."""
+
+    round: Mapping[str, Any]
+    tasks: Sequence[Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        return str(self.round["metadata"]["name"])
+
+    def task(self, hospital: str) -> Mapping[str, Any]:
+        """The newest task of a hospital."""
+        own = [each for each in self.tasks if each["metadata"]["namespace"] == hospital]
+        return max(own, key=lambda each: int(each["spec"]["attempt"]))
+
+
+def summary(
+    rounds: Sequence[Finished], evaluations: Mapping[str, Finished], last: Finished, hospitals: Sequence[str]
+) -> dict[str, Any]:
+    """`rounds`: all, in order. `evaluations`: by the owner of the model. `last`: the round that made the federated model."""
+    result = last.round["status"]["result"]
+    return {
+        "rounds": [_round(each) for each in rounds],
+        "hospitals": {
+            hospital: {
+                "samples": last.task(hospital)["status"]["update"]["samples"],
+                "federated": own_metrics(evaluations[FEDERATED], hospital),
+                "local": own_metrics(evaluations[hospital], hospital),
+            }
+            for hospital in hospitals
+        },
+        "common": {
+            "federated": union_metrics(evaluations[FEDERATED]),
+            "local": {hospital: union_metrics(evaluations[hospital]) for hospital in hospitals},
+        },
+        "model": {"digest": result["digest"], "bytes": result["bytes"]},
+    }
+
+
+def own_metrics(evaluation: Finished, hospital: str) -> Metrics:
+    """On the hospital's own hold-out."""
+    return _metrics(evaluation.task(hospital)["status"]["update"].get("metrics"))
+
+
+def union_metrics(evaluation: Finished) -> Metrics:
+    """On the union of all hold-outs, from the summed counts."""
+    return _metrics(evaluation.round["status"]["result"].get("metrics"))
+
+
+def table(found: Mapping[str, Any], display_names: Mapping[str, str]) -> Table:
+    """Federated against own data only: on each hospital's own hold-out, and on the union of all."""
+    result = Table(title="Federated model against own data only", title_justify="left")
+    result.add_column("hold-out")
+    result.add_column("model of")
+    for name in METRICS:
+        result.add_column(name, justify="right")
+    for hospital, entry in found["hospitals"].items():
+        result.add_row(f"{display_names[hospital]}, own", "federation", *_cells(entry["federated"]))
+        result.add_row("", f"{hospital} alone", *_cells(entry["local"]), end_section=True)
+    result.add_row("all hospitals", "federation", *_cells(found["common"]["federated"]))
+    for hospital, entry in found["common"]["local"].items():
+        result.add_row("", f"{hospital} alone", *_cells(entry))
+    return result
+
+
+def verdicts(found: Mapping[str, Any]) -> list[str]:
+    """One sentence a hospital, from the union of hold-outs: a single one is too small to tell."""
+    together = found["common"]["federated"]
+    return [_verdict(hospital, together, own) for hospital, own in found["common"]["local"].items()]
+
+
+def spans(finished: Finished) -> dict[str, float]:
+    """Where the seconds of one round went, along its slowest hospital; they add up to the round's length."""
+    hub = _times(finished.round)
+    slowest = max((_times(each) for each in finished.tasks), key=lambda each: each.get("Sent", 0.0))
+    result: dict[str, float] = {}
+    before = hub["Started"]
+    for name, side, until in SPANS:
+        reached = (hub if side == "hub" else slowest).get(until)
+        if reached is None:
+            continue
+        # Never below zero: a site's clock is its own.
+        result[name] = round(max(reached - before, 0.0), 3)
+        before = max(before, reached)
+    return result
+
+
+def spans_table(rounds: Sequence[Finished]) -> Table:
+    """Medians over rounds."""
+    every = [spans(each) for each in rounds]
+    result = Table(title=f"Where the seconds of a Train round went (median of {len(every)})", title_justify="left")
+    result.add_column("span")
+    result.add_column("seconds", justify="right")
+    for name, *_ in SPANS:
+        values = [each[name] for each in every if name in each]
+        if values:
+            result.add_row(name, f"{median(values):.1f}")
+    result.add_section()
+    result.add_row("round", f"{median(sum(each.values()) for each in every):.1f}")
+    return result
+
+
+def _round(finished: Finished) -> dict[str, Any]:
+    status = finished.round["status"]
+    times = _times(finished.round)
+    return {
+        "name": finished.name,
+        "task": finished.round["spec"]["task"],
+        "seconds": round(times["Complete"] - times["Started"], 3),
+        "participants": sorted({each["metadata"]["namespace"] for each in finished.tasks}),
+        "samples": status["result"]["samples"],
+        "metrics": {each["name"]: float(each["value"]) for each in status["result"].get("metrics") or []},
+        "time": spans(finished),
+    }
+
+
+def _times(item: Mapping[str, Any]) -> dict[str, float]:
+    return {each["stage"]: parse_time(each["time"]).timestamp() for each in item["status"].get("timeline") or []}
+
+
+def _metrics(entries: Sequence[Mapping[str, str]] | None) -> Metrics:
+    sent = {each["name"]: float(each["value"]) for each in entries or []}
+    return {name: sent.get(name) for name in METRICS}
+
+
+def _cells(entry: Metrics) -> list[str]:
+    return [_cell(name, entry[name]) for name in METRICS]
+
+
+def _cell(name: str, value: float | None) -> str:
+    if value is None:
+        return "not estimable (too few rows)" if name == "accuracy" else "not estimable (under 5 positives)"
+    return f"{value:.3f}" if name == "auc" else f"{100 * value:.1f} %"
+
+
+def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
+    changes = {}
+    for name in METRICS:
+        mine, ours = own[name], together[name]
+        if mine is not None and ours is not None:
+            changes[name] = ours - mine
+    if not changes:
+        return f"{hospital}: not estimable"
+    told = ", ".join(_change(name, change) for name, change in changes.items())
+    decisive = [changes[name] for name in ("accuracy", "sensitivity") if name in changes]
+    if decisive and max(decisive) > NOTHING and min(decisive) >= -NOTHING:
+        return f"{hospital} gains: {told} on all hospitals' hold-outs"
+    if decisive and min(decisive) < -NOTHING and max(decisive) <= NOTHING:
+        return f"{hospital} loses: {told} on all hospitals' hold-outs"
+    if decisive and max(decisive) > NOTHING:
+        return f"{hospital} gains one and loses another: {told} on all hospitals' hold-outs"
+    return f"{hospital} gains nothing: {told} on all hospitals' hold-outs"
+
+
+def _change(name: str, change: float) -> str:
+    return f"AUC {change:+.3f}" if name == "auc" else f"{name} {100 * change:+.1f} points"

@@ -1,0 +1,109 @@
+"""What the demo says of its result: honest about what cannot be estimated and about who gains nothing."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+
+from lab import demo_report
+from lab.demo_report import Finished
+from lab.demo_rounds import FEDERATED
+
+START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+SITES = ("site-a", "site-c")
+GOOD, POOR = {"accuracy": "0.97", "sensitivity": "0.95", "auc": "0.99"}, {"accuracy": "0.9", "sensitivity": "0.74"}
+
+
+def stages(*reached: tuple[str, float]) -> list[dict[str, str]]:
+    return [
+        {"stage": name, "time": (START + timedelta(seconds=after)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+        for name, after in reached
+    ]
+
+
+def entries(metrics: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in metrics.items()]
+
+
+def finished(
+    name: str, task: str, union: dict[str, str], own: dict[str, dict[str, str]], late: float = 0.0
+) -> Finished:
+    tasks = [
+        {
+            "metadata": {"namespace": hospital},
+            "spec": {"attempt": 1},
+            "status": {
+                "update": {"samples": 10, "metrics": entries(metrics)},
+                "timeline": stages(
+                    ("Accepted", 1), ("InputReady", 2), ("Trained", 6), ("Sent", 8 + late * (number == 1))
+                ),
+            },
+        }
+        for number, (hospital, metrics) in enumerate(own.items())
+    ]
+    round_ = {
+        "metadata": {"name": name},
+        "spec": {"task": task},
+        "status": {
+            "result": {"digest": "sha256:d", "bytes": 99, "samples": 20, "metrics": entries(union)},
+            "timeline": stages(
+                ("Started", 0),
+                ("Dispatched", 0.5),
+                ("Collected", 9 + late),
+                ("Aggregated", 11 + late),
+                ("Complete", 12 + late),
+            ),
+        },
+    }
+    return Finished(round_, tasks)
+
+
+def found() -> dict[str, Any]:
+    clinic = {"accuracy": "1"}  # too few positives for the others
+    evaluations = {
+        FEDERATED: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
+        "site-a": finished("a", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
+        "site-c": finished("c", "Evaluate", POOR, {"site-a": POOR, "site-c": clinic}),
+    }
+    last = finished("train-5", "Train", {"loss": "0.1"}, {"site-a": {}, "site-c": {}})
+    return demo_report.summary([last, *evaluations.values()], evaluations, last, SITES)
+
+
+def test_the_summary_has_the_agreed_shape() -> None:
+    result = found()
+    assert set(result) == {"rounds", "hospitals", "common", "model"}
+    first = result["rounds"][0]
+    assert set(first) == {"name", "task", "seconds", "participants", "samples", "metrics", "time"}
+    assert (first["name"], first["seconds"], first["participants"]) == ("train-5", 12.0, ["site-a", "site-c"])
+    assert set(result["hospitals"]["site-a"]) == {"samples", "federated", "local"}
+    assert result["common"]["federated"] == {"accuracy": 0.97, "sensitivity": 0.95, "auc": 0.99}
+    assert result["model"] == {"digest": "sha256:d", "bytes": 99}
+
+
+def test_what_too_few_positives_cannot_support_is_null_and_said() -> None:
+    result = found()
+    assert result["hospitals"]["site-c"]["federated"] == {"accuracy": 1.0, "sensitivity": None, "auc": None}
+    console = Console(file=io.StringIO(), width=160)
+    console.print(demo_report.table(result, {"site-a": "University hospital", "site-c": "Screening clinic"}))
+    assert isinstance(console.file, io.StringIO)
+    assert "not estimable (under 5 positives)" in console.file.getvalue()
+
+
+def test_who_gains_nothing_is_said_as_plainly_as_who_gains() -> None:
+    nothing, gain = demo_report.verdicts(found())
+    assert nothing.startswith("site-a gains nothing: accuracy +0.0 points")
+    assert gain.startswith("site-c gains: accuracy +7.0 points, sensitivity +21.0 points")
+
+
+def test_a_hospital_that_loses_is_said_to_lose() -> None:
+    result = found()
+    result["common"]["federated"] = {"accuracy": 0.8, "sensitivity": 0.7, "auc": None}
+    assert all(" loses: " in line for line in demo_report.verdicts(result))
+
+
+def test_the_seconds_of_a_round_add_up_along_its_slowest_hospital() -> None:
+    late = finished("train-1", "Train", {}, {"site-a": {}, "site-c": {}}, late=5.0)
+    spans = demo_report.spans(late)
+    assert spans["update sent"] == 7.0
+    assert sum(spans.values()) == 17.0
