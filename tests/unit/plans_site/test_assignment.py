@@ -1,0 +1,119 @@
+"""Whether a site takes an assignment."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
+from wardround.plans.assignment import MESSAGES, Claim, Decision, Terms, decide
+from wardround.sealing.canonical import encode
+from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
+from wardround.sealing.manifests import sign_assignment
+
+CLAIM = Claim(
+    envelope=signed(),
+    hub_key=encode(HUB_DER),
+    hub_fingerprint=hub_fingerprint(HUB_DER),
+    round_uid="round-uid",
+    attempt=1,
+    site_fingerprint=FINGERPRINT,
+    now=NOW,
+)
+TERMS = Terms(participant="site-a", policy=a_site().spec.policy, datasets={"breast"}, taken=0, approved=False)
+
+
+def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Decision:
+    return decide(dataclasses.replace(CLAIM, **(claim or {})), dataclasses.replace(TERMS, **terms))
+
+
+def test_an_assignment_that_the_policy_allows_is_accepted() -> None:
+    assert decided() == Decision("Accepted", "Accepted", ASSIGNMENT)
+
+
+def test_an_assignment_signed_by_another_key_is_refused_although_it_brings_that_key() -> None:
+    other = generate_signing_key()
+    claim = {
+        "envelope": sign_assignment(ASSIGNMENT, other),
+        "hub_key": encode(dump_verification_key(other.public_key())),
+    }
+    assert decided(claim).reason == "HubNotPinned"
+
+
+def test_an_assignment_signed_by_another_key_under_the_pinned_one_is_refused() -> None:
+    assert decided({"envelope": sign_assignment(ASSIGNMENT, generate_signing_key())}).reason == "AssignmentUnreadable"
+
+
+@pytest.mark.parametrize("envelope", ["", "{}", "not json", signed()[:-2], signed().replace("A", "B", 1)])
+def test_an_altered_envelope_is_refused(envelope: str) -> None:
+    assert decided({"envelope": envelope}).reason == "AssignmentUnreadable"
+
+
+@pytest.mark.parametrize("key", ["", "!", "QUJD"])
+def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
+    assert decided({"hub_key": key}).reason == "HubNotPinned"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"participant": "site-b"}, "NotAddressee"),
+        ({"site_fingerprint": "sha256:" + "0" * 64}, "NotAddressee"),
+        ({"round_uid": "another-round"}, "Replayed"),
+        ({"attempt": 2}, "Replayed"),
+        ({"expires": "2026-11-24T12:00:00Z"}, "Expired"),
+        ({"task": "Extract"}, "TaskNotAllowed"),
+        ({"resources": dataclasses.replace(ASSIGNMENT.resources, nodes=2)}, "TaskNotAllowed"),
+        ({"image": "registry.example/trainer:latest"}, "ImageNotByDigest"),
+        ({"image": f"registry.example/other@{IMAGE_DIGEST}"}, "ImageNotAllowed"),
+        ({"image_digest": "sha256:" + "c" * 64}, "ImageNotByDigest"),
+        ({"quorum": dataclasses.replace(ASSIGNMENT.quorum, min=1)}, "QuorumTooSmall"),
+        ({"dataset_name": "lung"}, "DatasetNotFound"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
+    decision = decided({"envelope": signed(**changes)})
+    assert (decision.outcome, decision.reason) == ("Refused", reason)
+    assert decision.message
+
+
+def test_an_attempt_that_was_taken_before_is_refused() -> None:
+    assert decided(taken=1).reason == "Replayed"
+
+
+def test_an_attempt_older_than_one_that_was_taken_is_refused() -> None:
+    assert decided(taken=2).reason == "Replayed"
+
+
+def test_a_later_attempt_is_taken() -> None:
+    claim = {"envelope": signed(attempt=2), "attempt": 2}
+    assert decided(claim, taken=1).outcome == "Accepted"
+
+
+def test_a_statistics_round_needs_no_image() -> None:
+    assert decided({"envelope": signed(task="Statistics", image="", image_digest="")}).outcome == "Accepted"
+
+
+def test_deny_refuses_everything() -> None:
+    assert decided(policy=a_site(approval="Deny").spec.policy).reason == "Denied"
+
+
+def test_manual_waits_for_people_and_then_accepts() -> None:
+    manual = a_site(approval="Manual").spec.policy
+    assert decided(policy=manual) == Decision("Waiting", "WaitingForApproval", ASSIGNMENT)
+    assert decided(policy=manual, approved=True).outcome == "Accepted"
+
+
+def test_approval_does_not_overrule_the_policy() -> None:
+    manual = a_site(approval="Manual", images=[]).spec.policy
+    assert decided(policy=manual, approved=True).reason == "ImageNotAllowed"
+
+
+def test_without_keys_the_site_waits_for_its_courier() -> None:
+    assert decided({"site_fingerprint": ""}).outcome == "Waiting"
+
+
+def test_every_reason_says_what_to_do() -> None:
+    assert all(len(message) > 20 for message in MESSAGES.values())

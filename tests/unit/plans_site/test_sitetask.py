@@ -1,0 +1,399 @@
+"""What a site does about a task, from arrival to end, and what its hub is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.world import (
+    ASSIGNMENT,
+    JOB,
+    NOW,
+    a_pod,
+    a_round_task,
+    a_site,
+    a_task,
+    accepted,
+    condition,
+    ended,
+    ready,
+    running,
+    seen,
+    signed,
+    waiting,
+)
+from wardround.api import conditions
+from wardround.api.conditions import Condition
+from wardround.api.roundtask import RoundTaskStatus
+from wardround.api.sitetask import SiteTaskStatus
+from wardround.plans.sitetask import Observation, Plan, not_admitted, plan
+from wardround.plans.sitetask_hub import mirror, refuse_recreated, worth_telling
+
+UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}
+
+
+def holds(status: SiteTaskStatus | RoundTaskStatus, kind: str) -> Condition:
+    found = conditions.find(status.conditions, kind)
+    assert found is not None, f"no condition {kind}"
+    return found
+
+
+def reason(plan: Plan) -> str:
+    return holds(plan.status, "Reconciling").reason
+
+
+def told(observation: Observation) -> RoundTaskStatus:
+    planned = plan(observation)
+    assert observation.round_task is not None
+    return mirror(planned.status, observation.round_task, ASSIGNMENT)
+
+
+# Arrival
+
+
+def test_a_task_that_the_policy_allows_is_accepted_and_waits_for_its_input() -> None:
+    planned = plan(seen())
+    assert holds(planned.status, "Accepted").status == "True"
+    assert reason(planned) == "Fetching"
+    assert [stage.stage for stage in planned.status.timeline] == ["Accepted"]
+    assert planned.actions == ()
+
+
+def test_a_refused_task_has_failed_with_the_reason_on_both_sides() -> None:
+    observation = seen(a_task(envelope=signed(dataset_name="lung")))
+    for status in (plan(observation).status, told(observation)):
+        assert holds(status, "Accepted").status == "False"
+        assert holds(status, "Failed").reason == "DatasetNotFound"
+        assert status.failure is not None
+        assert status.failure.failure_class == "Site"
+
+
+def test_the_same_round_and_attempt_under_another_name_is_a_replay() -> None:
+    copy = a_task("copy-of-the-task")
+    assert holds(plan(seen(copy, others=(a_task(status=accepted()),))).status, "Failed").reason == "Replayed"
+
+
+def test_a_recreated_round_task_is_a_replay() -> None:
+    status = refuse_recreated(a_round_task(a_task()), NOW)
+    assert holds(status, "Accepted").reason == "Replayed"
+    assert holds(status, "Failed").status == "True"
+
+
+def test_waiting_for_approval_is_a_state_on_both_sides_until_the_assignment_expires() -> None:
+    observation = seen(site=a_site(approval="Manual"))
+    planned = plan(observation)
+    assert holds(told(observation), "Accepted").reason == "WaitingForApproval"
+    assert reason(planned) == "WaitingForApproval"
+    assert "kubectl patch sitetask" in holds(planned.status, "Reconciling").message
+    assert planned.again_seconds == 3600
+
+
+def test_a_policy_that_changes_later_does_not_touch_what_was_accepted() -> None:
+    assert reason(plan(seen(a_task(status=accepted()), site=a_site(approval="Deny")))) == "Fetching"
+
+
+# Places
+
+
+def test_with_its_input_there_the_job_is_made() -> None:
+    planned = plan(seen(a_task(status=ready())))
+    assert planned.actions == ("CreateJob",)
+    assert holds(planned.status, "InputReady").status == "True"
+
+
+def test_no_job_is_made_while_a_closed_network_would_prove_nothing() -> None:
+    planned = plan(seen(a_task(status=ready()), isolation_proven=False))
+    assert planned.actions == ()
+    assert reason(planned) == "IsolationUnproven"
+    assert planned.again_seconds == 10
+
+
+def test_a_task_waits_behind_the_one_that_trains_and_says_so() -> None:
+    other = a_task("other", spec={"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}, status=ready())
+    planned = plan(seen(a_task(status=ready()), others=(other,), busy={"other"}))
+    assert planned.actions == ()
+    assert reason(planned) == "Queued"
+    assert "behind other" in holds(planned.status, "Reconciling").message
+
+
+def test_the_oldest_task_goes_first() -> None:
+    spec = {"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}
+    older = a_task("older", spec=spec, status=ready(), created="2026-11-24T11:00:00Z")
+    younger = a_task("younger", spec=spec, status=ready(), created="2026-11-24T11:59:59Z")
+    assert reason(plan(seen(a_task(status=ready()), others=(older,)))) == "Queued"
+    assert plan(seen(a_task(status=ready()), others=(younger,))).actions == ("CreateJob",)
+
+
+@pytest.mark.parametrize("last", ["Trained", "Complete", "Failed"])
+def test_a_task_that_has_trained_holds_no_place_any_more(last: str) -> None:
+    spec = {"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}
+    other = a_task("other", spec=spec, status=ready(condition(last)))
+    assert plan(seen(a_task(status=ready()), others=(other,), busy={"other"})).actions == ("CreateJob",)
+
+
+def test_a_dataset_that_was_deleted_meanwhile_fails_the_task() -> None:
+    planned = plan(seen(a_task(status=ready()), datasets=frozenset()))
+    assert holds(planned.status, "Failed").reason == "DatasetNotFound"
+
+
+def test_a_job_that_is_not_admitted_fails_the_task_and_says_why_at_the_site_only() -> None:
+    observation = seen(a_task(status=ready()))
+    status = not_admitted(observation, "ValidatingAdmissionPolicy denied it")
+    assert status.failure is not None
+    assert "ValidatingAdmissionPolicy" in (status.failure.message or "")
+    assert "Validating" not in json.dumps(
+        dataclasses.asdict(mirror(status, a_round_task(observation.task), ASSIGNMENT))
+    )
+
+
+# The pod
+
+
+def training(*containers: dict[str, Any], **status: Any) -> Observation:
+    return seen(a_task(status=ready()), job=JOB, pod=a_pod(*containers, **status))
+
+
+def test_an_unschedulable_pod_says_for_what_on_both_sides_but_the_schedulers_words_stay() -> None:
+    scheduler = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": scheduler}
+    resources = dataclasses.replace(ASSIGNMENT.resources, accelerators_per_node=2)
+    observation = seen(
+        a_task(envelope=signed(resources=resources), status=ready()),
+        job=JOB,
+        pod=a_pod(phase="Pending", conditions=[scheduled]),
+    )
+    planned = plan(observation)
+    assert reason(planned) == "Unschedulable"
+    assert "2 x nvidia.com/gpu" in holds(planned.status, "Reconciling").message
+    assert scheduler in holds(planned.status, "Reconciling").message
+    assert observation.round_task is not None
+    hub = mirror(planned.status, observation.round_task, planned.assignment)
+    assert holds(hub, "Reconciling").reason == "Unschedulable"
+    assert holds(hub, "Reconciling").message == "no node of the site has 2 free accelerators"
+
+
+def test_a_suspended_job_waits_for_its_queue() -> None:
+    planned = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, suspended=True)))
+    assert reason(planned) == "Queued"
+
+
+def test_the_containers_times_are_the_timeline() -> None:
+    planned = plan(training(ended("prepare", 0), running("isolation"), running("train")))
+    stages = {stage.stage: stage.time for stage in planned.status.timeline}
+    assert stages["Started"] == "2026-11-24T11:59:30.000000Z"
+    assert stages["Prepared"] == "2026-11-24T11:59:40.000000Z"
+    assert reason(planned) == "Training"
+
+
+def test_what_prepare_said_is_handed_to_the_dataset_once() -> None:
+    pod = a_pod(ended("prepare", 0, '{"rows": 1}'), running("train"))
+    assert plan(seen(a_task(status=ready()), job=JOB, pod=pod)).prepared is not None
+    timeline = [{"stage": "Prepared", "time": "2026-11-24T11:59:40.000000Z"}]
+    again = seen(a_task(status={**ready(), "timeline": timeline}), job=JOB, pod=pod)
+    assert plan(again).prepared is None
+
+
+def said(reason: str, message: str = "mean_radius of patient 17") -> str:
+    return json.dumps({"reason": reason, "class": "Site", "message": message})
+
+
+FAILURES = {
+    "a column is missing": ([ended("prepare", 65, said("ColumnMissing"))], "Site", "ColumnMissing", 65),
+    "the gate found the network open": ([ended("prepare", 75, said("NetworkOpen"))], "Site", "NetworkOpen", 75),
+    "a reason that nobody knows": ([ended("prepare", 70, said("Invented"))], "Platform", "PodFailed", 70),
+    "our own code broke off": ([ended("prepare", 70)], "Platform", "PodFailed", 70),
+    "the training code failed": ([ended("prepare", 0), ended("train", 3)], "Code", "TrainerFailed", 3),
+    "the training code says data": ([ended("prepare", 0), ended("train", 65)], "Site", "DataUnreadable", 65),
+    "the training code says again": ([ended("prepare", 0), ended("train", 75)], "Platform", "PodFailed", 75),
+    "init failed": ([ended("prepare", 0), ended("init", 1)], "Code", "TrainerFailed", 1),
+    "out of memory": ([ended("train", 137, reason="OOMKilled")], "Platform", "PodFailed", 137),
+    "the output is none": ([ended("train", 0), ended("check", 1, said("TensorsDiffer"))], "Code", "TensorsDiffer", 1),
+    "a class is not believed": (
+        [ended("check", 1, json.dumps({"reason": "NotFinite", "class": "Site"}))],
+        "Code",
+        "NotFinite",
+        1,
+    ),
+    "the image cannot be": ([waiting("train", "ErrImageNeverPull")], "Platform", "PodFailed", None),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failed_container_fails_the_task_with_class_reason_and_exit_code(case: str) -> None:
+    containers, kind, why, code = FAILURES[case]
+    failure = plan(training(*containers)).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason, failure.exit_code) == (kind, why, code)
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_no_text_of_a_container_leaves_the_site(case: str) -> None:
+    status = told(training(*FAILURES[case][0]))
+    assert "patient 17" not in json.dumps(dataclasses.asdict(status))
+    assert status.failure is not None
+    assert status.failure.message is None
+    assert all(not each.message for each in status.conditions)
+
+
+def test_the_training_codes_own_words_are_not_read_at_all() -> None:
+    failure = plan(training(ended("prepare", 0), ended("train", 1, said("ColumnMissing")))).status.failure
+    assert failure is not None
+    assert failure.reason == "TrainerFailed"
+    assert "patient 17" not in (failure.message or "")
+
+
+def test_in_a_statistics_round_train_is_our_own_code() -> None:
+    task = a_task(envelope=signed(task="Statistics", image="", image_digest=""), status=ready())
+    pod = a_pod(ended("prepare", 0), ended("train", 65, said("DataUnreadable")))
+    failure = plan(seen(task, job=JOB, pod=pod)).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Site", "DataUnreadable")
+
+
+@pytest.mark.parametrize("place", ["state", "lastState"])
+def test_a_network_that_opens_during_training_ends_task_and_job(place: str) -> None:
+    sidecar = {"name": "isolation", place: ended("isolation", 75, said("NetworkOpen"))["state"]}
+    observation = training(ended("prepare", 0), sidecar, running("train"))
+    planned = plan(observation)
+    assert holds(planned.status, "Failed").reason == "NetworkOpen"
+    after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
+    assert plan(after).actions == ("DeleteJob",)
+
+
+def test_the_sidecar_that_ends_with_its_pod_is_no_failure() -> None:
+    planned = plan(training(ended("prepare", 0), ended("isolation", 0), ended("train", 0), ended("check", 0)))
+    assert reason(planned) == "Sending"
+
+
+def test_an_evicted_pod_is_waited_for_since_its_job_replaces_it() -> None:
+    disrupted = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+    observation = training(ended("prepare", 0), ended("train", 137), phase="Failed", conditions=disrupted)
+    assert holds(plan(observation).status, "Reconciling").status == "True"
+    assert plan(observation).status.failure is None
+
+
+@pytest.mark.parametrize(
+    ("failed", "why"), [("DeadlineExceeded", "DeadlineExceeded"), ("BackoffLimitExceeded", "PodFailed")]
+)
+def test_a_failed_job_without_a_pod_that_says_why(failed: str, why: str) -> None:
+    failure = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed=failed))).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Platform", why)
+
+
+def test_an_image_that_cannot_be_pulled_yet_is_waited_for_with_a_reason() -> None:
+    assert reason(plan(training(ended("prepare", 0), waiting("train", "ImagePullBackOff")))) == "ImagePullFailed"
+
+
+# Sending
+
+
+def test_a_checked_update_is_trained_and_being_sent() -> None:
+    planned = plan(training(ended("prepare", 0), ended("train", 0), ended("check", 0)))
+    assert holds(planned.status, "Trained").status == "True"
+    assert reason(planned) == "Sending"
+
+
+def test_the_hub_is_told_how_many_bytes_to_grant() -> None:
+    observation = seen(a_task(status=ready(upload={"bytes": 123456})), job=JOB)
+    status = told(observation)
+    assert status.upload is not None
+    assert status.upload.bytes == 123456
+    assert worth_telling(RoundTaskStatus(), status)
+
+
+def test_a_sent_update_completes_the_task_on_both_sides() -> None:
+    observation = seen(a_task(status=ready(upload={"bytes": 1}, update=UPDATE)), job=JOB)
+    planned = plan(observation)
+    assert holds(planned.status, "Complete").status == "True"
+    assert told(observation).update is not None
+    assert [stage.stage for stage in planned.status.timeline][-2:] == ["Sealed", "Sent"]
+
+
+def test_an_update_of_a_pod_whose_network_opened_is_not_complete() -> None:
+    sidecar = {"name": "isolation", **{"state": ended("isolation", 75, said("NetworkOpen"))["state"]}}
+    observation = seen(
+        a_task(status=ready(upload={"bytes": 1}, update=UPDATE)), job=JOB, pod=a_pod(ended("check", 0), sidecar)
+    )
+    assert holds(plan(observation).status, "Failed").reason == "NetworkOpen"
+
+
+def test_a_store_that_is_away_is_waited_for() -> None:
+    planned = plan(seen(a_task(status=accepted(courier={"reason": "StoreUnreachable"}))))
+    assert reason(planned) == "StoreUnreachable"
+    assert holds(planned.status, "Reconciling").status == "True"
+
+
+@pytest.mark.parametrize(("why", "kind"), [("Altered", "Network"), ("HubNotPinned", "Site"), ("OutputLink", "Code")])
+def test_what_the_courier_gives_up_on_fails_the_task(why: str, kind: str) -> None:
+    failure = plan(seen(a_task(status=accepted(courier={"reason": why})))).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == (kind, why)
+
+
+# The end
+
+
+@pytest.mark.parametrize(
+    "changes", [{"round_task": a_round_task(a_task(), cancel=True)}, {"round_task": None}], ids=["cancelled", "gone"]
+)
+def test_a_task_that_the_hub_has_ended_is_closed_and_its_job_deleted(changes: dict[str, Any]) -> None:
+    observation = seen(a_task(status=ready()), job=JOB, pod=a_pod(running("train")), **changes)
+    planned = plan(observation)
+    assert holds(planned.status, "Failed").reason == "Cancelled"
+    after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
+    assert "DeleteJob" in plan(after).actions
+
+
+def test_a_hub_that_is_away_ends_nothing() -> None:
+    observation = seen(
+        a_task(status=ready()), job=JOB, pod=a_pod(running("prepare")), hub_reached=False, round_task=None
+    )
+    assert reason(plan(observation)) == "Training"
+
+
+def test_a_task_whose_time_is_over_fails_by_itself() -> None:
+    planned = plan(seen(a_task(status=ready()), job=JOB, now=NOW + timedelta(hours=2)))
+    assert holds(planned.status, "Failed").reason == "DeadlineExceeded"
+
+
+def test_a_closed_task_is_remembered_until_its_assignment_cannot_be_replayed() -> None:
+    task = a_task(status=accepted(condition("Complete")))
+    planned = plan(seen(task, round_task=None))
+    assert (planned.actions, planned.again_seconds) == ((), 3600)
+    later = plan(seen(task, round_task=None, now=NOW + timedelta(hours=1)))
+    assert later.actions == ("DeleteTask",)
+
+
+def test_a_refused_task_that_is_gone_at_the_hub_is_forgotten_at_once() -> None:
+    task = a_task(status={"conditions": [condition("Accepted", "False", "Denied"), condition("Failed")]})
+    assert plan(seen(task, round_task=None)).actions == ("DeleteTask",)
+
+
+def test_the_job_of_failed_training_code_stays_for_its_log() -> None:
+    task = a_task(status=ready(condition("Failed", reason="TrainerFailed")))
+    assert plan(seen(task, job=JOB, pod=a_pod(ended("train", 1)))).actions == ()
+
+
+def test_new_grants_and_a_cancellation_are_passed_on() -> None:
+    task = a_task()
+    assert plan(seen(task, round_task=a_round_task(task, grants="bmV3"))).actions == ("Mirror",)
+
+
+def test_the_hub_is_not_told_of_times_alone() -> None:
+    quiet = told(seen())
+    later = dataclasses.replace(quiet, timeline=told(training(running("prepare"))).timeline)
+    without_start = dataclasses.replace(later, timeline=later.timeline[:1])
+    assert not worth_telling(dataclasses.replace(quiet, timeline=()), without_start)
+    assert worth_telling(quiet, later)
+
+
+def test_planning_twice_changes_nothing() -> None:
+    observation = training(ended("prepare", 0), running("train"))
+    first = plan(observation).status
+    again = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=first))
+    assert plan(again).status == first

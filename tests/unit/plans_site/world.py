@@ -1,0 +1,187 @@
+"""A hub and a site with real keys, from which tests make assignments and observations that differ in one thing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from wardround.api import roundtask, site, sitetask
+from wardround.plans.sitetask import Observation
+from wardround.plans.sitetask_pod import Job, Pod, parse_pod
+from wardround.sealing.canonical import encode
+from wardround.sealing.keys import (
+    SUITE,
+    DecryptionKey,
+    dump_verification_key,
+    generate_signing_key,
+    hub_fingerprint,
+    participant_fingerprint,
+)
+from wardround.sealing.manifests import Assignment, Exchange, Quorum, Resources, sign_assignment
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HUB = generate_signing_key()
+HUB_DER = dump_verification_key(HUB.public_key())
+ROUND_KEY = DecryptionKey.generate()
+SIGNING, DECRYPTION = generate_signing_key(), DecryptionKey.generate()
+FINGERPRINT = participant_fingerprint(dump_verification_key(SIGNING.public_key()), DECRYPTION.public.raw)
+IMAGE_DIGEST = "sha256:" + "b" * 64
+IMAGE = f"registry.example/trainer@{IMAGE_DIGEST}"
+
+ASSIGNMENT = Assignment(
+    round_uid="round-uid",
+    round_namespace="breast-cancer",
+    round_name="train-1",
+    attempt=1,
+    task="Train",
+    participant="site-a",
+    site_fingerprint=FINGERPRINT,
+    round_public_key=ROUND_KEY.public.raw,
+    suite=SUITE,
+    image=IMAGE,
+    image_digest=IMAGE_DIGEST,
+    command=("python", "-m", "wardround_trainer"),
+    dataset_name="breast",
+    parameters={"epochs": "5"},
+    seed=7,
+    exchange=Exchange(("input.*",)),
+    metrics=("loss",),
+    initial=True,
+    base=None,
+    roster=("site-a", "site-b"),
+    quorum=Quorum(2, (), 60, "Fail"),
+    resources=Resources(1, 0),
+    train_seconds=1800,
+    expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+)
+
+
+def signed(**changes: Any) -> str:
+    return sign_assignment(dataclasses.replace(ASSIGNMENT, **changes), HUB)
+
+
+def a_site(**policy: Any) -> site.Site:
+    return site.parse(
+        {
+            "metadata": {"name": "site", "namespace": "hospital-a", "generation": 1},
+            "spec": {
+                "hub": {"participantNamespace": "site-a", "fingerprint": hub_fingerprint(HUB_DER)},
+                "store": {"origin": "https://store.example:443"},
+                "policy": {"tasks": ["Train", "Statistics", "Evaluate"], "images": [IMAGE], "minQuorum": 2, **policy},
+                "workload": {"limits": {"cpu": "1", "memory": "2Gi"}},
+            },
+            "status": {"courier": {"fingerprint": FINGERPRINT}},
+        }
+    )
+
+
+def a_task(
+    name: str = "train-1-1a2b3c4d-a1",
+    *,
+    envelope: str | None = None,
+    spec: Mapping[str, Any] | None = None,
+    status: Mapping[str, Any] | None = None,
+    created: str = "2026-11-24T11:59:00Z",
+) -> sitetask.SiteTask:
+    return sitetask.parse(
+        {
+            "metadata": {
+                "name": name,
+                "namespace": "hospital-a",
+                "uid": f"uid-of-{name}",
+                "generation": 1,
+                "creationTimestamp": created,
+            },
+            "spec": {
+                "roundRef": {"namespace": "breast-cancer", "name": "train-1", "uid": "round-uid"},
+                "roundTaskUID": "round-task-uid",
+                "attempt": 1,
+                "assignment": envelope or signed(),
+                "hubKey": encode(HUB_DER),
+                **(spec or {}),
+            },
+            "status": dict(status or {}),
+        }
+    )
+
+
+def a_round_task(task: sitetask.SiteTask, **spec: Any) -> roundtask.RoundTask:
+    return roundtask.parse(
+        {
+            "metadata": {"name": task.metadata.name, "namespace": "site-a", "uid": "round-task-uid", "generation": 3},
+            "spec": {
+                "roundRef": {"namespace": "breast-cancer", "name": "train-1", "uid": "round-uid"},
+                "attempt": 1,
+                "assignment": task.spec.assignment,
+                "hubKey": task.spec.hub_key,
+                **spec,
+            },
+        }
+    )
+
+
+def seen(task: sitetask.SiteTask | None = None, **changes: Any) -> Observation:
+    task = task or a_task()
+    return dataclasses.replace(
+        Observation(
+            site=a_site(),
+            task=task,
+            round_task=a_round_task(task),
+            hub_reached=True,
+            others=(),
+            busy=frozenset(),
+            datasets=frozenset({"breast"}),
+            job=None,
+            pod=None,
+            isolation_proven=True,
+            now=NOW,
+        ),
+        **changes,
+    )
+
+
+def condition(kind: str, status: str = "True", reason: str = "") -> dict[str, str]:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason or kind,
+        "message": "",
+        "lastTransitionTime": "2026-11-24T11:59:00Z",
+    }
+
+
+def accepted(*more: dict[str, str], **status: Any) -> dict[str, Any]:
+    return {"conditions": [condition("Accepted"), *more], **status}
+
+
+def ready(*more: dict[str, str], **courier: Any) -> dict[str, Any]:
+    """Accepted, and the courier has the input."""
+    return accepted(condition("InputReady"), *more, courier={"input": "Ready", **courier})
+
+
+JOB = Job(name="train-1-1a2b3c4d-a1", uid="job-uid")
+
+
+def ended(name: str, code: int, message: str = "", reason: str = "Error") -> dict[str, Any]:
+    times = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z"}
+    state = {"terminated": {"exitCode": code, "reason": reason, "message": message, **times}}
+    return {"name": name, "state": state}
+
+
+def running(name: str) -> dict[str, Any]:
+    return {"name": name, "state": {"running": {"startedAt": "2026-11-24T11:59:30Z"}}}
+
+
+def waiting(name: str, reason: str = "PodInitializing") -> dict[str, Any]:
+    return {"name": name, "state": {"waiting": {"reason": reason}}}
+
+
+def a_pod(*containers: dict[str, Any], **status: Any) -> Pod:
+    return parse_pod(
+        {
+            "metadata": {"name": "pod-1"},
+            "status": {"phase": "Running", "initContainerStatuses": list(containers), **status},
+        }
+    )
