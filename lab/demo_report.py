@@ -56,7 +56,7 @@ class Finished:
 def summary(
     rounds: Sequence[Finished], evaluations: Mapping[str, Finished], last: Finished, hospitals: Sequence[str]
 ) -> dict[str, Any]:
-    """`rounds`: all, in order. `evaluations`: by the owner of the model. `last`: the round that made the federated model."""
+    """`rounds`: all, in order. `evaluations`: by the owner of the model. `last`: made the federated model."""
     result = last.round["status"]["result"]
     return {
         "rounds": [_round(each) for each in rounds],

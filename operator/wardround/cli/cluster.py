@@ -18,6 +18,10 @@ class CommandError(Exception):
     """Ends a command. The text says what happened, where, whose problem it is and what to do next."""
 
 
+class Forbidden(CommandError):
+    """The person's account may not do this here."""
+
+
 @dataclass(frozen=True)
 class Kind:
     name: str
@@ -179,7 +183,8 @@ class Cluster:
             409: "Someone changed it at the same time: try again.",
             422: "The API server refuses what was written: correct the field that it names.",
         }.get(status, "This is the cluster's problem: ask its admin.")
-        raise CommandError(f"Could not {what} at {self.server} ({status}): {message} {whose}")
+        kind = Forbidden if status == 403 else CommandError
+        raise kind(f"Could not {what} at {self.server} ({status}): {message} {whose}")
 
 
 def where(name: str, namespace: str | None) -> str:

@@ -1,0 +1,214 @@
+"""Installs Wardround on the lab's clusters as people install it: Helm charts, Secrets, and the CLI's enrolment.
+
+The e2e tests install with this too. What belongs to the demo alone (data, rounds, tables) is not known here.
+"""
+
+import json
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import toolchain, volumes
+from lab.errors import LabError
+from lab.images import Images
+from lab.pki import Authority, Names
+from lab.topology import API_PORT, HOST_NAMES, ROOT, STORE_PORT, Cluster, named
+from wardround.cli import enrolment, verbs
+from wardround.cli import objects as conditions
+from wardround.cli.cluster import Cluster as Api
+
+Progress = Callable[[str], None]
+Object = dict[str, Any]
+
+HUB_NAMESPACE = volumes.HUB_NAMESPACE
+SITE_NAMESPACE = volumes.SITE_NAMESPACE
+HUB_HOST, STORE_HOST = HOST_NAMES
+HUB_SERVER = f"https://{HUB_HOST}:{API_PORT}"
+STORE_ORIGIN = f"https://{STORE_HOST}:{STORE_PORT}"
+DATA_CLAIM = "data"
+# What was written for charts and kubectl, for people to read.
+WRITTEN = ROOT / "build" / "demo"
+PATIENCE_SECONDS = 120.0
+
+
+def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | None = None) -> None:
+    """Store credentials and certificate, then the charts `crds` and `hub`; returns when the hub has said what to pin."""
+    hub = named("hub")
+    namespace(hub, HUB_NAMESPACE)
+    apply(hub, [_store_certificate(), *_store_credentials(hub)], HUB_NAMESPACE)
+    chosen: Object = {
+        "image": images.operator.reference,
+        "store": {
+            "endpoint": STORE_ORIGIN,
+            "image": images.store.reference,
+            "tls": {"existingSecret": "store-tls"},
+            "service": {"type": "NodePort", "nodePort": STORE_PORT},
+        },
+        "network": {"kubernetesAPI": _api_addresses(hub)},
+    }
+    helm(hub, "wardround-crds", "crds", HUB_NAMESPACE, {})
+    helm(hub, "wardround-hub", "hub", HUB_NAMESPACE, _merged(chosen, values))
+    api = Api(str(hub.kubeconfig))
+    wait("the hub to publish its fingerprint", lambda: api.get("ConfigMap", "wardround-hub", HUB_NAMESPACE) is not None)
+    progress("hub: store and operator run")
+
+
+def install_site(
+    name: str,
+    display_name: str,
+    federations: list[str],
+    images: Images,
+    progress: Progress,
+    values: Mapping[str, Any] | None = None,
+) -> None:
+    """Enrol a hospital at the hub, then install its side; returns when the hub trusts it and it has found the hub."""
+    site, hub = named(name), Api(str(named("hub").kubeconfig))
+    verbs.apply_enrolment(hub, name, display_name, federations)
+    secret, from_hub = verbs.bootstrap(hub, name, HUB_SERVER, HUB_NAMESPACE)
+    namespace(site, SITE_NAMESPACE)
+    apply(site, [secret, _data_claim()], SITE_NAMESPACE)
+    hub_address = f"{named('hub').wan}/32"
+    chosen: Object = {
+        **from_hub,
+        "image": images.operator.reference,
+        "policy": {"approval": "Policy", "images": [images.trainer.reference], "minQuorum": 1},
+        "network": {
+            "kubernetesAPI": _api_addresses(site),
+            "hubAPI": [{"cidr": hub_address, "port": API_PORT}],
+            "store": [{"cidr": hub_address, "port": STORE_PORT}],
+        },
+    }
+    helm(site, "wardround-crds", "crds", SITE_NAMESPACE, {})
+    helm(site, "wardround-site", "site", SITE_NAMESPACE, _merged(chosen, values))
+    progress(f"{name}: operator and courier installed, enrolled at the hub")
+
+    def has_keys() -> bool:
+        status = verbs.participant(hub, name).get("status") or {}
+        return bool(status.get("fingerprint"))
+
+    wait(f"{name} to publish its keys", has_keys)
+    fingerprint = enrolment.fingerprint_to_pin(verbs.participant(hub, name))
+    verbs.pin(hub, name, fingerprint)
+    wait(f"{name} to be trusted", lambda: conditions.is_true(verbs.participant(hub, name), "Ready"))
+    progress(f"{name}: approved, {fingerprint[:23]}...")
+
+
+def data_folder(name: str) -> Path:
+    """Where the content of a site's claim `data` lies on this machine."""
+    return volumes.folder_of(named(name), SITE_NAMESPACE, DATA_CLAIM)
+
+
+def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[str, Any]) -> None:
+    """Install or upgrade; Helm's own output only when it fails. What it was given stays in build/demo."""
+    WRITTEN.mkdir(parents=True, exist_ok=True)
+    file = WRITTEN / f"values-{cluster.name}-{release}.yaml"
+    file.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
+    command = [toolchain.tool("helm"), "upgrade", "--install", release, ROOT / "charts" / chart, "--namespace", into]
+    _run([*command, "--kubeconfig", cluster.kubeconfig, "--values", file], f"helm install {release} on {cluster.name}")
+
+
+def kubectl(cluster: Cluster, *arguments: str, given: str | None = None) -> str:
+    """What kubectl prints. Raises LabError with what it complains of."""
+    command = [toolchain.tool("kubectl"), "--kubeconfig", cluster.kubeconfig, *arguments]
+    return _run(command, f"kubectl {' '.join(arguments[:3])} on {cluster.name}", given)
+
+
+def apply(cluster: Cluster, objects: list[Object], into: str) -> None:
+    """kubectl apply --server-side: a Secret leaves no copy of itself in an annotation."""
+    kubectl(cluster, "apply", "--server-side", "--namespace", into, "-f", "-", given=yaml.safe_dump_all(objects))
+
+
+def namespace(cluster: Cluster, name: str) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    kubectl(
+        cluster,
+        *("apply", "--server-side", "-f", "-"),
+        given=yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}),
+    )
+
+
+def wait(what: str, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    """Raises LabError when it takes too long."""
+    until = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > until:
+            raise LabError(
+                f"waited {seconds:.0f} s for {what}. The clusters stay up: see `kubectl get pods -A` with "
+                "KUBECONFIG=build/lab/NAME/kubeconfig, and docs/operations.md"
+            )
+        time.sleep(0.3)
+
+
+def _store_certificate() -> Object:
+    """A certificate for the store's outer and inner name, from a CA of its own that the sites pin."""
+    folder = ROOT / "build" / "lab" / "store-pki"
+    authority = Authority(folder, "store-ca", datetime.now(UTC))
+    inner = f"store.{HUB_NAMESPACE}.svc"
+    pair = authority.issue("store", STORE_HOST, client=False, serving=Names(dns=(STORE_HOST, inner)))
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "store-tls"},
+        "type": "kubernetes.io/tls",
+        "stringData": {
+            "tls.crt": pair.certificate.read_text(encoding="ascii"),
+            "tls.key": pair.key.read_text(encoding="ascii"),
+            "ca.crt": authority.certificate.read_text(encoding="ascii"),
+        },
+    }
+
+
+def _store_credentials(hub: Cluster) -> list[Object]:
+    """The store's key pair, made once: the store and what lies in it outlive a second install."""
+    if Api(str(hub.kubeconfig)).get("Secret", "store-credentials", HUB_NAMESPACE) is not None:
+        return []
+    content = {"accessKey": f"wardround-{secrets.token_hex(4)}", "secretKey": secrets.token_urlsafe(32)}
+    return [{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store-credentials"}, "stringData": content}]
+
+
+def _data_claim() -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": DATA_CLAIM},
+        "spec": {
+            "accessModes": ["ReadOnlyMany"],
+            "storageClassName": "",
+            "resources": {"requests": {"storage": volumes.DEFAULT_SIZE}},
+        },
+    }
+
+
+def _api_addresses(cluster: Cluster) -> list[Object]:
+    """As docs say: what the Service `kubernetes` leads to."""
+    selector = "kubernetes.io/service-name=kubernetes"
+    found = json.loads(kubectl(cluster, "get", "endpointslices", "-n", "default", "-l", selector, "-o", "json"))
+    return [
+        {"cidr": f"{address}/32", "port": port["port"]}
+        for each in found["items"]
+        for port in each["ports"]
+        for endpoint in each["endpoints"]
+        for address in endpoint["addresses"]
+    ]
+
+
+def _merged(base: Object, over: Mapping[str, Any] | None) -> Object:
+    """Values with others laid over them, mapping by mapping, as Helm does with several files."""
+    result = dict(base)
+    for key, value in (over or {}).items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _run(command: list[str | Path], what: str, given: str | None = None) -> str:
+    done = subprocess.run([str(each) for each in command], input=given, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"{what} failed:\n{done.stderr.strip()[-2000:]}")
+    return done.stdout
