@@ -17,7 +17,8 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import grants_context, unwrap, wrap
 
 _UNREADABLE = envelope.UNREADABLE
-_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+# As the CRDs spell it: what `metrics.text` of the pod can say of very small and very large values, too.
+NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ def open_update(text: str, key: VerificationKey) -> UpdateManifest:
     manifest = codec.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
     _check_header(manifest.header, UPDATE, manifest.bytes)
     parse_time(manifest.expires, _UNREADABLE)
-    if not all(_NUMBER.fullmatch(value) for value in manifest.metrics.values()):
+    if not all(NUMBER.fullmatch(value) for value in manifest.metrics.values()):
         raise Refused(_UNREADABLE)
     return manifest
 

@@ -105,6 +105,12 @@ def test_another_update_is_refused_with_the_reason(text: str, reason: str) -> No
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize("value", ["0", "-0.5", "1e-07", "1.234e+15", "123456789012345678"])
+def test_every_number_that_a_pod_can_say_is_a_metric(value: str) -> None:
+    manifest = dataclasses.replace(UPDATE, metrics={"loss": value})
+    assert manifests.open_update(manifests.sign_update(manifest, SIGNING), PUBLIC) == manifest
+
+
 def test_an_assignment_comes_back_as_it_was_signed() -> None:
     assert manifests.open_assignment(manifests.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC) == ASSIGNMENT
 
