@@ -7,7 +7,7 @@ import json
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ PATIENCE_SECONDS = 120.0
 
 
 def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | None = None) -> None:
-    """Store credentials and certificate, then the charts `crds` and `hub`; returns when the hub has said what to pin."""
+    """Store's key pair and certificate, charts `crds` and `hub`; returns when the hub has said what to pin of it."""
     hub = named("hub")
     namespace(hub, HUB_NAMESPACE)
     apply(hub, [_store_certificate(), *_store_credentials(hub)], HUB_NAMESPACE)
@@ -147,8 +147,7 @@ def wait(what: str, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS) 
 
 def _store_certificate() -> Object:
     """A certificate for the store's outer and inner name, from a CA of its own that the sites pin."""
-    folder = ROOT / "build" / "lab" / "store-pki"
-    authority = Authority(folder, "store-ca", datetime.now(UTC))
+    authority = Authority(WRITTEN / "store-pki", "store-ca", datetime.now(UTC))
     inner = f"store.{HUB_NAMESPACE}.svc"
     pair = authority.issue("store", STORE_HOST, client=False, serving=Names(dns=(STORE_HOST, inner)))
     return {
@@ -207,7 +206,7 @@ def _merged(base: Object, over: Mapping[str, Any] | None) -> Object:
     return result
 
 
-def _run(command: list[str | Path], what: str, given: str | None = None) -> str:
+def _run(command: Sequence[str | Path], what: str, given: str | None = None) -> str:
     done = subprocess.run([str(each) for each in command], input=given, capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"{what} failed:\n{done.stderr.strip()[-2000:]}")

@@ -18,7 +18,7 @@ class CommandError(Exception):
     """Ends a command. The text says what happened, where, whose problem it is and what to do next."""
 
 
-class Forbidden(CommandError):
+class ForbiddenError(CommandError):
     """The person's account may not do this here."""
 
 
@@ -183,7 +183,7 @@ class Cluster:
             409: "Someone changed it at the same time: try again.",
             422: "The API server refuses what was written: correct the field that it names.",
         }.get(status, "This is the cluster's problem: ask its admin.")
-        kind = Forbidden if status == 403 else CommandError
+        kind = ForbiddenError if status == 403 else CommandError
         raise kind(f"Could not {what} at {self.server} ({status}): {message} {whose}")
 
 

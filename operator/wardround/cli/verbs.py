@@ -5,7 +5,7 @@ The demo enrols its hospitals with these. Asks nothing and prints nothing.
 
 from wardround.api.names import HUB_CONFIG_MAP, ROUND_UID
 from wardround.cli import enrolment
-from wardround.cli.cluster import Cluster, CommandError, Forbidden, Object
+from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, Object
 
 
 def apply_enrolment(hub: Cluster, name: str, display_name: str, federations: list[str]) -> list[Object]:
@@ -58,7 +58,7 @@ def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, l
     round_ = needed(hub, "FederatedRound", name, namespace)
     try:
         return round_, hub.list("RoundTask", labels=f"{ROUND_UID}={round_['metadata']['uid']}")
-    except Forbidden:
+    except ForbiddenError:
         return round_, []
 
 

@@ -1,0 +1,177 @@
+"""The demo, from nothing to the table: `python -m lab.demo`. Tells the steps; each lies in a module beside it.
+
+Three hospitals, each a Kubernetes cluster of its own, train one model of breast cancer. No row leaves any of them.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from lab import demo_data, demo_install, demo_report, demo_rounds, images, lifecycle
+from lab.demo_data import HOSPITALS, Hospital
+from lab.demo_install import SITE_NAMESPACE, WRITTEN, apply, kubectl
+from lab.demo_report import Finished
+from lab.demo_rounds import FEDERATED, NAMESPACE, Chain, Round
+from lab.errors import LabError
+from lab.topology import named
+from wardround.cli import explain, verbs, watch
+from wardround.cli.cluster import Cluster as Api
+from wardround.cli.cluster import CommandError
+
+NAMES = [hospital.name for hospital in HOSPITALS]
+ROUND_SECONDS = 600.0
+
+
+class Progress:
+    """Lines with the time since the start."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        elapsed = int(time.monotonic() - self._started)
+        print(f"[{elapsed // 60}:{elapsed % 60:02}] {line}", flush=True)
+
+    def step(self, line: str) -> None:
+        print(flush=True)
+        self(line)
+
+
+def main() -> int:
+    progress = Progress()
+    try:
+        demo(progress)
+    except (LabError, CommandError) as error:
+        print(f"\ndemo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def demo(progress: Progress) -> None:
+    progress.step("Images: what the clusters run, built from this checkout")
+    built = images.build_all(progress)
+    progress.step("Clusters: a hub and three hospitals, each a Kubernetes of its own")
+    lifecycle.up(len(HOSPITALS))
+    _import(built, progress)
+    progress.step("Data: 569 cases, cut into three hospitals; each file lies on a volume of its own cluster")
+    _write_data(progress)
+    progress.step("Wardround: installed by Helm, hospitals enrolled and approved")
+    demo_install.install_hub(built, progress)
+    demo_install.apply(named("hub"), demo_rounds.documents("federation.yaml"), NAMESPACE)
+    with ThreadPoolExecutor(len(HOSPITALS)) as pool:
+        list(pool.map(lambda hospital: _install(hospital, built, progress), HOSPITALS))
+
+    hub = Api(str(named("hub").kubeconfig))
+    # Rounds of an earlier run stay as they are for ever: a demo shows its own.
+    kubectl(named("hub"), "delete", "federatedrounds", "--all", "-n", NAMESPACE)
+    together = demo_rounds.federated(built.trainer.reference)
+    alone = [demo_rounds.alone(together, name) for name in NAMES]
+    progress.step("Together: one Statistics round, five Train rounds")
+    trained = _run(hub, "federated", together.training, progress, every_stage=True)
+    progress.step("Alone: the same rounds once more at each hospital by itself, for comparison")
+    alone_trained = _run(hub, "alone", [each for chain in alone for each in chain.training], progress)
+    progress.step("Evaluation: all four models, on rows that no hospital has trained on")
+    chains = [together, *alone]
+    evaluated = _run(hub, "evaluate", [chain.evaluation for chain in chains], progress)
+    _tell(chains, trained, alone_trained, evaluated, progress)
+
+
+def _import(built: images.Images, progress: Progress) -> None:
+    wanted = [("hub", each) for each in (built.operator, built.store)]
+    wanted += [(name, each) for name in NAMES for each in (built.operator, built.trainer)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda each: lifecycle.open_existing(each[0]).import_image(each[1].archive), wanted))
+    progress("images imported into all clusters")
+
+
+def _write_data(progress: Progress) -> None:
+    tables = demo_data.tables()
+    for hospital in HOSPITALS:
+        folder = demo_install.data_folder(hospital.name)
+        demo_data.write(tables[hospital.name], folder / "cases.csv")
+        share = 100 * hospital.malignant / hospital.cases
+        spoilt = len(demo_data.BLEMISHES[hospital.name])
+        progress(
+            f"{hospital.name}, {hospital.display_name}: {hospital.cases} cases, {share:.0f} % malignant, "
+            f"{spoilt} {'rows' if spoilt > 1 else 'row'} spoilt as in real exports"
+        )
+
+
+def _install(hospital: Hospital, built: images.Images, progress: Progress) -> None:
+    demo_install.install_site(hospital.name, hospital.display_name, [NAMESPACE], built, progress)
+    apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
+
+
+def _run(
+    hub: Api, file: str, rounds: Sequence[Round], progress: Progress, every_stage: bool = False
+) -> dict[str, Finished]:
+    """Apply rounds as one file and watch them to their end. Raises LabError, explained, when one fails."""
+    path = WRITTEN / f"rounds-{file}.yaml"
+    path.write_text(demo_rounds.text(rounds), encoding="utf-8")
+    kubectl(named("hub"), "apply", "-f", str(path))
+    done: dict[str, Finished] = {}
+    before: dict[str, watch.View] = {}
+    until = time.monotonic() + ROUND_SECONDS
+    while len(done) < len(rounds):
+        for name in (each["metadata"]["name"] for each in rounds):
+            if name in done:
+                continue
+            round_, tasks = verbs.round_with_tasks(hub, name, NAMESPACE)
+            shown = watch.view(round_, tasks, datetime.now(UTC))
+            if every_stage and shown.rows:
+                for line in watch.lines(before.get(name), shown):
+                    progress(f"{name}: {line}")
+                before[name] = shown
+            if shown.exit_code == watch.COMPLETE:
+                done[name] = Finished(round_, tasks)
+                if not every_stage:
+                    progress(f"{name}: {shown.footer}")
+            elif shown.exit_code == watch.FAILED or time.monotonic() > until:
+                leases = {
+                    each["metadata"]["namespace"]: verbs.lease(hub, each["metadata"]["namespace"]) for each in tasks
+                }
+                raise LabError(explain.text(explain.explain_round(round_, tasks, leases, datetime.now(UTC))))
+        time.sleep(0.5)
+    return {name: done[name] for name in (each["metadata"]["name"] for each in rounds)}
+
+
+def _tell(
+    chains: Sequence[Chain],
+    trained: dict[str, Finished],
+    alone_trained: dict[str, Finished],
+    evaluated: dict[str, Finished],
+    progress: Progress,
+) -> None:
+    evaluations = {chain.owner: evaluated[chain.evaluation["metadata"]["name"]] for chain in chains}
+    last = trained[next(chain for chain in chains if chain.owner == FEDERATED).names[-1]]
+    every = [*trained.values(), *alone_trained.values(), *evaluated.values()]
+    found = demo_report.summary(every, evaluations, last, NAMES)
+    path = WRITTEN / "summary.json"
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    console = Console(width=max(Console().width, 100))
+    progress.step("Result")
+    console.print(demo_report.table(found, {hospital.name: hospital.display_name for hospital in HOSPITALS}))
+    for line in demo_report.verdicts(found):
+        console.print(line, highlight=False)
+    console.print()
+    console.print(demo_report.spans_table([each for each in trained.values() if each.round["spec"]["task"] == "Train"]))
+    console.print(
+        f"""
+This result as JSON: build/demo/{path.name}. The YAML that was applied: build/demo/rounds-*.yaml, values-*.yaml.
+The clusters stay up. Look around:
+  export KUBECONFIG=build/lab/hub/kubeconfig       # or site-a, site-b, site-c
+  kubectl get wardround -A                         # rounds, tasks, hospitals
+  PYTHONPATH=operator .venv/bin/python -m wardround.cli watch federatedround/train-5 -n {NAMESPACE}
+  PYTHONPATH=operator .venv/bin/python -m wardround.cli explain federatedround/train-5 -n {NAMESPACE}
+`make down` stops them and takes away all that the lab made.""",
+        highlight=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
