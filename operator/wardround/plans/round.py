@@ -21,6 +21,7 @@ from wardround.plans.round_types import (
     CleanUp,
     Dispatch,
     Grant,
+    LeftOut,
     MakeRoundKey,
     Observation,
     Plan,
@@ -103,13 +104,12 @@ def aggregated(view: View) -> Verdict | None:
         )
     answer = job.answer
     if answer is not None and answer.digest is not None:
-        missing = shortfall(view, answer.aggregated)
+        names = answer.aggregated or _all_but(view, answer.left_out)
+        missing = shortfall(view, names)
         if missing:
             attention = (*view.attention(), *left_out(view, answer.left_out))
             return _failed(view, "QuorumNotMet", f"{missing} Updates were left out; nothing was kept.", attention)
-        model = StoredModel(
-            result=_result(view, job.number, answer), aggregated=answer.aggregated, left_out=answer.left_out
-        )
+        model = StoredModel(result=_result(view, job.number, answer), aggregated=names, left_out=answer.left_out)
         return _complete(view, model, StoreModel(number=job.number, answer=answer, model=model))
     if answer is not None and answer.reason in FINAL_ANSWERS:
         attention = (*view.attention(), *left_out(view, answer.left_out))
@@ -292,6 +292,12 @@ def _aggregate(view: View, number: int) -> Verdict:
         stages=(COLLECTED,),
         attention=view.attention(),
     )
+
+
+def _all_but(view: View, missing: tuple[LeftOut, ...]) -> tuple[str, ...]:
+    """Who was combined, where the answer had no room for the names."""
+    without = {each.participant for each in missing}
+    return tuple(part.name for part in view.standing(Standing.SENT) if part.name not in without)
 
 
 def _result(view: View, number: int, answer: Answer) -> Result:

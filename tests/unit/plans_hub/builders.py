@@ -1,0 +1,153 @@
+"""Small complete observations of a round; each test changes the one thing that it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from wardround.api import codec
+from wardround.api.conditions import Condition, Conditions
+from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
+from wardround.api.federatedround import parse as parse_round
+from wardround.api.meta import Meta, RoundRef
+from wardround.api.participant import Federation, OfferedDataset, Participant, ParticipantSpec, PublicKeys, SiteReport
+from wardround.api.participant import ParticipantStatus as Status
+from wardround.api.roundtask import RoundTask, RoundTaskSpec, RoundTaskStatus
+from wardround.api.task import Failure, Update, Upload
+from wardround.api.timeline import Stage
+from wardround.api.times import to_seconds
+from wardround.plans.participant import fingerprint
+from wardround.plans.round_types import Observation
+from wardround.sealing import canonical
+from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key
+
+NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
+FEDERATION = "breast-cancer"
+UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
+IMAGE = "registry.example/trainer@sha256:" + "b" * 64
+NAMES = ("site-a", "site-b", "site-c")
+
+
+def at(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+@cache
+def keys(name: str) -> PublicKeys:
+    """One pair of real keys a name: plans recompute fingerprints."""
+    signing = dump_verification_key(generate_signing_key().public_key())
+    return PublicKeys(
+        signing=canonical.encode(signing), decryption=canonical.encode(DecryptionKey.generate().public.raw)
+    )
+
+
+def participant(name: str, **spec: Any) -> Participant:
+    approved: dict[str, Any] = {
+        "display_name": name,
+        "key_fingerprint": fingerprint(keys(name)),
+        "allowed_federations": (Federation(namespace=FEDERATION),),
+        "max_samples": 1000,
+    }
+    site = SiteReport(keys=keys(name), datasets=(OfferedDataset(name="breast"),))
+    return Participant(
+        metadata=Meta(name=name, namespace=name, uid=f"uid-{name}", labels={"country": "de"}),
+        spec=ParticipantSpec(**approved | spec),
+        status=Status(site=site),
+    )
+
+
+def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> FederatedRound:
+    found: dict[str, Any] = {
+        "task": "Train",
+        "initial": {"seed": 7},
+        "image": IMAGE,
+        "datasetName": "breast",
+        "participants": {"names": list(NAMES)},
+        "quorum": {"min": 2, "graceSeconds": 60},
+        **spec,
+    }
+    found = {key: value for key, value in found.items() if value is not None}
+    meta = {
+        "name": name,
+        "namespace": FEDERATION,
+        "uid": uid,
+        "generation": 1,
+        "creationTimestamp": to_seconds(NOW),
+    }
+    return parse_round({"metadata": meta, "spec": found})
+
+
+def condition(kind: str, status: bool, reason: str, seconds: float = 0) -> Condition:
+    return Condition(
+        type=kind, status="True" if status else "False", reason=reason, last_transition_time=to_seconds(at(seconds))
+    )
+
+
+def task(name: str, *conditions: Condition, attempt: int = 1, **changes: Any) -> RoundTask:
+    """A RoundTask as it is when nobody has answered yet; `changes` go to its status, spec or metadata."""
+    status = {key: changes.pop(key) for key in ("failure", "upload", "update", "timeline") if key in changes}
+    notes = changes.pop(
+        "annotations", {"wardround.io/grants-expire": to_seconds(at(3600)), "wardround.io/grants-bytes": ""}
+    )
+    meta = Meta(
+        name=f"train-1-0-a{attempt}",
+        namespace=name,
+        uid=f"task-{name}-{attempt}",
+        annotations=notes,
+        creation_timestamp=to_seconds(changes.pop("created", NOW)),
+    )
+    ref = RoundRef(namespace=FEDERATION, name="train-1", uid=UID)
+    spec = RoundTaskSpec(round_ref=ref, attempt=attempt, assignment="{}", hub_key="", **changes)
+    return RoundTask(metadata=meta, spec=spec, status=RoundTaskStatus(conditions=conditions, **status))
+
+
+def accepted(name: str, **changes: Any) -> RoundTask:
+    return task(name, condition("Accepted", True, "Accepted"), **changes)
+
+
+def sent(name: str, seconds: float = 100, **changes: Any) -> RoundTask:
+    known: dict[str, Any] = {"upload": Upload(bytes=1000), "update": Update(manifest="{}", samples=10)}
+    return task(
+        name,
+        condition("Accepted", True, "Accepted"),
+        condition("Trained", True, "Trained", seconds - 10),
+        condition("Sent", True, "Sent", seconds),
+        **{**known, **changes},
+    )
+
+
+def failed(name: str, failure_class: Any = "Platform", reason: str = "Evicted", **changes: Any) -> RoundTask:
+    failure = Failure(failure_class=failure_class, reason=reason, exit_code=1)
+    return task(name, condition("Failed", True, reason), failure=failure, **changes)
+
+
+def refused(name: str, reason: str, **changes: Any) -> RoundTask:
+    return task(name, condition("Accepted", False, reason), **changes)
+
+
+def stages(*names: str) -> tuple[Stage, ...]:
+    return tuple(Stage(name, to_seconds(NOW)) for name in names)
+
+
+def dispatched(of: FederatedRound, conditions: Conditions = ()) -> FederatedRound:
+    status = FederatedRoundStatus(timeline=stages("Started", "Dispatched"), conditions=conditions)
+    return replace(of, status=status)
+
+
+def over(of: FederatedRound, kind: str) -> FederatedRound:
+    return replace(of, status=FederatedRoundStatus(conditions=(condition(kind, True, kind),)))
+
+
+def observation(of: FederatedRound | None = None, **changes: Any) -> Observation:
+    known: dict[str, Any] = {
+        "round": of or federated_round(),
+        "participants": {name: participant(name) for name in NAMES},
+        "now": NOW,
+    }
+    return Observation(**known | changes)
+
+
+def status_json(status: FederatedRoundStatus) -> Any:
+    return codec.dump(status)

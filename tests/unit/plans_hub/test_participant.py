@@ -1,0 +1,71 @@
+"""Whether a participant may take part is computed from its keys, never read from a condition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import FEDERATION, NOW, at, condition, keys, participant
+from wardround.api import conditions
+from wardround.api.participant import Participant, PublicKeys, SiteReport
+from wardround.plans.participant import barred, fingerprint, status
+
+
+def with_keys(found: Participant, published: PublicKeys | None) -> Participant:
+    return replace(found, status=replace(found.status, site=SiteReport(keys=published)))
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (participant("site-a"), "Approved"),
+        (participant("site-a", suspend=True), "Suspended"),
+        (participant("site-a", key_fingerprint=None), "NotApproved"),
+        (participant("site-a", key_fingerprint="sha256:" + "0" * 64), "FingerprintMismatch"),
+        (with_keys(participant("site-a"), None), "NoKeys"),
+        (with_keys(participant("site-a"), PublicKeys(signing="AAAA", decryption="AAAA")), "NoKeys"),
+        (with_keys(participant("site-a"), keys("site-b")), "FingerprintMismatch"),
+    ],
+)
+def test_ready_has_one_reason(found: Participant, reason: str) -> None:
+    ready = conditions.find(status(found, NOW).conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("True" if reason == "Approved" else "False", reason)
+
+
+def test_a_condition_is_no_proof() -> None:
+    swapped = with_keys(participant("site-a"), keys("site-b"))
+    lying = replace(swapped, status=replace(swapped.status, conditions=(condition("Ready", True, "Approved"),)))
+    assert barred(lying, FEDERATION) == "FingerprintMismatch"
+
+
+def test_the_fingerprint_that_people_compare_is_computed_by_the_hub() -> None:
+    fresh = participant("site-a", key_fingerprint=None)
+    assert status(fresh, NOW).fingerprint == fingerprint(keys("site-a"))
+    assert status(with_keys(fresh, None), NOW).fingerprint is None
+
+
+def test_a_participant_named_otherwise_than_its_namespace_is_nobody() -> None:
+    found = participant("site-a")
+    odd = replace(found, metadata=replace(found.metadata, namespace="elsewhere"))
+    ready = conditions.find(status(odd, NOW).conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", "NamespaceDiffers")
+
+
+def test_what_the_site_says_of_itself_is_passed_through() -> None:
+    found = participant("site-a")
+    assert status(found, NOW).site == found.status.site
+
+
+def test_a_second_look_changes_nothing() -> None:
+    found = participant("site-a")
+    after = status(found, NOW)
+    assert status(replace(found, status=after), at(60)) == after
+
+
+@pytest.mark.parametrize(("changes", "reason"), [({}, None), ({"allowed_federations": ()}, "FederationNotAllowed")])
+def test_a_federation_needs_leave(changes: dict[str, Any], reason: str | None) -> None:
+    assert barred(participant("site-a", **changes), FEDERATION) == reason
