@@ -162,7 +162,7 @@ def _store(folder: Path, progress: Progress) -> ImageRef:
     if archive.exists():
         return read(archive)
     progress("image store: one program")
-    built = archive_files(f"{REPOSITORY}/store", {"/versitygw": program}, ["/versitygw"], archive)
+    built = archive_files(f"{REPOSITORY}/store", {"/usr/local/bin/versitygw": program}, ["/usr/local/bin/versitygw"], archive)
     _prune(archive.parent, "store")
     return built
 
