@@ -109,13 +109,14 @@ def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[
     WRITTEN.mkdir(parents=True, exist_ok=True)
     file = WRITTEN / f"values-{cluster.name}-{release}.yaml"
     file.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
-    command = [toolchain.tool("helm"), "upgrade", "--install", release, ROOT / "charts" / chart, "--namespace", into]
-    _run([*command, "--kubeconfig", cluster.kubeconfig, "--values", file], f"helm install {release} on {cluster.name}")
+    command: list[str | Path] = [toolchain.tool("helm"), "upgrade", "--install", release, ROOT / "charts" / chart]
+    command += ["--namespace", into, "--kubeconfig", cluster.kubeconfig, "--values", file]
+    _run(command, f"helm install {release} on {cluster.name}")
 
 
 def kubectl(cluster: Cluster, *arguments: str, given: str | None = None) -> str:
     """What kubectl prints. Raises LabError with what it complains of."""
-    command = [toolchain.tool("kubectl"), "--kubeconfig", cluster.kubeconfig, *arguments]
+    command: list[str | Path] = [toolchain.tool("kubectl"), "--kubeconfig", cluster.kubeconfig, *arguments]
     return _run(command, f"kubectl {' '.join(arguments[:3])} on {cluster.name}", given)
 
 

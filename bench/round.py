@@ -1,0 +1,142 @@
+"""How long a Train round takes that trains nothing, beside empty Jobs on the same clusters in the same run.
+
+`python -m bench.round`, with the demo's clusters up: starts from its round train-5. What the round costs
+beyond a Job of its pod's shape is Wardround's own time.
+"""
+
+import argparse
+import copy
+import json
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from lab import demo_report, demo_rounds
+from lab.demo_install import kubectl, namespace
+from lab.demo_report import Finished
+from lab.errors import LabError
+from lab.topology import named
+from wardround.cli import verbs
+from wardround.cli.cluster import Cluster as Api
+from wardround.cli.cluster import CommandError
+from wardround.cli.objects import is_true
+
+SITE, NAMESPACE = "site-a", "bench"
+PATIENCE_SECONDS = 300.0
+POLL_SECONDS = 0.05
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    try:
+        measure(runs)
+    except (LabError, CommandError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def measure(runs: int) -> None:
+    hub, site = Api(str(named("hub").kubeconfig)), Api(str(named(SITE).kubeconfig))
+    base = verbs.needed(hub, "FederatedRound", "train-5", demo_rounds.NAMESPACE)
+    image = _operator_image()
+    namespace(named(SITE), NAMESPACE)
+    seconds: dict[str, list[float]] = {"plain Job": [], "Job of that shape": [], "round": []}
+    parts: list[dict[str, float]] = []
+    # In turns, so that what else the machine does meets all three alike.
+    for number in range(runs):
+        stamp = f"{time.time_ns() // 1_000_000:x}-{number}"
+        seconds["plain Job"].append(_job(site, f"plain-{stamp}", image, shaped=False))
+        seconds["Job of that shape"].append(_job(site, f"shaped-{stamp}", image, shaped=True))
+        took, spans = _round(hub, base, f"bench-{stamp}")
+        seconds["round"].append(took)
+        parts.append(spans)
+    middle = {name: median(values) for name, values in seconds.items()}
+    for name, values in seconds.items():
+        print(f"{name:18} median {middle[name]:5.1f} s   min {min(values):5.1f}   max {max(values):5.1f}   n={runs}")
+    for name in ("plain Job", "Job of that shape"):
+        print(f"round / {name}: {middle['round'] / middle[name]:.2f}")
+    print("where the round's seconds went (medians):")
+    for name in parts[0]:
+        print(f"  {name:18} {median(each.get(name, 0.0) for each in parts):5.2f} s")
+
+
+def _round(hub: Api, base: dict[str, Any], name: str) -> tuple[float, dict[str, float]]:
+    """From apply to Complete, of a round like train-5 with no epochs."""
+    spec = copy.deepcopy(base["spec"])
+    spec["base"] = {"roundName": base["metadata"]["name"]}
+    spec["parameters"] = {**spec["parameters"], "epochs": "0"}
+    item = {
+        "apiVersion": base["apiVersion"],
+        "kind": "FederatedRound",
+        "metadata": {"name": name, "namespace": demo_rounds.NAMESPACE},
+        "spec": spec,
+    }
+    started = time.monotonic()
+    hub.apply(item)
+
+    def ended() -> bool:
+        found = verbs.needed(hub, "FederatedRound", name, demo_rounds.NAMESPACE)
+        if is_true(found, "Failed"):
+            raise LabError(f"round {name} failed: kubectl wardround explain federatedround/{name} says why")
+        return is_true(found, "Complete")
+
+    took = _until(ended, f"round {name}", started)
+    return took, demo_report.spans(Finished(*verbs.round_with_tasks(hub, name, demo_rounds.NAMESPACE)))
+
+
+def _job(site: Api, name: str, image: str, shaped: bool) -> float:
+    """From create to Complete, of a Job that does nothing; `shaped`: with the training pod's containers."""
+    kubectl(named(SITE), "create", "-f", "-", given=json.dumps(_manifest(name, image, shaped)))
+    started = time.monotonic()
+
+    def ended() -> bool:
+        return is_true(site.get("Job", name, NAMESPACE) or {}, "Complete")
+
+    took = _until(ended, f"Job {name}", started)
+    kubectl(named(SITE), "delete", "job", name, "-n", NAMESPACE, "--wait=false")
+    return took
+
+
+def _manifest(name: str, image: str, shaped: bool) -> dict[str, Any]:
+    def container(called: str, command: list[str]) -> dict[str, Any]:
+        closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        return {"name": called, "image": image, "command": command, "securityContext": closed}
+
+    sidecar = {**container("isolation", ["sleep", "3600"]), "restartPolicy": "Always"}
+    before = [container("prepare", ["true"]), sidecar, container("train", ["true"])] if shaped else []
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "initContainers": before,
+        "containers": [container("check", ["true"])],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+    }
+
+
+def _operator_image() -> str:
+    wanted = "jsonpath={.spec.template.spec.containers[0].image}"
+    return kubectl(named(SITE), "get", "deployment", "site-operator", "-n", "wardround-site", "-o", wanted)
+
+
+def _until(ended: Callable[[], bool], what: str, started: float) -> float:
+    while not ended():
+        if time.monotonic() - started > PATIENCE_SECONDS:
+            raise LabError(f"{what} did not end within {PATIENCE_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)
+    return time.monotonic() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())
