@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from wardround.pod import metrics as binary
+from wardround.sealing.manifests import MOST_METRICS
 from wardround.tensors import Layout, Tensor, schema_digest
 
 _COUNTS = ("negatives", "positives")
@@ -35,9 +37,10 @@ class Kept:
 
 
 def weighted(sent: Sequence[Mapping[str, str]], shares: Sequence[float]) -> dict[str, str]:
-    """Return the mean of each metric over those who sent it, by their shares."""
+    """Return the mean of each metric over those who sent it, by their shares; of the 16 that most of them sent."""
     found = {}
-    for name in sorted({name for each in sent for name in each}):
+    senders = Counter(name for each in sent for name in each)
+    for name in sorted(senders, key=lambda name: (-senders[name], name))[:MOST_METRICS]:
         pairs = [(float(each[name]), share) for each, share in zip(sent, shares, strict=True) if name in each]
         total = sum(share for _, share in pairs)
         if total > 0:

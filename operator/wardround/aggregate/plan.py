@@ -143,7 +143,7 @@ def spell(answer: Result | Failure) -> bytes:
     Where the names of all participants do not fit, `aggregated` stays empty: it is everyone but those left out.
     """
     if isinstance(answer, Failure):
-        answer = replace(answer, message=answer.message[:1024])
+        answer = replace(answer, message=answer.message[:512])
     for shorter in (
         answer,
         replace(answer, aggregated=()) if isinstance(answer, Result) else replace(answer, left_out=()),

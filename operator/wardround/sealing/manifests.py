@@ -5,6 +5,7 @@ Does no I/O and reads no clock. Shapes: docs/contracts.md, section 3.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from wardround.sealing.wrap import grants_context, unwrap, wrap
 _UNREADABLE = envelope.UNREADABLE
 # As the CRDs spell it: what `metrics.text` of the pod can say of very small and very large values, too.
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
+MOST_METRICS = 16
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,8 @@ def open_update(text: str, key: VerificationKey) -> UpdateManifest:
     manifest = codec.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
     _check_header(manifest.header, UPDATE, manifest.bytes)
     parse_time(manifest.expires, _UNREADABLE)
-    if not all(NUMBER.fullmatch(value) for value in manifest.metrics.values()):
+    # One participant must not be able to make the round's answer unspeakable: few metrics, short names, finite values.
+    if len(manifest.metrics) > MOST_METRICS or not all(_is_metric(*pair) for pair in manifest.metrics.items()):
         raise Refused(_UNREADABLE)
     return manifest
 
@@ -240,6 +245,10 @@ def parse_time(text: str, reason: str) -> datetime:
         return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
     except ValueError:
         raise Refused(reason) from None
+
+
+def _is_metric(name: str, value: str) -> bool:
+    return bool(_NAME.fullmatch(name) and NUMBER.fullmatch(value)) and math.isfinite(float(value))
 
 
 def _check_header(header: Header, kind: str, ciphertext_bytes: int) -> None:

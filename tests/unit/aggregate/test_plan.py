@@ -67,3 +67,10 @@ def test_a_plan_that_is_not_one_is_refused(data: bytes) -> None:
 def test_a_metric_is_the_mean_over_those_who_sent_it() -> None:
     sent = [{"loss": "0.5", "only": "1"}, {"loss": "0.1"}, {}]
     assert metrics.weighted(sent, [0.25, 0.25, 0.5]) == {"loss": "0.3", "only": "1"}
+
+
+def test_metrics_that_few_sent_do_not_crowd_out_the_rounds_own() -> None:
+    sent = [{"loss": "0.5", **{f"a{site}.{number}": "1" for number in range(15)}} for site in range(3)]
+    found = metrics.weighted(sent, [0.5, 0.25, 0.25])
+    assert len(found) == 16
+    assert found["loss"] == "0.5"
