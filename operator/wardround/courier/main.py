@@ -16,7 +16,7 @@ from wardround.courier.workspace import Workspace
 from wardround.kube.client import Client, Object, backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.kube.health import PORT, health
-from wardround.plans.sitetask import is_final
+from wardround.plans.sitetask_types import is_final
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
 

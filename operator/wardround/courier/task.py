@@ -22,7 +22,7 @@ from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.kube.client import Client, Object, backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.plans.assignment import Claim, base_digest, verify
-from wardround.plans.sitetask import is_accepted, is_final
+from wardround.plans.sitetask_types import is_accepted, is_final
 from wardround.sealing import canonical
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import Assignment, Grants, open_grants

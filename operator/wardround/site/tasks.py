@@ -22,7 +22,7 @@ from wardround.plans import dataset as dataset_plan
 from wardround.plans import sitetask as plans
 from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_pod as pods
-from wardround.plans.sitetask import Observation, Plan
+from wardround.plans.sitetask_types import Observation, Plan, is_accepted, is_final, is_trained
 from wardround.site.control import Control, Controls
 from wardround.site.link import HubLink
 from wardround.site.training import training_job
@@ -150,7 +150,7 @@ class TaskReconciler:
 
     async def _control(self, site: sites.Site, task: SiteTask) -> Control | None:
         """The positive control, when a Job may be about to be made."""
-        if not plans.is_accepted(task) or plans.is_final(task):
+        if not is_accepted(task) or is_final(task):
             return None
         node, own = await self._addresses()
         hub = self._link.client.server if self._link.client else ""
@@ -202,7 +202,7 @@ class TaskReconciler:
         _log(task, status)
         if _gives_up_its_place(task, status):
             for other in live.seen.others:
-                if not plans.is_final(other):
+                if not is_final(other):
                     self._wake(other.metadata.name)
         # What the courier has written meanwhile is for the next look.
         return status
@@ -260,7 +260,7 @@ def _owned(job: Mapping[str, Any], task: SiteTask) -> bool:
 
 def _gives_up_its_place(task: SiteTask, status: SiteTaskStatus) -> bool:
     after = _with(task, status)
-    return (plans.is_final(after) or plans.is_trained(after)) and not (plans.is_final(task) or plans.is_trained(task))
+    return (is_final(after) or is_trained(after)) and not (is_final(task) or is_trained(task))
 
 
 def _with(task: SiteTask, status: SiteTaskStatus) -> SiteTask:

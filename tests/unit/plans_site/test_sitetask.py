@@ -30,8 +30,9 @@ from wardround.api import conditions
 from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTaskStatus
-from wardround.plans.sitetask import Observation, Plan, not_admitted, plan
+from wardround.plans.sitetask import not_admitted, plan
 from wardround.plans.sitetask_hub import mirror, refuse_recreated, worth_telling
+from wardround.plans.sitetask_types import Observation, Plan
 
 UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}
 
