@@ -1,0 +1,121 @@
+"""Objects are read as the API server gives them, conditions follow the Kubernetes conventions, names fit."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from wardround.api import codec, federatedround, meta, names, participant, roundtask, sitetask
+from wardround.api.conditions import Conditions, find, set_condition, since
+from wardround.api.timeline import mark, reached
+from wardround.api.times import parse_time, to_microseconds, to_seconds
+
+NOW = datetime(2026, 11, 24, 16, 0, 0, 123456, tzinfo=UTC)
+ROUND: dict[str, Any] = {
+    "metadata": {"name": "train-1", "namespace": "n", "uid": "u", "managedFields": []},
+    "spec": {"task": "Train", "datasetName": "breast", "participants": {"names": ["a"]}, "later": {"x": 1}},
+}
+
+
+def test_unknown_fields_are_ignored_and_defaults_filled_in() -> None:
+    found = federatedround.parse(ROUND)
+    assert found.spec.command == ("python", "-m", "wardround_trainer")
+    assert found.spec.quorum.grace_seconds == 60
+    assert found.status.conditions == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"task": "Sing"}, "spec.task"),
+        ({"retryLimit": "2"}, "spec.retryLimit"),
+        ({"retryLimit": True}, "spec.retryLimit"),
+        ({"participants": {"names": ["a", 1]}}, r"spec.participants.names\[1\]"),
+        ({"datasetName": None}, "spec.datasetName"),
+    ],
+)
+def test_a_field_of_the_wrong_type_is_named(change: dict[str, Any], place: str) -> None:
+    with pytest.raises(codec.Malformed, match=place):
+        federatedround.parse({**ROUND, "spec": {**ROUND["spec"], **change}})
+
+
+def test_names_are_spelt_as_kubernetes_does() -> None:
+    spec = sitetask.SiteTaskSpec(
+        round_ref=meta.RoundRef(namespace="n", name="r", uid="u"),
+        round_task_uid="t",
+        attempt=1,
+        assignment="{}",
+        hub_key="k",
+    )
+    written = codec.dump(spec)
+    assert (written["roundTaskUID"], written["roundRef"]["uid"], "grants" in written) == ("t", "u", False)
+
+
+def test_what_is_dumped_is_parsed_to_the_same() -> None:
+    task = {
+        "metadata": {"name": "t"},
+        "spec": {
+            "roundRef": {"namespace": "n", "name": "r", "uid": "u"},
+            "attempt": 1,
+            "assignment": "{}",
+            "hubKey": "k",
+        },
+        "status": {"failure": {"class": "Site", "reason": "ColumnMissing", "exitCode": 65}, "upload": {"bytes": 3}},
+    }
+    found = roundtask.parse(task)
+    assert found.status.failure is not None
+    assert found.status.failure.failure_class == "Site"
+    assert roundtask.parse({"metadata": {"name": "t"}, **codec.dump(found)}) == found
+
+
+def test_a_secret_of_a_participant_is_not_known() -> None:
+    found = participant.parse({"metadata": {"name": "a"}, "spec": {}})
+    assert (found.spec.key_fingerprint, found.status.site) == (None, None)
+
+
+def test_the_transition_time_moves_only_with_the_status() -> None:
+    later = NOW + timedelta(seconds=60)
+    first: Conditions = set_condition((), "Ready", False, "NoKeys", now=NOW, generation=1)
+    same = set_condition(first, "Ready", False, "NotApproved", "see", now=later, generation=2)
+    other = set_condition(same, "Ready", True, "Approved", now=later, generation=2)
+    kept, moved = find(same, "Ready"), find(other, "Ready")
+    assert kept is not None
+    assert moved is not None
+    assert (kept.reason, kept.observed_generation, kept.last_transition_time) == ("NotApproved", 2, to_seconds(NOW))
+    assert moved.last_transition_time == to_seconds(later)
+
+
+def test_other_conditions_are_always_kept() -> None:
+    both = set_condition((), "A", True, "R", now=NOW, generation=1)
+    both = set_condition(both, "B", True, "R", now=NOW, generation=1)
+    assert [each.type for each in set_condition(both, "A", False, "S", now=NOW, generation=1)] == ["A", "B"]
+
+
+def test_a_stage_is_recorded_once() -> None:
+    once = mark((), "Started", NOW)
+    assert mark(once, "Started", NOW + timedelta(seconds=1)) == once
+    assert reached(once, "Started") == NOW
+
+
+def test_a_time_that_cannot_be_read_is_none() -> None:
+    once = mark((), "Started", NOW)
+    assert reached((replace(once[0], time="yesterday"),), "Started") is None
+    condition = set_condition((), "Sent", True, "Sent", now=NOW, generation=1)
+    assert since((replace(condition[0], last_transition_time="soon"),), "Sent") is None
+
+
+@pytest.mark.parametrize("text", [to_seconds(NOW), to_microseconds(NOW), "2026-11-24T17:00:00.123456+01:00"])
+def test_times_are_read_in_every_form_of_rfc_3339(text: str) -> None:
+    assert parse_time(text).replace(microsecond=0) == NOW.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("name", ["train-1", "a" * 253, "a" * 39 + ".b", "a" * 39 + "-b"])
+def test_child_names_are_valid_names_of_jobs(name: str) -> None:
+    child = names.task_name(name, "some-uid", 12)
+    assert len(child) <= 63
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", child)
+    assert len(names.label_value(name)) <= 63

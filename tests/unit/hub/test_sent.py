@@ -1,0 +1,245 @@
+"""What the hub sends can be opened by those it is for, and read by the aggregation that it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.plans_hub.builders import IMAGE, NAMES, NOW, federated_round, keys, observation, participant, sent
+from wardround.aggregate import plan as aggregate_plan
+from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.participant import SiteReport
+from wardround.hub import aggregations
+from wardround.hub.assignments import Recipient, assign, grant, object_lengths
+from wardround.hub.context import Context
+from wardround.hub.observe import aggregation, read_answer
+from wardround.hub.settings import SettingMissing, Settings, read
+from wardround.hub.vault import Identity, Model
+from wardround.kube.client import Client
+from wardround.plans.round_types import Aggregate, Dispatch, StoredModel
+from wardround.sealing import canonical
+from wardround.sealing.body import MODEL, PART, ciphertext_length, new_file_key, new_header
+from wardround.sealing.keys import (
+    DecryptionKey,
+    RecipientKey,
+    dump_verification_key,
+    generate_signing_key,
+    hub_fingerprint,
+    load_verification_key,
+)
+from wardround.sealing.manifests import ModelManifest, open_assignment, open_grants, open_model, sign_model
+from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import base_context, unwrap
+from wardround.store.presign import Credentials, Presigner
+from wardround.store.transfer import Store
+
+EXTERNAL = Presigner("https://store.example:9000", "wardround", "us-east-1", Credentials("access", "very-secret"))
+INTERNAL = replace(EXTERNAL, origin="https://store.hub.svc:7070")
+SITE_KEY = DecryptionKey.generate()
+ROUND_KEY = DecryptionKey.generate()
+LENGTH = 70 << 20
+
+
+def identity() -> Identity:
+    key = generate_signing_key()
+    public = dump_verification_key(key.public_key())
+    return Identity(key, public, hub_fingerprint(public))
+
+
+HUB = identity()
+
+
+def model() -> Model:
+    data_key = new_file_key()
+    header = new_header(
+        data_key,
+        kind=MODEL,
+        round_uid="base-uid",
+        attempt=1,
+        participant="",
+        base_digest="",
+        image_digest="",
+        schema_digest="sha256:" + "1" * 64,
+        length=LENGTH,
+    )
+    digest = "sha256:" + "2" * 64
+    manifest = ModelManifest(header, digest, "sha256:" + "3" * 64, "models/base-uid/1", ciphertext_length(LENGTH))
+    stored = StoredModel(result=Result(digest=digest, location="models/base-uid/1", bytes=LENGTH, samples=1))
+    return Model(data_key, sign_model(manifest, HUB.key), manifest, stored)
+
+
+BASE = model()
+
+
+def recipient() -> Recipient:
+    return Recipient("site-a", "sha256:" + "f" * 64, SITE_KEY.public, keys("site-a").signing)
+
+
+def context() -> Context:
+    settings = Settings(
+        namespace="hub",
+        image=IMAGE,
+        store_origin=EXTERNAL.origin,
+        store_internal=INTERNAL.origin,
+        store_region="us-east-1",
+        store_bucket="wardround",
+        store_ca="",
+    )
+    client = Client("https://127.0.0.1:1", "", lambda: "", "hub")
+    return Context(client, settings, HUB, Store(INTERNAL.origin), EXTERNAL, INTERNAL)
+
+
+def with_base() -> FederatedRound:
+    return federated_round(initial=None, base={"roundName": "train-0"}, parameters={"epochs": "5"})
+
+
+def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone() -> None:
+    of = with_base()
+    what = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=NOW + timedelta(hours=2))
+    spec = assign(of, recipient(), what, ROUND_KEY.public.raw, BASE, HUB)
+    assert hub_fingerprint(canonical.decode(spec.hub_key, "x")) == HUB.fingerprint
+    found = open_assignment(spec.assignment, load_verification_key(HUB.public))
+    assert (found.round_uid, found.attempt, found.participant) == (of.metadata.uid, 2, "site-a")
+    assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
+    assert (found.roster, found.parameters, found.initial, found.seed) == (NAMES, {"epochs": "5"}, False, None)
+    assert found.expires == "2026-11-24T18:00:00Z"
+    assert RecipientKey.load(found.round_public_key).raw == ROUND_KEY.public.raw
+    assert found.base is not None
+    manifest = open_model(found.base.manifest, load_verification_key(HUB.public))
+    here = base_context(of.metadata.uid, 2, "site-a", manifest.digest)
+    assert unwrap(found.base.wrapped_key, SITE_KEY, here) == BASE.data_key
+    with pytest.raises(Refused):
+        unwrap(found.base.wrapped_key, DecryptionKey.generate(), here)
+    with pytest.raises(Refused):
+        unwrap(found.base.wrapped_key, SITE_KEY, replace(here, attempt=1))
+
+
+def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -> None:
+    location = "updates/uid/1/site-a"
+    first, expires = grant(recipient(), "uid", 1, location, BASE, None, EXTERNAL, NOW)
+    found = open_grants(canonical.decode(first, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
+    assert found.put is None
+    assert found.get is not None
+    assert len(found.get.parts) == 2
+    assert all(url.startswith(EXTERNAL.origin) for url in (*found.get.parts, found.get.segments))
+    assert expires == NOW + timedelta(hours=1)
+    size = PART + 5
+    second, _ = grant(recipient(), "uid", 1, location, BASE, size, EXTERNAL, NOW)
+    found = open_grants(canonical.decode(second, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
+    assert found.put is not None
+    assert [put.bytes for put in found.put] == [PART, 5]
+    assert found.put[1].headers == {"If-None-Match": "*", "Content-Length": "5"}
+    assert f"/wardround/{location}/part-00001?" in found.put[1].url
+
+
+def test_grants_are_nothing_to_anyone_but_the_courier_of_that_task() -> None:
+    sealed, _ = grant(recipient(), "uid", 1, "updates/uid/1/site-a", None, 9, EXTERNAL, NOW)
+    assert "very-secret" not in sealed
+    assert "X-Amz" not in str(canonical.decode(sealed, "x"))
+    with pytest.raises(Refused):
+        open_grants(canonical.decode(sealed, "x"), SITE_KEY, round_uid="uid", attempt=2, participant="site-a")
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(1, [1]), (PART, [PART]), (PART + 1, [PART, 1]), (0, [])])
+def test_a_ciphertext_is_cut_into_parts(size: int, lengths: list[int]) -> None:
+    assert object_lengths(size) == lengths
+
+
+@pytest.mark.parametrize(
+    ("of", "base", "base_digest", "has_base"),
+    [
+        (with_base(), BASE, BASE.manifest.digest, True),
+        (federated_round(), None, None, False),
+        (federated_round(initial={"seed": 1, "statisticsRoundName": "s"}), BASE, None, False),
+        (federated_round(task="Statistics", initial=None, image=None), None, "", False),
+        (
+            federated_round(task="Evaluate", initial=None, base={"roundName": "train-0"}),
+            BASE,
+            BASE.manifest.digest,
+            False,
+        ),
+    ],
+)
+def test_the_aggregation_reads_the_plan_that_the_hub_writes(
+    of: FederatedRound, base: Model | None, base_digest: str | None, has_base: bool
+) -> None:
+    seen = observation(of, tasks=tuple(map(sent, NAMES)))
+    what = Aggregate(number=2, tasks=seen.tasks)
+    found = aggregate_plan.parse(aggregations.plan(seen, what, ROUND_KEY, base, context(), now=NOW))
+    assert found.location == f"models/{of.metadata.uid}/2"
+    assert (found.base_digest, found.base is not None) == (base_digest, has_base)
+    assert [update.participant for update in found.updates] == list(NAMES)
+    assert found.max_samples == dict.fromkeys(NAMES, 1000)
+    assert found.updates[0].signing_key == canonical.decode(keys("site-a").signing, "x")
+    assert f"updates/{of.metadata.uid}/1/site-a/part-00000?" in found.updates[0].get[0]
+    assert len(found.put.parts) == 1
+    assert found.put.segments.url.startswith(INTERNAL.origin)
+    assert DecryptionKey.load(found.private_key).public.raw == ROUND_KEY.public.raw
+
+
+def test_each_aggregation_has_a_data_key_of_its_own() -> None:
+    seen = observation(tasks=tuple(map(sent, NAMES)))
+    what = Aggregate(number=1, tasks=seen.tasks)
+    plans = [aggregate_plan.parse(aggregations.plan(seen, what, ROUND_KEY, None, context(), now=NOW)) for _ in range(2)]
+    assert plans[0].data_key != plans[1].data_key
+
+
+def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:
+    found = participant("site-a")
+    bare = replace(found, status=replace(found.status, site=SiteReport()))
+    with pytest.raises(ValueError, match="site-a lost its keys"):
+        Recipient.of(bare)
+
+
+def test_what_the_aggregation_says_is_what_the_hub_hears() -> None:
+    header = BASE.manifest.header
+    left_out = (aggregate_plan.LeftOut("site-c", "Altered"),)
+    said = aggregate_plan.Result(header, "sha256:1", "sha256:2", 5, 7, {"loss": "0.5"}, ("site-a",), left_out)
+    heard = read_answer(aggregate_plan.spell(said).decode())
+    assert heard is not None
+    assert (heard.digest, heard.samples, heard.metrics, heard.aggregated) == (
+        "sha256:1",
+        7,
+        {"loss": "0.5"},
+        ("site-a",),
+    )
+    assert [(each.participant, each.reason) for each in heard.left_out] == [("site-c", "Altered")]
+    failed = read_answer(aggregate_plan.spell(aggregate_plan.Failure("NothingToAggregate", "none")).decode())
+    assert failed is not None
+    assert (failed.reason, failed.digest) == ("NothingToAggregate", None)
+
+
+@pytest.mark.parametrize("text", ["", "Killed", "[]", "{}", '{"digest":"x"}', '{"digest":"x","header":{}}'])
+def test_what_is_no_answer_counts_as_a_pod_that_failed(text: str) -> None:
+    assert read_answer(text) is None
+
+
+def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
+    def job(number: int) -> dict[str, object]:
+        return {"metadata": {"labels": {"wardround.io/attempt": str(number)}}, "status": {}}
+
+    ended = {"state": {"terminated": {"message": '{"reason":"NothingToAggregate","message":""}'}}}
+    pod = {"metadata": {"labels": {"wardround.io/attempt": "2"}}, "status": {"containerStatuses": [ended]}}
+    assert aggregation([], []) is None
+    latest = aggregation([job(1), job(2)], [])
+    assert latest is not None
+    assert (latest.number, latest.over) == (2, False)
+    told = aggregation([job(1), job(2)], [pod])
+    assert told is not None
+    assert told.answer is not None
+    assert (told.over, told.answer.reason) == (True, "NothingToAggregate")
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(SettingMissing, match="WARDROUND_STORE_ENDPOINT"):
+        read({})
+    told = read(
+        {
+            "WARDROUND_STORE_ENDPOINT": "https://s.example",
+            "WARDROUND_NAMESPACE": "hub",
+            "WARDROUND_OPERATOR_IMAGE": IMAGE,
+        }
+    )
+    assert (told.store_internal, told.store_bucket, told.store_ca) == ("https://s.example", "wardround", "")

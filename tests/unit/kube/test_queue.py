@@ -1,0 +1,114 @@
+"""The work queue: each key once, one worker a key, failures later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from wardround.kube.queue import WorkQueue
+
+Reconcile = Callable[[str], Awaitable[float | None]]
+
+
+async def until(queue: WorkQueue[str], reconcile: Reconcile, done: asyncio.Event, workers: int = 3) -> None:
+    tasks = [asyncio.create_task(queue.work(reconcile)) for _ in range(workers)]
+    try:
+        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.sleep(0.05)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_key_that_waits_is_not_added_again() -> None:
+    seen: list[str] = []
+    done = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "a", "b", "a"):
+        queue.add(key)
+
+    async def reconcile(key: str) -> None:
+        seen.append(key)
+        if key == "b":
+            done.set()
+
+    await until(queue, reconcile, done)
+    assert seen == ["a", "b"]
+
+
+async def test_a_key_is_never_worked_on_twice_at_once_and_is_worked_on_again_when_it_changed_meanwhile() -> None:
+    running: set[str] = set()
+    count = 0
+    done = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+
+    async def reconcile(key: str) -> None:
+        nonlocal count
+        assert key not in running
+        running.add(key)
+        count += 1
+        if count == 1:
+            queue.add(key)
+            queue.add(key)
+        await asyncio.sleep(0.02)
+        running.discard(key)
+        if count == 2:
+            done.set()
+
+    await until(queue, reconcile, done)
+    assert count == 2
+
+
+async def test_a_failure_is_tried_again_and_does_not_end_the_worker(caplog: pytest.LogCaptureFixture) -> None:
+    tries = 0
+    done = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+
+    async def reconcile(key: str) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise RuntimeError("the store is away")
+        done.set()
+
+    await until(queue, reconcile, done, workers=1)
+    assert tries == 2
+    assert "the store is away" in caplog.text
+
+
+async def test_a_key_comes_back_when_the_reconcile_asked_for_it() -> None:
+    times: list[float] = []
+    done = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+
+    async def reconcile(key: str) -> float | None:
+        times.append(asyncio.get_running_loop().time())
+        if len(times) == 2:
+            done.set()
+            return None
+        return 0.1
+
+    await until(queue, reconcile, done)
+    assert times[1] - times[0] >= 0.09
+
+
+async def test_of_two_later_times_the_sooner_counts() -> None:
+    seen: list[str] = []
+    done = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add_after("a", 60)
+    queue.add_after("a", 0.05)
+    queue.add_after("a", 30)
+
+    async def reconcile(key: str) -> None:
+        seen.append(key)
+        done.set()
+
+    await until(queue, reconcile, done)
+    assert seen == ["a"]
