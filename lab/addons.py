@@ -13,11 +13,16 @@ cluster.local in-addr.arpa {{
         pods insecure
     }}
 }}
-. {{
+lab.internal {{
     errors
-    ready
     hosts {{
         {hub} {names}
+    }}
+}}
+. {{
+    ready
+    template ANY ANY {{
+        rcode NXDOMAIN
     }}
 }}
 """

@@ -53,12 +53,7 @@ class Running:
         """Stop it. With the policy engine goes what it enforced: a stopped engine protects nobody."""
         self.process(component).stop()
         if component == "kube-router":
-            binary = self.node.commands[component][0]
-            done = subprocess.run(
-                [*network.inside(self.cluster), binary, "--cleanup-config"], capture_output=True, text=True
-            )
-            if done.returncode:
-                raise LabError(f"kube-router could not remove its rules in {self.cluster.name}:\n{done.stderr[-1000:]}")
+            network.forget_policies(self.cluster)
 
     def up(self, hub: Cluster, progress: Progress) -> None:
         """Start what does not run, and return when the cluster is of use."""

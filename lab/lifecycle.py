@@ -20,7 +20,7 @@ from lab import mounts, network, packages, sweep, toolchain
 from lab.cluster import Running, open_cluster
 from lab.errors import LabError
 from lab.images_oci import ImageRef, archive_files
-from lab.topology import ROOT, RUNTIME, STATE, Cluster, clusters, existing, named
+from lab.topology import INTERNET, ROOT, RUNTIME, STATE, Cluster, clusters, existing, named
 
 RECORD = RUNTIME / "lab.json"
 TOOLS = ("kubernetes", "containerd", "cni", "kube-router", "coredns")
@@ -59,7 +59,8 @@ def up(sites: int) -> None:
             if not _whole(cluster):
                 sweep.sweep(cluster)
         _say(started, "lab", "namespaces and networks")
-        if not network.internet_exists():
+        if not network.exists(INTERNET):
+            sweep.sweep_internet()
             network.make_internet()
         for cluster in wanted:
             if not _whole(cluster):
@@ -92,7 +93,7 @@ def down() -> None:
         for name, value in record.get("sysctls", {}).items():
             Path("/proc/sys", name).write_text(value)
         mounts.remove_runtime()
-        for made in record.get("folders", []):
+        for made in [*record.get("folders", []), *record.get("cgroups", [])]:
             with contextlib.suppress(OSError):
                 Path(made).rmdir()
         for path in (_sandbox_archive(), RECORD):
@@ -133,12 +134,12 @@ def _status(running: Running) -> ClusterStatus:
 
 
 def _marker(cluster: Cluster) -> Path:
-    """In the runtime folder: a reboot takes it along with the namespaces that it speaks of."""
+    """Its presence says that the cluster's namespaces were made to the end."""
     return cluster.run / "made"
 
 
 def _whole(cluster: Cluster) -> bool:
-    return _marker(cluster).exists() and cluster.netns.exists() and cluster.state.is_dir()
+    return _marker(cluster).exists() and network.exists(cluster.namespace) and cluster.state.is_dir()
 
 
 def _sandbox_archive() -> Path:
@@ -162,9 +163,10 @@ def _own() -> None:
         return
     mounts.make_runtime()
     folders = [folder for folder in mounts.COVERED if not folder.exists()]
+    cgroups = [str(group) for group in sweep.container_cgroups() if not group.exists()]
     sysctls = {name: Path("/proc/sys", name).read_text() for name in KUBELET_SYSCTLS}
     RECORD.write_text(
-        json.dumps({"checkout": str(ROOT), "sysctls": sysctls, "folders": [str(folder) for folder in folders]})
+        json.dumps({"checkout": str(ROOT), "sysctls": sysctls, "folders": [*map(str, folders)], "cgroups": cgroups})
     )
     for folder in folders:
         folder.mkdir(parents=True)

@@ -15,7 +15,7 @@ COVERED = (Path("/var/lib/cni"), Path("/var/lib/kubelet"), Path("/var/log/contai
 
 def make_runtime() -> None:
     """Prepare RUNTIME to hold namespaces: they can be kept only on a mount that does not spread into others."""
-    if not RUNTIME.is_mount():
+    if str(RUNTIME) not in points():
         RUNTIME.mkdir(exist_ok=True)
         _run("mount", "--bind", str(RUNTIME), str(RUNTIME))
         _run("mount", "--make-private", str(RUNTIME))
@@ -42,13 +42,18 @@ def inside(cluster: Cluster) -> list[str]:
 
 def remove(cluster: Cluster) -> None:
     """Forget the namespace: with its last process all mounts in it are gone."""
-    if handle(cluster).is_mount():
+    if str(handle(cluster)) in points():
         _run("umount", str(handle(cluster)))
 
 
 def remove_runtime() -> None:
-    while RUNTIME.is_mount():
+    while str(RUNTIME) in points():
         _run("umount", "--lazy", str(RUNTIME))
+
+
+def points() -> set[str]:
+    """Every mount point of the machine. `os.path.ismount` misses a folder bound to its own place."""
+    return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
 
 
 def _run(*command: str) -> None:

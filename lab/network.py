@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.mounts import points
 from lab.topology import API_PORT, INTERNET, STORE_PORT, Cluster
 
 TABLE = "wardround"
 
 
-def internet_exists() -> bool:
-    return (Path("/run/netns") / INTERNET).exists()
+def exists(namespace: str) -> bool:
+    """Whether it lives, and is not only a name that a reboot left behind."""
+    return f"/run/netns/{namespace}" in points()
 
 
 def make_internet() -> None:
@@ -116,6 +118,13 @@ def heal(cluster: Cluster) -> None:
 
 def is_cut(cluster: Cluster) -> bool:
     return "drop" in _run([*inside(cluster), "nft", "list", "chain", "inet", TABLE, "cut"])
+
+
+def forget_policies(cluster: Cluster) -> None:
+    """Remove what a stopped kube-router leaves behind (its own --cleanup-config crashes without a service proxy)."""
+    # Nothing else of a cluster works through these tables: kube-proxy and the lab have nftables of their own.
+    for command in (["iptables", "-w", "-F"], ["iptables", "-w", "-X"], ["ipset", "destroy"]):
+        _run([*inside(cluster), *command])
 
 
 def inside(cluster: Cluster) -> list[str]:

@@ -213,7 +213,6 @@ def kubelet(cluster: Cluster, ca: Path, serving: KeyPair) -> dict[str, Any]:
         "volumePluginDir": str(cluster.state / "volume-plugins"),
         # Works on cgroup v1 and v2 and inside a container: nothing is reserved or enforced for the node itself.
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": cluster.cgroup,
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,

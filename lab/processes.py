@@ -16,6 +16,8 @@ from pathlib import Path
 from lab.errors import LabError
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+# They outlive this process on purpose; a Popen that is let go of complains of that.
+_CHILDREN: list["subprocess.Popen[bytes]"] = []
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Process:
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
+        _CHILDREN.append(child)
         self._pid_file.write_text(f"{child.pid} {start_time(child.pid)} {BOOT.read_text().strip()}")
 
     def pid(self) -> int | None:

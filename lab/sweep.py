@@ -1,6 +1,7 @@
 """Removes a cluster with everything that it made, also after a crash; touches nothing else; twice is once.
 
-What is ours is told by what cannot be mistaken: our binaries running on our folders, our cgroups, our namespaces.
+What is ours is told by what cannot be mistaken: our binaries running on our folders, the cgroups of containers whose
+ids lie in our folders, namespaces by name.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from lab import mounts, network, node, toolchain
+from lab import mounts, node, toolchain
 from lab.errors import LabError
 from lab.processes import Process
 from lab.topology import INTERNET, Cluster
@@ -26,15 +27,15 @@ def sweep(cluster: Cluster) -> None:
         Process(component, cluster.logs).stop(grace=0)
     # A second look finds what was being started during the first.
     _end(lambda: [*_programs(cluster), *_pods(cluster)], cluster)
+    _remove_cgroups(cluster)
     mounts.remove(cluster)
     _delete_network(cluster)
-    _remove_cgroups(cluster)
     for folder in (cluster.run, cluster.state):
         _remove_tree(folder)
 
 
 def sweep_internet() -> None:
-    if network.internet_exists():
+    if Path("/run/netns", INTERNET).exists():
         _command("ip", "netns", "delete", INTERNET)
 
 
@@ -74,6 +75,7 @@ def _end(find: Callable[[], Iterable[int]], cluster: Cluster) -> None:
 
 
 def _delete_network(cluster: Cluster) -> None:
+    # Also a handle that a reboot left without its namespace goes by this command.
     if cluster.netns.exists():
         _command("ip", "netns", "delete", cluster.namespace)
     # Goes with the namespace, unless that was never finished.
@@ -82,11 +84,18 @@ def _delete_network(cluster: Cluster) -> None:
 
 
 def _cgroups(cluster: Cluster) -> Iterable[Path]:
-    """The cluster's cgroups in every hierarchy, children first."""
-    name = cluster.cgroup.strip("/")
-    for top in [CGROUPS / name, *CGROUPS.glob(f"*/{name}")]:
-        for folder, _, _ in os.walk(top, topdown=False):
-            yield Path(folder)
+    """The cgroups of the cluster's containers in every hierarchy, children first."""
+    containers = cluster.containers.iterdir() if cluster.containers.is_dir() else ()
+    for container in containers:
+        for parent in container_cgroups():
+            for folder, _, _ in os.walk(parent / container.name, topdown=False):
+                yield Path(folder)
+
+
+def container_cgroups() -> list[Path]:
+    """The cgroup in every hierarchy under which containerd puts a Kubernetes node's containers (v1, v2 and both)."""
+    hierarchies = [CGROUPS, *CGROUPS.iterdir()]
+    return [each / "k8s.io" for each in hierarchies if (each / "cgroup.procs").exists()]
 
 
 def _remove_cgroups(cluster: Cluster) -> None:
@@ -104,8 +113,7 @@ def _remove_cgroups(cluster: Cluster) -> None:
 
 def _remove_tree(folder: Path) -> None:
     # What a mount hides is not ours to delete: nothing is mounted below our folders unless somebody put it there.
-    here = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    inside = [point for point in here if point.startswith(f"{folder}/")]
+    inside = [point for point in mounts.points() if point.startswith(f"{folder}/")]
     if inside:
         raise LabError(f"{inside[0]} is mounted inside {folder}: unmount it, then run `down` again")
     if folder.exists():

@@ -101,9 +101,9 @@ class Cluster:
         return self.run / "containerd.sock"
 
     @property
-    def cgroup(self) -> str:
-        """Where the cgroups of its pods lie, in every hierarchy."""
-        return f"/wardround-{self.name}"
+    def containers(self) -> Path:
+        """A folder for each container that runs, named by its id."""
+        return self.run / "runc" / "k8s.io"
 
     @property
     def cni_network(self) -> str:

@@ -1,3 +1,4 @@
+// CoreDNS with the plugins that the lab's Corefile names.
 package main
 
 import (
@@ -7,6 +8,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/hosts"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/ready"
+	_ "github.com/coredns/coredns/plugin/template"
 )
 
 func main() { coremain.Run() }
