@@ -1,0 +1,118 @@
+"""A site in full against a real API server and a real store; the hub's part is played by the tests.
+
+The installed charts bound what the site may do: its processes run with their own accounts' tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+
+from tests.integration.api import Api
+from tests.integration.conftest import api, bare, helm, pytest_configure
+from tests.integration.objects import OURS
+from tests.integration_site.hub import Hub
+from tests.integration_store.conftest import Server, server
+from tests.unit.plans_site.world import HUB_DER
+from wardround.courier import main as courier
+from wardround.courier.settings import Pins, Settings
+from wardround.kube.client import Client
+from wardround.sealing.keys import hub_fingerprint
+from wardround.site.operator import Operator
+
+__all__ = ["api", "bare", "helm", "pytest_configure", "server"]
+
+NAMESPACE, PARTICIPANT = "hospital-a", "site-a"
+Object = dict[str, Any]
+
+
+@dataclass
+class Site:
+    """A running site operator and courier, and the administrator's view of their cluster."""
+
+    api: Api
+    hub: Hub
+    workspace: Path
+    settings: Settings
+    ca: str
+    server: str
+
+    def task(self, name: str) -> Object:
+        return self.api.get("SiteTask", name, NAMESPACE)
+
+    def folder(self, name: str) -> Path:
+        return self.workspace / "tasks" / self.task(name)["metadata"]["uid"]
+
+
+def authority(api: Api) -> str:
+    return Path(api._client.configuration.ssl_ca_cert).read_text()
+
+
+def token(api: Api, account: str, namespace: str) -> str:
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    return str(api.call("POST", path, request)["status"]["token"])
+
+
+async def eventually(what: str, holds: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """What `holds` returns, once it is true."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not (found := await asyncio.to_thread(holds)):
+        assert asyncio.get_running_loop().time() < deadline, f"not in {seconds} s: {what}"
+        await asyncio.sleep(0.05)
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest_asyncio.fixture
+async def site(api: Api, server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    url, ca = api._host, authority(api)
+    enrol(api, url, ca)
+    api.patch("Site", "site", {"spec": {"hub": {"fingerprint": hub_fingerprint(HUB_DER)}}}, NAMESPACE)
+    settings = Settings(Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, ""), tmp_path / "workspace")
+    settings.workspace.mkdir()
+
+    def client(account: str) -> Client:
+        secret = token(api, account, NAMESPACE)
+        return Client.from_credentials(url, ca, lambda: secret, NAMESPACE)
+
+    own = client("site-operator")
+    running = [
+        asyncio.create_task(courier.run(settings, client("courier"), free_port())),
+        asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run()),
+    ]
+    hub = Hub(api, server)
+    await hub.open()
+    try:
+        yield Site(api, hub, settings.workspace, settings, ca, url)
+    finally:
+        await hub.close()
+        for task in running:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await own.close()
+
+
+def enrol(api: Api, url: str, ca: str) -> None:
+    """What a person does with the output of `enrol --bootstrap`."""
+    values = {"server": url, "ca.crt": ca, "token": token(api, "site", PARTICIPANT), "namespace": PARTICIPANT}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "hub-credentials", "namespace": NAMESPACE},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+    api.apply(secret)

@@ -1,0 +1,198 @@
+"""One task from its arrival to the update in the store, and what must not get that far."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+
+from tests.integration.api import Api
+from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
+from tests.integration_site.hub import SCHEMA_DIGEST, Object
+from wardround.sealing import canonical
+from wardround.sealing.keys import generate_signing_key
+
+DATASET = {
+    "apiVersion": "wardround.io/v1alpha1",
+    "kind": "Dataset",
+    "metadata": {"name": "breast", "namespace": NAMESPACE},
+    "spec": {
+        "claimName": "breast-data",
+        "path": "cases.csv",
+        "schema": {
+            "fields": [
+                {"name": "patient_id", "type": "string", "constraints": {"required": True}},
+                {"name": "mean_radius", "type": "number"},
+                {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+            ],
+            "target": "malignant",
+            "identifier": "patient_id",
+        },
+        "split": {"key": "0123456789abcdef", "validation": "0.15", "test": "0.2"},
+    },
+}
+READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quality": []}
+
+
+def condition(item: Object, kind: str) -> Any:
+    found = (item.get("status") or {}).get("conditions") or []
+    return next((each for each in found if each["type"] == kind), {"status": "Unknown", "reason": ""})
+
+
+def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
+    """What Job controller and kubelet do: the pod of a Job's template, `ended` containers over with 0."""
+    labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
+    meta = {"name": job["metadata"]["name"], "namespace": NAMESPACE, "labels": labels}
+    try:
+        api.get("Pod", meta["name"], NAMESPACE)
+    except Exception:
+        spec = job["spec"]["template"]["spec"]
+        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 0}
+
+    def status(name: str) -> Object:
+        text = json.dumps(READ) if name == "prepare" else message
+        state = (
+            {"terminated": {**over, "message": text}} if name in ended else {"waiting": {"reason": "PodInitializing"}}
+        )
+        return {"name": name, "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+
+    names = [each["name"] for each in job["spec"]["template"]["spec"]["initContainers"]]
+    change = {
+        "phase": "Running",
+        "initContainerStatuses": [status(n) for n in names],
+        "containerStatuses": [status("check")],
+    }
+    return api.patch_status("Pod", meta["name"], change, NAMESPACE)
+
+
+def job_of(site: Site, name: str) -> Object | None:
+    jobs = site.api.call("GET", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")["items"]
+    return next((job for job in jobs if job["metadata"]["name"] == name), None)
+
+
+def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
+    """What `check` leaves: the tensors, then by rename the document."""
+    folder = site.folder(name) / "update"
+    (folder / "update.safetensors").write_bytes(plain)
+    document = {
+        "samples": 290,
+        "metrics": {"loss": "0.1234"},
+        "digest": canonical.digest(plain),
+        "schemaDigest": SCHEMA_DIGEST,
+        "baseDigest": base_digest,
+        "length": len(plain),
+    }
+    (folder / "partial").write_text(json.dumps(document))
+    (folder / "partial").rename(folder / "update.json")
+
+
+async def enrolled(site: Site) -> None:
+    site.api.apply(DATASET)
+    await eventually("the site publishes its keys", site.hub.keys)
+    site.hub.approve()
+    await eventually(
+        "the Site is ready", lambda: condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"
+    )
+
+
+async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_open(site: Site) -> None:
+    await enrolled(site)
+    offered = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"]["site"]["datasets"]
+    assert offered[0]["name"] == "breast"
+
+    model = os.urandom((1 << 20) * 2 + 12345)
+    task = site.hub.ask(await site.hub.seal_model(model))
+    name = task["metadata"]["name"]
+
+    job = await eventually("the Job is admitted and made", lambda: job_of(site, name))
+    assert (site.folder(name) / "in" / "model.safetensors").read_bytes() == model
+    given = json.loads(job["spec"]["template"]["spec"]["initContainers"][0]["env"][0]["value"])
+    assert given["baseDigest"] == canonical.digest(model)
+    isolation = json.loads(job["spec"]["template"]["spec"]["initContainers"][0]["env"][1]["value"])
+    assert {"hub", "store", "metadata"} <= {each["name"] for each in isolation}
+
+    run_pod(site.api, job, "prepare")
+    await eventually(
+        "the Dataset has been read",
+        lambda: site.api.get("Dataset", "breast", NAMESPACE)["status"].get("rows") == 341,
+    )
+    update = os.urandom(70 * (1 << 20))  # two parts
+    leave_update(site, name, update, canonical.digest(model))
+    run_pod(site.api, job, "prepare", "train", "check")
+
+    told = await eventually(
+        "the hub knows how much to grant",
+        lambda: (site.api.get("RoundTask", name, PARTICIPANT).get("status") or {}).get("upload"),
+    )
+    assert told["bytes"] > len(update)
+    site.hub.grant_upload(task, len(update))
+    await eventually(
+        "the task is complete on both sides",
+        lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Complete")["status"] == "True",
+    )
+    assert site.hub.open_update(task, canonical.digest(model)) == update
+    live = site.api.get("RoundTask", name, PARTICIPANT)["status"]
+    assert live["update"]["samples"] == 290
+    assert live["update"]["metrics"] == [{"name": "loss", "value": "0.1234"}]
+    stages = [each["stage"] for each in live["timeline"]]
+    assert stages == ["Accepted", "InputReady", "Started", "Prepared", "Trained", "Checked", "Sealed", "Sent"]
+    folder = site.folder(name)
+    await eventually("the workspace is cleared", lambda: not folder.exists())
+
+    site.api.delete("RoundTask", name, PARTICIPANT)
+    assert condition(site.task(name), "Complete")["status"] == "True", "a closed task is remembered"
+
+
+async def test_a_model_whose_manifest_another_key_has_signed_is_not_opened(site: Site) -> None:
+    await enrolled(site)
+    task = site.hub.ask(await site.hub.seal_model(b"model"), sign_by=generate_signing_key())
+    name = task["metadata"]["name"]
+    live = await eventually(
+        "the courier refuses", lambda: (site.api.get("RoundTask", name, PARTICIPANT).get("status") or {}).get("failure")
+    )
+    assert live == {"class": "Network", "reason": "SignatureInvalid"}
+    assert job_of(site, name) is None
+
+
+async def test_a_tampered_assignment_is_refused_on_both_sides(site: Site) -> None:
+    await enrolled(site)
+    task = site.hub.ask(site_fingerprint="sha256:" + "0" * 64)
+    name = task["metadata"]["name"]
+    await eventually(
+        "both sides say so",
+        lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Accepted")["reason"] == "NotAddressee",
+    )
+    assert condition(site.task(name), "Failed")["reason"] == "NotAddressee"
+
+
+async def test_a_cancelled_task_loses_its_job(site: Site) -> None:
+    await enrolled(site)
+    task = site.hub.ask()
+    name = task["metadata"]["name"]
+    await eventually("the Job", lambda: job_of(site, name))
+    site.api.patch(
+        "RoundTask",
+        name,
+        {"spec": {"cancel": True}},
+        PARTICIPANT,
+        user="system:serviceaccount:wardround-hub:hub-operator",
+    )
+    await eventually("the Job is gone", lambda: job_of(site, name) is None)
+    assert condition(site.task(name), "Failed")["reason"] == "Cancelled"
+
+
+@pytest.mark.parametrize("approved", [True])
+async def test_with_manual_approval_people_decide(site: Site, approved: bool) -> None:
+    await enrolled(site)
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
+    name = site.hub.ask()["metadata"]["name"]
+    await eventually(
+        "the hub sees that it waits",
+        lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Accepted")["reason"] == "WaitingForApproval",
+    )
+    site.api.patch("SiteTask", name, {"spec": {"approved": approved}}, NAMESPACE)
+    await eventually("the Job", lambda: job_of(site, name))
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
