@@ -1,0 +1,96 @@
+"""Initial weights: the same bits everywhere, standardisation inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load, save_file
+
+STATISTICS = {
+    "count": np.array([10.0, 10.0, 10.0]),
+    "sum": np.array([20.0, -10.0, 0.0]),
+    "squares": np.array([80.0, 90.0, 0.0]),
+    "shift": np.array([25.0, 0.0, 60.0]),
+    "positives": np.array([3.0]),
+    "rows": np.array([10.0]),
+}
+
+
+def test_two_sites_with_one_seed_start_from_the_same_bytes(make_site: Any, run: Any) -> None:
+    first, second = make_site("a"), make_site("b")
+    first.task("site-a")
+    second.task("site-b")
+    assert run(first, "init") == run(second, "init") == 0
+    assert first.trained == second.trained
+
+
+def test_another_seed_gives_other_weights(make_site: Any, run: Any) -> None:
+    first, second = make_site("a"), make_site("b")
+    second.task(seed=8)
+    run(first, "init")
+    run(second, "init")
+    assert first.trained != second.trained
+
+
+def test_initial_weights_are_these_bytes_on_every_machine(site: Any, run: Any) -> None:
+    save_file(STATISTICS, site.root / "base" / "statistics.safetensors")
+    run(site, "init")
+    digest = hashlib.sha256(site.trained).hexdigest()
+    assert digest == "1ddf23e5aa3c87a04e45c2784c01d5932fd48aab63d46128f99b89e4e26748e9"
+
+
+def test_the_file_is_canonical(site: Any, run: Any) -> None:
+    run(site, "init")
+    length = int.from_bytes(site.trained[:8], "little")
+    text = site.trained[8 : 8 + length]
+    header = json.loads(text)
+    assert list(header) == sorted(header)
+    assert "__metadata__" not in header
+    starts = [entry["data_offsets"][0] for entry in header.values()]
+    stops = [entry["data_offsets"][1] for entry in header.values()]
+    assert starts == [0, *stops[:-1]]
+    assert len(site.trained) == 8 + length + stops[-1]
+    spelt = json.dumps(header, separators=(",", ":")).encode()
+    assert text == spelt + b" " * (-len(spelt) % 8)
+
+
+def test_standardisation_comes_from_the_statistics(site: Any, run: Any) -> None:
+    save_file(STATISTICS, site.root / "base" / "statistics.safetensors")
+    assert run(site, "init") == 0
+    tensors = load(site.trained)
+    assert tensors["input.mean"].tolist() == [27.0, -1.0, 60.0]
+    # sqrt(80/10 - 2^2), sqrt(90/10 - 1), and 1 for a constant feature.
+    assert np.allclose(tensors["input.std"], [2.0, 8**0.5, 1.0])
+    assert np.allclose(tensors["output.bias"], np.log(4 / 8))
+
+
+def test_statistics_of_another_schema_are_refused(site: Any, run: Any, capsys: Any) -> None:
+    save_file({**STATISTICS, "count": np.ones(2)}, site.root / "base" / "statistics.safetensors")
+    assert run(site, "init") == 1
+    assert site.json("error.json") == {"code": "StatisticsDiffer"}
+    assert "2 features, this dataset has 3" in capsys.readouterr().err
+
+
+def test_logistic_regression_has_an_output_layer_alone(site: Any, run: Any) -> None:
+    site.task(parameters={"model": "logistic"})
+    run(site, "init")
+    assert set(load(site.trained)) == {"input.mean", "input.std", "output.weight", "output.bias"}
+
+
+def test_starting_needs_no_torch(site: Any) -> None:
+    import os
+    import subprocess
+    import sys
+
+    script = "import sys; from wardround_trainer.__main__ import main; main(['init']); print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "WARDROUND_ROOT": str(site.root), "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,210 @@
+"""Training: it learns, repeats itself, survives eviction, and says by name what is wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+from safetensors.numpy import load
+
+torch = pytest.importorskip("torch", reason="there is no torch here: these run inside the trainer image")
+
+from wardround_trainer import optimise, task  # noqa: E402
+from wardround_trainer.failure import Interrupted  # noqa: E402
+
+
+@pytest.fixture
+def ready(site: Any, run: Any) -> Any:
+    """A site with data and an initial model as its base."""
+    site.views()
+    run(site, "init")
+    site.adopt(site.trained)
+    return site
+
+
+@pytest.mark.parametrize("model", [{"model": "logistic"}, {"model": "mlp", "hidden": "8,4"}])
+@pytest.mark.parametrize(
+    "optimizer", [{"optimizer": "Adam"}, {"optimizer": "SGD", "learningRate": "0.1", "momentum": "0.9"}]
+)
+def test_training_lowers_the_loss(site: Any, run: Any, model: Any, optimizer: Any) -> None:
+    site.views()
+    site.task(parameters={**model, **optimizer, "epochs": "30"}, metrics=["loss", "accuracy"])
+    run(site, "init")
+    site.adopt(standardised(site.trained))
+    assert run(site, "train") == 0
+    metrics = site.json("metrics.json")
+    assert metrics["trained"]["loss"] < 0.6 * metrics["base"]["loss"]
+    assert metrics["trained"]["accuracy"] > 0.85
+    assert metrics["steps"] == 30 * 7
+    assert site.json("progress.json") == {"step": 210, "steps": 210}
+
+
+def standardised(model: bytes) -> bytes:
+    from safetensors.numpy import save
+
+    return save(
+        load(model) | {"input.mean": np.array([20, 170, 55], np.float32), "input.std": np.array([5, 9, 12], np.float32)}
+    )
+
+
+def test_only_declared_metrics_are_told(ready: Any, run: Any) -> None:
+    run(ready, "train")
+    assert set(ready.json("metrics.json")["trained"]) == {"loss"}
+
+
+def test_frozen_tensors_come_back_bit_equal(ready: Any, run: Any) -> None:
+    ready.task(exchange={"frozen": ["input.*", "hidden.0.*"]})
+    before = load(ready.trained)
+    assert run(ready, "train") == 0
+    after = load(ready.trained)
+    same = {name for name in before if before[name].tobytes() == after[name].tobytes()}
+    assert same == {"input.mean", "input.std", "hidden.0.weight", "hidden.0.bias"}
+
+
+def test_one_seed_gives_the_same_bits_again_and_another_participant_other_ones(ready: Any, run: Any) -> None:
+    results = []
+    for participant in ("site-a", "site-a", "site-b"):
+        ready.task(participant)
+        assert run(ready, "train") == 0
+        results.append(ready.trained)
+    assert results[0] == results[1] != results[2]
+
+
+def test_no_epochs_leave_the_model_as_it_is(ready: Any, run: Any) -> None:
+    before = ready.trained
+    ready.task(parameters={"epochs": "0"})
+    assert run(ready, "train") == 0
+    assert ready.trained == before
+    metrics = ready.json("metrics.json")
+    assert metrics["steps"] == 0
+    assert metrics["base"] == metrics["trained"]
+
+
+@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+def test_an_evicted_run_goes_on_from_its_checkpoint_to_the_same_bits(
+    ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch, optimizer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parameters = {"steps": "50", "optimizer": optimizer, **({"momentum": "0.9"} if optimizer == "SGD" else {})}
+    ready.task(parameters=parameters)
+    run(ready, "train")
+    whole = ready.trained
+
+    taken: list[int] = []
+    original = getattr(torch.optim, optimizer).step
+
+    def step(self: Any, *arguments: Any, **named: Any) -> Any:
+        taken.append(1)
+        if len(taken) == 23:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(getattr(torch.optim, optimizer), "step", step)
+    assert run(ready, "train") == 75
+    assert ready.json("error.json") == {"code": "Interrupted"}
+    # The next attempt of the same task.
+    ready.task(parameters=parameters, round={"name": "train-1", "attempt": 2})
+    assert run(ready, "train") == 0
+    assert "going on from step 23" in capsys.readouterr().err
+    assert len(taken) == 50
+    assert ready.trained == whole
+
+
+def test_a_checkpoint_of_other_work_is_not_used(ready: Any, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    work = task.read(task.Folders(ready.root))
+    rows, target = np.ones((4, 3), np.float32), np.ones(4, np.float32)
+    with pytest.raises(Interrupted):
+        optimise.train(
+            dict(load(ready.trained)),
+            rows,
+            target,
+            work.parameters,
+            frozen=work.frozen,
+            order_seed=1,
+            checkpointing=optimise.Checkpointing(ready.root / "checkpoint" / "checkpoint.pt", "of other work"),
+            progress=lambda step, steps: None,
+            stopping=lambda: True,
+        )
+    assert run(ready, "train") == 0
+    assert "belongs to other work" in capsys.readouterr().err
+
+
+def test_a_broken_checkpoint_means_starting_anew(ready: Any, run: Any) -> None:
+    (ready.root / "checkpoint" / "checkpoint.pt").write_bytes(b"half of one")
+    assert run(ready, "train") == 0
+
+
+def test_an_unknown_parameter_is_an_error_that_names_it(ready: Any, run: Any, capsys: Any) -> None:
+    ready.task(parameters={"learnRate": "0.1"})
+    assert run(ready, "train") == 1
+    assert ready.json("error.json") == {"code": "ParameterUnknown"}
+    said = capsys.readouterr().err
+    assert "learnRate" in said
+    assert "learningRate" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("epochs", "-1"), ("learningRate", "nan"), ("hidden", "8,x"), ("optimizer", "sgd")]
+)
+def test_a_value_out_of_bounds_is_an_error_that_names_its_parameter(
+    ready: Any, run: Any, capsys: Any, name: str, value: str
+) -> None:
+    ready.task(parameters={name: value})
+    assert run(ready, "train") == 1
+    assert f"parameter {name}" in capsys.readouterr().err
+
+
+def test_a_base_of_another_shape_than_asked_for_is_refused(ready: Any, run: Any) -> None:
+    ready.task(parameters={"hidden": "16"})
+    assert run(ready, "train") == 1
+    assert ready.json("error.json") == {"code": "BaseDiffers"}
+
+
+def test_a_missing_column_is_a_data_error_that_names_it(ready: Any, run: Any, capsys: Any) -> None:
+    path = ready.root / "data" / "train.parquet"
+    parquet.write_table(parquet.read_table(path).drop_columns(["height"]), path)
+    assert run(ready, "train") == 65
+    assert ready.json("error.json") == {"code": "ColumnMissing"}
+    assert "height" in capsys.readouterr().err
+
+
+def test_a_missing_value_is_a_data_error_that_quotes_none(ready: Any, run: Any, capsys: Any) -> None:
+    import pyarrow as pa
+
+    path = ready.root / "data" / "train.parquet"
+    table = parquet.read_table(path)
+    broken = pa.array([None, *table.column("age").to_pylist()[1:]], pa.float32())
+    parquet.write_table(table.set_column(table.column_names.index("age"), "age", broken), path)
+    assert run(ready, "train") == 65
+    assert capsys.readouterr().err == "train: ValueMissing: missing or infinite values in column age\n"
+
+
+def test_numpy_and_torch_compute_the_same_model(ready: Any) -> None:
+    from wardround_trainer import network
+
+    tensors = load(ready.trained)
+    rows = ready.view("other", 50)
+    odds = network.logits({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, torch.from_numpy(rows))
+    assert np.allclose(odds.numpy(), network.predict(tensors, rows), rtol=1e-4, atol=1e-4)
+
+
+def test_predictions_keep_the_order_of_the_rows(ready: Any, run: Any) -> None:
+    from wardround_trainer import network
+
+    rows = ready.view("test", 70, target=False)
+    ready.task(task="Evaluate", parameters={})
+    assert run(ready, "predict") == 0
+    found = parquet.read_table(ready.root / "out" / "predictions.parquet")
+    assert found.column_names == ["probability"]
+    single = [network.predict(load(ready.trained), rows[i : i + 1])[0] for i in range(70)]
+    assert np.allclose(found.column("probability").to_numpy(), 1 / (1 + np.exp(-np.array(single))))
+
+
+def test_nothing_but_plain_finished_files_is_left_in_out(ready: Any, run: Any) -> None:
+    run(ready, "train")
+    left = {path.name for path in Path(ready.root / "out").iterdir()}
+    assert left == {"model.safetensors", "metrics.json", "progress.json"}

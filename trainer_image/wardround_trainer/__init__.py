@@ -1,0 +1,1 @@
+"""The built-in trainer: tabular binary classification in torch, behind Wardround's training contract."""

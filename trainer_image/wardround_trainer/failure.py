@@ -1,0 +1,30 @@
+"""The errors that a trainer ends on, each with the code that error.json holds and an exit status. Does no I/O."""
+
+from __future__ import annotations
+
+DATA = 65
+TRY_AGAIN = 75
+CODE = 1
+
+
+class Failure(Exception):  # noqa: N818 - an end of the program, not of a function
+    """`code` may leave the site, so it is one word; `message` is for the site's log and never quotes a data value."""
+
+    status = CODE
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class DataFailure(Failure):
+    """The prepared view is not what the task says: another run will not help, other data will."""
+
+    status = DATA
+
+
+class Interrupted(Failure):
+    """Stopped from outside, with a checkpoint written: a next run goes on from there."""
+
+    status = TRY_AGAIN

@@ -1,0 +1,185 @@
+"""The training loop, deterministic for a seed on one machine and resumable at any step. Alone it imports torch.
+
+The order of rows is a function of seed and epoch, not of a generator's state: a resumed run goes on with the same
+batches, and on a CPU ends on the same bits.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# cuBLAS is deterministic only with a workspace of fixed size, which it reads when it starts.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+import numpy as np
+import torch
+
+from wardround_trainer import network
+from wardround_trainer.failure import Failure, Interrupted
+from wardround_trainer.network import Array, Tensors
+from wardround_trainer.parameters import Parameters
+from wardround_trainer.task import replace
+
+BUFFERS = ("input.*",)
+# Below this many multiplications a step, handing work to further threads takes longer than the work.
+THREADS_FROM = 1 << 23
+
+
+@dataclass(frozen=True)
+class Checkpointing:
+    """Where, and how often in seconds, work is saved. `fingerprint` tells this work from any other."""
+
+    path: Path
+    fingerprint: str
+    seconds: float = 15.0
+
+
+def train(
+    base: Tensors,
+    rows: Array,
+    target: Array,
+    parameters: Parameters,
+    *,
+    frozen: Sequence[str],
+    order_seed: int,
+    checkpointing: Checkpointing,
+    progress: Callable[[int, int], None],
+    stopping: Callable[[], bool],
+) -> Tensors:
+    """The trained tensors. Raises Interrupted, with a checkpoint written, once `stopping` says so."""
+    steps = parameters.total_steps(len(rows))
+    device = _device(parameters.device)
+    _settle(base, parameters.batch_size)
+    tensors = {name: torch.from_numpy(tensor.copy()).to(device) for name, tensor in base.items()}
+    trainable = {name: tensor.requires_grad_() for name, tensor in tensors.items() if not _matches(name, frozen)}
+    optimizer = _optimizer(list(trainable.values()), parameters)
+    half = torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
+    mixed = device.type == "cuda"
+    # bfloat16 has float32's range: only float16's gradients need scaling.
+    scaler = torch.amp.GradScaler(device.type, enabled=mixed and half is torch.float16)
+    inputs, labels = torch.from_numpy(rows).to(device), torch.from_numpy(target).to(device)
+
+    done = _resume(checkpointing, trainable, optimizer, scaler)
+    progress(done, steps)
+    saved = time.monotonic()
+    for batch in _batches(len(rows), parameters.batch_size, order_seed, done, steps):
+        if stopping():
+            _save(checkpointing, trainable, optimizer, scaler, done)
+            raise Interrupted(
+                "Interrupted", f"asked to stop at step {done} of {steps}: saved, a next run goes on there"
+            )
+        if time.monotonic() - saved >= checkpointing.seconds:
+            _save(checkpointing, trainable, optimizer, scaler, done)
+            saved = time.monotonic()
+        chosen = torch.from_numpy(batch).to(device)
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, dtype=half, enabled=mixed):
+            odds = network.logits(tensors, inputs[chosen])
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(odds.float(), labels[chosen])
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        done += 1
+        progress(done, steps)
+    trained = {name: tensor.detach().cpu().numpy() for name, tensor in trainable.items()}
+    if not all(np.isfinite(tensor).all() for tensor in trained.values()):
+        raise Failure("Diverged", "weights grew out of bounds: a smaller learningRate may help")
+    # Frozen tensors are handed back as they came, not as a device gave them back.
+    return base | trained
+
+
+def _batches(rows: int, size: int, seed: int, start: int, stop: int) -> Iterator[Array]:
+    per_epoch = -(-rows // size)
+    order: Array | None = None
+    for step in range(start, stop):
+        epoch, position = divmod(step, per_epoch)
+        if order is None or position == 0:
+            order = np.random.default_rng([seed, epoch]).permutation(rows)
+        yield order[position * size : (position + 1) * size]
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in (*BUFFERS, *patterns))
+
+
+def _device(wanted: str) -> torch.device:
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise Failure("NoAccelerator", "parameter device is cuda, and this pod was given no GPU that torch can use")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def _settle(base: Tensors, batch_size: int) -> None:
+    work = batch_size * sum(tensor.size for tensor in base.values())
+    torch.set_num_threads(_cpus() if work >= THREADS_FROM else 1)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(0)
+
+
+def _cpus() -> int:
+    """Processors that this container may use: torch counts those of the machine, and threads beyond a quota wait."""
+    allowed = len(os.sched_getaffinity(0))
+    for path, quota_of in (("/sys/fs/cgroup/cpu.max", _quota_v2), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", _quota_v1)):
+        if Path(path).is_file():
+            return max(1, min(allowed, quota_of(Path(path)) or allowed))
+    return allowed
+
+
+def _quota_v2(path: Path) -> int | None:
+    quota, period = path.read_text().split()
+    return None if quota == "max" else round(int(quota) / int(period))
+
+
+def _quota_v1(path: Path) -> int | None:
+    quota, period = int(path.read_text()), int(path.with_name("cpu.cfs_period_us").read_text())
+    return None if quota <= 0 else round(quota / period)
+
+
+def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.optim.Optimizer:
+    if not tensors:
+        raise Failure("ParameterInvalid", "exchange.frozen names every tensor: nothing is left to train")
+    rate, decay = parameters.learning_rate, parameters.weight_decay
+    if parameters.optimizer == "SGD":
+        return torch.optim.SGD(tensors, lr=rate, momentum=parameters.momentum, weight_decay=decay)
+    return torch.optim.Adam(tensors, lr=rate, weight_decay=decay)
+
+
+def _save(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any, step: int) -> None:
+    state = {
+        "fingerprint": where.fingerprint,
+        "step": step,
+        "tensors": {name: tensor.detach() for name, tensor in tensors.items()},
+        "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+    }
+    replace(where.path, lambda partial: torch.save(state, partial))
+
+
+def _resume(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any) -> int:
+    """The step to go on from: 0 without a checkpoint of this work."""
+    try:
+        # weights_only: a checkpoint is data and never code.
+        state = torch.load(where.path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return 0
+    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        print("checkpoint: it cannot be read, so training starts anew", file=sys.stderr)
+        return 0
+    if state["fingerprint"] != where.fingerprint:
+        print("checkpoint: it belongs to other work, so training starts anew", file=sys.stderr)
+        return 0
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(state["tensors"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    print(f"checkpoint: going on from step {state['step']}", file=sys.stderr)
+    return int(state["step"])

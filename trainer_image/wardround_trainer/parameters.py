@@ -1,0 +1,120 @@
+"""Reads a round's parameters, which are strings, into numbers within bounds. Knows no tensors and no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from wardround_trainer.failure import Failure
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Defaults train a small table in seconds. `steps`, where given, takes the place of `epochs`."""
+
+    model: str | None = None
+    hidden: tuple[int, ...] | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 32
+    learning_rate: float = 0.01
+    optimizer: str = "Adam"
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    device: str = "auto"
+
+    def total_steps(self, rows: int) -> int:
+        """Optimizer steps for so many rows; the last batch of an epoch may be smaller."""
+        if self.steps is not None:
+            return self.steps
+        return (DEFAULT_EPOCHS if self.epochs is None else self.epochs) * -(-rows // self.batch_size)
+
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the hidden layers of a new model; none is logistic regression."""
+        if self.model == "logistic":
+            return ()
+        return DEFAULT_HIDDEN if self.hidden is None else self.hidden
+
+
+DEFAULT_EPOCHS = 5
+DEFAULT_HIDDEN = (32, 16)
+
+
+def parse(given: Mapping[str, str]) -> Parameters:
+    """Raises Failure that names the parameter, and for an unknown one those that there are."""
+    unknown = sorted(given.keys() - READERS.keys())
+    if unknown:
+        raise Failure(
+            "ParameterUnknown", f"unknown parameter {', '.join(unknown)}; there are: {', '.join(sorted(READERS))}"
+        )
+    values: dict[str, Any] = {}
+    for name, text in given.items():
+        attribute, read = READERS[name]
+        try:
+            values[attribute] = read(text.strip())
+        except ValueError as error:
+            raise Failure("ParameterInvalid", f"parameter {name} is {text!r}: {error}") from None
+    read_all = Parameters(**values)
+    if read_all.model == "logistic" and read_all.hidden:
+        raise Failure("ParameterInvalid", "parameter hidden is for model mlp: logistic has no hidden layer")
+    if read_all.momentum and read_all.optimizer != "SGD":
+        raise Failure("ParameterInvalid", "parameter momentum is for optimizer SGD: Adam has its own")
+    if read_all.steps is not None and read_all.epochs is not None:
+        raise Failure("ParameterInvalid", "give epochs or steps, not both")
+    return read_all
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"one of {', '.join(choices)} is meant")
+        return text
+
+    return read
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or not lowest <= int(text) <= highest:
+            raise ValueError(f"a whole number from {lowest} to {highest} is meant")
+        return int(text)
+
+    return read
+
+
+def _number(lowest: float, highest: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        # Comparison is false for NaN too.
+        if not lowest <= number <= highest:
+            raise ValueError(f"a number from {lowest:g} to {highest:g} is meant")
+        return number
+
+    return read
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    read = _whole(1, 65536)
+    widths = tuple(read(part.strip()) for part in text.split(",") if part.strip())
+    if not 1 <= len(widths) <= 64:
+        raise ValueError('widths of one to 64 hidden layers are meant, such as "32,16"')
+    return widths
+
+
+READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "model": ("model", _one_of("logistic", "mlp")),
+    "hidden": ("hidden", _widths),
+    "epochs": ("epochs", _whole(0, 1_000_000)),
+    "steps": ("steps", _whole(0, 1_000_000_000)),
+    "batchSize": ("batch_size", _whole(1, 1 << 24)),
+    "learningRate": ("learning_rate", _number(0, 1000)),
+    "optimizer": ("optimizer", _one_of("SGD", "Adam")),
+    "weightDecay": ("weight_decay", _number(0, 1000)),
+    "momentum": ("momentum", _number(0, 1)),
+    "device": ("device", _one_of("auto", "cpu", "cuda")),
+}
+assert {attribute for attribute, _ in READERS.values()} == {field.name for field in fields(Parameters)}
