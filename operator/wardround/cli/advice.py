@@ -132,6 +132,21 @@ _NETWORK = {
         NETWORK,
         "check that the pinned store origin, its CA and the proxy, if any, are right and allowed outbound.",
     ),
+    "StoreRefused": Advice(
+        "the store said no: the grant has expired or is not for this",
+        HUB,
+        "grants are renewed by themselves; if it stays so, compare the clocks of store, hub and site.",
+    ),
+    "StoreObjectMissing": Advice(
+        "something is not in the store that should be",
+        HUB,
+        "see who deletes there, and run the round that made it again.",
+    ),
+    "StoreObjectShort": Advice(
+        "something in the store is shorter than it was",
+        HUB,
+        "look at who can write to the store; nothing of it was used.",
+    ),
     "HubUnreachable": Advice(
         "the hub's API server cannot be reached from the site",
         NETWORK,
@@ -194,6 +209,11 @@ _LEFT_OUT = {
     "WrongRound": Advice("the update belongs to another round", HUB, "treat it as an attack unless explained."),
     "WrongAttempt": Advice("the update belongs to another attempt", HUB, "usually harmless: the newer attempt counts."),
     "WrongParticipant": Advice("the update names another hospital", HUB, "treat it as an attack unless explained."),
+    "WrongImage": Advice(
+        "the update says that it was made by another image than the round's",
+        HUB,
+        "treat it as an attack unless explained.",
+    ),
     "WrongBase": Advice(
         "the update was trained from another model than this round's", HOSPITAL, "let the site take part again."
     ),
@@ -213,6 +233,29 @@ _LEFT_OUT = {
     ),
     "NothingToAggregate": Advice(
         "no update could be counted", ROUND, "see status.attention of the round for why each was left out."
+    ),
+    "TooManyLeftOut": Advice(
+        "so many updates were left out that the quorum is not met",
+        ROUND,
+        "see status.attention for why each was left out.",
+    ),
+    "SchemasDiffer": Advice(
+        "the hospitals' updates do not have the same tensors, or were centred differently",
+        ROUND,
+        "the schema of the Dataset has to be the same at all hospitals.",
+    ),
+    "ResultNotFinite": Advice(
+        "the combined model would have infinite values", RESEARCHERS, "training diverged: lower the learning rate."
+    ),
+    "ResultExists": Advice("this result is in the store already", HUB, "nothing: the hub tries under another name."),
+    "StoreInconsistent": Advice(
+        "the store gave other bytes when asked twice", HUB, "look at the store; nothing of it was used."
+    ),
+    "PlanUnreadable": Advice(
+        "the aggregation Job cannot read its plan", HUB, "see that operator and aggregation run the same image."
+    ),
+    "AggregatorFailed": Advice(
+        "the aggregation Job failed by a fault of its own", HUB, "read its log in the hub's namespace and report it."
     ),
     "InitialWeightsDiffer": Advice(
         "the hospitals made different first weights from the same seed",

@@ -12,19 +12,17 @@ from wardround.plans.site import STALLED
 from wardround.plans.sitetask import COURIER_FAILURES
 from wardround.plans.sitetask_pod import REASONS
 
+OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 CONTRACT = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text()
+OTHER_WORDS = {"Code"}  # a class of failures, in backticks as reasons are
 
 
 def reasons_of_the_contract() -> list[str]:
-    """Backticked CamelCase words in the contract's reason lists."""
-    lists = re.findall(
-        r"^(?:Reasons: |`OutputMissing`|`TensorsDiffer`|Refusals |Aggregation leaves out|\(`NothingTo).*$",
-        CONTRACT,
-        re.MULTILINE,
-    )
-    participant = re.findall(r"Ready False reasons: (.*)", CONTRACT)
-    words = re.findall(r"`([A-Z][A-Za-z]+)`", "\n".join(lists)) + re.findall(r"[A-Z][A-Za-z]+", "\n".join(participant))
-    return sorted({word for word in words if word not in ("Site", "Code", "Platform", "Network")})
+    """Backticked CamelCase words from where reasons begin to where the aggregation's end, and those of Participant."""
+    span = CONTRACT[CONTRACT.index("Our containers say why they failed") : CONTRACT.index("PUT grants of a result")]
+    [participant] = re.findall(r"Ready False reasons: (.*)", CONTRACT)
+    words = re.findall(r"`([A-Z][A-Za-z]+)`", span) + re.findall(r"[A-Z][A-Za-z]+", participant)
+    return sorted({*words} - OTHER_WORDS)
 
 
 def test_the_contract_lists_its_reasons_where_this_test_reads_them() -> None:
@@ -55,3 +53,15 @@ def test_every_reason_of_contract_and_plans_has_advice(reason: str) -> None:
 
 def test_an_unknown_reason_is_not_guessed_at() -> None:
     assert "SomethingNew" in advice_for("SomethingNew").meaning
+
+
+def as_markdown() -> str:
+    """The table as docs/operations.md shows it."""
+    rows = [
+        f"| `{name}` | {TABLE[name].meaning} | {TABLE[name].owner} | {TABLE[name].action} |" for name in sorted(TABLE)
+    ]
+    return "\n".join(["| reason | means | whose | do |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def test_the_documentation_says_what_explain_says() -> None:
+    assert OPERATIONS.endswith(as_markdown()), "paste what as_markdown() gives to the end of docs/operations.md"
