@@ -27,7 +27,8 @@ class Api:
 
     def __init__(self, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
-        self._client: Any = config.new_client_from_config(str(kubeconfig), client_configuration=client.Configuration())
+        official: Any = config  # which has no types
+        self._client = official.new_client_from_config(str(kubeconfig), client_configuration=client.Configuration())
         self._pool: Any = self._client.rest_client.pool_manager
         self._host: str = self._client.configuration.host
 

@@ -71,7 +71,7 @@ def kubectl(bare: Api) -> Callable[..., subprocess.CompletedProcess[str]]:
     binary = toolchain.tool("kubectl")
 
     def run(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [binary, "--kubeconfig", bare.kubeconfig, *arguments]
+        command = [str(binary), "--kubeconfig", str(bare.kubeconfig), *arguments]
         return subprocess.run(command, capture_output=True, text=True, input=stdin)
 
     return run

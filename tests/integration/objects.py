@@ -98,7 +98,12 @@ def dataset(namespace: str = "hospital-a", name: str = "breast") -> Object:
             "schema": {
                 "fields": [
                     {"name": "patient_id", "type": "string", "constraints": {"required": True}},
-                    {"name": "mean_radius", "type": "number", "unit": "mm", "constraints": {"minimum": "0", "maximum": "50"}},
+                    {
+                        "name": "mean_radius",
+                        "type": "number",
+                        "unit": "mm",
+                        "constraints": {"minimum": "0", "maximum": "50"},
+                    },
                     {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
                 ],
                 "target": "malignant",

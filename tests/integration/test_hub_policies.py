@@ -1,7 +1,7 @@
-"""Who may write which part of an object on the hub: for each rule of the hub chart one that is let through, one that is not.
+"""Who may write which part of an object on the hub: for each rule one that is let through, and one that is not.
 
-The users here have the rights of the administrator beside their own name (a binding to cluster-admin), so that the admission
-policies alone refuse: what RBAC says is in test_rights.py.
+The users here have all rights beside their own name (a binding to cluster-admin), so that the admission policies alone
+refuse: what RBAC says is in test_rights.py.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def test_a_hospital_publishes_its_own_keys(hub: Api) -> None:
 @pytest.mark.parametrize("user", [SITE_B, HUB_OPERATOR, "mallory", ""])
 def test_nobody_publishes_keys_in_a_hospitals_name(hub: Api, user: str) -> None:
     with pytest.raises(Refused, match="only its own account `site`"):
-        hub.patch_status("Participant", "site-a", {"site": {"keys": keys() | {"signing": "Q" * 124}}}, "site-a", user=user)
+        hub.patch_status(
+            "Participant", "site-a", {"site": {"keys": keys() | {"signing": "Q" * 124}}}, "site-a", user=user
+        )
 
 
 OF_THE_HUB: list[Object] = [

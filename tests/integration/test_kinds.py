@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -115,7 +116,7 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
 @pytest.mark.parametrize("case", BAD_ROUNDS)
 def test_a_bad_round_is_refused_with_the_reason(api: Api, case: str) -> None:
     obj, words = BAD_ROUNDS[case]
-    with pytest.raises(Refused, match=words.replace("(", r"\(")):
+    with pytest.raises(Refused, match=re.escape(words)):
         api.create(obj, dry_run=True)
 
 
@@ -161,7 +162,9 @@ def running_round(api: Api) -> Object:
 
 def test_a_round_can_be_suspended_and_resumed(api: Api, running_round: Object) -> None:
     for value in (True, False):
-        assert api.patch("FederatedRound", "running", {"spec": {"suspend": value}}, FEDERATION)["spec"]["suspend"] is value
+        assert (
+            api.patch("FederatedRound", "running", {"spec": {"suspend": value}}, FEDERATION)["spec"]["suspend"] is value
+        )
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[next(iter(change)) for change in CHANGES])
@@ -184,9 +187,7 @@ def test_every_field_of_a_round_but_suspend_is_covered_by_the_test_above(api: Ap
         (site_task, SITE_OPERATOR, "SiteTask"),
     ],
 )
-def test_a_final_condition_is_not_taken_back(
-    api: Api, make: Callable[..., Object], user: str, status: str
-) -> None:
+def test_a_final_condition_is_not_taken_back(api: Api, make: Callable[..., Object], user: str, status: str) -> None:
     obj = make(name="final")
     namespace = obj["metadata"]["namespace"]
     api.create(obj, user=user if status == "SiteTask" else "")
@@ -194,8 +195,8 @@ def test_a_final_condition_is_not_taken_back(
     for conditions in ([condition("Failed", "False")], [condition("Reconciling")]):
         with pytest.raises(Refused, match="Complete and Failed are final"):
             api.patch_status(status, "final", {"conditions": conditions}, namespace, user=user)
+    both = [condition("Failed"), condition("Complete")]
     with pytest.raises(Refused, match="exclude each other"):
-        both = [condition("Failed"), condition("Complete")]
         api.patch_status(status, "final", {"conditions": both}, namespace, user=user)
     api.patch_status(
         status, "final", {"conditions": [condition("Failed"), condition("Reconciling", "False")]}, namespace, user=user
@@ -211,7 +212,12 @@ def test_of_a_task_only_grants_and_cancel_change(api: Api, make: Callable[..., O
     api.create(task, user=user)
     for grants in ("first", "second"):
         api.patch(kind, "fixed", {"spec": {"grants": grants}}, namespace, user=user)
-    changes: list[Object] = [{"attempt": 2}, {"assignment": "[]"}, {"hubKey": "b3RoZXI="}, {"roundRef": {"uid": "other"}}]
+    changes: list[Object] = [
+        {"attempt": 2},
+        {"assignment": "[]"},
+        {"hubKey": "b3RoZXI="},
+        {"roundRef": {"uid": "other"}},
+    ]
     if kind == "SiteTask":
         changes.append({"roundTaskUID": "other"})
     for change in changes:
@@ -228,10 +234,12 @@ def test_the_reason_of_a_failure_cannot_be_a_sentence(api: Api) -> None:
     failure = {"class": "Code", "reason": "could not convert string to float: 'Mrs Doe'"}
     with pytest.raises(Refused, match="reason"):
         api.patch_status("RoundTask", "wordy", {"failure": failure}, "site-a", user=site)
+    told = {"class": "Code", "reason": "TrainerFailed", "message": "Mrs Doe"}
     with pytest.raises(Refused, match="unknown field"):
-        told = {"class": "Code", "reason": "TrainerFailed", "message": "Mrs Doe"}
         api.patch_status("RoundTask", "wordy", {"failure": told}, "site-a", user=site)
-    api.patch_status("RoundTask", "wordy", {"failure": {"class": "Code", "reason": "TrainerFailed"}}, "site-a", user=site)
+    api.patch_status(
+        "RoundTask", "wordy", {"failure": {"class": "Code", "reason": "TrainerFailed"}}, "site-a", user=site
+    )
 
 
 BAD_DATASETS: dict[str, tuple[Object, str]] = {
@@ -282,9 +290,9 @@ def test_there_is_one_site_a_namespace(api: Api) -> None:
 
 
 def test_a_site_is_refused_a_store_without_tls_and_an_image_by_tag(api: Api) -> None:
-    with pytest.raises(Refused, match="store.origin"):
+    with pytest.raises(Refused, match=r"store\.origin"):
         api.patch("Site", "site", {"spec": {"store": {"origin": "http://store"}}}, "hospital-a")
-    with pytest.raises(Refused, match="policy.images"):
+    with pytest.raises(Refused, match=r"policy\.images"):
         api.patch("Site", "site", {"spec": {"policy": {"images": ["trainer:latest"]}}}, "hospital-a")
 
 

@@ -103,7 +103,9 @@ def test_an_account_may_do_its_work(api: Api, user: str, verb: str, resource: st
 
 
 @pytest.mark.parametrize(("user", "verb", "resource", "namespace", "name"), DENIED)
-def test_an_account_may_do_nothing_else(api: Api, user: str, verb: str, resource: str, namespace: str, name: str) -> None:
+def test_an_account_may_do_nothing_else(
+    api: Api, user: str, verb: str, resource: str, namespace: str, name: str
+) -> None:
     assert not api.may(user, verb, resource, namespace, name=name)
 
 

@@ -1,4 +1,4 @@
-"""Who may write which part of an object at a site. As in test_hub_policies.py the users have all rights that RBAC can give."""
+"""Who may write which part of an object at a site. As on the hub, the users here have all rights that RBAC can give."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_the_courier_reports_what_it_did(site: Api) -> None:
 def test_nobody_else_speaks_for_the_courier(site: Api, user: str) -> None:
     with pytest.raises(Refused, match="written by the courier alone"):
         site.patch_status("SiteTask", "task", {"courier": {"reason": "Invented"}}, "hospital-a", user=user)
+    theirs = {"courier": {"keys": keys() | {"signing": "Q" * 124}}}
     with pytest.raises(Refused, match="written by the courier alone"):
-        theirs = {"courier": {"keys": keys() | {"signing": "Q" * 124}}}
         site.patch_status("Site", "site", theirs, "hospital-a", user=user)
 
 

@@ -1,0 +1,341 @@
+"""Ways to change a training Job that is admitted into one that must not be: each changes one thing.
+
+Knows the Job's shape from the golden files of its builder, and the words in which the site chart's policies refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.integration.objects import TRAINER
+
+Object = dict[str, Any]
+Change = Callable[[Object], None]
+Place = Callable[[Object], Object]
+
+GONE: Any = object()
+OTHER = "registry.example/other@sha256:" + "d" * 64
+ANOTHER_TASK = "tasks/00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """`words` are in the refusal; `case` names the golden Job that is changed."""
+
+    name: str
+    words: str
+    change: Change
+    case: str = "train"
+
+
+def pod(job: Object) -> Object:
+    spec: Object = job["spec"]["template"]["spec"]
+    return spec
+
+
+def labels(job: Object) -> Object:
+    found: Object = job["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
+def security(job: Object) -> Object:
+    found: Object = pod(job)["securityContext"]
+    return found
+
+
+def container(name: str) -> Place:
+    def find(job: Object) -> Object:
+        spec = pod(job)
+        return next(each for each in spec["initContainers"] + spec["containers"] if each["name"] == name)
+
+    return find
+
+
+def volume(name: str) -> Place:
+    def find(job: Object) -> Object:
+        found: Object = next(each for each in pod(job)["volumes"] if each["name"] == name)
+        return found
+
+    return find
+
+
+def inside(place: Place, key: str) -> Place:
+    def find(job: Object) -> Object:
+        found: Object = place(job)[key]
+        return found
+
+    return find
+
+
+def claim(name: str) -> Place:
+    return inside(volume(name), "persistentVolumeClaim")
+
+
+def mount(of: str, folder: str) -> Place:
+    def find(job: Object) -> Object:
+        mounts = container(of)(job)["volumeMounts"]
+        found: Object = next(each for each in mounts if each["mountPath"] == f"/wardround/{folder}")
+        return found
+
+    return find
+
+
+def sets(place: Place, changes: Object) -> Change:
+    """Sets fields, or removes those that are GONE."""
+
+    def change(job: Object) -> None:
+        found = place(job)
+        for key, value in changes.items():
+            if value is GONE:
+                found.pop(key)
+            else:
+                found[key] = value
+
+    return change
+
+
+def adds(place: Place, key: str, item: Object) -> Change:
+    def change(job: Object) -> None:
+        found = place(job)
+        found[key] = [*found[key], item]
+
+    return change
+
+
+def becomes(place: Place, new: Object) -> Change:
+    def change(job: Object) -> None:
+        found = place(job)
+        found.clear()
+        found.update(new)
+
+    return change
+
+
+def restarts(job: Object) -> None:
+    pod(job)["restartPolicy"] = "OnFailure"
+    # The API server itself takes a failure policy with Never only.
+    job["spec"].pop("podFailurePolicy")
+
+
+def brings(key: str) -> Change:
+    def change(job: Object) -> None:
+        pod(job)[key].append(container("check")(job) | {"name": "extra"})
+
+    return change
+
+
+def skips(name: str) -> Change:
+    def change(job: Object) -> None:
+        pod(job)["initContainers"].remove(container(name)(job))
+
+    return change
+
+
+def trains_first(job: Object) -> None:
+    pod(job)["initContainers"].reverse()
+
+
+def sees_the_raw_dataset_as_the_view(job: Object) -> None:
+    view = mount("train", "data")(job)
+    view.update(name="dataset")
+    view.pop("subPath")
+
+
+ROLE, TASK = "set the label wardround.io/role to training", "label wardround.io/task-uid"
+ACCOUNT = "runs as the service account training"
+POD_SECURITY, SECURITY = "The securityContext of a training pod", "securityContext of each container"
+ORDER = "has the init containers prepare, isolation, init"
+OUR_IMAGE, THEIR_IMAGE = "run the image of the site chart", "policy.images of the site chart"
+COMMAND = "have a command and no args"
+SIDECAR = "only isolation, has restartPolicy Always"
+ENVIRONMENT = "nothing comes from Secrets"
+SECOND_WAY = "second way to run or reach something"
+TERMINATION = "must not become part of an API object"
+VOLUMES, SOURCES = "The volumes of a training pod are", "No Secret, ConfigMap, projected"
+CLAIMS = "raw data appears under no other name"
+MOUNTS = "exactly the mounts of docs/contracts.md"
+
+SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
+READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
+RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
+UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
+OURS = ("prepare", "isolation", "check")
+HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
+
+
+def ours(verb: str) -> Object:
+    return {"command": ["python", "-m", "wardround", verb]}
+
+
+def first(setting: Object) -> str:
+    return next(iter(setting))
+
+
+POD = [
+    *(
+        Attack(f"carries the role {role}", ROLE, sets(labels, {"wardround.io/role": role}))
+        for role in ("courier", "operator", "extraction")
+    ),
+    Attack("carries no role", ROLE, sets(labels, {"wardround.io/role": GONE})),
+    Attack("carries no task", TASK, sets(labels, {"wardround.io/task-uid": GONE})),
+    Attack("names something else as its task", TASK, sets(labels, {"wardround.io/task-uid": "x.y"})),
+    Attack("uses the courier's account", ACCOUNT, sets(pod, {"serviceAccountName": "courier"})),
+    Attack("uses the operator's account", ACCOUNT, sets(pod, {"serviceAccountName": "site-operator"})),
+    Attack("mounts a token", ACCOUNT, sets(pod, {"automountServiceAccountToken": True})),
+    Attack("leaves the token to the default", ACCOUNT, sets(pod, {"automountServiceAccountToken": GONE})),
+    Attack("learns of services", "enableServiceLinks false", sets(pod, {"enableServiceLinks": True})),
+    *(Attack(f"sets {name}", "shares no namespace", sets(pod, {name: True})) for name in HOST_NAMESPACES),
+    Attack("restarts its containers", "restartPolicy Never", restarts),
+    Attack("has no pod security", POD_SECURITY, sets(pod, {"securityContext": GONE})),
+    *(
+        Attack(f"has the pod security {setting}", POD_SECURITY, sets(security, setting))
+        for setting in (
+            {"runAsUser": 1000},
+            {"runAsNonRoot": False},
+            {"seccompProfile": {"type": "Unconfined"}},
+            {"sysctls": [{"name": "kernel.shm_rmid_forced", "value": "1"}]},
+            {"seLinuxOptions": {"type": "spc_t"}},
+            {"appArmorProfile": {"type": "Unconfined"}},
+        )
+    ),
+]
+
+CONTAINERS = [
+    Attack("brings a container", ORDER, brings("containers")),
+    Attack("brings an init container", ORDER, brings("initContainers")),
+    Attack("skips the gate", ORDER, skips("prepare")),
+    Attack("stops watching", ORDER, skips("isolation")),
+    Attack("trains before the gate", ORDER, trains_first),
+    Attack("renames check", ORDER, sets(container("check"), {"name": "chock"})),
+    *(Attack(f"{name} runs another image", OUR_IMAGE, sets(container(name), {"image": TRAINER})) for name in OURS),
+    Attack("trains with an image off the list", THEIR_IMAGE, sets(container("train"), {"image": OTHER})),
+    Attack("trains with a tag", THEIR_IMAGE, sets(container("train"), {"image": "trainer:latest"})),
+    Attack(
+        "initialises with an image off the list",
+        THEIR_IMAGE,
+        sets(container("init"), {"image": OTHER}),
+        "train-initial",
+    ),
+    *(Attack(f"{name} runs our courier", COMMAND, sets(container(name), ours("courier"))) for name in OURS),
+    *(Attack(f"{name} gets arguments", COMMAND, sets(container(name), {"args": ["--help"]})) for name in OURS),
+    Attack("statistics runs our courier", COMMAND, sets(container("train"), ours("courier")), "statistics"),
+    Attack("train has another verb", COMMAND, sets(container("train"), {"command": ["sh", "-c"]})),
+    Attack("train has no command", COMMAND, sets(container("train"), {"command": GONE})),
+    Attack("init trains", COMMAND, sets(container("init"), {"command": ["python", "train"]}), "train-initial"),
+    Attack("scores what was trained", COMMAND, sets(container("check"), ours("score"))),
+    Attack("checks what was predicted", COMMAND, sets(container("check"), ours("check")), "evaluate"),
+    Attack("isolation ends", SIDECAR, sets(container("isolation"), {"restartPolicy": GONE})),
+    Attack("train goes on beside check", SIDECAR, sets(container("train"), {"restartPolicy": "Always"})),
+    *(
+        Attack(f"{name} {what}", ENVIRONMENT, sets(container(name), setting))
+        for name in (*OURS, "train")
+        for what, setting in (
+            ("gets a Secret as a variable", {"env": [{"name": "WARDROUND_ISOLATION", "valueFrom": SECRET}]}),
+            ("gets a Secret as its environment", {"envFrom": [{"secretRef": {"name": "courier-keys"}}]}),
+            ("loads other code", {"env": [{"name": "PYTHONPATH", "value": "/wardround/raw"}]}),
+        )
+    ),
+    *(
+        Attack(f"check has {first(setting)}", SECOND_WAY, sets(container("check"), setting))
+        for setting in (
+            {"lifecycle": {"postStart": READ_LABELS}},
+            {"livenessProbe": READ_LABELS},
+            {"readinessProbe": READ_LABELS},
+            {"startupProbe": READ_LABELS},
+            {"workingDir": "/wardround/out"},
+            {"stdin": True},
+            {"tty": True},
+            {"ports": [{"containerPort": 80}]},
+            {"volumeDevices": [{"name": "dataset", "devicePath": "/dev/patients"}]},
+        )
+    ),
+    Attack("prepare imports from the data", SECOND_WAY, sets(container("prepare"), {"workingDir": "/wardround/raw"})),
+    *(
+        Attack(f"prepare tells by {first(setting)}", TERMINATION, sets(container("prepare"), setting))
+        for setting in (
+            {"terminationMessagePath": "/wardround/raw/cases.csv"},
+            {"terminationMessagePolicy": "FallbackToLogsOnError"},
+        )
+    ),
+    Attack("has no container security", SECURITY, sets(container("train"), {"securityContext": GONE})),
+    *(
+        Attack(
+            f"has the container security {setting}",
+            SECURITY,
+            sets(inside(container("train"), "securityContext"), setting),
+        )
+        for setting in (
+            {"allowPrivilegeEscalation": True},
+            {"allowPrivilegeEscalation": True, "privileged": True},
+            {"readOnlyRootFilesystem": False},
+            {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}},
+            {"capabilities": {"drop": ["NET_RAW"]}},
+            {"runAsUser": 0},
+            {"runAsNonRoot": False},
+            {"seccompProfile": {"type": "Unconfined"}},
+            {"appArmorProfile": {"type": "Unconfined"}},
+            {"seLinuxOptions": {"type": "spc_t"}},
+        )
+    ),
+]
+
+VOLUME = [
+    *(
+        Attack(f"brings the volume {source}", VOLUMES, adds(pod, "volumes", {"name": "more", **source}))
+        for source in (
+            {"secret": {"secretName": "courier-keys"}},
+            {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+            {"hostPath": {"path": "/"}},
+            {"configMap": {"name": "courier-pins"}},
+            {"persistentVolumeClaim": {"claimName": "other"}},
+        )
+    ),
+    *(
+        Attack(
+            f"{name} is a Secret",
+            SOURCES,
+            becomes(volume(name), {"name": name, "secret": {"secretName": "courier-keys"}}),
+        )
+        for name in ("dataset", "memory", "out", "workspace")
+    ),
+    Attack("keeps the view on a disk", "medium Memory", sets(inside(volume("memory"), "emptyDir"), {"medium": GONE})),
+    *(
+        Attack(f"{name} is the dataset", CLAIMS, sets(claim(name), {"claimName": "breast-data"}))
+        for name in ("workspace", "state")
+    ),
+    *(
+        Attack(f"the dataset is {name}", CLAIMS, sets(claim("dataset"), {"claimName": name}))
+        for name in ("workspace", "state")
+    ),
+    Attack("can write the dataset", CLAIMS, sets(claim("dataset"), {"readOnly": GONE})),
+    *(
+        Attack(f"{name} mounts the raw dataset", MOUNTS, adds(container(name), "volumeMounts", RAW), case)
+        for name, case in (
+            ("train", "train"),
+            ("check", "train"),
+            ("train", "statistics"),
+            ("train", "evaluate"),
+            ("init", "train-initial"),
+        )
+    ),
+    Attack("isolation mounts the raw dataset", MOUNTS, sets(container("isolation"), {"volumeMounts": [RAW]})),
+    Attack("prepare writes the raw dataset", MOUNTS, sets(mount("prepare", "raw"), {"readOnly": GONE})),
+    Attack("train sees the raw dataset as the view", MOUNTS, sees_the_raw_dataset_as_the_view),
+    Attack("train sees the labels", MOUNTS, sets(mount("train", "data"), {"subPath": "private"})),
+    Attack("train sees all that is in memory", MOUNTS, sets(mount("train", "data"), {"subPath": GONE})),
+    Attack("train writes the view", MOUNTS, sets(mount("train", "data"), {"readOnly": GONE})),
+    Attack("train writes the update", MOUNTS, adds(container("train"), "volumeMounts", UPDATE)),
+    Attack("train reads another's base", MOUNTS, sets(mount("train", "base"), {"subPath": f"{ANOTHER_TASK}/in"})),
+    Attack("check writes another's", MOUNTS, sets(mount("check", "update"), {"subPath": f"{ANOTHER_TASK}/update"})),
+    Attack("train reads all checkpoints", MOUNTS, sets(mount("train", "checkpoint"), {"subPath": GONE})),
+    Attack("check writes what it checks", MOUNTS, sets(mount("check", "out"), {"readOnly": GONE})),
+    Attack("check misses what it checks", MOUNTS, sets(container("check"), {"volumeMounts": [RAW]})),
+    Attack("mounts by expression", "no subPathExpr", sets(mount("train", "out"), {"subPathExpr": "$(HOME)"})),
+    Attack(
+        "propagates mounts", "no mountPropagation", sets(mount("train", "out"), {"mountPropagation": "HostToContainer"})
+    ),
+]
+
+ATTACKS = {f"{attack.name} ({attack.case})": attack for attack in (*POD, *CONTAINERS, *VOLUME)}

@@ -1,0 +1,155 @@
+"""The charts' values: what is needed and what is refused. How charts behave on a cluster is in tests/integration."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+CHARTS = Path(__file__).parents[2] / "charts"
+DIGEST = "sha256:" + "a" * 64
+API = [{"cidr": "203.0.113.1/32", "port": 6443}]
+GOOD: dict[str, dict[str, Any]] = {
+    "crds": {},
+    "hub": {
+        "image": f"registry.example/operator@{DIGEST}",
+        "store": {"endpoint": "https://store.example:7070", "tls": {"existingSecret": "store-tls"}},
+        "network": {"kubernetesAPI": API},
+    },
+    "site": {
+        "image": f"registry.example/operator@{DIGEST}",
+        "hub": {"participantNamespace": "site-a", "fingerprint": DIGEST},
+        "store": {"origin": "https://store.example:7070"},
+        "network": {"kubernetesAPI": API, "hubAPI": API, "store": [{"namespace": "wardround-hub", "port": 7070}]},
+    },
+}
+
+
+def schema(chart: str) -> Any:
+    return json.loads((CHARTS / chart / "values.schema.json").read_text())
+
+
+def merged(base: Any, change: Any) -> Any:
+    """As Helm merges values: maps by key, all else replaced."""
+    if not (isinstance(base, dict) and isinstance(change, dict)):
+        return change
+    return {**base, **{key: merged(base.get(key), value) for key, value in change.items()}}
+
+
+def refusals(chart: str, *changes: dict[str, Any]) -> list[str]:
+    values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    for change in changes:
+        values = merged(values, copy.deepcopy(change))
+    return [error.message for error in Draft202012Validator(schema(chart)).iter_errors(values)]
+
+
+@pytest.mark.parametrize("chart", GOOD)
+def test_a_chart_takes_the_values_that_it_needs(chart: str) -> None:
+    assert refusals(chart, GOOD[chart]) == []
+
+
+@pytest.mark.parametrize("chart", ["hub", "site"])
+def test_a_chart_installs_nothing_before_it_is_told_whom_to_trust_and_reach(chart: str) -> None:
+    assert refusals(chart)
+
+
+def objects(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        if node.get("type") in ("object", ["object", "null"]) and path.rpartition("/")[2] != "global":
+            yield path, node
+        for key, value in node.items():
+            yield from objects(value, f"{path}/{key}")
+
+
+@pytest.mark.parametrize("chart", GOOD)
+def test_no_object_in_the_values_is_open(chart: str) -> None:
+    assert [path for path, node in objects(schema(chart)) if "additionalProperties" not in node] == []
+
+
+@pytest.mark.parametrize("chart", ["hub", "site"])
+def test_every_value_that_the_schema_knows_has_a_default_to_read(chart: str) -> None:
+    values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    assert schema(chart)["properties"].keys() - {"global"} == values.keys()
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("crds", {"anything": 1}, "Additional properties are not allowed ('anything' was unexpected)"),
+    ("hub", {"imaeg": "x"}, "'imaeg' was unexpected"),
+    ("hub", {"store": {"servcie": {}}}, "'servcie' was unexpected"),
+    ("hub", {"store": {"service": {"type": "Ingress"}}}, "'Ingress' is not one of"),
+    ("hub", {"image": "operator:latest"}, "does not match"),
+    ("hub", {"store": {"endpoint": "http://store"}}, "does not match"),
+    ("hub", {"store": {"endpoint": ""}}, "'' should be non-empty"),
+    ("hub", {"store": {"tls": {"existingSecret": ""}}}, "'' should be non-empty"),
+    ("hub", {"store": {"external": {"endpoint": "http://s3"}}}, "does not match"),
+    ("hub", {"network": {"kubernetesAPI": []}}, "[] should be non-empty"),
+    ("hub", {"network": {"kubernetesAPI": [{"cidr": "everywhere", "port": 443}]}}, "does not match"),
+    ("site", {"policy": {"image": []}}, "'image' was unexpected"),
+    ("site", {"policy": {"images": ["trainer:latest"]}}, "does not match"),
+    ("site", {"policy": {"approval": "Always"}}, "'Always' is not one of"),
+    ("site", {"hub": {"fingerprint": "sha256:abc"}}, "does not match"),
+    ("site", {"store": {"origin": "https://store.example/path"}}, "does not match"),
+    ("site", {"workload": {"limits": {"cpu": 1}}}, "1 is not of type 'string'"),
+    ("site", {"network": {"store": []}}, "[] should be non-empty"),
+    (
+        "site",
+        {"network": {"store": [{"cidr": "203.0.113.1/32", "namespace": "a", "port": 1}]}},
+        "is valid under each of",
+    ),
+    ("site", {"network": {"store": [{"port": 1}]}}, "is not valid under any of"),
+    ("site", {"operator": {"resources": {"limit": {}}}}, "'limit' was unexpected"),
+]
+
+
+@pytest.mark.parametrize(("chart", "change", "words"), BAD)
+def test_unknown_and_unsafe_values_are_refused(chart: str, change: dict[str, Any], words: str) -> None:
+    assert any(words in message for message in refusals(chart, GOOD[chart], change)), refusals(
+        chart, GOOD[chart], change
+    )
+
+
+def test_another_s3_takes_the_place_of_the_charts_own() -> None:
+    values = copy.deepcopy(GOOD["hub"])
+    values["store"] = {"external": {"endpoint": "https://s3.example"}}
+    assert refusals("hub", values) == []
+
+
+@pytest.mark.parametrize("chart", GOOD)
+def test_a_chart_uses_neither_lookup_nor_hooks(chart: str) -> None:
+    for path in (CHARTS / chart).rglob("*.*"):
+        assert "lookup" not in path.read_text()
+        assert "helm.sh/hook" not in path.read_text()
+
+
+def policy(chart: str, name: str) -> str:
+    return (CHARTS / chart / "policies" / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("chart", "name", "kind"),
+    [
+        ("hub", "participant-status", "participants"),
+        ("site", "site-status", "sites"),
+        ("site", "sitetask-status", "sitetasks"),
+    ],
+)
+def test_a_policy_that_splits_a_status_names_every_part_of_it(chart: str, name: str, kind: str) -> None:
+    crd = yaml.safe_load((CHARTS.parent / f"crds/{kind}.yaml").read_text())
+    status = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    text = policy(chart, name)
+    assert [part for part in status if f"object.?status.?{part} == oldObject.?status.?{part}" not in text] == []
+
+
+def test_people_can_change_nothing_of_a_task_but_their_approval() -> None:
+    crd = yaml.safe_load((CHARTS.parent / "crds/sitetasks.yaml").read_text())
+    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    text = policy("site", "sitetask")
+    mutable = [name for name, field in fields.items() if "is immutable" not in json.dumps(field)]
+    assert set(mutable) == {"grants", "cancel", "approved"}
+    assert all(f"{name} == oldObject.spec." in text for name in mutable)
