@@ -235,9 +235,9 @@ _LEFT_OUT = {
         "no update could be counted", ROUND, "see status.attention of the round for why each was left out."
     ),
     "TooManyLeftOut": Advice(
-        "so many updates were left out that the quorum is not met",
-        ROUND,
-        "see status.attention for why each was left out.",
+        "more updates were left out than the aggregation's answer has room to name",
+        HUB,
+        "report it with the Job's log.",
     ),
     "SchemasDiffer": Advice(
         "the hospitals' updates do not have the same tensors, or were centred differently",
