@@ -124,7 +124,7 @@ class Result:
 @dataclass(frozen=True, kw_only=True)
 class FederatedRoundStatus:
     conditions: Conditions = ()
-    participants: Counts = field(default_factory=Counts)
+    participants: Counts | None = None
     attention: tuple[Attention, ...] = ()
     result: Result | None = None
     timeline: Timeline = ()

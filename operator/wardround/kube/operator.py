@@ -20,6 +20,7 @@ from wardround.kube.resources import RESOURCES
 
 LOGIN_LIFETIME = timedelta(minutes=20)
 STABLE_SECONDS = 60
+CLOSING_SECONDS = 0.25
 logger = logging.getLogger(__name__)
 
 
@@ -160,6 +161,8 @@ class _OperatorThread(threading.Thread):
             namespaces=watcher.namespaces or (),
             stop_flag=self._stop,
         )
+        # TLS connections that Kopf has closed go away in the next turns of the loop; it must not end before.
+        await asyncio.sleep(CLOSING_SECONDS)
 
     def _emit(self, kind: str, item: Object) -> None:
         self._main.call_soon_threadsafe(self._watcher.on_object, kind, item)

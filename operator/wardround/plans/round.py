@@ -38,6 +38,8 @@ FINAL_ANSWERS = {
     "InitialWeightsDiffer": "The sites started from different initial weights, so their updates do not add up. "
     "Researchers: make the image's init depend on seed and statistics alone.",
     "NothingToAggregate": "No update could be used. See status.attention for each participant's reason.",
+    "SchemasDiffer": "The updates have different tensors. Sites: make Datasets and their schemas equal.",
+    "ResultNotFinite": "The combined numbers overflow. Researchers: try a lower learning rate.",
 }
 RENEW_BEFORE = timedelta(minutes=15)
 GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what the sealed grants hold
@@ -113,7 +115,7 @@ def aggregated(view: View) -> Verdict | None:
         return _complete(view, model, StoreModel(number=job.number, answer=answer, model=model))
     if answer is not None and answer.reason in FINAL_ANSWERS:
         attention = (*view.attention(), *left_out(view, answer.left_out))
-        return _failed(view, answer.reason, FINAL_ANSWERS[answer.reason], attention)
+        return _failed(view, answer.reason, f"{FINAL_ANSWERS[answer.reason]} {answer.message}".strip(), attention)
     if job.number < AGGREGATION_TRIES:
         return _aggregate(view, job.number + 1)
     why = f"{answer.reason}. {answer.message}" if answer and answer.reason else "The pod ended without an answer."

@@ -1,4 +1,4 @@
-"""The aggregation Job as the API server sees it. After an intended change: `UPDATE_GOLDEN=1 pytest tests/unit/golden`."""
+"""The aggregation Job as the API server sees it. Intended changes: `UPDATE_GOLDEN=1 pytest tests/unit/golden`."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from wardround.api import conditions
-from wardround.api.federatedround import Result
+from wardround.api.federatedround import Counts, Result
 from wardround.api.task import Upload
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED, LARGEST_UPDATE
@@ -58,6 +58,11 @@ def condition_of(made: Plan, kind: str) -> tuple[str, str]:
     found = conditions.find(made.status.conditions, kind)
     assert found is not None
     return found.status, found.reason
+
+
+def counts(made: Plan) -> Counts:
+    assert made.status.participants is not None
+    return made.status.participants
 
 
 def attention_of(made: Plan) -> dict[str, str]:
@@ -92,7 +97,7 @@ def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> 
     assert [(each.participant, each.attempt, each.roster) for each in asked] == [(name, 1, NAMES) for name in NAMES]
     assert [each.stage for each in made.status.timeline] == ["Started", "Dispatched"]
     assert condition_of(made, "Reconciling") == ("True", "Dispatched")
-    assert made.status.participants.selected == 3
+    assert counts(made).selected == 3
 
 
 def test_an_assignment_outlives_the_deadline_so_that_the_last_update_still_counts() -> None:
@@ -264,7 +269,7 @@ def test_after_a_suspension_the_called_back_are_asked_anew_and_deadlines_start_a
 def test_a_round_waits_until_all_have_sent() -> None:
     made = plan(collecting(sent("site-a"), accepted("site-b"), accepted("site-c"), now=at(110)))
     assert (made.actions, condition_of(made, "Reconciling")) == ((), ("True", "Collecting"))
-    assert (made.status.participants.sent, made.status.participants.accepted) == (1, 3)
+    assert (counts(made).sent, counts(made).accepted) == (1, 3)
 
 
 def test_when_all_have_sent_their_updates_are_combined() -> None:
@@ -337,7 +342,7 @@ def test_tries_end_at_the_retry_limit() -> None:
     attempts = [failed("site-a", attempt=number) for number in (1, 2, 3)]
     made = plan(collecting(*attempts, accepted("site-b"), accepted("site-c")))
     assert of_type(made, Dispatch) == []
-    assert made.status.participants.failed == 1
+    assert counts(made).failed == 1
 
 
 def test_a_second_attempt_replaces_the_first() -> None:
@@ -421,7 +426,7 @@ def test_a_result_is_stored_before_keys_are_deleted_and_the_round_is_complete() 
         samples=42,
         metrics=made.status.result.metrics if made.status.result else (),
     )
-    assert made.status.participants.aggregated == 3
+    assert counts(made).aggregated == 3
     assert [each.stage for each in made.status.timeline][-2:] == ["Aggregated", "Complete"]
 
 
@@ -436,7 +441,7 @@ def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
 def test_an_answer_without_room_for_names_counts_all_but_those_left_out() -> None:
     left_out = (LeftOut(participant="site-c", reason="Altered"),)
     made = plan(aggregating(answer=answer(left_out=left_out)))
-    assert made.status.participants.aggregated == 2
+    assert counts(made).aggregated == 2
     assert attention_of(made) == {"site-c": "Altered"}
 
 

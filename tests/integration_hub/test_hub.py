@@ -1,0 +1,214 @@
+"""A round at a real API server and a real store: only the kubelet that would run the aggregation Job is played."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.objects import FEDERATION, HUB, federated_round, without
+from tests.integration_hub.conftest import World
+from tests.integration_hub.hospital import until
+from wardround.aggregate import plan as aggregate_plan
+from wardround.aggregate.job import aggregate
+from wardround.api import names
+from wardround.api.roundtask import RoundTask
+from wardround.kube.client import Object
+from wardround.kube.errors import NotFound
+from wardround.sealing import canonical
+from wardround.sealing.keys import VerificationKey, load_verification_key
+from wardround.sealing.manifests import open_model
+from wardround.store.admin import list_keys
+from wardround.store.transfer import Store
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def conditions(found: Object) -> dict[str, tuple[str, str]]:
+    return {each["type"]: (each["status"], each["reason"]) for each in found.get("status", {}).get("conditions", [])}
+
+
+async def until_condition(world: World, name: str, kind: str, reason: str) -> Object:
+    async def reached() -> Object | None:
+        found = await world.client.get("FederatedRound", name, FEDERATION)
+        return found if conditions(found).get(kind) == ("True", reason) else None
+
+    found: Object = await until(reached, f"{name} {kind} {reason}")
+    return found
+
+
+async def play_kubelet(world: World, uid: str, number: int = 1) -> aggregate_plan.Result:
+    """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would."""
+    name = names.aggregation_name(uid, number)
+
+    async def made() -> Object | None:
+        try:
+            return await world.client.get("Job", name)
+        except NotFound:
+            return None
+
+    job = await until(made, f"Job {name}")
+    secret = await world.client.get("Secret", name)
+    plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
+    result = await aggregate(plan, datetime.now(UTC))
+    template = job["spec"]["template"]
+    meta = {"name": name, "namespace": HUB, **template["metadata"]}
+    world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]})
+    ended = {
+        "exitCode": 0,
+        "message": aggregate_plan.spell(result).decode(),
+        "startedAt": "2026-01-01T00:00:00Z",
+        "finishedAt": "2026-01-01T00:00:00Z",
+    }
+    container = {
+        "name": "aggregate",
+        "image": "x",
+        "imageID": "x",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": ended},
+    }
+    world.admin.patch_status("Pod", name, {"phase": "Succeeded", "containerStatuses": [container]}, HUB)
+    return result
+
+
+async def test_a_participant_is_ready_once_its_published_keys_are_the_approved_ones(world: World) -> None:
+    async def ready() -> bool:
+        found = await world.client.get("Participant", "site-a", "site-a")
+        return conditions(found).get("Ready") == ("True", "Approved")
+
+    await until(ready, "site-a Ready")
+
+
+async def test_each_hospital_gets_an_assignment_that_it_can_verify(world: World) -> None:
+    world.admin.create(federated_round("assigned", participants={"names": ["site-a", "site-b"]}))
+    for hospital in world.hospitals.values():
+        found = hospital.assignment(await hospital.task("assigned"))
+        assert (found.participant, found.round_name, found.roster) == (hospital.name, "assigned", ("site-a", "site-b"))
+        assert found.site_fingerprint == hospital.fingerprint
+        assert hospital.grants(await hospital.task("assigned")).put is None
+
+
+async def complete_round(world: World, name: str, folder: Path) -> Object:
+    made = world.admin.create(federated_round(name))
+    async with Store(world.server.origin, world.server.ca) as store:
+        a, b = world.hospitals["site-a"], world.hospitals["site-b"]
+        await asyncio.gather(a.send(name, [1.0, 2.0], 100, store, folder), b.send(name, [4.0, 8.0], 200, store, folder))
+    await play_kubelet(world, made["metadata"]["uid"])
+    return await until_condition(world, name, "Complete", "Complete")
+
+
+async def test_a_round_goes_from_apply_to_complete_and_leaves_no_key(world: World, tmp_path: Path) -> None:
+    started = time.monotonic()
+    found = await complete_round(world, "circle", tmp_path)
+    print(f"apply to Complete, without pods: {time.monotonic() - started:.2f} s")
+    uid, status = found["metadata"]["uid"], found["status"]
+    assert status["participants"] == {"selected": 2, "accepted": 2, "sent": 2, "failed": 0, "aggregated": 2}
+    assert (status["result"]["samples"], status["result"]["location"]) == (300, f"models/{uid}/1")
+    assert [each["stage"] for each in status["timeline"]] == [
+        "Started",
+        "Dispatched",
+        "Collected",
+        "Aggregated",
+        "Complete",
+    ]
+    left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+    assert [each["metadata"]["name"] for each in left] == [f"model-{uid}"]
+    async with Store(world.server.origin, world.server.ca) as store:
+        now = datetime.now(UTC)
+        assert await list_keys(store, world.server.presigner, f"updates/{uid}/", now) == []
+        assert len(await list_keys(store, world.server.presigner, f"models/{uid}/", now)) == 2
+
+
+async def test_the_next_round_carries_the_result_back_to_every_hospital(world: World, tmp_path: Path) -> None:
+    first = await complete_round(world, "first", tmp_path)
+    second = without(federated_round("second", base={"roundName": "first"}), "initial")
+    world.admin.create(second)
+    for hospital in world.hospitals.values():
+        task = await hospital.task("second")
+        assignment, grants = hospital.assignment(task), hospital.grants(task)
+        assert assignment.base is not None
+        manifest = open_model(assignment.base.manifest, _hub_key(task))
+        assert manifest.digest == first["status"]["result"]["digest"]
+        assert grants.get is not None
+        async with Store(world.server.origin, world.server.ca) as store:
+            data = await store.get_bytes(grants.get.parts[0], manifest.bytes)
+        assert len(data) == manifest.bytes
+
+
+def _hub_key(task: RoundTask) -> VerificationKey:
+    return load_verification_key(canonical.decode(task.spec.hub_key, "x"))
+
+
+async def test_a_round_goes_on_where_it_was_when_the_operator_is_restarted(world: World, tmp_path: Path) -> None:
+    made = world.admin.create(federated_round("restarted"))
+    a, b = world.hospitals["site-a"], world.hospitals["site-b"]
+    async with Store(world.server.origin, world.server.ca) as store:
+        await a.send("restarted", [1.0, 2.0], 100, store, tmp_path)
+        await world.restart()
+        await b.send("restarted", [4.0, 8.0], 200, store, tmp_path)
+    await world.restart()
+    await play_kubelet(world, made["metadata"]["uid"])
+    await until_condition(world, "restarted", "Complete", "Complete")
+
+
+async def test_a_refusal_everywhere_fails_the_round_with_the_reason(world: World) -> None:
+    world.admin.create(federated_round("refused"))
+    for hospital in world.hospitals.values():
+        task = await hospital.task("refused")
+        await hospital.report(task, {}, ("Accepted", False, "ImageNotAllowed"))
+    found = await until_condition(world, "refused", "Failed", "QuorumNotMet")
+    assert {each["reason"] for each in found["status"]["attention"]} == {"ImageNotAllowed"}
+    assert "ImageNotAllowed" in next(
+        each["message"] for each in found["status"]["conditions"] if each["type"] == "Failed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "kind", "reason"),
+    [
+        ("stranger", {"participants": {"names": ["site-a", "site-z"]}}, "Stalled", "ParticipantUnknown"),
+        ("no-data", {"datasetName": "lung"}, "Stalled", "DatasetNotFound"),
+        ("no-base", {"base": {"roundName": "nowhere"}, "initial": None}, "Stalled", "BaseNotFound"),
+        ("on-failed", {"base": {"roundName": "refused"}, "initial": None}, "Failed", "BaseFailed"),
+    ],
+)
+async def test_bad_input_is_said_on_the_round(
+    world: World, name: str, spec: dict[str, Any], kind: str, reason: str
+) -> None:
+    wanted = federated_round(name, **spec)
+    wanted["spec"] = {key: value for key, value in wanted["spec"].items() if value is not None}
+    world.admin.create(wanted)
+    await until_condition(world, name, kind, reason)
+
+
+async def test_what_a_deleted_round_leaves_is_swept(world: World, tmp_path: Path) -> None:
+    uid = (await complete_round(world, "swept", tmp_path))["metadata"]["uid"]
+    world.admin.delete("FederatedRound", "swept", FEDERATION)
+
+    async def gone() -> bool:
+        labels = f"{names.ROUND_UID}={uid}"
+        tasks = await world.client.list("RoundTask", everywhere=True, labels=labels)
+        return not tasks and not await world.client.list("Secret", labels=labels)
+
+    await until(gone, "the sweep")
+    async with Store(world.server.origin, world.server.ca) as store:
+        assert await list_keys(store, world.server.presigner, f"models/{uid}/", datetime.now(UTC)) == []
+
+
+async def test_an_idle_hub_writes_nothing(world: World) -> None:
+    async def versions() -> dict[str, str]:
+        found = []
+        for kind in ("FederatedRound", "RoundTask", "Participant"):
+            found += await world.client.list(kind, everywhere=True)
+        return {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in found}
+
+    before = await versions()
+    await world.restart()
+    await asyncio.sleep(4)
+    assert await versions() == before
