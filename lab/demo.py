@@ -104,7 +104,10 @@ def _write_data(progress: Progress) -> None:
 
 def _install(hospital: Hospital, built: images.Images, progress: Progress) -> None:
     demo_install.install_site(hospital.name, hospital.display_name, [NAMESPACE], built, progress)
-    apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
+    dataset = demo_rounds.dataset(hospital.split_key)
+    apply(named(hospital.name), [dataset], SITE_NAMESPACE)
+    demo_install.wait_for_dataset(hospital.name, dataset["metadata"]["name"])
+    progress(f"{hospital.name}: offers dataset {dataset['metadata']['name']}")
 
 
 def _run(

@@ -99,6 +99,17 @@ def install_site(
     progress(f"{name}: approved, {fingerprint[:23]}...")
 
 
+def wait_for_dataset(name: str, dataset: str) -> None:
+    """Until the hub knows that a hospital offers a dataset: a round before that would leave the hospital out."""
+    hub = Api(str(named("hub").kubeconfig))
+
+    def offered() -> bool:
+        site = (verbs.participant(hub, name).get("status") or {}).get("site") or {}
+        return any(each["name"] == dataset for each in site.get("datasets") or [])
+
+    wait(f"{name} to offer dataset {dataset}", offered)
+
+
 def data_folder(name: str) -> Path:
     """Where the content of a site's claim `data` lies on this machine."""
     return volumes.folder_of(named(name), SITE_NAMESPACE, DATA_CLAIM)
