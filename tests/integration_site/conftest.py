@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from tests.integration.api import Api
-from tests.integration.conftest import api, bare, helm, pytest_configure
+from tests.integration.conftest import api, bare, helm
 from tests.integration.objects import OURS
 from tests.integration_site.hub import Hub
 from tests.integration_store.conftest import Server, server
@@ -28,10 +29,17 @@ from wardround.kube.client import Client
 from wardround.sealing.keys import hub_fingerprint
 from wardround.site.operator import Operator
 
-__all__ = ["api", "bare", "helm", "pytest_configure", "server"]
+__all__ = ["api", "bare", "helm", "server"]
 
 NAMESPACE, PARTICIPANT = "hospital-a", "site-a"
 Object = dict[str, Any]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The lab's processes outlive the objects that started them, and a Kopf operator's thread leaves its last
+    # connections to the end of its process.
+    for message in ("ignore:subprocess .* is still running:ResourceWarning", "ignore:unclosed:ResourceWarning"):
+        config.addinivalue_line("filterwarnings", message)
 
 
 @dataclass
@@ -49,7 +57,7 @@ class Site:
         return self.api.get("SiteTask", name, NAMESPACE)
 
     def folder(self, name: str) -> Path:
-        return self.workspace / "tasks" / self.task(name)["metadata"]["uid"]
+        return self.workspace / "tasks" / str(self.task(name)["metadata"]["uid"])
 
 
 def authority(api: Api) -> str:
@@ -104,6 +112,7 @@ async def site(api: Api, server: Server, tmp_path: Path) -> AsyncIterator[Site]:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await own.close()
+        await asyncio.sleep(0.25)  # aiohttp closes TLS connections in the background
 
 
 def enrol(api: Api, url: str, ca: str) -> None:

@@ -57,11 +57,13 @@ class TaskFolder:
             descriptor = os.open(self.update / "update.json", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
             raise Unsafe from None
-        with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(file.fileno())
+        try:
+            found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_size > UPDATE_DOCUMENT_LIMIT:
                 raise Unsafe
-            return file.read(UPDATE_DOCUMENT_LIMIT)
+            return os.read(descriptor, UPDATE_DOCUMENT_LIMIT)
+        finally:
+            os.close(descriptor)
 
     def update_tensors(self, length: int) -> Path:
         """The update's tensors. Raises Unsafe unless a plain file of exactly this length."""

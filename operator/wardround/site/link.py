@@ -91,6 +91,10 @@ class HubLink:
         self.client = Client.from_credentials(found.server, found.ca, self._token, found.namespace)
         return True
 
+    async def close(self) -> None:
+        if self.client is not None:
+            await self.client.close()
+
     def heartbeat(self, failure: ApiError | None) -> None:
         """How the last renewal of the Lease went: the proof of being connected, which a silent watch is not."""
         if failure is None:

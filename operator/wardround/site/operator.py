@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -55,11 +54,14 @@ class Operator:
     async def run(self) -> None:
         """For ever."""
         self._rest.add(("Site", SITE))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._watcher.run(), name="own watch")
-            group.create_task(self._follow_hub(), name="hub")
-            group.create_task(self._tasks.work(self._reconciler.reconcile), name="tasks")
-            group.create_task(self._rest.work(self._reconcile), name="site and datasets")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watcher.run(), name="own watch")
+                group.create_task(self._follow_hub(), name="hub")
+                group.create_task(self._tasks.work(self._reconciler.reconcile), name="tasks")
+                group.create_task(self._rest.work(self._reconcile), name="site and datasets")
+        finally:
+            await self._link.close()
 
     async def _reconcile(self, key: Key) -> float | None:
         kind, name = key
@@ -101,13 +103,13 @@ class Operator:
                 continue
             watcher = Watcher(client, ("RoundTask", "Participant"), self._seen, namespaces=(client.namespace,))
             beat = heartbeat(client, LEASE, "site-operator", self._heard, self._heartbeat_seconds)
-            running = [asyncio.create_task(watcher.run()), asyncio.create_task(beat)]
-            changed = asyncio.create_task(self._hub_changed.wait())
-            done, _ = await asyncio.wait([*running, changed], return_when=asyncio.FIRST_COMPLETED)
-            for task in (*running, changed):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            running = [asyncio.create_task(each) for each in (watcher.run(), beat, self._hub_changed.wait())]
+            try:
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.wait(running)
             for task in done:
                 task.result()
 

@@ -1,0 +1,104 @@
+"""Sealing an update: a key is used once, and what is sealed is what `check` vouched for."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.world import ASSIGNMENT, ROUND_KEY, SIGNING
+from wardround.courier import send
+from wardround.courier.workspace import TaskFolder, Workspace
+from wardround.sealing import canonical
+from wardround.sealing.body import Body, part_lengths
+from wardround.sealing.manifests import Put
+from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import unwrap, update_context
+
+PLAIN = b"tensors" * 1000
+BASE = canonical.digest(b"base")
+DOCUMENT: dict[str, Any] = {
+    "samples": 290,
+    "metrics": {"loss": "0.1234"},
+    "digest": canonical.digest(PLAIN),
+    "schemaDigest": canonical.digest(b"schema"),
+    "baseDigest": BASE,
+    "length": len(PLAIN),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TaskFolder:
+    found = Workspace(tmp_path).task("uid")
+    found.make()
+    (found.update / "update.safetensors").write_bytes(PLAIN)
+    (found.update / "update.json").write_text(json.dumps(DOCUMENT))
+    return found
+
+
+async def test_a_sealed_update_opens_with_the_rounds_key_alone(folder: TaskFolder) -> None:
+    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    context = update_context("round-uid", 1, "site-a", DOCUMENT["digest"])
+    body = Body(unwrap(sealed.manifest.wrapped_key, ROUND_KEY, context), sealed.manifest.header)
+    assert body.open(0, folder.ciphertext.read_bytes()) == PLAIN
+    assert PLAIN[:32] not in folder.ciphertext.read_bytes()
+
+
+async def test_after_a_restart_the_same_ciphertext_goes_out_again(folder: TaskFolder) -> None:
+    first = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    ciphertext = folder.ciphertext.read_bytes()
+    (folder.update / "update.safetensors").write_bytes(PLAIN[::-1])
+    assert await send.seal(ASSIGNMENT, folder, SIGNING, BASE) == first
+    assert folder.ciphertext.read_bytes() == ciphertext
+
+
+async def test_a_crash_before_the_manifest_means_another_key(folder: TaskFolder) -> None:
+    first = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    folder.manifest.unlink()
+    again = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    assert again.manifest.header.commitment != first.manifest.header.commitment
+    assert again.manifest.wrapped_key != first.manifest.wrapped_key
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"digest": canonical.digest(b"other")}, "Altered"),
+        ({"baseDigest": canonical.digest(b"another base")}, "WrongBase"),
+        ({"length": len(PLAIN) + 1}, "OutputLink"),
+        ({"samples": -1}, "OutputNotSafetensors"),
+        ({"samples": True}, "OutputNotSafetensors"),
+        ({"digest": "sha256:short"}, "OutputNotSafetensors"),
+        ({"metrics": {"loss": "nan"}}, "MetricsInvalid"),
+        ({"metrics": {"loss": 0.5}}, "MetricsInvalid"),
+        ({"metrics": None}, "OutputNotSafetensors"),
+    ],
+)
+async def test_an_update_that_is_not_what_it_should_be_is_not_sent(
+    folder: TaskFolder, change: dict[str, Any], reason: str
+) -> None:
+    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | change))
+    with pytest.raises(Refused, match=reason):
+        await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    assert not folder.manifest.exists()
+
+
+async def test_a_metric_that_nobody_declared_stays_here(folder: TaskFolder) -> None:
+    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": "0.1", "name": "12"}}))
+    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    assert sealed.manifest.metrics == {"loss": "0.1"}
+
+
+async def test_in_an_initial_round_the_base_digest_is_the_sites_own(folder: TaskFolder) -> None:
+    assert (await send.seal(ASSIGNMENT, folder, SIGNING, "")).manifest.header.base_digest == BASE
+
+
+async def test_grants_for_another_length_do_not_fit(folder: TaskFolder) -> None:
+    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    fitting = tuple(Put("https://store.example/x", part, {}) for part in part_lengths(len(PLAIN)))
+    assert send.fits(sealed, fitting)
+    assert not send.fits(sealed, tuple(dataclasses.replace(put, bytes=put.bytes + 1) for put in fitting))
+    assert not send.fits(sealed, None)

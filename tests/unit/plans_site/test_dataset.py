@@ -1,0 +1,91 @@
+"""What a Dataset says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from tests.unit.plans_site.world import NOW, a_pod, ended
+from wardround.api import conditions
+from wardround.api.conditions import Condition
+from wardround.api.dataset import DatasetStatus
+from wardround.plans.dataset import plan
+from wardround.plans.sitetask_pod import Step
+from wardround.pod import schema
+
+SCHEMA: dict[str, Any] = {
+    "fields": [
+        {"name": "patient_id", "type": "string"},
+        {"name": "mean_radius", "type": "number", "constraints": {"minimum": "0"}},
+        {"name": "malignant", "type": "integer"},
+    ],
+    "target": "malignant",
+    "identifier": "patient_id",
+}
+QUALITY = [{"field": "mean_radius", "reason": "Missing", "rows": 1}]
+SAID = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "sha256:x", "quality": QUALITY}
+
+
+def prepare(code: int, said: Any) -> Step:
+    return a_pod(ended("prepare", code, json.dumps(said))).step("prepare")
+
+
+def look(
+    status: DatasetStatus | None = None, step: Step | None = None, document: Any = SCHEMA, generation: int = 1
+) -> DatasetStatus:
+    return plan(document, status or DatasetStatus(), step, generation=generation, now=NOW)
+
+
+def ready(status: DatasetStatus) -> Condition:
+    found = conditions.find(status.conditions, "Ready")
+    assert found is not None
+    return found
+
+
+def test_the_digest_of_the_schema_is_there_at_once_and_is_the_one_that_prepare_computes() -> None:
+    status = look()
+    assert status.schema_digest == schema.digest(SCHEMA)
+    assert (ready(status).status, ready(status).reason) == ("Unknown", "NotReadYet")
+
+
+def test_a_schema_that_is_wrong_says_where() -> None:
+    status = look(document=SCHEMA | {"target": "benign"})
+    assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
+    assert "target" in ready(status).message
+
+
+def test_what_prepare_read_is_in_the_status() -> None:
+    status = look(step=prepare(0, SAID))
+    assert (status.rows, status.patients) == (341, 340)
+    assert status.quality is not None
+    assert status.quality[0].field == "mean_radius"
+    assert ready(status).status == "True"
+
+
+def test_a_missing_column_is_named() -> None:
+    failed = {
+        "reason": "ColumnMissing",
+        "class": "Site",
+        "field": "mean_radius",
+        "message": "column mean_radius missing",
+    }
+    status = look(look(step=prepare(0, SAID)), prepare(65, failed))
+    assert (ready(status).status, ready(status).reason) == ("False", "ColumnMissing")
+    assert "mean_radius" in ready(status).message
+
+
+def test_an_open_network_is_not_the_datasets_fault() -> None:
+    before = look(step=prepare(0, SAID))
+    assert look(before, prepare(75, {"reason": "NetworkOpen", "message": "open"})) == before
+
+
+def test_a_changed_dataset_is_unread_again() -> None:
+    before = look(step=prepare(0, SAID))
+    assert ready(look(before, generation=2)).reason == "NotReadYet"
+    assert look(before) == before
+
+
+def test_looking_twice_changes_nothing() -> None:
+    first = look()
+    assert look(first) == dataclasses.replace(first)

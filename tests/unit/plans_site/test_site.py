@@ -1,0 +1,73 @@
+"""Whether a Site is ready, and what it says when it is not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.unit.plans_site.world import FINGERPRINT, NOW, a_site
+from wardround.api import conditions, participant
+from wardround.api.dataset import Dataset
+from wardround.api.dataset import parse as parse_dataset
+from wardround.api.participant import Participant, PublicKeys
+from wardround.api.site import CourierIdentity, Site, SiteStatus
+from wardround.plans.site import Link, LinkState, Seen, plan, report
+
+KEYS = PublicKeys(signing="QQ==", decryption="Qg==")
+SITE = dataclasses.replace(a_site(), status=SiteStatus(courier=CourierIdentity(keys=KEYS, fingerprint=FINGERPRINT)))
+
+
+def a_participant(**spec: object) -> Participant:
+    return participant.parse({"metadata": {"name": "site-a"}, "spec": {"keyFingerprint": FINGERPRINT, **spec}})
+
+
+def reason(site: Site = SITE, state: LinkState = "Connected", known: Participant | None = None) -> tuple[str, str]:
+    status = plan(Seen(site, Link(state, "said"), known), NOW)
+    found = conditions.find(status.conditions, "Ready")
+    assert found is not None
+    return found.status, found.reason
+
+
+def test_an_approved_and_connected_site_is_ready() -> None:
+    assert reason(known=a_participant()) == ("True", "Approved")
+
+
+@pytest.mark.parametrize("state", ["NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable", "Connecting"])
+def test_without_its_hub_a_site_is_not_ready_and_says_why(state: LinkState) -> None:
+    assert reason(state=state, known=a_participant()) == ("False", state)
+
+
+def test_expired_enrolment_needs_a_person_and_an_unreachable_hub_does_not() -> None:
+    for state, stalled in (("EnrolmentExpired", True), ("HubUnreachable", False)):
+        status = plan(Seen(SITE, Link(state), a_participant()), NOW)  # type: ignore[arg-type]
+        assert conditions.is_true(status.conditions, "Stalled") is stalled
+        assert conditions.is_true(status.conditions, "HubConnected") is False
+
+
+def test_what_the_hub_says_of_the_participant_is_told_here() -> None:
+    assert reason() == ("False", "ParticipantUnknown")
+    assert reason(known=a_participant(suspend=True)) == ("False", "Suspended")
+    assert reason(known=a_participant(keyFingerprint=None)) == ("False", "NotApproved")
+    assert reason(known=a_participant(keyFingerprint="sha256:" + "0" * 64)) == ("False", "FingerprintMismatch")
+
+
+def test_a_site_without_keys_waits_for_its_courier() -> None:
+    assert reason(site=a_site(), known=a_participant()) == ("False", "NoKeys")
+
+
+def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None:
+    document = {
+        "metadata": {"name": "breast"},
+        "spec": {
+            "claimName": "secret-claim",
+            "path": "cases.csv",
+            "schema": {"fields": [], "target": "t", "identifier": "i"},
+            "split": {"key": "secret-key-of-the-split"},
+        },
+        "status": {"schemaDigest": "sha256:1", "rows": 341},
+    }
+    dataset: Dataset = parse_dataset(document)
+    told = report(SITE, [dataset])
+    assert told["datasets"] == [{"name": "breast", "schemaDigest": "sha256:1"}]
+    assert "secret" not in str(told)

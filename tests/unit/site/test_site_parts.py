@@ -1,0 +1,85 @@
+"""Small parts of the site operator that need no cluster: token lifetimes, enrolment, targets, the pod's task."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.unit.plans_site.world import ASSIGNMENT, a_site
+from wardround.site import control
+from wardround.site.link import Credentials, NotEnrolled, due
+from wardround.site.training import document
+
+ISSUED = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def token(hours: float) -> str:
+    claims = {"iat": ISSUED.timestamp(), "exp": (ISSUED + timedelta(hours=hours)).timestamp()}
+    return "head." + base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=") + ".signature"
+
+
+def test_a_token_is_renewed_once_half_of_its_life_is_over() -> None:
+    assert not due(token(24), ISSUED + timedelta(hours=11))
+    assert due(token(24), ISSUED + timedelta(hours=12))
+    assert due(token(1), ISSUED + timedelta(minutes=31))
+
+
+@pytest.mark.parametrize("text", ["", "opaque", "a.b.c", "a.!!.c", "a.e30.c"])
+def test_a_token_that_does_not_say_when_it_ends_is_left_alone(text: str) -> None:
+    assert not due(text, ISSUED)
+
+
+def secret(**data: str) -> dict[str, object]:
+    whole = {"server": "https://hub", "ca.crt": "PEM", "token": "abc", "namespace": "site-a"} | data
+    return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in whole.items()}}
+
+
+def test_an_enrolment_without_one_of_its_parts_names_the_part_and_not_its_content() -> None:
+    with pytest.raises(NotEnrolled, match=r"ca\.crt"):
+        Credentials.of(secret(**{"ca.crt": ""}))
+    with pytest.raises(NotEnrolled, match="server"):
+        Credentials.of({"data": {}})
+
+
+def test_a_token_is_not_in_what_is_printed() -> None:
+    assert "abc" not in repr(Credentials.of(secret()))
+
+
+def test_resolvers_on_loopback_are_no_targets(tmp_path: Path) -> None:
+    (tmp_path / "resolv.conf").write_text(
+        "search x\nnameserver 10.96.0.10\nnameserver 127.0.0.53\nnameserver fd00::10\n"
+    )
+    assert control.resolvers(tmp_path / "resolv.conf") == ["10.96.0.10", "fd00::10"]
+
+
+def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour() -> None:
+    found = control.targets("https://127.0.0.1:6443", "https://127.0.0.2:9000", ["10.0.0.1"], ["10.244.0.9"])
+    names = {target.name: (target.host, target.port) for target in found}
+    assert names["hub"] == ("127.0.0.1", 6443)
+    assert names["store"] == ("127.0.0.2", 9000)
+    assert names["node"] == ("10.0.0.1", 10250)
+    assert names["site-operator"] == ("10.244.0.9", 8080)
+    assert "metadata" in names
+
+
+def test_a_hub_that_does_not_answer_out_here_proves_nothing_in_there() -> None:
+    closed = control.targets("https://127.0.0.1:1", "https://127.0.0.1:2", [], [])
+    assert not control.probe(tuple(t for t in closed if t.name == "hub")).proven
+
+
+def test_the_pods_task_holds_what_prepare_needs_and_not_the_claim() -> None:
+    spec = {
+        "claimName": "breast-data",
+        "path": "cases.csv",
+        "format": "CSV",
+        "schema": {"fields": []},
+        "split": {"key": "0123456789abcdef"},
+    }
+    task = document(a_site(minSamples=10), ASSIGNMENT, spec, 100, base="")
+    assert (task["minSamples"], task["maxSamples"], task["baseDigest"]) == (10, 100, "")
+    assert set(task["dataset"]) == {"path", "format", "schema", "split"}
+    assert document(a_site(), ASSIGNMENT, spec, None, base="")["maxSamples"] > 10**12
