@@ -18,6 +18,8 @@ def main(arguments: Sequence[str]) -> int:
         return images.images_command(list(arguments[1:]))
     chosen = _parser().parse_args(arguments)
     try:
+        if chosen.run not in WITHOUT_ROOT:
+            lifecycle.require_root()
         chosen.run(chosen)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
@@ -112,6 +114,9 @@ def volume(chosen: argparse.Namespace) -> None:
     running = lifecycle.open_existing(chosen.cluster)
     namespace, _, claim = chosen.claim.partition("/")
     print(volumes.create(running.cluster, running.client, namespace, claim, chosen.size))
+
+
+WITHOUT_ROOT = (kubeconfig, tools, install_packages)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -38,7 +38,7 @@ class Client:
     def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, content_type: str = "application/json"
     ) -> dict[str, Any]:
-        """The answer's JSON. Raises LabError for a status of 400 and up, OSError when there is no answer."""
+        """The answer's JSON. Raises LabError for a status of 400 and up, and when there is no answer."""
         host = urlsplit(self.server)
         connection = http.client.HTTPSConnection(host.hostname or "", host.port, timeout=10, context=self._tls)
         try:
@@ -46,6 +46,8 @@ class Client:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise LabError(f"{method} {path}: no answer from {self.server}: {error}") from error
         finally:
             connection.close()
         if response.status >= 400:
@@ -64,7 +66,7 @@ class Client:
         """Whether the API server says that it is."""
         try:
             self.request("GET", "/readyz")
-        except (OSError, http.client.HTTPException, LabError):
+        except LabError:
             return False
         return True
 

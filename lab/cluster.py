@@ -139,7 +139,10 @@ class Running:
         return healthy.returncode == 0 and "KUBE-ROUTER-FORWARD" in chains.stdout
 
     def _dns_ready(self) -> bool:
-        found = self.client.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+        try:
+            found = self.client.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+        except LabError:
+            return False
         return bool(found.get("status", {}).get("readyReplicas"))
 
 

@@ -48,9 +48,9 @@ class ClusterStatus:
 
 def up(sites: int) -> None:
     """All clusters Ready, whatever was there before. Raises LabError."""
+    require_root()
     packages.require()
     tools = toolchain.ensure(TOOLS)
-    _require_root()
     with _locked():
         _own()
         started = time.monotonic()
@@ -79,7 +79,7 @@ def up(sites: int) -> None:
 
 def down() -> None:
     """Remove the lab of this checkout, whole or in pieces."""
-    _require_root()
+    require_root()
     with _locked():
         _refuse_foreign()
         record = _record()
@@ -187,7 +187,7 @@ def _refuse_foreign() -> None:
         raise LabError(f"the lab that runs on this machine belongs to {owner}: run `make down` there first")
 
 
-def _require_root() -> None:
+def require_root() -> None:
     if os.geteuid() != 0:
         raise LabError("the lab makes network namespaces and runs containers, which needs root: use sudo")
 

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ def write(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str, now: 
         serving=Names((cluster.name,), (cluster.wan,)),
     )
     controlplane.kubeconfig(cluster.kubeconfig, cluster.server, ca, held.admin, cluster.name)
+    if "SUDO_UID" in os.environ:
+        os.chown(cluster.kubeconfig, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
     containerd_config = _write(cluster.state / "containerd.toml", containerd(cluster, tools, sandbox_image))
     _write(cluster.state / "cni" / "10-pods.conflist", json.dumps(cni(cluster), indent=2))
     kubelet_config = _write(cluster.state / "kubelet.yaml", yaml.safe_dump(kubelet(cluster, ca, kubelet_serving)))

@@ -2,6 +2,8 @@
 
 import datetime
 import ipaddress
+import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,10 +114,11 @@ def signing_key(folder: Path, name: str) -> KeyPair:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, from its first byte on."""
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    """Write a file that only its owner may read, whole or not at all: others may be reading the last one."""
+    handle, partial = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(partial).replace(path)
 
 
 def _alternatives(names: Names) -> Iterable[x509.GeneralName]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lab import lifecycle, mounts, network, volumes
+from lab.errors import LabError
 from lab.topology import RUNTIME, STATE, named
 from tests.e2e.conftest import Kubectl, Lab, eventually
 
@@ -55,7 +56,7 @@ class Namespace:
 
     def reaches(self, pod: str, host: str, port: int) -> bool:
         """Whether a TCP connection from the pod is answered."""
-        return self.inside(pod, "nc", "-w", "2", host, str(port), "-e", "/bin/busybox", "true").returncode == 0
+        return self.inside(pod, "nc", "-w", "1", host, str(port), "-e", "/bin/busybox", "true").returncode == 0
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def _namespace(kubectl: Kubectl) -> Iterator[Namespace]:
 
 def from_site(site: str, address: str, port: int) -> bool:
     """Whether a TCP connection is answered, opened by the site's node itself."""
-    command = [*network.inside(named(site)), "busybox", "nc", "-w", "2", address, str(port), "-e", "/bin/true"]
+    command = [*network.inside(named(site)), "busybox", "nc", "-w", "1", address, str(port), "-e", "/bin/true"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -193,6 +194,15 @@ def test_a_killed_component_is_started_again(lab: Lab) -> None:
     assert not site.client.ready()
     lifecycle.up(len(lab.sites))
     assert site.client.ready()
+
+
+def test_another_checkout_is_told_whose_lab_runs(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = str(lifecycle.ROOT)
+    monkeypatch.setattr(lifecycle, "ROOT", tmp_path)
+    with pytest.raises(LabError, match=f"belongs to {owner}"):
+        lifecycle.up(len(lab.sites))
+    with pytest.raises(LabError, match=f"belongs to {owner}"):
+        lifecycle.down()
 
 
 def test_a_node_offers_pretend_accelerators(lab: Lab) -> None:
