@@ -12,7 +12,7 @@ import pytest
 
 from lab import lifecycle, mounts, network, volumes
 from lab.errors import LabError
-from lab.topology import RUNTIME, STATE, named
+from lab.topology import ROOT, RUNTIME, STATE, named
 from tests.e2e.conftest import Kubectl, Lab, eventually
 
 DENY_ALL = {
@@ -197,8 +197,8 @@ def test_a_killed_component_is_started_again(lab: Lab) -> None:
 
 
 def test_another_checkout_is_told_whose_lab_runs(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner = str(lifecycle.ROOT)
-    monkeypatch.setattr(lifecycle, "ROOT", tmp_path)
+    owner = str(ROOT)
+    monkeypatch.setattr("lab.lifecycle.ROOT", tmp_path)
     with pytest.raises(LabError, match=f"belongs to {owner}"):
         lifecycle.up(len(lab.sites))
     with pytest.raises(LabError, match=f"belongs to {owner}"):
