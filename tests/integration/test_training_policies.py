@@ -100,6 +100,17 @@ def test_only_the_charts_own_deployments_run_as_operator_and_courier(site: Api, 
                 site.create(owned, dry_run=True)
 
 
+def test_no_pod_is_born_with_a_debug_container(site: Api) -> None:
+    """The API server itself sees to this, so the policies need no rule of their own."""
+    debug = [{"name": "debug", "image": "busybox"}]
+    job = training_job()
+    job["spec"]["template"]["spec"]["ephemeralContainers"] = debug
+    with pytest.raises(Refused, match="ephemeralContainers"):
+        site.create(job, user=OPERATOR, dry_run=True)
+    with pytest.raises(Refused, match="ephemeralContainers"):
+        site.create(pod_of(job), dry_run=True)
+
+
 def test_nobody_debugs_a_training_pod(site: Api) -> None:
     running = pod_of(training_job())
     site.create(running)
