@@ -70,14 +70,13 @@ def build_all(progress: Progress) -> Images:
         )
 
 
-def run_in_trainer(command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:
-    """Run a command as the image's user in a fresh copy of the trainer image; what it printed. For its tests."""
+def run_in(target: Target, command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:
+    """Run a command as the image's user in a fresh copy of an image; what it printed. LabError when it fails."""
     with _locked(progress) as folder:
-        _build(TRAINER, folder, progress)
         buildah = Buildah(folder)
-        image = _name(TRAINER)
+        image = _name(target)
         if not buildah.has(image):
-            _build_image(TRAINER, folder, buildah, progress)
+            _build_image(target, folder, buildah, progress)
         container = buildah.run("from", "--pull-never", image)
         try:
             mounts = [f"--volume={volume}" for volume in volumes]
@@ -162,7 +161,9 @@ def _store(folder: Path, progress: Progress) -> ImageRef:
     if archive.exists():
         return read(archive)
     progress("image store: one program")
-    built = archive_files(f"{REPOSITORY}/store", {"/usr/local/bin/versitygw": program}, ["/usr/local/bin/versitygw"], archive)
+    built = archive_files(
+        f"{REPOSITORY}/store", {"/usr/local/bin/versitygw": program}, ["/usr/local/bin/versitygw"], archive
+    )
     _prune(archive.parent, "store")
     return built
 

@@ -51,7 +51,7 @@ class Base:
         return f"localhost/wardround/base-{self.name}:{hashlib.sha256(content).hexdigest()[:16]}"
 
 
-OPERATOR = Base("python", ("ca-certificates", "python3", "python3-venv"), 25)
+OPERATOR = Base("python", ("ca-certificates", "libstdc++6", "python3", "python3-venv"), 25)
 TRAINER = Base("torch", (*OPERATOR.packages, "python3-numpy", "python3-torch"), 75)
 
 
@@ -69,10 +69,8 @@ class Buildah:
         )
         if done.returncode:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
-            raise LabError(
-                f"buildah {arguments[0]} failed:\n{tail}\n"
-                "A line above about a connection or a certificate means that packages cannot be fetched from here."
-            )
+            hint = "\nA line about a connection or a certificate means that packages cannot be fetched from here."
+            raise LabError(f"buildah {arguments[0]} failed:\n{tail}{hint if arguments[0] == 'build' else ''}")
         return done.stdout.strip()
 
     def has(self, image: str) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import pickle
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,14 +165,13 @@ def _save(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler:
 
 def _resume(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any) -> int:
     """The step to go on from: 0 without a checkpoint of this work."""
-    try:
-        # weights_only: a checkpoint is data and never code.
-        state = torch.load(where.path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    if not where.path.exists():
         return 0
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
-        print("checkpoint: it cannot be read, so training starts anew", file=sys.stderr)
+    if not _intact(where.path):
+        print("checkpoint: it is damaged, so training starts anew", file=sys.stderr)
         return 0
+    # weights_only: a checkpoint is data and never code.
+    state = torch.load(where.path, map_location="cpu", weights_only=True)
     if state["fingerprint"] != where.fingerprint:
         print("checkpoint: it belongs to other work, so training starts anew", file=sys.stderr)
         return 0
@@ -183,3 +182,12 @@ def _resume(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scale
     scaler.load_state_dict(state["scaler"])
     print(f"checkpoint: going on from step {state['step']}", file=sys.stderr)
     return int(state["step"])
+
+
+def _intact(path: Path) -> bool:
+    """torch writes zip archives with checksums; what it does with half of one is not defined."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except zipfile.BadZipFile:
+        return False

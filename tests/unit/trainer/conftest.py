@@ -71,6 +71,10 @@ class Site:
         (self.root / "base" / "model.safetensors").write_bytes(model)
 
     @property
+    def base(self) -> bytes:
+        return (self.root / "base" / "model.safetensors").read_bytes()
+
+    @property
     def trained(self) -> bytes:
         return (self.root / "out" / "model.safetensors").read_bytes()
 

@@ -23,7 +23,7 @@ def ready(site: Any, run: Any) -> Any:
     """A site with data and an initial model as its base."""
     site.views()
     run(site, "init")
-    site.adopt(site.trained)
+    site.adopt(standardised(site.trained))
     return site
 
 
@@ -59,7 +59,7 @@ def test_only_declared_metrics_are_told(ready: Any, run: Any) -> None:
 
 def test_frozen_tensors_come_back_bit_equal(ready: Any, run: Any) -> None:
     ready.task(exchange={"frozen": ["input.*", "hidden.0.*"]})
-    before = load(ready.trained)
+    before = load(ready.base)
     assert run(ready, "train") == 0
     after = load(ready.trained)
     same = {name for name in before if before[name].tobytes() == after[name].tobytes()}
@@ -76,10 +76,9 @@ def test_one_seed_gives_the_same_bits_again_and_another_participant_other_ones(r
 
 
 def test_no_epochs_leave_the_model_as_it_is(ready: Any, run: Any) -> None:
-    before = ready.trained
     ready.task(parameters={"epochs": "0"})
     assert run(ready, "train") == 0
-    assert ready.trained == before
+    assert ready.trained == ready.base
     metrics = ready.json("metrics.json")
     assert metrics["steps"] == 0
     assert metrics["base"] == metrics["trained"]
@@ -119,7 +118,7 @@ def test_a_checkpoint_of_other_work_is_not_used(ready: Any, run: Any, capsys: py
     rows, target = np.ones((4, 3), np.float32), np.ones(4, np.float32)
     with pytest.raises(Interrupted):
         optimise.train(
-            dict(load(ready.trained)),
+            dict(load(ready.base)),
             rows,
             target,
             work.parameters,
@@ -186,7 +185,7 @@ def test_a_missing_value_is_a_data_error_that_quotes_none(ready: Any, run: Any, 
 def test_numpy_and_torch_compute_the_same_model(ready: Any) -> None:
     from wardround_trainer import network
 
-    tensors = load(ready.trained)
+    tensors = load(ready.base)
     rows = ready.view("other", 50)
     odds = network.logits({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, torch.from_numpy(rows))
     assert np.allclose(odds.numpy(), network.predict(tensors, rows), rtol=1e-4, atol=1e-4)
@@ -200,7 +199,7 @@ def test_predictions_keep_the_order_of_the_rows(ready: Any, run: Any) -> None:
     assert run(ready, "predict") == 0
     found = parquet.read_table(ready.root / "out" / "predictions.parquet")
     assert found.column_names == ["probability"]
-    single = [network.predict(load(ready.trained), rows[i : i + 1])[0] for i in range(70)]
+    single = [network.predict(load(ready.base), rows[i : i + 1])[0] for i in range(70)]
     assert np.allclose(found.column("probability").to_numpy(), 1 / (1 + np.exp(-np.array(single))))
 
 

@@ -1,0 +1,88 @@
+"""The images as they are built: what is in them, how they start, and the trainer's own tests where its torch is."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import images
+from lab.images import Images
+from lab.images_oci import ImageRef
+
+ROOT = Path(__file__).parents[2]
+# pytest is pure Python: the image borrows this environment's, and has none of its own.
+BORROWED = ("_pytest", "iniconfig", "packaging", "pluggy", "py", "pygments", "pytest")
+
+
+def progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@pytest.fixture(scope="module")
+def built() -> Images:
+    return images.build_all(progress)
+
+
+def configuration(image: ImageRef) -> dict[str, Any]:
+    with tarfile.open(image.archive) as tar:
+
+        def blob(digest: str) -> Any:
+            content = tar.extractfile(f"blobs/sha256/{digest.removeprefix('sha256:')}")
+            assert content is not None
+            return json.load(content)
+
+        return dict(blob(blob(image.reference.split("@")[1])["config"]["digest"])["config"])
+
+
+def test_an_image_is_named_by_the_digest_of_its_manifest_and_runs_as_nobody(built: Images) -> None:
+    for image in (built.operator, built.trainer, built.store):
+        assert configuration(image)["User"] == "65532:65532"
+
+
+def test_entrypoints_are_the_contracts(built: Images) -> None:
+    assert configuration(built.operator)["Entrypoint"] == ["python", "-m", "wardround"]
+    assert configuration(built.trainer)["Entrypoint"] == ["python", "-m", "wardround_trainer"]
+
+
+def test_a_second_build_builds_nothing(built: Images) -> None:
+    said: list[str] = []
+    assert images.build_all(said.append) == built
+    assert said == []
+
+
+def test_the_operator_image_imports_all_that_it_runs() -> None:
+    script = """
+import importlib, pathlib, pyarrow.parquet, pyarrow.csv, ssl, wardround
+root = pathlib.Path(wardround.__file__).parent
+for path in sorted(root.rglob("*.py")):
+    name = ".".join(("wardround", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+    if not name.startswith("wardround.cli") and not name.endswith("__main__"):
+        importlib.import_module(name)
+assert all(list(path.parent.glob(f"__pycache__/{path.stem}.*.pyc")) for path in root.rglob("*.py"))
+assert ssl.create_default_context().get_ca_certs()
+print("all imported")
+"""
+    assert "all imported" in images.run_in(images.OPERATOR, ["python", "-c", script], (), progress)
+
+
+def test_the_trainer_passes_its_tests_inside_its_image() -> None:
+    borrowed = []
+    for name in BORROWED:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        file = Path(str(spec.origin))
+        source = file.parent if file.name == "__init__.py" else file
+        borrowed.append(f"{source}:/opt/tests/{source.name}:ro")
+    volumes = [*borrowed, f"{ROOT / 'tests' / 'unit' / 'trainer'}:/opt/trainer:ro"]
+    arguments = ["-q", "-p", "no:cacheprovider", "-W", "error", "--import-mode=importlib", "/opt/trainer"]
+    script = f"import sys; sys.path.insert(0, '/opt/tests'); import pytest; sys.exit(pytest.main({arguments}))"
+    said = images.run_in(images.TRAINER, ["python", "-c", script], volumes, progress)
+    print(said)
+    assert " passed" in said
+    assert "skipped" not in said
