@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # connections to the end of its process.
     for message in ("ignore:subprocess .* is still running:ResourceWarning", "ignore:unclosed:ResourceWarning"):
         config.addinivalue_line("filterwarnings", message)
+    config.addinivalue_line("markers", "own_courier: the test runs the courier itself")
 
 
 @dataclass
@@ -85,7 +86,8 @@ def free_port() -> int:
 
 
 @pytest_asyncio.fixture
-async def site(api: Api, server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    """With the mark `own_courier` the test runs the courier itself."""
     url, ca = api._host, authority(api)
     enrol(api, url, ca)
     api.patch("Site", "site", {"spec": {"hub": {"fingerprint": hub_fingerprint(HUB_DER)}}}, NAMESPACE)
@@ -97,10 +99,9 @@ async def site(api: Api, server: Server, tmp_path: Path) -> AsyncIterator[Site]:
         return Client.from_credentials(url, ca, lambda: secret, NAMESPACE)
 
     own = client("site-operator")
-    running = [
-        asyncio.create_task(courier.run(settings, client("courier"), free_port())),
-        asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run()),
-    ]
+    running = [asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())]
+    if request.node.get_closest_marker("own_courier") is None:
+        running.append(asyncio.create_task(courier.run(settings, client("courier"), free_port())))
     hub = Hub(api, server)
     await hub.open()
     try:

@@ -18,7 +18,7 @@ from wardround.plans.site import Link
 
 TOKEN_SECONDS = 24 * 3600
 SERVICE_ACCOUNT = "site"
-ENROL = "ask the hub's admin for `kubectl wardround enrol {name} --bootstrap` and put its token into Secret {secret}"
+ENROL = "ask the hub's admin for `kubectl wardround enrol {name} --bootstrap` and put its token into the Site's enrolment Secret"
 logger = logging.getLogger(__name__)
 
 
@@ -97,11 +97,12 @@ class HubLink:
 
     def heartbeat(self, failure: ApiError | None) -> None:
         """How the last renewal of the Lease went: the proof of being connected, which a silent watch is not."""
+        if self._credentials is None:
+            return  # the enrolment is gone: what a client without a token is told says nothing
         if failure is None:
             self._set(Link("Connected"))
         elif isinstance(failure, Unauthorized):
-            secret = "hub-credentials"  # noqa: S105 - a name
-            advice = ENROL.format(name=self._credentials.namespace if self._credentials else "NAME", secret=secret)
+            advice = ENROL.format(name=self._credentials.namespace)
             self._set(Link("EnrolmentExpired", f"the hub does not take this site's token any more: {advice}"))
         elif isinstance(failure, Forbidden | NotFound):
             self._set(
@@ -136,7 +137,7 @@ class HubLink:
 
     def _lost(self, why: str, hub: Hub) -> None:
         self._credentials = None
-        advice = ENROL.format(name=hub.participant_namespace, secret=hub.enrolment_secret_name)
+        advice = ENROL.format(name=hub.participant_namespace)
         self._set(Link("NotEnrolled", f"{why}: {advice}"))
 
     def _set(self, state: Link) -> None:
