@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.integration.api import Api
-from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
+from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, token
 from tests.integration_site.hub import SCHEMA_DIGEST, Object
+from wardround.api import site as sites
+from wardround.kube.client import Client
 from wardround.sealing import canonical
 from wardround.sealing.keys import generate_signing_key
+from wardround.site.link import HubLink
 
 DATASET = {
     "apiVersion": "wardround.io/v1alpha1",
@@ -196,3 +200,20 @@ async def test_with_manual_approval_people_decide(site: Site, approved: bool) ->
     site.api.patch("SiteTask", name, {"spec": {"approved": approved}}, NAMESPACE)
     await eventually("the Job", lambda: job_of(site, name))
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
+
+
+async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None:
+    secret = token(site.api, "site-operator", NAMESPACE)
+    async with Client.from_credentials(site.server, site.ca, lambda: secret, NAMESPACE) as own:
+        link = HubLink(own, lambda: None)
+        hub = sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub
+        assert await link.refresh(hub)
+        before = site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"]
+        await link.renew_token(hub, datetime.now(UTC))
+        assert site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"] == before, "not due yet"
+        await link.renew_token(hub, datetime.now(UTC) + timedelta(minutes=45))
+        assert site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"] != before
+        assert not await link.refresh(hub), "a new token is no new hub"
+        assert link.client is not None
+        await link.client.get("Participant", PARTICIPANT)
+        await link.close()
