@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -157,6 +157,8 @@ class _OperatorThread(threading.Thread):
             registry=watcher.registry(self._emit),
             settings=watcher.settings(),
             standalone=True,
+            # Else Kopf asks for the user's name, which a container's numeric user does not have.
+            identity=cast(Any, "wardround"),  # a str to Kopf too, by a name it keeps to itself
             clusterwide=watcher.namespaces is None,
             namespaces=watcher.namespaces or (),
             stop_flag=self._stop,
