@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 REPOSITORY = "localhost/wardround"
 # Archives of earlier sources that are kept: switching between two branches builds nothing.
 KEPT = 2
+MOST_LAYERS = 100
 
 Progress = Callable[[str], None]
 
@@ -130,10 +131,8 @@ def _build(target: Target, folder: Path, progress: Progress) -> ImageRef:
         buildah.run("push", "--quiet", image, f"docker-archive:{saved}")
         built = archive_saved(saved, f"{REPOSITORY}/{target.name}", archive)
     progress(f"image {target.name}: {time.monotonic() - started:.0f} s, {archive.stat().st_size // 1_000_000} MB")
-    for stale in _prune(archive.parent, target.name):
-        old = f"{REPOSITORY}/{target.name}:{stale}"
-        if buildah.has(old):
-            buildah.run("rmi", "--force", old)
+    _prune(archive.parent, target.name)
+    _tidy(buildah)
     return built
 
 
@@ -168,12 +167,23 @@ def _store(folder: Path, progress: Progress) -> ImageRef:
     return built
 
 
-def _prune(folder: Path, name: str) -> list[str]:
-    """Delete all but the newest archives of an image; the keys of what went."""
+def _prune(folder: Path, name: str) -> None:
+    """Delete all but the newest archives of an image."""
     archives = sorted(folder.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
     for stale in archives[KEPT:]:
         stale.unlink()
-    return [stale.stem.removeprefix(f"{name}-") for stale in archives[KEPT:]]
+
+
+def _tidy(buildah: Buildah) -> None:
+    """Each change of sources leaves layers in buildah's store: once they are many, only today's images stay."""
+    if len(buildah.run("images", "--all", "--quiet").splitlines()) <= MOST_LAYERS:
+        return
+    current = {name for target in (OPERATOR, TRAINER) for name in (target.base.image, _name(target))}
+    tagged = buildah.run("images", "--filter=dangling=false", "--format={{.Name}}:{{.Tag}}").splitlines()
+    stale = [name for name in tagged if name not in current]
+    if stale:
+        buildah.run("rmi", "--force", *stale)
+    buildah.run("rmi", "--prune")
 
 
 @contextmanager

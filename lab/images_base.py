@@ -24,6 +24,10 @@ LEFT_OUT = (
     "/usr/share/X11/*",
     "/usr/include/*",
     "/usr/lib/libtorch-test/*",
+    # AMD's compiler, which a plug-in of a communication library of MPI would load.
+    "/usr/lib/*/libLLVM*",
+    "/usr/lib/*/libamd*",
+    "/usr/lib/*/ucx/*rocm*",
     "/usr/lib/python3/dist-packages/torch/bin/test_*",
     "/usr/lib/python3/dist-packages/torch/include/*",
 )
@@ -60,7 +64,7 @@ class Buildah:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._driver = ""
+        self._has_overlay: bool | None = None
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:
         """What the command printed. Raises LabError with the end of what it said."""
@@ -84,7 +88,8 @@ class Buildah:
                 "build",
                 "--isolation=chroot",
                 "--network=host",
-                "--layers",
+                # Without overlay each cached layer is a whole copy: a gigabyte.
+                f"--layers={'true' if self._overlay() else 'false'}",
                 "--pull-never",
                 "--format=oci",
                 *(f"--volume={volume}" for volume in volumes),
@@ -93,16 +98,21 @@ class Buildah:
             )
 
     def _command(self) -> list[str]:
+        return [*self._rooted(), f"--storage-driver={'overlay' if self._overlay() else 'vfs'}"]
+
+    def _overlay(self) -> bool:
+        """Several times faster than vfs, but a file system that is an overlay itself cannot carry it."""
+        if self._has_overlay is None:
+            tried = subprocess.run([*self._rooted(), "--storage-driver=overlay", "info"], capture_output=True)
+            self._has_overlay = tried.returncode == 0
+        return self._has_overlay
+
+    def _rooted(self) -> list[str]:
         if os.geteuid() != 0:
             raise LabError("building images needs root: run it with sudo")
         if shutil.which("buildah") is None:
             raise LabError("there is no `buildah` on the PATH: apt-get install buildah")
-        root = ["buildah", f"--root={self._folder / 'storage'}", f"--runroot={self._folder / 'run'}"]
-        if not self._driver:
-            # overlay is several times faster, but a file system that is an overlay itself cannot carry it.
-            tried = subprocess.run([*root, "--storage-driver=overlay", "info"], capture_output=True)
-            self._driver = "overlay" if tried.returncode == 0 else "vfs"
-        return [*root, f"--storage-driver={self._driver}"]
+        return ["buildah", f"--root={self._folder / 'storage'}", f"--runroot={self._folder / 'run'}"]
 
 
 def ensure(base: Base, buildah: Buildah, folder: Path, progress: Progress) -> str:

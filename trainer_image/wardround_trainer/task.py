@@ -106,6 +106,8 @@ def replace(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a file beside `path`, then put it in place, on the disk before it has the name."""
     partial = path.with_name(f".{path.name}.partial")
     write(partial)
+    # safetensors closes its files to others, and whoever checks them may be another user.
+    partial.chmod(0o644)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
     partial.replace(path)
