@@ -1,1 +1,1 @@
-"""The built-in trainer: tabular binary classification in torch, behind Wardround's training contract."""
+"""The built-in trainer: tabular binary classification in torch, behind the training contract of Wardround."""
