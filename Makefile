@@ -26,7 +26,7 @@ test: packages $(VENV)/.done lint unit tools integration images e2e  ## everythi
 lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy operator/wardround lab bench
+	@$(BIN)/mypy operator/wardround trainer_image/wardround_trainer lab bench
 	@$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.done  ## tests that need no cluster
@@ -67,6 +67,7 @@ $(VENV)/.done: requirements/dev.txt
 lock: $(VENV)/.done  ## resolve requirements again (needs uv)
 	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate pyproject.toml -o requirements/operator.txt
 	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 --no-annotate --extra dev -c requirements/operator.txt pyproject.toml -o requirements/dev.txt
+	printf 'pyarrow>=20\nsafetensors>=0.6\n' | uv pip compile -q --upgrade - --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.13 -o requirements/trainer.txt
 
 clean: down  ## also the virtual environment and build/
 	@rm -rf build $(VENV)
