@@ -12,7 +12,7 @@ from typing import Any
 from lab import addons, mounts, network, node, volumes
 from lab.client import Client
 from lab.errors import LabError
-from lab.images_oci import ImageRef
+from lab.images_oci import ImageRef, read
 from lab.processes import Process, wait_for
 from lab.topology import Cluster
 
@@ -94,12 +94,18 @@ class Running:
             wait_for(f"{what} of {self.cluster.name}", check, self.process(component))
 
     def import_image(self, archive: Path) -> None:
-        """Bring an OCI archive's image into this cluster's containerd."""
+        """Bring an OCI archive's image into this cluster's containerd, unless it is there."""
         ctr = [
             str(self.tools["containerd"] / "ctr"),
             f"--address={self.cluster.containerd_socket}",
             "--namespace=k8s.io",
         ]
+        listed = subprocess.run(
+            [*mounts.inside(self.cluster), *ctr, "images", "list", "--quiet", f"name=={read(archive).reference}"],
+            capture_output=True,
+        )
+        if listed.stdout.strip():
+            return
         command = [*mounts.inside(self.cluster), *ctr, "images", "import", str(archive.resolve())]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

@@ -57,7 +57,8 @@ def demo(progress: Progress) -> None:
     built = images.build_all(progress)
     progress.step("Clusters: a hub and three hospitals, each a Kubernetes of its own")
     lifecycle.up(len(HOSPITALS))
-    _import(built, progress)
+    demo_install.import_images(NAMES, built)
+    progress("images imported into all clusters")
     progress.step("Data: 569 cases, cut into three hospitals; each file lies on a volume of its own cluster")
     _write_data(progress)
     progress.step("Wardround: installed by Helm, hospitals enrolled and approved")
@@ -79,14 +80,6 @@ def demo(progress: Progress) -> None:
     chains = [together, *alone]
     evaluated = _run(hub, "evaluate", [chain.evaluation for chain in chains], progress)
     _tell(chains, trained, alone_trained, evaluated, progress)
-
-
-def _import(built: images.Images, progress: Progress) -> None:
-    wanted = [("hub", each) for each in (built.operator, built.store)]
-    wanted += [(name, each) for name in NAMES for each in (built.operator, built.trainer)]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda each: lifecycle.open_existing(each[0]).import_image(each[1].archive), wanted))
-    progress("images imported into all clusters")
 
 
 def _write_data(progress: Progress) -> None:

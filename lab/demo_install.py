@@ -8,13 +8,14 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lab import toolchain, volumes
+from lab import lifecycle, toolchain, volumes
 from lab.errors import LabError
 from lab.images import Images
 from lab.pki import Authority, Names
@@ -35,6 +36,14 @@ DATA_CLAIM = "data"
 # What was written for charts and kubectl, for people to read.
 WRITTEN = ROOT / "build" / "demo"
 PATIENCE_SECONDS = 120.0
+
+
+def import_images(sites: Sequence[str], images: Images) -> None:
+    """What each cluster runs. An image that is there already is left as it is."""
+    wanted = [("hub", each) for each in (images.operator, images.store)]
+    wanted += [(name, each) for name in sites for each in (images.operator, images.trainer)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda each: lifecycle.open_existing(each[0]).import_image(each[1].archive), wanted))
 
 
 def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | None = None) -> None:

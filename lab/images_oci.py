@@ -3,8 +3,10 @@
 import hashlib
 import io
 import json
+import os
 import platform
 import tarfile
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +93,8 @@ def _write(
         "size": len(manifest),
         "annotations": {NAME: reference},
     }
-    partial = archive.with_suffix(".partial")
+    # A name of its own: others may write the same archive at this moment, and the last replaces it by its like.
+    partial = archive.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
     with tarfile.open(partial, "w") as tar:
         _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": [described]}))
         _add(tar, "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')

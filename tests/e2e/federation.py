@@ -1,0 +1,191 @@
+"""Wardround on the lab's clusters for tests: installed as the demo installs it, and rounds from apply to their end."""
+
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from lab import demo_data, demo_install, demo_rounds, images
+from lab.demo_data import HOSPITALS, Hospital
+from lab.demo_install import HUB_NAMESPACE, SITE_NAMESPACE
+from lab.images import Images
+from lab.topology import named
+from tests.e2e.clusters import Kubectl
+from wardround.cli import explain, verbs
+from wardround.cli.cluster import Cluster as Api
+from wardround.cli.objects import Condition, condition, is_true
+
+Object = dict[str, Any]
+
+NAMESPACE = "e2e"
+DATASET = "breast"
+SITES = tuple(hospital.name for hospital in HOSPITALS)
+# A small net and one pass: these rounds show that things happen, not that a model is good.
+PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate": "0.01", "epochs": "1"}
+ROUND_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A round that is Complete or Failed, with the tasks of all its participants and attempts."""
+
+    round: Object
+    tasks: list[Object]
+
+    @property
+    def name(self) -> str:
+        return str(self.round["metadata"]["name"])
+
+    @property
+    def uid(self) -> str:
+        return str(self.round["metadata"]["uid"])
+
+    @property
+    def complete(self) -> bool:
+        return is_true(self.round, "Complete")
+
+    @property
+    def result(self) -> Object:
+        found: Object = self.round["status"]["result"]
+        return found
+
+    @property
+    def failed(self) -> Condition:
+        found = condition(self.round, "Failed")
+        assert found is not None, f"{self.name} has no condition Failed: {self.round['status']}"
+        assert found.status == "True", f"{self.name} has not failed: {self.round['status']}"
+        return found
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        return {each["name"]: each["value"] for each in self.result.get("metrics", [])}
+
+    def attention(self, participant: str) -> Object:
+        """What the round says of a participant; fails the test where it says nothing."""
+        found = self.round["status"].get("attention") or []
+        [said] = [each for each in found if each["participant"] == participant] or [None]
+        assert said is not None, f"{self.name} says nothing of {participant}: {self.round['status']}"
+        return dict(said)
+
+    def task(self, participant: str) -> Object:
+        """A participant's latest task."""
+        [*_, last] = sorted(
+            (each for each in self.tasks if each["metadata"]["namespace"] == participant),
+            key=lambda each: int(each["spec"]["attempt"]),
+        )
+        return last
+
+
+@dataclass(frozen=True)
+class Federation:
+    """The hub and its hospitals, all approved; each offers dataset `breast`."""
+
+    images: Images
+    sites: tuple[str, ...] = SITES
+    namespace: str = NAMESPACE
+    hub_namespace: str = HUB_NAMESPACE
+    site_namespace: str = SITE_NAMESPACE
+    # Rounds stay for ever, so every run of the tests has names of its own.
+    suffix: str = field(default_factory=lambda: uuid.uuid4().hex[:6])
+
+    def kubectl(self, cluster: str) -> Kubectl:
+        return Kubectl(cluster)
+
+    @cached_property
+    def hub(self) -> Api:
+        return Api(str(named("hub").kubeconfig))
+
+    def name(self, base: str) -> str:
+        return f"{base}-{self.suffix}"
+
+    def manifest(self, name: str, task: str, **spec: Any) -> Object:
+        """A FederatedRound of all sites. `name` gets the suffix of this run; `spec` is laid over the usual one."""
+        own: Object = {
+            "datasetName": DATASET,
+            "participants": {"names": list(self.sites)},
+            "quorum": {},
+            "retryLimit": 0,
+        }
+        if task != "Statistics":
+            own["image"] = self.images.trainer.reference
+        if task == "Train":
+            own["parameters"] = dict(PARAMETERS)
+        own |= spec
+        own["quorum"] = {"min": len(own["participants"].get("names", self.sites))} | own["quorum"]
+        return {
+            "apiVersion": "wardround.io/v1alpha1",
+            "kind": "FederatedRound",
+            "metadata": {"name": self.name(name), "namespace": self.namespace},
+            "spec": {"task": task, **own},
+        }
+
+    def apply(self, *rounds: Object) -> None:
+        self.kubectl("hub").apply(*rounds)
+
+    def run_round(self, name: str, task: str, **spec: Any) -> Finished:
+        """Apply a round and wait until it is Complete; fails the test, explained, when it is not."""
+        return self.run_rounds(self.manifest(name, task, **spec))[0]
+
+    def run_rounds(self, *rounds: Object) -> list[Finished]:
+        self.apply(*rounds)
+        return [self.completed(each["metadata"]["name"]) for each in rounds]
+
+    def completed(self, name: str, seconds: float = ROUND_SECONDS) -> Finished:
+        found = self.finished(name, seconds)
+        assert found.complete, self.explained(name)
+        return found
+
+    def finished(self, name: str, seconds: float = ROUND_SECONDS) -> Finished:
+        """Wait until the round of that full name is Complete or Failed."""
+        until = time.monotonic() + seconds
+        while True:
+            found = Finished(*verbs.round_with_tasks(self.hub, name, self.namespace))
+            if is_true(found.round, "Failed") or found.complete:
+                return found
+            assert time.monotonic() < until, f"not over after {seconds:.0f} s: {self.explained(name)}"
+            time.sleep(0.3)
+
+    def tasks_of(self, name: str) -> list[Object]:
+        """RoundTasks of the round of that full name, at all participants."""
+        return verbs.round_with_tasks(self.hub, name, self.namespace)[1]
+
+    def site_task(self, site: str, name: str) -> Object:
+        """A SiteTask; fails the test when the site has none of that name."""
+        return self.kubectl(site).get("sitetask", name, "-n", self.site_namespace)
+
+    def explained(self, name: str) -> str:
+        round_, tasks = verbs.round_with_tasks(self.hub, name, self.namespace)
+        leases = {site: verbs.lease(self.hub, site) for site in self.sites}
+        return explain.text(explain.explain_round(round_, tasks, leases, datetime.now(UTC)))
+
+
+def install() -> Federation:
+    """Everything from images to datasets; what is there already is left as it is."""
+    built = images.build_all(_say)
+    demo_install.import_images(SITES, built)
+    tables = demo_data.tables()
+    for site in SITES:
+        demo_data.write(tables[site], demo_install.data_folder(site) / "cases.csv")
+    demo_install.install_hub(built, _say)
+    [namespace] = demo_rounds.documents("federation.yaml")
+    namespace["metadata"]["name"] = NAMESPACE
+    demo_install.apply(named("hub"), [namespace], NAMESPACE)
+    with ThreadPoolExecutor(len(SITES)) as pool:
+        list(pool.map(lambda hospital: _install_site(hospital, built), HOSPITALS))
+    return Federation(built)
+
+
+def _install_site(hospital: Hospital, built: Images) -> None:
+    allowed: Sequence[str] = (demo_rounds.NAMESPACE, NAMESPACE)
+    demo_install.install_site(hospital.name, hospital.display_name, list(allowed), built, _say)
+    demo_install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
+    demo_install.wait_for_dataset(hospital.name, DATASET)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
