@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+# Deadlines are counted from times that sites write: a later year would leave no room to add to.
+LAST_YEAR = 9000
+
 
 def to_seconds(now: datetime) -> str:
     """As Kubernetes writes `metav1.Time`: `2026-11-24T16:15:00Z`."""
@@ -24,6 +27,7 @@ def parse_time(text: str) -> datetime:
 def read_time(text: str) -> datetime | None:
     """Like `parse_time`, with None for what cannot be read: one site's clock must not stop everyone's round."""
     try:
-        return parse_time(text)
-    except ValueError:
+        time = parse_time(text)
+    except (ValueError, OverflowError):
         return None
+    return time if time.year <= LAST_YEAR else None

@@ -21,6 +21,7 @@ SUSPENDED = "Suspended"
 SITE_SAYS_FIRST = timedelta(seconds=30)
 # Sealed grants have to fit into a RoundTask: one URL a part.
 LARGEST_UPDATE = 400 * PART
+LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
 
 
 class Standing(Enum):
@@ -114,11 +115,14 @@ def _part(
         return lost(reason)
     if has_failed(latest):
         return _failed(of, name, attempts)
-    if is_sent(latest):
-        sent_at = conditions.since(latest.status.conditions, "Sent")
-        return Part(name=name, standing=Standing.SENT, task=latest, sent_at=sent_at)
+    # Also of what is sent already: URLs are made for as many parts as a site says, and all go into one plan.
     if latest.status.upload is not None and latest.status.upload.bytes > LARGEST_UPDATE:
         return lost("OutputTooLarge", "Code")
+    if is_sent(latest):
+        if latest.status.update is not None and len(latest.status.update.manifest) > LARGEST_MANIFEST:
+            return lost("ManifestUnreadable")
+        sent_at = conditions.since(latest.status.conditions, "Sent")
+        return Part(name=name, standing=Standing.SENT, task=latest, sent_at=sent_at)
     until, lapsed = _stage(of, latest)
     if now >= until:
         return lost(lapsed)

@@ -28,9 +28,10 @@ from tests.unit.plans_hub.builders import (
 )
 from wardround.api import conditions
 from wardround.api.federatedround import Counts, Result
-from wardround.api.task import Upload
+from wardround.api.task import Update, Upload
+from wardround.api.timeline import Stage
 from wardround.plans.round import plan
-from wardround.plans.round_parts import CANCELLED, LARGEST_UPDATE
+from wardround.plans.round_parts import CANCELLED, LARGEST_MANIFEST, LARGEST_UPDATE
 from wardround.plans.round_types import (
     Aggregate,
     Aggregation,
@@ -374,6 +375,31 @@ def test_an_update_too_large_for_grants_is_given_up() -> None:
     large = accepted("site-a", upload=Upload(bytes=LARGEST_UPDATE + 1))
     made = plan(collecting(large, accepted("site-b"), accepted("site-c")))
     assert attention_of(made) == {"site-a": "OutputTooLarge"}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"upload": Upload(bytes=2**62)}, "OutputTooLarge"),
+        ({"update": Update(manifest="x" * (LARGEST_MANIFEST + 1))}, "ManifestUnreadable"),
+    ],
+)
+def test_a_site_that_says_it_has_sent_something_enormous_is_left_out(change: dict[str, Any], reason: str) -> None:
+    made = plan(collecting(sent("site-a", **change), sent("site-b"), sent("site-c")))
+    assert [each.metadata.namespace for each in of_type(made, Aggregate)[0].tasks] == ["site-b", "site-c"]
+    assert attention_of(made) == {"site-a": reason}
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("kind", ["Accepted", "Trained", "Sent"])
+def test_a_site_with_an_impossible_clock_stops_nobody_elses_round(kind: str, time: str) -> None:
+    odd = sent("site-a") if kind == "Sent" else accepted("site-a", timeline=(Stage("Started", time),))
+    if kind == "Trained":
+        odd = task("site-a", condition("Trained", True, "Trained"))
+    changed = tuple(replace(each, last_transition_time=time) for each in odd.status.conditions)
+    odd = replace(odd, status=replace(odd.status, conditions=changed))
+    made = plan(collecting(odd, sent("site-b"), sent("site-c"), now=at(3601)))
+    assert {"site-b", "site-c"} <= {each.metadata.namespace for each in of_type(made, Aggregate)[0].tasks}
 
 
 def test_a_participant_whose_keys_change_during_the_round_is_out_though_it_has_sent() -> None:
