@@ -151,7 +151,7 @@ def _last_words(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _said(message: str | None) -> Mapping[str, Any] | None:
     try:
         value = json.loads(message or "null")
-    except ValueError:
+    except (ValueError, RecursionError):  # the trainer may write anything there
         return None
     return value if isinstance(value, dict) else None
 

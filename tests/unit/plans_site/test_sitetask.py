@@ -190,6 +190,13 @@ def test_the_containers_times_are_the_timeline() -> None:
     assert reason(planned) == "Training"
 
 
+@pytest.mark.parametrize("words", ["[" * 4096, '{"a":' * 800, "9" * 4096, "nothing", "\\ud800"])
+def test_no_last_words_of_a_training_image_keep_its_task_from_ending(words: str) -> None:
+    failure = plan(training(ended("prepare", 0), ended("train", 1, words))).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.exit_code) == ("TrainerFailed", 1)
+
+
 def test_what_prepare_said_is_handed_to_the_dataset_once() -> None:
     pod = a_pod(ended("prepare", 0, '{"rows": 1}'), running("train"))
     assert plan(seen(a_task(status=ready()), job=JOB, pod=pod)).prepared is not None
