@@ -88,11 +88,15 @@ class Client:
         items: Objects = []
         while True:
             page = await self._call("GET", kind, namespace, query=query)
-            # The items of a list come without their own kind.
-            items += [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in page["items"]]
-            resume = page["metadata"].get("continue")
+            try:
+                found, meta = page["items"], page["metadata"]
+                version, resume = meta["resourceVersion"], meta.get("continue")
+                # The items of a list come without their own kind.
+                items += [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in found]
+            except (KeyError, TypeError, AttributeError):
+                raise Unavailable(f"list {kind}", f"{self.server}: the answer is no list of objects") from None
             if not resume:
-                return items, page["metadata"]["resourceVersion"]
+                return items, version
             query["continue"] = resume
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
@@ -217,6 +221,7 @@ class Client:
                 params={key: value for key, value in query.items() if value},
                 headers=self._headers(),
                 timeout=timeout,
+                allow_redirects=False,
             ) as response:
                 if response.status != 200:
                     raise error(response.status, doing, _reason(await response.text()))
@@ -272,9 +277,8 @@ class Client:
                 text = await response.text()
                 if response.status >= 300:
                     raise error(response.status, doing, _reason(text))
-                answer: Object = json.loads(text)
-                return answer
-        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+                return _object(text)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as failure:
             raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
 
 
@@ -294,6 +298,14 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
             if line:
                 yield bytes(line)
         pending = bytearray(rest)
+
+
+def _object(text: str) -> Object:
+    """Raises ValueError: whatever stands in front of a hub, a proxy's page among it, may answer 200."""
+    answer = json.loads(text)
+    if not isinstance(answer, dict):
+        raise ValueError("the answer is no JSON object")
+    return answer
 
 
 def _reason(text: str) -> str:

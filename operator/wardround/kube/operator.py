@@ -63,6 +63,9 @@ class Watcher:
                 logger.warning("watching %s ended", self.client.server)
             except (ApiError, _Ended) as failure:
                 logger.warning("watching %s ended: %s", self.client.server, failure)
+            except Exception:
+                # A hub that answers nonsense must not take the site's process with it: logged, and tried again later.
+                logger.exception("watching %s broke off", self.client.server)
             failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
             await asyncio.sleep(backoff(failures))
 
