@@ -12,12 +12,11 @@ from wardround.courier.workspace import TaskFolder, Unsafe, write_durably
 from wardround.sealing import body
 from wardround.sealing.files import seal_file
 from wardround.sealing.keys import RecipientKey, SigningKey
-from wardround.sealing.manifests import Assignment, Put, UpdateManifest, open_update, sign_update
+from wardround.sealing.manifests import NUMBER, Assignment, Put, UpdateManifest, open_update, sign_update
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import update_context, wrap
 from wardround.store.transfer import Store
 
-_NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -57,7 +56,7 @@ def read_claims(document: bytes, assignment: Assignment) -> Claims:
         )
     except (ValueError, KeyError, TypeError):
         raise Refused("OutputNotSafetensors") from None
-    if not all(isinstance(value, str) and _NUMBER.fullmatch(value) for value in claims.metrics.values()):
+    if not all(isinstance(value, str) and NUMBER.fullmatch(value) for value in claims.metrics.values()):
         raise Refused("MetricsInvalid")
     counts = (claims.samples, claims.length)
     digests = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))

@@ -86,6 +86,13 @@ async def test_an_update_that_is_not_what_it_should_be_is_not_sent(
     assert not folder.manifest.exists()
 
 
+@pytest.mark.parametrize("value", ["1.234e-07", "-1.5e+12"])
+async def test_very_small_and_very_large_metrics_are_sent_as_check_writes_them(folder: TaskFolder, value: str) -> None:
+    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": value}}))
+    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    assert sealed.manifest.metrics == {"loss": value}
+
+
 async def test_a_metric_that_nobody_declared_stays_here(folder: TaskFolder) -> None:
     (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": "0.1", "name": "12"}}))
     sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
