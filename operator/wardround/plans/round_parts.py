@@ -13,14 +13,14 @@ from wardround.api.timeline import reached
 from wardround.api.times import parse_time
 from wardround.plans.participant import barred
 from wardround.plans.reasons import advise
-from wardround.sealing.body import PART
+from wardround.sealing.body import MOST_PARTS, PART
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
 SUSPENDED = "Suspended"
 # The site enforces the deadline of training itself and says more about it: it is given this long to do so.
 SITE_SAYS_FIRST = timedelta(seconds=30)
 # Sealed grants have to fit into a RoundTask: one URL a part.
-LARGEST_UPDATE = 400 * PART
+LARGEST_UPDATE = MOST_PARTS * PART
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
 
 

@@ -25,6 +25,8 @@ TAG = 16
 SEALED_SEGMENT = SEGMENT + TAG
 SEGMENTS_PER_PART = 64
 PART = SEGMENTS_PER_PART * SEALED_SEGMENT
+# A model's list of segment hashes has to fit into a courier's memory, and a URL a part into a RoundTask.
+MOST_PARTS = 400
 
 KEY_BYTES = 32
 SALT_BYTES = 32

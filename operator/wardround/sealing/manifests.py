@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wardround.sealing import canonical, codec, envelope
-from wardround.sealing.body import MODEL, UPDATE, Header, ciphertext_length
+from wardround.sealing.body import MODEL, MOST_PARTS, PART, UPDATE, Header, ciphertext_length
 from wardround.sealing.keys import SUITE, DecryptionKey, RecipientKey, SigningKey, VerificationKey
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import grants_context, unwrap, wrap
@@ -253,4 +253,6 @@ def _is_metric(name: str, value: str) -> bool:
 
 def _check_header(header: Header, kind: str, ciphertext_bytes: int) -> None:
     if header.suite != SUITE or header.kind != kind or ciphertext_bytes != ciphertext_length(header.length):
+        raise Refused(_UNREADABLE)
+    if ciphertext_bytes > MOST_PARTS * PART:
         raise Refused(_UNREADABLE)

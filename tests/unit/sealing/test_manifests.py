@@ -145,6 +145,14 @@ def test_a_model_manifest_comes_back_as_it_was_signed() -> None:
         manifests.open_model(manifests.sign_model(model, SIGNING), keys.generate_signing_key().public_key())
 
 
+def test_a_model_whose_list_of_segments_would_fill_a_couriers_memory_is_unreadable() -> None:
+    length = body.MOST_PARTS * body.PART
+    header = dataclasses.replace(HEADER, kind=body.MODEL, length=length)
+    large = manifests.ModelManifest(header, "sha256:d", "sha256:l", "models/uid/1", body.ciphertext_length(length))
+    with pytest.raises(Refused, match="ManifestUnreadable"):
+        manifests.open_model(manifests.sign_model(large, SIGNING), PUBLIC)
+
+
 def test_grants_open_for_their_courier_and_task_only() -> None:
     pair = keys.DecryptionKey.generate()
     grants = manifests.Grants(
