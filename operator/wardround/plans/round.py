@@ -30,6 +30,7 @@ from wardround.plans.round_types import (
     Verdict,
 )
 from wardround.plans.round_view import View, grace, left_out, shortfall, tell, unfit, view_of
+from wardround.sealing.body import PART
 
 AGGREGATION_TRIES = 3
 # A courier's answer to the last second's training still has to open, hours after a deadline it has not.
@@ -41,6 +42,9 @@ FINAL_ANSWERS = {
     "SchemasDiffer": "The updates have different tensors. Sites: make Datasets and their schemas equal.",
     "ResultNotFinite": "The combined numbers overflow. Researchers: try a lower learning rate.",
 }
+# Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
+LARGEST_PLAN = 1_000_000
+URL_BYTES = 640
 RENEW_BEFORE = timedelta(minutes=15)
 GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what the sealed grants hold
 GRANTS_BYTES = "wardround.io/grants-bytes"
@@ -286,6 +290,10 @@ def _aggregate(view: View, number: int) -> Verdict:
     missing = shortfall(view, [part.name for part in sent])
     if missing:
         return _failed(view, "QuorumNotMet", f"{missing} Nothing was combined. See status.attention.")
+    if _plan_bytes(sent) > LARGEST_PLAN:
+        return _failed(
+            view, "TooMuchToAggregate", f"The plan for {len(sent)} updates of this size does not fit a Secret."
+        )
     return Verdict(
         course="Progressing",
         reason="Aggregating",
@@ -294,6 +302,13 @@ def _aggregate(view: View, number: int) -> Verdict:
         stages=(COLLECTED,),
         attention=view.attention(),
     )
+
+
+def _plan_bytes(sent: tuple[Part, ...]) -> int:
+    """About how large the aggregation's Secret gets: a URL for each part, of the base and the result too."""
+    parts = [-(-part.task.status.upload.bytes // PART) for part in sent if part.task.status.upload]
+    manifests = sum(len(part.task.status.update.manifest) for part in sent if part.task.status.update)
+    return URL_BYTES * (sum(parts) + 2 * max(parts, default=0)) + manifests
 
 
 def _all_but(view: View, missing: tuple[LeftOut, ...]) -> tuple[str, ...]:

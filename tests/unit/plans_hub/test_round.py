@@ -390,6 +390,12 @@ def test_a_site_that_says_it_has_sent_something_enormous_is_left_out(change: dic
     assert attention_of(made) == {"site-a": reason}
 
 
+def test_updates_whose_plan_no_secret_can_hold_end_the_round_instead_of_being_tried_for_ever() -> None:
+    made = plan(collecting(*(sent(name, upload=Upload(bytes=LARGEST_UPDATE)) for name in NAMES)))
+    assert condition_of(made, "Failed") == ("True", "TooMuchToAggregate")
+    assert not of_type(made, Aggregate)
+
+
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])
 @pytest.mark.parametrize("kind", ["Accepted", "Trained", "Sent"])
 def test_a_site_with_an_impossible_clock_stops_nobody_elses_round(kind: str, time: str) -> None:
