@@ -28,6 +28,8 @@ from wardround.site.link import HubLink
 from wardround.site.training import training_job
 
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
+# Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.
+MOST_TASKS = 256
 logger = logging.getLogger(__name__)
 
 
@@ -78,7 +80,11 @@ class TaskReconciler:
         hub_reached, there = await self._round_task(name)
         items = {item["metadata"]["name"]: item for item in await self._own.list("SiteTask")}
         item = items.get(name)
-        if item is None:
+        if item is None and there is not None and len(items) >= MOST_TASKS:
+            logger.error(
+                "task %s is left alone: %d SiteTasks are enough; what floods the hub's namespace?", name, len(items)
+            )
+        elif item is None:
             item = await self._mirror(there)
         if item is None:
             return None
