@@ -23,14 +23,15 @@ class Refused(Exception):  # noqa: N818 - what the API server did
 
 
 class Api:
-    """The administrator, who may act as anybody (impersonation)."""
+    """Whose kubeconfig it is: the administrator, who may act as anybody (impersonation), or the holder of a token."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, *, token: str = "") -> None:
         self.kubeconfig = kubeconfig
         official: Any = config  # which has no types
         self._client = official.new_client_from_config(str(kubeconfig), client_configuration=client.Configuration())
         self._pool: Any = self._client.rest_client.pool_manager
         self._host: str = self._client.configuration.host
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
 
     def close(self) -> None:
         self._client.close()
@@ -45,7 +46,7 @@ class Api:
         user: str = "",
         kind_of_body: str = "application/json",
     ) -> Object:
-        headers = {"Accept": "application/json", "Content-Type": kind_of_body}
+        headers = {"Accept": "application/json", "Content-Type": kind_of_body, **self._authorization}
         if user:
             headers["Impersonate-User"] = user
         # No retries: a refusal is an answer.

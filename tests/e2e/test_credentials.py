@@ -1,0 +1,260 @@
+"""What each credential can do on the real clusters, tried with the real thing: tokens, not impersonation."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.accounts import account, administrator, bearer, token_request
+from tests.e2e.federation import Federation
+from tests.integration import attacks
+from tests.integration.api import Api, Refused
+from tests.integration.attacks import ATTACKS
+from tests.integration.objects import DIGEST, OURS, ROOT, TRAINER, condition, pod_of
+
+Object = dict[str, Any]
+SITE, OTHERS = "site-b", ("site-a", "site-c")
+JOBS, PODS = "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods"
+# Of all attacks on the shape of a training pod (tried one by one in tests/integration), those that lead to keys, to the
+# network or to raw data.
+DECISIVE = (attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS)
+
+
+@pytest.fixture(scope="module")
+def site(federation: Federation) -> Iterator[Api]:
+    with administrator(SITE) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def hub(federation: Federation) -> Iterator[Api]:
+    with administrator("hub") as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def operator(federation: Federation) -> Iterator[Api]:
+    with account(SITE, federation.site_namespace, "site-operator") as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def courier(federation: Federation) -> Iterator[Api]:
+    with account(SITE, federation.site_namespace, "courier") as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def hospital(federation: Federation, site: Api) -> Iterator[Api]:
+    """The hospital on the hub, by the very token that it holds."""
+    with bearer("hub", _hub_token(site, federation)) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def editor(federation: Federation, hub: Api) -> Iterator[Api]:
+    """Somebody who runs rounds: an account bound to the hub chart's role in the federation's namespace alone."""
+    namespace, name = federation.namespace, federation.name("editor")
+    meta = {"name": name, "namespace": namespace}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": meta,
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "wardround-federation-editor",
+        },
+        "subjects": [{"kind": "ServiceAccount", **meta}],
+    }
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
+    hub.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    hub.call("POST", bindings, binding)
+    with account("hub", namespace, name) as api:
+        yield api
+    hub.call("DELETE", f"{bindings}/{name}")
+    hub.delete("ServiceAccount", name, namespace)
+
+
+def test_the_site_operator_reads_no_secret_but_its_hub_credentials(
+    federation: Federation, site: Api, operator: Api
+) -> None:
+    assert _readable(site, operator) == {(federation.site_namespace, "hub-credentials")}
+
+
+def test_the_courier_reads_no_secret_but_its_keys(federation: Federation, site: Api, courier: Api) -> None:
+    assert _readable(site, courier) == {(federation.site_namespace, "courier-keys")}
+
+
+def test_the_site_operators_own_job_is_admitted(federation: Federation, site: Api, operator: Api) -> None:
+    """Without this, the refusals below would prove nothing."""
+    operator.create(_job(federation, site, "train"), dry_run=True)
+
+
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.words in DECISIVE])
+def test_no_job_with_keys_network_or_raw_data_is_admitted(
+    federation: Federation, site: Api, operator: Api, name: str
+) -> None:
+    attack = ATTACKS[name]
+    job = _job(federation, site, attack.case)
+    attack.change(job)
+    with pytest.raises(Refused) as refusal:
+        operator.create(job, dry_run=True)
+    assert attack.words in str(refusal.value)
+
+
+def test_the_site_operator_makes_no_pod_and_enters_none(federation: Federation, site: Api, operator: Api) -> None:
+    namespace = federation.site_namespace
+    pods = PODS.format(namespace)
+    _forbidden(operator, "POST", pods, pod_of(_job(federation, site, "train")))
+    for pod in site.call("GET", pods)["items"]:
+        name = pod["metadata"]["name"]
+        _forbidden(operator, "GET", f"{pods}/{name}/log")
+        _forbidden(operator, "POST", f"{pods}/{name}/exec?command=true&container=train")
+        _forbidden(operator, "PATCH", f"{pods}/{name}", {"metadata": {"labels": {"wardround.io/role": "courier"}}})
+    _forbidden(operator, "POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", {})
+
+
+@pytest.mark.parametrize("of", ["courier", "training", "site-operator"])
+def test_the_site_operator_gets_no_token(federation: Federation, operator: Api, of: str) -> None:
+    with pytest.raises(Refused, match="forbidden"):
+        token_request(operator, federation.site_namespace, of, 3600)
+
+
+def test_the_courier_makes_no_job_and_no_pod(federation: Federation, site: Api, courier: Api) -> None:
+    job = _job(federation, site, "train")
+    _forbidden(courier, "POST", JOBS.format(federation.site_namespace), job)
+    _forbidden(courier, "POST", PODS.format(federation.site_namespace), pod_of(job))
+    _forbidden(courier, "GET", PODS.format(federation.site_namespace))
+    with pytest.raises(Refused, match="forbidden"):
+        courier.get("Dataset", "breast", federation.site_namespace)
+
+
+def test_a_hospital_sees_itself_on_the_hub(hospital: Api) -> None:
+    assert hospital.get("Participant", SITE, SITE)["metadata"]["name"] == SITE
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_hospital_sees_nothing_of_another(hospital: Api, other: str) -> None:
+    root = f"/apis/wardround.io/v1alpha1/namespaces/{other}"
+    _forbidden(hospital, "GET", f"{root}/roundtasks")
+    _forbidden(hospital, "GET", f"{root}/participants/{other}")
+    _forbidden(hospital, "PATCH", f"{root}/participants/{other}/status", {"status": {}})
+    _forbidden(hospital, "GET", f"/api/v1/namespaces/{other}/secrets")
+    _forbidden(hospital, "GET", f"/apis/coordination.k8s.io/v1/namespaces/{other}/leases/site")
+
+
+def test_a_hospital_sees_no_secret_and_no_round(federation: Federation, hub: Api, hospital: Api) -> None:
+    assert _readable(hub, hospital) == set()
+    _forbidden(hospital, "GET", f"/apis/wardround.io/v1alpha1/namespaces/{federation.namespace}/federatedrounds")
+    for kind in ("participants", "roundtasks", "federatedrounds"):
+        _forbidden(hospital, "GET", f"/apis/wardround.io/v1alpha1/{kind}")
+
+
+def test_a_hospital_changes_no_spec_and_does_not_approve_itself(hospital: Api) -> None:
+    root = f"/apis/wardround.io/v1alpha1/namespaces/{SITE}"
+    _forbidden(hospital, "PATCH", f"{root}/participants/{SITE}", {"spec": {"keyFingerprint": DIGEST}})
+    _forbidden(hospital, "PATCH", f"{root}/roundtasks/any", {"spec": {"cancel": True}})
+    _forbidden(hospital, "POST", f"{root}/roundtasks", {})
+    for claim in ({"conditions": [condition("Ready")]}, {"fingerprint": DIGEST}):
+        with pytest.raises(Refused, match="only the hub operator"):
+            hospital.patch_status("Participant", SITE, claim, SITE)
+
+
+def test_a_hospitals_token_is_for_a_day_at_most(federation: Federation, site: Api, hospital: Api) -> None:
+    claims = _claims(_hub_token(site, federation))
+    assert claims["sub"] == f"system:serviceaccount:{SITE}:site"
+    assert claims["exp"] - claims["iat"] <= 24 * 3600
+    assert _claims(token_request(hospital, SITE, "site", 3600)["status"]["token"])["sub"] == claims["sub"]
+    with pytest.raises(Refused, match="at most 24 hours"):
+        token_request(hospital, SITE, "site", 24 * 3600 + 1)
+
+
+def test_a_hospital_gets_nobody_elses_token(federation: Federation, hospital: Api) -> None:
+    for namespace, name in [(SITE, "default"), ("site-a", "site"), (federation.hub_namespace, "hub-operator")]:
+        with pytest.raises(Refused, match="forbidden"):
+            token_request(hospital, namespace, name, 3600)
+
+
+def test_a_federation_editor_reaches_no_key(federation: Federation, hub: Api, editor: Api) -> None:
+    secrets = hub.call("GET", f"/api/v1/namespaces/{federation.hub_namespace}/secrets")["items"]
+    assert "hub-signing-key" in {each["metadata"]["name"] for each in secrets}
+    assert _readable(hub, editor) == set()
+    # Nor that of a round that is made the very next moment.
+    _forbidden(editor, "GET", f"/api/v1/namespaces/{federation.hub_namespace}/secrets/round-0")
+
+
+def test_a_federation_editor_reaches_no_aggregation(federation: Federation, editor: Api) -> None:
+    for namespace in (federation.hub_namespace, federation.namespace):
+        for collection in (JOBS, PODS):
+            _forbidden(editor, "GET", collection.format(namespace))
+            _forbidden(editor, "POST", collection.format(namespace), {})
+        _forbidden(editor, "GET", f"{PODS.format(namespace)}/any/log")
+        _forbidden(editor, "POST", f"{PODS.format(namespace)}/any/exec?command=true")
+    for name in ("hub-operator", "aggregation", "store"):
+        with pytest.raises(Refused, match="forbidden"):
+            token_request(editor, federation.hub_namespace, name, 3600)
+
+
+def test_a_federation_editor_runs_rounds_in_the_federation_alone(federation: Federation, editor: Api) -> None:
+    made = federation.manifest("edited", "Statistics")
+    editor.create(made, dry_run=True)
+    namespace, name = federation.namespace, made["metadata"]["name"]
+    rounds = "/apis/wardround.io/v1alpha1/namespaces/{}/federatedrounds"
+    _forbidden(editor, "PATCH", f"{rounds.format(namespace)}/{name}/status", {"status": {}})
+    elsewhere = {**made, "metadata": {"name": name, "namespace": "breast-cancer"}}
+    _forbidden(editor, "POST", rounds.format("breast-cancer"), elsewhere)
+    _forbidden(editor, "POST", f"/apis/wardround.io/v1alpha1/namespaces/{SITE}/roundtasks", {})
+    _forbidden(editor, "PATCH", f"/apis/wardround.io/v1alpha1/namespaces/{SITE}/participants/{SITE}", {"spec": {}})
+
+
+def _readable(admin: Api, holder: Api) -> set[tuple[str, str]]:
+    """Every Secret of the cluster that the holder of a token gets to read: one by one, or by a list."""
+    found = set()
+    _forbidden(holder, "GET", "/api/v1/secrets")
+    for secret in admin.call("GET", "/api/v1/secrets")["items"]:
+        namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
+        _forbidden(holder, "GET", f"/api/v1/namespaces/{namespace}/secrets")
+        try:
+            holder.get("Secret", name, namespace)
+        except Refused as refusal:
+            if refusal.status != 403:
+                raise
+        else:
+            found.add((namespace, name))
+    return found
+
+
+def _forbidden(holder: Api, method: str, path: str, body: Object | None = None) -> None:
+    """By RBAC, before anything else is looked at."""
+    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+    with pytest.raises(Refused, match="forbidden") as refusal:
+        holder.call(method, path, body, kind_of_body=kind)
+    assert refusal.value.status == 403
+
+
+def _job(federation: Federation, site: Api, case: str) -> Object:
+    """The Job that the site operator builds, with the images and the claim of this site."""
+    deployment = site.call("GET", f"/apis/apps/v1/namespaces/{federation.site_namespace}/deployments/site-operator")
+    [ours] = [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
+    [theirs, *_] = site.get("Site", "site", federation.site_namespace)["spec"]["policy"]["images"]
+    text = (ROOT / f"tests/unit/golden/training-{case}.yaml").read_text("utf-8")
+    job: Object = yaml.safe_load(text.replace(OURS, ours).replace(TRAINER, theirs).replace("breast-data", "data"))
+    job["metadata"]["namespace"] = federation.site_namespace
+    return job
+
+
+def _hub_token(site: Api, federation: Federation) -> str:
+    secret = site.get("Secret", "hub-credentials", federation.site_namespace)
+    return base64.b64decode(secret["data"]["token"]).decode()
+
+
+def _claims(token: str) -> Object:
+    payload = token.split(".")[1]
+    found: Object = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return found
