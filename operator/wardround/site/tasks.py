@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wardround.api import codec, dataset, names, roundtask, sitetask
@@ -30,6 +30,8 @@ from wardround.site.training import training_job
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
 # Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.
 MOST_TASKS = 256
+# `helm upgrade` brings a new image to the admission policy first and to the operator a little later.
+REFUSAL_IS_FINAL_AFTER = timedelta(seconds=90)
 logger = logging.getLogger(__name__)
 
 
@@ -62,6 +64,8 @@ class TaskReconciler:
         self._participant = participant
         self._wake = wake
         self._controls = Controls()
+        # Since when the API server refuses a SiteTask's Job, by UID. A new process starts with new patience.
+        self._refused: dict[str, datetime] = {}
 
     async def reconcile(self, name: str) -> float | None:
         """Raises ApiError, to be tried again. Returns in how many seconds to look again."""
@@ -230,10 +234,15 @@ class TaskReconciler:
         try:
             await self._own.create(build(job))
         except (Forbidden, Invalid) as refused:
+            since = self._refused.setdefault(seen.task.metadata.uid, seen.now)
+            if seen.now - since < REFUSAL_IS_FINAL_AFTER:
+                raise
+            del self._refused[seen.task.metadata.uid]
             failed = plans.not_admitted(dataclasses.replace(seen, task=_with(seen.task, status)), str(refused))
             before, after = _without_courier(status), _without_courier(failed)
             await self._own.apply_status(live.task, before, after)
             return failed
+        self._refused.pop(seen.task.metadata.uid, None)
         return status
 
     async def _tell_dataset(self, live: _Live, plan: Plan) -> None:
