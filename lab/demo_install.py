@@ -64,6 +64,7 @@ def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | 
     helm(hub, "wardround-crds", "crds", HUB_NAMESPACE, {})
     helm(hub, "wardround-hub", "hub", HUB_NAMESPACE, _merged(chosen, values))
     api = Api(str(hub.kubeconfig))
+    rolled_out(hub, HUB_NAMESPACE)
     wait("the hub to publish its fingerprint", lambda: api.get("ConfigMap", "wardround-hub", HUB_NAMESPACE) is not None)
     progress("hub: store and operator run")
 
@@ -105,6 +106,7 @@ def install_site(
     fingerprint = enrolment.fingerprint_to_pin(verbs.participant(hub, name))
     verbs.pin(hub, name, fingerprint)
     wait(f"{name} to be trusted", lambda: conditions.is_true(verbs.participant(hub, name), "Ready"))
+    rolled_out(site, SITE_NAMESPACE)
     progress(f"{name}: approved, {fingerprint[:23]}...")
 
 
@@ -132,6 +134,13 @@ def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[
     command: list[str | Path] = [toolchain.tool("helm"), "upgrade", "--install", release, ROOT / "charts" / chart]
     command += ["--namespace", into, "--kubeconfig", cluster.kubeconfig, "--values", file]
     _run(command, f"helm install {release} on {cluster.name}")
+
+
+def rolled_out(cluster: Cluster, in_namespace: str) -> None:
+    """Until an upgrade has replaced every pod: an operator of the old image makes pods that the new policy refuses."""
+    patience = f"--timeout={PATIENCE_SECONDS:.0f}s"
+    for each in kubectl(cluster, "get", "deployments", "-n", in_namespace, "-o", "name").split():
+        kubectl(cluster, "rollout", "status", each, "-n", in_namespace, patience)
 
 
 def kubectl(cluster: Cluster, *arguments: str, given: str | None = None) -> str:

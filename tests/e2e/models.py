@@ -1,0 +1,103 @@
+"""Tensors as they were on the clusters: results opened with the hub's own key, updates as they appear at the sites."""
+
+import base64
+import hashlib
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from lab.demo_install import SITE_NAMESPACE
+from lab.topology import named
+from lab.volumes import HUB_NAMESPACE, folder_of
+from tests.e2e.clusters import Kubectl
+from tests.e2e.federation import Finished
+from wardround import tensors
+from wardround.sealing.body import Body
+from wardround.sealing.envelope import open_envelope
+from wardround.sealing.files import FileOpener
+from wardround.sealing.keys import load_signing_key
+from wardround.sealing.manifests import parse_model
+
+MODEL = "application/vnd.wardround.model.v1+json"
+Tensors = dict[str, tensors.Array]
+
+
+def result(finished: Finished, folder: Path) -> Tensors:
+    """A round's result, opened as the hub's administrator could: its Secret, and the store's disk."""
+    hub = Kubectl("hub")
+    held = hub.get("secret", f"model-{finished.uid}", "-n", HUB_NAMESPACE)["data"]
+    signing = load_signing_key(
+        base64.b64decode(hub.get("secret", "hub-signing-key", "-n", HUB_NAMESPACE)["data"]["key"])
+    )
+    manifest = parse_model(open_envelope(base64.b64decode(held["manifest"]).decode(), MODEL, signing.public_key()))
+    stored = folder_of(named("hub"), HUB_NAMESPACE, "store") / "wardround" / manifest.location
+    body = Body(base64.b64decode(held["dataKey"]), manifest.header)
+    path = folder / f"{finished.name}.safetensors"
+    hashes = (stored / "segments").read_bytes()
+    with FileOpener(path, body, hashes, manifest.segments_digest, manifest.digest) as opener:
+        for part in sorted(stored.glob("part-*")):
+            opener.feed(part.read_bytes())
+        opener.finish()
+    assert finished.result["digest"] == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    return read(path)
+
+
+def read(path: Path) -> Tensors:
+    """Every tensor of a canonical file, flat."""
+    with path.open("rb") as file:
+        return {place[0].name: tensors.read(file, place) for place in tensors.read_layout(file).places}
+
+
+class Caught:
+    """Copies the updates that training pods leave for their couriers, which delete them once they are sent."""
+
+    def __init__(self, sites: tuple[str, ...], folder: Path) -> None:
+        self._sites = sites
+        self._folder = folder
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Caught":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def update(self, site: str, task_uid: str) -> Tensors:
+        return read(self._folder / site / f"{task_uid}.safetensors")
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.02):
+            for site in self._sites:
+                workspace = folder_of(named(site), SITE_NAMESPACE, "workspace")
+                # update.json comes last, by rename: what lies beside it is whole.
+                for said in workspace.glob("tasks/*/update/update.json"):
+                    self._copy(
+                        said.with_name("update.safetensors"), self._folder / site / f"{said.parts[-3]}.safetensors"
+                    )
+
+    def _copy(self, update: Path, to: Path) -> None:
+        if to.exists():
+            return
+        to.parent.mkdir(parents=True, exist_ok=True)
+        partial = to.with_suffix(".partial")
+        try:
+            shutil.copyfile(update, partial)
+        except FileNotFoundError:  # of a task that has just ended
+            return
+        partial.rename(to)
+
+
+def fedavg(base: Tensors, updates: list[Tensors], samples: list[int]) -> Tensors:
+    """FedAvg of float32 differences, weighted by samples, in one process: float64 within, rounded once."""
+    found: Tensors = {}
+    for name, before in base.items():
+        change = np.zeros(before.shape, np.float64)
+        for update, count in zip(updates, samples, strict=True):
+            change += (count / sum(samples)) * update[name].astype(np.float64)
+        found[name] = np.where(change == 0, before, (before.astype(np.float64) + change).astype(np.float32))
+    return found

@@ -1,0 +1,196 @@
+"""Bad input ends as a reason and a message on what people applied, at the side whose problem it is; nothing crashes."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab import demo_rounds
+from lab.demo_install import apply, wait_for_dataset
+from lab.topology import named
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import Federation, Finished
+from wardround.cli.objects import condition
+
+ELSEWHERE = "e2e-stranger"
+MISSING = "lacks-a-column"
+BREAKS = """
+import json, os, sys
+import numpy as np
+from safetensors.numpy import load_file, save_file
+out = "/wardround/out/model.safetensors"
+model = load_file("/wardround/base/model.safetensors")
+free = next(name for name in model if not name.startswith("input."))
+"""
+# What training code may leave behind, and what we say of it. The verb follows as an argument.
+BROKEN = {
+    "nothing": ("OutputMissing", ""),
+    "not-safetensors": ("OutputNotSafetensors", 'open(out, "wb").write(b"x" * 4096)'),
+    "another-name": ("TensorsDiffer", 'model["another"] = model.pop(free); save_file(model, out)'),
+    "another-shape": ("TensorsDiffer", "model[free] = np.zeros(3, np.float32); save_file(model, out)"),
+    "another-dtype": ("TensorsDiffer", "model[free] = model[free].astype(np.float64); save_file(model, out)"),
+    "not-finite": ("NotFinite", "model[free] = np.full_like(model[free], np.nan); save_file(model, out)"),
+    "a-link": ("OutputLink", 'os.symlink("/wardround/base/model.safetensors", out)'),
+    "a-huge-file": ("OutputTooLarge", "save_file(model, out); os.truncate(out, 10 << 30)"),
+    "a-crash": ("TrainerFailed", "sys.exit(3)"),
+}
+
+
+def round_(federation: Federation, name: str, task: str = "Statistics", **spec: Any) -> dict[str, Any]:
+    """Of one hospital, with deadlines that let it fail soon."""
+    deadlines = {"totalSeconds": 400, "admissionSeconds": 200, "queueSeconds": 200, "startSeconds": 60}
+    deadlines |= {"trainSeconds": 120, "uploadSeconds": 60}
+    usual: dict[str, Any] = {"participants": {"names": ["site-b"]}, "deadlines": deadlines}
+    return federation.manifest(name, task, **(usual | spec))
+
+
+@pytest.fixture(scope="module")
+def base(federation: Federation) -> Finished:
+    return federation.run_round("sound", "Train", initial={"seed": 7})
+
+
+@pytest.fixture(scope="module")
+def broken(federation: Federation, base: Finished) -> dict[str, Finished]:
+    """One round for each way in which training code can fail us, all at once, spread over the hospitals."""
+    names = {}
+    for number, (name, (_, code)) in enumerate(BROKEN.items()):
+        command = ["python", "-c", BREAKS + code]
+        spec = {"base": {"roundName": base.name}, "command": command}
+        site = federation.sites[number % len(federation.sites)]
+        made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
+        federation.apply(made)
+        names[name] = made["metadata"]["name"]
+    return {name: federation.finished(full, 400) for name, full in names.items()}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_training_code_must_not_leave_is_refused_at_the_hospital(
+    federation: Federation, broken: dict[str, Finished], name: str
+) -> None:
+    finished, (reason, _) = broken[name], BROKEN[name]
+    [task] = finished.tasks
+    site = task["metadata"]["namespace"]
+    assert finished.failed.message
+    assert finished.attention(site)["reason"] == reason
+    assert task["status"]["failure"]["class"] == "Code"
+    own = federation.site_task(site, task["metadata"]["name"])
+    assert own["status"]["failure"]["reason"] == reason
+    assert own["status"]["failure"]["message"]
+
+
+@pytest.fixture(scope="module")
+def lacking(federation: Federation) -> Iterator[str]:
+    """A Dataset of site-b whose schema has a column that its file lacks."""
+    dataset = demo_rounds.dataset("a-split-key-of-the-tests")
+    dataset["metadata"]["name"] = MISSING
+    dataset["spec"]["schema"]["fields"].append({"name": "tumour_grade", "type": "number"})
+    apply(named("site-b"), [dataset], federation.site_namespace)
+    wait_for_dataset("site-b", MISSING)
+    yield MISSING
+    federation.kubectl("site-b")("delete", "dataset", MISSING, "-n", federation.site_namespace)
+
+
+def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Federation, lacking: str) -> None:
+    made = round_(federation, "column", datasetName=lacking)
+    federation.apply(made)
+    finished = federation.finished(made["metadata"]["name"])
+    assert finished.attention("site-b")["reason"] == "ColumnMissing"
+    assert "tumour_grade" not in str(finished.round["status"])
+    own = federation.site_task("site-b", finished.tasks[0]["metadata"]["name"])
+    assert "tumour_grade" in own["status"]["failure"]["message"]
+
+    def dataset_says() -> bool:
+        dataset = federation.kubectl("site-b").get("dataset", lacking, "-n", federation.site_namespace)
+        said = condition(dataset, "Ready")
+        return said is not None and said.reason == "ColumnMissing" and "tumour_grade" in said.message
+
+    eventually("the Dataset names the column", dataset_says, 10)
+
+
+def test_an_image_that_a_hospital_has_not_allowed_is_refused_there(federation: Federation) -> None:
+    other = federation.images.trainer.reference.split("@")[0] + "@sha256:" + "1" * 64
+    made = round_(federation, "image", "Train", initial={"seed": 7}, image=other)
+    federation.apply(made)
+    finished = federation.finished(made["metadata"]["name"])
+    assert finished.attention("site-b")["reason"] == "ImageNotAllowed"
+    own = federation.site_task("site-b", finished.tasks[0]["metadata"]["name"])
+    said = condition(own, "Failed")
+    assert said is not None
+    assert (said.status, said.reason) == ("True", "ImageNotAllowed")
+    assert said.message
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "reason"),
+    [
+        ("unknown", {"participants": {"names": ["site-z"]}}, "ParticipantUnknown"),
+        ("no-dataset", {"datasetName": "nowhere"}, "DatasetNotFound"),
+    ],
+)
+def test_a_round_that_waits_for_someone_says_for_whom(
+    federation: Federation, name: str, spec: dict[str, Any], reason: str
+) -> None:
+    _says(federation, round_(federation, name, **spec), reason)
+
+
+def test_a_federation_that_a_hospital_does_not_allow_gets_nothing_of_it(federation: Federation) -> None:
+    stranger = demo_rounds.documents("federation.yaml")
+    stranger[0]["metadata"]["name"] = ELSEWHERE
+    federation.kubectl("hub").apply(*stranger)
+    made = round_(federation, "stranger")
+    made["metadata"]["namespace"] = ELSEWHERE
+    _says(federation, made, "FederationNotAllowed")
+
+
+def test_a_base_that_failed_or_lies_elsewhere_or_nowhere_is_said(
+    federation: Federation, broken: dict[str, Finished], base: Finished
+) -> None:
+    _says(federation, _from(federation, "of-failed", broken["a-crash"].name), "BaseFailed")
+    _says(federation, _from(federation, "of-nothing", "never-made"), "BaseNotFound")
+    elsewhere = _from(federation, "of-elsewhere", base.name)
+    elsewhere["metadata"]["namespace"] = ELSEWHERE
+    _says(federation, elsewhere, "BaseNotFound")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"quorum": {"min": 2}}, "quorum.min is above the number"),
+        ({"image": "localhost/wardround/trainer:latest"}, "by digest"),
+        ({"quorom": {"min": 1}}, "unknown field"),
+    ],
+)
+def test_what_can_never_work_is_refused_when_it_is_applied(
+    federation: Federation, change: dict[str, Any], told: str
+) -> None:
+    made = copy.deepcopy(round_(federation, "never", "Train", initial={"seed": 7}))
+    made["spec"] |= change
+    hub = federation.kubectl("hub")
+    refused = hub.run("apply", "-f", "-", stdin=str_of(made), check=False)
+    assert refused.returncode != 0
+    assert told in refused.stderr
+
+
+def str_of(made: dict[str, Any]) -> str:
+    return demo_rounds.text([made])
+
+
+def _from(federation: Federation, name: str, base: str) -> dict[str, Any]:
+    return round_(federation, name, "Train", base={"roundName": base})
+
+
+def _says(federation: Federation, made: dict[str, Any], reason: str) -> None:
+    """Apply a round, see that it says the reason with a message on itself, and take it away."""
+    hub, where = federation.kubectl("hub"), ("-n", made["metadata"]["namespace"])
+    federation.apply(made)
+    try:
+
+        def said() -> bool:
+            found = hub.get("federatedround", made["metadata"]["name"], *where)
+            conditions = [condition(found, kind) for kind in ("Stalled", "Failed")]
+            return any(each and each.status == "True" and each.reason == reason and each.message for each in conditions)
+
+        eventually(f"{made['metadata']['name']} says {reason}", said, 30)
+    finally:
+        hub("delete", "federatedround", made["metadata"]["name"], *where)

@@ -1,0 +1,211 @@
+"""Rounds on three real hospitals: from apply to result, through restarts, cuts and upgrades."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from lab import demo_data, lifecycle, network
+from lab.demo_install import WRITTEN, helm
+from lab.topology import named
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import DATASET, Federation, Finished
+from tests.e2e.models import Caught, fedavg, result
+from wardround.cli.objects import Condition, condition, is_true, timeline
+
+ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
+
+
+@pytest.fixture(scope="module")
+def statistics(federation: Federation) -> Finished:
+    return federation.run_round("statistics", "Statistics")
+
+
+@pytest.fixture(scope="module")
+def first(federation: Federation, statistics: Finished) -> Finished:
+    return federation.run_round("first", "Train", initial={"seed": 7, "statisticsRoundName": statistics.name})
+
+
+def test_statistics_count_every_hospital_and_leave_spoilt_rows_out(
+    federation: Federation, statistics: Finished
+) -> None:
+    everyone = {"selected": 3, "accepted": 3, "sent": 3, "aggregated": 3, "failed": 0}
+    assert statistics.round["status"]["participants"] == everyone
+    counted = {site: statistics.task(site)["status"]["update"]["samples"] for site in federation.sites}
+    for hospital in demo_data.HOSPITALS:
+        dataset = federation.kubectl(hospital.name).get("dataset", DATASET, "-n", federation.site_namespace)["status"]
+        assert dataset["rows"] == hospital.cases - len(demo_data.BLEMISHES[hospital.name])
+        # The rest is held out for validation and test.
+        assert 0.5 * dataset["rows"] < counted[hospital.name] < 0.8 * dataset["rows"]
+    assert statistics.result["samples"] == sum(counted.values())
+
+
+def test_a_model_goes_back_to_the_hospitals_and_is_averaged_to_the_last_bit(
+    federation: Federation, first: Finished, tmp_path: Path
+) -> None:
+    with Caught(federation.sites, tmp_path) as caught:
+        second = federation.run_round("second", "Train", base={"roundName": first.name}, metrics=["loss"])
+    assert second.result["digest"] != first.result["digest"]
+    assert 0 < float(second.metrics["loss"]) < 10
+    base, after = result(first, tmp_path), result(second, tmp_path)
+    assert {name: values.dtype for name, values in after.items()} == dict.fromkeys(base, np.float32)
+    updates, samples = [], []
+    for site in federation.sites:
+        task = second.task(site)
+        own = federation.site_task(site, task["metadata"]["name"])
+        updates.append(caught.update(site, own["metadata"]["uid"]))
+        samples.append(task["status"]["update"]["samples"])
+    expected = fedavg(base, updates, samples)
+    assert {name: values.tobytes() for name, values in after.items()} == {
+        name: values.tobytes() for name, values in expected.items()
+    }
+    assert any(np.any(after[name] != base[name]) for name in base)
+
+    evaluated = federation.run_round(
+        "evaluate", "Evaluate", base={"roundName": second.name}, metrics=["accuracy", "auc", "rows", "positives"]
+    )
+    assert 0 <= float(evaluated.metrics["accuracy"]) <= 1
+    assert int(evaluated.metrics["rows"]) == evaluated.result["samples"]
+
+
+@pytest.mark.parametrize("how", [[], ["--server-side"]], ids=["client-side", "server-side"])
+def test_a_round_that_is_applied_again_is_the_same(federation: Federation, how: list[str]) -> None:
+    kubectl = federation.kubectl("hub")
+    made = federation.manifest(f"again{len(how)}", "Train", initial={"seed": 7}, suspend=True)
+    text = yaml.safe_dump(made)
+    try:
+        kubectl("apply", *how, "-f", "-", stdin=text)
+        diff = kubectl.run("diff", *how, "-f", "-", stdin=text, check=False)
+        assert (diff.returncode, diff.stdout) == (0, "")
+        before = kubectl.get("federatedround", made["metadata"]["name"], "-n", federation.namespace)
+        kubectl("apply", *how, "-f", "-", stdin=text)
+        after = kubectl.get("federatedround", made["metadata"]["name"], "-n", federation.namespace)
+        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    finally:
+        kubectl("delete", "federatedround", made["metadata"]["name"], "-n", federation.namespace)
+
+
+def test_an_upgrade_with_the_same_values_changes_nothing_that_runs(federation: Federation) -> None:
+    namespaces = {"hub": federation.hub_namespace} | dict.fromkeys(federation.sites, federation.site_namespace)
+
+    def running() -> dict[str, str]:
+        return {
+            pod["metadata"]["uid"]: f"{cluster}/{pod['metadata']['name']}"
+            for cluster, namespace in namespaces.items()
+            for pod in federation.kubectl(cluster).get(
+                "pods", "-n", namespace, "--field-selector=status.phase=Running"
+            )["items"]
+            if pod["metadata"]["labels"].get("wardround.io/role") in ("operator", "courier", "store")
+        }
+
+    before = running()
+    for cluster, namespace in namespaces.items():
+        for release, chart in (
+            ("wardround-crds", "crds"),
+            (f"wardround-{cluster[:4].rstrip('-')}", cluster[:4].rstrip("-")),
+        ):
+            values = yaml.safe_load((WRITTEN / f"values-{cluster}-{release}.yaml").read_text())
+            helm(named(cluster), release, chart, namespace, values)
+    time.sleep(2)
+    assert running() == before
+
+
+@pytest.fixture
+def one_accelerator() -> Iterator[None]:
+    site = lifecycle.open_existing("site-a")
+    site.offer_accelerators(1)
+    try:
+        yield
+    finally:
+        site.offer_accelerators(0)
+
+
+@pytest.mark.usefixtures("one_accelerator")
+def test_a_round_gets_the_accelerator_that_a_node_offers_and_waits_for_what_none_does(federation: Federation) -> None:
+    def asking(count: int) -> dict[str, Any]:
+        resources = {"nodes": 1, "acceleratorsPerNode": count}
+        return federation.manifest(f"gpu-{count}", "Train", initial={"seed": 7}, resources=resources, **ALONE)
+
+    federation.run_rounds(asking(1))
+    two = asking(2)
+    name = two["metadata"]["name"]
+    federation.apply(two)
+    try:
+        found: dict[str, Condition | None] = {}
+
+        def both_say() -> bool:
+            tasks = federation.tasks_of(name)
+            if not tasks:
+                return False
+            found["hub"] = condition(tasks[0], "Reconciling")
+            found["site"] = condition(federation.site_task("site-a", tasks[0]["metadata"]["name"]), "Reconciling")
+            return all(each is not None and each.reason == "Unschedulable" for each in found.values())
+
+        eventually(f"both sides say that it waits: {found}", both_say, 60)
+        at_site = found["site"]
+        assert at_site is not None
+        assert "nvidia.com/gpu" in at_site.message
+    finally:
+        federation.kubectl("hub")("delete", "federatedround", name, "-n", federation.namespace)
+
+
+def test_a_round_outlives_the_hub_operator_and_a_courier(federation: Federation) -> None:
+    made = federation.manifest("restarts", "Train", initial={"seed": 7})
+    name = made["metadata"]["name"]
+    federation.apply(made)
+    eventually("a site works on it", lambda: any(timeline(task) for task in federation.tasks_of(name)), 60)
+    hub, site = federation.kubectl("hub"), federation.kubectl("site-b")
+    hub(
+        "delete",
+        "pod",
+        "-n",
+        federation.hub_namespace,
+        "-l",
+        "wardround.io/role=operator",
+        "--force",
+        "--grace-period=0",
+    )
+    site(
+        "delete",
+        "pod",
+        "-n",
+        federation.site_namespace,
+        "-l",
+        "wardround.io/role=courier",
+        "--force",
+        "--grace-period=0",
+    )
+    assert federation.completed(name).round["status"]["participants"]["aggregated"] == 3
+
+
+def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation) -> None:
+    site = named("site-c")
+    deadlines = {
+        "admissionSeconds": 30,
+        "queueSeconds": 120,
+        "startSeconds": 60,
+        "trainSeconds": 120,
+        "uploadSeconds": 60,
+    }
+    network.cut(site)
+    try:
+        made = federation.manifest(
+            "cut", "Statistics", quorum={"min": 2, "graceSeconds": 10}, deadlines={"totalSeconds": 300, **deadlines}
+        )
+        federation.apply(made)
+        finished = federation.completed(made["metadata"]["name"])
+    finally:
+        network.heal(site)
+    assert finished.round["status"]["participants"]["aggregated"] == 2
+    assert finished.attention("site-c")["reason"] in ("NotAnswered", "NotSentInTime")
+
+    def connected() -> bool:
+        return is_true(
+            federation.kubectl("site-c").get("site", "site", "-n", federation.site_namespace), "HubConnected"
+        )
+
+    eventually("the hospital is back", connected, 60)
