@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -43,6 +44,7 @@ def weighted(sent: Sequence[Mapping[str, str]], shares: Sequence[float]) -> dict
     for name in sorted(senders, key=lambda name: (-senders[name], name))[:MOST_METRICS]:
         pairs = [(float(each[name]), share) for each, share in zip(sent, shares, strict=True) if name in each]
         total = sum(share for _, share in pairs)
-        if total > 0:
-            found[name] = binary.text(sum(value * share for value, share in pairs) / total)
+        mean = sum(value * share for value, share in pairs) / total if total > 0 else math.nan
+        if math.isfinite(mean):  # the largest floats, one site's, can overflow even a mean
+            found[name] = binary.text(mean)
     return found

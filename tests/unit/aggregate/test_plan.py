@@ -69,6 +69,11 @@ def test_a_metric_is_the_mean_over_those_who_sent_it() -> None:
     assert metrics.weighted(sent, [0.25, 0.25, 0.5]) == {"loss": "0.3", "only": "1"}
 
 
+def test_a_metric_whose_mean_overflows_is_left_out_and_the_others_stay() -> None:
+    sent = [{"loss": "1.7976931348623157e308", "rows": "7"}] * 3
+    assert metrics.weighted(sent, [0.235, 0.19, 0.105]) == {"rows": "7"}
+
+
 def test_metrics_that_few_sent_do_not_crowd_out_the_rounds_own() -> None:
     sent = [{"loss": "0.5", **{f"a{site}.{number}": "1" for number in range(15)}} for site in range(3)]
     found = metrics.weighted(sent, [0.5, 0.25, 0.25])
