@@ -146,6 +146,10 @@ def base_not_ready(view: View) -> Verdict | None:
     name, task = (spec.base.round_name, "Train") if spec.base else (statistics, "Statistics")
     if name is None or view.dispatched:
         return None
+    if name == view.round.metadata.name:
+        return _failed(
+            view, "BaseUnusable", "A round cannot start from itself. Make a new one that names an earlier round."
+        )
     base = view.seen.base
     if base is None:
         until = parse_time(view.round.metadata.creation_timestamp) + timedelta(seconds=spec.deadlines.admission_seconds)

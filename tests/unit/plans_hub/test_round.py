@@ -390,6 +390,11 @@ def test_a_site_that_says_it_has_sent_something_enormous_is_left_out(change: dic
     assert attention_of(made) == {"site-a": reason}
 
 
+def test_a_round_that_starts_from_itself_fails_at_once() -> None:
+    made = plan(observation(federated_round(initial=None, base={"roundName": "train-1"})))
+    assert condition_of(made, "Failed") == ("True", "BaseUnusable")
+
+
 def test_updates_whose_plan_no_secret_can_hold_end_the_round_instead_of_being_tried_for_ever() -> None:
     made = plan(collecting(*(sent(name, upload=Upload(bytes=LARGEST_UPDATE)) for name in NAMES)))
     assert condition_of(made, "Failed") == ("True", "TooMuchToAggregate")
