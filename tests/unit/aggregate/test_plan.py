@@ -71,7 +71,7 @@ def test_a_metric_is_the_mean_over_those_who_sent_it() -> None:
 
 def test_a_metric_whose_mean_overflows_is_left_out_and_the_others_stay() -> None:
     sent = [{"loss": "1.7976931348623157e308", "rows": "7"}] * 3
-    assert metrics.weighted(sent, [0.235, 0.19, 0.105]) == {"rows": "7"}
+    assert metrics.weighted(sent, [1 / 120, 1 / 120, 15 / 120]) == {"rows": "7"}
 
 
 def test_metrics_that_few_sent_do_not_crowd_out_the_rounds_own() -> None:
