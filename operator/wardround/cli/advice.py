@@ -306,6 +306,11 @@ _ROUND = {
     "BaseUnusable": Advice(
         "the round that this one starts from has a result of another kind", ROUND, "name a Train round as base."
     ),
+    "TooMuchToAggregate": Advice(
+        "one aggregation cannot take so many updates of this size",
+        ROUND,
+        "ask fewer hospitals, or train a smaller model.",
+    ),
     "BaseLost": Advice("the hub no longer has that model's key", HUB, "run the round that made it again."),
     "WaitingForBase": Advice("the round that this one starts from is not Complete yet", NOBODY, "wait."),
     "TooFewParticipants": Advice(
