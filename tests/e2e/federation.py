@@ -109,7 +109,6 @@ class Federation:
             "datasetName": DATASET,
             "participants": {"names": list(self.sites)},
             "quorum": {},
-            "retryLimit": 0,
         }
         if task != "Statistics":
             own["image"] = self.images.trainer.reference
