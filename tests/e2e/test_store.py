@@ -1,0 +1,265 @@
+"""What lies in the real store is ciphertext for nobody in passing, and a site takes only what its hub signed for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import network, volumes
+from lab.topology import STORE_PORT, named
+from tests.e2e.accounts import account
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import Federation, Finished
+from tests.integration.api import Api
+from wardround.cli.objects import condition, is_true
+from wardround.sealing.canonical import encode
+from wardround.sealing.envelope import ASSIGNMENT, sign_envelope
+from wardround.sealing.keys import dump_verification_key, generate_signing_key
+
+Object = dict[str, Any]
+SITE, OTHER = "site-a", "site-b"
+BOTH = {"participants": {"names": [SITE, OTHER]}}
+# Short enough for any tensor, long enough that ciphertext holds none of them by chance.
+CHUNK = 16
+
+
+@dataclass
+class Spy:
+    """Somebody who copies the store's disk all the time, and, to compare, what is in the clear at a site."""
+
+    sealed: dict[str, bytes] = field(default_factory=dict)
+    clear: dict[str, bytes] = field(default_factory=dict)
+
+    def look(self) -> None:
+        store = volumes.folder_of(named("hub"), volumes.HUB_NAMESPACE, "store")
+        workspace = volumes.folder_of(named(SITE), volumes.SITE_NAMESPACE, "workspace")
+        _copy(store.rglob("*"), self.sealed)
+        _copy(workspace.glob("tasks/*/*/*.safetensors"), self.clear)
+
+    def of(self, folder: str) -> dict[str, bytes]:
+        return {path: content for path, content in self.sealed.items() if f"/{folder}/" in path}
+
+
+@dataclass(frozen=True)
+class Observed:
+    first: Finished
+    second: Finished
+    spy: Spy
+
+
+@pytest.fixture(scope="module")
+def observed(federation: Federation) -> Observed:
+    """Two Train rounds, the second from the result of the first, with the spy at work."""
+    spy = Spy()
+    first = federation.manifest("seen", "Train", initial={"seed": 7}, **BOTH)
+    second = federation.manifest("seen-again", "Train", base={"roundName": first["metadata"]["name"]}, **BOTH)
+    federation.apply(first, second)
+    until = time.monotonic() + 240
+    looked = 0
+    while time.monotonic() < until:
+        spy.look()
+        looked += 1
+        if looked % 20 == 0 and is_true(_round(federation, second), "Complete"):
+            break
+        time.sleep(0.05)
+    finished = [federation.completed(each["metadata"]["name"], 5) for each in (first, second)]
+    spy.look()
+    return Observed(finished[0], finished[1], spy)
+
+
+def test_the_spy_saw_all_there_is(observed: Observed) -> None:
+    """Without this, finding nothing below would prove nothing."""
+    assert {Path(path).name for path in observed.spy.clear} >= {"model.safetensors", "update.safetensors"}
+    for finished in (observed.first, observed.second):
+        assert observed.spy.of(f"models/{finished.uid}")
+        assert observed.spy.of(f"updates/{finished.uid}")
+
+
+def test_the_store_holds_no_byte_of_a_tensor(observed: Observed) -> None:
+    chunks = {
+        content[at : at + CHUNK]
+        for content in observed.spy.clear.values()
+        for at in range(_tensors_at(content), len(content) - CHUNK + 1, CHUNK)
+    }
+    telling = {chunk for chunk in chunks if len(set(chunk)) > CHUNK // 2}
+    assert len(telling) > 20
+    stored = b"\n".join(observed.spy.sealed.values())
+    assert not [chunk for chunk in telling if chunk in stored]
+    assert b"__metadata__" not in stored
+    assert b'"dtype"' not in stored
+
+
+def test_updates_go_when_they_are_no_longer_needed(observed: Observed) -> None:
+    store = volumes.folder_of(named("hub"), volumes.HUB_NAMESPACE, "store")
+    for finished in (observed.first, observed.second):
+        eventually(
+            "updates are deleted",
+            lambda uid=finished.uid: not [p for p in store.glob(f"*/updates/{uid}/**/*") if p.is_file()],  # type: ignore[misc]
+        )
+
+
+@dataclass(frozen=True)
+class Passerby:
+    """Somebody in a hospital's network with no credentials; checks the certificate that sites pin."""
+
+    host: str
+    ca_bundle: str
+
+    def request(self, method: str, path: str) -> tuple[int, bytes]:
+        arguments = [self.host, self.ca_bundle, named("hub").wan, str(STORE_PORT), method, path]
+        command = [*network.inside(named(SITE)), sys.executable, "-c", REQUEST, *arguments]
+        status, _, body = subprocess.run(command, capture_output=True, check=True, timeout=30).stdout.partition(b" ")
+        return int(status), body
+
+
+REQUEST = """
+import http.client, socket, ssl, sys
+host, bundle, address, port, method, path = sys.argv[1:]
+connection = http.client.HTTPSConnection(host)
+plain = socket.create_connection((address, int(port)), 10)
+connection.sock = ssl.create_default_context(cadata=bundle).wrap_socket(plain, server_hostname=host)
+connection.request(method, path, body=b"" if method == "PUT" else None)
+answer = connection.getresponse()
+sys.stdout.buffer.write(str(answer.status).encode() + b" " + answer.read())
+"""
+
+
+@pytest.fixture(scope="module")
+def anyone(federation: Federation) -> Passerby:
+    facts = federation.kubectl("hub").get("configmap", "wardround-hub", "-n", federation.hub_namespace)["data"]
+    return Passerby(facts["storeOrigin"].removeprefix("https://").partition(":")[0], facts["storeCABundle"])
+
+
+@pytest.mark.parametrize(
+    ("method", "query"),
+    [
+        ("GET", ""),
+        ("HEAD", ""),
+        ("PUT", ""),
+        ("DELETE", ""),
+        ("GET", "?acl"),
+        ("PUT", "?acl"),
+        ("POST", "?uploads"),
+    ],
+)
+def test_nobody_in_passing_touches_an_object(observed: Observed, anyone: Passerby, method: str, query: str) -> None:
+    location = observed.second.result["location"]
+    status, _ = anyone.request(method, f"/wardround/{location}/part-00000{query}")
+    assert status == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/wardround", "/wardround?list-type=2", "/wardround?uploads", "/wardround?acl"])
+def test_nobody_in_passing_lists_anything(observed: Observed, anyone: Passerby, path: str) -> None:
+    status, body = anyone.request("GET", path)
+    assert status == 403
+    assert observed.second.uid.encode() not in body
+
+
+@pytest.fixture(scope="module")
+def forger(federation: Federation) -> Iterator[Api]:
+    """Whoever has taken over the hub operator's account, but not its signing key: nobody else may write a RoundTask."""
+    with account("hub", federation.hub_namespace, "hub-operator") as api:
+        yield api
+
+
+def test_a_changed_assignment_is_refused(federation: Federation, observed: Observed, forger: Api) -> None:
+    spec = _spec(observed, SITE)
+    envelope = json.loads(spec["assignment"])
+    payload = base64.b64decode(envelope["payload"])
+    changed = payload.replace(b'"epochs":"1"', b'"epochs":"9"')
+    assert changed != payload
+    envelope["payload"] = base64.b64encode(changed).decode()
+    spec["assignment"] = json.dumps(envelope, sort_keys=True, separators=(",", ":"))
+    assert _refusal(federation, forger, "changed", spec) == "AssignmentUnreadable"
+
+
+def test_another_hospitals_assignment_is_refused(federation: Federation, observed: Observed, forger: Api) -> None:
+    assert _refusal(federation, forger, "misdirected", _spec(observed, OTHER)) == "NotAddressee"
+
+
+def test_the_same_assignment_once_more_is_refused(federation: Federation, observed: Observed, forger: Api) -> None:
+    assert _refusal(federation, forger, "replayed", _spec(observed, SITE)) == "Replayed"
+
+
+def test_an_assignment_as_another_attempt_is_refused(federation: Federation, observed: Observed, forger: Api) -> None:
+    assert _refusal(federation, forger, "attempt", _spec(observed, SITE) | {"attempt": 2}) == "Replayed"
+
+
+def test_an_assignment_as_another_rounds_is_refused(federation: Federation, observed: Observed, forger: Api) -> None:
+    spec = _spec(observed, SITE)
+    spec["roundRef"] = dict(spec["roundRef"], uid=observed.first.uid)
+    assert _refusal(federation, forger, "other-round", spec) == "Replayed"
+
+
+@pytest.mark.parametrize(("admits", "reason"), [(True, "HubNotPinned"), (False, "AssignmentUnreadable")])
+def test_an_assignment_by_another_key_is_refused(
+    federation: Federation, observed: Observed, forger: Api, admits: bool, reason: str
+) -> None:
+    """Whether the RoundTask names that key or goes on naming the hub's."""
+    spec, key = _spec(observed, SITE), generate_signing_key()
+    payload = json.loads(base64.b64decode(json.loads(spec["assignment"])["payload"]))
+    spec["assignment"] = sign_envelope(payload, ASSIGNMENT, key)
+    if admits:
+        spec["hubKey"] = encode(dump_verification_key(key.public_key()))
+    assert _refusal(federation, forger, f"forged-{str(admits).lower()}", spec) == reason
+
+
+def _refusal(federation: Federation, forger: Api, name: str, spec: Object) -> str:
+    """Reason with which the site refuses a task, said on both sides; no Job is made for it."""
+    full = federation.name(f"attack-{name}")
+    task = {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "RoundTask",
+        # Without the hub's labels it is none of the round's tasks, and the hub leaves it alone.
+        "metadata": {"name": full, "namespace": SITE},
+        "spec": spec,
+    }
+    forger.create(task)
+    try:
+
+        def failed() -> bool:
+            return is_true(federation.kubectl("hub").get("roundtask", full, "-n", SITE), "Failed")
+
+        eventually("the site refuses", failed, 60)
+        there = federation.kubectl("hub").get("roundtask", full, "-n", SITE)
+        here = federation.site_task(SITE, full)
+        accepted = [condition(side, "Accepted") for side in (there, here)]
+        assert [(each.status, each.reason) for each in accepted if each] == [("False", accepted[0].reason)] * 2  # type: ignore[union-attr]
+        assert here["status"]["failure"]["class"] == "Site"
+        jobs = federation.kubectl(SITE)("get", "jobs", "-n", federation.site_namespace, "-o", "name")
+        assert f"job.batch/{full}" not in jobs.split()
+        return str(there["status"]["failure"]["reason"])
+    finally:
+        forger.delete("RoundTask", full, SITE)
+
+
+def _spec(observed: Observed, participant: str) -> Object:
+    spec: Object = observed.second.task(participant)["spec"]
+    return {key: value for key, value in spec.items() if key not in ("grants", "cancel")}
+
+
+def _round(federation: Federation, made: Object) -> Object:
+    return federation.kubectl("hub").get("federatedround", made["metadata"]["name"], "-n", federation.namespace)
+
+
+def _copy(paths: Iterator[Path], into: dict[str, bytes]) -> None:
+    for path in paths:
+        try:
+            if path.is_file() and str(path) not in into and (content := path.read_bytes()):
+                into[str(path)] = content
+        except OSError:
+            continue  # it went while it was looked at
+
+
+def _tensors_at(content: bytes) -> int:
+    """Where the tensors begin in a safetensors file."""
+    return 8 + int.from_bytes(content[:8], "little")
