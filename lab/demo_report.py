@@ -89,8 +89,8 @@ def union_metrics(evaluation: Finished) -> Metrics:
 def table(found: Mapping[str, Any], display_names: Mapping[str, str]) -> Table:
     """Federated against own data only: on each hospital's own hold-out, and on the union of all."""
     result = Table(title="Federated model against own data only", title_justify="left")
-    result.add_column("hold-out")
-    result.add_column("model of")
+    result.add_column("hold-out", no_wrap=True)
+    result.add_column("model of", no_wrap=True)
     for name in METRICS:
         result.add_column(name, justify="right")
     for hospital, entry in found["hospitals"].items():
