@@ -13,15 +13,15 @@ export PYTHONPATH := operator:trainer_image:.
 export PYTHONUNBUFFERED := 1
 TESTS ?=
 
-.PHONY: help demo test lint unit integration e2e lab down status packages tools images lock clean
+.PHONY: help demo test ready lint unit integration e2e lab down status packages python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: packages $(VENV)/.done  ## three hospitals train one model, from nothing to the table
+demo: ready  ## three hospitals train one model, from nothing to the table
 	@$(SUDO) $(BIN)/python -m lab.demo
 
-test: packages $(VENV)/.done lint unit tools integration images e2e  ## everything: lint, types, unit, integration, e2e on real clusters
+test: ready lint unit integration images e2e  ## everything: lint, types, unit, integration, e2e on real clusters
 
 lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .
@@ -32,13 +32,13 @@ lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 unit: $(VENV)/.done  ## tests that need no cluster
 	@$(BIN)/pytest -q tests/unit $(TESTS)
 
-integration: $(VENV)/.done tools  ## tests on a real API server and a real object store
+integration: ready  ## tests on a real API server and a real object store
 	@$(BIN)/pytest -q $(wildcard tests/integration*) $(TESTS)
 
-e2e: $(VENV)/.done tools images  ## tests on the lab's real clusters
+e2e: images  ## tests on the lab's real clusters
 	@$(SUDO) $(BIN)/pytest -q tests/e2e $(TESTS)
 
-lab: packages $(VENV)/.done  ## one hub and three hospital clusters, empty
+lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up
 
 down: $(VENV)/.done  ## stop the clusters and take away all that the lab made
@@ -47,19 +47,25 @@ down: $(VENV)/.done  ## stop the clusters and take away all that the lab made
 status: $(VENV)/.done  ## what runs
 	@$(SUDO) $(BIN)/python -m lab status
 
-tools: packages $(VENV)/.done  ## Kubernetes, containerd, helm and so on, built once from Go modules
-	@$(BIN)/python -m lab tools
+# Side by side: what waits for the network leaves the processors to what compiles.
+ready:
+	@$(MAKE) -j3 packages tools $(VENV)/.done
 
-images: packages $(VENV)/.done tools  ## the operator, trainer and store images
+tools: python  ## Kubernetes, containerd, helm and so on, built once from Go modules
+	@$(PYTHON) -m lab.toolchain
+
+images: ready  ## the operator, trainer and store images
 	@$(SUDO) $(BIN)/python -m lab images build
 
-packages: $(VENV)/.done  ## Debian packages that the lab needs
-	@$(BIN)/python -m lab packages
+packages: python  ## Debian packages that the lab needs
+	@$(PYTHON) -m lab.packages
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 
 # A stamp, so that changed pins are installed and unchanged ones cost nothing.
-$(VENV)/.done: requirements/dev.txt
+$(VENV)/.done: requirements/dev.txt | python
 	@echo "Python packages: installing into $(VENV) (about a minute and a half the first time)"
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: install python3-venv"; exit 1; }
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@

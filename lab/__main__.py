@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import images, lifecycle, network, packages, toolchain, volumes
+from lab import images, lifecycle, network, volumes
 from lab.errors import LabError
 from lab.node import COMPONENTS
 from lab.topology import existing, named
@@ -50,15 +50,6 @@ def status(chosen: argparse.Namespace) -> None:
 
 def kubeconfig(chosen: argparse.Namespace) -> None:
     print(named(chosen.cluster).kubeconfig)
-
-
-def tools(chosen: argparse.Namespace) -> None:
-    for folder in toolchain.ensure().values():
-        print(folder)
-
-
-def install_packages(chosen: argparse.Namespace) -> None:
-    packages.install()
 
 
 def cut(chosen: argparse.Namespace) -> None:
@@ -116,7 +107,7 @@ def volume(chosen: argparse.Namespace) -> None:
     print(volumes.create(running.cluster, running.client, namespace, claim, chosen.size))
 
 
-WITHOUT_ROOT = (kubeconfig, tools, install_packages)
+WITHOUT_ROOT = (kubeconfig,)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,8 +125,6 @@ def _parser() -> argparse.ArgumentParser:
     command("down", down, "stop all clusters and remove everything that they made")
     command("status", status, "what runs")
     command("kubeconfig", kubeconfig, "print the path of a cluster's kubeconfig", "cluster")
-    command("tools", tools, "build all programs that the lab runs, unless they are built")
-    command("packages", install_packages, "install the Debian packages that are missing")
     command("cut", cut, "drop all traffic between a cluster and the others, without an answer", "cluster")
     command("heal", heal, "undo `cut`", "cluster")
     command(

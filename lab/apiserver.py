@@ -26,7 +26,7 @@ class ApiServer:
 @contextmanager
 def apiserver(folder: Path) -> Iterator[ApiServer]:
     """Run an API server whose state lies in `folder`; it ends with the context, or with the calling thread."""
-    binaries = toolchain.ensure(["kubernetes"])["kubernetes"]
+    binaries = toolchain.ensure()
     pki = folder / "pki"
     names = Names(controlplane.KUBERNETES_NAMES, ("127.0.0.1", controlplane.SERVICE_ADDRESS))
     held = controlplane.credentials(pki, names, datetime.datetime.now(datetime.UTC))

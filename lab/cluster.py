@@ -4,7 +4,7 @@ import datetime
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Running:
 
     cluster: Cluster
     node: node.Node
-    tools: Mapping[str, Path]
+    tools: Path
     sandbox: ImageRef
 
     @property
@@ -67,7 +67,7 @@ class Running:
             self.client.apply(manifest)
         for component in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
             self.start(component)
-        program = self.tools["coredns"] / "coredns"
+        program = self.tools / "coredns"
         for manifest in addons.dns(hub, self.sandbox.reference, program):
             self.client.apply(manifest)
         for namespace, claim in volumes.DEFAULTS[self.cluster.is_hub]:
@@ -96,7 +96,7 @@ class Running:
     def import_image(self, archive: Path) -> None:
         """Bring an OCI archive's image into this cluster's containerd, unless it is there."""
         ctr = [
-            str(self.tools["containerd"] / "ctr"),
+            str(self.tools / "ctr"),
             f"--address={self.cluster.containerd_socket}",
             "--namespace=k8s.io",
         ]
@@ -152,7 +152,7 @@ class Running:
         return bool(found.get("status", {}).get("readyReplicas"))
 
 
-def open_cluster(cluster: Cluster, tools: Mapping[str, Path], sandbox: ImageRef) -> Running:
+def open_cluster(cluster: Cluster, tools: Path, sandbox: ImageRef) -> Running:
     """Write the cluster's files where missing, start nothing."""
     written = node.write(cluster, tools, sandbox.reference, datetime.datetime.now(datetime.UTC))
     return Running(cluster, written, tools, sandbox)

@@ -56,7 +56,7 @@ def demo(progress: Progress) -> None:
     progress.step("Images: what the clusters run, built from this checkout")
     built = images.build_all(progress)
     progress.step("Clusters: a hub and three hospitals, each a Kubernetes of its own")
-    lifecycle.up(len(HOSPITALS))
+    lifecycle.up(len(HOSPITALS), built.unpacked)
     demo_install.import_images(NAMES, built)
     progress("images imported into all clusters")
     progress.step("Data: 569 cases, cut into three hospitals; each file lies on a volume of its own cluster")

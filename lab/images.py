@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import images_base, toolchain
+from lab import images_base, toolchain, unpacked
 from lab.errors import LabError
 from lab.images_base import Base, Buildah
 from lab.images_oci import ImageRef, archive_files, archive_saved, read
@@ -35,6 +35,7 @@ class Images:
     operator: ImageRef
     trainer: ImageRef
     store: ImageRef
+    unpacked: Path  # a containerd's folder with all three
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ TRAINER = Target(
 def build_all(progress: Progress) -> Images:
     """All images, built where their content changed. Raises LabError, with what to do, when one cannot be built."""
     with _locked(progress) as folder:
-        return Images(
-            operator=_build(OPERATOR, folder, progress),
-            trainer=_build(TRAINER, folder, progress),
-            store=_store(folder, progress),
-        )
+        operator = _build(OPERATOR, folder, progress)
+        trainer = _build(TRAINER, folder, progress)
+        store = _store(folder, progress)
+        everything = unpacked.ensure([operator, trainer, store], folder / "unpacked", progress)
+        return Images(operator, trainer, store, everything)
 
 
 def run_in(target: Target, command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:

@@ -16,14 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab import mounts, network, packages, sweep, toolchain
+from lab import mounts, network, packages, sweep, toolchain, unpacked
 from lab.cluster import Running, open_cluster
 from lab.errors import LabError
 from lab.images_oci import ImageRef, archive_files
 from lab.topology import INTERNET, ROOT, RUNTIME, STATE, Cluster, clusters, existing, named
 
 RECORD = RUNTIME / "lab.json"
-TOOLS = ("kubernetes", "containerd", "cni", "kube-router", "coredns")
 # What a starting kubelet sets for the whole machine; `down` puts the old values back.
 KUBELET_SYSCTLS = (
     "vm/overcommit_memory",
@@ -46,11 +45,11 @@ class ClusterStatus:
     stopped: list[str]
 
 
-def up(sites: int) -> None:
-    """All clusters Ready, whatever was there before. Raises LabError."""
+def up(sites: int, unpacked_images: Path | None = None) -> None:
+    """All clusters Ready, whatever was there before; new ones start with those images. Raises LabError."""
     require_root()
     packages.require()
-    tools = toolchain.ensure(TOOLS)
+    tools = toolchain.ensure()
     with _locked():
         _own()
         started = time.monotonic()
@@ -70,7 +69,7 @@ def up(sites: int) -> None:
                 _marker(cluster).touch()
         sandbox = _sandbox()
         with ThreadPoolExecutor(len(wanted)) as pool:
-            futures = [pool.submit(_up, cluster, tools, sandbox, started) for cluster in wanted]
+            futures = [pool.submit(_up, cluster, tools, sandbox, unpacked_images, started) for cluster in wanted]
             failures = [str(error) for future in futures if (error := future.exception()) is not None]
         if failures:
             raise LabError("\n\n".join(failures))
@@ -114,10 +113,12 @@ def open_existing(name: str) -> Running:
     cluster = named(name)
     if not _whole(cluster):
         raise LabError(f"{name} was left half made: `python -m lab up` makes it anew")
-    return open_cluster(cluster, toolchain.ensure(TOOLS), _sandbox())
+    return open_cluster(cluster, toolchain.ensure(), _sandbox())
 
 
-def _up(cluster: Cluster, tools: dict[str, Path], sandbox: ImageRef, started: float) -> None:
+def _up(cluster: Cluster, tools: Path, sandbox: ImageRef, unpacked_images: Path | None, started: float) -> None:
+    if unpacked_images is not None and not cluster.images.exists():
+        unpacked.link(unpacked_images, cluster.images)
     running = open_cluster(cluster, tools, sandbox)
     running.up(clusters(1)[0], lambda line: _say(started, cluster.name, line))
 

@@ -38,7 +38,7 @@ class Node:
     path: str
 
 
-def write(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str, now: datetime.datetime) -> Node:
+def write(cluster: Cluster, tools: Path, sandbox_image: str, now: datetime.datetime) -> Node:
     """Write what is missing of the cluster's certificates, and its configuration."""
     names = Names(
         (*controlplane.KUBERNETES_NAMES, cluster.name, *(HOST_NAMES if cluster.is_hub else ())),
@@ -70,14 +70,13 @@ def write(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str, now: 
     _write(cluster.state / "cni" / "10-pods.conflist", json.dumps(cni(cluster), indent=2))
     kubelet_config = _write(cluster.state / "kubelet.yaml", yaml.safe_dump(kubelet(cluster, ca, kubelet_serving)))
 
-    kubernetes = tools["kubernetes"]
     at = Endpoints(2379, 2380, API_PORT, "0.0.0.0", cluster.wan)  # noqa: S104 (the namespace decides who reaches it)
     commands = {
-        "etcd": controlplane.etcd(kubernetes / "etcd", cluster.state / "etcd", at, held),
-        "kube-apiserver": controlplane.apiserver(kubernetes / "kube-apiserver", at, held),
-        "containerd": [str(tools["containerd"] / "containerd"), f"--config={containerd_config}"],
+        "etcd": controlplane.etcd(tools / "etcd", cluster.state / "etcd", at, held),
+        "kube-apiserver": controlplane.apiserver(tools / "kube-apiserver", at, held),
+        "containerd": [str(tools / "containerd"), f"--config={containerd_config}"],
         "kube-controller-manager": [
-            str(kubernetes / "kube-controller-manager"),
+            str(tools / "kube-controller-manager"),
             f"--kubeconfig={component('kube-controller-manager')}",
             "--bind-address=127.0.0.1",
             "--leader-elect=false",
@@ -89,13 +88,13 @@ def write(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str, now: 
             "--node-cidr-mask-size=24",
         ],
         "kube-scheduler": [
-            str(kubernetes / "kube-scheduler"),
+            str(tools / "kube-scheduler"),
             f"--kubeconfig={component('kube-scheduler')}",
             "--bind-address=127.0.0.1",
             "--leader-elect=false",
         ],
         "kube-proxy": [
-            str(kubernetes / "kube-proxy"),
+            str(tools / "kube-proxy"),
             f"--kubeconfig={component('kube-proxy')}",
             f"--hostname-override={cluster.name}",
             "--proxy-mode=nftables",
@@ -106,7 +105,7 @@ def write(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str, now: 
             "--conntrack-max-per-core=0",
         ],
         "kubelet": [
-            str(kubernetes / "kubelet"),
+            str(tools / "kubelet"),
             f"--kubeconfig={kubeconfig('kubelet', node_user)}",
             f"--config={kubelet_config}",
             f"--hostname-override={cluster.name}",
@@ -114,7 +113,7 @@ def write(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str, now: 
             f"--root-dir={cluster.state / 'kubelet'}",
         ],
         "kube-router": [
-            str(tools["kube-router"] / "kube-router"),
+            str(tools / "kube-router"),
             f"--kubeconfig={component('kube-router')}",
             f"--hostname-override={cluster.name}",
             "--run-firewall=true",
@@ -123,13 +122,13 @@ def write(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str, now: 
             f"--service-cluster-ip-range={controlplane.SERVICE_RANGE}",
         ],
     }
-    return Node(cluster, held, commands, str(tools["containerd"]))
+    return Node(cluster, held, commands, str(tools))
 
 
-def containerd(cluster: Cluster, tools: Mapping[str, Path], sandbox_image: str) -> str:
+def containerd(cluster: Cluster, tools: Path, sandbox_image: str) -> str:
     """One containerd a cluster: two kubelets on one delete each other's pods. All that it makes lies in our folders."""
     return f"""version = 3
-root = "{cluster.state}/containerd"
+root = "{cluster.images}"
 state = "{cluster.run}/containerd"
 
 [grpc]
@@ -159,7 +158,7 @@ state = "{cluster.run}/containerd"
   Root = "{cluster.run}/runc"
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]
-  bin_dirs = ["{tools["cni"]}"]
+  bin_dirs = ["{tools / "cni"}"]
   conf_dir = "{cluster.state}/cni"
   use_internal_loopback = true
 

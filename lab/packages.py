@@ -29,7 +29,7 @@ def missing() -> list[str]:
 def require() -> None:
     """Raises LabError naming the packages that are not there."""
     if absent := missing():
-        raise LabError(f"missing: {' '.join(absent)}. `python -m lab packages` installs them (Debian, Ubuntu)")
+        raise LabError(f"missing: {' '.join(absent)}. `make packages` installs them (Debian, Ubuntu)")
 
 
 def install() -> None:
@@ -46,3 +46,10 @@ def install() -> None:
         done = subprocess.run([*rights, "apt-get", *arguments], env=environment)
         if done.returncode:
             raise LabError(f"`apt-get {arguments[0]}` failed with {done.returncode}: its own words stand above")
+
+
+if __name__ == "__main__":
+    try:
+        install()
+    except LabError as error:
+        sys.exit(str(error))

@@ -1,6 +1,7 @@
 """Builds the Go programs that the lab runs, once, and keeps them in a cache addressed by their content.
 
-Knows nothing of clusters: it turns `lab/tools/<module>/go.mod` into a folder of binaries.
+Knows nothing of clusters: it turns `lab/tools/go.mod` into a folder of programs. One module for all of them, so that
+what they share is compiled once: half of Kubernetes is in helm and CoreDNS too.
 """
 
 import fcntl
@@ -11,80 +12,59 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from lab.errors import LabError
 
 SOURCES = Path(__file__).parent / "tools"
-FLAGS = ("-trimpath",)
-STRIP = "-s -w"
+# Nobody debugs these with a debugger: to write no symbols for one saves a tenth of the time.
+FLAGS = ("-trimpath", "-gcflags=all=-dwarf=false", "-tags=no_btrfs,no_zfs,no_devmapper,no_aufs")
+# Built outside its own repository Kubernetes calls itself v0.0.0-master, which Helm cannot compare.
+STAMPED = "k8s.io/kubernetes"
+# Go names a binary after its package's folder, and etcd's is `server`.
+RENAMED = {"server": "etcd"}
+# Network plugins, one of which has the name of a system tool: not for the PATH.
+PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+PROGRAMS = (
+    "containerd",
+    "containerd-shim-runc-v2",
+    "coredns",
+    "ctr",
+    "etcd",
+    "helm",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-router",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "versitygw",
+)
+TITLE = "building Kubernetes and the lab's other programs"
 
 
-@dataclass(frozen=True)
-class Module:
-    """One Go module of tools. `seconds` is how long a cold build took on two cores: only the progress line uses it."""
-
-    name: str
-    tools: tuple[str, ...]
-    seconds: int
-    tags: str = ""
-    package: str = "tool"
-    renames: tuple[tuple[str, str], ...] = ()
-    stamp: str = ""
-
-
-MODULES = {
-    module.name: module
-    for module in (
-        Module(
-            "kubernetes",
-            (
-                "etcd",
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-proxy",
-                "kube-scheduler",
-                "kubectl",
-                "kubelet",
-            ),
-            400,
-            # Go names a binary after its package's folder, and etcd's is `server`.
-            renames=(("server", "etcd"),),
-            # Built outside its own repository Kubernetes calls itself v0.0.0-master, which Helm cannot compare.
-            stamp="k8s.io/kubernetes",
-        ),
-        Module(
-            "containerd",
-            ("containerd", "containerd-shim-runc-v2", "ctr"),
-            50,
-            tags="no_btrfs,no_zfs,no_devmapper,no_aufs",
-        ),
-        Module("cni", ("bridge", "host-local", "loopback", "portmap"), 5),
-        Module("kube-router", ("kube-router",), 85),
-        # A main package of our own with four plugins: the whole of CoreDNS takes every cloud's SDK along.
-        Module("coredns", ("coredns",), 40, package="."),
-        Module("versitygw", ("versitygw",), 50),
-        Module("helm", ("helm",), 90),
-    )
-}
-
-
-def ensure(names: Iterable[str] = tuple(MODULES)) -> dict[str, Path]:
-    """Build what is not built yet; the folder of each named module. Raises LabError when a build fails."""
-    return {name: _ensure(MODULES[name]) for name in names}
+def ensure() -> Path:
+    """The folder of all programs, built if they are not; plugins lie in `cni`. Raises LabError when a build fails."""
+    folder = _folder()
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            _build(folder)
+    return folder
 
 
 def tool(name: str) -> Path:
     """The path of one program by its name, built first where needed."""
-    for module in MODULES.values():
-        if name in module.tools:
-            return _ensure(module) / name
-    raise LabError(f"no module in {SOURCES} builds a program called {name!r}")
+    if name not in PROGRAMS:
+        raise LabError(f"{SOURCES}/go.mod builds no program called {name!r}; there are: {', '.join(PROGRAMS)}")
+    return ensure() / name
 
 
 def cache_folder() -> Path:
@@ -107,67 +87,77 @@ def content_hash(files: dict[str, bytes], go_version: str, flags: Iterable[str])
     return digest.hexdigest()[:16]
 
 
-def folder_of(module: Module) -> Path:
-    source = SOURCES / module.name
-    files = {path.name: path.read_bytes() for path in source.iterdir() if path.suffix in (".mod", ".sum", ".go")}
-    key = content_hash(files, _go_version(), _flags(module))
-    return cache_folder() / f"{module.name}-{key}"
+@cache
+def _folder() -> Path:
+    files = {path.name: path.read_bytes() for path in SOURCES.rglob("*") if path.suffix in (".mod", ".sum", ".go")}
+    return cache_folder() / content_hash(files, _go_version(), _flags())
 
 
-def _ensure(module: Module) -> Path:
-    folder = folder_of(module)
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
-        if not folder.is_dir():
-            _build(module, folder)
-    return folder
-
-
-def _build(module: Module, folder: Path) -> None:
+def _build(folder: Path) -> None:
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    command = [_go(), "build", *_flags(module), "-o", f"{partial}/", module.package]
-    with _progress(f"building {module.name} ({', '.join(module.tools)})", module.seconds):
-        done = subprocess.run(
-            command,
-            cwd=SOURCES / module.name,
-            env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-    if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-20:])
+    said = _run_shown([_go(), "build", "-v", *_flags(), "-o", f"{partial}/", "tool"])
+    if said is not None:
+        tail = "\n".join(said[-20:])
         raise LabError(
-            f"go could not build lab/tools/{module.name}:\n{tail}\n"
+            f"go could not build lab/tools:\n{tail}\n"
             "A line above about a download means that Go modules cannot be fetched from here; "
-            f"else try it by hand: cd lab/tools/{module.name} && go build {module.package}"
+            "else try it by hand: cd lab/tools && go build tool"
         )
-    for old, new in module.renames:
+    for old, new in RENAMED.items():
         (partial / old).rename(partial / new)
-    missing = [name for name in module.tools if not (partial / name).is_file()]
+    (partial / "cni").mkdir()
+    for name in PLUGINS:
+        (partial / name).rename(partial / "cni" / name)
+    missing = [name for name in PROGRAMS if not (partial / name).is_file()]
     if missing:
-        raise LabError(
-            f"lab/tools/{module.name} was built but lacks {', '.join(missing)}: see the tool lines of go.mod"
-        )
+        raise LabError(f"lab/tools was built but lacks {', '.join(missing)}: see the tool lines of go.mod")
     # The rename is what makes a folder that exists a folder that is whole.
     partial.rename(folder)
 
 
-def _flags(module: Module) -> list[str]:
-    linker = STRIP
-    if module.stamp:
-        text = (SOURCES / module.name / "go.mod").read_text()
-        found = re.search(rf"^\s*{re.escape(module.stamp)} v(\d+)\.(\d+)\.(\S+)", text, re.MULTILINE)
-        if not found:
-            raise LabError(f"lab/tools/{module.name}/go.mod requires no version of {module.stamp}")
-        major, minor, patch = found.groups()
-        names = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
-        linker += "".join(f" -X k8s.io/component-base/version.{name}={value}" for name, value in names.items())
-    return [*FLAGS, f"-tags={module.tags}", f"-ldflags={linker}"]
+def _run_shown(command: list[str]) -> list[str] | None:
+    """Run a build with a line that counts its packages; what it said if it failed."""
+    listed = subprocess.run(
+        [_go(), "list", "-deps", FLAGS[-1], "tool"], cwd=SOURCES, env=_environment(), capture_output=True, text=True
+    )
+    total = len(listed.stdout.split())
+    # On a terminal a line that counts, in a log one every half minute.
+    terminal, started, shown = sys.stderr.isatty(), time.monotonic(), float("-inf")
+
+    def show(text: str) -> None:
+        print(f"\r{TITLE}: {text}\033[K" if terminal else f"{TITLE}: {text}", end="", file=sys.stderr, flush=True)
+
+    said: list[str] = []
+    with subprocess.Popen(
+        command, cwd=SOURCES, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line.rstrip())
+            now = time.monotonic()
+            if now - shown >= (0.5 if terminal else 30):
+                shown = now
+                compiled = sum(" " not in each for each in said)
+                show(f"{compiled} of {total} packages, {now - started:.0f} s" + ("" if terminal else "\n"))
+    show(f"{time.monotonic() - started:.0f} s\n")
+    return said if process.returncode else None
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+
+
+def _flags() -> list[str]:
+    text = (SOURCES / "go.mod").read_text()
+    found = re.search(rf"^\s*{re.escape(STAMPED)} v(\d+)\.(\d+)\.(\S+)", text, re.MULTILINE)
+    if not found:
+        raise LabError(f"{SOURCES}/go.mod requires no version of {STAMPED}")
+    major, minor, patch = found.groups()
+    names = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
+    stamps = "".join(f" -X k8s.io/component-base/version.{name}={value}" for name, value in names.items())
+    return [*FLAGS, f"-ldflags=-s -w{stamps}"]
 
 
 def _go() -> str:
@@ -195,31 +185,8 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _progress(what: str, usual: int) -> Iterator[None]:
-    """A line that counts seconds on a terminal; in a log, one line every half minute."""
-    terminal = sys.stderr.isatty()
-    finished = threading.Event()
-    started = time.monotonic()
-
-    def show() -> None:
-        while not finished.wait(1 if terminal else 30):
-            elapsed = int(time.monotonic() - started)
-            line = f"{what}: {elapsed} s, usually {usual} s on two cores the first time"
-            print(f"\r{line}\033[K" if terminal else line, end="" if terminal else "\n", file=sys.stderr, flush=True)
-
-    print(
-        f"{what}: usually {usual} s on two cores the first time",
-        end="" if terminal else "\n",
-        file=sys.stderr,
-        flush=True,
-    )
-    thread = threading.Thread(target=show, daemon=True)
-    thread.start()
+if __name__ == "__main__":
     try:
-        yield
-    finally:
-        finished.set()
-        thread.join()
-        took = f"{what}: {time.monotonic() - started:.0f} s"
-        print(f"\r{took}\033[K" if terminal else took, file=sys.stderr, flush=True)
+        ensure()
+    except LabError as error:
+        sys.exit(str(error))

@@ -101,6 +101,11 @@ class Cluster:
         return self.run / "containerd.sock"
 
     @property
+    def images(self) -> Path:
+        """containerd's folder of all that lasts: images and their layers."""
+        return self.state / "containerd"
+
+    @property
     def containers(self) -> Path:
         """A folder for each container that runs, named by its id."""
         return self.run / "runc" / "k8s.io"

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from lab import lifecycle
+from lab import images, lifecycle
 from lab.topology import clusters
 from tests.e2e.clusters import Kubectl, Lab, eventually
-from tests.e2e.federation import Federation, install
+from tests.e2e.federation import Federation, install, say
 
 __all__ = ["Federation", "Kubectl", "Lab", "eventually", "federation", "lab"]
 
@@ -18,7 +18,7 @@ SITES = 3
 def lab() -> Lab:
     if os.geteuid() != 0:
         pytest.skip("the lab needs root: sudo make test")
-    lifecycle.up(SITES)
+    lifecycle.up(SITES, images.build_all(say).unpacked)
     return Lab(tuple(cluster.name for cluster in clusters(SITES) if not cluster.is_hub))
 
 

@@ -165,12 +165,12 @@ class Federation:
 
 def install() -> Federation:
     """Everything from images to datasets; what is there already is left as it is."""
-    built = images.build_all(_say)
+    built = images.build_all(say)
     demo_install.import_images(SITES, built)
     tables = demo_data.tables()
     for site in SITES:
         demo_data.write(tables[site], demo_install.data_folder(site) / "cases.csv")
-    demo_install.install_hub(built, _say)
+    demo_install.install_hub(built, say)
     [namespace] = demo_rounds.documents("federation.yaml")
     namespace["metadata"]["name"] = NAMESPACE
     demo_install.apply(named("hub"), [namespace], NAMESPACE)
@@ -181,10 +181,10 @@ def install() -> Federation:
 
 def _install_site(hospital: Hospital, built: Images) -> None:
     allowed: Sequence[str] = (demo_rounds.NAMESPACE, NAMESPACE)
-    demo_install.install_site(hospital.name, hospital.display_name, list(allowed), built, _say)
+    demo_install.install_site(hospital.name, hospital.display_name, list(allowed), built, say)
     demo_install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
     demo_install.wait_for_dataset(hospital.name, DATASET)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

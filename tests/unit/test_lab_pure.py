@@ -70,9 +70,8 @@ def test_a_volume_waits_for_one_claim_alone() -> None:
 
 
 def test_no_component_is_told_to_trust_blindly(tmp_path: Path) -> None:
-    tools = dict.fromkeys(("kubernetes", "containerd", "cni", "kube-router"), tmp_path)
     site = Cluster("site-a", 1, tmp_path)
-    written = node.write(site, tools, "image", datetime.datetime.now(datetime.UTC))
+    written = node.write(site, tmp_path, "image", datetime.datetime.now(datetime.UTC))
     assert set(written.commands) == set(node.COMPONENTS)
     said = " ".join(word for command in written.commands.values() for word in command)
     said += " ".join(path.read_text() for path in tmp_path.rglob("*kubeconfig"))
