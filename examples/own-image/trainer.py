@@ -1,0 +1,109 @@
+"""A training image's whole code, to copy: logistic regression in numpy under the training contract.
+
+Called with one verb: init, train or predict. docs/training-contract.md says what each finds and leaves; try_trainer.py
+beside this file runs all three without a cluster.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+from safetensors.numpy import load_file, save_file
+
+ROOT = Path(os.environ.get("WARDROUND_ROOT", "/wardround"))
+OUT = ROOT / "out"
+
+Array = np.ndarray
+Tensors = dict[str, Array]
+
+
+def init(task: dict) -> None:
+    """The first model. Every hospital has to write the same bytes, so only seed, schema and statistics go in."""
+    features = feature_names(task)
+    model = {
+        # The standardisation is part of the model and frozen (`exchange.frozen`): one file is the whole model.
+        "input.mean": np.zeros(len(features), np.float32),
+        "input.std": np.ones(len(features), np.float32),
+        # A convex loss needs no random start, so the seed is not used.
+        "weight": np.zeros(len(features), np.float32),
+        "bias": np.zeros(1, np.float32),
+    }
+    statistics = ROOT / "base" / "statistics.safetensors"
+    if statistics.exists():
+        found = load_file(statistics)
+        centred = found["sum"] / found["count"]
+        variance = found["squares"] / found["count"] - centred**2
+        model["input.mean"] = (found["shift"] + centred).astype(np.float32)
+        model["input.std"] = np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32)
+    save_file(model, OUT / "model.safetensors")
+
+
+def train(task: dict) -> None:
+    """From base/ to out/: the same tensors under the same names, the frozen ones untouched."""
+    model = load_file(ROOT / "base" / "model.safetensors")
+    rows, target = read("train", task)
+    # Parameters are what the round says, always strings.
+    steps = int(task["parameters"].get("steps", "200"))
+    rate = float(task["parameters"].get("learningRate", "0.5"))
+    before = loss(model, task)
+    inputs = standardised(model, rows)
+    for _ in range(steps):
+        error = probability(model, rows) - target
+        model["weight"] -= (rate * inputs.T @ error / len(target)).astype(np.float32)
+        model["bias"] -= np.float32(rate * error.mean())
+    save_file(model, OUT / "model.safetensors")
+    # Of `trained`, what the round's `metrics` names may leave the hospital.
+    metrics = {"steps": steps, "base": {"loss": before}, "trained": {"loss": loss(model, task)}}
+    (OUT / "metrics.json").write_text(json.dumps(metrics))
+
+
+def predict(task: dict) -> None:
+    """One probability for each hold-out row, in order. Their labels are not here: our scorer has them."""
+    model = load_file(ROOT / "base" / "model.safetensors")
+    view = parquet.read_table(ROOT / "data" / "test.parquet", columns=feature_names(task))
+    table = pa.table({"probability": probability(model, matrix(view))})
+    parquet.write_table(table, OUT / "predictions.parquet")
+
+
+def feature_names(task: dict) -> list[str]:
+    """The view's feature columns: numbers but for target and identifier, in the schema's order."""
+    schema = task["dataset"]["schema"]
+    numbers = [each["name"] for each in schema["fields"] if each["type"] in ("number", "integer")]
+    return [name for name in numbers if name not in (schema["target"], schema.get("identifier"))]
+
+
+def read(side: str, task: dict) -> tuple[Array, Array]:
+    """Rows of train.parquet or validation.parquet: shape (rows, features), and the target of 0 and 1."""
+    view = parquet.read_table(ROOT / "data" / f"{side}.parquet")
+    return matrix(view.select(feature_names(task))), view.column(task["dataset"]["schema"]["target"]).to_numpy()
+
+
+def matrix(view: pa.Table) -> Array:
+    return np.stack([column.to_numpy() for column in view.columns], axis=1)
+
+
+def standardised(model: Tensors, rows: Array) -> Array:
+    return (rows - model["input.mean"]) / model["input.std"]
+
+
+def probability(model: Tensors, rows: Array) -> Array:
+    return 1 / (1 + np.exp(-(standardised(model, rows) @ model["weight"] + model["bias"])))
+
+
+def loss(model: Tensors, task: dict) -> float:
+    """Mean cross-entropy on the validation rows; a small hospital may have none, then on the training rows."""
+    rows, target = read("validation", task)
+    if not len(target):
+        rows, target = read("train", task)
+    chance = np.clip(probability(model, rows), 1e-7, 1 - 1e-7)
+    return float(-np.where(target == 1, np.log(chance), np.log(1 - chance)).mean())
+
+
+if __name__ == "__main__":
+    # Whatever goes wrong: a traceback in the log, which stays at the hospital, and an exit code that is not 0.
+    verb = {"init": init, "train": train, "predict": predict}[sys.argv[1]]
+    verb(json.loads((ROOT / "task" / "task.json").read_text()))

@@ -1,0 +1,140 @@
+"""Tries a training image's code without a cluster: statistics, two rounds of training and an evaluation, one hospital.
+
+    python examples/own-image/try_trainer.py DATASET.yaml CASES.csv -- python examples/own-image/trainer.py
+
+What runs around your command (prepare, check, score) is what runs around it in the pod, and complains of the same
+things. Not tried here: that the pod has no network, and nothing to write to but out/, checkpoint/ and /tmp.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# `prepare` wants to see that the network is closed. Here it is not; this port is.
+CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
+
+
+class Refused(Exception):  # noqa: N818 - what a round would say
+    """A container failed; the text says which and why."""
+
+
+class Pod:
+    """The folders of one round's pod, and its containers as processes."""
+
+    def __init__(self, root: Path, dataset: dict[str, Any], rows: Path, command: list[str]) -> None:
+        self.root = root
+        self._dataset, self._command = dataset, command
+        for folder in ("raw", "base", "out", "checkpoint"):
+            (root / folder).mkdir(parents=True)
+        (root / "raw" / dataset["path"]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(rows, root / "raw" / dataset["path"])
+        self._environment = os.environ | {
+            "WARDROUND_ROOT": str(root),
+            "WARDROUND_TERMINATION_LOG": str(root / "said"),
+            "WARDROUND_ISOLATION": json.dumps(CLOSED),
+        }
+
+    def prepare(self, task: str, parameters: dict[str, str], base_digest: str, metrics: list[str]) -> None:
+        document = {
+            "contract": "1",
+            "task": task,
+            "participant": "site-a",
+            "seed": 7,
+            "round": {"name": self.root.name, "attempt": 1},
+            "baseDigest": base_digest,
+            "parameters": parameters,
+            "exchange": {"frozen": ["input.*"]},
+            "metrics": metrics,
+            "dataset": {key: self._dataset[key] for key in ("path", "format", "schema", "split")},
+            "minSamples": 1,
+            "maxSamples": 2**53 - 1,
+            "liveRounds": {"uids": [], "at": "1970-01-01T00:00:00Z"},
+        }
+        self._environment["WARDROUND_TASK"] = json.dumps(document)
+        self.ours("prepare")
+
+    def ours(self, verb: str) -> None:
+        done = subprocess.run([sys.executable, "-m", "wardround", verb], env=self._environment)
+        if done.returncode:
+            said = json.loads((self.root / "said").read_text())
+            raise Refused(f"{self.root.name}: {verb}: {said['reason']}: {said['message']}")
+
+    def theirs(self, verb: str) -> None:
+        done = subprocess.run([*self._command, verb], env=self._environment)
+        if done.returncode:
+            raise Refused(f"{self.root.name}: {verb}: TrainerFailed: exit code {done.returncode}")
+
+    def has_left(self, verb: str) -> dict[str, Any]:
+        """What would leave the hospital, after our own code has looked at it."""
+        self.ours(verb)
+        document: dict[str, Any] = json.loads((self.root / "update" / "update.json").read_text())
+        print(f"{self.root.name}: {document['samples']} samples, {document['length']} bytes, {document['metrics']}")
+        return document
+
+
+def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str], parameters: dict[str, str]) -> None:
+    """Raises Refused."""
+
+    def pod(name: str) -> Pod:
+        return Pod(folder / name, dataset, rows, command)
+
+    statistics = pod("statistics")
+    statistics.prepare("Statistics", {}, "", [])
+    statistics.ours("statistics")
+    statistics.has_left("check")
+
+    first = pod("train-1")
+    shutil.copy(statistics.root / "update" / "update.safetensors", first.root / "base" / "statistics.safetensors")
+    first.prepare("Train", parameters, "", ["loss"])
+    first.theirs("init")
+    # From here on what `init` left is the base, as it will be for every later round.
+    shutil.rmtree(first.root / "base")
+    (first.root / "out").rename(first.root / "base")
+    (first.root / "out").mkdir()
+    first.theirs("train")
+    first.has_left("check")
+
+    second = pod("train-2")
+    base = shutil.copy(first.root / "out" / "model.safetensors", second.root / "base")
+    digest = f"sha256:{hashlib.sha256(Path(base).read_bytes()).hexdigest()}"
+    second.prepare("Train", parameters, digest, ["loss"])
+    second.theirs("train")
+    second.has_left("check")
+
+    evaluate = pod("evaluate")
+    shutil.copy(second.root / "out" / "model.safetensors", evaluate.root / "base")
+    evaluate.prepare("Evaluate", parameters, digest, ["accuracy", "sensitivity", "auc", "rows", "positives"])
+    evaluate.theirs("predict")
+    evaluate.has_left("score")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset", type=Path, help="a Dataset, as YAML")
+    parser.add_argument("rows", type=Path, help="the file that it describes")
+    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the round")
+    parser.add_argument("command", nargs="+", help="your command, without the verb")
+    chosen = parser.parse_args()
+    parameters = dict(each.split("=", 1) for each in chosen.parameter)
+    dataset = yaml.safe_load(chosen.dataset.read_text())["spec"]
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            rounds(Path(folder), dataset, chosen.rows.resolve(), chosen.command, parameters)
+        except Refused as why:
+            print(f"refused: {why}", file=sys.stderr)
+            return 1
+    print("A pod would have taken all of it.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

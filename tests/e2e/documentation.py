@@ -1,0 +1,134 @@
+"""Reads commands out of the documentation, and runs them as a reader would: in a shell, with the tools on PATH.
+
+What stands on a page is what is run; where a page can only say `…` or an example's name, the test that runs it has a
+table of what is written there instead. Knows nothing of which commands there are.
+"""
+
+import atexit
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from lab import toolchain
+from lab.topology import ROOT
+
+PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
+# What begins a command among the words that a page sets like code.
+PROGRAMS = ("docker", "helm", "kind", "kubectl", "make", "minikube", "openssl", "pip", "pytest", "python")
+_FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ +(?P<text>.*)$", re.MULTILINE)
+_INLINE = re.compile(r"(?<!`)`(?P<text>[^`\n]+)`(?!`)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands between two fences. `heading` is the nearest one above."""
+
+    page: str
+    heading: str
+    language: str
+    text: str
+
+    @property
+    def first(self) -> str:
+        """Its first line, by which tests name it."""
+        return self.text.split("\n", 1)[0].strip()
+
+    def filled(self, fills: Mapping[str, str]) -> str:
+        """With each placeholder replaced; fails where one is not there: then page and table have drifted apart."""
+        text = self.text
+        for placeholder, value in fills.items():
+            assert placeholder in text, f"{self.page}, {self.heading}: no {placeholder!r} in the block {self.first!r}"
+            text = text.replace(placeholder, value)
+        return text
+
+
+def blocks(page: str) -> list[Block]:
+    """All fenced blocks of a page, in order."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    fences = list(_FENCE.finditer(text))
+    # A comment in a shell block looks like a heading.
+    headings = [each for each in _HEADING.finditer(text) if not any(f.start() < each.start() < f.end() for f in fences)]
+    found = []
+    for fence in fences:
+        above = [each["text"] for each in headings if each.start() < fence.start()]
+        found.append(Block(page, above[-1] if above else "", fence["language"], fence["text"]))
+    return found
+
+
+def section(page: str, heading: str) -> list[Block]:
+    """The blocks under one heading; fails when there are none."""
+    found = [each for each in blocks(page) if each.heading == heading]
+    assert found, f"{page} has no block under {heading!r}"
+    return found
+
+
+def inline_commands(page: str) -> set[str]:
+    """Commands within sentences and tables: code that begins with a program and goes on."""
+    text = _FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    # A table needs a backslash before a pipe.
+    code = {each["text"].replace(r"\|", "|") for each in _INLINE.finditer(text)}
+    return {each for each in code if re.match(rf"({'|'.join(PROGRAMS)}) ", each)}
+
+
+class Shell:
+    """bash in a folder that looks like a checkout; what one block exports, the next one finds."""
+
+    def __init__(self, folder: Path, tools: Path, **variables: str) -> None:
+        self.folder = folder
+        for name in ("charts", "examples", "lab"):
+            (folder / name).symlink_to(ROOT / name)
+        (folder / "build").mkdir()
+        self._exported = folder / ".exported"
+        self._environment = {
+            "HOME": str(folder),
+            "PATH": f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **variables,
+        }
+
+    def run(self, script: str, seconds: float = 180) -> str:
+        """What it printed. Fails the test, with what it said, when a command fails."""
+        begun = f"set -euo pipefail; [ ! -e {self._exported} ] || . {self._exported}\n"
+        done = subprocess.run(
+            ["bash", "-c", f"{begun}{script}\nexport -p > {self._exported}"],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+        )
+        assert done.returncode == 0, f"exit code {done.returncode} of\n{script}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+@cache
+def tools() -> Path:
+    """kubectl and helm as the lab has them, and the command line tool as pip installs it; the folder for PATH.
+
+    Its dependencies are this environment's: to fetch them again would prove nothing and take a minute.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="wardround-tools-"))
+    atexit.register(shutil.rmtree, folder)
+    environment = folder / "cli"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    own = sysconfig.get_path("purelib", vars={"base": str(environment)})
+    Path(own, "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", ROOT], check=True)
+    found = folder / "bin"
+    found.mkdir()
+    for name in ("kubectl", "helm"):
+        (found / name).symlink_to(toolchain.tool(name))
+    for name in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]:
+        (found / name).symlink_to(environment / "bin" / name)
+    return found

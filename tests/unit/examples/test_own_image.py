@@ -1,0 +1,69 @@
+"""The example of a training image: its commands as docs/training-contract.md gives them, and what is refused of it."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.topology import ROOT
+from tests.e2e.documentation import Shell, section
+
+EXAMPLE = ROOT / "examples" / "own-image"
+TRAINER = "examples/own-image/trainer.py"
+NUMBERS = re.compile(r"^[a-z0-9-]+: (\d+) samples, \d+ bytes, (.*)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    python = Path(sys.executable).parent
+    return Shell(tmp_path_factory.mktemp("reader"), python, PYTHONPATH=str(ROOT / "operator"))
+
+
+@pytest.fixture(scope="module")
+def commands() -> str:
+    [block] = section("docs/training-contract.md", "An image of your own")
+    return block.text
+
+
+@pytest.fixture(scope="module")
+def told(shell: Shell, commands: str) -> str:
+    """What the page's commands print."""
+    return shell.run(commands)
+
+
+def test_the_example_keeps_the_contract_and_learns_something(told: str) -> None:
+    statistics, first, second, evaluated = NUMBERS.findall(told)
+    assert statistics[0] == first[0] == second[0]
+    for _, metrics in (first, second):
+        assert float(yaml.safe_load(metrics)["loss"]) < 0.3  # an untrained model's is log 2
+    assert float(yaml.safe_load(evaluated[1])["auc"]) > 0.9
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(
+    ("there", "instead", "reason"),
+    [
+        ('model["bias"] -=', 'model["input.mean"] -=', "FrozenChanged: tensor input.mean"),
+        ("    save_file(model, OUT / ", "    print(", "OutputMissing"),
+        ('task["parameters"].get("steps", "200")', '"many"', "TrainerFailed: exit code 1"),
+    ],
+)
+def test_code_that_breaks_the_contract_is_refused_as_a_round_would(
+    shell: Shell, commands: str, there: str, instead: str, reason: str
+) -> None:
+    kept, _, changed = (EXAMPLE / "trainer.py").read_text().partition("def train(")
+    assert there in changed
+    (shell.folder / "changed.py").write_text(f"{kept}def train({changed.replace(there, instead, 1)}")
+    assert TRAINER in commands
+    trying = commands.partition("\n")[2].replace(TRAINER, "changed.py").rstrip()
+    said = shell.run(f"{trying} 2>&1 || echo exit code $?")
+    assert f"refused: train-1: {'train' if 'TrainerFailed' in reason else 'check'}: {reason}" in said
+    assert said.endswith("exit code 1\n")
+
+
+def test_the_round_of_the_example_says_what_its_dockerfile_starts() -> None:
+    round_ = yaml.safe_load((EXAMPLE / "round.yaml").read_text())
+    [entrypoint] = re.findall(r"^ENTRYPOINT (.*)$", (EXAMPLE / "Dockerfile").read_text(), re.MULTILINE)
+    assert round_["spec"]["command"] == yaml.safe_load(entrypoint)
