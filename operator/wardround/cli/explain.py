@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api.times import parse_time
-from wardround.cli.advice import Advice, advice_for
 from wardround.cli.objects import Object, condition, created, is_true, metrics, seconds, timeline
+from wardround.plans.reasons import TABLE, Advice, advice_for
 
 SILENT_AFTER_SECONDS = 60
 
@@ -31,7 +31,7 @@ def text(explained: Explanation) -> str:
     parts = [explained.headline]
     for each in explained.findings:
         parts.append(f"\n{each.where}: {each.reason}: {each.advice.meaning}")
-        if each.message:
+        if each.message and each.message != each.advice.meaning:
             parts.append(f"  says:   {each.message}")
         parts.append(f"  whose:  {each.advice.owner}")
         parts.append(f"  do:     {each.advice.action}")
@@ -40,11 +40,10 @@ def text(explained: Explanation) -> str:
 
 def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object | None], now: datetime) -> Explanation:
     """A FederatedRound with its RoundTasks and the Leases of the sites by participant."""
-    name = f"FederatedRound {round_['metadata']['namespace']}/{round_['metadata']['name']}"
+    federation, spec = round_["metadata"]["namespace"], round_.get("spec") or {}
+    name = f"FederatedRound {federation}/{round_['metadata']['name']}"
     status = round_.get("status") or {}
-    findings = [
-        _finding(each["participant"], each["reason"], each.get("message", "")) for each in status.get("attention") or []
-    ]
+    findings = [_attention(each, federation, spec.get("datasetName", "")) for each in status.get("attention") or []]
     named = {each.where for each in findings}
     newest = {
         task["metadata"]["namespace"]: task for task in sorted(tasks, key=lambda each: int(each["spec"]["attempt"]))
@@ -52,7 +51,7 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     ended = is_true(round_, "Complete") or is_true(round_, "Failed")
     for hospital, task in sorted(newest.items()):
         if hospital not in named:
-            findings += _task_findings(hospital, task)
+            findings += _task_findings(hospital, task, participant=hospital, waits=not ended)
         if not ended and not is_true(task, "Complete"):
             findings += _silence(hospital, leases.get(hospital), now)
     if is_true(round_, "Complete"):
@@ -66,9 +65,9 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     for kind, verb in (("Failed", "has failed"), ("Stalled", "waits for a person")):
         found = condition(round_, kind)
         if found is not None and found.status == "True":
-            first = _finding("round", found.reason, found.message)
+            first = _finding("round", found.reason, found.message, "", federation, spec.get("datasetName", ""))
             return Explanation(f"{name} {verb}: {found.reason}.", (first, *findings))
-    if (round_.get("spec") or {}).get("suspend"):
+    if spec.get("suspend"):
         return Explanation(f"{name} is suspended: set spec.suspend to false to go on.", tuple(findings))
     waits = _reconciling(round_)
     chosen = status.get("participants") or {}
@@ -81,7 +80,9 @@ def explain_task(task: Object, lease: Object | None, now: datetime) -> Explanati
     metadata = task["metadata"]
     kind = task.get("kind", "Task")
     name = f"{kind} {metadata['namespace']}/{metadata['name']}"
-    findings = _task_findings(metadata["namespace"], task)
+    # A SiteTask lies in a namespace that the hospital has named.
+    participant = metadata["namespace"] if kind == "RoundTask" else ""
+    findings = _task_findings(metadata["namespace"], task, participant=participant)
     if kind == "RoundTask" and not is_true(task, "Complete"):
         findings += _silence(metadata["namespace"], lease, now)
     if is_true(task, "Complete"):
@@ -91,9 +92,7 @@ def explain_task(task: Object, lease: Object | None, now: datetime) -> Explanati
     stages = timeline(task)
     begun = stages[-1][1] if stages else created(task)
     age = f", for {seconds((now - begun).total_seconds())}" if begun else ""
-    return Explanation(
-        f"{name} is at stage {stages[-1][0] if stages else 'new'}{age}{_reconciling(task)}.", tuple(findings)
-    )
+    return Explanation(f"{name} is at stage {stages[-1][0] if stages else 'new'}{age}.", tuple(findings))
 
 
 def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
@@ -101,11 +100,12 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     metadata = item["metadata"]
     kind = item.get("kind", "Object")
     name = f"{kind} {metadata['namespace']}/{metadata['name']}"
+    participant = metadata["name"] if kind == "Participant" else ""
     findings: list[Finding] = []
     for each in ("Ready", "HubConnected"):
         found = condition(item, each)
         if found is not None and found.status != "True":
-            findings.append(_finding(each, found.reason, found.message))
+            findings.append(_finding(each, found.reason, found.message, participant))
     if kind == "Participant":
         findings += _silence(metadata["name"], lease, now)
     if kind == "Dataset":
@@ -129,17 +129,20 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     )
 
 
-def _task_findings(where: str, task: Object) -> list[Finding]:
+def _task_findings(where: str, task: Object, *, participant: str, waits: bool = True) -> list[Finding]:
+    """Why the task failed, or what it waits for, if that is asked too. `participant`: as far as the task tells it."""
     failure = (task.get("status") or {}).get("failure") or {}
     if failure.get("reason"):
         message = failure.get("message", "")
         if failure.get("exitCode") is not None:
             message = f"{message} exit code {failure['exitCode']}".strip()
-        return [_finding(where, failure["reason"], message)]
-    for kind, bad in (("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")):
+        advice = advice_for(failure["reason"], failure.get("class", "")).about(participant)
+        return [Finding(where, failure["reason"], advice, message)]
+    wrong = [("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")]
+    for kind, bad in [*wrong, *([("Reconciling", "True")] if waits else [])]:
         found = condition(task, kind)
         if found is not None and found.status == bad:
-            return [_finding(where, found.reason, found.message)]
+            return [_finding(where, found.reason, found.message, participant)]
     return []
 
 
@@ -161,8 +164,16 @@ def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding
     return [Finding(hospital, "NotConnected", advice)]
 
 
-def _finding(where: str, reason: str, message: str) -> Finding:
-    return Finding(where, reason, advice_for(reason), message)
+def _attention(said: Object, federation: str, dataset: str) -> Finding:
+    """The hub's message is made from the table that this reads too: it is shown where a newer hub knows more."""
+    name, reason = said["participant"], said["reason"]
+    advice = advice_for(reason).about(name, federation, dataset)
+    return Finding(name, reason, advice, "" if reason in TABLE else said.get("message", ""))
+
+
+def _finding(where: str, reason: str, message: str, *about: str) -> Finding:
+    """`about`: participant, federation and dataset, as far as they are known."""
+    return Finding(where, reason, advice_for(reason).about(*about), message)
 
 
 def _reconciling(item: Object) -> str:

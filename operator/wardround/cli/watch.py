@@ -8,8 +8,8 @@ from datetime import datetime
 
 from rich.table import Table
 
-from wardround.cli.advice import advice_for
 from wardround.cli.objects import Object, condition, created, is_true, metrics, seconds, timeline
+from wardround.plans.reasons import advice_for
 
 COMPLETE, FAILED = 0, 1
 

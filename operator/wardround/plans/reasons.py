@@ -1,67 +1,500 @@
-"""Why a participant is not in a round, in words: what is so, whose problem it is, what to do. Decides nothing.
+"""What each reason means to people: who has to act, and what they do. A table and nothing else; decides nothing.
 
-A site sends reasons, never text (a message could carry a patient's row); the text for them is made here.
+Hub and command line speak from it. A site sends reasons, never text (a message could carry a patient's row); the text
+for them is made here. The reasons are those of docs/contracts.md and of the operators' conditions: a test sees to it.
 """
 
-ADVICE = {
-    "ParticipantUnknown": "No Participant {name} in a namespace of that name. Hub: correct the name, or enrol it "
-    "(kubectl wardround enrol {name}).",
-    "ParticipantSuspended": "Participant {name} is suspended at the hub. Hub: unset spec.suspend to let it take part.",
-    "ParticipantNoKeys": "Participant {name} has not published its keys yet. Site: install the site chart and check "
-    "that its Site says HubConnected.",
-    "ParticipantNotApproved": "Nobody has approved participant {name}. Hub: compare fingerprints with the hospital, "
-    "then kubectl wardround approve participant/{name}.",
-    "FingerprintMismatch": "The keys of participant {name} are not the approved ones. Hub: ask the hospital whether "
-    "it changed its keys; only then approve the new fingerprint.",
-    "FederationNotAllowed": "Participant {name} does not allow federation {federation}. Hub, with the hospital's "
-    "consent: add it to spec.allowedFederations.",
-    "DatasetNotFound": "Participant {name} offers no dataset {dataset}. Site: make a Dataset of that name, or use "
-    "another spec.datasetName in a new round.",
-    "ColumnMissing": "The data at {name} lacks a column of its schema. Site: kubectl wardround explain names it there.",
-    "DataUnreadable": "The data at {name} cannot be read. Site: check path and format of Dataset {dataset}.",
-    "TooFewSamples": "{name} has fewer usable rows than its own policy asks for. Site: see status.quality of Dataset "
-    "{dataset}, or its policy.minSamples.",
-    "NetworkOpen": "The training pod at {name} could reach the network, so it was stopped before it saw data. Site: "
-    "check that the policy engine runs.",
-    "ImageNotAllowed": "{name} does not allow this image. Site: review it, then add it to policy.images.",
-    "ImageNotByDigest": "{name} takes images by digest only. Make a new round with repository@sha256:...",
-    "TaskNotAllowed": "{name} does not allow this task. Site: add it to policy.tasks.",
-    "QuorumTooSmall": "{name} asks for a larger quorum. Make a new round with a higher quorum.min.",
-    "HubNotPinned": "{name} has pinned another hub's key. Site: compare it, then correct spec.hub.fingerprint.",
-    "NotAddressee": "{name} says that the assignment is for another site. Hub: compare its keys with the approved.",
-    "AssignmentUnreadable": "{name} could not read the assignment. Hub: check that hub and site run versions that fit.",
-    "Expired": "The assignment had expired when {name} saw it. Check the clocks of both, then make a new round.",
-    "Replayed": "{name} has taken this round and attempt before. Make a new round.",
-    "Denied": "The people of {name} denied this task. Ask them.",
-    "WaitingForApproval": "{name} waits for its own people. Site: approve the SiteTask.",
-    "NotAnswered": "{name} did not answer within deadlines.admissionSeconds. Site: check that its operator runs and "
-    "that its Site says HubConnected.",
-    "QueueDeadline": "{name} accepted, but training did not start in time. Site: look for free nodes or accelerators.",
-    "TrainDeadline": "{name} did not finish training within deadlines.trainSeconds. Site: look at the Job; or make a "
-    "new round with more time.",
-    "UploadDeadline": "{name} trained, but did not send in time. Site: check that the courier reaches the store.",
-    "NotSentInTime": "{name} had not sent when the round closed.",
-    "StoreUnreachable": "{name} does not reach the store. Site: check egress and proxy of the courier, and the store.",
-    "HubUnreachable": "{name} does not reach the hub. Site: check egress and enrolment.",
-    "Evicted": "The pod at {name} was evicted. Site: look at the node's pressure.",
-    "ManifestUnreadable": "The update of {name} has no readable manifest; it was left out. Site: check versions.",
-    "SignatureInvalid": "The update of {name} is not signed by its approved key; left out. Treat as an incident.",
-    "Altered": "The update of {name} was changed on its way; it was left out. Treat as an incident at the store.",
-    "WrongSchema": "The update of {name} has other tensors than expected; left out. Site: check image and schema.",
-    "WrongBase": "The update of {name} starts from another base; it was left out.",
-    "NotFinite": "The update of {name} has NaN or infinite values; it was left out. Try a lower learning rate.",
-    "KeyUnusable": "The update of {name} cannot be opened with this round's key; it was left out.",
-    "Missing": "The update of {name} is not complete in the store; it was left out.",
-}
-BY_CLASS = {
-    "Site": "{name} reports {reason}. Site: kubectl wardround explain sitetask/... says more there.",
-    "Code": "The training code failed at {name}: {reason}. Researchers: see the log of the Job at the site.",
-    "Platform": "The platform of {name} failed: {reason}. Site: look at pod and node.",
-    "Network": "The network of {name} failed: {reason}. Site: check egress to hub and store.",
-}
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HOSPITAL = "the hospital's data or IT team"
+RESEARCHERS = "whoever wrote the training image"
+ROUND = "whoever applied the round"
+HUB = "the hub's admins"
+PLATFORM = "the cluster's admins"
+NETWORK = "the network between the hospital and the hub"
+NOBODY = "nobody, this is as it should be"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """`meaning` and `action` may hold the words PARTICIPANT, FEDERATION and DATASET, which `about` fills in."""
+
+    meaning: str
+    owner: str
+    action: str
+
+    def about(self, participant: str = "", federation: str = "", dataset: str = "") -> Advice:
+        """With the names of what it is about, as far as they are known."""
+        names = {"PARTICIPANT": participant, "FEDERATION": federation, "DATASET": dataset}
+        meaning, action = self.meaning, self.action
+        for word, name in names.items():
+            if name:
+                meaning, action = meaning.replace(word, name), action.replace(word, name)
+        return Advice(meaning, self.owner, action)
+
+
+def advice_for(reason: str, failure_class: str = "") -> Advice:
+    """Advice on a reason. One that is unknown is said to be unknown, never guessed at; its class says whose it is."""
+    if reason in TABLE:
+        return TABLE[reason]
+    what = f"a reason that this version does not know ({reason})" if reason else "no reason was given"
+    owner, action = _BY_CLASS.get(failure_class, (PLATFORM, "read the message beside it and the operator's log."))
+    return Advice(what, owner, action)
 
 
 def advise(reason: str, name: str, *, federation: str = "", dataset: str = "", failure_class: str = "Site") -> str:
-    """One sentence or two about `reason` at participant `name`."""
-    text = ADVICE.get(reason) or BY_CLASS.get(failure_class, BY_CLASS["Site"])
-    return text.format(name=name, reason=reason, federation=federation, dataset=dataset)
+    """The advice on `reason` at participant `name`, in sentences."""
+    advice = advice_for(reason, failure_class).about(name, federation, dataset)
+    return f"{name}: {advice.meaning}. {advice.owner[0].upper()}{advice.owner[1:]}: {advice.action}"
+
+
+_BY_CLASS = {
+    "Site": (HOSPITAL, "`kubectl wardround explain sitetask/NAME` at the site says more."),
+    "Code": (RESEARCHERS, "see the log of the training Job at the site."),
+    "Platform": (PLATFORM, "look at the pod and its node at the site."),
+    "Network": (NETWORK, "check egress from the site to hub and store."),
+}
+_SITE = {
+    "DatasetNotFound": Advice(
+        "the hospital has no dataset DATASET",
+        HOSPITAL,
+        "apply a Dataset of that name at the site, or correct datasetName in a new round.",
+    ),
+    "ColumnMissing": Advice(
+        "a column that the schema names is not in the file",
+        HOSPITAL,
+        "`kubectl describe sitetask` at the site names the column: add it to the file, or correct the schema.",
+    ),
+    "DataUnreadable": Advice(
+        "the data file cannot be read as Dataset DATASET says",
+        HOSPITAL,
+        "compare its path and format with the file on the volume; the site's SiteTask has the details.",
+    ),
+    "TooFewSamples": Advice(
+        "fewer usable rows than the site's policy asks for",
+        HOSPITAL,
+        "see status.quality of Dataset DATASET for rows left out and why, or lower minSamples in the Site's policy.",
+    ),
+    "NetworkOpen": Advice(
+        "the training pod could reach something: network policies are not enforced at this site",
+        HOSPITAL,
+        "start the cluster's policy engine (a CNI that enforces NetworkPolicy) and let the round try again.",
+    ),
+    "ImageNotAllowed": Advice(
+        "the image is not on the site's list",
+        HOSPITAL,
+        "review the image and add its repo@sha256 reference to policy.images of the Site, or use one that is there.",
+    ),
+    "CommandNotAllowed": Advice(
+        "the command is not on the site's list",
+        HOSPITAL,
+        "review what it runs in that image and add it, word for word and without its verb, to policy.commands of the "
+        "Site, or use one that is there.",
+    ),
+}
+_CODE = {
+    "OutputMissing": Advice(
+        "the training code ended well but left no model",
+        RESEARCHERS,
+        "write out/model.safetensors (Evaluate: out/predictions.parquet) before exiting with 0.",
+    ),
+    "OutputNotSafetensors": Advice(
+        "what the training code left is not a safetensors file",
+        RESEARCHERS,
+        "save with safetensors; a pickle (torch.save) is refused.",
+    ),
+    "OutputLink": Advice(
+        "the output is a link",
+        RESEARCHERS,
+        "write a regular file: links out of out/ are refused, because they could point at data.",
+    ),
+    "OutputTooLarge": Advice(
+        "the output is larger than the model that went in allows",
+        RESEARCHERS,
+        "write only the model's own tensors.",
+    ),
+    "TensorsDiffer": Advice(
+        "the output's tensors have other names, shapes or types than the base model's",
+        RESEARCHERS,
+        "start from base/model.safetensors and keep its tensors as they are named, shaped and typed.",
+    ),
+    "FrozenChanged": Advice(
+        "tensors that the round froze were changed",
+        RESEARCHERS,
+        "keep tensors that match exchange.frozen bit for bit (register them as buffers, not parameters).",
+    ),
+    "NotFinite": Advice(
+        "the model has NaN or infinite values",
+        RESEARCHERS,
+        "training diverged: lower the learning rate or look for unscaled inputs.",
+    ),
+    "TrainerFailed": Advice(
+        "the training code ended with an error",
+        RESEARCHERS,
+        "its log is at the site (`kubectl logs` of the training pod, container train): "
+        "ask the hospital, it leaves only if they send it.",
+    ),
+    "MetricsInvalid": Advice(
+        "out/metrics.json is not as the training contract asks",
+        RESEARCHERS,
+        "write finite numbers under the declared names only.",
+    ),
+    "PredictionsInvalid": Advice(
+        "out/predictions.parquet is not as the training contract asks",
+        RESEARCHERS,
+        "write one column `probability` between 0 and 1, one row for each row of test.parquet, in its order.",
+    ),
+}
+_PLATFORM = {
+    "Evicted": Advice(
+        "the training pod was removed from its node",
+        PLATFORM,
+        "look at the node's memory and disk; the round tries again.",
+    ),
+    "DeadlineExceeded": Advice(
+        "it took longer than the round's deadlines allow",
+        PLATFORM,
+        "see in the timeline which stage was slow; free capacity there or give that stage more seconds next time.",
+    ),
+    "PodFailed": Advice(
+        "the training pod failed outside of any container's own doing",
+        PLATFORM,
+        "`kubectl describe pod` at the site says why; often memory: raise workload.limits in the Site.",
+    ),
+    "JobNotAdmitted": Advice(
+        "the site's API server did not admit the training Job",
+        PLATFORM,
+        "the message on the site's SiteTask says what stood against it: a ResourceQuota or LimitRange of the "
+        "namespace, an admission policy of the cluster or of the site chart, or chart, CRDs and operator of different "
+        "versions (`helm upgrade` them together).",
+    ),
+}
+_NETWORK = {
+    "StoreUnreachable": Advice(
+        "the object store cannot be reached",
+        NETWORK,
+        "check that the pinned store origin, its CA and the proxy, if any, are right and allowed outbound.",
+    ),
+    "StoreRefused": Advice(
+        "the store said no: the grant has expired or is not for this",
+        HUB,
+        "grants are renewed by themselves; if it stays so, compare the clocks of store, hub and site.",
+    ),
+    "StoreObjectMissing": Advice(
+        "something is not in the store that should be",
+        HUB,
+        "see who deletes there, and run the round that made it again.",
+    ),
+    "StoreObjectShort": Advice(
+        "something in the store is shorter than it was",
+        HUB,
+        "look at who can write to the store; nothing of it was used.",
+    ),
+    "HubUnreachable": Advice(
+        "the hub's API server cannot be reached from the site",
+        NETWORK,
+        "check outbound access from the site to the hub's address; the site tries again by itself.",
+    ),
+}
+_REFUSALS = {
+    "AssignmentUnreadable": Advice(
+        "the site cannot verify the assignment",
+        HUB,
+        "it was altered on the way or is not signed by the hub; look at who can write RoundTasks on the hub.",
+    ),
+    "HubNotPinned": Advice(
+        "the assignment is signed by a hub that this site has not pinned",
+        HOSPITAL,
+        "compare hub.fingerprint of the Site with the one that the hub's admin reads out; never pin one from a task.",
+    ),
+    "NotAddressee": Advice(
+        "the assignment is addressed to another site or to older keys of this one",
+        HUB,
+        "if the site's keys were renewed, `kubectl wardround approve PARTICIPANT` and start a new round.",
+    ),
+    "Expired": Advice(
+        "its time is over",
+        ROUND,
+        "start a new round; give admissionSeconds more if the hospital needs longer to answer.",
+    ),
+    "Replayed": Advice(
+        "the site has already taken this attempt of this round",
+        HUB,
+        "start a new round; old tasks are not taken twice.",
+    ),
+    "TaskNotAllowed": Advice(
+        "the site's policy does not allow this kind of task",
+        HOSPITAL,
+        "add the task to policy.tasks of the Site, if the hospital agrees to it.",
+    ),
+    "ImageNotByDigest": Advice("the image is named by a tag", ROUND, "name it as repo@sha256:... in a new round."),
+    "QuorumTooSmall": Advice(
+        "the round would be closed with fewer hospitals than this site asks for",
+        ROUND,
+        "raise quorum.min to the site's policy.minQuorum: a sum of few hospitals says more about each.",
+    ),
+    "Denied": Advice("the hospital said no", HOSPITAL, "ask them; a refusal is final for this task."),
+    "WaitingForApproval": Advice(
+        "the site's policy asks a person at the hospital first",
+        HOSPITAL,
+        'at the site: `kubectl patch sitetask NAME --type merge -p \'{"spec":{"approved":true}}\'`.',
+    ),
+}
+_LEFT_OUT = {
+    "ManifestUnreadable": Advice(
+        "the update's manifest cannot be read", HOSPITAL, "see the courier's log at the site."
+    ),
+    "SignatureInvalid": Advice(
+        "the update is not signed by the pinned key",
+        HUB,
+        "if the site renewed its keys, approve the new fingerprint; if not, treat it as an attack.",
+    ),
+    "WrongRound": Advice("the update belongs to another round", HUB, "treat it as an attack unless explained."),
+    "WrongAttempt": Advice("the update belongs to another attempt", HUB, "usually harmless: the newer attempt counts."),
+    "WrongParticipant": Advice("the update names another hospital", HUB, "treat it as an attack unless explained."),
+    "WrongImage": Advice(
+        "the update says that it was made by another image than the round's",
+        HUB,
+        "treat it as an attack unless explained.",
+    ),
+    "WrongBase": Advice(
+        "the update was trained from another model than this round's", HOSPITAL, "let the site take part again."
+    ),
+    "WrongSchema": Advice(
+        "the update's tensors are not this model's", RESEARCHERS, "keep names, shapes and types of the base model."
+    ),
+    "CountsInvalid": Advice(
+        "the update's counts and sums are not those of any rows, or it is of nobody's",
+        HOSPITAL,
+        "see that site and hub run the same version; if they do, ask how that update was made: ours cannot make it.",
+    ),
+    "KeyUnusable": Advice(
+        "the update's key cannot be unwrapped for this round", HOSPITAL, "let the site take part again."
+    ),
+    "Altered": Advice(
+        "the update's bytes are not those that the site sealed",
+        HUB,
+        "look at who can write to the store; the update was not counted.",
+    ),
+    "Missing": Advice(
+        "the update is not in the store", NETWORK, "let the site send again; see the courier's log there."
+    ),
+    "UploadTooLarge": Advice(
+        "the site asks to send more than an update of this round can be",
+        HOSPITAL,
+        "see that site and hub run the same version; if they do, treat it as an attack.",
+    ),
+    "NothingToAggregate": Advice(
+        "no update could be counted", ROUND, "see status.attention of the round for why each was left out."
+    ),
+    "TooManyLeftOut": Advice(
+        "more updates were left out than the aggregation's answer has room to name",
+        HUB,
+        "report it with the Job's log.",
+    ),
+    "SchemasDiffer": Advice(
+        "the hospitals' updates do not have the same tensors, or were centred differently",
+        ROUND,
+        "the schema of the Dataset has to be the same at all hospitals.",
+    ),
+    "ResultNotFinite": Advice(
+        "the combined model would have infinite values", RESEARCHERS, "training diverged: lower the learning rate."
+    ),
+    "ResultExists": Advice("this result is in the store already", HUB, "nothing: the hub tries under another name."),
+    "StoreInconsistent": Advice(
+        "the store gave other bytes when asked twice", HUB, "look at the store; nothing of it was used."
+    ),
+    "PlanUnreadable": Advice(
+        "the aggregation Job cannot read its plan", HUB, "see that operator and aggregation run the same image."
+    ),
+    "AggregatorFailed": Advice(
+        "the aggregation Job failed by a fault of its own", HUB, "read its log in the hub's namespace and report it."
+    ),
+    "InitialWeightsDiffer": Advice(
+        "the hospitals made different first weights from the same seed",
+        RESEARCHERS,
+        "init must depend on seed, statistics and schema alone; see that all sites run the same kind of hardware code.",
+    ),
+}
+_PARTICIPANT = {
+    "Approved": Advice("the hospital is approved", NOBODY, "nothing."),
+    "NoKeys": Advice(
+        "the site has not sent its public keys yet",
+        HOSPITAL,
+        "install the site chart there with the values that `kubectl wardround enrol --bootstrap` printed.",
+    ),
+    "NotApproved": Advice(
+        "its fingerprint is not pinned yet",
+        HUB,
+        "compare the fingerprint with the hospital by telephone, then `kubectl wardround approve PARTICIPANT`.",
+    ),
+    "FingerprintMismatch": Advice(
+        "the site's keys are not those that were approved",
+        HUB,
+        "ask the hospital whether it renewed its keys; if so approve again, if not treat it as an attack.",
+    ),
+    "Suspended": Advice("it is suspended", HUB, "set spec.suspend to false to go on."),
+}
+_ROUND = {
+    "ParticipantUnknown": Advice(
+        "the hub knows no such hospital",
+        ROUND,
+        "correct the name in a new round, or have the hub's admins enrol it (`kubectl wardround enrol PARTICIPANT`).",
+    ),
+    "ParticipantSuspended": Advice("the hub has suspended it", HUB, "set spec.suspend of the Participant to false."),
+    "ParticipantNoKeys": Advice("its site has not sent its public keys yet", HOSPITAL, _PARTICIPANT["NoKeys"].action),
+    "ParticipantNotApproved": Advice("its fingerprint is not pinned", HUB, _PARTICIPANT["NotApproved"].action),
+    "FederationNotAllowed": Advice(
+        "the hospital does not take part in the rounds of namespace FEDERATION",
+        HUB,
+        "with the hospital's consent, add that namespace to spec.allowedFederations of Participant PARTICIPANT.",
+    ),
+    "NamespaceDiffers": Advice(
+        "a Participant must be named like its namespace", HUB, "delete it and enrol the hospital with `enrol`."
+    ),
+    "BaseNotFound": Advice(
+        "there is no round of that name in this namespace", ROUND, "correct base.roundName in a new round."
+    ),
+    "BaseFailed": Advice(
+        "the round that this one starts from has failed", ROUND, "start again from a round that is Complete."
+    ),
+    "BaseUnusable": Advice(
+        "the round that this one starts from has a result of another kind", ROUND, "name a Train round as base."
+    ),
+    "TooMuchToAggregate": Advice(
+        "one aggregation cannot take so many updates of this size",
+        ROUND,
+        "ask fewer hospitals, or train a smaller model.",
+    ),
+    "BaseLost": Advice("the hub no longer has that model's key", HUB, "run the round that made it again."),
+    "WaitingForBase": Advice("the round that this one starts from is not Complete yet", NOBODY, "wait."),
+    "TooFewParticipants": Advice(
+        "fewer hospitals can take part than quorum.min", ROUND, "see status.attention, or ask more hospitals."
+    ),
+    "QuorumImpossible": Advice(
+        "quorum asks for more hospitals than the round names", ROUND, "lower quorum.min or name more in a new round."
+    ),
+    "QuorumNotMet": Advice(
+        "too few hospitals sent an update, so nothing was combined",
+        ROUND,
+        "see below why each did not, then start anew.",
+    ),
+    "AggregationFailed": Advice(
+        "the aggregation Job failed several times", HUB, "read the log of the aggregation Job in the hub's namespace."
+    ),
+    "NotAnswered": Advice(
+        "the site did not answer in deadlines.admissionSeconds",
+        HOSPITAL,
+        "see that the site operator runs and that its Site says HubConnected.",
+    ),
+    "QueueDeadline": Advice(
+        "it waited too long for its turn at the site", HOSPITAL, "free nodes or accelerators there."
+    ),
+    "TrainDeadline": Advice(
+        "training took longer than deadlines.trainSeconds", ROUND, "give a new round more time, or train less in one."
+    ),
+    "UploadDeadline": Advice(
+        "the update was not sent in time", NETWORK, "see that the site's courier reaches the store."
+    ),
+    "NotSentInTime": Advice(
+        "the round closed before this update came",
+        HOSPITAL,
+        "nothing is lost but this update; the next round asks again.",
+    ),
+    "RoundOver": Advice("the round ended without this task", NOBODY, "nothing."),
+    "RoundFailed": Advice("the round failed and took this task with it", ROUND, "`explain` the round."),
+    "Complete": Advice("it is done", NOBODY, "nothing."),
+    "Cancelled": Advice("the hub ended this task or its round", NOBODY, "`explain` the round on the hub."),
+}
+_AT_THE_SITE = {
+    "NotEnrolled": Advice(
+        "the site has no credentials for the hub",
+        HOSPITAL,
+        "apply the Secret that `kubectl wardround enrol --bootstrap` wrote on the hub.",
+    ),
+    "EnrolmentExpired": Advice(
+        "the site's token for the hub has expired",
+        HUB,
+        "run `kubectl wardround enrol PARTICIPANT --bootstrap` again and hand the new Secret over.",
+    ),
+    "HubForbids": Advice(
+        "the hub does not let the site in", HUB, "see that the manifests of `enrol` are applied there."
+    ),
+    "StoreNotPinned": Advice(
+        "the hub names another store than the site has pinned",
+        HOSPITAL,
+        "compare store.origin with the hub's admin before changing the site chart's values.",
+    ),
+    "StoreUntrusted": Advice(
+        "the store's certificate is not signed by the pinned CA",
+        HOSPITAL,
+        "compare store.caBundle with the hub's admin.",
+    ),
+    "SchemaInvalid": Advice("the Dataset's schema is wrong", HOSPITAL, "correct what the message names."),
+    "Connecting": Advice("the site has just started to connect to the hub", NOBODY, "wait."),
+    "NotReadYet": Advice("no task has read the data yet", NOBODY, "the first task reads it."),
+}
+# What a task or a round that is under way waits for: the reason of its condition Reconciling.
+_WAITING = {
+    "Pending": Advice(
+        "its operator has not looked at it yet", NOBODY, "wait; if it lasts, see that the operator runs."
+    ),
+    "Fetching": Advice(
+        "the courier fetches and opens the input",
+        NOBODY,
+        "wait; if it lasts, see the courier's log at the site.",
+    ),
+    "Queued": Advice(
+        "other tasks of the site come first",
+        HOSPITAL,
+        "wait, or raise workload.maxConcurrentTasks of the Site or the quota of its Kueue queue.",
+    ),
+    "IsolationUnproven": Advice(
+        "hub and Kubernetes API do not answer the site operator, so a closed network proves nothing: training waits",
+        NETWORK,
+        "restore them; it goes on by itself.",
+    ),
+    "Starting": Advice(
+        "the training pod is about to start",
+        NOBODY,
+        "wait; if it lasts, `kubectl describe pod` at the site.",
+    ),
+    "Unschedulable": Advice(
+        "no node of the site has room for the training pod",
+        PLATFORM,
+        "free or add nodes or accelerators, or ask for less: resources of the round, workload.limits of the Site.",
+    ),
+    "ImagePullFailed": Advice(
+        "the image cannot be pulled", HOSPITAL, "see that the registry is reachable and imagePullSecrets are right."
+    ),
+    "Training": Advice("the training pod is at work", NOBODY, "wait; its log at the site says how far it is."),
+    "Sending": Advice(
+        "the courier seals and sends the update",
+        NOBODY,
+        "wait; if it lasts, see the courier's log at the site.",
+    ),
+    "WorkspaceUnusable": Advice(
+        "the courier cannot use the volume that it shares with training",
+        PLATFORM,
+        "see the courier's log at the site: often the volume of workload.workspaceClaimName is full or not mounted.",
+    ),
+    "Dispatched": Advice("the hospitals have been asked", NOBODY, "wait."),
+    "Collecting": Advice(
+        "the hub waits for updates", NOBODY, "wait; `kubectl wardround watch` shows what each hospital does."
+    ),
+    "Aggregating": Advice("the updates are being combined", NOBODY, "wait."),
+}
+TABLE: dict[str, Advice] = {
+    **_SITE,
+    **_CODE,
+    **_PLATFORM,
+    **_NETWORK,
+    **_REFUSALS,
+    **_LEFT_OUT,
+    **_PARTICIPANT,
+    **_ROUND,
+    **_AT_THE_SITE,
+    **_WAITING,
+}

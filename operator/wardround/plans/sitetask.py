@@ -73,7 +73,7 @@ def plan(seen: Observation) -> Plan:
 def not_admitted(seen: Observation, said: str) -> SiteTaskStatus:
     """The status after the API server has refused the Job: by an admission policy, a quota or its schema."""
     message = f"the API server does not admit the training Job: {said}"
-    failure = Failure(failure_class="Platform", reason="PodFailed", message=message[:2048])
+    failure = Failure(failure_class="Platform", reason="JobNotAdmitted", message=message[:2048])
     return _status(_View(seen, _decide(seen)), _failed(failure))
 
 

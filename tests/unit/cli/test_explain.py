@@ -44,6 +44,49 @@ def test_a_failed_round_names_each_hospital_its_reason_and_what_to_do() -> None:
     assert "do:" in said
 
 
+def test_what_the_hub_said_from_the_same_table_is_not_said_twice() -> None:
+    attention = [{"participant": "site-a", "reason": each, "message": "by the hub"} for each in ("Evicted", "Newer")]
+    round_ = item("FederatedRound", "r", "n", {"attention": attention})
+    messages = [each.message for each in explain.explain_round(round_, [], {}, NOW).findings]
+    assert messages == ["", "by the hub"]
+
+
+def test_a_round_that_waits_names_what_it_waits_for() -> None:
+    stalled = [condition("Stalled", "True", "FederationNotAllowed")]
+    round_ = item("FederatedRound", "r", "breast-cancer", {"conditions": stalled})
+    [finding] = explain.explain_round(round_, [], {}, NOW).findings
+    assert "namespace breast-cancer" in finding.advice.meaning
+
+
+def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> None:
+    waiting = {"conditions": [condition("Accepted", "True", "Accepted"), condition("Reconciling", "True", "Queued")]}
+    tasks = [item("RoundTask", "t", "site-a", waiting, {"attempt": 1})]
+    running = item("FederatedRound", "r", "n", {})
+    [finding] = explain.explain_round(running, tasks, {"site-a": lease(1)}, NOW).findings
+    assert (finding.where, finding.reason) == ("site-a", "Queued")
+    assert "maxConcurrentTasks" in finding.advice.action
+    over = item("FederatedRound", "r", "n", {"conditions": [condition("Failed", "True", "QuorumNotMet")]})
+    assert [each.where for each in explain.explain_round(over, tasks, {}, NOW).findings] == ["round"]
+
+
+def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
+    waiting = [
+        condition("Accepted", "Unknown", "WaitingForApproval"),
+        condition("Reconciling", "True", "WaitingForApproval"),
+    ]
+    said = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"conditions": waiting}), None, NOW))
+    assert "is at stage new" in said
+    assert "kubectl patch sitetask" in said
+
+
+def test_a_site_tasks_namespace_is_not_taken_for_the_hospitals_name_on_the_hub() -> None:
+    failed = {"failure": {"class": "Site", "reason": "EnrolmentExpired"}}
+    here = explain.text(explain.explain_task(item("SiteTask", "t", "wardround-site", failed), None, NOW))
+    there = explain.text(explain.explain_task(item("RoundTask", "t", "site-a", failed), lease(1), NOW))
+    assert "enrol PARTICIPANT" in here
+    assert "enrol site-a" in there
+
+
 def test_a_running_round_says_which_site_has_fallen_silent() -> None:
     round_ = item("FederatedRound", "train-1", "breast-cancer", {})
     tasks = [item("RoundTask", "t", each, {}, {"attempt": 1}) for each in ("site-a", "site-b", "site-c")]

@@ -145,6 +145,7 @@ def test_a_job_that_is_not_admitted_fails_the_task_and_says_why_at_the_site_only
     observation = seen(a_task(status=ready()))
     status = not_admitted(observation, "ValidatingAdmissionPolicy denied it")
     assert status.failure is not None
+    assert (status.failure.failure_class, status.failure.reason) == ("Platform", "JobNotAdmitted")
     assert "ValidatingAdmissionPolicy" in (status.failure.message or "")
     assert "Validating" not in json.dumps(
         dataclasses.asdict(mirror(status, a_round_task(observation.task), ASSIGNMENT))

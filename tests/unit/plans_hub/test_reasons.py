@@ -5,23 +5,26 @@ from pathlib import Path
 
 import pytest
 
-from wardround.cli.advice import TABLE, advice_for
-from wardround.plans.participant import MESSAGES
-from wardround.plans.reasons import ADVICE
+from wardround.plans import assignment, participant
+from wardround.plans.reasons import RESEARCHERS, TABLE, advice_for, advise
 from wardround.plans.site import STALLED
-from wardround.plans.sitetask import COURIER_FAILURES
+from wardround.plans.sitetask import COURIER_FAILURES, MESSAGES
 from wardround.plans.sitetask_pod import REASONS
 
 OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
 CONTRACT = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text()
-OTHER_WORDS = {"Code"}  # a class of failures, in backticks as reasons are
+OTHER_WORDS = {"Code", "Reconciling", "Failed"}  # a class of failures and conditions, in backticks as reasons are
 
 
 def reasons_of_the_contract() -> list[str]:
-    """Backticked CamelCase words from where reasons begin to where the aggregation's end, and those of Participant."""
-    span = CONTRACT[CONTRACT.index("Our containers say why they failed") : CONTRACT.index("PUT grants of a result")]
-    [participant] = re.findall(r"Ready False reasons: (.*)", CONTRACT)
-    words = re.findall(r"`([A-Z][A-Za-z]+)`", span) + re.findall(r"[A-Z][A-Za-z]+", participant)
+    """Backticked CamelCase words where failures, refusals and waits are said, and those of Participant."""
+    spans = [
+        ("Our containers say why they failed", "PUT grants of a result"),
+        ("The reason of `Reconciling` says", "`isolation` targets"),
+    ]
+    told = "".join(CONTRACT[CONTRACT.index(begin) : CONTRACT.index(end)] for begin, end in spans)
+    [ready] = re.findall(r"Ready False reasons: (.*)", CONTRACT)
+    words = re.findall(r"`([A-Z][A-Za-z]+)`", told) + re.findall(r"[A-Z][A-Za-z]+", ready)
     return sorted({*words} - OTHER_WORDS)
 
 
@@ -32,6 +35,9 @@ def test_the_contract_lists_its_reasons_where_this_test_reads_them() -> None:
         "FrozenChanged",
         "HubUnreachable",
         "Replayed",
+        "JobNotAdmitted",
+        "Unschedulable",
+        "WorkspaceUnusable",
         "Altered",
         "InitialWeightsDiffer",
         "NoKeys",
@@ -40,7 +46,7 @@ def test_the_contract_lists_its_reasons_where_this_test_reads_them() -> None:
 
 
 def reasons_of_the_plans() -> list[str]:
-    return sorted({*ADVICE, *MESSAGES, *STALLED, *REASONS, *COURIER_FAILURES})
+    return sorted({*assignment.MESSAGES, *participant.MESSAGES, *MESSAGES, *STALLED, *REASONS, *COURIER_FAILURES})
 
 
 @pytest.mark.parametrize("reason", sorted({*reasons_of_the_contract(), *reasons_of_the_plans()}))
@@ -53,6 +59,20 @@ def test_every_reason_of_contract_and_plans_has_advice(reason: str) -> None:
 
 def test_an_unknown_reason_is_not_guessed_at() -> None:
     assert "SomethingNew" in advice_for("SomethingNew").meaning
+    assert advice_for("SomethingNew", "Code").owner == RESEARCHERS
+
+
+def test_a_sentence_has_the_names_of_what_it_is_about() -> None:
+    told = advise("FederationNotAllowed", "site-a", federation="breast-cancer", dataset="breast")
+    assert "namespace breast-cancer" in told
+    assert "Participant site-a" in told
+    assert "Dataset breast" in advise("DataUnreadable", "site-a", dataset="breast")
+
+
+def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:
+    told = TABLE["JobNotAdmitted"].action
+    assert all(word in told for word in ("ResourceQuota", "admission policy", "chart, CRDs and operator"))
+    assert "memory" not in told
 
 
 def as_markdown() -> str:
