@@ -126,3 +126,13 @@ def test_a_file_with_missing_or_surplus_data_is_not_finished(tmp_path: Path) -> 
         writer.write(b"\x00" * 7)
         with pytest.raises(ValueError, match="bytes were written"):
             writer.finish()
+
+
+def test_a_header_that_would_be_too_long_in_canonical_order_is_not_canonical(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty tensors behind a large one have longer offsets than before it."""
+    empty = {f"{number:x}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(100)}
+    big = {"w": {"dtype": "F32", "shape": [250], "data_offsets": [0, 1000]}}
+    text = json.dumps(empty | big, separators=(",", ":")).encode()
+    monkeypatch.setattr(tensors, "LARGEST_HEADER", len(text))
+    read = tensors.parse_header(len(text).to_bytes(8, "little") + text, 8 + len(text) + 1000)
+    assert not read.canonical
