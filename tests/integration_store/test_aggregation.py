@@ -17,7 +17,9 @@ import pytest
 from tests.integration_store.conftest import Server
 from wardround import tensors
 from wardround.aggregate import main as aggregation
+from wardround.aggregate.updates import SealedFile
 from wardround.sealing import body, canonical, codec, files, keys, manifests, wrap
+from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
 
 IMAGE = "sha256:" + "1" * 64
@@ -45,6 +47,7 @@ class Round:
     max_share: str = "1"
     max_samples: dict[str, int] = field(default_factory=dict)
     largest: int = 0
+    opened: dict[str, body.Body] = field(default_factory=dict)
 
     async def sealed(self, location: str, path: Path, header: body.Header, key: bytes) -> tuple[str, bytes]:
         """Seal and upload a file; return its digest and the hashes of its segments."""
@@ -115,11 +118,37 @@ class Round:
         wrapped_for: keys.DecryptionKey = ROUND_KEY,
     ) -> None:
         """Send an update as a courier does, but for what the arguments change."""
+        path = self.folder / f"{participant}.tensors"
+        tensors.write(path, dict(arrays), dtypes)
+        await self.update_of(
+            participant,
+            path.read_bytes(),
+            samples,
+            header=header,
+            manifest=manifest,
+            signed_by=signed_by,
+            wrapped_for=wrapped_for,
+        )
+
+    async def update_of(
+        self,
+        participant: str,
+        plain: bytes,
+        samples: int = 10,
+        *,
+        header: Mapping[str, Any] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        signed_by: keys.SigningKey | None = None,
+        wrapped_for: keys.DecryptionKey = ROUND_KEY,
+    ) -> None:
+        """Send an update of these very bytes."""
         path = self.folder / participant
-        digest = tensors.write(path, dict(arrays), dtypes)
+        path.write_bytes(plain)
+        digest = tensors.digest(path)
         layout = tensors.layout(path)
         file_key = body.new_file_key()
         head = dataclasses.replace(self.header(layout, body.UPDATE, participant, file_key), **(header or {}))
+        self.opened[participant] = body.Body(file_key, head)
         location = f"updates/{self.uid}/1/{participant}"
         await self.sealed(location, path, head, file_key)
         context = wrap.update_context(self.uid, 1, participant, digest)
@@ -367,12 +396,13 @@ async def test_different_initial_weights_are_not_settled_by_a_majority(
     assert "site-c" in answer["message"]
 
 
-def statistics(count: float, shift: float = 1.0) -> dict[str, Any]:
-    pair = np.array([count, count + 1])
-    return {
-        **{"count": pair, "sum": pair * 2, "squares": pair * 3, "shift": np.array([shift, 0.0])},
-        **{"positives": np.array([count / 2]), "rows": np.array([count])},
+def statistics(rows: float, /, shift: float = 1.0, **changes: Any) -> dict[str, Any]:
+    pair = np.array([rows, rows], float)
+    made = {
+        **{"count": pair, "sum": pair * 2, "squares": pair * 5, "shift": np.array([shift, 0.0])},
+        **{"positives": np.array([rows / 2]), "rows": np.array([rows], float)},
     }
+    return made | {name: np.array(values, float) for name, values in changes.items()}
 
 
 async def test_statistics_are_summed_and_their_centres_kept(server: Server, store: Store, tmp_path: Path) -> None:
@@ -381,9 +411,65 @@ async def test_statistics_are_summed_and_their_centres_kept(server: Server, stor
     await round_.update("site-b", statistics(32))
     _, answer = await round_.aggregate()
     found = await round_.result(answer)
-    assert found["sum"].tolist() == [84.0, 88.0]
+    assert found["sum"].tolist() == [84.0, 84.0]
     assert found["shift"].tolist() == [1.0, 0.0]
     assert found["rows"].tolist() == [42.0]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"count": [1e300, 32.0]},
+        {"rows": [1e300]},
+        {"positives": [1e300]},
+        {"squares": [1.7e308, 160.0], "sum": [1e150, 64.0]},
+        {"sum": [1e6, 64.0]},
+        {"count": [31.5, 32.0]},
+        {"positives": [-1.0]},
+        # Fewer rows than the samples that its manifest claims.
+        {"rows": [9.0], "count": [9.0, 9.0], "positives": [1.0], "sum": [18.0, 18.0], "squares": [45.0, 45.0]},
+    ],
+)
+async def test_statistics_that_no_rows_give_are_left_out_and_the_others_are_as_without_them(
+    server: Server, store: Store, tmp_path: Path, lie: dict[str, Any]
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics")
+    await round_.update("site-a", statistics(10))
+    await round_.update("site-b", statistics(32, **lie))
+    await round_.update("site-c", statistics(20))
+    code, answer = await round_.aggregate()
+    assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "CountsInvalid"}])
+    found = await round_.result(answer)
+    assert {name: values.tolist() for name, values in found.items()} == {
+        name: values.tolist() for name, values in statistics(30).items()
+    }
+
+
+async def test_sums_over_more_rows_than_the_maximum_count_as_if_they_were_that_many(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics", max_samples={"site-a": 100, "site-b": 100})
+    await round_.update("site-a", statistics(2.0**50))
+    await round_.update("site-b", statistics(20))
+    _, answer = await round_.aggregate()
+    assert answer["leftOut"] == []
+    found = await round_.result(answer)
+    assert found["rows"].tolist() == [120.0]
+    assert found["count"].tolist() == [120.0, 120.0]
+    assert found["sum"].tolist() == [240.0, 240.0]
+    assert found["shift"].tolist() == [1.0, 0.0]
+
+
+async def test_statistics_of_other_tensors_are_left_out(server: Server, store: Store, tmp_path: Path) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics")
+    await round_.update("site-a", statistics(10))
+    await round_.update("site-b", {"w": np.ones(3)})
+    await round_.update("site-c", statistics(10) | {"more": np.zeros(200_000)})  # and more than a segment
+    _, answer = await round_.aggregate()
+    assert {each["participant"]: each["reason"] for each in answer["leftOut"]} == {
+        "site-b": "WrongSchema",
+        "site-c": "WrongSchema",
+    }
 
 
 async def test_statistics_about_different_centres_give_no_result(server: Server, store: Store, tmp_path: Path) -> None:
@@ -407,6 +493,96 @@ async def test_an_evaluation_gives_the_metrics_of_the_summed_counts(
     assert answer["leftOut"] == [{"participant": "site-c", "reason": "WrongSchema"}]
     assert (answer["metrics"]["sensitivity"], answer["metrics"]["rows"]) == ("1", "24")
     assert answer["metrics"]["accuracy"] == "0.8333"
+
+
+@pytest.mark.parametrize(
+    ("place", "count"), [(80, 1e300), (80, -4.0), (80, 0.5), (10, 2.0**53 + 2), (10, float("nan"))]
+)
+async def test_an_evaluation_is_not_moved_by_counts_that_no_rows_give(
+    server: Server, store: Store, tmp_path: Path, place: int, count: float
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model")
+    for name in ("site-a", "site-b"):
+        negatives, positives = np.zeros(100), np.zeros(100)
+        negatives[10], negatives[90], positives[80] = 6, 2, 4
+        if name == "site-b":
+            positives[place] = count
+        await round_.update(name, {"negatives": negatives, "positives": positives}, samples=3)
+    _, answer = await round_.aggregate()
+    reason = "NotFinite" if np.isnan(count) else "CountsInvalid"
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": reason}]
+    assert answer["metrics"]["rows"] == "12"
+
+
+async def test_an_evaluation_counts_a_participants_rows_up_to_its_maximum(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model", max_samples={"site-b": 12})
+    for name, factor in (("site-a", 1), ("site-b", 1_000_000)):
+        negatives, positives = np.zeros(100), np.zeros(100)
+        negatives[10], positives[80 if name == "site-a" else 20] = 6 * factor, 6 * factor
+        await round_.update(name, {"negatives": negatives, "positives": positives})
+    _, answer = await round_.aggregate()
+    assert (answer["metrics"]["rows"], answer["metrics"]["sensitivity"]) == ("24", "0.5")
+
+
+async def test_an_update_of_nobody_does_not_make_up_the_quorum(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    await train.update("site-b", weights(2), samples=0)
+    _, answer = await train.aggregate()
+    assert (answer["aggregated"], answer["leftOut"]) == (
+        ["site-a"],
+        [{"participant": "site-b", "reason": "CountsInvalid"}],
+    )
+
+
+async def test_samples_that_are_no_count_leave_an_update_out(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    for name, samples in (("site-b", -1), ("site-c", 2**63), ("site-d", "10"), ("site-e", True)):
+        await train.update(name, weights(2), manifest={"samples": samples})
+    _, answer = await train.aggregate()
+    assert answer["aggregated"] == ["site-a"]
+    assert {each["reason"] for each in answer["leftOut"]} == {"ManifestUnreadable"}
+
+
+async def test_a_file_as_long_as_the_model_with_another_header_is_left_out(train: Round) -> None:
+    await train.with_base({"w": np.zeros(4, "<f4")})
+    good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
+    await train.update("site-a", {"w": np.ones(4, "<f4")})
+    await train.update("site-b", {"v": np.ones(4, "<f4")}, header={"schema_digest": good})
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
+
+
+async def test_tensors_that_cannot_be_put_into_canonical_order_leave_the_update_out(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    """In canonical order the empty tensors come last: longer offsets make the header longer than headers are."""
+    initial = Round(server, store, tmp_path, initial=True)
+    await initial.update("site-a", {"w": np.ones(4, "<f4")}, header={"base_digest": "sha256:i"})
+    empty = {f"{number:x}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(150_000)}
+    big = {"w": {"dtype": "F32", "shape": [250_000], "data_offsets": [0, 1_000_000]}}
+    text = json.dumps(empty | big, separators=(",", ":")).encode()
+    assert len(text) < tensors.LARGEST_HEADER < len(text) + 12 * len(empty)
+    plain = len(text).to_bytes(8, "little") + text + bytes(1_000_000)
+    await initial.update_of("site-b", plain, header={"base_digest": "sha256:i"})
+    code, answer = await initial.aggregate()
+    assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "WrongSchema"}])
+
+
+async def test_a_site_that_seals_two_updates_for_one_place_gets_neither_in(train: Round) -> None:
+    """It knows its file's key: with the store's help it shows one update to the check and another to the sum."""
+    await train.with_base({"w": np.zeros(4, "<f4")})
+    await train.update("site-a", {"w": np.ones(4, "<f4")})
+    url = train.updates[0]["get"][0]
+    opened = SealedFile(store=train.store, urls=(url,), body=train.opened["site-a"])
+    first = await opened.segment(0)
+    part = train.stored("site-a")
+    part.write_bytes(train.opened["site-a"].seal(0, first[:-16] + b"\x7f" * 16))
+    with pytest.raises(Refused, match="Altered"):
+        await opened.segment(0)
 
 
 async def test_a_result_is_never_written_twice_to_one_place(train: Round) -> None:

@@ -10,15 +10,17 @@ import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
 from wardround.aggregate import metrics
+from wardround.aggregate.counts import EVALUATE
 from wardround.aggregate.plan import Failure, LeftOut, Plan, Result, Update, Upload
 from wardround.aggregate.slices import NotFinite, Run, SegmentReduction, runs, within
 from wardround.aggregate.strategies import Differs, rule_of
-from wardround.aggregate.updates import WINDOW, SealedFile, Usable, examine, ordered
-from wardround.aggregate.weights import shares
+from wardround.aggregate.updates import WINDOW, Form, SealedFile, Usable, examine, ordered, read_layout
+from wardround.aggregate.weights import scales, shares
 from wardround.sealing import body as bodies
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey
@@ -29,20 +31,53 @@ from wardround.store.transfer import Store
 from wardround.tensors import Layout
 
 EXAMINED_AT_ONCE = 4
+CHANGED_MEANWHILE = "the store returned other bytes the second time it was asked"
 
 
 async def aggregate(plan: Plan, now: datetime) -> Result:
     """Carry out the plan. Raises Failure."""
     try:
         async with Store(plan.store.origin, plan.store.ca_bundle) as store:
-            usable, left_out = await examine_all(store, plan, now)
+            base = await open_base(store, plan)
+            form = Form(plan.task, EVALUATE if plan.task == "Evaluate" else base.layout if base else None)
+            usable, left_out = await examine_all(store, plan, form, now)
             agree(usable, left_out, initial=plan.base_digest is None)
-            return await Aggregation(store, plan, usable, left_out).run()
+            layout = form.layout or await agreed_layout(usable)
+            return await Aggregation(store, plan, layout, base.file if base else None, usable, left_out).run()
     except StoreError as error:
         raise Failure("StoreUnreachable", f"the store failed: {error}. Hub: look at the store and its log") from None
 
 
-async def examine_all(store: Store, plan: Plan, now: datetime) -> tuple[list[Usable], tuple[LeftOut, ...]]:
+@dataclass(frozen=True)
+class BaseModel:
+    """What differences are added to: updates have its layout, to the byte of the header."""
+
+    file: SealedFile
+    layout: Layout
+
+
+async def open_base(store: Store, plan: Plan) -> BaseModel | None:
+    """Return the plan's base, of which only the header has been read. Raises Failure and StoreError."""
+    base = plan.base
+    if base is None:
+        return None
+    body = bodies.Body(base.data_key, base.manifest.header)
+    hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
+    if f"sha256:{hashlib.sha256(hashes).hexdigest()}" != base.manifest.segments_digest:
+        raise Failure("StoreInconsistent", "the base model's list of segments is not the one that was signed")
+    file = SealedFile(store, base.get.parts, body, hashes)
+    another = Failure("SchemasDiffer", "the base model is not a canonical file of its schema")
+    changed = Failure("StoreInconsistent", "the base model's bytes are not those that were signed")
+    try:
+        layout = await read_layout(file)
+    except Refused as refused:
+        raise (another if refused.reason == "WrongSchema" else changed) from None
+    if not layout.canonical or layout.schema_digest != base.manifest.header.schema_digest:
+        raise another
+    return BaseModel(file, layout)
+
+
+async def examine_all(store: Store, plan: Plan, form: Form, now: datetime) -> tuple[list[Usable], tuple[LeftOut, ...]]:
     """Return the updates that count, by participant, and those that do not.
 
     This reads every update once before a byte of the result is made, and the reduction reads them again: a result
@@ -55,7 +90,7 @@ async def examine_all(store: Store, plan: Plan, now: datetime) -> tuple[list[Usa
     async def one(update: Update) -> Usable | LeftOut:
         async with gate:
             try:
-                return await examine(store, update, expected_update(plan, update), key, now)
+                return await examine(store, update, expected_update(plan, update, form), form, key, now)
             except Refused as refused:
                 return LeftOut(update.participant, refused.reason)
 
@@ -67,16 +102,15 @@ async def examine_all(store: Store, plan: Plan, now: datetime) -> tuple[list[Usa
     return usable, left_out
 
 
-def expected_update(plan: Plan, update: Update) -> ExpectedUpdate:
+def expected_update(plan: Plan, update: Update, form: Form) -> ExpectedUpdate:
     """Return what this participant's update must be."""
-    schema = metrics.EVALUATE_SCHEMA if plan.task == "Evaluate" else None
     return ExpectedUpdate(
         round_uid=plan.round.uid,
         attempt=update.attempt,
         participant=update.participant,
         image_digest=plan.image_digest,
         base_digest=plan.base_digest,
-        schema_digest=plan.base.manifest.header.schema_digest if plan.base else schema,
+        schema_digest=form.layout.schema_digest if form.layout else None,
     )
 
 
@@ -97,23 +131,45 @@ def _one_group(reason: str, digests: Sequence[str], usable: Sequence[Usable], le
         raise Failure(reason, named, left_out)
 
 
+async def agreed_layout(usable: Sequence[Usable]) -> Layout:
+    """Return the layout that all have, read once more. Raises Failure and StoreError.
+
+    Not kept from the first pass: 8 MiB of a header make 100 MiB of objects, for each that sends one.
+    """
+    try:
+        return await read_layout(usable[0].file)
+    except Refused:
+        raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
+
+
 class Aggregation:
     """The second pass: reduces what counts and stores the result."""
 
-    def __init__(self, store: Store, plan: Plan, usable: Sequence[Usable], left_out: tuple[LeftOut, ...]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        layout: Layout,
+        base: SealedFile | None,
+        usable: Sequence[Usable],
+        left_out: tuple[LeftOut, ...],
+    ) -> None:
         self._store = store
         self._plan = plan
+        self._layout = layout
+        self._base = base
         self._usable = usable
         self._left_out = left_out
-        self._layout: Layout = usable[0].layout
-        self._counted = [min(each.samples, plan.max_samples.get(each.participant, each.samples)) for each in usable]
+        most = [plan.max_samples.get(each.participant, max(each.samples, each.rows)) for each in usable]
+        self._counted = [min(each.samples, limit) for each, limit in zip(usable, most, strict=True)]
         exact = shares([each.samples for each in usable], self._counted, Fraction(plan.max_weight_share))
         self._shares = [float(share) for share in exact]
+        scaled = exact if plan.task == "Train" else scales([each.rows for each in usable], most)
+        self._weights = [float(weight) for weight in scaled]
 
     async def run(self) -> Result:
         """Reduce, seal and upload. Raises Failure and StoreError."""
         plan, layout = self._plan, self._layout
-        base = await self._open_base()
         header = bodies.new_header(
             plan.data_key,
             kind=bodies.MODEL,
@@ -128,14 +184,14 @@ class Aggregation:
         sealed = SealedResult(self._store, plan, bodies.Body(plan.data_key, header))
         kept = metrics.Kept(plan.task, layout)
         try:
-            await self._reduce(base, sealed, kept)
+            await self._reduce(sealed, kept)
         except Differs:
             raise Failure("SchemasDiffer", "statistics have different centres: the datasets' bounds differ") from None
         except NotFinite:
             raise Failure("ResultNotFinite", "finite updates add up to more than the dtype can hold") from None
         except Refused:
             # Everything opened a moment ago, in the first pass.
-            raise Failure("StoreInconsistent", "the store returned other bytes the second time it was asked") from None
+            raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
         await sealed.finish()
         return Result(
             header=header,
@@ -148,18 +204,17 @@ class Aggregation:
             left_out=self._left_out,
         )
 
-    async def _reduce(self, base: SealedFile | None, sealed: SealedResult, kept: metrics.Kept) -> None:
-        plan, layout = self._plan, self._layout
+    async def _reduce(self, sealed: SealedResult, kept: metrics.Kept) -> None:
+        plan, layout, base = self._plan, self._layout, self._base
         all_runs = runs(layout, lambda name, dtype: rule_of(plan.task, plan.initial, name, dtype))
         sources = [each.file for each in self._usable] + ([base] if base else [])
         async with aclosing(ordered(_chunk_major(sources), WINDOW)) as segments:
-            await self._reduce_segments(segments, all_runs, base is not None, sealed, kept)
+            await self._reduce_segments(segments, all_runs, sealed, kept)
 
     async def _reduce_segments(
         self,
         segments: AsyncIterator[bytes],
         all_runs: Sequence[Run],
-        has_base: bool,
         sealed: SealedResult,
         kept: metrics.Kept,
     ) -> None:
@@ -168,27 +223,12 @@ class Aggregation:
             start, size = bodies.segment_span(index, layout.length)
             pieces: list[Run] = list(within(all_runs, start, start + size))
             reduction = SegmentReduction(pieces)
-            for share in self._shares:
-                reduction.add(await anext(segments), share)
-            head = layout.header[start : start + size]
-            base_segment = await anext(segments) if has_base else None
-            if base_segment is not None and base_segment[: len(head)] != head:
-                raise Failure("SchemasDiffer", "the base model is not a canonical file of its schema")
-            reduced = reduction.result(head, base_segment)
+            for weight in self._weights:
+                reduction.add(await anext(segments), weight)
+            base_segment = await anext(segments) if self._base else None
+            reduced = reduction.result(layout.header[start : start + size], base_segment)
             kept.take(start, reduced)
             await sealed.append(reduced)
-
-    async def _open_base(self) -> SealedFile | None:
-        base = self._plan.base
-        if base is None:
-            return None
-        body = bodies.Body(base.data_key, base.manifest.header)
-        if body.length != self._layout.length:
-            raise Failure("SchemasDiffer", "the base model is not a canonical file of its schema")
-        hashes = await self._store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
-        if f"sha256:{hashlib.sha256(hashes).hexdigest()}" != base.manifest.segments_digest:
-            raise Failure("StoreInconsistent", "the base model's list of segments is not the one that was signed")
-        return SealedFile(self._store, base.get.parts, body, hashes)
 
 
 class SealedResult:

@@ -10,10 +10,9 @@ import numpy as np
 
 from wardround.pod import metrics as binary
 from wardround.sealing.manifests import MOST_METRICS
-from wardround.tensors import Layout, Tensor, schema_digest
+from wardround.tensors import Layout
 
 _COUNTS = ("negatives", "positives")
-EVALUATE_SCHEMA = schema_digest(Tensor(name, "F64", (binary.BINS,)) for name in _COUNTS)
 
 
 class Kept:

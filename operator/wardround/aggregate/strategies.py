@@ -29,7 +29,8 @@ class Rule(ABC):
 
     @abstractmethod
     def add(self, values: Array, share: float) -> None:
-        """Take a participant's slice as it lies in the file, and its share of the whole (shares sum to 1)."""
+        """Take a participant's slice as it lies in the file, and how much it counts: its share of the whole, or of
+        sums how much of them is taken (1 for all but those that say too much)."""
 
     @abstractmethod
     def result(self, base: Array | None) -> Array:
@@ -72,14 +73,14 @@ class Delta(Mean):
 
 
 class Sum(Rule):
-    """Plain sum: statistics and counts."""
+    """Sum of floats: statistics and counts. Plain where all of them count: 1.0 times a float is that float."""
 
     def __init__(self, dtype: str, size: int) -> None:
         super().__init__(dtype, size)
-        self._sum = np.zeros(size, np.float64 if dtype in FLOATS else np.int64)
+        self._sum = np.zeros(size, np.float64)
 
     def add(self, values: Array, share: float) -> None:
-        self._sum += widen(values, self.dtype)
+        self._sum += share * widen(values, self.dtype)
 
     def result(self, base: Array | None) -> Array:
         return narrow(self._sum, self.dtype)

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+import numpy as np
+
+from wardround.aggregate import counts
 from wardround.aggregate import plan as plans
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, within
-from wardround.sealing.body import Body, Header, part_lengths, sealed_place
+from wardround.sealing.body import SEGMENT, Body, Header, part_lengths, sealed_place
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, verify_update
@@ -30,64 +33,114 @@ T = TypeVar("T")
 WINDOW = 8
 
 
+_UNSEEN = bytes(HASH_BYTES)
+
+
 class SealedFile:
-    """A sealed file at the store, readable by segment, in any order."""
+    """A sealed file at the store, readable by segment, in any order, any number of times: each time the same bytes.
+
+    Who holds a file's key can seal two segments for one place. So what was examined need not be what is read again
+    for the sum, unless the ciphertext is the very same: of each segment the hash is kept.
+    """
 
     def __init__(self, store: Store, urls: tuple[str, ...], body: Body, hashes: bytes | None = None) -> None:
-        """`hashes`: SHA-256 of each ciphertext segment, where others hold the file's key too."""
+        """`hashes`: SHA-256 of each ciphertext segment, where they are known before the first is read."""
         self.body = body
         self._store = store
         self._urls = urls
-        self._hashes = hashes
+        self._hashes = bytearray(_UNSEEN * body.segments if hashes is None else hashes)
 
     async def segment(self, index: int) -> bytes:
         """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
         part, offset, size = sealed_place(index, self.body.length)
         sealed = await self._store.get_bytes(self._urls[part], size, offset=offset)
-        if self._hashes is not None:
-            place = HASH_BYTES * index
-            found = hashlib.sha256(sealed).digest()
-            if not hmac.compare_digest(found, self._hashes[place : place + HASH_BYTES]):
-                raise Refused("Altered")
-        return self.body.open(index, sealed)
+        found, place = hashlib.sha256(sealed).digest(), slice(HASH_BYTES * index, HASH_BYTES * (index + 1))
+        if not hmac.compare_digest(self._hashes[place], _UNSEEN) and not hmac.compare_digest(
+            self._hashes[place], found
+        ):
+            raise Refused("Altered")
+        opened = self.body.open(index, sealed)
+        self._hashes[place] = found
+        return opened
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is known of an update's tensors before it is read. `layout` None: of first weights and of statistics."""
+
+    task: str
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True)
 class Usable:
-    """An update of which every byte was seen: it opens, is finite, and has the layout of its schema."""
+    """An update of which every byte was seen: it opens, is finite, and has the layout of its schema.
+
+    `rows`: what sums were made from; of weights the samples, as nothing is known of their rows.
+    """
 
     participant: str
     header: Header
     samples: int
+    rows: int
     metrics: Mapping[str, str]
-    layout: Layout
     file: SealedFile
 
 
 async def examine(
-    store: Store, update: plans.Update, expected: ExpectedUpdate, key: DecryptionKey, now: datetime
+    store: Store, update: plans.Update, expected: ExpectedUpdate, form: Form, key: DecryptionKey, now: datetime
 ) -> Usable:
     """Read one update through. Raises Refused(reason) where it does not count, StoreError where the store fails."""
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
+    if manifest.samples < 1:
+        # No site sends an update of nobody, and one would make up the quorum without adding to the result.
+        raise Refused("CountsInvalid")
     context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
     body = Body(unwrap(manifest.wrapped_key, key, context), manifest.header)
     if len(update.get) < len(part_lengths(body.length)):
         raise Refused("Missing")
+    if form.layout is not None and form.layout.length != body.length:
+        raise Refused("WrongSchema")
+    if form.task != "Train" and body.length > SEGMENT:
+        raise Refused("WrongSchema")
     file = SealedFile(store, update.get, body)
     try:
-        layout = await _read_through(file, manifest.digest)
+        layout = await _read_through(file, form.layout, manifest.digest)
+        rows = manifest.samples if form.task == "Train" else await _rows(file, layout, form.task, manifest.samples)
     except StoreError as error:
         # An object that is not there or too short is this participant's; all else is everyone's.
         if error.reason in (MISSING, SHORT):
             raise Refused("Missing" if error.reason == MISSING else "Altered") from None
         raise
-    if not layout.canonical or layout.schema_digest != manifest.header.schema_digest:
+    if form.layout is None and not (layout.canonical and layout.schema_digest == manifest.header.schema_digest):
         raise Refused("WrongSchema")
-    return Usable(update.participant, manifest.header, manifest.samples, manifest.metrics, layout, file)
+    return Usable(update.participant, manifest.header, manifest.samples, rows, manifest.metrics, file)
 
 
-async def _read_through(file: SealedFile, digest: str) -> Layout:
-    seen = _Seen(file.body.length)
+async def read_layout(file: SealedFile) -> Layout:
+    """Return the layout of a file, of which only the header is read. Raises Refused and StoreError."""
+    prefix = b""
+    for index in range(file.body.segments):
+        prefix += await file.segment(index)
+        if layout := _layout(prefix, file.body.length):
+            return layout
+    raise Refused("WrongSchema")
+
+
+async def _rows(file: SealedFile, layout: Layout, task: str, samples: int) -> int:
+    """Of an update of sums, which is one segment. Raises Refused: WrongSchema or CountsInvalid."""
+    if task == "Statistics" and not counts.is_statistics(layout):
+        raise Refused("WrongSchema")
+    data = await file.segment(0)
+    numbers = {tensor.name: np.frombuffer(data[start:stop], "<f8") for tensor, start, stop in layout.places}
+    try:
+        return counts.rows_of(task, numbers, samples)
+    except counts.Impossible:
+        raise Refused("CountsInvalid") from None
+
+
+async def _read_through(file: SealedFile, known: Layout | None, digest: str) -> Layout:
+    seen = _Seen(file.body.length, known)
     readers = (_reader(file, index) for index in range(file.body.segments))
     async with aclosing(ordered(readers, WINDOW // 2)) as segments:
         async for segment in segments:
@@ -98,8 +151,9 @@ async def _read_through(file: SealedFile, digest: str) -> Layout:
 class _Seen:
     """What the first pass learns of an update while its segments go by."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, known: Layout | None = None) -> None:
         self._length = length
+        self._known = known
         self._plain = hashlib.sha256()
         self._waiting = bytearray()  # until the header is whole; it ends within 8 MiB
         self._layout: Layout | None = None
@@ -112,7 +166,7 @@ class _Seen:
         if self._layout is None:
             self._waiting += segment
             segment = bytes(self._waiting)
-            self._layout = _layout(segment, self._length)
+            self._layout = self._read_header(segment)
             if self._layout is None:
                 return
             self._waiting.clear()
@@ -122,6 +176,15 @@ class _Seen:
         except NotFinite:
             raise Refused("NotFinite") from None
         self._start += len(segment)
+
+    def _read_header(self, prefix: bytes) -> Layout | None:
+        """Where the layout is known nothing is parsed: a header of millions of tensors costs more than its bytes."""
+        if self._known is None:
+            return _layout(prefix, self._length)
+        length = min(len(prefix), len(self._known.header))
+        if prefix[:length] != self._known.header[:length]:
+            raise Refused("WrongSchema")
+        return self._known if length == len(self._known.header) else None
 
     def finish(self, digest: str) -> Layout:
         """Return the layout. Raises Refused: WrongSchema or Altered."""

@@ -34,3 +34,11 @@ def shares(samples: Sequence[int], most: Sequence[int], max_share: Fraction) -> 
     for index in open_ones:
         found[index] = left * counts[index] / total
     return found
+
+
+def scales(rows: Sequence[int], most: Sequence[int]) -> list[Fraction]:
+    """Return how much of each participant's sums counts, in order: all of it, or what is left of more than `most` rows.
+
+    What a cap on samples is to a mean this is to a sum: means and rates of one site stay as they are.
+    """
+    return [Fraction(min(count, limit), count) for count, limit in zip(rows, most, strict=True)]

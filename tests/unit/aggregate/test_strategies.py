@@ -59,9 +59,12 @@ def test_what_all_agree_on_stays_that_value_to_the_bit_whatever_the_shares(dtype
     assert reduce("Mean", dtype, [value] * 3, shares=uneven).tobytes() == value.tobytes()
 
 
-def test_sums_ignore_shares() -> None:
+def test_sums_are_plain_and_of_one_that_says_too_much_a_part_is_taken() -> None:
     rows = np.arange(6, dtype="<f8").reshape(3, 2)
-    assert reduce("Sum", "F64", rows).tolist() == [6.0, 9.0]
+    assert reduce("Sum", "F64", rows, shares=[1.0, 1.0, 1.0]).tolist() == [6.0, 9.0]
+    assert reduce("Sum", "F64", rows, shares=[1.0, 1.0, 0.25]).tolist() == [3.0, 5.25]
+    dice = np.random.default_rng(2).normal(size=(3, 1000))
+    assert reduce("Sum", "F64", dice, shares=[1.0] * 3).tobytes() == (dice[0] + dice[1] + dice[2]).tobytes()
 
 
 def test_sums_about_different_centres_do_not_add_up() -> None:

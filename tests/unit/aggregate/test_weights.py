@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from wardround.aggregate.weights import shares
+from wardround.aggregate.weights import scales, shares
 
 ALL = Fraction(1)
 
@@ -57,3 +57,7 @@ def test_shares_are_a_whole_keep_the_cap_and_the_order_and_do_not_depend_on_scal
         for one, other, mine, theirs in zip(samples, samples[1:], found, found[1:], strict=False):
             assert (mine <= theirs) if one <= other else (mine >= theirs)
         assert shares([7 * count for count in samples], most(samples), cap) == found
+
+
+def test_of_sums_over_more_rows_than_a_participants_maximum_so_much_is_left_as_it_allows() -> None:
+    assert scales([50, 100, 400], [100, 100, 100]) == [1, 1, Fraction(1, 4)]

@@ -1,0 +1,144 @@
+"""Numbers that some rows give pass, whatever the rows; numbers that no rows give do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wardround.aggregate import counts
+from wardround.pod import schema, score, statistics
+from wardround.tensors import Tensor, canonical_layout
+
+Numbers = dict[str, Any]
+FEATURES = 3
+
+
+def summed(rows: Any, shift: float = 0.0, positives: int = 0) -> Numbers:
+    """What the statistics container writes of these rows."""
+    centred = rows.astype(np.float64) - shift
+    per_feature = {"sum": centred.sum(axis=0), "squares": np.square(centred).sum(axis=0)}
+    whole = {"count": np.full(rows.shape[1], float(len(rows))), "shift": np.full(rows.shape[1], shift)}
+    return {**per_feature, **whole, "positives": np.array([float(positives)]), "rows": np.array([float(len(rows))])}
+
+
+def counted(negatives: dict[int, float], positives: dict[int, float]) -> Numbers:
+    made = {"negatives": np.zeros(100), "positives": np.zeros(100)}
+    for name, bins in (("negatives", negatives), ("positives", positives)):
+        for place, count in bins.items():
+            made[name][place] = count
+    return made
+
+
+def test_the_forms_are_those_that_the_training_pod_writes() -> None:
+    fields = [{"name": name, "type": "number"} for name in ("a", "b", "c")]
+    ends = [{"name": "who", "type": "string"}, {"name": "ill", "type": "boolean"}]
+    table = schema.parse({"fields": fields + ends, "target": "ill", "identifier": "who"})
+    written = canonical_layout(statistics.layout(table))
+    assert counts.is_statistics(written)
+    assert written.header == counts.statistics_layout(FEATURES).header
+    assert counts.EVALUATE.header == canonical_layout(score.LAYOUT).header
+
+
+GOOD = counts.statistics_layout(FEATURES).tensors
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        [],
+        [Tensor("count", "F64", ())],
+        [Tensor("count", "F64", (3, 1))],
+        [*GOOD, Tensor("more", "F64", (1,))],
+        [each for each in GOOD if each.name != "rows"],
+        [Tensor(each.name, "F32", each.shape) for each in GOOD],
+        [Tensor(each.name, "I64", each.shape) for each in GOOD],
+        [Tensor(each.name, "F64", (4,) if each.name == "sum" else each.shape) for each in GOOD],
+    ],
+)
+def test_another_file_is_no_statistics(tensors: list[Tensor]) -> None:
+    assert not counts.is_statistics(canonical_layout(tensors))
+
+
+def test_the_sums_of_any_rows_pass() -> None:
+    dice = np.random.default_rng(1)
+    for _ in range(300):
+        size = int(dice.integers(1, 3000))
+        scale = 10.0 ** dice.integers(-40, 30)
+        rows = (dice.normal(size=(size, FEATURES)) * scale + dice.choice([0.0, scale, -1e6 * scale])).astype("<f4")
+        if dice.random() < 0.3:
+            rows[:] = rows[0]  # equal rows are where the bound is met, and rounding shows
+        numbers = summed(rows, shift=float(dice.choice([0.0, 0.1, -1e3])), positives=int(dice.integers(0, size + 1)))
+        assert counts.rows_of("Statistics", numbers, int(dice.integers(1, size + 1))) == size
+
+
+def changed(name: str, place: int, value: float) -> Callable[[Numbers], None]:
+    def change(numbers: Numbers) -> None:
+        numbers[name][place] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed("count", 0, 1e300),
+        changed("count", 0, 41.0),
+        changed("count", 1, -1.0),
+        changed("count", 1, 39.5),
+        changed("rows", 0, 1e300),
+        changed("rows", 0, -40.0),
+        changed("rows", 0, 40.5),
+        changed("rows", 0, 39.0),
+        changed("positives", 0, 41.0),
+        changed("positives", 0, -1.0),
+        changed("positives", 0, 0.5),
+        changed("squares", 2, -1e-9),
+        changed("squares", 2, 1.7e308),
+        changed("squares", 2, 0.0),
+        changed("sum", 2, 1e300),
+        changed("sum", 2, -1e6),
+        changed("count", 2, 0.0),
+    ],
+)
+def test_sums_that_no_rows_give_are_impossible(change: Callable[[Numbers], None]) -> None:
+    numbers = summed(np.random.default_rng(2).normal(size=(40, FEATURES)), positives=7)
+    assert counts.rows_of("Statistics", numbers, 30) == 40
+    change(numbers)
+    with pytest.raises(counts.Impossible):
+        counts.rows_of("Statistics", numbers, 30)
+
+
+def test_the_bound_on_a_sum_is_the_one_of_equal_rows() -> None:
+    numbers = summed(np.full((40, FEATURES), 2.5))
+    numbers["sum"] *= 1.00001
+    with pytest.raises(counts.Impossible):
+        counts.rows_of("Statistics", numbers, 40)
+
+
+def test_counts_of_test_rows_pass_where_patients_have_several() -> None:
+    assert counts.rows_of("Evaluate", counted({3: 30, 99: 2}, {80: 9}), 12) == 41
+
+
+@pytest.mark.parametrize(
+    ("negatives", "positives", "samples"),
+    [
+        ({3: 1e300}, {}, 1),
+        ({3: 2.0**53}, {4: 2.0**53}, 1),
+        ({3: -1.0, 4: 50.0}, {}, 1),
+        ({3: 10.0}, {80: 0.5}, 1),
+        ({3: 10.0}, {80: 1.0}, 12),
+        ({}, {}, 1),
+    ],
+)
+def test_counts_that_no_rows_give_are_impossible(
+    negatives: dict[int, float], positives: dict[int, float], samples: int
+) -> None:
+    with pytest.raises(counts.Impossible):
+        counts.rows_of("Evaluate", counted(negatives, positives), samples)
+
+
+def test_sums_at_the_limit_from_all_sites_there_can_be_stay_finite() -> None:
+    assert np.isfinite(counts.LARGEST_SUM * 10_000)
