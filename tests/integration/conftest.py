@@ -97,9 +97,16 @@ def _namespace(api: Api, name: str) -> None:
 
 
 def _create(api: Api, manifest: dict[str, Any]) -> None:
+    namespace = manifest["metadata"].get("namespace")
     if manifest["kind"] == "RoleBinding":
-        namespace = manifest["metadata"]["namespace"]
         api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings", manifest)
+    elif manifest["kind"] == "ResourceQuota":
+        path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+        made = api.call("POST", path, manifest)
+        # The controller manager's first count, without which the API server admits nothing that is counted.
+        hard = manifest["spec"]["hard"]
+        made["status"] = {"hard": hard, "used": dict.fromkeys(hard, "0")}
+        api.call("PUT", f"{path}/{manifest['metadata']['name']}/status", made)
     else:
         api.create(manifest)
 

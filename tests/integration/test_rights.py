@@ -69,6 +69,9 @@ DENIED = [
     (AT_HUB, "create", "serviceaccounts/token", "site-a", "default"),
     (AT_HUB, "create", "serviceaccounts/token", "site-b", "site"),
     (AT_HUB, "create", "pods", "site-a", ""),
+    (AT_HUB, "create", "events.events.k8s.io", "site-a", ""),
+    (AT_HUB, "create", "events", "site-a", ""),
+    (AT_HUB, "patch", "resourcequotas", "site-a", "participant"),
     # The site operator: no Secret but its hub credentials, no pod but by a Job, no settings.
     (OPERATOR, "get", "secrets", "hospital-a", "courier-keys"),
     (OPERATOR, "list", "secrets", "hospital-a", ""),

@@ -50,6 +50,7 @@ KINDS = {
         Kind("ServiceAccount", "v1", "serviceaccounts"),
         Kind("ConfigMap", "v1", "configmaps"),
         Kind("Secret", "v1", "secrets"),
+        Kind("ResourceQuota", "v1", "resourcequotas"),
         Kind("Pod", "v1", "pods"),
         Kind("Event", "v1", "events"),
         Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),

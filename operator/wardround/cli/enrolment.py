@@ -13,6 +13,7 @@ from wardround.sealing.keys import participant_fingerprint
 TOKEN_SECONDS = 24 * 3600
 CLUSTER_ROLE = "wardround-participant"
 SERVICE_ACCOUNT = "site"
+QUOTA = "participant"
 
 
 def manifests(name: str, display_name: str, federations: list[str]) -> list[Object]:
@@ -24,6 +25,14 @@ def manifests(name: str, display_name: str, federations: list[str]) -> list[Obje
             "kind": "Namespace",
             # No pod ever runs in a participant's namespace; if one does, it has no rights.
             "metadata": {"name": name, "labels": {**labels, "pod-security.kubernetes.io/enforce": "restricted"}},
+        },
+        {
+            # Before the binding: the one kind that a hospital may make here is its heartbeat, and it needs one of it.
+            # RBAC cannot hold `create` to a name, so that without this it could fill the hub's etcd.
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": QUOTA, "namespace": name, "labels": labels},
+            "spec": {"hard": {"count/leases.coordination.k8s.io": "1"}},
         },
         {
             "apiVersion": WARDROUND,

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from wardround.cli import enrolment
 from wardround.cli.__main__ import target, write_private
 from wardround.cli.cluster import CommandError
 from wardround.sealing.keys import participant_fingerprint
 
+ROLES = Path(__file__).parents[3] / "charts/hub/templates/rbac.yaml"
 SIGNING, DECRYPTION = b"spki", b"k" * 1216
 
 
@@ -23,11 +25,27 @@ def participant(published: str | None = None, keys: bool = True) -> dict[str, An
 
 def test_the_manifests_hold_no_fingerprint_and_bind_the_fixed_role() -> None:
     items = {item["kind"]: item for item in enrolment.manifests("site-a", "University hospital", ["breast-cancer"])}
-    assert list(items) == ["Namespace", "Participant", "ServiceAccount", "RoleBinding"]
+    assert list(items) == ["Namespace", "ResourceQuota", "Participant", "ServiceAccount", "RoleBinding"]
     assert "keyFingerprint" not in items["Participant"]["spec"]
     assert items["Participant"]["metadata"] == {"name": "site-a", "namespace": "site-a"}
     assert items["Participant"]["spec"]["allowedFederations"] == [{"namespace": "breast-cancer"}]
     assert items["RoleBinding"]["roleRef"]["name"] == "wardround-participant"
+
+
+def test_all_that_a_hospitals_account_may_make_is_counted() -> None:
+    """A right to create that is added to the chart needs its line in the quota, or it can fill the hub's etcd."""
+    [role] = [each for each in ROLES.read_text().split("---") if "name: wardround-participant\n" in each]
+    rules = yaml.safe_load(role[role.index("rules:") :])["rules"]
+    made = {
+        f"count/{kind}.{group}"
+        for rule in rules
+        if "create" in rule["verbs"]
+        for group in rule["apiGroups"]
+        for kind in rule["resources"]
+    }
+    [quota] = [item for item in enrolment.manifests("site-a", "A", []) if item["kind"] == "ResourceQuota"]
+    not_stored = {"count/serviceaccounts/token."}
+    assert made - not_stored == set(quota["spec"]["hard"])
 
 
 def test_the_fingerprint_is_computed_from_the_keys_not_taken_from_status() -> None:
