@@ -16,6 +16,7 @@ from wardround.api import conditions, roundtask
 from wardround.api.participant import PublicKeys
 from wardround.api.roundtask import RoundTask
 from wardround.kube.client import Client
+from wardround.kube.errors import Conflict
 from wardround.plans.participant import fingerprint
 from wardround.sealing import canonical
 from wardround.sealing.body import UPDATE, new_file_key, new_header
@@ -73,9 +74,17 @@ class Hospital:
     async def publish(self) -> None:
         """Keys and datasets into status.site."""
         keys = {"signing": self.keys.signing, "decryption": self.keys.decryption}
-        found = await self.client.get("Participant", self.name)
         status = {"site": {"keys": keys, "datasets": [{"name": "breast"}]}}
-        await self.client.apply_status(found, {}, status)
+
+        async def published() -> bool:
+            found = await self.client.get("Participant", self.name)
+            try:
+                await self.client.apply_status(found, {}, status)
+            except Conflict:  # the hub has just written its part
+                return False
+            return True
+
+        await until(published, "the keys of a hospital to be published")
 
     async def task(self, round_name: str, attempt: int = 1) -> RoundTask:
         async def find() -> RoundTask | None:

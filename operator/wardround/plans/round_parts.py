@@ -13,14 +13,11 @@ from wardround.api.timeline import reached
 from wardround.api.times import parse_time
 from wardround.plans.participant import barred
 from wardround.plans.reasons import advise
-from wardround.sealing.body import MOST_PARTS, PART
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
 SUSPENDED = "Suspended"
 # The site enforces the deadline of training itself and says more about it: it is given this long to do so.
 SITE_SAYS_FIRST = timedelta(seconds=30)
-# Sealed grants have to fit into a RoundTask: one URL a part.
-LARGEST_UPDATE = MOST_PARTS * PART
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
 
 
@@ -85,17 +82,28 @@ def has_failed(task: RoundTask) -> bool:
 
 
 def parts(
-    of: FederatedRound, tasks: Iterable[RoundTask], participants: Mapping[str, Participant], now: datetime
+    of: FederatedRound,
+    tasks: Iterable[RoundTask],
+    participants: Mapping[str, Participant],
+    now: datetime,
+    largest_upload: int,
 ) -> tuple[Part, ...]:
-    """One for each participant that was asked, by name."""
+    """One for each participant that was asked, by name. `largest_upload`: ciphertext bytes."""
     attempts: dict[str, list[RoundTask]] = {}
     for task in sorted(tasks, key=lambda each: each.spec.attempt):
         attempts.setdefault(task.metadata.namespace, []).append(task)
-    return tuple(_part(of, name, attempts[name], participants.get(name), now) for name in sorted(attempts))
+    return tuple(
+        _part(of, name, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts)
+    )
 
 
 def _part(
-    of: FederatedRound, name: str, attempts: list[RoundTask], participant: Participant | None, now: datetime
+    of: FederatedRound,
+    name: str,
+    attempts: list[RoundTask],
+    participant: Participant | None,
+    now: datetime,
+    largest_upload: int,
 ) -> Part:
     latest = attempts[-1]
 
@@ -116,8 +124,8 @@ def _part(
     if has_failed(latest):
         return _failed(of, name, attempts)
     # Also of what is sent already: URLs are made for as many parts as a site says, and all go into one plan.
-    if latest.status.upload is not None and latest.status.upload.bytes > LARGEST_UPDATE:
-        return lost("OutputTooLarge", "Code")
+    if latest.status.upload is not None and latest.status.upload.bytes > largest_upload:
+        return lost("UploadTooLarge")
     if is_sent(latest):
         if latest.status.update is not None and len(latest.status.update.manifest) > LARGEST_MANIFEST:
             return lost("ManifestUnreadable")

@@ -12,6 +12,7 @@ from wardround.plans.reasons import advise
 from wardround.plans.round_parts import Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
 from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
+from wardround.plans.upload import largest_upload
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class View:
 
 
 def view_of(seen: Observation) -> View:
-    found = parts(seen.round, seen.tasks, seen.participants, seen.now)
+    found = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base))
     asked = tuple(part.name for part in found)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
     return View(seen, found, asked if dispatched else _selected(seen), _start(seen))

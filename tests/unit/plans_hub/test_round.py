@@ -28,10 +28,10 @@ from tests.unit.plans_hub.builders import (
 )
 from wardround.api import conditions
 from wardround.api.federatedround import Counts, Result
-from wardround.api.task import Update, Upload
+from wardround.api.task import Upload
 from wardround.api.timeline import Stage
 from wardround.plans.round import plan
-from wardround.plans.round_parts import CANCELLED, LARGEST_MANIFEST, LARGEST_UPDATE
+from wardround.plans.round_parts import CANCELLED
 from wardround.plans.round_types import (
     Aggregate,
     Aggregation,
@@ -371,34 +371,9 @@ def test_each_stage_has_its_deadline(late: Any, now: float, reason: str) -> None
     assert [(each.task.metadata.namespace, each.reason) for each in of_type(made, Cancel)] == [("site-a", reason)]
 
 
-def test_an_update_too_large_for_grants_is_given_up() -> None:
-    large = accepted("site-a", upload=Upload(bytes=LARGEST_UPDATE + 1))
-    made = plan(collecting(large, accepted("site-b"), accepted("site-c")))
-    assert attention_of(made) == {"site-a": "OutputTooLarge"}
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"upload": Upload(bytes=2**62)}, "OutputTooLarge"),
-        ({"update": Update(manifest="x" * (LARGEST_MANIFEST + 1))}, "ManifestUnreadable"),
-    ],
-)
-def test_a_site_that_says_it_has_sent_something_enormous_is_left_out(change: dict[str, Any], reason: str) -> None:
-    made = plan(collecting(sent("site-a", **change), sent("site-b"), sent("site-c")))
-    assert [each.metadata.namespace for each in of_type(made, Aggregate)[0].tasks] == ["site-b", "site-c"]
-    assert attention_of(made) == {"site-a": reason}
-
-
 def test_a_round_that_starts_from_itself_fails_at_once() -> None:
     made = plan(observation(federated_round(initial=None, base={"roundName": "train-1"})))
     assert condition_of(made, "Failed") == ("True", "BaseUnusable")
-
-
-def test_updates_whose_plan_no_secret_can_hold_end_the_round_instead_of_being_tried_for_ever() -> None:
-    made = plan(collecting(*(sent(name, upload=Upload(bytes=LARGEST_UPDATE)) for name in NAMES)))
-    assert condition_of(made, "Failed") == ("True", "TooMuchToAggregate")
-    assert not of_type(made, Aggregate)
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])

@@ -1,0 +1,126 @@
+"""What a site asks room for is held to what its update can be; who asks for more is given up, the others are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    accepted,
+    dispatched,
+    federated_round,
+    observation,
+    over,
+    participant,
+    sent,
+)
+from wardround.aggregate.counts import EVALUATE, statistics_layout
+from wardround.api import conditions
+from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.task import Update, Upload
+from wardround.plans.round import plan
+from wardround.plans.round_parts import CANCELLED, LARGEST_MANIFEST
+from wardround.plans.round_types import Aggregate, Cancel, Grant, Observation, Plan
+from wardround.plans.upload import LARGEST_INITIAL, largest_upload
+from wardround.pod import check
+from wardround.sealing.body import MOST_PARTS, PART, SEALED_SEGMENT, ciphertext_length
+
+MODEL_BYTES = 5 << 20
+TRAINED = federated_round(initial=None, base={"roundName": "train-0"})
+STATISTICS = federated_round(task="Statistics", initial=None, image=None)
+EVALUATED = federated_round(task="Evaluate", initial=None, base={"roundName": "train-0"})
+INITIAL = federated_round()
+
+
+def base(length: int = MODEL_BYTES) -> FederatedRound:
+    found = over(federated_round("train-0", "uid-0"), "Complete")
+    return replace(
+        found, status=replace(found.status, result=Result(digest="d", location="l", bytes=length, samples=1))
+    )
+
+
+def collecting(of: FederatedRound, *tasks: Any, **changes: Any) -> Observation:
+    known = {"base": base(), "base_stored": True, "leftovers": True}
+    return observation(dispatched(of), tasks=tasks, **known | changes)
+
+
+def granted(made: Plan) -> dict[str, int | None]:
+    found = [action for action in made.actions if isinstance(action, Grant)]
+    return {each.task.metadata.namespace: each.upload_bytes for each in found}
+
+
+def attention_of(made: Plan) -> dict[str, str]:
+    return {each.participant: each.reason for each in made.status.attention}
+
+
+LIMITS = [
+    (TRAINED, ciphertext_length(MODEL_BYTES)),
+    (STATISTICS, SEALED_SEGMENT),
+    (EVALUATED, SEALED_SEGMENT),
+    (INITIAL, ciphertext_length(LARGEST_INITIAL)),
+    (federated_round(initial={"seed": 1, "statisticsRoundName": "train-0"}), ciphertext_length(LARGEST_INITIAL)),
+]
+
+
+@pytest.mark.parametrize(("of", "limit"), LIMITS)
+def test_room_is_given_up_to_what_the_update_can_be(of: FederatedRound, limit: int) -> None:
+    made = plan(collecting(of, accepted("site-a", upload=Upload(bytes=limit)), accepted("site-b"), accepted("site-c")))
+    assert granted(made) == {"site-a": limit}
+    assert attention_of(made) == {}
+
+
+@pytest.mark.parametrize(("of", "limit"), LIMITS)
+def test_who_asks_for_a_byte_more_is_given_up_once_and_told_why(of: FederatedRound, limit: int) -> None:
+    greedy = accepted("site-a", upload=Upload(bytes=limit + 1))
+    others = accepted("site-b"), accepted("site-c")
+    made = plan(collecting(of, greedy, *others))
+    assert granted(made) == {}
+    [cancel] = [action for action in made.actions if isinstance(action, Cancel)]
+    assert (cancel.task.metadata.namespace, cancel.reason) == ("site-a", "UploadTooLarge")
+    assert attention_of(made) == {"site-a": "UploadTooLarge"}
+    assert "site-a" in made.status.attention[0].message
+    assert conditions.is_true(made.status.conditions, "Reconciling")
+    # As it stands when the plan has been carried out: nothing is left to do about it.
+    notes = {**greedy.metadata.annotations, CANCELLED: "UploadTooLarge"}
+    told = replace(greedy, spec=replace(greedy.spec, cancel=True), metadata=replace(greedy.metadata, annotations=notes))
+    after = plan(replace(collecting(of, told, *others), round=replace(of, status=made.status)))
+    assert after.actions == ()
+    assert after.status == made.status
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"upload": Upload(bytes=2**62)}, "UploadTooLarge"),
+        ({"update": Update(manifest="x" * (LARGEST_MANIFEST + 1))}, "ManifestUnreadable"),
+    ],
+)
+def test_a_site_that_says_it_has_sent_something_enormous_is_left_out(change: dict[str, Any], reason: str) -> None:
+    made = plan(collecting(INITIAL, sent("site-a", **change), sent("site-b"), sent("site-c")))
+    [aggregate] = [action for action in made.actions if isinstance(action, Aggregate)]
+    assert [each.metadata.namespace for each in aggregate.tasks] == ["site-b", "site-c"]
+    assert attention_of(made) == {"site-a": reason}
+
+
+def test_updates_whose_plan_no_secret_can_hold_end_the_round_instead_of_being_tried_for_ever() -> None:
+    names = [f"site-{number}" for number in range(12)]
+    tasks = [sent(name, upload=Upload(bytes=ciphertext_length(LARGEST_INITIAL))) for name in names]
+    made = plan(collecting(INITIAL, *tasks, participants={name: participant(name) for name in names}))
+    failed = conditions.find(made.status.conditions, "Failed")
+    assert failed is not None
+    assert (failed.status, failed.reason) == ("True", "TooMuchToAggregate")
+    assert not [action for action in made.actions if isinstance(action, Aggregate)]
+
+
+def test_the_limits_are_those_of_the_pod_the_courier_and_the_aggregation() -> None:
+    assert LARGEST_INITIAL == check.MODEL_LIMIT
+    assert ciphertext_length(LARGEST_INITIAL) <= MOST_PARTS * PART
+    most_fields = 2048  # crds/datasets.yaml
+    assert ciphertext_length(statistics_layout(most_fields).length) <= SEALED_SEGMENT
+    assert ciphertext_length(EVALUATE.length) <= SEALED_SEGMENT
+
+
+def test_a_base_that_was_deleted_meanwhile_gives_no_room_without_limit() -> None:
+    assert largest_upload(TRAINED, None) == ciphertext_length(LARGEST_INITIAL)
