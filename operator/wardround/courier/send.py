@@ -54,7 +54,7 @@ def read_claims(document: bytes, assignment: Assignment) -> Claims:
         claims = Claims(
             raw["samples"], metrics, raw["digest"], raw["schemaDigest"], raw["baseDigest"] or "", raw["length"]
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused("OutputNotSafetensors") from None
     if not all(isinstance(value, str) and NUMBER.fullmatch(value) for value in claims.metrics.values()):
         raise Refused("MetricsInvalid")

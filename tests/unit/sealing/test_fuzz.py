@@ -1,0 +1,196 @@
+"""Whatever a lying site or store sends, what reads it raises the one error that it documents, and nothing else.
+
+A site signs with its own key, so that a signature that holds says nothing of the sense of what was signed: most of what
+is changed here is changed before it is signed. Seeds are fixed: what fails here fails again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW, PUBLIC, SIGNING, UPDATE
+from wardround.courier.send import read_claims
+from wardround.sealing import body, canonical, codec, envelope, files, keys, manifests, wrap
+from wardround.sealing.refused import Refused
+
+TIMES = 1500
+ODD: list[Any] = [
+    *[None, True, False, 0, -1, 1, 2**31, 2**53 + 1, 2**63, 10**400, "", "x", "\x00", "é", "sha256:" + "0" * 64],
+    *["0", "-0", "1e999", "nan", "1_0", "９", "2026-01-01T24:00:00Z", "9999-12-31T23:59:60Z", "0001-01-01T00:00:00Z"],
+    *["2026-01-01T00:00:00+25:00Z", "Z", "2026-W01Z", "AA==", "AA", "====", "A" * 70_000],
+    *[[], {}, [[]], [{}], {"": ""}, {"a": []}, [None], {"min": 1}, [1, [2, [3]]]],
+]
+
+
+def altered(dice: random.Random, value: Any) -> Any:
+    """The document with one place changed, however deep."""
+    if not isinstance(value, dict | list) or not value or dice.random() < 0.25:
+        return dice.choice(ODD)
+    if isinstance(value, list):
+        place = dice.randrange(len(value))
+        return [altered(dice, item) if index == place else item for index, item in enumerate(value)]
+    name = dice.choice(sorted(value))
+    what = dice.random()
+    if what < 0.15:
+        return {key: item for key, item in value.items() if key != name}
+    if what < 0.3:
+        return value | {dice.choice(["", "more", name + "s", name.upper()]): dice.choice(ODD)}
+    return value | {name: altered(dice, value[name])}
+
+
+def documents(seed: int, good: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    dice = random.Random(seed)
+    for _ in range(TIMES):
+        document: Any = good
+        for _ in range(dice.choice([1, 1, 1, 2, 3])):
+            document = altered(dice, document)
+        if isinstance(document, dict):
+            yield document
+
+
+def noise(seed: int, good: bytes) -> Iterator[bytes]:
+    """Bytes changed, cut, doubled, or nothing but noise."""
+    dice = random.Random(seed)
+    for _ in range(TIMES):
+        data = bytearray(good)
+        for _ in range(dice.randrange(1, 6)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        start = dice.randrange(len(data))
+        yield dice.choice([bytes(data), bytes(data[:start]), bytes(data[start:]), bytes(data) + bytes(data[start:])])
+        yield dice.randbytes(dice.randrange(64))
+
+
+def refuses(read: Callable[[], object]) -> bool:
+    """Whether it was refused. Any other error goes through and fails the test."""
+    try:
+        read()
+    except Refused:
+        return True
+    return False
+
+
+def signed(document: dict[str, Any], kind: str) -> str | None:
+    try:
+        return envelope.sign_envelope(document, kind, SIGNING)
+    except ValueError:
+        return None  # a number that JSON itself does not write
+
+
+READERS: list[tuple[str, dict[str, Any], Callable[[str], object]]] = [
+    (envelope.UPDATE, codec.dump(UPDATE), lambda text: manifests.verify_update(text, PUBLIC, EXPECTED, NOW)),
+    (envelope.ASSIGNMENT, codec.dump(ASSIGNMENT), lambda text: manifests.open_assignment(text, PUBLIC)),
+    (
+        envelope.MODEL,
+        codec.dump(manifests.ModelManifest(body.Header(**{**vars(HEADER), "kind": body.MODEL}), "d", "l", "m/1", 21)),
+        lambda text: manifests.open_model(text, PUBLIC),
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "good", "read"), READERS)
+def test_a_document_that_its_own_sender_made_wrong_is_taken_or_refused(
+    kind: str, good: dict[str, Any], read: Callable[[str], object]
+) -> None:
+    made = signed(good, kind)
+    assert made is not None
+    assert not refuses(lambda: read(made))
+    texts = [text for document in documents(1, good) if (text := signed(document, kind))]
+    assert sum(refuses(lambda text=text: read(text)) for text in texts) > TIMES // 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("kind", "good", "read"), READERS)
+def test_an_envelope_of_noise_is_refused(kind: str, good: dict[str, Any], read: Callable[[str], object]) -> None:
+    made = signed(good, kind)
+    assert made is not None
+    for data in noise(2, made.encode()):
+        text = data.decode("utf-8", "surrogateescape")
+        assert text == made or refuses(lambda text=text: read(text)) or _only_the_hint_differs(text, made)  # type: ignore[misc]
+
+
+def _only_the_hint_differs(text: str, made: str) -> bool:
+    return bool(json.loads(text)["payload"] == json.loads(made)["payload"])
+
+
+CLAIMS = {
+    "samples": 290,
+    "metrics": {"loss": "0.1234", "auc": "0.9"},
+    "digest": "sha256:" + "d" * 64,
+    "schemaDigest": "sha256:" + "e" * 64,
+    "baseDigest": "sha256:" + "f" * 64,
+    "length": 5,
+}
+
+
+def test_update_json_is_read_or_refused() -> None:
+    good = json.dumps(CLAIMS).encode()
+    assert not refuses(lambda: read_claims(good, ASSIGNMENT))
+    wrong = [json.dumps(document).encode() for document in documents(3, CLAIMS) if 10**400 not in document.values()]
+    for data in [*noise(4, good), *wrong, b"[" * 60_000, b'{"a":' * 10_000, b"9" * 5000, b"\xff\xfe" + good]:
+        refuses(lambda data=data: read_claims(data, ASSIGNMENT))  # type: ignore[misc]
+
+
+def test_wrapped_keys_grants_and_keys_of_noise_are_refused() -> None:
+    pair = keys.DecryptionKey.generate()
+    context = wrap.update_context("uid", 1, "site-a", "sha256:d")
+    wrapped = wrap.wrap(bytes(32), pair.public, context)
+    grants = manifests.Grants("2026-01-01T01:00:00Z", None, (manifests.Put("https://s.example/u", 21, {"a": "b"}),))
+    sealed = manifests.seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
+    for data in noise(5, wrapped):
+        assert data == wrapped or refuses(lambda data=data: wrap.unwrap(data, pair, context))  # type: ignore[misc]
+    for data in noise(6, sealed):
+        assert data == sealed or refuses(
+            lambda data=data: manifests.open_grants(data, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
+        )
+    for document in documents(7, codec.dump(grants)):
+        try:
+            plain = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        except ValueError:
+            continue
+        mine = wrap.wrap(plain, pair.public, wrap.grants_context("uid", 1, "site-a"))
+        refuses(
+            lambda mine=mine: manifests.open_grants(mine, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
+        )
+    spki = keys.dump_verification_key(PUBLIC)
+    for data in noise(8, spki):
+        refuses(lambda data=data: keys.load_verification_key(data))  # type: ignore[misc]
+    for data in noise(9, pair.public.raw):
+        refuses(lambda data=data: keys.RecipientKey.load(data))  # type: ignore[misc]
+    for data in noise(10, pair.raw):
+        refuses(lambda data=data: keys.DecryptionKey.load(data))  # type: ignore[misc]
+    for data in noise(11, keys.dump_signing_key(SIGNING)):
+        refuses(lambda data=data: keys.load_signing_key(data))  # type: ignore[misc]
+
+
+def test_a_stream_of_noise_never_becomes_a_file(tmp_path: Path) -> None:
+    key = body.new_file_key()
+    plain = bytes(range(256)) * 8
+    header = body.new_header(
+        key,
+        **{"kind": body.MODEL, "round_uid": "u", "attempt": 1, "participant": "", "base_digest": ""},
+        **{"image_digest": "", "schema_digest": "", "length": len(plain)},
+    )
+    sealed = body.Body(key, header)
+    good = sealed.seal(0, plain)
+    hashes = hashlib.sha256(good).digest()
+
+    def read(data: bytes) -> None:
+        with files.FileOpener(
+            tmp_path / "model", sealed, hashes, canonical.digest(hashes), canonical.digest(plain)
+        ) as opener:
+            opener.feed(data)
+            opener.finish()
+
+    for data in noise(12, good):
+        if data == good:
+            continue
+        assert refuses(lambda data=data: read(data))  # type: ignore[misc]
+        assert refuses(lambda data=data: sealed.open(0, data))  # type: ignore[misc]
+        assert list(tmp_path.iterdir()) == []
+    assert not refuses(lambda: read(good))
