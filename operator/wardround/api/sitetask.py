@@ -5,23 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wardround.api import codec
-from wardround.api.conditions import Conditions
-from wardround.api.meta import API_VERSION, Meta, RoundRef
-from wardround.api.task import Failure, Update, Upload
-from wardround.api.timeline import Timeline
+from wardround.api.meta import Meta
+from wardround.api.task import TaskSpec, TaskStatus, Update, Upload
 
 KIND = "SiteTask"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SiteTaskSpec:
-    round_ref: RoundRef
+class SiteTaskSpec(TaskSpec):
+    """`approved` is for people of the hospital."""
+
     round_task_uid: str
-    attempt: int
-    assignment: str
-    hub_key: str
-    grants: str | None = None
-    cancel: bool = False
     approved: bool = False
 
 
@@ -36,10 +30,7 @@ class CourierReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SiteTaskStatus:
-    conditions: Conditions = ()
-    failure: Failure | None = None
-    timeline: Timeline = ()
+class SiteTaskStatus(TaskStatus):
     courier: CourierReport | None = None
 
 
@@ -52,12 +43,3 @@ class SiteTask:
 
 def parse(value: Mapping[str, Any]) -> SiteTask:
     return codec.parse(SiteTask, value)
-
-
-def manifest(name: str, namespace: str, labels: Mapping[str, str], spec: SiteTaskSpec) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
-        "spec": codec.dump(spec),
-    }

@@ -1,7 +1,13 @@
-"""What RoundTask (hub) and SiteTask (site) share: progress and failure of one participant's part of a round."""
+"""What RoundTask (hub) and SiteTask (site) share: what is asked of one participant, and how far it has come."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from wardround.api import codec
+from wardround.api.conditions import Conditions
+from wardround.api.meta import API_VERSION, RoundRef
+from wardround.api.timeline import Timeline
 
 FailureClass = Literal["Site", "Code", "Platform", "Network"]
 
@@ -36,3 +42,32 @@ class Update:
     manifest: str
     samples: int = 0
     metrics: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec:
+    """What the hub asks. `assignment` is signed; `grants` are sealed for the courier and renewed."""
+
+    round_ref: RoundRef
+    attempt: int
+    assignment: str
+    hub_key: str
+    grants: str | None = None
+    cancel: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskStatus:
+    conditions: Conditions = ()
+    failure: Failure | None = None
+    timeline: Timeline = ()
+
+
+def manifest(kind: str, name: str, namespace: str, labels: Mapping[str, str], spec: TaskSpec) -> dict[str, Any]:
+    """The object to create."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "spec": codec.dump(spec),
+    }

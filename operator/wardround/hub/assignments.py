@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import RoundRef
 from wardround.api.participant import Participant
-from wardround.api.roundtask import RoundTaskSpec
+from wardround.api.task import TaskSpec
 from wardround.api.times import to_seconds
 from wardround.hub.vault import Identity, Model
 from wardround.plans.round_types import Dispatch
@@ -57,7 +57,7 @@ def image_digest(of: FederatedRound) -> str:
 
 def assign(
     of: FederatedRound, to: Recipient, what: Dispatch, round_public: bytes, base: Model | None, who: Identity
-) -> RoundTaskSpec:
+) -> TaskSpec:
     """The spec of a RoundTask, without grants."""
     spec, uid = of.spec, of.metadata.uid
     wrapped = None
@@ -93,7 +93,7 @@ def assign(
         train_seconds=spec.deadlines.train_seconds,
         expires=to_seconds(what.expires),
     )
-    return RoundTaskSpec(
+    return TaskSpec(
         round_ref=RoundRef(namespace=of.metadata.namespace, name=of.metadata.name, uid=uid),
         attempt=what.attempt,
         assignment=sign_assignment(assignment, who.key),

@@ -5,13 +5,14 @@ import base64
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import singledispatchmethod
 
 from wardround.api import names, roundtask
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
+from wardround.api.task import manifest
 from wardround.api.times import to_seconds
 from wardround.hub import aggregations, vault
 from wardround.hub.assignments import Recipient, assign, grant
@@ -79,11 +80,10 @@ class Execution:
         spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity)
         labels = names.task_labels(of.metadata.name, uid, to.name, action.attempt)
         name = names.task_name(of.metadata.name, uid, action.attempt)
-        manifest = roundtask.manifest(name, to.name, labels, spec)
         sealed, expires = self._grants(to, action.attempt, None)
-        manifest["spec"]["grants"] = sealed
-        manifest["metadata"]["annotations"] = _granted(expires, None)
-        if await self.hub.client.create_if_absent(manifest):
+        task = manifest(roundtask.KIND, name, to.name, labels, replace(spec, grants=sealed))
+        task["metadata"]["annotations"] = _granted(expires, None)
+        if await self.hub.client.create_if_absent(task):
             logger.info(
                 "round %s/%s: asked %s, attempt %d", of.metadata.namespace, of.metadata.name, to.name, action.attempt
             )

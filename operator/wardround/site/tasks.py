@@ -15,6 +15,7 @@ from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
+from wardround.api.task import manifest
 from wardround.kube.client import Client, Object
 from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from wardround.manifests.training import build
@@ -150,7 +151,7 @@ class TaskReconciler:
         labels = names.task_labels(
             task.spec.round_ref.name, task.spec.round_ref.uid, task.metadata.namespace, task.spec.attempt
         )
-        return await self._own.create(sitetask.manifest(task.metadata.name, self._own.namespace, labels, spec))
+        return await self._own.create(manifest(sitetask.KIND, task.metadata.name, self._own.namespace, labels, spec))
 
     async def _refuse_recreated(self, there: Object) -> None:
         task = roundtask.parse(there)

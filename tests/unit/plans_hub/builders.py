@@ -14,8 +14,8 @@ from wardround.api.federatedround import parse as parse_round
 from wardround.api.meta import Meta, RoundRef
 from wardround.api.participant import Federation, OfferedDataset, Participant, ParticipantSpec, PublicKeys, SiteReport
 from wardround.api.participant import ParticipantStatus as Status
-from wardround.api.roundtask import RoundTask, RoundTaskSpec, RoundTaskStatus
-from wardround.api.task import Failure, Update, Upload
+from wardround.api.roundtask import RoundTask, RoundTaskStatus
+from wardround.api.task import Failure, TaskSpec, Update, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import fingerprint
@@ -99,7 +99,7 @@ def task(name: str, *conditions: Condition, attempt: int = 1, **changes: Any) ->
         creation_timestamp=to_seconds(changes.pop("created", NOW)),
     )
     ref = RoundRef(namespace=FEDERATION, name="train-1", uid=UID)
-    spec = RoundTaskSpec(round_ref=ref, attempt=attempt, assignment="{}", hub_key="", **changes)
+    spec = TaskSpec(round_ref=ref, attempt=attempt, assignment="{}", hub_key="", **changes)
     return RoundTask(metadata=meta, spec=spec, status=RoundTaskStatus(conditions=conditions, **status))
 
 
