@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from wardround.hub.settings import Settings
 from wardround.hub.vault import Identity
 from wardround.kube.client import Client
+from wardround.kube.events import Reporter
 from wardround.store.presign import Presigner
 from wardround.store.transfer import Store
 
@@ -19,3 +20,4 @@ class Context:
     store: Store
     external: Presigner
     internal: Presigner
+    reporter: Reporter

@@ -17,6 +17,7 @@ from wardround.hub.settings import Settings
 from wardround.hub.sweep import leftovers, round_of
 from wardround.kube.client import Client, backoff
 from wardround.kube.errors import ApiError
+from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
 from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
@@ -29,6 +30,7 @@ from wardround.store.transfer import Store
 WORKERS = 8
 FIELD_MANAGER = "wardround-hub"
 LEASE = "hub-operator"
+CONTROLLER = "wardround.io/hub-operator"
 logger = logging.getLogger(__name__)
 
 
@@ -60,7 +62,8 @@ class Hub:
         async with Store(told.store_internal, told.store_ca) as store:
             external = Presigner(told.store_origin, told.store_bucket, told.store_region, credentials)
             internal = Presigner(told.store_internal, told.store_bucket, told.store_region, credentials)
-            hub = Context(self.client, told, who, store, external, internal)
+            reporter = Reporter(self.client, CONTROLLER, os.uname().nodename)
+            hub = Context(self.client, told, who, store, external, internal, reporter)
             queue: WorkQueue[Key] = WorkQueue()
             reconciler = Reconciler(hub, queue)
             rounds = Watcher(
@@ -72,6 +75,7 @@ class Hub:
             async with asyncio.TaskGroup() as group:
                 group.create_task(rounds.run())
                 group.create_task(jobs.run())
+                group.create_task(reporter.run())
                 group.create_task(self._bucket(store, internal))
                 group.create_task(self._gone(hub, queue))
                 group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None))

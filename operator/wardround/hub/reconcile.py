@@ -4,7 +4,8 @@ import logging
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from wardround.api import codec, participant
+from wardround.api import participant
+from wardround.api.conditions import Conditions
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution
 from wardround.hub.observe import get_round, observe
@@ -14,6 +15,7 @@ from wardround.kube.errors import NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.plans import participant as participant_plan
 from wardround.plans import round as round_plan
+from wardround.plans.events import headline
 from wardround.plans.round_status import STARTED, is_over
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class Reconciler:
         if found is not None:
             seen = participant.parse(found)
             after = participant_plan.status(seen, datetime.now(UTC))
-            await self.hub.client.apply_status(found, codec.dump(seen.status), codec.dump(after))
+            await self.hub.reporter.write(found, seen.status, after)
         for waiting in self.active:
             self.queue.add(waiting)
 
@@ -72,28 +74,19 @@ class Reconciler:
         observation, base = await observe(self.hub.client, seen, self.hub.identity, datetime.now(UTC))
         plan = round_plan.plan(observation)
         await Execution(self.hub, observation, base).run(plan.actions)
-        written = await self.hub.client.apply_status(observed, codec.dump(seen.status), codec.dump(plan.status))
-        if written is not None:
-            self._tell(key, written)
+        if await self.hub.reporter.write(observed, seen.status, plan.status) is not None:
+            self._tell(key, plan.status.conditions)
         if is_over(seen):
             self.active.discard(key)
         else:
             self.active.add(key)
         return plan.requeue_after
 
-    def _tell(self, key: Key, written: Object) -> None:
-        conditions = {each["type"]: each for each in written["status"]["conditions"]}
-        shown = next(
-            (
-                each
-                for kind in ("Complete", "Failed", "Stalled", "Reconciling")
-                if (each := conditions.get(kind)) and each["status"] == "True"
-            ),
-            None,
-        )
+    def _tell(self, key: Key, conditions: Conditions) -> None:
+        shown = headline(conditions)
         if shown:
-            logger.info("round %s/%s: %s, %s", key.namespace, key.name, shown["type"], shown["reason"])
-        if shown and shown["type"] in ("Complete", "Failed"):
+            logger.info("round %s/%s: %s, %s", key.namespace, key.name, shown.type, shown.reason)
+        if shown and shown.type in ("Complete", "Failed"):
             for waiting in self.active:
                 if waiting.namespace == key.namespace and waiting != key:
                     self.queue.add(waiting)

@@ -59,7 +59,7 @@ def plan(
         status = dataclasses.replace(
             status, rows=read.rows, patients=read.patients, quality=read.quality[:QUALITY_LIMIT]
         )
-        return settled(status, True, "Read", "")
+        return settled(status, True, "Read", "the file was read and is as the schema says, but for what quality counts")
     known = conditions.find(status.conditions, "Ready")
     if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
         return status

@@ -35,6 +35,8 @@ class Seen:
 
 def plan(seen: Seen, now: datetime) -> SiteStatus:
     """Status of the Site; `courier` is left as it is."""
+    if seen.link.state == "Connecting" and conditions.find(seen.site.status.conditions, "HubConnected") is not None:
+        return seen.site.status  # a restart is no news: what holds now is known in a moment
     generation = seen.site.metadata.generation
     found = conditions.set_condition(
         seen.site.status.conditions,
@@ -45,7 +47,8 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
         now=now,
         generation=generation,
     )
-    reason, message = next((said for rule in RULES if (said := rule(seen))), ("Approved", ""))
+    approved = ("Approved", "connected to the hub and approved there")
+    reason, message = next((said for rule in RULES if (said := rule(seen))), approved)
     ready = reason == "Approved"
     found = conditions.set_condition(found, "Ready", ready, reason, message, now=now, generation=generation)
     if ready:

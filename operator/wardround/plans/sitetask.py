@@ -185,7 +185,9 @@ def _sent(view: _View) -> Standing | None:
         return None
     marks = {"Accepted": (True, "Accepted"), "InputReady": (True, "Ready"), "Trained": (True, "Trained")}
     stages = {**_stages(view), "Sealed": view.seen.now, "Sent": view.seen.now}
-    return Standing(reason="Complete", marks={**marks, "Sent": (True, "Sent")}, stages=stages, final="Complete")
+    marks = {**marks, "Sent": (True, "Sent")}
+    message = "the update was sent: it is in the store"
+    return Standing(reason="Complete", message=message, marks=marks, stages=stages, final="Complete")
 
 
 def _sends(view: _View) -> Standing | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from wardround.api.names import ROLE, ROLE_TRAINING, SITE
 from wardround.kube.client import Client, Object
 from wardround.kube.errors import ApiError
+from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
 from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
@@ -22,6 +23,7 @@ from wardround.site.tasks import TaskReconciler
 JOB_NAME = "batch.kubernetes.io/job-name"
 HEARTBEAT_SECONDS = 10.0
 LEASE = "site"
+CONTROLLER = "wardround.io/site-operator"
 Key = tuple[str, str]  # kind (Site, Dataset), name
 
 
@@ -35,9 +37,13 @@ class Operator:
         self._rest: WorkQueue[Key] = WorkQueue()
         self._hub_changed = asyncio.Event()
         self._link = HubLink(own, self._link_changed)
-        self._site = SiteReconciler(own, self._link, wake_task=self._tasks.add, hub_changed=self._hub_changed.set)
+        self._reporter = Reporter(own, CONTROLLER, os.uname().nodename)
+        self._site = SiteReconciler(
+            own, self._reporter, self._link, wake_task=self._tasks.add, hub_changed=self._hub_changed.set
+        )
         self._reconciler = TaskReconciler(
             own,
+            self._reporter,
             self._link,
             operator_image=operator_image,
             participant=lambda: self._site.participant,
@@ -58,6 +64,7 @@ class Operator:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watcher.run(), name="own watch")
                 group.create_task(self._follow_hub(), name="hub")
+                group.create_task(self._reporter.run(), name="events")
                 group.create_task(self._tasks.work(self._reconciler.reconcile), name="tasks")
                 group.create_task(self._rest.work(self._reconcile), name="site and datasets")
         finally:

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from wardround.api import codec, dataset, names, participant, roundtask
+from wardround.api import dataset, names, participant, roundtask
 from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.site import Site
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.events import Reporter
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import site as site_plan
 from wardround.plans import sitetask_hub as telling
@@ -26,9 +27,16 @@ class SiteReconciler:
     """`wake_task`: look at this task; `hub_changed`: there is another client for the hub now."""
 
     def __init__(
-        self, own: Client, link: HubLink, *, wake_task: Callable[[str], None], hub_changed: Callable[[], None]
+        self,
+        own: Client,
+        reporter: Reporter,
+        link: HubLink,
+        *,
+        wake_task: Callable[[str], None],
+        hub_changed: Callable[[], None],
     ) -> None:
         self._own = own
+        self._reporter = reporter
         self._link = link
         self._wake_task = wake_task
         self._hub_changed = hub_changed
@@ -50,7 +58,7 @@ class SiteReconciler:
         if self._link.connected:
             await self._ask_hub(site)
         status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant), _now())
-        await self._own.apply_status(item, codec.dump(site.status), codec.dump(status))
+        await self._reporter.write(item, site.status, status)
         return CONNECTED_SECONDS if self._link.connected else DISCONNECTED_SECONDS
 
     async def reconcile_dataset(self, name: str) -> None:
@@ -62,17 +70,18 @@ class SiteReconciler:
         status = dataset_plan.plan(
             item["spec"]["schema"], found.status, None, generation=found.metadata.generation, now=_now()
         )
-        await self._own.apply_status(item, codec.dump(found.status), codec.dump(status))
+        await self._reporter.write(item, found.status, status)
 
     async def _ask_hub(self, site: Site) -> None:
-        """Token, Participant and tasks. A hub that fails here is the heartbeat's to tell."""
+        """Token, Participant and tasks. A hub that fails here is the heartbeat's to tell, and one that answers nonsense
+        stops nothing but this: what the Site says of itself must not depend on it."""
         try:
             await self._link.renew_token(site.spec.hub, _now())
             await self._exchange(site)
             await self._resume()
-        except ApiError as failure:
+        except (ApiError, LookupError, TypeError, ValueError) as failure:
             self._was_connected = False
-            logger.warning("at the hub: %s", failure)
+            logger.warning("at the hub: %s: %s", type(failure).__name__, failure)
 
     async def _exchange(self, site: Site) -> None:
         """Reads the Participant and publishes this site's part of it."""

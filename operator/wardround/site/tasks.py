@@ -18,6 +18,7 @@ from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
 from wardround.api.task import manifest
 from wardround.kube.client import Client, Object
 from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
+from wardround.kube.events import Reporter
 from wardround.manifests.training import build
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import sitetask as plans
@@ -54,6 +55,7 @@ class TaskReconciler:
         self,
         own: Client,
         link: HubLink,
+        reporter: Reporter,
         *,
         operator_image: str,
         participant: Callable[[], Participant | None],
@@ -61,6 +63,7 @@ class TaskReconciler:
     ) -> None:
         self._own = own
         self._link = link
+        self._reporter = reporter
         self._image = operator_image
         self._participant = participant
         self._wake = wake
@@ -205,8 +208,8 @@ class TaskReconciler:
 
     async def _write(self, live: _Live, status: SiteTaskStatus) -> SiteTaskStatus:
         task = live.seen.task
-        before, after = _without_courier(task.status), _without_courier(status)
-        written = await self._own.apply_status(live.task, before, after)
+        # What the courier has written meanwhile is for the next look.
+        written = await self._reporter.write(live.task, _without_courier(task.status), _without_courier(status))
         if written is None:
             return status
         live.task["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"]
@@ -240,8 +243,7 @@ class TaskReconciler:
                 raise
             del self._refused[seen.task.metadata.uid]
             failed = plans.not_admitted(dataclasses.replace(seen, task=_with(seen.task, status)), str(refused))
-            before, after = _without_courier(status), _without_courier(failed)
-            await self._own.apply_status(live.task, before, after)
+            await self._reporter.write(live.task, _without_courier(status), _without_courier(failed))
             return failed
         self._refused.pop(seen.task.metadata.uid, None)
         return status
@@ -258,7 +260,7 @@ class TaskReconciler:
             generation=found.metadata.generation,
             now=live.seen.now,
         )
-        await self._own.apply_status(item, codec.dump(found.status), codec.dump(status))
+        await self._reporter.write(item, found.status, status)
 
     async def _tell_hub(self, live: _Live, status: SiteTaskStatus, plan: Plan) -> None:
         if live.seen.round_task is None or live.round_task is None or self._link.client is None:
@@ -283,9 +285,8 @@ def _with(task: SiteTask, status: SiteTaskStatus) -> SiteTask:
     return dataclasses.replace(task, status=status)
 
 
-def _without_courier(status: SiteTaskStatus) -> dict[str, Any]:
-    found: dict[str, Any] = codec.dump(dataclasses.replace(status, courier=None))
-    return found
+def _without_courier(status: SiteTaskStatus) -> SiteTaskStatus:
+    return dataclasses.replace(status, courier=None)
 
 
 def _log(task: SiteTask, status: SiteTaskStatus) -> None:

@@ -18,6 +18,7 @@ from wardround.hub.observe import aggregation, read_answer
 from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.hub.vault import Identity, Model
 from wardround.kube.client import Client
+from wardround.kube.events import Reporter
 from wardround.plans.round_types import Aggregate, Dispatch, StoredModel
 from wardround.sealing import canonical
 from wardround.sealing.body import MODEL, PART, ciphertext_length, new_file_key, new_header
@@ -88,7 +89,9 @@ def context() -> Context:
         store_ca="",
     )
     client = Client("https://127.0.0.1:1", "", lambda: "", "hub")
-    return Context(client, settings, HUB, Store(INTERNAL.origin), EXTERNAL, INTERNAL)
+    return Context(
+        client, settings, HUB, Store(INTERNAL.origin), EXTERNAL, INTERNAL, Reporter(client, "wardround.io/test", "test")
+    )
 
 
 def with_base() -> FederatedRound:

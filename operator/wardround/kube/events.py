@@ -1,0 +1,87 @@
+"""Writes statuses, and after each that changed the headline an Event. What an Event says is decided in plans.events."""
+
+import asyncio
+import hashlib
+import logging
+from datetime import UTC, datetime
+from typing import Protocol
+
+from wardround.api import codec
+from wardround.api.conditions import Conditions
+from wardround.api.times import to_microseconds
+from wardround.kube.client import Client, Object
+from wardround.plans import events
+from wardround.plans.events import Event
+
+# Of about 1 KiB each. An API server that takes none loses some: they are a courtesy, the conditions are what counts.
+MOST_WAITING = 256
+WINDOW_SECONDS = 600
+logger = logging.getLogger(__name__)
+
+
+class Status(Protocol):
+    """The status of any of our kinds, as a dataclass."""
+
+    @property
+    def conditions(self) -> Conditions: ...
+
+
+class Reporter:
+    """At most one Event a transition: a status write is a compare-and-swap on the object's resourceVersion, so it
+    succeeds once, and a crash between it and its Event loses the Event. It is named after object, headline and time of
+    day, so that what goes back and forth, for whatever a site may do, is told once in `WINDOW_SECONDS`.
+
+    `controller` is `domain/name`, `instance` tells this process from another.
+    """
+
+    def __init__(self, client: Client, controller: str, instance: str) -> None:
+        self._client = client
+        self._controller = controller
+        self._instance = instance
+        self._waiting: asyncio.Queue[Object] = asyncio.Queue(MOST_WAITING)
+
+    async def write(self, observed: Object, before: Status, after: Status) -> Object | None:
+        """Writes what changed of a status, and never waits for its Event. Raises ApiError, see Client.apply_status."""
+        written = await self._client.apply_status(observed, codec.dump(before), codec.dump(after))
+        if written is not None and (found := events.transition(before.conditions, after.conditions)):
+            self._tell(observed, found)
+        return written
+
+    def _tell(self, observed: Object, event: Event) -> None:
+        try:
+            self._waiting.put_nowait(self._manifest(observed, event, datetime.now(UTC)))
+        except asyncio.QueueFull:
+            logger.warning("no room for the Event %s of %s", event.reason, observed["metadata"]["name"])
+
+    async def run(self) -> None:
+        """For ever: writes what was told, one after the other."""
+        while True:
+            manifest = await self._waiting.get()
+            try:
+                await self._client.create_if_absent(manifest)
+            except Exception as failure:  # whatever it is, no work may end for an Event
+                logger.warning("Event %s: %s", manifest["reason"], failure)
+
+    def _manifest(self, observed: Object, event: Event, now: datetime) -> Object:
+        meta = observed["metadata"]
+        window = int(now.timestamp()) // WINDOW_SECONDS
+        told = hashlib.sha256(f"{meta['uid']}/{event.action}/{event.reason}/{window}".encode()).hexdigest()[:16]
+        return {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"name": f"{meta['name'][:200].rstrip('-.')}.{told}", "namespace": meta["namespace"]},
+            "eventTime": to_microseconds(now),
+            "type": event.type,
+            "reason": event.reason,
+            "action": event.action,
+            "note": event.note,
+            "regarding": {
+                "apiVersion": observed["apiVersion"],
+                "kind": observed["kind"],
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+            },
+            "reportingController": self._controller,
+            "reportingInstance": self._instance,
+        }

@@ -1,0 +1,86 @@
+"""Which change of conditions is told as an Event, and in whose words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from wardround.api import conditions
+from wardround.api.conditions import Conditions
+from wardround.plans import sitetask_pod
+from wardround.plans.events import NOTE_BYTES, transition
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def having(kind: str, reason: str, message: str = "", *, holds: bool = True, before: Conditions = ()) -> Conditions:
+    return conditions.set_condition(before, kind, holds, reason, message, now=NOW, generation=1)
+
+
+def progressing(reason: str, message: str = "said") -> Conditions:
+    return conditions.progressing((), reason, message, now=NOW, generation=1)
+
+
+def stalled(reason: str, message: str = "said") -> Conditions:
+    return conditions.stalled((), reason, message, now=NOW, generation=1)
+
+
+def test_the_same_status_again_is_no_news_even_when_its_message_changes() -> None:
+    assert transition(progressing("Collecting", "1 of 3"), progressing("Collecting", "2 of 3")) is None
+    assert transition((), ()) is None
+
+
+def test_a_step_forward_is_told_with_the_message_of_its_condition() -> None:
+    found = transition(progressing("Dispatched"), progressing("Collecting", "1 of 3 have sent."))
+    assert found is not None
+    assert (found.type, found.reason, found.action, found.note) == (
+        "Normal",
+        "Collecting",
+        "SetReconciling",
+        "1 of 3 have sent.",
+    )
+
+
+def test_what_needs_a_person_is_a_warning_and_so_is_trouble_on_the_way() -> None:
+    for after in (stalled("ParticipantUnknown"), having("Failed", "QuorumNotMet"), progressing("Unschedulable")):
+        found = transition((), after)
+        assert found is not None
+        assert found.type == "Warning"
+
+
+def test_a_task_that_the_hub_ended_is_no_trouble() -> None:
+    found = transition(progressing("Training"), having("Failed", "Cancelled", before=progressing("Training")))
+    assert found is not None
+    assert (found.type, found.reason) == ("Normal", "Cancelled")
+
+
+def test_how_it_ended_counts_more_than_all_else() -> None:
+    done = having("Complete", "Complete", "Combined.", before=progressing("Aggregating"))
+    found = transition(progressing("Aggregating"), done)
+    assert found is not None
+    assert (found.reason, found.action) == ("Complete", "SetComplete")
+    assert transition(done, conditions.settled(done, "Complete", now=NOW, generation=1)) is None
+
+
+def test_ready_and_no_longer_ready_are_both_told() -> None:
+    ready, lost = having("Ready", "Approved"), having("Ready", "HubUnreachable", holds=False)
+    assert (there := transition(lost, ready))
+    assert there.type == "Normal"
+    assert (back := transition(ready, lost))
+    assert (back.type, back.reason) == ("Warning", "HubUnreachable")
+
+
+@pytest.mark.parametrize("reason", sitetask_pod.REASONS)
+def test_what_a_container_said_is_never_in_an_event(reason: str) -> None:
+    for after in (having("Failed", reason, "patient 4711"), stalled(reason, "patient 4711")):
+        found = transition((), after)
+        assert found is not None
+        assert "4711" not in found.note
+        assert found.note
+
+
+def test_a_note_is_cut_to_what_the_api_server_takes_without_half_a_letter() -> None:
+    found = transition((), stalled("ParticipantUnknown", "é" * 1000))
+    assert found is not None
+    assert found.note == "é" * (NOTE_BYTES // 2)
