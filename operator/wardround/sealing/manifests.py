@@ -240,11 +240,12 @@ def open_grants(sealed: bytes, key: DecryptionKey, *, round_uid: str, attempt: i
 def parse_time(text: str, reason: str) -> datetime:
     """Return an RFC 3339 time in UTC (`...Z`), else raise Refused(reason)."""
     try:
-        if not text.endswith("Z"):
-            raise Refused(reason)
-        return datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=UTC)
+        found = datetime.fromisoformat(text.removesuffix("Z"))
     except ValueError:
         raise Refused(reason) from None
+    if not text.endswith("Z") or found.tzinfo is not None:
+        raise Refused(reason)
+    return found.replace(tzinfo=UTC)
 
 
 def _is_metric(name: str, value: str) -> bool:

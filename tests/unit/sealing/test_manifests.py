@@ -86,6 +86,7 @@ def test_the_expected_update_passes_with_all_it_says() -> None:
         (sign(codec.dump(UPDATE) | {"wrappedKey": "=="}), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE) | {"expires": "tomorrow"}), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE) | {"expires": "2027-01-01T00:00:00+01:00"}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"expires": "2027-01-01T00:00:00+01:00Z"}), "ManifestUnreadable"),
         (with_header(kind=body.MODEL), "ManifestUnreadable"),
         (with_header(suite="other"), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE), envelope.MODEL), "ManifestUnreadable"),
