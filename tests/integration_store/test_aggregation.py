@@ -572,8 +572,8 @@ async def test_tensors_that_cannot_be_put_into_canonical_order_leave_the_update_
     assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "WrongSchema"}])
 
 
-async def test_a_site_that_seals_two_updates_for_one_place_gets_neither_in(train: Round) -> None:
-    """It knows its file's key: with the store's help it shows one update to the check and another to the sum."""
+async def test_a_second_update_sealed_for_the_place_of_the_first_is_not_read_as_it(train: Round) -> None:
+    """A site knows its file's key: with the store's help it would show one to the check and another to the sum."""
     await train.with_base({"w": np.zeros(4, "<f4")})
     await train.update("site-a", {"w": np.ones(4, "<f4")})
     url = train.updates[0]["get"][0]
