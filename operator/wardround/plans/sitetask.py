@@ -15,6 +15,8 @@ from wardround.api import conditions, timeline
 from wardround.api.sitetask import CourierReport, SiteTaskStatus
 from wardround.api.task import Failure, FailureClass
 from wardround.plans import assignment as assignments
+from wardround.plans import sitetask_hub as telling
+from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
 from wardround.plans.assignment import Claim, Decision, Terms
 from wardround.plans.sitetask_types import Action, Observation, Plan, Standing, is_accepted, is_final, is_trained
@@ -352,28 +354,21 @@ def _mirror(seen: Observation) -> tuple[Action, ...]:
 
 
 def _after_the_end(seen: Observation) -> Plan:
-    """The Job stays for its logs, unless its pod would run on. The task stays as the memory against replay."""
+    """The Job stays for its logs, unless its pod would run on, with the task: see sitetask_memory."""
     actions: list[Action] = []
     running = seen.job is not None and not seen.job.finished and not (seen.pod is not None and seen.pod.ended)
     opened = seen.task.status.failure is not None and seen.task.status.failure.reason == "NetworkOpen"
     if conditions.is_true(seen.task.status.conditions, "Failed") and seen.job is not None and (running or opened):
         actions.append("DeleteJob")
-    if not (seen.hub_reached and seen.round_task is None):
+    gone = seen.hub_reached and seen.round_task is None
+    told = seen.round_task is not None and telling.is_final(seen.round_task)
+    if not gone and not (told and seen.task.metadata.name in memory.surplus((seen.task, *seen.others))):
         return Plan(status=seen.task.status, actions=tuple(actions))
-    left = _memory_seconds(seen) if is_accepted(seen.task) else 0.0
+    pin = seen.site.spec.hub.fingerprint
+    left = memory.seconds_left(seen.task, pin, seen.now) if is_accepted(seen.task) else 0.0
     if left <= 0:
         actions.append("DeleteTask")
     return Plan(status=seen.task.status, actions=tuple(actions), again_seconds=left if left > 0 else None)
-
-
-def _memory_seconds(seen: Observation) -> float:
-    """How long this task must be remembered: past its expiry the assignment cannot be replayed."""
-    spec = seen.task.spec
-    try:
-        opened = assignments.open_pinned(spec.assignment, spec.hub_key, seen.site.spec.hub.fingerprint)
-    except Refused:
-        return 0.0
-    return (parse_time(opened.expires, "Expired") - seen.now).total_seconds()
 
 
 def _status(view: _View, standing: Standing) -> SiteTaskStatus:

@@ -23,6 +23,7 @@ from wardround.manifests.training import build
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import sitetask as plans
 from wardround.plans import sitetask_hub as telling
+from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
 from wardround.plans.sitetask_types import Observation, Plan, is_accepted, is_final, is_trained
 from wardround.site.control import Control, Controls
@@ -54,29 +55,31 @@ class TaskReconciler:
     def __init__(
         self,
         own: Client,
-        link: HubLink,
         reporter: Reporter,
+        link: HubLink,
         *,
         operator_image: str,
         participant: Callable[[], Participant | None],
         wake: Callable[[str], None],
     ) -> None:
         self._own = own
-        self._link = link
         self._reporter = reporter
+        self._link = link
         self._image = operator_image
         self._participant = participant
         self._wake = wake
         self._controls = Controls()
-        # Since when the API server refuses a SiteTask's Job, by UID. A new process starts with new patience.
+        # Since when the API server refuses a task's Job, by name. A new process starts with new patience.
         self._refused: dict[str, datetime] = {}
 
     async def reconcile(self, name: str) -> float | None:
         """Raises ApiError, to be tried again. Returns in how many seconds to look again."""
         live = await self._observe(name)
-        if live is None:
+        plan = plans.plan(live.seen) if live is not None else None
+        if plan is None or "CreateJob" not in plan.actions:
+            self._refused.pop(name, None)
+        if live is None or plan is None:
             return None
-        plan = plans.plan(live.seen)
         await self._execute(live, plan)
         return plan.again_seconds
 
@@ -218,7 +221,9 @@ class TaskReconciler:
             for other in live.seen.others:
                 if not is_final(other):
                     self._wake(other.metadata.name)
-        # What the courier has written meanwhile is for the next look.
+        if is_final(_with(task, status)) and not is_final(task):
+            for name in memory.surplus((_with(task, status), *live.seen.others)):
+                self._wake(name)
         return status
 
     async def _create_job(self, live: _Live, plan: Plan, status: SiteTaskStatus) -> SiteTaskStatus:
@@ -238,14 +243,12 @@ class TaskReconciler:
         try:
             await self._own.create(build(job))
         except (Forbidden, Invalid) as refused:
-            since = self._refused.setdefault(seen.task.metadata.uid, seen.now)
+            since = self._refused.setdefault(seen.task.metadata.name, seen.now)
             if seen.now - since < REFUSAL_IS_FINAL_AFTER:
                 raise
-            del self._refused[seen.task.metadata.uid]
             failed = plans.not_admitted(dataclasses.replace(seen, task=_with(seen.task, status)), str(refused))
             await self._reporter.write(live.task, _without_courier(status), _without_courier(failed))
             return failed
-        self._refused.pop(seen.task.metadata.uid, None)
         return status
 
     async def _tell_dataset(self, live: _Live, plan: Plan) -> None:

@@ -1,0 +1,46 @@
+"""Decides how long a finished task stays at the site, and which rounds may still go on here. Pure.
+
+A finished task is the memory against replay until its assignment expires. After that it and its Job stay for the logs,
+the newest so many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from wardround.api import conditions
+from wardround.api.sitetask import SiteTask
+from wardround.plans.assignment import open_pinned
+from wardround.plans.sitetask_types import is_final
+from wardround.sealing.manifests import parse_time
+from wardround.sealing.refused import Refused
+
+KEPT = 64
+
+
+def seconds_left(task: SiteTask, hub_fingerprint: str, now: datetime) -> float:
+    """Until the assignment expires, from when on it can neither be replayed nor be followed by another attempt."""
+    try:
+        opened = open_pinned(task.spec.assignment, task.spec.hub_key, hub_fingerprint)
+        return (parse_time(opened.expires, "Expired") - now).total_seconds()
+    except Refused:
+        return 0.0
+
+
+def surplus(tasks: Iterable[SiteTask]) -> list[str]:
+    """Names of the finished tasks but for the newest `KEPT`."""
+    finished = [task for task in tasks if is_final(task)]
+    finished.sort(key=lambda task: (task.metadata.creation_timestamp, task.metadata.name), reverse=True)
+    return [task.metadata.name for task in finished[KEPT:]]
+
+
+def live_rounds(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str, now: datetime) -> list[str]:
+    """UIDs of the rounds whose checkpoints may be needed: of `task`, of what has not finished, and of what has failed
+    and may be asked for again."""
+    others = tuple(others)
+    sent = {each.spec.round_ref.uid for each in others if conditions.is_true(each.status.conditions, "Complete")}
+    going = {
+        each.spec.round_ref.uid for each in others if not is_final(each) or seconds_left(each, hub_fingerprint, now) > 0
+    }
+    return sorted((going - sent) | {task.spec.round_ref.uid})
