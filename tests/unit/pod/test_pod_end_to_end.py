@@ -15,6 +15,7 @@ from pyarrow import parquet
 from tests.unit.pod import world
 from wardround import __main__ as wardround
 from wardround import tensors
+from wardround.aggregate.counts import rows_of
 from wardround.pod.folders import Folders
 
 
@@ -85,6 +86,7 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     assert update["rows"].tolist() == [samples]
     document = world.update(pod.folders)
     assert (document["samples"], document["baseDigest"], document["metrics"]) == (samples, "", {})
+    assert rows_of("Statistics", update, samples) == view.num_rows  # the aggregation takes it
 
 
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
@@ -107,6 +109,8 @@ def test_an_evaluate_round_from_raw_rows_to_counts(pod: Pod) -> None:
     parquet.write_table(predictions, pod.folders.out / "predictions.parquet")
     assert pod.run("score") == 0
     assert float(world.update(pod.folders)["metrics"]["auc"]) > 0.8
+    update, samples = world.read(pod.folders.update / "update.safetensors"), world.update(pod.folders)["samples"]
+    assert rows_of("Evaluate", update, samples) == len(radius)  # the aggregation takes it
 
 
 def test_a_failure_says_reason_class_and_field_in_the_termination_message(pod: Pod) -> None:
