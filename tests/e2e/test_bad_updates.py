@@ -1,0 +1,159 @@
+"""Updates that are not what they should be: each is left out and named, and the quorum decides about the round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lab import volumes
+from lab.topology import named
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import Federation, Finished
+from tests.e2e.played import SAMPLES, Lie, Played, Update, enrolled
+from tests.e2e.troubles import nothing_restarts
+from wardround.cli.objects import is_true
+from wardround.sealing.keys import generate_signing_key
+
+Object = dict[str, Any]
+# Two real hospitals. The update of one is changed where it lies, in the store.
+SOUND, TOUCHED = "site-b", "site-a"
+# The others are played, and named by what they do: the lie, and what the round says of it.
+LIES = {
+    "another-attempt": (Lie(header={"attempt": 2}), "WrongAttempt"),
+    "another-participant": (Lie(header={"participant": SOUND}), "WrongParticipant"),
+    "one-byte": (Lie(changed_on_the_way=True), "Altered"),
+    "never-stored": (Lie(stored=False), "Missing"),
+    "not-finite": (Lie(deviation=float("nan")), "NotFinite"),
+    "unpinned-key": (Lie(signed_by=generate_signing_key()), "SignatureInvalid"),
+}
+# What was sealed and signed as it should be, but by somebody else, or for an earlier round.
+REPLAYS = {"copied": "SignatureInvalid", "another-round": "WrongRound"}
+HONEST = "honest"
+STRICT = (HONEST, "one-byte", "another-round")
+
+
+@dataclass(frozen=True)
+class Combined:
+    """`lenient`: a round of everyone. `strict`: one that needs the update that was changed on its way."""
+
+    lenient: Finished
+    strict: Finished
+    names: Mapping[str, str]
+
+    def left_out(self, who: str) -> str:
+        """The reason; fails the test where the message does not name the hospital."""
+        name = self.names.get(who, who)
+        said = self.lenient.attention(name)
+        assert name in said["message"]
+        return str(said["reason"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def steady(federation: Federation) -> Iterator[None]:
+    with nothing_restarts(federation):
+        yield
+
+
+@pytest.fixture(scope="module")
+def combined(federation: Federation) -> Iterator[Combined]:
+    names = {who: federation.name(who) for who in (HONEST, *LIES, *REPLAYS)}
+    with enrolled(federation, *names.values()) as hospitals:
+        played = {who: hospitals[name] for who, name in names.items()}
+        strict = federation.manifest("strict", "Statistics", participants={"names": [names[who] for who in STRICT]})
+        everyone = {"names": [SOUND, TOUCHED, *names.values()]}
+        # Those that are sound are enough, but all are waited for.
+        patient = {"min": 2, "graceSeconds": 200}
+        lenient = federation.manifest("lenient", "Statistics", participants=everyone, quorum=patient)
+        federation.apply(strict, lenient)
+
+        tasks = _tasks(federation, strict, played, STRICT)
+        earlier = {who: played[who].seal(tasks[who], LIES[who][0] if who in LIES else Lie()) for who in STRICT}
+        _send(federation, played, tasks, earlier)
+
+        tasks = _tasks(federation, lenient, played, names)
+        honest = played[HONEST].seal(tasks[HONEST])
+        bad = {who: played[who].seal(tasks[who], lie) for who, (lie, _) in LIES.items()}
+        bad |= {"copied": honest, "another-round": earlier["another-round"]}
+        _send(federation, played, tasks, bad)
+        _change_a_byte(federation, lenient)
+        # The last one: with it the round closes.
+        _send(federation, played, tasks, {HONEST: honest})
+        yield Combined(
+            federation.completed(lenient["metadata"]["name"]), federation.finished(strict["metadata"]["name"]), names
+        )
+
+
+@pytest.mark.parametrize(("who", "reason"), [*((who, reason) for who, (_, reason) in LIES.items()), *REPLAYS.items()])
+def test_an_update_that_is_not_the_right_one_is_left_out_and_named(combined: Combined, who: str, reason: str) -> None:
+    assert combined.left_out(who) == reason
+
+
+def test_an_update_that_was_changed_in_the_store_is_left_out_and_named(
+    federation: Federation, combined: Combined
+) -> None:
+    """The hospital did nothing wrong and is told nothing: its task is complete on both sides."""
+    assert combined.left_out(TOUCHED) == "Altered"
+    task = combined.lenient.task(TOUCHED)
+    for side in (task, federation.site_task(TOUCHED, task["metadata"]["name"])):
+        assert is_true(side, "Complete")
+
+
+def test_what_is_sound_makes_the_result_alone(combined: Combined) -> None:
+    counted = int(combined.lenient.task(SOUND)["status"]["update"]["samples"])
+    assert combined.lenient.round["status"]["participants"]["aggregated"] == 2
+    assert combined.lenient.result["samples"] == counted + SAMPLES
+
+
+def test_a_round_that_needs_what_was_left_out_fails_and_keeps_nothing(combined: Combined) -> None:
+    failed = combined.strict.failed
+    assert failed.reason == "QuorumNotMet"
+    assert "left out" in failed.message
+    assert combined.strict.attention(combined.names["one-byte"])["reason"] == "Altered"
+    assert "result" not in combined.strict.round["status"]
+
+
+def _tasks(
+    federation: Federation, made: Object, played: Mapping[str, Played], whose: Iterable[str]
+) -> dict[str, Object]:
+    """The round's tasks of played hospitals."""
+    found: dict[str, Object] = {}
+
+    def dispatched() -> bool:
+        there = {task["metadata"]["namespace"]: task for task in federation.tasks_of(made["metadata"]["name"])}
+        found.update({who: there[played[who].name] for who in whose if played[who].name in there})
+        return found.keys() == set(whose)
+
+    eventually("all are asked", dispatched)
+    return found
+
+
+def _send(
+    federation: Federation, played: Mapping[str, Played], tasks: Mapping[str, Object], updates: Mapping[str, Update]
+) -> None:
+    def send(who: str) -> None:
+        stored = who not in LIES or LIES[who][0].stored
+        played[who].send(federation, tasks[who], updates[who], stored=stored)
+
+    with ThreadPoolExecutor(len(updates)) as pool:
+        list(pool.map(send, updates))
+
+
+def _change_a_byte(federation: Federation, made: Object) -> None:
+    """Of the update of a real hospital, once it is sent: by somebody with access to the store's disk."""
+
+    def sent() -> bool:
+        tasks = federation.tasks_of(made["metadata"]["name"])
+        return any(task["metadata"]["namespace"] == TOUCHED and is_true(task, "Sent") for task in tasks)
+
+    eventually(f"{TOUCHED} has sent", sent, 120)
+    uid = federation.tasks_of(made["metadata"]["name"])[0]["spec"]["roundRef"]["uid"]
+    store = volumes.folder_of(named("hub"), volumes.HUB_NAMESPACE, "store") / "wardround"
+    with (store / f"updates/{uid}/1/{TOUCHED}/part-00000").open("r+b") as file:
+        file.seek(-1, 2)
+        [last] = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))

@@ -1,0 +1,54 @@
+"""What is misspelt is refused when it is applied or installed, by name: nothing is silently left out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+
+from lab import toolchain
+from lab.demo_install import WRITTEN
+from lab.topology import ROOT
+from tests.e2e.federation import Federation
+
+# Kind: the cluster that has it, and what somebody may have meant well.
+KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "Participant": ("hub", {"spec": {"keyFingerPrint": "sha256:" + "1" * 64}}, "spec.keyFingerPrint"),
+    "FederatedRound": ("hub", {"spec": {"quorum": {"minimum": 2}}}, "spec.quorum.minimum"),
+    "RoundTask": ("hub", {"spec": {"assignments": "text"}}, "spec.assignments"),
+    "Site": ("site-a", {"spec": {"policy": {"image": []}}}, "spec.policy.image"),
+    "SiteTask": ("site-a", {"spec": {"approve": True}}, "spec.approve"),
+    "Dataset": ("site-a", {"spec": {"schema": {"missingValue": [""]}}}, "spec.schema.missingValue"),
+}
+# Chart: as what it is installed where, and a value that it does not have.
+CHARTS = {
+    "crds": ("hub", "wardround-crds", "keep=true", "keep"),
+    "hub": ("hub", "wardround-hub", "store.endpiont=https://store.example", "endpiont"),
+    "site": ("site-a", "wardround-site", "policy.image={trainer}", "image"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_misspelt_field_is_refused_by_name(federation: Federation, kind: str) -> None:
+    cluster, content, field = KINDS[kind]
+    metadata = {"name": "misspelt", "namespace": "default"}
+    made = {"apiVersion": "wardround.io/v1alpha1", "kind": kind, "metadata": metadata, **content}
+    refused = federation.kubectl(cluster).run("apply", "-f", "-", stdin=json.dumps(made), check=False)
+    assert refused.returncode != 0
+    assert f'unknown field "{field}"' in refused.stderr
+
+
+@pytest.mark.usefixtures("federation")
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_misspelt_value_is_refused_by_name(chart: str) -> None:
+    """Beside the very values that the release was installed with, and which are taken without it."""
+    cluster, release, value, name = CHARTS[chart]
+    given = WRITTEN / f"values-{cluster}-{release}.yaml"
+    render = [str(toolchain.tool("helm")), "template", release, f"{ROOT}/charts/{chart}", "--values", str(given)]
+    taken = subprocess.run(render, capture_output=True, text=True)
+    assert taken.returncode == 0, taken.stderr
+    refused = subprocess.run([*render, "--set", value], capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert f"'{name}' not allowed" in refused.stderr

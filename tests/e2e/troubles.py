@@ -1,0 +1,122 @@
+"""What goes wrong in real federations, done to the lab's and undone at the end of a `with`, as people would undo it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from lab.demo_install import HUB_SERVER
+from lab.topology import named
+from tests.e2e.federation import Federation
+from wardround.cli.__main__ import main as kubectl_wardround
+
+DAY_SECONDS = 24 * 3600
+OURS = "wardround.io/role in (operator, courier)"
+
+
+@contextmanager
+def nothing_restarts(federation: Federation) -> Iterator[None]:
+    """Fails the test if an operator or a courier was restarted or replaced meanwhile: bad input crashes nothing."""
+    before = _restarts(federation)
+    assert len(before) == 1 + 2 * len(federation.sites)
+    yield
+    assert _restarts(federation) == before
+
+
+@contextmanager
+def not_approved(federation: Federation, site: str) -> Iterator[None]:
+    """The hub's people have not pinned a hospital's keys; approved with the command line at the end."""
+    hub = federation.kubectl("hub")
+    hub("patch", "participant", site, "-n", site, "--type=merge", "-p", '{"spec":{"keyFingerprint":null}}')
+    try:
+        yield
+    finally:
+        assert kubectl_wardround(["approve", site, "--yes", *_hub_kubeconfig()]) == 0
+
+
+@contextmanager
+def another_hub_pinned(federation: Federation, site: str) -> Iterator[None]:
+    """A hospital has got the hub's fingerprint wrong."""
+    kubectl, where = federation.kubectl(site), ("site", "site", "-n", federation.site_namespace)
+
+    def pin(fingerprint: str) -> None:
+        kubectl("patch", *where, "--type=merge", "-p", json.dumps({"spec": {"hub": {"fingerprint": fingerprint}}}))
+
+    right = kubectl.get(*where)["spec"]["hub"]["fingerprint"]
+    pin("sha256:" + "0" * 64)
+    try:
+        yield
+    finally:
+        pin(right)
+
+
+@contextmanager
+def enrolment_expired(federation: Federation, site: str) -> Iterator[None]:
+    """A hospital's token is of the day before yesterday; enrolled anew with the command line at the end."""
+    kubectl, where = federation.kubectl(site), ("-n", federation.site_namespace)
+    held = kubectl.get("secret", "hub-credentials", *where)["data"]["token"]
+    old = base64.b64encode(aged(base64.b64decode(held).decode(), 2 * DAY_SECONDS).encode()).decode()
+    kubectl("patch", "secret", "hub-credentials", *where, "--type=merge", "-p", json.dumps({"data": {"token": old}}))
+    # A token expires where it lies. This one was put there, and the operator reads the Secret when its Site changes.
+    kubectl("annotate", "site", "site", *where, f"e2e.wardround.io/look={time.time_ns()}", "--overwrite")
+    try:
+        yield
+    finally:
+        with TemporaryDirectory() as folder:
+            file = Path(folder, "secret.yaml")
+            enrol = ["enrol", site, "--bootstrap", str(file), "--hub-server", HUB_SERVER]
+            assert kubectl_wardround([*enrol, *_hub_kubeconfig()]) == 0
+            kubectl("apply", "--server-side", "--force-conflicts", *where, "-f", str(file))
+
+
+@contextmanager
+def store_down(federation: Federation) -> Iterator[None]:
+    """Nobody answers where the store was, at once: a line that is dead answers so only after a minute of patience."""
+    hub, where = federation.kubectl("hub"), ("-n", federation.hub_namespace)
+    hub("scale", "deployment/store", *where, "--replicas=0")
+    try:
+        hub("delete", "pod", *where, "-l", "wardround.io/role=store", "--force", "--grace-period=0")
+        yield
+    finally:
+        hub("scale", "deployment/store", *where, "--replicas=1")
+        hub("rollout", "status", "deployment/store", *where, "--timeout=60s")
+
+
+def aged(token: str, seconds: int) -> str:
+    """A service account's token at the hub as it was issued some time earlier, signed with the hub's own key."""
+    header, payload, _ = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    claims |= {each: claims[each] - seconds for each in ("iat", "nbf", "exp")}
+    signed = f"{header}.{_base64url(json.dumps(claims).encode())}"
+    key = load_pem_private_key((named("hub").pki / "service-accounts.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    numbers = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{signed}.{_base64url(b''.join(number.to_bytes(32, 'big') for number in numbers))}"
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _hub_kubeconfig() -> tuple[str, str]:
+    return "--kubeconfig", str(named("hub").kubeconfig)
+
+
+def _restarts(federation: Federation) -> dict[str, int]:
+    """Of each pod of ours that stays, by cluster and name."""
+    namespaces = {"hub": federation.hub_namespace} | dict.fromkeys(federation.sites, federation.site_namespace)
+    return {
+        f"{cluster}/{pod['metadata']['name']}": sum(each["restartCount"] for each in pod["status"]["containerStatuses"])
+        for cluster, namespace in namespaces.items()
+        for pod in federation.kubectl(cluster).get("pods", "-n", namespace, "-l", OURS)["items"]
+    }
