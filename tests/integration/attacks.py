@@ -155,12 +155,14 @@ SECOND_WAY = "second way to run or reach something"
 TERMINATION = "must not become part of an API object"
 VOLUMES, SOURCES = "The volumes of a training pod are", "No Secret, ConfigMap, projected"
 CLAIMS = "raw data appears under no other name"
+ROUND = "has the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
 
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
+CHECKPOINTS = {"name": "state", "mountPath": "/wardround/checkpoints", "subPath": "checkpoints"}
 OURS = ("prepare", "isolation", "check")
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 
@@ -329,7 +331,22 @@ VOLUME = [
     Attack("train writes the update", MOUNTS, adds(container("train"), "volumeMounts", UPDATE)),
     Attack("train reads another's base", MOUNTS, sets(mount("train", "base"), {"subPath": f"{ANOTHER_TASK}/in"})),
     Attack("check writes another's", MOUNTS, sets(mount("check", "update"), {"subPath": f"{ANOTHER_TASK}/update"})),
-    Attack("train reads all checkpoints", MOUNTS, sets(mount("train", "checkpoint"), {"subPath": GONE})),
+    Attack("train reads the whole state", MOUNTS, sets(mount("train", "checkpoint"), {"subPath": GONE})),
+    Attack("train reads all checkpoints", MOUNTS, sets(mount("train", "checkpoint"), {"subPath": "checkpoints"})),
+    Attack(
+        "train reads another round's checkpoints",
+        MOUNTS,
+        sets(mount("train", "checkpoint"), {"subPath": "checkpoints/00000000-0000-0000-0000-000000000000"}),
+    ),
+    Attack("prepare writes the whole state", MOUNTS, sets(mount("prepare", "checkpoints"), {"subPath": GONE})),
+    *(
+        Attack(f"{name} mounts all checkpoints", MOUNTS, adds(container(name), "volumeMounts", CHECKPOINTS))
+        for name in ("train", "check")
+    ),
+    *(
+        Attack(f"is of the round {uid}", ROUND, sets(labels, {"wardround.io/round-uid": uid}))
+        for uid in ("x.y", GONE, "0B6B5A4E-9f5c-4a4e-8f0a-3a4d1c2b9e77")
+    ),
     Attack("check writes what it checks", MOUNTS, sets(mount("check", "out"), {"readOnly": GONE})),
     Attack("check misses what it checks", MOUNTS, sets(container("check"), {"volumeMounts": [RAW]})),
     Attack("mounts by expression", "no subPathExpr", sets(mount("train", "out"), {"subPathExpr": "$(HOME)"})),

@@ -22,6 +22,8 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 OUT_LIMIT = "16Gi"
 SMALL = {"cpu": "50m", "memory": "64Mi"}
 MEMORY, TASK, DATA, PRIVATE = "memory", "task", "data", "private"
+# In the state volume, a folder a round: a further attempt goes on where the one before was stopped.
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount(MEMORY, TASK, sub_path="task"),
             _mount(MEMORY, DATA, sub_path="view"),
             _mount(MEMORY, PRIVATE, sub_path="private"),
+            _mount("state", "checkpoints", sub_path=CHECKPOINTS),
         ],
         env=[{"name": "WARDROUND_TASK", "value": canonical(job.document)}, _isolation_env(job)],
     )
@@ -198,7 +201,7 @@ def _train(job: TrainingJob) -> Manifest:
         _mount(MEMORY, DATA, sub_path="view", read_only=True),
         _base(job),
         _mount("out", "out"),
-        _mount("state", "checkpoint", sub_path=f"checkpoints/{job.uid}"),
+        _mount("state", "checkpoint", sub_path=f"{CHECKPOINTS}/{job.round_uid}"),
         _scratch(),
     ]
     if job.task == "Statistics":

@@ -42,6 +42,10 @@ class Folders:
         return self.root / "out"
 
     @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
     def update(self) -> Path:
         return self.root / "update"
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wardround.pod import gate, schema, split
+from wardround.api.times import parse_time
+from wardround.pod import checkpoints, gate, schema, split
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure, run
+from wardround.pod.outcome import Failure, log, run
 
 # What of WARDROUND_TASK the researchers' image is told, beside its dataset's schema and rows.
 PUBLIC = ("contract", "task", "participant", "seed", "round", "baseDigest", "parameters", "exchange", "metrics")
@@ -146,6 +147,15 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, sort_keys=True, ensure_ascii=False), "utf-8")
 
 
+def _sweep_checkpoints(folder: Path, live: Mapping[str, Any]) -> None:
+    """What cannot be removed now is for the next training pod: it is no reason not to train."""
+    try:
+        removed = checkpoints.sweep(folder, live["uids"], parse_time(live["at"]))
+        log(f"prepare: removed the checkpoints of {len(removed)} rounds that are over")
+    except OSError as error:
+        log(f"prepare: checkpoints of rounds that are over could not be removed: {type(error).__name__}")
+
+
 def _task_of_environment() -> dict[str, Any]:
     try:
         task = json.loads(os.environ["WARDROUND_TASK"])
@@ -158,7 +168,10 @@ def main(argv: Sequence[str]) -> int:
     def body() -> dict[str, Any]:
         task = _task_of_environment()
         gate.hold(gate.parse(os.environ.get("WARDROUND_ISOLATION", "[]")))
-        return prepare(Folders.from_environment(), task).document()
+        folders = Folders.from_environment()
+        if "liveRounds" in task:
+            _sweep_checkpoints(folders.checkpoints, task["liveRounds"])
+        return prepare(folders, task).document()
 
     return run("prepare", body)
 

@@ -28,7 +28,7 @@ from wardround.plans import sitetask_pod as pods
 from wardround.plans.sitetask_types import Observation, Plan, is_accepted, is_final, is_trained
 from wardround.site.control import Control, Controls
 from wardround.site.link import HubLink
-from wardround.site.training import training_job
+from wardround.site.training import LiveRounds, training_job
 
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
 # Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.
@@ -238,6 +238,9 @@ class TaskReconciler:
             live.datasets[assignment.dataset_name],
             targets=live.control.targets,
             max_samples=participant.spec.max_samples if participant else None,
+            live=LiveRounds(
+                memory.live_rounds(seen.task, seen.others, seen.site.spec.hub.fingerprint, seen.now), seen.now
+            ),
             operator_image=self._image,
         )
         try:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, cast
 
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
+from wardround.api.times import to_seconds
 from wardround.manifests.training import Target, TrainingJob, Workload
 from wardround.plans.assignment import base_digest
 from wardround.sealing.manifests import Assignment
 
 # What a participant may claim when its hub sets no limit: more than any hospital has.
 NO_LIMIT = 2**53 - 1
+
+
+@dataclass(frozen=True)
+class LiveRounds:
+    """UIDs of the rounds that may still go on here, as it was `at` that time: `prepare` removes others' checkpoints."""
+
+    uids: Sequence[str]
+    at: datetime
 
 
 def training_job(
@@ -23,6 +34,7 @@ def training_job(
     *,
     targets: Sequence[Target],
     max_samples: int | None,
+    live: LiveRounds,
     operator_image: str,
 ) -> TrainingJob:
     """`dataset` as it stands in the API: what `prepare` gets must be what was applied."""
@@ -41,7 +53,7 @@ def training_job(
         operator_image=operator_image,
         trainer_image=assignment.image,
         command=assignment.command,
-        document=document(site, assignment, spec, max_samples, base=base_digest(assignment, task.spec.hub_key)),
+        document=document(site, assignment, spec, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
         isolation=targets,
         dataset_claim=spec["claimName"],
         train_seconds=assignment.train_seconds,
@@ -60,7 +72,13 @@ def training_job(
 
 
 def document(
-    site: Site, assignment: Assignment, spec: Mapping[str, Any], max_samples: int | None, *, base: str
+    site: Site,
+    assignment: Assignment,
+    spec: Mapping[str, Any],
+    max_samples: int | None,
+    live: LiveRounds,
+    *,
+    base: str,
 ) -> dict[str, Any]:
     """WARDROUND_TASK (docs/contracts.md, section 6)."""
     return {
@@ -76,4 +94,5 @@ def document(
         "dataset": {key: spec[key] for key in ("path", "format", "schema", "split")},
         "minSamples": site.spec.policy.min_samples,
         "maxSamples": NO_LIMIT if max_samples is None else max_samples,
+        "liveRounds": {"uids": list(live.uids), "at": to_seconds(live.at)},
     }

@@ -49,6 +49,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "metrics": ["accuracy", "sensitivity", "auc"] if kind == "Evaluate" else ["loss"],
         "minSamples": 1,
         "maxSamples": 100000,
+        "liveRounds": {"uids": [], "at": "2026-11-24T12:00:00Z"},
     }
     return {**document, **changes}
 

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.plans_site.world import ASSIGNMENT, a_site
 from wardround.site import control
 from wardround.site.link import Credentials, NotEnrolled, due
-from wardround.site.training import document
+from wardround.site.training import LiveRounds, document
 
 ISSUED = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -79,7 +79,9 @@ def test_the_pods_task_holds_what_prepare_needs_and_not_the_claim() -> None:
         "schema": {"fields": []},
         "split": {"key": "0123456789abcdef"},
     }
-    task = document(a_site(minSamples=10), ASSIGNMENT, spec, 100, base="")
+    live = LiveRounds(("round-uid",), ISSUED)
+    task = document(a_site(minSamples=10), ASSIGNMENT, spec, 100, live, base="")
     assert (task["minSamples"], task["maxSamples"], task["baseDigest"]) == (10, 100, "")
     assert set(task["dataset"]) == {"path", "format", "schema", "split"}
-    assert document(a_site(), ASSIGNMENT, spec, None, base="")["maxSamples"] > 10**12
+    assert task["liveRounds"] == {"uids": ["round-uid"], "at": "2026-11-24T00:00:00Z"}
+    assert document(a_site(), ASSIGNMENT, spec, None, live, base="")["maxSamples"] > 10**12
