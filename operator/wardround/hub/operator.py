@@ -31,6 +31,8 @@ WORKERS = 8
 FIELD_MANAGER = "wardround-hub"
 LEASE = "hub-operator"
 CONTROLLER = "wardround.io/hub-operator"
+# Deletions that a watch has missed are noticed by what they left, this often.
+LEFTOVERS_SECONDS = 3600
 logger = logging.getLogger(__name__)
 
 
@@ -113,7 +115,7 @@ class Hub:
                 return
 
     async def _gone(self, hub: Context, queue: WorkQueue[Key]) -> None:
-        """Rounds that were deleted while nobody watched are known by what they left."""
+        """For ever: rounds that were deleted while nobody watched are known by what they left."""
         failures = 0
         while True:
             try:
@@ -123,10 +125,10 @@ class Hub:
                 logger.warning("%s; trying again", failure)
                 await asyncio.sleep(backoff(failures))
             else:
-                for item in found:
-                    if of := round_of(item):
-                        queue.add(Key("FederatedRound", *of))
-                return
+                failures = 0
+                for of in {of for item in found if (of := round_of(item))}:
+                    queue.add(Key("FederatedRound", *of))
+                await asyncio.sleep(LEFTOVERS_SECONDS)
 
 
 async def serve(told: Settings, client: Client, port: int = PORT) -> None:

@@ -32,22 +32,28 @@ def round_of(item: Object) -> tuple[str, str] | None:
 async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -> None:
     """Deletes what belongs to rounds of this name but another UID than the one that a live GET has just shown.
 
-    The last to go are the Secrets, so that a sweep that breaks off finds what to do when it is repeated.
+    Sites and Jobs are stopped first and keys go next, for which no store is needed. One object is kept until the store
+    is swept: by it a sweep that breaks off finds what to do when it is repeated. Raises ApiError, StoreError.
     """
-    found = await leftovers(hub, f"{names.ROUND}={names.label_value(name)}")
-    stale = [
-        item
-        for item in found
-        if round_of(item) == (namespace, name) and item["metadata"]["labels"][names.ROUND_UID] != live_uid
-    ]
-    for uid in sorted({item["metadata"]["labels"][names.ROUND_UID] for item in stale}):
+    stale: dict[str, Objects] = {}
+    for item in await leftovers(hub, f"{names.ROUND}={names.label_value(name)}"):
+        uid = item["metadata"]["labels"][names.ROUND_UID]
+        if round_of(item) == (namespace, name) and uid != live_uid:
+            stale.setdefault(uid, []).append(item)
+    for uid, items in stale.items():
         logger.info("round %s/%s of UID %s is gone: deleting what is left of it", namespace, name, uid)
+        *first, last = sorted(items, key=lambda each: each["kind"] == "Secret")
+        for item in first:
+            await _delete(hub, item)
         now = datetime.now(UTC)
         await delete_prefix(hub.store, hub.internal, names.updates_prefix(uid), now)
         await delete_prefix(hub.store, hub.internal, f"models/{uid}/", now)
-    for item in sorted(stale, key=lambda each: each["kind"] == "Secret"):
-        meta = item["metadata"]
-        try:
-            await hub.client.delete(item["kind"], meta["name"], meta["namespace"], uid=meta["uid"])
-        except (NotFound, Conflict):
-            continue  # somebody else deleted it, or it is another object by now
+        await _delete(hub, last)
+
+
+async def _delete(hub: Context, item: Object) -> None:
+    meta = item["metadata"]
+    try:
+        await hub.client.delete(item["kind"], meta["name"], meta["namespace"], uid=meta["uid"])
+    except (NotFound, Conflict):
+        return  # somebody else deleted it, or it is another object by now
