@@ -17,6 +17,7 @@ from wardround.api.times import to_seconds
 from wardround.hub import aggregations, vault
 from wardround.hub.assignments import Recipient, assign, grant
 from wardround.hub.context import Context
+from wardround.kube.errors import Forbidden, Invalid, NotFound
 from wardround.manifests import aggregation
 from wardround.plans.round import GRANTS_BYTES, GRANTS_EXPIRE
 from wardround.plans.round_parts import CANCELLED
@@ -29,6 +30,7 @@ from wardround.plans.round_types import (
     Grant,
     MakeRoundKey,
     Observation,
+    Refusal,
     StoreModel,
 )
 from wardround.sealing import codec as signed
@@ -52,20 +54,30 @@ class Execution:
     def round(self) -> FederatedRound:
         return self.seen.round
 
-    async def run(self, actions: Sequence[Action]) -> None:
-        """In order; tasks of different participants at once. Raises whatever an action raises."""
+    async def run(self, actions: Sequence[Action]) -> tuple[Refusal, ...]:
+        """In order; tasks of different participants at once. Returns whose RoundTask the API server does not take;
+        raises whatever else an action raises, StoreError from CleanUp alone."""
+        refusals: list[Refusal] = []
         parallel: list[Action] = []
         for action in actions:
             if isinstance(action, Dispatch | Grant | Cancel):
                 parallel.append(action)
                 continue
-            await asyncio.gather(*map(self.perform, parallel))
+            refusals += await self._together(parallel)
             parallel.clear()
             await self.perform(action)
-        await asyncio.gather(*map(self.perform, parallel))
+        return (*refusals, *await self._together(parallel))
+
+    async def _together(self, actions: Sequence[Action]) -> list[Refusal]:
+        """To the end of all, whatever becomes of one: nothing of them may still run when the round is tried again."""
+        results = await asyncio.gather(*map(self.perform, actions), return_exceptions=True)
+        for each in results:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in results if isinstance(each, Refusal)]
 
     @singledispatchmethod
-    async def perform(self, action: Action) -> None:
+    async def perform(self, action: Action) -> Refusal | None:
         raise TypeError(f"no way to perform {action}")
 
     @perform.register
@@ -73,7 +85,7 @@ class Execution:
         await vault.make_round_key(self.hub.client, self.round)
 
     @perform.register
-    async def _dispatch(self, action: Dispatch) -> None:
+    async def _dispatch(self, action: Dispatch) -> Refusal | None:
         of, uid = self.round, self.round.metadata.uid
         to = self._recipient(action.participant)
         key = await self._round_key()
@@ -83,10 +95,17 @@ class Execution:
         sealed, expires = self._grants(to, action.attempt, None)
         task = manifest(roundtask.KIND, name, to.name, labels, replace(spec, grants=sealed))
         task["metadata"]["annotations"] = _granted(expires, None)
-        if await self.hub.client.create_if_absent(task):
+        try:
+            made = await self.hub.client.create_if_absent(task)
+        except (Invalid, Forbidden, NotFound) as refused:
+            # Too large, by a policy, or into a namespace that is going: asking again gets the same answer.
+            logger.warning("round %s/%s: %s", of.metadata.namespace, of.metadata.name, refused)
+            return Refusal(participant=to.name, said=refused.said)
+        if made:
             logger.info(
                 "round %s/%s: asked %s, attempt %d", of.metadata.namespace, of.metadata.name, to.name, action.attempt
             )
+        return None
 
     @perform.register
     async def _grant(self, action: Grant) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +17,8 @@ from wardround.plans.round_types import Aggregation, Answer, Observation
 from wardround.sealing import codec as signed
 from wardround.sealing.body import Header
 from wardround.sealing.refused import Refused
+
+logger = logging.getLogger(__name__)
 
 
 async def get_round(client: Client, namespace: str, name: str) -> tuple[Object, FederatedRound] | None:
@@ -45,7 +49,7 @@ async def observe(
         client.list("Job", labels=job_labels),
         client.list("Pod", labels=job_labels),
     )
-    models = asyncio.gather(vault.model(client, of.metadata.uid, who), _base(client, of, who))
+    models = asyncio.gather(_model(client, of, who), _base(client, of, who))
     participants, tasks, secrets, jobs, pods = await lists
     model, (base, base_model) = await models
     model_name = names.model_secret(of.metadata.uid)
@@ -58,6 +62,7 @@ async def observe(
         aggregation=aggregation(jobs, pods),
         model=model.stored if model else None,
         leftovers=any(each["metadata"]["name"] != model_name for each in secrets),
+        waits_for=await _waits_for(client, of, base),
         now=now,
     )
     return seen, base_model
@@ -70,7 +75,42 @@ async def _base(
     found = await get_round(client, of.metadata.namespace, name) if name else None
     if found is None:
         return None, None
-    return found[1], await vault.model(client, found[1].metadata.uid, who)
+    return found[1], await _model(client, found[1], who)
+
+
+async def _model(client: Client, of: FederatedRound, who: vault.Identity) -> vault.Model | None:
+    """A round's stored result; None also where what is kept cannot be used, which must not stop who waits for it."""
+    try:
+        return await vault.model(client, of.metadata.uid, who)
+    except (Refused, KeyError, ValueError) as damage:
+        # Signed by another key than the hub has now, or changed by hand.
+        logger.error(
+            "the Secret of the model of round %s/%s is of no use: %s",
+            of.metadata.namespace,
+            of.metadata.name,
+            type(damage).__name__,
+        )
+        return None
+
+
+async def _waits_for(client: Client, of: FederatedRound, base: FederatedRound | None) -> tuple[str, ...]:
+    """Asked once, when nothing has been said of the round yet: specs do not change, so the last round of a circle
+    finds it at its first look, and the others then start from a round that has failed."""
+    looked = of.status.participants is not None
+    if base is None or looked or base.status.timeline:
+        return ()
+    found = map(federatedround.parse, await client.list("FederatedRound", of.metadata.namespace))
+    return chain({each.metadata.name: base_name(each) for each in found}, of.metadata.name)
+
+
+def chain(bases: Mapping[str, str | None], name: str) -> tuple[str, ...]:
+    """What a round waits for, and that in turn, until one is not there, starts from nothing or comes again."""
+    found: list[str] = []
+    following = bases.get(name)
+    while following is not None and following not in found:
+        found.append(following)
+        following = bases.get(following)
+    return tuple(found)
 
 
 def identified(found: Objects) -> dict[str, Participant]:

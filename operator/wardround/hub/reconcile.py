@@ -16,7 +16,8 @@ from wardround.kube.queue import WorkQueue
 from wardround.plans import participant as participant_plan
 from wardround.plans import round as round_plan
 from wardround.plans.events import headline
-from wardround.plans.round_status import STARTED, is_over
+from wardround.plans.round_status import STARTED, is_over, refused
+from wardround.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -73,13 +74,21 @@ class Reconciler:
             await sweep(self.hub, key.namespace, key.name, seen.metadata.uid)
         observation, base = await observe(self.hub.client, seen, self.hub.identity, datetime.now(UTC))
         plan = round_plan.plan(observation)
-        await Execution(self.hub, observation, base).run(plan.actions)
-        if await self.hub.reporter.write(observed, seen.status, plan.status) is not None:
-            self._tell(key, plan.status.conditions)
+        failure: StoreError | None = None
+        status = plan.status
+        try:
+            status = refused(status, await Execution(self.hub, observation, base).run(plan.actions))
+        except StoreError as away:
+            # Only tidying up needs the store: what people read of the round must not wait for it.
+            failure = away
+        if await self.hub.reporter.write(observed, seen.status, status) is not None:
+            self._tell(key, status.conditions)
         if is_over(seen):
             self.active.discard(key)
         else:
             self.active.add(key)
+        if failure is not None:
+            raise failure
         return plan.requeue_after
 
     def _tell(self, key: Key, conditions: Conditions) -> None:

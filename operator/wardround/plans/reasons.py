@@ -360,6 +360,11 @@ _ROUND = {
     "BaseFailed": Advice(
         "the round that this one starts from has failed", ROUND, "start again from a round that is Complete."
     ),
+    "BaseCycle": Advice(
+        "the round waits for itself, by way of the rounds that it starts from",
+        ROUND,
+        "make a new round that names an earlier one.",
+    ),
     "BaseUnusable": Advice(
         "the round that this one starts from has a result of another kind", ROUND, "name a Train round as base."
     ),
@@ -367,6 +372,11 @@ _ROUND = {
         "one aggregation cannot take so many updates of this size",
         ROUND,
         "ask fewer hospitals, or train a smaller model.",
+    ),
+    "TaskRefused": Advice(
+        "the hub's API server does not take the RoundTask",
+        HUB,
+        "it says why: a quota or policy in the namespace PARTICIPANT, or a task that is too large.",
     ),
     "BaseLost": Advice("the hub no longer has that model's key", HUB, "run the round that made it again."),
     "WaitingForBase": Advice("the round that this one starts from is not Complete yet", NOBODY, "wait."),

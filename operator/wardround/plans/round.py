@@ -146,10 +146,9 @@ def base_not_ready(view: View) -> Verdict | None:
     name, task = (spec.base.round_name, "Train") if spec.base else (statistics, "Statistics")
     if name is None or view.dispatched:
         return None
-    if name == view.round.metadata.name:
-        return _failed(
-            view, "BaseUnusable", "A round cannot start from itself. Make a new one that names an earlier round."
-        )
+    if view.round.metadata.name in view.seen.waits_for:
+        circle = " waits for ".join((view.round.metadata.name, *view.seen.waits_for))
+        return _failed(view, "BaseCycle", f"{circle}. Make a new round that names an earlier one.")
     base = view.seen.base
     if base is None:
         until = parse_time(view.round.metadata.creation_timestamp) + timedelta(seconds=spec.deadlines.admission_seconds)
@@ -169,7 +168,7 @@ def base_not_ready(view: View) -> Verdict | None:
     if not conditions.is_true(base.status.conditions, "Complete"):
         return Verdict(course="Progressing", reason="WaitingForBase", message=f"Round {name} is not complete yet.")
     if not view.seen.base_stored:
-        return _failed(view, "BaseLost", f"The hub has no key of the result of round {name} any more. Run it again.")
+        return _failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. Run it again.")
     return None
 
 
@@ -221,7 +220,7 @@ def beyond_quorum(view: View) -> Verdict | None:
     missing = shortfall(view, hopeful)
     if not missing:
         return None
-    reasons = {part.reason for part in view.standing(Standing.LOST)}
+    reasons = {each.reason for each in view.attention() if each.participant not in hopeful}
     told = f" Reason everywhere: {next(iter(reasons))}." if len(reasons) == 1 else ""
     return _failed(view, "QuorumNotMet", f"{missing}{told} See status.attention.")
 

@@ -1,7 +1,7 @@
 """How each participant's part of a round stands, from its RoundTasks. Decides nothing about the round."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -16,6 +16,7 @@ from wardround.plans.reasons import advise
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
 SUSPENDED = "Suspended"
+TASK_REFUSED = "TaskRefused"
 # The site enforces the deadline of training itself and says more about it: it is given this long to do so.
 SITE_SAYS_FIRST = timedelta(seconds=30)
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
@@ -92,8 +93,14 @@ def parts(
     attempts: dict[str, list[RoundTask]] = {}
     for task in sorted(tasks, key=lambda each: each.spec.attempt):
         attempts.setdefault(task.metadata.namespace, []).append(task)
+    refused = {each.participant for each in of.status.attention if each.reason == TASK_REFUSED}
+    found = (_part(of, name, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts))
+    # Another attempt was to be made, and the API server did not take it.
     return tuple(
-        _part(of, name, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts)
+        replace(each, standing=Standing.LOST, reason=TASK_REFUSED)
+        if each.standing is Standing.AGAIN and each.name in refused
+        else each
+        for each in found
     )
 
 

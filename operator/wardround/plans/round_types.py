@@ -54,7 +54,10 @@ class StoredModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """All that a plan may know. `base` is the round that the spec names as base or for its statistics."""
+    """All that a plan may know. `base` is the round that the spec names as base or for its statistics.
+
+    `waits_for`: that round's name, the one that it starts from in turn, and so on; empty where nobody has looked.
+    """
 
     round: FederatedRound
     participants: Mapping[str, Participant]
@@ -64,6 +67,7 @@ class Observation:
     aggregation: Aggregation | None = None
     model: StoredModel | None = None
     leftovers: bool = False
+    waits_for: tuple[str, ...] = ()
     now: datetime
 
 
@@ -116,6 +120,14 @@ class StoreModel:
 @dataclass(frozen=True, kw_only=True)
 class CleanUp:
     """Delete the updates, the aggregation's Secrets and the round's private key, in this order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """What became of a Dispatch: the API server does not take the RoundTask, and in what words."""
+
+    participant: str
+    said: str
 
 
 Action = MakeRoundKey | Dispatch | Grant | Cancel | Aggregate | StoreModel | CleanUp

@@ -9,7 +9,7 @@ from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
 from wardround.plans.participant import barred, offers
 from wardround.plans.reasons import advise
-from wardround.plans.round_parts import Part, Standing, parts
+from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
 from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
 from wardround.plans.upload import largest_upload
@@ -40,7 +40,14 @@ class View:
         return tuple(part for part in self.parts if part.standing in wanted)
 
     def attention(self) -> tuple[Attention, ...]:
-        return tuple(said for part in self.parts if (said := part.attention(self.round)))
+        """By how each part stands; who was left out when the others were asked has none, and stays named."""
+        asked = {part.name for part in self.parts}
+        left_out = tuple(
+            each
+            for each in self.round.status.attention
+            if self.dispatched and (each.participant not in asked or each.reason == TASK_REFUSED)
+        )
+        return (*left_out, *(said for part in self.parts if (said := part.attention(self.round))))
 
     def cancel(self, reason: str) -> tuple[Action, ...]:
         """Stops what still runs, and what was given up, under the reason for which it was."""

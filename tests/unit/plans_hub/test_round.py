@@ -371,11 +371,6 @@ def test_each_stage_has_its_deadline(late: Any, now: float, reason: str) -> None
     assert [(each.task.metadata.namespace, each.reason) for each in of_type(made, Cancel)] == [("site-a", reason)]
 
 
-def test_a_round_that_starts_from_itself_fails_at_once() -> None:
-    made = plan(observation(federated_round(initial=None, base={"roundName": "train-1"})))
-    assert condition_of(made, "Failed") == ("True", "BaseUnusable")
-
-
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])
 @pytest.mark.parametrize("kind", ["Accepted", "Trained", "Sent"])
 def test_a_site_with_an_impossible_clock_stops_nobody_elses_round(kind: str, time: str) -> None:

@@ -1,0 +1,157 @@
+"""Rounds in trouble at a real API server and store: each says what it is, and what is beside it goes on."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.objects import FEDERATION, HUB, federated_round, without
+from tests.integration_hub.conftest import World
+from tests.integration_hub.hospital import until
+from tests.integration_hub.test_hub import complete_round, until_condition
+from wardround.api import names
+from wardround.kube.client import Object
+from wardround.store.admin import list_keys
+from wardround.store.transfer import Store
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def from_base(name: str, base: str) -> Object:
+    return without(federated_round(name, base={"roundName": base}), "initial")
+
+
+@contextmanager
+def quota(world: World, namespace: str) -> Iterator[None]:
+    """No RoundTask may be made in this namespace."""
+    path, hard = f"/api/v1/namespaces/{namespace}/resourcequotas", {"count/roundtasks.wardround.io": "0"}
+    meta = {"name": "none", "namespace": namespace}
+    made = world.admin.call(
+        "POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}
+    )
+    # The controller manager's first count, without which the API server counts nothing.
+    made["status"] = {"hard": hard, "used": hard}
+    world.admin.call("PUT", f"{path}/none/status", made)
+    try:
+        yield
+    finally:
+        world.admin.call("DELETE", f"{path}/none")
+
+
+@contextmanager
+def store_in_trouble(world: World) -> Iterator[None]:
+    """Its bucket is not to be found."""
+    bucket: Path = world.server.folder / "wardround"
+    away = bucket.with_name("away")
+    bucket.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(bucket)
+
+
+async def test_whose_roundtask_is_not_taken_is_named_and_the_others_go_on(world: World) -> None:
+    with quota(world, "site-b"):
+        world.admin.create(federated_round("one-refused", quorum={"min": 1}))
+        await world.hospitals["site-a"].task("one-refused")
+        found = await until_condition(world, "one-refused", "Reconciling", "Collecting")
+    (entry,) = found["status"]["attention"]
+    assert (entry["participant"], entry["reason"]) == ("site-b", "TaskRefused")
+    assert "exceeded quota" in entry["message"]
+
+
+async def test_a_round_whose_roundtasks_are_not_taken_fails_and_says_so(world: World) -> None:
+    with quota(world, "site-b"), quota(world, "site-a"):
+        world.admin.create(federated_round("all-refused"))
+        found = await until_condition(world, "all-refused", "Failed", "QuorumNotMet")
+    assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
+
+
+async def test_rounds_that_wait_for_each_other_fail(world: World) -> None:
+    world.admin.create(from_base("hen", "egg"))
+    await until_condition(world, "hen", "Stalled", "BaseNotFound")
+    world.admin.create(from_base("egg", "hen"))
+    found = await until_condition(world, "egg", "Failed", "BaseCycle")
+    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "Failed")
+    assert said.startswith("egg waits for hen waits for egg.")
+    await until_condition(world, "hen", "Failed", "BaseFailed")
+
+
+async def test_a_round_that_starts_from_itself_fails(world: World) -> None:
+    world.admin.create(from_base("ouroboros", "ouroboros"))
+    await until_condition(world, "ouroboros", "Failed", "BaseCycle")
+
+
+async def test_a_model_whose_manifest_this_hub_did_not_sign_is_no_base(world: World, tmp_path: Path) -> None:
+    uid = (await complete_round(world, "spoilt", tmp_path))["metadata"]["uid"]
+    spoilt = {"data": {"manifest": base64.b64encode(b"{}").decode()}}
+    world.admin.patch("Secret", names.model_secret(uid), spoilt, HUB)
+    world.admin.create(from_base("on-spoilt", "spoilt"))
+    await until_condition(world, "on-spoilt", "Failed", "BaseLost")
+
+
+async def test_a_round_says_that_it_has_failed_though_the_store_is_away_and_tidies_up_later(world: World) -> None:
+    made = world.admin.create(federated_round("no-store"))
+    with store_in_trouble(world):
+        for hospital in world.hospitals.values():
+            await hospital.report(await hospital.task("no-store"), {}, ("Accepted", False, "ImageNotAllowed"))
+        await until_condition(world, "no-store", "Failed", "QuorumNotMet")
+
+    async def tidy() -> bool:
+        return not await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
+
+    await until(tidy, "the round's key is gone", 90)
+
+
+async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_and_is_swept_later(
+    world: World, tmp_path: Path
+) -> None:
+    uid = (await complete_round(world, "gone", tmp_path))["metadata"]["uid"]
+    labels = f"{names.ROUND_UID}={uid}"
+
+    async def left() -> list[str]:
+        found: list[Any] = await world.client.list("RoundTask", everywhere=True, labels=labels)
+        for kind in ("Job", "Secret"):
+            found += await world.client.list(kind, labels=labels)
+        return [each["kind"] for each in found]
+
+    with store_in_trouble(world):
+        world.admin.delete("FederatedRound", "gone", FEDERATION)
+
+        async def stopped() -> bool:
+            return await left() == ["Secret"]
+
+        await until(stopped, "RoundTasks and Jobs are gone, one Secret is the memory")
+
+    async def swept() -> bool:
+        return await left() == []
+
+    await until(swept, "the sweep", 90)
+    async with Store(world.server.origin, world.server.ca) as store:
+        assert await list_keys(store, world.server.presigner, f"models/{uid}/", datetime.now(UTC)) == []
+        assert await list_keys(store, world.server.presigner, f"updates/{uid}/", datetime.now(UTC)) == []
+
+
+async def test_a_participant_deleted_during_a_round_is_out_and_the_round_goes_on(world: World) -> None:
+    world.admin.create(federated_round("bereft", quorum={"min": 1}))
+    await world.hospitals["site-b"].task("bereft")
+    kept = world.admin.get("Participant", "site-b", "site-b")
+    world.admin.delete("Participant", "site-b", "site-b")
+
+    async def out() -> bool:
+        found = await world.client.get("FederatedRound", "bereft", FEDERATION)
+        said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
+        return said == {"site-b": "ParticipantUnknown"}
+
+    await until(out, "site-b is out")
+    task = await world.hospitals["site-b"].task("bereft")
+    assert task.spec.cancel
+    meta = {key: kept["metadata"][key] for key in ("name", "namespace")}
+    world.admin.create({**kept, "metadata": meta, "status": None})
+    await world.hospitals["site-b"].publish()
