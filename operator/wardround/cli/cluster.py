@@ -1,12 +1,13 @@
 """What the command line asks of an API server, with the person's own kubeconfig. Decides and renders nothing."""
 
 import json
-from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client, config
+
+from wardround.kube.resources import RESOURCES
 
 Object = dict[str, Any]
 
@@ -20,45 +21,6 @@ class CommandError(Exception):
 
 class ForbiddenError(CommandError):
     """The person's account may not do this here."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    name: str
-    group_version: str  # "v1" or "group/version"
-    plural: str
-    namespaced: bool = True
-
-    def path(self, namespace: str | None, name: str | None) -> str:
-        root = f"/api/{self.group_version}" if self.group_version == "v1" else f"/apis/{self.group_version}"
-        scope = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
-        return f"{root}{scope}/{self.plural}" + (f"/{quote(name)}" if name else "")
-
-
-WARDROUND = "wardround.io/v1alpha1"
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind("Participant", WARDROUND, "participants"),
-        Kind("FederatedRound", WARDROUND, "federatedrounds"),
-        Kind("RoundTask", WARDROUND, "roundtasks"),
-        Kind("Site", WARDROUND, "sites"),
-        Kind("SiteTask", WARDROUND, "sitetasks"),
-        Kind("Dataset", WARDROUND, "datasets"),
-        Kind("Namespace", "v1", "namespaces", namespaced=False),
-        Kind("Node", "v1", "nodes", namespaced=False),
-        Kind("ServiceAccount", "v1", "serviceaccounts"),
-        Kind("ConfigMap", "v1", "configmaps"),
-        Kind("Secret", "v1", "secrets"),
-        Kind("ResourceQuota", "v1", "resourcequotas"),
-        Kind("Pod", "v1", "pods"),
-        Kind("Event", "v1", "events"),
-        Kind("PersistentVolumeClaim", "v1", "persistentvolumeclaims"),
-        Kind("Job", "batch/v1", "jobs"),
-        Kind("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
-        Kind("Lease", "coordination.k8s.io/v1", "leases"),
-    )
-}
 
 
 class Cluster:
@@ -90,7 +52,7 @@ class Cluster:
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None where there is none."""
-        status, answer = self._request("GET", KINDS[kind].path(namespace, name))
+        status, answer = self._request("GET", RESOURCES[kind].path(namespace, name))
         if status == 404:
             return None
         return self._ok(status, answer, f"read {kind} {where(name, namespace)}")
@@ -98,13 +60,13 @@ class Cluster:
     def list(self, kind: str, namespace: str | None = None, labels: str = "") -> list[Object]:
         """Objects of a kind, in one namespace or (None) in all."""
         query = {"labelSelector": labels} if labels else {}
-        status, answer = self._request("GET", KINDS[kind].path(namespace, None), query)
-        found = self._ok(status, answer, f"list {KINDS[kind].plural} in {namespace or 'all namespaces'}")
+        status, answer = self._request("GET", RESOURCES[kind].path(namespace, None), query)
+        found = self._ok(status, answer, f"list {RESOURCES[kind].plural} in {namespace or 'all namespaces'}")
         return cast(list[Object], found.get("items", []))
 
     def apply(self, item: Object) -> Object:
         """Server-side apply, strict about unknown fields; takes over what this command once set by hand."""
-        kind, metadata = KINDS[item["kind"]], item["metadata"]
+        kind, metadata = RESOURCES[item["kind"]], item["metadata"]
         status, answer = self._request(
             "PATCH",
             kind.path(metadata.get("namespace"), metadata["name"]),
@@ -112,13 +74,13 @@ class Cluster:
             item,
             "application/apply-patch+yaml",
         )
-        return self._ok(status, answer, f"apply {kind.name} {where(metadata['name'], metadata.get('namespace'))}")
+        return self._ok(status, answer, f"apply {kind.kind} {where(metadata['name'], metadata.get('namespace'))}")
 
     def patch(self, kind: str, name: str, namespace: str, change: Object) -> Object:
         """JSON merge patch."""
         status, answer = self._request(
             "PATCH",
-            KINDS[kind].path(namespace, name),
+            RESOURCES[kind].path(namespace, name),
             {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"},
             change,
             "application/merge-patch+json",
@@ -129,7 +91,7 @@ class Cluster:
         """A token for a service account by TokenRequest, with the person's own rights."""
         status, answer = self._request(
             "POST",
-            KINDS["ServiceAccount"].path(namespace, service_account) + "/token",
+            RESOURCES["ServiceAccount"].path(namespace, service_account) + "/token",
             body={
                 "apiVersion": "authentication.k8s.io/v1",
                 "kind": "TokenRequest",

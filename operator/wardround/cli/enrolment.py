@@ -6,8 +6,9 @@ Pure: builds and compares objects; who applies them, and to which cluster, is no
 import base64
 from dataclasses import dataclass
 
+from wardround.api.meta import API_VERSION
 from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT
-from wardround.cli.cluster import WARDROUND, CommandError, Object
+from wardround.cli.cluster import CommandError, Object
 from wardround.sealing.keys import participant_fingerprint
 
 TOKEN_SECONDS = 24 * 3600
@@ -35,7 +36,7 @@ def manifests(name: str, display_name: str, federations: list[str]) -> list[Obje
             "spec": {"hard": {"count/leases.coordination.k8s.io": "1"}},
         },
         {
-            "apiVersion": WARDROUND,
+            "apiVersion": API_VERSION,
             "kind": "Participant",
             "metadata": {"name": name, "namespace": name},
             "spec": {

@@ -1,6 +1,7 @@
-"""Which kinds there are and where they lie in the API. Add a line to talk about another kind."""
+"""Which kinds there are and where they lie in the API, for operators and command line. Add a line for another kind."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from wardround.api.meta import API_VERSION
 
@@ -17,9 +18,10 @@ class Resource:
         root = "/api" if "/" not in self.api_version else "/apis"
         parts = [root, self.api_version]
         if namespace and self.namespaced:
-            parts += ["namespaces", namespace]
+            parts += ["namespaces", quote(namespace, safe="")]
         parts.append(self.plural)
-        parts += [part for part in (name, subresource) if part]
+        # A name may come from a command line, and must not lead elsewhere.
+        parts += [quote(part, safe="") for part in (name, subresource) if part]
         return "/".join(parts)
 
 
@@ -35,6 +37,7 @@ RESOURCES = {
         Resource("Pod", "v1", "pods"),
         Resource("Secret", "v1", "secrets"),
         Resource("ConfigMap", "v1", "configmaps"),
+        Resource("ResourceQuota", "v1", "resourcequotas"),
         Resource("Namespace", "v1", "namespaces", namespaced=False),
         Resource("Node", "v1", "nodes", namespaced=False),
         Resource("Service", "v1", "services"),
@@ -43,6 +46,7 @@ RESOURCES = {
         Resource("Endpoints", "v1", "endpoints"),
         Resource("Event", "events.k8s.io/v1", "events"),
         Resource("Job", "batch/v1", "jobs"),
+        Resource("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
         Resource("Lease", "coordination.k8s.io/v1", "leases"),
     )
 }

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from wardround.kube.client import Client
 from wardround.kube.errors import Unavailable
+from wardround.kube.resources import RESOURCES
 
 
 @asynccontextmanager
@@ -36,3 +37,8 @@ async def test_an_answer_that_is_no_list_counts_as_no_answer(body: bytes) -> Non
     async with answering(body) as client:
         with pytest.raises(Unavailable):
             await client.list("RoundTask")
+
+
+def test_a_name_that_somebody_typed_leads_nowhere_else() -> None:
+    path = RESOURCES["SiteTask"].path("../nodes", "a/../../secrets/b?x", "status")
+    assert path == "/apis/wardround.io/v1alpha1/namespaces/..%2Fnodes/sitetasks/a%2F..%2F..%2Fsecrets%2Fb%3Fx/status"
