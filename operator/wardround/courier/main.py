@@ -16,6 +16,7 @@ from wardround.courier.workspace import Workspace
 from wardround.kube.client import Client, Object, backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.kube.health import PORT, health
+from wardround.kube.process import run_until_terminated
 from wardround.plans.sitetask_types import is_final
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
@@ -130,5 +131,5 @@ async def _identity(client: Client) -> Identity:
 
 def main(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(run(Settings.from_environment(), Client.in_cluster()))
+    run_until_terminated(run(Settings.from_environment(), Client.in_cluster()))
     return 0

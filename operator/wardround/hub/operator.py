@@ -3,10 +3,8 @@
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from wardround.api import names
@@ -21,6 +19,7 @@ from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
 from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
+from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
 from wardround.store.admin import ensure_bucket
 from wardround.store.errors import StoreError
@@ -139,9 +138,6 @@ async def serve(told: Settings, client: Client, port: int = PORT) -> None:
 
 
 async def _main() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await serve(settings.read(os.environ), Client.in_cluster(FIELD_MANAGER))
 
 
@@ -153,8 +149,7 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kopf").setLevel(logging.ERROR)
     try:
-        with suppress(asyncio.CancelledError):
-            asyncio.run(_main())
+        run_until_terminated(_main())
     except settings.SettingMissing as failure:
         print(failure, file=sys.stderr)
         return 64

@@ -15,6 +15,7 @@ from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
 from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
+from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
 from wardround.site.link import HubLink
 from wardround.site.own import SiteReconciler
@@ -136,5 +137,5 @@ def main(argv: Sequence[str]) -> int:
     if "@sha256:" not in image:
         print("WARDROUND_OPERATOR_IMAGE must name our own image as repo@sha256:...", file=sys.stderr)
         return 1
-    asyncio.run(run(Client.in_cluster(), image))
+    run_until_terminated(run(Client.in_cluster(), image))
     return 0
