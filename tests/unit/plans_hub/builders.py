@@ -151,3 +151,9 @@ def observation(of: FederatedRound | None = None, **changes: Any) -> Observation
 
 def status_json(status: FederatedRoundStatus) -> Any:
     return codec.dump(status)
+
+
+def collecting(*tasks: Any, **changes: Any) -> Observation:
+    """Of a round whose participants have been asked; `spec` changes the round's."""
+    spec = changes.pop("spec", {})
+    return observation(dispatched(federated_round(**spec)), tasks=tasks, leftovers=True, **changes)

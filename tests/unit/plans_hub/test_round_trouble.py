@@ -16,6 +16,7 @@ from tests.unit.plans_hub.builders import (
     observation,
     participant,
 )
+from tests.unit.plans_hub.reading import attention_of, condition_of, of_type
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRoundStatus
 from wardround.hub.observe import chain
@@ -32,23 +33,9 @@ def after(first: Observation, *refusals: Refusal, **changes: Any) -> Plan:
     return plan(replace(first, round=replace(first.round, status=status), **changes))
 
 
-def said(status: FederatedRoundStatus) -> dict[str, str]:
-    return {each.participant: each.reason for each in status.attention}
-
-
-def failure(made: Plan) -> tuple[str, str]:
-    found = conditions.find(made.status.conditions, "Failed")
-    assert found is not None
-    return found.status, found.reason
-
-
-def dispatches(made: Plan) -> list[Dispatch]:
-    return [action for action in made.actions if isinstance(action, Dispatch)]
-
-
 def test_whose_task_is_not_taken_is_left_out_and_the_round_says_why_for_good() -> None:
     made = after(observation(), REFUSAL, tasks=(accepted("site-a"), accepted("site-c")))
-    assert dispatches(made) == []
+    assert of_type(made, Dispatch) == []
     (entry,) = made.status.attention
     assert (entry.participant, entry.reason) == ("site-b", "TaskRefused")
     assert "422 spec.assignment: Too long" in entry.message
@@ -58,8 +45,8 @@ def test_whose_task_is_not_taken_is_left_out_and_the_round_says_why_for_good() -
 def test_when_no_quorum_is_left_the_round_fails_at_once() -> None:
     refusals = [replace(REFUSAL, participant=name) for name in ("site-a", "site-b", "site-c")]
     made = after(observation(), *refusals)
-    assert failure(made) == ("True", "QuorumNotMet")
-    assert set(said(made.status).values()) == {"TaskRefused"}
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert set(attention_of(made).values()) == {"TaskRefused"}
     found = conditions.find(made.status.conditions, "Failed")
     assert found is not None
     assert "TaskRefused" in found.message
@@ -69,10 +56,10 @@ def test_a_further_attempt_that_is_not_taken_is_not_made_again() -> None:
     first = observation(
         dispatched(federated_round()), tasks=(failed("site-b"), accepted("site-a"), accepted("site-c")), leftovers=True
     )
-    assert [each.participant for each in dispatches(plan(first))] == ["site-b"]
+    assert [each.participant for each in of_type(plan(first), Dispatch)] == ["site-b"]
     made = after(first, REFUSAL)
-    assert dispatches(made) == []
-    assert said(made.status) == {"site-b": "TaskRefused"}
+    assert of_type(made, Dispatch) == []
+    assert attention_of(made) == {"site-b": "TaskRefused"}
 
 
 def test_a_refusal_says_no_more_than_a_status_can_hold() -> None:
@@ -84,14 +71,14 @@ def test_who_was_left_out_when_the_others_were_asked_stays_named() -> None:
     participants = {name: participant(name, suspend=name == "site-b") for name in ("site-a", "site-b", "site-c")}
     first = observation(participants=participants)
     made = after(first, tasks=(accepted("site-a"), accepted("site-c")))
-    assert said(made.status) == {"site-b": "ParticipantSuspended"}
+    assert attention_of(made) == {"site-b": "ParticipantSuspended"}
 
 
 def test_before_anybody_was_asked_attention_is_only_what_holds_now() -> None:
     stale = (Attention(participant="site-b", reason="ParticipantNotApproved"),)
     waiting = federated_round()
     waiting = replace(waiting, status=replace(waiting.status, attention=stale))
-    assert said(plan(observation(waiting)).status) == {}
+    assert attention_of(plan(observation(waiting))) == {}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +100,7 @@ def test_a_round_that_waits_for_itself_fails_and_names_the_circle() -> None:
     of = federated_round(initial=None, base={"roundName": "train-0"})
     base = federated_round("train-0", "other", initial=None, base={"roundName": "train-1"})
     made = plan(observation(of, base=base, waits_for=("train-0", "train-1")))
-    assert failure(made) == ("True", "BaseCycle")
+    assert condition_of(made, "Failed") == ("True", "BaseCycle")
     found = conditions.find(made.status.conditions, "Failed")
     assert found is not None
     assert found.message.startswith("train-1 waits for train-0 waits for train-1.")
@@ -123,6 +110,6 @@ def test_a_round_that_only_leads_to_a_circle_waits_for_its_end() -> None:
     of = federated_round(initial=None, base={"roundName": "train-0"})
     base = federated_round("train-0", "other", initial=None, base={"roundName": "train-x"})
     made = plan(observation(of, base=base, waits_for=("train-0", "train-x")))
-    assert failure(made)[0] == "False"
+    assert condition_of(made, "Failed")[0] == "False"
     broken = replace(base, status=FederatedRoundStatus(conditions=(condition("Failed", True, "BaseCycle"),)))
-    assert failure(plan(observation(of, base=broken))) == ("True", "BaseFailed")
+    assert condition_of(plan(observation(of, base=broken)), "Failed") == ("True", "BaseFailed")

@@ -1,0 +1,28 @@
+"""What tests read off a round's plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wardround.api import conditions
+from wardround.api.federatedround import Counts
+from wardround.plans.round_types import Plan
+
+
+def of_type(made: Plan, kind: type[Any]) -> list[Any]:
+    return [action for action in made.actions if isinstance(action, kind)]
+
+
+def condition_of(made: Plan, kind: str) -> tuple[str, str]:
+    found = conditions.find(made.status.conditions, kind)
+    assert found is not None
+    return found.status, found.reason
+
+
+def counts(made: Plan) -> Counts:
+    assert made.status.participants is not None
+    return made.status.participants
+
+
+def attention_of(made: Plan) -> dict[str, str]:
+    return {each.participant: each.reason for each in made.status.attention}

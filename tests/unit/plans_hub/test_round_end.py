@@ -1,0 +1,308 @@
+"""How updates are waited for, granted room and combined, and how a round ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    FEDERATION,
+    NAMES,
+    NOW,
+    accepted,
+    at,
+    collecting,
+    condition,
+    failed,
+    federated_round,
+    keys,
+    observation,
+    over,
+    participant,
+    refused,
+    sent,
+    stages,
+    task,
+)
+from tests.unit.plans_hub.reading import attention_of, condition_of, counts, of_type
+from wardround.api.federatedround import Result
+from wardround.api.task import Upload
+from wardround.api.timeline import Stage
+from wardround.plans.round import plan
+from wardround.plans.round_types import (
+    Aggregate,
+    Aggregation,
+    Answer,
+    Cancel,
+    CleanUp,
+    Dispatch,
+    Grant,
+    LeftOut,
+    Observation,
+    StoredModel,
+    StoreModel,
+)
+
+HEADER = {"length": 1234}
+
+
+def answer(*names: str, left_out: tuple[LeftOut, ...] = ()) -> Answer:
+    return Answer(
+        header=HEADER,
+        digest="sha256:" + "d" * 64,
+        segments_digest="sha256:" + "e" * 64,
+        bytes=1250,
+        samples=42,
+        metrics={"loss": "0.5"},
+        aggregated=names,
+        left_out=left_out,
+    )
+
+
+# Collecting
+
+
+def test_a_round_waits_until_all_have_sent() -> None:
+    made = plan(collecting(sent("site-a"), accepted("site-b"), accepted("site-c"), now=at(110)))
+    assert (made.actions, condition_of(made, "Reconciling")) == ((), ("True", "Collecting"))
+    assert (counts(made).sent, counts(made).accepted) == (1, 3)
+
+
+def test_when_all_have_sent_their_updates_are_combined() -> None:
+    made = plan(collecting(sent("site-a"), sent("site-b"), sent("site-c")))
+    (job,) = of_type(made, Aggregate)
+    assert [each.metadata.namespace for each in job.tasks] == list(NAMES)
+    assert job.number == 1
+    assert condition_of(made, "Reconciling") == ("True", "Aggregating")
+
+
+def test_stragglers_are_waited_for_as_long_as_the_grace_lasts_and_no_longer() -> None:
+    tasks = (sent("site-a", 50), sent("site-b", 100), accepted("site-c"))
+    before = plan(collecting(*tasks, now=at(159)))
+    assert (of_type(before, Aggregate), before.requeue_after) == ([], 1)
+    after = plan(collecting(*tasks, now=at(160)))
+    assert [each.metadata.namespace for each in of_type(after, Aggregate)[0].tasks] == ["site-a", "site-b"]
+    assert [(each.task.metadata.namespace, each.reason) for each in of_type(after, Cancel)] == [
+        ("site-c", "NotSentInTime")
+    ]
+
+
+def test_grace_does_not_begin_before_the_required_have_sent() -> None:
+    quorum = {"min": 2, "required": ["site-c"], "graceSeconds": 60}
+    tasks = (sent("site-a", 50), sent("site-b", 100), accepted("site-c"))
+    assert of_type(plan(collecting(*tasks, spec={"quorum": quorum}, now=at(1000))), Aggregate) == []
+
+
+def test_a_round_below_quorum_is_never_aggregated() -> None:
+    tasks = (sent("site-a"), accepted("site-b"), accepted("site-c"))
+    made = plan(collecting(*tasks, now=at(3600)))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert of_type(made, Aggregate) == []
+    assert len(of_type(made, Cancel)) == 2
+    assert isinstance(made.actions[-1], CleanUp)
+
+
+def test_a_round_fails_as_soon_as_the_quorum_is_out_of_reach() -> None:
+    tasks = (refused("site-a", "ImageNotAllowed"), refused("site-b", "ImageNotAllowed"), accepted("site-c"))
+    made = plan(collecting(*tasks))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert attention_of(made) == {"site-a": "ImageNotAllowed", "site-b": "ImageNotAllowed"}
+
+
+def test_a_lost_required_participant_fails_the_round() -> None:
+    quorum = {"min": 1, "required": ["site-a"]}
+    made = plan(collecting(refused("site-a", "Denied"), sent("site-b"), sent("site-c"), spec={"quorum": quorum}))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+
+
+def test_waiting_for_approval_is_no_refusal() -> None:
+    made = plan(collecting(refused("site-a", "WaitingForApproval"), accepted("site-b"), accepted("site-c")))
+    assert condition_of(made, "Reconciling") == ("True", "Collecting")
+    assert attention_of(made) == {"site-a": "WaitingForApproval"}
+
+
+@pytest.mark.parametrize("failure_class", ["Platform", "Network"])
+def test_failures_of_platform_and_network_are_tried_again(failure_class: str) -> None:
+    made = plan(collecting(failed("site-a", failure_class), accepted("site-b"), accepted("site-c")))
+    assert [(each.participant, each.attempt) for each in of_type(made, Dispatch)] == [("site-a", 2)]
+
+
+@pytest.mark.parametrize("failure_class", ["Site", "Code"])
+def test_failures_of_site_and_code_are_not_tried_again(failure_class: str) -> None:
+    made = plan(collecting(failed("site-a", failure_class, "ColumnMissing"), accepted("site-b"), accepted("site-c")))
+    assert of_type(made, Dispatch) == []
+    assert attention_of(made) == {"site-a": "ColumnMissing"}
+
+
+def test_tries_end_at_the_retry_limit() -> None:
+    attempts = [failed("site-a", attempt=number) for number in (1, 2, 3)]
+    made = plan(collecting(*attempts, accepted("site-b"), accepted("site-c")))
+    assert of_type(made, Dispatch) == []
+    assert counts(made).failed == 1
+
+
+def test_a_second_attempt_replaces_the_first() -> None:
+    made = plan(collecting(failed("site-a"), sent("site-a", attempt=2), sent("site-b"), sent("site-c")))
+    (job,) = of_type(made, Aggregate)
+    assert (job.tasks[0].metadata.namespace, job.tasks[0].spec.attempt) == ("site-a", 2)
+
+
+@pytest.mark.parametrize(
+    ("late", "now", "reason"),
+    [
+        (task("site-a"), 600, "NotAnswered"),
+        (refused("site-a", "WaitingForApproval"), 600, "WaitingForApproval"),
+        (accepted("site-a"), 900, "QueueDeadline"),
+        (accepted("site-a", timeline=stages("Started")), 1830, "TrainDeadline"),
+        (task("site-a", condition("Trained", True, "Trained", 100)), 700, "UploadDeadline"),
+    ],
+)
+def test_each_stage_has_its_deadline(late: Any, now: float, reason: str) -> None:
+    others = [sent(name, now - 1) for name in NAMES[1:]]
+    waiting = plan(collecting(late, *others, now=at(now - 1), spec={"quorum": {"min": 2, "graceSeconds": 60}}))
+    assert waiting.requeue_after == 1
+    made = plan(collecting(late, *others, now=at(now)))
+    assert attention_of(made) == {"site-a": reason}
+    assert [(each.task.metadata.namespace, each.reason) for each in of_type(made, Cancel)] == [("site-a", reason)]
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("kind", ["Accepted", "Trained", "Sent"])
+def test_a_site_with_an_impossible_clock_stops_nobody_elses_round(kind: str, time: str) -> None:
+    odd = sent("site-a") if kind == "Sent" else accepted("site-a", timeline=(Stage("Started", time),))
+    if kind == "Trained":
+        odd = task("site-a", condition("Trained", True, "Trained"))
+    changed = tuple(replace(each, last_transition_time=time) for each in odd.status.conditions)
+    odd = replace(odd, status=replace(odd.status, conditions=changed))
+    made = plan(collecting(odd, sent("site-b"), sent("site-c"), now=at(3601)))
+    assert {"site-b", "site-c"} <= {each.metadata.namespace for each in of_type(made, Aggregate)[0].tasks}
+
+
+def test_a_participant_whose_keys_change_during_the_round_is_out_though_it_has_sent() -> None:
+    changed = participant("site-a", key_fingerprint="sha256:" + "0" * 64)
+    participants = {name: participant(name) for name in NAMES} | {"site-a": changed}
+    made = plan(collecting(*map(sent, NAMES), participants=participants))
+    assert [each.metadata.namespace for each in of_type(made, Aggregate)[0].tasks] == ["site-b", "site-c"]
+    assert attention_of(made) == {"site-a": "FingerprintMismatch"}
+
+
+def test_one_site_with_an_unreadable_clock_stops_nobody() -> None:
+    odd = accepted("site-a", timeline=(*stages(), replace(stages("Started")[0], time="yesterday")))
+    assert condition_of(plan(collecting(odd, accepted("site-b"), accepted("site-c"))), "Reconciling")[1] == "Collecting"
+
+
+# Grants
+
+
+def test_upload_grants_follow_as_soon_as_the_size_is_known() -> None:
+    sized = accepted("site-a", upload=Upload(bytes=77))
+    made = plan(collecting(sized, accepted("site-b"), accepted("site-c")))
+    assert [(each.task.metadata.namespace, each.upload_bytes) for each in of_type(made, Grant)] == [("site-a", 77)]
+
+
+def test_grants_are_renewed_before_they_expire() -> None:
+    tasks = [accepted(name, timeline=stages("Started")) for name in NAMES]
+    assert plan(collecting(*tasks)).requeue_after == pytest.approx(1830)
+    long = {"deadlines": {"totalSeconds": 20000, "trainSeconds": 20000}}
+    assert plan(collecting(*tasks, spec=long)).requeue_after == 2700
+    assert len(of_type(plan(collecting(*tasks, spec=long, now=at(2700))), Grant)) == 3
+
+
+# Aggregation
+
+
+def aggregating(number: int = 1, **changes: Any) -> Observation:
+    job = Aggregation(number=number, over=True, **changes)
+    return collecting(*map(sent, NAMES), aggregation=job)
+
+
+def test_a_result_is_stored_before_keys_are_deleted_and_the_round_is_complete() -> None:
+    made = plan(aggregating(answer=answer(*NAMES)))
+    assert [type(each) for each in made.actions] == [StoreModel, CleanUp]
+    assert condition_of(made, "Complete") == ("True", "Complete")
+    assert condition_of(made, "Reconciling")[0] == "False"
+    assert made.status.result == Result(
+        digest="sha256:" + "d" * 64,
+        location=f"models/{observation().round.metadata.uid}/1",
+        bytes=1234,
+        samples=42,
+        metrics=made.status.result.metrics if made.status.result else (),
+    )
+    assert counts(made).aggregated == 3
+    assert [each.stage for each in made.status.timeline][-2:] == ["Aggregated", "Complete"]
+
+
+def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
+    left_out = tuple(LeftOut(participant=name, reason="SignatureInvalid") for name in NAMES[1:])
+    made = plan(aggregating(answer=answer("site-a", left_out=left_out)))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert of_type(made, StoreModel) == []
+    assert attention_of(made) == {"site-b": "SignatureInvalid", "site-c": "SignatureInvalid"}
+
+
+def test_an_answer_without_room_for_names_counts_all_but_those_left_out() -> None:
+    left_out = (LeftOut(participant="site-c", reason="Altered"),)
+    made = plan(aggregating(answer=answer(left_out=left_out)))
+    assert counts(made).aggregated == 2
+    assert attention_of(made) == {"site-c": "Altered"}
+
+
+@pytest.mark.parametrize("reason", ["InitialWeightsDiffer", "NothingToAggregate"])
+def test_what_another_try_would_not_change_fails_the_round(reason: str) -> None:
+    made = plan(aggregating(answer=Answer(reason=reason)))
+    assert condition_of(made, "Failed") == ("True", reason)
+
+
+def test_an_aggregation_that_died_is_tried_again_elsewhere_three_times() -> None:
+    assert of_type(plan(aggregating()), Aggregate)[0].number == 2
+    assert of_type(plan(aggregating(2, answer=Answer(reason="StoreUnreachable"))), Aggregate)[0].number == 3
+    assert condition_of(plan(aggregating(3)), "Failed") == ("True", "AggregationFailed")
+
+
+def test_nothing_is_decided_while_the_aggregation_runs() -> None:
+    running = collecting(*map(sent, NAMES), aggregation=Aggregation(number=1), now=at(9999))
+    assert (plan(running).actions, condition_of(plan(running), "Reconciling")[1]) == ((), "Aggregating")
+
+
+def test_after_a_crash_a_stored_result_completes_the_round_whatever_else_is_there() -> None:
+    stored = StoredModel(result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
+    made = plan(collecting(accepted("site-a"), model=stored, now=at(9999)))
+    assert condition_of(made, "Complete")[0] == "True"
+    assert [type(each) for each in made.actions] == [Cancel, CleanUp]
+
+
+# The end
+
+
+@pytest.mark.parametrize("kind", ["Complete", "Failed"])
+def test_a_final_condition_is_never_taken_back(kind: str) -> None:
+    ended = over(federated_round(), kind)
+    seen = observation(ended, tasks=tuple(map(sent, NAMES)), leftovers=True, now=at(99999))
+    made = plan(seen)
+    assert made.status == ended.status
+    assert made.actions == (CleanUp(),)
+    assert plan(replace(seen, leftovers=False)).actions == ()
+
+
+def test_attention_has_one_entry_a_participant_and_at_most_sixteen() -> None:
+    names = [f"site-{number:02}" for number in range(20)]
+    made = plan(observation(federated_round(participants={"names": names})))
+    assert len(made.status.attention) == 16
+    assert {each.reason for each in made.status.attention} == {"ParticipantUnknown"}
+
+
+def test_a_plan_for_its_own_status_changes_nothing_more() -> None:
+    seen = collecting(sent("site-a"), accepted("site-b"), accepted("site-c"), now=at(110))
+    first = plan(seen)
+    again = plan(replace(seen, round=replace(seen.round, status=first.status), now=at(111)))
+    assert again.status == first.status
+
+
+def test_advice_names_the_federation() -> None:
+    participants = {name: participant(name, allowed_federations=()) for name in NAMES}
+    (first, *_) = plan(observation(participants=participants)).status.attention
+    assert FEDERATION in first.message
+    assert keys("site-a").signing not in first.message
+    assert NOW.isoformat() not in first.message

@@ -1,0 +1,208 @@
+"""Who is asked in a round, what it starts from, and what suspending it does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    NAMES,
+    accepted,
+    at,
+    collecting,
+    condition,
+    dispatched,
+    federated_round,
+    observation,
+    over,
+    participant,
+    sent,
+    stages,
+    task,
+)
+from tests.unit.plans_hub.reading import attention_of, condition_of, counts, of_type
+from wardround.plans.round import plan
+from wardround.plans.round_parts import CANCELLED
+from wardround.plans.round_types import (
+    Cancel,
+    Dispatch,
+    MakeRoundKey,
+    Observation,
+)
+
+# Who is asked
+
+
+def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> None:
+    made = plan(observation())
+    assert isinstance(made.actions[0], MakeRoundKey)
+    asked = of_type(made, Dispatch)
+    assert [(each.participant, each.attempt, each.roster) for each in asked] == [(name, 1, NAMES) for name in NAMES]
+    assert [each.stage for each in made.status.timeline] == ["Started", "Dispatched"]
+    assert condition_of(made, "Reconciling") == ("True", "Dispatched")
+    assert counts(made).selected == 3
+
+
+def test_an_assignment_outlives_the_deadline_so_that_the_last_update_still_counts() -> None:
+    asked = of_type(plan(observation()), Dispatch)
+    assert asked[0].expires == at(3600 + 3600)
+
+
+def test_after_a_crash_between_dispatches_only_the_missing_are_asked() -> None:
+    made = plan(observation(tasks=(task("site-a"),)))
+    assert [each.participant for each in of_type(made, Dispatch)] == ["site-b", "site-c"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"key_fingerprint": None}, "ParticipantNotApproved"),
+        ({"key_fingerprint": "sha256:" + "0" * 64}, "FingerprintMismatch"),
+        ({"allowed_federations": ()}, "FederationNotAllowed"),
+    ],
+)
+def test_a_named_participant_who_may_not_take_part_is_waited_for_and_the_round_says_why(
+    changed: dict[str, Any], reason: str
+) -> None:
+    participants = {name: participant(name) for name in NAMES} | {"site-b": participant("site-b", **changed)}
+    made = plan(observation(participants=participants))
+    assert made.actions == ()
+    assert condition_of(made, "Stalled") == ("True", reason)
+    assert attention_of(made) == {"site-b": reason}
+    assert made.requeue_after == 600
+
+
+def test_an_unknown_participant_stalls_the_round() -> None:
+    made = plan(observation(participants={name: participant(name) for name in NAMES[:2]}))
+    assert condition_of(made, "Stalled") == ("True", "ParticipantUnknown")
+
+
+def test_a_participant_without_keys_stalls_the_round() -> None:
+    bare = participant("site-b")
+    bare = replace(bare, status=replace(bare.status, site=None))
+    participants = {name: participant(name) for name in NAMES} | {"site-b": bare}
+    assert condition_of(plan(observation(participants=participants)), "Stalled")[1] == "ParticipantNoKeys"
+
+
+def test_a_dataset_that_a_site_does_not_offer_stalls_the_round() -> None:
+    made = plan(observation(federated_round(datasetName="lung")))
+    assert condition_of(made, "Stalled") == ("True", "DatasetNotFound")
+
+
+def test_a_site_that_has_not_said_what_it_offers_is_asked() -> None:
+    silent = participant("site-b")
+    assert silent.status.site is not None
+    silent = replace(silent, status=replace(silent.status, site=replace(silent.status.site, datasets=None)))
+    participants = {name: participant(name) for name in NAMES} | {"site-b": silent}
+    assert len(of_type(plan(observation(participants=participants)), Dispatch)) == 3
+
+
+def test_a_suspended_participant_is_left_out_without_waiting() -> None:
+    participants = {name: participant(name) for name in NAMES} | {"site-b": participant("site-b", suspend=True)}
+    made = plan(observation(participants=participants))
+    assert [each.participant for each in of_type(made, Dispatch)] == ["site-a", "site-c"]
+    assert attention_of(made) == {"site-b": "ParticipantSuspended"}
+
+
+def test_after_the_admission_deadline_a_quorum_goes_on_without_the_unfit() -> None:
+    started = federated_round()
+    started = replace(started, status=replace(started.status, timeline=stages("Started")))
+    participants = {name: participant(name) for name in NAMES[:2]}
+    made = plan(observation(started, participants=participants, now=at(600)))
+    assert [each.participant for each in of_type(made, Dispatch)] == ["site-a", "site-b"]
+
+
+def test_after_the_admission_deadline_too_few_fail_the_round_for_the_common_reason() -> None:
+    started = federated_round()
+    started = replace(started, status=replace(started.status, timeline=stages("Started")))
+    participants = {"site-a": participant("site-a")} | {
+        name: participant(name, key_fingerprint=None) for name in NAMES[1:]
+    }
+    made = plan(observation(started, participants=participants, now=at(601)))
+    assert condition_of(made, "Failed") == ("True", "ParticipantNotApproved")
+
+
+@pytest.mark.parametrize("quorum", [{"min": 4}, {"min": 2, "required": ["site-z"]}])
+def test_a_quorum_that_can_never_be_met_fails_at_once(quorum: dict[str, Any]) -> None:
+    made = plan(observation(federated_round(quorum=quorum)))
+    assert condition_of(made, "Failed") == ("True", "QuorumImpossible")
+    assert of_type(made, Dispatch) == []
+
+
+def test_a_selector_takes_who_is_fit_and_does_not_wait_for_the_others() -> None:
+    selecting = federated_round(participants={"selector": {"matchLabels": {"country": "de"}}})
+    participants = {name: participant(name) for name in NAMES} | {"site-b": participant("site-b", key_fingerprint=None)}
+    made = plan(observation(selecting, participants=participants))
+    assert [each.participant for each in of_type(made, Dispatch)] == ["site-a", "site-c"]
+
+
+def test_a_selector_that_finds_too_few_stalls() -> None:
+    selecting = federated_round(participants={"selector": {"matchLabels": {"country": "fr"}}})
+    assert condition_of(plan(observation(selecting)), "Stalled") == ("True", "TooFewParticipants")
+
+
+# The base
+
+
+def with_base(**changes: Any) -> Observation:
+    return observation(federated_round(initial=None, base={"roundName": "train-0"}), **changes)
+
+
+def test_a_round_waits_for_a_base_that_may_still_complete() -> None:
+    made = plan(with_base(base=federated_round("train-0", "other")))
+    assert (made.actions, condition_of(made, "Reconciling")) == ((), ("True", "WaitingForBase"))
+    assert made.status.timeline == ()
+
+
+def test_a_base_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admission_deadline() -> None:
+    assert condition_of(plan(with_base()), "Stalled") == ("True", "BaseNotFound")
+    assert condition_of(plan(with_base(now=at(600))), "Failed") == ("True", "BaseNotFound")
+
+
+@pytest.mark.parametrize(
+    ("base", "stored", "reason"),
+    [
+        (over(federated_round("train-0", "other"), "Failed"), False, "BaseFailed"),
+        (over(federated_round("train-0", "other", task="Statistics"), "Complete"), True, "BaseUnusable"),
+        (over(federated_round("train-0", "other"), "Complete"), False, "BaseLost"),
+    ],
+)
+def test_a_base_that_can_never_be_used_fails_the_round(base: Any, stored: bool, reason: str) -> None:
+    made = plan(with_base(base=base, base_stored=stored))
+    assert condition_of(made, "Failed") == ("True", reason)
+
+
+def test_a_complete_base_starts_the_round() -> None:
+    base = over(federated_round("train-0", "other"), "Complete")
+    assert len(of_type(plan(with_base(base=base, base_stored=True)), Dispatch)) == 3
+
+
+def test_an_initial_round_waits_for_its_statistics() -> None:
+    initial = federated_round(initial={"seed": 1, "statisticsRoundName": "stats"})
+    running = federated_round("stats", "other", task="Statistics", initial=None, image=None)
+    assert condition_of(plan(observation(initial, base=running)), "Reconciling")[1] == "WaitingForBase"
+    done = over(running, "Complete")
+    assert len(of_type(plan(observation(initial, base=done, base_stored=True)), Dispatch)) == 3
+
+
+# Suspension
+
+
+def test_a_suspended_round_asks_nobody() -> None:
+    made = plan(observation(federated_round(suspend=True)))
+    assert (made.actions, condition_of(made, "Suspended")) == ((), ("True", "Suspended"))
+
+
+def test_suspending_calls_back_what_is_on_its_way_and_keeps_what_was_sent() -> None:
+    made = plan(collecting(sent("site-a"), accepted("site-b"), spec={"suspend": True}))
+    assert [(each.task.metadata.namespace, each.reason) for each in of_type(made, Cancel)] == [("site-b", "Suspended")]
+
+
+def test_after_a_suspension_the_called_back_are_asked_anew_and_deadlines_start_anew() -> None:
+    called_back = task("site-b", cancel=True, annotations={CANCELLED: "Suspended"})
+    resumed = dispatched(federated_round(), (condition("Suspended", False, "Resumed", 5000),))
+    made = plan(observation(resumed, tasks=(sent("site-a"), sent("site-c", 5000), called_back), now=at(5001)))
+    assert [(each.participant, each.attempt) for each in of_type(made, Dispatch)] == [("site-b", 2)]
+    assert of_type(made, Dispatch)[0].expires == at(5000 + 7200)
