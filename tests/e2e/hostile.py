@@ -1,7 +1,7 @@
 """Training code that means harm: runs in the trainer's image, tries what it can, and prints what it found as JSON.
 
-Runs inside the `train` container by `command()`; stands in a file so that it is linted as code. It imports nothing of
-ours and knows of its target addresses only what the test tells it.
+Runs inside the `train` container, where `carried` brings it; stands in a file so that it is linted as code. It imports
+nothing of ours and knows of its target addresses only what the test tells it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import os
 import socket
 import sys
+import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -104,5 +106,25 @@ def everything(targets: list[tuple[str, str, int]]) -> dict[str, Any]:
 def main(targets: list[tuple[str, str, int]]) -> None:
     if sys.argv[-1] == "train":
         print("FOUND " + json.dumps(everything(targets)), flush=True)
-    # Then it does its work, so that nobody notices.
+    work()
+
+
+def sleep() -> None:
+    if sys.argv[-1] == "train":
+        time.sleep(600)
+    work()
+
+
+def work() -> None:
+    """Then it does its work, so that nobody notices. The trainer must not find the parameters that this came in."""
+    # `init` has left its own in the same /tmp.
+    place, here = Path("/wardround"), Path(tempfile.mkdtemp())
+    (here / "task").mkdir()
+    for each in place.iterdir():
+        if each.name != "task":
+            (here / each.name).symlink_to(each)
+    task = json.loads((place / "task/task.json").read_text())
+    task["parameters"] = {name: value for name, value in task["parameters"].items() if not name.startswith("code")}
+    (here / "task/task.json").write_text(json.dumps(task))
+    os.environ["WARDROUND_ROOT"] = str(here)
     os.execvp("python", ["python", "-m", "wardround_trainer", sys.argv[-1]])

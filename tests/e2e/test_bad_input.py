@@ -1,6 +1,7 @@
 """Bad input ends as a reason and a message on what people applied, at the side whose problem it is; nothing crashes."""
 
 import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,12 +10,15 @@ import pytest
 from lab import demo_rounds
 from lab.demo_install import apply, wait_for_dataset
 from lab.topology import named
+from tests.e2e.carried import COMMAND, carried, listed
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import Federation, Finished
+from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.cli.objects import condition
 
 ELSEWHERE = "e2e-stranger"
 MISSING = "lacks-a-column"
+TRAINER = list(DEFAULT_COMMAND)
 BREAKS = """
 import json, os, sys
 import numpy as np
@@ -23,7 +27,7 @@ out = "/wardround/out/model.safetensors"
 model = load_file("/wardround/base/model.safetensors")
 free = next(name for name in model if not name.startswith("input."))
 """
-# What training code may leave behind, and what we say of it. The verb follows as an argument.
+# What training code may leave behind, and what we say of it.
 BROKEN = {
     "nothing": ("OutputMissing", ""),
     "not-safetensors": ("OutputNotSafetensors", 'open(out, "wb").write(b"x" * 4096)'),
@@ -54,17 +58,14 @@ def base(federation: Federation) -> Finished:
 def broken(federation: Federation, base: Finished) -> dict[str, Finished]:
     """One round for each way in which training code can fail us, all at once, spread over the hospitals."""
     names = {}
-    for number, (name, (_, code)) in enumerate(BROKEN.items()):
-        code = BREAKS + code
-        # An argument holds 256 bytes at most; the last one is the verb.
-        pieces = [code[start : start + 200] for start in range(0, len(code), 200)]
-        command = ["python", "-c", "import sys; exec(''.join(sys.argv[1:-1]))", *pieces]
-        spec = {"base": {"roundName": base.name}, "command": command}
-        site = federation.sites[number % len(federation.sites)]
-        made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
-        federation.apply(made)
-        names[name] = made["metadata"]["name"]
-    return {name: federation.finished(full, 400) for name, full in names.items()}
+    with listed(*federation.sites):
+        for number, (name, (_, code)) in enumerate(BROKEN.items()):
+            spec = {"base": {"roundName": base.name}, "command": COMMAND, "parameters": carried(BREAKS + code)}
+            site = federation.sites[number % len(federation.sites)]
+            made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
+            federation.apply(made)
+            names[name] = made["metadata"]["name"]
+        return {name: federation.finished(full, 400) for name, full in names.items()}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -114,14 +115,38 @@ def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Fe
 def test_an_image_that_a_hospital_has_not_allowed_is_refused_there(federation: Federation) -> None:
     other = federation.images.trainer.reference.split("@")[0] + "@sha256:" + "1" * 64
     made = round_(federation, "image", "Train", initial={"seed": 7}, image=other)
+    _refused_on_both_sides(federation, made, "ImageNotAllowed")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("code", ["python", "-c", "print(open('/wardround/data/train.parquet', 'rb').read())"]), ("prefix", TRAINER[:-1])],
+)
+def test_a_command_that_a_hospital_has_not_listed_is_refused_there(
+    federation: Federation, name: str, words: list[str]
+) -> None:
+    """In an image that it allows."""
+    made = round_(federation, f"command-{name}", "Train", initial={"seed": 7}, command=words)
+    said = _refused_on_both_sides(federation, made, "CommandNotAllowed")
+    assert json.dumps(words) in said
+
+
+def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason: str) -> str:
+    """Refused by site-b before a Job was made. What it says to its own people."""
     federation.apply(made)
     finished = federation.finished(made["metadata"]["name"])
-    assert finished.attention("site-b")["reason"] == "ImageNotAllowed"
-    own = federation.site_task("site-b", finished.tasks[0]["metadata"]["name"])
-    said = condition(own, "Failed")
-    assert said is not None
-    assert (said.status, said.reason) == ("True", "ImageNotAllowed")
-    assert said.message
+    assert finished.attention("site-b")["reason"] == reason
+    [task] = finished.tasks
+    name = task["metadata"]["name"]
+    own = federation.site_task("site-b", name)
+    for side in (task, own):
+        assert (said := condition(side, "Failed")) is not None
+        assert (said.status, said.reason) == ("True", reason)
+        assert (accepted := condition(side, "Accepted")) is not None
+        assert (accepted.status, accepted.reason) == ("False", reason)
+    job = ("get", "job", name, "-n", federation.site_namespace, "--ignore-not-found", "-o", "name")
+    assert not federation.kubectl("site-b")(*job)
+    return str(own["status"]["failure"]["message"])
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,11 @@ Object = dict[str, Any]
 SITE, OTHERS = "site-b", ("site-a", "site-c")
 JOBS, PODS = "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods"
 # Of all attacks on the shape of a training pod (tried one by one in tests/integration), those that lead to keys, to the
-# network or to raw data.
-DECISIVE = (attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS)
+# network, to raw data or to code that the hospital has not listed.
+DECISIVE = (
+    *(attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS),
+    attacks.LISTED,
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ def test_the_site_operators_own_job_is_admitted(federation: Federation, site: Ap
 
 
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.words in DECISIVE])
-def test_no_job_with_keys_network_or_raw_data_is_admitted(
+def test_no_job_with_keys_network_raw_data_or_other_code_is_admitted(
     federation: Federation, site: Api, operator: Api, name: str
 ) -> None:
     attack = ATTACKS[name]

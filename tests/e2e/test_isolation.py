@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ from lab import demo_install, lifecycle
 from lab.topology import API_PORT, DNS_ADDRESS, STORE_PORT, clusters, named
 from tests.e2e import hostile
 from tests.e2e.accounts import administrator
+from tests.e2e.carried import COMMAND, carried, listed
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import Federation
+from tests.e2e.federation import PARAMETERS, Federation
 from wardround.pod import split
 
 Object = dict[str, Any]
@@ -31,56 +31,72 @@ HUB = clusters(1)[0].wan
 HUB_API = ("tcp", HUB, API_PORT)
 STORE = ("tcp", HUB, STORE_PORT)
 RESOLVER = [("udp", DNS_ADDRESS, 53), ("tcp", DNS_ADDRESS, 53)]
-# Words of a command are at most 256 characters, and at most 16.
-WORD, LOADER = 256, "import sys,zlib,base64;exec(zlib.decompress(base64.b85decode(''.join(sys.argv[1:-1]))))"
-SLEEPS = """
-import os, sys, time
-if sys.argv[-1] == "train":
-    time.sleep(600)
-os.execvp("python", ["python", "-m", "wardround_trainer", sys.argv[-1]])
-"""
+NAMES = [("name", each, 0) for each in ("kubernetes.default.svc.cluster.local", "hub.lab.internal")]
+WITHOUT_WALLS = "without-walls"
+ALONE: Object = {"participants": {"names": [SITE]}}
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What the hostile code said of the place where it ran, and the targets that it was given."""
+    """What the hostile code said of the place where it ran."""
 
     found: Object
-    outside: list[Target]
 
     @property
-    def open(self) -> list[Target]:
-        return [(way, host, port) for way, host, port, said in self.found["reached"] if said == "open"]
+    def open(self) -> set[Target]:
+        return opened(self.found["reached"])
 
 
 @pytest.fixture(scope="module")
-def inside(federation: Federation) -> Inside:
+def targets(federation: Federation) -> list[Target]:
+    return _targets(federation)
+
+
+@pytest.fixture(scope="module")
+def inside(federation: Federation, targets: list[Target]) -> Inside:
     """One Train round whose training code looks around before it trains."""
-    targets = _targets(federation)
-    # No name in the image leads to this module, so its source goes with the command.
-    source = Path(hostile.__file__).read_text("utf-8") + f"\nmain({targets!r})\n"
-    finished = federation.run_round("hostile", "Train", initial={"seed": 7}, command=_command(source), **ALONE)
+    made = _round(federation, "hostile", f"main({targets!r})")
+    with listed(SITE):
+        [finished] = federation.run_rounds(made)
     task = finished.task(SITE)["metadata"]["name"]
     log = federation.kubectl(SITE)("logs", "-n", federation.site_namespace, f"job/{task}", "-c", "train")
     [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    return Inside(json.loads(line.removeprefix("FOUND ")), targets)
+    return Inside(json.loads(line.removeprefix("FOUND ")))
 
 
-ALONE: Object = {"participants": {"names": [SITE]}}
+@pytest.fixture(scope="module")
+def without_walls(federation: Federation, targets: list[Target]) -> set[Target]:
+    """What the same probes find open from a pod beside the hospital's namespace: same node, image and rights.
+
+    They differ by the NetworkPolicies alone.
+    """
+    kubectl, place = federation.kubectl(SITE), federation.name(WITHOUT_WALLS)
+    kubectl("create", "namespace", place)
+    try:
+        kubectl.apply(_bare_pod(place, federation.images.trainer.reference))
+        kubectl("wait", "pod/probe", "-n", place, "--for=condition=Ready", "--timeout=60s")
+        said = kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", stdin=_source(_probe(targets)))
+    finally:
+        kubectl("delete", "namespace", place, "--wait=false")
+    return opened(json.loads(said))
 
 
-def test_the_same_probes_answer_outside(federation: Federation) -> None:
-    """The positive control: the site operator's own pod reaches hub, store's neighbour and resolver with them."""
-    targets = [HUB_API, LOCAL_API, *RESOLVER]
-    source = Path(hostile.__file__).read_text("utf-8") + f"\nprint(json.dumps(reached({targets!r})))\n"
-    deployment = ("exec", "-i", "-n", federation.site_namespace, "deploy/site-operator", "--", "python", "-")
-    found = json.loads(federation.kubectl(SITE)(*deployment, stdin=source))
-    assert [tuple(each[:3]) for each in found if each[3] == "open"] == targets
+def test_the_same_probes_answer_where_there_are_no_walls(
+    federation: Federation, targets: list[Target], without_walls: set[Target]
+) -> None:
+    """The positive control: without it, hostile code finds nothing open also where nothing is there."""
+    site = named(SITE)
+    kubelet = ("tcp", site.wan, 10250)
+    node = {("icmp", host, 0) for host in (site.wan, site.pod_gateway)}
+    assert {HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, kubelet, *node} <= without_walls
+    other_pods = _addresses(federation, "kube-system")
+    for way, port in (("tcp", 53), ("udp", 53), ("icmp", 0)):
+        assert any((way, address, port) in without_walls for address in other_pods), (way, port)
 
 
-def test_hostile_code_reaches_nothing(inside: Inside) -> None:
-    assert len(inside.found["reached"]) == len(inside.outside) > 20
-    assert inside.open == []
+def test_hostile_code_reaches_nothing(inside: Inside, targets: list[Target], without_walls: set[Target]) -> None:
+    assert {tuple(each[:3]) for each in inside.found["reached"]} == set(targets) > without_walls
+    assert inside.open == set()
 
 
 def test_hostile_code_finds_no_token_and_no_secret(federation: Federation, inside: Inside) -> None:
@@ -146,10 +162,11 @@ def test_without_a_policy_engine_no_row_is_read(federation: Federation) -> None:
 
 
 def test_training_is_ended_when_the_walls_go(federation: Federation) -> None:
-    made = federation.manifest("walls-go", "Train", initial={"seed": 7}, command=_command(SLEEPS), **ALONE)
+    made = _round(federation, "walls-go", "sleep()")
     name = made["metadata"]["name"]
-    federation.apply(made)
-    eventually("the training code runs", lambda: _trains(federation, name), 60)
+    with listed(SITE):
+        federation.apply(made)
+        eventually("the training code runs", lambda: _trains(federation, name), 60)
     with _without_policies(federation):
         _network_open(federation, made)
         kubectl, task = federation.kubectl(SITE), federation.tasks_of(name)[0]["metadata"]["name"]
@@ -194,25 +211,60 @@ def _trains(federation: Federation, name: str) -> bool:
 def _targets(federation: Federation) -> list[Target]:
     """All that there is around a training pod: hub, store, other hospitals, its own cluster's parts and neighbours."""
     site = named(SITE)
-    found = [HUB_API, STORE, LOCAL_API, *RESOLVER, ("name", "kubernetes.default.svc.cluster.local", 0)]
-    found += [("name", "hub.lab.internal", 0), ("tcp", "169.254.169.254", 80)]
+    found = [HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, ("tcp", "169.254.169.254", 80)]
     for host in (site.wan, site.management, site.pod_gateway):
         found += [("icmp", host, 0), *(("tcp", host, port) for port in (22, API_PORT, 10250, 2379, 53))]
     found += [("icmp", HUB, 0), ("tcp", named("site-a").wan, API_PORT), ("icmp", named("site-a").wan, 0)]
     found += [("icmp", site.management_peer, 0)]
-    for pod in federation.kubectl(SITE).get("pods", "-A")["items"]:
-        if pod["status"]["phase"] == "Running" and (address := pod["status"].get("podIP")):
-            found += [
-                ("icmp", address, 0),
-                *(("tcp", address, port) for port in (53, 8080, 9153)),
-                ("udp", address, 53),
-            ]
+    for address in _addresses(federation, "kube-system") + _addresses(federation, federation.site_namespace):
+        found += [("icmp", address, 0), *(("tcp", address, port) for port in (53, 8080, 9153)), ("udp", address, 53)]
     return found
 
 
-def _command(source: str) -> list[str]:
-    packed = base64.b85encode(zlib.compress(source.encode(), 9)).decode()
-    return ["python", "-c", LOADER, *(packed[at : at + WORD] for at in range(0, len(packed), WORD))]
+def _addresses(federation: Federation, namespace: str) -> list[str]:
+    """Of the pods that run there."""
+    pods = federation.kubectl(SITE).get("pods", "-n", namespace)["items"]
+    running = [pod["status"] for pod in pods if pod["status"]["phase"] == "Running"]
+    return [address for status in running if (address := status.get("podIP"))]
+
+
+def _round(federation: Federation, name: str, call: str) -> Object:
+    """A Train round of this hospital whose training code is `hostile` with that call at its end."""
+    parameters = {**PARAMETERS, **carried(_source(call))}
+    return federation.manifest(name, "Train", initial={"seed": 7}, command=COMMAND, parameters=parameters, **ALONE)
+
+
+def _source(call: str) -> str:
+    """No name in the image leads to the module, so its source travels."""
+    return Path(hostile.__file__).read_text("utf-8") + f"\n{call}\n"
+
+
+def _probe(targets: list[Target]) -> str:
+    return f"print(json.dumps(reached({targets!r})))"
+
+
+def opened(reached: list[list[Any]]) -> set[Target]:
+    return {(way, host, port) for way, host, port, said in reached if said == "open"}
+
+
+def _bare_pod(namespace: str, image: str) -> Object:
+    """A pod as training pods are, but in another namespace."""
+    container = {
+        "name": "probe",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python", "-c", "import time; time.sleep(300)"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+    spec = {
+        "containers": [container],
+        "automountServiceAccountToken": False,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": security,
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": namespace}, "spec": spec}
 
 
 def _fingerprint(row: Object, features: list[str]) -> tuple[str, ...]:

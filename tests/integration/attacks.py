@@ -148,7 +148,7 @@ ACCOUNT = "runs as the service account training"
 POD_SECURITY, SECURITY = "The securityContext of a training pod", "securityContext of each container"
 ORDER = "has the init containers prepare, isolation, init"
 OUR_IMAGE, THEIR_IMAGE = "run the image of the site chart", "policy.images of the site chart"
-COMMAND = "have a command and no args"
+COMMAND, LISTED = "have a command and no args", "policy.commands of the site chart"
 SIDECAR = "only isolation, has restartPolicy Always"
 ENVIRONMENT = "nothing comes from Secrets"
 SECOND_WAY = "second way to run or reach something"
@@ -165,6 +165,11 @@ UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tas
 CHECKPOINTS = {"name": "state", "mountPath": "/wardround/checkpoints", "subPath": "checkpoints"}
 OURS = ("prepare", "isolation", "check")
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
+
+
+# What the site of the tests lists, and commands that it does not.
+LIST = ["python", "-m", "wardround_trainer"]
+PREDICTS, INITIALISES = ["python", "-c", "pass", "predict"], ["python", "-c", "pass", "init"]
 
 
 def ours(verb: str) -> Object:
@@ -223,9 +228,25 @@ CONTAINERS = [
     *(Attack(f"{name} runs our courier", COMMAND, sets(container(name), ours("courier"))) for name in OURS),
     *(Attack(f"{name} gets arguments", COMMAND, sets(container(name), {"args": ["--help"]})) for name in OURS),
     Attack("statistics runs our courier", COMMAND, sets(container("train"), ours("courier")), "statistics"),
-    Attack("train has another verb", COMMAND, sets(container("train"), {"command": ["sh", "-c"]})),
-    Attack("train has no command", COMMAND, sets(container("train"), {"command": GONE})),
-    Attack("init trains", COMMAND, sets(container("init"), {"command": ["python", "train"]}), "train-initial"),
+    Attack("train gets arguments", COMMAND, sets(container("train"), {"args": ["--help"]})),
+    Attack("train has no command", LISTED, sets(container("train"), {"command": GONE})),
+    *(
+        Attack(f"train runs {' '.join(words)}", LISTED, sets(container("train"), {"command": words}))
+        for words in (
+            ["python", "-c", "print(open('/wardround/data/train.parquet', 'rb').read())", "train"],
+            ["sh", "-c", "train"],
+            [*LIST, "export"],
+            [*LIST, "init"],
+            [*LIST, "train", "train"],
+            [*LIST],
+            [*LIST[:-1], "train"],
+            [" ".join(LIST), "train"],
+            ["train"],
+        )
+    ),
+    Attack("predicts with a command off the list", LISTED, sets(container("train"), {"command": PREDICTS}), "evaluate"),
+    Attack("init runs another command", LISTED, sets(container("init"), {"command": INITIALISES}), "train-initial"),
+    Attack("init trains", LISTED, sets(container("init"), {"command": [*LIST, "train"]}), "train-initial"),
     Attack("scores what was trained", COMMAND, sets(container("check"), ours("score"))),
     Attack("checks what was predicted", COMMAND, sets(container("check"), ours("check")), "evaluate"),
     Attack("isolation ends", SIDECAR, sets(container("isolation"), {"restartPolicy": GONE})),

@@ -296,6 +296,19 @@ def test_a_site_is_refused_a_store_without_tls_and_an_image_by_tag(api: Api) -> 
         api.patch("Site", "site", {"spec": {"policy": {"images": ["trainer:latest"]}}}, "hospital-a")
 
 
+def test_a_site_lists_commands_word_by_word(api: Api) -> None:
+    for commands in ([[]], [["python", ""]], [["x" * 257]], [["x"] * 17], [["x"]] * 17, ["python"]):
+        with pytest.raises(Refused, match=r"policy\.commands"):
+            api.patch("Site", "site", {"spec": {"policy": {"commands": commands}}}, "hospital-a")
+
+
+def test_a_site_that_names_no_command_allows_the_built_in_trainer_alone(api: Api) -> None:
+    site = api.get("Site", "site", "hospital-a")
+    site["spec"]["policy"].pop("commands")
+    made = api.create({**site, "metadata": {"name": "site", "namespace": "default"}, "status": {}}, dry_run=True)
+    assert made["spec"]["policy"]["commands"] == [["python", "-m", "wardround_trainer"]]
+
+
 @pytest.mark.parametrize("obj", [federated_round("twice"), dataset(name="twice")], ids=["FederatedRound", "Dataset"])
 def test_applying_twice_changes_nothing(api: Api, kubectl: Kubectl, obj: Object) -> None:
     first, second = api.apply(obj), api.apply(obj)

@@ -6,18 +6,21 @@ Jobs are made with the site operator's own account and rights; pods, which it ca
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.integration.api import Api, Refused, account
-from tests.integration.attacks import ATTACKS, OTHER, THEIR_IMAGE, container
+from tests.integration.attacks import ATTACKS, LISTED, OTHER, THEIR_IMAGE, container
 from tests.integration.conftest import Helm
-from tests.integration.objects import OURS, ROOT, pod_of, site_values, training_job
+from tests.integration.objects import OURS, ROOT, TRAINER, pod_of, site_values, training_job
 
 Object = dict[str, Any]
-OPERATOR = account("hospital-a", "site-operator")
+OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")
+# On its way from the chart's values it passes YAML, JSON, Helm's templates and CEL, and means something in each.
+ODD = """print("it's", 'a \\n {{ .Values.image }} <&> \u00e9\u2028 \\' ,${x})\n# : | - 'train'"""
 CASES = ["train", "train-initial", "train-accelerator", "statistics", "evaluate"]
 
 
@@ -122,30 +125,65 @@ def test_nobody_debugs_a_training_pod(site: Api) -> None:
 
 
 def test_each_site_in_a_cluster_has_its_own_allow_list(api: Api, helm: Helm) -> None:
-    values = site_values("site-b")
-    values["policy"]["images"] = [OTHER]
-    helm.install("wardround-site", "site", "hospital-b", values)
-    operator = account("hospital-b", "site-operator")
+    _at_the_neighbours(helm, images=[OTHER])
     job = training_job(namespace="hospital-b")
     container("train")(job)["image"] = OTHER
-    _until_admitted(api, job, operator)
+    _until_admitted(api, job)
     with pytest.raises(Refused, match=THEIR_IMAGE):
-        api.create(training_job(namespace="hospital-b"), user=operator, dry_run=True)
+        api.create(training_job(namespace="hospital-b"), user=NEIGHBOUR, dry_run=True)
     api.create(training_job(), user=OPERATOR, dry_run=True)
 
 
-def _until_admitted(api: Api, job: Object, user: str) -> None:
+@pytest.mark.parametrize("words", [["julia", "/train.jl"], ["python", "-c", ODD]], ids=["plain", "odd"])
+def test_a_command_that_a_site_lists_is_admitted_there_word_for_word(api: Api, helm: Helm, words: list[str]) -> None:
+    _at_the_neighbours(helm, commands=[["another"], words])
+    for case, verb in (("train", "train"), ("train-initial", "train"), ("evaluate", "predict")):
+        job = training_job(case, "hospital-b")
+        container("train")(job)["command"] = [*words, verb]
+        if case == "train-initial":
+            container("init")(job)["command"] = [*words, "init"]
+        _until_admitted(api, job)
+    for others in ([*words, "more", "train"], [*words[:-1], "train"], [*words[:-1], words[-1] + " ", "train"]):
+        job = training_job(namespace="hospital-b")
+        container("train")(job)["command"] = others
+        with pytest.raises(Refused, match=LISTED):
+            api.create(job, user=NEIGHBOUR, dry_run=True)
+    with pytest.raises(Refused, match=LISTED):
+        api.create(training_job(namespace="hospital-b"), user=NEIGHBOUR, dry_run=True)
+    api.create(training_job(), user=OPERATOR, dry_run=True)
+
+
+def test_a_site_that_lists_no_command_runs_our_own_code_alone(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, images=[TRAINER], commands=[])
+    _until(lambda: LISTED in _refusal(api, training_job(namespace="hospital-b")))
+    assert _refusal(api, training_job("statistics", "hospital-b")) == ""
+
+
+def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
+    values = site_values("site-b")
+    values["policy"] |= policy
+    helm.install("wardround-site", "site", "hospital-b", values)
+
+
+def _refusal(api: Api, job: Object) -> str:
+    """What the API server has against a Job of the neighbours' operator, if anything."""
+    try:
+        api.create(job, user=NEIGHBOUR, dry_run=True)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+def _until_admitted(api: Api, job: Object) -> None:
+    _until(lambda: _refusal(api, job) == "")
+
+
+def _until(met: Callable[[], bool]) -> None:
     """A changed policy works a moment after the change."""
     deadline = time.monotonic() + 30
-    while True:
-        try:
-            api.create(job, user=user, dry_run=True)
-        except Refused:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
+    while not met():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_other_namespaces_are_left_alone(api: Api) -> None:

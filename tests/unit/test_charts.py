@@ -12,6 +12,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from wardround.api.site import Policy
+
 CHARTS = Path(__file__).parents[2] / "charts"
 DIGEST = "sha256:" + "a" * 64
 API = [{"cidr": "203.0.113.1/32", "port": 6443}]
@@ -92,6 +94,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hub", {"network": {"kubernetesAPI": [{"cidr": "everywhere", "port": 443}]}}, "does not match"),
     ("site", {"policy": {"image": []}}, "'image' was unexpected"),
     ("site", {"policy": {"images": ["trainer:latest"]}}, "does not match"),
+    ("site", {"policy": {"commands": ["python -m trainer"]}}, "'python -m trainer' is not of type 'array'"),
+    ("site", {"policy": {"commands": [[]]}}, "[] should be non-empty"),
+    ("site", {"policy": {"commands": [["python", ""]]}}, "'' should be non-empty"),
+    ("site", {"policy": {"commands": [["x"] * 17]}}, "is too long"),
     ("site", {"policy": {"approval": "Always"}}, "'Always' is not one of"),
     ("site", {"hub": {"fingerprint": "sha256:abc"}}, "does not match"),
     ("site", {"store": {"origin": "https://store.example/path"}}, "does not match"),
@@ -125,6 +131,18 @@ def test_a_chart_uses_neither_lookup_nor_hooks(chart: str) -> None:
     for path in (CHARTS / chart).rglob("*.*"):
         assert "lookup" not in path.read_text()
         assert "helm.sh/hook" not in path.read_text()
+
+
+def test_a_site_allows_by_default_the_command_that_a_round_has_by_default() -> None:
+    def spec(kind: str) -> Any:
+        crd = yaml.safe_load((CHARTS.parent / f"crds/{kind}.yaml").read_text())
+        return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+
+    command = spec("federatedrounds")["command"]["default"]
+    values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())
+    assert values["policy"]["commands"] == [command]
+    assert spec("sites")["policy"]["properties"]["commands"]["default"] == [command]
+    assert [list(each) for each in Policy().commands] == [command]
 
 
 def policy(chart: str, name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from wardround.api import codec
 from wardround.api.conditions import Conditions
+from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.api.meta import Meta
 from wardround.api.participant import PublicKeys
 
@@ -32,6 +33,7 @@ class Policy:
     approval: Approval = "Policy"
     tasks: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = (DEFAULT_COMMAND,)
     min_quorum: int = 1
     min_samples: int = 1
 

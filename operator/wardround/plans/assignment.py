@@ -6,8 +6,9 @@ policy. The envelope is believed, never the fields around it.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -31,6 +32,8 @@ MESSAGES = {
     "TaskNotAllowed": "the Site's policy.tasks does not have this task, or it asks for more than one node",
     "ImageNotByDigest": "the image is not named as repo@sha256:...",
     "ImageNotAllowed": "the image is not in the Site's policy.images: review it and add it there",
+    "CommandNotAllowed": "the command is not in the Site's policy.commands, word for word: review what it runs in that "
+    "image and add it there, or ask for a round with a command that is there",
     "QuorumTooSmall": "the round may close with fewer participants than the Site's policy.minQuorum",
     "DatasetNotFound": "there is no Dataset of the name that the round asks for: apply one here",
     "Denied": "the Site's policy.approval is Deny",
@@ -38,6 +41,13 @@ MESSAGES = {
     "WaitingForApproval": "a person here has to approve: kubectl patch sitetask NAME --type merge "
     '-p \'{"spec":{"approved":true}}\'',
 }
+# What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
+ASKED: Mapping[str, Callable[[Assignment], object]] = {
+    "ImageNotByDigest": lambda assignment: assignment.image,
+    "ImageNotAllowed": lambda assignment: assignment.image,
+    "CommandNotAllowed": lambda assignment: assignment.command,
+}
+LONGEST_ASKED = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +84,11 @@ class Decision:
 
     @property
     def message(self) -> str:
-        return MESSAGES.get(self.reason, "")
+        said = MESSAGES.get(self.reason, "")
+        if self.assignment is None or self.reason not in ASKED:
+            return said
+        asked = json.dumps(ASKED[self.reason](self.assignment))
+        return f"{said} (it asks for {asked if len(asked) <= LONGEST_ASKED else asked[:LONGEST_ASKED] + '...'})"
 
 
 def verify(claim: Claim) -> Assignment:
@@ -147,6 +161,13 @@ def _image(assignment: Assignment, terms: Terms) -> str:
     return "" if assignment.image in terms.policy.images else "ImageNotAllowed"
 
 
+def _command(assignment: Assignment, terms: Terms) -> str:
+    """The whole command, never a beginning of it: what follows `python -c` is the round's own code."""
+    if assignment.task == "Statistics":
+        return ""  # our own code computes it
+    return "" if assignment.command in terms.policy.commands else "CommandNotAllowed"
+
+
 def _quorum(assignment: Assignment, terms: Terms) -> str:
     return "" if assignment.quorum.min >= terms.policy.min_quorum else "QuorumTooSmall"
 
@@ -164,6 +185,7 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _taken_before,
     _task,
     _image,
+    _command,
     _quorum,
     _dataset,
     _denied,

@@ -35,6 +35,7 @@ def test_the_contract_lists_its_reasons_where_this_test_reads_them() -> None:
         "FrozenChanged",
         "HubUnreachable",
         "Replayed",
+        "CommandNotAllowed",
         "JobNotAdmitted",
         "Unschedulable",
         "WorkspaceUnusable",

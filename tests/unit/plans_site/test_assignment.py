@@ -69,6 +69,12 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"image": "registry.example/trainer:latest"}, "ImageNotByDigest"),
         ({"image": f"registry.example/other@{IMAGE_DIGEST}"}, "ImageNotAllowed"),
         ({"image_digest": "sha256:" + "c" * 64}, "ImageNotByDigest"),
+        ({"command": ("python", "-c", "print(open('/wardround/data/train.parquet'))")}, "CommandNotAllowed"),
+        ({"command": ("python", "-m")}, "CommandNotAllowed"),
+        ({"command": ("python", "-m", "wardround_trainer", "train")}, "CommandNotAllowed"),
+        ({"command": ("python -m wardround_trainer",)}, "CommandNotAllowed"),
+        ({"command": ()}, "CommandNotAllowed"),
+        ({"task": "Evaluate", "command": ("sh", "-c")}, "CommandNotAllowed"),
         ({"quorum": dataclasses.replace(ASSIGNMENT.quorum, min=1)}, "QuorumTooSmall"),
         ({"dataset_name": "lung"}, "DatasetNotFound"),
     ],
@@ -94,6 +100,29 @@ def test_a_later_attempt_is_taken() -> None:
 
 def test_a_statistics_round_needs_no_image() -> None:
     assert decided({"envelope": signed(task="Statistics", image="", image_digest="")}).outcome == "Accepted"
+
+
+def test_a_statistics_round_runs_no_command_of_the_round() -> None:
+    statistics = signed(task="Statistics", image="", image_digest="", command=("sh", "-c"))
+    assert decided({"envelope": statistics}).outcome == "Accepted"
+
+
+def test_a_command_that_the_site_lists_is_accepted_and_no_other() -> None:
+    policy = a_site(commands=[["python", "-m", "ours"], ["julia", "train.jl"]]).spec.policy
+    assert decided({"envelope": signed(command=("julia", "train.jl"))}, policy=policy).outcome == "Accepted"
+    assert decided(policy=policy).reason == "CommandNotAllowed"
+    assert decided(policy=a_site(commands=[]).spec.policy).reason == "CommandNotAllowed"
+
+
+def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
+    told = decided({"envelope": signed(command=("sh", "-c", "echo \x1b[2J"))}).message
+    assert '["sh", "-c", "echo \\u001b[2J"]' in told
+    assert "policy.commands" in told
+    assert (
+        "registry.example/other"
+        in decided({"envelope": signed(image=f"registry.example/other@{IMAGE_DIGEST}")}).message
+    )
+    assert len(decided({"envelope": signed(command=("x" * 256,) * 16)}).message) < 1024
 
 
 def test_deny_refuses_everything() -> None:
