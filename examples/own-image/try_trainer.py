@@ -23,7 +23,7 @@ import yaml
 CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
 
 
-class Refused(Exception):  # noqa: N818 - what a round would say
+class Refused(Exception):
     """A container failed; the text says which and why."""
 
 

@@ -30,7 +30,7 @@ _CHUNK = 1 << 20
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class NotTensors(Exception):  # noqa: N818 - said of the file
+class NotTensors(Exception):
     """A file is not safetensors, or not in the form asked for. The text names no content of the file."""
 
 

@@ -14,7 +14,7 @@ from wardround.kube.resources import RESOURCES
 Object = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - what the API server did
+class Refused(Exception):
     """The API server said no: `status` is the HTTP code, the text its message."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -7,7 +7,7 @@ TRY_AGAIN = 75
 CODE = 1
 
 
-class Failure(Exception):  # noqa: N818 - an end of the program, not of a function
+class Failure(Exception):
     """`code` may leave the site, so it is one word; `message` is for the site's log and never quotes a data value."""
 
     status = CODE

@@ -25,7 +25,7 @@ _ROUNDING = 1e-6
 _TINY = 1e-150
 
 
-class Impossible(Exception):  # noqa: N818 - said of the numbers
+class Impossible(Exception):
     """No rows give these numbers."""
 
 

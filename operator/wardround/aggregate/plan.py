@@ -115,7 +115,7 @@ class Result:
 
 
 @dataclass(eq=False)  # not frozen: Python itself writes to exceptions
-class Failure(Exception):  # noqa: N818 - the answer of an aggregation that stored nothing
+class Failure(Exception):
     """Why there is no result; also raised to end the work."""
 
     reason: str

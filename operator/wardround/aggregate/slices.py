@@ -12,7 +12,7 @@ from wardround.aggregate.strategies import RULES, Rule, RuleName, finite
 from wardround.tensors import DTYPES, Array, Layout
 
 
-class NotFinite(Exception):  # noqa: N818 - said of the values
+class NotFinite(Exception):
     """A float is infinite or no number."""
 
 

@@ -16,7 +16,7 @@ from wardround.tensors import FLOATS, Array, narrow, widen
 RuleName = Literal["Delta", "Mean", "Sum", "Equal", "Largest", "Base"]
 
 
-class Differs(Exception):  # noqa: N818 - said of the slices
+class Differs(Exception):
     """Slices that must be equal everywhere are not."""
 
 

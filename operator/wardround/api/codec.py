@@ -15,7 +15,7 @@ T = TypeVar("T")
 INITIALISMS = {"uid": "UID", "url": "URL"}
 
 
-class Malformed(ValueError):  # noqa: N818 - a state of the input, as all our refusals are named
+class Malformed(ValueError):
     """A field that is missing or of the wrong type; says which."""
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 UPDATE_DOCUMENT_LIMIT = 1 << 20
 
 
-class Unsafe(Exception):  # noqa: N818 - said of a file
+class Unsafe(Exception):
     """A file that training left is no plain file of a sensible size."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-class SettingMissing(Exception):  # noqa: N818
+class SettingMissing(Exception):
     """The message names the variable."""
 
 

@@ -11,31 +11,31 @@ class ApiError(Exception):
         self.said = said
 
 
-class NotFound(ApiError):  # noqa: N818
+class NotFound(ApiError):
     """There is no such object (or kind)."""
 
 
-class Conflict(ApiError):  # noqa: N818
+class Conflict(ApiError):
     """It exists already, or changed since it was read, or is another object than expected."""
 
 
-class Forbidden(ApiError):  # noqa: N818
+class Forbidden(ApiError):
     """RBAC or an admission policy said no."""
 
 
-class Unauthorized(ApiError):  # noqa: N818
+class Unauthorized(ApiError):
     """The token is expired or unknown."""
 
 
-class Gone(ApiError):  # noqa: N818
+class Gone(ApiError):
     """The resource version is too old to watch from: list again."""
 
 
-class Invalid(ApiError):  # noqa: N818
+class Invalid(ApiError):
     """The object breaks its schema, has unknown fields or is too large."""
 
 
-class Unavailable(ApiError):  # noqa: N818
+class Unavailable(ApiError):
     """The server was not reached, did not answer in time, or had a fault of its own. Try again."""
 
 

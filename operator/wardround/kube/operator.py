@@ -123,7 +123,7 @@ class Watcher:
         return registry
 
 
-class _Ended(Exception):  # noqa: N818 - not always an error
+class _Ended(Exception):
     """Kopf gave up; the message says why."""
 
 

@@ -36,7 +36,7 @@ REASONS: Mapping[str, tuple[str, int]] = {
 }
 
 
-class Failure(Exception):  # noqa: N818 - the word of status.failure
+class Failure(Exception):
     """One enumerated reason, and a message for the site's own people. Neither may hold a value of the data.
 
     `field` is the name of a field as the Dataset's schema has it, never as the data has it.

@@ -31,7 +31,7 @@ _CONSTRAINTS: Mapping[str, frozenset[str]] = {
 }
 
 
-class SchemaInvalid(ValueError):  # noqa: N818 - said of the schema
+class SchemaInvalid(ValueError):
     """The schema itself is wrong. The message names the field and what to write instead."""
 
 

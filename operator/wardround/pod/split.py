@@ -16,7 +16,7 @@ SIDES: tuple[Side, ...] = ("train", "validation", "test")
 RANGE = 1 << 64
 
 
-class SplitInvalid(ValueError):  # noqa: N818 - said of the split
+class SplitInvalid(ValueError):
     """The Dataset's split is wrong; the message never holds the key."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):  # noqa: N818 - said of the thing that is turned away
+class Refused(Exception):
     """Something signed or sealed is not what it should be.
 
     `reason` is one of the enumerated words of docs/contracts.md. There is no further text on purpose: what was refused

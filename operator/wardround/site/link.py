@@ -25,7 +25,7 @@ ENROL = (
 logger = logging.getLogger(__name__)
 
 
-class NotEnrolled(Exception):  # noqa: N818 - a state
+class NotEnrolled(Exception):
     """There is no usable enrolment Secret. The message is for people and holds nothing of it."""
 
 

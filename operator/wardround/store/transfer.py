@@ -28,7 +28,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 _TOO_MANY_REQUESTS = 429
 
 
-class _TryAgain(Exception):  # noqa: N818 - an instruction to the loop below, never seen outside
+class _TryAgain(Exception):
     """Nobody answered, or the store said that it is its own fault."""
 
 
