@@ -20,6 +20,18 @@ TASK_REFUSED = "TaskRefused"
 # The site enforces the deadline of training itself and says more about it: it is given this long to do so.
 SITE_SAYS_FIRST = timedelta(seconds=30)
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
+# What a task that is under way can wait for, by its condition Reconciling, and that does not pass by itself.
+WAITS_FOR = frozenset(
+    {
+        "Unschedulable",
+        "ImagePullFailed",
+        "IsolationUnproven",
+        "StoreUnreachable",
+        "StoreRefused",
+        "StoreObjectMissing",
+        "WorkspaceUnusable",
+    }
+)
 
 
 class Standing(Enum):
@@ -143,7 +155,7 @@ def _part(
         return lost(lapsed)
     accepted = conditions.is_true(latest.status.conditions, "Accepted")
     standing = Standing.ACCEPTED if accepted else Standing.ASKED
-    waiting = "WaitingForApproval" if lapsed == "WaitingForApproval" else ""
+    waiting = lapsed if lapsed == "WaitingForApproval" else _waits_for(latest)
     return Part(name=name, standing=standing, task=latest, until=until, reason=waiting)
 
 
@@ -158,6 +170,12 @@ def _failed(of: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
     again = failure_class in ("Platform", "Network") and failures <= of.spec.retry_limit
     standing = Standing.AGAIN if again else Standing.LOST
     return Part(name=name, standing=standing, task=latest, reason=reason, failure_class=failure_class)
+
+
+def _waits_for(task: RoundTask) -> str:
+    """What somebody should look at while the task is under way, or nothing."""
+    found = conditions.find(task.status.conditions, "Reconciling")
+    return found.reason if found and found.status == "True" and found.reason in WAITS_FOR else ""
 
 
 def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str]:
