@@ -10,6 +10,7 @@ from typing import Any
 from wardround.api import codec, federatedround, names, participant, roundtask
 from wardround.api.federatedround import FederatedRound
 from wardround.api.participant import Participant
+from wardround.api.times import read_time
 from wardround.hub import vault
 from wardround.kube.client import Client, Object, Objects
 from wardround.kube.errors import NotFound
@@ -128,7 +129,9 @@ def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:
     mine = [each for each in pods if each["metadata"]["labels"].get(names.ATTEMPT) == str(number)]
     ended = [state for pod in mine if (state := _terminated(pod))]
     if ended:
-        return Aggregation(number=number, over=True, answer=read_answer(ended[0].get("message", "")))
+        [last, *_] = ended
+        answer, at = read_answer(last.get("message", "")), read_time(last.get("finishedAt", ""))
+        return Aggregation(number=number, over=True, answer=answer, ended=at)
     conditions = numbers[number].get("status", {}).get("conditions", [])
     over = any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
     return Aggregation(number=number, over=over)

@@ -16,6 +16,7 @@ from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STAR
 from wardround.plans.round_types import (
     Action,
     Aggregate,
+    Aggregation,
     Answer,
     Cancel,
     CleanUp,
@@ -33,6 +34,8 @@ from wardround.plans.round_view import View, grace, left_out, shortfall, tell, u
 from wardround.sealing.body import PART
 
 AGGREGATION_TRIES = 3
+# Between tries to combine while the store is away: doubled each time, up to the longest.
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 # A courier's answer to the last second's training still has to open, hours after a deadline it has not.
 EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
 FINAL_ANSWERS = {
@@ -120,6 +123,8 @@ def aggregated(view: View) -> Verdict | None:
     if answer is not None and answer.reason in FINAL_ANSWERS:
         attention = (*view.attention(), *left_out(view, answer.left_out))
         return _failed(view, answer.reason, f"{FINAL_ANSWERS[answer.reason]} {answer.message}".strip(), attention)
+    if answer is not None and answer.reason == "StoreUnreachable" and view.seen.now < view.deadline:
+        return _store_away(view, job, answer)
     if job.number < AGGREGATION_TRIES:
         return _aggregate(view, job.number + 1)
     why = f"{answer.reason}. {answer.message}" if answer and answer.reason else "The pod ended without an answer."
@@ -304,6 +309,21 @@ def _aggregate(view: View, number: int) -> Verdict:
         actions=(*view.cancel("NotSentInTime"), Aggregate(number=number, tasks=tuple(part.task for part in sent))),
         stages=(COLLECTED,),
         attention=view.attention(),
+    )
+
+
+def _store_away(view: View, job: Aggregation, answer: Answer) -> Verdict:
+    """The updates were sent and their hospitals are done: they are not lost to a store that comes back in time."""
+    pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), LONGEST_PAUSE)
+    if job.ended is None or view.seen.now >= job.ended + pause:
+        return _aggregate(view, job.number + 1)
+    return Verdict(
+        course="Progressing",
+        reason="StoreUnreachable",
+        message=f"The updates wait to be combined: {answer.message}",
+        stages=(COLLECTED,),
+        attention=view.attention(),
+        again=(job.ended + pause, view.deadline),
     )
 
 

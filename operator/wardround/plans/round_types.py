@@ -36,11 +36,12 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregation:
-    """The latest aggregation Job of a round: running until `over`."""
+    """The latest aggregation Job of a round: running until `over`. `ended`: when its pod did, if it is known."""
 
     number: int
     over: bool = False
     answer: Answer | None = None
+    ended: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

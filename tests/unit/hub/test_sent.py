@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -223,7 +223,8 @@ def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
     def job(number: int) -> dict[str, object]:
         return {"metadata": {"labels": {"wardround.io/attempt": str(number)}}, "status": {}}
 
-    ended = {"state": {"terminated": {"message": '{"reason":"NothingToAggregate","message":""}'}}}
+    said = '{"reason":"NothingToAggregate","message":""}'
+    ended = {"state": {"terminated": {"message": said, "finishedAt": "2026-11-24T16:15:00Z"}}}
     pod = {"metadata": {"labels": {"wardround.io/attempt": "2"}}, "status": {"containerStatuses": [ended]}}
     assert aggregation([], []) is None
     latest = aggregation([job(1), job(2)], [])
@@ -233,6 +234,7 @@ def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
     assert told is not None
     assert told.answer is not None
     assert (told.over, told.answer.reason) == (True, "NothingToAggregate")
+    assert told.ended == datetime(2026, 11, 24, 16, 15, tzinfo=UTC)
 
 
 def test_a_missing_setting_is_named() -> None:

@@ -123,6 +123,14 @@ def test_waiting_for_approval_is_no_refusal() -> None:
     assert attention_of(made) == {"site-a": "WaitingForApproval"}
 
 
+@pytest.mark.parametrize(("reason", "said"), [("StoreUnreachable", True), ("Unschedulable", True), ("Training", False)])
+def test_what_a_hospital_waits_for_is_said_while_it_waits(reason: str, said: bool) -> None:
+    waits = task("site-a", condition("Accepted", True, "Accepted"), condition("Reconciling", True, reason))
+    made = plan(collecting(waits, accepted("site-b"), accepted("site-c")))
+    assert condition_of(made, "Reconciling") == ("True", "Collecting")
+    assert attention_of(made) == ({"site-a": reason} if said else {})
+
+
 @pytest.mark.parametrize("failure_class", ["Platform", "Network"])
 def test_failures_of_platform_and_network_are_tried_again(failure_class: str) -> None:
     made = plan(collecting(failed("site-a", failure_class), accepted("site-b"), accepted("site-c")))
@@ -257,8 +265,22 @@ def test_what_another_try_would_not_change_fails_the_round(reason: str) -> None:
 
 def test_an_aggregation_that_died_is_tried_again_elsewhere_three_times() -> None:
     assert of_type(plan(aggregating()), Aggregate)[0].number == 2
-    assert of_type(plan(aggregating(2, answer=Answer(reason="StoreUnreachable"))), Aggregate)[0].number == 3
+    assert of_type(plan(aggregating(2, answer=Answer(reason="StoreInconsistent"))), Aggregate)[0].number == 3
     assert condition_of(plan(aggregating(3)), "Failed") == ("True", "AggregationFailed")
+
+
+def test_updates_wait_for_a_store_that_is_away_as_long_as_the_round_may_take() -> None:
+    def tried(number: int, seconds: float) -> Observation:
+        away = Answer(reason="StoreUnreachable", message="the store failed")
+        return replace(aggregating(number, answer=away, ended=at(100)), now=at(seconds))
+
+    waits = plan(tried(1, 104))
+    assert (waits.actions, condition_of(waits, "Reconciling")) == ((), ("True", "StoreUnreachable"))
+    assert waits.requeue_after == 1
+    assert of_type(plan(tried(1, 105)), Aggregate)[0].number == 2
+    assert (plan(tried(9, 159)).actions, plan(tried(9, 159)).requeue_after) == ((), 1)
+    assert of_type(plan(tried(9, 160)), Aggregate)[0].number == 10
+    assert condition_of(plan(tried(9, 3600)), "Failed") == ("True", "AggregationFailed")
 
 
 def test_nothing_is_decided_while_the_aggregation_runs() -> None:
