@@ -182,12 +182,18 @@ class TaskRunner:
         return seconds
 
     async def _report(self, change: Mapping[str, Any], reason: str = "") -> None:
-        """Writes status.courier if that changes it. Progress clears the reason. Raises ApiError."""
+        """Writes status.courier if that changes it. Raises ApiError.
+
+        Progress clears the reason. A new try is none: each begins by saying what was said before, and people on both
+        sides have to see the reason while it holds.
+        """
         while True:
             before = dict(self._courier)
-            after = {key: value for key, value in before.items() if key != "reason"} | dict(change)
+            after = before | dict(change)
             if reason:
                 after["reason"] = reason
+            elif after != before:
+                after.pop("reason", None)
             known = (self._item.get("status") or {}).get("courier") is not None
             try:
                 written = await self._means.client.apply_status(
