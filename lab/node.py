@@ -215,6 +215,8 @@ def kubelet(cluster: Cluster, ca: Path, serving: KeyPair) -> dict[str, Any]:
         "volumePluginDir": str(cluster.state / "volume-plugins"),
         # Works on cgroup v1 and v2 and inside a container: nothing is reserved or enforced for the node itself.
         "cgroupDriver": "cgroupfs",
+        # An end of a container is seen as it happens, not at the next look a second later (KEP-3386).
+        "featureGates": {"EventedPLEG": True},
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
