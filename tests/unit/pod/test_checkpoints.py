@@ -11,9 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from tests.unit.pod import world
-from wardround.pod import checkpoints, prepare
+from wardround.pod import checkpoints, dataset, prepare
+
+# What prepare imports only when it is needed: the pod's user may not read the libraries here.
+assert dataset
+assert parquet
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=1)
