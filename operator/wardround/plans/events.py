@@ -10,22 +10,12 @@ from typing import Literal
 from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.plans.reasons import advice_for
+from wardround.plans.round_parts import WAITS_FOR
 from wardround.plans.sitetask_pod import REASONS
 
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
-TROUBLE = frozenset(
-    {
-        "HubUnreachable",
-        "ImagePullFailed",
-        "IsolationUnproven",
-        "StoreObjectMissing",
-        "StoreRefused",
-        "StoreUnreachable",
-        "Unschedulable",
-        "WorkspaceUnusable",
-    }
-)
+TROUBLE = WAITS_FOR | {"HubUnreachable"}
 
 
 @dataclass(frozen=True, kw_only=True)
