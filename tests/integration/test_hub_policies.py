@@ -77,6 +77,7 @@ def test_nobody_publishes_keys_in_a_hospitals_name(hub: Api, user: str) -> None:
 OF_THE_HUB: list[Object] = [
     {"conditions": [condition("Ready")]},
     {"fingerprint": DIGEST},
+    {"hubFingerprint": DIGEST},
     {"observedGeneration": 7},
 ]
 

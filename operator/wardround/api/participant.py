@@ -58,6 +58,7 @@ class SiteReport:
 class ParticipantStatus:
     conditions: Conditions = ()
     fingerprint: str | None = None
+    hub_fingerprint: str | None = None
     site: SiteReport | None = None
 
 

@@ -58,7 +58,7 @@ class Reconciler:
             found = None
         if found is not None:
             seen = participant.parse(found)
-            after = participant_plan.status(seen, datetime.now(UTC))
+            after = participant_plan.status(seen, self.hub.identity.fingerprint, datetime.now(UTC))
             await self.hub.reporter.write(found, seen.status, after)
         for waiting in self.active:
             self.queue.add(waiting)

@@ -103,7 +103,7 @@ def judge(participant: Participant) -> Said:
     return Said(reason is None, reason or "Approved")
 
 
-def status(participant: Participant, now: datetime) -> ParticipantStatus:
+def status(participant: Participant, hub_fingerprint: str, now: datetime) -> ParticipantStatus:
     """The status that should be; `site` is passed through: it is not the hub's to write."""
     said = judge(participant)
     published = _published(participant)
@@ -120,4 +120,4 @@ def status(participant: Participant, now: datetime) -> ParticipantStatus:
         result = conditions.progressing(result, said.reason, message, now=now, generation=generation)
     else:
         result = conditions.stalled(result, said.reason, message, now=now, generation=generation)
-    return replace(participant.status, conditions=result, fingerprint=published)
+    return replace(participant.status, conditions=result, fingerprint=published, hub_fingerprint=hub_fingerprint)

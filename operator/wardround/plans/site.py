@@ -15,7 +15,15 @@ from wardround.api.site import Site, SiteStatus
 
 LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
 # These do not heal by waiting: a person has to act.
-STALLED = ("NotEnrolled", "EnrolmentExpired", "HubForbids", "Suspended", "FingerprintMismatch", "ParticipantUnknown")
+STALLED = (
+    "NotEnrolled",
+    "EnrolmentExpired",
+    "HubForbids",
+    "HubNotPinned",
+    "Suspended",
+    "FingerprintMismatch",
+    "ParticipantUnknown",
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,17 @@ def _unknown(seen: Seen) -> Said:
     return "ParticipantUnknown", f"the hub has no Participant {name}: its admin applies what `enrol {name}` prints"
 
 
+def _not_pinned(seen: Seen) -> Said:
+    """Only to say it before a task is refused for it: what is pinned comes over another channel."""
+    told = seen.participant.status.hub_fingerprint if seen.participant else None
+    if told is None or told == seen.site.spec.hub.fingerprint:
+        return None
+    return "HubNotPinned", (
+        "spec.hub.fingerprint is not that of the key that the hub says it signs with, so its tasks are refused: have "
+        "its admin read the fingerprint out over another channel"
+    )
+
+
 def _suspended(seen: Seen) -> Said:
     if seen.participant is None or not seen.participant.spec.suspend:
         return None
@@ -124,6 +143,7 @@ RULES: tuple[Callable[[Seen], Said], ...] = (
     _no_keys,
     _not_connected,
     _unknown,
+    _not_pinned,
     _suspended,
     _not_approved,
 )

@@ -12,6 +12,8 @@ from wardround.api import conditions
 from wardround.api.participant import Participant, PublicKeys, SiteReport
 from wardround.plans.participant import barred, fingerprint, status
 
+HUB = "sha256:" + "1" * 64
+
 
 def with_keys(found: Participant, published: PublicKeys | None) -> Participant:
     return replace(found, status=replace(found.status, site=SiteReport(keys=published)))
@@ -30,7 +32,7 @@ def with_keys(found: Participant, published: PublicKeys | None) -> Participant:
     ],
 )
 def test_ready_has_one_reason(found: Participant, reason: str) -> None:
-    ready = conditions.find(status(found, NOW).conditions, "Ready")
+    ready = conditions.find(status(found, HUB, NOW).conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason) == ("True" if reason == "Approved" else "False", reason)
 
@@ -43,27 +45,31 @@ def test_a_condition_is_no_proof() -> None:
 
 def test_the_fingerprint_that_people_compare_is_computed_by_the_hub() -> None:
     fresh = participant("site-a", key_fingerprint=None)
-    assert status(fresh, NOW).fingerprint == fingerprint(keys("site-a"))
-    assert status(with_keys(fresh, None), NOW).fingerprint is None
+    assert status(fresh, HUB, NOW).fingerprint == fingerprint(keys("site-a"))
+    assert status(with_keys(fresh, None), HUB, NOW).fingerprint is None
 
 
 def test_a_participant_named_otherwise_than_its_namespace_is_nobody() -> None:
     found = participant("site-a")
     odd = replace(found, metadata=replace(found.metadata, namespace="elsewhere"))
-    ready = conditions.find(status(odd, NOW).conditions, "Ready")
+    ready = conditions.find(status(odd, HUB, NOW).conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason) == ("False", "NamespaceDiffers")
 
 
 def test_what_the_site_says_of_itself_is_passed_through() -> None:
     found = participant("site-a")
-    assert status(found, NOW).site == found.status.site
+    assert status(found, HUB, NOW).site == found.status.site
+
+
+def test_the_site_can_compare_the_hubs_own_word_with_its_pin() -> None:
+    assert status(participant("site-a"), HUB, NOW).hub_fingerprint == HUB
 
 
 def test_a_second_look_changes_nothing() -> None:
     found = participant("site-a")
-    after = status(found, NOW)
-    assert status(replace(found, status=after), at(60)) == after
+    after = status(found, HUB, NOW)
+    assert status(replace(found, status=after), HUB, at(60)) == after
 
 
 @pytest.mark.parametrize(("changes", "reason"), [({}, None), ({"allowed_federations": ()}, "FederationNotAllowed")])

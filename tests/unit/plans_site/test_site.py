@@ -52,6 +52,16 @@ def test_what_the_hub_says_of_the_participant_is_told_here() -> None:
     assert reason(known=a_participant(keyFingerprint="sha256:" + "0" * 64)) == ("False", "FingerprintMismatch")
 
 
+def test_a_site_that_pins_another_hub_needs_a_person_before_any_task_comes() -> None:
+    pinned = SITE.spec.hub.fingerprint
+    for told, expected in ((pinned, ("True", "Approved")), ("sha256:" + "0" * 64, ("False", "HubNotPinned"))):
+        known = a_participant()
+        known = dataclasses.replace(known, status=dataclasses.replace(known.status, hub_fingerprint=told))
+        assert reason(known=known) == expected
+        stalled = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
+        assert conditions.is_true(stalled, "Stalled") is (expected[0] == "False")
+
+
 def test_a_site_without_keys_waits_for_its_courier() -> None:
     assert reason(site=a_site(), known=a_participant()) == ("False", "NoKeys")
 
