@@ -1,0 +1,180 @@
+"""README and docs: every command is run on real clusters as it stands there, or is on a list that says why not."""
+
+import shutil
+
+import pytest
+import yaml
+
+from lab import demo_rounds
+from lab.demo_data import HOSPITALS
+from lab.demo_install import HUB_SERVER, WRITTEN
+from lab.topology import named
+from tests.e2e import test_one_cluster
+from tests.e2e.documentation import PAGES, Shell, blocks, inline_commands, section, tools
+from tests.e2e.federation import NAMESPACE, SITE_NAMESPACE, Federation
+from wardround.cli.__main__ import parser
+
+# What is tried, by page and heading.
+FIRST_ROUND = ("README.md", "Wardround")
+OWN_CLUSTERS = ("README.md", "On your own clusters")
+LOOKING = ("docs/operations.md", "Looking")
+OWN_IMAGE = ("docs/training-contract.md", "An image of your own")  # by tests/unit/examples
+TRIED = {FIRST_ROUND, OWN_CLUSTERS, LOOKING, OWN_IMAGE}
+# What is not, by page and first line. docs/one-cluster.md has a test and a list of its own.
+NOT_RUN = {
+    ("README.md", "make demo     # three hospitals train one model; ends with a table"): (
+        "make test is what runs this; the demo takes minutes, and tests/e2e tries what it is made of"
+    ),
+    ("README.md", "HUB CLUSTER                                        A HOSPITAL'S CLUSTER (as many as there are)"): (
+        "a picture"
+    ),
+    ("docs/contracts.md", "apiVersion: wardround.io/v1alpha1"): (
+        "all kinds at once, with `...` in them: tests/integration/test_kinds.py tries the kinds"
+    ),
+}
+# Within sentences. `kubectl wardround ...` is held to its own parser; this is run, with placeholders filled.
+RUN_INLINE = {
+    "python -m lab --help": "python -m lab --help",
+    "kubectl wardround": "kubectl wardround --help",
+    "kubectl describe": f"kubectl describe site site -n {SITE_NAMESPACE}",
+    "kubectl describe pod": f"kubectl describe pod $POD -n {SITE_NAMESPACE}",
+    "kubectl describe sitetask": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
+    "kubectl get dataset breast -n hospital-a -o yaml": f"kubectl get dataset breast -n {SITE_NAMESPACE} -o yaml",
+    "kubectl get sitetask -n hospital-a": f"kubectl get sitetask -n {SITE_NAMESPACE}",
+    "kubectl logs": f"kubectl logs $POD -n {SITE_NAMESPACE} -c train",
+    # jq need not be here: the same filter in Python.
+    "kubectl get sitetask NAME -o jsonpath='{.spec.assignment}' | jq -r .payload | base64 -d | "
+    "jq '{image, command, parameters}'": (
+        f"kubectl get sitetask $TASK -n {SITE_NAMESPACE} -o jsonpath='{{.spec.assignment}}' | python -c "
+        '\'import base64, json, sys; found = json.loads(base64.b64decode(json.load(sys.stdin)["payload"])); '
+        'print({name: found[name] for name in ("image", "command", "parameters")})\''
+    ),
+    """kubectl patch sitetask NAME --type merge -p '{"spec":{"approved":true}}'""": (
+        f"""kubectl patch sitetask $TASK -n {SITE_NAMESPACE} --type merge -p '{{"spec":{{"approved":true}}}}'"""
+    ),
+}
+MINUTES = "takes minutes and asserts nothing: docs/figures.md is written from it"
+NOT_RUN_INLINE = {
+    "python -m lab --help": "python -m lab --help",
+    "docker build --target operator .": "the lab has no Docker: tests/e2e/test_images.py is about the same Dockerfile",
+    "docker build --target trainer .": "as above",
+    "helm upgrade": "tests/e2e/test_rounds.py upgrades all charts",
+    "kind load": "no command of ours: says what does not work",
+    "make demo": "as in its block",
+    "make lab": "what the fixture `lab` does",
+    "make test": "runs this",
+    "pip install '.[cli]'": "tests.e2e.documentation.tools does, without fetching the dependencies again",
+    "pip install '.[operator]'": "as above, and tests/unit/examples runs what it is for",
+    "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
+    "pytest tests/integration_site": "part of make test",
+    "python -m bench.footprint": MINUTES,
+    "python -m bench.round": MINUTES,
+    "python -m wardround": "what pods run: tests/unit/golden",
+    "python -m wardround_trainer init": "what pods run: tests/unit/golden",
+}
+
+
+def test_no_command_of_the_documentation_is_left_out() -> None:
+    here = [block for page in PAGES if page != test_one_cluster.PAGE for block in blocks(page)]
+    assert {(each.page, each.heading) for each in here} >= TRIED
+    untried = {(each.page, each.first) for each in here if (each.page, each.heading) not in TRIED}
+    assert untried == set(NOT_RUN), "blocks that are neither tried nor listed, or listed and gone"
+
+    said = {command for page in PAGES for command in inline_commands(page)}
+    ours = {command for command in said if command.startswith("kubectl wardround ")}
+    assert said - ours == set(RUN_INLINE) | set(NOT_RUN_INLINE)
+    for command in ours:
+        # Sentences name `enrol --bootstrap` without its arguments.
+        verb, *rest = command.removesuffix(" --bootstrap").split()[2:]
+        assert parser().parse_args([verb, *(rest or ["NAME"])]), command
+
+
+def test_the_round_on_the_first_page_is_one(federation: Federation) -> None:
+    [block] = section(*FIRST_ROUND)
+    text = block.filled({"…": "0" * 64, "namespace: breast-cancer": f"namespace: {NAMESPACE}"})
+    assert "created" in federation.kubectl("hub")("apply", "--dry-run=server", "-f", "-", stdin=text)
+
+
+@pytest.fixture(scope="module")
+def shell(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """With what a reader has written before: values and a Dataset, here those that the lab was installed with."""
+    made = Shell(tmp_path_factory.mktemp("reader"), tools())
+    shutil.copy(WRITTEN / "values-hub-wardround-hub.yaml", made.folder / "hub.yaml")
+    shutil.copy(WRITTEN / "values-site-a-wardround-site.yaml", made.folder / "site.yaml")
+    [site_a] = [each for each in HOSPITALS if each.name == "site-a"]
+    (made.folder / "dataset.yaml").write_text(yaml.safe_dump(demo_rounds.dataset(site_a.split_key)))
+    for name in ("hub", "site-a"):
+        (made.folder / f"{name}.kubeconfig").symlink_to(named(name).kubeconfig)
+    # One of an earlier run would be Complete at once.
+    federation.kubectl("hub")("delete", "fr", "statistics", "-n", demo_rounds.NAMESPACE, "--ignore-not-found")
+    return made
+
+
+def at(cluster: str, shell: Shell, script: str) -> str:
+    return shell.run(f"export KUBECONFIG=$PWD/{cluster}.kubeconfig\n{script}")
+
+
+@pytest.fixture(scope="module")
+def statistics(shell: Shell, federation: Federation) -> str:
+    """The README's commands for clusters apart, over the federation that runs; what the last of them printed."""
+    hub, hospital, rounds = section(*OWN_CLUSTERS)
+    before = _generation(federation)
+    # With the same values once more nothing changes.
+    again = {"helm install": "helm upgrade --install"}
+    at(
+        "hub",
+        shell,
+        hub.filled(
+            {
+                **again,
+                "https://hub.example:6443": HUB_SERVER,
+                "--federation breast-cancer": f"--federation breast-cancer --federation {NAMESPACE}",
+            }
+        ),
+    )
+    at("site-a", shell, hospital.filled(again))
+    assert _generation(federation) == before, "what enrol prints is not what was there"
+    return at("hub", shell, rounds.text)
+
+
+def _generation(federation: Federation) -> int:
+    return int(federation.kubectl("hub").get("participant", "site-a", "-n", "site-a")["metadata"]["generation"])
+
+
+def test_the_readmes_commands_lead_to_a_complete_round(statistics: str) -> None:
+    assert "round: complete, 3 aggregated" in statistics
+    assert "breast-cancer/statistics is complete" in statistics
+
+
+@pytest.mark.usefixtures("statistics")
+def test_the_commands_for_looking_show_the_round(shell: Shell) -> None:
+    _name_task(shell)
+    [block] = section(*LOOKING)
+    here = {
+        "federatedround/NAME -n FEDERATION": "federatedround/statistics -n breast-cancer",
+        "KIND/NAME -n NAMESPACE": "federatedround/statistics -n breast-cancer",
+        "kubectl describe sitetask NAME": "KUBECONFIG=site-a.kubeconfig kubectl describe sitetask $TASK",
+        "kubectl logs -n SITE_NAMESPACE JOB_POD": "KUBECONFIG=site-a.kubeconfig kubectl logs -n SITE_NAMESPACE $POD",
+    }
+    shown = at("hub", shell, block.filled(here).replace("SITE_NAMESPACE", SITE_NAMESPACE))
+    for what in (
+        "participant.wardround.io/site-a",
+        "round: complete",
+        "statistics is complete",
+        "SiteTask",
+    ):
+        assert what in shown
+
+
+@pytest.mark.usefixtures("statistics")
+def test_commands_within_sentences_are_taken(shell: Shell) -> None:
+    _name_task(shell)
+    for command in RUN_INLINE.values():
+        assert at("site-a", shell, command), command
+
+
+def _name_task(shell: Shell) -> None:
+    """TASK: what the round of the README is at site-a; POD: that task's."""
+    find = f"kubectl get -n {SITE_NAMESPACE} -o jsonpath='{{.items[0].metadata.name}}'"
+    at("site-a", shell, f"export TASK=$({find} sitetask -l wardround.io/round=statistics)")
+    at("site-a", shell, f"export POD=$({find} pod -l batch.kubernetes.io/job-name=$TASK)")
