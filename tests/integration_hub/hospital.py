@@ -108,7 +108,7 @@ class Hospital:
         return open_grants(sealed, self.decryption, round_uid=uid, attempt=attempt, participant=self.name)
 
     async def report(self, task: RoundTask, status: dict[str, Any], *kinds: tuple[str, bool, str]) -> None:
-        """Writes the RoundTask's status as the site operator does, all conditions each time."""
+        """Writes the RoundTask's status as the site operator does: all conditions, and again on a conflict."""
         found = await self.client.get("RoundTask", task.metadata.name)
         known = roundtask.parse(found).status.conditions
         for kind, holds, reason in kinds:
@@ -123,7 +123,10 @@ class Hospital:
             }
             for each in known
         ]
-        await self.client.apply_status(found, {}, {**status, "conditions": written})
+        try:
+            await self.client.apply_status(found, {}, {**status, "conditions": written})
+        except Conflict:
+            await self.report(task, status, *kinds)
 
     async def send(self, round_name: str, weights: list[float], samples: int, store: Store, folder: Path) -> None:
         """Accept, seal these weights as the update of an initial round, ask for grants, store, report."""
