@@ -13,15 +13,15 @@ export PYTHONPATH := operator:trainer_image:.
 export PYTHONUNBUFFERED := 1
 TESTS ?=
 
-.PHONY: help demo test ready lint unit integration e2e lab down status packages python tools images lock clean
+.PHONY: help demo test ready built lint unit integration e2e lab down status packages python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: ready  ## three hospitals train one model, from nothing to the table
+demo: built  ## three hospitals train one model, from nothing to the table
 	@$(SUDO) $(BIN)/python -m lab.demo
 
-test: ready lint unit integration images e2e  ## everything: lint, types, unit, integration, e2e on real clusters
+test: built lint unit integration e2e  ## everything: lint, types, unit, integration, e2e on real clusters
 
 lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .
@@ -35,7 +35,7 @@ unit: $(VENV)/.done  ## tests that need no cluster
 integration: ready  ## tests on a real API server and a real object store
 	@$(BIN)/pytest -q $(wildcard tests/integration*) $(TESTS)
 
-e2e: images  ## tests on the lab's real clusters
+e2e: built  ## tests on the lab's real clusters
 	@$(SUDO) $(BIN)/pytest -q tests/e2e $(TESTS)
 
 lab: ready  ## one hub and three hospital clusters, empty
@@ -48,14 +48,17 @@ status: $(VENV)/.done  ## what runs
 	@$(SUDO) $(BIN)/python -m lab status
 
 # Side by side: what waits for the network leaves the processors to what compiles.
-ready:
-	@$(MAKE) -j3 packages tools $(VENV)/.done
+ready: packages
+	@$(MAKE) -j2 tools $(VENV)/.done
+
+built: packages
+	@$(MAKE) -j3 tools $(VENV)/.done images
 
 tools: python  ## Kubernetes, containerd, helm and so on, built once from Go modules
 	@$(PYTHON) -m lab.toolchain
 
-images: ready  ## the operator, trainer and store images
-	@$(SUDO) $(BIN)/python -m lab images build
+images: packages  ## the operator, trainer and store images
+	@$(SUDO) $(shell command -v $(PYTHON)) -m lab.images
 
 packages: python  ## Debian packages that the lab needs
 	@$(PYTHON) -m lab.packages

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab import images, lifecycle, network, volumes
+from lab import lifecycle, network, volumes
 from lab.errors import LabError
 from lab.node import COMPONENTS
 from lab.topology import existing, named
@@ -14,8 +14,6 @@ Command = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str]) -> int:
-    if arguments[:2] == ["images", "build"]:
-        return images.images_command(list(arguments[1:]))
     chosen = _parser().parse_args(arguments)
     try:
         if chosen.run not in WITHOUT_ROOT:
@@ -142,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     made = command("volume", volume, "make a volume for a claim and print its folder", "cluster")
     made.add_argument("claim", metavar="NAMESPACE/CLAIM")
     made.add_argument("--size", default=volumes.DEFAULT_SIZE)
-    within = commands.add_parser("images", help="`images import ARCHIVE [CLUSTER ...]`, `images build`")
+    within = commands.add_parser("images", help="`images import ARCHIVE [CLUSTER ...]`")
     imports = within.add_subparsers(required=True).add_parser("import")
     imports.set_defaults(run=import_images)
     imports.add_argument("archive", type=Path)

@@ -4,7 +4,6 @@ The lab brings its own base images (Debian packages), so that a build needs no i
 archives; each imports into containerd under its digest.
 """
 
-import argparse
 import fcntl
 import hashlib
 import os
@@ -85,17 +84,6 @@ def run_in(target: Target, command: Sequence[str], volumes: Iterable[str], progr
             return buildah.run("run", "--isolation=chroot", *mounts, container, "--", *command)
         finally:
             buildah.run("rm", container)
-
-
-def images_command(arguments: Sequence[str]) -> int:
-    """`python -m lab images build`: builds, and prints reference and archive of each image."""
-    parser = argparse.ArgumentParser(prog="python -m lab images", description="The images that the lab runs.")
-    parser.add_argument("action", choices=["build"])
-    parser.parse_args(arguments)
-    images = build_all(lambda line: print(line, file=sys.stderr, flush=True))
-    for image in (images.operator, images.trainer, images.store):
-        print(f"{image.reference}\t{image.archive}")
-    return 0
 
 
 def content_key(paths: Iterable[Path], *further: str) -> str:
@@ -203,6 +191,6 @@ def _locked(progress: Progress) -> Iterator[Path]:
 
 if __name__ == "__main__":
     try:
-        sys.exit(images_command(sys.argv[1:]))
+        build_all(lambda line: print(line, file=sys.stderr, flush=True))
     except LabError as error:
         sys.exit(str(error))
