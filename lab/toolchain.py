@@ -45,6 +45,8 @@ PROGRAMS = (
     "kubelet",
     "versitygw",
 )
+# Switching between two branches builds nothing.
+KEPT = 2
 TITLE = "building Kubernetes and the lab's other programs"
 
 
@@ -115,6 +117,9 @@ def _build(folder: Path) -> None:
         raise LabError(f"lab/tools was built but lacks {', '.join(missing)}: see the tool lines of go.mod")
     # The rename is what makes a folder that exists a folder that is whole.
     partial.rename(folder)
+    built = sorted((path for path in folder.parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for stale in built[:-KEPT]:
+        shutil.rmtree(stale)
 
 
 def _run_shown(command: list[str]) -> list[str] | None:
