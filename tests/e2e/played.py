@@ -121,6 +121,12 @@ class Played:
 
     def send(self, federation: Federation, task: Object, update: Update, *, stored: bool = True) -> None:
         """Accept, ask for a place in the store, put the update there, and say so."""
+        put = self.asked_for_place(task, update)
+        if stored:
+            store(federation, put, update)
+        self.say_sent(task, update)
+
+    def asked_for_place(self, task: Object, update: Update) -> Put:
         name = task["metadata"]["name"]
         upload = {"upload": {"bytes": len(update.sealed)}}
         self._report(name, upload, "Accepted", "InputReady", "Trained")
@@ -132,10 +138,11 @@ class Played:
 
         eventually(f"the hub grants {self.name} a place", granted)
         [put] = found
-        if stored:
-            _store(federation, put, update.sealed)
-        told = upload | {"update": {"manifest": update.manifest, "samples": SAMPLES}}
-        self._report(name, told, "Accepted", "InputReady", "Trained", "Sent", "Complete")
+        return put
+
+    def say_sent(self, task: Object, update: Update) -> None:
+        told = {"upload": {"bytes": len(update.sealed)}, "update": {"manifest": update.manifest, "samples": SAMPLES}}
+        self._report(task["metadata"]["name"], told, "Accepted", "InputReady", "Trained", "Sent", "Complete")
 
     def _grants(self, task: str) -> Grants:
         spec = self.api.get("RoundTask", task, self.name)["spec"]
@@ -178,14 +185,14 @@ def _statistics(deviation: float) -> dict[str, tensors.Array]:
     return found | {"shift": statistics.shift(table)}
 
 
-def _store(federation: Federation, put: Put, data: bytes) -> None:
+def store(federation: Federation, put: Put, update: Update) -> None:
     """By the granted URL, from a hospital's network, with the store's certificate checked."""
     bundle = federation.kubectl("hub").get("configmap", "wardround-hub", "-n", federation.hub_namespace)["data"]
     url = urlsplit(put.url)
     request = {"host": url.hostname, "path": f"{url.path}?{url.query}", "headers": dict(put.headers)}
     arguments = [named("hub").wan, str(STORE_PORT), bundle["storeCABundle"], json.dumps(request)]
     command = [*network.inside(named(LINE)), sys.executable, "-c", PUT, *arguments]
-    subprocess.run(command, input=data, capture_output=True, check=True, timeout=30)
+    subprocess.run(command, input=update.sealed, capture_output=True, check=True, timeout=30)
 
 
 PUT = """

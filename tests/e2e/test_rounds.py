@@ -191,6 +191,15 @@ def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation
         "trainSeconds": 120,
         "uploadSeconds": 60,
     }
+
+    def own_site() -> dict[str, Any]:
+        return federation.kubectl("site-c").get("site", "site", "-n", federation.site_namespace)
+
+    def said() -> Condition:
+        found = condition(own_site(), "HubConnected")
+        assert found is not None
+        return found
+
     network.cut(site)
     try:
         made = federation.manifest(
@@ -198,14 +207,10 @@ def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation
         )
         federation.apply(made)
         finished = federation.completed(made["metadata"]["name"])
+        eventually("the hospital says that the hub is away", lambda: said().reason == "HubUnreachable", 60)
+        assert (said().status, bool(said().message)) == ("False", True)
     finally:
         network.heal(site)
     assert finished.round["status"]["participants"]["aggregated"] == 2
     assert finished.attention("site-c")["reason"] in ("NotAnswered", "NotSentInTime")
-
-    def connected() -> bool:
-        return is_true(
-            federation.kubectl("site-c").get("site", "site", "-n", federation.site_namespace), "HubConnected"
-        )
-
-    eventually("the hospital is back", connected, 60)
+    eventually("the hospital is back", lambda: is_true(own_site(), "HubConnected"), 60)

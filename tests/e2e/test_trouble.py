@@ -1,0 +1,265 @@
+"""Hospitals and a store in trouble: both sides say what is wrong and who has to act, and nothing is lost meanwhile."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.e2e.accounts import bearer
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import Federation, Finished
+from tests.e2e.played import SAMPLES, enrolled, store
+from tests.e2e.troubles import (
+    aged,
+    another_hub_pinned,
+    enrolment_expired,
+    not_approved,
+    nothing_restarts,
+    store_down,
+)
+from tests.integration.api import Refused
+from wardround.api.times import parse_time
+from wardround.cli.objects import Condition, condition, is_true
+
+Object = dict[str, Any]
+UNAPPROVED, MISTAKEN, EXPIRED = "site-a", "site-b", "site-c"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How objects stood at the worst moment, by cluster or participant. `first`: round of the hospital that nobody has
+    approved, `second`: of the two others."""
+
+    first: Object
+    first_tasks: list[Object]
+    second: Object
+    participant: Object
+    sites: dict[str, Object]
+    lease: Object
+    round_tasks: dict[str, Object]
+    site_tasks: dict[str, Object]
+
+
+@dataclass(frozen=True)
+class Story:
+    """The same two rounds through all of it: three hospitals in trouble; then these are well, and the store is not."""
+
+    worst: Seen
+    without_store: dict[str, tuple[Object, Object, Object]]
+    first: Finished
+    second: Finished
+
+
+@pytest.fixture(scope="module", autouse=True)
+def steady(federation: Federation) -> Iterator[None]:
+    with nothing_restarts(federation):
+        yield
+
+
+@pytest.fixture(scope="module")
+def story(federation: Federation) -> Story:
+    first = federation.manifest("first-in-trouble", "Statistics", participants={"names": [UNAPPROVED]})
+    others = {"names": [MISTAKEN, EXPIRED]}
+    second = federation.manifest("second-in-trouble", "Statistics", participants=others, quorum={"min": 1})
+    with store_down(federation):
+        with ExitStack() as stack:
+            stack.enter_context(not_approved(federation, UNAPPROVED))
+            stack.enter_context(another_hub_pinned(federation, MISTAKEN))
+            stack.enter_context(enrolment_expired(federation, EXPIRED))
+            _until_said(federation, EXPIRED, "EnrolmentExpired")
+            federation.apply(first, second)
+            worst = _worst(federation, first, second)
+        without_store = {
+            site: _waiting_for_the_store(federation, made, site)
+            for site, made in ((UNAPPROVED, first), (EXPIRED, second))
+        }
+    return Story(worst, without_store, *(federation.completed(each["metadata"]["name"]) for each in (first, second)))
+
+
+def test_a_hospital_that_nobody_approved_is_named_and_sent_nothing(story: Story) -> None:
+    stalled = _condition(story.worst.first, "Stalled")
+    assert (stalled.status, stalled.reason) == ("True", "ParticipantNotApproved")
+    assert UNAPPROVED in stalled.message
+    [said] = story.worst.first["status"]["attention"]
+    assert (said["participant"], said["reason"]) == (UNAPPROVED, "ParticipantNotApproved")
+    assert story.worst.first_tasks == []
+    ready = _condition(story.worst.participant, "Ready")
+    assert (ready.status, ready.reason) == ("False", "NotApproved")
+    assert story.worst.participant["status"]["fingerprint"] in ready.message
+
+
+def test_a_hospital_that_nobody_approved_is_told_which_fingerprint_to_read_out(story: Story) -> None:
+    ready = _condition(story.worst.sites[UNAPPROVED], "Ready")
+    assert (ready.status, ready.reason) == ("False", "NotApproved")
+    assert story.worst.participant["status"]["fingerprint"] in ready.message
+
+
+def test_a_round_goes_on_as_soon_as_its_hospital_is_approved(story: Story) -> None:
+    assert story.first.round["status"]["participants"]["aggregated"] == 1
+
+
+def test_a_hospital_that_pins_another_hub_refuses_and_both_sides_say_so(story: Story) -> None:
+    for side in (story.worst.round_tasks[MISTAKEN], story.worst.site_tasks[MISTAKEN]):
+        accepted = _condition(side, "Accepted")
+        assert (accepted.status, accepted.reason) == ("False", "HubNotPinned")
+        assert side["status"]["failure"]["class"] == "Site"
+    failed = _condition(story.worst.site_tasks[MISTAKEN], "Failed")
+    assert "spec.hub.fingerprint" in failed.message
+    [said] = [each for each in story.worst.second["status"]["attention"] if each["participant"] == MISTAKEN]
+    assert said["reason"] == "HubNotPinned"
+    assert said["message"]
+    assert story.second.attention(MISTAKEN)["reason"] == "HubNotPinned"
+
+
+def test_a_hospital_that_pins_another_hub_is_told_so_on_its_site(story: Story) -> None:
+    for kind, status in (("Ready", "False"), ("Stalled", "True")):
+        said = _condition(story.worst.sites[MISTAKEN], kind)
+        assert (said.status, said.reason) == (status, "HubNotPinned")
+        assert "spec.hub.fingerprint" in said.message
+
+
+def test_a_hospital_whose_enrolment_has_expired_says_what_to_ask_for(story: Story) -> None:
+    site = story.worst.sites[EXPIRED]
+    connected = _condition(site, "HubConnected")
+    assert (connected.status, connected.reason) == ("False", "EnrolmentExpired")
+    assert f"enrol {EXPIRED} --bootstrap" in connected.message
+    assert _condition(site, "Stalled").reason == "EnrolmentExpired"
+
+
+def test_a_hospital_whose_enrolment_has_expired_grows_silent_on_the_hub(story: Story) -> None:
+    lost = parse_time(_condition(story.worst.sites[EXPIRED], "HubConnected").since)
+    # The condition's time has whole seconds.
+    assert (parse_time(story.worst.lease["spec"]["renewTime"]) - lost).total_seconds() < 1
+    assert "timeline" not in story.worst.round_tasks[EXPIRED]["status"]
+
+
+def test_a_token_of_the_hub_is_refused_for_its_age_alone(federation: Federation) -> None:
+    """Else what was seen above would be a forged token's end, not an expired one's."""
+    secret = federation.kubectl(EXPIRED).get("secret", "hub-credentials", "-n", federation.site_namespace)
+    held = base64.b64decode(secret["data"]["token"]).decode()
+    with bearer("hub", aged(held, 0)) as api:
+        api.get("Participant", EXPIRED, EXPIRED)
+    with bearer("hub", aged(held, 2 * 24 * 3600)) as api, pytest.raises(Refused) as refusal:
+        api.get("Participant", EXPIRED, EXPIRED)
+    assert refusal.value.status == 401
+
+
+def test_a_store_that_is_away_is_waited_for_and_both_sides_say_so(story: Story) -> None:
+    for site, (round_, *sides) in story.without_store.items():
+        for side in sides:
+            waits = _condition(side, "Reconciling")
+            assert (waits.status, waits.reason) == ("True", "StoreUnreachable")
+        [said] = [each for each in round_["status"]["attention"] if each["participant"] == site]
+        assert said["reason"] == "StoreUnreachable"
+        assert said["message"]
+
+
+def test_updates_that_were_sent_wait_for_a_store_that_goes_away_before_they_are_combined(
+    federation: Federation,
+) -> None:
+    name = federation.name("played")
+    made = federation.manifest("sent-in-time", "Statistics", participants={"names": [name]})
+    with enrolled(federation, name) as hospitals:
+        federation.apply(made)
+        eventually("it is asked", lambda: bool(federation.tasks_of(made["metadata"]["name"])))
+        [task] = federation.tasks_of(made["metadata"]["name"])
+        update = hospitals[name].seal(task)
+        store(federation, hospitals[name].asked_for_place(task, update), update)
+        with store_down(federation):
+            hospitals[name].say_sent(task, update)
+            eventually("the round waits", lambda: _reason(_round(federation, made)) == "StoreUnreachable", 60)
+        assert federation.completed(made["metadata"]["name"]).result["samples"] == SAMPLES
+
+
+def test_nothing_is_lost_by_trouble_that_is_over(story: Story) -> None:
+    """The very tasks that waited are those that were counted: nobody was asked twice."""
+    for finished, site in ((story.first, UNAPPROVED), (story.second, EXPIRED)):
+        assert finished.complete
+        counted = int(finished.task(site)["status"]["update"]["samples"])
+        assert finished.result["samples"] == counted
+        assert [int(task["spec"]["attempt"]) for task in finished.tasks] == [1] * len(finished.tasks)
+
+
+def test_a_round_of_all_who_were_in_trouble_is_complete_afterwards(federation: Federation, story: Story) -> None:
+    assert federation.run_round("after-trouble", "Statistics").round["status"]["participants"]["aggregated"] == 3
+
+
+def _worst(federation: Federation, first: Object, second: Object) -> Seen:
+    """Once everything that can be said is said."""
+    hub, name = federation.kubectl("hub"), second["metadata"]["name"]
+
+    def site(of: str) -> Object:
+        return federation.kubectl(of).get("site", "site", "-n", federation.site_namespace)
+
+    def round_tasks() -> dict[str, Object]:
+        return {task["metadata"]["namespace"]: task for task in federation.tasks_of(name)}
+
+    eventually("the round says who is not approved", lambda: is_true(_round(federation, first), "Stalled"))
+    _until_said(federation, UNAPPROVED, "NotApproved", "Ready")
+    eventually("both are asked", lambda: len(round_tasks()) == 2)
+    eventually("one refuses", lambda: is_true(round_tasks()[MISTAKEN], "Failed"))
+    eventually(
+        "the round says who refuses", lambda: (MISTAKEN, "HubNotPinned") in _attention(_round(federation, second))
+    )
+    tasks = round_tasks()
+    return Seen(
+        first=_round(federation, first),
+        first_tasks=federation.tasks_of(first["metadata"]["name"]),
+        second=_round(federation, second),
+        participant=hub.get("participant", UNAPPROVED, "-n", UNAPPROVED),
+        sites={each: site(each) for each in federation.sites},
+        lease=hub.get("lease", "site", "-n", EXPIRED),
+        round_tasks=tasks,
+        site_tasks={MISTAKEN: federation.site_task(MISTAKEN, tasks[MISTAKEN]["metadata"]["name"])},
+    )
+
+
+def _until_said(federation: Federation, site: str, reason: str, kind: str = "HubConnected") -> None:
+    def said() -> bool:
+        found = federation.kubectl(site).get("site", "site", "-n", federation.site_namespace)
+        return _condition(found, kind).reason == reason
+
+    eventually(f"the Site of {site} says {reason}", said, 60)
+
+
+def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> tuple[Object, Object, Object]:
+    """Round, RoundTask and SiteTask, once all say that they wait for the store."""
+    name = made["metadata"]["name"]
+    found: list[Object] = []
+
+    def said() -> bool:
+        round_ = _round(federation, made)
+        there = [task for task in federation.tasks_of(name) if task["metadata"]["namespace"] == site]
+        if not there or (site, "StoreUnreachable") not in _attention(round_):
+            return False
+        found[:] = [round_, there[0], federation.site_task(site, there[0]["metadata"]["name"])]
+        return all(_reason(task) == "StoreUnreachable" for task in found[1:])
+
+    eventually(f"{site} waits for the store", said, 120)
+    round_, there, here = found
+    return round_, there, here
+
+
+def _round(federation: Federation, made: Object) -> Object:
+    return federation.kubectl("hub").get("federatedround", made["metadata"]["name"], "-n", federation.namespace)
+
+
+def _attention(round_: Object) -> set[tuple[str, str]]:
+    return {(each["participant"], each["reason"]) for each in round_["status"].get("attention") or ()}
+
+
+def _reason(item: Object) -> str:
+    """What it waits for, if it does."""
+    found = condition(item, "Reconciling")
+    return found.reason if found else ""
+
+
+def _condition(item: Object, kind: str) -> Condition:
+    found = condition(item, kind)
+    assert found is not None, f"no condition {kind}: {item.get('status')}"
+    return found
