@@ -52,8 +52,10 @@ def test_kubectl_explain_reads_like_documentation(api: Api, kubectl: Kubectl) ->
     text = kubectl("explain", "fr.spec.quorum.min").stdout
     assert "Fewest updates that may be aggregated." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
-    for short in ("ptc", "fr", "rt", "site", "st", "ds"):
-        assert kubectl("get", short, "--all-namespaces").returncode == 0
+    for short, kind in zip(("ptc", "fr", "rt", "site", "st", "dset"), KINDS, strict=True):
+        found = kubectl("explain", short)
+        # Another kind's short name would go before ours: `ds` is the DaemonSet's.
+        assert (found.stdout.split("KIND:")[1].split()[0], found.stderr) == (kind, "")
 
 
 def test_a_round_gets_its_defaults(api: Api) -> None:

@@ -23,7 +23,7 @@ SHORT = {
     "roundtasks": ["rt"],
     "sites": [],
     "sitetasks": ["st"],
-    "datasets": ["ds"],
+    "datasets": ["dset"],
 }
 WITH_FINAL_CONDITIONS = {"federatedrounds", "roundtasks", "sitetasks"}
 CODE: dict[str, type] = {

@@ -22,7 +22,7 @@ _ALIASES = {
     "RoundTask": ("roundtask", "roundtasks", "rt"),
     "Site": ("site", "sites"),
     "SiteTask": ("sitetask", "sitetasks", "st"),
-    "Dataset": ("dataset", "datasets", "ds"),
+    "Dataset": ("dataset", "datasets", "dset"),
 }
 
 
