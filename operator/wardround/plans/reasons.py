@@ -274,9 +274,9 @@ _LEFT_OUT = {
         "the update's key cannot be unwrapped for this round", HOSPITAL, "let the site take part again."
     ),
     "Altered": Advice(
-        "the update's bytes are not those that the site sealed",
+        "a model or an update in the store does not have the bytes that were sealed",
         HUB,
-        "look at who can write to the store; the update was not counted.",
+        "look at who can write to the store; nothing of it was used.",
     ),
     "Missing": Advice(
         "the update is not in the store", NETWORK, "let the site send again; see the courier's log there."
