@@ -178,7 +178,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount(MEMORY, PRIVATE, sub_path="private"),
             _mount("state", "checkpoints", sub_path=CHECKPOINTS),
         ],
-        env=[{"name": "WARDROUND_TASK", "value": canonical(job.document)}, _isolation_env(job)],
+        env=[_variable("WARDROUND_TASK", job.document), _isolation_env(job)],
     )
 
 
@@ -299,7 +299,12 @@ def _scratch() -> Manifest:
 
 
 def _isolation_env(job: TrainingJob) -> Manifest:
-    return {"name": "WARDROUND_ISOLATION", "value": canonical([target.document() for target in job.isolation])}
+    return _variable("WARDROUND_ISOLATION", [target.document() for target in job.isolation])
+
+
+def _variable(name: str, value: object) -> Manifest:
+    """Kubernetes puts other variables in for `$(NAME)`, and `$` for `$$`: not into what a round says."""
+    return {"name": name, "value": canonical(value).replace("$", "$$")}
 
 
 def canonical(value: object) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,16 @@ def test_only_prepare_mounts_the_raw_dataset_and_only_our_containers_see_the_lab
     assert [name for name, paths in sees.items() if "/wardround/private" in paths] == ["prepare", "check"]
     assert [name for name, paths in sees.items() if "/wardround/update" in paths] == ["check"]
     assert [c["name"] for c in spec["initContainers"] if c.get("env")] == ["prepare", "isolation"]
+
+
+def test_kubernetes_reads_no_references_in_what_a_round_says() -> None:
+    """As the kubelet expands a variable: $$ is a dollar, $(NAME) another variable's value."""
+    parameters = {"code": "$(WARDROUND_ISOLATION) $$ $$$ $("}
+    spec = build(dataclasses.replace(TRAIN, document={"parameters": parameters}))["spec"]["template"]["spec"]
+    [prepare, *_] = spec["initContainers"]
+    value = next(each["value"] for each in prepare["env"] if each["name"] == "WARDROUND_TASK")
+    expanded = re.sub(r"\$\$|\$\(\w+\)", lambda found: "$" if found[0] == "$$" else "put in", value)
+    assert json.loads(expanded) == {"parameters": parameters}
 
 
 def test_an_evicted_pod_is_replaced_and_nothing_else_is_tried_again() -> None:
