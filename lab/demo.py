@@ -74,7 +74,7 @@ def demo(progress: Progress) -> None:
     alone = [demo_rounds.alone(together, name) for name in NAMES]
     progress.step("Together: one Statistics round, five Train rounds")
     trained = _run(hub, "federated", together.training, progress, every_stage=True)
-    progress.step("Alone: the same rounds once more at each hospital by itself, for comparison")
+    progress.step("Alone: as many epochs at each hospital by itself, in one round, for comparison")
     alone_trained = _run(hub, "alone", [each for chain in alone for each in chain.training], progress)
     progress.step("Evaluation: all four models, on rows that no hospital has trained on")
     chains = [together, *alone]

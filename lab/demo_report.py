@@ -192,4 +192,5 @@ def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
 
 
 def _change(name: str, change: float) -> str:
-    return f"AUC {change:+.3f}" if name == "auc" else f"{name} {100 * change:+.1f} points"
+    # z: what rounds to nothing is no loss.
+    return f"AUC {change:+z.3f}" if name == "auc" else f"{name} {100 * change:+z.1f} points"

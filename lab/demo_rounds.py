@@ -40,27 +40,25 @@ def federated(image: str) -> Chain:
 
 
 def alone(together: Chain, hospital: str) -> Chain:
-    """The same number of rounds and epochs, statistics and first weights of its own, with one participant. The model is
-    still evaluated at every hospital."""
+    """As many epochs in one round, with statistics and first weights of its own and one participant: what a hospital
+    without partners would do. The model is still evaluated at every hospital."""
 
-    def name(of: str) -> str:
-        return f"{hospital}-alone-{of}"
+    def own(of: Round) -> Round:
+        result = copy.deepcopy(of)
+        result["metadata"]["name"] = f"{hospital}-alone-{of['metadata']['name']}"
+        return result
 
-    training = []
-    for each in together.training:
-        own = copy.deepcopy(each)
-        own["metadata"]["name"] = name(own["metadata"]["name"])
-        spec = own["spec"]
-        spec["participants"], spec["quorum"] = {"names": [hospital]}, {"min": 1}
-        if "base" in spec:
-            spec["base"]["roundName"] = name(spec["base"]["roundName"])
-        if "statisticsRoundName" in spec.get("initial", {}):
-            spec["initial"]["statisticsRoundName"] = name(spec["initial"]["statisticsRoundName"])
-        training.append(own)
-    evaluation = copy.deepcopy(together.evaluation)
-    evaluation["metadata"]["name"] = name(evaluation["metadata"]["name"])
-    evaluation["spec"]["base"]["roundName"] = name(evaluation["spec"]["base"]["roundName"])
-    return Chain(hospital, tuple(training), evaluation)
+    statistics, first, *further = together.training
+    training = own(statistics), own(first)
+    training[1]["metadata"]["name"] = f"{hospital}-alone-train"
+    epochs = sum(int(each["spec"]["parameters"]["epochs"]) for each in (first, *further))
+    training[1]["spec"]["parameters"]["epochs"] = str(epochs)
+    training[1]["spec"]["initial"]["statisticsRoundName"] = training[0]["metadata"]["name"]
+    for each in training:
+        each["spec"]["participants"], each["spec"]["quorum"] = {"names": [hospital]}, {"min": 1}
+    evaluation = own(together.evaluation)
+    evaluation["spec"]["base"]["roundName"] = training[1]["metadata"]["name"]
+    return Chain(hospital, training, evaluation)
 
 
 def dataset(split_key: str) -> dict[str, Any]:
