@@ -19,7 +19,16 @@ from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
 from wardround.plans.assignment import Claim, Decision, Terms
-from wardround.plans.sitetask_types import Action, Observation, Plan, Standing, is_accepted, is_final, is_trained
+from wardround.plans.sitetask_types import (
+    Action,
+    Observation,
+    Plan,
+    Standing,
+    is_accepted,
+    is_final,
+    is_trained,
+    sooner,
+)
 from wardround.sealing.manifests import parse_time
 from wardround.sealing.refused import Refused
 
@@ -66,7 +75,7 @@ def plan(seen: Observation) -> Plan:
     return Plan(
         status=_status(view, standing),
         actions=actions,
-        again_seconds=_sooner(standing.again_seconds, view.seconds_left),
+        again_seconds=sooner(standing.again_seconds, view.seconds_left),
         assignment=decision.assignment,
         prepared=prepare if first_look else None,
     )
@@ -395,7 +404,3 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
 
 def _reached(seen: Observation, stage: str) -> bool:
     return timeline.reached(seen.task.status.timeline, stage) is not None
-
-
-def _sooner(*seconds: float | None) -> float | None:
-    return min((s for s in seconds if s is not None), default=None)

@@ -11,8 +11,11 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
 from wardround.sealing.manifests import Assignment
 
-# Stages that the hub's deadlines hang on; the others travel along with the next thing that is worth telling.
-TOLD_AT_ONCE = ("Started",)
+# Stages that the hub's deadlines hang on; the others travel along with the next thing that is told.
+STAGES_AT_ONCE = ("Started",)
+# What the hub acts on. The rest is progress for people's eyes, and each write is a request to a shared API server.
+CONDITIONS_AT_ONCE = ("Accepted", "Sent", "Complete", "Failed")
+PROGRESS_SECONDS = 5.0
 
 
 def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | None) -> RoundTaskStatus:
@@ -28,11 +31,24 @@ def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | Non
     )
 
 
-def worth_telling(told: RoundTaskStatus, now: RoundTaskStatus) -> bool:
-    """Whether the hub has to know now. Times alone wait: each write is one more request to a shared API server."""
-    if any(timeline.reached(now.timeline, s) and not timeline.reached(told.timeline, s) for s in TOLD_AT_ONCE):
-        return True
-    return dataclasses.replace(told, timeline=()) != dataclasses.replace(now, timeline=())
+def due(told: RoundTaskStatus, now: RoundTaskStatus, told_ago: float) -> float | None:
+    """In how many seconds the hub has to hear what is `now` (0: at once), or None where it knows.
+
+    `told_ago`: seconds since it was last told anything of this task.
+    """
+    if _acted_on(told) != _acted_on(now):
+        return 0.0
+    # Times alone are never a reason.
+    if dataclasses.replace(told, timeline=()) == dataclasses.replace(now, timeline=()):
+        return None
+    # A clock that was set back is no reason to be silent for longer.
+    return min(max(0.0, PROGRESS_SECONDS - told_ago), PROGRESS_SECONDS)
+
+
+def _acted_on(status: RoundTaskStatus) -> object:
+    stages = tuple(stage for stage in STAGES_AT_ONCE if timeline.reached(status.timeline, stage))
+    found = tuple((c.type, c.status, c.reason) for c in status.conditions if c.type in CONDITIONS_AT_ONCE)
+    return stages, found, status.failure, status.upload, status.update
 
 
 def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:

@@ -75,3 +75,7 @@ def is_accepted(task: SiteTask) -> bool:
 
 def is_trained(task: SiteTask) -> bool:
     return conditions.is_true(task.status.conditions, "Trained")
+
+
+def sooner(*seconds: float | None) -> float | None:
+    return min((s for s in seconds if s is not None), default=None)

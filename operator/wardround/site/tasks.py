@@ -25,7 +25,7 @@ from wardround.plans import sitetask as plans
 from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
-from wardround.plans.sitetask_types import Observation, Plan, is_accepted, is_final, is_trained
+from wardround.plans.sitetask_types import Observation, Plan, is_accepted, is_final, is_trained, sooner
 from wardround.site.control import Control, Controls
 from wardround.site.link import HubLink
 from wardround.site.training import LiveRounds, training_job
@@ -71,6 +71,8 @@ class TaskReconciler:
         self._controls = Controls()
         # Since when the API server refuses a task's Job, by name. A new process starts with new patience.
         self._refused: dict[str, datetime] = {}
+        # When the hub was last told of a task that runs, by name. A new process tells at once.
+        self._told: dict[str, datetime] = {}
 
     async def reconcile(self, name: str) -> float | None:
         """Raises ApiError, to be tried again. Returns in how many seconds to look again."""
@@ -79,9 +81,9 @@ class TaskReconciler:
         if plan is None or "CreateJob" not in plan.actions:
             self._refused.pop(name, None)
         if live is None or plan is None:
+            self._told.pop(name, None)
             return None
-        await self._execute(live, plan)
-        return plan.again_seconds
+        return sooner(plan.again_seconds, await self._execute(live, plan))
 
     async def _observe(self, name: str) -> _Live | None:
         try:
@@ -189,7 +191,8 @@ class TaskReconciler:
         newest = max(found, key=lambda each: str(each["metadata"]["creationTimestamp"]), default=None)
         return pods.parse_pod(newest) if newest else None
 
-    async def _execute(self, live: _Live, plan: Plan) -> None:
+    async def _execute(self, live: _Live, plan: Plan) -> float | None:
+        """Returns in how many seconds there is more to tell the hub."""
         task = live.seen.task
         await self._tell_dataset(live, plan)
         after = await self._write(live, plan.status)
@@ -207,7 +210,7 @@ class TaskReconciler:
                     await self._own.patch(
                         "SiteTask", task.metadata.name, {"metadata": {"uid": task.metadata.uid}, "spec": change}
                     )
-        await self._tell_hub(live, after, plan)
+        return await self._tell_hub(live, after, plan)
 
     async def _write(self, live: _Live, status: SiteTaskStatus) -> SiteTaskStatus:
         task = live.seen.task
@@ -268,13 +271,21 @@ class TaskReconciler:
         )
         await self._reporter.write(item, found.status, status)
 
-    async def _tell_hub(self, live: _Live, status: SiteTaskStatus, plan: Plan) -> None:
+    async def _tell_hub(self, live: _Live, status: SiteTaskStatus, plan: Plan) -> float | None:
         if live.seen.round_task is None or live.round_task is None or self._link.client is None:
-            return
+            return None
+        name, now = live.seen.task.metadata.name, live.seen.now
         before: RoundTaskStatus = live.seen.round_task.status
         after = telling.mirror(status, live.seen.round_task, plan.assignment)
-        if telling.worth_telling(before, after):
-            await self._link.client.apply_status(live.round_task, codec.dump(before), codec.dump(after))
+        told_ago = (now - self._told.get(name, datetime.min.replace(tzinfo=UTC))).total_seconds()
+        seconds = telling.due(before, after, told_ago)
+        if seconds != 0:
+            return seconds
+        await self._link.client.apply_status(live.round_task, codec.dump(before), codec.dump(after))
+        self._told[name] = now
+        if is_final(_with(live.seen.task, status)):
+            self._told.pop(name)
+        return None
 
 
 def _owned(job: Mapping[str, Any], task: SiteTask) -> bool:

@@ -31,7 +31,7 @@ from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTaskStatus
 from wardround.plans.sitetask import not_admitted, plan
-from wardround.plans.sitetask_hub import mirror, refuse_recreated, worth_telling
+from wardround.plans.sitetask_hub import PROGRESS_SECONDS, due, mirror, refuse_recreated
 from wardround.plans.sitetask_types import Observation, Plan
 
 UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}
@@ -312,7 +312,7 @@ def test_the_hub_is_told_how_many_bytes_to_grant() -> None:
     status = told(observation)
     assert status.upload is not None
     assert status.upload.bytes == 123456
-    assert worth_telling(RoundTaskStatus(), status)
+    assert due(RoundTaskStatus(), status, told_ago=0.1) == 0
 
 
 def test_a_sent_update_completes_the_task_on_both_sides() -> None:
@@ -397,8 +397,30 @@ def test_the_hub_is_not_told_of_times_alone() -> None:
     quiet = told(seen())
     later = dataclasses.replace(quiet, timeline=told(training(running("prepare"))).timeline)
     without_start = dataclasses.replace(later, timeline=later.timeline[:1])
-    assert not worth_telling(dataclasses.replace(quiet, timeline=()), without_start)
-    assert worth_telling(quiet, later)
+    assert due(dataclasses.replace(quiet, timeline=()), without_start, told_ago=3600) is None
+    assert due(quiet, later, told_ago=0.1) == 0
+
+
+@pytest.mark.parametrize(("told_ago", "wait"), [(1.0, PROGRESS_SECONDS - 1), (60.0, 0), (-3600.0, PROGRESS_SECONDS)])
+def test_progress_that_the_hub_does_not_act_on_is_told_once_in_a_while(told_ago: float, wait: float) -> None:
+    preparing, working = told(training(running("prepare"))), told(training(ended("prepare", 0), running("train")))
+    checked = told(training(ended("prepare", 0), ended("train", 0), ended("check", 0)))
+    assert due(preparing, working, told_ago) in (None, wait)
+    assert due(working, checked, told_ago) == wait
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        ready(upload={"bytes": 1}),
+        ready(upload={"bytes": 1}, update=UPDATE),
+        ready(condition("Failed", reason="TrainerFailed")),
+    ],
+)
+def test_what_the_hub_acts_on_is_told_at_once(status: dict[str, Any]) -> None:
+    acceptance = told(seen(a_task()))
+    assert due(RoundTaskStatus(), acceptance, told_ago=0.1) == 0
+    assert due(acceptance, told(seen(a_task(status=status), job=JOB)), told_ago=0.1) == 0
 
 
 def test_planning_twice_changes_nothing() -> None:
