@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -136,3 +137,26 @@ def test_a_header_that_would_be_too_long_in_canonical_order_is_not_canonical(mon
     monkeypatch.setattr(tensors, "LARGEST_HEADER", len(text))
     read = tensors.parse_header(len(text).to_bytes(8, "little") + text, 8 + len(text) + 1000)
     assert not read.canonical
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 900 + "]" * 900, '{"":' * 400 + "0" + "}" * 400, "[[],[],[],[]]", "[{},{},{},{}]"],
+    ids=["lists in lists", "objects in objects", "many lists", "many objects"],
+)
+def test_a_header_that_is_made_to_fill_memory_is_refused_before_it_is_parsed(value: str) -> None:
+    """Two bytes of nested lists are 88 of objects: 8 MiB from one participant would end everyone's aggregation."""
+    text = ('{"w":[' + ",".join([value] * ((1 << 20) // len(value))) + "]}").encode()
+    tracemalloc.start()
+    with pytest.raises(tensors.NotTensors):
+        tensors.parse_header(len(text).to_bytes(8, "little") + text, 8 + len(text))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * len(text)
+
+
+@pytest.mark.parametrize("name", ['"', "\\", '\\"}:{[,', "{}[]:,", " ", "\u00e9"])
+def test_names_and_metadata_may_be_spelt_like_json_itself(name: str) -> None:
+    text = json.dumps({"__metadata__": {name: name}, name: GOOD}, indent=2).encode()
+    read = tensors.parse_header(len(text).to_bytes(8, "little") + text, 16 + len(text))
+    assert [tensor.name for tensor in read.tensors] == [name]
