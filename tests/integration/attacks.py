@@ -113,6 +113,37 @@ def becomes(place: Place, new: Object) -> Change:
     return change
 
 
+def template(job: Object) -> Object:
+    found: Object = job["spec"]["template"]["metadata"]
+    return found
+
+
+def spec(job: Object) -> Object:
+    found: Object = job["spec"]
+    return found
+
+
+def asks_for(resource: str) -> Change:
+    """An extended resource has to be in requests and limits alike."""
+
+    def change(job: Object) -> None:
+        asked = container("train")(job)["resources"]
+        for kind in ("requests", "limits"):
+            asked[kind] = {**asked[kind], resource: "1"}
+
+    return change
+
+
+def claims_a_device(job: Object) -> None:
+    pod(job)["resourceClaims"] = [{"name": "nic", "resourceClaimName": "nic"}]
+    container("train")(job)["resources"]["claims"] = [{"name": "nic"}]
+
+
+def is_of_another_task(job: Object) -> None:
+    [owner] = job["metadata"]["ownerReferences"]
+    owner["uid"] = "00000000-0000-0000-0000-000000000000"
+
+
 def restarts(job: Object) -> None:
     pod(job)["restartPolicy"] = "OnFailure"
     # The API server itself takes a failure policy with Never only.
@@ -157,6 +188,10 @@ VOLUMES, SOURCES = "The volumes of a training pod are", "No Secret, ConfigMap, p
 CLAIMS = "raw data appears under no other name"
 ROUND = "has the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
+GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
+PLACE, MARKS = "has no nodeName and no priorityClassName", "no annotations and no labels but"
+ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
+RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site chart"
 
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
@@ -207,6 +242,11 @@ POD = [
             {"appArmorProfile": {"type": "Unconfined"}},
         )
     ),
+    *(
+        Attack(f"runs as the group {setting}", GROUPS, sets(security, setting))
+        for setting in ({"runAsGroup": 0}, {"fsGroup": 6}, {"fsGroup": GONE}, {"supplementalGroups": [6]})
+    ),
+    Attack("claims a device", DEVICES, claims_a_device),
 ]
 
 CONTAINERS = [
@@ -251,6 +291,19 @@ CONTAINERS = [
     Attack("checks what was predicted", COMMAND, sets(container("check"), ours("check")), "evaluate"),
     Attack("isolation ends", SIDECAR, sets(container("isolation"), {"restartPolicy": GONE})),
     Attack("train goes on beside check", SIDECAR, sets(container("train"), {"restartPolicy": "Always"})),
+    *(
+        Attack(f"{name} runs again when it fails", SIDECAR, sets(container(name), {"restartPolicy": "OnFailure"}))
+        for name in ("prepare", "train", "check")
+    ),
+    *(
+        Attack(f"train gets {resource}", RESOURCES, asks_for(resource))
+        for resource in ("rdma/hca", "intel.com/sriov_netdevice", "example.com/fuse")
+    ),
+    Attack(
+        "train runs as another group",
+        SECURITY,
+        sets(inside(container("train"), "securityContext"), {"runAsGroup": 0}),
+    ),
     *(
         Attack(f"{name} {what}", ENVIRONMENT, sets(container(name), setting))
         for name in (*OURS, "train")
@@ -376,4 +429,29 @@ VOLUME = [
     ),
 ]
 
+# Of the Job itself: into pods a cluster may write such things for good reasons.
+JOB = [
+    *(
+        Attack(f"marks its pods with {name}", MARKS, sets(template, {"annotations": {name: "x"}}))
+        for name in ("k8s.v1.cni.cncf.io/networks", "io.katacontainers.config.hypervisor.path")
+    ),
+    Attack("gives its pods a label that opens doors", MARKS, sets(inside(template, "labels"), {"internet": "allowed"})),
+    Attack("keeps its pods from being deleted", MARKS, sets(template, {"finalizers": ["example.org/never"]})),
+    Attack("chooses its node", PLACE, sets(pod, {"nodeName": "control-plane"})),
+    Attack("pushes others aside", PLACE, sets(pod, {"priorityClassName": "system-node-critical"})),
+    *(
+        Attack(f"runs with {setting}", ONE_POD, sets(spec, setting))
+        for setting in (
+            {"parallelism": 2, "completions": 2},
+            {"completions": 2},
+            {"backoffLimit": 3},
+            {"activeDeadlineSeconds": GONE},
+            {"manualSelector": True, "selector": {"matchLabels": {"app.kubernetes.io/name": "wardround"}}},
+        )
+    ),
+    Attack("belongs to no task", OWNER, lambda job: sets(lambda _: job["metadata"], {"ownerReferences": GONE})(job)),
+    Attack("belongs to another task", OWNER, is_of_another_task),
+]
+
+JOB_ATTACKS = {attack.name: attack for attack in JOB}
 ATTACKS = {f"{attack.name} ({attack.case})": attack for attack in (*POD, *CONTAINERS, *VOLUME)}

@@ -144,7 +144,7 @@ def pod_of(job: Object) -> Object:
         "metadata": {
             "name": job["metadata"]["name"],
             "namespace": job["metadata"]["namespace"],
-            "labels": template["metadata"]["labels"],
+            **template["metadata"],
         },
         "spec": template["spec"],
     }

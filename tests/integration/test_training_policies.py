@@ -13,7 +13,18 @@ import pytest
 import yaml
 
 from tests.integration.api import Api, Refused, account
-from tests.integration.attacks import ATTACKS, LISTED, OTHER, THEIR_IMAGE, container
+from tests.integration.attacks import (
+    ATTACKS,
+    JOB_ATTACKS,
+    LISTED,
+    NODES,
+    OTHER,
+    RUNTIME,
+    THEIR_IMAGE,
+    Attack,
+    container,
+    pod,
+)
 from tests.integration.conftest import Helm
 from tests.integration.objects import OURS, ROOT, TRAINER, pod_of, site_values, training_job
 
@@ -21,6 +32,7 @@ Object = dict[str, Any]
 OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")
 # On its way from the chart's values it passes YAML, JSON, Helm's templates and CEL, and means something in each.
 ODD = """print("it's", 'a \\n {{ .Values.image }} <&> \u00e9\u2028 \\' ,${x})\n# : | - 'train'"""
+REPLICAS = account("kube-system", "replicaset-controller")
 CASES = ["train", "train-initial", "train-accelerator", "statistics", "evaluate"]
 
 
@@ -42,9 +54,8 @@ def test_what_the_site_operator_builds_is_admitted(site: Api, case: str) -> None
     site.create(pod_of(training_job(case)), dry_run=True)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_a_job_of_another_shape_is_refused_and_told_why(site: Api, name: str) -> None:
-    attack = ATTACKS[name]
+@pytest.mark.parametrize("attack", [*ATTACKS.values(), *JOB_ATTACKS.values()], ids=[*ATTACKS, *JOB_ATTACKS])
+def test_a_job_of_another_shape_is_refused_and_told_why(site: Api, attack: Attack) -> None:
     job = training_job(attack.case)
     attack.change(job)
     with pytest.raises(Refused) as refusal:
@@ -60,6 +71,44 @@ def test_a_pod_of_another_shape_is_refused_whoever_makes_it(site: Api, name: str
     attack.change(job)
     with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
         site.create(pod_of(job), dry_run=True)
+
+
+@pytest.mark.parametrize("mark", ["annotations", "labels"])
+def test_what_a_cluster_writes_into_pods_by_itself_is_let_through(site: Api, mark: str) -> None:
+    """LimitRange, Kueue, and webhooks of the cluster's admins mark pods when they are made."""
+    marked = pod_of(training_job())
+    marked["metadata"][mark] = {**marked["metadata"].get(mark, {}), "kubernetes.io/limit-ranger": "by-the-cluster"}
+    site.create(marked, dry_run=True)
+
+
+@pytest.mark.parametrize("mark", ["k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network"])
+def test_no_pod_joins_a_network_to_which_its_policy_does_not_apply(site: Api, mark: str) -> None:
+    joined = pod_of(training_job())
+    joined["metadata"]["annotations"] = {mark: "internet"}
+    with pytest.raises(Refused, match="joins no network beside the cluster's own"):
+        site.create(joined, dry_run=True)
+
+
+def test_a_site_that_names_runtime_and_nodes_has_its_tasks_there_alone(api: Api, helm: Helm) -> None:
+    there: Object = {"runtimeClassName": "nvidia", "nodeSelector": {"pool": "federated", "gpu.vendor/model": "a-100"}}
+    values = site_values("site-b")
+    values["workload"] = there | {"limits": {"cpu": "4", "memory": "8Gi"}}
+    helm.install("wardround-site", "site", "hospital-b", values)
+    nodes = there["nodeSelector"]
+    for words, change in (
+        (RUNTIME, {"runtimeClassName": "gvisor"}),
+        (NODES, {"nodeSelector": {"pool": "federated"}}),
+        (NODES, {"nodeSelector": {**nodes, "pool": "others"}}),
+    ):
+        elsewhere = training_job(namespace="hospital-b")
+        pod(elsewhere).update(there | change)
+        _until(lambda job=elsewhere, told=words: told in _refusal(api, job))
+    for case in CASES:
+        job = training_job(case, "hospital-b")
+        pod(job).update(there | {"nodeSelector": {**nodes, "kueue.example/flavour": "spot"}})
+        assert _refusal(api, job) == ""
+    helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
+    _until_admitted(api, training_job(namespace="hospital-b"))
 
 
 def test_a_bare_pod_is_refused(site: Api) -> None:
@@ -89,18 +138,22 @@ def test_only_the_charts_own_deployments_run_as_operator_and_courier(site: Api, 
     }
     with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
         site.create(made, dry_run=True)
-    for kind, group, owner, admitted in [
-        ("ReplicaSet", "apps/v1", f"{name}-5d4f", True),
-        ("ReplicaSet", "apps/v1", "other-5d4f", False),
-        ("Job", "batch/v1", f"{name}-5d4f", False),
+    for kind, group, owner, user, admitted in [
+        ("ReplicaSet", "apps/v1", f"{name}-5d4f", REPLICAS, True),
+        ("ReplicaSet", "apps/v1", "other-5d4f", REPLICAS, False),
+        ("ReplicaSet", "apps/v1", f"{name}-of-mine-5d4f", REPLICAS, False),
+        ("Job", "batch/v1", f"{name}-5d4f", REPLICAS, False),
+        # Whoever makes a pod can say that any ReplicaSet owns it.
+        ("ReplicaSet", "apps/v1", f"{name}-5d4f", "", False),
+        ("ReplicaSet", "apps/v1", f"{name}-5d4f", account("kube-system", "job-controller"), False),
     ]:
         reference = {"apiVersion": group, "kind": kind, "name": owner, "uid": "u", "controller": True}
         owned = {**made, "metadata": {**made["metadata"], "ownerReferences": [reference]}}
         if admitted:
-            site.create(owned, dry_run=True)
+            site.create(owned, user=user, dry_run=True)
         else:
             with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
-                site.create(owned, dry_run=True)
+                site.create(owned, user=user, dry_run=True)
 
 
 def test_no_pod_is_born_with_a_debug_container(site: Api) -> None:
@@ -122,6 +175,34 @@ def test_nobody_debugs_a_training_pod(site: Api) -> None:
     with pytest.raises(Refused, match="No debug containers here"):
         site.patch("Pod", name, debug, "hospital-a", subresource="ephemeralcontainers")
     site.delete("Pod", name, "hospital-a")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"spec": {"containers": [{"name": "check", "image": OTHER}]}}, "keep the images"),
+        ({"spec": {"initContainers": [{"name": "train", "image": OTHER}]}}, "keep the images"),
+        ({"metadata": {"labels": {"wardround.io/role": "courier"}}}, "keep the label wardround.io/role"),
+        ({"metadata": {"labels": {"wardround.io/role": None}}}, "keep the label wardround.io/role"),
+    ],
+    ids=["image", "image of an init container", "role", "no role"],
+)
+def test_a_pod_that_was_admitted_stays_what_it_was(site: Api, change: Object, words: str) -> None:
+    """Of a running pod the images may be changed, and by its labels it is given its network."""
+    running = pod_of(training_job())
+    site.create(running)
+    name = running["metadata"]["name"]
+    try:
+        with pytest.raises(Refused, match=words):
+            site.call(
+                "PATCH",
+                f"/api/v1/namespaces/hospital-a/pods/{name}",
+                change,
+                kind_of_body="application/strategic-merge-patch+json",
+            )
+        site.patch("Pod", name, {"metadata": {"labels": {"seen": "yes"}, "finalizers": None}}, "hospital-a")
+    finally:
+        site.delete("Pod", name, "hospital-a")
 
 
 def test_each_site_in_a_cluster_has_its_own_allow_list(api: Api, helm: Helm) -> None:
