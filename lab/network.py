@@ -47,8 +47,10 @@ def make(cluster: Cluster) -> None:
             "link set wan up",
             f"addr add {cluster.management}/30 dev mgmt",
             "link set mgmt up",
-            # The kubelet asks for the node's addresses before the first pod makes the bridge.
-            "link add pods type bridge",
+            # The kubelet asks for the node's addresses before the first pod makes the bridge. Without an address of its
+            # own a bridge takes the lowest of its ports': it changes as pods come and go, and what other pods then send
+            # to the former one is flooded, dropped and takes its connection's masquerading along (30 s of silence).
+            f"link add pods address {_hardware(cluster.pod_gateway)} type bridge",
             f"addr add {cluster.pod_gateway}/24 dev pods",
             "link set pods up",
         ],
@@ -139,6 +141,11 @@ def nft(cluster: Cluster, script: str) -> None:
 def sysctl(namespace: str, settings: dict[str, str]) -> None:
     pairs = [f"{key}={value}" for key, value in settings.items()]
     _run(["nsenter", f"--net=/run/netns/{namespace}", "--", "sysctl", "-qw", *pairs])
+
+
+def _hardware(address: str) -> str:
+    """A locally administered MAC address made of an IPv4 address."""
+    return "0a:58:" + ":".join(f"{int(octet):02x}" for octet in address.split("."))
 
 
 def _no_ipv6(namespace: str) -> None:

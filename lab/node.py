@@ -103,9 +103,6 @@ def write(cluster: Cluster, tools: Path, sandbox_image: str, now: datetime.datet
             "--healthz-bind-address=127.0.0.1:10256",
             # The limit is the machine's, not the namespace's: it stays as it was.
             "--conntrack-max-per-core=0",
-            # Packets that overtake each other between namespaces look invalid to strict tracking: a site, which lets
-            # nothing in but answers, then drops the hub's, and a connection hangs until its owner gives up.
-            "--conntrack-tcp-be-liberal",
         ],
         "kubelet": [
             str(tools / "kubelet"),

@@ -1,5 +1,6 @@
 """The lab is what it claims to be: real clusters, real policies, hospitals that nobody can call."""
 
+import json
 import socket
 import subprocess
 import uuid
@@ -224,3 +225,16 @@ def test_kubeconfigs_are_for_their_owner_alone(lab: Lab) -> None:
         path: Path = named(name).kubeconfig
         assert path.stat().st_mode & 0o077 == 0
         assert "insecure" not in path.read_text()
+
+
+def test_the_pods_gateway_keeps_its_address_while_pods_come_and_go(lab: Lab) -> None:
+    """A bridge without an address of its own has that of one of its ports, and changes it with them."""
+    for name in ("hub", *lab.sites):
+        shown = subprocess.run(
+            [*network.inside(named(name)), "ip", "-json", "link", "show"], capture_output=True, text=True, check=True
+        )
+        links = json.loads(shown.stdout)
+        [gateway] = [link["address"] for link in links if link["ifname"] == "pods"]
+        ports = [link["address"] for link in links if link.get("master") == "pods"]
+        assert ports
+        assert gateway not in ports
