@@ -10,8 +10,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from lab.demo_install import HUB_NAMESPACE, SITE_NAMESPACE, kubectl
 from lab.errors import LabError
+from lab.install import HUB_NAMESPACE, SITE_NAMESPACE, kubectl
 from lab.topology import Cluster, existing, named
 from wardround.cli.cluster import Cluster as Api
 from wardround.cli.cluster import CommandError

@@ -14,9 +14,9 @@ from statistics import median
 from typing import Any
 
 from lab import demo_report, demo_rounds
-from lab.demo_install import kubectl, namespace
 from lab.demo_report import Finished
 from lab.errors import LabError
+from lab.install import kubectl, namespace
 from lab.topology import named
 from wardround.cli import verbs
 from wardround.cli.cluster import Cluster as Api

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from lab import demo_data, demo_install, demo_report, demo_rounds, images, lifecycle
+from lab import demo_data, demo_report, demo_rounds, images, install, lifecycle
 from lab.demo_data import HOSPITALS, Hospital
-from lab.demo_install import SITE_NAMESPACE, WRITTEN, apply, kubectl
 from lab.demo_report import Finished
 from lab.demo_rounds import FEDERATED, NAMESPACE, Chain, Round
 from lab.errors import LabError
+from lab.install import SITE_NAMESPACE, WRITTEN, apply, kubectl
 from lab.topology import named
 from wardround.cli import explain, verbs, watch
 from wardround.cli.cluster import Cluster as Api
@@ -57,13 +57,13 @@ def demo(progress: Progress) -> None:
     built = images.build_all(progress)
     progress.step("Clusters: a hub and three hospitals, each a Kubernetes of its own")
     lifecycle.up(len(HOSPITALS), built.unpacked)
-    demo_install.import_images(NAMES, built)
+    install.import_images(NAMES, built)
     progress("images imported into all clusters")
     progress.step("Data: 569 cases, cut into three hospitals; each file lies on a volume of its own cluster")
     _write_data(progress)
     progress.step("Wardround: installed by Helm, hospitals enrolled and approved")
-    demo_install.install_hub(built, progress)
-    demo_install.apply(named("hub"), demo_rounds.documents("federation.yaml"), NAMESPACE)
+    install.install_hub(built, progress)
+    install.apply(named("hub"), demo_rounds.documents("federation.yaml"), NAMESPACE)
     with ThreadPoolExecutor(len(HOSPITALS)) as pool:
         list(pool.map(lambda hospital: _install(hospital, built, progress), HOSPITALS))
 
@@ -85,7 +85,7 @@ def demo(progress: Progress) -> None:
 def _write_data(progress: Progress) -> None:
     tables = demo_data.tables()
     for hospital in HOSPITALS:
-        folder = demo_install.data_folder(hospital.name)
+        folder = install.data_folder(hospital.name)
         demo_data.write(tables[hospital.name], folder / "cases.csv")
         share = 100 * hospital.malignant / hospital.cases
         spoilt = len(demo_data.BLEMISHES[hospital.name])
@@ -96,10 +96,10 @@ def _write_data(progress: Progress) -> None:
 
 
 def _install(hospital: Hospital, built: images.Images, progress: Progress) -> None:
-    demo_install.install_site(hospital.name, hospital.display_name, [NAMESPACE], built, progress)
+    install.install_site(hospital.name, hospital.display_name, [NAMESPACE], built, progress)
     dataset = demo_rounds.dataset(hospital.split_key)
     apply(named(hospital.name), [dataset], SITE_NAMESPACE)
-    demo_install.wait_for_dataset(hospital.name, dataset["metadata"]["name"])
+    install.wait_for_dataset(hospital.name, dataset["metadata"]["name"])
     progress(f"{hospital.name}: offers dataset {dataset['metadata']['name']}")
 
 

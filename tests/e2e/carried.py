@@ -14,8 +14,8 @@ from contextlib import contextmanager
 
 import yaml
 
-from lab import demo_install
-from lab.demo_install import SITE_NAMESPACE
+from lab import install
+from lab.install import SITE_NAMESPACE
 from lab.topology import named
 from wardround.api.federatedround import DEFAULT_COMMAND
 
@@ -46,10 +46,10 @@ def listed(*sites: str) -> Iterator[None]:
 
 def _list(sites: Sequence[str], *more: list[str]) -> None:
     def upgrade(site: str) -> None:
-        given = demo_install.WRITTEN / f"values-{site}-wardround-site.yaml"
+        given = install.WRITTEN / f"values-{site}-wardround-site.yaml"
         values = yaml.safe_load(given.read_text("utf-8"))
         values["policy"]["commands"] = [list(DEFAULT_COMMAND), *more]
-        demo_install.helm(named(site), "wardround-site", "site", SITE_NAMESPACE, values)
+        install.helm(named(site), "wardround-site", "site", SITE_NAMESPACE, values)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(upgrade, sites))

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from lab import demo_data, demo_install, demo_rounds, images
+from lab import demo_data, demo_rounds, images, install
 from lab.demo_data import HOSPITALS, Hospital
-from lab.demo_install import HUB_NAMESPACE, SITE_NAMESPACE
 from lab.images import Images
+from lab.install import HUB_NAMESPACE, SITE_NAMESPACE
 from lab.topology import named
 from tests.e2e.clusters import Kubectl
 from wardround.cli import explain, verbs
@@ -166,14 +166,14 @@ class Federation:
 def install() -> Federation:
     """Everything from images to datasets; what is there already is left as it is."""
     built = images.build_all(say)
-    demo_install.import_images(SITES, built)
+    install.import_images(SITES, built)
     tables = demo_data.tables()
     for site in SITES:
-        demo_data.write(tables[site], demo_install.data_folder(site) / "cases.csv")
-    demo_install.install_hub(built, say)
+        demo_data.write(tables[site], install.data_folder(site) / "cases.csv")
+    install.install_hub(built, say)
     [namespace] = demo_rounds.documents("federation.yaml")
     namespace["metadata"]["name"] = NAMESPACE
-    demo_install.apply(named("hub"), [namespace], NAMESPACE)
+    install.apply(named("hub"), [namespace], NAMESPACE)
     with ThreadPoolExecutor(len(SITES)) as pool:
         list(pool.map(lambda hospital: _install_site(hospital, built), HOSPITALS))
     return Federation(built)
@@ -181,9 +181,9 @@ def install() -> Federation:
 
 def _install_site(hospital: Hospital, built: Images) -> None:
     allowed: Sequence[str] = (demo_rounds.NAMESPACE, NAMESPACE)
-    demo_install.install_site(hospital.name, hospital.display_name, list(allowed), built, say)
-    demo_install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
-    demo_install.wait_for_dataset(hospital.name, DATASET)
+    install.install_site(hospital.name, hospital.display_name, list(allowed), built, say)
+    install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
+    install.wait_for_dataset(hospital.name, DATASET)
 
 
 def say(line: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lab.demo_install import SITE_NAMESPACE
+from lab.install import SITE_NAMESPACE
 from lab.topology import named
 from lab.volumes import HUB_NAMESPACE, folder_of
 from tests.e2e.clusters import Kubectl

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab import demo_rounds
-from lab.demo_install import apply, wait_for_dataset
+from lab.install import apply, wait_for_dataset
 from lab.topology import named
 from tests.e2e.carried import COMMAND, carried, listed
 from tests.e2e.clusters import eventually

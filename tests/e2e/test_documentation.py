@@ -7,7 +7,7 @@ import yaml
 
 from lab import demo_rounds
 from lab.demo_data import HOSPITALS
-from lab.demo_install import HUB_SERVER, WRITTEN
+from lab.install import HUB_SERVER, WRITTEN
 from lab.topology import named
 from tests.e2e import test_one_cluster
 from tests.e2e.documentation import PAGES, Shell, blocks, inline_commands, section, tools

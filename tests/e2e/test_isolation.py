@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab import demo_install, lifecycle
+from lab import install, lifecycle
 from lab.topology import API_PORT, DNS_ADDRESS, STORE_PORT, clusters, named
 from tests.e2e import hostile
 from tests.e2e.accounts import administrator
@@ -133,7 +133,7 @@ def test_hostile_code_sees_the_files_of_its_task_alone(inside: Inside) -> None:
 
 
 def test_hostile_code_sees_no_raw_data_and_no_held_out_row(federation: Federation, inside: Inside) -> None:
-    raw = (demo_install.data_folder(SITE) / "cases.csv").read_text("utf-8")
+    raw = (install.data_folder(SITE) / "cases.csv").read_text("utf-8")
     dataset = federation.kubectl(SITE).get("dataset", "breast", "-n", federation.site_namespace)["spec"]
     sides = split.parse(dataset["split"])
     patients = list(csv.DictReader(raw.splitlines()))

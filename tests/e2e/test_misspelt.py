@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab import toolchain
-from lab.demo_install import WRITTEN
+from lab.install import WRITTEN
 from lab.topology import ROOT
 from tests.e2e.federation import Federation
 

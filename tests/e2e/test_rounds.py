@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lab import demo_data, lifecycle, network
-from lab.demo_install import WRITTEN, helm
+from lab.install import WRITTEN, helm
 from lab.topology import named
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation, Finished

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from lab.demo_install import HUB_SERVER
+from lab.install import HUB_SERVER
 from lab.topology import named
 from tests.e2e.federation import Federation
 from wardround.cli.__main__ import main as kubectl_wardround
