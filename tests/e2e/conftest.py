@@ -7,7 +7,7 @@ import pytest
 from lab import images, lifecycle
 from lab.topology import clusters
 from tests.e2e.clusters import Kubectl, Lab, eventually
-from tests.e2e.federation import Federation, install, say
+from tests.e2e.federation import Federation, installed, say
 
 __all__ = ["Federation", "Kubectl", "Lab", "eventually", "federation", "lab"]
 
@@ -25,4 +25,4 @@ def lab() -> Lab:
 @pytest.fixture(scope="session")
 def federation(lab: Lab) -> Federation:
     """The demo's three hospitals with their data, which allow namespace `e2e` to make rounds."""
-    return install()
+    return installed()

@@ -163,7 +163,7 @@ class Federation:
         return explain.text(explain.explain_round(round_, tasks, leases, datetime.now(UTC)))
 
 
-def install() -> Federation:
+def installed() -> Federation:
     """Everything from images to datasets; what is there already is left as it is."""
     built = images.build_all(say)
     install.import_images(SITES, built)
