@@ -1,4 +1,8 @@
-"""What a hospital's account can fill on the hub: one heartbeat, and nothing beside it."""
+"""What a hospital's account can fill on the hub: one heartbeat, small statuses, and nothing beside them.
+
+The hub's etcd keeps every version of an object for five minutes, two gigabytes in all. Objects of a megabyte, written
+ten times a second, fill it in between, and then nobody writes anything there.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,13 @@ from typing import Any
 import pytest
 
 from tests.integration.api import Api, Refused, account
+from tests.integration.objects import HUB, condition, round_task
 
 Object = dict[str, Any]
 SITE_B = account("site-b", "site")
+HUB_OPERATOR = account(HUB, "hub-operator")
+SMALL = "A heartbeat holds a name and a time"
+TOO_MUCH = "says more than a hospital has to say"
 
 
 def lease(name: str) -> Object:
@@ -21,9 +29,9 @@ def lease(name: str) -> Object:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def heartbeat(api: Api) -> Any:
-    """The one Lease, made as the site makes it."""
+    """The one Lease, made as the site makes it; once, as no controller is here to count it down again."""
     api.create(lease("site"), user=SITE_B)
     yield
     api.delete("Lease", "site", "site-b")
@@ -37,6 +45,81 @@ def test_a_hospital_renews_its_heartbeat_and_makes_no_second_lease(api: Api) -> 
         with pytest.raises(Refused, match="exceeded quota: participant") as refused:
             api.create(lease(f"filler-{number}"), user=SITE_B)
         assert refused.value.status == 403
+
+
+@pytest.mark.usefixtures("heartbeat")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": {"annotations": {"filler": "x" * 200_000}}},
+        {"metadata": {"labels": {"filler": "x"}}},
+        {"metadata": {"finalizers": ["example.org/never"]}},
+        {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x" * 200, "uid": "x"}]}},
+        {"spec": {"holderIdentity": "x" * 1_000_000}},
+    ],
+    ids=["annotation", "label", "finalizer", "owner", "holder"],
+)
+def test_a_heartbeat_is_small(api: Api, change: Object) -> None:
+    with pytest.raises(Refused, match=SMALL):
+        api.patch("Lease", "site", change, "site-b", user=SITE_B)
+
+
+def test_a_heartbeat_is_small_from_the_first(api: Api) -> None:
+    full = lease("site")
+    full["metadata"]["annotations"] = {"filler": "x" * 200_000}
+    with pytest.raises(Refused, match=SMALL):
+        api.create(full, user=SITE_B)
+
+
+@pytest.mark.usefixtures("heartbeat")
+def test_what_the_hubs_people_write_on_a_heartbeat_does_not_stop_it(api: Api) -> None:
+    api.patch("Lease", "site", {"metadata": {"labels": {"watched": "yes"}}}, "site-b")
+    api.patch("Lease", "site", {"spec": {"holderIdentity": "still a test"}}, "site-b", user=SITE_B)
+
+
+@pytest.fixture
+def task(api: Api) -> Any:
+    api.create(round_task("site-b", "filled"), user=HUB_OPERATOR)
+    yield "filled"
+    api.delete("RoundTask", "filled", "site-b")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"update": {"manifest": "x" * 16385}}, "may not be more than 16384"),
+        ({"conditions": [condition("Accepted") | {"message": "x" * 257}]}, TOO_MUCH),
+        # `explain` shows it to people in a terminal.
+        ({"conditions": [condition("Accepted") | {"message": "\u001b]0;clear"}]}, TOO_MUCH),
+    ],
+    ids=["manifest", "long message", "escape sequence"],
+)
+def test_what_a_hospital_says_of_a_task_is_short(api: Api, task: str, status: Object, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        api.patch_status("RoundTask", task, status, "site-b", user=SITE_B)
+
+
+def test_a_hospital_does_not_swell_an_object_under_many_names(api: Api, task: str) -> None:
+    """Each manager that applies a field is remembered on the object."""
+    body: Object = {"apiVersion": "wardround.io/v1alpha1", "kind": "RoundTask", "metadata": {"name": task}}
+    path = f"/apis/wardround.io/v1alpha1/namespaces/site-b/roundtasks/{task}/status?force=true&fieldManager="
+    body["status"] = {"upload": {"bytes": 1}}
+
+    def apply() -> None:
+        for number in range(40):
+            api.call("PATCH", f"{path}m{number}", body, user=SITE_B, kind_of_body="application/apply-patch+yaml")
+
+    with pytest.raises(Refused, match=TOO_MUCH):
+        apply()
+
+
+def test_a_hospital_names_no_more_datasets_than_rounds_can_ask_for(api: Api) -> None:
+    many = {"site": {"datasets": [{"name": f"d{number}"} for number in range(65)]}}
+    with pytest.raises(Refused, match="must have at most 64 items"):
+        api.patch_status("Participant", "site-b", many, "site-b", user=SITE_B)
+    long = {"site": {"datasets": [{"name": "x" * 64}]}}
+    with pytest.raises(Refused, match="may not be more than 63"):
+        api.patch_status("Participant", "site-b", long, "site-b", user=SITE_B)
 
 
 def test_no_event_of_a_hospital_stands_on_the_hub(api: Api) -> None:

@@ -41,6 +41,10 @@ class Seen:
     participant: Participant | None
 
 
+# What the hub takes of one hospital, and the longest name of a dataset that a round can ask for.
+MOST_DATASETS, LONGEST_NAME = 64, 63
+
+
 def plan(seen: Seen, now: datetime) -> SiteStatus:
     """Status of the Site; `courier` is left as it is."""
     if seen.link.state == "Connecting" and conditions.find(seen.site.status.conditions, "HubConnected") is not None:
@@ -71,13 +75,14 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
 def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
     """`status.site` of the Participant on the hub. How many accelerators a node has only the nodes know."""
     keys = site.status.courier.keys if site.status.courier else None
+    offered = [
+        {"name": each.metadata.name, "schemaDigest": each.status.schema_digest}
+        for each in sorted(datasets, key=lambda d: d.metadata.name)
+        if each.status.schema_digest and len(each.metadata.name) <= LONGEST_NAME
+    ]
     return {
         **({"keys": codec.dump(keys)} if keys else {}),
-        "datasets": [
-            {"name": each.metadata.name, "schemaDigest": each.status.schema_digest}
-            for each in sorted(datasets, key=lambda d: d.metadata.name)
-            if each.status.schema_digest
-        ],
+        "datasets": offered[:MOST_DATASETS],
         "accelerators": [{"resourceName": site.spec.workload.accelerator.resource_name}],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -81,3 +82,14 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
     told = report(SITE, [dataset])
     assert told["datasets"] == [{"name": "breast", "schemaDigest": "sha256:1"}]
     assert "secret" not in str(told)
+
+
+def test_the_hub_is_told_of_no_more_datasets_than_it_takes_from_one_hospital() -> None:
+    def document(name: str) -> dict[str, Any]:
+        schema = {"fields": [], "target": "t", "identifier": "i"}
+        spec = {"claimName": "c", "path": "p", "schema": schema, "split": {"key": "k"}}
+        return {"metadata": {"name": name}, "spec": spec, "status": {"schemaDigest": "sha256:1"}}
+
+    names = ["x" * 64, *(f"d{number:02}" for number in range(70))]
+    told = report(SITE, [parse_dataset(document(name)) for name in names])
+    assert [each["name"] for each in told["datasets"]] == [f"d{number:02}" for number in range(64)]
