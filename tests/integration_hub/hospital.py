@@ -17,6 +17,7 @@ from wardround.api.participant import PublicKeys
 from wardround.api.roundtask import RoundTask
 from wardround.kube.client import Client
 from wardround.kube.errors import Conflict
+from wardround.plans.assignment import base_digest
 from wardround.plans.participant import fingerprint
 from wardround.sealing import canonical
 from wardround.sealing.body import UPDATE, new_file_key, new_header
@@ -35,7 +36,8 @@ from wardround.sealing.wrap import update_context, wrap
 from wardround.store.transfer import Store
 from wardround.tensors import layout
 
-BASE_DIGEST = "sha256:" + "7" * 64
+# Of the first weights, which the hospitals make alike.
+INITIAL_DIGEST = "sha256:" + "7" * 64
 
 
 def now() -> datetime:
@@ -107,6 +109,9 @@ class Hospital:
         uid, attempt = task.spec.round_ref.uid, task.spec.attempt
         return open_grants(sealed, self.decryption, round_uid=uid, attempt=attempt, participant=self.name)
 
+    def _base_digest(self, task: RoundTask, assignment: Assignment) -> str:
+        return base_digest(assignment, task.spec.hub_key) or INITIAL_DIGEST
+
     async def report(self, task: RoundTask, status: dict[str, Any], *kinds: tuple[str, bool, str]) -> None:
         """Writes the RoundTask's status as the site operator does: all conditions, and again on a conflict."""
         found = await self.client.get("RoundTask", task.metadata.name)
@@ -129,7 +134,7 @@ class Hospital:
             await self.report(task, status, *kinds)
 
     async def send(self, round_name: str, weights: list[float], samples: int, store: Store, folder: Path) -> None:
-        """Accept, seal these weights as the update of an initial round, ask for grants, store, report."""
+        """Accept, seal these weights (after a first round: differences), ask for grants, store, report."""
         task = await self.task(round_name)
         assignment = self.assignment(task)
         await self.report(task, {}, ("Accepted", True, "Accepted"))
@@ -142,7 +147,7 @@ class Hospital:
             round_uid=assignment.round_uid,
             attempt=assignment.attempt,
             participant=self.name,
-            base_digest=BASE_DIGEST,
+            base_digest=self._base_digest(task, assignment),
             image_digest=assignment.image_digest,
             schema_digest=layout(plain).schema_digest,
             length=plain.stat().st_size,

@@ -141,6 +141,32 @@ async def test_the_next_round_carries_the_result_back_to_every_hospital(world: W
         assert len(data) == manifest.bytes
 
 
+async def test_who_was_not_counted_goes_on_from_the_state_of_the_round_that_counted_it(
+    world: World, tmp_path: Path
+) -> None:
+    async def states(name: str) -> dict[str, str]:
+        found = {each.name: each.assignment(await each.task(name)) for each in world.hospitals.values()}
+        return {hospital: assignment.state_round for hospital, assignment in found.items()}
+
+    def follow(name: str, base: str, **spec: Any) -> Object:
+        return world.admin.create(without(federated_round(name, base={"roundName": base}, **spec), "initial"))
+
+    first = (await complete_round(world, "counted-1", tmp_path))["metadata"]["uid"]
+    assert await states("counted-1") == {"site-a": "", "site-b": ""}
+    second = follow("counted-2", "counted-1", quorum={"min": 1, "graceSeconds": 0})["metadata"]["uid"]
+    assert await states("counted-2") == {"site-a": first, "site-b": first}
+    async with Store(world.server.origin, world.server.ca) as store:
+        await world.hospitals["site-a"].send("counted-2", [0.5, 0.5], 100, store, tmp_path)
+    await play_kubelet(world, second)
+    await until_condition(world, "counted-2", "Complete", "Complete")
+    # What the next round needs to know stands in the record of this one.
+    world.admin.delete("FederatedRound", "counted-1", FEDERATION)
+    follow("counted-3", "counted-2")
+    follow("counted-seen", "counted-2", task="Evaluate")
+    for name in ("counted-3", "counted-seen"):
+        assert await states(name) == {"site-a": second, "site-b": first}
+
+
 def _hub_key(task: RoundTask) -> VerificationKey:
     return load_verification_key(canonical.decode(task.spec.hub_key, "x"))
 

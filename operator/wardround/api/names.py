@@ -1,6 +1,10 @@
 """Names and labels of what Wardround makes, all derived from the round, so that a restart finds them again."""
 
 import hashlib
+import re
+
+# What every API server gives its objects. Where a UID becomes part of a path, it is compared with this first.
+UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 ROUND_UID = "wardround.io/round-uid"
 ROUND = "wardround.io/round"

@@ -92,6 +92,7 @@ def assign(
         resources=Resources(spec.resources.nodes, spec.resources.accelerators_per_node),
         train_seconds=spec.deadlines.train_seconds,
         expires=to_seconds(what.expires),
+        state_round=what.state_round,
     )
     return TaskSpec(
         round_ref=RoundRef(namespace=of.metadata.namespace, name=of.metadata.name, uid=uid),

@@ -59,7 +59,7 @@ async def observe(
         participants=identified(participants),
         tasks=tuple(roundtask.parse(each) for each in tasks),
         base=base,
-        base_stored=base_model is not None,
+        base_model=base_model.stored if base_model else None,
         aggregation=aggregation(jobs, pods),
         model=model.stored if model else None,
         leftovers=any(each["metadata"]["name"] != model_name for each in secrets),

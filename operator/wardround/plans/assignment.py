@@ -25,7 +25,8 @@ UNREADABLE = "AssignmentUnreadable"
 # For people at the site; the hub gets the reason alone.
 MESSAGES = {
     "HubNotPinned": "signed with another key than the hub's that the Site pins (spec.hub.fingerprint)",
-    UNREADABLE: "the assignment's envelope does not open under the hub's key: it was altered on the way",
+    UNREADABLE: "the assignment does not open under the hub's key, or says what this version of Wardround does not "
+    "know: it was altered on the way, or the hub is newer and this site is to be upgraded",
     "NotAddressee": "the assignment is for another participant, or for older keys of this site",
     "Expired": "the assignment's time is over",
     "Replayed": "this round and attempt, or a later attempt, was taken before",

@@ -202,7 +202,8 @@ _REFUSALS = {
     "AssignmentUnreadable": Advice(
         "the site cannot verify the assignment",
         HUB,
-        "it was altered on the way or is not signed by the hub; look at who can write RoundTasks on the hub.",
+        "the hub is of a newer version than the site (upgrade the site), or it was altered on the way or is not signed "
+        "by the hub; look at who can write RoundTasks on the hub.",
     ),
     "HubNotPinned": Advice(
         "the assignment is signed by a hub that this site has not pinned",

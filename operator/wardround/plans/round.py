@@ -31,6 +31,7 @@ from wardround.plans.round_types import (
     Verdict,
 )
 from wardround.plans.round_view import View, grace, left_out, shortfall, tell, unfit, view_of
+from wardround.plans.states import remaining
 from wardround.sealing.body import PART
 
 AGGREGATION_TRIES = 3
@@ -118,7 +119,12 @@ def aggregated(view: View) -> Verdict | None:
         if missing:
             attention = (*view.attention(), *left_out(view, answer.left_out))
             return _failed(view, "QuorumNotMet", f"{missing} Updates were left out; nothing was kept.", attention)
-        model = StoredModel(result=_result(view, job.number, answer), aggregated=names, left_out=answer.left_out)
+        model = StoredModel(
+            result=_result(view, job.number, answer),
+            aggregated=names,
+            left_out=answer.left_out,
+            states=remaining(view.states, frozenset(names)),
+        )
         return _complete(view, model, StoreModel(number=job.number, answer=answer, model=model))
     if answer is not None and answer.reason in FINAL_ANSWERS:
         attention = (*view.attention(), *left_out(view, answer.left_out))
@@ -172,7 +178,7 @@ def base_not_ready(view: View) -> Verdict | None:
         )
     if not conditions.is_true(base.status.conditions, "Complete"):
         return Verdict(course="Progressing", reason="WaitingForBase", message=f"Round {name} is not complete yet.")
-    if not view.seen.base_stored:
+    if view.seen.base_model is None:
         return _failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. Run it again.")
     return None
 
@@ -371,7 +377,13 @@ def _grants(view: View) -> tuple[list[Grant], list[datetime]]:
 
 
 def _ask(view: View, name: str, attempt: int, roster: tuple[str, ...]) -> Dispatch:
-    return Dispatch(participant=name, attempt=attempt, roster=roster, expires=view.deadline + EXPIRES_AFTER_DEADLINE)
+    return Dispatch(
+        participant=name,
+        attempt=attempt,
+        roster=roster,
+        expires=view.deadline + EXPIRES_AFTER_DEADLINE,
+        state_round=view.states.get(name, ""),
+    )
 
 
 def _again(view: View, part: Part) -> Dispatch:

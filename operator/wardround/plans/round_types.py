@@ -46,16 +46,21 @@ class Aggregation:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredModel:
-    """A round's result whose key and signed manifest the hub keeps."""
+    """A round's result whose key and signed manifest the hub keeps.
+
+    `states`: UID of the round whose state a participant has that is not `aggregated` here (plans/states.py).
+    """
 
     result: Result
     aggregated: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    states: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """All that a plan may know. `base` is the round that the spec names as base or for its statistics.
+    """All that a plan may know. `base` is the round that the spec names as base or for its statistics, `base_model` its
+    result, if the hub has one that it can use.
 
     `waits_for`: that round's name, the one that it starts from in turn, and so on; empty where nobody has looked.
     """
@@ -64,7 +69,7 @@ class Observation:
     participants: Mapping[str, Participant]
     tasks: tuple[RoundTask, ...] = ()
     base: FederatedRound | None = None
-    base_stored: bool = False
+    base_model: StoredModel | None = None
     aggregation: Aggregation | None = None
     model: StoredModel | None = None
     leftovers: bool = False
@@ -79,12 +84,13 @@ class MakeRoundKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatch:
-    """A RoundTask with a signed assignment."""
+    """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from."""
 
     participant: str
     attempt: int
     roster: tuple[str, ...]
     expires: datetime
+    state_round: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """An observation of a round with what its rules ask of it: who is in, who is missing, until when. Decides nothing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,17 +12,19 @@ from wardround.plans.reasons import advise
 from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
 from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
+from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
 
 
 @dataclass(frozen=True)
 class View:
-    """An observation with what several rules need of it."""
+    """An observation with what several rules need of it. `states`: by participant, as `plans.states` says."""
 
     seen: Observation
     parts: tuple[Part, ...]
     selected: tuple[str, ...]
     start: datetime
+    states: Mapping[str, str]
 
     @property
     def round(self) -> FederatedRound:
@@ -60,7 +62,7 @@ def view_of(seen: Observation) -> View:
     found = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base))
     asked = tuple(part.name for part in found)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
-    return View(seen, found, asked if dispatched else _selected(seen), _start(seen))
+    return View(seen, found, asked if dispatched else _selected(seen), _start(seen), states(seen))
 
 
 def _selected(seen: Observation) -> tuple[str, ...]:

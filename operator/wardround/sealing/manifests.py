@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from wardround.api.names import UID
 from wardround.sealing import canonical, codec, envelope
 from wardround.sealing.body import MODEL, MOST_PARTS, PART, UPDATE, Header, ciphertext_length
 from wardround.sealing.keys import SUITE, DecryptionKey, RecipientKey, SigningKey, VerificationKey
@@ -60,7 +61,10 @@ class Base:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One participant's part of one round, as the hub signs it."""
+    """One participant's part of one round, as the hub signs it.
+
+    `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
+    """
 
     round_uid: str
     round_namespace: str
@@ -86,6 +90,7 @@ class Assignment:
     resources: Resources
     train_seconds: int
     expires: str
+    state_round: str = ""  # hubs that were installed before there was one do not say it
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,9 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
     assignment = codec.parse(Assignment, payload, reason)
     parse_time(assignment.expires, reason)
     if assignment.suite != SUITE:
+        raise Refused(reason)
+    # It becomes part of a path on the site's own volume.
+    if assignment.state_round and not UID.fullmatch(assignment.state_round):
         raise Refused(reason)
     return assignment
 

@@ -41,6 +41,7 @@ INTERNAL = replace(EXTERNAL, origin="https://store.hub.svc:7070")
 SITE_KEY = DecryptionKey.generate()
 ROUND_KEY = DecryptionKey.generate()
 LENGTH = 70 << 20
+STATE_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21"
 
 
 def identity() -> Identity:
@@ -100,14 +101,15 @@ def with_base() -> FederatedRound:
 
 def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone() -> None:
     of = with_base()
-    what = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=NOW + timedelta(hours=2))
+    expires = NOW + timedelta(hours=2)
+    what = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=expires, state_round=STATE_ROUND)
     spec = assign(of, recipient(), what, ROUND_KEY.public.raw, BASE, HUB)
     assert hub_fingerprint(canonical.decode(spec.hub_key, "x")) == HUB.fingerprint
     found = open_assignment(spec.assignment, load_verification_key(HUB.public))
     assert (found.round_uid, found.attempt, found.participant) == (of.metadata.uid, 2, "site-a")
     assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (found.roster, found.parameters, found.initial, found.seed) == (NAMES, {"epochs": "5"}, False, None)
-    assert found.expires == "2026-11-24T18:00:00Z"
+    assert (found.expires, found.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
     assert RecipientKey.load(found.round_public_key).raw == ROUND_KEY.public.raw
     assert found.base is not None
     manifest = open_model(found.base.manifest, load_verification_key(HUB.public))

@@ -9,7 +9,7 @@ from typing import Any
 
 from wardround.api import codec
 from wardround.api.conditions import Condition, Conditions
-from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
+from wardround.api.federatedround import FederatedRound, FederatedRoundStatus, Result
 from wardround.api.federatedround import parse as parse_round
 from wardround.api.meta import Meta, RoundRef
 from wardround.api.participant import Federation, OfferedDataset, Participant, ParticipantSpec, PublicKeys, SiteReport
@@ -19,7 +19,7 @@ from wardround.api.task import Failure, TaskSpec, Update, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import fingerprint
-from wardround.plans.round_types import Observation
+from wardround.plans.round_types import Observation, StoredModel
 from wardround.sealing import canonical
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key
 
@@ -28,6 +28,7 @@ FEDERATION = "breast-cancer"
 UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64
 NAMES = ("site-a", "site-b", "site-c")
+STORED = StoredModel(result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
 
 
 def at(seconds: float) -> datetime:

@@ -11,6 +11,7 @@ from tests.unit.plans_hub.builders import (
     FEDERATION,
     NAMES,
     NOW,
+    STORED,
     accepted,
     at,
     collecting,
@@ -41,7 +42,6 @@ from wardround.plans.round_types import (
     Grant,
     LeftOut,
     Observation,
-    StoredModel,
     StoreModel,
 )
 
@@ -289,8 +289,7 @@ def test_nothing_is_decided_while_the_aggregation_runs() -> None:
 
 
 def test_after_a_crash_a_stored_result_completes_the_round_whatever_else_is_there() -> None:
-    stored = StoredModel(result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
-    made = plan(collecting(accepted("site-a"), model=stored, now=at(9999)))
+    made = plan(collecting(accepted("site-a"), model=STORED, now=at(9999)))
     assert condition_of(made, "Complete")[0] == "True"
     assert [type(each) for each in made.actions] == [Cancel, CleanUp]
 

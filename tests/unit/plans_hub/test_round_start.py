@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.plans_hub.builders import (
     NAMES,
+    STORED,
     accepted,
     at,
     collecting,
@@ -170,13 +171,13 @@ def test_a_base_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admi
     ],
 )
 def test_a_base_that_can_never_be_used_fails_the_round(base: Any, stored: bool, reason: str) -> None:
-    made = plan(with_base(base=base, base_stored=stored))
+    made = plan(with_base(base=base, base_model=STORED if stored else None))
     assert condition_of(made, "Failed") == ("True", reason)
 
 
 def test_a_complete_base_starts_the_round() -> None:
     base = over(federated_round("train-0", "other"), "Complete")
-    assert len(of_type(plan(with_base(base=base, base_stored=True)), Dispatch)) == 3
+    assert len(of_type(plan(with_base(base=base, base_model=STORED)), Dispatch)) == 3
 
 
 def test_an_initial_round_waits_for_its_statistics() -> None:
@@ -184,7 +185,7 @@ def test_an_initial_round_waits_for_its_statistics() -> None:
     running = federated_round("stats", "other", task="Statistics", initial=None, image=None)
     assert condition_of(plan(observation(initial, base=running)), "Reconciling")[1] == "WaitingForBase"
     done = over(running, "Complete")
-    assert len(of_type(plan(observation(initial, base=done, base_stored=True)), Dispatch)) == 3
+    assert len(of_type(plan(observation(initial, base=done, base_model=STORED)), Dispatch)) == 3
 
 
 # Suspension

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plans_hub.builders import (
+    STORED,
     accepted,
     dispatched,
     federated_round,
@@ -42,7 +43,7 @@ def base(length: int = MODEL_BYTES) -> FederatedRound:
 
 
 def collecting(of: FederatedRound, *tasks: Any, **changes: Any) -> Observation:
-    known = {"base": base(), "base_stored": True, "leftovers": True}
+    known = {"base": base(), "base_model": STORED, "leftovers": True}
     return observation(dispatched(of), tasks=tasks, **known | changes)
 
 

@@ -52,6 +52,17 @@ ASSIGNMENT = manifests.Assignment(
     resources=manifests.Resources(1, 0),
     train_seconds=1800,
     expires="2026-01-01T01:00:00Z",
+    state_round="0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
+)
+# A state's round becomes part of a path at the site.
+NO_UIDS = (
+    "..",
+    "none",
+    "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e7",
+    "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77/..",
+    "../0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
+    "0B6B5A4E-9F5C-4A4E-8F0A-3A4D1C2B9E77",
+    "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77\n",
 )
 
 
@@ -128,13 +139,20 @@ def test_an_assignment_comes_back_as_it_was_signed() -> None:
         *(
             sign({k: v for k, v in codec.dump(ASSIGNMENT).items() if k != field}, envelope.ASSIGNMENT)
             for field in codec.dump(ASSIGNMENT)
+            if field != "stateRound"
         ),
+        *(sign(codec.dump(ASSIGNMENT) | {"stateRound": text}, envelope.ASSIGNMENT) for text in NO_UIDS),
         *(sign(codec.dump(ASSIGNMENT) | {field: [[]]}, envelope.ASSIGNMENT) for field in codec.dump(ASSIGNMENT)),
     ],
 )
 def test_an_assignment_with_anything_missing_or_ill_typed_is_unreadable(text: str) -> None:
     with pytest.raises(Refused, match="AssignmentUnreadable"):
         manifests.open_assignment(text, PUBLIC)
+
+
+def test_an_assignment_from_before_there_were_states_asks_for_none() -> None:
+    old = sign({k: v for k, v in codec.dump(ASSIGNMENT).items() if k != "stateRound"}, envelope.ASSIGNMENT)
+    assert manifests.open_assignment(old, PUBLIC) == dataclasses.replace(ASSIGNMENT, state_round="")
 
 
 def test_a_model_manifest_comes_back_as_it_was_signed() -> None:

@@ -1,0 +1,22 @@
+"""Decides whose training state a participant goes on from: the last that counted, in the chain of bases. Pure.
+
+A site keeps what each round's training left as state, and does not know what became of its update. The hub does: the
+state of an update that was not combined is never used. Each finished round's record says which state those have whom it
+did not combine, so that the chain is one step long and holds when earlier rounds are deleted.
+"""
+
+from collections.abc import Collection, Mapping
+
+from wardround.plans.round_types import Observation
+
+
+def states(seen: Observation) -> Mapping[str, str]:
+    """By participant, the UID of the round whose state it goes on from. Who is not named starts without one."""
+    if seen.round.spec.base is None or seen.base is None or seen.base_model is None:
+        return {}
+    return {**seen.base_model.states, **dict.fromkeys(seen.base_model.aggregated, seen.base.metadata.uid)}
+
+
+def remaining(before: Mapping[str, str], aggregated: Collection[str]) -> Mapping[str, str]:
+    """What a round's record has to say once it has combined these: the others still have the state that they had."""
+    return {name: uid for name, uid in before.items() if name not in aggregated}

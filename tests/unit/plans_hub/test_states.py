@@ -1,0 +1,111 @@
+"""Whose state a participant goes on from: that of the nearest round of the chain that combined its update."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    NAMES,
+    STORED,
+    accepted,
+    dispatched,
+    failed,
+    federated_round,
+    observation,
+    over,
+    sent,
+)
+from tests.unit.plans_hub.reading import of_type
+from wardround.api import codec
+from wardround.api.federatedround import FederatedRound
+from wardround.plans.round import plan
+from wardround.plans.round_types import Aggregation, Answer, Dispatch, LeftOut, Observation, StoredModel, StoreModel
+
+FOLLOWING: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, "quorum": {"min": 1}}
+
+
+def following(base: str, model: StoredModel, **spec: Any) -> Observation:
+    """Of a round that goes on from another, whose record is `model`."""
+    of = federated_round("train-1", "uid-1", **{**FOLLOWING, **spec})
+    return observation(of, base=over(federated_round("train-0", base), "Complete"), base_model=model)
+
+
+def asked(seen: Observation) -> dict[str, str]:
+    return {each.participant: each.state_round for each in of_type(plan(seen), Dispatch)}
+
+
+def record(seen: Observation, counted: Collection[str]) -> StoredModel:
+    """What the hub keeps of the round once it has combined these."""
+    answer = Answer(
+        header={"length": 1},
+        digest="sha256:" + "d" * 64,
+        segments_digest="sha256:" + "e" * 64,
+        aggregated=tuple(name for name in NAMES if name in counted),
+        left_out=tuple(LeftOut(participant=name, reason="Altered") for name in NAMES if name not in counted),
+    )
+    closed = replace(
+        seen,
+        round=dispatched(seen.round),
+        tasks=tuple(map(sent, NAMES)),
+        aggregation=Aggregation(number=1, over=True, answer=answer),
+    )
+    [kept] = of_type(plan(closed), StoreModel)
+    # As the Secret of the model holds it.
+    return codec.parse(StoredModel, json.loads(json.dumps(codec.dump(kept.model))))
+
+
+def test_who_was_counted_goes_on_from_that_round_and_who_was_not_from_the_one_before() -> None:
+    model = replace(STORED, aggregated=("site-a",), states={"site-b": "uid-of-an-earlier-one"})
+    assert asked(following("uid-0", model)) == {"site-a": "uid-0", "site-b": "uid-of-an-earlier-one", "site-c": ""}
+
+
+def test_an_evaluation_gets_the_state_that_belongs_to_the_model() -> None:
+    model = replace(STORED, aggregated=("site-a",), states={"site-b": "uid-of-an-earlier-one"})
+    found = asked(following("uid-0", model, task="Evaluate"))
+    assert found == {"site-a": "uid-0", "site-b": "uid-of-an-earlier-one", "site-c": ""}
+
+
+@pytest.mark.parametrize("initial", [{"seed": 7}, {"seed": 7, "statisticsRoundName": "train-0"}])
+def test_a_first_round_starts_without_a_state(initial: Mapping[str, Any]) -> None:
+    statistics = over(federated_round("train-0", "uid-0", task="Statistics", initial=None, image=None), "Complete")
+    seen = observation(federated_round(initial=initial), base=statistics, base_model=STORED)
+    assert asked(seen) == dict.fromkeys(NAMES, "")
+
+
+def test_a_further_attempt_goes_on_from_the_same_state() -> None:
+    model = replace(STORED, aggregated=("site-a",))
+    seen = following("uid-0", model)
+    again = replace(
+        seen, round=dispatched(seen.round), tasks=(failed("site-a"), accepted("site-b"), accepted("site-c"))
+    )
+    [attempt] = of_type(plan(again), Dispatch)
+    assert (attempt.participant, attempt.attempt, attempt.state_round) == ("site-a", 2, "uid-0")
+
+
+def test_a_record_from_before_there_were_states_says_who_was_counted_and_no_more() -> None:
+    old = codec.parse(StoredModel, {"result": codec.dump(STORED.result), "aggregated": ["site-a"], "leftOut": []})
+    assert asked(following("uid-0", old)) == {"site-a": "uid-0", "site-b": "", "site-c": ""}
+
+
+def test_along_a_chain_each_has_the_state_of_the_last_round_that_counted_it() -> None:
+    draw = random.Random(3)
+    last: dict[str, str] = dict.fromkeys(NAMES, "")
+    seen = observation(federated_round("train-0", "uid-0", quorum={"min": 1}))
+    for number in range(30):
+        assert asked(seen) == last
+        counted = draw.sample(NAMES, draw.randint(1, len(NAMES)))
+        model = record(seen, counted)
+        last |= dict.fromkeys(counted, f"uid-{number}")
+        assert not model.states.keys() & set(model.aggregated)
+        seen = after(seen.round, number, model)
+
+
+def after(base: FederatedRound, number: int, model: StoredModel) -> Observation:
+    of = federated_round(f"train-{number + 1}", f"uid-{number + 1}", **FOLLOWING)
+    return observation(of, base=over(base, "Complete"), base_model=model)
