@@ -3,7 +3,8 @@
     python examples/own-image/try_trainer.py DATASET.yaml CASES.csv -- python examples/own-image/trainer.py
 
 What runs around your command (prepare, check, score) is what runs around it in the pod, and complains of the same
-things. Not tried here: that the pod has no network, and nothing to write to but out/, checkpoint/ and /tmp.
+things. What training leaves in state/out/ is what the next round finds in state/in/. Not tried here: that the pod has
+no network, and nothing to write to but out/, state/out/, checkpoint/ and /tmp.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,17 @@ class Refused(Exception):
 
 
 class Pod:
-    """The folders of one round's pod, and its containers as processes."""
+    """The folders of one round's pod, and its containers as processes. `after`: the pod whose state training reads."""
 
-    def __init__(self, root: Path, dataset: dict[str, Any], rows: Path, command: list[str]) -> None:
-        self.root = root
-        self._dataset, self._command = dataset, command
-        for folder in ("raw", "base", "out", "checkpoint"):
+    def __init__(
+        self, root: Path, dataset: dict[str, Any], rows: Path, command: list[str], after: "Pod | None" = None
+    ) -> None:
+        self.root, self.round_uid = root, str(uuid.uuid4())
+        self._dataset, self._command, self._after = dataset, command, after
+        for folder in ("raw", "base", "out", "checkpoint", "state/in", "state/out"):
             (root / folder).mkdir(parents=True)
+        if after is not None:
+            shutil.copytree(after.root / "state" / "out", root / "state" / "in", dirs_exist_ok=True)
         (root / "raw" / dataset["path"]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(rows, root / "raw" / dataset["path"])
         self._environment = os.environ | {
@@ -50,6 +56,8 @@ class Pod:
             "participant": "site-a",
             "seed": 7,
             "round": {"name": self.root.name, "attempt": 1},
+            "roundUID": self.round_uid,
+            "stateRound": self._after.round_uid if self._after else "",
             "baseDigest": base_digest,
             "parameters": parameters,
             "exchange": {"frozen": ["input.*"]},
@@ -57,7 +65,7 @@ class Pod:
             "dataset": {key: self._dataset[key] for key in ("path", "format", "schema", "split")},
             "minSamples": 1,
             "maxSamples": 2**53 - 1,
-            "liveRounds": {"uids": [], "at": "1970-01-01T00:00:00Z"},
+            "liveRounds": {"uids": [], "states": [], "at": "1970-01-01T00:00:00Z"},
         }
         self._environment["WARDROUND_TASK"] = json.dumps(document)
         self.ours("prepare")
@@ -84,8 +92,8 @@ class Pod:
 def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str], parameters: dict[str, str]) -> None:
     """Raises Refused."""
 
-    def pod(name: str) -> Pod:
-        return Pod(folder / name, dataset, rows, command)
+    def pod(name: str, after: Pod | None = None) -> Pod:
+        return Pod(folder / name, dataset, rows, command, after)
 
     statistics = pod("statistics")
     statistics.prepare("Statistics", {}, "", [])
@@ -103,14 +111,16 @@ def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str]
     first.theirs("train")
     first.has_left("check")
 
-    second = pod("train-2")
+    second = pod("train-2", after=first)
     base = shutil.copy(first.root / "out" / "model.safetensors", second.root / "base")
     digest = f"sha256:{hashlib.sha256(Path(base).read_bytes()).hexdigest()}"
     second.prepare("Train", parameters, digest, ["loss"])
     second.theirs("train")
     second.has_left("check")
 
-    evaluate = pod("evaluate")
+    evaluate = pod("evaluate", after=second)
+    # An evaluation reads a state and leaves none.
+    (evaluate.root / "state" / "out").rmdir()
     shutil.copy(second.root / "out" / "model.safetensors", evaluate.root / "base")
     evaluate.prepare("Evaluate", parameters, digest, ["accuracy", "sensitivity", "auc", "rows", "positives"])
     evaluate.theirs("predict")

@@ -129,7 +129,8 @@ def test_hostile_code_sees_the_files_of_its_task_alone(inside: Inside) -> None:
         "/wardround/task/task.json",
     ]
     mounted = {line.split()[1] for line in inside.found["mounts"] if line.split()[1].startswith("/wardround")}
-    assert mounted == {f"/wardround/{each}" for each in ("task", "data", "base", "out", "checkpoint")}
+    folders = ("task", "data", "base", "out", "checkpoint", "state/in", "state/out")
+    assert mounted == {f"/wardround/{each}" for each in folders}
 
 
 def test_hostile_code_sees_no_raw_data_and_no_held_out_row(federation: Federation, inside: Inside) -> None:

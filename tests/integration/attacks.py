@@ -198,6 +198,10 @@ READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
 CHECKPOINTS = {"name": "state", "mountPath": "/wardround/checkpoints", "subPath": "checkpoints"}
+STATES = {"name": "state", "mountPath": "/wardround/states", "subPath": "states"}
+UID, ANOTHER_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", "00000000-0000-0000-0000-000000000000"
+LEFT = {"name": "state", "mountPath": "/wardround/state/out", "subPath": "states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"}
+READ = {"name": "state", "mountPath": "/wardround/state/in", "subPath": "states/none", "readOnly": True}
 OURS = ("prepare", "isolation", "check")
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 
@@ -417,6 +421,26 @@ VOLUME = [
         Attack(f"{name} mounts all checkpoints", MOUNTS, adds(container(name), "volumeMounts", CHECKPOINTS))
         for name in ("train", "check")
     ),
+    Attack("prepare writes all that rounds have left", MOUNTS, sets(mount("prepare", "states"), {"subPath": GONE})),
+    *(
+        Attack(f"{name} mounts all states", MOUNTS, adds(container(name), "volumeMounts", STATES))
+        for name in ("train", "check")
+    ),
+    Attack("train writes the state that it reads", MOUNTS, sets(mount("train", "state/in"), {"readOnly": GONE})),
+    *(
+        Attack(f"train reads {path!r} as its state", MOUNTS, sets(mount("train", "state/in"), {"subPath": path}))
+        for path in ("states", "states/", f"states/{UID}/x", f"states/{UID.upper()}", f"checkpoints/{UID}", UID)
+    ),
+    *(
+        Attack(f"train leaves its state in {path}", MOUNTS, sets(mount("train", "state/out"), {"subPath": path}))
+        for path in ("states", "states/none", f"states/{ANOTHER_ROUND}", "checkpoints")
+    ),
+    Attack("train reads all that is kept as its state", MOUNTS, sets(mount("train", "state/in"), {"subPath": GONE})),
+    Attack("train reads a state of another volume", MOUNTS, sets(mount("train", "state/in"), {"name": "workspace"})),
+    Attack("an evaluation leaves a state", MOUNTS, adds(container("train"), "volumeMounts", LEFT), "evaluate"),
+    Attack("statistics reads a state", MOUNTS, adds(container("train"), "volumeMounts", READ), "statistics"),
+    Attack("init reads a state", MOUNTS, adds(container("init"), "volumeMounts", READ), "train-initial"),
+    Attack("check reads the state", MOUNTS, adds(container("check"), "volumeMounts", READ)),
     *(
         Attack(f"is of the round {uid}", ROUND, sets(labels, {"wardround.io/round-uid": uid}))
         for uid in ("x.y", GONE, "0B6B5A4E-9f5c-4a4e-8f0a-3a4d1c2b9e77")

@@ -42,6 +42,18 @@ def test_helm_refuses_a_misspelt_value(helm: Helm, chart: str) -> None:
     assert "netwrok" in done.stderr
 
 
+def test_nothing_with_keys_or_network_mounts_what_training_leaves(helm: Helm) -> None:
+    claims = {
+        name: [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in each["spec"]["template"]["spec"].get("volumes", [])
+            if "persistentVolumeClaim" in volume
+        ]
+        for name, each in of_kind(render(helm, "site"), "Deployment").items()
+    }
+    assert claims == {"site-operator": [], "courier": ["workspace"]}
+
+
 def versions(api: Api, helm: Helm, chart: str) -> dict[str, str]:
     """Resource versions of what pods are made from, and of what others write into."""
     kinds = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -108,13 +109,19 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
     assert offered[0]["name"] == "breast"
 
     model = os.urandom((1 << 20) * 2 + 12345)
-    task = site.hub.ask(await site.hub.seal_model(model))
+    earlier = str(uuid.uuid4())
+    task = site.hub.ask(await site.hub.seal_model(model), state_round=earlier)
     name = task["metadata"]["name"]
 
     job = await eventually("the Job is admitted and made", lambda: job_of(site, name))
     assert (site.folder(name) / "in" / "model.safetensors").read_bytes() == model
     given = json.loads(job["spec"]["template"]["spec"]["initContainers"][0]["env"][0]["value"])
     assert given["baseDigest"] == canonical.digest(model)
+    assert (given["stateRound"], given["liveRounds"]["states"]) == (earlier, [earlier])
+    [train] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "train"]
+    states = {each["mountPath"]: each["subPath"] for each in train["volumeMounts"] if "/state/" in each["mountPath"]}
+    mine = task["spec"]["roundRef"]["uid"]
+    assert states == {"/wardround/state/in": f"states/{earlier}", "/wardround/state/out": f"states/{mine}"}
     isolation = json.loads(job["spec"]["template"]["spec"]["initContainers"][0]["env"][1]["value"])
     assert {"hub", "store", "metadata"} <= {each["name"] for each in isolation}
 

@@ -24,6 +24,8 @@ SMALL = {"cpu": "50m", "memory": "64Mi"}
 MEMORY, TASK, DATA, PRIVATE = "memory", "task", "data", "private"
 # In the state volume, a folder a round: a further attempt goes on where the one before was stopped.
 CHECKPOINTS = "checkpoints"
+# There too, a folder a round: what its training leaves for the next one here. Nobody writes into the one of no round.
+STATES, NO_ROUND = "states", "none"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """All that a SiteTask's Job depends on. `document` is WARDROUND_TASK, `command` the trainer's without its verb."""
+    """All that a SiteTask's Job depends on. `document` is WARDROUND_TASK, `command` the trainer's without its verb.
+
+    `state_round`: UID of the round whose state is read, "" for none.
+    """
 
     namespace: str
     name: str
@@ -66,6 +71,7 @@ class TrainingJob:
     attempt: int
     task: Task
     initial: bool
+    state_round: str
     operator_image: str
     trainer_image: str
     command: Sequence[str]
@@ -177,6 +183,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount(MEMORY, DATA, sub_path="view"),
             _mount(MEMORY, PRIVATE, sub_path="private"),
             _mount("state", "checkpoints", sub_path=CHECKPOINTS),
+            _mount("state", "states", sub_path=STATES),
         ],
         env=[_variable("WARDROUND_TASK", job.document), _isolation_env(job)],
     )
@@ -190,7 +197,7 @@ def _isolation(job: TrainingJob) -> Manifest:
 
 
 def _init(job: TrainingJob) -> Manifest:
-    # On the CPU always: the sites' initial weights must agree to the bit.
+    # On the CPU always and without state: the sites' initial weights must agree to the bit.
     mounts = [_mount(MEMORY, TASK, sub_path="task", read_only=True), _workspace_in(job), _mount("initial", "out")]
     return _theirs(job, "init", "init", [*mounts, _scratch()], accelerators=0)
 
@@ -202,12 +209,22 @@ def _train(job: TrainingJob) -> Manifest:
         _base(job),
         _mount("out", "out"),
         _mount("state", "checkpoint", sub_path=f"{CHECKPOINTS}/{job.round_uid}"),
+        *_states(job),
         _scratch(),
     ]
     if job.task == "Statistics":
         return _ours(job, "train", "statistics", mounts)
     verb = "predict" if job.task == "Evaluate" else "train"
     return _theirs(job, "train", verb, mounts, accelerators=job.accelerators)
+
+
+def _states(job: TrainingJob) -> list[Manifest]:
+    """An evaluation reads the state and leaves none: what saw the hold-out rows must not be trained on."""
+    if job.task == "Statistics":
+        return []
+    read = _mount("state", "state/in", sub_path=f"{STATES}/{job.state_round or NO_ROUND}", read_only=True)
+    written = _mount("state", "state/out", sub_path=f"{STATES}/{job.round_uid}")
+    return [read] if job.task == "Evaluate" else [read, written]
 
 
 def _check(job: TrainingJob) -> Manifest:

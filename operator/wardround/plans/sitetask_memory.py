@@ -1,4 +1,4 @@
-"""Decides how long a finished task stays at the site, and which rounds may still go on here. Pure.
+"""Decides how long a finished task stays at the site, which rounds may still go on here, and from what. Pure.
 
 A finished task is the memory against replay until its assignment expires. After that it and its Job stay for the logs,
 the newest so many.
@@ -6,14 +6,14 @@ the newest so many.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.plans.assignment import open_pinned
 from wardround.plans.sitetask_types import is_final
-from wardround.sealing.manifests import parse_time
+from wardround.sealing.manifests import Assignment, parse_time
 from wardround.sealing.refused import Refused
 
 KEPT = 64
@@ -21,11 +21,8 @@ KEPT = 64
 
 def seconds_left(task: SiteTask, hub_fingerprint: str, now: datetime) -> float:
     """Until the assignment expires, from when on it can neither be replayed nor be followed by another attempt."""
-    try:
-        opened = open_pinned(task.spec.assignment, task.spec.hub_key, hub_fingerprint)
-        return (parse_time(opened.expires, "Expired") - now).total_seconds()
-    except Refused:
-        return 0.0
+    opened = _opened(task, hub_fingerprint)
+    return (parse_time(opened.expires, "Expired") - now).total_seconds() if opened else 0.0
 
 
 def surplus(tasks: Iterable[SiteTask]) -> list[str]:
@@ -44,3 +41,18 @@ def live_rounds(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str
         each.spec.round_ref.uid for each in others if not is_final(each) or seconds_left(each, hub_fingerprint, now) > 0
     }
     return sorted((going - sent) | {task.spec.round_ref.uid})
+
+
+def live_states(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str, rounds: Collection[str]) -> list[str]:
+    """UIDs of the rounds whose states these live rounds go on from."""
+    live = (each for each in (task, *others) if each.spec.round_ref.uid in rounds)
+    opened = (_opened(each, hub_fingerprint) for each in live)
+    return sorted({each.state_round for each in opened if each and each.state_round})
+
+
+def _opened(task: SiteTask, hub_fingerprint: str) -> Assignment | None:
+    """None of what the pinned hub has not signed."""
+    try:
+        return open_pinned(task.spec.assignment, task.spec.hub_key, hub_fingerprint)
+    except Refused:
+        return None

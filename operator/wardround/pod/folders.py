@@ -46,6 +46,10 @@ class Folders:
         return self.root / "checkpoints"
 
     @property
+    def states(self) -> Path:
+        return self.root / "states"
+
+    @property
     def update(self) -> Path:
         return self.root / "update"
 

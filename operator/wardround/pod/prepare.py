@@ -16,12 +16,25 @@ from pathlib import Path
 from typing import Any
 
 from wardround.api.times import parse_time
-from wardround.pod import checkpoints, gate, schema, split
+from wardround.pod import gate, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 
 # What of WARDROUND_TASK the researchers' image is told, beside its dataset's schema and rows.
-PUBLIC = ("contract", "task", "participant", "seed", "round", "baseDigest", "parameters", "exchange", "metrics")
+PUBLIC = (
+    "contract",
+    "task",
+    "participant",
+    "seed",
+    "round",
+    "stateRound",
+    "baseDigest",
+    "parameters",
+    "exchange",
+    "metrics",
+)
+# Of the rounds that are over, so many keep what their training left as state.
+STATES_KEPT = 64
 
 
 @dataclass(frozen=True)
@@ -147,13 +160,26 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, sort_keys=True, ensure_ascii=False), "utf-8")
 
 
-def _sweep_checkpoints(folder: Path, live: Mapping[str, Any]) -> None:
-    """What cannot be removed now is for the next training pod: it is no reason not to train."""
+def _begin_state(folders: Folders, task: Mapping[str, Any]) -> None:
+    """What an earlier pod of this round has left, perhaps half of it, must not count as what this one leaves."""
     try:
-        removed = checkpoints.sweep(folder, live["uids"], parse_time(live["at"]))
-        log(f"prepare: removed the checkpoints of {len(removed)} rounds that are over")
+        rounds.remove(folders.states, task["roundUID"])
+        if task["stateRound"]:
+            rounds.touch(folders.states, task["stateRound"])
     except OSError as error:
-        log(f"prepare: checkpoints of rounds that are over could not be removed: {type(error).__name__}")
+        message = f"the state volume's folder states cannot be changed: {type(error).__name__}"
+        raise Failure("PodFailed", message) from None
+
+
+def _sweep(folders: Folders, live: Mapping[str, Any]) -> None:
+    """What cannot be removed now is for the next training pod: it is no reason not to train."""
+    kept = ((folders.checkpoints, live["uids"], 0), (folders.states, [*live["uids"], *live["states"]], STATES_KEPT))
+    for folder, uids, newest in kept:
+        try:
+            removed = rounds.sweep(folder, uids, parse_time(live["at"]), newest)
+            log(f"prepare: removed the {folder.name} of {len(removed)} rounds that are over")
+        except OSError as error:
+            log(f"prepare: {folder.name} of rounds that are over could not be removed: {type(error).__name__}")
 
 
 def _task_of_environment() -> dict[str, Any]:
@@ -169,8 +195,8 @@ def main(argv: Sequence[str]) -> int:
         task = _task_of_environment()
         gate.hold(gate.parse(os.environ.get("WARDROUND_ISOLATION", "[]")))
         folders = Folders.from_environment()
-        if "liveRounds" in task:
-            _sweep_checkpoints(folders.checkpoints, task["liveRounds"])
+        _begin_state(folders, task)
+        _sweep(folders, task["liveRounds"])
         return prepare(folders, task).document()
 
     return run("prepare", body)

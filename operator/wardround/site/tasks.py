@@ -234,6 +234,9 @@ class TaskReconciler:
         if assignment is None or live.control is None:
             raise RuntimeError("a Job was planned without assignment or control")
         participant = self._participant()
+        pin = seen.site.spec.hub.fingerprint
+        rounds = memory.live_rounds(seen.task, seen.others, pin, seen.now)
+        states = memory.live_states(seen.task, seen.others, pin, rounds)
         job = training_job(
             seen.site,
             seen.task,
@@ -241,9 +244,7 @@ class TaskReconciler:
             live.datasets[assignment.dataset_name],
             targets=live.control.targets,
             max_samples=participant.spec.max_samples if participant else None,
-            live=LiveRounds(
-                memory.live_rounds(seen.task, seen.others, seen.site.spec.hub.fingerprint, seen.now), seen.now
-            ),
+            live=LiveRounds(rounds, states, seen.now),
             operator_image=self._image,
         )
         try:

@@ -20,9 +20,13 @@ NO_LIMIT = 2**53 - 1
 
 @dataclass(frozen=True)
 class LiveRounds:
-    """UIDs of the rounds that may still go on here, as it was `at` that time: `prepare` removes others' checkpoints."""
+    """UIDs of the rounds that may still go on here, as it was `at` that time, and of those whose `states` they need.
+
+    `prepare` removes the checkpoints of others, and their states where there are too many.
+    """
 
     uids: Sequence[str]
+    states: Sequence[str]
     at: datetime
 
 
@@ -50,6 +54,7 @@ def training_job(
         attempt=assignment.attempt,
         task=cast(Literal["Train", "Statistics", "Evaluate"], assignment.task),
         initial=assignment.initial,
+        state_round=assignment.state_round,
         operator_image=operator_image,
         trainer_image=assignment.image,
         command=assignment.command,
@@ -87,6 +92,8 @@ def document(
         "participant": assignment.participant,
         "seed": assignment.seed,
         "round": {"name": assignment.round_name, "attempt": assignment.attempt},
+        "roundUID": assignment.round_uid,
+        "stateRound": assignment.state_round,
         "baseDigest": base,
         "parameters": dict(assignment.parameters),
         "exchange": {"frozen": list(assignment.exchange.frozen)},
@@ -94,5 +101,5 @@ def document(
         "dataset": {key: spec[key] for key in ("path", "format", "schema", "split")},
         "minSamples": site.spec.policy.min_samples,
         "maxSamples": NO_LIMIT if max_samples is None else max_samples,
-        "liveRounds": {"uids": list(live.uids), "at": to_seconds(live.at)},
+        "liveRounds": {"uids": list(live.uids), "states": list(live.states), "at": to_seconds(live.at)},
     }

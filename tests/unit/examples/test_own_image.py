@@ -63,6 +63,27 @@ def test_code_that_breaks_the_contract_is_refused_as_a_round_would(
     assert said.endswith("exit code 1\n")
 
 
+REMEMBERS = """
+    seen = ROOT / "state" / "in" / "seen"
+    names = seen.read_text() if seen.exists() else ""
+    print(f"seen by {sys.argv[1]}: {names}")
+    if sys.argv[1] == "train":
+        (ROOT / "state" / "out" / "seen").write_text(f"{names}{ROOT.name} ")
+    elif sys.argv[1] == "predict":
+        assert not (ROOT / "state" / "out").exists()
+"""
+
+
+@pytest.mark.usefixtures("told")
+def test_what_training_leaves_as_state_is_there_in_the_next_round_and_the_evaluation(
+    shell: Shell, commands: str
+) -> None:
+    (shell.folder / "remembers.py").write_text((EXAMPLE / "trainer.py").read_text() + REMEMBERS)
+    said = shell.run(commands.partition("\n")[2].replace(TRAINER, "remembers.py"))
+    seen = re.findall(r"^seen by (\w+): (.*)$", said, re.MULTILINE)
+    assert seen == [("init", ""), ("train", ""), ("train", "train-1 "), ("predict", "train-1 train-2 ")]
+
+
 def test_the_round_of_the_example_says_what_its_dockerfile_starts() -> None:
     round_ = yaml.safe_load((EXAMPLE / "round.yaml").read_text())
     [entrypoint] = re.findall(r"^ENTRYPOINT (.*)$", (EXAMPLE / "Dockerfile").read_text(), re.MULTILINE)

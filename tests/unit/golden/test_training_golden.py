@@ -27,6 +27,7 @@ TRAIN = TrainingJob(
     attempt=1,
     task="Train",
     initial=False,
+    state_round="5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21",
     operator_image=OURS,
     trainer_image=TRAINER,
     command=("python", "-m", "wardround_trainer"),
@@ -39,7 +40,7 @@ TRAIN = TrainingJob(
 )
 CASES = {
     "train": TRAIN,
-    "train-initial": dataclasses.replace(TRAIN, initial=True),
+    "train-initial": dataclasses.replace(TRAIN, initial=True, state_round=""),
     "train-accelerator": dataclasses.replace(
         TRAIN,
         accelerators=1,
@@ -53,7 +54,7 @@ CASES = {
             tolerations=({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},),
         ),
     ),
-    "statistics": dataclasses.replace(TRAIN, task="Statistics", trainer_image="", command=()),
+    "statistics": dataclasses.replace(TRAIN, task="Statistics", trainer_image="", command=(), state_round=""),
     "evaluate": dataclasses.replace(TRAIN, task="Evaluate"),
 }
 
@@ -78,6 +79,38 @@ def test_only_prepare_mounts_the_raw_dataset_and_only_our_containers_see_the_lab
     assert [name for name, paths in sees.items() if "/wardround/private" in paths] == ["prepare", "check"]
     assert [name for name, paths in sees.items() if "/wardround/update" in paths] == ["check"]
     assert [c["name"] for c in spec["initContainers"] if c.get("env")] == ["prepare", "isolation"]
+
+
+@pytest.mark.parametrize(
+    ("case", "sees"),
+    {
+        "train": {
+            "/wardround/state/in": ("states/5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", True),
+            "/wardround/state/out": ("states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77", False),
+        },
+        "train-initial": {
+            "/wardround/state/in": ("states/none", True),
+            "/wardround/state/out": ("states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77", False),
+        },
+        "evaluate": {"/wardround/state/in": ("states/5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", True)},
+        "statistics": {},
+    }.items(),
+)
+def test_training_reads_one_state_and_leaves_one_and_beside_it_prepare_alone_sees_any(
+    case: str, sees: dict[str, tuple[str, bool]]
+) -> None:
+    spec = build(CASES[case])["spec"]["template"]["spec"]
+    found = {
+        container["name"]: {
+            mount["mountPath"]: (mount["subPath"], mount.get("readOnly", False))
+            for mount in container["volumeMounts"]
+            if mount["mountPath"].startswith("/wardround/state")
+        }
+        for container in spec["initContainers"] + spec["containers"]
+    }
+    assert found.pop("train") == sees
+    assert found.pop("prepare") == {"/wardround/states": ("states", False)}
+    assert not any(found.values())
 
 
 def test_kubernetes_reads_no_references_in_what_a_round_says() -> None:

@@ -10,15 +10,15 @@ from tests.unit.plans_site.world import HUB_DER, NOW, a_round_task, a_task, acce
 from wardround.api import roundtask
 from wardround.api.sitetask import SiteTask
 from wardround.plans.sitetask import plan
-from wardround.plans.sitetask_memory import KEPT, live_rounds, surplus
+from wardround.plans.sitetask_memory import KEPT, live_rounds, live_states, surplus
 from wardround.sealing.keys import hub_fingerprint
 
 PIN = hub_fingerprint(HUB_DER)
 EXPIRED = (NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def a_task_of(round_uid: str, *, expires: str | None = None, **status: Any) -> SiteTask:
-    envelope = signed(round_uid=round_uid, **({"expires": expires} if expires else {}))
+def a_task_of(round_uid: str, *, expires: str | None = None, state: str = "", **status: Any) -> SiteTask:
+    envelope = signed(round_uid=round_uid, state_round=state, **({"expires": expires} if expires else {}))
     ref = {"namespace": "breast-cancer", "name": "train-1", "uid": round_uid}
     return a_task(f"of-{round_uid}", envelope=envelope, spec={"roundRef": ref}, status=status)
 
@@ -48,6 +48,20 @@ def test_a_task_that_the_pinned_hub_did_not_sign_keeps_nothing() -> None:
     refused = a_task("forged", envelope="{}", status={"conditions": [condition("Failed")]})
     assert live(refused) == ["mine"]
     assert live(forged) == ["forged", "mine"], "what nobody has looked at yet"
+
+
+def test_the_states_that_live_rounds_go_on_from_are_kept_and_no_others() -> None:
+    mine, running, sent = (f"{number}b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77" for number in range(3))
+    others = (
+        a_task_of("running", state=running, **accepted()),
+        a_task_of("sent", state=sent, **ended("Complete")),
+        a_task_of("first", **accepted()),
+        a_task("forged", envelope="{}", spec={"roundRef": {"namespace": "n", "name": "n", "uid": "forged"}}),
+    )
+    task = a_task_of("mine", state=mine)
+    rounds = live_rounds(task, others, PIN, NOW)
+    assert live_states(task, others, PIN, rounds) == [mine, running]
+    assert live_states(a_task_of("first"), (), PIN, ["first"]) == []
 
 
 def finished(number: int) -> SiteTask:

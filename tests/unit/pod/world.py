@@ -32,6 +32,7 @@ SCHEMA: dict[str, Any] = {
     "missingValues": ["", "NA"],
 }
 HEADER = "patient_id,mean_radius,age,malignant"
+ROUND_UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 SPLIT = {"key": "a key of the hospital", "validation": "0.15", "test": "0.2"}
 
 
@@ -42,6 +43,8 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "participant": "site-a",
         "seed": 7,
         "round": {"name": "round-1", "attempt": 1},
+        "roundUID": ROUND_UID,
+        "stateRound": "",
         "baseDigest": "" if kind == "Statistics" else "sha256:" + "b" * 64,
         "parameters": {"epochs": "1"},
         "exchange": {"frozen": ["input.*"]},
@@ -49,7 +52,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "metrics": ["accuracy", "sensitivity", "auc"] if kind == "Evaluate" else ["loss"],
         "minSamples": 1,
         "maxSamples": 100000,
-        "liveRounds": {"uids": [], "at": "2026-11-24T12:00:00Z"},
+        "liveRounds": {"uids": [], "states": [], "at": "2026-11-24T12:00:00Z"},
     }
     return {**document, **changes}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,9 +80,11 @@ def test_the_pods_task_holds_what_prepare_needs_and_not_the_claim() -> None:
         "schema": {"fields": []},
         "split": {"key": "0123456789abcdef"},
     }
-    live = LiveRounds(("round-uid",), ISSUED)
-    task = document(a_site(minSamples=10), ASSIGNMENT, spec, 100, live, base="")
+    live = LiveRounds(("round-uid",), ("state-uid",), ISSUED)
+    of = dataclasses.replace(ASSIGNMENT, state_round="state-uid")
+    task = document(a_site(minSamples=10), of, spec, 100, live, base="")
     assert (task["minSamples"], task["maxSamples"], task["baseDigest"]) == (10, 100, "")
     assert set(task["dataset"]) == {"path", "format", "schema", "split"}
-    assert task["liveRounds"] == {"uids": ["round-uid"], "at": "2026-11-24T00:00:00Z"}
+    assert (task["roundUID"], task["stateRound"]) == ("round-uid", "state-uid")
+    assert task["liveRounds"] == {"uids": ["round-uid"], "states": ["state-uid"], "at": "2026-11-24T00:00:00Z"}
     assert document(a_site(), ASSIGNMENT, spec, None, live, base="")["maxSamples"] > 10**12

@@ -1,0 +1,235 @@
+"""What of rounds `prepare` removes, and that nothing that lies there can keep it from it or lead it elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+from tests.unit.pod import world
+from wardround.pod import dataset, prepare, rounds
+from wardround.pod.folders import Folders
+
+# What prepare imports only when it is needed: the pod's user may not read the libraries here.
+assert dataset
+assert parquet
+
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(hours=1)
+
+
+def round_folder(folder: Path, age: timedelta = timedelta()) -> Path:
+    made = folder / str(uuid.uuid4())
+    made.mkdir(parents=True)
+    (made / "checkpoint.pt").write_bytes(b"weights")
+    then = (NOW - age).timestamp()
+    os.utime(made, (then, then))
+    return made
+
+
+def test_the_folders_of_rounds_that_are_over_go_and_the_live_ones_stay(tmp_path: Path) -> None:
+    over, live = round_folder(tmp_path), round_folder(tmp_path)
+    assert rounds.sweep(tmp_path, [live.name], LATER) == [over.name]
+    assert [path.name for path in tmp_path.iterdir()] == [live.name]
+    assert (live / "checkpoint.pt").read_bytes() == b"weights"
+
+
+def test_a_round_that_began_after_the_list_was_made_keeps_its_checkpoint(tmp_path: Path) -> None:
+    begun, old = round_folder(tmp_path), round_folder(tmp_path, timedelta(hours=2))
+    assert rounds.sweep(tmp_path, [], NOW - timedelta(hours=1)) == [old.name]
+    assert begun.is_dir()
+
+
+def test_only_what_is_named_like_a_uid_is_touched(tmp_path: Path) -> None:
+    for name in ("lost+found", "notes", str(uuid.uuid4()) + "~", str(uuid.uuid4()).upper()):
+        (tmp_path / name).mkdir()
+    (tmp_path / str(uuid.uuid4())).write_text("a file")
+    before = sorted(tmp_path.iterdir())
+    assert rounds.sweep(tmp_path, [], LATER) == []
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").write_text("kept")
+    folder = tmp_path / "checkpoints"
+    over = round_folder(folder)
+    (over / "link").symlink_to(elsewhere)
+    (over / "deeper").mkdir()
+    (over / "deeper" / "link").symlink_to(elsewhere)
+    (folder / str(uuid.uuid4())).symlink_to(elsewhere)
+    assert rounds.sweep(folder, [], LATER) == [over.name]
+    assert (elsewhere / "kept").read_text() == "kept"
+
+
+def test_however_deep_it_is_nested_it_goes(tmp_path: Path) -> None:
+    over = round_folder(tmp_path)
+    here = os.open(over, os.O_RDONLY)
+    for _ in range(3000):  # far deeper than a path can say, and than Python recurses
+        os.mkdir("x" * 100, dir_fd=here)
+        deeper = os.open("x" * 100, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(here)
+    then = NOW.timestamp()
+    os.utime(over, (then, then))
+    assert rounds.sweep(tmp_path, [], LATER) == [over.name]
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def as_the_pods_user(folder: Path) -> Iterator[None]:
+    """In `folder`, whose parents are root's alone. As root nothing would be shown: root may do anything."""
+    before = Path.cwd()
+    os.chdir(folder)
+    os.seteuid(65532)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.chdir(before)
+
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="gives files to the pod's user")
+
+
+@as_root
+def test_folders_that_nobody_may_list_go_too(tmp_path: Path) -> None:
+    over = round_folder(tmp_path)
+    inner = over / "closed" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("x")
+    for path in (tmp_path, *tmp_path.rglob("*")):
+        os.chown(path, 65532, 65532)
+    for path in (inner, inner.parent, over):
+        path.chmod(0)
+    os.utime(over, (0, 0))
+    with as_the_pods_user(tmp_path):
+        assert rounds.sweep(Path(), [], LATER) == [over.name]
+    assert list(tmp_path.iterdir()) == []
+
+
+@as_root
+def test_a_volume_that_cannot_be_swept_is_no_reason_not_to_train(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = world.pod(tmp_path)
+    round_folder(folders.checkpoints, timedelta(days=1)).chmod(0o700)
+    for path in (tmp_path, folders.checkpoints):
+        os.chown(path, 65532, 65532)
+    with as_the_pods_user(tmp_path):
+        assert prepared(Path(), monkeypatch) == 0
+    assert "checkpoints of rounds that are over could not be removed: PermissionError" in capsys.readouterr().err
+    assert folders.task_file.is_file()
+
+
+def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **task: Any) -> int:
+    """Runs `prepare` as the pod does; its exit code."""
+    target = {"name": "hub", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}
+    monkeypatch.setenv("WARDROUND_ROOT", str(root))
+    monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(root / "termination"))
+    monkeypatch.setenv("WARDROUND_TASK", json.dumps(world.task(**task)))
+    monkeypatch.setenv("WARDROUND_ISOLATION", json.dumps([target]))
+    return prepare.main([])
+
+
+# States
+
+
+def test_the_newest_states_stay_and_empty_ones_do_not_count(tmp_path: Path) -> None:
+    states = [round_folder(tmp_path, timedelta(hours=hours)) for hours in (1, 2, 3, 4)]
+    nothing = round_folder(tmp_path, timedelta(minutes=30))
+    (nothing / "checkpoint.pt").unlink()
+    os.utime(nothing, (0, 0))
+    gone = rounds.sweep(tmp_path, [states[3].name], LATER, newest=2)
+    assert set(gone) == {nothing.name, states[2].name}
+    assert {path.name for path in tmp_path.iterdir()} == {each.name for each in (states[0], states[1], states[3])}
+
+
+def test_a_state_that_is_used_is_among_the_newest(tmp_path: Path) -> None:
+    used, other = round_folder(tmp_path, timedelta(days=2)), round_folder(tmp_path, timedelta(days=1))
+    rounds.touch(tmp_path, used.name)
+    rounds.touch(tmp_path, str(uuid.uuid4()))
+    assert rounds.sweep(tmp_path, [], LATER, newest=1) == [other.name]
+
+
+@pytest.mark.parametrize("act", [rounds.remove, rounds.touch])
+@pytest.mark.parametrize("uid", ["", "..", ".", "checkpoints", "../checkpoints"])
+def test_what_is_no_uid_names_no_folder(tmp_path: Path, act: Callable[[Path, str], None], uid: str) -> None:
+    kept = tmp_path / "checkpoints" / "kept"
+    kept.mkdir(parents=True)
+    (tmp_path / "states").mkdir()
+    with pytest.raises(ValueError, match="not a UID"):
+        act(tmp_path / "states", uid)
+    assert kept.is_dir()
+
+
+def test_a_link_in_the_place_of_a_state_is_not_followed(tmp_path: Path) -> None:
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "states" / world.ROUND_UID
+    (elsewhere / "kept").mkdir(parents=True)
+    link.parent.mkdir()
+    link.symlink_to(elsewhere)
+    rounds.remove(tmp_path / "states", world.ROUND_UID)
+    assert (elsewhere / "kept").is_dir()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Folders:
+    return world.pod(tmp_path)
+
+
+def left(folders: Folders, uid: str, age: timedelta = timedelta()) -> Path:
+    """A state that the training of a round left."""
+    made = folders.states / uid
+    made.mkdir(parents=True)
+    (made / "optimizer.safetensors").write_bytes(b"moments")
+    then = (NOW - age).timestamp()
+    os.utime(made, (then, then))
+    return made
+
+
+def live(*uids: str, states: Sequence[str] = (), at: datetime = LATER) -> dict[str, Any]:
+    return {"uids": list(uids), "states": list(states), "at": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def test_an_attempt_does_not_begin_with_what_the_one_before_left_half_written(
+    site: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = left(site, world.ROUND_UID), left(site, str(uuid.uuid4()))
+    assert prepared(site.root, monkeypatch, stateRound=other.name) == 0
+    assert not mine.exists()
+    assert (other / "optimizer.safetensors").is_file()
+
+
+def test_states_go_but_for_the_newest_and_those_that_live_rounds_need(
+    site: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, running, begun = (left(site, str(uuid.uuid4()), timedelta(days=300)) for _ in range(3))
+    old = [left(site, str(uuid.uuid4()), timedelta(days=1, minutes=n)) for n in range(prepare.STATES_KEPT + 3)]
+    told = live(world.ROUND_UID, begun.name, states=[used.name, running.name])
+    assert prepared(site.root, monkeypatch, stateRound=used.name, liveRounds=told) == 0
+    # What this task goes on from has just been used, so it is the newest.
+    kept = {used, running, begun, *old[: prepare.STATES_KEPT - 1]}
+    assert {path.name for path in site.states.iterdir()} == {path.name for path in kept}
+
+
+@as_root
+def test_a_state_that_cannot_be_removed_stops_the_pod_before_it_is_taken_for_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = world.pod(tmp_path)
+    left(folders, world.ROUND_UID)
+    os.chown(tmp_path, 65532, 65532)
+    with as_the_pods_user(tmp_path):
+        assert prepared(Path(), monkeypatch) == 70
+    assert json.loads((tmp_path / "termination").read_text())["reason"] == "PodFailed"
+    assert not folders.task_file.exists()
