@@ -22,7 +22,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 import numpy as np
 import torch
 
-from wardround_trainer import network
+from wardround_trainer import kept, network
 from wardround_trainer.failure import Failure, Interrupted
 from wardround_trainer.network import Array, Tensors
 from wardround_trainer.parameters import Parameters
@@ -31,6 +31,14 @@ from wardround_trainer.task import replace
 BUFFERS = ("input.*",)
 # Below this many multiplications a step, handing work to further threads takes longer than the work.
 THREADS_FROM = 1 << 23
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """From which file the optimizer's state comes, if it is there, and into which it goes at the end."""
+
+    source: Path
+    target: Path
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,12 @@ def train(
     checkpointing: Checkpointing,
     progress: Callable[[int, int], None],
     stopping: Callable[[], bool],
+    keeping: Keeping | None = None,
 ) -> Tensors:
-    """The trained tensors. Raises Interrupted, with a checkpoint written, once `stopping` says so."""
+    """The trained tensors. Raises Interrupted, with a checkpoint written, once `stopping` says so.
+
+    `keeping`: where the optimizer goes on with the state of an earlier round; without it, it starts anew.
+    """
     steps = parameters.total_steps(len(rows))
     device = _device(parameters.device)
     _settle(base, parameters.batch_size)
@@ -67,6 +79,9 @@ def train(
     scaler = torch.amp.GradScaler(device.type, enabled=mixed and half is torch.float16)
     inputs, labels = torch.from_numpy(rows).to(device), torch.from_numpy(target).to(device)
 
+    if keeping:
+        _take_up(keeping.source, trainable, optimizer)
+    # A checkpoint has the optimizer's state of its own step.
     done = _resume(checkpointing, trainable, optimizer, scaler)
     progress(done, steps)
     saved = time.monotonic()
@@ -92,6 +107,8 @@ def train(
     trained = {name: tensor.detach().cpu().numpy() for name, tensor in trainable.items()}
     if not all(np.isfinite(tensor).all() for tensor in trained.values()):
         raise Failure("Diverged", "weights grew out of bounds: a smaller learningRate may help")
+    if keeping:
+        _keep(keeping.target, trainable, optimizer)
     # Frozen tensors are handed back as they came, not as a device gave them back.
     return base | trained
 
@@ -150,6 +167,46 @@ def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.opt
     if parameters.optimizer == "SGD":
         return torch.optim.SGD(tensors, lr=rate, momentum=parameters.momentum, weight_decay=decay)
     return torch.optim.Adam(tensors, lr=rate, weight_decay=decay)
+
+
+def _take_up(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Raises Failure for a state that is not one of this optimizer for these tensors."""
+    found = kept.load(path)
+    if found is None:
+        print("state: no earlier round has left one here, so the optimizer starts anew", file=sys.stderr)
+        return
+    kind = type(optimizer).__name__
+    slots = {name: (*tensor.shape,) for name, tensor in tensors.items()}
+    per_tensor = kept.check(found, kind, slots, _slots(optimizer))
+    state = optimizer.state_dict()
+    # The optimizer knows its tensors by number, in the order in which it got them.
+    state["state"] = {
+        number: {slot: torch.from_numpy(array.copy()) for slot, array in per_tensor[name].items()}
+        for number, name in enumerate(tensors)
+    }
+    optimizer.load_state_dict(state)
+    print(f"state: going on with what {kind} had at the end of an earlier round", file=sys.stderr)
+
+
+def _keep(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    state = optimizer.state_dict()["state"]
+    slots = _slots(optimizer)
+    kept.save(
+        path,
+        type(optimizer).__name__,
+        {
+            name: {slot: state[number][slot].detach().cpu().numpy() for slot in slots}
+            for number, name in enumerate(tensors)
+            if number in state
+        },
+    )
+
+
+def _slots(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """What it remembers of each tensor between steps."""
+    if isinstance(optimizer, torch.optim.SGD):
+        return ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
+    return ("step", "exp_avg", "exp_avg_sq")
 
 
 def _save(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any, step: int) -> None:

@@ -11,7 +11,10 @@ from wardround_trainer.failure import Failure
 
 @dataclass(frozen=True)
 class Parameters:
-    """Defaults train a small table in seconds. `steps`, where given, takes the place of `epochs`."""
+    """Defaults train a small table in seconds. `steps`, where given, takes the place of `epochs`.
+
+    `optimizer_state`: `keep` goes on with the state that this optimizer had here at the end of an earlier round.
+    """
 
     model: str | None = None
     hidden: tuple[int, ...] | None = None
@@ -20,6 +23,7 @@ class Parameters:
     batch_size: int = 32
     learning_rate: float = 0.01
     optimizer: str = "Adam"
+    optimizer_state: str = "reset"
     weight_decay: float = 0.0
     momentum: float = 0.0
     device: str = "auto"
@@ -113,6 +117,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "batchSize": ("batch_size", _whole(1, 1 << 24)),
     "learningRate": ("learning_rate", _number(0, 1000)),
     "optimizer": ("optimizer", _one_of("SGD", "Adam")),
+    "optimizerState": ("optimizer_state", _one_of("reset", "keep")),
     "weightDecay": ("weight_decay", _number(0, 1000)),
     "momentum": ("momentum", _number(0, 1)),
     "device": ("device", _one_of("auto", "cpu", "cuda")),

@@ -17,6 +17,8 @@ from wardround_trainer import parameters
 from wardround_trainer.failure import Failure
 from wardround_trainer.parameters import Parameters
 
+OPTIMIZER_STATE = "optimizer.safetensors"
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -47,6 +49,14 @@ class Folders:
     @property
     def checkpoint(self) -> Path:
         return self.root / "checkpoint" / "checkpoint.pt"
+
+    @property
+    def state_in(self) -> Path:
+        return self.root / "state" / "in" / OPTIMIZER_STATE
+
+    @property
+    def state_out(self) -> Path:
+        return self.root / "state" / "out" / OPTIMIZER_STATE
 
     def view(self, side: str) -> Path:
         return self.root / "data" / f"{side}.parquet"

@@ -28,7 +28,10 @@ def init(folders: Folders) -> None:
 
 
 def train(folders: Folders) -> None:
-    """Reads base/, data/ and perhaps checkpoint/; writes out/model.safetensors, metrics.json and progress.json."""
+    """Reads base/, data/ and perhaps checkpoint/; writes out/model.safetensors, metrics.json and progress.json.
+
+    Parameter optimizerState asks for state/in/, if there is anything, and state/out/ as well.
+    """
     from wardround_trainer import data
 
     work = task.read(folders)
@@ -42,7 +45,9 @@ def train(folders: Folders) -> None:
         held, held_target = rows, target
     steps = work.parameters.total_steps(len(rows))
     trained = base
-    if steps:
+    keep = work.parameters.optimizer_state == "keep"
+    # A round without a step hands on the state that it found.
+    if steps or keep:
         from wardround_trainer import optimise
 
         trained = optimise.train(
@@ -55,6 +60,7 @@ def train(folders: Folders) -> None:
             checkpointing=optimise.Checkpointing(folders.checkpoint, work.fingerprint),
             progress=_reporter(folders.out / "progress.json"),
             stopping=_stop_asked(),
+            keeping=optimise.Keeping(folders.state_in, _state_out(folders)) if keep else None,
         )
     _write(folders.trained, trained)
     measured = {
@@ -107,6 +113,14 @@ def _load(path: Path) -> Tensors:
 def _write(path: Path, tensors: Tensors) -> None:
     """In the contract's canonical form: all are float32, so the library's order, by name, is the contract's."""
     task.replace(path, lambda partial: save_file(tensors, partial))
+
+
+def _state_out(folders: Folders) -> Path:
+    """Looked for before hours of training, not after."""
+    if not folders.state_out.parent.is_dir():
+        message = "optimizerState is keep, and this pod has no folder state/out: this hospital's Wardround is older"
+        raise Failure("StateMissing", message)
+    return folders.state_out
 
 
 def _reporter(path: Path) -> Callable[[int, int], None]:

@@ -31,7 +31,7 @@ class Site:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for folder in ("task", "data", "base", "out", "checkpoint"):
+        for folder in ("task", "data", "base", "out", "checkpoint", "state/in", "state/out"):
             (root / folder).mkdir(parents=True)
         self.task()
 
@@ -77,6 +77,19 @@ class Site:
     @property
     def trained(self) -> bytes:
         return (self.root / "out" / "model.safetensors").read_bytes()
+
+    @property
+    def state(self) -> bytes:
+        """What training has left for the next round here."""
+        return (self.root / "state" / "out" / "optimizer.safetensors").read_bytes()
+
+    def go_on(self, state: bytes | None) -> None:
+        """The next round starts from what this one trained, and from the state that it left, if any."""
+        self.adopt(self.trained)
+        for path in (self.root / "state").glob("*/*"):
+            path.unlink()
+        if state is not None:
+            (self.root / "state" / "in" / "optimizer.safetensors").write_bytes(state)
 
     def json(self, name: str) -> Any:
         return json.loads((self.root / "out" / name).read_text())
