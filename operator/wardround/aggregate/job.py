@@ -127,7 +127,8 @@ def _one_group(reason: str, digests: Sequence[str], usable: Sequence[Usable], le
     for digest, each in zip(digests, usable, strict=True):
         groups[digest].append(each.participant)
     if len(groups) > 1:
-        named = "; ".join(f"{', '.join(names)}: {digest[:19]}" for digest, names in sorted(groups.items()))
+        # A site's word, which people will read in a terminal.
+        named = "; ".join(f"{', '.join(names)}: {digest[:19]!a}" for digest, names in sorted(groups.items()))
         raise Failure(reason, named, left_out)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
-from wardround.aggregate import metrics, plan
+from wardround.aggregate import job, metrics, plan
+from wardround.aggregate.updates import SealedFile, Usable
 from wardround.sealing import body
+from wardround.store.transfer import Store
 
 HEADER = body.new_header(
     bytes(32),
@@ -79,3 +82,20 @@ def test_metrics_that_few_sent_do_not_crowd_out_the_rounds_own() -> None:
     found = metrics.weighted(sent, [0.5, 0.25, 0.25])
     assert len(found) == 16
     assert found["loss"] == "0.5"
+
+
+def test_a_digest_that_is_none_cannot_steer_the_terminal_in_which_it_is_read() -> None:
+    """In a first round the base's digest is a site's own word."""
+    made = [used("site-a", "sha256:" + "a" * 64), used("site-b", "\u001b[2J\u202eharmless")]
+    with pytest.raises(plan.Failure) as told:
+        job.agree(made, (), initial=True)
+    assert told.value.reason == "InitialWeightsDiffer"
+    assert "site-b" in told.value.message
+    assert told.value.message.isascii()
+    assert told.value.message.isprintable()
+
+
+def used(participant: str, base_digest: str) -> Usable:
+    store = Store("https://store.example")
+    file = SealedFile(store, (), body.Body(bytes(32), HEADER))
+    return Usable(participant, dataclasses.replace(HEADER, base_digest=base_digest), 1, 1, {}, file)

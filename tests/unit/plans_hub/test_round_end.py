@@ -42,6 +42,7 @@ from wardround.plans.round_types import (
     Grant,
     LeftOut,
     Observation,
+    Plan,
     StoreModel,
 )
 
@@ -221,9 +222,16 @@ def test_grants_are_renewed_before_they_expire() -> None:
 # Aggregation
 
 
-def aggregating(number: int = 1, **changes: Any) -> Observation:
+EVALUATE = {"task": "Evaluate", "initial": None, "base": {"roundName": "train-0"}}
+
+
+def aggregating(number: int = 1, spec: dict[str, Any] | None = None, **changes: Any) -> Observation:
     job = Aggregation(number=number, over=True, **changes)
-    return collecting(*map(sent, NAMES), aggregation=job)
+    return collecting(*map(sent, NAMES), spec=spec or {}, aggregation=job)
+
+
+def metrics_of(made: Plan) -> list[str]:
+    return [each.name for each in made.status.result.metrics] if made.status.result else []
 
 
 def test_a_result_is_stored_before_keys_are_deleted_and_the_round_is_complete() -> None:
@@ -240,6 +248,18 @@ def test_a_result_is_stored_before_keys_are_deleted_and_the_round_is_complete() 
     )
     assert counts(made).aggregated == 3
     assert [each.stage for each in made.status.timeline][-2:] == ["Aggregated", "Complete"]
+
+
+def test_only_metrics_that_the_round_declares_stand_in_its_result() -> None:
+    """Each site signs its own metrics, under names of its own choice."""
+    told = replace(answer(*NAMES), metrics={"loss": "0.5", "accuracy": "1", "CallThisNumber": "1"})
+    for declared in (["loss"], ["accuracy", "loss"]):
+        assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=told))) == declared
+
+
+def test_an_evaluation_has_the_metrics_that_follow_from_its_counts() -> None:
+    told = replace(answer(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8"})
+    assert metrics_of(plan(aggregating(spec=EVALUATE, answer=told))) == ["accuracy", "auc"]
 
 
 def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
