@@ -6,8 +6,8 @@ Pure: gets the objects and the time, fetches nothing, and says only what they ho
 from dataclasses import dataclass
 from datetime import datetime
 
-from wardround.api.times import parse_time
-from wardround.cli.objects import Object, condition, created, is_true, metrics, seconds, timeline
+from wardround.api.times import read_time
+from wardround.cli.objects import Object, condition, created, is_true, metrics, printable, seconds, timeline
 from wardround.plans.reasons import TABLE, Advice, advice_for
 
 SILENT_AFTER_SECONDS = 60
@@ -28,11 +28,11 @@ class Explanation:
 
 
 def text(explained: Explanation) -> str:
-    parts = [explained.headline]
+    parts = [printable(explained.headline)]
     for each in explained.findings:
         parts.append(f"\n{each.where}: {each.reason}: {each.advice.meaning}")
         if each.message and each.message != each.advice.meaning:
-            parts.append(f"  says:   {each.message}")
+            parts.append(f"  says:   {printable(each.message)}")
         parts.append(f"  whose:  {each.advice.owner}")
         parts.append(f"  do:     {each.advice.action}")
     return "\n".join(parts)
@@ -148,11 +148,11 @@ def _task_findings(where: str, task: Object, *, participant: str, waits: bool = 
 
 def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
     """A site that has not renewed its Lease on the hub, or never had one, is not connected."""
-    renewed = ((lease or {}).get("spec") or {}).get("renewTime")
-    if not renewed:
+    renewed = read_time(((lease or {}).get("spec") or {}).get("renewTime") or "")
+    if renewed is None:
         meaning = "its site has never been connected to the hub"
     else:
-        age = (now - parse_time(renewed)).total_seconds()
+        age = (now - renewed).total_seconds()
         if age <= SILENT_AFTER_SECONDS:
             return []
         meaning = f"its site has not been heard of for {seconds(age)}"

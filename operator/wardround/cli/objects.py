@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wardround.api.times import parse_time
+from wardround.api.times import parse_time, read_time
 
 Object = dict[str, Any]
 
@@ -35,9 +35,9 @@ def is_true(item: Object, kind: str) -> bool:
 
 
 def timeline(item: Object) -> list[tuple[str, datetime]]:
-    """Stages and when each was reached, in time's order."""
-    stages = [(each["stage"], parse_time(each["time"])) for each in (item.get("status") or {}).get("timeline") or []]
-    return sorted(stages, key=lambda each: each[1])
+    """Stages and when each was reached, in time's order; without those whose time, a site's word, is none."""
+    found = [(each["stage"], read_time(each["time"])) for each in (item.get("status") or {}).get("timeline") or []]
+    return sorted(((stage, time) for stage, time in found if time is not None), key=lambda each: each[1])
 
 
 def created(item: Object) -> datetime | None:
@@ -59,3 +59,8 @@ def seconds(text: float) -> str:
 
 def metrics(entries: list[Object] | None) -> str:
     return " ".join(f"{each['name']}={each['value']}" for each in entries or [])
+
+
+def printable(text: str) -> str:
+    """On one line, and without what steers a terminal: some of what is shown others than its reader have written."""
+    return "".join(each if each.isprintable() else " " for each in text)

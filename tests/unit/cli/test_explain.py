@@ -134,3 +134,15 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     said = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "is ready" in said
     assert "mean_radius: Missing: 2 rows were left out" in said
+
+
+def test_what_a_hospital_writes_neither_steers_the_terminal_nor_ends_the_command() -> None:
+    """Times, reasons and messages of a RoundTask and the Lease are a hospital's own words."""
+    never = "0000-01-01T00:00:00Z"
+    said = condition("Stalled", "True", "Waits", "\u001b]0;pwned\u0007 all is well\n  do:     run this\u202e")
+    status = {"conditions": [said], "timeline": [{"stage": "Accepted", "time": never}]}
+    task = item("RoundTask", "train-1-0-a1", "site-a", status, {"attempt": 1})
+    told = explain.text(explain.explain_task(task, {"spec": {"renewTime": never}}, NOW))
+    assert "has never been connected" in told
+    assert all(line.isprintable() for line in told.splitlines())
+    assert "\n  do:     run this" not in told
