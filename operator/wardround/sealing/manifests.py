@@ -171,6 +171,9 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
     parse_time(assignment.expires, reason)
     if assignment.suite != SUITE:
         raise Refused(reason)
+    # Only a model is begun: of other tasks nobody would look at the image and command that begin it.
+    if assignment.initial and assignment.task != "Train":
+        raise Refused(reason)
     # It becomes part of a path on the site's own volume.
     if assignment.state_round and not UID.fullmatch(assignment.state_round):
         raise Refused(reason)

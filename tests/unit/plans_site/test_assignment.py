@@ -64,7 +64,10 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"round_uid": "another-round"}, "Replayed"),
         ({"attempt": 2}, "Replayed"),
         ({"expires": "2026-11-24T12:00:00Z"}, "Expired"),
-        ({"task": "Extract"}, "TaskNotAllowed"),
+        ({"task": "Extract", "initial": False}, "TaskNotAllowed"),
+        # Its image and command would not be looked at, and yet run as `init`.
+        ({"task": "Statistics", "image": f"other@{IMAGE_DIGEST}", "command": ("sh", "-c")}, "AssignmentUnreadable"),
+        ({"task": "Evaluate"}, "AssignmentUnreadable"),
         ({"resources": dataclasses.replace(ASSIGNMENT.resources, nodes=2)}, "TaskNotAllowed"),
         ({"image": "registry.example/trainer:latest"}, "ImageNotByDigest"),
         ({"image": f"registry.example/other@{IMAGE_DIGEST}"}, "ImageNotAllowed"),
@@ -74,7 +77,7 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"command": ("python", "-m", "wardround_trainer", "train")}, "CommandNotAllowed"),
         ({"command": ("python -m wardround_trainer",)}, "CommandNotAllowed"),
         ({"command": ()}, "CommandNotAllowed"),
-        ({"task": "Evaluate", "command": ("sh", "-c")}, "CommandNotAllowed"),
+        ({"task": "Evaluate", "initial": False, "command": ("sh", "-c")}, "CommandNotAllowed"),
         ({"quorum": dataclasses.replace(ASSIGNMENT.quorum, min=1)}, "QuorumTooSmall"),
         ({"dataset_name": "lung"}, "DatasetNotFound"),
     ],
@@ -99,11 +102,13 @@ def test_a_later_attempt_is_taken() -> None:
 
 
 def test_a_statistics_round_needs_no_image() -> None:
-    assert decided({"envelope": signed(task="Statistics", image="", image_digest="")}).outcome == "Accepted"
+    assert (
+        decided({"envelope": signed(task="Statistics", initial=False, image="", image_digest="")}).outcome == "Accepted"
+    )
 
 
 def test_a_statistics_round_runs_no_command_of_the_round() -> None:
-    statistics = signed(task="Statistics", image="", image_digest="", command=("sh", "-c"))
+    statistics = signed(task="Statistics", initial=False, image="", image_digest="", command=("sh", "-c"))
     assert decided({"envelope": statistics}).outcome == "Accepted"
 
 

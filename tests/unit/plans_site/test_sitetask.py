@@ -256,7 +256,7 @@ def test_the_training_codes_own_words_are_not_read_at_all() -> None:
 
 
 def test_in_a_statistics_round_train_is_our_own_code() -> None:
-    task = a_task(envelope=signed(task="Statistics", image="", image_digest=""), status=ready())
+    task = a_task(envelope=signed(task="Statistics", initial=False, image="", image_digest=""), status=ready())
     pod = a_pod(ended("prepare", 0), ended("train", 65, said("DataUnreadable")))
     failure = plan(seen(task, job=JOB, pod=pod)).status.failure
     assert failure is not None
