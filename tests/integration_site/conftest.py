@@ -91,7 +91,7 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
     url, ca = api._host, authority(api)
     enrol(api, url, ca)
     api.patch("Site", "site", {"spec": {"hub": {"fingerprint": hub_fingerprint(HUB_DER)}}}, NAMESPACE)
-    settings = Settings(Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, ""), tmp_path / "workspace")
+    settings = Settings(Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, "", "Policy"), tmp_path / "workspace")
     settings.workspace.mkdir()
 
     def client(account: str) -> Client:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import dataclasses
 import json
 import os
 import uuid
@@ -11,9 +14,10 @@ from typing import Any
 import pytest
 
 from tests.integration.api import Api
-from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, token
+from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
 from tests.integration_site.hub import SCHEMA_DIGEST, Object
 from wardround.api import site as sites
+from wardround.courier import main as courier
 from wardround.kube.client import Client
 from wardround.sealing import canonical
 from wardround.sealing.keys import generate_signing_key
@@ -207,6 +211,32 @@ async def test_with_manual_approval_people_decide(site: Site, approved: bool) ->
     site.api.patch("SiteTask", name, {"spec": {"approved": approved}}, NAMESPACE)
     await eventually("the Job", lambda: job_of(site, name))
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
+
+
+@pytest.mark.own_courier
+async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: Site) -> None:
+    """The operator accepts by itself, as one that somebody has taken over would: here the Site says Policy."""
+    asks = dataclasses.replace(site.settings, pins=dataclasses.replace(site.settings.pins, approval="Manual"))
+    secret = token(site.api, "courier", NAMESPACE)
+    own = Client.from_credentials(site.server, site.ca, lambda: secret, NAMESPACE)
+    running = asyncio.create_task(courier.run(asks, own, free_port()))
+    try:
+        await enrolled(site)
+        name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+        await eventually(
+            "the courier asks for the people here",
+            lambda: (
+                condition(site.api.get("RoundTask", name, PARTICIPANT), "Reconciling")["reason"] == "WaitingForApproval"
+            ),
+        )
+        assert condition(site.task(name), "Accepted")["status"] == "True"
+        assert not (site.folder(name) / "in" / "model.safetensors").exists()
+        site.api.patch("SiteTask", name, {"spec": {"approved": True}}, NAMESPACE)
+        await eventually("the Job", lambda: job_of(site, name))
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
 
 
 async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Pins:
-    """`store_ca` and `proxy_url` may be empty: the system's trust store, no proxy."""
+    """`store_ca` and `proxy_url` may be empty: the system's trust store, no proxy. `approval`: of the Site's policy."""
 
     hub_fingerprint: str
     store_origin: str
     store_ca: str
     proxy_url: str
+    approval: str
 
     @classmethod
     def read(cls, folder: Path) -> Pins:
@@ -23,7 +24,8 @@ class Pins:
         def text(name: str) -> str:
             return (folder / name).read_text("utf-8").strip()
 
-        return cls(text("hub-fingerprint"), text("store-origin"), text("store-ca.pem"), text("proxy-url"))
+        names = ("hub-fingerprint", "store-origin", "store-ca.pem", "proxy-url", "approval")
+        return cls(*map(text, names))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from wardround.store.transfer import Store
 
 POLL_SECONDS = 0.2
 WORKSPACE_UNUSABLE = "WorkspaceUnusable"
+NOT_APPROVED = "WaitingForApproval"
 logger = logging.getLogger(__name__)
 
 
@@ -98,6 +99,9 @@ class TaskRunner:
         task, means = self._task, self._means
         if not is_accepted(task) or task.spec.cancel:
             return
+        if not self._may(task):
+            await self._report({}, NOT_APPROVED)
+            return
         assignment = self._verify(task)
         hub_key = load_verification_key(canonical.decode(task.spec.hub_key, "HubNotPinned"))
         self._folder.make()
@@ -127,6 +131,13 @@ class TaskRunner:
         await send.send(sealed, grants.put, means.store, self._folder)
         await self._report({"update": sealed.report})
         logger.info("task %s: sent %d bytes", self.name, sealed.manifest.bytes)
+
+    def _may(self, task: SiteTask) -> bool:
+        """Whether people here agree, where they are asked: that a task is accepted is the site operator's word alone,
+        and `spec.approved` is not his to write. Raises Refused."""
+        if self._means.pins.approval == "Deny":
+            raise Refused("Denied")
+        return self._means.pins.approval == "Policy" or task.spec.approved
 
     def _verify(self, task: SiteTask) -> Assignment:
         return verify(

@@ -40,6 +40,7 @@ COURIER_FAILURES: Mapping[str, FailureClass] = {
     "Replayed": "Site",
     "StoreNotPinned": "Site",
     "StoreUntrusted": "Site",
+    "Denied": "Site",
     "KeyUnusable": "Network",
     "ManifestUnreadable": "Network",
     "SignatureInvalid": "Network",
