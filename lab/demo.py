@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from lab import demo_data, demo_report, demo_rounds, images, install, lifecycle
+from lab import demo_data, demo_report, demo_rounds, images, install, lifecycle, shell
 from lab.demo_data import HOSPITALS, Hospital
 from lab.demo_report import Finished
 from lab.demo_rounds import FEDERATED, NAMESPACE, Chain, Round
@@ -75,6 +75,7 @@ def demo(progress: Progress) -> None:
     progress.step("Together: one Statistics round, five Train rounds")
     trained = _run(hub, "federated", together.training, progress, every_stage=True)
     progress.step("Alone: as many epochs at each hospital by itself, in one round, for comparison")
+    progress("rounds of one hospital hide nothing of its update: these sites allow them by policy.minQuorum 1")
     alone_trained = _run(hub, "alone", [each for chain in alone for each in chain.training], progress)
     progress.step("Evaluation: all four models, on rows that no hospital has trained on")
     chains = [together, *alone]
@@ -151,21 +152,27 @@ def _tell(
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     console = Console(width=max(Console().width, 100))
     progress.step("Result")
-    console.print(demo_report.table(found, {hospital.name: hospital.display_name for hospital in HOSPITALS}))
+    display_names = {hospital.name: hospital.display_name for hospital in HOSPITALS}
+    console.print(demo_report.table(found, evaluations[FEDERATED], display_names))
     for line in demo_report.verdicts(found):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     console.print()
     console.print(demo_report.spans_table([each for each in trained.values() if each.round["spec"]["task"] == "Train"]))
+    shell.write()
+    # Soft: what can be copied must not be wrapped.
     console.print(
         f"""
 This result as JSON: build/demo/{path.name}. The YAML that was applied: build/demo/rounds-*.yaml, values-*.yaml.
 The clusters stay up. Look around:
-  export KUBECONFIG=build/lab/hub/kubeconfig       # or site-a, site-b, site-c
-  kubectl get wardround -A                         # rounds, tasks, hospitals
-  PYTHONPATH=operator .venv/bin/python -m wardround.cli watch federatedround/train-5 -n {NAMESPACE}
-  PYTHONPATH=operator .venv/bin/python -m wardround.cli explain federatedround/train-5 -n {NAMESPACE}
+  export PATH="$PWD/build/bin:$PATH" KUBECONFIG="$PWD/build/lab/hub/kubeconfig"   # or site-a, site-b, site-c
+  kubectl get wardround -A                                                      # rounds, tasks, hospitals
+  kubectl explain federatedround.spec
+  kubectl wardround watch federatedround/train-5 -n {NAMESPACE}
+  kubectl wardround explain federatedround/train-5 -n {NAMESPACE}
+  kubectl --kubeconfig build/lab/site-a/kubeconfig get validatingadmissionpolicies  # bind every account
 `make down` stops them and takes away all that the lab made.""",
         highlight=False,
+        soft_wrap=True,
     )
 
 

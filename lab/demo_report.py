@@ -86,19 +86,25 @@ def union_metrics(evaluation: Finished) -> Metrics:
     return _metrics(evaluation.round["status"]["result"].get("metrics"))
 
 
-def table(found: Mapping[str, Any], display_names: Mapping[str, str]) -> Table:
-    """Federated against own data only: on each hospital's own hold-out, and on the union of all."""
+def table(found: Mapping[str, Any], evaluation: Finished, display_names: Mapping[str, str]) -> Table:
+    """Federated against own data only: on each hospital's own hold-out, and on the union of all.
+
+    `evaluation`: any of the evaluations, for how many rows were held out.
+    """
     result = Table(title="Federated model against own data only", title_justify="left")
     result.add_column("hold-out", no_wrap=True)
+    result.add_column("rows", justify="right")
     result.add_column("model of", no_wrap=True)
     for name in METRICS:
         result.add_column(name, justify="right")
     for hospital, entry in found["hospitals"].items():
-        result.add_row(f"{display_names[hospital]}, own", "federation", *_cells(entry["federated"]))
-        result.add_row("", f"{hospital} alone", *_cells(entry["local"]), end_section=True)
-    result.add_row("all hospitals", "federation", *_cells(found["common"]["federated"]))
+        held_out = _rows(evaluation.task(hospital)["status"]["update"])
+        result.add_row(f"{display_names[hospital]}, own", held_out, "federation", *_cells(entry["federated"]))
+        result.add_row("", "", f"{hospital} alone", *_cells(entry["local"]), end_section=True)
+    held_out = _rows(evaluation.round["status"]["result"])
+    result.add_row("all hospitals", held_out, "federation", *_cells(found["common"]["federated"]))
     for hospital, entry in found["common"]["local"].items():
-        result.add_row("", f"{hospital} alone", *_cells(entry))
+        result.add_row("", "", f"{hospital} alone", *_cells(entry))
     return result
 
 
@@ -148,9 +154,18 @@ def _round(finished: Finished) -> dict[str, Any]:
         "seconds": round(times["Complete"] - times["Started"], 3),
         "participants": sorted({each["metadata"]["namespace"] for each in finished.tasks}),
         "samples": status["result"]["samples"],
-        "metrics": {each["name"]: float(each["value"]) for each in status["result"].get("metrics") or []},
+        "metrics": {each["name"]: _number(each["value"]) for each in status["result"].get("metrics") or []},
         "time": spans(finished),
     }
+
+
+def _rows(of: Mapping[str, Any]) -> str:
+    """Empty where the round does not declare this metric."""
+    return next((each["value"] for each in of.get("metrics") or [] if each["name"] == "rows"), "")
+
+
+def _number(value: str) -> int | float:
+    return int(value) if value.isdecimal() else float(value)
 
 
 def _times(item: Mapping[str, Any]) -> dict[str, float]:
@@ -169,7 +184,7 @@ def _cells(entry: Metrics) -> list[str]:
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return "not estimable (too few rows)" if name == "accuracy" else "not estimable (under 5 positives)"
-    return f"{value:.3f}" if name == "auc" else f"{100 * value:.1f} %"
+    return f"{value:.4f}" if name == "auc" else f"{100 * value:.1f} %"
 
 
 def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
@@ -193,4 +208,4 @@ def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
 
 def _change(name: str, change: float) -> str:
     # z: what rounds to nothing is no loss.
-    return f"AUC {change:+z.3f}" if name == "auc" else f"{name} {100 * change:+z.1f} points"
+    return f"AUC {change:+z.4f}" if name == "auc" else f"{name} {100 * change:+z.1f} points"

@@ -60,7 +60,7 @@ def finished(
 
 
 def found() -> dict[str, Any]:
-    clinic = {"accuracy": "1"}  # too few positives for the others
+    clinic = {"accuracy": "1", "rows": "12"}  # too few positives for the others
     evaluations = {
         FEDERATED: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
         "site-a": finished("a", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
@@ -83,11 +83,17 @@ def test_the_summary_has_the_agreed_shape() -> None:
 
 def test_what_too_few_positives_cannot_support_is_null_and_said() -> None:
     result = found()
+    evaluation = finished("evaluate", "Evaluate", {"rows": "105"}, {"site-a": {}, "site-c": {"rows": "12"}})
     assert result["hospitals"]["site-c"]["federated"] == {"accuracy": 1.0, "sensitivity": None, "auc": None}
     console = Console(file=io.StringIO(), width=160)
-    console.print(demo_report.table(result, {"site-a": "University hospital", "site-c": "Screening clinic"}))
+    console.print(
+        demo_report.table(result, evaluation, {"site-a": "University hospital", "site-c": "Screening clinic"})
+    )
     assert isinstance(console.file, io.StringIO)
-    assert "not estimable (under 5 positives)" in console.file.getvalue()
+    shown = console.file.getvalue()
+    assert "not estimable (under 5 positives)" in shown
+    [clinic] = [line for line in shown.splitlines() if "Screening clinic" in line]
+    assert clinic.split("│")[2].strip() == "12"
 
 
 def test_who_gains_nothing_is_said_as_plainly_as_who_gains() -> None:

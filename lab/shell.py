@@ -1,0 +1,24 @@
+"""Puts kubectl, helm and `kubectl wardround`, as this checkout has them, into build/bin: for people who look around."""
+
+import sys
+from pathlib import Path
+
+from lab import toolchain
+from lab.topology import ROOT
+
+FOLDER = ROOT / "build" / "bin"
+
+
+def write() -> None:
+    """Anew each time: the programs may have been built again. Raises LabError when they cannot be."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in ("kubectl", "helm"):
+        link = FOLDER / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(toolchain.tool(name))
+    plugin = FOLDER / "kubectl-wardround"
+    plugin.write_text(
+        f'#!/bin/sh\nPYTHONPATH="{ROOT / "operator"}" exec "{Path(sys.executable)}" -m wardround.cli "$@"\n',
+        encoding="utf-8",
+    )
+    plugin.chmod(0o755)
