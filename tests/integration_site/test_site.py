@@ -230,9 +230,10 @@ async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: S
             ),
         )
         assert condition(site.task(name), "Accepted")["status"] == "True"
-        assert not (site.folder(name) / "in" / "model.safetensors").exists()
+        model = site.folder(name) / "in" / "model.safetensors"
+        assert not model.exists()
         site.api.patch("SiteTask", name, {"spec": {"approved": True}}, NAMESPACE)
-        await eventually("the Job", lambda: job_of(site, name))
+        await eventually("the model", model.exists)
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
