@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-from lab import volumes
-from lab.topology import named
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import Federation, Finished
 from tests.e2e.played import SAMPLES, Lie, Played, Update, enrolled
-from tests.e2e.troubles import nothing_restarts
+from tests.e2e.troubles import change_a_byte, nothing_restarts
 from wardround.cli.objects import is_true
 from wardround.sealing.keys import generate_signing_key
 
@@ -79,7 +77,7 @@ def combined(federation: Federation) -> Iterator[Combined]:
         bad = {who: played[who].seal(tasks[who], lie) for who, (lie, _) in LIES.items()}
         bad |= {"copied": honest, "another-round": earlier["another-round"]}
         _send(federation, played, tasks, bad)
-        _change_a_byte(federation, lenient)
+        _change_what_was_sent(federation, lenient["metadata"]["name"])
         # The last one: with it the round closes.
         _send(federation, played, tasks, {HONEST: honest})
         yield Combined(
@@ -142,18 +140,10 @@ def _send(
         list(pool.map(send, updates))
 
 
-def _change_a_byte(federation: Federation, made: Object) -> None:
-    """Of the update of a real hospital, once it is sent: by somebody with access to the store's disk."""
-
+def _change_what_was_sent(federation: Federation, name: str) -> None:
     def sent() -> bool:
-        tasks = federation.tasks_of(made["metadata"]["name"])
+        tasks = federation.tasks_of(name)
         return any(task["metadata"]["namespace"] == TOUCHED and is_true(task, "Sent") for task in tasks)
 
     eventually(f"{TOUCHED} has sent", sent, 120)
-    uid = federation.tasks_of(made["metadata"]["name"])[0]["spec"]["roundRef"]["uid"]
-    store = volumes.folder_of(named("hub"), volumes.HUB_NAMESPACE, "store") / "wardround"
-    with (store / f"updates/{uid}/1/{TOUCHED}/part-00000").open("r+b") as file:
-        file.seek(-1, 2)
-        [last] = file.read(1)
-        file.seek(-1, 2)
-        file.write(bytes([last ^ 1]))
+    change_a_byte(federation, name, TOUCHED)

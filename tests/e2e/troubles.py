@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from lab import volumes
 from lab.install import HUB_SERVER
 from lab.topology import named
 from tests.e2e.federation import Federation
@@ -90,6 +91,17 @@ def store_down(federation: Federation) -> Iterator[None]:
     finally:
         hub("scale", "deployment/store", *where, "--replicas=1")
         hub("rollout", "status", "deployment/store", *where, "--timeout=60s")
+
+
+def change_a_byte(federation: Federation, name: str, site: str) -> None:
+    """Of the update that a hospital has sent in its first attempt: by somebody with access to the store's disk."""
+    uid = federation.tasks_of(name)[0]["spec"]["roundRef"]["uid"]
+    store = volumes.folder_of(named("hub"), federation.hub_namespace, "store") / "wardround"
+    with (store / f"updates/{uid}/1/{site}/part-00000").open("r+b") as file:
+        file.seek(-1, 2)
+        [last] = file.read(1)
+        file.seek(-1, 2)
+        file.write(bytes([last ^ 1]))
 
 
 def aged(token: str, seconds: int) -> str:

@@ -1,0 +1,130 @@
+"""What training leaves at a hospital comes back to it in the next round, unless its update did not count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import volumes
+from lab.topology import named
+from tests.e2e import trail
+from tests.e2e.carried import COMMAND, carried, listed
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import PARAMETERS, Federation, Finished
+from tests.e2e.played import Played, enrolled
+from tests.e2e.troubles import change_a_byte, nothing_restarts
+from wardround.cli.objects import is_true
+
+Object = dict[str, Any]
+# The update of one of two real hospitals is changed in the store in the second round.
+SOUND, TOUCHED = "site-b", "site-a"
+BOTH = (SOUND, TOUCHED)
+OURS: Object = {"command": COMMAND, "parameters": carried(Path(trail.__file__).read_text("utf-8") + "\nmain()\n")}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Three Train rounds, each from the one before, and an evaluation of the last model."""
+
+    first: Finished
+    second: Finished
+    third: Finished
+    evaluation: Finished
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _steady(federation: Federation) -> Iterator[None]:
+    with listed(*BOTH), nothing_restarts(federation):
+        yield
+
+
+@pytest.fixture(scope="module")
+def chain(federation: Federation) -> Chain:
+    both = {"participants": {"names": list(BOTH)}}
+    first = federation.run_round("state-1", "Train", initial={"seed": 7}, **OURS, **both)
+    # Never answered, a task keeps the round open until what has been sent is changed.
+    holds = federation.name("holds-open")
+    with enrolled(federation, holds) as hospitals:
+        everyone = {"participants": {"names": [*BOTH, holds]}, "quorum": {"min": 1, "graceSeconds": 200}}
+        made = federation.manifest("state-2", "Train", base={"roundName": first.name}, **OURS, **everyone)
+        federation.apply(made)
+        name = made["metadata"]["name"]
+        eventually("both have sent", lambda: _sent(federation, name, BOTH), 180)
+        change_a_byte(federation, name, TOUCHED)
+        _refuse(hospitals[holds], federation.tasks_of(name))
+        second = federation.completed(name)
+    third = federation.run_round("state-3", "Train", base={"roundName": second.name}, **OURS, **both)
+    evaluation = federation.run_round("state-seen", "Evaluate", base={"roundName": third.name}, **OURS, **both)
+    return Chain(first, second, third, evaluation)
+
+
+def test_the_state_of_an_update_that_did_not_count_is_never_used(federation: Federation, chain: Chain) -> None:
+    assert chain.second.attention(TOUCHED)["reason"] == "Altered"
+    assert left(federation, TOUCHED, chain.second) == [chain.first.name, chain.second.name]
+    assert left(federation, TOUCHED, chain.third) == [chain.first.name, chain.third.name]
+    assert left(federation, SOUND, chain.third) == [chain.first.name, chain.second.name, chain.third.name]
+
+
+def test_training_is_told_whose_state_it_finds_and_cannot_change_it(federation: Federation, chain: Chain) -> None:
+    assert found(federation, TOUCHED, chain.first) == {"stateRound": "", "trail": []}
+    assert found(federation, TOUCHED, chain.third)["stateRound"] == chain.first.uid
+    assert found(federation, SOUND, chain.third)["stateRound"] == chain.second.uid
+    assert "NOT WRITTEN OSError" in log(federation, SOUND, chain.third)
+    assert left(federation, SOUND, chain.second) == [chain.first.name, chain.second.name]
+
+
+@pytest.mark.parametrize("site", BOTH)
+def test_an_evaluation_finds_what_belongs_to_the_model_and_leaves_nothing(
+    federation: Federation, chain: Chain, site: str
+) -> None:
+    seen = found(federation, site, chain.evaluation)
+    assert seen == {"stateRound": chain.third.uid, "trail": left(federation, site, chain.third)}
+    assert not (states(federation, site) / chain.evaluation.uid).exists()
+
+
+def test_an_optimizer_goes_on_with_what_it_had(federation: Federation) -> None:
+    alone: Object = {"participants": {"names": [SOUND]}}
+    keeps = {**PARAMETERS, "optimizer": "Adam", "optimizerState": "keep"}
+    first = federation.run_round("keeps-1", "Train", initial={"seed": 7}, parameters=keeps, **alone)
+    second = federation.run_round("keeps-2", "Train", base={"roundName": first.name}, parameters=keeps, **alone)
+    assert "state: no earlier round has left one here" in log(federation, SOUND, first)
+    assert "state: going on with what Adam had" in log(federation, SOUND, second)
+
+
+def states(federation: Federation, site: str) -> Path:
+    return volumes.folder_of(named(site), federation.site_namespace, "state") / "states"
+
+
+def left(federation: Federation, site: str, round_: Finished) -> list[str]:
+    """The trail that a round's training left there."""
+    found: list[str] = json.loads((states(federation, site) / round_.uid / "trail.json").read_text())
+    return found
+
+
+def log(federation: Federation, site: str, round_: Finished) -> str:
+    job = f"job/{round_.task(site)['metadata']['name']}"
+    return federation.kubectl(site)("logs", "-n", federation.site_namespace, job, "-c", "train")
+
+
+def found(federation: Federation, site: str, round_: Finished) -> Object:
+    """What a round's training found, by its own word."""
+    [line] = [each for each in log(federation, site, round_).splitlines() if each.startswith("FOUND ")]
+    said: Object = json.loads(line.removeprefix("FOUND "))
+    return said
+
+
+def _sent(federation: Federation, name: str, sites: Sequence[str]) -> bool:
+    tasks = {task["metadata"]["namespace"]: task for task in federation.tasks_of(name)}
+    return all(site in tasks and is_true(tasks[site], "Sent") for site in sites)
+
+
+def _refuse(hospital: Played, tasks: list[Object]) -> None:
+    [task] = [each for each in tasks if each["metadata"]["namespace"] == hospital.name]
+    said = {"status": "False", "reason": "Denied", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"conditions": [{"type": "Accepted", **said}]}
+    hospital.api.patch_status("RoundTask", task["metadata"]["name"], status, hospital.name)
