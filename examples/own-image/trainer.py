@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,8 @@ from safetensors.numpy import load_file, save_file
 
 ROOT = Path(os.environ.get("WARDROUND_ROOT", "/wardround"))
 OUT = ROOT / "out"
+# The exit code of the contract for parameters that are refused: the round has to be made anew, by whoever applied it.
+PARAMETERS = 64
 
 Array = np.ndarray
 Tensors = dict[str, Array]
@@ -46,9 +49,7 @@ def train(task: dict) -> None:
     """From base/ to out/: the same tensors under the same names, the frozen ones untouched."""
     model = load_file(ROOT / "base" / "model.safetensors")
     rows, target = read("train", task)
-    # Parameters are what the round says, always strings.
-    steps = int(task["parameters"].get("steps", "200"))
-    rate = float(task["parameters"].get("learningRate", "0.5"))
+    steps, rate = parameters(task)
     before = loss(model, task)
     inputs = standardised(model, rows)
     for _ in range(steps):
@@ -67,6 +68,23 @@ def predict(task: dict) -> None:
     view = parquet.read_table(ROOT / "data" / "test.parquet", columns=feature_names(task))
     table = pa.table({"probability": probability(model, matrix(view))})
     parquet.write_table(table, OUT / "predictions.parquet")
+
+
+def parameters(task: dict) -> tuple[int, float]:
+    """What the round says, always strings. A misspelt name must not quietly train with the default."""
+    given = task["parameters"]
+    if unknown := given.keys() - {"steps", "learningRate"}:
+        refuse(f"unknown parameter {', '.join(sorted(unknown))}; there are: learningRate, steps")
+    try:
+        return int(given.get("steps", "200")), float(given.get("learningRate", "0.5"))
+    except ValueError:
+        refuse(f"steps is a whole number and learningRate a number: {given}")
+
+
+def refuse(why: str) -> NoReturn:
+    """The log stays at the hospital; the exit code says on the hub whose turn it is."""
+    print(why, file=sys.stderr)
+    sys.exit(PARAMETERS)
 
 
 def feature_names(task: dict) -> list[str]:
@@ -106,4 +124,6 @@ def loss(model: Tensors, task: dict) -> float:
 if __name__ == "__main__":
     # Whatever goes wrong: a traceback in the log, which stays at the hospital, and an exit code that is not 0.
     verb = {"init": init, "train": train, "predict": predict}[sys.argv[1]]
-    verb(json.loads((ROOT / "task" / "task.json").read_text()))
+    task = json.loads((ROOT / "task" / "task.json").read_text())
+    parameters(task)  # before any work, and in every verb
+    verb(task)

@@ -79,7 +79,10 @@ class Pod:
     def theirs(self, verb: str) -> None:
         done = subprocess.run([*self._command, verb], env=self._environment)
         if done.returncode:
-            raise Refused(f"{self.root.name}: {verb}: TrainerFailed: exit code {done.returncode}")
+            reason = {64: "ParametersRefused", 65: "DataUnreadable", 75: "PodFailed"}.get(
+                done.returncode, "TrainerFailed"
+            )
+            raise Refused(f"{self.root.name}: {verb}: {reason}: exit code {done.returncode}")
 
     def has_left(self, verb: str) -> dict[str, Any]:
         """What would leave the hospital, after our own code has looked at it."""

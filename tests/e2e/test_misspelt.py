@@ -52,3 +52,23 @@ def test_a_misspelt_value_is_refused_by_name(chart: str) -> None:
     refused = subprocess.run([*render, "--set", value], capture_output=True, text=True)
     assert refused.returncode != 0
     assert f"'{name}' not allowed" in refused.stderr
+
+
+def test_a_misspelt_parameter_comes_back_to_whoever_applied_the_round(federation: Federation) -> None:
+    """One attempt; that hospital's log names the parameter, and nothing that leaves it does."""
+    made = federation.manifest(
+        "misspelt-parameter",
+        "Train",
+        initial={"seed": 7},
+        participants={"names": ["site-b"]},
+        parameters={"learnigRate": "0.1"},
+    )
+    federation.apply(made)
+    finished = federation.finished(made["metadata"]["name"])
+    assert finished.attention("site-b")["reason"] == "ParametersRefused"
+    [task] = finished.tasks
+    assert task["status"]["failure"] == {"class": "Code", "reason": "ParametersRefused", "exitCode": 64}
+    assert "learnigRate" not in json.dumps([task["status"], finished.round["status"]])
+    own = federation.site_task("site-b", task["metadata"]["name"])
+    pod = ("logs", f"job/{own['metadata']['name']}", "-n", federation.site_namespace, "-c", "init")
+    assert "unknown parameter learnigRate; there are: batchSize" in federation.kubectl("site-b")(*pod)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from wardround_trainer import task, verbs
-from wardround_trainer.failure import Failure
+from wardround_trainer.failure import CODE, Failure
 
 VERBS = {"init": verbs.init, "train": verbs.train, "predict": verbs.predict}
 
@@ -14,7 +14,7 @@ VERBS = {"init": verbs.init, "train": verbs.train, "predict": verbs.predict}
 def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in VERBS:
         print(f"usage: python -m wardround_trainer {'|'.join(VERBS)}", file=sys.stderr)
-        return 64
+        return CODE
     folders = task.Folders.from_environment()
     try:
         VERBS[arguments[0]](folders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+PARAMETERS = 64
 DATA = 65
 TRY_AGAIN = 75
 CODE = 1
@@ -16,6 +17,12 @@ class Failure(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class ParametersFailure(Failure):
+    """The round asks for what this trainer does not do, or not with this model: another round has to be made."""
+
+    status = PARAMETERS
 
 
 class DataFailure(Failure):

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from wardround_trainer import kept, network
-from wardround_trainer.failure import Failure, Interrupted
+from wardround_trainer.failure import Failure, Interrupted, ParametersFailure
 from wardround_trainer.network import Array, Tensors
 from wardround_trainer.parameters import Parameters
 from wardround_trainer.task import replace
@@ -162,7 +162,7 @@ def _quota_v1(path: Path) -> int | None:
 
 def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.optim.Optimizer:
     if not tensors:
-        raise Failure("ParameterInvalid", "exchange.frozen names every tensor: nothing is left to train")
+        raise ParametersFailure("ParameterInvalid", "exchange.frozen names every tensor: nothing is left to train")
     rate, decay = parameters.learning_rate, parameters.weight_decay
     if parameters.optimizer == "SGD":
         return torch.optim.SGD(tensors, lr=rate, momentum=parameters.momentum, weight_decay=decay)

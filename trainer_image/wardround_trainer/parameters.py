@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from wardround_trainer.failure import Failure
+from wardround_trainer.failure import ParametersFailure
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ DEFAULT_HIDDEN = (32, 16)
 
 
 def parse(given: Mapping[str, str]) -> Parameters:
-    """Raises Failure that names the parameter, and for an unknown one those that there are."""
+    """Raises ParametersFailure that names the parameter, and for an unknown one those that there are."""
     unknown = sorted(given.keys() - READERS.keys())
     if unknown:
-        raise Failure(
+        raise ParametersFailure(
             "ParameterUnknown", f"unknown parameter {', '.join(unknown)}; there are: {', '.join(sorted(READERS))}"
         )
     values: dict[str, Any] = {}
@@ -58,14 +58,14 @@ def parse(given: Mapping[str, str]) -> Parameters:
         try:
             values[attribute] = read(text.strip())
         except ValueError as error:
-            raise Failure("ParameterInvalid", f"parameter {name} is {text!r}: {error}") from None
+            raise ParametersFailure("ParameterInvalid", f"parameter {name} is {text!r}: {error}") from None
     read_all = Parameters(**values)
     if read_all.model == "logistic" and read_all.hidden:
-        raise Failure("ParameterInvalid", "parameter hidden is for model mlp: logistic has no hidden layer")
+        raise ParametersFailure("ParameterInvalid", "parameter hidden is for model mlp: logistic has no hidden layer")
     if read_all.momentum and read_all.optimizer != "SGD":
-        raise Failure("ParameterInvalid", "parameter momentum is for optimizer SGD: Adam has its own")
+        raise ParametersFailure("ParameterInvalid", "parameter momentum is for optimizer SGD: Adam has its own")
     if read_all.steps is not None and read_all.epochs is not None:
-        raise Failure("ParameterInvalid", "give epochs or steps, not both")
+        raise ParametersFailure("ParameterInvalid", "give epochs or steps, not both")
     return read_all
 
 

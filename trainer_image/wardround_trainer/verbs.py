@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from wardround_trainer import network, task
-from wardround_trainer.failure import DataFailure, Failure
+from wardround_trainer.failure import DataFailure, Failure, ParametersFailure
 from wardround_trainer.network import Tensors
 from wardround_trainer.task import Folders, Task
 
@@ -93,7 +93,7 @@ def _base(folders: Folders, work: Task) -> Tensors:
     widths = network.hidden_widths(tensors, len(work.features))
     given = work.parameters
     if (given.model or given.hidden) and given.widths() != widths:
-        raise Failure(
+        raise ParametersFailure(
             "BaseDiffers",
             f"the base model has hidden layers of {list(widths)}, the parameters ask for {list(given.widths())}: "
             "leave model and hidden out, or give the base's",

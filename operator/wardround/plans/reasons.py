@@ -136,6 +136,12 @@ _CODE = {
         "its log is at the site (`kubectl logs` of the training pod, container train): "
         "ask the hospital, it leaves only if they send it.",
     ),
+    "ParametersRefused": Advice(
+        "the training code does not take the round's parameters: it does not know one, or cannot use its value",
+        ROUND,
+        "compare parameters with the training contract's list or the image's own documentation, and make a new round; "
+        "the log of the training pod at the hospital names the parameter.",
+    ),
     "MetricsInvalid": Advice(
         "out/metrics.json is not as the training contract asks",
         RESEARCHERS,

@@ -32,7 +32,8 @@ REASONS: Mapping[str, Literal["Site", "Code", "Platform"]] = {
     "PredictionsInvalid": "Code",
     "PodFailed": "Platform",
 }
-EXIT_DATA, EXIT_TRY_AGAIN = 65, 75
+# What a training image may say by its exit code (docs/training-contract.md).
+EXIT_PARAMETERS, EXIT_DATA, EXIT_TRY_AGAIN = 64, 65, 75
 # Of a container that waits: these do not heal by waiting.
 NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_PULLED)
@@ -221,7 +222,9 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
         return None
     kind: Literal["Site", "Code", "Platform"] = "Code"
     reason = "TrainerFailed"
-    if step.exit_code == EXIT_DATA:
+    if step.exit_code == EXIT_PARAMETERS:
+        reason = "ParametersRefused"
+    elif step.exit_code == EXIT_DATA:
         kind, reason = "Site", "DataUnreadable"
     elif step.exit_code == EXIT_TRY_AGAIN:
         kind, reason = "Platform", "PodFailed"

@@ -47,7 +47,7 @@ def test_the_example_keeps_the_contract_and_learns_something(told: str) -> None:
     [
         ('model["bias"] -=', 'model["input.mean"] -=', "FrozenChanged: tensor input.mean"),
         ("    save_file(model, OUT / ", "    print(", "OutputMissing"),
-        ('task["parameters"].get("steps", "200")', '"many"', "TrainerFailed: exit code 1"),
+        ("    before = loss(model, task)", "    before = loss(model)", "TrainerFailed: exit code 1"),
     ],
 )
 def test_code_that_breaks_the_contract_is_refused_as_a_round_would(
@@ -61,6 +61,20 @@ def test_code_that_breaks_the_contract_is_refused_as_a_round_would(
     said = shell.run(f"{trying} 2>&1 || echo exit code $?")
     assert f"refused: train-1: {'train' if 'TrainerFailed' in reason else 'check'}: {reason}" in said
     assert said.endswith("exit code 1\n")
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [("learnigRate=0.5", "unknown parameter learnigRate;"), ("steps=many", "steps is a whole number")],
+)
+def test_parameters_that_it_does_not_know_are_refused_by_the_exit_code_for_them(
+    shell: Shell, commands: str, given: str, named: str
+) -> None:
+    trying = commands.partition("\n")[2].replace("steps=200", given).rstrip()
+    said = shell.run(f"{trying} 2>&1 || echo exit code $?")
+    assert named in said
+    assert "refused: train-1: init: ParametersRefused: exit code 64" in said
 
 
 REMEMBERS = """

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import load, save_file
 
 STATISTICS = {
@@ -94,3 +95,25 @@ def test_starting_needs_no_torch(site: Any) -> None:
         check=True,
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "told"),
+    [
+        ({"learnigRate": "0.1"}, "ParameterUnknown", "unknown parameter learnigRate; there are: batchSize"),
+        ({"learningRate": "abc"}, "ParameterInvalid", "parameter learningRate is 'abc': a number from 0 to 1000"),
+        ({"epochs": "1", "steps": "1"}, "ParameterInvalid", "give epochs or steps, not both"),
+    ],
+)
+def test_refused_parameters_end_with_the_exit_code_for_them_before_there_is_a_model(
+    site: Any, run: Any, capsys: Any, given: dict[str, str], code: str, told: str
+) -> None:
+    site.task(parameters=given)
+    assert run(site, "init") == 64
+    assert site.json("error.json") == {"code": code}
+    assert told in capsys.readouterr().err
+    assert not (site.root / "out" / "model.safetensors").exists()
+
+
+def test_a_verb_that_there_is_not_is_no_matter_of_parameters(site: Any, run: Any) -> None:
+    assert run(site, "guess") == 1

@@ -139,7 +139,7 @@ def test_a_broken_checkpoint_means_starting_anew(ready: Any, run: Any) -> None:
 
 def test_an_unknown_parameter_is_an_error_that_names_it(ready: Any, run: Any, capsys: Any) -> None:
     ready.task(parameters={"learnRate": "0.1"})
-    assert run(ready, "train") == 1
+    assert run(ready, "train") == 64
     assert ready.json("error.json") == {"code": "ParameterUnknown"}
     said = capsys.readouterr().err
     assert "learnRate" in said
@@ -153,13 +153,13 @@ def test_a_value_out_of_bounds_is_an_error_that_names_its_parameter(
     ready: Any, run: Any, capsys: Any, name: str, value: str
 ) -> None:
     ready.task(parameters={name: value})
-    assert run(ready, "train") == 1
+    assert run(ready, "train") == 64
     assert f"parameter {name}" in capsys.readouterr().err
 
 
 def test_a_base_of_another_shape_than_asked_for_is_refused(ready: Any, run: Any) -> None:
     ready.task(parameters={"hidden": "16"})
-    assert run(ready, "train") == 1
+    assert run(ready, "train") == 64
     assert ready.json("error.json") == {"code": "BaseDiffers"}
 
 
