@@ -83,6 +83,24 @@ def test_what_training_code_must_not_leave_is_refused_at_the_hospital(
     assert own["status"]["failure"]["message"]
 
 
+def test_training_that_the_round_gives_too_little_time_is_told_to_whoever_applied_it(
+    federation: Federation, base: Finished
+) -> None:
+    """Once: a further attempt would have no more time."""
+    spec = {"base": {"roundName": base.name}, "command": COMMAND, "parameters": carried("import time; time.sleep(300)")}
+    made = round_(federation, "slow", "Train", **spec)
+    made["spec"]["deadlines"]["trainSeconds"] = 20
+    with listed("site-b"):
+        federation.apply(made)
+        finished = federation.finished(made["metadata"]["name"], 400)
+    assert finished.attention("site-b")["reason"] == "TrainDeadline"
+    [task] = finished.tasks
+    own = federation.site_task("site-b", task["metadata"]["name"])
+    for side in (task, own):
+        failure = side["status"]["failure"]
+        assert (failure["class"], failure["reason"]) == ("Code", "TrainDeadline")
+
+
 @pytest.fixture(scope="module")
 def lacking(federation: Federation) -> Iterator[str]:
     """A Dataset of site-b whose schema has a column that its file lacks."""

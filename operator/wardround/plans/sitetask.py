@@ -99,7 +99,8 @@ class _View:
         self.assignment = decision.assignment
         statistics = self.assignment is not None and self.assignment.task == "Statistics"
         ours = {"prepare", "check"} | ({"train"} if statistics else set())
-        self.failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours))
+        seconds = self.assignment.train_seconds if self.assignment else None
+        self.failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds)
 
     @property
     def seconds_left(self) -> float | None:

@@ -87,6 +87,7 @@ class Job:
     suspended: bool = False
     complete: bool = False
     failed: str = ""
+    deadline_seconds: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -103,6 +104,7 @@ def parse_job(value: Mapping[str, Any]) -> Job:
         suspended=bool(value["spec"].get("suspend")),
         complete="Complete" in true,
         failed=str(failed.get("reason") or "Failed") if failed else "",
+        deadline_seconds=value["spec"].get("activeDeadlineSeconds"),
     )
 
 
@@ -161,26 +163,39 @@ def _time(text: str | None) -> datetime | None:
     return parse_time(text) if text else None
 
 
-def failure(job: Job | None, pod: Pod | None, *, ours: frozenset[str]) -> Failure | None:
-    """Why the Job has failed or is about to, by the first rule that knows. `ours`: containers of our own image."""
+def failure(
+    job: Job | None, pod: Pod | None, *, ours: frozenset[str], train_seconds: int | None = None
+) -> Failure | None:
+    """Why the Job has failed or is about to, by the first rule that knows. `ours`: containers of our own image.
+
+    `train_seconds`: what the round gives training. A Job that was stopped for time says so before its pod does, whose
+    containers end as whoever is interrupted ends.
+    """
+    if pod is not None and (found := _opened(pod, ours)):
+        return found
+    if job is not None and job.failed == "DeadlineExceeded":
+        return _too_long(job, train_seconds)
     if pod is not None:
         for rule in RULES:
             if found := rule(pod, ours):
                 return found
     if job is None or not job.failed:
         return None
-    if job.failed == "DeadlineExceeded":
-        return Failure(
-            failure_class="Platform",
-            reason="DeadlineExceeded",
-            message="the Job ran longer than the round's trainSeconds",
-        )
     evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
     return Failure(
         failure_class="Platform",
         reason="Evicted" if evicted else "PodFailed",
         message=f"the Job failed with {job.failed}: kubectl describe job/{job.name}",
     )
+
+
+def _too_long(job: Job, train_seconds: int | None) -> Failure:
+    """The round's deadline is a matter of the round; one that somebody set at the site is not."""
+    if job.deadline_seconds != train_seconds:
+        message = f"the Job ran longer than its activeDeadlineSeconds, which is not the round's: job/{job.name}"
+        return Failure(failure_class="Platform", reason="DeadlineExceeded", message=message)
+    message = f"training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)"
+    return Failure(failure_class="Code", reason="TrainDeadline", message=message)
 
 
 def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
@@ -257,4 +272,4 @@ def _text(value: object) -> str:
 
 
 Rule = Callable[[Pod, frozenset[str]], Failure | None]
-RULES: tuple[Rule, ...] = (_opened, _out_of_memory, _our_own, _trainer, _never_pulled)
+RULES: tuple[Rule, ...] = (_out_of_memory, _our_own, _trainer, _never_pulled)

@@ -145,6 +145,17 @@ def test_failures_of_site_and_code_are_not_tried_again(failure_class: str) -> No
     assert attention_of(made) == {"site-a": "ColumnMissing"}
 
 
+def test_the_sites_word_that_training_took_too_long_is_the_hubs_own_and_no_reason_to_try_again() -> None:
+    """It has the same deadline, and mostly speaks first (tests/unit/plans_site)."""
+    late = failed("site-a", "Code", "TrainDeadline")
+    said = plan(collecting(late, accepted("site-b"), accepted("site-c")))
+    silent = accepted("site-a", timeline=stages("Started"))
+    others = [sent(name, 1829) for name in NAMES[1:]]
+    found = plan(collecting(silent, *others, now=at(1830)))
+    assert of_type(said, Dispatch) == []
+    assert said.status.attention == found.status.attention
+
+
 def test_tries_end_at_the_retry_limit() -> None:
     attempts = [failed("site-a", attempt=number) for number in (1, 2, 3)]
     made = plan(collecting(*attempts, accepted("site-b"), accepted("site-c")))

@@ -294,12 +294,36 @@ def test_an_evicted_pod_is_waited_for_since_its_job_replaces_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "why"), [("DeadlineExceeded", "DeadlineExceeded"), ("BackoffLimitExceeded", "PodFailed")]
+    ("failed", "seconds", "kind", "why"),
+    [
+        ("DeadlineExceeded", ASSIGNMENT.train_seconds, "Code", "TrainDeadline"),
+        ("DeadlineExceeded", 60, "Platform", "DeadlineExceeded"),
+        ("DeadlineExceeded", None, "Platform", "DeadlineExceeded"),
+        ("BackoffLimitExceeded", ASSIGNMENT.train_seconds, "Platform", "PodFailed"),
+    ],
 )
-def test_a_failed_job_without_a_pod_that_says_why(failed: str, why: str) -> None:
-    failure = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed=failed))).status.failure
+def test_a_failed_job_without_a_pod_that_says_why(failed: str, seconds: int | None, kind: str, why: str) -> None:
+    job = dataclasses.replace(JOB, failed=failed, deadline_seconds=seconds)
+    failure = plan(seen(a_task(status=ready()), job=job)).status.failure
     assert failure is not None
-    assert (failure.failure_class, failure.reason) == ("Platform", why)
+    assert (failure.failure_class, failure.reason) == (kind, why)
+
+
+@pytest.mark.parametrize("code", [75, 143, 137])
+def test_training_that_is_stopped_for_time_is_not_taken_for_what_its_containers_say_then(code: int) -> None:
+    job = dataclasses.replace(JOB, failed="DeadlineExceeded", deadline_seconds=ASSIGNMENT.train_seconds)
+    pod = a_pod(ended("prepare", 0), ended("train", code))
+    failure = plan(seen(a_task(status=ready()), job=job, pod=pod)).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Code", "TrainDeadline")
+
+
+def test_a_network_that_opened_is_said_even_when_time_is_over() -> None:
+    job = dataclasses.replace(JOB, failed="DeadlineExceeded", deadline_seconds=ASSIGNMENT.train_seconds)
+    pod = a_pod(ended("prepare", 75, said("NetworkOpen")), ended("isolation", 75, said("NetworkOpen")))
+    failure = plan(seen(a_task(status=ready()), job=job, pod=pod)).status.failure
+    assert failure is not None
+    assert failure.reason == "NetworkOpen"
 
 
 def test_an_image_that_cannot_be_pulled_yet_is_waited_for_with_a_reason() -> None:
