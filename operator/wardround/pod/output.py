@@ -26,6 +26,14 @@ ENTRIES_LIMIT = 10_000
 
 def inspect(folder: Path, limit_bytes: int) -> None:
     """Refuses a folder with anything but plain files and folders in it, or with more than `limit_bytes`."""
+    try:
+        _inspect(folder, limit_bytes)
+    except OSError:
+        # Closed by its writer, or deeper than a path may be long: that is the code's doing, and no fault of the node.
+        raise Failure("OutputLink", "out/ holds a folder that cannot be looked into") from None
+
+
+def _inspect(folder: Path, limit_bytes: int) -> None:
     total = entries = 0
     waiting = [folder]
     while waiting:

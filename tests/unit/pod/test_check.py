@@ -159,6 +159,16 @@ def pipe_in_a_folder(folders: Folders) -> None:
     os.mkfifo(folders.out / "state" / "pipe")
 
 
+def deeper_than_a_path(folders: Folders) -> None:
+    """Folders of such names can be made one in the other without end, but not be opened by a path."""
+    inside = os.open(folders.out, os.O_RDONLY)
+    for _ in range(32):
+        os.mkdir("x" * 200, dir_fd=inside)
+        outer, inside = inside, os.open("x" * 200, os.O_RDONLY, dir_fd=inside)
+        os.close(outer)
+    os.close(inside)
+
+
 def unix_socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         directory = os.open(path.parent, os.O_RDONLY)
@@ -176,6 +186,7 @@ ATTACKS: dict[str, tuple[str, Attack]] = {
     "pipe": ("OutputLink", replace(os.mkfifo)),
     "pipe in a folder": ("OutputLink", pipe_in_a_folder),
     "socket": ("OutputLink", replace(unix_socket)),
+    "folders deeper than a path": ("OutputLink", deeper_than_a_path),
     "link beside": ("OutputLink", lambda folders: (folders.out / "latest").symlink_to("model.safetensors")),
     "folder": ("OutputLink", replace(lambda path: path.mkdir())),
     "10 GB": ("OutputTooLarge", sparse("model.safetensors", 10 << 30)),
