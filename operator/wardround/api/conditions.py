@@ -8,6 +8,8 @@ from wardround.api.times import read_time, to_seconds
 
 Status = Literal["True", "False", "Unknown"]
 MESSAGE_LIMIT = 1024
+# What the CRDs' defaults say before anybody has looked: no time at which anything changed.
+NEVER = "1970-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ def set_condition(
     """All conditions with one changed. As in core Kubernetes, the transition time moves only when the status does."""
     text: Status = ("True" if status else "False") if isinstance(status, bool) else status
     before = find(conditions, kind)
-    kept = before is not None and before.status == text and before.last_transition_time
+    kept = before is not None and before.status == text and before.last_transition_time not in ("", NEVER)
     after = Condition(
         type=kind,
         status=text,

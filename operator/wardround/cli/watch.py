@@ -118,9 +118,11 @@ def _stage(task: Object, status: Object) -> tuple[str, str]:
     if is_true(task, "Complete"):
         return f"complete{suffix}", "done"
     accepted = condition(task, "Accepted")
+    stalled = condition(task, "Stalled")
+    waits = [accepted, stalled if stalled and stalled.status == "True" else None]
+    if any(each is not None and each.reason == "WaitingForApproval" for each in waits):
+        return f"waits for approval{suffix}", "waiting"
     if accepted is not None and accepted.status == "False":
-        if accepted.reason == "WaitingForApproval":
-            return f"waits for approval{suffix}", "waiting"
         return f"refused: {accepted.reason}{suffix}", "failed"
     reached = [stage for stage, _ in timeline(task)]
     if is_true(task, "Sent") or "Sent" in reached:

@@ -394,6 +394,8 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
             found, standing.final, True, standing.reason, standing.message, now=now, generation=generation
         )
         found = conditions.settled(found, standing.reason, now=now, generation=generation)
+    elif standing.reason == "WaitingForApproval":
+        found = conditions.stalled(found, standing.reason, standing.message, now=now, generation=generation)
     else:
         found = conditions.progressing(found, standing.reason, standing.message, now=now, generation=generation)
     reached = seen.task.status.timeline

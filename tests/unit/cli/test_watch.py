@@ -55,10 +55,14 @@ def test_a_hospital_that_trains_shows_since_when() -> None:
 
 
 def test_waiting_for_approval_is_not_a_refusal() -> None:
-    waiting = task("site-a", {"conditions": [condition("Accepted", "False", "WaitingForApproval")]})
+    """However it is said: the site itself says Unknown; its courier asks also where the operator has accepted."""
+    waiting = task("site-a", {"conditions": [condition("Accepted", "Unknown", "WaitingForApproval")]})
     refused = task("site-b", {"conditions": [condition("Accepted", "False", "TaskNotAllowed")]})
-    shown = watch.view(round_(), [waiting, refused], START)
-    assert row(shown, "site-a").state == "waiting"
+    stalled = [condition("Accepted", "True", "Accepted"), condition("Stalled", "True", "WaitingForApproval")]
+    courier = task("site-c", {"conditions": stalled})
+    shown = watch.view(round_(), [waiting, refused, courier], START)
+    for name in ("site-a", "site-c"):
+        assert (row(shown, name).stage, row(shown, name).state) == ("waits for approval", "waiting")
     assert row(shown, "site-b").stage == "refused: TaskNotAllowed"
     assert row(shown, "site-b").state == "failed"
 

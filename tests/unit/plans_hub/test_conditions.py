@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,13 +25,14 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from wardround.api import conditions
-from wardround.api.conditions import Conditions
+from wardround.api.conditions import NEVER, Conditions
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round import plan
 from wardround.plans.round_types import Aggregation, Answer
 
 PARTS: tuple[Callable[[str], RoundTask], ...] = (task, accepted, sent, failed, lambda name: refused(name, "Denied"))
 TIMES = (0, 650, 100_000)
+CRDS = Path(__file__).parents[3] / "crds"
 
 
 def check(found: Conditions) -> None:
@@ -81,3 +83,17 @@ def test_what_is_over_stays_as_it_was(kind: str) -> None:
     for seen in observations():
         ended = over(seen.round, kind)
         assert plan(replace(seen, round=ended)).status == ended.status
+
+
+def test_the_first_look_is_when_what_the_crd_says_by_default_began() -> None:
+    """A CRD has no clock: its default says Reconciling since 1970."""
+    default = (conditions.Condition(type="Reconciling", status="True", reason="Pending", last_transition_time=NEVER),)
+    found = conditions.progressing(default, "Fetching", "", now=at(7), generation=1)
+    assert conditions.since(found, "Reconciling") == at(7)
+    later = conditions.progressing(found, "Training", "", now=at(9), generation=1)
+    assert conditions.since(later, "Reconciling") == at(7)
+
+
+def test_the_crds_defaults_hold_the_time_that_is_none() -> None:
+    said = {line.strip() for path in CRDS.glob("*.yaml") for line in path.read_text().splitlines() if "1970" in line}
+    assert said == {f'lastTransitionTime: "{NEVER}"'}

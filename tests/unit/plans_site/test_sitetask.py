@@ -88,9 +88,18 @@ def test_waiting_for_approval_is_a_state_on_both_sides_until_the_assignment_expi
     observation = seen(site=a_site(approval="Manual"))
     planned = plan(observation)
     assert holds(told(observation), "Accepted").reason == "WaitingForApproval"
-    assert reason(planned) == "WaitingForApproval"
-    assert "kubectl patch sitetask" in holds(planned.status, "Reconciling").message
+    for status in (planned.status, told(observation)):
+        assert (holds(status, "Stalled").status, holds(status, "Reconciling").status) == ("True", "False")
+        assert holds(status, "Stalled").reason == "WaitingForApproval"
+    assert "kubectl patch sitetask" in holds(planned.status, "Stalled").message
     assert planned.again_seconds == 3600
+
+
+def test_once_it_is_approved_nothing_stalls() -> None:
+    manual = a_site(approval="Manual")
+    waits = dataclasses.replace(a_task(spec={"approved": True}), status=plan(seen(site=manual)).status)
+    approved = plan(seen(waits, site=manual)).status
+    assert (holds(approved, "Stalled").status, holds(approved, "Reconciling").status) == ("False", "True")
 
 
 def test_a_policy_that_changes_later_does_not_touch_what_was_accepted() -> None:
