@@ -123,7 +123,7 @@ def test_a_volume_that_cannot_be_swept_is_no_reason_not_to_train(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = world.pod(tmp_path)
-    round_folder(folders.checkpoints, timedelta(days=1)).chmod(0o700)
+    round_folder(folders.checkpoints, timedelta(days=3650)).chmod(0o700)
     for path in (tmp_path, folders.checkpoints):
         os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
