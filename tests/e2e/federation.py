@@ -114,6 +114,8 @@ class Federation:
             own["image"] = self.images.trainer.reference
         if task == "Train":
             own["parameters"] = dict(PARAMETERS)
+        if task == "Evaluate":
+            own["metrics"] = ["accuracy", "auc", "rows", "positives"]
         own |= spec
         own["quorum"] = {"min": len(own["participants"].get("names", self.sites))} | own["quorum"]
         return {

@@ -24,6 +24,7 @@ from tests.integration.objects import (
     site_task,
     without,
 )
+from wardround.pod import metrics
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 Object = dict[str, Any]
@@ -89,6 +90,14 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "base and initial": (federated_round(base={"roundName": "r0"}), "exactly one of base"),
     "neither base nor initial": (without(federated_round(), "initial"), "exactly one of base"),
     "evaluate without base": (federated_round(task="Evaluate"), "An Evaluate round needs base"),
+    "a metric that no evaluation has": (
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=["acuracy", "auc"]), "initial"),
+        "metrics are among accuracy, sensitivity, auc, rows and positives",
+    ),
+    "evaluate with training's metrics": (
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}), "initial"),
+        "give those that may leave. The default, loss, is for training.",
+    ),
     "statistics with a base": (
         without(federated_round(task="Statistics", base={"roundName": "r0"}), "initial", "image"),
         "neither base nor initial",
@@ -127,7 +136,9 @@ def test_a_bad_round_is_refused_with_the_reason(api: Api, case: str) -> None:
     [
         federated_round(quorum={"min": 2, "required": ["site-b"]}),
         without(federated_round(base={"roundName": "r0"}), "initial"),
-        without(federated_round(task="Evaluate", base={"roundName": "r0"}), "initial"),
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=list(metrics.NAMES)), "initial"),
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=[]), "initial"),
+        federated_round(metrics=["acuracy"]),
         without(federated_round(task="Statistics"), "initial", "image"),
         federated_round(participants={"selector": {"matchLabels": {"region": "north"}}}, quorum={"min": 90}),
         federated_round(aggregation={"maxWeightShare": "0.5"}),

@@ -162,7 +162,7 @@ async def test_who_was_not_counted_goes_on_from_the_state_of_the_round_that_coun
     # What the next round needs to know stands in the record of this one.
     world.admin.delete("FederatedRound", "counted-1", FEDERATION)
     follow("counted-3", "counted-2")
-    follow("counted-seen", "counted-2", task="Evaluate")
+    follow("counted-seen", "counted-2", task="Evaluate", metrics=["rows"])
     for name in ("counted-3", "counted-seen"):
         assert await states(name) == {"site-a": second, "site-b": first}
 

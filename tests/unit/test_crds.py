@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from wardround.api import codec, dataset, federatedround, participant, roundtask, site, sitetask
+from wardround.pod import metrics
 
 Schema = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -131,6 +132,17 @@ def test_every_rule_says_what_to_change() -> None:
     ]
     assert len(rules) > 40
     assert all(rule["message"].endswith((".", "shorten that stage")) for rule in rules)
+
+
+def test_an_evaluation_declares_what_the_scorer_can_say() -> None:
+    [rule] = [each for each in rules_of("federatedrounds", "spec") if "self.metrics" in each["rule"]]
+    assert f"m in {list(metrics.NAMES)}" in rule["rule"]
+    assert all(name in rule["message"] for name in metrics.NAMES)
+
+
+def rules_of(kind: str, field: str) -> list[Any]:
+    found: list[Any] = root(CRDS[kind])["properties"][field]["x-kubernetes-validations"]
+    return found
 
 
 def test_conditions_are_the_same_everywhere() -> None:

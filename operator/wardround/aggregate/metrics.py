@@ -29,7 +29,7 @@ class Kept:
             self._counts = [np.frombuffer(segment[first:last], "<f8").tolist() for first, last in self._places]
 
     def metrics(self, sent: Sequence[Mapping[str, str]], shares: Sequence[float]) -> dict[str, str]:
-        """Return the metrics of the round; what too few cases cannot support is absent."""
+        """Return all metrics of the round; what too few cases cannot support is absent. The hub tells the declared."""
         if self._task == "Evaluate":
             negatives, positives = self._counts
             return binary.texts(binary.estimate(negatives, positives), binary.NAMES)

@@ -349,8 +349,8 @@ def _all_but(view: View, missing: tuple[LeftOut, ...]) -> tuple[str, ...]:
 def _result(view: View, number: int, answer: Answer) -> Result:
     length = (answer.header or {}).get("length")
     spec = view.round.spec
-    # Sites sign what they like as metrics; those of an evaluation are computed from its counts.
-    told = {name: value for name, value in answer.metrics.items() if spec.task == "Evaluate" or name in spec.metrics}
+    # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
+    told = {name: value for name, value in answer.metrics.items() if name in spec.metrics}
     return Result(
         digest=answer.digest or "",
         location=model_location(view.round.metadata.uid, number),

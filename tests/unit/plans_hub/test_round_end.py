@@ -268,9 +268,11 @@ def test_only_metrics_that_the_round_declares_stand_in_its_result() -> None:
         assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=told))) == declared
 
 
-def test_an_evaluation_has_the_metrics_that_follow_from_its_counts() -> None:
-    told = replace(answer(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8"})
-    assert metrics_of(plan(aggregating(spec=EVALUATE, answer=told))) == ["accuracy", "auc"]
+def test_of_what_follows_from_an_evaluations_counts_it_tells_what_it_declares() -> None:
+    told = replace(answer(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8", "rows": "40"})
+    for declared in ([], ["auc"], ["accuracy", "auc"]):
+        spec = {**EVALUATE, "metrics": declared}
+        assert metrics_of(plan(aggregating(spec=spec, answer=told))) == declared
 
 
 def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
