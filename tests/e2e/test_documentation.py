@@ -49,7 +49,7 @@ RUN_INLINE = {
         '\'import base64, json, sys; found = json.loads(base64.b64decode(json.load(sys.stdin)["payload"])); '
         'print({name: found[name] for name in ("image", "command", "parameters")})\''
     ),
-    """kubectl patch sitetask NAME --type merge -p '{"spec":{"approved":true}}'""": (
+    """kubectl patch sitetask TASK -n SITE_NAMESPACE --type merge -p '{"spec":{"approved":true}}'""": (
         f"""kubectl patch sitetask $TASK -n {SITE_NAMESPACE} --type merge -p '{{"spec":{{"approved":true}}}}'"""
     ),
 }

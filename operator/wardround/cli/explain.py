@@ -43,11 +43,14 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     federation, spec = round_["metadata"]["namespace"], round_.get("spec") or {}
     name = f"FederatedRound {federation}/{round_['metadata']['name']}"
     status = round_.get("status") or {}
-    findings = [_attention(each, federation, spec.get("datasetName", "")) for each in status.get("attention") or []]
-    named = {each.where for each in findings}
     newest = {
         task["metadata"]["namespace"]: task for task in sorted(tasks, key=lambda each: int(each["spec"]["attempt"]))
     }
+    findings = [
+        _attention(each, federation, spec.get("datasetName", ""), newest.get(each["participant"]))
+        for each in status.get("attention") or []
+    ]
+    named = {each.where for each in findings}
     ended = is_true(round_, "Complete") or is_true(round_, "Failed")
     for hospital, task in sorted(newest.items()):
         if hospital not in named:
@@ -136,14 +139,21 @@ def _task_findings(where: str, task: Object, *, participant: str, waits: bool = 
         message = failure.get("message", "")
         if failure.get("exitCode") is not None:
             message = f"{message} exit code {failure['exitCode']}".strip()
-        advice = advice_for(failure["reason"], failure.get("class", "")).about(participant)
+        advice = _fill(advice_for(failure["reason"], failure.get("class", "")), task, participant)
         return [Finding(where, failure["reason"], advice, message)]
     wrong = [("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")]
     for kind, bad in [*wrong, *([("Reconciling", "True")] if waits else [])]:
         found = condition(task, kind)
         if found is not None and found.status == bad:
-            return [_finding(where, found.reason, found.message, participant)]
+            return [Finding(where, found.reason, _fill(advice_for(found.reason), task, participant), found.message)]
     return []
+
+
+def _fill(advice: Advice, task: Object, *about: str) -> Advice:
+    """With the names that a task itself tells: a RoundTask does not know in which namespace its SiteTask lies."""
+    metadata = task["metadata"]
+    here = metadata["namespace"] if task.get("kind") == "SiteTask" else ""
+    return advice.about(*about, task=metadata["name"], site_namespace=here)
 
 
 def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
@@ -159,15 +169,18 @@ def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding
     advice = Advice(
         meaning,
         "the hospital's IT team",
-        "at the site: `kubectl wardround explain site/site` and the site operator's log; often an outbound firewall.",
+        "at the site: `kubectl wardround explain site/site -n SITE_NAMESPACE` and the site operator's log; often an "
+        "outbound firewall.",
     )
     return [Finding(hospital, "NotConnected", advice)]
 
 
-def _attention(said: Object, federation: str, dataset: str) -> Finding:
+def _attention(said: Object, federation: str, dataset: str, task: Object | None) -> Finding:
     """The hub's message is made from the table that this reads too: it is shown where a newer hub knows more."""
     name, reason = said["participant"], said["reason"]
     advice = advice_for(reason).about(name, federation, dataset)
+    if task is not None:
+        advice = _fill(advice, task)
     return Finding(name, reason, advice, "" if reason in TABLE else said.get("message", ""))
 
 

@@ -22,6 +22,13 @@ from wardround.sealing.refused import Refused
 BY_DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"
 
+
+def approval(task: str, namespace: str) -> str:
+    """What a person at the site does about a task that waits for them."""
+    merge = """-p '{"spec":{"approved":true}}'"""
+    return f"a person here has to approve: kubectl patch sitetask {task} -n {namespace} --type merge {merge}"
+
+
 # For people at the site; the hub gets the reason alone.
 MESSAGES = {
     "HubNotPinned": "signed with another key than the hub's that the Site pins (spec.hub.fingerprint)",
@@ -39,8 +46,7 @@ MESSAGES = {
     "DatasetNotFound": "there is no Dataset of the name that the round asks for: apply one here",
     "Denied": "the Site's policy.approval is Deny",
     "NoKeys": "the courier has not published this site's keys yet: is it running?",
-    "WaitingForApproval": "a person here has to approve: kubectl patch sitetask NAME --type merge "
-    '-p \'{"spec":{"approved":true}}\'',
+    "WaitingForApproval": approval("TASK", "SITE_NAMESPACE"),
 }
 # What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
 ASKED: Mapping[str, Callable[[Assignment], object]] = {

@@ -19,15 +19,29 @@ NOBODY = "nobody, this is as it should be"
 
 @dataclass(frozen=True)
 class Advice:
-    """`meaning` and `action` may hold the words PARTICIPANT, FEDERATION and DATASET, which `about` fills in."""
+    """`meaning` and `action` may hold words in capitals, which `about` fills in."""
 
     meaning: str
     owner: str
     action: str
 
-    def about(self, participant: str = "", federation: str = "", dataset: str = "") -> Advice:
-        """With the names of what it is about, as far as they are known."""
-        names = {"PARTICIPANT": participant, "FEDERATION": federation, "DATASET": dataset}
+    def about(
+        self,
+        participant: str = "",
+        federation: str = "",
+        dataset: str = "",
+        *,
+        task: str = "",
+        site_namespace: str = "",
+    ) -> Advice:
+        """With the names of what it is about, as far as they are known. `task`: of RoundTask and SiteTask alike."""
+        names = {
+            "PARTICIPANT": participant,
+            "FEDERATION": federation,
+            "DATASET": dataset,
+            "TASK": task,
+            "SITE_NAMESPACE": site_namespace,
+        }
         meaning, action = self.meaning, self.action
         for word, name in names.items():
             if name:
@@ -44,14 +58,16 @@ def advice_for(reason: str, failure_class: str = "") -> Advice:
     return Advice(what, owner, action)
 
 
-def advise(reason: str, name: str, *, federation: str = "", dataset: str = "", failure_class: str = "Site") -> str:
+def advise(
+    reason: str, name: str, *, federation: str = "", dataset: str = "", task: str = "", failure_class: str = "Site"
+) -> str:
     """The advice on `reason` at participant `name`, in sentences."""
-    advice = advice_for(reason, failure_class).about(name, federation, dataset)
+    advice = advice_for(reason, failure_class).about(name, federation, dataset, task=task)
     return f"{name}: {advice.meaning}. {advice.owner[0].upper()}{advice.owner[1:]}: {advice.action}"
 
 
 _BY_CLASS = {
-    "Site": (HOSPITAL, "`kubectl wardround explain sitetask/NAME` at the site says more."),
+    "Site": (HOSPITAL, "`kubectl wardround explain sitetask/TASK -n SITE_NAMESPACE` at the site says more."),
     "Code": (RESEARCHERS, "see the log of the training Job at the site."),
     "Platform": (PLATFORM, "look at the pod and its node at the site."),
     "Network": (NETWORK, "check egress from the site to hub and store."),
@@ -246,7 +262,7 @@ _REFUSALS = {
     "WaitingForApproval": Advice(
         "the site's policy asks a person at the hospital first",
         HOSPITAL,
-        'at the site: `kubectl patch sitetask NAME --type merge -p \'{"spec":{"approved":true}}\'`.',
+        'at the site: `kubectl patch sitetask TASK -n SITE_NAMESPACE --type merge -p \'{"spec":{"approved":true}}\'`.',
     ),
 }
 _LEFT_OUT = {

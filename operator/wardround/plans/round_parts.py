@@ -73,6 +73,7 @@ class Part:
             self.name,
             federation=of.metadata.namespace,
             dataset=of.spec.dataset_name,
+            task=self.task.metadata.name,
             failure_class=self.failure_class,
         )
         return Attention(participant=self.name, reason=self.reason, message=message)

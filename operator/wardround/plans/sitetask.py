@@ -103,6 +103,13 @@ class _View:
         self.failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds)
 
     @property
+    def told(self) -> str:
+        """What people here are told of the decision."""
+        metadata = self.seen.task.metadata
+        asks = self.decision.reason == "WaitingForApproval"
+        return assignments.approval(metadata.name, metadata.namespace) if asks else self.decision.message
+
+    @property
     def seconds_left(self) -> float | None:
         if self.assignment is None:
             return None
@@ -168,7 +175,7 @@ def _waits_for_people(view: _View) -> Standing | None:
     if view.decision.outcome != "Waiting":
         return None
     reason = view.decision.reason
-    return Standing(reason=reason, message=view.decision.message, marks={"Accepted": ("Unknown", reason)})
+    return Standing(reason=reason, message=view.told, marks={"Accepted": ("Unknown", reason)})
 
 
 def _expired(view: _View) -> Standing | None:
@@ -387,7 +394,7 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
     now, generation = seen.now, seen.task.metadata.generation
     found = seen.task.status.conditions
     for kind, (status, reason) in standing.marks.items():
-        message = view.decision.message if kind == "Accepted" else ""
+        message = view.told if kind == "Accepted" else ""
         found = conditions.set_condition(found, kind, status, reason, message, now=now, generation=generation)
     if standing.final:
         found = conditions.set_condition(

@@ -76,7 +76,18 @@ def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
     ]
     said = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"conditions": waiting}), None, NOW))
     assert "is at stage new" in said
-    assert "kubectl patch sitetask" in said
+    assert "kubectl patch sitetask t -n w --type merge" in said
+
+
+def test_on_the_hub_the_command_for_the_site_has_the_tasks_name() -> None:
+    """It is the SiteTask's too; in which namespace it lies there, the hub does not know."""
+    waiting = item(
+        "RoundTask", "t-1", "site-a", {"conditions": [condition("Accepted", "Unknown", "x")]}, {"attempt": 1}
+    )
+    attention = [{"participant": "site-a", "reason": "WaitingForApproval", "message": ""}]
+    round_ = item("FederatedRound", "r", "n", {"attention": attention})
+    [finding] = explain.explain_round(round_, [waiting], {"site-a": lease(1)}, NOW).findings
+    assert "kubectl patch sitetask t-1 -n SITE_NAMESPACE --type merge" in finding.advice.action
 
 
 def test_a_site_tasks_namespace_is_not_taken_for_the_hospitals_name_on_the_hub() -> None:

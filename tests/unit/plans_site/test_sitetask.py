@@ -91,7 +91,9 @@ def test_waiting_for_approval_is_a_state_on_both_sides_until_the_assignment_expi
     for status in (planned.status, told(observation)):
         assert (holds(status, "Stalled").status, holds(status, "Reconciling").status) == ("True", "False")
         assert holds(status, "Stalled").reason == "WaitingForApproval"
-    assert "kubectl patch sitetask" in holds(planned.status, "Stalled").message
+    command = f"kubectl patch sitetask {observation.task.metadata.name} -n hospital-a --type merge"
+    for kind in ("Stalled", "Accepted"):
+        assert command in holds(planned.status, kind).message
     assert planned.again_seconds == 3600
 
 
