@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from wardround_trainer.failure import Failure
+from wardround_trainer.failure import Failure, ParametersFailure
 from wardround_trainer.network import Array
 from wardround_trainer.task import replace
 
@@ -42,7 +42,7 @@ def load(path: Path) -> Kept | None:
 def check(
     found: Kept, optimizer: str, shapes: Mapping[str, tuple[int, ...]], slots: Sequence[str]
 ) -> dict[str, dict[str, Array]]:
-    """By tensor and slot, if it is a state of this optimizer for tensors of these shapes. Raises Failure."""
+    """By tensor and slot, if it is a state of this optimizer for tensors of these shapes. Raises ParametersFailure."""
     wanted = {f"{name}/{slot}": () if slot == "step" else shape for name, shape in shapes.items() for slot in slots}
     if found.optimizer != optimizer:
         raise _differs(f"is of {found.optimizer}, this round asks for {optimizer}")
@@ -61,5 +61,5 @@ def save(path: Path, optimizer: str, state: Mapping[str, Mapping[str, Array]]) -
         replace(path, lambda partial: save_file(arrays, partial, {"optimizer": optimizer}))
 
 
-def _differs(how: str) -> Failure:
-    return Failure("StateDiffers", f"the optimizer's state that was kept here {how}: {OTHERWISE}")
+def _differs(how: str) -> ParametersFailure:
+    return ParametersFailure("StateDiffers", f"the optimizer's state that was kept here {how}: {OTHERWISE}")
