@@ -241,6 +241,37 @@ def test_of_a_task_only_grants_and_cancel_change(api: Api, make: Callable[..., O
         api.patch(kind, "fixed", {"spec": {"cancel": False}}, namespace, user=user)
 
 
+@pytest.mark.parametrize(
+    ("make", "user", "speaker"),
+    [(round_task, HUB_OPERATOR, account("site-a", "site")), (site_task, SITE_OPERATOR, SITE_OPERATOR)],
+    ids=["RoundTask", "SiteTask"],
+)
+def test_kubectl_get_tells_a_cancelled_task_from_one_that_runs(
+    api: Api, kubectl: Kubectl, make: Callable[..., Object], user: str, speaker: str
+) -> None:
+    told = {
+        "cancelled": [condition("Failed", reason="Cancelled"), condition("Reconciling", "False", "Cancelled")],
+        "training": [condition("Reconciling", reason="Training")],
+    }
+    seen = {}
+    for name, conditions in told.items():
+        task = make(name=name)
+        kind, namespace = task["kind"], task["metadata"]["namespace"]
+        api.create(task, user=user)
+        api.patch_status(kind, name, {"conditions": conditions}, namespace, user=speaker)
+        header, row = kubectl("get", kind, name, "-n", namespace).stdout.splitlines()
+        # Columns are aligned, and an empty one is empty.
+        seen[name] = [row[header.index(column) :].split("   ")[0].strip() for column in ("FAILED", "STAGE")]
+    assert seen == {"cancelled": ["Cancelled", "Cancelled"], "training": ["", "Training"]}
+
+
+def test_a_task_that_the_hub_cancels_and_nobody_answers_shows_it(api: Api, kubectl: Kubectl) -> None:
+    api.create(round_task(name="unanswered"), user=HUB_OPERATOR)
+    api.patch("RoundTask", "unanswered", {"spec": {"cancel": True}}, "site-a", user=HUB_OPERATOR)
+    header, row = kubectl("get", "rt", "unanswered", "-n", "site-a").stdout.splitlines()
+    assert row[header.index("CANCELLED") :].split()[0] == "true"
+
+
 def test_the_reason_of_a_failure_cannot_be_a_sentence(api: Api) -> None:
     api.create(round_task(name="wordy"), user=HUB_OPERATOR)
     site = account("site-a", "site")
