@@ -88,6 +88,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
+    enrolment.check_name(options.name, "a hospital's name")
+    for federation in options.federation:
+        enrolment.check_name(federation, "a federation")
     display_name = options.display_name or options.name
     if options.apply:
         for item in verbs.apply_enrolment(hub, options.name, display_name, options.federation):

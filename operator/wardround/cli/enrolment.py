@@ -4,6 +4,7 @@ Pure: builds and compares objects; who applies them, and to which cluster, is no
 """
 
 import base64
+import re
 from dataclasses import dataclass
 
 from wardround.api.meta import API_VERSION
@@ -15,6 +16,16 @@ TOKEN_SECONDS = 24 * 3600
 CLUSTER_ROLE = "wardround-participant"
 SERVICE_ACCOUNT = "site"
 QUOTA = "participant"
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+
+
+def check_name(name: str, what: str) -> None:
+    """A namespace's name is an RFC 1123 label: said here, before anybody commits what no API server takes."""
+    if LABEL.fullmatch(name) is None:
+        raise CommandError(
+            f"{name!r} cannot be {what}: it is the name of a namespace on the hub, so at most 63 lower-case letters, "
+            "digits and hyphens, with a letter or digit first and last (an RFC 1123 label), such as site-a."
+        )
 
 
 def manifests(name: str, display_name: str, federations: list[str]) -> list[Object]:

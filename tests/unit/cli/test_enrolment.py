@@ -3,14 +3,14 @@
 import base64
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from wardround.cli import enrolment
-from wardround.cli.__main__ import target, write_private
-from wardround.cli.cluster import CommandError
+from wardround.cli.__main__ import parser, run_enrol, target, write_private
+from wardround.cli.cluster import Cluster, CommandError
 from wardround.sealing.keys import participant_fingerprint
 
 ROLES = Path(__file__).parents[3] / "charts/hub/templates/rbac.yaml"
@@ -46,6 +46,19 @@ def test_all_that_a_hospitals_account_may_make_is_counted() -> None:
     [quota] = [item for item in enrolment.manifests("site-a", "A", []) if item["kind"] == "ResourceQuota"]
     not_stored = {"count/serviceaccounts/token."}
     assert made - not_stored == set(quota["spec"]["hard"])
+
+
+@pytest.mark.parametrize("name", ["Site_D", "", "-a", "a-", "a.b", "a" * 64, "ä", "site-a\n"])
+def test_a_name_that_no_namespace_can_have_is_refused_with_what_one_may_be(name: str) -> None:
+    with pytest.raises(CommandError, match="at most 63 lower-case letters"):
+        run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "--", name]))
+    with pytest.raises(CommandError, match="cannot be a federation"):
+        run_enrol(cast(Cluster, None), parser().parse_args(["enrol", f"--federation={name}", "site-d"]))
+
+
+@pytest.mark.parametrize("name", ["a", "site-d", "0-0", "a" * 63])
+def test_a_namespaces_name_is_a_hospitals(name: str) -> None:
+    enrolment.check_name(name, "a hospital's name")
 
 
 def test_the_fingerprint_is_computed_from_the_keys_not_taken_from_status() -> None:
