@@ -101,11 +101,16 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
             print(yaml.safe_dump_all(items, sort_keys=False), end="")
         return 0
     secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)
+    replaced = " in place of the file that was there" if options.bootstrap.exists() else ""
     write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
     say(
-        f"wrote {options.bootstrap}: the site's first credentials, good for 24 hours. Apply it there in that time,\n"
-        "then delete the file. Let the hospital compare the hub's fingerprint below over another channel."
+        f"wrote {options.bootstrap}{replaced}: the site's first credentials, good for 24 hours.\n"
+        "Apply it there in that time, then delete the file. Let the hospital compare the hub's fingerprint below over another channel."
     )
+    asked = (
+        "" if options.hub_server else ", as your kubeconfig does; if the site reaches it elsewhere: --hub-server URL"
+    )
+    say(f"It names the hub's API server as {secret['stringData']['server']}{asked}")
     print(yaml.safe_dump(values, sort_keys=False), end="")
     return 0
 

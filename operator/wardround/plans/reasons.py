@@ -450,7 +450,8 @@ _AT_THE_SITE = {
     "EnrolmentExpired": Advice(
         "the site's token for the hub has expired",
         HUB,
-        "run `kubectl wardround enrol PARTICIPANT --bootstrap` again and hand the new Secret over.",
+        "run `kubectl wardround enrol PARTICIPANT --hub-server URL --bootstrap FILE` again, with the URL under which "
+        "the site reaches the hub, and hand the new Secret over.",
     ),
     "HubForbids": Advice(
         "the hub does not let the site in", HUB, "see that the manifests of `enrol` are applied there."

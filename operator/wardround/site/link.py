@@ -19,8 +19,8 @@ from wardround.plans.site import Link
 TOKEN_SECONDS = 24 * 3600
 SERVICE_ACCOUNT = "site"
 ENROL = (
-    "ask the hub's admin for `kubectl wardround enrol {name} --bootstrap` and put its token into the Site's "
-    "enrolment Secret"
+    "ask the hub's admin for `kubectl wardround enrol {name} --bootstrap FILE --hub-server URL` and put its token "
+    "into the Site's enrolment Secret"
 )
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from wardround.cli import enrolment
+from wardround.cli import enrolment, verbs
 from wardround.cli.__main__ import parser, run_enrol, target, write_private
-from wardround.cli.cluster import Cluster, CommandError
+from wardround.cli.cluster import Cluster, CommandError, Object
 from wardround.sealing.keys import participant_fingerprint
 
 ROLES = Path(__file__).parents[3] / "charts/hub/templates/rbac.yaml"
@@ -99,6 +99,25 @@ def test_credentials_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     write_private(path, "new")
     assert path.read_text() == "new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("asked", ["", "https://hub.example:6443"])
+def test_the_person_is_told_which_server_was_written_and_what_was_replaced(
+    asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bootstrap(_: Cluster, name: str, server: str | None, namespace: str) -> tuple[Object, Object]:
+        return enrolment.credentials(name, server or "https://10.0.0.1:6443", "", "secret"), {"hub": namespace}
+
+    monkeypatch.setattr(verbs, "bootstrap", bootstrap)
+    file = tmp_path / "site-a.yaml"
+    for times in (1, 2):
+        options = parser().parse_args(["enrol", "site-a", "--bootstrap", str(file), "--hub-server", asked])
+        assert run_enrol(cast(Cluster, None), options) == 0
+        said = capsys.readouterr().err
+        assert (asked or "https://10.0.0.1:6443") in said
+        assert ("as your kubeconfig does" in said) == (not asked)
+        assert ("in place of" in said) == (times == 2)
+        assert "secret" not in said
 
 
 def test_targets_are_kind_and_name_with_short_names() -> None:
