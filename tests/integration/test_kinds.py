@@ -16,6 +16,7 @@ from tests.integration.objects import (
     DIGEST,
     FEDERATION,
     HUB,
+    ROOT,
     TRAINER,
     condition,
     dataset,
@@ -291,7 +292,7 @@ BAD_DATASETS: dict[str, tuple[Object, str]] = {
     "identifier that is no field": ({"schema": {"identifier": "mrn"}}, "identifier names no field"),
     "path to elsewhere": ({"path": "../other.csv"}, "does not leave it"),
     "absolute path": ({"path": "/etc/passwd"}, "relative to the volume"),
-    "short split key": ({"split": {"key": "short"}}, "at least 16 chars"),
+    "short split key": ({"split": {"key": "short"}}, "at least 16 characters, random and this hospital's own"),
     "nothing to train on": ({"split": {"validation": "0.5", "test": "0.5"}}, "nothing to train on"),
     "unknown format": ({"format": "Excel"}, 'supported values: "CSV", "Parquet"'),
 }
@@ -305,6 +306,18 @@ def test_a_bad_dataset_is_refused_with_the_reason(api: Api, case: str) -> None:
         obj["spec"][name] = obj["spec"][name] | value if isinstance(value, dict) else value
     with pytest.raises(Refused, match=words):
         api.create(obj, dry_run=True)
+
+
+def test_the_example_of_a_dataset_is_taken_only_with_a_secret_in_its_place(api: Api) -> None:
+    text = (ROOT / "examples" / "breast-cancer" / "dataset.yaml").read_text()
+    as_it_stands, own = (
+        yaml.safe_load(each) for each in (text, text.replace("YOUR-SECRET", "5f1c0a7be2d94c3381f6aa0d97be4c12"))
+    )
+    for obj in (as_it_stands, own):
+        obj["metadata"]["namespace"] = "hospital-a"
+    with pytest.raises(Refused, match="openssl rand -hex 16"):
+        api.create(as_it_stands, dry_run=True)
+    api.create(own, dry_run=True)
 
 
 def test_two_fields_of_one_name_and_bounds_of_text_are_refused(api: Api) -> None:
