@@ -1,6 +1,7 @@
 """kubectl-wardround: reads arguments, fetches, asks, prints. What is decided and shown is in the modules beside it."""
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from wardround.cli import enrolment, explain, verbs, watch
-from wardround.cli.cluster import Cluster, CommandError
+from wardround.cli.cluster import Cluster, CommandError, MissingError
 
 REFRESH_SECONDS = 1.0
 _ALIASES = {
@@ -27,7 +28,8 @@ _ALIASES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed, 2 the command could not be carried out."""
+    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, 2 the command could not be carried out,
+    3 `watch`: its --timeout is over."""
     options = parser().parse_args(arguments)
     run: Callable[[Cluster, argparse.Namespace], int] = options.run
     try:
@@ -77,8 +79,14 @@ def parser() -> argparse.ArgumentParser:
     approve.add_argument("--yes", action="store_true", help="pin what is published; asks nothing")
     approve.set_defaults(run=run_approve)
 
-    watching = verbs.add_parser("watch", parents=[shared], help="a round while it runs; exit code 0 Complete, 1 Failed")
+    ends = "exit code 0 Complete, 1 Failed or deleted, 3 --timeout is over"
+    watching = verbs.add_parser(
+        "watch", parents=[shared], help=f"a round while it runs; {ends}", description=f"Follows a round: {ends}."
+    )
     watching.add_argument("target", metavar="federatedround/NAME")
+    watching.add_argument(
+        "--timeout", type=seconds, metavar="SECONDS", help="stop watching after so long; default: until the round ends"
+    )
     watching.set_defaults(run=run_watch)
 
     explaining = verbs.add_parser("explain", parents=[shared], help="why it waits or failed, whose problem, what to do")
@@ -105,7 +113,8 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
     say(
         f"wrote {options.bootstrap}{replaced}: the site's first credentials, good for 24 hours.\n"
-        "Apply it there in that time, then delete the file. Let the hospital compare the hub's fingerprint below over another channel."
+        "Apply it there in that time, then delete the file.\n"
+        "Let the hospital compare the hub's fingerprint below over another channel."
     )
     asked = (
         "" if options.hub_server else ", as your kubeconfig does; if the site reaches it elsewhere: --hub-server URL"
@@ -144,16 +153,29 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
         )
     namespace = options.namespace or hub.default_namespace
 
+    until = math.inf if options.timeout is None else time.monotonic() + options.timeout
+    round_, tasks = verbs.round_with_tasks(hub, name, namespace)
+    uid, shown = round_["metadata"]["uid"], watch.view(round_, tasks, datetime.now(UTC))
+
     def look() -> watch.View:
-        round_, tasks = verbs.round_with_tasks(hub, name, namespace)
-        return watch.view(round_, tasks, datetime.now(UTC))
+        try:
+            found, its = verbs.round_with_tasks(hub, name, namespace)
+        except MissingError:
+            return watch.deleted(shown)
+        return watch.view(found, its, datetime.now(UTC)) if found["metadata"]["uid"] == uid else watch.deleted(shown)
+
+    def waited() -> bool:
+        """Whether the round is to be looked at once more, after a pause."""
+        left = until - time.monotonic()
+        if shown.exit_code is not None or left <= 0:
+            return False
+        time.sleep(min(REFRESH_SECONDS, left))
+        return True
 
     console = Console()
-    shown = look()
     if console.is_terminal:
         with Live(watch.table(shown), console=console, auto_refresh=False) as live:
-            while shown.exit_code is None:
-                time.sleep(REFRESH_SECONDS)
+            while waited():
                 shown = look()
                 live.update(watch.table(shown), refresh=True)
     else:
@@ -161,13 +183,14 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
         while True:
             for line in watch.lines(before, shown):
                 print(line, flush=True)
-            if shown.exit_code is not None:
+            if not waited():
                 break
-            time.sleep(REFRESH_SECONDS)
             before, shown = shown, look()
-    if shown.exit_code == watch.FAILED:
+    if shown.exit_code is None:
+        say(f"After {options.timeout:g} s the round has not ended.")
+    if shown.exit_code in (None, watch.FAILED) and shown.footer != watch.GONE:
         say(f"For why, and what to do: kubectl wardround explain federatedround/{name} -n {namespace}")
-    return shown.exit_code
+    return watch.TIMED_OUT if shown.exit_code is None else shown.exit_code
 
 
 def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
@@ -187,6 +210,14 @@ def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
             explained = explain.explain_long_lived(item, beat, now)
     print(explain.text(explained))
     return 0
+
+
+def seconds(text: str) -> float:
+    """For argparse, which makes a message of the ValueError."""
+    found = float(text)
+    if not 0 <= found < math.inf:
+        raise ValueError
+    return found
 
 
 def target(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ The demo enrols its hospitals with these. Asks nothing and prints nothing.
 
 from wardround.api.names import HUB_CONFIG_MAP, ROUND_UID
 from wardround.cli import enrolment
-from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, Object
+from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, MissingError, Object
 
 
 def apply_enrolment(hub: Cluster, name: str, display_name: str, federations: list[str]) -> list[Object]:
@@ -45,7 +45,7 @@ def pin(hub: Cluster, name: str, fingerprint: str) -> None:
 def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
     item = cluster.get(kind, name, namespace)
     if item is None:
-        raise CommandError(
+        raise MissingError(
             f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. "
             f"See what there is: kubectl get {kind.lower()}s -A"
         )

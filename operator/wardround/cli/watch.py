@@ -3,7 +3,7 @@
 Pure: from objects and a time to rows and tables; fetching and refreshing is the caller's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rich.table import Table
@@ -11,7 +11,8 @@ from rich.table import Table
 from wardround.cli.objects import Object, condition, created, is_true, metrics, seconds, timeline
 from wardround.plans.reasons import advice_for
 
-COMPLETE, FAILED = 0, 1
+COMPLETE, FAILED, DELETED, TIMED_OUT = 0, 1, 1, 3
+GONE = "deleted"
 
 # What a hospital does after it has reached a stage of the timeline.
 _DOING = {
@@ -66,6 +67,11 @@ def view(round_: Object, tasks: list[Object], now: datetime) -> View:
     )
     rows = tuple(_row(hospital, newest[hospital], now) for hospital in sorted(newest))
     return View(title, rows, _footer(round_, status, stages), _exit_code(round_))
+
+
+def deleted(before: View) -> View:
+    """What is to be said of a round that was there before."""
+    return replace(before, footer=GONE, exit_code=DELETED)
 
 
 def table(shown: View) -> Table:

@@ -1,0 +1,80 @@
+"""How `watch` ends: with the round, with its time, or because the round is no longer there."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.cli.test_watch import condition, round_
+from wardround.cli import __main__ as command
+from wardround.cli import verbs
+from wardround.cli.cluster import Cluster, MissingError
+
+ARGUMENTS = ["watch", "fr/train-1", "-n", "breast-cancer"]
+COMPLETE = {"conditions": [condition("Complete", "True", "Complete")]}
+STALLED = {"conditions": [condition("Stalled", "True", "ParticipantUnknown", "nobody")]}
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "REFRESH_SECONDS", 0.01)
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, found: Iterator[dict[str, Any] | None], *more: str) -> int:
+    """The exit code, when the round is found so from one look to the next; None: not there."""
+
+    def look(_: Cluster, name: str, namespace: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        item = next(found)
+        if item is None:
+            raise MissingError(f"no {name} in {namespace}")
+        return item, []
+
+    monkeypatch.setattr(verbs, "round_with_tasks", look)
+    return command.run_watch(cast(Cluster, None), command.parser().parse_args([*ARGUMENTS, *more]))
+
+
+def endless(item: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+    while True:
+        yield item
+
+
+def test_a_round_that_is_stalled_is_watched_as_long_as_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert watch(monkeypatch, endless(round_(STALLED)), "--timeout", "0.05") == 3
+    said = capsys.readouterr()
+    assert said.out == "round: stalled: ParticipantUnknown: nobody\n"
+    assert "After 0.05 s the round has not ended." in said.err
+    assert "explain federatedround/train-1 -n breast-cancer" in said.err
+
+
+def test_a_round_that_ends_in_time_ends_the_watch_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watch(monkeypatch, iter([round_(), round_(COMPLETE)]), "--timeout", "60") == 0
+    assert watch(monkeypatch, iter([round_(COMPLETE)]), "--timeout", "0") == 0
+
+
+def test_a_round_that_is_deleted_meanwhile_ends_the_watch(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert watch(monkeypatch, iter([round_(STALLED), None])) == 1
+    assert capsys.readouterr().out.endswith("\nround: deleted\n")
+
+
+def test_another_round_under_the_same_name_is_not_the_one_that_is_watched(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = round_(COMPLETE)
+    other["metadata"]["uid"] = "u2"
+    assert watch(monkeypatch, iter([round_(), other])) == 1
+    assert capsys.readouterr().out.endswith("\nround: deleted\n")
+
+
+def test_a_round_that_never_was_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingError):
+        watch(monkeypatch, iter([None]))
+
+
+@pytest.mark.parametrize("given", ["-1", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_refused(given: str) -> None:
+    with pytest.raises(SystemExit):
+        command.parser().parse_args([*ARGUMENTS, f"--timeout={given}"])
