@@ -54,7 +54,10 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     ended = is_true(round_, "Complete") or is_true(round_, "Failed")
     for hospital, task in sorted(newest.items()):
         if hospital not in named:
-            findings += _task_findings(hospital, task, participant=hospital, waits=not ended)
+            its = _task_findings(hospital, task, participant=hospital, waits=not ended)
+            # A round that has ended or is suspended calls back what is on its way: that explains nothing.
+            called_back = ended or spec.get("suspend")
+            findings += [each for each in its if not (called_back and each.reason == "Cancelled")]
         if not ended and not is_true(task, "Complete"):
             findings += _silence(hospital, leases.get(hospital), now)
     if is_true(round_, "Complete"):

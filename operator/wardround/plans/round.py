@@ -35,6 +35,7 @@ from wardround.plans.states import remaining
 from wardround.sealing.body import PART
 
 AGGREGATION_TRIES = 3
+LOST_NAMED = 8  # of those whom a failed round has lost, in its message; all stand in status.attention
 # Between tries to combine while the store is away: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 # A courier's answer to the last second's training still has to open, hours after a deadline it has not.
@@ -115,7 +116,7 @@ def aggregated(view: View) -> Verdict | None:
     answer = job.answer
     if answer is not None and answer.digest is not None:
         names = answer.aggregated or _all_but(view, answer.left_out)
-        missing = shortfall(view, names)
+        missing = shortfall(view, names, "could be counted")
         if missing:
             attention = (*view.attention(), *left_out(view, answer.left_out))
             return _failed(view, "QuorumNotMet", f"{missing} Updates were left out; nothing was kept.", attention)
@@ -228,12 +229,12 @@ def dispatch(view: View) -> Verdict | None:
 def beyond_quorum(view: View) -> Verdict | None:
     """So many are lost that waiting for the others would change nothing."""
     hopeful = [part.name for part in view.parts if part.standing is not Standing.LOST]
-    missing = shortfall(view, hopeful)
+    missing = shortfall(view, hopeful, "can still send")
     if not missing:
         return None
-    reasons = {each.reason for each in view.attention() if each.participant not in hopeful}
-    told = f" Reason everywhere: {next(iter(reasons))}." if len(reasons) == 1 else ""
-    return _failed(view, "QuorumNotMet", f"{missing}{told} See status.attention.")
+    lost = [f"{each.participant} ({each.reason})" for each in view.attention() if each.participant not in hopeful]
+    more = f" and {len(lost) - LOST_NAMED} more" if len(lost) > LOST_NAMED else ""
+    return _failed(view, "QuorumNotMet", f"{missing} Lost: {', '.join(lost[:LOST_NAMED])}{more}.")
 
 
 def collecting(view: View) -> Verdict | None:
@@ -301,7 +302,7 @@ def _complete(view: View, model: StoredModel, *before: Action) -> Verdict:
 def _aggregate(view: View, number: int) -> Verdict:
     """Combines what was sent, if it is enough."""
     sent = view.standing(Standing.SENT)
-    missing = shortfall(view, [part.name for part in sent])
+    missing = shortfall(view, [part.name for part in sent], "sent an update in time")
     if missing:
         return _failed(view, "QuorumNotMet", f"{missing} Nothing was combined. See status.attention.")
     if _plan_bytes(sent) > LARGEST_PLAN:

@@ -80,15 +80,19 @@ def _start(seen: Observation) -> datetime:
     return max(started, resumed) if resumed else started
 
 
-def shortfall(view: View, names: Collection[str]) -> str:
-    """What is missing for these to be a quorum; nothing if they are."""
+def shortfall(view: View, names: Collection[str], what: str = "can take part") -> str:
+    """What is missing for these to be a quorum; nothing if they are. `what`: of one or of many, what they do."""
     quorum = view.round.spec.quorum
     absent = [name for name in quorum.required if name not in names]
     if absent:
         return f"Required participant {absent[0]} is missing."
     if len(names) < quorum.min:
-        return f"{len(names)} participants, quorum.min is {quorum.min}."
+        return f"{hospitals(len(names))} {what}, quorum.min is {quorum.min}."
     return ""
+
+
+def hospitals(number: int) -> str:
+    return f"{number} hospital{'' if number == 1 else 's'}"
 
 
 def grace(view: View, sent: tuple[Part, ...]) -> list[datetime]:

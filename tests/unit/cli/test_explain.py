@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from wardround.cli import explain
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -67,6 +69,18 @@ def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> No
     assert "maxConcurrentTasks" in finding.advice.action
     over = item("FederatedRound", "r", "n", {"conditions": [condition("Failed", "True", "QuorumNotMet")]})
     assert [each.where for each in explain.explain_round(over, tasks, {}, NOW).findings] == ["round"]
+
+
+@pytest.mark.parametrize(
+    ("failed", "suspend", "said"), [("True", False, []), ("False", True, []), ("False", False, ["site-a"])]
+)
+def test_what_the_round_itself_called_back_is_no_finding(failed: str, suspend: bool, said: list[str]) -> None:
+    cancelled = item("RoundTask", "t", "site-a", {"conditions": [condition("Failed", "True", "Cancelled")]})
+    cancelled["spec"]["attempt"] = 1
+    status = {"conditions": [condition("Failed", failed, "QuorumNotMet")]}
+    round_ = item("FederatedRound", "r", "n", status, {"suspend": suspend})
+    found = explain.explain_round(round_, [cancelled], {"site-a": lease(1)}, NOW).findings
+    assert [each.where for each in found if each.where != "round"] == said
 
 
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:

@@ -19,6 +19,12 @@ def condition_of(made: Plan, kind: str) -> tuple[str, str]:
     return found.status, found.reason
 
 
+def message_of(made: Plan, kind: str) -> str:
+    found = conditions.find(made.status.conditions, kind)
+    assert found is not None
+    return found.message
+
+
 def counts(made: Plan) -> Counts:
     assert made.status.participants is not None
     return made.status.participants

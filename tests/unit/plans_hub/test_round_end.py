@@ -16,6 +16,7 @@ from tests.unit.plans_hub.builders import (
     at,
     collecting,
     condition,
+    dispatched,
     failed,
     federated_round,
     keys,
@@ -27,7 +28,7 @@ from tests.unit.plans_hub.builders import (
     stages,
     task,
 )
-from tests.unit.plans_hub.reading import attention_of, condition_of, counts, of_type
+from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
 from wardround.api.federatedround import Result
 from wardround.api.task import Upload
 from wardround.api.timeline import Stage
@@ -110,6 +111,29 @@ def test_a_round_fails_as_soon_as_the_quorum_is_out_of_reach() -> None:
     made = plan(collecting(*tasks))
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert attention_of(made) == {"site-a": "ImageNotAllowed", "site-b": "ImageNotAllowed"}
+
+
+@pytest.mark.parametrize(
+    ("least", "lost", "said"),
+    [
+        (3, 1, "2 hospitals can still send, quorum.min is 3. Lost: site-a (TrainerFailed)."),
+        (2, 2, "1 hospital can still send, quorum.min is 2. Lost: site-a (TrainerFailed), site-b (TrainerFailed)."),
+    ],
+)
+def test_a_round_out_of_reach_says_how_many_were_left_and_who_was_lost_why(least: int, lost: int, said: str) -> None:
+    """Not those whom the round itself cancelled thereupon."""
+    tasks = [failed(name, "Code", "TrainerFailed") for name in NAMES[:lost]] + [*map(accepted, NAMES[lost:])]
+    made = plan(collecting(*tasks, spec={"quorum": {"min": least}}))
+    assert message_of(made, "Failed") == said
+    assert attention_of(made) == dict.fromkeys(NAMES[:lost], "TrainerFailed")
+
+
+def test_a_round_that_has_lost_many_names_the_first_of_them() -> None:
+    names = [f"site-{number:02}" for number in range(12)]
+    known = {name: participant(name) for name in names}
+    of = dispatched(federated_round(participants={"names": names}))
+    made = plan(observation(of, participants=known, tasks=tuple(refused(name, "Denied") for name in names)))
+    assert message_of(made, "Failed").endswith("site-07 (Denied) and 4 more.")
 
 
 def test_a_lost_required_participant_fails_the_round() -> None:
