@@ -71,7 +71,9 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     for kind, verb in (("Failed", "has failed"), ("Stalled", "waits for a person")):
         found = condition(round_, kind)
         if found is not None and found.status == "True":
-            first = _finding("round", found.reason, found.message, "", federation, spec.get("datasetName", ""))
+            # What stands between the round and its start is mostly about one hospital: the first that it names.
+            whose = next((each.where for each in findings if each.reason == found.reason), "")
+            first = _finding("round", found.reason, found.message, whose, federation, spec.get("datasetName", ""))
             return Explanation(f"{name} {verb}: {found.reason}.", (first, *findings))
     if spec.get("suspend"):
         return Explanation(f"{name} is suspended: set spec.suspend to false to go on.", tuple(findings))

@@ -10,7 +10,7 @@ from wardround.api import conditions
 from wardround.api.federatedround import Attention, Result
 from wardround.api.names import model_location
 from wardround.api.task import Metric
-from wardround.api.times import parse_time, read_time
+from wardround.api.times import parse_time, read_time, to_seconds
 from wardround.plans.round_parts import SUSPENDED, Part, Standing
 from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, is_over, status
 from wardround.plans.round_types import (
@@ -30,7 +30,7 @@ from wardround.plans.round_types import (
     StoreModel,
     Verdict,
 )
-from wardround.plans.round_view import View, grace, left_out, shortfall, tell, unfit, view_of
+from wardround.plans.round_view import View, grace, hospitals, left_out, shortfall, tell, unfit, view_of
 from wardround.plans.states import remaining
 from wardround.sealing.body import PART
 
@@ -199,12 +199,13 @@ def dispatch(view: View) -> Verdict | None:
     awaited = [name for name, reason in barred.items() if named and reason != "ParticipantSuspended"]
     until = view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
     if (missing or awaited) and view.seen.now < until:
-        first = attention[0] if attention else None
+        first = next((each for each in attention if each.participant in awaited), next(iter(attention), None))
         reason = first.reason if first else "TooFewParticipants"
+        then = "fails" if missing else f"goes on with {len(fit)} of {hospitals(len(view.selected))}"
         return Verdict(
             course="Stalled",
             reason=reason,
-            message=first.message if first else missing,
+            message=f"{first.message if first else missing} The round waits until {to_seconds(until)}, then it {then}.",
             stages=(STARTED,),
             attention=attention,
             again=(until,),

@@ -60,6 +60,17 @@ def test_a_round_that_waits_names_what_it_waits_for() -> None:
     assert "namespace breast-cancer" in finding.advice.meaning
 
 
+def test_what_to_do_about_a_round_that_waits_has_the_hospitals_name() -> None:
+    attention = [
+        {"participant": "site-a", "reason": "ParticipantSuspended"},
+        {"participant": "site-x", "reason": "ParticipantUnknown"},
+    ]
+    status = {"attention": attention, "conditions": [condition("Stalled", "True", "ParticipantUnknown", "site-x: ...")]}
+    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
+    assert said.count("enrol site-x") == 2
+    assert "PARTICIPANT" not in said
+
+
 def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> None:
     waiting = {"conditions": [condition("Accepted", "True", "Accepted"), condition("Reconciling", "True", "Queued")]}
     tasks = [item("RoundTask", "t", "site-a", waiting, {"attempt": 1})]

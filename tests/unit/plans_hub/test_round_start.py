@@ -23,7 +23,8 @@ from tests.unit.plans_hub.builders import (
     stages,
     task,
 )
-from tests.unit.plans_hub.reading import attention_of, condition_of, counts, of_type
+from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
+from wardround.api.times import to_seconds
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED
 from wardround.plans.round_types import (
@@ -78,6 +79,25 @@ def test_a_named_participant_who_may_not_take_part_is_waited_for_and_the_round_s
 def test_an_unknown_participant_stalls_the_round() -> None:
     made = plan(observation(participants={name: participant(name) for name in NAMES[:2]}))
     assert condition_of(made, "Stalled") == ("True", "ParticipantUnknown")
+
+
+@pytest.mark.parametrize(
+    ("least", "known", "then"),
+    [(2, 2, "goes on with 2 of 3 hospitals."), (3, 2, "fails."), (1, 1, "goes on with 1 of")],
+)
+def test_a_stalled_round_says_until_when_it_waits_and_what_it_does_then(least: int, known: int, then: str) -> None:
+    participants = {name: participant(name) for name in NAMES[:known]}
+    made = plan(observation(federated_round(quorum={"min": least}), participants=participants))
+    message = message_of(made, "Stalled")
+    assert message.startswith(f"{NAMES[known]}: the hub knows no such hospital.")
+    assert f" The round waits until {to_seconds(at(600))}, then it {then}" in message
+
+
+def test_a_round_that_waits_for_one_hospital_does_not_speak_of_another_that_it_leaves_out() -> None:
+    participants = {"site-a": participant("site-a", suspend=True), "site-b": participant("site-b")}
+    made = plan(observation(federated_round(quorum={"min": 1}), participants=participants))
+    assert condition_of(made, "Stalled") == ("True", "ParticipantUnknown")
+    assert message_of(made, "Stalled").startswith("site-c: ")
 
 
 def test_a_participant_without_keys_stalls_the_round() -> None:
