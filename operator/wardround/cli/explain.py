@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api.times import read_time
-from wardround.cli.objects import Object, condition, created, is_true, metrics, printable, seconds, timeline
+from wardround.cli.objects import Object, began, condition, created, is_true, metrics, printable, seconds, timeline
 from wardround.plans.reasons import TABLE, Advice, advice_for
 
 SILENT_AFTER_SECONDS = 60
+WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole seconds for when they were made
 
 
 @dataclass(frozen=True)
@@ -202,5 +203,11 @@ def _reconciling(item: Object) -> str:
 
 
 def _took(round_: Object) -> str:
-    stages, begun = timeline(round_), created(round_)
-    return f" after {seconds((stages[-1][1] - begun).total_seconds())}" if stages and begun else ""
+    """Without the time that it waited for the round that it starts from, which is told apart."""
+    stages, applied = timeline(round_), created(round_)
+    begun = began(round_) or applied
+    if not stages or begun is None:
+        return ""
+    waited = (begun - applied).total_seconds() if applied else 0.0
+    before = f" (it waited {seconds(waited)} before it started)" if waited >= WORTH_TELLING_SECONDS else ""
+    return f" after {seconds((stages[-1][1] - begun).total_seconds())}{before}"

@@ -45,6 +45,11 @@ def created(item: Object) -> datetime | None:
     return parse_time(stamp) if stamp else None
 
 
+def began(round_: Object) -> datetime | None:
+    """When a round took up its work: before that it waits for the round that it starts from."""
+    return next((time for stage, time in timeline(round_) if stage == "Started"), None)
+
+
 def seconds(text: float) -> str:
     """A duration as people read it: 0.4s, 12s, 3m05s, 2h10m."""
     if text < 10:

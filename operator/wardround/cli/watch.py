@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rich.table import Table
 
-from wardround.cli.objects import Object, condition, created, is_true, metrics, seconds, timeline
+from wardround.cli.objects import Object, began, condition, created, is_true, metrics, seconds, timeline
 from wardround.plans.reasons import advice_for
 
 COMPLETE, FAILED, DELETED, TIMED_OUT = 0, 1, 1, 3
@@ -58,7 +58,7 @@ def view(round_: Object, tasks: list[Object], now: datetime) -> View:
     for task in sorted(tasks, key=lambda each: int(each["spec"].get("attempt", 1))):
         newest[task["metadata"]["namespace"]] = task
     metadata, spec, status = round_["metadata"], round_["spec"], round_.get("status") or {}
-    begun = created(round_) or now
+    begun = began(round_) or created(round_) or now
     stages = timeline(round_)
     ended = is_true(round_, "Complete") or is_true(round_, "Failed")
     until = stages[-1][1] if ended and stages else now

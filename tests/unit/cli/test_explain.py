@@ -134,6 +134,16 @@ def test_a_running_round_says_which_site_has_fallen_silent() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("started", "said"),
+    [(22, "complete after 11s (it waited 1m18s before it started):"), (99, "complete after 1m28s:")],
+)
+def test_how_long_a_round_took_is_without_what_it_waited_for(started: float, said: str) -> None:
+    timeline = [{"stage": "Complete", "time": stamp(11)}, {"stage": "Started", "time": stamp(started)}]
+    status = {"conditions": [condition("Complete", "True", "Complete")], "timeline": timeline}
+    assert said in explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW).headline
+
+
 def test_a_complete_round_does_not_ask_for_silent_sites() -> None:
     round_ = item("FederatedRound", "r", "n", {"conditions": [condition("Complete", "True", "Complete")]})
     tasks = [item("RoundTask", "t", "site-a", {}, {"attempt": 1})]

@@ -97,6 +97,13 @@ def test_a_complete_round_ends_the_watch_with_zero_and_stops_its_clock() -> None
     assert shown.footer == "complete, 3 aggregated, 398 samples, loss=0.1234"
 
 
+def test_a_rounds_clock_starts_when_its_base_is_there() -> None:
+    stages = [{"stage": "Started", "time": at(78)}, {"stage": "Complete", "time": at(89)}]
+    done = round_({"conditions": [condition("Complete", "True")], "timeline": stages})
+    assert watch.view(done, [], START + timedelta(hours=1)).title.endswith(", 11s")
+    assert watch.view(round_(), [], START + timedelta(seconds=20)).title.endswith(", 20s")
+
+
 def test_a_failed_round_ends_the_watch_with_one() -> None:
     failed = round_({"conditions": [condition("Failed", "True", "QuorumNotReached", "1 of 2 hospitals sent")]})
     shown = watch.view(failed, [], START)
