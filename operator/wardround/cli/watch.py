@@ -120,6 +120,8 @@ def _stage(task: Object, status: Object) -> tuple[str, str]:
     suffix = f" (attempt {attempt})" if attempt > 1 else ""
     if is_true(task, "Failed"):
         reason = (status.get("failure") or {}).get("reason") or _reason(task, "Failed")
+        if reason == "Cancelled":
+            return f"called back{suffix}", "waiting"
         return f"failed: {reason}{suffix}", "failed"
     if is_true(task, "Complete"):
         return f"complete{suffix}", "done"
@@ -160,6 +162,8 @@ def _footer(round_: Object, status: Object, stages: list[tuple[str, datetime]]) 
         if result.get("metrics"):
             parts.append(metrics(result["metrics"]))
         return ", ".join(parts)
+    if round_["spec"].get("suspend"):
+        return "suspended"
     doing = _ROUND_DOING.get(stages[-1][0] if stages else "", "runs")
     reconciling = condition(round_, "Reconciling")
     message = reconciling.message if reconciling and reconciling.status == "True" else ""

@@ -82,6 +82,26 @@ def test_a_failed_hospital_shows_its_reason() -> None:
     assert row(watch.view(round_(), [failed], START), "site-a").stage == "failed: ColumnMissing"
 
 
+def test_a_suspended_round_is_said_to_be_and_nobody_has_failed() -> None:
+    cancelled = task("site-a", {"conditions": [condition("Failed", "True", "Cancelled")]})
+    status = {
+        "conditions": [condition("Reconciling", "True", "Suspended", "Nobody is asked")],
+        "timeline": [{"stage": "Dispatched", "time": at(1)}],
+    }
+    suspended = round_(status)
+    suspended["spec"]["suspend"] = True
+    shown = watch.view(suspended, [cancelled], START)
+    assert watch.lines(None, shown) == ["site-a: called back", "round: suspended"]
+    assert row(shown, "site-a").state == "waiting"
+    assert shown.exit_code is None
+
+
+def test_a_suspended_round_that_has_ended_has_ended() -> None:
+    over = round_({"conditions": [condition("Complete", "True", "Complete")]})
+    over["spec"]["suspend"] = True
+    assert watch.view(over, [], START).footer.startswith("complete")
+
+
 def test_a_complete_round_ends_the_watch_with_zero_and_stops_its_clock() -> None:
     done = round_(
         {
