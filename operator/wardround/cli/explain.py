@@ -142,9 +142,7 @@ def _task_findings(where: str, task: Object, *, participant: str, waits: bool = 
     """Why the task failed, or what it waits for, if that is asked too. `participant`: as far as the task tells it."""
     failure = (task.get("status") or {}).get("failure") or {}
     if failure.get("reason"):
-        message = failure.get("message", "")
-        if failure.get("exitCode") is not None:
-            message = f"{message} exit code {failure['exitCode']}".strip()
+        message = _with_exit_code(failure.get("message", ""), failure)
         advice = _fill(advice_for(failure["reason"], failure.get("class", "")), task, participant)
         return [Finding(where, failure["reason"], advice, message)]
     wrong = [("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")]
@@ -153,6 +151,16 @@ def _task_findings(where: str, task: Object, *, participant: str, waits: bool = 
         if found is not None and found.status == bad:
             return [Finding(where, found.reason, _fill(advice_for(found.reason), task, participant), found.message)]
     return []
+
+
+def _with_exit_code(message: str, failure: Object) -> str:
+    """Our own messages have it already."""
+    if failure.get("exitCode") is None:
+        return message
+    code = f"exit code {failure['exitCode']}"
+    if message.rstrip(".").endswith(code) or f"{code}:" in message:
+        return message
+    return f"{message} ({code})" if message else code
 
 
 def _fill(advice: Advice, task: Object, *about: str) -> Advice:
@@ -185,9 +193,12 @@ def _attention(said: Object, federation: str, dataset: str, task: Object | None)
     """The hub's message is made from the table that this reads too: it is shown where a newer hub knows more."""
     name, reason = said["participant"], said["reason"]
     advice = advice_for(reason).about(name, federation, dataset)
+    message = "" if reason in TABLE else said.get("message", "")
     if task is not None:
         advice = _fill(advice, task)
-    return Finding(name, reason, advice, "" if reason in TABLE else said.get("message", ""))
+        failure = (task.get("status") or {}).get("failure") or {}
+        message = _with_exit_code(message, failure) if failure.get("reason") == reason else message
+    return Finding(name, reason, advice, message)
 
 
 def _finding(where: str, reason: str, message: str, *about: str) -> Finding:

@@ -162,7 +162,27 @@ def test_at_the_site_the_message_that_stays_there_is_shown() -> None:
     failure = {"class": "Site", "reason": "ColumnMissing", "exitCode": 65, "message": "no column mean_radius"}
     task = item("SiteTask", "t", "wardround", {"conditions": [condition("Failed", "True", "x")], "failure": failure})
     said = explain.text(explain.explain_task(task, None, NOW))
-    assert "no column mean_radius exit code 65" in said
+    assert "  says:   no column mean_radius (exit code 65)\n" in said
+
+
+def test_the_command_in_a_message_stays_one() -> None:
+    message = "container train ended with exit code 1: kubectl logs p -n w -c train"
+    failure = {"class": "Code", "reason": "TrainerFailed", "exitCode": 1, "message": message}
+    said = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"failure": failure}), None, NOW))
+    assert f"  says:   {message}\n" in said
+
+
+def test_of_every_hospital_the_exit_code_is_said_alike() -> None:
+    """Also of one that the round's own attention names."""
+    failed = {"failure": {"class": "Code", "reason": "TrainerFailed", "exitCode": 1}}
+    tasks = [item("RoundTask", "t", each, failed, {"attempt": 1}) for each in ("site-a", "site-b")]
+    attention = [{"participant": "site-a", "reason": "TrainerFailed", "message": "by the hub"}]
+    status = {"attention": attention, "conditions": [condition("Failed", "True", "QuorumNotMet")]}
+    found = explain.explain_round(item("FederatedRound", "r", "n", status), tasks, {}, NOW).findings
+    assert {each.where: each.message for each in found if each.where != "round"} == {
+        "site-a": "exit code 1",
+        "site-b": "exit code 1",
+    }
 
 
 def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:
