@@ -64,6 +64,7 @@ class Pod:
     """The newest pod of a Job. `isolation` is what the sidecar last said when it ended, if it did."""
 
     name: str
+    namespace: str
     phase: str
     reason: str
     disrupted: bool
@@ -117,6 +118,7 @@ def parse_pod(value: Mapping[str, Any]) -> Pod:
     isolation = next((c for c in containers if c["name"] == "isolation"), None)
     return Pod(
         name=value["metadata"]["name"],
+        namespace=value["metadata"]["namespace"],
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
@@ -224,7 +226,7 @@ def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:
     said = step.said or {}
     reason = str(said.get("reason"))
     if reason not in REASONS:
-        message = f"container {step.name} ended with exit code {step.exit_code}: kubectl logs {pod.name} -c {step.name}"
+        message = _ended(pod, step)
         return Failure(failure_class="Platform", reason="PodFailed", exit_code=step.exit_code, message=message)
     return Failure(
         failure_class=REASONS[reason], reason=reason, exit_code=step.exit_code, message=_text(said.get("message"))
@@ -243,8 +245,13 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
         kind, reason = "Site", "DataUnreadable"
     elif step.exit_code == EXIT_TRY_AGAIN:
         kind, reason = "Platform", "PodFailed"
-    message = f"container {step.name} ended with exit code {step.exit_code}: kubectl logs {pod.name} -c {step.name}"
+    message = _ended(pod, step)
     return Failure(failure_class=kind, reason=reason, exit_code=step.exit_code, message=message)
+
+
+def _ended(pod: Pod, step: Step) -> str:
+    logs = f"kubectl logs {pod.name} -n {pod.namespace} -c {step.name}"
+    return f"container {step.name} ended with exit code {step.exit_code}: {logs}"
 
 
 def _never_pulled(pod: Pod, _: frozenset[str]) -> Failure | None:

@@ -337,6 +337,14 @@ def test_a_network_that_opened_is_said_even_when_time_is_over() -> None:
     assert failure.reason == "NetworkOpen"
 
 
+@pytest.mark.parametrize("name", ["train", "prepare"])
+def test_where_the_log_is_stands_in_the_message_as_a_command(name: str) -> None:
+    failure = plan(seen(a_task(status=ready()), job=JOB, pod=a_pod(ended(name, 1)))).status.failure
+    assert failure is not None
+    assert failure.message is not None
+    assert failure.message.endswith(f" exit code 1: kubectl logs pod-1 -n hospital-a -c {name}")
+
+
 def test_an_image_that_cannot_be_pulled_yet_is_waited_for_with_a_reason() -> None:
     assert reason(plan(training(ended("prepare", 0), waiting("train", "ImagePullBackOff")))) == "ImagePullFailed"
 

@@ -181,7 +181,7 @@ def waiting(name: str, reason: str = "PodInitializing") -> dict[str, Any]:
 def a_pod(*containers: dict[str, Any], **status: Any) -> Pod:
     return parse_pod(
         {
-            "metadata": {"name": "pod-1"},
+            "metadata": {"name": "pod-1", "namespace": "hospital-a"},
             "status": {"phase": "Running", "initContainerStatuses": list(containers), **status},
         }
     )
