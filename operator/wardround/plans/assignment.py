@@ -23,9 +23,11 @@ BY_DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"
 
 
-def approval(task: str, namespace: str) -> str:
-    """What a person at the site does about a task that waits for them."""
-    merge = """-p '{"spec":{"approved":true}}'"""
+def approval(task: str, namespace: str, uid: str = "") -> str:
+    """What a person at the site does about a task that waits for them. With its UID they approve this very one, and
+    none that the hub puts in its place, under its name, while they read."""
+    this = f'"metadata":{{"uid":"{uid}"}},' if uid else ""
+    merge = f"""-p '{{{this}"spec":{{"approved":true}}}}'"""
     return f"a person here has to approve: kubectl patch sitetask {task} -n {namespace} --type merge {merge}"
 
 

@@ -61,6 +61,7 @@ MESSAGES = {
     "Sending": "the courier seals and sends the update",
 }
 RETRY_SECONDS = 10.0
+WAITING = "WaitingForApproval"
 
 
 def plan(seen: Observation) -> Plan:
@@ -105,9 +106,12 @@ class _View:
     @property
     def told(self) -> str:
         """What people here are told of the decision."""
+        return self.approval if self.decision.reason == WAITING else self.decision.message
+
+    @property
+    def approval(self) -> str:
         metadata = self.seen.task.metadata
-        asks = self.decision.reason == "WaitingForApproval"
-        return assignments.approval(metadata.name, metadata.namespace) if asks else self.decision.message
+        return assignments.approval(metadata.name, metadata.namespace, metadata.uid)
 
     @property
     def seconds_left(self) -> float | None:
@@ -323,7 +327,7 @@ def _progress(
     reached = {"Accepted": now, **({"InputReady": now} if "InputReady" in marks else {}), **(stages or {})}
     return Standing(
         reason=reason,
-        message=message or MESSAGES.get(reason, ""),
+        message=message or (view.approval if reason == WAITING else MESSAGES.get(reason, "")),
         marks=marks,
         stages=reached,
         actions=actions,
@@ -401,7 +405,7 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
             found, standing.final, True, standing.reason, standing.message, now=now, generation=generation
         )
         found = conditions.settled(found, standing.reason, now=now, generation=generation)
-    elif standing.reason == "WaitingForApproval":
+    elif standing.reason == WAITING:
         found = conditions.stalled(found, standing.reason, standing.message, now=now, generation=generation)
     else:
         found = conditions.progressing(found, standing.reason, standing.message, now=now, generation=generation)

@@ -92,9 +92,19 @@ def test_waiting_for_approval_is_a_state_on_both_sides_until_the_assignment_expi
         assert (holds(status, "Stalled").status, holds(status, "Reconciling").status) == ("True", "False")
         assert holds(status, "Stalled").reason == "WaitingForApproval"
     command = f"kubectl patch sitetask {observation.task.metadata.name} -n hospital-a --type merge"
+    # A hub can put another task of this name in its place while people read: their word is for this very one.
+    consent = f"""-p '{{"metadata":{{"uid":"{observation.task.metadata.uid}"}},"spec":{{"approved":true}}}}'"""
     for kind in ("Stalled", "Accepted"):
         assert command in holds(planned.status, kind).message
+        assert consent in holds(planned.status, kind).message
     assert planned.again_seconds == 3600
+
+
+def test_a_courier_that_waits_for_people_stalls_the_task_and_they_are_told_what_to_do() -> None:
+    waiting = a_task(status=accepted(courier={"reason": "WaitingForApproval"}))
+    status = plan(seen(waiting)).status
+    assert holds(status, "Stalled").status == "True"
+    assert f"kubectl patch sitetask {waiting.metadata.name}" in holds(status, "Stalled").message
 
 
 def test_once_it_is_approved_nothing_stalls() -> None:
