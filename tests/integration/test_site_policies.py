@@ -49,9 +49,8 @@ def test_people_approve_and_may_think_again(site: Api) -> None:
 def test_an_approval_of_one_task_is_not_taken_for_another_of_its_name(site: Api) -> None:
     before = site.get("SiteTask", "task", "hospital-a")["metadata"]["uid"]
     of_another = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "spec": {"approved": True}}
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused, match="field is immutable"):
         site.patch("SiteTask", "task", of_another, "hospital-a", user="mallory")
-    assert refused.value.status == 409
     site.patch("SiteTask", "task", of_another | {"metadata": {"uid": before}}, "hospital-a", user="mallory")
     site.patch("SiteTask", "task", {"spec": {"approved": False}}, "hospital-a", user="mallory")
 
