@@ -70,7 +70,16 @@ def _selected(seen: Observation) -> tuple[str, ...]:
     if wanted.names is not None:
         return tuple(sorted(wanted.names))
     labels = wanted.selector.match_labels.items() if wanted.selector else {}.items()
-    return tuple(sorted(name for name, each in seen.participants.items() if labels <= each.metadata.labels.items()))
+    federation = seen.round.metadata.namespace
+    # Among those of this federation: who else there is, is not for whoever makes rounds in it.
+    return tuple(
+        sorted(
+            name
+            for name, each in seen.participants.items()
+            if labels <= each.metadata.labels.items()
+            and any(federation == allowed.namespace for allowed in each.spec.allowed_federations)
+        )
+    )
 
 
 def _start(seen: Observation) -> datetime:

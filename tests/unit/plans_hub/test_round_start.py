@@ -159,6 +159,16 @@ def test_a_selector_takes_who_is_fit_and_does_not_wait_for_the_others() -> None:
     assert [each.participant for each in of_type(made, Dispatch)] == ["site-a", "site-c"]
 
 
+def test_a_selector_names_no_hospital_of_other_federations() -> None:
+    """Who may make rounds here would learn from status.attention which hospitals the hub has beside theirs."""
+    selecting = federated_round(participants={"selector": {"matchLabels": {"country": "de"}}})
+    stranger = participant("site-b", allowed_federations=())
+    participants = {name: participant(name) for name in NAMES} | {"site-b": stranger}
+    made = plan(observation(selecting, participants=participants))
+    assert "site-b" not in attention_of(made)
+    assert counts(made).selected == 2
+
+
 def test_a_selector_that_finds_too_few_stalls() -> None:
     selecting = federated_round(participants={"selector": {"matchLabels": {"country": "fr"}}})
     assert condition_of(plan(observation(selecting)), "Stalled") == ("True", "TooFewParticipants")
