@@ -16,7 +16,7 @@ from wardround.api import names
 SITE = "site-a"
 ALONE: dict[str, Any] = {"participants": {"names": [SITE]}}
 # Long enough to be stopped on the way, short enough to be waited for.
-STEPS = 60_000
+STEPS = 30_000
 RESUMED = "checkpoint: going on from step"
 
 

@@ -79,14 +79,19 @@ def test_a_round_that_is_applied_again_is_the_same(federation: Federation, how: 
     kubectl = federation.kubectl("hub")
     made = federation.manifest(f"again{len(how)}", "Train", initial={"seed": 7}, suspend=True)
     text = yaml.safe_dump(made)
+
+    def looked() -> dict[str, Any]:
+        return kubectl.get("federatedround", made["metadata"]["name"], "-n", federation.namespace)
+
     try:
         kubectl("apply", *how, "-f", "-", stdin=text)
+        # kubectl reads twice for its diff: what the operator says at its first look must not come in between.
+        eventually("the operator has looked", lambda: is_true(looked(), "Suspended"))
         diff = kubectl.run("diff", *how, "-f", "-", stdin=text, check=False)
         assert (diff.returncode, diff.stdout) == (0, "")
-        before = kubectl.get("federatedround", made["metadata"]["name"], "-n", federation.namespace)
+        before = looked()
         kubectl("apply", *how, "-f", "-", stdin=text)
-        after = kubectl.get("federatedround", made["metadata"]["name"], "-n", federation.namespace)
-        assert after["metadata"]["generation"] == before["metadata"]["generation"]
+        assert looked()["metadata"]["generation"] == before["metadata"]["generation"]
     finally:
         kubectl("delete", "federatedround", made["metadata"]["name"], "-n", federation.namespace)
 
