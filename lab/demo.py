@@ -63,7 +63,7 @@ def demo(progress: Progress) -> None:
     _write_data(progress)
     progress.step("Wardround: installed by Helm, hospitals enrolled and approved")
     install.install_hub(built, progress)
-    install.apply(named("hub"), demo_rounds.documents("federation.yaml"), NAMESPACE)
+    apply(named("hub"), demo_rounds.documents("federation.yaml"), NAMESPACE)
     with ThreadPoolExecutor(len(HOSPITALS)) as pool:
         list(pool.map(lambda hospital: _install(hospital, built, progress), HOSPITALS))
 

@@ -15,7 +15,6 @@ from wardround.api import conditions, timeline
 from wardround.api.sitetask import CourierReport, SiteTaskStatus
 from wardround.api.task import Failure, FailureClass
 from wardround.plans import assignment as assignments
-from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
 from wardround.plans.assignment import Claim, Decision, Terms
@@ -383,7 +382,7 @@ def _after_the_end(seen: Observation) -> Plan:
     if conditions.is_true(seen.task.status.conditions, "Failed") and seen.job is not None and (running or opened):
         actions.append("DeleteJob")
     gone = seen.hub_reached and seen.round_task is None
-    told = seen.round_task is not None and telling.is_final(seen.round_task)
+    told = seen.round_task is not None and is_final(seen.round_task)
     if not gone and not (told and seen.task.metadata.name in memory.surplus((seen.task, *seen.others))):
         return Plan(status=seen.task.status, actions=tuple(actions))
     pin = seen.site.spec.hub.fingerprint

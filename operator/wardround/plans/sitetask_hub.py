@@ -62,11 +62,6 @@ def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
     )
 
 
-def is_final(task: RoundTask) -> bool:
-    found = task.status.conditions
-    return conditions.is_true(found, "Complete") or conditions.is_true(found, "Failed")
-
-
 def mirrored(task: RoundTask, site_task: SiteTask) -> bool:
     return task.metadata.uid == site_task.spec.round_task_uid
 

@@ -64,7 +64,8 @@ class Standing:
     again_seconds: float | None = None
 
 
-def is_final(task: SiteTask) -> bool:
+def is_final(task: SiteTask | RoundTask) -> bool:
+    """Of either side's object: the hub's is told of the site's end a little later."""
     found = task.status.conditions
     return conditions.is_true(found, "Complete") or conditions.is_true(found, "Failed")
 

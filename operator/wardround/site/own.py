@@ -15,7 +15,7 @@ from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.events import Reporter
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import site as site_plan
-from wardround.plans import sitetask_hub as telling
+from wardround.plans.sitetask_types import is_final
 from wardround.site.link import HubLink
 
 CONNECTED_SECONDS = 300.0
@@ -104,7 +104,7 @@ class SiteReconciler:
         if self._was_connected or self._link.client is None:
             return
         for item in await self._link.client.list("RoundTask"):
-            if not telling.is_final(roundtask.parse(item)):
+            if not is_final(roundtask.parse(item)):
                 self._wake_task(item["metadata"]["name"])
         for item in await self._own.list("SiteTask"):
             self._wake_task(item["metadata"]["name"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ class TaskReconciler:
         if there is None:
             return None
         task = roundtask.parse(there)
-        if telling.is_final(task) or task.spec.cancel:
+        if is_final(task) or task.spec.cancel:
             return None
         spec = SiteTaskSpec(
             round_ref=task.spec.round_ref,
@@ -163,7 +164,7 @@ class TaskReconciler:
 
     async def _refuse_recreated(self, there: Object) -> None:
         task = roundtask.parse(there)
-        if not telling.is_final(task) and self._link.client is not None:
+        if not is_final(task) and self._link.client is not None:
             refused = telling.refuse_recreated(task, _now())
             await self._link.client.apply_status(there, codec.dump(task.status), codec.dump(refused))
 
@@ -278,14 +279,15 @@ class TaskReconciler:
         name, now = live.seen.task.metadata.name, live.seen.now
         before: RoundTaskStatus = live.seen.round_task.status
         after = telling.mirror(status, live.seen.round_task, plan.assignment)
-        told_ago = (now - self._told.get(name, datetime.min.replace(tzinfo=UTC))).total_seconds()
-        seconds = telling.due(before, after, told_ago)
+        told = self._told.get(name)
+        seconds = telling.due(before, after, (now - told).total_seconds() if told else math.inf)
         if seconds != 0:
             return seconds
         await self._link.client.apply_status(live.round_task, codec.dump(before), codec.dump(after))
-        self._told[name] = now
         if is_final(_with(live.seen.task, status)):
-            self._told.pop(name)
+            self._told.pop(name, None)
+        else:
+            self._told[name] = now
         return None
 
 
