@@ -12,6 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from wardround.api import codec
 from wardround.api.site import Policy
 
 CHARTS = Path(__file__).parents[2] / "charts"
@@ -99,6 +100,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("site", {"policy": {"commands": [["python", ""]]}}, "'' should be non-empty"),
     ("site", {"policy": {"commands": [["x"] * 17]}}, "is too long"),
     ("site", {"policy": {"approval": "Always"}}, "'Always' is not one of"),
+    ("site", {"policy": {"datasets": [{"name": "breast"}]}}, "'federations' is a required property"),
+    ("site", {"policy": {"datasets": [{"name": "breast", "federations": []}]}}, "[] should be non-empty"),
+    ("site", {"policy": {"datasets": [{"name": "x" * 64, "federations": ["a"]}]}}, "does not match"),
+    ("site", {"policy": {"parameters": [{"name": "epochs", "maximum": 10}]}}, "10 is not of type 'string'"),
+    ("site", {"policy": {"parameters": [{"name": "epochs", "maximum": "many"}]}}, "'many' does not match"),
+    ("site", {"policy": {"parameters": [{"name": "epochs", "max": "10"}]}}, "'max' was unexpected"),
+    ("site", {"policy": {"parameters": None}}, "None is not of type 'array'"),
     ("site", {"hub": {"fingerprint": "sha256:abc"}}, "does not match"),
     ("site", {"store": {"origin": "https://store.example/path"}}, "does not match"),
     ("site", {"workload": {"limits": {"cpu": 1}}}, "1 is not of type 'string'"),
@@ -133,16 +141,25 @@ def test_a_chart_uses_neither_lookup_nor_hooks(chart: str) -> None:
         assert "helm.sh/hook" not in path.read_text()
 
 
-def test_a_site_allows_by_default_the_command_that_a_round_has_by_default() -> None:
-    def spec(kind: str) -> Any:
-        crd = yaml.safe_load((CHARTS.parent / f"crds/{kind}.yaml").read_text())
-        return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+def spec(kind: str) -> Any:
+    crd = yaml.safe_load((CHARTS.parent / f"crds/{kind}.yaml").read_text())
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
+
+def test_a_site_allows_by_default_the_command_that_a_round_has_by_default() -> None:
     command = spec("federatedrounds")["command"]["default"]
     values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())
     assert values["policy"]["commands"] == [command]
     assert spec("sites")["policy"]["properties"]["commands"]["default"] == [command]
     assert [list(each) for each in Policy().commands] == [command]
+
+
+@pytest.mark.parametrize("name", ["datasets", "parameters"])
+def test_code_kind_and_chart_allow_the_same_when_a_hospital_says_nothing(name: str) -> None:
+    by_default = codec.dump(getattr(Policy(), name))
+    assert spec("sites")["policy"]["properties"][name]["default"] == by_default
+    assert yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"][name] == by_default
+    assert (name == "datasets") is (by_default == [])
 
 
 def policy(chart: str, name: str) -> str:

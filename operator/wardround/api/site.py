@@ -29,11 +29,47 @@ class Store:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AllowedDataset:
+    """`federations`: namespaces on the hub."""
+
+    name: str
+    federations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllowedParameter:
+    """With neither bounds nor enum: any value."""
+
+    name: str
+    minimum: str | None = None
+    maximum: str | None = None
+    enum: tuple[str, ...] | None = None
+
+
+# The built-in trainer's parameters, for every site that lists none itself. Without `steps`: one step on a small batch
+# is an update that shows the rows of that batch.
+DEFAULT_PARAMETERS = (
+    AllowedParameter(name="model", enum=("logistic", "mlp")),
+    AllowedParameter(name="hidden"),
+    AllowedParameter(name="epochs", minimum="0", maximum="1000"),
+    AllowedParameter(name="batchSize", minimum="16"),
+    AllowedParameter(name="learningRate", minimum="0", maximum="1"),
+    AllowedParameter(name="optimizer", enum=("Adam", "SGD")),
+    AllowedParameter(name="optimizerState", enum=("reset", "keep")),
+    AllowedParameter(name="weightDecay", minimum="0", maximum="1"),
+    AllowedParameter(name="momentum", minimum="0", maximum="1"),
+    AllowedParameter(name="device", enum=("auto", "cpu", "cuda")),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     approval: Approval = "Policy"
     tasks: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     commands: tuple[tuple[str, ...], ...] = (DEFAULT_COMMAND,)
+    datasets: tuple[AllowedDataset, ...] = ()
+    parameters: tuple[AllowedParameter, ...] = DEFAULT_PARAMETERS
     min_quorum: int = 1
     min_samples: int = 1
 
