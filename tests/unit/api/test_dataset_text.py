@@ -1,0 +1,110 @@
+"""The text by which prepare is told of a Dataset. That CEL writes the same is tried in tests/integration."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wardround.api import dataset_text
+
+CRD = yaml.safe_load((Path(__file__).parents[3] / "crds/datasets.yaml").read_text())
+SPEC: dict[str, Any] = {
+    "split": {"test": "0.2", "validation": "0.15", "key": "0123456789abcdef"},
+    "schema": {
+        "missingValues": ["", "NA"],
+        "identifier": "patient",
+        "target": "malignant",
+        "fields": [
+            {"type": "string", "name": "patient", "constraints": {"required": True}},
+            {"name": "radius", "unit": "mm", "type": "number", "constraints": {"maximum": "50", "minimum": "0"}},
+            {"name": "malignant", "description": "as proven", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+            {"name": "age", "type": "integer", "constraints": {"required": False}},
+            {"name": "note", "type": "string", "constraints": {}},
+        ],
+    },
+    "format": "CSV",
+    "path": "cases.csv",
+}
+
+
+def of(text: str) -> dict[str, Any]:
+    """A Dataset that says this wherever it may say something."""
+    spec = copy.deepcopy(SPEC)
+    spec["path"] = spec["split"]["key"] = spec["schema"]["target"] = spec["schema"]["identifier"] = text
+    spec["schema"]["missingValues"] = [text, f"{text}2"]
+    spec["schema"]["fields"] = [
+        {"name": text, "type": "string", "unit": text, "description": text, "constraints": {"enum": [text, "1"]}}
+    ]
+    return spec
+
+
+def test_the_text_is_this_whatever_the_order_in_which_the_object_was_written() -> None:
+    assert dataset_text.dump(SPEC) == (
+        '{"path":"cases.csv","format":"CSV","schema":{"fields":['
+        '{"name":"patient","type":"string","constraints":{"required":true}},'
+        '{"name":"radius","type":"number","unit":"mm","constraints":{"minimum":"0","maximum":"50"}},'
+        '{"name":"malignant","type":"integer","description":"as proven","constraints":{"enum":["0","1"]}},'
+        '{"name":"age","type":"integer","constraints":{"required":false}},'
+        '{"name":"note","type":"string","constraints":{}}],'
+        '"target":"malignant","identifier":"patient","missingValues":["","NA"]},'
+        '"split":{"key":"0123456789abcdef","validation":"0.15","test":"0.2"}}'
+    )
+
+
+def test_what_is_left_out_of_the_object_is_left_out_of_the_text() -> None:
+    spec = copy.deepcopy(SPEC)
+    spec.pop("format")
+    spec["schema"].pop("missingValues")
+    spec["split"] = {"key": "0123456789abcdef"}
+    assert dataset_text.load(dataset_text.dump(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *('"', "\\", "\\\\", '\\"', "\\a", "\\\\a", "\a", "\v", "\\\a", "\b\f\n\r\t", "\x01\x1f\x7f", "\u0085\u2028"),
+        *("$", "$$", "$(WARDROUND_TASK)", "${x}", "{{ .Values }}", "'", "é µ 患者 \U0001f9ec", "a\u0301", "\ufeff", " "),
+        '","path":"other.csv',
+    ],
+)
+def test_whatever_a_dataset_says_is_read_as_it_was_said(text: str) -> None:
+    assert dataset_text.load(dataset_text.dump(of(text))) == of(text)
+
+
+def test_prepare_is_told_everything_of_a_dataset_but_its_claim() -> None:
+    """A field that a later Dataset has and this does not know would be left out, unseen."""
+    [version] = CRD["spec"]["versions"]
+    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    schema = spec["schema"]["properties"]
+    field = schema["fields"]["items"]["properties"]
+    assert dataset_text.SPEC.keys() | {"claimName"} == spec.keys()
+    assert dataset_text.SCHEMA.keys() == schema.keys()
+    assert dataset_text.FIELD.keys() == field.keys()
+    assert dataset_text.CONSTRAINTS.keys() == field["constraints"]["properties"].keys()
+    assert dataset_text.SPLIT.keys() == spec["split"]["properties"].keys()
+
+
+def test_people_may_tell_prepare_by_any_json() -> None:
+    assert dataset_text.load(json.dumps(of("\a\v\\\"\u2028"))) == of("\a\v\\\"\u2028")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"a"', "null", '{"a":"\\x"}'])
+def test_what_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        dataset_text.load(text)
+
+
+def test_what_no_container_can_be_told_is_said_before_one_is_made() -> None:
+    assert dataset_text.fault(SPEC) == ""
+    assert "NUL" in dataset_text.fault(of("\0"))
+    room = dataset_text.MOST_BYTES - len(dataset_text.dump(of("")).encode())
+    spec = of("")
+    spec["schema"]["fields"][0]["description"] = "é" * (room // 2)
+    assert dataset_text.fault(spec) == ""
+    spec["schema"]["fields"][0]["description"] += "é"
+    assert f"{dataset_text.MOST_BYTES}: leave out fields" in dataset_text.fault(spec)
