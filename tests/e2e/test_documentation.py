@@ -37,13 +37,14 @@ RUN_INLINE = {
     "python -m lab --help": "python -m lab --help",
     "kubectl wardround": "kubectl wardround --help",
     "kubectl describe": f"kubectl describe site site -n {SITE_NAMESPACE}",
-    "kubectl describe pod": f"kubectl describe pod $POD -n {SITE_NAMESPACE}",
-    "kubectl describe sitetask": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
+    # By the beginning of its name, which is its Job's.
+    "kubectl describe pod TASK -n SITE_NAMESPACE": f"kubectl describe pod $TASK -n {SITE_NAMESPACE}",
+    "kubectl describe sitetask TASK -n SITE_NAMESPACE": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
     "kubectl get dataset breast -n hospital-a -o yaml": f"kubectl get dataset breast -n {SITE_NAMESPACE} -o yaml",
     "kubectl get sitetask -n hospital-a": f"kubectl get sitetask -n {SITE_NAMESPACE}",
-    "kubectl logs": f"kubectl logs $POD -n {SITE_NAMESPACE} -c train",
+    "kubectl logs job/TASK -n SITE_NAMESPACE -c train": f"kubectl logs job/$TASK -n {SITE_NAMESPACE} -c train",
     # jq need not be here: the same filter in Python.
-    "kubectl get sitetask NAME -o jsonpath='{.spec.assignment}' | jq -r .payload | base64 -d | "
+    "kubectl get sitetask TASK -n SITE_NAMESPACE -o jsonpath='{.spec.assignment}' | jq -r .payload | base64 -d | "
     "jq '{image, command, parameters}'": (
         f"kubectl get sitetask $TASK -n {SITE_NAMESPACE} -o jsonpath='{{.spec.assignment}}' | python -c "
         '\'import base64, json, sys; found = json.loads(base64.b64decode(json.load(sys.stdin)["payload"])); '
@@ -153,7 +154,7 @@ def test_the_commands_for_looking_show_the_round(shell: Shell) -> None:
     here = {
         "federatedround/NAME -n FEDERATION": "federatedround/statistics -n breast-cancer",
         "KIND/NAME -n NAMESPACE": "federatedround/statistics -n breast-cancer",
-        "kubectl describe sitetask NAME": "KUBECONFIG=site-a.kubeconfig kubectl describe sitetask $TASK",
+        "kubectl describe sitetask TASK": "KUBECONFIG=site-a.kubeconfig kubectl describe sitetask $TASK",
         "kubectl logs -n SITE_NAMESPACE JOB_POD": "KUBECONFIG=site-a.kubeconfig kubectl logs -n SITE_NAMESPACE $POD",
     }
     shown = at("hub", shell, block.filled(here).replace("SITE_NAMESPACE", SITE_NAMESPACE))

@@ -81,7 +81,8 @@ _SITE = {
     "ColumnMissing": Advice(
         "a column that the schema names is not in the file",
         HOSPITAL,
-        "`kubectl describe sitetask` at the site names the column: add it to the file, or correct the schema.",
+        "`kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names the column: add it to the file, or "
+        "correct the schema.",
     ),
     "DataUnreadable": Advice(
         "the data file cannot be read as Dataset DATASET says",
@@ -149,7 +150,7 @@ _CODE = {
     "TrainerFailed": Advice(
         "the training code ended with an error",
         RESEARCHERS,
-        "its log is at the site (`kubectl logs` of the training pod, container train): "
+        "its log is at the site (`kubectl logs job/TASK -n SITE_NAMESPACE -c train`): "
         "ask the hospital, it leaves only if they send it.",
     ),
     "ParametersRefused": Advice(
@@ -183,7 +184,8 @@ _PLATFORM = {
     "PodFailed": Advice(
         "the training pod failed outside of any container's own doing",
         PLATFORM,
-        "`kubectl describe pod` at the site says why; often memory: raise workload.limits in the Site.",
+        "`kubectl describe pod TASK -n SITE_NAMESPACE` at the site says why; often memory: raise workload.limits "
+        "in the Site.",
     ),
     "JobNotAdmitted": Advice(
         "the site's API server did not admit the training Job",
@@ -493,7 +495,7 @@ _WAITING = {
     "Starting": Advice(
         "the training pod is about to start",
         NOBODY,
-        "wait; if it lasts, `kubectl describe pod` at the site.",
+        "wait; if it lasts, `kubectl describe pod TASK -n SITE_NAMESPACE` at the site.",
     ),
     "Unschedulable": Advice(
         "no node of the site has room for the training pod",

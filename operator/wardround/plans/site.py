@@ -99,7 +99,8 @@ def _not_enrolled(seen: Seen) -> Said:
 def _no_keys(seen: Seen) -> Said:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
-    return "NoKeys", "the courier has not published this site's keys yet: kubectl logs deployment/courier"
+    log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
+    return "NoKeys", f"the courier has not published this site's keys yet: {log}"
 
 
 def _not_connected(seen: Seen) -> Said:

@@ -197,7 +197,7 @@ def _courier_failed(view: _View) -> Standing | None:
     reason = view.courier.reason or ""
     if reason not in COURIER_FAILURES:
         return None
-    message = "the courier gave up: kubectl logs of the courier says where"
+    message = f"the courier gave up: kubectl logs deployment/courier -n {view.seen.task.metadata.namespace}"
     return _failed(
         Failure(failure_class=COURIER_FAILURES[reason], reason=reason, message=message), stages=_stages(view)
     )
@@ -267,10 +267,12 @@ def _waits_for_a_node(view: _View) -> Standing | None:
 
 
 def _waits_for_image(view: _View) -> Standing | None:
-    container = pods.not_pulled(view.seen.pod) if view.seen.pod else ""
-    if not container:
+    pod = view.seen.pod
+    container = pods.not_pulled(pod) if pod else ""
+    if pod is None or not container:
         return None
-    message = f"the image of container {container} cannot be pulled yet: kubectl describe pod"
+    why = f"kubectl describe pod {pod.name} -n {pod.namespace}"
+    message = f"the image of container {container} cannot be pulled yet: {why}"
     return _progress(view, "ImagePullFailed", message, marks=INPUT_READY)
 
 

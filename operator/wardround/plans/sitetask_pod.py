@@ -84,6 +84,7 @@ class Pod:
 @dataclass(frozen=True, kw_only=True)
 class Job:
     name: str
+    namespace: str
     uid: str
     suspended: bool = False
     complete: bool = False
@@ -101,6 +102,7 @@ def parse_job(value: Mapping[str, Any]) -> Job:
     failed = true.get("Failed") or true.get("FailureTarget")
     return Job(
         name=value["metadata"]["name"],
+        namespace=value["metadata"]["namespace"],
         uid=value["metadata"]["uid"],
         suspended=bool(value["spec"].get("suspend")),
         complete="Complete" in true,
@@ -187,7 +189,7 @@ def failure(
     return Failure(
         failure_class="Platform",
         reason="Evicted" if evicted else "PodFailed",
-        message=f"the Job failed with {job.failed}: kubectl describe job/{job.name}",
+        message=f"the Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
     )
 
 

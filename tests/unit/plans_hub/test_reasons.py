@@ -70,6 +70,13 @@ def test_a_sentence_has_the_names_of_what_it_is_about() -> None:
     assert "Dataset breast" in advise("DataUnreadable", "site-a", dataset="breast")
 
 
+def test_a_command_for_a_cluster_names_the_namespace() -> None:
+    actions = " ".join(each.action for each in TABLE.values())
+    commands = re.findall(r"`(kubectl (?!wardround)[^`]*)`", actions)
+    assert len(commands) > 3
+    assert [each for each in commands if " -n SITE_NAMESPACE" not in each] == []
+
+
 def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:
     told = TABLE["JobNotAdmitted"].action
     assert all(word in told for word in ("ResourceQuota", "admission policy", "chart, CRDs and operator"))

@@ -65,6 +65,9 @@ def test_a_site_that_pins_another_hub_needs_a_person_before_any_task_comes() -> 
 
 def test_a_site_without_keys_waits_for_its_courier() -> None:
     assert reason(site=a_site(), known=a_participant()) == ("False", "NoKeys")
+    found = conditions.find(plan(Seen(a_site(), Link("Connected"), a_participant()), NOW).conditions, "Ready")
+    assert found is not None
+    assert found.message.endswith(": kubectl logs deployment/courier -n hospital-a")
 
 
 def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None:

@@ -355,6 +355,26 @@ def test_where_the_log_is_stands_in_the_message_as_a_command(name: str) -> None:
     assert failure.message.endswith(f" exit code 1: kubectl logs pod-1 -n hospital-a -c {name}")
 
 
+@pytest.mark.parametrize(
+    ("observation", "command"),
+    [
+        (training(waiting("train", "ImagePullBackOff")), "kubectl describe pod pod-1 -n hospital-a"),
+        (
+            seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed="BackoffLimitExceeded")),
+            f"kubectl describe job/{JOB.name} -n hospital-a",
+        ),
+        (
+            seen(a_task(status=accepted(courier={"reason": "Altered"}))),
+            "kubectl logs deployment/courier -n hospital-a",
+        ),
+    ],
+    ids=["image", "job", "courier"],
+)
+def test_what_to_look_at_stands_in_the_message_as_a_command(observation: Observation, command: str) -> None:
+    status = plan(observation).status
+    assert command in {each.message.rpartition(": ")[2] for each in status.conditions}
+
+
 def test_an_image_that_cannot_be_pulled_yet_is_waited_for_with_a_reason() -> None:
     assert reason(plan(training(ended("prepare", 0), waiting("train", "ImagePullBackOff")))) == "ImagePullFailed"
 

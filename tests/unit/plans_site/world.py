@@ -161,7 +161,7 @@ def ready(*more: dict[str, str], **courier: Any) -> dict[str, Any]:
     return accepted(condition("InputReady"), *more, courier={"input": "Ready", **courier})
 
 
-JOB = Job(name="train-1-1a2b3c4d-a1", uid="job-uid")
+JOB = Job(name="train-1-1a2b3c4d-a1", namespace="hospital-a", uid="job-uid")
 
 
 def ended(name: str, code: int, message: str = "", reason: str = "Error") -> dict[str, Any]:
