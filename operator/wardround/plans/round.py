@@ -170,7 +170,8 @@ def base_not_ready(view: View) -> Verdict | None:
         )
         if view.seen.now >= until:
             return _failed(view, "BaseNotFound", message)
-        return Verdict(course="Stalled", reason="BaseNotFound", message=message, again=(until,))
+        waits = f"{message} The round waits until {to_seconds(until)}, then it fails."
+        return Verdict(course="Stalled", reason="BaseNotFound", message=waits, again=(until,))
     if conditions.is_true(base.status.conditions, "Failed"):
         return _failed(view, "BaseFailed", f"Round {name} failed, so there is nothing to start from. See why there.")
     if base.spec.task != task:

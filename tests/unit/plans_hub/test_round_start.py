@@ -188,8 +188,11 @@ def test_a_round_waits_for_a_base_that_may_still_complete() -> None:
 
 
 def test_a_base_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admission_deadline() -> None:
-    assert condition_of(plan(with_base()), "Stalled") == ("True", "BaseNotFound")
-    assert condition_of(plan(with_base(now=at(600))), "Failed") == ("True", "BaseNotFound")
+    waits, failed = plan(with_base()), plan(with_base(now=at(600)))
+    assert condition_of(waits, "Stalled") == ("True", "BaseNotFound")
+    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}, then it fails.")
+    assert condition_of(failed, "Failed") == ("True", "BaseNotFound")
+    assert "waits until" not in message_of(failed, "Failed")
 
 
 @pytest.mark.parametrize(
