@@ -87,6 +87,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hub", {"store": {"servcie": {}}}, "'servcie' was unexpected"),
     ("hub", {"store": {"service": {"type": "Ingress"}}}, "'Ingress' is not one of"),
     ("hub", {"image": "operator:latest"}, "does not match"),
+    ("hub", {"store": {"image": "versity/versitygw:v1.8.0"}}, "does not match"),
     ("hub", {"store": {"endpoint": "http://store"}}, "does not match"),
     ("hub", {"store": {"endpoint": ""}}, "'' should be non-empty"),
     ("hub", {"store": {"tls": {"existingSecret": ""}}}, "'' should be non-empty"),
