@@ -97,11 +97,12 @@ def _write_data(progress: Progress) -> None:
 
 
 def _install(hospital: Hospital, built: images.Images, progress: Progress) -> None:
-    install.install_site(hospital.name, hospital.display_name, [NAMESPACE], built, progress)
     dataset = demo_rounds.dataset(hospital.split_key)
+    offered = dataset["metadata"]["name"]
+    install.install_site(hospital.name, hospital.display_name, {offered: [NAMESPACE]}, built, progress)
     apply(named(hospital.name), [dataset], SITE_NAMESPACE)
-    install.wait_for_dataset(hospital.name, dataset["metadata"]["name"])
-    progress(f"{hospital.name}: offers dataset {dataset['metadata']['name']}")
+    install.wait_for_dataset(hospital.name, offered)
+    progress(f"{hospital.name}: offers dataset {offered} to federation {NAMESPACE}")
 
 
 def _run(

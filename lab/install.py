@@ -72,14 +72,17 @@ def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | 
 def install_site(
     name: str,
     display_name: str,
-    federations: list[str],
+    datasets: Mapping[str, list[str]],
     images: Images,
     progress: Progress,
     values: Mapping[str, Any] | None = None,
 ) -> None:
-    """Enrol a hospital at the hub, then install its side; returns when the hub trusts it and it has found the hub."""
+    """Enrol a hospital at the hub, then install its side; returns when the hub trusts it and it has found the hub.
+
+    `datasets`: the federations that may use each of them.
+    """
     site, hub = named(name), Api(str(named("hub").kubeconfig))
-    verbs.apply_enrolment(hub, name, display_name, federations)
+    verbs.apply_enrolment(hub, name, display_name, sorted({each for allowed in datasets.values() for each in allowed}))
     secret, from_hub = verbs.bootstrap(hub, name, HUB_SERVER, HUB_NAMESPACE)
     namespace(site, SITE_NAMESPACE)
     apply(site, [secret, _data_claim()], SITE_NAMESPACE)
@@ -87,7 +90,12 @@ def install_site(
     chosen: Object = {
         **from_hub,
         "image": images.operator.reference,
-        "policy": {"approval": "Policy", "images": [images.trainer.reference], "minQuorum": 1},
+        "policy": {
+            "approval": "Policy",
+            "images": [images.trainer.reference],
+            "datasets": [{"name": each, "federations": allowed} for each, allowed in datasets.items()],
+            "minQuorum": 1,
+        },
         "network": {
             "kubernetesAPI": _api_addresses(site),
             "hubAPI": [{"cidr": hub_address, "port": API_PORT}],

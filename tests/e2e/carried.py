@@ -1,22 +1,18 @@
 """Training code of a test, carried by a round's parameters, and the one command that runs it.
 
 A hospital admits only commands that it lists, word for word, so code cannot be part of a command. Hospitals list this
-one only while a test needs it: who lists such a command allows any code, which is what these tests are about.
+one, and the parameters that it reads, only while a test needs it: who lists such a command allows any code, which is
+what these tests are about.
 """
 
 from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import yaml
-
-from lab import install
-from lab.install import SITE_NAMESPACE
-from lab.topology import named
+from tests.e2e.policy import parameters, policy
 from wardround.api.federatedround import DEFAULT_COMMAND
 
 LOADER = (
@@ -24,32 +20,24 @@ LOADER = (
     "exec(zlib.decompress(base64.b85decode(''.join(p[n]for n in sorted(p)if n[:4]=='code'))))"
 )
 COMMAND = ["python", "-c", LOADER]
-LONGEST_VALUE = 1024
+LONGEST_VALUE, MOST_PIECES = 1024, 16
 
 
 def carried(source: str) -> dict[str, str]:
     """The parameters that `source` travels in. It finds the verb as its last argument."""
     packed = base64.b85encode(zlib.compress(source.encode(), 9)).decode()
     pieces = [packed[at : at + LONGEST_VALUE] for at in range(0, len(packed), LONGEST_VALUE)]
-    return {f"code{number:02}": piece for number, piece in enumerate(pieces)}
+    assert len(pieces) <= MOST_PIECES
+    return {_piece(number): piece for number, piece in enumerate(pieces)}
 
 
 @contextmanager
 def listed(*sites: str) -> Iterator[None]:
     """These hospitals list COMMAND beside the built-in trainer's, in their chart's values, until this is over."""
-    _list(sites, COMMAND)
-    try:
+    pieces = [{"name": _piece(number)} for number in range(MOST_PIECES)]
+    with policy(sites, commands=[list(DEFAULT_COMMAND), COMMAND], parameters=parameters(*pieces)):
         yield
-    finally:
-        _list(sites)
 
 
-def _list(sites: Sequence[str], *more: list[str]) -> None:
-    def upgrade(site: str) -> None:
-        given = install.WRITTEN / f"values-{site}-wardround-site.yaml"
-        values = yaml.safe_load(given.read_text("utf-8"))
-        values["policy"]["commands"] = [list(DEFAULT_COMMAND), *more]
-        install.helm(named(site), "wardround-site", "site", SITE_NAMESPACE, values)
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(upgrade, sites))
+def _piece(number: int) -> str:
+    return f"code{number:02}"

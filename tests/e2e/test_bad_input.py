@@ -1,6 +1,7 @@
 """Bad input ends as a reason and a message on what people applied, at the side whose problem it is; nothing crashes."""
 
 import copy
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +13,11 @@ from lab.install import apply, wait_for_dataset
 from lab.topology import named
 from tests.e2e.carried import COMMAND, carried, listed
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import Federation, Finished
+from tests.e2e.federation import LACKING, Federation, Finished
 from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.cli.objects import condition
 
 ELSEWHERE = "e2e-stranger"
-MISSING = "lacks-a-column"
 TRAINER = list(DEFAULT_COMMAND)
 BREAKS = """
 import json, os, sys
@@ -105,12 +105,12 @@ def test_training_that_the_round_gives_too_little_time_is_told_to_whoever_applie
 def lacking(federation: Federation) -> Iterator[str]:
     """A Dataset of site-b whose schema has a column that its file lacks."""
     dataset = demo_rounds.dataset("a-split-key-of-the-tests")
-    dataset["metadata"]["name"] = MISSING
+    dataset["metadata"]["name"] = LACKING
     dataset["spec"]["schema"]["fields"].append({"name": "tumour_grade", "type": "number"})
     apply(named("site-b"), [dataset], federation.site_namespace)
-    wait_for_dataset("site-b", MISSING)
-    yield MISSING
-    federation.kubectl("site-b")("delete", "dataset", MISSING, "-n", federation.site_namespace)
+    wait_for_dataset("site-b", LACKING)
+    yield LACKING
+    federation.kubectl("site-b")("delete", "dataset", LACKING, "-n", federation.site_namespace)
 
 
 def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Federation, lacking: str) -> None:
@@ -147,6 +147,39 @@ def test_a_command_that_a_hospital_has_not_listed_is_refused_there(
     made = round_(federation, f"command-{name}", "Train", initial={"seed": 7}, command=words)
     said = _refused_on_both_sides(federation, made, "CommandNotAllowed")
     assert json.dumps(words) in said
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        # One row's gradient is that row.
+        (
+            "one-step",
+            {"model": "logistic", "steps": "1", "batchSize": "1"},
+            '"batchSize": "1", which is not at least the minimum "16"; "steps": "1", which is not listed',
+        ),
+        ("misspelt", {"learnigRate": "0.1"}, '"learnigRate": "0.1", which is not listed'),
+    ],
+)
+def test_parameters_that_a_hospital_does_not_allow_are_refused_there(
+    federation: Federation, name: str, given: dict[str, str], told: str
+) -> None:
+    made = round_(federation, f"parameters-{name}", "Train", initial={"seed": 7}, parameters=given)
+    said = _refused_on_both_sides(federation, made, "ParametersNotAllowed")
+    assert told in said
+
+
+def test_a_dataset_is_refused_to_a_federation_for_which_a_hospital_does_not_list_it(
+    federation: Federation, lacking: str
+) -> None:
+    """One that takes part there with another Dataset. The hub says whose consent is missing, for what."""
+    theirs = dataclasses.replace(federation, namespace=demo_rounds.NAMESPACE)
+    federation.kubectl("hub").apply(*demo_rounds.documents("federation.yaml"))
+    made = round_(theirs, "reserved", datasetName=lacking)
+    said = _refused_on_both_sides(theirs, made, "DatasetNotAllowed")
+    assert json.dumps({"name": lacking, "federations": [theirs.namespace]}) in said
+    told = theirs.finished(made["metadata"]["name"]).attention("site-b")["message"]
+    assert f"does not let federation {theirs.namespace} use dataset {lacking}" in told
 
 
 def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lab import volumes
 from lab.topology import named
 from tests.e2e.clusters import Kubectl, eventually
 from tests.e2e.federation import PARAMETERS, Federation, Finished
+from tests.e2e.policy import parameters, policy
 from wardround.api import names
 
 SITE = "site-a"
@@ -18,6 +20,13 @@ ALONE: dict[str, Any] = {"participants": {"names": [SITE]}}
 # Long enough to be stopped on the way, short enough to be waited for.
 STEPS = 30_000
 RESUMED = "checkpoint: going on from step"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _steps(federation: Federation) -> Iterator[None]:
+    """By default a hospital takes no round that says how many steps; this one takes many."""
+    with policy([SITE], parameters=parameters({"name": "steps", "minimum": str(STEPS)})):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +66,9 @@ def kill(federation: Federation, pod: str) -> None:
 def test_who_follows_a_stopped_training_pod_goes_on_from_its_checkpoint(
     federation: Federation, base: Finished, stop: Any, attempts: int
 ) -> None:
-    parameters = {**PARAMETERS, "steps": str(STEPS)}
-    del parameters["epochs"]
-    made = federation.manifest(
-        f"stopped-{attempts}", "Train", base={"roundName": base.name}, parameters=parameters, **ALONE
-    )
+    given = {**PARAMETERS, "steps": str(STEPS)}
+    del given["epochs"]
+    made = federation.manifest(f"stopped-{attempts}", "Train", base={"roundName": base.name}, parameters=given, **ALONE)
     federation.apply(made)
     name = made["metadata"]["name"]
     uid = Kubectl("hub").get("federatedround", name, "-n", federation.namespace)["metadata"]["uid"]

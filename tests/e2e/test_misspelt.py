@@ -54,21 +54,23 @@ def test_a_misspelt_value_is_refused_by_name(chart: str) -> None:
     assert f"'{name}' not allowed" in refused.stderr
 
 
-def test_a_misspelt_parameter_comes_back_to_whoever_applied_the_round(federation: Federation) -> None:
-    """One attempt; that hospital's log names the parameter, and nothing that leaves it does."""
+def test_a_misspelt_value_of_a_parameter_comes_back_to_whoever_applied_the_round(federation: Federation) -> None:
+    """One attempt; that hospital's log names the parameter, and nothing that leaves it does. The hospital's list says
+    nothing against it: the trainer alone knows what a list of widths looks like."""
     made = federation.manifest(
         "misspelt-parameter",
         "Train",
         initial={"seed": 7},
         participants={"names": ["site-b"]},
-        parameters={"learnigRate": "0.1"},
+        parameters={"hidden": "16;8"},
     )
     federation.apply(made)
     finished = federation.finished(made["metadata"]["name"])
     assert finished.attention("site-b")["reason"] == "ParametersRefused"
     [task] = finished.tasks
     assert task["status"]["failure"] == {"class": "Code", "reason": "ParametersRefused", "exitCode": 64}
-    assert "learnigRate" not in json.dumps([task["status"], finished.round["status"]])
+    said = json.dumps([task["status"], finished.round["status"]])
+    assert not [word for word in ("hidden", "16;8") if word in said]
     own = federation.site_task("site-b", task["metadata"]["name"])
     pod = ("logs", f"job/{own['metadata']['name']}", "-n", federation.site_namespace, "-c", "init")
-    assert "unknown parameter learnigRate; there are: batchSize" in federation.kubectl("site-b")(*pod)
+    assert "parameter hidden is '16;8': a whole number from 1 to 65536 is meant" in federation.kubectl("site-b")(*pod)

@@ -35,7 +35,12 @@ def site_values(participant: str) -> Object:
         "image": OURS,
         "hub": {"participantNamespace": participant, "fingerprint": DIGEST},
         "store": {"origin": "https://203.0.113.1:30707", "caBundle": "-----BEGIN CERTIFICATE-----\n"},
-        "policy": {"approval": "Policy", "images": [TRAINER], "minQuorum": 1},
+        "policy": {
+            "approval": "Policy",
+            "images": [TRAINER],
+            "datasets": [{"name": "breast", "federations": [FEDERATION]}],
+            "minQuorum": 1,
+        },
         "network": {
             "kubernetesAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],
             "hubAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],

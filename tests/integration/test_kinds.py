@@ -25,6 +25,8 @@ from tests.integration.objects import (
     site_task,
     without,
 )
+from wardround.api import codec
+from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.pod import metrics
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -359,11 +361,37 @@ def test_a_site_lists_commands_word_by_word(api: Api) -> None:
             api.patch("Site", "site", {"spec": {"policy": {"commands": commands}}}, "hospital-a")
 
 
-def test_a_site_that_names_no_command_allows_the_built_in_trainer_alone(api: Api) -> None:
+BAD_POLICIES: dict[str, tuple[Object, str]] = {
+    "dataset for nobody": ({"datasets": [{"name": "breast"}]}, "federations: Required value"),
+    "dataset for an empty list": ({"datasets": [{"name": "breast", "federations": []}]}, "at least 1 items"),
+    "dataset twice": ({"datasets": [{"name": "a", "federations": [each]} for each in "xy"]}, "Duplicate value"),
+    "name that no label holds": ({"datasets": [{"name": "x" * 64, "federations": ["a"]}]}, "longer than 63"),
+    "name that no round asks for": ({"datasets": [{"name": "Breast", "federations": ["a"]}]}, "should match"),
+    "misspelt federations": ({"datasets": [{"name": "a", "federations": ["a"], "federation": "b"}]}, "unknown field"),
+    "parameter twice": ({"parameters": [{"name": "epochs"}, {"name": "epochs", "maximum": "9"}]}, "Duplicate value"),
+    "bound that is no number": ({"parameters": [{"name": "epochs", "maximum": "inf"}]}, "should match"),
+    "bound as a number": ({"parameters": [{"name": "epochs", "maximum": 9}]}, "must be of type string"),
+    "no value at all": ({"parameters": [{"name": "device", "enum": []}]}, "at least 1 items"),
+    "misspelt bound": ({"parameters": [{"name": "epochs", "max": "9"}]}, "unknown field"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_POLICIES)
+def test_a_site_that_could_mean_more_than_it_says_is_refused(api: Api, case: str) -> None:
+    change, words = BAD_POLICIES[case]
+    with pytest.raises(Refused, match=re.escape(words)):
+        api.patch("Site", "site", {"spec": {"policy": change}}, "hospital-a")
+
+
+def test_a_site_that_says_nothing_allows_the_built_in_trainer_with_its_bounds_and_no_dataset(api: Api) -> None:
     site = api.get("Site", "site", "hospital-a")
-    site["spec"]["policy"].pop("commands")
+    for name in ("commands", "datasets", "parameters"):
+        site["spec"]["policy"].pop(name)
     made = api.create({**site, "metadata": {"name": "site", "namespace": "default"}, "status": {}}, dry_run=True)
-    assert made["spec"]["policy"]["commands"] == [["python", "-m", "wardround_trainer"]]
+    policy = made["spec"]["policy"]
+    assert policy["commands"] == [["python", "-m", "wardround_trainer"]]
+    assert policy["datasets"] == []
+    assert policy["parameters"] == codec.dump(DEFAULT_PARAMETERS)
 
 
 @pytest.mark.parametrize("obj", [federated_round("twice"), dataset(name="twice")], ids=["FederatedRound", "Dataset"])

@@ -163,6 +163,16 @@ def test_final_conditions_are_final_where_there_are_any(name: str) -> None:
     assert any("oldSelf" in rule for rule in rules) == (name in WITH_FINAL_CONDITIONS)
 
 
+def test_the_hub_takes_every_dataset_that_a_site_can_list() -> None:
+    offered = root(CRDS["participants"])["properties"]["status"]["properties"]["site"]["properties"]["datasets"]
+    asked = root(CRDS["federatedrounds"])["properties"]["spec"]["properties"]["datasetName"]
+    listed = root(CRDS["sites"])["properties"]["spec"]["properties"]["policy"]["properties"]["datasets"]
+    name = listed["items"]["properties"]["name"]
+    assert listed["maxItems"] <= offered["maxItems"]
+    assert name["maxLength"] <= offered["items"]["properties"]["name"]["maxLength"]
+    assert (name["maxLength"], name["pattern"]) == (asked["maxLength"], asked["pattern"])
+
+
 def test_a_task_carries_the_same_assignment_on_both_sides() -> None:
     there, here = (root(CRDS[name])["properties"]["spec"]["properties"] for name in ("roundtasks", "sitetasks"))
     assert {name: here[name] for name in there} == there

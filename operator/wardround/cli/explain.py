@@ -163,11 +163,12 @@ def _with_exit_code(message: str, failure: Object) -> str:
     return f"{message} ({code})" if message else code
 
 
-def _fill(advice: Advice, task: Object, *about: str) -> Advice:
+def _fill(advice: Advice, task: Object, participant: str = "") -> Advice:
     """With the names that a task itself tells: a RoundTask does not know in which namespace its SiteTask lies."""
     metadata = task["metadata"]
     here = metadata["namespace"] if task.get("kind") == "SiteTask" else ""
-    return advice.about(*about, task=metadata["name"], site_namespace=here)
+    federation = ((task.get("spec") or {}).get("roundRef") or {}).get("namespace", "")
+    return advice.about(participant, federation, task=metadata["name"], site_namespace=here)
 
 
 def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from wardround.api.site import Policy
+from wardround.plans.parameters import outside
 from wardround.sealing import canonical
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import Assignment, open_assignment, open_model, parse_time
@@ -44,17 +45,25 @@ MESSAGES = {
     "ImageNotAllowed": "the image is not in the Site's policy.images: review it and add it there",
     "CommandNotAllowed": "the command is not in the Site's policy.commands, word for word: review what it runs in that "
     "image and add it there, or ask for a round with a command that is there",
+    "ParametersNotAllowed": "a parameter is not in the Site's policy.parameters, or its value is not within the bounds "
+    "there: ask for a round that keeps to them, or weigh what the update would show of the data and change them there",
     "QuorumTooSmall": "the round may close with fewer participants than the Site's policy.minQuorum",
+    "DatasetNotAllowed": "the Site's policy.datasets does not let this federation use a Dataset of that name: add it "
+    "there if the hospital agrees to that",
     "DatasetNotFound": "there is no Dataset of the name that the round asks for: apply one here",
     "Denied": "the Site's policy.approval is Deny",
     "NoKeys": "the courier has not published this site's keys yet: is it running?",
     "WaitingForApproval": approval("TASK", "SITE_NAMESPACE"),
 }
 # What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
-ASKED: Mapping[str, Callable[[Assignment], object]] = {
-    "ImageNotByDigest": lambda assignment: assignment.image,
-    "ImageNotAllowed": lambda assignment: assignment.image,
-    "CommandNotAllowed": lambda assignment: assignment.command,
+ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
+    "ImageNotByDigest": lambda assignment, _: json.dumps(assignment.image),
+    "ImageNotAllowed": lambda assignment, _: json.dumps(assignment.image),
+    "CommandNotAllowed": lambda assignment, _: json.dumps(assignment.command),
+    "ParametersNotAllowed": lambda assignment, policy: "; ".join(outside(assignment.parameters, policy.parameters)),
+    "DatasetNotAllowed": lambda assignment, _: json.dumps(
+        {"name": assignment.dataset_name, "federations": [assignment.round_namespace]}
+    ),
 }
 LONGEST_ASKED = 512
 
@@ -85,19 +94,20 @@ class Terms:
 
 @dataclass(frozen=True)
 class Decision:
-    """`assignment` is there when the envelope opened, whatever was decided."""
+    """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
     assignment: Assignment | None = None
+    asked: str = ""
 
     @property
     def message(self) -> str:
         said = MESSAGES.get(self.reason, "")
-        if self.assignment is None or self.reason not in ASKED:
+        if not self.asked:
             return said
-        asked = json.dumps(ASKED[self.reason](self.assignment))
-        return f"{said} (it asks for {asked if len(asked) <= LONGEST_ASKED else asked[:LONGEST_ASKED] + '...'})"
+        asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."
+        return f"{said} (it asks for {asked})"
 
 
 def verify(claim: Claim) -> Assignment:
@@ -142,7 +152,8 @@ def decide(claim: Claim, terms: Terms) -> Decision:
         return Decision("Refused", refused.reason)
     for rule in REFUSALS:
         if reason := rule(assignment, terms):
-            return Decision("Refused", reason, assignment)
+            asked = ASKED[reason](assignment, terms.policy) if reason in ASKED else ""
+            return Decision("Refused", reason, assignment, asked)
     if terms.policy.approval == "Manual" and not terms.approved:
         return Decision("Waiting", "WaitingForApproval", assignment)
     return Decision("Accepted", "Accepted", assignment)
@@ -161,6 +172,14 @@ def _task(assignment: Assignment, terms: Terms) -> str:
     return "" if allowed else "TaskNotAllowed"
 
 
+def _dataset(assignment: Assignment, terms: Terms) -> str:
+    """Who may not use a Dataset does not learn whether it is here."""
+    name, federation = assignment.dataset_name, assignment.round_namespace
+    if not any(each.name == name and federation in each.federations for each in terms.policy.datasets):
+        return "DatasetNotAllowed"
+    return "" if name in terms.datasets else "DatasetNotFound"
+
+
 def _image(assignment: Assignment, terms: Terms) -> str:
     if assignment.task == "Statistics":
         return ""  # our own code computes it
@@ -177,12 +196,14 @@ def _command(assignment: Assignment, terms: Terms) -> str:
     return "" if assignment.command in terms.policy.commands else "CommandNotAllowed"
 
 
+def _parameters(assignment: Assignment, terms: Terms) -> str:
+    if assignment.task == "Statistics":
+        return ""  # our own code computes it, and takes none
+    return "ParametersNotAllowed" if outside(assignment.parameters, terms.policy.parameters) else ""
+
+
 def _quorum(assignment: Assignment, terms: Terms) -> str:
     return "" if assignment.quorum.min >= terms.policy.min_quorum else "QuorumTooSmall"
-
-
-def _dataset(assignment: Assignment, terms: Terms) -> str:
-    return "" if assignment.dataset_name in terms.datasets else "DatasetNotFound"
 
 
 def _denied(assignment: Assignment, terms: Terms) -> str:
@@ -193,9 +214,11 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _addressee,
     _taken_before,
     _task,
+    # Before all that is said of how it would be done: a federation that may not ask learns nothing of it.
+    _dataset,
     _image,
     _command,
+    _parameters,
     _quorum,
-    _dataset,
     _denied,
 )

@@ -74,9 +74,16 @@ _BY_CLASS = {
 }
 _SITE = {
     "DatasetNotFound": Advice(
-        "the hospital has no dataset DATASET",
+        "the hospital offers no dataset DATASET",
         HOSPITAL,
-        "apply a Dataset of that name at the site, or correct datasetName in a new round.",
+        "apply a Dataset of that name at the site and list it in policy.datasets of the Site, with the federation "
+        "FEDERATION, or correct datasetName in a new round.",
+    ),
+    "DatasetNotAllowed": Advice(
+        "the hospital's policy does not let federation FEDERATION use dataset DATASET",
+        HOSPITAL,
+        "if the hospital agrees to it, list that federation under that name in policy.datasets of the Site and make a "
+        "new round; or correct datasetName in a new round.",
     ),
     "ColumnMissing": Advice(
         "a column that the schema names is not in the file",
@@ -109,6 +116,14 @@ _SITE = {
         HOSPITAL,
         "review what it runs in that image and add it, word for word and without its verb, to policy.commands of the "
         "Site, or use one that is there.",
+    ),
+    "ParametersNotAllowed": Advice(
+        "the hospital's policy does not allow the round's parameters: one is not on the site's list, or outside its "
+        "bounds",
+        ROUND,
+        "`kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names it: ask the hospital, and keep to "
+        "policy.parameters of its Site in a new round, or have it allow more there. Without a list of its own it "
+        "allows those of the built-in trainer but steps, with batchSize from 16.",
     ),
 }
 _CODE = {

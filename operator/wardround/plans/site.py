@@ -41,10 +41,6 @@ class Seen:
     participant: Participant | None
 
 
-# What the hub takes of one hospital, and the longest name of a dataset that a round can ask for.
-MOST_DATASETS, LONGEST_NAME = 64, 63
-
-
 def plan(seen: Seen, now: datetime) -> SiteStatus:
     """Status of the Site; `courier` is left as it is."""
     if seen.link.state == "Connecting" and conditions.find(seen.site.status.conditions, "HubConnected") is not None:
@@ -73,16 +69,18 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
 
 
 def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
-    """`status.site` of the Participant on the hub. How many accelerators a node has only the nodes know."""
+    """`status.site` of the Participant on the hub: of Datasets those that some federation may use. How many
+    accelerators a node has only the nodes know."""
     keys = site.status.courier.keys if site.status.courier else None
+    listed = {each.name for each in site.spec.policy.datasets}
     offered = [
         {"name": each.metadata.name, "schemaDigest": each.status.schema_digest}
         for each in sorted(datasets, key=lambda d: d.metadata.name)
-        if each.status.schema_digest and len(each.metadata.name) <= LONGEST_NAME
+        if each.status.schema_digest and each.metadata.name in listed
     ]
     return {
         **({"keys": codec.dump(keys)} if keys else {}),
-        "datasets": offered[:MOST_DATASETS],
+        "datasets": offered,
         "accelerators": [{"resourceName": site.spec.workload.accelerator.resource_name}],
     }
 

@@ -53,6 +53,14 @@ def test_what_the_hub_said_from_the_same_table_is_not_said_twice() -> None:
     assert messages == ["", "by the hub"]
 
 
+@pytest.mark.parametrize("kind", ["RoundTask", "SiteTask"])
+def test_a_task_tells_which_federation_it_is_about(kind: str) -> None:
+    refused = {"conditions": [condition("Accepted", "False", "DatasetNotAllowed")]}
+    task = item(kind, "t", "hospital", refused, {"roundRef": {"namespace": "breast-cancer", "name": "r", "uid": "u"}})
+    [finding, *_] = explain.explain_task(task, None, NOW).findings
+    assert "federation breast-cancer" in finding.advice.meaning
+
+
 def test_a_round_that_waits_names_what_it_waits_for() -> None:
     stalled = [condition("Stalled", "True", "FederationNotAllowed")]
     round_ = item("FederatedRound", "r", "breast-cancer", {"conditions": stalled})

@@ -22,7 +22,10 @@ CLAIM = Claim(
     site_fingerprint=FINGERPRINT,
     now=NOW,
 )
-TERMS = Terms(participant="site-a", policy=a_site().spec.policy, datasets={"breast"}, taken=0, approved=False)
+# Listed, and not there yet.
+LUNG = {"name": "lung", "federations": ["lung-cancer"]}
+POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
+TERMS = Terms(participant="site-a", policy=POLICY, datasets={"breast"}, taken=0, approved=False)
 
 
 def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Decision:
@@ -78,8 +81,18 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"command": ("python -m wardround_trainer",)}, "CommandNotAllowed"),
         ({"command": ()}, "CommandNotAllowed"),
         ({"task": "Evaluate", "initial": False, "command": ("sh", "-c")}, "CommandNotAllowed"),
+        ({"parameters": {"epochs": "5", "steps": "1"}}, "ParametersNotAllowed"),
+        ({"parameters": {"batchSize": "1"}}, "ParametersNotAllowed"),
+        ({"task": "Evaluate", "initial": False, "parameters": {"code": "1"}}, "ParametersNotAllowed"),
         ({"quorum": dataclasses.replace(ASSIGNMENT.quorum, min=1)}, "QuorumTooSmall"),
-        ({"dataset_name": "lung"}, "DatasetNotFound"),
+        ({"round_namespace": "another-federation"}, "DatasetNotAllowed"),
+        ({"round_namespace": ""}, "DatasetNotAllowed"),
+        ({"dataset_name": "breast", "round_namespace": "lung-cancer"}, "DatasetNotAllowed"),
+        ({"dataset_name": "lung", "round_namespace": "lung-cancer"}, "DatasetNotFound"),
+        # Whether there is one is not for who may not use it, and neither is what else the policy says.
+        ({"dataset_name": "lung"}, "DatasetNotAllowed"),
+        ({"dataset_name": "nothing-of-the-kind"}, "DatasetNotAllowed"),
+        ({"dataset_name": "lung", "image": "trainer:latest", "parameters": {"steps": "1"}}, "DatasetNotAllowed"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_reason(changes: dict[str, Any], reason: str) -> None:
@@ -119,6 +132,27 @@ def test_a_command_that_the_site_lists_is_accepted_and_no_other() -> None:
     assert decided(policy=a_site(commands=[]).spec.policy).reason == "CommandNotAllowed"
 
 
+def test_a_statistics_round_is_given_no_parameters_and_refused_for_none() -> None:
+    statistics = {"task": "Statistics", "initial": False, "image": "", "image_digest": ""}
+    assert decided({"envelope": signed(**statistics, parameters={"steps": "1"})}).outcome == "Accepted"
+    assert decided({"envelope": signed(**statistics, dataset_name="lung")}).reason == "DatasetNotAllowed"
+
+
+def test_no_dataset_is_used_before_a_hospital_lists_it() -> None:
+    policy = a_site(datasets=None).spec.policy
+    assert policy.datasets == ()
+    assert decided(policy=policy).reason == "DatasetNotAllowed"
+
+
+def test_a_hospital_that_lists_steps_has_chosen_to_allow_them() -> None:
+    envelope = signed(parameters={"steps": "1000"})
+    for minimum, outcome in (("1000", "Accepted"), ("1001", "Refused")):
+        policy = a_site(parameters=[{"name": "steps", "minimum": minimum}]).spec.policy
+        assert decided({"envelope": envelope}, policy=policy).outcome == outcome
+    # The whole list is the hospital's then.
+    assert decided(policy=policy).reason == "ParametersNotAllowed"
+
+
 def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
     told = decided({"envelope": signed(command=("sh", "-c", "echo \x1b[2J"))}).message
     assert '["sh", "-c", "echo \\u001b[2J"]' in told
@@ -128,6 +162,13 @@ def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
         in decided({"envelope": signed(image=f"registry.example/other@{IMAGE_DIGEST}")}).message
     )
     assert len(decided({"envelope": signed(command=("x" * 256,) * 16)}).message) < 1024
+    told = decided({"envelope": signed(parameters={"batchSize": "1", "steps": "\x1b[2J"})}).message
+    assert '"batchSize": "1", which is not at least the minimum "16"; ' in told
+    assert '"steps": "\\u001b[2J", which is not listed' in told
+    assert len(decided({"envelope": signed(parameters={f"{n}" * 63: "x" * 1024 for n in range(9)})}).message) < 1024
+    told = decided({"envelope": signed(round_namespace="x\x1b[2J")}).message
+    assert '{"name": "breast", "federations": ["x\\u001b[2J"]}' in told
+    assert "policy.datasets" in told
 
 
 def test_deny_refuses_everything() -> None:

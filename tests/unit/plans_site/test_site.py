@@ -87,12 +87,13 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
     assert "secret" not in str(told)
 
 
-def test_the_hub_is_told_of_no_more_datasets_than_it_takes_from_one_hospital() -> None:
+def test_the_hub_does_not_learn_of_a_dataset_that_no_federation_may_use() -> None:
     def document(name: str) -> dict[str, Any]:
         schema = {"fields": [], "target": "t", "identifier": "i"}
         spec = {"claimName": "c", "path": "p", "schema": schema, "split": {"key": "k"}}
         return {"metadata": {"name": name}, "spec": spec, "status": {"schemaDigest": "sha256:1"}}
 
-    names = ["x" * 64, *(f"d{number:02}" for number in range(70))]
-    told = report(SITE, [parse_dataset(document(name)) for name in names])
-    assert [each["name"] for each in told["datasets"]] == [f"d{number:02}" for number in range(64)]
+    listed = a_site(datasets=[{"name": name, "federations": ["breast-cancer"]} for name in ("skin", "breast", "lung")])
+    told = report(listed, [parse_dataset(document(name)) for name in ("psychiatry", "skin", "breast")])
+    assert [each["name"] for each in told["datasets"]] == ["breast", "skin"]
+    assert report(a_site(datasets=[]), [parse_dataset(document("breast"))])["datasets"] == []

@@ -64,13 +64,24 @@ def test_a_task_that_the_policy_allows_is_accepted_and_waits_for_its_input() -> 
     assert planned.actions == ()
 
 
-def test_a_refused_task_has_failed_with_the_reason_on_both_sides() -> None:
-    observation = seen(a_task(envelope=signed(dataset_name="lung")))
+@pytest.mark.parametrize(
+    ("asked", "reason", "here"),
+    [
+        ({"dataset_name": "lung"}, "DatasetNotAllowed", '"lung"'),
+        ({"parameters": {"batchSize": "1"}}, "ParametersNotAllowed", '"batchSize": "1"'),
+    ],
+)
+def test_a_refused_task_has_failed_with_the_reason_on_both_sides(asked: Any, reason: str, here: str) -> None:
+    observation = seen(a_task(envelope=signed(**asked)))
     for status in (plan(observation).status, told(observation)):
         assert holds(status, "Accepted").status == "False"
-        assert holds(status, "Failed").reason == "DatasetNotFound"
+        assert holds(status, "Failed").reason == reason
         assert status.failure is not None
         assert status.failure.failure_class == "Site"
+    own = plan(observation).status.failure
+    assert own is not None
+    assert here in str(own.message)
+    assert here not in str(told(observation))
 
 
 def test_the_same_round_and_attempt_under_another_name_is_a_replay() -> None:

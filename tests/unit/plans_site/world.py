@@ -69,7 +69,13 @@ def a_site(**policy: Any) -> site.Site:
             "spec": {
                 "hub": {"participantNamespace": "site-a", "fingerprint": hub_fingerprint(HUB_DER)},
                 "store": {"origin": "https://store.example:443"},
-                "policy": {"tasks": ["Train", "Statistics", "Evaluate"], "images": [IMAGE], "minQuorum": 2, **policy},
+                "policy": {
+                    "tasks": ["Train", "Statistics", "Evaluate"],
+                    "images": [IMAGE],
+                    "datasets": [{"name": "breast", "federations": ["breast-cancer"]}],
+                    "minQuorum": 2,
+                    **policy,
+                },
                 "workload": {"limits": {"cpu": "1", "memory": "2Gi"}},
             },
             "status": {"courier": {"fingerprint": FINGERPRINT}},

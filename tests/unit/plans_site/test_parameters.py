@@ -1,0 +1,138 @@
+"""A round's parameters against a Site's list; the list that sites have by default against the built-in trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from wardround.api.site import DEFAULT_PARAMETERS, AllowedParameter
+from wardround.plans.parameters import outside
+from wardround_trainer import parameters as trainer
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+FREE = AllowedParameter(name="free")
+RATE = AllowedParameter(name="rate", minimum="0.001", maximum="1")
+WORD = AllowedParameter(name="word", enum=("SGD", "Adam"))
+ALLOWED = (FREE, RATE, WORD)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"free": "", "word": "SGD"},
+        {"free": "import os"},
+        *({"rate": value} for value in ("0.001", "1", "1.000", "1e0", "1E-3", "10e-2")),
+    ],
+)
+def test_what_is_listed_and_within_its_bounds_is_allowed(given: dict[str, str]) -> None:
+    assert outside(given, ALLOWED) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"other": "1"}, '"other": "1", which is not listed'),
+        ({"Rate": "1"}, '"Rate": "1", which is not listed'),
+        ({"rate ": "1"}, '"rate ": "1", which is not listed'),
+        ({"rate": "0"}, '"rate": "0", which is not at least the minimum "0.001"'),
+        ({"rate": "-1"}, "minimum"),
+        # A float would round both onto the bound.
+        ({"rate": "0.00099999999999999999999999"}, "minimum"),
+        ({"rate": "1.00000000000000000000000001"}, 'not at most the maximum "1"'),
+        ({"rate": "1e99"}, "maximum"),
+        ({"word": "adam"}, '"word": "adam", which is none of ["SGD", "Adam"]'),
+        ({"word": " Adam"}, "which is none of"),
+        ({"word": ""}, "which is none of"),
+    ],
+)
+def test_what_is_not_is_named_with_its_value_and_bound(given: dict[str, str], told: str) -> None:
+    [said] = outside(given, ALLOWED)
+    assert told in said
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", " ", "nan", "NaN", "-nan", "sNaN", "inf", "-inf", "Infinity", "1e999", "1e100", "-1e100", "1e-100"),
+        *(" 1", "1 ", "1\n", "\t1", "1_0", "+1", ".5", "5.", "01", "0x1", "1,0", "1/2", "1.0.0", "--1", "e1", "1e"),
+        *("one", "１", "٣", "1\x00", "\ud800", "9" * 65, "0." + "1" * 1000),
+    ],
+)
+def test_what_some_trainer_may_read_as_another_number_is_within_no_bounds(value: str) -> None:
+    for bounds in ({"minimum": "-10"}, {"maximum": "10"}, {"minimum": "-10", "maximum": "10"}):
+        [said] = outside({"rate": value}, [AllowedParameter(name="rate", **bounds)])
+        assert "not a plain number" in said
+        assert said.isascii()
+        assert said.isprintable()
+
+
+@pytest.mark.parametrize("bound", ["", "nan", "inf", "many", "1e999"])
+def test_nothing_is_within_a_bound_that_is_no_number(bound: str) -> None:
+    """The API server takes no such bound; what it held before its kind was upgraded is read here too."""
+    assert outside({"rate": "1"}, [AllowedParameter(name="rate", minimum=bound)])
+    assert outside({"rate": "1"}, [AllowedParameter(name="rate", maximum=bound)])
+
+
+def test_bounds_and_enum_hold_together_and_an_empty_enum_allows_nothing() -> None:
+    both = AllowedParameter(name="rate", minimum="1", enum=("0", "1"))
+    assert outside({"rate": "1"}, [both]) == ()
+    assert outside({"rate": "0"}, [both])
+    assert outside({"rate": "2"}, [both])
+    assert outside({"rate": "1"}, [AllowedParameter(name="rate", enum=())])
+
+
+def test_a_site_that_lists_nothing_takes_rounds_without_parameters_alone() -> None:
+    assert outside({}, ()) == ()
+    assert len(outside({"a": "1", "b": "2"}, ())) == 2
+
+
+def test_what_a_hub_writes_is_cut_and_cannot_steer_a_terminal() -> None:
+    [said] = outside({"\x1b[2J" * 100: "\x1b[2J" * 100}, ALLOWED)
+    assert len(said) < 256
+    assert said.isprintable()
+
+
+BY_DEFAULT = {each.name: each for each in DEFAULT_PARAMETERS}
+
+
+def test_one_step_on_one_row_is_refused_by_default() -> None:
+    told = outside({"model": "logistic", "steps": "1", "batchSize": "1"}, DEFAULT_PARAMETERS)
+    assert [said.partition(":")[0] for said in told] == ['"batchSize"', '"steps"']
+    assert outside({"steps": "1000"}, DEFAULT_PARAMETERS)
+    assert outside({"batchSize": "15"}, DEFAULT_PARAMETERS)
+
+
+def test_the_built_in_trainer_knows_every_parameter_that_sites_allow_by_default() -> None:
+    assert trainer.READERS.keys() - BY_DEFAULT.keys() == {"steps"}
+    assert BY_DEFAULT.keys() <= trainer.READERS.keys()
+
+
+@pytest.mark.parametrize("name", BY_DEFAULT)
+def test_the_trainer_takes_every_bound_and_word_of_the_default(name: str) -> None:
+    allowed = BY_DEFAULT[name]
+    for value in (allowed.minimum, allowed.maximum, *(allowed.enum or ())):
+        if value is not None:
+            trainer.parse({name: value, **({"optimizer": "SGD"} if name == "momentum" else {})})
+
+
+def test_what_the_trainer_does_of_its_own_accord_is_within_the_default_bounds() -> None:
+    """What a round does not give is not checked: the trainer's own defaults have to be what a hospital allows."""
+    own: dict[str, Any] = dataclasses.asdict(trainer.Parameters())
+    assert own.pop("steps") is None
+    assert (own.pop("model"), own.pop("hidden"), own.pop("epochs")) == (None, None, None)
+    given = {name: str(own[field]) for name, (field, _) in trainer.READERS.items() if field in own}
+    given |= {"epochs": str(trainer.DEFAULT_EPOCHS), "hidden": ",".join(map(str, trainer.DEFAULT_HIDDEN))}
+    assert given.keys() == BY_DEFAULT.keys() - {"model"}
+    assert outside(given, DEFAULT_PARAMETERS) == ()
+
+
+@pytest.mark.parametrize("file", ["breast-cancer/train.yaml", "one-cluster/rounds.yaml"])
+def test_the_rounds_of_the_examples_are_allowed_by_default(file: str) -> None:
+    rounds = [each["spec"] for each in yaml.safe_load_all((EXAMPLES / file).read_text())]
+    assert any("parameters" in each for each in rounds)
+    assert [outside(each.get("parameters", {}), DEFAULT_PARAMETERS) for each in rounds] == [()] * len(rounds)
