@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from wardround.api.times import to_microseconds
 from wardround.kube.client import Client
-from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.errors import ApiError, NotFound, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +24,23 @@ async def renew(client: Client, name: str, holder: str, duration_seconds: int) -
 
 
 async def heartbeat(
-    client: Client, name: str, holder: str, told: Callable[[ApiError | None], None], seconds: float = 10.0
+    client: Client,
+    name: str,
+    holder: str,
+    told: Callable[[ApiError | None], None],
+    seconds: float = 10.0,
+    patience: float = 10.0,
 ) -> None:
-    """Renews for ever and tells how each renewal went: it is the proof that the API server is reached, which a
-    silent watch is not."""
+    """Renews for ever, every so many `seconds`, and tells how each renewal went: it is the proof that the API server is
+    reached, which a silent watch is not. No answer within `patience` is told as none: a line that was cut is noticed
+    sooner than other calls give up."""
     while True:
         try:
-            await renew(client, name, holder, duration_seconds=int(seconds * 4))
-        except ApiError as failure:
+            async with asyncio.timeout(patience):
+                await renew(client, name, holder, duration_seconds=int(seconds * 4))
+        except (ApiError, TimeoutError) as why:
+            silent = Unavailable(f"renew Lease {name}", f"{client.server}: no answer within {patience:g} s")
+            failure = why if isinstance(why, ApiError) else silent
             logger.warning("%s", failure)
             told(failure)
         else:
