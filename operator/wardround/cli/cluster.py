@@ -1,6 +1,8 @@
 """What the command line asks of an API server, with the person's own kubeconfig. Decides and renders nothing."""
 
 import json
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -28,18 +30,20 @@ class ForbiddenError(CommandError):
 
 
 class Cluster:
-    """One API server, seen with one kubeconfig context."""
+    """One API server, seen with one kubeconfig context. That is read when the API server is first asked something: who
+    gives a wrong name, or wants manifests for Git, is answered without any."""
 
     def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
-        try:
-            self._api = config.new_client_from_config(kubeconfig, context)  # type: ignore[no-untyped-call]
-            _, active = config.list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
-        except (config.ConfigException, OSError) as error:
-            raise CommandError(
-                f"No kubeconfig can be used here: {error}. "
-                "Set KUBECONFIG or --kubeconfig, and --context if it holds several clusters."
-            ) from error
-        self.default_namespace: str = (active or {}).get("context", {}).get("namespace") or "default"
+        self._kubeconfig, self._context = kubeconfig, context
+
+    @cached_property
+    def _api(self) -> Any:
+        return _read(config.new_client_from_config, self._kubeconfig, self._context)
+
+    @cached_property
+    def default_namespace(self) -> str:
+        _, active = _read(config.list_kube_config_contexts, self._kubeconfig)
+        return cast(str, (active or {}).get("context", {}).get("namespace") or "default")
 
     @property
     def server(self) -> str:
@@ -152,6 +156,17 @@ class Cluster:
         }.get(status, "This is the cluster's problem: ask its admin.")
         kind = ForbiddenError if status == 403 else CommandError
         raise kind(f"Could not {what} at {self.server} ({status}): {message} {whose}")
+
+
+def _read(load: Callable[..., Any], *arguments: str | None) -> Any:
+    """What the official client's `load` finds in a kubeconfig."""
+    try:
+        return load(*arguments)
+    except (config.ConfigException, OSError) as error:
+        raise CommandError(
+            f"No kubeconfig can be used here: {error}. "
+            "Set KUBECONFIG or --kubeconfig, and --context if it holds several clusters."
+        ) from error
 
 
 def where(name: str, namespace: str | None) -> str:

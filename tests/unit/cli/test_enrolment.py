@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from wardround.cli import enrolment, verbs
-from wardround.cli.__main__ import parser, run_enrol, target, write_private
+from wardround.cli.__main__ import main, parser, run_enrol, target, write_private
 from wardround.cli.cluster import Cluster, CommandError, Object
 from wardround.sealing.keys import participant_fingerprint
 
@@ -54,6 +54,19 @@ def test_a_name_that_no_namespace_can_have_is_refused_with_what_one_may_be(name:
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "--", name]))
     with pytest.raises(CommandError, match="cannot be a federation"):
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", f"--federation={name}", "site-d"]))
+
+
+def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture[str]) -> None:
+    absent = ("--kubeconfig", "/nonexistent/kubeconfig")
+    assert main(["enrol", "Site_D", *absent]) == 2
+    assert "'Site_D' cannot be a hospital's name" in capsys.readouterr().err
+    assert main(["explain", "pod/x", *absent]) == 2
+    assert "'pod/x' is not KIND/NAME" in capsys.readouterr().err
+    assert main(["enrol", "site-d", *absent]) == 0
+    assert "kind: Participant" in capsys.readouterr().out
+    for asks in (["enrol", "site-d", "--apply"], ["approve", "site-d"], ["watch", "fr/train-1"]):
+        assert main([*asks, *absent]) == 2
+        assert "No kubeconfig can be used here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a", "site-d", "0-0", "a" * 63])
