@@ -365,7 +365,7 @@ BAD_POLICIES: dict[str, tuple[Object, str]] = {
     "dataset for nobody": ({"datasets": [{"name": "breast"}]}, "federations: Required value"),
     "dataset for an empty list": ({"datasets": [{"name": "breast", "federations": []}]}, "at least 1 items"),
     "dataset twice": ({"datasets": [{"name": "a", "federations": [each]} for each in "xy"]}, "Duplicate value"),
-    "name that no label holds": ({"datasets": [{"name": "x" * 64, "federations": ["a"]}]}, "longer than 63"),
+    "name that no label holds": ({"datasets": [{"name": "x" * 64, "federations": ["a"]}]}, "more than 63"),
     "name that no round asks for": ({"datasets": [{"name": "Breast", "federations": ["a"]}]}, "should match"),
     "misspelt federations": ({"datasets": [{"name": "a", "federations": ["a"], "federation": "b"}]}, "unknown field"),
     "parameter twice": ({"parameters": [{"name": "epochs"}, {"name": "epochs", "maximum": "9"}]}, "Duplicate value"),
@@ -377,7 +377,7 @@ BAD_POLICIES: dict[str, tuple[Object, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_POLICIES)
-def test_a_site_that_could_mean_more_than_it_says_is_refused(api: Api, case: str) -> None:
+def test_a_policy_that_is_misspelt_or_bounds_nothing_is_refused(api: Api, case: str) -> None:
     change, words = BAD_POLICIES[case]
     with pytest.raises(Refused, match=re.escape(words)):
         api.patch("Site", "site", {"spec": {"policy": change}}, "hospital-a")
