@@ -13,6 +13,7 @@ from lab.topology import ROOT, named
 from tests.e2e.clusters import Kubectl
 from tests.e2e.documentation import Block, Shell, blocks, tools
 from tests.e2e.federation import SITE_NAMESPACE, Federation
+from wardround.api.names import PARTICIPANT
 
 PAGE = "docs/one-cluster.md"
 # A hospital of the federation that runs already: beside it is room for another one, which must not notice.
@@ -74,6 +75,7 @@ def _remove(kubectl: Kubectl) -> None:
         for release in listed:
             _helm("uninstall", release, "--namespace", namespace)
     kubectl("delete", "namespace", "--ignore-not-found", *NAMESPACES)
+    kubectl("delete", "flowschema", "-l", PARTICIPANT)
 
 
 def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -102,6 +104,7 @@ def test_the_page_from_its_first_command_to_its_last(shell: Shell, federation: F
     assert set(seen.values()) == {1}, f"what is not run is not on the page as it is named here: {seen}"
     left = {each["metadata"]["name"] for each in kubectl.get("namespaces")["items"]}
     assert not left & set(NAMESPACES)
+    assert not kubectl.get("flowschemas", "-l", PARTICIPANT)["items"]
     assert neighbours() == before
 
 

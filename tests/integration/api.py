@@ -46,17 +46,24 @@ class Api:
         user: str = "",
         kind_of_body: str = "application/json",
     ) -> Object:
-        headers = {"Accept": "application/json", "Content-Type": kind_of_body, **self._authorization}
-        if user:
-            headers["Impersonate-User"] = user
-        # No retries: a refusal is an answer.
-        answer = self._pool.request(
-            method, self._host + path, body=None if body is None else json.dumps(body), headers=headers, retries=False
-        )
+        answer = self._request(method, path, body, user, kind_of_body)
         document: Object = json.loads(answer.data)
         if answer.status >= 300:
             raise Refused(answer.status, document["message"])
         return document
+
+    def headers(self, path: str, *, user: str = "") -> Mapping[str, str]:
+        """Of the answer to a GET, a refusal's too."""
+        headers: Mapping[str, str] = self._request("GET", path, None, user, "application/json").headers
+        return headers
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None, user: str, kind_of_body: str) -> Any:
+        headers = {"Accept": "application/json", "Content-Type": kind_of_body, **self._authorization}
+        if user:
+            headers["Impersonate-User"] = user
+        # No retries: a refusal is an answer.
+        content = None if body is None else json.dumps(body)
+        return self._pool.request(method, self._host + path, body=content, headers=headers, retries=False)
 
     def create(self, obj: Object, *, user: str = "", dry_run: bool = False) -> Object:
         path = RESOURCES[obj["kind"]].path(obj["metadata"].get("namespace"))

@@ -64,6 +64,12 @@ def parser() -> argparse.ArgumentParser:
         "--federation", action="append", default=[], metavar="NS", help="namespace whose rounds may ask it"
     )
     enrol.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
+    enrol.add_argument(
+        "--no-flow-schema",
+        action="store_false",
+        dest="flow_schema",
+        help="without the FlowSchema, which is cluster-scoped: for a hub chart with flowControl.enabled=false",
+    )
     enrol.add_argument("--bootstrap", type=Path, metavar="FILE", help="write the site's Secret, with a token for 24 h")
     enrol.add_argument(
         "--hub-server", metavar="URL", help="the hub's API server as the site sees it; default: as you do"
@@ -99,13 +105,13 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     enrolment.check_name(options.name, "a hospital's name")
     for federation in options.federation:
         enrolment.check_name(federation, "a federation")
-    display_name = options.display_name or options.name
+    whom = (options.name, options.display_name or options.name, options.federation)
     if options.apply:
-        for item in verbs.apply_enrolment(hub, options.name, display_name, options.federation):
+        for item in verbs.apply_enrolment(hub, *whom, flow_schema=options.flow_schema):
             say(f"applied {item['kind']} {item['metadata']['name']}")
     if options.bootstrap is None:
         if not options.apply:
-            items = enrolment.manifests(options.name, display_name, options.federation)
+            items = enrolment.manifests(*whom, flow_schema=options.flow_schema)
             print(yaml.safe_dump_all(items, sort_keys=False), end="")
         return 0
     secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)

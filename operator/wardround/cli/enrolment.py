@@ -16,6 +16,7 @@ TOKEN_SECONDS = 24 * 3600
 CLUSTER_ROLE = "wardround-participant"
 SERVICE_ACCOUNT = "site"
 QUOTA = "participant"
+PRIORITY_LEVEL = "wardround-participants"  # in charts/hub
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -28,8 +29,11 @@ def check_name(name: str, what: str) -> None:
         )
 
 
-def manifests(name: str, display_name: str, federations: list[str]) -> list[Object]:
-    """What the hub needs to hold for a hospital. No fingerprint: that is pinned by `approve`, after a look at it."""
+def manifests(name: str, display_name: str, federations: list[str], *, flow_schema: bool = True) -> list[Object]:
+    """What the hub needs to hold for a hospital. No fingerprint: that is pinned by `approve`, after a look at it.
+
+    `flow_schema`: whether with the one object that is neither the hospital's namespace nor in it.
+    """
     labels = {PARTICIPANT: name}
     return [
         {
@@ -68,7 +72,37 @@ def manifests(name: str, display_name: str, federations: list[str]) -> list[Obje
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CLUSTER_ROLE},
             "subjects": [{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": name}],
         },
+        *([_flow_schema(name)] if flow_schema else []),
     ]
+
+
+def flow_schema_name(participant: str) -> str:
+    return f"{CLUSTER_ROLE}-{participant}"
+
+
+def _flow_schema(participant: str) -> Object:
+    """Sorts all that the hospital's account asks of the API server into the hub chart's priority level. Where that is
+    not, the API server passes over this, and Kubernetes' own level for service accounts holds."""
+    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
+    account = {"namespace": participant, "name": SERVICE_ACCOUNT}
+    return {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "FlowSchema",
+        "metadata": {"name": flow_schema_name(participant), "labels": {PARTICIPANT: participant}},
+        "spec": {
+            "priorityLevelConfiguration": {"name": PRIORITY_LEVEL},
+            # Before Kubernetes' own for service accounts (9000), after those for its own accounts.
+            "matchingPrecedence": 1000,
+            "distinguisherMethod": {"type": "ByUser"},
+            "rules": [
+                {
+                    "subjects": [{"kind": "ServiceAccount", "serviceAccount": account}],
+                    "resourceRules": [everything],
+                    "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+                }
+            ],
+        },
+    }
 
 
 def credentials(participant: str, server: str, ca_certificate: str, token: str) -> Object:

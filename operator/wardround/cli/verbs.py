@@ -8,11 +8,18 @@ from wardround.cli import enrolment
 from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, MissingError, Object
 
 
-def apply_enrolment(hub: Cluster, name: str, display_name: str, federations: list[str]) -> list[Object]:
+def apply_enrolment(
+    hub: Cluster, name: str, display_name: str, federations: list[str], *, flow_schema: bool = True
+) -> list[Object]:
     """The manifests of a hospital, applied with the caller's own rights."""
-    items = enrolment.manifests(name, display_name, federations)
+    items = enrolment.manifests(name, display_name, federations, flow_schema=flow_schema)
     for item in items:
-        hub.apply(item)
+        try:
+            hub.apply(item)
+        except ForbiddenError as error:
+            if item["kind"] != "FlowSchema":
+                raise
+            raise ForbiddenError(f"{error} All else is applied; --no-flow-schema leaves this one out.") from error
     return items
 
 

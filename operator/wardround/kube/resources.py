@@ -48,5 +48,6 @@ RESOURCES = {
         Resource("Job", "batch/v1", "jobs"),
         Resource("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
         Resource("Lease", "coordination.k8s.io/v1", "leases"),
+        Resource("FlowSchema", "flowcontrol.apiserver.k8s.io/v1", "flowschemas", namespaced=False),
     )
 }
