@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,33 +16,104 @@ from tests.e2e.federation import PARAMETERS, Federation, Finished
 from tests.e2e.policy import parameters, policy
 from wardround.api import names
 
-SITE = "site-a"
-ALONE: dict[str, Any] = {"participants": {"names": [SITE]}}
+Stop = Callable[[Federation, str, str], None]
+BOTH = ("site-a", "site-b")
 # Long enough to be stopped on the way, short enough to be waited for.
-STEPS = 30_000
+STEPS = 12_000
 RESUMED = "checkpoint: going on from step"
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A round whose training pod was stopped once, and what the one after it said."""
+
+    finished: Finished
+    first: str
+    last: str
+    said: str
+
+    @property
+    def attempts(self) -> int:
+        return max(int(task["spec"]["attempt"]) for task in self.finished.tasks)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _steps(federation: Federation) -> Iterator[None]:
-    """By default a hospital takes no round that says how many steps; this one takes many."""
-    with policy([SITE], parameters=parameters({"name": "steps", "minimum": str(STEPS)})):
+    """By default a hospital takes no round that says how many steps; these take many."""
+    with policy(BOTH, parameters=parameters({"name": "steps", "minimum": str(STEPS)})):
         yield
 
 
 @pytest.fixture(scope="module")
 def base(federation: Federation) -> Finished:
-    return federation.run_round("stopped-base", "Train", initial={"seed": 7}, **ALONE)
+    return federation.run_round("stopped-base", "Train", initial={"seed": 7}, participants={"names": list(BOTH)})
 
 
-def checkpoints(federation: Federation) -> Path:
-    return volumes.folder_of(named(SITE), federation.site_namespace, "state") / "checkpoints"
+@pytest.fixture(scope="module")
+def stopped(federation: Federation, base: Finished) -> Iterator[dict[Stop, Future[Stopped]]]:
+    """Both ways to stop one, each at a hospital of its own: at the same time, for nearly all of it is waiting."""
+    with ThreadPoolExecutor(len(STOPS)) as pool:
+        yield {
+            stop: pool.submit(_stopped, federation, base, site, stop) for stop, site in zip(STOPS, BOTH, strict=True)
+        }
 
 
-def training_pods(federation: Federation, round_uid: str) -> list[dict[str, Any]]:
-    found = Kubectl(SITE).get("pods", "-n", federation.site_namespace, "-l", f"{names.ROUND_UID}={round_uid}")
-    pods: list[dict[str, Any]] = found["items"]
-    return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+def evict(federation: Federation, site: str, pod: str) -> None:
+    """As a drained node does; the Job makes another pod."""
+    meta = {"name": pod, "namespace": federation.site_namespace}
+    body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
+    path = f"/api/v1/namespaces/{federation.site_namespace}/pods/{pod}/eviction"
+    Kubectl(site)("create", "--raw", path, "-f", "-", stdin=body)
+
+
+def kill(federation: Federation, site: str, pod: str) -> None:
+    """The Job fails, and the hub asks for another attempt."""
+    Kubectl(site)("delete", "pod", pod, "-n", federation.site_namespace, "--wait=false")
+
+
+# How, and how many attempts it takes then.
+STOPS: dict[Stop, int] = {evict: 1, kill: 2}
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=["evicted", "deleted"])
+def test_who_follows_a_stopped_training_pod_goes_on_from_its_checkpoint(
+    stopped: dict[Stop, Future[Stopped]], stop: Stop
+) -> None:
+    seen = stopped[stop].result()
+    assert seen.attempts == STOPS[stop]
+    assert seen.last != seen.first
+    [line] = [each for each in seen.said.splitlines() if RESUMED in each]
+    assert 0 < int(line.removeprefix(RESUMED)) < STEPS
+
+
+def _stopped(federation: Federation, base: Finished, site: str, stop: Stop) -> Stopped:
+    kubectl, here = Kubectl(site), ("-n", federation.site_namespace)
+    given = {**PARAMETERS, "steps": str(STEPS)}
+    del given["epochs"]
+    alone = {"participants": {"names": [site]}, "parameters": given}
+    made = federation.manifest(f"stopped-at-{site}", "Train", base={"roundName": base.name}, **alone)
+    federation.apply(made)
+    name = made["metadata"]["name"]
+    uid = Kubectl("hub").get("federatedround", name, "-n", federation.namespace)["metadata"]["uid"]
+
+    def pods() -> list[dict[str, Any]]:
+        found = kubectl.get("pods", *here, "-l", f"{names.ROUND_UID}={uid}")["items"]
+        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    eventually("training runs", lambda: any(map(is_training, pods())), 120)
+    [first] = [pod["metadata"]["name"] for pod in pods()]
+    # Torch takes some seconds to start, and what was asked to stop before its first step has nothing to save.
+    out = ("exec", first, *here, "-c", "train", "--", "cat", "/wardround/out/progress.json")
+    eventually("the first steps are taken", lambda: _steps_in(kubectl.run(*out, check=False).stdout) > 0, 60)
+    stop(federation, site, first)
+    print(kubectl.run("logs", first, *here, "-c", "train", check=False).stdout)
+    finished = federation.completed(name)
+    last = pods()[-1]["metadata"]["name"]
+    return Stopped(finished, first, last, kubectl("logs", last, *here, "-c", "train"))
+
+
+def _steps_in(progress: str) -> int:
+    return int(json.loads(progress)["step"]) if progress else 0
 
 
 def is_training(pod: dict[str, Any]) -> bool:
@@ -49,57 +121,12 @@ def is_training(pod: dict[str, Any]) -> bool:
     return any(each["name"] == "train" and "running" in each["state"] for each in steps)
 
 
-def evict(federation: Federation, pod: str) -> None:
-    """As a drained node does; the Job makes another pod."""
-    meta = {"name": pod, "namespace": federation.site_namespace}
-    body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
-    path = f"/api/v1/namespaces/{federation.site_namespace}/pods/{pod}/eviction"
-    Kubectl(SITE)("create", "--raw", path, "-f", "-", stdin=body)
-
-
-def kill(federation: Federation, pod: str) -> None:
-    """The Job fails, and the hub asks for another attempt."""
-    Kubectl(SITE)("delete", "pod", pod, "-n", federation.site_namespace, "--wait=false")
-
-
-@pytest.mark.parametrize(("stop", "attempts"), [(evict, 1), (kill, 2)], ids=["evicted", "deleted"])
-def test_who_follows_a_stopped_training_pod_goes_on_from_its_checkpoint(
-    federation: Federation, base: Finished, stop: Any, attempts: int
-) -> None:
-    given = {**PARAMETERS, "steps": str(STEPS)}
-    del given["epochs"]
-    made = federation.manifest(f"stopped-{attempts}", "Train", base={"roundName": base.name}, parameters=given, **ALONE)
-    federation.apply(made)
-    name = made["metadata"]["name"]
-    uid = Kubectl("hub").get("federatedround", name, "-n", federation.namespace)["metadata"]["uid"]
-    eventually("training runs", lambda: any(map(is_training, training_pods(federation, uid))), 120)
-    [first] = training_pods(federation, uid)
-    # Torch takes some seconds to start, and what was asked to stop before its first step has nothing to save.
-    log = ("logs", first["metadata"]["name"], "-n", federation.site_namespace, "-c", "train")
-    out = ("exec", first["metadata"]["name"], "-n", federation.site_namespace, "-c", "train", "--")
-    eventually("the first steps are taken", lambda: '"step": 0' not in progress(out), 60)
-    stop(federation, first["metadata"]["name"])
-    print(Kubectl(SITE).run(*log, check=False).stdout)
-
-    done = federation.completed(name)
-    assert max(int(task["spec"]["attempt"]) for task in done.tasks) == attempts
-    last = training_pods(federation, uid)[-1]
-    assert last["metadata"]["uid"] != first["metadata"]["uid"]
-    said = Kubectl(SITE)("logs", last["metadata"]["name"], "-n", federation.site_namespace, "-c", "train")
-    [line] = [each for each in said.splitlines() if RESUMED in each]
-    assert 0 < int(line.removeprefix(RESUMED)) < STEPS
-
-
-def progress(out: tuple[str, ...]) -> str:
-    found = Kubectl(SITE).run(*out, "cat", "/wardround/out/progress.json", check=False).stdout
-    return found or '"step": 0'
-
-
 def test_the_next_training_pod_removes_the_checkpoints_of_rounds_that_are_over(
     federation: Federation, base: Finished
 ) -> None:
-    over = checkpoints(federation) / base.uid
+    folder = volumes.folder_of(named(BOTH[0]), federation.site_namespace, "state") / "checkpoints"
+    over = folder / base.uid
     assert over.is_dir()
     os.utime(over, (0, 0))  # what changed a moment ago is left alone
-    federation.run_round("sweeping", "Statistics", **ALONE)
+    federation.run_round("sweeping", "Statistics", participants={"names": [BOTH[0]]})
     assert not over.exists()

@@ -192,7 +192,7 @@ def test_a_round_outlives_the_hub_operator_and_a_courier(federation: Federation)
 def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation) -> None:
     site = named("site-c")
     deadlines = {
-        "admissionSeconds": 30,
+        "admissionSeconds": 10,
         "queueSeconds": 120,
         "startSeconds": 60,
         "trainSeconds": 120,

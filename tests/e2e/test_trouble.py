@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.accounts import bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import Federation, Finished
-from tests.e2e.played import SAMPLES, enrolled, store
+from tests.e2e.played import SAMPLES, Played, enrolled, store
 from tests.e2e.troubles import (
     aged,
     another_hub_pinned,
@@ -47,12 +47,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Story:
-    """The same two rounds through all of it: three hospitals in trouble; then these are well, and the store is not."""
+    """The same two rounds through all of it: three hospitals in trouble; then these are well, and the store is not.
+
+    `sent`: a round of a hospital that had sent its update just before the store went away.
+    """
 
     worst: Seen
     without_store: dict[str, tuple[Object, Object, Object]]
     first: Finished
     second: Finished
+    sent: Finished
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,19 +70,36 @@ def story(federation: Federation) -> Story:
     first = federation.manifest("first-in-trouble", "Statistics", participants={"names": [UNAPPROVED]})
     others = {"names": [MISTAKEN, EXPIRED]}
     second = federation.manifest("second-in-trouble", "Statistics", participants=others, quorum={"min": 1})
-    with store_down(federation):
-        with ExitStack() as stack:
-            stack.enter_context(not_approved(federation, UNAPPROVED))
-            stack.enter_context(another_hub_pinned(federation, MISTAKEN))
-            stack.enter_context(enrolment_expired(federation, EXPIRED))
-            _until_said(federation, EXPIRED, "EnrolmentExpired")
-            federation.apply(first, second)
-            worst = _worst(federation, first, second)
-        without_store = {
-            site: _waiting_for_the_store(federation, made, site)
-            for site, made in ((UNAPPROVED, first), (EXPIRED, second))
-        }
-    return Story(worst, without_store, *(federation.completed(each["metadata"]["name"]) for each in (first, second)))
+    played = federation.name("played")
+    sent = federation.manifest("sent-in-time", "Statistics", participants={"names": [played]})
+    with enrolled(federation, played) as hospitals:
+        say_sent = _stored(federation, hospitals[played], sent)
+        with store_down(federation):
+            with ExitStack() as stack:
+                stack.enter_context(not_approved(federation, UNAPPROVED))
+                stack.enter_context(another_hub_pinned(federation, MISTAKEN))
+                stack.enter_context(enrolment_expired(federation, EXPIRED))
+                _until_said(federation, EXPIRED, "EnrolmentExpired")
+                federation.apply(first, second)
+                worst = _worst(federation, first, second)
+            say_sent()
+            without_store = {
+                site: _waiting_for_the_store(federation, made, site)
+                for site, made in ((UNAPPROVED, first), (EXPIRED, second))
+            }
+            eventually("the round waits", lambda: _reason(_round(federation, sent)) == "StoreUnreachable", 60)
+        ended = [federation.completed(each["metadata"]["name"]) for each in (first, second, sent)]
+    return Story(worst, without_store, *ended)
+
+
+def _stored(federation: Federation, hospital: Played, made: Object) -> Callable[[], None]:
+    """A round whose one update lies in the store; to be called for the hospital to say so."""
+    federation.apply(made)
+    eventually("it is asked", lambda: bool(federation.tasks_of(made["metadata"]["name"])))
+    [task] = federation.tasks_of(made["metadata"]["name"])
+    update = hospital.seal(task)
+    store(federation, hospital.asked_for_place(task, update), update)
+    return lambda: hospital.say_sent(task, update)
 
 
 def test_a_hospital_that_nobody_approved_is_named_and_sent_nothing(story: Story) -> None:
@@ -159,21 +180,8 @@ def test_a_store_that_is_away_is_waited_for_and_both_sides_say_so(story: Story) 
         assert said["message"]
 
 
-def test_updates_that_were_sent_wait_for_a_store_that_goes_away_before_they_are_combined(
-    federation: Federation,
-) -> None:
-    name = federation.name("played")
-    made = federation.manifest("sent-in-time", "Statistics", participants={"names": [name]})
-    with enrolled(federation, name) as hospitals:
-        federation.apply(made)
-        eventually("it is asked", lambda: bool(federation.tasks_of(made["metadata"]["name"])))
-        [task] = federation.tasks_of(made["metadata"]["name"])
-        update = hospitals[name].seal(task)
-        store(federation, hospitals[name].asked_for_place(task, update), update)
-        with store_down(federation):
-            hospitals[name].say_sent(task, update)
-            eventually("the round waits", lambda: _reason(_round(federation, made)) == "StoreUnreachable", 60)
-        assert federation.completed(made["metadata"]["name"]).result["samples"] == SAMPLES
+def test_updates_that_were_sent_wait_for_a_store_that_goes_away_before_they_are_combined(story: Story) -> None:
+    assert story.sent.result["samples"] == SAMPLES
 
 
 def test_nothing_is_lost_by_trouble_that_is_over(story: Story) -> None:
