@@ -21,6 +21,8 @@ from typing import Any
 
 import yaml
 
+from wardround.api import dataset_text
+
 # `prepare` wants to see that the network is closed. Here it is not; this port is.
 CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
 
@@ -62,12 +64,14 @@ class Pod:
             "parameters": parameters,
             "exchange": {"frozen": ["input.*"]},
             "metrics": metrics,
-            "dataset": {key: self._dataset[key] for key in ("path", "format", "schema", "split")},
-            "minSamples": 1,
             "maxSamples": 2**53 - 1,
             "liveRounds": {"uids": [], "states": [], "at": "1970-01-01T00:00:00Z"},
         }
-        self._environment["WARDROUND_TASK"] = json.dumps(document)
+        self._environment |= {
+            "WARDROUND_TASK": json.dumps(document),
+            "WARDROUND_DATASET": dataset_text.dump(self._dataset),
+            "WARDROUND_MIN_SAMPLES": "1",
+        }
         self.ours("prepare")
 
     def ours(self, verb: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from tests.integration import attacks
 from tests.integration.api import Api, Refused
 from tests.integration.attacks import ATTACKS
 from tests.integration.objects import DIGEST, OURS, ROOT, TRAINER, condition, pod_of
+from wardround.api import dataset_text
 
 Object = dict[str, Any]
 SITE, OTHERS = "site-b", ("site-a", "site-c")
@@ -24,8 +25,9 @@ JOBS, PODS = "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods"
 # network, to raw data or to code that the hospital has not listed.
 DECISIVE = (
     *(attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS),
-    attacks.LISTED,
+    *(attacks.LISTED, attacks.FEWEST),
 )
+WORD_FOR_WORD = "what stands in it, word for word"
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,37 @@ def test_no_job_with_keys_network_raw_data_or_other_code_is_admitted(
     with pytest.raises(Refused) as refusal:
         operator.create(job, dry_run=True)
     assert attack.words in str(refusal.value)
+
+
+WITH_ANOTHER: dict[str, tuple[Callable[[Object], Any], str]] = {
+    "file": (lambda spec: spec.update(path="other.csv"), WORD_FOR_WORD),
+    "schema": (lambda spec: spec["schema"]["fields"][2]["constraints"].update(minimum="14.2"), WORD_FOR_WORD),
+    "split": (lambda spec: spec["split"].update(test="0"), WORD_FOR_WORD),
+    "claim": (lambda spec: spec.update(claimName="other"), "is the claim of Dataset breast"),
+}
+
+
+@pytest.mark.parametrize("what", WITH_ANOTHER)
+def test_no_job_reads_a_dataset_in_another_way_than_the_hospital_says(
+    federation: Federation, site: Api, operator: Api, what: str
+) -> None:
+    """Counts of rows of one's own choice are values of patients."""
+    change, words = WITH_ANOTHER[what]
+    spec = site.get("Dataset", "breast", federation.site_namespace)["spec"]
+    change(spec)
+    with pytest.raises(Refused, match=words):
+        operator.create(_job(federation, site, "train", spec), dry_run=True)
+    with pytest.raises(Refused, match="forbidden"):
+        operator.patch("Dataset", "breast", {"spec": spec}, federation.site_namespace)
+
+
+def test_the_site_operator_makes_no_dataset_of_its_own(federation: Federation, site: Api, operator: Api) -> None:
+    theirs = {**site.get("Dataset", "breast", federation.site_namespace), "metadata": {"name": "theirs"}}
+    _forbidden(operator, "POST", f"/apis/wardround.io/v1alpha1/namespaces/{federation.site_namespace}/datasets", theirs)
+    job = _job(federation, site, "train")
+    job["metadata"]["labels"]["wardround.io/dataset"] = "theirs"
+    with pytest.raises(Refused, match=r"policy\.datasets of the site chart"):
+        operator.create(job, dry_run=True)
 
 
 def test_the_site_operator_makes_no_pod_and_enters_none(federation: Federation, site: Api, operator: Api) -> None:
@@ -241,14 +274,17 @@ def _forbidden(holder: Api, method: str, path: str, body: Object | None = None) 
     assert refusal.value.status == 403
 
 
-def _job(federation: Federation, site: Api, case: str) -> Object:
-    """The Job that the site operator builds, with the images and the claim of this site."""
+def _job(federation: Federation, site: Api, case: str, spec: Object | None = None) -> Object:
+    """The Job that the site operator builds, with the images and the Dataset of this site, or of another `spec`."""
     deployment = site.call("GET", f"/apis/apps/v1/namespaces/{federation.site_namespace}/deployments/site-operator")
     [ours] = [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
     [theirs, *_] = site.get("Site", "site", federation.site_namespace)["spec"]["policy"]["images"]
     text = (ROOT / f"tests/unit/golden/training-{case}.yaml").read_text("utf-8")
-    job: Object = yaml.safe_load(text.replace(OURS, ours).replace(TRAINER, theirs).replace("breast-data", "data"))
+    job: Object = yaml.safe_load(text.replace(OURS, ours).replace(TRAINER, theirs))
     job["metadata"]["namespace"] = federation.site_namespace
+    spec = spec or site.get("Dataset", "breast", federation.site_namespace)["spec"]
+    attacks.claim("dataset")(job)["claimName"] = spec["claimName"]
+    attacks.variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
     return job
 
 

@@ -82,6 +82,16 @@ def mount(of: str, folder: str) -> Place:
     return find
 
 
+def variable(name: str) -> Place:
+    """What prepare is told by it."""
+
+    def find(job: Object) -> Object:
+        found: Object = next(each for each in container("prepare")(job)["env"] if each["name"] == name)
+        return found
+
+    return find
+
+
 def sets(place: Place, changes: Object) -> Change:
     """Sets fields, or removes those that are GONE."""
 
@@ -188,6 +198,7 @@ VOLUMES, SOURCES = "The volumes of a training pod are", "No Secret, ConfigMap, p
 CLAIMS = "raw data appears under no other name"
 ROUND = "has the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
+FEWEST = "policy.minSamples of the site chart"
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
 PLACE, MARKS = "has no nodeName and no priorityClassName", "no annotations and no labels but"
 ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
@@ -195,6 +206,7 @@ RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site
 
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
+FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
 CHECKPOINTS = {"name": "state", "mountPath": "/wardround/checkpoints", "subPath": "checkpoints"}
@@ -339,6 +351,13 @@ CONTAINERS = [
             {"terminationMessagePolicy": "FallbackToLogsOnError"},
         )
     ),
+    *(
+        Attack(f"{name} has {told}", ENVIRONMENT, sets(container(name), {"env": [{"name": told, "value": "10"}]}))
+        for name in ("isolation", "train", "check")
+        for told in ("WARDROUND_TASK", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES")
+    ),
+    Attack("prepare takes fewer samples", FEWEST, sets(variable("WARDROUND_MIN_SAMPLES"), {"value": "9"})),
+    Attack("prepare takes any samples", FEWEST, adds(container("prepare"), "env", FEWER)),
     Attack("has no container security", SECURITY, sets(container("train"), {"securityContext": GONE})),
     *(
         Attack(

@@ -84,6 +84,12 @@ DENIED = [
     (OPERATOR, "create", "replicasets.apps", "hospital-a", ""),
     (OPERATOR, "patch", "sites.wardround.io", "hospital-a", "site"),
     (OPERATOR, "patch", "datasets.wardround.io", "hospital-a", "breast"),
+    (OPERATOR, "update", "datasets.wardround.io", "hospital-a", "breast"),
+    (OPERATOR, "create", "datasets.wardround.io", "hospital-a", ""),
+    (OPERATOR, "delete", "datasets.wardround.io", "hospital-a", "breast"),
+    (OPERATOR, "patch", "jobs.batch", "hospital-a", "any"),
+    (OPERATOR, "update", "jobs.batch", "hospital-a", "any"),
+    (OPERATOR, "create", "cronjobs.batch", "hospital-a", ""),
     (OPERATOR, "create", "serviceaccounts/token", "hospital-a", "courier"),
     (OPERATOR, "watch", SITETASKS, "hospital-b", ""),
     # The courier: no Job, no pod, no other Secret, no patient data's name.

@@ -6,7 +6,7 @@ Jobs are made with the site operator's own account and rights; pods, which it ca
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ from tests.integration.attacks import (
     pod,
 )
 from tests.integration.conftest import Helm
-from tests.integration.objects import OURS, ROOT, TRAINER, pod_of, site_values, training_job
+from tests.integration.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
 
 Object = dict[str, Any]
 OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")
@@ -34,6 +34,18 @@ OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-
 ODD = """print("it's", 'a \\n {{ .Values.image }} <&> \u00e9\u2028 \\' ,${x})\n# : | - 'train'"""
 REPLICAS = account("kube-system", "replicaset-controller")
 CASES = ["train", "train-initial", "train-accelerator", "statistics", "evaluate"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def datasets(api: Api) -> Iterator[None]:
+    """Those that the Jobs here are of."""
+    for namespace in ("hospital-a", "hospital-b"):
+        api.create(dataset(namespace))
+    for namespace, user in (("hospital-a", OPERATOR), ("hospital-b", NEIGHBOUR)):
+        _until(lambda: _refusal(api, training_job(namespace=namespace), user) == "")  # noqa: B023 (asked at once)
+    yield
+    for namespace in ("hospital-a", "hospital-b"):
+        api.delete("Dataset", "breast", namespace)
 
 
 @pytest.fixture(scope="module")
@@ -246,10 +258,10 @@ def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
     helm.install("wardround-site", "site", "hospital-b", values)
 
 
-def _refusal(api: Api, job: Object) -> str:
+def _refusal(api: Api, job: Object, user: str = NEIGHBOUR) -> str:
     """What the API server has against a Job of the neighbours' operator, if anything."""
     try:
-        api.create(job, user=NEIGHBOUR, dry_run=True)
+        api.create(job, user=user, dry_run=True)
     except Refused as refusal:
         return str(refusal)
     return ""

@@ -119,14 +119,15 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
 
     job = await eventually("the Job is admitted and made", lambda: job_of(site, name))
     assert (site.folder(name) / "in" / "model.safetensors").read_bytes() == model
-    given = json.loads(job["spec"]["template"]["spec"]["initContainers"][0]["env"][0]["value"])
+    told = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["initContainers"][0]["env"]}
+    given = json.loads(told["WARDROUND_TASK"])
     assert given["baseDigest"] == canonical.digest(model)
     assert (given["stateRound"], given["liveRounds"]["states"]) == (earlier, [earlier])
     [train] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "train"]
     states = {each["mountPath"]: each["subPath"] for each in train["volumeMounts"] if "/state/" in each["mountPath"]}
     mine = task["spec"]["roundRef"]["uid"]
     assert states == {"/wardround/state/in": f"states/{earlier}", "/wardround/state/out": f"states/{mine}"}
-    isolation = json.loads(job["spec"]["template"]["spec"]["initContainers"][0]["env"][1]["value"])
+    isolation = json.loads(told["WARDROUND_ISOLATION"])
     assert {"hub", "store", "metadata"} <= {each["name"] for each in isolation}
 
     run_pod(site.api, job, "prepare")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+import pytest
 from aiohttp import web
 
+from tests.integration.api import Refused
 from tests.integration_site.conftest import NAMESPACE, Site, enrol, eventually, free_port
-from tests.integration_site.test_site import condition, enrolled
+from tests.integration_site.test_site import condition, enrolled, job_of
 
 
 @asynccontextmanager
@@ -47,3 +49,62 @@ async def test_a_hub_that_answers_nonsense_does_not_silence_the_site(site: Site)
         enrol(site.api, site.server, site.ca)
     await eventually("the hub is there again", lambda: connected(site) == ("True", "Connected"), 60)
     await enrolled(site)
+
+
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+REFUSED = "refused for a moment"
+
+
+@contextmanager
+def no_jobs(site: Site) -> Iterator[None]:
+    """Until this is over a policy of the cluster refuses every Job here, and ConfigMaps, to see that it does."""
+    rules = [
+        {"apiGroups": [group], "apiVersions": ["*"], "resources": [kinds], "operations": ["CREATE"]}
+        for group, kinds in (("batch", "jobs"), ("", "configmaps"))
+    ]
+    policy = {
+        "matchConstraints": {"resourceRules": rules},
+        "validations": [{"expression": "false", "message": REFUSED}],
+    }
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}
+    binding = {"policyName": "no-jobs", "validationActions": ["Deny"], "matchResources": here}
+    for path, spec in ((POLICIES, policy), (BINDINGS, binding)):
+        kind = "ValidatingAdmissionPolicy" + ("Binding" if path == BINDINGS else "")
+        meta = {"name": "no-jobs"}
+        site.api.call(
+            "POST",
+            path,
+            {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": meta, "spec": spec},
+        )
+    try:
+        yield
+    finally:
+        for path in (BINDINGS, POLICIES):
+            site.api.call("DELETE", f"{path}/no-jobs")
+
+
+def none_is_admitted(site: Site) -> bool:
+    probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "namespace": NAMESPACE}}
+    try:
+        site.api.create(probe, dry_run=True)
+    except Refused as refusal:
+        return REFUSED in str(refusal)
+    return False
+
+
+async def test_a_job_that_is_refused_for_a_moment_is_made_after_it(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when a Dataset has just changed and the API server compares with what it was."""
+    await enrolled(site)
+    # What other tests have left unfinished holds places.
+    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
+    with no_jobs(site):
+        await eventually("no Job is admitted", lambda: none_is_admitted(site))
+        name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+        await eventually("the API server refuses the Job", lambda: f"{NAMESPACE}/{name}: 422" in caplog.text)
+        assert condition(site.task(name), "Failed")["status"] == "Unknown"
+    job = await eventually("the Job is made after all", lambda: job_of(site, name))
+    assert job["metadata"]["labels"]["wardround.io/dataset"] == "breast"
+    assert condition(site.task(name), "Failed")["status"] == "Unknown"

@@ -1,9 +1,9 @@
 """A Dataset's spec as the one text that `prepare` is told; knows nothing of Jobs, files or rows.
 
-The site chart's admission policy (policies/training-dataset.yaml) writes the same text from the object itself and admits
-no Job that tells another, so both have to agree to the letter. CEL writes no JSON, so the keys stand in the order in
-which they are listed here and there, and strings are quoted as CEL's `strings.quote` does it: as JSON would, but for \\a
-and \\v, and for other control characters, which stand as they are.
+The site chart's admission policy (policies/training-dataset.yaml) writes the same text from the object itself and
+admits no Job that tells another, so both have to agree to the letter. CEL writes no JSON, so keys stand in the order in
+which they are listed here and there, and strings are quoted as CEL's `strings.quote` does it: as JSON would, but for
+\\a, \\v and the control characters that have no such escape, which stand as they are.
 """
 
 from __future__ import annotations

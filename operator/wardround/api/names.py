@@ -12,6 +12,7 @@ PARTICIPANT = "wardround.io/participant"
 ATTEMPT = "wardround.io/attempt"
 ROLE = "wardround.io/role"
 TASK_UID = "wardround.io/task-uid"
+DATASET = "wardround.io/dataset"
 ROUND_REF = "wardround.io/round-ref"  # annotation: `namespace/name`, whole, where the label may be cut
 
 ROLE_OPERATOR = "operator"

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from wardround.api import dataset_text, names
+
 Manifest = dict[str, Any]
 Task = Literal["Train", "Statistics", "Evaluate"]
 
@@ -59,6 +61,7 @@ class Workload:
 class TrainingJob:
     """All that a SiteTask's Job depends on. `document` is WARDROUND_TASK, `command` the trainer's without its verb.
 
+    `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
     `state_round`: UID of the round whose state is read, "" for none.
     """
 
@@ -77,7 +80,9 @@ class TrainingJob:
     command: Sequence[str]
     document: Mapping[str, Any]
     isolation: Sequence[Target]
-    dataset_claim: str
+    dataset_name: str
+    dataset: Mapping[str, Any]
+    min_samples: int
     train_seconds: int
     accelerators: int
     workload: Workload
@@ -107,7 +112,8 @@ def build(job: TrainingJob) -> Manifest:
         "metadata": {
             "name": job.name,
             "namespace": job.namespace,
-            "labels": labels | queue,
+            # The Dataset's is for the admission policy: by it the API server finds the object to compare with.
+            "labels": labels | queue | {names.DATASET: job.dataset_name},
             "ownerReferences": [
                 {
                     "apiVersion": "wardround.io/v1alpha1",
@@ -185,7 +191,12 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount("state", "checkpoints", sub_path=CHECKPOINTS),
             _mount("state", "states", sub_path=STATES),
         ],
-        env=[_variable("WARDROUND_TASK", job.document), _isolation_env(job)],
+        env=[
+            _variable("WARDROUND_TASK", canonical(job.document)),
+            _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
+            _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
+            _isolation_env(job),
+        ],
     )
 
 
@@ -281,7 +292,7 @@ def _container(name: str, image: str, command: list[str], mounts: list[Manifest]
 def _volumes(job: TrainingJob) -> list[Manifest]:
     volumes: list[Manifest] = [
         # Read-only as a volume too: else the kubelet would change the group of the hospital's files to fsGroup.
-        {"name": "dataset", "persistentVolumeClaim": {"claimName": job.dataset_claim, "readOnly": True}},
+        {"name": "dataset", "persistentVolumeClaim": {"claimName": job.dataset["claimName"], "readOnly": True}},
         {"name": MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": job.workload.limits.get("memory", "2Gi")}},
         {"name": "out", "emptyDir": {"sizeLimit": OUT_LIMIT}},
         {"name": "scratch", "emptyDir": {"sizeLimit": OUT_LIMIT}},
@@ -316,12 +327,12 @@ def _scratch() -> Manifest:
 
 
 def _isolation_env(job: TrainingJob) -> Manifest:
-    return _variable("WARDROUND_ISOLATION", [target.document() for target in job.isolation])
+    return _variable("WARDROUND_ISOLATION", canonical([target.document() for target in job.isolation]))
 
 
-def _variable(name: str, value: object) -> Manifest:
-    """Kubernetes puts other variables in for `$(NAME)`, and `$` for `$$`: not into what a round says."""
-    return {"name": name, "value": canonical(value).replace("$", "$$")}
+def _variable(name: str, value: str) -> Manifest:
+    """Kubernetes puts other variables in for `$(NAME)`, and `$` for `$$`: not into what a round or a Dataset says."""
+    return {"name": name, "value": value.replace("$", "$$")}
 
 
 def canonical(value: object) -> str:

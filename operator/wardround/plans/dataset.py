@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from wardround.api import codec, conditions
+from wardround.api import codec, conditions, dataset_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import DatasetStatus, Quality
 from wardround.plans.sitetask_pod import Step
@@ -27,9 +27,10 @@ class _Read:
 
 
 def plan(
-    schema: Mapping[str, Any], status: DatasetStatus, prepared: Step | None, *, generation: int, now: datetime
+    spec: Mapping[str, Any], status: DatasetStatus, prepared: Step | None, *, generation: int, now: datetime
 ) -> DatasetStatus:
-    """The status. `schema` as it stands in the object, `prepared` the container that has just read the data, if any."""
+    """The status. `spec` as it stands in the object, `prepared` the container that has just read the data, if any."""
+    schema: Mapping[str, Any] = spec["schema"]
 
     def ready(found: DatasetStatus, value: bool | conditions.Status, reason: str, message: str = "") -> Conditions:
         return conditions.set_condition(
@@ -51,6 +52,8 @@ def plan(
         table_schema.parse(schema)
     except table_schema.SchemaInvalid as error:
         return failed(status, "SchemaInvalid", f"spec.schema: {error}")
+    if fault := dataset_text.fault(spec):
+        return failed(status, "SchemaInvalid", fault)
     said = prepared.said if prepared is not None and prepared.said else {}
     if said.get("reason") in OF_THE_DATA:
         return failed(status, str(said["reason"]), str(said.get("message") or ""))

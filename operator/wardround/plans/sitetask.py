@@ -247,6 +247,14 @@ def _dataset_gone(view: _View) -> Standing | None:
     return _failed(Failure(failure_class="Site", reason="DatasetNotFound", message=f"Dataset {name} is gone"))
 
 
+def _dataset_unusable(view: _View) -> Standing | None:
+    name = view.assignment.dataset_name if view.assignment else ""
+    fault = view.seen.datasets.get(name)
+    if view.seen.job is not None or not fault:
+        return None
+    return _failed(Failure(failure_class="Site", reason="DataUnreadable", message=f"Dataset {name}: {fault}"))
+
+
 def _creates_job(view: _View) -> Standing | None:
     if view.seen.job is not None:
         return None
@@ -293,6 +301,7 @@ RULES: tuple[Callable[[_View], Standing | None], ...] = (
     _fetches,
     _queues,
     _dataset_gone,
+    _dataset_unusable,
     _creates_job,
     _waits_for_a_node,
     _waits_for_image,

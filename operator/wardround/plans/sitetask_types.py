@@ -23,7 +23,8 @@ Action = Literal["CreateJob", "DeleteJob", "DeleteTask", "Mirror"]
 class Observation:
     """`round_task` None: the hub has none of this UID, or, with `hub_reached` False, nothing is known of it.
 
-    `busy`: names of SiteTasks whose Jobs are not over. `isolation_proven`: the positive control holds.
+    `busy`: names of SiteTasks whose Jobs are not over. `datasets`: by name, what is wrong with each, or "".
+    `isolation_proven`: the positive control holds.
     """
 
     site: Site
@@ -32,7 +33,7 @@ class Observation:
     hub_reached: bool
     others: Sequence[SiteTask]
     busy: Collection[str]
-    datasets: Collection[str]
+    datasets: Mapping[str, str]
     job: pods.Job | None
     pod: pods.Pod | None
     isolation_proven: bool

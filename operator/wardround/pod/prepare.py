@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wardround.api import dataset_text
 from wardround.api.times import parse_time
 from wardround.pod import gate, rounds, schema, split
 from wardround.pod.folders import Folders
@@ -58,7 +59,10 @@ class Prepared:
 
 
 def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
-    """Validates, splits and writes the view, task.json and the private report. Raises Failure."""
+    """Validates, splits and writes the view, task.json and the private report. Raises Failure.
+
+    `task`: what the round asks for, with `dataset` and `minSamples`, which are the hospital's own.
+    """
     dataset = task["dataset"]
     try:
         table = schema.parse(dataset["schema"])
@@ -183,11 +187,26 @@ def _sweep(folders: Folders, live: Mapping[str, Any]) -> None:
 
 
 def _task_of_environment() -> dict[str, Any]:
+    """What admission holds to the Dataset and to the chart's policy comes last, over whatever else the task says."""
+    return {
+        **_told("WARDROUND_TASK", _document),
+        "dataset": _told("WARDROUND_DATASET", dataset_text.load),
+        "minSamples": _told("WARDROUND_MIN_SAMPLES", int),
+    }
+
+
+def _document(text: str) -> dict[str, Any]:
+    document = json.loads(text)
+    if not isinstance(document, dict):
+        raise ValueError("not an object")
+    return document
+
+
+def _told(name: str, read: Callable[[str], Any]) -> Any:
     try:
-        task = json.loads(os.environ["WARDROUND_TASK"])
-        return {**task, "minSamples": task.get("minSamples", 1)}
-    except (KeyError, ValueError, TypeError) as error:
-        raise Failure("PodFailed", "WARDROUND_TASK cannot be read: a fault of the site operator") from error
+        return read(os.environ[name])
+    except (KeyError, ValueError) as error:
+        raise Failure("PodFailed", f"{name} cannot be read: a fault of the site operator") from error
 
 
 def main(argv: Sequence[str]) -> int:

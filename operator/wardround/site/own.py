@@ -67,9 +67,7 @@ class SiteReconciler:
         except NotFound:
             return
         found = dataset.parse(item)
-        status = dataset_plan.plan(
-            item["spec"]["schema"], found.status, None, generation=found.metadata.generation, now=_now()
-        )
+        status = dataset_plan.plan(item["spec"], found.status, None, generation=found.metadata.generation, now=_now())
         await self._reporter.write(item, found.status, status)
 
     async def _ask_hub(self, site: Site) -> None:

@@ -42,7 +42,6 @@ def training_job(
     operator_image: str,
 ) -> TrainingJob:
     """`dataset` as it stands in the API: what `prepare` gets must be what was applied."""
-    spec: Mapping[str, Any] = dataset["spec"]
     workload = site.spec.workload
     return TrainingJob(
         namespace=task.metadata.namespace,
@@ -58,9 +57,11 @@ def training_job(
         operator_image=operator_image,
         trainer_image=assignment.image,
         command=assignment.command,
-        document=document(site, assignment, spec, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
+        document=document(assignment, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
         isolation=targets,
-        dataset_claim=spec["claimName"],
+        dataset_name=dataset["metadata"]["name"],
+        dataset=dataset["spec"],
+        min_samples=site.spec.policy.min_samples,
         train_seconds=assignment.train_seconds,
         accelerators=assignment.resources.accelerators_per_node,
         workload=Workload(
@@ -77,9 +78,7 @@ def training_job(
 
 
 def document(
-    site: Site,
     assignment: Assignment,
-    spec: Mapping[str, Any],
     max_samples: int | None,
     live: LiveRounds,
     *,
@@ -98,8 +97,6 @@ def document(
         "parameters": dict(assignment.parameters),
         "exchange": {"frozen": list(assignment.exchange.frozen)},
         "metrics": list(assignment.metrics),
-        "dataset": {key: spec[key] for key in ("path", "format", "schema", "split")},
-        "minSamples": site.spec.policy.min_samples,
         "maxSamples": NO_LIMIT if max_samples is None else max_samples,
         "liveRounds": {"uids": list(live.uids), "states": list(live.states), "at": to_seconds(live.at)},
     }

@@ -68,7 +68,18 @@ def test_what_is_left_out_of_the_object_is_left_out_of_the_text() -> None:
     "text",
     [
         *('"', "\\", "\\\\", '\\"', "\\a", "\\\\a", "\a", "\v", "\\\a", "\b\f\n\r\t", "\x01\x1f\x7f", "\u0085\u2028"),
-        *("$", "$$", "$(WARDROUND_TASK)", "${x}", "{{ .Values }}", "'", "é µ 患者 \U0001f9ec", "a\u0301", "\ufeff", " "),
+        *(
+            "$",
+            "$$",
+            "$(WARDROUND_TASK)",
+            "${x}",
+            "{{ .Values }}",
+            "'",
+            "é µ 患者 \U0001f9ec",
+            "a\u0301",
+            "\ufeff",
+            " ",
+        ),
         '","path":"other.csv',
     ],
 )
@@ -90,7 +101,7 @@ def test_prepare_is_told_everything_of_a_dataset_but_its_claim() -> None:
 
 
 def test_people_may_tell_prepare_by_any_json() -> None:
-    assert dataset_text.load(json.dumps(of("\a\v\\\"\u2028"))) == of("\a\v\\\"\u2028")
+    assert dataset_text.load(json.dumps(of('\a\v\\"\u2028'))) == of('\a\v\\"\u2028')
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"a"', "null", '{"a":"\\x"}'])

@@ -7,15 +7,34 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from wardround.api import dataset_text
 from wardround.manifests.training import Target, TrainingJob, Workload, build
 
 HERE = Path(__file__).parent
 OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
 TRAINER = "registry.example/wardround/trainer@sha256:" + "b" * 64
+# The Dataset of tests/integration, as the API server fills in its defaults.
+DATASET: dict[str, Any] = {
+    "claimName": "breast-data",
+    "path": "cases.csv",
+    "format": "CSV",
+    "schema": {
+        "fields": [
+            {"name": "patient_id", "type": "string", "constraints": {"required": True}},
+            {"name": "mean_radius", "type": "number", "unit": "mm", "constraints": {"minimum": "0", "maximum": "50"}},
+            {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+        ],
+        "target": "malignant",
+        "identifier": "patient_id",
+        "missingValues": ["", "NA"],
+    },
+    "split": {"key": "not-a-secret-in-a-test", "validation": "0.15", "test": "0.2"},
+}
 
 TRAIN = TrainingJob(
     namespace="site-a",
@@ -33,7 +52,9 @@ TRAIN = TrainingJob(
     command=("python", "-m", "wardround_trainer"),
     document={"contract": "1", "task": "Train", "participant": "site-a"},
     isolation=(Target("hub", "203.0.113.10", 6443), Target("resolver", "10.96.0.10", 53, "UDP")),
-    dataset_claim="breast-data",
+    dataset_name="breast",
+    dataset=DATASET,
+    min_samples=10,
     train_seconds=1800,
     accelerators=0,
     workload=Workload("workspace", "state", {"cpu": "1", "memory": "2Gi"}),
@@ -113,14 +134,18 @@ def test_training_reads_one_state_and_leaves_one_and_beside_it_prepare_alone_see
     assert not any(found.values())
 
 
-def test_kubernetes_reads_no_references_in_what_a_round_says() -> None:
+def test_kubernetes_reads_no_references_in_what_a_round_or_a_dataset_says() -> None:
     """As the kubelet expands a variable: $$ is a dollar, $(NAME) another variable's value."""
-    parameters = {"code": "$(WARDROUND_ISOLATION) $$ $$$ $("}
-    spec = build(dataclasses.replace(TRAIN, document={"parameters": parameters}))["spec"]["template"]["spec"]
-    [prepare, *_] = spec["initContainers"]
-    value = next(each["value"] for each in prepare["env"] if each["name"] == "WARDROUND_TASK")
-    expanded = re.sub(r"\$\$|\$\(\w+\)", lambda found: "$" if found[0] == "$$" else "put in", value)
-    assert json.loads(expanded) == {"parameters": parameters}
+    tricky = "$(WARDROUND_ISOLATION) $$ $$$ $("
+    job = dataclasses.replace(TRAIN, document={"parameters": {"code": tricky}}, dataset={**DATASET, "path": tricky})
+    [prepare, *_] = build(job)["spec"]["template"]["spec"]["initContainers"]
+    told = {each["name"]: each["value"] for each in prepare["env"]}
+
+    def expanded(name: str) -> str:
+        return re.sub(r"\$\$|\$\(\w+\)", lambda found: "$" if found[0] == "$$" else "put in", told[name])
+
+    assert json.loads(expanded("WARDROUND_TASK")) == {"parameters": {"code": tricky}}
+    assert dataset_text.load(expanded("WARDROUND_DATASET"))["path"] == tricky
 
 
 def test_an_evicted_pod_is_replaced_and_nothing_else_is_tried_again() -> None:

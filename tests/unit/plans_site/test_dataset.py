@@ -34,7 +34,8 @@ def prepare(code: int, said: Any) -> Step:
 def look(
     status: DatasetStatus | None = None, step: Step | None = None, document: Any = SCHEMA, generation: int = 1
 ) -> DatasetStatus:
-    return plan(document, status or DatasetStatus(), step, generation=generation, now=NOW)
+    spec = {"claimName": "data", "path": "cases.csv", "schema": document, "split": {"key": "0123456789abcdef"}}
+    return plan(spec, status or DatasetStatus(), step, generation=generation, now=NOW)
 
 
 def ready(status: DatasetStatus) -> Condition:
@@ -53,6 +54,13 @@ def test_a_schema_that_is_wrong_says_where() -> None:
     status = look(document=SCHEMA | {"target": "benign"})
     assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
     assert "target" in ready(status).message
+
+
+def test_a_dataset_that_no_container_can_be_told_of_says_so_before_a_task_asks_for_it() -> None:
+    described = {"name": "more", "type": "number", "description": "x" * (128 << 10)}
+    status = look(document=SCHEMA | {"fields": [*SCHEMA["fields"], described]})
+    assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
+    assert "leave out fields" in ready(status).message
 
 
 def test_what_prepare_read_is_in_the_status() -> None:

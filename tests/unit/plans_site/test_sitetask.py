@@ -169,8 +169,15 @@ def test_a_task_that_has_trained_holds_no_place_any_more(last: str) -> None:
 
 
 def test_a_dataset_that_was_deleted_meanwhile_fails_the_task() -> None:
-    planned = plan(seen(a_task(status=ready()), datasets=frozenset()))
+    planned = plan(seen(a_task(status=ready()), datasets={}))
     assert holds(planned.status, "Failed").reason == "DatasetNotFound"
+
+
+def test_a_dataset_that_no_container_can_be_told_of_fails_the_task_before_there_is_a_job() -> None:
+    planned = plan(seen(a_task(status=ready()), datasets={"breast": "spec has a character NUL", "lung": ""}))
+    assert planned.actions == ()
+    assert holds(planned.status, "Failed").reason == "DataUnreadable"
+    assert "Dataset breast: spec has" in holds(planned.status, "Failed").message
 
 
 def test_a_job_that_is_not_admitted_fails_the_task_and_says_why_at_the_site_only() -> None:

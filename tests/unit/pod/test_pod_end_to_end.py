@@ -37,7 +37,8 @@ class Pod:
     def run(self, verb: str, task: dict[str, Any] | None = None) -> int:
         self.log.unlink(missing_ok=True)
         if task is not None:
-            self._environment.setenv("WARDROUND_TASK", json.dumps(task))
+            for name, value in world.environment(task).items():
+                self._environment.setenv(name, value)
         return wardround.main([verb])
 
     @property
@@ -127,14 +128,47 @@ def test_a_failed_output_exits_with_a_code_that_is_neither_data_nor_ours(pod: Po
     assert (pod.message["reason"], pod.message["class"]) == ("OutputMissing", "Code")
 
 
-@pytest.mark.parametrize(("name", "text"), [("WARDROUND_TASK", "{"), ("WARDROUND_ISOLATION", "[]")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("WARDROUND_TASK", "{"),
+        ("WARDROUND_TASK", "[]"),
+        ("WARDROUND_DATASET", ""),
+        ("WARDROUND_DATASET", "[]"),
+        ("WARDROUND_MIN_SAMPLES", "few"),
+        ("WARDROUND_ISOLATION", "[]"),
+    ],
+)
 def test_settings_that_cannot_be_read_are_our_own_fault(
     pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
-    monkeypatch.setenv("WARDROUND_TASK", json.dumps(world.task()))
-    monkeypatch.setenv(name, text)
+    for each, value in {**world.environment(world.task()), name: text}.items():
+        monkeypatch.setenv(each, value)
     assert pod.run("prepare") == 70
     assert (pod.message["reason"], pod.message["class"]) == ("PodFailed", "Platform")
+
+
+@pytest.mark.parametrize("name", ["WARDROUND_TASK", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"])
+def test_what_prepare_is_not_told_it_does_not_make_up(pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for each, value in world.environment(world.task()).items():
+        if each != name:
+            monkeypatch.setenv(each, value)
+    assert pod.run("prepare") == 70
+    assert name in pod.message["message"]
+    assert not pod.folders.task_file.exists()
+
+
+def test_a_task_says_neither_of_what_data_it_is_nor_how_few_are_enough(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Admission compares the other two variables with the Dataset and the chart, and of this one it knows nothing."""
+    told = world.environment(world.task(minSamples=10**6))
+    theirs = world.task(minSamples=1)
+    theirs["dataset"]["path"] = "others.csv"
+    for name, value in {**told, "WARDROUND_TASK": json.dumps(theirs)}.items():
+        monkeypatch.setenv(name, value)
+    assert pod.run("prepare") == 65
+    assert pod.message["reason"] == "TooFewSamples"
 
 
 def test_the_termination_message_stays_whole_json_however_bad_the_data(pod: Pod) -> None:

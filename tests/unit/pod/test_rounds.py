@@ -137,8 +137,9 @@ def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **task: Any) -> int:
     target = {"name": "hub", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}
     monkeypatch.setenv("WARDROUND_ROOT", str(root))
     monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(root / "termination"))
-    monkeypatch.setenv("WARDROUND_TASK", json.dumps(world.task(**task)))
     monkeypatch.setenv("WARDROUND_ISOLATION", json.dumps([target]))
+    for name, value in world.environment(world.task(**task)).items():
+        monkeypatch.setenv(name, value)
     return prepare.main([])
 
 

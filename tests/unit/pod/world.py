@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from wardround import tensors
+from wardround.api import dataset_text
 from wardround.pod.folders import Folders
 from wardround.tensors import Array
 
@@ -55,6 +56,16 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "liveRounds": {"uids": [], "states": [], "at": "2026-11-24T12:00:00Z"},
     }
     return {**document, **changes}
+
+
+def environment(document: Mapping[str, Any]) -> dict[str, str]:
+    """What `prepare` is told of it: the round's part, and what the hospital alone says."""
+    asked = {key: value for key, value in document.items() if key not in ("dataset", "minSamples")}
+    return {
+        "WARDROUND_TASK": json.dumps(asked),
+        "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
+        "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
+    }
 
 
 def rows(count: int = 300, seed: int = 1) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT, a_site
+from tests.unit.plans_site.world import ASSIGNMENT
 from wardround.site import control
 from wardround.site.link import Credentials, NotEnrolled, due
 from wardround.site.training import LiveRounds, document
@@ -72,19 +72,12 @@ def test_a_hub_that_does_not_answer_out_here_proves_nothing_in_there() -> None:
     assert not control.probe(tuple(t for t in closed if t.name == "hub")).proven
 
 
-def test_the_pods_task_holds_what_prepare_needs_and_not_the_claim() -> None:
-    spec = {
-        "claimName": "breast-data",
-        "path": "cases.csv",
-        "format": "CSV",
-        "schema": {"fields": []},
-        "split": {"key": "0123456789abcdef"},
-    }
+def test_the_pods_task_holds_what_the_round_says_and_nothing_of_the_hospitals_own() -> None:
     live = LiveRounds(("round-uid",), ("state-uid",), ISSUED)
     of = dataclasses.replace(ASSIGNMENT, state_round="state-uid")
-    task = document(a_site(minSamples=10), of, spec, 100, live, base="")
-    assert (task["minSamples"], task["maxSamples"], task["baseDigest"]) == (10, 100, "")
-    assert set(task["dataset"]) == {"path", "format", "schema", "split"}
+    task = document(of, 100, live, base="")
+    assert (task["maxSamples"], task["baseDigest"]) == (100, "")
+    assert not task.keys() & {"dataset", "minSamples"}
     assert (task["roundUID"], task["stateRound"]) == ("round-uid", "state-uid")
     assert task["liveRounds"] == {"uids": ["round-uid"], "states": ["state-uid"], "at": "2026-11-24T00:00:00Z"}
-    assert document(a_site(), ASSIGNMENT, spec, None, live, base="")["maxSamples"] > 10**12
+    assert document(ASSIGNMENT, None, live, base="")["maxSamples"] > 10**12
