@@ -128,6 +128,7 @@ def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str]
     evaluate = pod("evaluate", after=second)
     # An evaluation reads a state and leaves none.
     (evaluate.root / "state" / "out").rmdir()
+    (evaluate.root / "checkpoint").rmdir()
     shutil.copy(second.root / "out" / "model.safetensors", evaluate.root / "base")
     evaluate.prepare("Evaluate", parameters, digest, ["accuracy", "sensitivity", "auc", "rows", "positives"])
     evaluate.theirs("predict")

@@ -210,6 +210,11 @@ FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
 CHECKPOINTS = {"name": "state", "mountPath": "/wardround/checkpoints", "subPath": "checkpoints"}
+CHECKPOINT = {
+    "name": "state",
+    "mountPath": "/wardround/checkpoint",
+    "subPath": "checkpoints/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
+}
 STATES = {"name": "state", "mountPath": "/wardround/states", "subPath": "states"}
 UID, ANOTHER_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", "00000000-0000-0000-0000-000000000000"
 LEFT = {"name": "state", "mountPath": "/wardround/state/out", "subPath": "states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"}
@@ -456,6 +461,10 @@ VOLUME = [
     ),
     Attack("train reads all that is kept as its state", MOUNTS, sets(mount("train", "state/in"), {"subPath": GONE})),
     Attack("train reads a state of another volume", MOUNTS, sets(mount("train", "state/in"), {"name": "workspace"})),
+    *(
+        Attack(f"{case} leaves a checkpoint", MOUNTS, adds(container("train"), "volumeMounts", CHECKPOINT), case)
+        for case in ("evaluate", "statistics")
+    ),
     Attack("an evaluation leaves a state", MOUNTS, adds(container("train"), "volumeMounts", LEFT), "evaluate"),
     Attack("statistics reads a state", MOUNTS, adds(container("train"), "volumeMounts", READ), "statistics"),
     Attack("init reads a state", MOUNTS, adds(container("init"), "volumeMounts", READ), "train-initial"),

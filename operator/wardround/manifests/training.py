@@ -219,8 +219,7 @@ def _train(job: TrainingJob) -> Manifest:
         _mount(MEMORY, DATA, sub_path="view", read_only=True),
         _base(job),
         _mount("out", "out"),
-        _mount("state", "checkpoint", sub_path=f"{CHECKPOINTS}/{job.round_uid}"),
-        *_states(job),
+        *_kept(job),
         _scratch(),
     ]
     if job.task == "Statistics":
@@ -229,13 +228,15 @@ def _train(job: TrainingJob) -> Manifest:
     return _theirs(job, "train", verb, mounts, accelerators=job.accelerators)
 
 
-def _states(job: TrainingJob) -> list[Manifest]:
-    """An evaluation reads the state and leaves none: what saw the hold-out rows must not be trained on."""
+def _kept(job: TrainingJob) -> list[Manifest]:
+    """An evaluation reads the state and leaves nothing: what saw the hold-out rows must not be trained on."""
     if job.task == "Statistics":
         return []
     read = _mount("state", "state/in", sub_path=f"{STATES}/{job.state_round or NO_ROUND}", read_only=True)
-    written = _mount("state", "state/out", sub_path=f"{STATES}/{job.round_uid}")
-    return [read] if job.task == "Evaluate" else [read, written]
+    if job.task == "Evaluate":
+        return [read]
+    checkpoint = _mount("state", "checkpoint", sub_path=f"{CHECKPOINTS}/{job.round_uid}")
+    return [checkpoint, read, _mount("state", "state/out", sub_path=f"{STATES}/{job.round_uid}")]
 
 
 def _check(job: TrainingJob) -> Manifest:

@@ -106,10 +106,12 @@ def test_only_prepare_mounts_the_raw_dataset_and_only_our_containers_see_the_lab
     ("case", "sees"),
     {
         "train": {
+            "/wardround/checkpoint": ("checkpoints/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77", False),
             "/wardround/state/in": ("states/5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", True),
             "/wardround/state/out": ("states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77", False),
         },
         "train-initial": {
+            "/wardround/checkpoint": ("checkpoints/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77", False),
             "/wardround/state/in": ("states/none", True),
             "/wardround/state/out": ("states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77", False),
         },
@@ -117,7 +119,7 @@ def test_only_prepare_mounts_the_raw_dataset_and_only_our_containers_see_the_lab
         "statistics": {},
     }.items(),
 )
-def test_training_reads_one_state_and_leaves_one_and_beside_it_prepare_alone_sees_any(
+def test_training_alone_leaves_checkpoint_and_state_and_beside_it_prepare_alone_sees_any(
     case: str, sees: dict[str, tuple[str, bool]]
 ) -> None:
     spec = build(CASES[case])["spec"]["template"]["spec"]
@@ -125,12 +127,15 @@ def test_training_reads_one_state_and_leaves_one_and_beside_it_prepare_alone_see
         container["name"]: {
             mount["mountPath"]: (mount["subPath"], mount.get("readOnly", False))
             for mount in container["volumeMounts"]
-            if mount["mountPath"].startswith("/wardround/state")
+            if mount["name"] == "state"
         }
         for container in spec["initContainers"] + spec["containers"]
     }
     assert found.pop("train") == sees
-    assert found.pop("prepare") == {"/wardround/states": ("states", False)}
+    assert found.pop("prepare") == {
+        "/wardround/checkpoints": ("checkpoints", False),
+        "/wardround/states": ("states", False),
+    }
     assert not any(found.values())
 
 
