@@ -159,7 +159,8 @@ def test_without_a_policy_engine_no_row_is_read(federation: Federation) -> None:
     made = federation.manifest("unguarded", "Statistics", **ALONE)
     with _without_policies(federation):
         federation.apply(made)
-        _network_open(federation, made)
+        said = _network_open(federation, made)
+    assert "node (ICMP)" in said
 
 
 def test_training_is_ended_when_the_walls_go(federation: Federation) -> None:
@@ -175,8 +176,8 @@ def test_training_is_ended_when_the_walls_go(federation: Federation) -> None:
         eventually("the Job is gone", lambda: not kubectl(*gone), 60)
 
 
-def _network_open(federation: Federation, made: Object) -> None:
-    """Hub and site both say so, and whose problem it is."""
+def _network_open(federation: Federation, made: Object) -> str:
+    """Hub and site both say so, and whose problem it is. What people at the site read."""
     finished = federation.finished(made["metadata"]["name"], 120)
     task = finished.task(SITE)
     assert task["status"]["failure"]["class"] == "Site"
@@ -186,6 +187,7 @@ def _network_open(federation: Federation, made: Object) -> None:
     assert own["failure"]["reason"] == "NetworkOpen"
     assert "no NetworkPolicy is enforced here" in own["failure"]["message"]
     assert "update" not in task["status"]
+    return str(own["failure"]["message"])
 
 
 @contextmanager

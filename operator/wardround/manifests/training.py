@@ -32,12 +32,15 @@ STATES, NO_ROUND = "states", "none"
 
 @dataclass(frozen=True)
 class Target:
-    """An address that the training pod must not reach; `name` is what the people of the site read when it does."""
+    """An address that the training pod must not reach; `name` is what the people of the site read when it does.
+
+    ICMP has no port: it is 0.
+    """
 
     name: str
     host: str
     port: int
-    protocol: Literal["TCP", "UDP"] = "TCP"
+    protocol: Literal["TCP", "UDP", "ICMP"] = "TCP"
 
     def document(self) -> dict[str, Any]:
         return {"name": self.name, "host": self.host, "port": self.port, "protocol": self.protocol}

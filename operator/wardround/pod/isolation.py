@@ -21,6 +21,7 @@ INTERVAL_SECONDS = 2.0
 
 def watch(targets: Sequence[gate.Target], interval_seconds: float = INTERVAL_SECONDS) -> None:
     """Never returns; raises NetworkOpen as soon as one target answers."""
+    gate.say_what_cannot_be_asked(targets)
     while True:
         if found := gate.probe(targets):
             raise gate.network_open(found)

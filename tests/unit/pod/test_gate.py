@@ -20,6 +20,7 @@ from wardround.pod import gate
 from wardround.pod.outcome import Failure
 
 OPERATOR = Path(gate.__file__).parents[2]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own is root's to make")
 
 
 @contextlib.contextmanager
@@ -90,6 +91,43 @@ def test_any_answer_over_udp_counts_as_open() -> None:
         assert gate.probe([target, closed("UDP")]) == ["resolver"]
 
 
+PROBES = """
+import sys
+from wardround.pod import gate
+targets = [gate.Target("node", host, 0, "ICMP") for host in sys.argv[1:]]
+gate.say_what_cannot_be_asked(targets)
+print(gate.probe(targets))
+"""
+
+
+def echoes(allowed: str, *hosts: str) -> subprocess.CompletedProcess[str]:
+    """What the gate finds in a network of its own with nothing but loopback, where these groups may ask by ICMP."""
+    script = f"ip link set lo up && echo '{allowed}' > /proc/sys/net/ipv4/ping_group_range && exec \"$@\""
+    command = ["unshare", "--net", "sh", "-c", script, "sh", sys.executable, "-c", PROBES, *hosts]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@as_root
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_echo_is_an_answer_and_is_called_what_it_is(host: str) -> None:
+    if ":" in host and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    found = echoes("0 2147483647", host, "203.0.113.1")
+    assert (found.stdout, found.stderr) == ("['node (ICMP)']\n", "")
+    assert "lets ICMP through" in gate.network_open(["node (ICMP)"]).message
+    assert "no NetworkPolicy is enforced" in gate.network_open(["hub", "node (ICMP)"]).message
+
+
+@as_root
+def test_where_nobody_may_ask_by_icmp_the_log_says_so_once() -> None:
+    found = echoes("1 0", "127.0.0.1", "127.0.0.2")
+    assert found.stdout == "[]\n"
+    assert found.stderr == "gate: nothing is asked by ICMP (AF_INET): this node lets no pod make such a socket\n"
+
+
 def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(listener())
@@ -103,7 +141,13 @@ def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[]", "", "{}", "null", '[{"name":"hub"}]', '[{"name":"hub","host":"hub.example","port":443,"protocol":"TCP"}]'],
+    [
+        *("[]", "", "{}", "null", '[{"name":"hub"}]'),
+        '[{"name":"hub","host":"hub.example","port":443,"protocol":"TCP"}]',
+        '[{"name":"hub","host":"127.0.0.1","port":0,"protocol":"TCP"}]',
+        '[{"name":"hub","host":"127.0.0.1","port":1,"protocol":"ICMP"}]',
+        '[{"name":"hub","host":"127.0.0.1","port":1,"protocol":"SCTP"}]',
+    ],
 )
 def test_nothing_to_probe_is_no_isolation(text: str) -> None:
     with pytest.raises(Failure) as caught:

@@ -59,12 +59,15 @@ def test_resolvers_on_loopback_are_no_targets(tmp_path: Path) -> None:
 
 def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour() -> None:
     found = control.targets("https://127.0.0.1:6443", "https://127.0.0.2:9000", ["10.0.0.1"], ["10.244.0.9"])
-    names = {target.name: (target.host, target.port) for target in found}
+    names = {target.name: (target.host, target.port) for target in found if target.protocol == "TCP"}
     assert names["hub"] == ("127.0.0.1", 6443)
     assert names["store"] == ("127.0.0.2", 9000)
     assert names["node"] == ("10.0.0.1", 10250)
     assert names["site-operator"] == ("10.244.0.9", 8080)
     assert "metadata" in names
+    asked = [(target.name, target.host) for target in found if target.protocol == "ICMP"]
+    assert set(asked) == {(target.name, target.host) for target in found}
+    assert len(asked) == len(set(asked))
 
 
 def test_a_hub_that_does_not_answer_out_here_proves_nothing_in_there() -> None:
