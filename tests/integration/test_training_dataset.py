@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.integration.api import Api, Refused, account
 from tests.integration.attacks import FEWEST, claim, container, variable
 from tests.integration.conftest import Helm
-from tests.integration.objects import FEDERATION, dataset, site_values, training_job
+from tests.integration.objects import FEDERATION, ROOT, dataset, site_values, training_job
 from wardround.api import dataset_text
 
 Object = dict[str, Any]
@@ -48,11 +49,15 @@ ODDITIES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def site(api: Api, helm: Helm) -> Iterator[Api]:
+def listing() -> Object:
     values = site_values("site-b")
     values["policy"]["datasets"] = [{"name": name, "federations": [FEDERATION]} for name in LISTED]
-    helm.install("wardround-site", "site", NAMESPACE, values)
+    return values
+
+
+@pytest.fixture(scope="module")
+def site(api: Api, helm: Helm) -> Iterator[Api]:
+    helm.install("wardround-site", "site", NAMESPACE, listing())
     made = [dataset(NAMESPACE, name) for name in (BREAST, ODD, MOVED, UNLISTED)]
     made[1]["spec"] = odd(made[1]["spec"])
     for each in made:
@@ -228,6 +233,16 @@ def test_a_site_that_lists_nothing_reads_nothing(site: Api, api: Api, helm: Helm
         _until(refused)
     finally:
         helm.install("wardround-site", "site", "hospital-a", site_values("site-a"))
+
+
+def test_helm_binds_a_dataset_to_what_compares_it_before_the_refusal_lets_it_pass(helm: Helm) -> None:
+    """Helm upgrades in the order of its template: else there would be a moment in which anything is admitted."""
+    chart = str(ROOT / "charts/site")
+    text = helm.ok("template", "wardround-site", chart, "--namespace", NAMESPACE, "--values", helm.values(listing()))
+    objects = [each for each in yaml.safe_load_all(text) if each and each["kind"].endswith("PolicyBinding")]
+    *compared, last = [each["metadata"]["name"] for each in objects]
+    assert last.startswith("training-dataset-unlisted.")
+    assert {f"{name}.training-dataset.{NAMESPACE}.wardround.io" for name in LISTED} <= set(compared)
 
 
 def test_a_dataset_that_is_listed_and_does_not_exist_is_not_read(site: Api) -> None:
