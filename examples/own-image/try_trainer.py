@@ -54,7 +54,6 @@ class Pod:
     def prepare(self, task: str, parameters: dict[str, str], base_digest: str, metrics: list[str]) -> None:
         document = {
             "contract": "1",
-            "task": task,
             "participant": "site-a",
             "seed": 7,
             "round": {"name": self.root.name, "attempt": 1},
@@ -69,6 +68,7 @@ class Pod:
         }
         self._environment |= {
             "WARDROUND_TASK": json.dumps(document),
+            "WARDROUND_KIND": task,
             "WARDROUND_DATASET": dataset_text.dump(self._dataset),
             "WARDROUND_MIN_SAMPLES": "1",
         }

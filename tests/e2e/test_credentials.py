@@ -25,7 +25,7 @@ JOBS, PODS = "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods"
 # network, to raw data or to code that the hospital has not listed.
 DECISIVE = (
     *(attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS),
-    *(attacks.LISTED, attacks.FEWEST),
+    *(attacks.LISTED, attacks.FEWEST, attacks.KIND),
 )
 WORD_FOR_WORD = "what stands in it, word for word"
 

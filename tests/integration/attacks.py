@@ -198,7 +198,7 @@ VOLUMES, SOURCES = "The volumes of a training pod are", "No Secret, ConfigMap, p
 CLAIMS = "raw data appears under no other name"
 ROUND = "has the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
-FEWEST = "policy.minSamples of the site chart"
+FEWEST, KIND = "policy.minSamples of the site chart", "gives out hold-out rows to predict alone"
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
 PLACE, MARKS = "has no nodeName and no priorityClassName", "no annotations and no labels but"
 ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
@@ -206,6 +206,7 @@ RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site
 
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
+EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
@@ -359,8 +360,16 @@ CONTAINERS = [
     *(
         Attack(f"{name} has {told}", ENVIRONMENT, sets(container(name), {"env": [{"name": told, "value": "10"}]}))
         for name in ("isolation", "train", "check")
-        for told in ("WARDROUND_TASK", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES")
+        for told in ("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES")
     ),
+    *(
+        Attack(f"prepare is of the kind {kind}", KIND, sets(variable("WARDROUND_KIND"), {"value": kind}), case)
+        for case, kind in (
+            *(("train", kind) for kind in ("Evaluate", "Statistics", "", "train")),
+            *(("evaluate", "Train"), ("statistics", "Train"), ("train-initial", "Evaluate")),
+        )
+    ),
+    Attack("prepare is of two kinds", KIND, adds(container("prepare"), "env", EVALUATES)),
     Attack("prepare takes fewer samples", FEWEST, sets(variable("WARDROUND_MIN_SAMPLES"), {"value": "9"})),
     Attack("prepare takes any samples", FEWEST, adds(container("prepare"), "env", FEWER)),
     Attack("has no container security", SECURITY, sets(container("train"), {"securityContext": GONE})),

@@ -197,6 +197,7 @@ def _prepare(job: TrainingJob) -> Manifest:
         env=[
             _variable("WARDROUND_TASK", canonical(job.document)),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
+            _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
             _isolation_env(job),
         ],

@@ -61,7 +61,7 @@ class Prepared:
 def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
     """Validates, splits and writes the view, task.json and the private report. Raises Failure.
 
-    `task`: what the round asks for, with `dataset` and `minSamples`, which are the hospital's own.
+    `task`: what the round asks for; its `task`, the kind, `dataset` and `minSamples` are what admission has held.
     """
     dataset = task["dataset"]
     try:
@@ -187,9 +187,10 @@ def _sweep(folders: Folders, live: Mapping[str, Any]) -> None:
 
 
 def _task_of_environment() -> dict[str, Any]:
-    """What admission holds to the Dataset and to the chart's policy comes last, over whatever else the task says."""
+    """What admission holds to Dataset, chart and the verb that trains comes last, over whatever else the task says."""
     return {
         **_told("WARDROUND_TASK", _document),
+        "task": _told("WARDROUND_KIND", str),
         "dataset": _told("WARDROUND_DATASET", dataset_text.load),
         "minSamples": _told("WARDROUND_MIN_SAMPLES", int),
     }

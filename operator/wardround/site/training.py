@@ -87,7 +87,6 @@ def document(
     """WARDROUND_TASK (docs/contracts.md, section 6)."""
     return {
         "contract": "1",
-        "task": assignment.task,
         "participant": assignment.participant,
         "seed": assignment.seed,
         "round": {"name": assignment.round_name, "attempt": assignment.attempt},

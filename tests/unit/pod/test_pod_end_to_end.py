@@ -148,7 +148,7 @@ def test_settings_that_cannot_be_read_are_our_own_fault(
     assert (pod.message["reason"], pod.message["class"]) == ("PodFailed", "Platform")
 
 
-@pytest.mark.parametrize("name", ["WARDROUND_TASK", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"])
+@pytest.mark.parametrize("name", ["WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"])
 def test_what_prepare_is_not_told_it_does_not_make_up(pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for each, value in world.environment(world.task()).items():
         if each != name:
@@ -158,17 +158,18 @@ def test_what_prepare_is_not_told_it_does_not_make_up(pod: Pod, monkeypatch: pyt
     assert not pod.folders.task_file.exists()
 
 
-def test_a_task_says_neither_of_what_data_it_is_nor_how_few_are_enough(
+def test_a_task_says_neither_its_kind_nor_of_what_data_it_is_nor_how_few_are_enough(
     pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Admission compares the other two variables with the Dataset and the chart, and of this one it knows nothing."""
+    """Admission holds the other variables to the verb, the Dataset and the chart, and of this one it knows nothing."""
     told = world.environment(world.task(minSamples=10**6))
-    theirs = world.task(minSamples=1)
+    theirs = world.task("Evaluate", minSamples=1)
     theirs["dataset"]["path"] = "others.csv"
     for name, value in {**told, "WARDROUND_TASK": json.dumps(theirs)}.items():
         monkeypatch.setenv(name, value)
     assert pod.run("prepare") == 65
     assert pod.message["reason"] == "TooFewSamples"
+    assert not pod.folders.view_file("test").exists()
 
 
 def test_the_termination_message_stays_whole_json_however_bad_the_data(pod: Pod) -> None:

@@ -60,9 +60,10 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """What `prepare` is told of it: the round's part, and what the hospital alone says."""
-    asked = {key: value for key, value in document.items() if key not in ("dataset", "minSamples")}
+    asked = {key: value for key, value in document.items() if key not in ("task", "dataset", "minSamples")}
     return {
         "WARDROUND_TASK": json.dumps(asked),
+        "WARDROUND_KIND": document["task"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
     }
