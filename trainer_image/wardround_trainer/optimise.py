@@ -85,7 +85,7 @@ def train(
     done = _resume(checkpointing, trainable, optimizer, scaler)
     progress(done, steps)
     saved = time.monotonic()
-    for batch in _batches(len(rows), parameters.batch_size, order_seed, done, steps):
+    for batch in _batches(len(rows), parameters.batches(len(rows)), order_seed, done, steps):
         if stopping():
             _save(checkpointing, trainable, optimizer, scaler, done)
             raise Interrupted(
@@ -113,14 +113,14 @@ def train(
     return base | trained
 
 
-def _batches(rows: int, size: int, seed: int, start: int, stop: int) -> Iterator[Array]:
-    per_epoch = -(-rows // size)
+def _batches(rows: int, per_epoch: int, seed: int, start: int, stop: int) -> Iterator[Array]:
+    """Row numbers of each step: every epoch all rows, anew shuffled, in batches whose sizes differ by one at most."""
     order: Array | None = None
     for step in range(start, stop):
         epoch, position = divmod(step, per_epoch)
         if order is None or position == 0:
             order = np.random.default_rng([seed, epoch]).permutation(rows)
-        yield order[position * size : (position + 1) * size]
+        yield order[position * rows // per_epoch : (position + 1) * rows // per_epoch]
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

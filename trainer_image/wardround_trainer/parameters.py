@@ -28,11 +28,18 @@ class Parameters:
     momentum: float = 0.0
     device: str = "auto"
 
+    def batches(self, rows: int) -> int:
+        """Batches in an epoch, of `batch_size` rows or somewhat more; fewer rows than that are one batch.
+
+        A smaller one for the rows that are left over would be a step on few patients, whom the update then shows.
+        """
+        return max(1, rows // self.batch_size)
+
     def total_steps(self, rows: int) -> int:
-        """Optimizer steps for so many rows; the last batch of an epoch may be smaller."""
+        """Optimizer steps for so many rows."""
         if self.steps is not None:
             return self.steps
-        return (DEFAULT_EPOCHS if self.epochs is None else self.epochs) * -(-rows // self.batch_size)
+        return (DEFAULT_EPOCHS if self.epochs is None else self.epochs) * self.batches(rows)
 
     def widths(self) -> tuple[int, ...]:
         """Widths of the hidden layers of a new model; none is logistic regression."""

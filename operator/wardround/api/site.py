@@ -47,7 +47,8 @@ class AllowedParameter:
 
 
 # The built-in trainer's parameters, for every site that lists none itself. Without `steps`: one step on a small batch
-# is an update that shows the rows of that batch.
+# is an update that shows the rows of that batch. With little `weightDecay`: where it and the learning rate are 1,
+# nothing stays of the steps before the last, and the update is that of one batch.
 DEFAULT_PARAMETERS = (
     AllowedParameter(name="model", enum=("logistic", "mlp")),
     AllowedParameter(name="hidden"),
@@ -56,7 +57,7 @@ DEFAULT_PARAMETERS = (
     AllowedParameter(name="learningRate", minimum="0", maximum="1"),
     AllowedParameter(name="optimizer", enum=("Adam", "SGD")),
     AllowedParameter(name="optimizerState", enum=("reset", "keep")),
-    AllowedParameter(name="weightDecay", minimum="0", maximum="1"),
+    AllowedParameter(name="weightDecay", minimum="0", maximum="0.1"),
     AllowedParameter(name="momentum", minimum="0", maximum="1"),
     AllowedParameter(name="device", enum=("auto", "cpu", "cuda")),
 )

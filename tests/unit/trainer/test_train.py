@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="there is no torch here: these run i
 
 from wardround_trainer import optimise, task  # noqa: E402
 from wardround_trainer.failure import Interrupted  # noqa: E402
+from wardround_trainer.parameters import Parameters  # noqa: E402
 
 
 @pytest.fixture
@@ -40,8 +41,19 @@ def test_training_lowers_the_loss(site: Any, run: Any, model: Any, optimizer: An
     metrics = site.json("metrics.json")
     assert metrics["trained"]["loss"] < 0.6 * metrics["base"]["loss"]
     assert metrics["trained"]["accuracy"] > 0.85
-    assert metrics["steps"] == 30 * 7
-    assert site.json("progress.json") == {"step": 210, "steps": 210}
+    assert metrics["steps"] == 30 * 6
+    assert site.json("progress.json") == {"step": 180, "steps": 180}
+
+
+@pytest.mark.parametrize(("rows", "size"), [(341, 340), (341, 20), (40, 16), (10, 16), (1, 1), (64, 16)])
+def test_no_step_is_on_fewer_rows_than_were_asked_for_and_every_epoch_is_on_all(rows: int, size: int) -> None:
+    per_epoch = Parameters(batch_size=size).batches(rows)
+    batches = list(optimise._batches(rows, per_epoch, 7, 0, 2 * per_epoch))
+    assert min(map(len, batches)) >= min(size, rows)
+    for epoch in (batches[:per_epoch], batches[per_epoch:]):
+        assert sorted(np.concatenate(epoch).tolist()) == list(range(rows))
+    resumed = list(optimise._batches(rows, per_epoch, 7, per_epoch + per_epoch // 2, 2 * per_epoch))
+    assert [each.tolist() for each in resumed] == [each.tolist() for each in batches[per_epoch + per_epoch // 2 :]]
 
 
 def standardised(model: bytes) -> bytes:
