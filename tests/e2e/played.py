@@ -166,8 +166,8 @@ def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]
         made = {}
         for name in names:
             stack.callback(federation.kubectl("hub"), "delete", "namespace", name, "--wait=false")
-            schema_ = enrolment.flow_schema_name(name)
-            stack.callback(federation.kubectl("hub"), "delete", "flowschema", schema_, "--ignore-not-found")
+            flows = ("flowschema,prioritylevelconfiguration", enrolment.flow_control_name(name), "--ignore-not-found")
+            stack.callback(federation.kubectl("hub"), "delete", *flows)
             verbs.apply_enrolment(hub, name, f"Played by a test: {name}", [federation.namespace])
             api = stack.enter_context(bearer("hub", hub.token("site", name, 3600)))
             made[name] = Played(name, api)

@@ -75,7 +75,7 @@ def _remove(kubectl: Kubectl) -> None:
         for release in listed:
             _helm("uninstall", release, "--namespace", namespace)
     kubectl("delete", "namespace", "--ignore-not-found", *NAMESPACES)
-    kubectl("delete", "flowschema", "-l", PARTICIPANT)
+    kubectl("delete", "flowschema,prioritylevelconfiguration", "-l", PARTICIPANT)
 
 
 def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -104,7 +104,7 @@ def test_the_page_from_its_first_command_to_its_last(shell: Shell, federation: F
     assert set(seen.values()) == {1}, f"what is not run is not on the page as it is named here: {seen}"
     left = {each["metadata"]["name"] for each in kubectl.get("namespaces")["items"]}
     assert not left & set(NAMESPACES)
-    assert not kubectl.get("flowschemas", "-l", PARTICIPANT)["items"]
+    assert not kubectl.get("flowschemas,prioritylevelconfigurations", "-l", PARTICIPANT)["items"]
     assert neighbours() == before
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from kubernetes import client, config
 
@@ -56,6 +59,20 @@ class Api:
         """Of the answer to a GET, a refusal's too."""
         headers: Mapping[str, str] = self._request("GET", path, None, user, "application/json").headers
         return headers
+
+    def text(self, path: str) -> str:
+        """The answer to a GET of what is no JSON."""
+        answer = self._request("GET", path, None, "", "application/json")
+        assert answer.status == 200
+        found: str = answer.data.decode()
+        return found
+
+    def connection(self, timeout: float) -> HTTPSConnection:
+        """One of the administrator's own, for what is no whole call. The caller closes it."""
+        configuration, at = self._client.configuration, urlsplit(self._host)
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        return HTTPSConnection(str(at.hostname), at.port, context=context, timeout=timeout)
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None, user: str, kind_of_body: str) -> Any:
         headers = {"Accept": "application/json", "Content-Type": kind_of_body, **self._authorization}

@@ -11,7 +11,6 @@ import yaml
 from tests.integration.api import Api
 from tests.integration.conftest import Helm
 from tests.integration.objects import HUB, ROOT, hub_values, pod_of, site_values, training_job
-from wardround.cli.enrolment import PRIORITY_LEVEL
 
 Object = dict[str, Any]
 VALUES = {"crds": {}, "hub": hub_values(), "site": site_values("site-a")}
@@ -136,12 +135,6 @@ def test_egress_goes_to_named_addresses_only(helm: Helm) -> None:
         assert not [
             rule for rule in policy["spec"].get("egress", []) if {"protocol": "UDP", "port": 53} in rule["ports"]
         ]
-
-
-def test_a_platform_team_can_keep_flow_control_to_itself(helm: Helm) -> None:
-    assert of_kind(render(helm, "hub"), "PriorityLevelConfiguration").keys() == {PRIORITY_LEVEL}
-    without = render(helm, "hub", flowControl={"enabled": False})
-    assert not [each for each in without if each["apiVersion"].startswith("flowcontrol.")]
 
 
 def test_the_hub_works_with_another_s3(helm: Helm) -> None:

@@ -1,23 +1,27 @@
-"""Whose requests take turns with whose at the hub's API server: hospitals in a level of their own."""
+"""Whose requests take turns with whose at the hub's API server: each hospital in a level of its own."""
 
 from __future__ import annotations
 
-import copy
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
 from tests.integration.api import Api, account
-from tests.integration.objects import HUB
-from wardround.cli.enrolment import PRIORITY_LEVEL, flow_schema_name, manifests
+from tests.integration.objects import HUB, PARTICIPANTS
+from wardround.cli.enrolment import flow_control_name
 
-FLOW_CONTROL = "/apis/flowcontrol.apiserver.k8s.io/v1"
 SCHEMA, LEVEL = "X-Kubernetes-PF-FlowSchema-UID", "X-Kubernetes-PF-PriorityLevel-UID"
 OWN = "/apis/wardround.io/v1alpha1/namespaces/site-a/roundtasks"
+# More than a hospital's level lets run and wait, so that it has no turn left.
+CONNECTIONS = 80
+# Less than a request waits for its turn before it is refused, which is 15 s.
+PATIENCE_SECONDS = 10
 
 
-def uid(api: Api, plural: str, name: str) -> str:
-    found: str = api.call("GET", f"{FLOW_CONTROL}/{plural}/{name}")["metadata"]["uid"]
+def uid(api: Api, kind: str, name: str) -> str:
+    found: str = api.get(kind, name)["metadata"]["uid"]
     return found
 
 
@@ -27,15 +31,22 @@ def sorted_into(api: Api, user: str, path: str = OWN) -> tuple[str, str]:
     return headers[SCHEMA], headers[LEVEL]
 
 
-@pytest.fixture(scope="module")
-def level(api: Api) -> str:
-    """The hospitals' level, once the API server knows who goes there."""
-    found = uid(api, "prioritylevelconfigurations", PRIORITY_LEVEL)
+def until(holds: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 30
-    for name in ("site-a", "site-b"):
-        while sorted_into(api, account(name, "site"))[1] != found:
-            assert time.monotonic() < deadline, f"the requests of {name} do not go to {PRIORITY_LEVEL}"
-            time.sleep(0.2)
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def levels(api: Api) -> dict[str, str]:
+    """The UID of each hospital's level, once the API server knows who goes there."""
+    found = {name: uid(api, "PriorityLevelConfiguration", flow_control_name(name)) for name in PARTICIPANTS}
+
+    def go() -> bool:
+        return {name: sorted_into(api, account(name, "site"))[1] for name in PARTICIPANTS} == found
+
+    until(go, "hospitals' requests do not go to their levels")
     return found
 
 
@@ -52,16 +63,15 @@ def level(api: Api) -> str:
         "/openapi/v3",
     ],
 )
-def test_all_that_a_hospital_asks_takes_its_turn_among_hospitals(api: Api, level: str, path: str) -> None:
-    own = uid(api, "flowschemas", flow_schema_name("site-a"))
-    assert sorted_into(api, account("site-a", "site"), path) == (own, level)
+def test_all_that_a_hospital_asks_takes_its_own_turns(api: Api, levels: dict[str, str], path: str) -> None:
+    own = uid(api, "FlowSchema", flow_control_name("site-a"))
+    assert sorted_into(api, account("site-a", "site"), path) == (own, levels["site-a"])
 
 
-def test_hospitals_take_turns_with_each_other(api: Api, level: str) -> None:
-    """Each has a flow, and so queues, of its own."""
-    schemas = {sorted_into(api, account(name, "site")) for name in ("site-a", "site-b")}
-    assert len(schemas) == 2
-    assert {each[1] for each in schemas} == {level}
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/healthz"])
+def test_probes_take_no_turn_whoever_asks(api: Api, path: str) -> None:
+    """What docs/security.md says that is not bounded."""
+    assert sorted_into(api, account("site-a", "site"), path)[1] == uid(api, "PriorityLevelConfiguration", "exempt")
 
 
 @pytest.mark.parametrize(
@@ -72,22 +82,53 @@ def test_hospitals_take_turns_with_each_other(api: Api, level: str) -> None:
         account("hospital-a", "site-operator"),
         account("hospital-a", "courier"),
         account("site-a", "default"),
+        account("site-b", "site"),
         account("elsewhere", "site"),
         "ada",
     ],
 )
-def test_nobody_else_waits_for_hospitals(api: Api, level: str, user: str) -> None:
-    assert sorted_into(api, user)[1] != level
+def test_nobody_else_takes_a_hospitals_turns(api: Api, levels: dict[str, str], user: str) -> None:
+    assert sorted_into(api, user)[1] != levels["site-a"]
 
 
-def test_without_its_level_a_hospitals_flow_schema_is_passed_over(api: Api) -> None:
-    """As with flowControl.enabled=false: then it is like any other account."""
-    schema = copy.deepcopy(manifests("site-c", "C", [])[-1])
-    schema["spec"]["priorityLevelConfiguration"]["name"] = "not-there"
-    api.create(schema)
-    path = f"{FLOW_CONTROL}/flowschemas/{schema['metadata']['name']}"
-    deadline = time.monotonic() + 30
-    while not any(each["type"] == "Dangling" for each in api.call("GET", path).get("status", {}).get("conditions", [])):
-        assert time.monotonic() < deadline, "the API server has not looked at the FlowSchema"
-        time.sleep(0.2)
-    assert sorted_into(api, account("site-c", "site"))[0] == uid(api, "flowschemas", "service-accounts")
+def test_a_hospital_whose_requests_never_end_keeps_nobody_else_waiting(api: Api, levels: dict[str, str]) -> None:
+    """As against a hub's real API server: in a level that both shared, the other hospital was refused after 15 s."""
+    assert len(set(levels.values())) == len(PARTICIPANTS)
+    with unfinished(api, account("site-a", "site"), CONNECTIONS):
+        # What runs now does so until the API server gives it up, after a minute.
+        until(lambda: waiting(api, "site-a") > 0, "the unfinished requests do not hold all turns of site-a")
+        for user in (account("site-b", "site"), account(HUB, "hub-operator")):
+            assert answer(api, user, "/apis/wardround.io/v1alpha1/namespaces/site-b/roundtasks") == 200
+
+
+@contextmanager
+def unfinished(api: Api, user: str, count: int) -> Iterator[None]:
+    """So many requests that the user may make, and whose bodies do not come."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(closing(api.connection(PATIENCE_SECONDS)))
+            connection.putrequest("PATCH", f"{OWN}/train-1/status")
+            headers = {
+                "Impersonate-User": user,
+                "Content-Type": "application/merge-patch+json",
+                "Content-Length": "100",
+            }
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(b"{")
+        yield
+
+
+def waiting(api: Api, participant: str) -> int:
+    """How many requests of a hospital wait for a turn, as the API server counts them."""
+    schema = f'flow_schema="{flow_control_name(participant)}"'
+    lines = [each for each in api.text("/metrics").splitlines() if schema in each]
+    queued = [each for each in lines if each.startswith("apiserver_flowcontrol_current_inqueue_requests{")]
+    return sum(int(each.rsplit(" ", 1)[1]) for each in queued)
+
+
+def answer(api: Api, user: str, path: str) -> int:
+    """The status of a GET. Raises TimeoutError where none comes."""
+    with closing(api.connection(PATIENCE_SECONDS)) as connection:
+        connection.request("GET", path, headers={"Impersonate-User": user})
+        return connection.getresponse().status

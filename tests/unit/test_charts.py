@@ -93,7 +93,6 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("hub", {"store": {"tls": {"existingSecret": ""}}}, "'' should be non-empty"),
     ("hub", {"store": {"external": {"endpoint": "http://s3"}}}, "does not match"),
     ("hub", {"network": {"kubernetesAPI": []}}, "[] should be non-empty"),
-    ("hub", {"flowControl": {"concurrencyShares": 0}}, "0 is less than the minimum of 1"),
     ("hub", {"network": {"kubernetesAPI": [{"cidr": "everywhere", "port": 443}]}}, "does not match"),
     ("site", {"policy": {"image": []}}, "'image' was unexpected"),
     ("site", {"policy": {"images": ["trainer:latest"]}}, "does not match"),

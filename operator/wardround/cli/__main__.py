@@ -65,10 +65,11 @@ def parser() -> argparse.ArgumentParser:
     )
     enrol.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
     enrol.add_argument(
-        "--no-flow-schema",
+        "--no-flow-control",
         action="store_false",
-        dest="flow_schema",
-        help="without the FlowSchema, which is cluster-scoped: for a hub chart with flowControl.enabled=false",
+        dest="flow_control",
+        help="without priority level and FlowSchema, which are cluster-scoped: its requests then take turns with those "
+        "of all service accounts",
     )
     enrol.add_argument("--bootstrap", type=Path, metavar="FILE", help="write the site's Secret, with a token for 24 h")
     enrol.add_argument(
@@ -107,11 +108,11 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
         enrolment.check_name(federation, "a federation")
     whom = (options.name, options.display_name or options.name, options.federation)
     if options.apply:
-        for item in verbs.apply_enrolment(hub, *whom, flow_schema=options.flow_schema):
+        for item in verbs.apply_enrolment(hub, *whom, flow_control=options.flow_control):
             say(f"applied {item['kind']} {item['metadata']['name']}")
     if options.bootstrap is None:
         if not options.apply:
-            items = enrolment.manifests(*whom, flow_schema=options.flow_schema)
+            items = enrolment.manifests(*whom, flow_control=options.flow_control)
             print(yaml.safe_dump_all(items, sort_keys=False), end="")
         return 0
     secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)

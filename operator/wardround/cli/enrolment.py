@@ -16,7 +16,6 @@ TOKEN_SECONDS = 24 * 3600
 CLUSTER_ROLE = "wardround-participant"
 SERVICE_ACCOUNT = "site"
 QUOTA = "participant"
-PRIORITY_LEVEL = "wardround-participants"  # in charts/hub
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
@@ -29,10 +28,10 @@ def check_name(name: str, what: str) -> None:
         )
 
 
-def manifests(name: str, display_name: str, federations: list[str], *, flow_schema: bool = True) -> list[Object]:
+def manifests(name: str, display_name: str, federations: list[str], *, flow_control: bool = True) -> list[Object]:
     """What the hub needs to hold for a hospital. No fingerprint: that is pinned by `approve`, after a look at it.
 
-    `flow_schema`: whether with the one object that is neither the hospital's namespace nor in it.
+    `flow_control`: whether with the two objects that are neither the hospital's namespace nor in it.
     """
     labels = {PARTICIPANT: name}
     return [
@@ -72,28 +71,58 @@ def manifests(name: str, display_name: str, federations: list[str], *, flow_sche
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": CLUSTER_ROLE},
             "subjects": [{"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": name}],
         },
-        *([_flow_schema(name)] if flow_schema else []),
+        *([_priority_level(name), _flow_schema(name)] if flow_control else []),
     ]
 
 
-def flow_schema_name(participant: str) -> str:
+def flow_control_name(participant: str) -> str:
+    """Of its priority level and of its FlowSchema: 85 characters at most, of 253 that they may have."""
     return f"{CLUSTER_ROLE}-{participant}"
 
 
+def is_flow_control(item: Object) -> bool:
+    return str(item["apiVersion"]).startswith("flowcontrol.apiserver.k8s.io/")
+
+
+def _priority_level(participant: str) -> Object:
+    """The hospital's own turns at the API server. In a level that hospitals share, queues are fair to who waits, but
+    one of them holds all seats by requests whose bodies do not come, and the others are refused."""
+    return {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "PriorityLevelConfiguration",
+        "metadata": {"name": flow_control_name(participant), "labels": {PARTICIPANT: participant}},
+        "spec": {
+            "type": "Limited",
+            "limited": {
+                # The least there is, since shares of many hospitals are at the expense of all others: two or three
+                # seats for up to some hundred hospitals, never less than one (docs/operations.md).
+                "nominalConcurrencyShares": 1,
+                # Nothing is lent, since a request that never ends gives nothing back, and nothing borrowed.
+                "lendablePercent": 0,
+                "borrowingLimitPercent": 0,
+                # One account, one queue.
+                "limitResponse": {
+                    "type": "Queue",
+                    "queuing": {"queues": 1, "handSize": 1, "queueLengthLimit": 50},
+                },
+            },
+        },
+    }
+
+
 def _flow_schema(participant: str) -> Object:
-    """Sorts all that the hospital's account asks of the API server into the hub chart's priority level. Where that is
-    not, the API server passes over this, and Kubernetes' own level for service accounts holds."""
+    """Sorts all that the hospital's account asks of the API server into its level: by account and not by resource,
+    since requests are sorted before anybody looks at rights, so that those which are refused count as well."""
     everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
     account = {"namespace": participant, "name": SERVICE_ACCOUNT}
     return {
         "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
         "kind": "FlowSchema",
-        "metadata": {"name": flow_schema_name(participant), "labels": {PARTICIPANT: participant}},
+        "metadata": {"name": flow_control_name(participant), "labels": {PARTICIPANT: participant}},
         "spec": {
-            "priorityLevelConfiguration": {"name": PRIORITY_LEVEL},
+            "priorityLevelConfiguration": {"name": flow_control_name(participant)},
             # Before Kubernetes' own for service accounts (9000), after those for its own accounts.
             "matchingPrecedence": 1000,
-            "distinguisherMethod": {"type": "ByUser"},
             "rules": [
                 {
                     "subjects": [{"kind": "ServiceAccount", "serviceAccount": account}],

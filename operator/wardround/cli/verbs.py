@@ -9,17 +9,17 @@ from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, Missing
 
 
 def apply_enrolment(
-    hub: Cluster, name: str, display_name: str, federations: list[str], *, flow_schema: bool = True
+    hub: Cluster, name: str, display_name: str, federations: list[str], *, flow_control: bool = True
 ) -> list[Object]:
     """The manifests of a hospital, applied with the caller's own rights."""
-    items = enrolment.manifests(name, display_name, federations, flow_schema=flow_schema)
+    items = enrolment.manifests(name, display_name, federations, flow_control=flow_control)
     for item in items:
         try:
             hub.apply(item)
         except ForbiddenError as error:
-            if item["kind"] != "FlowSchema":
+            if not enrolment.is_flow_control(item):
                 raise
-            raise ForbiddenError(f"{error} All else is applied; --no-flow-schema leaves this one out.") from error
+            raise ForbiddenError(f"{error} All else is applied; --no-flow-control leaves this out.") from error
     return items
 
 

@@ -49,5 +49,11 @@ RESOURCES = {
         Resource("RoleBinding", "rbac.authorization.k8s.io/v1", "rolebindings"),
         Resource("Lease", "coordination.k8s.io/v1", "leases"),
         Resource("FlowSchema", "flowcontrol.apiserver.k8s.io/v1", "flowschemas", namespaced=False),
+        Resource(
+            "PriorityLevelConfiguration",
+            "flowcontrol.apiserver.k8s.io/v1",
+            "prioritylevelconfigurations",
+            namespaced=False,
+        ),
     )
 }

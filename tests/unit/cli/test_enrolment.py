@@ -25,7 +25,8 @@ def participant(published: str | None = None, keys: bool = True) -> dict[str, An
 
 def test_the_manifests_hold_no_fingerprint_and_bind_the_fixed_role() -> None:
     items = {item["kind"]: item for item in enrolment.manifests("site-a", "University hospital", ["breast-cancer"])}
-    assert list(items) == ["Namespace", "ResourceQuota", "Participant", "ServiceAccount", "RoleBinding", "FlowSchema"]
+    in_the_namespace = ["ResourceQuota", "Participant", "ServiceAccount", "RoleBinding"]
+    assert list(items) == ["Namespace", *in_the_namespace, "PriorityLevelConfiguration", "FlowSchema"]
     assert "keyFingerprint" not in items["Participant"]["spec"]
     assert items["Participant"]["metadata"] == {"name": "site-a", "namespace": "site-a"}
     assert items["Participant"]["spec"]["allowedFederations"] == [{"namespace": "breast-cancer"}]
@@ -48,26 +49,27 @@ def test_all_that_a_hospitals_account_may_make_is_counted() -> None:
     assert made - not_stored == set(quota["spec"]["hard"])
 
 
-def test_a_hospitals_requests_go_to_the_level_that_the_hub_chart_makes() -> None:
-    schema = enrolment.manifests("site-a", "A", [])[-1]
-    level = (ROLES.parent / "flowcontrol.yaml").read_text()
-    assert f"name: {schema['spec']['priorityLevelConfiguration']['name']}\n" in level
-    assert schema["metadata"]["name"] == enrolment.flow_schema_name("site-a")
+def test_no_hospital_lends_or_borrows_turns() -> None:
+    levels = [enrolment.manifests(name, "", [])[-2] for name in ("site-a", "site-b")]
+    assert len({each["metadata"]["name"] for each in levels}) == 2
+    for each in levels:
+        assert (each["spec"]["limited"]["lendablePercent"], each["spec"]["limited"]["borrowingLimitPercent"]) == (0, 0)
 
 
-def test_who_may_make_no_flow_schema_can_leave_it_out(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("forbidden", ["PriorityLevelConfiguration", "FlowSchema"])
+def test_who_may_make_no_flow_control_can_leave_it_out(forbidden: str, capsys: pytest.CaptureFixture[str]) -> None:
     class Hub:
         def apply(self, item: Object) -> None:
-            if item["kind"] == "FlowSchema":
+            if item["kind"] == forbidden:
                 raise ForbiddenError("You may not.")
 
     hub = cast(Cluster, Hub())
-    with pytest.raises(ForbiddenError, match=r"You may not\. All else is applied; --no-flow-schema leaves"):
+    with pytest.raises(ForbiddenError, match=r"You may not\. All else is applied; --no-flow-control leaves"):
         run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply"]))
-    assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply", "--no-flow-schema"])) == 0
+    assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply", "--no-flow-control"])) == 0
     assert "applied RoleBinding" in capsys.readouterr().err
-    assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--no-flow-schema"])) == 0
-    assert "FlowSchema" not in capsys.readouterr().out
+    assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--no-flow-control"])) == 0
+    assert "flowcontrol" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["Site_D", "", "-a", "a-", "a.b", "a" * 64, "ä", "site-a\n"])
