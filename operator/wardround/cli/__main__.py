@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
-    enrolment.check_name(options.name, "a hospital's name")
+    enrolment.check_hospital(options.name, options.hub_namespace)
     for federation in options.federation:
         enrolment.check_name(federation, "a federation")
     whom = (options.name, options.display_name or options.name, options.federation)

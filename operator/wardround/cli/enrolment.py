@@ -28,6 +28,18 @@ def check_name(name: str, what: str) -> None:
         )
 
 
+def check_hospital(name: str, hub_namespace: str) -> None:
+    """A name for a hospital, whose namespace is nobody else's."""
+    check_name(name, "a hospital's name")
+    whose = "Kubernetes' own" if name == "default" or name.startswith("kube-") else "the hub's own"
+    if name == hub_namespace or whose == "Kubernetes' own":
+        raise CommandError(
+            f"{name!r} cannot be a hospital's name: it would be its namespace on the hub too, and that one is {whose}. "
+            "What enrolling puts there, a quota of one Lease and the Pod Security level `restricted`, would stop what "
+            "runs in it. Give the hospital a name that no namespace has yet, such as site-a."
+        )
+
+
 def manifests(name: str, display_name: str, federations: list[str], *, flow_control: bool = True) -> list[Object]:
     """What the hub needs to hold for a hospital. No fingerprint: that is pinned by `approve`, after a look at it.
 

@@ -80,6 +80,20 @@ def test_a_name_that_no_namespace_can_have_is_refused_with_what_one_may_be(name:
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", f"--federation={name}", "site-d"]))
 
 
+@pytest.mark.parametrize("name", ["kube-system", "kube-node-lease", "kube-x", "default", "wardround-hub"])
+def test_a_namespace_that_others_run_in_is_no_hospitals(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for more in ([], ["--apply"], ["--bootstrap", "/nonexistent"]):
+        with pytest.raises(CommandError, match="a quota of one Lease .* Give the hospital a name"):
+            run_enrol(cast(Cluster, None), parser().parse_args(["enrol", name, *more]))
+    assert capsys.readouterr().out == ""
+
+
+def test_where_the_hub_runs_elsewhere_that_namespace_is_its_own() -> None:
+    with pytest.raises(CommandError, match="that one is the hub's own"):
+        run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "fl", "--hub-namespace", "fl"]))
+    assert run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "site-d", "--hub-namespace", "fl"])) == 0
+
+
 def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture[str]) -> None:
     absent = ("--kubeconfig", "/nonexistent/kubeconfig")
     assert main(["enrol", "Site_D", *absent]) == 2
@@ -93,9 +107,9 @@ def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture
         assert "No kubeconfig can be used here" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["a", "site-d", "0-0", "a" * 63])
+@pytest.mark.parametrize("name", ["a", "site-d", "0-0", "a" * 63, "kubernetes", "default-clinic"])
 def test_a_namespaces_name_is_a_hospitals(name: str) -> None:
-    enrolment.check_name(name, "a hospital's name")
+    enrolment.check_hospital(name, "wardround-hub")
 
 
 def test_the_fingerprint_is_computed_from_the_keys_not_taken_from_status() -> None:
