@@ -83,7 +83,7 @@ def test_a_name_that_no_namespace_can_have_is_refused_with_what_one_may_be(name:
 @pytest.mark.parametrize("name", ["kube-system", "kube-node-lease", "kube-x", "default", "wardround-hub"])
 def test_a_namespace_that_others_run_in_is_no_hospitals(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     for more in ([], ["--apply"], ["--bootstrap", "/nonexistent"]):
-        with pytest.raises(CommandError, match="a quota of one Lease .* Give the hospital a name"):
+        with pytest.raises(CommandError, match=r"a quota of one Lease .* Give the hospital a name"):
             run_enrol(cast(Cluster, None), parser().parse_args(["enrol", name, *more]))
     assert capsys.readouterr().out == ""
 
