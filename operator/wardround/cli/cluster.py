@@ -42,8 +42,9 @@ class Cluster:
 
     @cached_property
     def default_namespace(self) -> str:
-        _, active = _read(config.list_kube_config_contexts, self._kubeconfig)
-        return cast(str, (active or {}).get("context", {}).get("namespace") or "default")
+        """Of the context that is used, as kubectl has it."""
+        chosen = _read(_context, self._kubeconfig, self._context)
+        return cast(str, chosen["context"].get("namespace") or "default")
 
     @property
     def server(self) -> str:
@@ -167,6 +168,16 @@ def _read(load: Callable[..., Any], *arguments: str | None) -> Any:
             f"No kubeconfig can be used here: {error}. "
             "Set KUBECONFIG or --kubeconfig, and --context if it holds several clusters."
         ) from error
+
+
+def _context(kubeconfig: str | None, name: str | None) -> Any:
+    """A context of a kubeconfig, by default its current one. The client's own list_kube_config_contexts knows the
+    current one alone, and fails where there is none, as --context allows."""
+    official: Any = config.kube_config  # which has no types
+    merged = official.KubeConfigMerger(kubeconfig or config.KUBE_CONFIG_DEFAULT_LOCATION).config
+    if merged is None:
+        raise config.ConfigException("no configuration found")
+    return official.KubeConfigLoader(config_dict=merged, active_context=name).current_context
 
 
 def where(name: str, namespace: str | None) -> str:

@@ -1,0 +1,54 @@
+"""What is read of a kubeconfig."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wardround.cli.cluster import Cluster, CommandError
+
+
+def kubeconfig(folder: Path, **more: str) -> str:
+    """Contexts `hub` and `site` with namespaces of their own, and `bare` without."""
+    namespaces = {"hub": {"namespace": "breast-cancer"}, "site": {"namespace": "hospital-a"}, "bare": {}}
+    contexts = [{"name": name, "context": {"cluster": "c", "user": "u", **of}} for name, of in namespaces.items()]
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": contexts,
+        **more,
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("context", "namespace"),
+    [(None, "breast-cancer"), ("hub", "breast-cancer"), ("site", "hospital-a"), ("bare", "default")],
+)
+def test_the_default_namespace_is_that_of_the_context_in_use(
+    context: str | None, namespace: str, tmp_path: Path
+) -> None:
+    file = kubeconfig(tmp_path, **{"current-context": "hub"})
+    assert Cluster(file, context).default_namespace == namespace
+
+
+@pytest.mark.parametrize("current", [{}, {"current-context": ""}])
+def test_who_names_a_context_needs_no_current_one(current: dict[str, str], tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path, **current)
+    assert Cluster(file, "site").default_namespace == "hospital-a"
+    with pytest.raises(CommandError, match="and --context if it holds several"):
+        _ = Cluster(file).default_namespace
+
+
+def test_a_context_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"No kubeconfig can be used here: .*elsewhere"):
+        _ = Cluster(kubeconfig(tmp_path), "elsewhere").default_namespace
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no configuration found"):
+        _ = Cluster(str(tmp_path / "absent"), "site").default_namespace
