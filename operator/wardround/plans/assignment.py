@@ -42,14 +42,16 @@ MESSAGES = {
     "Replayed": "this round and attempt, or a later attempt, was taken before",
     "TaskNotAllowed": "the Site's policy.tasks does not have this task, or it asks for more than one node",
     "ImageNotByDigest": "the image is not named as repo@sha256:...",
-    "ImageNotAllowed": "the image is not in the Site's policy.images: review it and add it there",
+    "ImageNotAllowed": "the image is not in the Site's policy.images: review it and add it in the values of the "
+    "site chart",
     "CommandNotAllowed": "the command is not in the Site's policy.commands, word for word: review what it runs in that "
-    "image and add it there, or ask for a round with a command that is there",
+    "image and add it in the values of the site chart, or ask for a round with a command that is there",
     "ParametersNotAllowed": "a parameter is not in the Site's policy.parameters, or its value is not within the bounds "
-    "there: ask for a round that keeps to them, or weigh what the update would show of the data and change them there",
+    "there: ask for a round that keeps to them, or weigh what the update would show of the data and change them in "
+    "the values of the site chart",
     "QuorumTooSmall": "the round may close with fewer participants than the Site's policy.minQuorum",
     "DatasetNotAllowed": "the Site's policy.datasets does not let this federation use a Dataset of that name: add it "
-    "there if the hospital agrees to that",
+    "in the values of the site chart if the hospital agrees to that",
     "DatasetNotFound": "there is no Dataset of the name that the round asks for: apply one here",
     "Denied": "the Site's policy.approval is Deny",
     "NoKeys": "the courier has not published this site's keys yet: is it running?",

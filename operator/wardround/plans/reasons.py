@@ -76,14 +76,14 @@ _SITE = {
     "DatasetNotFound": Advice(
         "the hospital offers no dataset DATASET",
         HOSPITAL,
-        "apply a Dataset of that name at the site and list it in policy.datasets of the Site, with the federation "
-        "FEDERATION, or correct datasetName in a new round.",
+        "apply a Dataset of that name at the site and list it in policy.datasets of the site chart, with the "
+        "federation FEDERATION, or correct datasetName in a new round.",
     ),
     "DatasetNotAllowed": Advice(
         "the hospital's policy does not let federation FEDERATION use dataset DATASET",
         HOSPITAL,
-        "if the hospital agrees to it, list that federation under that name in policy.datasets of the Site and make a "
-        "new round; or correct datasetName in a new round.",
+        "if the hospital agrees to it, list that federation under that name in policy.datasets of the site chart and "
+        "make a new round; or correct datasetName in a new round.",
     ),
     "ColumnMissing": Advice(
         "a column that the schema names is not in the file",
@@ -109,13 +109,14 @@ _SITE = {
     "ImageNotAllowed": Advice(
         "the image is not on the site's list",
         HOSPITAL,
-        "review the image and add its repo@sha256 reference to policy.images of the Site, or use one that is there.",
+        "review the image and add its repo@sha256 reference to policy.images of the site chart, or use one that is "
+        "there.",
     ),
     "CommandNotAllowed": Advice(
         "the command is not on the site's list",
         HOSPITAL,
         "review what it runs in that image and add it, word for word and without its verb, to policy.commands of the "
-        "Site, or use one that is there.",
+        "site chart, or use one that is there.",
     ),
     "ParametersNotAllowed": Advice(
         "the hospital's policy does not allow the round's parameters: one is not on the site's list, or outside its "
@@ -267,7 +268,7 @@ _REFUSALS = {
     "TaskNotAllowed": Advice(
         "the site's policy does not allow this kind of task",
         HOSPITAL,
-        "add the task to policy.tasks of the Site, if the hospital agrees to it.",
+        "add the task to policy.tasks of the site chart, if the hospital agrees to it.",
     ),
     "ImageNotByDigest": Advice("the image is named by a tag", ROUND, "name it as repo@sha256:... in a new round."),
     "QuorumTooSmall": Advice(
