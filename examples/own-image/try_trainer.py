@@ -21,7 +21,8 @@ from typing import Any
 
 import yaml
 
-from wardround.api import dataset_text
+from wardround.api import dataset_text, parameters_text
+from wardround.api.site import AllowedParameter
 
 # `prepare` wants to see that the network is closed. Here it is not; this port is.
 CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
@@ -71,6 +72,8 @@ class Pod:
             "WARDROUND_KIND": task,
             "WARDROUND_DATASET": dataset_text.dump(self._dataset),
             "WARDROUND_MIN_SAMPLES": "1",
+            # Here people try what they like; a hospital lists what it allows.
+            "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(AllowedParameter(name=name) for name in parameters),
         }
         self.ours("prepare")
 

@@ -40,6 +40,12 @@ def site_values(participant: str) -> Object:
             "images": [TRAINER],
             "datasets": [{"name": "breast", "federations": [FEDERATION]}],
             "minQuorum": 1,
+            "parameters": [
+                {"name": "epochs", "minimum": "1", "maximum": "100"},
+                {"name": "batchSize", "minimum": "16"},
+                {"name": "model", "enum": ["mlp", "logistic"]},
+                {"name": "hidden"},
+            ],
         },
         "network": {
             "kubernetesAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],

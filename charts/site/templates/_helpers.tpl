@@ -21,6 +21,26 @@ system:serviceaccount:{{ .Release.Namespace }}:site-operator
 system:serviceaccount:{{ .Release.Namespace }}:courier
 {{- end }}
 
+{{/*
+policy.parameters as the one text that prepare is told of them: wardround.api.parameters_text writes the same of the Site.
+Its length is bounded by what CEL takes as an expression, in which each character may be an escape.
+*/}}
+{{- define "site.allowedParameters" -}}
+{{- $allowed := dict }}
+{{- range .Values.policy.parameters }}
+{{- $bounds := omit . "name" }}
+{{- with .enum }}
+{{- $_ := set $bounds "enum" (sortAlpha .) }}
+{{- end }}
+{{- $_ := set $allowed .name $bounds }}
+{{- end }}
+{{- $text := toJson $allowed }}
+{{- if gt (len $text) 32768 }}
+{{- fail (printf "policy.parameters makes %d bytes of text, and a training pod can be told 32768: list fewer parameters, or fewer values of enum." (len $text)) }}
+{{- end }}
+{{- $text }}
+{{- end }}
+
 {{- define "site.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wardround.api import dataset_text, names
+from wardround.api import dataset_text, names, parameters_text
+from wardround.api.site import AllowedParameter
 
 Manifest = dict[str, Any]
 Task = Literal["Train", "Statistics", "Evaluate"]
@@ -65,7 +66,8 @@ class TrainingJob:
     """All that a SiteTask's Job depends on. `document` is WARDROUND_TASK, `command` the trainer's without its verb.
 
     `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
-    `state_round`: UID of the round whose state is read, "" for none.
+    `parameters`: what the Site allows, with which `prepare` compares the round's. `state_round`: UID of the round whose
+    state is read, "" for none.
     """
 
     namespace: str
@@ -86,6 +88,7 @@ class TrainingJob:
     dataset_name: str
     dataset: Mapping[str, Any]
     min_samples: int
+    parameters: Sequence[AllowedParameter]
     train_seconds: int
     accelerators: int
     workload: Workload
@@ -199,6 +202,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
+            _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
             _isolation_env(job),
         ],
     )

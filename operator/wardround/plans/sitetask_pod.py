@@ -20,6 +20,7 @@ REASONS: Mapping[str, Literal["Site", "Code", "Platform"]] = {
     "ColumnMissing": "Site",
     "DataUnreadable": "Site",
     "TooFewSamples": "Site",
+    "ParametersNotAllowed": "Site",
     "NetworkOpen": "Site",
     "OutputMissing": "Code",
     "OutputNotSafetensors": "Code",

@@ -22,6 +22,7 @@ REASONS: Mapping[str, tuple[str, int]] = {
     "ColumnMissing": ("Site", DATA),
     "DataUnreadable": ("Site", DATA),
     "TooFewSamples": ("Site", DATA),
+    "ParametersNotAllowed": ("Site", DATA),
     "NetworkOpen": ("Site", TRY_AGAIN),
     "OutputMissing": ("Code", CODE),
     "OutputNotSafetensors": ("Code", CODE),

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wardround.api import dataset_text
+from wardround.api import dataset_text, parameters_text
+from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
+from wardround.plans.parameters import outside
 from wardround.pod import gate, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
@@ -196,6 +198,17 @@ def _task_of_environment() -> dict[str, Any]:
     }
 
 
+def _hold_parameters(task: Mapping[str, Any], allowed: Sequence[AllowedParameter]) -> None:
+    """The site operator has compared them too, for hub and people; here it need not be believed."""
+    if task["task"] == "Statistics":
+        return
+    given = task["parameters"]
+    if not all(isinstance(value, str) for value in given.values()):
+        raise Failure("ParametersNotAllowed", "parameters of the round are texts by name, and one of these is no text")
+    if found := outside(given, allowed):
+        raise Failure("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(found)}")
+
+
 def _document(text: str) -> dict[str, Any]:
     document = json.loads(text)
     if not isinstance(document, dict):
@@ -213,7 +226,9 @@ def _told(name: str, read: Callable[[str], Any]) -> Any:
 def main(argv: Sequence[str]) -> int:
     def body() -> dict[str, Any]:
         task = _task_of_environment()
+        allowed = _told("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
         gate.hold(gate.parse(os.environ.get("WARDROUND_ISOLATION", "[]")))
+        _hold_parameters(task, allowed)
         folders = Folders.from_environment()
         _begin_state(folders, task)
         _sweep(folders, task["liveRounds"])

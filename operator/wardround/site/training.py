@@ -62,6 +62,7 @@ def training_job(
         dataset_name=dataset["metadata"]["name"],
         dataset=dataset["spec"],
         min_samples=site.spec.policy.min_samples,
+        parameters=site.spec.policy.parameters,
         train_seconds=assignment.train_seconds,
         accelerators=assignment.resources.accelerators_per_node,
         workload=Workload(

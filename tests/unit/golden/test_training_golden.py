@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from wardround.api import dataset_text
+from wardround.api.site import AllowedParameter
 from wardround.manifests.training import Target, TrainingJob, Workload, build
 
 HERE = Path(__file__).parent
@@ -36,6 +37,14 @@ DATASET: dict[str, Any] = {
     "split": {"key": "not-a-secret-in-a-test", "validation": "0.15", "test": "0.2"},
 }
 
+# What the sites of tests/integration allow.
+PARAMETERS = (
+    AllowedParameter(name="epochs", minimum="1", maximum="100"),
+    AllowedParameter(name="batchSize", minimum="16"),
+    AllowedParameter(name="model", enum=("mlp", "logistic")),
+    AllowedParameter(name="hidden"),
+)
+
 TRAIN = TrainingJob(
     namespace="site-a",
     name="train-1-1a2b3c4d-a1",
@@ -55,6 +64,7 @@ TRAIN = TrainingJob(
     dataset_name="breast",
     dataset=DATASET,
     min_samples=10,
+    parameters=PARAMETERS,
     train_seconds=1800,
     accelerators=0,
     workload=Workload("workspace", "state", {"cpu": "1", "memory": "2Gi"}),

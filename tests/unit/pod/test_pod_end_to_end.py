@@ -136,6 +136,9 @@ def test_a_failed_output_exits_with_a_code_that_is_neither_data_nor_ours(pod: Po
         ("WARDROUND_DATASET", ""),
         ("WARDROUND_DATASET", "[]"),
         ("WARDROUND_MIN_SAMPLES", "few"),
+        ("WARDROUND_ALLOWED_PARAMETERS", ""),
+        ("WARDROUND_ALLOWED_PARAMETERS", "null"),
+        ("WARDROUND_ALLOWED_PARAMETERS", '{"epochs":{"most":"10"}}'),
         ("WARDROUND_ISOLATION", "[]"),
     ],
 )
@@ -148,7 +151,7 @@ def test_settings_that_cannot_be_read_are_our_own_fault(
     assert (pod.message["reason"], pod.message["class"]) == ("PodFailed", "Platform")
 
 
-@pytest.mark.parametrize("name", ["WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"])
+@pytest.mark.parametrize("name", world.environment(world.task()))
 def test_what_prepare_is_not_told_it_does_not_make_up(pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for each, value in world.environment(world.task()).items():
         if each != name:
@@ -170,6 +173,31 @@ def test_a_task_says_neither_its_kind_nor_of_what_data_it_is_nor_how_few_are_eno
     assert pod.run("prepare") == 65
     assert pod.message["reason"] == "TooFewSamples"
     assert not pod.folders.view_file("test").exists()
+
+
+@pytest.mark.parametrize("kind", ["Train", "Evaluate"])
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"epochs": "1", "batchSize": "1"}, '"batchSize": "1", which is not at least the minimum "16"'),
+        ({"steps": "8"}, '"steps": "8", which is not listed'),
+        ({"epochs": "11"}, 'maximum "10"'),
+        ({"epochs": 1}, "texts by name"),
+    ],
+)
+def test_a_round_whose_parameters_the_hospital_does_not_allow_reads_no_row(
+    pod: Pod, kind: str, parameters: dict[str, Any], said: str
+) -> None:
+    """Whoever has the site operator in hand writes WARDROUND_TASK as he likes."""
+    (pod.folders.raw / "cases.csv").unlink()
+    assert pod.run("prepare", world.task(kind, parameters=parameters)) == 65
+    assert (pod.message["reason"], pod.message["class"]) == ("ParametersNotAllowed", "Site")
+    assert said in pod.message["message"]
+    assert not pod.folders.task_file.exists()
+
+
+def test_statistics_are_given_no_parameters_and_asked_for_none(pod: Pod) -> None:
+    assert pod.run("prepare", world.task("Statistics", parameters={"steps": "8"})) == 0
 
 
 def test_the_termination_message_stays_whole_json_however_bad_the_data(pod: Pod) -> None:

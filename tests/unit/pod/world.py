@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from wardround import tensors
-from wardround.api import dataset_text
+from wardround.api import dataset_text, parameters_text
+from wardround.api.site import AllowedParameter
 from wardround.pod.folders import Folders
 from wardround.tensors import Array
 
@@ -35,6 +36,9 @@ SCHEMA: dict[str, Any] = {
 HEADER = "patient_id,mean_radius,age,malignant"
 ROUND_UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 SPLIT = {"key": "a key of the hospital", "validation": "0.15", "test": "0.2"}
+
+
+ALLOWED = (AllowedParameter(name="epochs", maximum="10"), AllowedParameter(name="batchSize", minimum="16"))
 
 
 def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
@@ -66,6 +70,7 @@ def environment(document: Mapping[str, Any]) -> dict[str, str]:
         "WARDROUND_KIND": document["task"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
+        "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(ALLOWED),
     }
 
 

@@ -1,0 +1,66 @@
+"""The text by which prepare is told what a Site allows. That Helm writes the same is tried in tests/integration."""
+
+from __future__ import annotations
+
+import pytest
+
+from wardround.api import parameters_text
+from wardround.api.site import DEFAULT_PARAMETERS, AllowedParameter
+
+ALLOWED = (
+    AllowedParameter(name="model", enum=("mlp", "logistic")),
+    AllowedParameter(name="batchSize", minimum="16"),
+    AllowedParameter(name="epochs", maximum="1e3", minimum="0"),
+    AllowedParameter(name="hidden"),
+)
+TEXT = (
+    '{"batchSize":{"minimum":"16"},"epochs":{"maximum":"1e3","minimum":"0"},'
+    '"hidden":{},"model":{"enum":["logistic","mlp"]}}'
+)
+
+
+@pytest.mark.parametrize("allowed", [ALLOWED, tuple(reversed(ALLOWED))])
+def test_the_text_is_this_whatever_the_order_in_which_they_are_listed(allowed: tuple[AllowedParameter, ...]) -> None:
+    assert parameters_text.dump(allowed) == TEXT
+
+
+def test_none_allowed_is_an_empty_object() -> None:
+    assert parameters_text.dump(()) == "{}"
+    assert parameters_text.load("{}") == ()
+
+
+def test_a_text_is_written_as_go_writes_json_for_helm() -> None:
+    odd = AllowedParameter(name="<\u2028", enum=("\b\f\n\r\t\v\0\x1f\x7f", '"\\', "&>\u2029", "$ é \u0085 \U0001f9ec"))
+    assert parameters_text.dump([odd]) == (
+        '{"\\u003c\\u2028":{"enum":["\\b\\f\\n\\r\\t\\u000b\\u0000\\u001f\x7f","\\"\\\\",'
+        '"$ é \u0085 \U0001f9ec","\\u0026\\u003e\\u2029"]}}'
+    )
+
+
+@pytest.mark.parametrize("allowed", [ALLOWED, DEFAULT_PARAMETERS])
+def test_what_is_read_is_what_was_allowed(allowed: tuple[AllowedParameter, ...]) -> None:
+    found = {each.name: each for each in parameters_text.load(parameters_text.dump(allowed))}
+    assert found.keys() == {each.name for each in allowed}
+    for each in allowed:
+        assert (found[each.name].minimum, found[each.name].maximum) == (each.minimum, each.maximum)
+        assert set(found[each.name].enum or ()) == set(each.enum or ())
+        assert (found[each.name].enum is None) == (each.enum is None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[]", "1", "{", '""', '{"epochs":null}', '{"epochs":[]}', '{"epochs":"1"}', "{} "),
+        *(
+            '{"epochs":{"minimum":1}}',
+            '{"epochs":{"minimum":null}}',
+            '{"model":{"enum":"mlp"}}',
+            '{"model":{"enum":null}}',
+        ),
+        *('{"epochs":{"least":"1"}}', '{"epochs":{"name":"steps"}}', '{"epochs":{"minimum":"1","minimum":"0"}}'),
+        *('{"b":{},"a":{}}', '{"a":{},"a":{"minimum":"1"}}', '{"a":{"enum":["b","a"]}}', '{"a": {}}', '{"\\ud800":{}}'),
+    ],
+)
+def test_what_no_site_says_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError):
+        parameters_text.load(text)
