@@ -16,7 +16,8 @@ from tests.integration import attacks
 from tests.integration.api import Api, Refused
 from tests.integration.attacks import ATTACKS
 from tests.integration.objects import DIGEST, OURS, ROOT, TRAINER, condition, pod_of
-from wardround.api import dataset_text
+from wardround.api import dataset_text, parameters_text
+from wardround.api import site as sites
 
 Object = dict[str, Any]
 SITE, OTHERS = "site-b", ("site-a", "site-c")
@@ -25,7 +26,7 @@ JOBS, PODS = "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods"
 # network, to raw data or to code that the hospital has not listed.
 DECISIVE = (
     *(attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS),
-    *(attacks.LISTED, attacks.FEWEST, attacks.KIND),
+    *(attacks.LISTED, attacks.FEWEST, attacks.KIND, attacks.ALLOWED),
 )
 WORD_FOR_WORD = "what stands in it, word for word"
 
@@ -278,13 +279,16 @@ def _job(federation: Federation, site: Api, case: str, spec: Object | None = Non
     """The Job that the site operator builds, with the images and the Dataset of this site, or of another `spec`."""
     deployment = site.call("GET", f"/apis/apps/v1/namespaces/{federation.site_namespace}/deployments/site-operator")
     [ours] = [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
-    [theirs, *_] = site.get("Site", "site", federation.site_namespace)["spec"]["policy"]["images"]
+    policy = sites.parse(site.get("Site", "site", federation.site_namespace)).spec.policy
+    [theirs, *_] = policy.images
     text = (ROOT / f"tests/unit/golden/training-{case}.yaml").read_text("utf-8")
     job: Object = yaml.safe_load(text.replace(OURS, ours).replace(TRAINER, theirs))
     job["metadata"]["namespace"] = federation.site_namespace
     spec = spec or site.get("Dataset", "breast", federation.site_namespace)["spec"]
     attacks.claim("dataset")(job)["claimName"] = spec["claimName"]
     attacks.variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
+    allowed = parameters_text.dump(policy.parameters).replace("$", "$$")
+    attacks.variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = allowed
     return job
 
 

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.integration.objects import TRAINER
+import yaml
+
+from tests.integration.objects import ROOT, TRAINER
 
 Object = dict[str, Any]
 Change = Callable[[Object], None]
@@ -114,6 +116,10 @@ def adds(place: Place, key: str, item: Object) -> Change:
     return change
 
 
+def failures(*rules: Object) -> Object:
+    return {"podFailurePolicy": {"rules": list(rules)}}
+
+
 def becomes(place: Place, new: Object) -> Change:
     def change(job: Object) -> None:
         found = place(job)
@@ -199,15 +205,18 @@ CLAIMS = "raw data appears under no other name"
 ROUND = "has the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
 FEWEST, KIND = "policy.minSamples of the site chart", "gives out hold-out rows to predict alone"
+ALLOWED = "policy.parameters of the site chart"
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
 PLACE, MARKS = "has no nodeName and no priorityClassName", "no annotations and no labels but"
 ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
+FAILURES, STAYS = "another would read exit codes", "has no ttlSecondsAfterFinished"
 RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site chart"
 
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
 EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
+STEPS = {"name": "WARDROUND_ALLOWED_PARAMETERS", "value": '{"steps":{}}'}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
 CHECKPOINTS = {"name": "state", "mountPath": "/wardround/checkpoints", "subPath": "checkpoints"}
@@ -223,6 +232,14 @@ READ = {"name": "state", "mountPath": "/wardround/state/in", "subPath": "states/
 OURS = ("prepare", "isolation", "check")
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 
+
+# The most that a round may give training, and what a Job may say of failures, changed.
+LONGEST: int = yaml.safe_load((ROOT / "crds/federatedrounds.yaml").read_text("utf-8"))["spec"]["versions"][0]["schema"][
+    "openAPIV3Schema"
+]["properties"]["spec"]["properties"]["deadlines"]["properties"]["trainSeconds"]["maximum"]
+DISRUPTED: Object = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+NOT_DISRUPTED: Object = {"type": "DisruptionTarget", "status": "False"}
+READS_CODES: Object = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [70]}}
 
 # What the site of the tests lists, and commands that it does not.
 LIST = ["python", "-m", "wardround_trainer"]
@@ -360,7 +377,10 @@ CONTAINERS = [
     *(
         Attack(f"{name} has {told}", ENVIRONMENT, sets(container(name), {"env": [{"name": told, "value": "10"}]}))
         for name in ("isolation", "train", "check")
-        for told in ("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES")
+        for told in (
+            *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
+            "WARDROUND_ALLOWED_PARAMETERS",
+        )
     ),
     *(
         Attack(f"prepare is of the kind {kind}", KIND, sets(variable("WARDROUND_KIND"), {"value": kind}), case)
@@ -372,6 +392,12 @@ CONTAINERS = [
     Attack("prepare is of two kinds", KIND, adds(container("prepare"), "env", EVALUATES)),
     Attack("prepare takes fewer samples", FEWEST, sets(variable("WARDROUND_MIN_SAMPLES"), {"value": "9"})),
     Attack("prepare takes any samples", FEWEST, adds(container("prepare"), "env", FEWER)),
+    Attack("prepare allows any steps", ALLOWED, adds(container("prepare"), "env", STEPS)),
+    *(
+        Attack(f"{case} allows other parameters", ALLOWED, sets(variable(STEPS["name"]), {"value": "{}"}), case)
+        for case in ("train", "train-initial", "evaluate", "statistics")
+    ),
+    Attack("prepare allows nothing said", ALLOWED, sets(variable(STEPS["name"]), {"value": GONE})),
     Attack("has no container security", SECURITY, sets(container("train"), {"securityContext": GONE})),
     *(
         Attack(
@@ -507,9 +533,28 @@ JOB = [
             {"completions": 2},
             {"backoffLimit": 3},
             {"activeDeadlineSeconds": GONE},
+            {"activeDeadlineSeconds": LONGEST + 1},
+            {"completionMode": "Indexed"},
+            {"completionMode": "Indexed", "backoffLimitPerIndex": 1},
+            {"completionMode": "Indexed", "successPolicy": {"rules": [{"succeededCount": 1}]}},
+            {"managedBy": "example.org/another"},
             {"manualSelector": True, "selector": {"matchLabels": {"app.kubernetes.io/name": "wardround"}}},
         )
     ),
+    *(
+        Attack(f"has the podFailurePolicy {what}", FAILURES, sets(spec, failures(*rules)))
+        for what, rules in (
+            ("of no rule", ()),
+            ("that reads exit codes", (READS_CODES,)),
+            ("that reads exit codes too", (DISRUPTED, READS_CODES)),
+            ("that fails when disrupted", (DISRUPTED | {"action": "FailJob"},)),
+            ("that counts when disrupted", (DISRUPTED | {"action": "Count"},)),
+            ("of another condition", ({"action": "Ignore", "onPodConditions": [{"type": "Ready", "status": "True"}]},)),
+            ("of what is not so", ({"action": "Ignore", "onPodConditions": [NOT_DISRUPTED]},)),
+            ("of two conditions", (DISRUPTED | {"onPodConditions": [*DISRUPTED["onPodConditions"], NOT_DISRUPTED]},)),
+        )
+    ),
+    Attack("removes itself", STAYS, sets(spec, {"ttlSecondsAfterFinished": 0})),
     Attack("belongs to no task", OWNER, lambda job: sets(lambda _: job["metadata"], {"ownerReferences": GONE})(job)),
     Attack("belongs to another task", OWNER, is_of_another_task),
 ]

@@ -14,9 +14,12 @@ import yaml
 
 from tests.integration.api import Api, Refused, account
 from tests.integration.attacks import (
+    ALLOWED,
     ATTACKS,
+    GONE,
     JOB_ATTACKS,
     LISTED,
+    LONGEST,
     NODES,
     OTHER,
     RUNTIME,
@@ -24,9 +27,14 @@ from tests.integration.attacks import (
     Attack,
     container,
     pod,
+    sets,
+    spec,
+    variable,
 )
 from tests.integration.conftest import Helm
 from tests.integration.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
+from wardround.api import codec, parameters_text
+from wardround.api.site import Policy
 
 Object = dict[str, Any]
 OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")
@@ -64,6 +72,22 @@ def site(api: Api) -> Api:
 def test_what_the_site_operator_builds_is_admitted(site: Api, case: str) -> None:
     site.create(training_job(case), user=OPERATOR, dry_run=True)
     site.create(pod_of(training_job(case)), dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"activeDeadlineSeconds": LONGEST},
+        {"podFailurePolicy": GONE},
+        {"completionMode": "NonIndexed"},
+        {"suspend": True},
+    ],
+    ids=lambda setting: " ".join(setting),
+)
+def test_what_a_job_may_also_say_is_admitted(site: Api, setting: Object) -> None:
+    job = training_job()
+    sets(spec, setting)(job)
+    site.create(job, user=OPERATOR, dry_run=True)
 
 
 @pytest.mark.parametrize("attack", [*ATTACKS.values(), *JOB_ATTACKS.values()], ids=[*ATTACKS, *JOB_ATTACKS])
@@ -250,6 +274,116 @@ def test_a_site_that_lists_no_command_runs_our_own_code_alone(api: Api, helm: He
     _at_the_neighbours(helm, images=[TRAINER], commands=[])
     _until(lambda: LISTED in _refusal(api, training_job(namespace="hospital-b")))
     assert _refusal(api, training_job("statistics", "hospital-b")) == ""
+
+
+# Whatever Helm, YAML, Go's JSON, Python's, CEL or Kubernetes might take for something of its own.
+ODDITIES = [
+    *(
+        "'",
+        '"',
+        "\\",
+        '\\"',
+        "\\u0008",
+        "\b\f\n\r\t\v\a",
+        "\0",
+        "\x01\x1f",
+        "<script>&amp;",
+        "\u2028\u2029",
+        " ",
+        "",
+        "0.10",
+    ),
+    *(
+        "$",
+        "$$",
+        "$(WARDROUND_TASK)",
+        "${x}",
+        "{{ .Values.image }}",
+        "yes",
+        "~",
+        "# x",
+    ),
+    *("é µ 患者 \U0001f9ec", "\ufffd\U0001f9ec", "a\u0301", '"},"steps":{"a":"b'),
+]
+
+
+def _allowing(allowed: list[Object]) -> Object:
+    """The Job that the site operator of the neighbours builds when its Site allows this."""
+    job = training_job(namespace="hospital-b")
+    policy = codec.parse(Policy, {"parameters": allowed})
+    variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = _in_a_job(parameters_text.dump(policy.parameters))
+    return job
+
+
+def _in_a_job(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        [
+            {"name": "b", "minimum": "-1000"},
+            {"name": "a", "maximum": "0.5", "minimum": "0"},
+            {"name": "B"},
+            {"name": "é"},
+        ],
+        [{"name": each, "enum": [*reversed(ODDITIES)]} for each in ODDITIES if each],
+        [{"name": "largest", "enum": [f'{number:02}{chr(92) * 497}"' for number in range(32)]}],
+    ],
+    ids=["bounds", "odd", "large"],
+)
+def test_python_and_helm_write_the_same_of_the_oddest_parameters(api: Api, helm: Helm, allowed: list[Object]) -> None:
+    """The Site as Helm has written it, and what the operator makes of it."""
+    _at_the_neighbours(helm, parameters=allowed)
+    there = api.get("Site", "site", "hospital-b")["spec"]["policy"]["parameters"]
+    assert there == allowed
+    job = _allowing(there)
+    _until_admitted(api, job)
+    assert ALLOWED in _refusal(api, training_job(namespace="hospital-b"))
+    for one in there:
+        for others in ([each for each in there if each != one], [*there, {**one, "name": f"{one['name']}x"}]):
+            assert ALLOWED in _refusal(api, _allowing(others))
+
+
+def test_a_chart_that_lists_no_parameters_has_prepare_allow_none(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, parameters=[])
+    _until_admitted(api, _allowing([]))
+    assert ALLOWED in _refusal(api, training_job(namespace="hospital-b"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: "{}",
+        lambda text: text + " ",
+        lambda text: text.replace('"16"', '"1"'),
+        lambda text: text.replace('"16"', '"16","minimum":"1"'),
+        lambda text: text.replace('{"minimum":"16"}', "{}"),
+        lambda text: text.replace('"hidden"', '"steps"'),
+        lambda text: text[:-1] + ',"steps":{}}',
+        lambda text: "$(WARDROUND_TASK)",
+    ],
+    ids=["nothing", "none", "a blank", "less", "a bound twice", "no bound", "another", "one more", "a variable"],
+)
+def test_prepare_is_told_of_the_parameters_that_the_chart_lists_and_no_others(
+    site: Api, change: Callable[[str], str]
+) -> None:
+    job = training_job()
+    told = variable("WARDROUND_ALLOWED_PARAMETERS")(job)
+    assert change(told["value"]) != told["value"]
+    told["value"] = change(told["value"])
+    assert ALLOWED in _refusal(site, job, OPERATOR)
+
+
+def test_a_chart_lists_no_more_parameters_than_a_pod_can_be_told_of(helm: Helm) -> None:
+    values = site_values("site-b")
+    values["policy"]["parameters"] = [{"name": "large", "enum": [f"{number:04}" + "x" * 1020 for number in range(32)]}]
+    chart = str(ROOT / "charts/site")
+    said = helm.run("template", "wardround-site", chart, "--namespace", "hospital-b", "--values", helm.values(values))
+    assert said.returncode != 0
+    assert "list fewer parameters" in said.stderr
 
 
 def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
