@@ -82,7 +82,7 @@ def test_what_the_site_operator_builds_is_admitted(site: Api, case: str) -> None
         {"completionMode": "NonIndexed"},
         {"suspend": True},
     ],
-    ids=lambda setting: " ".join(setting),
+    ids=" ".join,
 )
 def test_what_a_job_may_also_say_is_admitted(site: Api, setting: Object) -> None:
     job = training_job()
