@@ -93,6 +93,18 @@ def test_an_upgrade_keeps_the_keys_that_the_courier_made(api: Api, helm: Helm) -
         assert api.call("GET", path)["data"] == keys
 
 
+def test_a_site_that_takes_its_list_of_parameters_away_allows_none(api: Api, helm: Helm) -> None:
+    """And not the default, which would be another list than the admission policy's."""
+    none = copy.deepcopy(VALUES["site"])
+    none["policy"]["parameters"] = []
+    seen = []
+    for values in (none, VALUES["site"]):
+        helm.install("wardround-site", "site", "hospital-a", values)
+        seen.append(api.get("Site", "site", "hospital-a")["spec"]["policy"]["parameters"])
+    assert seen[0] == []
+    assert seen[1] != []
+
+
 @pytest.mark.parametrize("chart", ["hub", "site"])
 def test_pods_keep_to_the_restricted_standard(api: Api, helm: Helm, chart: str) -> None:
     namespace = f"restricted-{chart}"

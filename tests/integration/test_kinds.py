@@ -368,7 +368,7 @@ BAD_POLICIES: dict[str, tuple[Object, str]] = {
     "name that no label holds": ({"datasets": [{"name": "x" * 64, "federations": ["a"]}]}, "more than 63"),
     "name that no round asks for": ({"datasets": [{"name": "Breast", "federations": ["a"]}]}, "should match"),
     "misspelt federations": ({"datasets": [{"name": "a", "federations": ["a"], "federation": "b"}]}, "unknown field"),
-    "parameter twice": ({"parameters": [{"name": "epochs"}, {"name": "epochs", "maximum": "9"}]}, "Duplicate value"),
+    "parameter twice": ({"parameters": [{"name": "epochs"}, {"name": "epochs", "maximum": "9"}]}, "names one twice"),
     "bound that is no number": ({"parameters": [{"name": "epochs", "maximum": "inf"}]}, "should match"),
     "bound as a number": ({"parameters": [{"name": "epochs", "maximum": 9}]}, "must be of type string"),
     "no value at all": ({"parameters": [{"name": "device", "enum": []}]}, "at least 1 items"),
