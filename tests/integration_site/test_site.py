@@ -214,6 +214,24 @@ async def test_with_manual_approval_people_decide(site: Site, approved: bool) ->
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
 
 
+async def test_a_hospital_that_denies_everything_denies_what_waits_as_well(site: Site) -> None:
+    await enrolled(site)
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
+    try:
+        name = site.hub.ask()["metadata"]["name"]
+
+        def told() -> tuple[str, str]:
+            there = site.api.get("RoundTask", name, PARTICIPANT)
+            return condition(there, "Accepted")["reason"], condition(there, "Failed")["reason"]
+
+        await eventually("it waits", lambda: told()[0] == "WaitingForApproval")
+        await asyncio.sleep(1)  # until what it wrote itself is no reason to look at it any more
+        site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Deny"}}}, NAMESPACE)
+        await eventually("it is denied", lambda: told()[1] == "Denied")
+    finally:
+        site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
+
+
 @pytest.mark.own_courier
 async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: Site) -> None:
     """The operator accepts by itself, as one that somebody has taken over would: here the Site says Policy."""

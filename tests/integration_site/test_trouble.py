@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 
 import pytest
 from aiohttp import web
 
-from tests.integration.api import Refused
-from tests.integration_site.conftest import NAMESPACE, Site, enrol, eventually, free_port
+from tests.integration.api import Object, Refused
+from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port
 from tests.integration_site.test_site import condition, enrolled, job_of
 
 
@@ -108,3 +109,33 @@ async def test_a_job_that_is_refused_for_a_moment_is_made_after_it(
     job = await eventually("the Job is made after all", lambda: job_of(site, name))
     assert job["metadata"]["labels"]["wardround.io/dataset"] == "breast"
     assert condition(site.task(name), "Failed")["status"] == "Unknown"
+
+
+async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wardround.site.tasks.REFUSAL_IS_FINAL_AFTER", timedelta(seconds=10))
+    monkeypatch.setattr("wardround.plans.sitetask.QUEUE_SECONDS", 3600.0)
+    await enrolled(site)
+    tasks = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
+    # What other tests have left unfinished holds places.
+    held = sum(_holds_a_place(task) for task in tasks)
+    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": held + 1}}}, NAMESPACE)
+
+    def told(name: str, kind: str) -> str:
+        return str(condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["reason"])
+
+    with no_jobs(site):
+        await eventually("no Job is admitted", lambda: none_is_admitted(site))
+        first, second = [site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"] for _ in "ab"]
+        both = (first, second)
+        # Once the hub knows, there is nothing left for which the one that waits would be looked at.
+        await eventually("one waits", lambda: "Queued" in {told(each, "Reconciling") for each in both})
+        for name in (first, second):
+            await eventually("it ends", lambda name=name: told(name, "Failed") == "JobNotAdmitted", 60)
+    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
+
+
+def _holds_a_place(task: Object) -> bool:
+    over = any(condition(task, kind)["status"] == "True" for kind in ("Trained", "Complete", "Failed"))
+    return not over and condition(task, "InputReady")["status"] == "True"

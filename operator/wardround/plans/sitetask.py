@@ -60,6 +60,8 @@ MESSAGES = {
     "Sending": "the courier seals and sends the update",
 }
 RETRY_SECONDS = 10.0
+# Whoever gives up a place wakes those who wait. This is for a place that went with a task that people deleted.
+QUEUE_SECONDS = 30.0
 WAITING = "WaitingForApproval"
 
 
@@ -237,7 +239,7 @@ def _queues(view: _View) -> Standing | None:
     if len(ahead) < places:
         return None
     message = f"behind {', '.join(ahead[:8])}: the Site runs {places} at a time (workload.maxConcurrentTasks)"
-    return _progress(view, "Queued", message, marks=INPUT_READY)
+    return _progress(view, "Queued", message, marks=INPUT_READY, again_seconds=QUEUE_SECONDS)
 
 
 def _dataset_gone(view: _View) -> Standing | None:

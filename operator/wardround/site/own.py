@@ -41,6 +41,7 @@ class SiteReconciler:
         self._wake_task = wake_task
         self._hub_changed = hub_changed
         self._was_connected = False
+        self._generation: int | None = None
         self.participant: Participant | None = None
 
     async def reconcile(self) -> float | None:
@@ -53,6 +54,9 @@ class SiteReconciler:
             )
             return None
         site = sites.parse(item)
+        if self._generation not in (None, site.metadata.generation):
+            await self._wake_all()  # what the hospital agrees to, and how much runs at a time, is asked of the Site
+        self._generation = site.metadata.generation
         if await self._link.refresh(site.spec.hub):
             self._hub_changed()
         if self._link.connected:
@@ -104,9 +108,12 @@ class SiteReconciler:
         for item in await self._link.client.list("RoundTask"):
             if not is_final(roundtask.parse(item)):
                 self._wake_task(item["metadata"]["name"])
+        await self._wake_all()
+        self._was_connected = True
+
+    async def _wake_all(self) -> None:
         for item in await self._own.list("SiteTask"):
             self._wake_task(item["metadata"]["name"])
-        self._was_connected = True
 
     def disconnected(self) -> None:
         self._was_connected = False

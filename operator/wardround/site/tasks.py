@@ -196,7 +196,7 @@ class TaskReconciler:
         """Returns in how many seconds there is more to tell the hub."""
         task = live.seen.task
         await self._tell_dataset(live, plan)
-        after = await self._write(live, plan.status)
+        after = await self._write(live, task, plan.status)
         for action in plan.actions:
             match action:
                 case "CreateJob":
@@ -213,8 +213,8 @@ class TaskReconciler:
                     )
         return await self._tell_hub(live, after, plan)
 
-    async def _write(self, live: _Live, status: SiteTaskStatus) -> SiteTaskStatus:
-        task = live.seen.task
+    async def _write(self, live: _Live, task: SiteTask, status: SiteTaskStatus) -> SiteTaskStatus:
+        """`task` as it was written last. Whoever waits for what this gives up is woken."""
         # What the courier has written meanwhile is for the next look.
         written = await self._reporter.write(live.task, _without_courier(task.status), _without_courier(status))
         if written is None:
@@ -254,9 +254,8 @@ class TaskReconciler:
             since = self._refused.setdefault(seen.task.metadata.name, seen.now)
             if seen.now - since < REFUSAL_IS_FINAL_AFTER:
                 raise
-            failed = plans.not_admitted(dataclasses.replace(seen, task=_with(seen.task, status)), str(refused))
-            await self._reporter.write(live.task, _without_courier(status), _without_courier(failed))
-            return failed
+            task = _with(seen.task, status)
+            return await self._write(live, task, plans.not_admitted(dataclasses.replace(seen, task=task), str(refused)))
         return status
 
     async def _tell_dataset(self, live: _Live, plan: Plan) -> None:
