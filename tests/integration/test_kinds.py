@@ -364,7 +364,7 @@ def test_a_site_lists_commands_word_by_word(api: Api) -> None:
 BAD_POLICIES: dict[str, tuple[Object, str]] = {
     "dataset for nobody": ({"datasets": [{"name": "breast"}]}, "federations: Required value"),
     "dataset for an empty list": ({"datasets": [{"name": "breast", "federations": []}]}, "at least 1 items"),
-    "dataset twice": ({"datasets": [{"name": "a", "federations": [each]} for each in "xy"]}, "Duplicate value"),
+    "dataset twice": ({"datasets": [{"name": "a", "federations": [each]} for each in "xy"]}, "names one twice"),
     "name that no label holds": ({"datasets": [{"name": "x" * 64, "federations": ["a"]}]}, "more than 63"),
     "name that no round asks for": ({"datasets": [{"name": "Breast", "federations": ["a"]}]}, "should match"),
     "misspelt federations": ({"datasets": [{"name": "a", "federations": ["a"], "federation": "b"}]}, "unknown field"),
