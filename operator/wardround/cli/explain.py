@@ -114,7 +114,12 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     for each in ("Ready", "HubConnected"):
         found = condition(item, each)
         if found is not None and found.status != "True":
-            findings.append(_finding(each, found.reason, found.message, participant))
+            advice = advice_for(found.reason).about(
+                participant,
+                dataset=metadata["name"] if kind == "Dataset" else "",
+                site_namespace="" if kind == "Participant" else metadata["namespace"],
+            )
+            findings.append(Finding(each, found.reason, advice, found.message))
     if kind == "Participant":
         findings += _silence(metadata["name"], lease, now)
     if kind == "Dataset":

@@ -280,7 +280,8 @@ _REFUSALS = {
     "WaitingForApproval": Advice(
         "the site's policy asks a person at the hospital first",
         HOSPITAL,
-        'at the site: `kubectl patch sitetask TASK -n SITE_NAMESPACE --type merge -p \'{"spec":{"approved":true}}\'`.',
+        "at the site: look at the assignment, and approve by the command that `kubectl wardround explain "
+        "sitetask/TASK -n SITE_NAMESPACE` shows: it is for this very task.",
     ),
 }
 _LEFT_OUT = {

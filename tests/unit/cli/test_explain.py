@@ -109,7 +109,9 @@ def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
     ]
     said = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"conditions": waiting}), None, NOW))
     assert "is at stage new" in said
-    assert "kubectl patch sitetask t -n w --type merge" in said
+    assert "kubectl wardround explain sitetask/t -n w" in said
+    # Without the task's UID it would also approve what the hub has put in its place.
+    assert "kubectl patch" not in said
 
 
 def test_on_the_hub_the_command_for_the_site_has_the_tasks_name() -> None:
@@ -120,7 +122,7 @@ def test_on_the_hub_the_command_for_the_site_has_the_tasks_name() -> None:
     attention = [{"participant": "site-a", "reason": "WaitingForApproval", "message": ""}]
     round_ = item("FederatedRound", "r", "n", {"attention": attention})
     [finding] = explain.explain_round(round_, [waiting], {"site-a": lease(1)}, NOW).findings
-    assert "kubectl patch sitetask t-1 -n SITE_NAMESPACE --type merge" in finding.advice.action
+    assert "kubectl wardround explain sitetask/t-1 -n SITE_NAMESPACE" in finding.advice.action
 
 
 def test_a_site_tasks_namespace_is_not_taken_for_the_hospitals_name_on_the_hub() -> None:
@@ -208,6 +210,13 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     said = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "is ready" in said
     assert "mean_radius: Missing: 2 rows were left out" in said
+
+
+def test_a_dataset_that_cannot_be_read_is_named() -> None:
+    status = {"conditions": [condition("Ready", "False", "DataUnreadable")]}
+    said = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
+    assert "Dataset breast" in said
+    assert not {"DATASET", "SITE_NAMESPACE"} & set(said.replace("`", " ").split())
 
 
 def test_what_a_hospital_writes_neither_steers_the_terminal_nor_ends_the_command() -> None:
