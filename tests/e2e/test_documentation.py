@@ -31,6 +31,9 @@ NOT_RUN = {
     ("docs/contracts.md", "apiVersion: wardround.io/v1alpha1"): (
         "all kinds at once, with `...` in them: tests/integration/test_kinds.py tries the kinds"
     ),
+    ("docs/operations.md", "- level: Request"): (
+        "a rule for the audit policy that a cluster's API server reads when it starts; the lab's has none"
+    ),
 }
 # Within sentences. `kubectl wardround ...` is held to its own parser; this is run, with placeholders filled.
 RUN_INLINE = {
