@@ -11,7 +11,7 @@ from lab.install import HUB_SERVER, WRITTEN
 from lab.topology import named
 from tests.e2e import test_one_cluster
 from tests.e2e.documentation import PAGES, Shell, blocks, inline_commands, section, tools
-from tests.e2e.federation import NAMESPACE, SITE_NAMESPACE, Federation
+from tests.e2e.federation import DATASET, NAMESPACE, SITE_NAMESPACE, Federation
 from wardround.cli.__main__ import parser
 
 # What is tried, by page and heading.
@@ -45,6 +45,14 @@ RUN_INLINE = {
     "kubectl describe sitetask TASK -n SITE_NAMESPACE": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
     "kubectl get dataset breast -n hospital-a -o yaml": f"kubectl get dataset breast -n {SITE_NAMESPACE} -o yaml",
     "kubectl get sitetask -n hospital-a": f"kubectl get sitetask -n {SITE_NAMESPACE}",
+    "kubectl delete jobs -n SITE_NAMESPACE -l wardround.io/dataset=NAME": (
+        f"kubectl delete jobs -n {SITE_NAMESPACE} -l wardround.io/dataset={DATASET} --dry-run=server"
+    ),
+    "kubectl get pods -n SITE_NAMESPACE -l wardround.io/role=training -o "
+    "'custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].name'": (
+        f"kubectl get pods -n {SITE_NAMESPACE} -l wardround.io/role=training -o "
+        "'custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].name'"
+    ),
     "kubectl logs job/TASK -n SITE_NAMESPACE -c train": f"kubectl logs job/$TASK -n {SITE_NAMESPACE} -c train",
     # jq need not be here: the same filter in Python.
     "kubectl get sitetask TASK -n SITE_NAMESPACE -o jsonpath='{.spec.assignment}' | jq -r .payload | base64 -d | "
@@ -64,6 +72,9 @@ NOT_RUN_INLINE = {
     "docker build --target trainer .": "as above",
     "helm upgrade": "tests/e2e/test_rounds.py upgrades all charts",
     "kind load": "no command of ours: says what does not work",
+    "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (
+        "would take a hospital's turns away; docs/one-cluster.md has it by label, and is run"
+    ),
     "make demo": "as in its block",
     "make lab": "what the fixture `lab` does",
     "make test": "runs this",
