@@ -162,7 +162,7 @@ def test_a_dataset_is_refused_to_a_federation_for_which_a_hospital_does_not_list
     federation.kubectl("hub").apply(*demo_rounds.documents("federation.yaml"))
     made = round_(theirs, "reserved", datasetName=lacking)
     said = _refused_on_both_sides(theirs, made, "DatasetNotAllowed")
-    assert json.dumps({"name": lacking, "federations": [theirs.namespace]}) in said
+    assert json.dumps({"name": lacking, "federations": [federation.namespace, theirs.namespace]}) in said
     told = theirs.finished(made["metadata"]["name"]).attention("site-b")["message"]
     assert f"does not let federation {theirs.namespace} use dataset {lacking}" in told
 

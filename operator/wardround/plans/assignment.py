@@ -50,7 +50,7 @@ MESSAGES = {
     "there: ask for a round that keeps to them, or weigh what the update would show of the data and change them in "
     "the values of the site chart",
     "QuorumTooSmall": "the round may close with fewer participants than the Site's policy.minQuorum",
-    "DatasetNotAllowed": "the Site's policy.datasets does not let this federation use a Dataset of that name: add it "
+    "DatasetNotAllowed": "the Site's policy.datasets does not let this federation use a Dataset of that name: put it "
     "in the values of the site chart if the hospital agrees to that",
     "DatasetNotFound": "there is no Dataset of the name that the round asks for: apply one here",
     "Denied": "the Site's policy.approval is Deny",
@@ -63,11 +63,15 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
     "ImageNotAllowed": lambda assignment, _: json.dumps(assignment.image),
     "CommandNotAllowed": lambda assignment, _: json.dumps(assignment.command),
     "ParametersNotAllowed": lambda assignment, policy: "; ".join(outside(assignment.parameters, policy.parameters)),
-    "DatasetNotAllowed": lambda assignment, _: json.dumps(
-        {"name": assignment.dataset_name, "federations": [assignment.round_namespace]}
-    ),
+    "DatasetNotAllowed": lambda assignment, policy: _entry(assignment.dataset_name, assignment.round_namespace, policy),
 }
 LONGEST_ASKED = 512
+
+
+def _entry(dataset: str, federation: str, policy: Policy) -> str:
+    """Of policy.datasets, as it would have to be: with the federations that are there, since a name is there once."""
+    listed = [each for allowed in policy.datasets if allowed.name == dataset for each in allowed.federations]
+    return json.dumps({"name": dataset, "federations": [*listed, federation]})
 
 
 @dataclass(frozen=True, kw_only=True)

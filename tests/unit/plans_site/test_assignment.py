@@ -167,7 +167,7 @@ def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
     assert '"steps": "\\u001b[2J", which is not listed' in told
     assert len(decided({"envelope": signed(parameters={f"{n}" * 63: "x" * 1024 for n in range(9)})}).message) < 1024
     told = decided({"envelope": signed(round_namespace="x\x1b[2J")}).message
-    assert '{"name": "breast", "federations": ["x\\u001b[2J"]}' in told
+    assert '{"name": "breast", "federations": ["skin-cancer", "breast-cancer", "x\\u001b[2J"]}' in told
     assert "policy.datasets" in told
 
 
