@@ -12,6 +12,8 @@ import yaml
 from lab import install
 from lab.install import SITE_NAMESPACE
 from lab.topology import named
+from tests.e2e.admission import is_admitted
+from tests.e2e.clusters import eventually
 from wardround.api import codec
 from wardround.api.site import DEFAULT_PARAMETERS
 
@@ -42,6 +44,7 @@ def _given(site: str) -> Object:
 def _upgrade(values: Mapping[str, Object]) -> None:
     def one(site: str) -> None:
         install.helm(named(site), "wardround-site", "site", SITE_NAMESPACE, values[site])
+        eventually(f"{site} admits Jobs by what its chart says now", lambda: is_admitted(site))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(one, values))

@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.e2e.accounts import account, administrator, bearer, token_request
+from tests.e2e.admission import training_job
 from tests.e2e.federation import Federation
 from tests.integration import attacks
 from tests.integration.api import Api, Refused
 from tests.integration.attacks import ATTACKS
-from tests.integration.objects import DIGEST, OURS, ROOT, TRAINER, condition, pod_of
-from wardround.api import dataset_text, parameters_text
-from wardround.api import site as sites
+from tests.integration.objects import DIGEST, condition, pod_of
 
 Object = dict[str, Any]
 SITE, OTHERS = "site-b", ("site-a", "site-c")
@@ -99,7 +97,7 @@ def test_the_courier_reads_no_secret_but_its_keys(federation: Federation, site: 
 
 def test_the_site_operators_own_job_is_admitted(federation: Federation, site: Api, operator: Api) -> None:
     """Without this, the refusals below would prove nothing."""
-    operator.create(_job(federation, site, "train"), dry_run=True)
+    operator.create(training_job(site, federation.site_namespace, "train"), dry_run=True)
 
 
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.words in DECISIVE])
@@ -107,7 +105,7 @@ def test_no_job_with_keys_network_raw_data_or_other_code_is_admitted(
     federation: Federation, site: Api, operator: Api, name: str
 ) -> None:
     attack = ATTACKS[name]
-    job = _job(federation, site, attack.case)
+    job = training_job(site, federation.site_namespace, attack.case)
     attack.change(job)
     with pytest.raises(Refused) as refusal:
         operator.create(job, dry_run=True)
@@ -131,7 +129,7 @@ def test_no_job_reads_a_dataset_in_another_way_than_the_hospital_says(
     spec = site.get("Dataset", "breast", federation.site_namespace)["spec"]
     change(spec)
     with pytest.raises(Refused, match=words):
-        operator.create(_job(federation, site, "train", spec), dry_run=True)
+        operator.create(training_job(site, federation.site_namespace, "train", spec), dry_run=True)
     with pytest.raises(Refused, match="forbidden"):
         operator.patch("Dataset", "breast", {"spec": spec}, federation.site_namespace)
 
@@ -139,7 +137,7 @@ def test_no_job_reads_a_dataset_in_another_way_than_the_hospital_says(
 def test_the_site_operator_makes_no_dataset_of_its_own(federation: Federation, site: Api, operator: Api) -> None:
     theirs = {**site.get("Dataset", "breast", federation.site_namespace), "metadata": {"name": "theirs"}}
     _forbidden(operator, "POST", f"/apis/wardround.io/v1alpha1/namespaces/{federation.site_namespace}/datasets", theirs)
-    job = _job(federation, site, "train")
+    job = training_job(site, federation.site_namespace, "train")
     job["metadata"]["labels"]["wardround.io/dataset"] = "theirs"
     with pytest.raises(Refused, match=r"policy\.datasets of the site chart"):
         operator.create(job, dry_run=True)
@@ -148,7 +146,7 @@ def test_the_site_operator_makes_no_dataset_of_its_own(federation: Federation, s
 def test_the_site_operator_makes_no_pod_and_enters_none(federation: Federation, site: Api, operator: Api) -> None:
     namespace = federation.site_namespace
     pods = PODS.format(namespace)
-    _forbidden(operator, "POST", pods, pod_of(_job(federation, site, "train")))
+    _forbidden(operator, "POST", pods, pod_of(training_job(site, federation.site_namespace, "train")))
     for pod in site.call("GET", pods)["items"]:
         name = pod["metadata"]["name"]
         _forbidden(operator, "GET", f"{pods}/{name}/log")
@@ -164,7 +162,7 @@ def test_the_site_operator_gets_no_token(federation: Federation, operator: Api, 
 
 
 def test_the_courier_makes_no_job_and_no_pod(federation: Federation, site: Api, courier: Api) -> None:
-    job = _job(federation, site, "train")
+    job = training_job(site, federation.site_namespace, "train")
     _forbidden(courier, "POST", JOBS.format(federation.site_namespace), job)
     _forbidden(courier, "POST", PODS.format(federation.site_namespace), pod_of(job))
     _forbidden(courier, "GET", PODS.format(federation.site_namespace))
@@ -273,23 +271,6 @@ def _forbidden(holder: Api, method: str, path: str, body: Object | None = None) 
     with pytest.raises(Refused, match="forbidden") as refusal:
         holder.call(method, path, body, kind_of_body=kind)
     assert refusal.value.status == 403
-
-
-def _job(federation: Federation, site: Api, case: str, spec: Object | None = None) -> Object:
-    """The Job that the site operator builds, with the images and the Dataset of this site, or of another `spec`."""
-    deployment = site.call("GET", f"/apis/apps/v1/namespaces/{federation.site_namespace}/deployments/site-operator")
-    [ours] = [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
-    policy = sites.parse(site.get("Site", "site", federation.site_namespace)).spec.policy
-    [theirs, *_] = policy.images
-    text = (ROOT / f"tests/unit/golden/training-{case}.yaml").read_text("utf-8")
-    job: Object = yaml.safe_load(text.replace(OURS, ours).replace(TRAINER, theirs))
-    job["metadata"]["namespace"] = federation.site_namespace
-    spec = spec or site.get("Dataset", "breast", federation.site_namespace)["spec"]
-    attacks.claim("dataset")(job)["claimName"] = spec["claimName"]
-    attacks.variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
-    allowed = parameters_text.dump(policy.parameters).replace("$", "$$")
-    attacks.variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = allowed
-    return job
 
 
 def _hub_token(site: Api, federation: Federation) -> str:

@@ -1,0 +1,46 @@
+"""The Job that a site operator builds, and whether its API server admits it as things stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from lab.install import SITE_NAMESPACE
+from tests.e2e.accounts import account, administrator
+from tests.integration import attacks
+from tests.integration.api import Api, Refused
+from tests.integration.objects import OURS, ROOT, TRAINER
+from wardround.api import dataset_text, parameters_text
+from wardround.api import site as sites
+
+Object = dict[str, Any]
+
+
+def training_job(site: Api, namespace: str, case: str, spec: Object | None = None) -> Object:
+    """Of a golden file, with the images, the parameters and the Dataset of this site, or of another `spec`."""
+    deployment = site.call("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/site-operator")
+    [ours] = [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
+    policy = sites.parse(site.get("Site", "site", namespace)).spec.policy
+    [theirs, *_] = policy.images
+    text = (ROOT / f"tests/unit/golden/training-{case}.yaml").read_text("utf-8")
+    job: Object = yaml.safe_load(text.replace(OURS, ours).replace(TRAINER, theirs))
+    job["metadata"]["namespace"] = namespace
+    spec = spec or site.get("Dataset", "breast", namespace)["spec"]
+    attacks.claim("dataset")(job)["claimName"] = spec["claimName"]
+    attacks.variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
+    allowed = parameters_text.dump(policy.parameters).replace("$", "$$")
+    attacks.variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = allowed
+    return job
+
+
+def is_admitted(cluster: str) -> bool:
+    """Whether the API server admits what the Site says now: it compiles changed policies a second or so later."""
+    with administrator(cluster) as site, account(cluster, SITE_NAMESPACE, "site-operator") as operator:
+        try:
+            operator.create(training_job(site, SITE_NAMESPACE, "train"), dry_run=True)
+        except Refused as refusal:
+            if "ValidatingAdmissionPolicy" not in str(refusal):
+                raise
+            return False
+    return True
