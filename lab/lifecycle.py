@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from lab import mounts, network, packages, sweep, toolchain, unpacked
 from lab.cluster import Running, open_cluster
 from lab.errors import LabError
 from lab.images_oci import ImageRef, archive_files
-from lab.topology import INTERNET, ROOT, RUNTIME, STATE, Cluster, clusters, existing, named
+from lab.topology import INTERNET, MOST_SITES, ROOT, RUNTIME, STATE, Cluster, clusters, existing, named
 
 RECORD = RUNTIME / "lab.json"
 # What a starting kubelet sets for the whole machine; `down` puts the old values back.
@@ -77,30 +77,18 @@ def up(sites: int, unpacked_images: Path | None = None) -> None:
 
 
 def down() -> None:
-    """Remove the lab of this checkout, whole or in pieces."""
+    """Remove the lab of this checkout, or of one that is gone, whole or in pieces."""
     require_root()
     with _locked():
-        _refuse_foreign()
-        record = _record()
-        started = time.monotonic()
-        doomed = {cluster.name: cluster for cluster in existing()}
-        doomed |= {cluster.name: cluster for cluster in clusters(20) if cluster.netns.exists() or cluster.run.exists()}
-        if doomed:
-            with ThreadPoolExecutor(len(doomed)) as pool:
-                list(pool.map(sweep.sweep, doomed.values()))
-        sweep.sweep_internet()
-        for name, value in record.get("sysctls", {}).items():
-            Path("/proc/sys", name).write_text(value)
-        mounts.remove_runtime()
-        for made in [*record.get("folders", []), *record.get("cgroups", [])]:
-            with contextlib.suppress(OSError):
-                Path(made).rmdir()
-        for path in (_sandbox_archive(), RECORD):
-            path.unlink(missing_ok=True)
-        for folder in (RUNTIME, STATE):
-            with contextlib.suppress(FileNotFoundError):
-                folder.rmdir()
-        _say(started, "lab", "nothing of it is left")
+        refuse_foreign()
+        _remove()
+
+
+def refuse_foreign() -> None:
+    """Raises LabError where the lab is another checkout's. One that was deleted can run no `make down` any more (the
+    lab that still runs keeps folders there): anybody may remove what it left."""
+    if _owner() != ROOT and (_owner() / "Makefile").exists():
+        raise LabError(f"the lab that runs on this machine belongs to {_owner()}: run `make down` there first")
 
 
 def status() -> list[ClusterStatus]:
@@ -159,7 +147,9 @@ def _sandbox() -> ImageRef:
 
 def _own() -> None:
     """Take the machine's one lab for this checkout, and note what `down` must put back."""
-    _refuse_foreign()
+    refuse_foreign()
+    if _owner() != ROOT:
+        _remove()
     if RECORD.exists():
         return
     mounts.make_runtime()
@@ -177,15 +167,38 @@ def _own() -> None:
             subprocess.run(["modprobe", module], capture_output=True)
 
 
+def _remove() -> None:
+    """Everything that the record's owner made, and the record."""
+    started = time.monotonic()
+    record = _record()
+    state = _owner() / STATE.relative_to(ROOT)
+    owned = [replace(cluster, state_root=state) for cluster in clusters(MOST_SITES)]
+    doomed = [each for each in owned if each.state.is_dir() or each.netns.exists() or each.run.exists()]
+    if doomed:
+        with ThreadPoolExecutor(len(doomed)) as pool:
+            list(pool.map(sweep.sweep, doomed))
+    sweep.sweep_internet()
+    for name, value in record.get("sysctls", {}).items():
+        Path("/proc/sys", name).write_text(value)
+    mounts.remove_runtime()
+    for made in [*record.get("folders", []), *record.get("cgroups", [])]:
+        with contextlib.suppress(OSError):
+            Path(made).rmdir()
+    for path in (_sandbox_archive(), RECORD):
+        path.unlink(missing_ok=True)
+    for folder in (RUNTIME, STATE):
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()
+    _say(started, "lab", "nothing of it is left")
+
+
 def _record() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     return found
 
 
-def _refuse_foreign() -> None:
-    owner = _record().get("checkout", str(ROOT))
-    if owner != str(ROOT):
-        raise LabError(f"the lab that runs on this machine belongs to {owner}: run `make down` there first")
+def _owner() -> Path:
+    return Path(_record().get("checkout", ROOT))
 
 
 def require_root() -> None:

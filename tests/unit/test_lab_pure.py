@@ -2,11 +2,12 @@
 
 import datetime
 import ipaddress
+import json
 from pathlib import Path
 
 import pytest
 
-from lab import addons, network, node, sweep, toolchain, volumes
+from lab import addons, lifecycle, network, node, sweep, toolchain, volumes
 from lab.errors import LabError
 from lab.topology import MOST_SITES, Cluster, clusters
 
@@ -86,3 +87,15 @@ def test_dns_knows_the_hub_from_outside() -> None:
         "Corefile"
     ]
     assert "198.18.0.1 hub.lab.internal store.lab.internal" in corefile
+
+
+def test_a_lab_whose_checkout_was_deleted_is_anybodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = tmp_path / "owner"
+    (owner / "build" / "lab").mkdir(parents=True)
+    record = tmp_path / "lab.json"
+    record.write_text(json.dumps({"checkout": str(owner)}))
+    monkeypatch.setattr("lab.lifecycle.RECORD", record)
+    lifecycle.refuse_foreign()
+    (owner / "Makefile").touch()
+    with pytest.raises(LabError, match=f"belongs to {owner}"):
+        lifecycle.refuse_foreign()
