@@ -100,8 +100,9 @@ async def _waits_for(client: Client, of: FederatedRound, base: FederatedRound | 
     looked = of.status.participants is not None
     if base is None or looked or base.status.timeline:
         return ()
-    found = map(federatedround.parse, await client.list("FederatedRound", of.metadata.namespace))
-    return chain({each.metadata.name: base_name(each) for each in found}, of.metadata.name)
+    rounds = client.each("FederatedRound", of.metadata.namespace)
+    bases = {item["metadata"]["name"]: base_name(federatedround.parse(item)) async for item in rounds}
+    return chain(bases, of.metadata.name)
 
 
 def chain(bases: Mapping[str, str | None], name: str) -> tuple[str, ...]:

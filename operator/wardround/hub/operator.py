@@ -118,14 +118,14 @@ class Hub:
         failures = 0
         while True:
             try:
-                found = await leftovers(hub, names.ROUND_UID)
+                found = {of async for item in leftovers(hub, names.ROUND_UID) if (of := round_of(item))}
             except ApiError as failure:
                 failures += 1
                 logger.warning("%s; trying again", failure)
                 await asyncio.sleep(backoff(failures))
             else:
                 failures = 0
-                for of in {of for item in found if (of := round_of(item))}:
+                for of in found:
                     queue.add(Key("FederatedRound", *of))
                 await asyncio.sleep(LEFTOVERS_SECONDS)
 

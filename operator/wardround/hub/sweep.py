@@ -1,6 +1,7 @@
 """Deletes what a round left behind when it is gone: owner references do not cross namespaces."""
 
 import logging
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from wardround.api import names
@@ -12,12 +13,13 @@ from wardround.store.admin import delete_prefix
 logger = logging.getLogger(__name__)
 
 
-async def leftovers(hub: Context, labels: str) -> Objects:
+async def leftovers(hub: Context, labels: str) -> AsyncIterator[Object]:
     """All that the hub made for rounds, tasks in the participants' namespaces included."""
-    found = await hub.client.list("RoundTask", everywhere=True, labels=labels)
+    async for item in hub.client.each("RoundTask", everywhere=True, labels=labels):
+        yield item
     for kind in ("Secret", "Job"):
-        found += await hub.client.list(kind, labels=labels)
-    return found
+        async for item in hub.client.each(kind, labels=labels):
+            yield item
 
 
 def round_of(item: Object) -> tuple[str, str] | None:
@@ -36,7 +38,7 @@ async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -
     is swept: by it a sweep that breaks off finds what to do when it is repeated. Raises ApiError, StoreError.
     """
     stale: dict[str, Objects] = {}
-    for item in await leftovers(hub, f"{names.ROUND}={names.label_value(name)}"):
+    async for item in leftovers(hub, f"{names.ROUND}={names.label_value(name)}"):
         uid = item["metadata"]["labels"][names.ROUND_UID]
         if round_of(item) == (namespace, name) and uid != live_uid:
             stale.setdefault(uid, []).append(item)

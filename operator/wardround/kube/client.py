@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import aiohttp
 
@@ -29,8 +29,15 @@ CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 WATCH_SECONDS = 300
 # A watch without even a bookmark (the server sends one a minute) for this long is a black hole.
 WATCH_SILENCE = 75
-PAGE = 500
+PAGE, SMALL_PAGE = 500, 25
 logger = logging.getLogger(__name__)
+
+
+class _Page(NamedTuple):
+    """Some of the objects of a list, and the version of the whole of it."""
+
+    items: Objects
+    version: str
 
 
 class Client:
@@ -80,23 +87,37 @@ class Client:
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> Objects:
         """All objects of a kind in a namespace, or `everywhere`."""
-        items, _ = await self._list(kind, None if everywhere else namespace or self.namespace, labels, fields)
-        return items
+        where = None if everywhere else namespace or self.namespace
+        return [item async for page in self._pages(kind, where, labels, fields, PAGE) for item in page.items]
 
-    async def _list(self, kind: str, namespace: str | None, labels: str, fields: str) -> tuple[Objects, str]:
-        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE)}
-        items: Objects = []
+    async def each(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = ""
+    ) -> AsyncIterator[Object]:
+        """What `list` finds, but only a few of them in memory: for kinds of which there are ever more.
+
+        Raises Gone where the caller takes minutes for a page: what it has seen by then counts for nothing.
+        """
+        where = None if everywhere else namespace or self.namespace
+        async for page in self._pages(kind, where, labels, "", SMALL_PAGE):
+            for item in page.items:
+                yield item
+
+    async def _pages(
+        self, kind: str, namespace: str | None, labels: str, fields: str, size: int
+    ) -> AsyncIterator[_Page]:
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(size)}
         while True:
-            page = await self._call("GET", kind, namespace, query=query)
+            answer = await self._call("GET", kind, namespace, query=query)
             try:
-                found, meta = page["items"], page["metadata"]
+                found, meta = answer["items"], answer["metadata"]
                 version, resume = meta["resourceVersion"], meta.get("continue")
                 # The items of a list come without their own kind.
-                items += [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in found]
+                items = [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in found]
             except (KeyError, TypeError, AttributeError):
                 raise Unavailable(f"list {kind}", f"{self.server}: the answer is no list of objects") from None
+            yield _Page(items, version)
             if not resume:
-                return items, version
+                return
             query["continue"] = resume
 
     async def create(self, obj: Mapping[str, Any]) -> Object:
@@ -184,9 +205,12 @@ class Client:
         while True:
             try:
                 if version is None:
-                    items, version = await self._list(kind, where, labels, fields)
-                    for item in items:
-                        yield "ADDED", item
+                    listed = ""
+                    async for page in self._pages(kind, where, labels, fields, PAGE):
+                        for item in page.items:
+                            yield "ADDED", item
+                        listed = page.version
+                    version = listed
                     yield "LISTED", {}
                 async for event, item in self._follow(kind, where, version, labels, fields):
                     version = item["metadata"]["resourceVersion"]

@@ -14,13 +14,15 @@ from typing import Any, cast
 
 import kopf
 
-from wardround.kube.client import Client, Object, backoff
+from wardround.kube.client import SMALL_PAGE, Client, Object, backoff
 from wardround.kube.errors import ApiError
 from wardround.kube.resources import RESOURCES
 
 LOGIN_LIFETIME = timedelta(minutes=20)
 STABLE_SECONDS = 60
 CLOSING_SECONDS = 0.25
+# Kopf keeps a worker and its last event this long for each object that it hears of.
+IDLE_SECONDS = 0.1
 logger = logging.getLogger(__name__)
 
 
@@ -73,7 +75,7 @@ class Watcher:
         """Also shows that the kinds exist: Kopf would overlook a kind that it does not find when it starts."""
         for kind in self.kinds:
             for namespace in self.namespaces or (None,):
-                for item in await self.client.list(kind, namespace, everywhere=namespace is None):
+                async for item in self.client.each(kind, namespace, everywhere=namespace is None):
                     self.on_object(kind, item)
 
     async def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -97,6 +99,9 @@ class Watcher:
         settings.scanning.disabled = True
         settings.watching.server_timeout = 300
         settings.watching.connect_timeout = 10
+        # A federation of years has thousands of objects that are over: they must not all be in memory, at no time.
+        settings.watching.chunk_size = SMALL_PAGE
+        settings.queueing.idle_timeout = IDLE_SECONDS
         return settings
 
     def registry(self, emit: Callable[[str, Object], None]) -> kopf.OperatorRegistry:

@@ -105,7 +105,7 @@ class SiteReconciler:
         """After a time without the hub: what has happened there meanwhile, without waiting for a watch to notice."""
         if self._was_connected or self._link.client is None:
             return
-        for item in await self._link.client.list("RoundTask"):
+        async for item in self._link.client.each("RoundTask"):
             if not is_final(roundtask.parse(item)):
                 self._wake_task(item["metadata"]["name"])
         await self._wake_all()
