@@ -189,7 +189,7 @@ def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason:
     ("name", "spec", "reason"),
     [
         ("unknown", {"participants": {"names": ["site-z"]}}, "ParticipantUnknown"),
-        ("no-dataset", {"datasetName": "nowhere"}, "DatasetNotFound"),
+        ("no-dataset", {"datasetName": "nowhere"}, "DatasetUnknown"),
     ],
 )
 def test_a_round_that_waits_for_someone_says_for_whom(

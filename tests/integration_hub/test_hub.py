@@ -199,7 +199,7 @@ async def test_a_refusal_everywhere_fails_the_round_with_the_reason(world: World
     ("name", "spec", "kind", "reason"),
     [
         ("stranger", {"participants": {"names": ["site-a", "site-z"]}}, "Stalled", "ParticipantUnknown"),
-        ("no-data", {"datasetName": "lung"}, "Stalled", "DatasetNotFound"),
+        ("no-data", {"datasetName": "lung"}, "Stalled", "DatasetUnknown"),
         ("no-base", {"base": {"roundName": "nowhere"}, "initial": None}, "Stalled", "BaseNotFound"),
         ("on-failed", {"base": {"roundName": "refused"}, "initial": None}, "Failed", "BaseFailed"),
     ],

@@ -73,7 +73,13 @@ def barred(participant: Participant | None, federation: str) -> str | None:
 def offers(participant: Participant, dataset: str) -> bool:
     """Whether the site offers a dataset; a site that has not said which it has is asked, and refuses itself."""
     site = participant.status.site
-    return site is None or site.datasets is None or dataset in {each.name for each in site.datasets}
+    return site is None or site.datasets is None or dataset in offered(participant)
+
+
+def offered(participant: Participant) -> tuple[str, ...]:
+    """The datasets that the site has said it offers, by name."""
+    site = participant.status.site
+    return tuple(each.name for each in (site.datasets if site else None) or ())
 
 
 MESSAGES = {

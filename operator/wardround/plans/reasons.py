@@ -396,6 +396,12 @@ _ROUND = {
     "NamespaceDiffers": Advice(
         "a Participant must be named like its namespace", HUB, "delete it and enrol the hospital with `enrol`."
     ),
+    "DatasetUnknown": Advice(
+        "no hospital of the round offers a dataset DATASET",
+        ROUND,
+        "check datasetName against what they offer, which the round's message lists, and correct it in a new round; or "
+        "have a hospital offer a Dataset of that name (policy.datasets of its site chart).",
+    ),
     "BaseNotFound": Advice(
         "there is no round of that name in this namespace", ROUND, "correct base.roundName in a new round."
     ),

@@ -3,7 +3,7 @@
 A plan is the first rule of RULES that has something to say. "Why is it waiting" is answered there and nowhere else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from wardround.api import conditions
@@ -30,12 +30,25 @@ from wardround.plans.round_types import (
     StoreModel,
     Verdict,
 )
-from wardround.plans.round_view import View, grace, hospitals, left_out, shortfall, tell, unfit, view_of
+from wardround.plans.round_view import (
+    View,
+    grace,
+    hospitals,
+    left_out,
+    named,
+    nowhere_offered,
+    shortfall,
+    tell,
+    unfit,
+    view_of,
+)
 from wardround.plans.states import remaining
 from wardround.sealing.body import PART
 
 AGGREGATION_TRIES = 3
-LOST_NAMED = 8  # of those whom a failed round has lost, in its message; all stand in status.attention
+# So long after it was asked, a hospital's answer is waited for though the round cannot succeed any more: it then says
+# why each refuses it, and not the fastest alone.
+ANSWERS_WITHIN = timedelta(seconds=10)
 # Between tries to combine while the store is away: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 # A courier's answer to the last second's training still has to open, hours after a deadline it has not.
@@ -43,7 +56,7 @@ EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
 FINAL_ANSWERS = {
     "InitialWeightsDiffer": "The sites started from different initial weights, so their updates do not add up. "
     "Researchers: make the image's init depend on seed and statistics alone.",
-    "NothingToAggregate": "No update could be used. See status.attention for each participant's reason.",
+    "NothingToAggregate": "No update could be used.",
     "SchemasDiffer": "The updates have different tensors. Sites: make Datasets and their schemas equal.",
     "ResultNotFinite": "The combined numbers overflow. Researchers: try a lower learning rate.",
 }
@@ -119,7 +132,8 @@ def aggregated(view: View) -> Verdict | None:
         missing = shortfall(view, names, "could be counted")
         if missing:
             attention = (*view.attention(), *left_out(view, answer.left_out))
-            return _failed(view, "QuorumNotMet", f"{missing} Updates were left out; nothing was kept.", attention)
+            said = (missing, _whom("Left out", answer.left_out), "Nothing was kept.")
+            return _failed(view, "QuorumNotMet", _sentences(*said), attention)
         model = StoredModel(
             result=_result(view, job.number, answer),
             aggregated=names,
@@ -129,7 +143,8 @@ def aggregated(view: View) -> Verdict | None:
         return _complete(view, model, StoreModel(number=job.number, answer=answer, model=model))
     if answer is not None and answer.reason in FINAL_ANSWERS:
         attention = (*view.attention(), *left_out(view, answer.left_out))
-        return _failed(view, answer.reason, f"{FINAL_ANSWERS[answer.reason]} {answer.message}".strip(), attention)
+        said = (FINAL_ANSWERS[answer.reason], answer.message, _whom("Left out", answer.left_out))
+        return _failed(view, answer.reason, _sentences(*said), attention)
     if answer is not None and answer.reason == "StoreUnreachable" and view.seen.now < view.deadline:
         return _store_away(view, job, answer)
     if job.number < AGGREGATION_TRIES:
@@ -190,31 +205,39 @@ def dispatch(view: View) -> Verdict | None:
     if view.dispatched:
         return None
     barred = {name: reason for name in view.selected if (reason := unfit(view, name))}
+    # Of what nobody offers no hospital is to be told: its name is the round's to check.
+    unknown = nowhere_offered(view, barred)
     attention = tuple(
-        Attention(participant=name, reason=reason, message=tell(view, reason, name)) for name, reason in barred.items()
+        Attention(participant=name, reason=reason, message=tell(view, reason, name))
+        for name, reason in barred.items()
+        if not (unknown and reason == "DatasetNotFound")
     )
     fit = tuple(name for name in view.selected if name not in barred)
     missing = shortfall(view, fit)
     # A hospital that the hub suspended, or that a selector found, is left out without waiting for it.
-    named = view.round.spec.participants.names is not None
-    awaited = [name for name, reason in barred.items() if named and reason != "ParticipantSuspended"]
+    by_name = view.round.spec.participants.names is not None
+    awaited = [name for name, reason in barred.items() if by_name and reason != "ParticipantSuspended"]
     until = view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
     if (missing or awaited) and view.seen.now < until:
-        first = next((each for each in attention if each.participant in awaited), next(iter(attention), None))
-        reason = first.reason if first else "TooFewParticipants"
+        for_whom = tuple(each for each in attention if each.participant in awaited) or attention
+        reason, why = ("DatasetUnknown", unknown) if unknown else _waits_for(for_whom, missing)
         then = "fails" if missing else f"goes on with {len(fit)} of {hospitals(len(view.selected))}"
         return Verdict(
             course="Stalled",
             reason=reason,
-            message=f"{first.message if first else missing} The round waits until {to_seconds(until)}, then it {then}.",
+            message=f"{why} The round waits until {to_seconds(until)}, then it {then}.",
             stages=(STARTED,),
             attention=attention,
             again=(until,),
         )
+    if unknown:
+        return _failed(view, "DatasetUnknown", unknown, attention)
     if missing:
         reasons = set(barred.values())
         reason = reasons.pop() if len(reasons) == 1 else "QuorumNotMet"
-        return _failed(view, reason, f"{missing} " + " ".join(each.message for each in attention[:3]), attention)
+        # All by name first: what is too long for a condition loses its end.
+        said = (missing, _whom("Left out", attention), *(each.message for each in attention[:3]))
+        return _failed(view, reason, _sentences(*said), attention)
     asked = {part.name for part in view.parts}
     tasks = tuple(_ask(view, name, 1, fit) for name in fit if name not in asked)
     return Verdict(
@@ -228,15 +251,31 @@ def dispatch(view: View) -> Verdict | None:
     )
 
 
+def _waits_for(whom: tuple[Attention, ...], missing: str) -> tuple[str, str]:
+    """Reason and message of a round that waits for these hospitals: the first in full, then the others by name."""
+    if not whom:
+        return "TooFewParticipants", missing
+    others = f" It also waits for {named(whom[1:])}." if whom[1:] else ""
+    return whom[0].reason, f"{whom[0].message}{others}"
+
+
 def beyond_quorum(view: View) -> Verdict | None:
-    """So many are lost that waiting for the others would change nothing."""
+    """So many are lost that no update of the others would change it; their answers are still worth a moment."""
     hopeful = [part.name for part in view.parts if part.standing is not Standing.LOST]
     missing = shortfall(view, hopeful, "can still send")
     if not missing:
         return None
-    lost = [f"{each.participant} ({each.reason})" for each in view.attention() if each.participant not in hopeful]
-    more = f" and {len(lost) - LOST_NAMED} more" if len(lost) > LOST_NAMED else ""
-    return _failed(view, "QuorumNotMet", f"{missing} Lost: {', '.join(lost[:LOST_NAMED])}{more}.")
+    answers = [part.asked + ANSWERS_WITHIN for part in view.parts if part.unanswered]
+    if any(view.seen.now < until for until in answers):
+        return Verdict(
+            course="Progressing",
+            reason="Collecting",
+            message=f"{missing} The round fails once the others have answered, or a moment later.",
+            attention=view.attention(),
+            again=(max(answers),),
+        )
+    lost = [each for each in view.attention() if each.participant not in hopeful]
+    return _failed(view, "QuorumNotMet", _sentences(missing, _whom("Lost", lost)))
 
 
 def collecting(view: View) -> Verdict | None:
@@ -289,6 +328,14 @@ def _failed(view: View, reason: str, message: str, attention: tuple[Attention, .
     )
 
 
+def _whom(what: str, found: Sequence[Attention | LeftOut]) -> str:
+    return f"{what}: {named(found)}." if found else ""
+
+
+def _sentences(*said: str) -> str:
+    return " ".join(each for each in said if each)
+
+
 def _complete(view: View, model: StoredModel, *before: Action) -> Verdict:
     return Verdict(
         course="Complete",
@@ -306,7 +353,12 @@ def _aggregate(view: View, number: int) -> Verdict:
     sent = view.standing(Standing.SENT)
     missing = shortfall(view, [part.name for part in sent], "sent an update in time")
     if missing:
-        return _failed(view, "QuorumNotMet", f"{missing} Nothing was combined. See status.attention.")
+        late = [
+            LeftOut(participant=part.name, reason=part.reason or "NotSentInTime")
+            for part in view.parts
+            if part not in sent
+        ]
+        return _failed(view, "QuorumNotMet", _sentences(missing, "Nothing was combined.", _whom("Missing", late)))
     if _plan_bytes(sent) > LARGEST_PLAN:
         return _failed(
             view, "TooMuchToAggregate", f"The plan for {len(sent)} updates of this size does not fit a Secret."

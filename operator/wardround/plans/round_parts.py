@@ -59,6 +59,16 @@ class Part:
         return self.standing in (Standing.ASKED, Standing.ACCEPTED)
 
     @property
+    def unanswered(self) -> bool:
+        """Whether the site has said nothing at all yet, not even that its people are asked."""
+        return self.standing is Standing.ASKED and self.reason != "WaitingForApproval"
+
+    @property
+    def asked(self) -> datetime:
+        """When this attempt was, by the API server's clock."""
+        return parse_time(self.task.metadata.creation_timestamp)
+
+    @property
     def to_cancel(self) -> bool:
         """Whether the site still works on it, as far as the hub knows."""
         task = self.task

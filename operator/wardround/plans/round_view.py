@@ -1,19 +1,22 @@
 """An observation of a round with what its rules ask of it: who is in, who is missing, until when. Decides nothing."""
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
-from wardround.plans.participant import barred, offers
-from wardround.plans.reasons import advise
+from wardround.plans.participant import barred, offered, offers
+from wardround.plans.reasons import advice_for, advise
 from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
 from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
 from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
+
+NAMED = 8  # of hospitals or Datasets, in one message; all hospitals stand in status.attention
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,36 @@ def unfit(view: View, name: str) -> str | None:
     if reason is None and participant is not None and not offers(participant, view.round.spec.dataset_name):
         return "DatasetNotFound"
     return reason
+
+
+def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
+    """What is to be said when no participant of the round offers its Dataset: then the round's author is to check the
+    name, and is told which there are. Nothing where one may offer it. `barred`: who is, and why."""
+    known = [each for name in view.selected if (each := view.seen.participants.get(name)) is not None]
+    ours = [each for each in known if barred.get(each.metadata.name) != "FederationNotAllowed"]
+    lack = [each for each in ours if barred.get(each.metadata.name) == "DatasetNotFound"]
+    dataset = view.round.spec.dataset_name
+    if not lack or any(offers(each, dataset) for each in ours):
+        return ""
+    found = Counter(name for each in lack for name in offered(each))
+    names = sorted(found, key=lambda name: (-found[name], name))
+    advice = advice_for("DatasetUnknown").about(dataset=dataset)
+    there = f"Offered {'are' if len(names) > 1 else 'is'}: {_first(names)}" if names else "None is offered"
+    return f"{_capital(advice.meaning)}. {there}. {_capital(advice.owner)}: {advice.action}"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def named(found: Sequence[Attention | LeftOut]) -> str:
+    """Each with its reason, as many as a message has room for."""
+    return _first([f"{each.participant} ({each.reason})" for each in found])
+
+
+def _first(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return ", ".join(texts[:NAMED]) + more
 
 
 def left_out(view: View, found: tuple[LeftOut, ...]) -> tuple[Attention, ...]:

@@ -101,6 +101,7 @@ def test_a_round_below_quorum_is_never_aggregated() -> None:
     tasks = (sent("site-a"), accepted("site-b"), accepted("site-c"))
     made = plan(collecting(*tasks, now=at(3600)))
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert message_of(made, "Failed").endswith("Lost: site-b (QueueDeadline), site-c (QueueDeadline).")
     assert of_type(made, Aggregate) == []
     assert len(of_type(made, Cancel)) == 2
     assert isinstance(made.actions[-1], CleanUp)
@@ -135,6 +136,31 @@ def test_a_round_that_has_lost_many_names_the_first_of_them() -> None:
     of = dispatched(federated_round(participants={"names": names}))
     made = plan(observation(of, participants=known, tasks=tuple(refused(name, "Denied") for name in names)))
     assert message_of(made, "Failed").endswith("site-07 (Denied) and 4 more.")
+
+
+@pytest.mark.parametrize("seconds", [0, 9])
+def test_a_round_that_is_lost_waits_a_moment_for_whoever_has_not_answered_yet(seconds: float) -> None:
+    """Else it would name the fastest of those who refuse it, and the next round the next."""
+    first = (refused("site-a", "Denied"), task("site-b"), task("site-c"))
+    waits = plan(collecting(*first, spec={"quorum": {"min": 3}}, now=at(seconds)))
+    assert (waits.actions, condition_of(waits, "Failed")[0]) == ((), "False")
+    assert condition_of(waits, "Reconciling") == ("True", "Collecting")
+    assert attention_of(waits) == {"site-a": "Denied"}
+    assert waits.requeue_after == 10 - seconds
+    every = [refused("site-a", "Denied"), refused("site-b", "TaskNotAllowed"), refused("site-c", "ImageNotAllowed")]
+    failed_then = plan(collecting(*every, spec={"quorum": {"min": 3}}, now=at(seconds)))
+    assert message_of(failed_then, "Failed") == (
+        "0 hospitals can still send, quorum.min is 3. "
+        "Lost: site-a (Denied), site-b (TaskNotAllowed), site-c (ImageNotAllowed)."
+    )
+
+
+def test_a_hospital_that_does_not_answer_holds_a_lost_round_no_longer_than_that() -> None:
+    tasks = (refused("site-a", "Denied"), task("site-b"), task("site-c"))
+    made = plan(collecting(*tasks, spec={"quorum": {"min": 3}}, now=at(10)))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert message_of(made, "Failed").endswith("Lost: site-a (Denied).")
+    assert len(of_type(made, Cancel)) == 2
 
 
 def test_a_lost_required_participant_fails_the_round() -> None:
@@ -306,6 +332,28 @@ def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert of_type(made, StoreModel) == []
     assert attention_of(made) == {"site-b": "SignatureInvalid", "site-c": "SignatureInvalid"}
+    said = "Left out: site-b (SignatureInvalid), site-c (SignatureInvalid). Nothing was kept."
+    assert message_of(made, "Failed") == f"1 hospital could be counted, quorum.min is 2. {said}"
+
+
+def test_a_round_without_any_usable_update_says_why_of_each() -> None:
+    left_out = tuple(LeftOut(participant=name, reason="Altered") for name in NAMES)
+    made = plan(aggregating(answer=Answer(reason="NothingToAggregate", left_out=left_out)))
+    assert message_of(made, "Failed").endswith("Left out: site-a (Altered), site-b (Altered), site-c (Altered).")
+
+
+def test_a_round_that_has_too_little_in_the_end_says_whose_updates_are_missing() -> None:
+    tasks = (sent("site-a"), started("site-b"), started("site-c"))
+    made = plan(collecting(*tasks, now=at(3600), spec={"deadlines": {"trainSeconds": 9000}}))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert message_of(made, "Failed") == (
+        "1 hospital sent an update in time, quorum.min is 2. Nothing was combined. "
+        "Missing: site-b (NotSentInTime), site-c (NotSentInTime)."
+    )
+
+
+def started(name: str) -> Any:
+    return accepted(name, timeline=stages("Accepted", "Started"))
 
 
 def test_an_answer_without_room_for_names_counts_all_but_those_left_out() -> None:

@@ -24,6 +24,8 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
+from wardround.api.participant import OfferedDataset, Participant
+from wardround.api.participant import ParticipantStatus as Status
 from wardround.api.times import to_seconds
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED
@@ -107,9 +109,73 @@ def test_a_participant_without_keys_stalls_the_round() -> None:
     assert condition_of(plan(observation(participants=participants)), "Stalled")[1] == "ParticipantNoKeys"
 
 
+def offering(name: str, *datasets: str, **spec: Any) -> Participant:
+    found = participant(name, **spec)
+    assert found.status.site is not None
+    offers = tuple(OfferedDataset(name=each) for each in datasets)
+    return replace(found, status=replace(found.status, site=replace(found.status.site, datasets=offers)))
+
+
 def test_a_dataset_that_a_site_does_not_offer_stalls_the_round() -> None:
-    made = plan(observation(federated_round(datasetName="lung")))
+    participants = {name: participant(name) for name in NAMES} | {"site-b": offering("site-b", "lung")}
+    made = plan(observation(participants=participants))
     assert condition_of(made, "Stalled") == ("True", "DatasetNotFound")
+    assert attention_of(made) == {"site-b": "DatasetNotFound"}
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(0, "Stalled"), (600, "Failed")])
+def test_a_dataset_that_nobody_offers_is_for_the_rounds_author_to_check(seconds: float, kind: str) -> None:
+    """Most likely it is misspelt. No hospital is told of it, and what they offer is named, the most common first."""
+    started = federated_round(datasetName="braest")
+    started = replace(started, status=replace(started.status, timeline=stages("Started")))
+    participants = {
+        "site-a": offering("site-a", "asthma", "breast"),
+        "site-b": offering("site-b", "breast"),
+        "site-c": offering("site-c"),
+    }
+    made = plan(observation(started, participants=participants, now=at(seconds)))
+    assert condition_of(made, kind) == ("True", "DatasetUnknown")
+    assert message_of(made, kind).startswith(
+        "No hospital of the round offers a dataset braest. Offered are: breast, asthma. "
+        "Whoever applied the round: check datasetName"
+    )
+    assert ("The round waits until" in message_of(made, kind)) == (kind == "Stalled")
+    assert attention_of(made) == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (offering("site-b", "lung", suspend=True), "DatasetNotFound"),
+        (replace(participant("site-b"), status=Status()), "DatasetNotFound"),
+        (offering("site-b", "breast", key_fingerprint=None), "DatasetUnknown"),
+        (offering("site-b", "lung", allowed_federations=()), "DatasetUnknown"),
+        (offering("site-b", "secret", allowed_federations=()), "DatasetUnknown"),
+    ],
+    ids=["suspended", "not heard of", "not approved", "of another federation", "of another federation alone"],
+)
+def test_a_dataset_that_one_may_offer_who_cannot_take_part_is_not_taken_for_misspelt(
+    other: Participant, reason: str
+) -> None:
+    of = federated_round(datasetName="lung", participants={"names": ["site-a", "site-b"]})
+    made = plan(observation(of, participants={"site-a": participant("site-a"), "site-b": other}))
+    assert condition_of(made, "Stalled") == ("True", reason)
+    assert "secret" not in message_of(made, "Stalled")
+
+
+def test_of_many_datasets_the_first_are_named() -> None:
+    many = offering("site-a", *(f"set-{number:02}" for number in range(12)))
+    of = federated_round(participants={"names": ["site-a"]}, quorum={"min": 1})
+    made = plan(observation(of, participants={"site-a": many}))
+    assert "set-06, set-07 and 4 more." in message_of(made, "Stalled")
+    none = plan(observation(of, participants={"site-a": offering("site-a")}))
+    assert "None is offered." in message_of(none, "Stalled")
+
+
+def test_a_round_that_waits_for_several_hospitals_names_them_all() -> None:
+    made = plan(observation(federated_round(quorum={"min": 3}), participants={"site-a": participant("site-a")}))
+    assert message_of(made, "Stalled").startswith("site-b: the hub knows no such hospital.")
+    assert " It also waits for site-c (ParticipantUnknown). The round waits until" in message_of(made, "Stalled")
 
 
 def test_a_site_that_has_not_said_what_it_offers_is_asked() -> None:
@@ -143,6 +209,8 @@ def test_after_the_admission_deadline_too_few_fail_the_round_for_the_common_reas
     }
     made = plan(observation(started, participants=participants, now=at(601)))
     assert condition_of(made, "Failed") == ("True", "ParticipantNotApproved")
+    both = "Left out: site-b (ParticipantNotApproved), site-c (ParticipantNotApproved)."
+    assert message_of(made, "Failed").startswith(f"1 hospital can take part, quorum.min is 2. {both} site-b: ")
 
 
 @pytest.mark.parametrize("quorum", [{"min": 4}, {"min": 2, "required": ["site-z"]}])
