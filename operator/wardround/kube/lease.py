@@ -38,13 +38,15 @@ async def heartbeat(
         try:
             async with asyncio.timeout(patience):
                 await renew(client, name, holder, duration_seconds=int(seconds * 4))
-        except (ApiError, TimeoutError) as why:
-            silent = Unavailable(f"renew Lease {name}", f"{client.server}: no answer within {patience:g} s")
-            failure = why if isinstance(why, ApiError) else silent
-            logger.warning("%s", failure)
-            told(failure)
+        except ApiError as why:
+            failure: ApiError | None = why
+        except TimeoutError:
+            failure = Unavailable(f"renew Lease {name}", f"{client.server}: no answer within {patience:g} s")
         else:
-            told(None)
+            failure = None
+        if failure is not None:
+            logger.warning("%s", failure)
+        told(failure)
         await asyncio.sleep(seconds)
 
 
