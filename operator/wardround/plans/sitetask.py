@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Literal
 
-from wardround.api import conditions, timeline
+from wardround.api import conditions, dataset_text, timeline
 from wardround.api.sitetask import CourierReport, SiteTaskStatus
 from wardround.api.task import Failure, FailureClass
 from wardround.plans import assignment as assignments
@@ -251,8 +251,9 @@ def _dataset_gone(view: _View) -> Standing | None:
 
 def _dataset_unusable(view: _View) -> Standing | None:
     name = view.assignment.dataset_name if view.assignment else ""
-    fault = view.seen.datasets.get(name)
-    if view.seen.job is not None or not fault:
+    spec = view.seen.datasets.get(name)
+    fault = "" if view.seen.job is not None or spec is None else dataset_text.fault(spec)
+    if not fault:
         return None
     return _failed(Failure(failure_class="Site", reason="DataUnreadable", message=f"Dataset {name}: {fault}"))
 

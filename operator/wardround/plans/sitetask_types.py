@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from wardround.api import conditions
 from wardround.api.roundtask import RoundTask
@@ -23,7 +23,7 @@ Action = Literal["CreateJob", "DeleteJob", "DeleteTask", "Mirror"]
 class Observation:
     """`round_task` None: the hub has none of this UID, or, with `hub_reached` False, nothing is known of it.
 
-    `busy`: names of SiteTasks whose Jobs are not over. `datasets`: by name, what is wrong with each, or "".
+    `busy`: names of SiteTasks whose Jobs are not over. `datasets`: the specs of those here, by name.
     `isolation_proven`: the positive control holds.
     """
 
@@ -33,7 +33,7 @@ class Observation:
     hub_reached: bool
     others: Sequence[SiteTask]
     busy: Collection[str]
-    datasets: Mapping[str, str]
+    datasets: Mapping[str, Mapping[str, Any]]
     job: pods.Job | None
     pod: pods.Pod | None
     isolation_proven: bool

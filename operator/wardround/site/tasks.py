@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from wardround.api import codec, dataset, dataset_text, names, roundtask, sitetask
+from wardround.api import codec, dataset, names, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTaskStatus
@@ -118,7 +118,7 @@ class TaskReconciler:
                 hub_reached=hub_reached,
                 others=tuple(sitetask.parse(other) for key, other in items.items() if key != name),
                 busy=frozenset(j.name for j in map(pods.parse_job, jobs) if not j.finished),
-                datasets={key: dataset_text.fault(each["spec"]) for key, each in datasets.items()},
+                datasets={key: each["spec"] for key, each in datasets.items()},
                 job=job,
                 pod=await self._pod(task) if job else None,
                 isolation_proven=control is not None and control.proven,

@@ -174,7 +174,7 @@ def test_a_dataset_that_was_deleted_meanwhile_fails_the_task() -> None:
 
 
 def test_a_dataset_that_no_container_can_be_told_of_fails_the_task_before_there_is_a_job() -> None:
-    planned = plan(seen(a_task(status=ready()), datasets={"breast": "spec has a character NUL", "lung": ""}))
+    planned = plan(seen(a_task(status=ready()), datasets={"breast": {"path": "nul\0.csv"}, "lung": {}}))
     assert planned.actions == ()
     assert holds(planned.status, "Failed").reason == "DataUnreadable"
     assert "Dataset breast: spec has" in holds(planned.status, "Failed").message
