@@ -62,10 +62,14 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
     "ImageNotByDigest": lambda assignment, _: json.dumps(assignment.image),
     "ImageNotAllowed": lambda assignment, _: json.dumps(assignment.image),
     "CommandNotAllowed": lambda assignment, _: json.dumps(assignment.command),
-    "ParametersNotAllowed": lambda assignment, policy: "; ".join(outside(assignment.parameters, policy.parameters)),
+    "ParametersNotAllowed": lambda assignment, policy: "; ".join(_outside(assignment, policy)),
     "DatasetNotAllowed": lambda assignment, policy: _entry(assignment.dataset_name, assignment.round_namespace, policy),
 }
 LONGEST_ASKED = 512
+
+
+def _outside(assignment: Assignment, policy: Policy) -> tuple[str, ...]:
+    return outside(assignment.task, assignment.parameters, policy.parameters)
 
 
 def _entry(dataset: str, federation: str, policy: Policy) -> str:
@@ -203,9 +207,7 @@ def _command(assignment: Assignment, terms: Terms) -> str:
 
 
 def _parameters(assignment: Assignment, terms: Terms) -> str:
-    if assignment.task == "Statistics":
-        return ""  # our own code computes it, and takes none
-    return "ParametersNotAllowed" if outside(assignment.parameters, terms.policy.parameters) else ""
+    return "ParametersNotAllowed" if _outside(assignment, terms.policy) else ""
 
 
 def _quorum(assignment: Assignment, terms: Terms) -> str:

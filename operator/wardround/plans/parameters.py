@@ -16,17 +16,21 @@ LONGEST_NUMBER = 64
 LONGEST_SHOWN = 64
 
 
-def outside(given: Mapping[str, str], allowed: Iterable[AllowedParameter]) -> tuple[str, ...]:
+def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, ...]:
     """What is not allowed, each with why, for people; nothing if all are. Names and values are the hub's words: as JSON
-    they cannot steer a terminal."""
+    they cannot steer a terminal. For Statistics nothing is outside: our own code computes them, and takes none."""
+    if task == "Statistics":
+        return ()
     known = {each.name: each for each in allowed}
     found = ((name, given[name], _against(given[name], known.get(name))) for name in sorted(given))
     return tuple(f"{_shown(name)}: {_shown(value)}, {why}" for name, value, why in found if why)
 
 
-def _against(value: str, allowed: AllowedParameter | None) -> str:
+def _against(value: object, allowed: AllowedParameter | None) -> str:
     if allowed is None:
         return "which is not listed"
+    if not isinstance(value, str):
+        return "which is no text, as all parameters are"
     if allowed.enum is not None and value not in allowed.enum:
         return f"which is none of {_shown(allowed.enum)}"
     if allowed.minimum is None and allowed.maximum is None:
@@ -56,6 +60,6 @@ def _number(text: str) -> Decimal | None:
     return Decimal(text) if len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text) else None
 
 
-def _shown(value: str | tuple[str, ...]) -> str:
+def _shown(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "..."

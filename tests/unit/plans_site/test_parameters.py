@@ -30,7 +30,7 @@ ALLOWED = (FREE, RATE, WORD)
     ],
 )
 def test_what_is_listed_and_within_its_bounds_is_allowed(given: dict[str, str]) -> None:
-    assert outside(given, ALLOWED) == ()
+    assert outside("Train", given, ALLOWED) == ()
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_listed_and_within_its_bounds_is_allowed(given: dict[str, str]) 
     ],
 )
 def test_what_is_not_is_named_with_its_value_and_bound(given: dict[str, str], told: str) -> None:
-    [said] = outside(given, ALLOWED)
+    [said] = outside("Train", given, ALLOWED)
     assert told in said
 
 
@@ -65,7 +65,7 @@ def test_what_is_not_is_named_with_its_value_and_bound(given: dict[str, str], to
 )
 def test_what_some_trainer_may_read_as_another_number_is_within_no_bounds(value: str) -> None:
     for bounds in ({"minimum": "-10"}, {"maximum": "10"}, {"minimum": "-10", "maximum": "10"}):
-        [said] = outside({"rate": value}, [AllowedParameter(name="rate", **bounds)])
+        [said] = outside("Train", {"rate": value}, [AllowedParameter(name="rate", **bounds)])
         assert "not a plain number" in said
         assert said.isascii()
         assert said.isprintable()
@@ -74,25 +74,34 @@ def test_what_some_trainer_may_read_as_another_number_is_within_no_bounds(value:
 @pytest.mark.parametrize("bound", ["", "nan", "inf", "many", "1e999"])
 def test_nothing_is_within_a_bound_that_is_no_number(bound: str) -> None:
     """The API server takes no such bound; what it held before its kind was upgraded is read here too."""
-    assert outside({"rate": "1"}, [AllowedParameter(name="rate", minimum=bound)])
-    assert outside({"rate": "1"}, [AllowedParameter(name="rate", maximum=bound)])
+    assert outside("Train", {"rate": "1"}, [AllowedParameter(name="rate", minimum=bound)])
+    assert outside("Train", {"rate": "1"}, [AllowedParameter(name="rate", maximum=bound)])
 
 
 def test_bounds_and_enum_hold_together_and_an_empty_enum_allows_nothing() -> None:
     both = AllowedParameter(name="rate", minimum="1", enum=("0", "1"))
-    assert outside({"rate": "1"}, [both]) == ()
-    assert outside({"rate": "0"}, [both])
-    assert outside({"rate": "2"}, [both])
-    assert outside({"rate": "1"}, [AllowedParameter(name="rate", enum=())])
+    assert outside("Train", {"rate": "1"}, [both]) == ()
+    assert outside("Train", {"rate": "0"}, [both])
+    assert outside("Train", {"rate": "2"}, [both])
+    assert outside("Train", {"rate": "1"}, [AllowedParameter(name="rate", enum=())])
 
 
 def test_a_site_that_lists_nothing_takes_rounds_without_parameters_alone() -> None:
-    assert outside({}, ()) == ()
-    assert len(outside({"a": "1", "b": "2"}, ())) == 2
+    assert outside("Train", {}, ()) == ()
+    assert len(outside("Train", {"a": "1", "b": "2"}, ())) == 2
+
+
+def test_statistics_are_computed_by_code_that_takes_none() -> None:
+    assert outside("Statistics", {"a": "1"}, ()) == ()
+
+
+def test_what_is_no_text_is_told_as_such() -> None:
+    [said] = outside("Train", {"free": 1}, ALLOWED)
+    assert said == '"free": 1, which is no text, as all parameters are'
 
 
 def test_what_a_hub_writes_is_cut_and_cannot_steer_a_terminal() -> None:
-    [said] = outside({"\x1b[2J" * 100: "\x1b[2J" * 100}, ALLOWED)
+    [said] = outside("Train", {"\x1b[2J" * 100: "\x1b[2J" * 100}, ALLOWED)
     assert len(said) < 256
     assert said.isprintable()
 
@@ -101,10 +110,10 @@ BY_DEFAULT = {each.name: each for each in DEFAULT_PARAMETERS}
 
 
 def test_one_step_on_one_row_is_refused_by_default() -> None:
-    told = outside({"model": "logistic", "steps": "1", "batchSize": "1"}, DEFAULT_PARAMETERS)
+    told = outside("Train", {"model": "logistic", "steps": "1", "batchSize": "1"}, DEFAULT_PARAMETERS)
     assert [said.partition(":")[0] for said in told] == ['"batchSize"', '"steps"']
-    assert outside({"steps": "1000"}, DEFAULT_PARAMETERS)
-    assert outside({"batchSize": "15"}, DEFAULT_PARAMETERS)
+    assert outside("Train", {"steps": "1000"}, DEFAULT_PARAMETERS)
+    assert outside("Train", {"batchSize": "15"}, DEFAULT_PARAMETERS)
 
 
 def test_the_built_in_trainer_knows_every_parameter_that_sites_allow_by_default() -> None:
@@ -128,11 +137,11 @@ def test_what_the_trainer_does_of_its_own_accord_is_within_the_default_bounds() 
     given = {name: str(own[field]) for name, (field, _) in trainer.READERS.items() if field in own}
     given |= {"epochs": str(trainer.DEFAULT_EPOCHS), "hidden": ",".join(map(str, trainer.DEFAULT_HIDDEN))}
     assert given.keys() == BY_DEFAULT.keys() - {"model"}
-    assert outside(given, DEFAULT_PARAMETERS) == ()
+    assert outside("Train", given, DEFAULT_PARAMETERS) == ()
 
 
 @pytest.mark.parametrize("file", ["breast-cancer/train.yaml", "one-cluster/rounds.yaml"])
 def test_the_rounds_of_the_examples_are_allowed_by_default(file: str) -> None:
     rounds = [each["spec"] for each in yaml.safe_load_all((EXAMPLES / file).read_text())]
     assert any("parameters" in each for each in rounds)
-    assert [outside(each.get("parameters", {}), DEFAULT_PARAMETERS) for each in rounds] == [()] * len(rounds)
+    assert [outside("Train", each.get("parameters", {}), DEFAULT_PARAMETERS) for each in rounds] == [()] * len(rounds)
