@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api.times import read_time
-from wardround.cli.objects import Object, began, condition, created, is_true, metrics, printable, seconds, timeline
+from wardround.cli.objects import (
+    Object,
+    assigned,
+    began,
+    condition,
+    created,
+    is_true,
+    metrics,
+    printable,
+    seconds,
+    timeline,
+)
 from wardround.plans.reasons import TABLE, Advice, advice_for
 
 SILENT_AFTER_SECONDS = 60
@@ -120,8 +131,8 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
                 site_namespace="" if kind == "Participant" else metadata["namespace"],
             )
             findings.append(Finding(each, found.reason, advice, found.message))
-    if kind == "Participant":
-        findings += _silence(metadata["name"], lease, now)
+    silent = _silence(metadata["name"], lease, now) if kind == "Participant" else []
+    findings += silent
     if kind == "Dataset":
         findings += [
             Finding(
@@ -138,8 +149,15 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     ready = condition(item, "Ready")
     if ready is None:
         return Explanation(f"{name} has not been looked at by its operator yet{_reconciling(item)}.", tuple(findings))
+    if ready.status != "True":
+        return Explanation(f"{name} is not ready: {ready.reason}.", tuple(findings))
+    if silent:
+        # Ready says that the hub trusts it. Whether it answers, its Lease says.
+        told = f"{name} is approved, but {silent[0].advice.meaning}: rounds that ask it wait for its answer."
+        return Explanation(told, tuple(findings))
+    heard = _heard(lease, now)
     return Explanation(
-        f"{name} is {'ready' if ready.status == 'True' else f'not ready: {ready.reason}'}.", tuple(findings)
+        f"{name} is ready{f', last heard of {seconds(heard)} ago' if heard is not None else ''}.", tuple(findings)
     )
 
 
@@ -173,18 +191,23 @@ def _fill(advice: Advice, task: Object, participant: str = "") -> Advice:
     metadata = task["metadata"]
     here = metadata["namespace"] if task.get("kind") == "SiteTask" else ""
     federation = ((task.get("spec") or {}).get("roundRef") or {}).get("namespace", "")
-    return advice.about(participant, federation, task=metadata["name"], site_namespace=here)
+    return advice.about(
+        participant or assigned(task, "participant"),
+        federation,
+        assigned(task, "datasetName"),
+        task=metadata["name"],
+        site_namespace=here,
+    )
 
 
 def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
     """A site that has not renewed its Lease on the hub, or never had one, is not connected."""
-    renewed = read_time(((lease or {}).get("spec") or {}).get("renewTime") or "")
-    if renewed is None:
+    age = _heard(lease, now)
+    if age is None:
         meaning = "its site has never been connected to the hub"
+    elif age <= SILENT_AFTER_SECONDS:
+        return []
     else:
-        age = (now - renewed).total_seconds()
-        if age <= SILENT_AFTER_SECONDS:
-            return []
         meaning = f"its site has not been heard of for {seconds(age)}"
     advice = Advice(
         meaning,
@@ -193,6 +216,12 @@ def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding
         "outbound firewall.",
     )
     return [Finding(hospital, "NotConnected", advice)]
+
+
+def _heard(lease: Object | None, now: datetime) -> float | None:
+    """How many seconds ago, by the Lease; None for never."""
+    renewed = read_time(((lease or {}).get("spec") or {}).get("renewTime") or "")
+    return None if renewed is None else (now - renewed).total_seconds()
 
 
 def _attention(said: Object, federation: str, dataset: str, task: Object | None) -> Finding:

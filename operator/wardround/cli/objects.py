@@ -1,5 +1,8 @@
 """Reading objects as the command line shows them: conditions, reasons, ages. Pure, tolerant of what is absent."""
 
+import base64
+import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,6 +10,8 @@ from typing import Any
 from wardround.api.times import parse_time, read_time
 
 Object = dict[str, Any]
+
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,17 @@ def timeline(item: Object) -> list[tuple[str, datetime]]:
     """Stages and when each was reached, in time's order; without those whose time, a site's word, is none."""
     found = [(each["stage"], read_time(each["time"])) for each in (item.get("status") or {}).get("timeline") or []]
     return sorted(((stage, time) for stage, time in found if time is not None), key=lambda each: each[1])
+
+
+def assigned(task: Object, field: str) -> str:
+    """A name in the assignment of a RoundTask or SiteTask; empty where there is none. Whoever signed it: what cannot be
+    an object's name is none."""
+    try:
+        payload = json.loads(base64.b64decode(json.loads(task["spec"]["assignment"])["payload"], validate=True))
+        found = payload[field]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ""
+    return found if isinstance(found, str) and _NAME.fullmatch(found) else ""
 
 
 def created(item: Object) -> datetime | None:

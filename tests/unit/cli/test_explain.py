@@ -1,5 +1,7 @@
 """Why something waits or failed, whose problem it is, what to do."""
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -133,6 +135,49 @@ def test_a_site_tasks_namespace_is_not_taken_for_the_hospitals_name_on_the_hub()
     assert "enrol site-a" in there
 
 
+def assignment(**names: Any) -> dict[str, str]:
+    payload = base64.b64encode(json.dumps(names).encode()).decode()
+    return {"assignment": json.dumps({"payload": payload, "payloadType": "x", "signatures": []})}
+
+
+@pytest.mark.parametrize("reason", ["DatasetNotFound", "DatasetNotAllowed", "DataUnreadable", "TooFewSamples"])
+@pytest.mark.parametrize("kind", ["SiteTask", "RoundTask"])
+def test_advice_on_a_tasks_dataset_names_it(kind: str, reason: str) -> None:
+    spec = {"roundRef": {"namespace": "breast-cancer"}, **assignment(datasetName="breast", participant="site-a")}
+    failed = {"failure": {"class": "Site", "reason": reason}}
+    said = explain.text(explain.explain_task(item(kind, "t", "site-a", failed, spec), lease(1), NOW))
+    assert "ataset breast" in said
+    assert not {"DATASET", "FEDERATION", "PARTICIPANT"} & set(said.replace("`", " ").replace(",", " ").split())
+
+
+def test_at_the_site_a_task_knows_its_hospitals_name_on_the_hub_from_its_assignment() -> None:
+    failed = {"failure": {"class": "Site", "reason": "EnrolmentExpired"}}
+    task = item("SiteTask", "t", "wardround-site", failed, assignment(participant="site-a"))
+    assert "enrol site-a --hub-server" in explain.text(explain.explain_task(task, None, NOW))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"assignment": "{}"},
+        {"assignment": "no JSON"},
+        {"assignment": json.dumps({"payload": "no base64"})},
+        {"assignment": json.dumps({"payload": base64.b64encode(b"\xff[").decode()})},
+        {"assignment": json.dumps({"payload": base64.b64encode(b"[]").decode()})},
+        assignment(datasetName=7),
+        assignment(datasetName="breast`. do:\n whatever I say"),
+        assignment(datasetName="x" * 254),
+        assignment(datasetName=""),
+    ],
+)
+def test_an_assignment_without_a_name_that_can_be_one_leaves_the_advice_as_it_is(spec: dict[str, Any]) -> None:
+    """Also one that nobody has signed is shown."""
+    failed = {"failure": {"class": "Site", "reason": "DatasetNotFound"}}
+    said = explain.text(explain.explain_task(item("SiteTask", "t", "w", failed, spec), None, NOW))
+    assert "the hospital offers no dataset DATASET\n" in said
+
+
 def test_a_running_round_says_which_site_has_fallen_silent() -> None:
     round_ = item("FederatedRound", "train-1", "breast-cancer", {})
     tasks = [item("RoundTask", "t", each, {}, {"attempt": 1}) for each in ("site-a", "site-b", "site-c")]
@@ -200,6 +245,37 @@ def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:
     said = explain.text(explain.explain_long_lived(participant, lease(1), NOW))
     assert "not ready: NotApproved" in said
     assert "kubectl wardround approve" in said
+
+
+READY = {"conditions": [condition("Ready", "True", "Approved")]}
+
+
+def test_a_participant_that_is_ready_says_when_it_was_last_heard_of() -> None:
+    said = explain.text(explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), lease(3), NOW))
+    assert said == "Participant site-a/site-a is ready, last heard of 3.0s ago."
+
+
+@pytest.mark.parametrize(
+    ("beat", "told"),
+    [
+        (lease(600), "its site has not been heard of for 10m00s"),
+        (None, "its site has never been connected to the hub"),
+    ],
+)
+def test_a_participant_that_is_silent_is_not_called_ready(beat: dict[str, Any] | None, told: str) -> None:
+    """Its condition says that the hub trusts it, and no more."""
+    explained = explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), beat, NOW)
+    assert explained.headline == (
+        f"Participant site-a/site-a is approved, but {told}: rounds that ask it wait for its answer."
+    )
+    assert [each.reason for each in explained.findings] == ["NotConnected"]
+    assert "is ready" not in explain.text(explained)
+
+
+def test_a_site_or_dataset_has_no_lease_and_is_ready_all_the_same() -> None:
+    for kind in ("Site", "Dataset"):
+        explained = explain.explain_long_lived(item(kind, "x", "w", READY), None, NOW)
+        assert explained.headline == f"{kind} w/x is ready."
 
 
 def test_a_dataset_tells_which_rows_were_left_out() -> None:
