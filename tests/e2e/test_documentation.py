@@ -169,7 +169,7 @@ def test_the_commands_for_looking_show_the_round(shell: Shell) -> None:
         "federatedround/NAME -n FEDERATION": "federatedround/statistics -n breast-cancer",
         "KIND/NAME -n NAMESPACE": "federatedround/statistics -n breast-cancer",
         "kubectl describe sitetask TASK": "KUBECONFIG=site-a.kubeconfig kubectl describe sitetask $TASK",
-        "kubectl logs -n SITE_NAMESPACE JOB_POD": "KUBECONFIG=site-a.kubeconfig kubectl logs -n SITE_NAMESPACE $POD",
+        "kubectl logs -n SITE_NAMESPACE job/TASK": "KUBECONFIG=site-a.kubeconfig kubectl logs -n SITE_NAMESPACE job/$TASK",
     }
     shown = at("hub", shell, block.filled(here).replace("SITE_NAMESPACE", SITE_NAMESPACE))
     for what in (
@@ -189,7 +189,6 @@ def test_commands_within_sentences_are_taken(shell: Shell) -> None:
 
 
 def _name_task(shell: Shell) -> None:
-    """TASK: what the round of the README is at site-a; POD: that task's."""
+    """TASK: what the round of the README is at site-a."""
     find = f"kubectl get -n {SITE_NAMESPACE} -o jsonpath='{{.items[0].metadata.name}}'"
     at("site-a", shell, f"export TASK=$({find} sitetask -l wardround.io/round=statistics)")
-    at("site-a", shell, f"export POD=$({find} pod -l batch.kubernetes.io/job-name=$TASK)")

@@ -207,11 +207,12 @@ MOUNTS = "exactly the mounts of docs/contracts.md"
 FEWEST, KIND = "policy.minSamples of the site chart", "gives out hold-out rows to predict alone"
 ALLOWED = "policy.parameters of the site chart"
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
-PLACE, MARKS = "has no nodeName and no priorityClassName", "no annotations and no labels but"
+PLACE, MARKS = "has no nodeName and no priorityClassName", "no annotations and labels but"
 ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
 FAILURES, STAYS = "another would read exit codes", "has no ttlSecondsAfterFinished"
 RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site chart"
 
+SHOWN = "kubectl.kubernetes.io/default-container"
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
 EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
@@ -522,6 +523,8 @@ JOB = [
         Attack(f"marks its pods with {name}", MARKS, sets(template, {"annotations": {name: "x"}}))
         for name in ("k8s.v1.cni.cncf.io/networks", "io.katacontainers.config.hypervisor.path")
     ),
+    Attack("marks its pods beside what kubectl shows", MARKS, sets(inside(template, "annotations"), {"internet": "x"})),
+    Attack("shows another container", MARKS, sets(inside(template, "annotations"), {SHOWN: "check"})),
     Attack("gives its pods a label that opens doors", MARKS, sets(inside(template, "labels"), {"internet": "allowed"})),
     Attack("keeps its pods from being deleted", MARKS, sets(template, {"finalizers": ["example.org/never"]})),
     Attack("chooses its node", PLACE, sets(pod, {"nodeName": "control-plane"})),

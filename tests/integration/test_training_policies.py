@@ -29,6 +29,7 @@ from tests.integration.attacks import (
     pod,
     sets,
     spec,
+    template,
     variable,
 )
 from tests.integration.conftest import Helm
@@ -87,6 +88,13 @@ def test_what_the_site_operator_builds_is_admitted(site: Api, case: str) -> None
 def test_what_a_job_may_also_say_is_admitted(site: Api, setting: Object) -> None:
     job = training_job()
     sets(spec, setting)(job)
+    site.create(job, user=OPERATOR, dry_run=True)
+
+
+def test_a_job_without_the_annotation_for_kubectl_is_admitted(site: Api) -> None:
+    """As site operators of before make them while the chart is upgraded."""
+    job = training_job()
+    sets(template, {"annotations": GONE})(job)
     site.create(job, user=OPERATOR, dry_run=True)
 
 

@@ -21,6 +21,8 @@ USER = 65532
 SERVICE_ACCOUNT = "training"
 OUR_COMMAND = ("python", "-m", "wardround")
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+# Whose log and shell kubectl takes where nobody says which: the one container that people ask for.
+SHOWN = {"kubectl.kubernetes.io/default-container": "train"}
 # Larger than what `check` accepts, so that a file too large is named by `check` and not by an eviction.
 OUT_LIMIT = "16Gi"
 SMALL = {"cpu": "50m", "memory": "64Mi"}
@@ -108,7 +110,7 @@ def build(job: TrainingJob) -> Manifest:
         "podFailurePolicy": {
             "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
         },
-        "template": {"metadata": {"labels": labels}, "spec": _pod(job)},
+        "template": {"metadata": {"labels": labels, "annotations": dict(SHOWN)}, "spec": _pod(job)},
     }
     if queue:
         spec["suspend"] = True
