@@ -169,7 +169,8 @@ def test_the_commands_for_looking_show_the_round(shell: Shell) -> None:
         "federatedround/NAME -n FEDERATION": "federatedround/statistics -n breast-cancer",
         "KIND/NAME -n NAMESPACE": "federatedround/statistics -n breast-cancer",
         "kubectl describe sitetask TASK": "KUBECONFIG=site-a.kubeconfig kubectl describe sitetask $TASK",
-        "kubectl logs -n SITE_NAMESPACE job/TASK": "KUBECONFIG=site-a.kubeconfig kubectl logs -n SITE_NAMESPACE job/$TASK",
+        "kubectl logs": "KUBECONFIG=site-a.kubeconfig kubectl logs",
+        "job/TASK": "job/$TASK",
     }
     shown = at("hub", shell, block.filled(here).replace("SITE_NAMESPACE", SITE_NAMESPACE))
     for what in (
