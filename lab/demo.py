@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from lab import demo_data, demo_report, demo_rounds, images, install, lifecycle, shell
+from lab import demo_data, demo_ending, demo_report, demo_rounds, images, install, lifecycle, shell
 from lab.demo_data import HOSPITALS, Hospital
 from lab.demo_report import Finished
 from lab.demo_rounds import FEDERATED, NAMESPACE, Chain, Round
@@ -146,7 +146,8 @@ def _tell(
     progress: Progress,
 ) -> None:
     evaluations = {chain.owner: evaluated[chain.evaluation["metadata"]["name"]] for chain in chains}
-    last = trained[next(chain for chain in chains if chain.owner == FEDERATED).names[-1]]
+    together = next(chain for chain in chains if chain.owner == FEDERATED)
+    last = trained[together.names[-1]]
     every = [*trained.values(), *alone_trained.values(), *evaluated.values()]
     found = demo_report.summary(every, evaluations, last, NAMES)
     path = WRITTEN / "summary.json"
@@ -160,21 +161,9 @@ def _tell(
     console.print()
     console.print(demo_report.spans_table([each for each in trained.values() if each.round["spec"]["task"] == "Train"]))
     shell.write()
+    (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together), encoding="utf-8")
     # Soft: what can be copied must not be wrapped.
-    console.print(
-        f"""
-This result as JSON: build/demo/{path.name}. The YAML that was applied: build/demo/rounds-*.yaml, values-*.yaml.
-The clusters stay up. Look around:
-  export PATH="$PWD/build/bin:$PATH" KUBECONFIG="$PWD/build/lab/hub/kubeconfig"   # or site-a, site-b, site-c
-  kubectl get wardround -A                                                      # rounds, tasks, hospitals
-  kubectl explain federatedround.spec
-  kubectl wardround watch federatedround/train-5 -n {NAMESPACE}
-  kubectl wardround explain federatedround/train-5 -n {NAMESPACE}
-  kubectl --kubeconfig build/lab/site-a/kubeconfig get validatingadmissionpolicies  # bind every account
-`make down` stops them and takes away all that the lab made.""",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(demo_ending.text(last.name, path.name), highlight=False, soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

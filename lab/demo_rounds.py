@@ -11,6 +11,8 @@ import yaml
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "breast-cancer"
 NAMESPACE = "breast-cancer"
 FEDERATED = "federated"
+# For people to apply when the demo is over: one more round, and the same once more.
+FURTHER, AGAIN = "train-6", "train-7"
 
 Round = dict[str, Any]
 
@@ -59,6 +61,14 @@ def alone(together: Chain, hospital: str) -> Chain:
     evaluation = own(together.evaluation)
     evaluation["spec"]["base"]["roundName"] = training[1]["metadata"]["name"]
     return Chain(hospital, training, evaluation)
+
+
+def further(together: Chain) -> Round:
+    """FURTHER, from the last round of training and otherwise like it."""
+    result = copy.deepcopy(together.training[-1])
+    result["spec"]["base"]["roundName"] = result["metadata"]["name"]
+    result["metadata"]["name"] = FURTHER
+    return result
 
 
 def dataset(split_key: str) -> dict[str, Any]:

@@ -40,3 +40,17 @@ def test_a_model_made_alone_is_evaluated_at_every_hospital() -> None:
 
 def test_the_dataset_gets_the_hospitals_own_split() -> None:
     assert demo_rounds.dataset("a" * 16)["spec"]["split"]["key"] == "a" * 16
+
+
+def test_the_round_for_people_to_apply_goes_on_from_the_last_and_is_otherwise_like_it() -> None:
+    together = demo_rounds.federated(IMAGE)
+    made = demo_rounds.further(together)
+    assert made["metadata"]["name"] == demo_rounds.FURTHER
+    assert made["spec"] == {**together.training[-1]["spec"], "base": {"roundName": "train-5"}}
+    assert not {demo_rounds.FURTHER, demo_rounds.AGAIN} & set(together.names)
+
+
+def test_another_name_for_it_is_all_that_a_replacement_of_its_name_changes() -> None:
+    """As the demo's ending tells people to do by sed."""
+    made = demo_rounds.text([demo_rounds.further(demo_rounds.federated(IMAGE))])
+    assert made.count(demo_rounds.FURTHER) == 1

@@ -1,0 +1,49 @@
+"""What the demo says at its end: how to look around, and what to try next. Pure; a line that begins with blanks is a
+command, and tests/e2e runs each as it stands here."""
+
+from lab import demo_rounds
+from lab.demo_rounds import AGAIN, FURTHER, NAMESPACE, Chain
+
+SITE = "site-a"
+FURTHER_FILE = f"{FURTHER}.yaml"
+_RELEASE = "wardround-site"
+_UPGRADE = (
+    f"helm upgrade {_RELEASE} charts/site -n wardround-site --kubeconfig build/lab/{SITE}/kubeconfig "
+    f"-f build/demo/values-{SITE}-{_RELEASE}.yaml"
+)
+
+
+def text(last: str, summary: str) -> str:
+    """`last`: the round that FURTHER goes on from. `summary`: the file with the result."""
+    return f"""
+This result as JSON: build/demo/{summary}. The YAML that was applied: build/demo/rounds-*.yaml, values-*.yaml.
+The clusters stay up. Look around:
+  export PATH="$PWD/build/bin:$PATH" KUBECONFIG="$PWD/build/lab/hub/kubeconfig"   # or site-a, site-b, site-c
+  kubectl get wardround -A                                                      # rounds, tasks, hospitals
+  kubectl explain federatedround.spec
+  kubectl wardround watch federatedround/{last} -n {NAMESPACE}
+  kubectl wardround explain federatedround/{last} -n {NAMESPACE}
+  kubectl --kubeconfig build/lab/{SITE}/kubeconfig get validatingadmissionpolicies  # bind every account
+Make a round yourself. This one goes on from {last}:
+  kubectl apply -f build/demo/{FURTHER_FILE}
+  kubectl wardround watch federatedround/{FURTHER} -n {NAMESPACE}
+Then let a hospital ask for more partners than there are, and the same round under another name is refused:
+  {_UPGRADE} --set policy.minQuorum=4
+  sed s/{FURTHER}/{AGAIN}/ build/demo/{FURTHER_FILE} | kubectl apply -f -
+  kubectl wardround watch federatedround/{AGAIN} -n {NAMESPACE}               # exit code 1, Failed
+  kubectl wardround explain federatedround/{AGAIN} -n {NAMESPACE}             # why, and whose problem it is
+What else a hospital decides stands in charts/site/values.yaml under `policy`. To take it back:
+  {_UPGRADE}
+`make down` stops the clusters and takes away all that the lab made."""
+
+
+def further_text(together: Chain) -> str:
+    """What is in FURTHER_FILE."""
+    said = (
+        "# One more round. Change what you like; one that was applied keeps its spec, so another needs another name.\n"
+    )
+    return said + demo_rounds.text([demo_rounds.further(together)])
+
+
+def commands(said: str) -> list[str]:
+    return [line.strip() for line in said.splitlines() if line.startswith("  ")]

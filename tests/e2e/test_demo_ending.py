@@ -1,0 +1,71 @@
+"""What the demo says at its end: each command is run on real clusters as it stands there."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import lab.shell
+from lab import demo_ending, demo_rounds
+from lab.demo_rounds import AGAIN, FURTHER
+from lab.install import SITE_NAMESPACE, WRITTEN
+from lab.topology import STATE
+from tests.e2e.documentation import Shell
+from tests.e2e.federation import Federation
+
+COMMANDS = demo_ending.commands(demo_ending.text("train-5", "summary.json"))
+# Fails, as it says; bash is told that this is meant.
+REFUSED = f"kubectl wardround watch federatedround/{AGAIN} -n {demo_rounds.NAMESPACE}"
+
+
+@pytest.fixture(scope="module")
+def theirs(federation: Federation) -> Iterator[Federation]:
+    """The demo's, in which a round of its last one's name and model is complete, with the file for the next."""
+    found = replace(federation, namespace=demo_rounds.NAMESPACE)
+    hub = federation.kubectl("hub")
+    hub.apply(*demo_rounds.documents("federation.yaml"))
+    together = demo_rounds.federated(federation.images.trainer.reference)
+    last = copy.deepcopy(together.training[-1])
+    del last["spec"]["base"]
+    last["spec"]["initial"] = {"seed": 7}
+    names = (last["metadata"]["name"], FURTHER, AGAIN)
+    # Rounds of an earlier run would be over at once.
+    hub("delete", "fr", *names, "-n", found.namespace, "--ignore-not-found")
+    found.run_rounds(last)
+    (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together), encoding="utf-8")
+    yield found
+    hub("delete", "fr", *names, "-n", found.namespace, "--ignore-not-found")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """In a folder with what the demo has built and written; what was upgraded is as it was when the test is over."""
+    lab.shell.write()
+    made = Shell(tmp_path, lab.shell.FOLDER)
+    for name, there in (("bin", lab.shell.FOLDER), ("lab", STATE), ("demo", WRITTEN)):
+        (tmp_path / "build" / name).symlink_to(there)
+    yield made
+    made.run(COMMANDS[-1])
+
+
+def test_the_ending_leads_to_a_round_and_to_a_policy_that_refuses_it(theirs: Federation, shell: Shell) -> None:
+    assert [REFUSED in each for each in COMMANDS].count(True) == 1
+    assert COMMANDS[-1].startswith("helm upgrade")
+    told = shell.run("\n".join(COMMANDS).replace(REFUSED, f"{REFUSED} || [ $? = 1 ]"))
+    assert "round: complete, 3 aggregated" in told
+    assert f"FederatedRound {theirs.namespace}/{AGAIN} has failed: QuorumNotMet." in told
+    assert "site-a: QuorumTooSmall" in told
+    policy = theirs.kubectl("site-a").get("site", "site", "-n", SITE_NAMESPACE)["spec"]["policy"]
+    assert policy["minQuorum"] == 1
+
+
+def test_the_log_of_a_training_job_is_what_the_training_code_printed(theirs: Federation) -> None:
+    """For whoever does not say which container: kubectl would take the last one otherwise, which is ours."""
+    name = theirs.completed("train-5").task("site-a")["metadata"]["name"]
+    site = theirs.kubectl("site-a")
+    shown, train, check = (
+        site("logs", f"job/{name}", "-n", SITE_NAMESPACE, *of) for of in ((), ("-c", "train"), ("-c", "check"))
+    )
+    assert shown == train != check
