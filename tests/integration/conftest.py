@@ -86,10 +86,15 @@ def api(bare: Api, helm: Helm) -> Api:
         helm.install("wardround-site", "site", namespace, site_values(participant))
     _namespace(bare, FEDERATION)
     for participant in PARTICIPANTS:
-        for manifest in manifests(participant, f"Hospital {participant}", [FEDERATION]):
-            _create(bare, manifest)
+        enrol(bare, participant)
     _wait_for_policies(bare)
     return bare
+
+
+def enrol(api: Api, participant: str) -> None:
+    """What the command line prints for this hospital, applied."""
+    for manifest in manifests(participant, f"Hospital {participant}", [FEDERATION]):
+        _create(api, manifest)
 
 
 def _namespace(api: Api, name: str) -> None:

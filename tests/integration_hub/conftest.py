@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.integration.api import Api
+from tests.integration.api import Api, Refused
 from tests.integration.conftest import api, bare, helm, pytest_configure
 from tests.integration.objects import HUB, OURS, PARTICIPANTS
 from tests.integration_hub.hospital import Hospital, until
@@ -52,6 +52,24 @@ def as_account(api: Api, namespace: str, account: str, manager: str = "") -> Cli
     return Client(configuration.host, ca, lambda: held, namespace, manager)
 
 
+def store_told(api: Api, server: Server) -> Settings:
+    """What the hub's chart tells its operator, with this store and its key pair."""
+    credentials = {"accessKey": "test-access", "secretKey": "test-secret"}
+    meta = {"name": "store-credentials", "namespace": HUB}
+    with contextlib.suppress(Refused):
+        api.delete("Secret", "store-credentials", HUB)
+    api.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": credentials})
+    return Settings(
+        namespace=HUB,
+        image=OURS,
+        store_origin=server.origin,
+        store_internal=server.origin,
+        store_region="us-east-1",
+        store_bucket="wardround",
+        store_ca=server.ca,
+    )
+
+
 class Running:
     """The hub operator, to be stopped and started like its pod."""
 
@@ -78,20 +96,7 @@ class Running:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(api: Api, server: Server) -> AsyncIterator[World]:
-    credentials = {"accessKey": "test-access", "secretKey": "test-secret"}
-    meta = {"name": "store-credentials", "namespace": HUB}
-    with contextlib.suppress(Exception):
-        api.delete("Secret", "store-credentials", HUB)
-    api.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": credentials})
-    settings = Settings(
-        namespace=HUB,
-        image=OURS,
-        store_origin=server.origin,
-        store_internal=server.origin,
-        store_region="us-east-1",
-        store_bucket="wardround",
-        store_ca=server.ca,
-    )
+    settings = store_told(api, server)
     running = Running(api, settings)
     await running.start()
     client = as_account(api, HUB, "hub-operator")

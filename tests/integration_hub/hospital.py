@@ -44,7 +44,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def until(found: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+async def until(found: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     """Polls until `found` (a coroutine function) returns something true."""
     for _ in range(int(seconds / 0.05)):
         value = await found()

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.objects import FEDERATION, HUB, federated_round, without
+from tests.integration.api import Refused, account
+from tests.integration.api import until as until_now
+from tests.integration.objects import FEDERATION, HUB, federated_round, round_task, without
 from tests.integration_hub.conftest import World
 from tests.integration_hub.hospital import until
 from tests.integration_hub.test_hub import complete_round, until_condition
@@ -38,10 +40,23 @@ def quota(world: World, namespace: str) -> Iterator[None]:
     # The controller manager's first count, without which the API server counts nothing.
     made["status"] = {"hard": hard, "used": hard}
     world.admin.call("PUT", f"{path}/none/status", made)
+    # The API server counts by it a moment later, and no longer a moment after it is gone.
+    until_now("the quota holds", lambda: not _takes_tasks(world, namespace))
     try:
         yield
     finally:
         world.admin.call("DELETE", f"{path}/none")
+        until_now("the quota holds no longer", lambda: _takes_tasks(world, namespace))
+
+
+def _takes_tasks(world: World, namespace: str) -> bool:
+    try:
+        world.admin.create(round_task(namespace, "probe"), user=account(HUB, "hub-operator"), dry_run=True)
+    except Refused as refusal:
+        if "exceeded quota" not in str(refusal):
+            raise
+        return False
+    return True
 
 
 @contextmanager
