@@ -1,0 +1,39 @@
+"""What a round says when not one hospital stands against it but several: of all of them, and whose problem it is."""
+
+from datetime import UTC, datetime
+
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import DATASET, Federation
+from wardround.cli import explain, verbs
+from wardround.cli.objects import condition
+
+NOT_LISTED = "localhost/wardround/trainer@sha256:" + "0" * 64
+
+
+def test_a_round_that_all_refuse_says_so_of_each(federation: Federation) -> None:
+    """Not of the fastest alone, which puts the quorum out of reach."""
+    made = federation.manifest("refused-by-all", "Train", initial={"seed": 7}, image=NOT_LISTED)
+    federation.apply(made)
+    failed = federation.finished(made["metadata"]["name"]).failed
+    everyone = ", ".join(f"{site} (ImageNotAllowed)" for site in federation.sites)
+    assert failed.message == f"0 hospitals can still send, quorum.min is {len(federation.sites)}. Lost: {everyone}."
+
+
+def test_a_misspelt_dataset_is_the_round_authors_to_check(federation: Federation) -> None:
+    made = federation.manifest("misspelt-dataset", "Statistics", datasetName="braest")
+    name, hub = made["metadata"]["name"], federation.kubectl("hub")
+    federation.apply(made)
+
+    def said() -> bool:
+        found = condition(hub.get("fr", name, "-n", federation.namespace), "Stalled")
+        return found is not None and found.status == "True" and found.reason == "DatasetUnknown"
+
+    try:
+        eventually(f"{name} waits", said)
+        round_, tasks = verbs.round_with_tasks(federation.hub, name, federation.namespace)
+        told = explain.text(explain.explain_round(round_, tasks, {}, datetime.now(UTC)))
+    finally:
+        hub("delete", "fr", name, "-n", federation.namespace)
+    assert f"offers a dataset braest. Offered is: {DATASET}." in told or f"Offered are: {DATASET}, " in told
+    assert "whose:  whoever applied the round" in told
+    assert "hospital's data or IT team" not in told
