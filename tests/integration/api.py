@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,18 @@ class Api:
         }
         answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         return bool(answer["status"]["allowed"])
+
+    def await_right(self, user: str, verb: str, resource: str, namespace: str) -> None:
+        """RBAC knows of a right a moment after it was given."""
+        until(f"{user} may {verb} {resource} in {namespace}", lambda: self.may(user, verb, resource, namespace))
+
+
+def until(what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Return once `holds()` does; fail the test when it never does."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
+        time.sleep(0.2)
 
 
 def account(namespace: str, name: str) -> str:
