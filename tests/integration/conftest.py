@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ import yaml
 
 from lab import toolchain
 from lab.apiserver import apiserver
-from tests.integration.api import Api, Refused
-from tests.integration.objects import FEDERATION, HUB, PARTICIPANTS, ROOT, SITES, hub_values, round_task, site_values
+from tests.integration.api import Api, Refused, until
+from tests.integration.objects import FEDERATION, HUB, PARTICIPANTS, ROOT, SITES, hub_values, site_values, training_job
 from wardround.cli.enrolment import manifests
 
 
@@ -117,21 +116,15 @@ def _create(api: Api, manifest: dict[str, Any]) -> None:
 
 
 def _wait_for_policies(api: Api) -> None:
-    """Admission policies work a moment after they were made: wait until the last ones refuse."""
-    spec = {"serviceAccountName": "training", "containers": [{"name": "probe", "image": "probe"}]}
-    for namespace in SITES.values():
-        meta = {"name": "probe", "namespace": namespace}
-        _until_refused(api, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
-    _until_refused(api, round_task())
+    """Admission policies work a moment after they were made, the last one no sooner than the others: this is for it."""
+    job = training_job(namespace=[*SITES.values()][-1])
+    job["metadata"]["labels"]["wardround.io/dataset"] = "unlisted"
 
-
-def _until_refused(api: Api, obj: dict[str, Any]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    def refused() -> bool:
         try:
-            api.create(obj, dry_run=True)
+            api.create(job, dry_run=True)
         except Refused as refusal:
-            if "ValidatingAdmissionPolicy" in str(refusal):
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"no admission policy refuses {obj['kind']} {obj['metadata']}")
+            return "training-dataset-unlisted" in str(refusal)
+        return False
+
+    until("the last admission policy refuses", refused)

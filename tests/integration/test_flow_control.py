@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from tests.integration.api import Api, account
+from tests.integration.api import Api, account, until
 from tests.integration.objects import HUB, PARTICIPANTS
 from wardround.cli.enrolment import flow_control_name
 
@@ -31,13 +30,6 @@ def sorted_into(api: Api, user: str, path: str = OWN) -> tuple[str, str]:
     return headers[SCHEMA], headers[LEVEL]
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def levels(api: Api) -> dict[str, str]:
     """The UID of each hospital's level, once the API server knows who goes there."""
@@ -46,7 +38,7 @@ def levels(api: Api) -> dict[str, str]:
     def go() -> bool:
         return {name: sorted_into(api, account(name, "site"))[1] for name in PARTICIPANTS} == found
 
-    until(go, "hospitals' requests do not go to their levels")
+    until("hospitals' requests go to their levels", go)
     return found
 
 
@@ -96,7 +88,7 @@ def test_a_hospital_whose_requests_never_end_keeps_nobody_else_waiting(api: Api,
     assert len(set(levels.values())) == len(PARTICIPANTS)
     with unfinished(api, account("site-a", "site"), CONNECTIONS):
         # What runs now does so until the API server gives it up, after a minute.
-        until(lambda: waiting(api, "site-a") > 0, "the unfinished requests do not hold all turns of site-a")
+        until("the unfinished requests hold all turns of site-a", lambda: waiting(api, "site-a") > 0, 30)
         for user in (account("site-b", "site"), account(HUB, "hub-operator")):
             assert answer(api, user, "/apis/wardround.io/v1alpha1/namespaces/site-b/roundtasks") == 200
 

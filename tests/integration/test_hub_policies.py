@@ -29,6 +29,7 @@ def hub(api: Api) -> Api:
         "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"} for user in users],
     }
     api.call("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+    api.await_right("mallory", "patch", "participants.wardround.io", "site-a")
     api.create(round_task(name="task"), user=HUB_OPERATOR)
     api.create(federated_round("policies"))
     return api

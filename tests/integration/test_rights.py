@@ -131,7 +131,7 @@ def test_a_federation_editor_reaches_rounds_and_nothing_else(api: Api) -> None:
         "subjects": [{"kind": "User", "name": "ada", "apiGroup": "rbac.authorization.k8s.io"}],
     }
     api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
-    assert api.may("ada", "create", ROUNDS, FEDERATION)
+    api.await_right("ada", "create", ROUNDS, FEDERATION)
     assert not api.may("ada", "patch", f"{ROUNDS}/status", FEDERATION, name="train-1")
     assert not api.may("ada", "create", ROUNDS, HUB)
     for verb, resource in [("get", "secrets"), ("create", "pods"), ("create", "jobs.batch"), ("get", "pods/log")]:

@@ -27,6 +27,7 @@ def site(api: Api) -> Any:
         "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"} for user in users],
     }
     api.call("POST", ROLE_BINDINGS, binding)
+    api.await_right("mallory", "patch", "sites.wardround.io", "hospital-a")
     api.create(site_task(name="task"), user=OPERATOR)
     yield api
     api.call("DELETE", f"{ROLE_BINDINGS}/all-rights")

@@ -5,14 +5,13 @@ Jobs are made with the site operator's own account and rights; pods, which it ca
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.integration.api import Api, Refused, account
+from tests.integration.api import Api, Refused, account, until
 from tests.integration.attacks import (
     ALLOWED,
     ATTACKS,
@@ -51,7 +50,7 @@ def datasets(api: Api) -> Iterator[None]:
     for namespace in ("hospital-a", "hospital-b"):
         api.create(dataset(namespace))
     for namespace, user in (("hospital-a", OPERATOR), ("hospital-b", NEIGHBOUR)):
-        _until(lambda: _refusal(api, training_job(namespace=namespace), user) == "")  # noqa: B023 (asked at once)
+        _until_admitted(api, training_job(namespace=namespace), user)
     yield
     for namespace in ("hospital-a", "hospital-b"):
         api.delete("Dataset", "breast", namespace)
@@ -146,7 +145,7 @@ def test_a_site_that_names_runtime_and_nodes_has_its_tasks_there_alone(api: Api,
     ):
         elsewhere = training_job(namespace="hospital-b")
         pod(elsewhere).update(there | change)
-        _until(lambda job=elsewhere, told=words: told in _refusal(api, job))
+        _until_refused(api, elsewhere, words)
     for case in CASES:
         job = training_job(case, "hospital-b")
         pod(job).update(there | {"nodeSelector": {**nodes, "kueue.example/flavour": "spot"}})
@@ -280,7 +279,7 @@ def test_a_command_that_a_site_lists_is_admitted_there_word_for_word(api: Api, h
 
 def test_a_site_that_lists_no_command_runs_our_own_code_alone(api: Api, helm: Helm) -> None:
     _at_the_neighbours(helm, images=[TRAINER], commands=[])
-    _until(lambda: LISTED in _refusal(api, training_job(namespace="hospital-b")))
+    _until_refused(api, training_job(namespace="hospital-b"), LISTED)
     assert _refusal(api, training_job("statistics", "hospital-b")) == ""
 
 
@@ -409,16 +408,13 @@ def _refusal(api: Api, job: Object, user: str = NEIGHBOUR) -> str:
     return ""
 
 
-def _until_admitted(api: Api, job: Object) -> None:
-    _until(lambda: _refusal(api, job) == "")
-
-
-def _until(met: Callable[[], bool]) -> None:
+def _until_admitted(api: Api, job: Object, user: str = NEIGHBOUR) -> None:
     """A changed policy works a moment after the change."""
-    deadline = time.monotonic() + 30
-    while not met():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until("it is admitted", lambda: _refusal(api, job, user) == "")
+
+
+def _until_refused(api: Api, job: Object, words: str) -> None:
+    until(f"it is refused for {words!r}", lambda: words in _refusal(api, job))
 
 
 def test_other_namespaces_are_left_alone(api: Api) -> None:
