@@ -58,6 +58,8 @@ async def test_a_task_tells_what_it_waits_for_and_how_it_ended_once_each(site: S
 async def test_a_site_that_was_ready_before_its_operator_started_tells_nothing(site: Site) -> None:
     """Each test here starts another operator on the Site of the one before."""
     await enrolled(site)
+    # That it is ready was told once, by whoever saw it first.
+    await eventually("the Event of the Site", told(site, "Site", "site", "Approved"))
     before = events(site, "Site", "site")
     await asyncio.sleep(3)
     assert condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"

@@ -109,8 +109,12 @@ async def enrolled(site: Site) -> None:
 
 async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_open(site: Site) -> None:
     await enrolled(site)
-    offered = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"]["site"]["datasets"]
-    assert offered[0]["name"] == "breast"
+
+    def offered() -> list[str]:
+        told = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"]["site"]
+        return [each["name"] for each in told.get("datasets", ())]
+
+    await eventually("the Dataset is offered", lambda: offered() == ["breast"])
 
     model = os.urandom((1 << 20) * 2 + 12345)
     earlier = str(uuid.uuid4())
