@@ -15,7 +15,7 @@ Reconcile = Callable[[str], Awaitable[float | None]]
 async def until(queue: WorkQueue[str], reconcile: Reconcile, done: asyncio.Event, workers: int = 3) -> None:
     tasks = [asyncio.create_task(queue.work(reconcile)) for _ in range(workers)]
     try:
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 60)
         await asyncio.sleep(0.05)
     finally:
         for task in tasks:

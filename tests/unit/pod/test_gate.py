@@ -56,18 +56,22 @@ def closed(protocol: str = "TCP") -> gate.Target:
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[gate.Target]:
+def silent() -> Iterator[tuple[gate.Target, socket.socket]]:
     """As behind a policy that drops: bound, but whoever asks hears nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        yield gate.Target("silent", "127.0.0.1", server.getsockname()[1], "UDP")
+        yield gate.Target("silent", "127.0.0.1", server.getsockname()[1], "UDP"), server
 
 
-def test_a_closed_network_passes_in_less_than_a_second() -> None:
-    started = time.monotonic()
-    with silent() as dropped:
+def test_a_closed_network_passes_in_a_few_rounds() -> None:
+    with silent() as (dropped, server):
         gate.hold([closed(), closed("UDP"), dropped])
-    assert time.monotonic() - started < 1.5  # under load; 0.9 alone
+        server.setblocking(False)
+        asked = 0
+        with contextlib.suppress(BlockingIOError):
+            while server.recv(512):
+                asked += 1
+    assert asked == gate.ROUNDS
 
 
 def test_an_open_tcp_port_fails_the_gate_and_is_named_without_its_address() -> None:
@@ -88,7 +92,8 @@ def test_an_open_port_over_ipv6_is_seen() -> None:
 
 def test_any_answer_over_udp_counts_as_open() -> None:
     with resolver() as target:
-        assert gate.probe([target, closed("UDP")]) == ["resolver"]
+        # It returns once all have answered: the time is for a busy machine.
+        assert gate.probe([target, closed("UDP")], 20) == ["resolver"]
 
 
 PROBES = """
@@ -167,18 +172,17 @@ def sidecar(tmp_path: Path, target: gate.Target) -> subprocess.Popen[bytes]:
 
 def test_the_sidecar_ends_with_the_reason_as_soon_as_something_opens(tmp_path: Path) -> None:
     with listener() as target:
-        assert sidecar(tmp_path, target).wait(20) == 75
+        assert sidecar(tmp_path, target).wait(60) == 75
     assert json.loads((tmp_path / "termination").read_text())["reason"] == "NetworkOpen"
 
 
-def test_the_sidecar_goes_at_once_when_the_pod_is_done(tmp_path: Path) -> None:
-    with silent() as target:
+def test_the_sidecar_ends_when_the_pod_is_done(tmp_path: Path) -> None:
+    with silent() as (target, server):
+        server.settimeout(60)
         process = sidecar(tmp_path, target)
-        time.sleep(1)
+        server.recv(512)  # it is at work
         process.send_signal(signal.SIGTERM)
-        started = time.monotonic()
-        assert process.wait(20) == 0
-        assert time.monotonic() - started < 1
+        assert process.wait(60) == 0
 
 
 def test_the_sidecar_loads_nothing_but_the_standard_library() -> None:
