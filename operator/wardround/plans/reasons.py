@@ -92,9 +92,9 @@ _SITE = {
         "correct the schema.",
     ),
     "DataUnreadable": Advice(
-        "the data file cannot be read as Dataset DATASET says",
+        "the data file cannot be read as its Dataset says",
         HOSPITAL,
-        "compare its path and format with the file on the volume; the site's SiteTask has the details.",
+        "compare path and format of Dataset DATASET with the file on the volume; the site's SiteTask has the details.",
     ),
     "TooFewSamples": Advice(
         "fewer usable rows than the site's policy asks for",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -78,6 +79,8 @@ def test_what_a_container_said_is_never_in_an_event(reason: str) -> None:
         assert found is not None
         assert "4711" not in found.note
         assert found.note
+        # What stands in its place knows no names to fill in.
+        assert not re.search(r"[A-Z_]{4,}", found.note)
 
 
 def test_a_note_is_cut_to_what_the_api_server_takes_without_half_a_letter() -> None:
