@@ -8,7 +8,7 @@ import yaml
 
 from lab.install import SITE_NAMESPACE
 from tests.e2e.accounts import account, administrator
-from tests.integration import attacks
+from tests.integration import jobs
 from tests.integration.api import Api, Refused
 from tests.integration.objects import OURS, ROOT, TRAINER
 from wardround.api import dataset_text, parameters_text
@@ -27,10 +27,10 @@ def training_job(site: Api, namespace: str, case: str, spec: Object | None = Non
     job: Object = yaml.safe_load(text.replace(OURS, ours).replace(TRAINER, theirs))
     job["metadata"]["namespace"] = namespace
     spec = spec or site.get("Dataset", "breast", namespace)["spec"]
-    attacks.claim("dataset")(job)["claimName"] = spec["claimName"]
-    attacks.variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
+    jobs.claim("dataset")(job)["claimName"] = spec["claimName"]
+    jobs.variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
     allowed = parameters_text.dump(policy.parameters).replace("$", "$$")
-    attacks.variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = allowed
+    jobs.variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = allowed
     return job
 
 

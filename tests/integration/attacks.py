@@ -5,19 +5,33 @@ Knows the Job's shape from the golden files of its builder, and the words in whi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from tests.integration.jobs import (
+    GONE,
+    Change,
+    adds,
+    becomes,
+    claim,
+    container,
+    inside,
+    labels,
+    mount,
+    pod,
+    security,
+    sets,
+    spec,
+    template,
+    variable,
+    volume,
+)
 from tests.integration.objects import ROOT, TRAINER
 
 Object = dict[str, Any]
-Change = Callable[[Object], None]
-Place = Callable[[Object], Object]
 
-GONE: Any = object()
 OTHER = "registry.example/other@sha256:" + "d" * 64
 ANOTHER_TASK = "tasks/00000000-0000-0000-0000-000000000000"
 
@@ -32,111 +46,8 @@ class Attack:
     case: str = "train"
 
 
-def pod(job: Object) -> Object:
-    spec: Object = job["spec"]["template"]["spec"]
-    return spec
-
-
-def labels(job: Object) -> Object:
-    found: Object = job["spec"]["template"]["metadata"]["labels"]
-    return found
-
-
-def security(job: Object) -> Object:
-    found: Object = pod(job)["securityContext"]
-    return found
-
-
-def container(name: str) -> Place:
-    def find(job: Object) -> Object:
-        spec = pod(job)
-        return next(each for each in spec["initContainers"] + spec["containers"] if each["name"] == name)
-
-    return find
-
-
-def volume(name: str) -> Place:
-    def find(job: Object) -> Object:
-        found: Object = next(each for each in pod(job)["volumes"] if each["name"] == name)
-        return found
-
-    return find
-
-
-def inside(place: Place, key: str) -> Place:
-    def find(job: Object) -> Object:
-        found: Object = place(job)[key]
-        return found
-
-    return find
-
-
-def claim(name: str) -> Place:
-    return inside(volume(name), "persistentVolumeClaim")
-
-
-def mount(of: str, folder: str) -> Place:
-    def find(job: Object) -> Object:
-        mounts = container(of)(job)["volumeMounts"]
-        found: Object = next(each for each in mounts if each["mountPath"] == f"/wardround/{folder}")
-        return found
-
-    return find
-
-
-def variable(name: str) -> Place:
-    """What prepare is told by it."""
-
-    def find(job: Object) -> Object:
-        found: Object = next(each for each in container("prepare")(job)["env"] if each["name"] == name)
-        return found
-
-    return find
-
-
-def sets(place: Place, changes: Object) -> Change:
-    """Sets fields, or removes those that are GONE."""
-
-    def change(job: Object) -> None:
-        found = place(job)
-        for key, value in changes.items():
-            if value is GONE:
-                found.pop(key)
-            else:
-                found[key] = value
-
-    return change
-
-
-def adds(place: Place, key: str, item: Object) -> Change:
-    def change(job: Object) -> None:
-        found = place(job)
-        found[key] = [*found[key], item]
-
-    return change
-
-
 def failures(*rules: Object) -> Object:
     return {"podFailurePolicy": {"rules": list(rules)}}
-
-
-def becomes(place: Place, new: Object) -> Change:
-    def change(job: Object) -> None:
-        found = place(job)
-        found.clear()
-        found.update(new)
-
-    return change
-
-
-def template(job: Object) -> Object:
-    found: Object = job["spec"]["template"]["metadata"]
-    return found
-
-
-def spec(job: Object) -> Object:
-    found: Object = job["spec"]
-    return found
 
 
 def asks_for(resource: str) -> Change:

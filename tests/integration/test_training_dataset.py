@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from tests.integration.api import Api, Refused, account, until
-from tests.integration.attacks import FEWEST, claim, container, variable
+from tests.integration.attacks import FEWEST
 from tests.integration.conftest import Helm
+from tests.integration.jobs import claim, container, variable
 from tests.integration.objects import FEDERATION, ROOT, dataset, site_values, training_job
 from wardround.api import dataset_text
 

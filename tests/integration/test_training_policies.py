@@ -15,7 +15,6 @@ from tests.integration.api import Api, Refused, account, until
 from tests.integration.attacks import (
     ALLOWED,
     ATTACKS,
-    GONE,
     JOB_ATTACKS,
     LISTED,
     LONGEST,
@@ -24,14 +23,9 @@ from tests.integration.attacks import (
     RUNTIME,
     THEIR_IMAGE,
     Attack,
-    container,
-    pod,
-    sets,
-    spec,
-    template,
-    variable,
 )
 from tests.integration.conftest import Helm
+from tests.integration.jobs import GONE, container, pod, sets, spec, template, variable
 from tests.integration.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
 from wardround.api import codec, parameters_text
 from wardround.api.site import Policy
