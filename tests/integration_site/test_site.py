@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api import Api
+from tests.integration.api import Api, Refused
 from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
 from tests.integration_site.hub import SCHEMA_DIGEST, Object
 from wardround.api import site as sites
@@ -56,7 +56,7 @@ def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
     meta = {"name": job["metadata"]["name"], "namespace": NAMESPACE, "labels": labels}
     try:
         api.get("Pod", meta["name"], NAMESPACE)
-    except Exception:
+    except Refused:
         spec = job["spec"]["template"]["spec"]
         api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
     over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 0}
