@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from lab import lifecycle, toolchain, volumes
+from lab.install import SITE_NAMESPACE
 from lab.topology import ROOT, named
 from tests.e2e.clusters import Kubectl
 from tests.e2e.documentation import Block, Shell, blocks, tools
-from tests.e2e.federation import SITE_NAMESPACE, Federation
+from tests.e2e.federation import Federation
 from wardround.api.names import PARTICIPANT
 
 PAGE = "docs/one-cluster.md"
@@ -79,7 +80,7 @@ def _remove(kubectl: Kubectl) -> None:
 
 
 def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [toolchain.tool("helm"), "--kubeconfig", named(CLUSTER).kubeconfig, *arguments]
+    command = [str(toolchain.tool("helm")), "--kubeconfig", str(named(CLUSTER).kubeconfig), *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -356,7 +356,8 @@ def test_a_site_is_refused_a_store_without_tls_and_an_image_by_tag(api: Api) -> 
 
 
 def test_a_site_lists_commands_word_by_word(api: Api) -> None:
-    for commands in ([[]], [["python", ""]], [["x" * 257]], [["x"] * 17], [["x"]] * 17, ["python"]):
+    refused: list[list[Any]] = [[[]], [["python", ""]], [["x" * 257]], [["x"] * 17], [["x"]] * 17, ["python"]]
+    for commands in refused:
         with pytest.raises(Refused, match=r"policy\.commands"):
             api.patch("Site", "site", {"spec": {"policy": {"commands": commands}}}, "hospital-a")
 

@@ -131,8 +131,8 @@ async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next(
         both = (first, second)
         # Once the hub knows, there is nothing left for which the one that waits would be looked at.
         await eventually("one waits", lambda: "Queued" in {told(each, "Reconciling") for each in both})
-        for name in (first, second):
-            await eventually("it ends", lambda name=name: told(name, "Failed") == "JobNotAdmitted", 120)
+        ends = {"JobNotAdmitted"}
+        await eventually("both end", lambda: {told(each, "Failed") for each in both} == ends, 240)
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
 
 

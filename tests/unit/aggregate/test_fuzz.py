@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def reason_of(data: bytes) -> str:
 
 
 def test_a_plan_of_any_bytes_is_read_or_unreadable() -> None:
-    good = {"round": {"uid": "u"}, "task": "Train", "base": None, "updates": []}
+    good: dict[str, Any] = {"round": {"uid": "u"}, "task": "Train", "base": None, "updates": []}
     changed = [json.dumps(each).encode() for each in documents(6, good)]
     for data in [*noise(5, json.dumps(good).encode()), *changed]:
         assert reason_of(data) == "PlanUnreadable"

@@ -64,8 +64,8 @@ def test_what_is_not_is_named_with_its_value_and_bound(given: dict[str, str], to
     ],
 )
 def test_what_some_trainer_may_read_as_another_number_is_within_no_bounds(value: str) -> None:
-    for bounds in ({"minimum": "-10"}, {"maximum": "10"}, {"minimum": "-10", "maximum": "10"}):
-        [said] = outside("Train", {"rate": value}, [AllowedParameter(name="rate", **bounds)])
+    for least, most in (("-10", None), (None, "10"), ("-10", "10")):
+        [said] = outside("Train", {"rate": value}, [AllowedParameter(name="rate", minimum=least, maximum=most)])
         assert "not a plain number" in said
         assert said.isascii()
         assert said.isprintable()

@@ -173,8 +173,14 @@ def test_a_stream_of_noise_never_becomes_a_file(tmp_path: Path) -> None:
     plain = bytes(range(256)) * 8
     header = body.new_header(
         key,
-        **{"kind": body.MODEL, "round_uid": "u", "attempt": 1, "participant": "", "base_digest": ""},
-        **{"image_digest": "", "schema_digest": "", "length": len(plain)},
+        kind=body.MODEL,
+        round_uid="u",
+        attempt=1,
+        participant="",
+        base_digest="",
+        image_digest="",
+        schema_digest="",
+        length=len(plain),
     )
     sealed = body.Body(key, header)
     good = sealed.seal(0, plain)
