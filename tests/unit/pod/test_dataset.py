@@ -221,6 +221,32 @@ def test_an_integer_identifier_is_one_patient_however_it_is_written(tmp_path: Pa
     assert patients == ["7"] * 4
 
 
+@pytest.mark.parametrize("kind", ["string", "integer"])
+@pytest.mark.parametrize("number", [7, 12345678901, 20000000000, 2**53 - 1])
+def test_a_patient_stays_the_same_when_a_gap_makes_floats_of_the_identifiers(
+    tmp_path: Path, kind: str, number: int
+) -> None:
+    document = copy.deepcopy(world.SCHEMA)
+    document["fields"][0]["type"] = kind
+    others = {"mean_radius": [10.0, 10.0], "age": [40, 40], "malignant": [1, 1]}
+    path = tmp_path / "cases.parquet"
+    parquet.write_table(pa.table({"patient_id": pa.array([number, 8], pa.int64()), **others}), path)
+    before, _, _ = read(path, "Parquet", document)
+    parquet.write_table(pa.table({"patient_id": pa.array([number, None], pa.float64()), **others}), path)
+    after, _, quality = read(path, "Parquet", document)
+    assert [before[0]] == after == [str(number)]
+    assert quality == {("patient_id", "Missing"): 1}
+
+
+def test_a_float_that_is_no_number_is_a_gap_and_no_patient(tmp_path: Path) -> None:
+    path = tmp_path / "cases.parquet"
+    columns = {"patient_id": [float("nan"), 7.5], "mean_radius": [10.0, 10.0], "age": [40, 40], "malignant": [1, 1]}
+    parquet.write_table(pa.table(columns), path)
+    patients, _, quality = read(path, "Parquet")
+    assert patients == ["7.5"]
+    assert quality == {("patient_id", "Missing"): 1}
+
+
 def test_files_larger_than_a_block_are_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "BLOCK_BYTES", 1000)
     lines = world.rows(500)
