@@ -50,6 +50,7 @@ class Client:
         self.namespace = namespace
         self.field_manager = field_manager
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     @classmethod
     def in_cluster(cls, field_manager: str = "", folder: Path = SERVICE_ACCOUNT) -> Self:
@@ -77,6 +78,8 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
+        """For good: whoever asks it afterwards reaches nobody."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
@@ -259,6 +262,8 @@ class Client:
             raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise aiohttp.ClientConnectionError("this client was closed")
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=self.ca_pem), limit=32)
             # The environment's proxies are not asked: the API server's address is given, not found.

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from wardround.api.names import ROLE, ROLE_TRAINING, SITE
 from wardround.kube.client import Client, Object
@@ -110,7 +111,7 @@ class Operator:
             if client is None:
                 continue
             watcher = Watcher(client, ("RoundTask", "Participant"), self._seen, namespaces=(client.namespace,))
-            beat = heartbeat(client, LEASE, "site-operator", self._heard, self._heartbeat_seconds)
+            beat = heartbeat(client, LEASE, "site-operator", partial(self._heard, client), self._heartbeat_seconds)
             running = [asyncio.create_task(each) for each in (watcher.run(), beat, self._hub_changed.wait())]
             try:
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -121,8 +122,10 @@ class Operator:
             for task in done:
                 task.result()
 
-    def _heard(self, failure: ApiError | None) -> None:
-        self._link.heartbeat(failure)
+    def _heard(self, client: Client, failure: ApiError | None) -> None:
+        # The last one at a hub that was left says nothing of the hub that there is now.
+        if client is self._link.client:
+            self._link.heartbeat(failure)
 
 
 async def run(own: Client, operator_image: str, port: int = PORT) -> None:

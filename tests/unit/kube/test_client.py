@@ -39,6 +39,15 @@ async def test_an_answer_that_is_no_list_counts_as_no_answer(body: bytes) -> Non
             await client.list("RoundTask")
 
 
+async def test_a_client_that_was_closed_reaches_nobody() -> None:
+    """Whoever still beats with it, while the one to another hub takes its place, must not fall over that."""
+    async with answering(b"{}") as client:
+        await client.get("Lease", "site")
+        await client.close()
+        with pytest.raises(Unavailable):
+            await client.get("Lease", "site")
+
+
 def test_a_name_that_somebody_typed_leads_nowhere_else() -> None:
     path = RESOURCES["SiteTask"].path("../nodes", "a/../../secrets/b?x", "status")
     assert path == "/apis/wardround.io/v1alpha1/namespaces/..%2Fnodes/sitetasks/a%2F..%2F..%2Fsecrets%2Fb%3Fx/status"
