@@ -399,7 +399,7 @@ _ROUND = {
     "DatasetUnknown": Advice(
         "no hospital of the round offers a dataset DATASET",
         ROUND,
-        "check datasetName against what they offer, which the round's message lists, and correct it in a new round; or "
+        "check datasetName, ask the hospitals what they offer to this federation, and correct it in a new round; or "
         "have a hospital offer a Dataset of that name (policy.datasets of its site chart).",
     ),
     "BaseNotFound": Advice(

@@ -1,6 +1,6 @@
 """An observation of a round with what its rules ask of it: who is in, who is missing, until when. Decides nothing."""
 
-from collections import Counter
+import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,8 @@ from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
 from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
 
-NAMED = 8  # of hospitals or Datasets, in one message; all hospitals stand in status.attention
+NAMED = 8  # in one message; all stand in status.attention
+NEAR = 0.8  # of two names, by difflib: one or two letters of a short one are another
 
 
 @dataclass(frozen=True)
@@ -129,18 +130,18 @@ def unfit(view: View, name: str) -> str | None:
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
     """What is to be said when no participant of the round offers its Dataset: then the round's author is to check the
-    name, and is told which there are. Nothing where one may offer it. `barred`: who is, and why."""
+    name. Nothing where one may offer it. `barred`: who is, and why. Which others a hospital offers may be for another
+    federation to know, so a name is told only to who has nearly written it."""
     known = [each for name in view.selected if (each := view.seen.participants.get(name)) is not None]
     ours = [each for each in known if barred.get(each.metadata.name) != "FederationNotAllowed"]
     lack = [each for each in ours if barred.get(each.metadata.name) == "DatasetNotFound"]
     dataset = view.round.spec.dataset_name
     if not lack or any(offers(each, dataset) for each in ours):
         return ""
-    found = Counter(name for each in lack for name in offered(each))
-    names = sorted(found, key=lambda name: (-found[name], name))
     advice = advice_for("DatasetUnknown").about(dataset=dataset)
-    there = f"Offered {'are' if len(names) > 1 else 'is'}: {_first(names)}" if names else "None is offered"
-    return f"{_capital(advice.meaning)}. {there}. {_capital(advice.owner)}: {advice.action}"
+    near = difflib.get_close_matches(dataset, sorted({name for each in lack for name in offered(each)}), 1, NEAR)
+    meant = f" Was {near[0]} meant?" if near else ""
+    return f"{_capital(advice.meaning)}.{meant} {_capital(advice.owner)}: {advice.action}"
 
 
 def _capital(text: str) -> str:

@@ -136,8 +136,7 @@ def test_a_dataset_that_nobody_offers_is_for_the_rounds_author_to_check(seconds:
     made = plan(observation(started, participants=participants, now=at(seconds)))
     assert condition_of(made, kind) == ("True", "DatasetUnknown")
     assert message_of(made, kind).startswith(
-        "No hospital of the round offers a dataset braest. Offered are: breast, asthma. "
-        "Whoever applied the round: check datasetName"
+        "No hospital of the round offers a dataset braest. Was breast meant? Whoever applied the round: check "
     )
     assert ("The round waits until" in message_of(made, kind)) == (kind == "Stalled")
     assert attention_of(made) == {}
@@ -163,13 +162,13 @@ def test_a_dataset_that_one_may_offer_who_cannot_take_part_is_not_taken_for_miss
     assert "secret" not in message_of(made, "Stalled")
 
 
-def test_of_many_datasets_the_first_are_named() -> None:
-    many = offering("site-a", *(f"set-{number:02}" for number in range(12)))
-    of = federated_round(participants={"names": ["site-a"]}, quorum={"min": 1})
-    made = plan(observation(of, participants={"site-a": many}))
-    assert "set-06, set-07 and 4 more." in message_of(made, "Stalled")
-    none = plan(observation(of, participants={"site-a": offering("site-a")}))
-    assert "None is offered." in message_of(none, "Stalled")
+def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
+    of = federated_round(datasetName="breast", participants={"names": ["site-a"]}, quorum={"min": 1})
+    made = plan(observation(of, participants={"site-a": offering("site-a", "asthma", "breast-of-others")}))
+    said = message_of(made, "Stalled")
+    assert "offers a dataset breast. Whoever applied the round: check" in said
+    assert "asthma" not in said
+    assert "others" not in said
 
 
 def test_a_round_that_waits_for_several_hospitals_names_them_all() -> None:
