@@ -73,10 +73,9 @@ def train(
     tensors = {name: torch.from_numpy(tensor.copy()).to(device) for name, tensor in base.items()}
     trainable = {name: tensor.requires_grad_() for name, tensor in tensors.items() if not _matches(name, frozen)}
     optimizer = _optimizer(list(trainable.values()), parameters)
-    half = torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float16
-    mixed = device.type == "cuda"
+    half = _half(device)
     # bfloat16 has float32's range: only float16's gradients need scaling.
-    scaler = torch.amp.GradScaler(device.type, enabled=mixed and half is torch.float16)
+    scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
     inputs, labels = torch.from_numpy(rows).to(device), torch.from_numpy(target).to(device)
 
     if keeping:
@@ -96,7 +95,7 @@ def train(
             saved = time.monotonic()
         chosen = torch.from_numpy(batch).to(device)
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, dtype=half, enabled=mixed):
+        with torch.autocast(device.type, dtype=half, enabled=half is not None):
             odds = network.logits(tensors, inputs[chosen])
         loss = torch.nn.functional.binary_cross_entropy_with_logits(odds.float(), labels[chosen])
         scaler.scale(loss).backward()
@@ -132,6 +131,13 @@ def _device(wanted: str) -> torch.device:
     if wanted == "cuda" and not available:
         raise Failure("NoAccelerator", "parameter device is cuda, and this pod was given no GPU that torch can use")
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def _half(device: torch.device) -> torch.dtype | None:
+    """What mixed precision (Micikevicius et al., arXiv:1710.03740) multiplies in; None on a CPU: it gains nothing."""
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
 def _settle(base: Tensors, batch_size: int) -> None:
