@@ -131,7 +131,7 @@ def test_an_evicted_run_goes_on_from_its_checkpoint_to_the_same_bits(
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
 def test_mixed_precision_learns_as_well_and_hands_back_what_it_got(
-    ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch, half: torch.dtype
+    ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch, half: Any
 ) -> None:
     """On a CPU, which computes in these types too: what a GPU adds are its own kernels."""
     ready.task(parameters={"hidden": "8,4", "epochs": "30"}, metrics=["loss"])
