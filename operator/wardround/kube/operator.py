@@ -138,17 +138,19 @@ class _OperatorThread(threading.Thread):
         self._watcher = watcher
         self._main = main
         self._ended = ended
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop = asyncio.Event()
+        # Made before it runs, so that it can be asked to stop before it has begun.
+        self._loop = asyncio.new_event_loop()
+        self._flag = asyncio.Event()
 
     def stop(self) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+        with contextlib.suppress(RuntimeError):  # it has ended by itself
+            self._loop.call_soon_threadsafe(self._flag.set)
 
     def run(self) -> None:
         reason: str | None = None
         try:
-            asyncio.run(self._operator())
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._operator())
         except Exception as failure:
             reason = f"{type(failure).__name__}: {failure}"
         with contextlib.suppress(RuntimeError):  # the main loop may be closed by now: the process ends
@@ -159,7 +161,6 @@ class _OperatorThread(threading.Thread):
             self._ended.set_result(reason)
 
     async def _operator(self) -> None:
-        self._loop = asyncio.get_running_loop()
         watcher = self._watcher
         await kopf.operator(
             registry=watcher.registry(self._emit),
@@ -169,7 +170,7 @@ class _OperatorThread(threading.Thread):
             identity=cast(Any, "wardround"),  # a str to Kopf too, by a name it keeps to itself
             clusterwide=watcher.namespaces is None,
             namespaces=watcher.namespaces or (),
-            stop_flag=self._stop,
+            stop_flag=self._flag,
         )
         # TLS connections that Kopf has closed go away in the next turns of the loop; it must not end before.
         await asyncio.sleep(CLOSING_SECONDS)
