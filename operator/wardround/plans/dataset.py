@@ -55,13 +55,18 @@ def plan(
     if fault := dataset_text.fault(spec):
         return failed(status, "SchemaInvalid", fault)
     said = prepared.said if prepared is not None and prepared.said else {}
-    if said.get("reason") in OF_THE_DATA:
-        return failed(status, str(said["reason"]), str(said.get("message") or ""))
-    if prepared is not None and prepared.succeeded and "rows" in said:
+    refused = said.get("reason") in OF_THE_DATA
+    whole = prepared is not None and prepared.succeeded
+    counted = "rows" in said and (refused or whole)
+    if counted:
+        # Also where too few rows are left: that is when people look for why.
         read = codec.parse(_Read, said, "what prepare said")
         status = dataclasses.replace(
             status, rows=read.rows, patients=read.patients, quality=read.quality[:QUALITY_LIMIT]
         )
+    if refused:
+        return failed(status, str(said["reason"]), str(said.get("message") or ""))
+    if counted:
         return settled(status, True, "Read", "the file was read and is as the schema says, but for what quality counts")
     known = conditions.find(status.conditions, "Ready")
     if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":

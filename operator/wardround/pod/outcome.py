@@ -40,19 +40,23 @@ REASONS: Mapping[str, tuple[str, int]] = {
 class Failure(Exception):
     """One enumerated reason, and a message for the site's own people. Neither may hold a value of the data.
 
-    `field` is the name of a field as the Dataset's schema has it, never as the data has it.
+    `field` is the name of a field as the Dataset's schema has it, never as the data has it. `counted`: what is known of
+    the rows all the same.
     """
 
-    def __init__(self, reason: str, message: str, *, field: str = "") -> None:
+    def __init__(
+        self, reason: str, message: str, *, field: str = "", counted: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.category, self.exit_code = REASONS[reason]
         self.message = message
         self.field = field
+        self.counted = counted or {}
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> dict[str, Any]:
         named = {"field": self.field} if self.field else {}
-        return {"reason": self.reason, "class": self.category, **named, "message": self.message}
+        return {"reason": self.reason, "class": self.category, **named, "message": self.message, **self.counted}
 
 
 def run(verb: str, body: Callable[[], Mapping[str, Any] | None]) -> int:

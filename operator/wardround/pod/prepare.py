@@ -38,6 +38,8 @@ PUBLIC = (
 )
 # Of the rounds that are over, so many keep what their training left as state.
 STATES_KEPT = 64
+# Of the reasons why rows were left out, so many stand in a message.
+MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,11 @@ def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
     if samples < needed:
         side = "test" if evaluate else "training"
         message = f"{samples} {side} samples remain after validation and split, {needed} are needed"
-        raise Failure("TooFewSamples", message)
+        # A mistake in the schema, such as a wrong type, leaves out every row: then this is all that says which field.
+        if counts.quality:
+            message += f"; rows left out: {_listed(counts.quality)}"
+        counted = {"rows": counts.rows, "patients": counts.patients, "quality": counts.quality}
+        raise Failure("TooFewSamples", message, counted=counted)
     prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(dataset["schema"]), counts.quality)
     public = {key: task[key] for key in PUBLIC if key in task}
     _write_json(folders.task_file, {**public, "dataset": {"schema": dataset["schema"], "rows": counts.view_rows}})
@@ -92,6 +98,12 @@ def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
     without_key = {**task, "dataset": {key: value for key, value in dataset.items() if key != "split"}}
     _write_json(folders.report_file, {"task": without_key, **prepared.document()})
     return prepared
+
+
+def _listed(quality: Sequence[Mapping[str, str | int]]) -> str:
+    """The most frequent, which come first."""
+    named = [f"{each['field']} {each['reason']} {each['rows']}" for each in quality[:MOST_LISTED]]
+    return ", ".join(named) + (", and more in the Dataset's status.quality" if len(quality) > MOST_LISTED else "")
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,17 @@ def test_a_missing_column_is_named() -> None:
     assert "mean_radius" in ready(status).message
 
 
+def test_too_few_rows_say_why_the_others_were_left_out() -> None:
+    """Otherwise a mistake in the schema that leaves out every row would be told of by the count of an earlier reading."""
+    wrong = [{"field": "mean_radius", "reason": "NotANumber", "rows": 341}]
+    failed = {"reason": "TooFewSamples", "class": "Site", "message": "none", "rows": 0, "patients": 0, "quality": wrong}
+    status = look(look(step=prepare(0, SAID)), prepare(65, failed))
+    assert (ready(status).status, ready(status).reason) == ("False", "TooFewSamples")
+    assert (status.rows, status.patients) == (0, 0)
+    assert status.quality is not None
+    assert [(each.field, each.reason, each.rows) for each in status.quality] == [("mean_radius", "NotANumber", 341)]
+
+
 def test_an_open_network_is_not_the_datasets_fault() -> None:
     before = look(step=prepare(0, SAID))
     assert look(before, prepare(75, {"reason": "NetworkOpen", "message": "open"})) == before

@@ -113,6 +113,16 @@ def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
     assert (caught.value.reason, caught.value.exit_code) == ("TooFewSamples", 65)
 
 
+def test_too_few_samples_say_what_left_the_rows_out(tmp_path: Path) -> None:
+    document = world.task()
+    document["dataset"]["schema"]["fields"][1] |= {"type": "integer"}
+    with pytest.raises(Failure, match="rows left out: mean_radius NotAnInteger") as caught:
+        prepare(world.pod(tmp_path), document)
+    said = caught.value.document()
+    assert (said["reason"], said["rows"], said["patients"]) == ("TooFewSamples", 0, 0)
+    assert said["quality"][0]["field"] == "mean_radius"
+
+
 def test_no_rows_at_all_are_too_few(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         prepare(world.pod(tmp_path, []), world.task())
