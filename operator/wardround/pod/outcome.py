@@ -44,9 +44,7 @@ class Failure(Exception):
     the rows all the same.
     """
 
-    def __init__(
-        self, reason: str, message: str, *, field: str = "", counted: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, reason: str, message: str, *, field: str = "", counted: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.category, self.exit_code = REASONS[reason]

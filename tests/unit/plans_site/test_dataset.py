@@ -84,7 +84,7 @@ def test_a_missing_column_is_named() -> None:
 
 
 def test_too_few_rows_say_why_the_others_were_left_out() -> None:
-    """Otherwise a mistake in the schema that leaves out every row would be told of by the count of an earlier reading."""
+    """A wrong type in the schema leaves out every row; the counts of an earlier reading would not tell."""
     wrong = [{"field": "mean_radius", "reason": "NotANumber", "rows": 341}]
     failed = {"reason": "TooFewSamples", "class": "Site", "message": "none", "rows": 0, "patients": 0, "quality": wrong}
     status = look(look(step=prepare(0, SAID)), prepare(65, failed))
