@@ -94,7 +94,8 @@ _SITE = {
     "DataUnreadable": Advice(
         "the data file cannot be read as its Dataset says",
         HOSPITAL,
-        "compare path and format of Dataset DATASET with the file on the volume; the site's SiteTask has the details.",
+        "compare path and format of Dataset DATASET with the file on the volume; the site's SiteTask has the details, "
+        "or says where the log is if it was the training code that gave up on the data (exit code 65).",
     ),
     "TooFewSamples": Advice(
         "fewer usable rows than the site's policy asks for",
@@ -129,14 +130,14 @@ _SITE = {
 }
 _CODE = {
     "OutputMissing": Advice(
-        "the training code ended well but left no model",
+        "the training code ended well but left no model, or no predictions",
         RESEARCHERS,
         "write out/model.safetensors (Evaluate: out/predictions.parquet) before exiting with 0.",
     ),
     "OutputNotSafetensors": Advice(
-        "what the training code left is not a safetensors file",
+        "what the training code left is not a safetensors file, or has a tensor of a dtype that is not read",
         RESEARCHERS,
-        "save with safetensors; a pickle (torch.save) is refused.",
+        "save with safetensors, in F64, F32, F16, BF16, I64, I32, U8 or BOOL; a pickle (torch.save) is refused.",
     ),
     "OutputLink": Advice(
         "the output is a link",
@@ -151,7 +152,8 @@ _CODE = {
     "TensorsDiffer": Advice(
         "the output's tensors have other names, shapes or types than the base model's",
         RESEARCHERS,
-        "start from base/model.safetensors and keep its tensors as they are named, shaped and typed.",
+        "start from base/model.safetensors and keep its tensors as they are named, shaped and typed, and no others: "
+        "what training is to remember belongs into state/out/.",
     ),
     "FrozenChanged": Advice(
         "tensors that the round froze were changed",
@@ -159,26 +161,26 @@ _CODE = {
         "keep tensors that match exchange.frozen bit for bit (register them as buffers, not parameters).",
     ),
     "NotFinite": Advice(
-        "the model has NaN or infinite values",
+        "the model, or a prediction, is NaN or infinite",
         RESEARCHERS,
         "training diverged: lower the learning rate or look for unscaled inputs.",
     ),
     "TrainerFailed": Advice(
         "the training code ended with an error",
         RESEARCHERS,
-        "its log is at the site (`kubectl logs job/TASK -n SITE_NAMESPACE -c train`): "
-        "ask the hospital, it leaves only if they send it.",
+        "its log is at the site (`kubectl logs job/TASK -n SITE_NAMESPACE -c train`, or `-c init` where a first round "
+        "failed before that): ask the hospital, it leaves only if they send it.",
     ),
     "ParametersRefused": Advice(
         "the training code does not take the round's parameters: it does not know one, or cannot use its value",
         ROUND,
         "compare parameters with the training contract's list or the image's own documentation, and make a new round; "
-        "the log of the training pod at the hospital names the parameter.",
+        "the log of the training pod at the hospital (container train, or init in a first round) names the parameter.",
     ),
     "MetricsInvalid": Advice(
         "out/metrics.json is not as the training contract asks",
         RESEARCHERS,
-        "write finite numbers under the declared names only.",
+        "write an object whose `trained` has a finite number under each declared name.",
     ),
     "PredictionsInvalid": Advice(
         "out/predictions.parquet is not as the training contract asks",
@@ -192,6 +194,12 @@ _PLATFORM = {
         PLATFORM,
         "look at the node's memory and disk; the round tries again.",
     ),
+    "OutOfMemory": Advice(
+        "a container of the training pod needed more memory than the site gives it",
+        PLATFORM,
+        "raise workload.limits.memory in the values of the site chart, or ask whoever wrote the training image for a "
+        "smaller model or smaller batches.",
+    ),
     "DeadlineExceeded": Advice(
         "it took longer than the round's deadlines allow",
         PLATFORM,
@@ -200,8 +208,7 @@ _PLATFORM = {
     "PodFailed": Advice(
         "the training pod failed outside of any container's own doing",
         PLATFORM,
-        "`kubectl describe pod TASK -n SITE_NAMESPACE` at the site says why; often memory: raise workload.limits "
-        "in the Site.",
+        "`kubectl describe pod TASK -n SITE_NAMESPACE` at the site says why.",
     ),
     "JobNotAdmitted": Advice(
         "the site's API server did not admit the training Job",
@@ -403,7 +410,9 @@ _ROUND = {
         "have a hospital offer a Dataset of that name (policy.datasets of its site chart).",
     ),
     "BaseNotFound": Advice(
-        "there is no round of that name in this namespace", ROUND, "correct base.roundName in a new round."
+        "there is no round of that name in this namespace",
+        ROUND,
+        "correct base.roundName, or initial.statisticsRoundName, in a new round.",
     ),
     "BaseFailed": Advice(
         "the round that this one starts from has failed", ROUND, "start again from a round that is Complete."

@@ -218,8 +218,8 @@ def _out_of_memory(pod: Pod, _: frozenset[str]) -> Failure | None:
     step = _failed_step(pod)
     if step is None or step.reason != "OOMKilled":
         return None
-    message = f"container {step.name} needed more memory than its limit: raise workload.limits.memory of the Site"
-    return Failure(failure_class="Platform", reason="PodFailed", exit_code=step.exit_code, message=message)
+    message = f"container {step.name} needed more memory than its limit (workload.limits.memory of the site chart)"
+    return Failure(failure_class="Platform", reason="OutOfMemory", exit_code=step.exit_code, message=message)
 
 
 def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:

@@ -266,7 +266,7 @@ FAILURES = {
     "our own code never refuses them": ([ended("prepare", 64)], "Platform", "PodFailed", 64),
     "the training code says again": ([ended("prepare", 0), ended("train", 75)], "Platform", "PodFailed", 75),
     "init failed": ([ended("prepare", 0), ended("init", 1)], "Code", "TrainerFailed", 1),
-    "out of memory": ([ended("train", 137, reason="OOMKilled")], "Platform", "PodFailed", 137),
+    "out of memory": ([ended("train", 137, reason="OOMKilled")], "Platform", "OutOfMemory", 137),
     "the output is none": ([ended("train", 0), ended("check", 1, said("TensorsDiffer"))], "Code", "TensorsDiffer", 1),
     "a class is not believed": (
         [ended("check", 1, json.dumps({"reason": "NotFinite", "class": "Site"}))],
