@@ -303,8 +303,10 @@ def _place(name: str, entry: object, data: int) -> tuple[Tensor, int, int]:
         case _:
             raise NotTensors("a tensor's entry is not one")
     numbers: list[object] = [*shape, start, stop]
-    if dtype not in DTYPES or len(shape) > 8 or not all(_count(number) for number in numbers):
-        raise NotTensors("a tensor has a dtype, shape or offset that is not read here")
+    if dtype not in DTYPES:
+        raise NotTensors(f"a tensor has a dtype that is not read here: only {', '.join(DTYPES)} are")
+    if len(shape) > 8 or not all(_count(number) for number in numbers):
+        raise NotTensors("a tensor has a shape or offset that is not read here")
     if not name.isprintable():  # which also keeps out what UTF-8 cannot spell
         raise NotTensors("a tensor's name is not printable")
     tensor = Tensor(name, dtype, tuple(shape))

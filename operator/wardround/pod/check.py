@@ -113,13 +113,14 @@ def _layout(file: BinaryIO) -> tensors.Layout:
 
 
 def _require_equal(expected: tensors.Layout, found: tensors.Layout) -> None:
-    """Names of the expected alone are told: those found could be made of anything."""
+    """The expected alone are told, with what they should be: names found could be made of anything."""
     wanted = {tensor.name: tensor for tensor in expected.tensors}
     have = {tensor.name: tensor for tensor in found.tensors}
     wrong = sorted(name for name, tensor in wanted.items() if have.get(name) != tensor)
     extra = len(have.keys() - wanted.keys())
     if wrong or extra:
-        listed = ", ".join(wrong[:8]) or "none"
+        told = (f"{name} (there {wanted[name].dtype} {list(wanted[name].shape)})" for name in wrong[:8])
+        listed = ", ".join(told) or "none"
         message = f"tensors missing or of another shape or dtype than in the base: {listed}; tensors too many: {extra}"
         raise Failure("TensorsDiffer", message)
 

@@ -250,6 +250,20 @@ def test_what_is_no_honest_output_is_refused_with_its_reason(folders: Folders, n
     assert not (folders.update / "update.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("other dtype", r"layer\.weight \(there F32 \[1, 2\]\); tensors too many: 0$"),
+        ("extra tensor", "none; tensors too many: 1$"),
+        ("unknown dtype", "only F64, F32, F16, BF16, I64, I32, U8, BOOL are$"),
+    ],
+)
+def test_what_tensors_should_have_been_is_told_and_what_they_are_is_not(folders: Folders, name: str, told: str) -> None:
+    ATTACKS[name][1](folders)
+    with pytest.raises(Failure, match=told):
+        check(folders)
+
+
 def test_initial_weights_are_trusted_no_more_than_trained_ones(folders: Folders) -> None:
     initial(folders)
     (folders.base / "model.safetensors").unlink()
