@@ -132,6 +132,9 @@ def test_a_federation_editor_reaches_rounds_and_nothing_else(api: Api) -> None:
     }
     api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
     api.await_right("ada", "create", ROUNDS, FEDERATION)
+    # By either group, and kubectl describe takes the older one.
+    assert all(api.may("ada", "list", events, FEDERATION) for events in ("events", "events.events.k8s.io"))
+    assert not api.may("ada", "list", "events", HUB)
     assert not api.may("ada", "patch", f"{ROUNDS}/status", FEDERATION, name="train-1")
     assert not api.may("ada", "create", ROUNDS, HUB)
     for verb, resource in [("get", "secrets"), ("create", "pods"), ("create", "jobs.batch"), ("get", "pods/log")]:
