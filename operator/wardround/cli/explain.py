@@ -3,9 +3,11 @@
 Pure: gets the objects and the time, fetches nothing, and says only what they hold.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from wardround.api.names import task_name
 from wardround.api.times import read_time
 from wardround.cli.objects import (
     Object,
@@ -58,10 +60,7 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     newest = {
         task["metadata"]["namespace"]: task for task in sorted(tasks, key=lambda each: int(each["spec"]["attempt"]))
     }
-    findings = [
-        _attention(each, federation, spec.get("datasetName", ""), newest.get(each["participant"]))
-        for each in status.get("attention") or []
-    ]
+    findings = [_attention(each, round_, newest.get(each["participant"])) for each in status.get("attention") or []]
     named = {each.where for each in findings}
     ended = is_true(round_, "Complete") or is_true(round_, "Failed")
     for hospital, task in sorted(newest.items()):
@@ -138,11 +137,7 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
             Finding(
                 each.get("field", ""),
                 each.get("reason", ""),
-                Advice(
-                    f"{each.get('rows', 0)} rows were left out",
-                    "the hospital's data team",
-                    "correct them in the source if they should count; the others are used.",
-                ),
+                _left_out(int(each.get("rows", 0)), each.get("reason", "")),
             )
             for each in (item.get("status") or {}).get("quality") or []
         ]
@@ -159,6 +154,16 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     return Explanation(
         f"{name} is ready{f', last heard of {seconds(heard)} ago' if heard is not None else ''}.", tuple(findings)
     )
+
+
+def _left_out(rows: int, reason: str) -> Advice:
+    action = "correct them in the source if they should count; the others are used."
+    if reason == "Missing":
+        action = (
+            "fill it in at the source if they should count, or take the field off the schema: beside what is `required`, a "
+            "row needs a value in every number and integer."
+        )
+    return Advice(f"{rows} rows were left out", "the hospital's data team", action)
 
 
 def _task_findings(where: str, task: Object, *, participant: str, waits: bool = True) -> list[Finding]:
@@ -224,16 +229,24 @@ def _heard(lease: Object | None, now: datetime) -> float | None:
     return None if renewed is None else (now - renewed).total_seconds()
 
 
-def _attention(said: Object, federation: str, dataset: str, task: Object | None) -> Finding:
+def _attention(said: Object, round_: Object, task: Object | None) -> Finding:
     """The hub's message is made from the table that this reads too: it is shown where a newer hub knows more."""
     name, reason = said["participant"], said["reason"]
-    advice = advice_for(reason).about(name, federation, dataset)
+    federation, dataset = round_["metadata"]["namespace"], (round_.get("spec") or {}).get("datasetName", "")
+    advice = advice_for(reason).about(name, federation, dataset, task=_named(said, round_))
     message = "" if reason in TABLE else said.get("message", "")
     if task is not None:
         advice = _fill(advice, task)
         failure = (task.get("status") or {}).get("failure") or {}
         message = _with_exit_code(message, failure) if failure.get("reason") == reason else message
     return Finding(name, reason, advice, message)
+
+
+def _named(said: Object, round_: Object) -> str:
+    """The task's name, as the hub's message has it: who runs rounds may not read RoundTasks."""
+    begins = task_name(round_["metadata"]["name"], round_["metadata"]["uid"], 0).removesuffix("0")
+    found = re.search(rf"{re.escape(begins)}[0-9]+", said.get("message", ""))
+    return found.group() if found else ""
 
 
 def _finding(where: str, reason: str, message: str, *about: str) -> Finding:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from wardround.api.names import task_name
 from wardround.cli import explain
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -102,6 +103,27 @@ def test_what_the_round_itself_called_back_is_no_finding(failed: str, suspend: b
     round_ = item("FederatedRound", "r", "n", status, {"suspend": suspend})
     found = explain.explain_round(round_, [cancelled], {"site-a": lease(1)}, NOW).findings
     assert [each.where for each in found if each.where != "round"] == said
+
+
+def test_who_may_read_no_tasks_is_told_the_task_by_its_name_all_the_same() -> None:
+    name = task_name("train-1", "u", 2)
+    attention = [
+        {"participant": "site-a", "reason": "TrainerFailed", "message": f"...: `kubectl logs job/{name} -n ...`"},
+        {"participant": "site-b", "reason": "TrainerFailed", "message": "of a hub that names none"},
+    ]
+    status = {"conditions": [condition("Failed", "True", "QuorumNotMet")], "attention": attention}
+    round_ = item("FederatedRound", "train-1", "n", status)
+    actions = [each.advice.action for each in explain.explain_round(round_, [], {}, NOW).findings]
+    assert f"kubectl logs job/{name} -n" in actions[1]
+    assert "kubectl logs job/TASK -n" in actions[2]
+
+
+def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -> None:
+    quality = [{"field": "age", "reason": each, "rows": 2} for each in ("Missing", "BelowMinimum")]
+    status = {"conditions": [condition("Ready", "True", "Read")], "quality": quality}
+    missing, other = explain.explain_long_lived(item("Dataset", "d", "n", status), None, NOW).findings
+    assert "every number and integer" in missing.advice.action
+    assert "every number and integer" not in other.advice.action
 
 
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
