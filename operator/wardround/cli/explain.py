@@ -78,6 +78,7 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
         headline = f"{name} is complete{took}: {counted} hospitals, {result.get('samples', 0)} samples."
         if result.get("metrics"):
             headline += f" {metrics(result['metrics'])}"
+        headline += _absent(spec, {each["name"] for each in result.get("metrics") or []})
         return Explanation(headline, tuple(findings))
     for kind, verb in (("Failed", "has failed"), ("Stalled", "waits for a person")):
         found = condition(round_, kind)
@@ -160,8 +161,8 @@ def _left_out(rows: int, reason: str) -> Advice:
     action = "correct them in the source if they should count; the others are used."
     if reason == "Missing":
         action = (
-            "fill it in at the source if they should count, or take the field off the schema: beside what is `required`, a "
-            "row needs a value in every number and integer."
+            "fill it in at the source if they should count, or take the field off the schema: a row needs a value in "
+            "what is `required` and in every number and integer."
         )
     return Advice(f"{rows} rows were left out", "the hospital's data team", action)
 
@@ -227,6 +228,15 @@ def _heard(lease: Object | None, now: datetime) -> float | None:
     """How many seconds ago, by the Lease; None for never."""
     renewed = read_time(((lease or {}).get("spec") or {}).get("renewTime") or "")
     return None if renewed is None else (now - renewed).total_seconds()
+
+
+def _absent(spec: Object, found: set[str]) -> str:
+    """Declared metrics that the result has not: training code may leave one out, and nothing fails for it."""
+    if spec.get("task") == "Statistics":
+        return ""
+    absent = [each for each in spec.get("metrics") or [] if each not in found]
+    why = "too few cases to tell" if spec.get("task") == "Evaluate" else "not under `trained` of out/metrics.json"
+    return f" Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
 
 
 def _attention(said: Object, round_: Object, task: Object | None) -> Finding:

@@ -167,6 +167,8 @@ def _metrics(folders: Folders, declared: Sequence[str]) -> dict[str, str]:
     trained = document.get("trained", {}) if isinstance(document, dict) else None
     if not isinstance(trained, dict):
         raise Failure("MetricsInvalid", "metrics.json must be an object, as must its `trained`")
+    if absent := [name for name in declared if name not in trained]:
+        log(f"check: declared, but not under `trained` of {output.METRICS}: {', '.join(absent)}")
     return {name: _metric(name, trained[name]) for name in declared if name in trained}
 
 

@@ -126,6 +126,23 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
     assert "every number and integer" not in other.advice.action
 
 
+@pytest.mark.parametrize(
+    ("task", "declared", "said"),
+    [
+        ("Train", ["loss", "f1"], "(not under `trained` of out/metrics.json): f1."),
+        ("Evaluate", ["loss", "auc"], "(too few cases to tell): auc."),
+        ("Train", ["loss"], ""),
+        ("Statistics", ["f1"], ""),
+    ],
+)
+def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, declared: list[str], said: str) -> None:
+    result = {"samples": 9, "metrics": [{"name": "loss", "value": "0.5"}]}
+    status = {"conditions": [condition("Complete", "True", "Complete")], "result": result}
+    round_ = item("FederatedRound", "r", "n", status, {"task": task, "metrics": declared})
+    told = explain.explain_round(round_, [], {}, NOW).headline
+    assert told.endswith(said or "loss=0.5")
+
+
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
     waiting = [
         condition("Accepted", "Unknown", "WaitingForApproval"),

@@ -250,6 +250,15 @@ def test_what_is_no_honest_output_is_refused_with_its_reason(folders: Folders, n
     assert not (folders.update / "update.json").exists()
 
 
+def test_a_declared_metric_that_is_not_there_is_named_in_the_log(
+    folders: Folders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`trained` left out, as who writes one flat object does: nothing fails, and no metric is told."""
+    (folders.out / "metrics.json").write_text('{"loss": 0.5}')
+    check(folders)
+    assert "declared, but not under `trained` of metrics.json: loss" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
