@@ -61,7 +61,7 @@ def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | 
         },
         "network": {"kubernetesAPI": _api_addresses(hub)},
     }
-    helm(hub, "wardround-crds", "crds", HUB_NAMESPACE, {})
+    helm(hub, "wardround-crds", "crds", HUB_NAMESPACE, {}, "--wait")
     helm(hub, "wardround-hub", "hub", HUB_NAMESPACE, _merged(chosen, values))
     api = Api(str(hub.kubeconfig))
     rolled_out(hub, HUB_NAMESPACE)
@@ -102,7 +102,7 @@ def install_site(
             "store": [{"cidr": hub_address, "port": STORE_PORT}],
         },
     }
-    helm(site, "wardround-crds", "crds", SITE_NAMESPACE, {})
+    helm(site, "wardround-crds", "crds", SITE_NAMESPACE, {}, "--wait")
     helm(site, "wardround-site", "site", SITE_NAMESPACE, _merged(chosen, values))
     progress(f"{name}: operator and courier installed, enrolled at the hub")
 
@@ -134,13 +134,16 @@ def data_folder(name: str) -> Path:
     return volumes.folder_of(named(name), SITE_NAMESPACE, DATA_CLAIM)
 
 
-def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[str, Any]) -> None:
-    """Install or upgrade; Helm's own output only when it fails. What it was given stays in build/demo."""
+def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[str, Any], *flags: str) -> None:
+    """Install or upgrade; Helm's own output only when it fails. What it was given stays in build/demo.
+
+    A kind is served a moment after it was made, which `--wait` waits for.
+    """
     WRITTEN.mkdir(parents=True, exist_ok=True)
     file = WRITTEN / f"values-{cluster.name}-{release}.yaml"
     file.write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
     command: list[str | Path] = [toolchain.tool("helm"), "upgrade", "--install", release, ROOT / "charts" / chart]
-    command += ["--namespace", into, "--kubeconfig", cluster.kubeconfig, "--values", file]
+    command += ["--namespace", into, "--kubeconfig", cluster.kubeconfig, "--values", file, *flags]
     _run(command, f"helm install {release} on {cluster.name}")
 
 

@@ -3,12 +3,16 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from lab import toolchain
 from lab.topology import named
+
+# Nothing here is a claim about speed: four clusters and the other tests share two cores.
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Kubectl:
 
     def run(self, *arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         command = [str(toolchain.tool("kubectl")), f"--kubeconfig={named(self.cluster).kubeconfig}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=600)
         assert not check or done.returncode == 0, f"{' '.join(command[1:])}: {done.stderr}"
         return done
 
@@ -34,6 +38,22 @@ class Kubectl:
         found: dict[str, Any] = json.loads(self("get", *arguments, "-o", "json"))
         return found
 
+    def find(self, *arguments: str) -> dict[str, Any] | None:
+        """One object, or None where there is none (yet)."""
+        said = self("get", *arguments, "--ignore-not-found", "-o", "json")
+        return json.loads(said) if said else None
+
+    @contextmanager
+    def namespace(self, name: str) -> Iterator[None]:
+        """A namespace until this is over, in which pods can be made: their account comes a moment after it."""
+        self("create", "namespace", name)
+        try:
+            account = ("serviceaccount", "default", "-n", name)
+            eventually(f"{name} has its default account", lambda: self.find(*account) is not None)
+            yield
+        finally:
+            self("delete", "namespace", name, "--wait=false")
+
 
 @dataclass(frozen=True)
 class Lab:
@@ -45,7 +65,7 @@ class Lab:
         return Kubectl(cluster)
 
 
-def eventually(what: str, check: Callable[[], bool], seconds: float = 30) -> None:
+def eventually(what: str, check: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Return once `check()` holds; fail the test when it never does."""
     deadline = time.monotonic() + seconds
     while not check():

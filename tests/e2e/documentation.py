@@ -95,7 +95,7 @@ class Shell:
             **variables,
         }
 
-    def run(self, script: str, seconds: float = 180) -> str:
+    def run(self, script: str, seconds: float = 900) -> str:
         """What it printed. Fails the test, with what it said, when a command fails."""
         begun = f"set -euo pipefail; [ ! -e {self._exported} ] || . {self._exported}\n"
         done = subprocess.run(

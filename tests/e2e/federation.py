@@ -29,7 +29,7 @@ ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE]}
 SITES = tuple(hospital.name for hospital in HOSPITALS)
 # A small net and one pass: these rounds show that things happen, not that a model is good.
 PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate": "0.01", "epochs": "1"}
-ROUND_SECONDS = 240.0
+ROUND_SECONDS = 400.0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 from lab import lifecycle, mounts, network, volumes
 from lab.errors import LabError
 from lab.topology import ROOT, RUNTIME, STATE, named
-from tests.e2e.conftest import Kubectl, Lab, eventually
+from tests.e2e.clusters import PATIENCE_SECONDS, Kubectl, Lab, eventually
 
 DENY_ALL = {
     "apiVersion": "networking.k8s.io/v1",
@@ -47,7 +47,7 @@ class Namespace:
                 "spec": {"containers": [container], "terminationGracePeriodSeconds": 0, **spec},
             }
         )
-        self("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+        self("wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={PATIENCE_SECONDS:.0f}s")
 
     def __call__(self, *arguments: str) -> str:
         return self.kubectl("-n", self.name, *arguments)
@@ -72,9 +72,8 @@ def hub_namespace(lab: Lab) -> Iterator[Namespace]:
 
 def _namespace(kubectl: Kubectl) -> Iterator[Namespace]:
     name = f"lab-test-{uuid.uuid4().hex[:8]}"
-    kubectl("create", "namespace", name)
-    yield Namespace(kubectl, name)
-    kubectl("delete", "namespace", name, "--wait=false")
+    with kubectl.namespace(name):
+        yield Namespace(kubectl, name)
 
 
 def from_site(site: str, address: str, port: int) -> bool:
@@ -85,15 +84,20 @@ def from_site(site: str, address: str, port: int) -> bool:
 
 def test_logs_and_exec_work(namespace: Namespace) -> None:
     namespace.pod("talker", "echo from the pod; sleep 3600")
-    assert namespace("logs", "talker") == "from the pod\n"
+    # Ready is said of a container that has started, before its script has come so far.
+    eventually("the pod has spoken", lambda: namespace("logs", "talker") == "from the pod\n")
     assert namespace.inside("talker", "echo", "inside").stdout == "inside\n"
 
 
 def test_services_and_the_hub_have_names_and_nothing_else_has(namespace: Namespace) -> None:
     namespace.pod("asker")
-    assert "10.96.0.1" in namespace.inside("asker", "nslookup", "kubernetes.default.svc.cluster.local").stdout
-    assert "198.18.0.1" in namespace.inside("asker", "nslookup", "store.lab.internal").stdout
-    assert "NXDOMAIN" in namespace.inside("asker", "nslookup", "example.com.").stdout
+    for name, answer in (
+        ("kubernetes.default.svc.cluster.local", "10.96.0.1"),
+        ("store.lab.internal", "198.18.0.1"),
+        ("example.com.", "NXDOMAIN"),
+    ):
+        asked = ("asker", "nslookup", name)
+        eventually(f"{name} is {answer}", lambda asked=asked, answer=answer: answer in namespace.inside(*asked).stdout)  # type: ignore[misc]
 
 
 def test_a_policy_between_pods_is_enforced(namespace: Namespace) -> None:
@@ -102,9 +106,14 @@ def test_a_policy_between_pods_is_enforced(namespace: Namespace) -> None:
     address = namespace("get", "pod", "server", "-o", "jsonpath={.status.podIP}")
     eventually("the server answers", lambda: namespace.reaches("asker", address, 8080))
     namespace.kubectl.apply({**DENY_ALL, "metadata": {"name": "deny-all", "namespace": namespace.name}})
-    eventually("the policy stops it", lambda: not namespace.reaches("asker", address, 8080))
-    assert not namespace.reaches("asker", "198.18.0.1", 6443)
-    assert namespace.inside("asker", "nslookup", "kubernetes.default.svc.cluster.local").returncode != 0
+
+    def closed() -> bool:
+        """All of it: a probe that comes too late by itself, on a busy machine, looks like one that is stopped."""
+        open_ways = (namespace.reaches("asker", *way) for way in ((address, 8080), ("198.18.0.1", 6443)))
+        asked = ("asker", "nslookup", "kubernetes.default.svc.cluster.local")
+        return not any(open_ways) and namespace.inside(*asked).returncode != 0
+
+    eventually("the policy stops it", closed)
 
 
 def test_without_the_policy_engine_everything_is_open(namespace: Namespace) -> None:
@@ -124,7 +133,7 @@ def test_without_the_policy_engine_everything_is_open(namespace: Namespace) -> N
 def test_a_site_reaches_the_hub_and_nobody_reaches_a_site(lab: Lab, hub_namespace: Namespace) -> None:
     hub_namespace.pod("asker")
     for site in lab.sites:
-        assert from_site(site, named("hub").wan, 6443)
+        eventually("the hub answers", lambda site=site: from_site(site, named("hub").wan, 6443))  # type: ignore[misc]
         assert not hub_namespace.reaches("asker", named(site).wan, 6443)
         assert not from_site("hub", named(site).wan, 6443)
         assert not from_site("hub", named(site).wan, 10250)
@@ -150,7 +159,7 @@ def test_a_site_that_is_cut_off_works_on_and_comes_back(lab: Lab) -> None:
         assert lab.kubectl("site-b").get("node", "site-b")["kind"] == "Node"
     finally:
         network.heal(site)
-    assert from_site("site-b", named("hub").wan, 6443)
+    eventually("the line is there again", lambda: from_site("site-b", named("hub").wan, 6443))
 
 
 def test_the_hub_can_be_made_deaf(lab: Lab) -> None:
@@ -160,7 +169,7 @@ def test_the_hub_can_be_made_deaf(lab: Lab) -> None:
         assert not from_site("site-a", hub.wan, 6443)
     finally:
         network.inbound(hub, network.usual_inbound(hub))
-    assert from_site("site-a", hub.wan, 6443)
+    eventually("the hub hears again", lambda: from_site("site-a", hub.wan, 6443))
 
 
 def test_a_volume_belongs_to_the_pods_group(namespace: Namespace) -> None:
