@@ -1,6 +1,5 @@
 """Training that is stopped on a real cluster goes on where it was, and nothing of it stays once the round is over."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,16 +10,26 @@ import pytest
 
 from lab import volumes
 from lab.topology import named
+from tests.e2e.accounts import administrator
 from tests.e2e.clusters import Kubectl, eventually
 from tests.e2e.federation import PARAMETERS, Federation, Finished
 from tests.e2e.policy import parameters, policy
+from tests.integration.api import Api
 from wardround.api import names
 
-Stop = Callable[[Federation, str, str], None]
+Stop = Callable[[Api, str, str], None]
 BOTH = ("site-a", "site-b")
 # Long enough to be stopped on the way, short enough to be waited for.
 STEPS = 12_000
 RESUMED = "checkpoint: going on from step"
+# Begun while torch starts, which takes some seconds, it ends with the first steps: what was asked to stop before those
+# has nothing to save, and who asks from outside, again and again, may be told too late.
+FIRST_STEPS = """
+import json, pathlib, time
+told = pathlib.Path("/wardround/out/progress.json")
+while not told.exists() or not json.loads(told.read_text())["step"]:
+    time.sleep(0.05)
+"""
 
 
 @dataclass(frozen=True)
@@ -58,17 +67,15 @@ def stopped(federation: Federation, base: Finished) -> Iterator[dict[Stop, Futur
         }
 
 
-def evict(federation: Federation, site: str, pod: str) -> None:
+def evict(site: Api, namespace: str, pod: str) -> None:
     """As a drained node does; the Job makes another pod."""
-    meta = {"name": pod, "namespace": federation.site_namespace}
-    body = json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta})
-    path = f"/api/v1/namespaces/{federation.site_namespace}/pods/{pod}/eviction"
-    Kubectl(site)("create", "--raw", path, "-f", "-", stdin=body)
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+    site.call("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", body)
 
 
-def kill(federation: Federation, site: str, pod: str) -> None:
+def kill(site: Api, namespace: str, pod: str) -> None:
     """The Job fails, and the hub asks for another attempt."""
-    Kubectl(site)("delete", "pod", pod, "-n", federation.site_namespace, "--wait=false")
+    site.delete("Pod", pod, namespace)
 
 
 # How, and how many attempts it takes then.
@@ -100,20 +107,16 @@ def _stopped(federation: Federation, base: Finished, site: str, stop: Stop) -> S
         found = kubectl.get("pods", *here, "-l", f"{names.ROUND_UID}={uid}")["items"]
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
-    eventually("training runs", lambda: any(map(is_training, pods())), 120)
+    eventually("training runs", lambda: any(map(is_training, pods())))
     [first] = [pod["metadata"]["name"] for pod in pods()]
-    # Torch takes some seconds to start, and what was asked to stop before its first step has nothing to save.
-    out = ("exec", first, *here, "-c", "train", "--", "cat", "/wardround/out/progress.json")
-    eventually("the first steps are taken", lambda: _steps_in(kubectl.run(*out, check=False).stdout) > 0, 60)
-    stop(federation, site, first)
+    with administrator(site) as api:
+        api.get("Pod", first, federation.site_namespace)  # connected before it matters
+        kubectl("exec", first, *here, "-c", "train", "--", "python", "-c", FIRST_STEPS)
+        stop(api, federation.site_namespace, first)
     print(kubectl.run("logs", first, *here, "-c", "train", check=False).stdout)
     finished = federation.completed(name)
     last = pods()[-1]["metadata"]["name"]
     return Stopped(finished, first, last, kubectl("logs", last, *here, "-c", "train"))
-
-
-def _steps_in(progress: str) -> int:
-    return int(json.loads(progress)["step"]) if progress else 0
 
 
 def is_training(pod: dict[str, Any]) -> bool:
