@@ -4,7 +4,8 @@
 
 What runs around your command (prepare, check, score) is what runs around it in the pod, and complains of the same
 things. What training leaves in state/out/ is what the next round finds in state/in/. Not tried here: that the pod has
-no network, and nothing to write to but out/, state/out/, checkpoint/ and /tmp.
+no network, and nothing to write to but out/, state/out/, checkpoint/ and /tmp. To try a whole image, let the command
+be `docker run --rm --network none --user $(id -u) -e WARDROUND_ROOT -v /tmp:/tmp IMAGE python /trainer.py`.
 """
 
 import argparse
@@ -77,6 +78,12 @@ class Pod:
         }
         self.ours("prepare")
 
+    def found(self) -> str:
+        """What `prepare` says of the data; the hospital's Dataset has the same in its status."""
+        said = json.loads((self.root / "said").read_text())
+        left_out = ", ".join(f"{each['field']} {each['reason']} {each['rows']}" for each in said["quality"])
+        return f"data: {said['rows']} rows of {said['patients']} patients are used; left out: {left_out or 'none'}"
+
     def ours(self, verb: str) -> None:
         done = subprocess.run([sys.executable, "-m", "wardround", verb], env=self._environment)
         if done.returncode:
@@ -107,6 +114,7 @@ def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str]
 
     statistics = pod("statistics")
     statistics.prepare("Statistics", {}, "", [])
+    print(statistics.found())
     statistics.ours("statistics")
     statistics.has_left("check")
 

@@ -34,6 +34,9 @@ def told(shell: Shell, commands: str) -> str:
 
 
 def test_the_example_keeps_the_contract_and_learns_something(told: str) -> None:
+    assert re.search(
+        r"^data: \d+ rows of \d+ patients are used; left out: [a-z_]+ [A-Z][A-Za-z]+ \d", told, re.MULTILINE
+    )
     statistics, first, second, evaluated = NUMBERS.findall(told)
     assert statistics[0] == first[0] == second[0]
     for _, metrics in (first, second):
