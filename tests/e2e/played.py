@@ -21,10 +21,10 @@ import numpy as np
 
 from lab import demo_rounds, network
 from lab.topology import STORE_PORT, named
-from tests.e2e.accounts import bearer
+from tests.e2e.accounts import administrator, bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation
-from tests.integration.api import Api
+from tests.integration.api import Api, account
 from wardround import tensors
 from wardround.cli import enrolment, verbs
 from wardround.cli.objects import is_true
@@ -163,6 +163,7 @@ def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]
     """Hospitals of these names, enrolled, approved and in the federation; nothing is left of them at the end."""
     hub = federation.hub
     with ExitStack() as stack:
+        admin = stack.enter_context(administrator("hub"))
         made = {}
         for name in names:
             stack.callback(federation.kubectl("hub"), "delete", "namespace", name, "--wait=false")
@@ -171,6 +172,7 @@ def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]
             verbs.apply_enrolment(hub, name, f"Played by a test: {name}", [federation.namespace])
             api = stack.enter_context(bearer("hub", hub.token("site", name, 3600)))
             made[name] = Played(name, api)
+            admin.await_right(account(name, "site"), "patch", "participants.wardround.io/status", name)
             made[name].publish()
             verbs.pin(hub, name, enrolment.fingerprint_to_pin(verbs.participant(hub, name)))
         eventually("all are trusted", lambda: all(is_true(verbs.participant(hub, name), "Ready") for name in names))

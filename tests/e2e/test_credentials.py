@@ -79,6 +79,8 @@ def editor(federation: Federation, hub: Api) -> Iterator[Api]:
     bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
     hub.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
     hub.call("POST", bindings, binding)
+    user = f"system:serviceaccount:{namespace}:{name}"
+    hub.await_right(user, "create", "federatedrounds.wardround.io", namespace)
     with account("hub", namespace, name) as api:
         yield api
     hub.call("DELETE", f"{bindings}/{name}")

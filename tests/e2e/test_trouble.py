@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.accounts import bearer
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import Federation, Finished
+from tests.e2e.federation import ROUND_SECONDS, Federation, Finished
 from tests.e2e.played import SAMPLES, Played, enrolled, store
 from tests.e2e.troubles import (
     aged,
@@ -87,7 +87,7 @@ def story(federation: Federation) -> Story:
                 site: _waiting_for_the_store(federation, made, site)
                 for site, made in ((UNAPPROVED, first), (EXPIRED, second))
             }
-            eventually("the round waits", lambda: _reason(_round(federation, sent)) == "StoreUnreachable", 60)
+            eventually("the round waits", lambda: _reason(_round(federation, sent)) == "StoreUnreachable")
         ended = [federation.completed(each["metadata"]["name"]) for each in (first, second, sent)]
     return Story(worst, without_store, *ended)
 
@@ -209,6 +209,7 @@ def _worst(federation: Federation, first: Object, second: Object) -> Seen:
 
     eventually("the round says who is not approved", lambda: is_true(_round(federation, first), "Stalled"))
     _until_said(federation, UNAPPROVED, "NotApproved", "Ready")
+    _until_said(federation, MISTAKEN, "HubNotPinned", "Ready")
     eventually("both are asked", lambda: len(round_tasks()) == 2)
     eventually("one refuses", lambda: is_true(round_tasks()[MISTAKEN], "Failed"))
     eventually(
@@ -232,7 +233,7 @@ def _until_said(federation: Federation, site: str, reason: str, kind: str = "Hub
         found = federation.kubectl(site).get("site", "site", "-n", federation.site_namespace)
         return _condition(found, kind).reason == reason
 
-    eventually(f"the Site of {site} says {reason}", said, 60)
+    eventually(f"the Site of {site} says {reason}", said)
 
 
 def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> tuple[Object, Object, Object]:
@@ -248,7 +249,7 @@ def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> t
         found[:] = [round_, there[0], federation.site_task(site, there[0]["metadata"]["name"])]
         return all(_reason(task) == "StoreUnreachable" for task in found[1:])
 
-    eventually(f"{site} waits for the store", said, 120)
+    eventually(f"{site} waits for the store", said, ROUND_SECONDS)
     round_, there, here = found
     return round_, there, here
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,9 +19,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lab import volumes
 from lab.install import HUB_SERVER
 from lab.topology import named
+from tests.e2e.clusters import PATIENCE_SECONDS, eventually
 from tests.e2e.federation import Federation
 from wardround.cli.__main__ import main as kubectl_wardround
+from wardround.cli.objects import is_true
 
+Object = dict[str, Any]
 DAY_SECONDS = 24 * 3600
 OURS = "wardround.io/role in (operator, courier)"
 
@@ -28,8 +32,9 @@ OURS = "wardround.io/role in (operator, courier)"
 @contextmanager
 def nothing_restarts(federation: Federation) -> Iterator[None]:
     """Fails the test if an operator or a courier was restarted or replaced meanwhile: bad input crashes nothing."""
+    # What was before may have replaced one of them: the former goes a moment later.
+    eventually("every operator and courier is ready, and is there once", lambda: _settled(federation))
     before = _restarts(federation)
-    assert len(before) == 1 + 2 * len(federation.sites)
     yield
     assert _restarts(federation) == before
 
@@ -86,11 +91,13 @@ def store_down(federation: Federation) -> Iterator[None]:
     hub, where = federation.kubectl("hub"), ("-n", federation.hub_namespace)
     hub("scale", "deployment/store", *where, "--replicas=0")
     try:
-        hub("delete", "pod", *where, "-l", "wardround.io/role=store", "--force", "--grace-period=0")
+        # It goes by itself too, perhaps between the two halves of this.
+        store = ("-l", "wardround.io/role=store", "--ignore-not-found")
+        hub("delete", "pod", *where, *store, "--force", "--grace-period=0")
         yield
     finally:
         hub("scale", "deployment/store", *where, "--replicas=1")
-        hub("rollout", "status", "deployment/store", *where, "--timeout=60s")
+        hub("rollout", "status", "deployment/store", *where, f"--timeout={PATIENCE_SECONDS:.0f}s")
 
 
 def change_a_byte(federation: Federation, name: str, site: str) -> None:
@@ -124,11 +131,23 @@ def _hub_kubeconfig() -> tuple[str, str]:
     return "--kubeconfig", str(named("hub").kubeconfig)
 
 
+def _settled(federation: Federation) -> bool:
+    found = _staying(federation)
+    return len(found) == 1 + 2 * len(federation.sites) and all(is_true(pod, "Ready") for pod in found.values())
+
+
 def _restarts(federation: Federation) -> dict[str, int]:
-    """Of each pod of ours that stays, by cluster and name."""
+    return {
+        name: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
+        for name, pod in _staying(federation).items()
+    }
+
+
+def _staying(federation: Federation) -> dict[str, Object]:
+    """The pods of ours that stay, by cluster and name."""
     namespaces = {"hub": federation.hub_namespace} | dict.fromkeys(federation.sites, federation.site_namespace)
     return {
-        f"{cluster}/{pod['metadata']['name']}": sum(each["restartCount"] for each in pod["status"]["containerStatuses"])
+        f"{cluster}/{pod['metadata']['name']}": pod
         for cluster, namespace in namespaces.items()
         for pod in federation.kubectl(cluster).get("pods", "-n", namespace, "-l", OURS)["items"]
     }
