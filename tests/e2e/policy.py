@@ -24,8 +24,8 @@ Object = dict[str, Any]
 def policy(sites: Sequence[str], **changes: Any) -> Iterator[None]:
     """These hospitals' values have `changes` under `policy` until this is over, and then what they had."""
     before = {site: _given(site) for site in sites}
-    _upgrade({site: {**values, "policy": {**values["policy"], **changes}} for site, values in before.items()})
     try:
+        _upgrade({site: {**values, "policy": {**values["policy"], **changes}} for site, values in before.items()})
         yield
     finally:
         _upgrade(before)

@@ -15,7 +15,7 @@ from lab.topology import named
 from tests.e2e import trail
 from tests.e2e.carried import COMMAND, carried, listed
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import PARAMETERS, Federation, Finished
+from tests.e2e.federation import PARAMETERS, ROUND_SECONDS, Federation, Finished
 from tests.e2e.played import Played, enrolled
 from tests.e2e.troubles import change_a_byte, nothing_restarts
 from wardround.cli.objects import is_true
@@ -50,11 +50,11 @@ def chain(federation: Federation) -> Chain:
     # Never answered, a task keeps the round open until what has been sent is changed.
     holds = federation.name("holds-open")
     with enrolled(federation, holds) as hospitals:
-        everyone = {"participants": {"names": [*BOTH, holds]}, "quorum": {"min": 1, "graceSeconds": 200}}
+        everyone = {"participants": {"names": [*BOTH, holds]}, "quorum": {"min": 1, "graceSeconds": 600}}
         made = federation.manifest("state-2", "Train", base={"roundName": first.name}, **OURS, **everyone)
         federation.apply(made)
         name = made["metadata"]["name"]
-        eventually("both have sent", lambda: _sent(federation, name, BOTH), 180)
+        eventually("both have sent", lambda: _sent(federation, name, BOTH), ROUND_SECONDS)
         change_a_byte(federation, name, TOUCHED)
         _refuse(hospitals[holds], federation.tasks_of(name))
         second = federation.completed(name)
