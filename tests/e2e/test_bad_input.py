@@ -44,8 +44,8 @@ BROKEN = {
 
 def round_(federation: Federation, name: str, task: str = "Statistics", **spec: Any) -> dict[str, Any]:
     """Of one hospital, with deadlines that let it fail soon."""
-    deadlines = {"totalSeconds": 400, "admissionSeconds": 200, "queueSeconds": 200, "startSeconds": 60}
-    deadlines |= {"trainSeconds": 120, "uploadSeconds": 60}
+    deadlines = {"totalSeconds": 400, "admissionSeconds": 400, "queueSeconds": 400, "startSeconds": 300}
+    deadlines |= {"trainSeconds": 300, "uploadSeconds": 300}
     usual: dict[str, Any] = {"participants": {"names": ["site-b"]}, "deadlines": deadlines}
     return federation.manifest(name, task, **(usual | spec))
 
@@ -112,7 +112,7 @@ def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Fe
         said = condition(dataset, "Ready")
         return said is not None and said.reason == "ColumnMissing" and "tumour_grade" in said.message
 
-    eventually("the Dataset names the column", dataset_says, 10)
+    eventually("the Dataset names the column", dataset_says)
 
 
 def test_an_image_that_a_hospital_has_not_allowed_is_refused_there(federation: Federation) -> None:
@@ -198,23 +198,29 @@ def test_a_round_that_waits_for_someone_says_for_whom(
     _says(federation, round_(federation, name, **spec), reason)
 
 
-def test_a_federation_that_a_hospital_does_not_allow_gets_nothing_of_it(federation: Federation) -> None:
+@pytest.fixture(scope="module")
+def elsewhere(federation: Federation) -> str:
+    """Namespace of a federation that no hospital allows."""
     stranger = demo_rounds.documents("federation.yaml")
     stranger[0]["metadata"]["name"] = ELSEWHERE
     federation.kubectl("hub").apply(*stranger)
+    return ELSEWHERE
+
+
+def test_a_federation_that_a_hospital_does_not_allow_gets_nothing_of_it(federation: Federation, elsewhere: str) -> None:
     made = round_(federation, "stranger")
-    made["metadata"]["namespace"] = ELSEWHERE
+    made["metadata"]["namespace"] = elsewhere
     _says(federation, made, "FederationNotAllowed")
 
 
 def test_a_base_that_failed_or_lies_elsewhere_or_nowhere_is_said(
-    federation: Federation, broken: dict[str, Finished], base: Finished
+    federation: Federation, broken: dict[str, Finished], base: Finished, elsewhere: str
 ) -> None:
     _says(federation, _from(federation, "of-failed", broken["a-crash"].name), "BaseFailed")
     _says(federation, _from(federation, "of-nothing", "never-made"), "BaseNotFound")
-    elsewhere = _from(federation, "of-elsewhere", base.name)
-    elsewhere["metadata"]["namespace"] = ELSEWHERE
-    _says(federation, elsewhere, "BaseNotFound")
+    made = _from(federation, "of-elsewhere", base.name)
+    made["metadata"]["namespace"] = elsewhere
+    _says(federation, made, "BaseNotFound")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +261,6 @@ def _says(federation: Federation, made: dict[str, Any], reason: str) -> None:
             conditions = [condition(found, kind) for kind in ("Stalled", "Failed")]
             return any(each and each.status == "True" and each.reason == reason and each.message for each in conditions)
 
-        eventually(f"{made['metadata']['name']} says {reason}", said, 30)
+        eventually(f"{made['metadata']['name']} says {reason}", said)
     finally:
         hub("delete", "federatedround", made["metadata"]["name"], *where)
