@@ -123,8 +123,9 @@ def tools() -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     own = sysconfig.get_path("purelib", vars={"base": str(environment)})
     Path(own, "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-    pip = [sys.executable, "-m", "pip", "--python", environment / "bin" / "python", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", ROOT], check=True)
+    python = str(environment / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", str(ROOT)], check=True)
     found = folder / "bin"
     found.mkdir()
     for name in ("kubectl", "helm"):

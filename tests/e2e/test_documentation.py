@@ -7,11 +7,11 @@ import yaml
 
 from lab import demo_rounds
 from lab.demo_data import HOSPITALS
-from lab.install import HUB_SERVER, WRITTEN
+from lab.install import HUB_SERVER, SITE_NAMESPACE, WRITTEN
 from lab.topology import named
 from tests.e2e import test_one_cluster
 from tests.e2e.documentation import PAGES, Shell, blocks, inline_commands, section, tools
-from tests.e2e.federation import DATASET, NAMESPACE, SITE_NAMESPACE, Federation
+from tests.e2e.federation import DATASET, NAMESPACE, Federation
 from wardround.cli.__main__ import parser
 
 # What is tried, by page and heading.
