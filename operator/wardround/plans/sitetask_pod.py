@@ -37,6 +37,7 @@ REASONS: Mapping[str, Literal["Site", "Code", "Platform"]] = {
 EXIT_PARAMETERS, EXIT_DATA, EXIT_TRY_AGAIN = 64, 65, 75
 # Of a container that waits: these do not heal by waiting.
 NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
+NEVER_STARTED = ("StartError", "ContainerCannotRun")
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_PULLED)
 
 
@@ -253,6 +254,9 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
 
 
 def _ended(pod: Pod, step: Step) -> str:
+    if step.reason in NEVER_STARTED:
+        describe = f"kubectl describe pod {pod.name} -n {pod.namespace}"
+        return f"container {step.name} could not be started, so it has no log: has the image its command? {describe}"
     logs = f"kubectl logs {pod.name} -n {pod.namespace} -c {step.name}"
     return f"container {step.name} ended with exit code {step.exit_code}: {logs}"
 

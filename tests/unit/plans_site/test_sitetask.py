@@ -286,6 +286,14 @@ def test_a_failed_container_fails_the_task_with_class_reason_and_exit_code(case:
     assert (failure.failure_class, failure.reason, failure.exit_code) == (kind, why, code)
 
 
+def test_a_command_that_the_image_has_not_is_not_looked_for_in_a_log() -> None:
+    failure = plan(training(ended("prepare", 0), ended("init", 128, reason="StartError"))).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.exit_code) == ("TrainerFailed", 128)
+    assert "container init could not be started" in failure.message
+    assert "kubectl logs" not in failure.message
+
+
 @pytest.mark.parametrize("case", FAILURES)
 def test_no_text_of_a_container_leaves_the_site(case: str) -> None:
     status = told(training(*FAILURES[case][0]))
