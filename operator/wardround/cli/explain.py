@@ -78,7 +78,8 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
         headline = f"{name} is complete{took}: {counted} hospitals, {result.get('samples', 0)} samples."
         if result.get("metrics"):
             headline += f" {metrics(result['metrics'])}"
-        headline += _absent(spec, {each["name"] for each in result.get("metrics") or []})
+        if absent := _absent(spec, {each["name"] for each in result.get("metrics") or []}):
+            headline = f"{headline.removesuffix('.')}. {absent}"
         return Explanation(headline, tuple(findings))
     for kind, verb in (("Failed", "has failed"), ("Stalled", "waits for a person")):
         found = condition(round_, kind)
@@ -236,7 +237,7 @@ def _absent(spec: Object, found: set[str]) -> str:
         return ""
     absent = [each for each in spec.get("metrics") or [] if each not in found]
     why = "too few cases to tell" if spec.get("task") == "Evaluate" else "not under `trained` of out/metrics.json"
-    return f" Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
+    return f"Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
 
 
 def _attention(said: Object, round_: Object, task: Object | None) -> Finding:

@@ -129,7 +129,11 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
 @pytest.mark.parametrize(
     ("task", "declared", "said"),
     [
-        ("Train", ["loss", "f1"], "(not under `trained` of out/metrics.json): f1."),
+        (
+            "Train",
+            ["loss", "f1"],
+            "loss=0.5. Declared, but not in the result (not under `trained` of out/metrics.json): f1.",
+        ),
         ("Evaluate", ["loss", "auc"], "(too few cases to tell): auc."),
         ("Train", ["loss"], ""),
         ("Statistics", ["f1"], ""),
