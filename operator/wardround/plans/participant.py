@@ -82,6 +82,12 @@ def offered(participant: Participant) -> tuple[str, ...]:
     return tuple(each.name for each in (site.datasets if site else None) or ())
 
 
+def schema_digest(participant: Participant, dataset: str) -> str:
+    """Of a dataset's schema, as the site has said; empty where it has not."""
+    site = participant.status.site
+    return next((each.schema_digest for each in (site.datasets if site else None) or () if each.name == dataset), "")
+
+
 MESSAGES = {
     "NoKeys": "The site has not published usable keys yet. Site: install the site chart with this hub's credentials.",
     "NotApproved": "Compare {published} with the hospital over another channel, then kubectl wardround approve "

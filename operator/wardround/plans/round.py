@@ -32,6 +32,7 @@ from wardround.plans.round_types import (
 )
 from wardround.plans.round_view import (
     View,
+    differing,
     grace,
     hospitals,
     left_out,
@@ -205,6 +206,7 @@ def dispatch(view: View) -> Verdict | None:
     if view.dispatched:
         return None
     barred = {name: reason for name in view.selected if (reason := unfit(view, name))}
+    barred |= differing(view, [name for name in view.selected if name not in barred])
     # Of what nobody offers no hospital is to be told: its name is the round's to check.
     unknown = nowhere_offered(view, barred)
     attention = tuple(

@@ -1,6 +1,7 @@
 """An observation of a round with what its rules ask of it: who is in, who is missing, until when. Decides nothing."""
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,7 +9,7 @@ from datetime import datetime, timedelta
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
-from wardround.plans.participant import barred, offered, offers
+from wardround.plans.participant import barred, offered, offers, schema_digest
 from wardround.plans.reasons import advice_for, advise
 from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
@@ -126,6 +127,18 @@ def unfit(view: View, name: str) -> str | None:
     if reason is None and participant is not None and not offers(participant, view.round.spec.dataset_name):
         return "DatasetNotFound"
     return reason
+
+
+def differing(view: View, names: Sequence[str]) -> dict[str, str]:
+    """Who of these means other columns by the Dataset than most do, or where as many do, than the first. Sums and
+    weights are added up by position: fields in another order or unit would be mixed, and nobody would know."""
+    known = {name: found for name in names if (found := view.seen.participants.get(name)) is not None}
+    digests = {name: schema_digest(each, view.round.spec.dataset_name) for name, each in known.items()}
+    counted = Counter(digest for digest in digests.values() if digest)
+    if len(counted) < 2:
+        return {}
+    meant = counted.most_common(1)[0][0]
+    return {name: "DatasetDiffers" for name, digest in digests.items() if digest and digest != meant}
 
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:

@@ -123,6 +123,35 @@ def test_a_dataset_that_a_site_does_not_offer_stalls_the_round() -> None:
     assert attention_of(made) == {"site-b": "DatasetNotFound"}
 
 
+def meaning(name: str, digest: str) -> Participant:
+    found = participant(name)
+    assert found.status.site is not None
+    offers = (OfferedDataset(name="breast", schema_digest=digest),)
+    return replace(found, status=replace(found.status, site=replace(found.status.site, datasets=offers)))
+
+
+@pytest.mark.parametrize(
+    ("digests", "left_out"),
+    [
+        (("sha256:1", "sha256:1", "sha256:1"), {}),
+        (("sha256:2", "sha256:1", "sha256:1"), {"site-a": "DatasetDiffers"}),
+        (("sha256:1", "sha256:2", ""), {"site-b": "DatasetDiffers"}),
+        (("", "sha256:1", ""), {}),
+    ],
+    ids=["equal", "the one of three", "the first of two counts", "of older sites nothing is known"],
+)
+def test_a_hospital_that_means_other_columns_stalls_the_round(
+    digests: tuple[str, ...], left_out: dict[str, str]
+) -> None:
+    """Sums are added up by position: fields in another order would be mixed without a word."""
+    participants = {name: meaning(name, digest) for name, digest in zip(NAMES, digests, strict=True)}
+    made = plan(observation(participants=participants))
+    assert attention_of(made) == left_out
+    assert bool(of_type(made, Dispatch)) == (not left_out)
+    if left_out:
+        assert condition_of(made, "Stalled") == ("True", "DatasetDiffers")
+
+
 @pytest.mark.parametrize(("seconds", "kind"), [(0, "Stalled"), (600, "Failed")])
 def test_a_dataset_that_nobody_offers_is_for_the_rounds_author_to_check(seconds: float, kind: str) -> None:
     """Most likely it is misspelt. No hospital is told of it, and what they offer is named, the most common first."""
