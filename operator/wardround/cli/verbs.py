@@ -54,7 +54,7 @@ def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
     if item is None:
         raise MissingError(
             f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. "
-            f"See what there is: kubectl get {kind.lower()}s -A"
+            f"See what there is: kubectl get {kind.lower()}s -n {namespace}, or -A where you may."
         )
     return item
 

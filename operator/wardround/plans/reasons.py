@@ -479,7 +479,11 @@ _ROUND = {
     "RoundOver": Advice("the round ended without this task", NOBODY, "nothing."),
     "RoundFailed": Advice("the round failed and took this task with it", ROUND, "`explain` the round."),
     "Complete": Advice("it is done", NOBODY, "nothing."),
-    "Cancelled": Advice("the hub ended this task or its round", NOBODY, "`explain` the round on the hub."),
+    "Cancelled": Advice(
+        "the hub ended this task or its round",
+        NOBODY,
+        "nothing at the hospital; whoever applied the round sees by `explain` of it on the hub why.",
+    ),
 }
 _AT_THE_SITE = {
     "NotEnrolled": Advice(
