@@ -31,7 +31,7 @@ checks:
 lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy operator/wardround trainer_image/wardround_trainer lab bench
+	@$(BIN)/mypy operator/wardround trainer_image/wardround_trainer lab bench tests
 	@$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.done  ## tests that need no cluster
