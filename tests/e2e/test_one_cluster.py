@@ -43,8 +43,8 @@ def written_instead(block: Block, federation: Federation) -> str:
         return block.filled(
             {
                 # Once a cluster, and here they are.
-                "install wardround-crds charts/crds -n wardround-hub": (
-                    f"upgrade --install wardround-crds charts/crds -n {SITE_NAMESPACE}"
+                "install wardround-crds charts/crds -n wardround-hub --wait": (
+                    f"upgrade --install wardround-crds charts/crds -n {SITE_NAMESPACE} --wait"
                 ),
                 # The lab has no registry.
                 "hub.yaml": f"hub.yaml --set store.image={federation.images.store.reference}",
