@@ -12,7 +12,6 @@ from wardround.api.conditions import Conditions
 from wardround.api.dataset import DatasetStatus, Quality
 from wardround.plans.sitetask_pod import Step
 from wardround.pod import schema as table_schema
-from wardround.sealing import canonical
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
 OF_THE_DATA = ("ColumnMissing", "DataUnreadable", "TooFewSamples")
@@ -47,11 +46,12 @@ def plan(
         done = conditions.settled(ready(found, value, reason, message), reason, now=now, generation=generation)
         return dataclasses.replace(found, conditions=done)
 
-    status = dataclasses.replace(status, schema_digest=canonical.digest(canonical.dumps(dict(schema))))
     try:
-        table_schema.parse(schema)
+        digest = table_schema.digest(table_schema.parse(schema))
     except table_schema.SchemaInvalid as error:
-        return failed(status, "SchemaInvalid", f"spec.schema: {error}")
+        # Without a digest it is offered to nobody.
+        return failed(dataclasses.replace(status, schema_digest=None), "SchemaInvalid", f"spec.schema: {error}")
+    status = dataclasses.replace(status, schema_digest=digest)
     if fault := dataset_text.fault(spec):
         return failed(status, "SchemaInvalid", fault)
     said = prepared.said if prepared is not None and prepared.said else {}

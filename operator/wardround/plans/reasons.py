@@ -404,10 +404,10 @@ _ROUND = {
         "a Participant must be named like its namespace", HUB, "delete it and enrol the hospital with `enrol`."
     ),
     "DatasetDiffers": Advice(
-        "its dataset DATASET has another schema than that of other hospitals of the round",
+        "its dataset DATASET means other columns than that of other hospitals of the round",
         HOSPITAL,
-        "compare spec.schema of Dataset DATASET with the others', word for word: the same fields in the same order, "
-        "with the same types, units and constraints. The round goes on when they are equal.",
+        "compare spec.schema of Dataset DATASET with the others': the same target, and the same features in the same "
+        "order, with the same type, unit, minimum, maximum and enum. The round goes on when they are equal.",
     ),
     "DatasetUnknown": Advice(
         "no hospital of the round offers a dataset DATASET",

@@ -91,7 +91,7 @@ def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
             message += f"; rows left out: {_listed(counts.quality)}"
         counted = {"rows": counts.rows, "patients": counts.patients, "quality": counts.quality}
         raise Failure("TooFewSamples", message, counted=counted)
-    prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(dataset["schema"]), counts.quality)
+    prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(table), counts.quality)
     public = {key: task[key] for key in PUBLIC if key in task}
     _write_json(folders.task_file, {**public, "dataset": {"schema": dataset["schema"], "rows": counts.view_rows}})
     # The key of the split has done its work here.

@@ -83,10 +83,12 @@ class Schema:
         return target.type == "boolean" or set(target.enum) == {0.0, 1.0} or bounded
 
 
-def digest(document: Mapping[str, Any]) -> str:
-    """SHA-256 of the schema's canonical JSON, as it stands in the Dataset: sites with the same schema agree."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+def digest(schema: Schema) -> str:
+    """SHA-256 of what sums and weights take for granted: the features in their order and the target, each with type,
+    unit, bounds and enum. What else stands in a schema is the hospital's own: identifier, missing values, words."""
+    columns = (schema.field(schema.target), *schema.features)
+    meant = [[each.name, each.type, each.unit, each.minimum, each.maximum, each.enum] for each in columns]
+    return "sha256:" + hashlib.sha256(json.dumps(meant).encode()).hexdigest()
 
 
 def parse(document: Mapping[str, Any]) -> Schema:

@@ -46,12 +46,13 @@ def ready(status: DatasetStatus) -> Condition:
 
 def test_the_digest_of_the_schema_is_there_at_once_and_is_the_one_that_prepare_computes() -> None:
     status = look()
-    assert status.schema_digest == schema.digest(SCHEMA)
+    assert status.schema_digest == schema.digest(schema.parse(SCHEMA))
     assert (ready(status).status, ready(status).reason) == ("Unknown", "NotReadYet")
 
 
-def test_a_schema_that_is_wrong_says_where() -> None:
-    status = look(document=SCHEMA | {"target": "benign"})
+def test_a_schema_that_is_wrong_says_where_and_has_no_digest_by_which_it_is_offered() -> None:
+    status = look(look(), document=SCHEMA | {"target": "benign"})
+    assert status.schema_digest is None
     assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
     assert "target" in ready(status).message
 

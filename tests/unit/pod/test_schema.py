@@ -23,10 +23,44 @@ def test_features_are_numbers_and_integers_without_target_and_identifier_in_sche
     assert [field.name for field in schema.parse(world.SCHEMA).features] == ["mean_radius", "age"]
 
 
-def test_equal_schemas_have_equal_digests_whatever_the_order_of_keys() -> None:
-    turned = dict(reversed(world.SCHEMA.items()))
-    assert schema.digest(turned) == schema.digest(world.SCHEMA)
-    assert schema.digest(changed("age", unit="a")) != schema.digest(world.SCHEMA)
+FIELDS = world.SCHEMA["fields"]
+
+
+def digest(document: dict[str, Any]) -> str:
+    return schema.digest(schema.parse(document))
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        dict(reversed(world.SCHEMA.items())),
+        {**world.SCHEMA, "missingValues": ["?"]},
+        {**world.SCHEMA, "fields": [*FIELDS[1:], {"name": "ward", "type": "string"}, FIELDS[0]]},
+        changed("patient_id", name="patient_id", constraints={"required": True, "pattern": "P[0-9]+"}),
+        changed("mean_radius", description="by the new scanner", constraints={"minimum": "0.0", "maximum": "50"}),
+    ],
+    ids=["order of keys", "missing values", "other fields", "identifier", "words"],
+)
+def test_what_is_the_hospitals_own_does_not_change_the_digest(own: dict[str, Any]) -> None:
+    assert digest(own) == digest(world.SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**world.SCHEMA, "fields": [FIELDS[0], FIELDS[2], FIELDS[1], FIELDS[3]]},
+        {**world.SCHEMA, "fields": [*FIELDS, {"name": "texture", "type": "number"}]},
+        changed("age", unit="a"),
+        changed("age", type="number"),
+        changed("age", constraints={"minimum": "18"}),
+        changed("age", constraints={"minimum": "0", "maximum": "120"}),
+        changed("age", constraints={"minimum": "0", "enum": ["1", "2"]}),
+        changed("malignant", constraints={"required": True, "minimum": "0", "maximum": "1"}),
+    ],
+    ids=["order", "one more", "unit", "type", "minimum", "maximum", "enum", "target"],
+)
+def test_what_sums_and_weights_take_for_granted_changes_the_digest(other: dict[str, Any]) -> None:
+    assert digest(other) != digest(world.SCHEMA)
 
 
 @pytest.mark.parametrize(
