@@ -167,6 +167,8 @@ def _tidy(buildah: Buildah) -> None:
     """Each change of sources leaves layers in buildah's store: once they are many, only today's images stay."""
     if len(buildah.run("images", "--all", "--quiet").splitlines()) <= MOST_LAYERS:
         return
+    # Of a build that somebody ended: an image with a container is not removed. All are ours, and the store is locked.
+    buildah.run("rm", "--all")
     current = {name for target in (OPERATOR, TRAINER) for name in (target.base.image, _name(target))}
     tagged = buildah.run("images", "--filter=dangling=false", "--format={{.Name}}:{{.Tag}}").splitlines()
     stale = [name for name in tagged if name not in current]
