@@ -105,6 +105,10 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
         without(federated_round(task="Statistics", base={"roundName": "r0"}), "initial", "image"),
         "neither base nor initial",
     ),
+    "statistics with parameters": (
+        without(federated_round(task="Statistics", parameters={"epochs": "5"}), "initial", "image"),
+        "A Statistics round has no parameters",
+    ),
     "statistics with an image": (without(federated_round(task="Statistics"), "initial"), "absent for Statistics"),
     "train without an image": (without(federated_round(), "image"), "image is required for Train"),
     "image by tag": (federated_round(image="trainer:latest"), "by digest"),
