@@ -16,7 +16,7 @@ GONE = "deleted"
 
 # What a hospital does after it has reached a stage of the timeline.
 _DOING = {
-    "Accepted": "fetches the model",
+    "Accepted": "fetches its input",
     "InputReady": "waits for its pod",
     "Started": "prepares data",
     "Prepared": "works",
