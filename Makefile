@@ -26,7 +26,7 @@ test: built lint  ## everything: lint, types, unit, integration, e2e on real clu
 
 # Beside e2e, which waits for its clusters a third of the time. What each of them says comes in one piece when it is over.
 checks:
-	@nice -n 5 $(MAKE) --output-sync=target unit integration
+	@nice -n 10 $(MAKE) --output-sync=target unit integration
 
 lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .

@@ -29,6 +29,8 @@ ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE]}
 SITES = tuple(hospital.name for hospital in HOSPITALS)
 # A small net and one pass: these rounds show that things happen, not that a model is good.
 PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate": "0.01", "epochs": "1"}
+# For a model that others start from, when it is no matter which: without training the trainer never loads torch.
+UNTRAINED = {**PARAMETERS, "epochs": "0"}
 ROUND_SECONDS = 400.0
 
 

@@ -13,7 +13,7 @@ from lab.install import apply, wait_for_dataset
 from lab.topology import named
 from tests.e2e.carried import COMMAND, carried, listed
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import LACKING, Federation, Finished
+from tests.e2e.federation import LACKING, UNTRAINED, Federation, Finished
 from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.cli.objects import condition
 
@@ -29,8 +29,8 @@ free = next(name for name in model if not name.startswith("input."))
 """
 # What training code may leave behind, or not be done with in time, and what we say of it.
 BROKEN = {
-    "too-slow": ("TrainDeadline", "import time; time.sleep(300)"),
     "nothing": ("OutputMissing", ""),
+    "too-slow": ("TrainDeadline", "import time; time.sleep(300)"),
     "not-safetensors": ("OutputNotSafetensors", 'open(out, "wb").write(b"x" * 4096)'),
     "another-name": ("TensorsDiffer", 'model["another"] = model.pop(free); save_file(model, out)'),
     "another-shape": ("TensorsDiffer", "model[free] = np.zeros(3, np.float32); save_file(model, out)"),
@@ -52,7 +52,7 @@ def round_(federation: Federation, name: str, task: str = "Statistics", **spec: 
 
 @pytest.fixture(scope="module")
 def base(federation: Federation) -> Finished:
-    return federation.run_round("sound", "Train", initial={"seed": 7})
+    return federation.run_round("sound", "Train", initial={"seed": 7}, parameters=UNTRAINED)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from lab import volumes
 from lab.topology import named
 from tests.e2e.carried import COMMAND, carried, listed
-from tests.e2e.federation import Federation, Finished
+from tests.e2e.federation import UNTRAINED, Federation, Finished
 from tests.e2e.troubles import nothing_restarts
 from wardround.cli.objects import is_true
 from wardround.sealing.body import Body
@@ -56,7 +56,7 @@ def different(federation: Federation) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def base(federation: Federation, different: str) -> Finished:
-    return federation.run_round("genuine", "Train", initial={"seed": 7}, **ALONE)
+    return federation.run_round("genuine", "Train", initial={"seed": 7}, parameters=UNTRAINED, **ALONE)
 
 
 def test_a_model_that_somebody_with_its_key_replaced_is_refused_by_the_courier(

@@ -12,7 +12,7 @@ from lab import volumes
 from lab.topology import named
 from tests.e2e.accounts import administrator
 from tests.e2e.clusters import Kubectl, eventually
-from tests.e2e.federation import PARAMETERS, Federation, Finished
+from tests.e2e.federation import PARAMETERS, UNTRAINED, Federation, Finished
 from tests.e2e.policy import parameters, policy
 from tests.integration.api import Api
 from wardround.api import names
@@ -55,7 +55,9 @@ def _steps(federation: Federation) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def base(federation: Federation) -> Finished:
-    return federation.run_round("stopped-base", "Train", initial={"seed": 7}, participants={"names": list(BOTH)})
+    return federation.run_round(
+        "stopped-base", "Train", initial={"seed": 7}, parameters=UNTRAINED, participants={"names": list(BOTH)}
+    )
 
 
 @pytest.fixture(scope="module")
