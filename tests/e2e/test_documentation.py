@@ -81,6 +81,7 @@ NOT_RUN_INLINE = {
     "pip install '.[cli]'": "tests.e2e.documentation.tools does, without fetching the dependencies again",
     "pip install '.[operator]'": "as above, and tests/unit/examples runs what it is for",
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
+    "pytest -s tests/integration_hub/test_history.py": "part of make test",
     "pytest tests/integration_site": "part of make test",
     "python -m bench.footprint": MINUTES,
     "python -m bench.round": MINUTES,
