@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from lab import toolchain
 from lab.topology import named
+from tests.integration.api import until
 
 # Nothing here is a claim about speed: four clusters and the other tests share two cores.
 PATIENCE_SECONDS = 120.0
@@ -67,7 +67,4 @@ class Lab:
 
 def eventually(what: str, check: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     """Return once `check()` holds; fail the test when it never does."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
-        time.sleep(0.2)
+    until(what, check, seconds)
