@@ -86,7 +86,8 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
         if found is not None and found.status == "True":
             # What stands between the round and its start is mostly about one hospital: the first that it names.
             whose = next((each.where for each in findings if each.reason == found.reason), "")
-            first = _finding("round", found.reason, found.message, whose, federation, spec.get("datasetName", ""))
+            advice = advice_for(found.reason).about(whose, federation, spec.get("datasetName", ""))
+            first = Finding("round", found.reason, advice, found.message)
             return Explanation(f"{name} {verb}: {found.reason}.", (first, *findings))
     if spec.get("suspend"):
         return Explanation(f"{name} is suspended: set spec.suspend to false to go on.", tuple(findings))
@@ -258,11 +259,6 @@ def _named(said: Object, round_: Object) -> str:
     begins = task_name(round_["metadata"]["name"], round_["metadata"]["uid"], 0).removesuffix("0")
     found = re.search(rf"{re.escape(begins)}[0-9]+", said.get("message", ""))
     return found.group() if found else ""
-
-
-def _finding(where: str, reason: str, message: str, *about: str) -> Finding:
-    """`about`: participant, federation and dataset, as far as they are known."""
-    return Finding(where, reason, advice_for(reason).about(*about), message)
 
 
 def _reconciling(item: Object) -> str:
