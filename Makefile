@@ -24,9 +24,10 @@ demo: built  ## three hospitals train one model, from nothing to the table
 test: built lint  ## everything: lint, types, unit, integration, e2e on real clusters
 	@$(MAKE) -j2 e2e checks
 
-# Beside e2e, which waits for its clusters a third of the time. What each of them says comes in one piece when it is over.
-checks:
-	@nice -n 10 $(MAKE) --output-sync=target unit integration
+# Beside e2e, which waits for its clusters a third of the time, and never before it. What each of them says comes in one
+# piece when it is over.
+checks: $(VENV)/.done
+	@$(BIN)/python -m lab.behind $(MAKE) --output-sync=target unit integration
 
 lint: $(VENV)/.done  ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.behind import share_niceness
 from lab.errors import LabError
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -50,6 +51,7 @@ class Process:
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
+        share_niceness(child.pid)
         _CHILDREN.append(child)
         self._pid_file.write_text(f"{child.pid} {start_time(child.pid)} {BOOT.read_text().strip()}")
 

@@ -1,6 +1,8 @@
 """Only what was started is stopped, and a wait that fails says why."""
 
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -56,3 +58,25 @@ def test_a_wait_that_takes_too_long_says_so(tmp_path: Path) -> None:
             wait_for("the moon", lambda: False, idle, seconds=0.1)
     finally:
         idle.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not schedule by session")
+def test_a_command_behind_all_else_is_nice_as_a_session_and_so_is_what_it_starts(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from lab.processes import Process; "
+        "p = Process('p', Path(sys.argv[1])); p.start(['sleep', '60']); "
+        "print(Path('/proc/self/autogroup').read_text(), Path(f'/proc/{p.pid()}/autogroup').read_text()); p.stop()"
+    )
+    command = [sys.executable, "-m", "lab.behind", sys.executable, "-c", script, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.count("nice 19") == 2
+
+
+def test_what_ends_it_ends_a_command_behind_all_else() -> None:
+    command = [sys.executable, "-m", "lab.behind", "sh", "-c", "echo $$; sleep 60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as behind:
+        assert behind.stdout is not None
+        leader = int(behind.stdout.readline())
+        behind.terminate()
+        assert behind.wait(timeout=10) == 128 + signal.SIGTERM
+    assert start_time(leader) is None
