@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api import Api, Refused
-from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
+from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
 from tests.integration_site.hub import SCHEMA_DIGEST, Object
 from wardround.api import site as sites
 from wardround.courier import main as courier
@@ -274,7 +274,9 @@ async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None
         assert site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"] == before, "not due yet"
         await link.renew_token(hub, datetime.now(UTC) + timedelta(minutes=45))
         assert site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"] != before
-        assert not await link.refresh(hub), "a new token is no new hub"
+        assert not await link.refresh(hub), "it knows the token that it has renewed itself"
+        enrol(site.api, site.server, site.ca)
+        assert await link.refresh(hub), "people have put another one there"
         assert link.client is not None
         await link.client.get("Participant", PARTICIPANT)
         await link.close()

@@ -50,11 +50,6 @@ class Credentials:
                 raise NotEnrolled(f"the enrolment Secret has an empty {key}")
         return cls(values["server"], values["ca.crt"], values["token"], values["namespace"])
 
-    @property
-    def endpoint(self) -> tuple[str, str, str]:
-        """What a client is made for; the token may change under it."""
-        return self.server, self.ca, self.namespace
-
 
 class HubLink:
     """Holds the client to the hub while there is one. One loop, no locks."""
@@ -71,7 +66,11 @@ class HubLink:
         return self.state.state == "Connected"
 
     async def refresh(self, hub: Hub) -> bool:
-        """Reads the enrolment Secret; whether the client is another one now. Raises ApiError of the own cluster."""
+        """Reads the enrolment Secret; whether the client is another one now. Raises ApiError of the own cluster.
+
+        A token that people have put there makes another one too: they wait for an answer, and its first heartbeat comes
+        at once.
+        """
         name = hub.enrolment_secret_name
         try:
             found = Credentials.of(await self._own.get("Secret", name))
@@ -87,7 +86,7 @@ class HubLink:
             self._lost(str(why), hub)
             return False
         before, self._credentials = self._credentials, found
-        if before is not None and before.endpoint == found.endpoint and self.client is not None:
+        if before == found and self.client is not None:
             return False
         if self.client is not None:
             await self.client.close()

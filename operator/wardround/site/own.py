@@ -19,7 +19,7 @@ from wardround.plans.sitetask_types import is_final
 from wardround.site.link import HubLink
 
 CONNECTED_SECONDS = 300.0
-DISCONNECTED_SECONDS = 10.0
+DISCONNECTED_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
