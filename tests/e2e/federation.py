@@ -14,7 +14,12 @@ from lab.demo_data import HOSPITALS, Hospital
 from lab.images import Images
 from lab.install import HUB_NAMESPACE, SITE_NAMESPACE
 from lab.topology import named
-from tests.e2e.clusters import Kubectl
+from tests.e2e import carried
+from tests.e2e.admission import is_admitted
+from tests.e2e.clusters import Kubectl, eventually
+from wardround.api import codec
+from wardround.api.federatedround import DEFAULT_COMMAND
+from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.cli import explain, verbs
 from wardround.cli.cluster import Cluster as Api
 from wardround.cli.objects import Condition, condition, is_true
@@ -29,8 +34,22 @@ ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE]}
 SITES = tuple(hospital.name for hospital in HOSPITALS)
 # A small net and one pass: these rounds show that things happen, not that a model is good.
 PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate": "0.01", "epochs": "1"}
-# For a model that others start from, when it is no matter which: without training the trainer never loads torch.
+# Where it is no matter what is learnt: without training the trainer never loads torch.
 UNTRAINED = {**PARAMETERS, "epochs": "0"}
+# By default a hospital takes no round that says how many steps. These take so many: long enough to be stopped on the
+# way, short enough to be waited for.
+STEPS = 6_000
+# Beside what a site agrees to by default.
+POLICY: Object = {
+    "commands": [list(DEFAULT_COMMAND), carried.COMMAND],
+    "parameters": [
+        *codec.dump(DEFAULT_PARAMETERS),
+        *({"name": each} for each in carried.PIECES),
+        {"name": "steps", "minimum": str(STEPS)},
+    ],
+}
+# Tests that wait for rounds of their own at the same time need not wait for each other's.
+WORKLOAD: Object = {"maxConcurrentTasks": 3}
 ROUND_SECONDS = 400.0
 
 
@@ -87,8 +106,8 @@ class Finished:
 
 @dataclass(frozen=True)
 class Federation:
-    """The hub and its hospitals, all approved; each offers dataset `breast`, and takes the parameters that a site takes
-    by default."""
+    """The hub and its hospitals, all approved; each offers dataset `breast`, and agrees to what a site agrees to by
+    default and to POLICY."""
 
     images: Images
     sites: tuple[str, ...] = SITES
@@ -187,9 +206,11 @@ def installed() -> Federation:
 
 
 def _install_site(hospital: Hospital, built: Images) -> None:
-    install.install_site(hospital.name, hospital.display_name, ALLOWED, built, say)
+    values = {"policy": POLICY, "workload": WORKLOAD}
+    install.install_site(hospital.name, hospital.display_name, ALLOWED, built, say, values)
     install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, DATASET)
+    eventually(f"{hospital.name} admits Jobs by what its chart says now", lambda: is_admitted(hospital.name))
 
 
 def say(line: str) -> None:

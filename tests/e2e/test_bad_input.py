@@ -11,9 +11,9 @@ import pytest
 from lab import demo_rounds
 from lab.install import apply, wait_for_dataset
 from lab.topology import named
-from tests.e2e.carried import COMMAND, carried, listed
+from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import LACKING, UNTRAINED, Federation, Finished
+from tests.e2e.federation import LACKING, STEPS, UNTRAINED, Federation
 from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.cli.objects import condition
 
@@ -50,40 +50,28 @@ def round_(federation: Federation, name: str, task: str = "Statistics", **spec: 
     return federation.manifest(name, task, **(usual | spec))
 
 
-@pytest.fixture(scope="module")
-def base(federation: Federation) -> Finished:
-    return federation.run_round("sound", "Train", initial={"seed": 7}, parameters=UNTRAINED)
+@pytest.fixture(scope="module", autouse=True)
+def base(federation: Federation) -> str:
+    """A round that is sound, and which others start from. Under way while other tests work."""
+    made = federation.manifest("sound", "Train", initial={"seed": 7}, parameters=UNTRAINED)
+    federation.apply(made)
+    return str(made["metadata"]["name"])
 
 
-@pytest.fixture(scope="module")
-def broken(federation: Federation, base: Finished) -> dict[str, Finished]:
-    """One round for each way in which training code can fail us, all at once, spread over the hospitals."""
+@pytest.fixture(scope="module", autouse=True)
+def broken(federation: Federation, base: str) -> dict[str, str]:
+    """One round for each way in which training code can fail us, all at once, spread over the hospitals, and under way
+    while other tests work."""
     names = {}
-    with listed(*federation.sites):
-        for number, (name, (_, code)) in enumerate(BROKEN.items()):
-            spec = {"base": {"roundName": base.name}, "command": COMMAND, "parameters": carried(BREAKS + code)}
-            site = federation.sites[number % len(federation.sites)]
-            made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
-            if name == "too-slow":
-                made["spec"]["deadlines"]["trainSeconds"] = 10
-            federation.apply(made)
-            names[name] = made["metadata"]["name"]
-        return {name: federation.finished(full, 400) for name, full in names.items()}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_what_training_code_must_not_leave_is_refused_at_the_hospital(
-    federation: Federation, broken: dict[str, Finished], name: str
-) -> None:
-    finished, (reason, _) = broken[name], BROKEN[name]
-    [task] = finished.tasks  # once: the same code would do the same again
-    site = task["metadata"]["namespace"]
-    assert finished.failed.message
-    assert finished.attention(site)["reason"] == reason
-    assert task["status"]["failure"]["class"] == "Code"
-    own = federation.site_task(site, task["metadata"]["name"])
-    assert own["status"]["failure"]["reason"] == reason
-    assert own["status"]["failure"]["message"]
+    for number, (name, (_, code)) in enumerate(BROKEN.items()):
+        spec = {"base": {"roundName": base}, "command": COMMAND, "parameters": carried(BREAKS + code)}
+        site = federation.sites[number % len(federation.sites)]
+        made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
+        if name == "too-slow":
+            made["spec"]["deadlines"]["trainSeconds"] = 10
+        federation.apply(made)
+        names[name] = made["metadata"]["name"]
+    return names
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +129,8 @@ def test_a_command_that_a_hospital_has_not_listed_is_refused_there(
         (
             "one-step",
             {"model": "logistic", "steps": "1", "batchSize": "1"},
-            '"batchSize": "1", which is not at least the minimum "16"; "steps": "1", which is not listed',
+            '"batchSize": "1", which is not at least the minimum "16"; '
+            f'"steps": "1", which is not at least the minimum "{STEPS}"',
         ),
         ("misspelt", {"learnigRate": "0.1"}, '"learnigRate": "0.1", which is not listed'),
     ],
@@ -213,16 +202,6 @@ def test_a_federation_that_a_hospital_does_not_allow_gets_nothing_of_it(federati
     _says(federation, made, "FederationNotAllowed")
 
 
-def test_a_base_that_failed_or_lies_elsewhere_or_nowhere_is_said(
-    federation: Federation, broken: dict[str, Finished], base: Finished, elsewhere: str
-) -> None:
-    _says(federation, _from(federation, "of-failed", broken["a-crash"].name), "BaseFailed")
-    _says(federation, _from(federation, "of-nothing", "never-made"), "BaseNotFound")
-    made = _from(federation, "of-elsewhere", base.name)
-    made["metadata"]["namespace"] = elsewhere
-    _says(federation, made, "BaseNotFound")
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -240,6 +219,33 @@ def test_what_can_never_work_is_refused_when_it_is_applied(
     refused = hub.run("apply", "-f", "-", stdin=str_of(made), check=False)
     assert refused.returncode != 0
     assert told in refused.stderr
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_training_code_must_not_leave_is_refused_at_the_hospital(
+    federation: Federation, broken: dict[str, str], name: str
+) -> None:
+    finished, (reason, _) = federation.finished(broken[name]), BROKEN[name]
+    [task] = finished.tasks  # once: the same code would do the same again
+    site = task["metadata"]["namespace"]
+    assert finished.failed.message
+    assert finished.attention(site)["reason"] == reason
+    assert task["status"]["failure"]["class"] == "Code"
+    own = federation.site_task(site, task["metadata"]["name"])
+    assert own["status"]["failure"]["reason"] == reason
+    assert own["status"]["failure"]["message"]
+
+
+def test_a_base_that_failed_or_lies_elsewhere_or_nowhere_is_said(
+    federation: Federation, broken: dict[str, str], base: str, elsewhere: str
+) -> None:
+    federation.finished(broken["a-crash"])
+    _says(federation, _from(federation, "of-failed", broken["a-crash"]), "BaseFailed")
+    _says(federation, _from(federation, "of-nothing", "never-made"), "BaseNotFound")
+    federation.completed(base)
+    made = _from(federation, "of-elsewhere", base)
+    made["metadata"]["namespace"] = elsewhere
+    _says(federation, made, "BaseNotFound")
 
 
 def str_of(made: dict[str, Any]) -> str:

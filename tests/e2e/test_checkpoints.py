@@ -12,15 +12,12 @@ from lab import volumes
 from lab.topology import named
 from tests.e2e.accounts import administrator
 from tests.e2e.clusters import Kubectl, eventually
-from tests.e2e.federation import PARAMETERS, UNTRAINED, Federation, Finished
-from tests.e2e.policy import parameters, policy
+from tests.e2e.federation import PARAMETERS, STEPS, UNTRAINED, Federation, Finished
 from tests.integration.api import Api
 from wardround.api import names
 
 Stop = Callable[[Api, str, str], None]
 BOTH = ("site-a", "site-b")
-# Long enough to be stopped on the way, short enough to be waited for.
-STEPS = 12_000
 RESUMED = "checkpoint: going on from step"
 # Begun while torch starts, which takes some seconds, it ends with the first steps: what was asked to stop before those
 # has nothing to save, and who asks from outside, again and again, may be told too late.
@@ -44,13 +41,6 @@ class Stopped:
     @property
     def attempts(self) -> int:
         return max(int(task["spec"]["attempt"]) for task in self.finished.tasks)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _steps(federation: Federation) -> Iterator[None]:
-    """By default a hospital takes no round that says how many steps; these take many."""
-    with policy(BOTH, parameters=parameters({"name": "steps", "minimum": str(STEPS)})):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from lab import install, lifecycle
 from lab.topology import API_PORT, DNS_ADDRESS, STORE_PORT, clusters, named
 from tests.e2e import hostile
 from tests.e2e.accounts import administrator
-from tests.e2e.carried import COMMAND, carried, listed
+from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
-from tests.e2e.federation import PARAMETERS, Federation
+from tests.e2e.federation import UNTRAINED, Federation
 from wardround.pod import split
 
 Object = dict[str, Any]
@@ -60,8 +60,7 @@ def targets(federation: Federation) -> list[Target]:
 def inside(federation: Federation, targets: list[Target]) -> Inside:
     """One Train round whose training code looks around before it trains."""
     made = _round(federation, "hostile", f"main({targets!r})")
-    with listed(SITE):
-        [finished] = federation.run_rounds(made)
+    [finished] = federation.run_rounds(made)
     task = finished.task(SITE)["metadata"]["name"]
     log = federation.kubectl(SITE)("logs", "-n", federation.site_namespace, f"job/{task}", "-c", "train")
     [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
@@ -171,9 +170,8 @@ def test_without_a_policy_engine_no_row_is_read(federation: Federation) -> None:
 def test_training_is_ended_when_the_walls_go(federation: Federation) -> None:
     made = _round(federation, "walls-go", "sleep()")
     name = made["metadata"]["name"]
-    with listed(SITE):
-        federation.apply(made)
-        eventually("the training code runs", lambda: _trains(federation, name))
+    federation.apply(made)
+    eventually("the training code runs", lambda: _trains(federation, name))
     with _without_policies(federation):
         _network_open(federation, made)
         kubectl, task = federation.kubectl(SITE), federation.tasks_of(name)[0]["metadata"]["name"]
@@ -238,7 +236,7 @@ def _addresses(federation: Federation, namespace: str) -> list[str]:
 
 def _round(federation: Federation, name: str, call: str) -> Object:
     """A Train round of this hospital whose training code is `hostile` with that call at its end."""
-    parameters = {**PARAMETERS, **carried(_source(call))}
+    parameters = {**UNTRAINED, **carried(_source(call))}
     return federation.manifest(name, "Train", initial={"seed": 7}, command=COMMAND, parameters=parameters, **ALONE)
 
 

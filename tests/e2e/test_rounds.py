@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from lab import demo_data, lifecycle, network
 from lab.install import WRITTEN, helm
 from lab.topology import named
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import DATASET, Federation, Finished
+from tests.e2e.federation import DATASET, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, fedavg, result
 from wardround.cli.objects import Condition, condition, is_true, timeline
 
 ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
+CUT = "site-c"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,8 @@ def statistics(federation: Federation) -> Finished:
 
 @pytest.fixture(scope="module")
 def first(federation: Federation, statistics: Finished) -> Finished:
-    return federation.run_round("first", "Train", initial={"seed": 7, "statisticsRoundName": statistics.name})
+    initial = {"seed": 7, "statisticsRoundName": statistics.name}
+    return federation.run_round("first", "Train", initial=initial, parameters=UNTRAINED)
 
 
 def test_statistics_count_every_hospital_and_leave_spoilt_rows_out(
@@ -109,58 +112,21 @@ def test_an_upgrade_with_the_same_values_changes_nothing_that_runs(federation: F
             if pod["metadata"]["labels"].get("wardround.io/role") in ("operator", "courier", "store")
         }
 
-    before = running()
-    for cluster, namespace in namespaces.items():
-        for release, chart in (
-            ("wardround-crds", "crds"),
-            (f"wardround-{cluster[:4].rstrip('-')}", cluster[:4].rstrip("-")),
-        ):
+    def upgrade(cluster: str) -> None:
+        for chart in ("crds", "hub" if cluster == "hub" else "site"):
+            release = f"wardround-{chart}"
             values = yaml.safe_load((WRITTEN / f"values-{cluster}-{release}.yaml").read_text())
-            helm(named(cluster), release, chart, namespace, values)
+            helm(named(cluster), release, chart, namespaces[cluster], values)
+
+    before = running()
+    with ThreadPoolExecutor(len(namespaces)) as pool:
+        list(pool.map(upgrade, namespaces))
     time.sleep(2)
     assert running() == before
 
 
-@pytest.fixture
-def one_accelerator() -> Iterator[None]:
-    site = lifecycle.open_existing("site-a")
-    site.offer_accelerators(1)
-    try:
-        yield
-    finally:
-        site.offer_accelerators(0)
-
-
-@pytest.mark.usefixtures("one_accelerator")
-def test_a_round_gets_the_accelerator_that_a_node_offers_and_waits_for_what_none_does(federation: Federation) -> None:
-    def asking(count: int) -> dict[str, Any]:
-        resources = {"nodes": 1, "acceleratorsPerNode": count}
-        return federation.manifest(f"gpu-{count}", "Train", initial={"seed": 7}, resources=resources, **ALONE)
-
-    federation.run_rounds(asking(1))
-    two = asking(2)
-    name = two["metadata"]["name"]
-    federation.apply(two)
-    try:
-        found: list[Condition | None] = []
-        there = ("-n", federation.site_namespace)
-
-        def both_say() -> bool:
-            tasks = federation.tasks_of(name)
-            # The hospital takes a moment to have it too.
-            own = [federation.kubectl("site-a").find("sitetask", each["metadata"]["name"], *there) for each in tasks]
-            found[:] = [condition(each, "Reconciling") for each in (*tasks, *own) if each]
-            return [each.reason for each in found if each] == ["Unschedulable"] * 2
-
-        eventually("both sides say that it waits", both_say)
-        assert (at_site := found[1]) is not None
-        assert "nvidia.com/gpu" in at_site.message
-    finally:
-        federation.kubectl("hub")("delete", "federatedround", name, "-n", federation.namespace)
-
-
 def test_a_round_outlives_the_hub_operator_and_a_courier(federation: Federation) -> None:
-    made = federation.manifest("restarts", "Train", initial={"seed": 7})
+    made = federation.manifest("restarts", "Train", initial={"seed": 7}, parameters=UNTRAINED)
     name = made["metadata"]["name"]
     federation.apply(made)
     eventually("a site works on it", lambda: any(timeline(task) for task in federation.tasks_of(name)))
@@ -188,29 +154,73 @@ def test_a_round_outlives_the_hub_operator_and_a_courier(federation: Federation)
     assert federation.completed(name).round["status"]["participants"]["aggregated"] == 3
 
 
-def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation) -> None:
-    site = named("site-c")
+@pytest.fixture(scope="module")
+def cut_off(federation: Federation) -> Iterator[str]:
+    """Name of a round of all while CUT cannot be reached, under way while other tests work without it."""
+    network.cut(named(CUT))
+    try:
+        # Who is there has all the time in the world: what closes the round is the grace after the quorum.
+        made = federation.manifest("cut", "Statistics", quorum={"min": 2, "graceSeconds": 10})
+        federation.apply(made)
+        yield made["metadata"]["name"]
+    finally:
+        network.heal(named(CUT))
 
+
+@pytest.fixture
+def one_accelerator() -> Iterator[None]:
+    site = lifecycle.open_existing("site-a")
+    site.offer_accelerators(1)
+    try:
+        yield
+    finally:
+        site.offer_accelerators(0)
+
+
+@pytest.mark.usefixtures("one_accelerator", "cut_off")
+def test_a_round_gets_the_accelerator_that_a_node_offers_and_waits_for_what_none_does(federation: Federation) -> None:
+    def asking(count: int) -> dict[str, Any]:
+        resources = {"nodes": 1, "acceleratorsPerNode": count}
+        spec = {"initial": {"seed": 7}, "parameters": UNTRAINED, **ALONE}
+        return federation.manifest(f"gpu-{count}", "Train", resources=resources, **spec)
+
+    one, two = asking(1), asking(2)
+    name = two["metadata"]["name"]
+    federation.apply(one, two)
+    try:
+        found: list[Condition | None] = []
+        there = ("-n", federation.site_namespace)
+
+        def both_say() -> bool:
+            tasks = federation.tasks_of(name)
+            # The hospital takes a moment to have it too.
+            own = [federation.kubectl("site-a").find("sitetask", each["metadata"]["name"], *there) for each in tasks]
+            found[:] = [condition(each, "Reconciling") for each in (*tasks, *own) if each]
+            return [each.reason for each in found if each] == ["Unschedulable"] * 2
+
+        eventually("both sides say that it waits", both_say)
+        assert (at_site := found[1]) is not None
+        assert "nvidia.com/gpu" in at_site.message
+        federation.completed(one["metadata"]["name"])
+    finally:
+        federation.kubectl("hub")("delete", "federatedround", name, "-n", federation.namespace)
+
+
+def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation, cut_off: str) -> None:
     def own_site() -> dict[str, Any]:
-        return federation.kubectl("site-c").get("site", "site", "-n", federation.site_namespace)
+        return federation.kubectl(CUT).get("site", "site", "-n", federation.site_namespace)
 
     def said() -> Condition:
         found = condition(own_site(), "HubConnected")
         assert found is not None
         return found
 
-    network.cut(site)
-    try:
-        # Who is there has all the time in the world: what closes the round is the grace after the quorum.
-        made = federation.manifest("cut", "Statistics", quorum={"min": 2, "graceSeconds": 10})
-        federation.apply(made)
-        finished = federation.completed(made["metadata"]["name"])
-        eventually("the hospital says that the hub is away", lambda: said().reason == "HubUnreachable")
-        assert (said().status, bool(said().message)) == ("False", True)
-    finally:
-        network.heal(site)
+    finished = federation.completed(cut_off)
     assert finished.round["status"]["participants"]["aggregated"] == 2
-    assert finished.attention("site-c")["reason"] == "NotSentInTime"
+    assert finished.attention(CUT)["reason"] == "NotSentInTime"
+    eventually("the hospital says that the hub is away", lambda: said().reason == "HubUnreachable")
+    assert (said().status, bool(said().message)) == ("False", True)
+    network.heal(named(CUT))
     eventually("the hospital is back", lambda: is_true(own_site(), "HubConnected"))
     # And hears of what it is asked, for which its watch has to find out that the line is there again.
-    assert federation.run_round("healed", "Statistics", participants={"names": ["site-c"]}).complete
+    assert federation.run_round("healed", "Statistics", participants={"names": [CUT]}).complete

@@ -13,7 +13,7 @@ import pytest
 from lab import volumes
 from lab.topology import named
 from tests.e2e import trail
-from tests.e2e.carried import COMMAND, carried, listed
+from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import PARAMETERS, ROUND_SECONDS, Federation, Finished
 from tests.e2e.played import Played, enrolled
@@ -24,6 +24,8 @@ Object = dict[str, Any]
 # The update of one of two real hospitals is changed in the store in the second round.
 SOUND, TOUCHED = "site-b", "site-a"
 BOTH = (SOUND, TOUCHED)
+# Where the built-in trainer works meanwhile.
+BESIDE = "site-c"
 OURS: Object = {"command": COMMAND, "parameters": carried(Path(trail.__file__).read_text("utf-8") + "\nmain()\n")}
 
 
@@ -39,12 +41,24 @@ class Chain:
 
 @pytest.fixture(scope="module", autouse=True)
 def _steady(federation: Federation) -> Iterator[None]:
-    with listed(*BOTH), nothing_restarts(federation):
+    with nothing_restarts(federation):
         yield
 
 
 @pytest.fixture(scope="module")
-def chain(federation: Federation) -> Chain:
+def kept(federation: Federation) -> tuple[str, str]:
+    """Names of two Train rounds, the second from the first, whose optimizer keeps what it has. Under way while other
+    tests work."""
+    keeps = {**PARAMETERS, "optimizer": "Adam", "optimizerState": "keep"}
+    spec: Object = {"participants": {"names": [BESIDE]}, "parameters": keeps}
+    first = federation.manifest("keeps-1", "Train", initial={"seed": 7}, **spec)
+    second = federation.manifest("keeps-2", "Train", base={"roundName": first["metadata"]["name"]}, **spec)
+    federation.apply(first, second)
+    return first["metadata"]["name"], second["metadata"]["name"]
+
+
+@pytest.fixture(scope="module")
+def chain(federation: Federation, kept: tuple[str, str]) -> Chain:
     both = {"participants": {"names": list(BOTH)}}
     first = federation.run_round("state-1", "Train", initial={"seed": 7}, **OURS, **both)
     # Never answered, a task keeps the round open until what has been sent is changed.
@@ -87,13 +101,10 @@ def test_an_evaluation_finds_what_belongs_to_the_model_and_leaves_nothing(
     assert not (states(federation, site) / chain.evaluation.uid).exists()
 
 
-def test_an_optimizer_goes_on_with_what_it_had(federation: Federation) -> None:
-    alone: Object = {"participants": {"names": [SOUND]}}
-    keeps = {**PARAMETERS, "optimizer": "Adam", "optimizerState": "keep"}
-    first = federation.run_round("keeps-1", "Train", initial={"seed": 7}, parameters=keeps, **alone)
-    second = federation.run_round("keeps-2", "Train", base={"roundName": first.name}, parameters=keeps, **alone)
-    assert "state: no earlier round has left one here" in log(federation, SOUND, first)
-    assert "state: going on with what Adam had" in log(federation, SOUND, second)
+def test_an_optimizer_goes_on_with_what_it_had(federation: Federation, kept: tuple[str, str]) -> None:
+    first, second = map(federation.completed, kept)
+    assert "state: no earlier round has left one here" in log(federation, BESIDE, first)
+    assert "state: going on with what Adam had" in log(federation, BESIDE, second)
 
 
 def states(federation: Federation, site: str) -> Path:

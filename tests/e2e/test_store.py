@@ -19,7 +19,7 @@ from lab import network, volumes
 from lab.topology import STORE_PORT, named
 from tests.e2e.accounts import account
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import ROUND_SECONDS, Federation, Finished
+from tests.e2e.federation import ROUND_SECONDS, UNTRAINED, Federation, Finished
 from tests.integration.api import Api
 from wardround.cli.objects import condition, is_true
 from wardround.sealing.canonical import encode
@@ -61,7 +61,7 @@ class Observed:
 def observed(federation: Federation) -> Observed:
     """Two Train rounds, the second from the result of the first, with the spy at work."""
     spy = Spy()
-    first = federation.manifest("seen", "Train", initial={"seed": 7}, **BOTH)
+    first = federation.manifest("seen", "Train", initial={"seed": 7}, parameters=UNTRAINED, **BOTH)
     second = federation.manifest("seen-again", "Train", base={"roundName": first["metadata"]["name"]}, **BOTH)
     federation.apply(first, second)
     until = time.monotonic() + ROUND_SECONDS

@@ -83,11 +83,11 @@ def story(federation: Federation) -> Story:
                 federation.apply(first, second)
                 worst = _worst(federation, first, second)
             say_sent()
+            eventually("the round waits", lambda: _reason(_round(federation, sent)) == "StoreUnreachable")
             without_store = {
                 site: _waiting_for_the_store(federation, made, site)
                 for site, made in ((UNAPPROVED, first), (EXPIRED, second))
             }
-            eventually("the round waits", lambda: _reason(_round(federation, sent)) == "StoreUnreachable")
         ended = [federation.completed(each["metadata"]["name"]) for each in (first, second, sent)]
     return Story(worst, without_store, *ended)
 
