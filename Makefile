@@ -12,6 +12,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 export PYTHONPATH := operator:trainer_image:.
 export PYTHONUNBUFFERED := 1
 TESTS ?=
+# So many side by side, unless a make above says how many: to say it again is warned of.
+jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 
 .PHONY: help demo test checks ready built lint unit integration e2e lab down status packages python tools images lock clean
 
@@ -55,10 +57,10 @@ status: $(VENV)/.done  ## what runs
 
 # Side by side: what waits for the network leaves the processors to what compiles.
 ready: packages
-	@$(MAKE) -j2 tools $(VENV)/.done
+	@$(MAKE) $(call jobs,2) tools $(VENV)/.done
 
 built: packages
-	@$(MAKE) -j3 tools $(VENV)/.done images
+	@$(MAKE) $(call jobs,3) tools $(VENV)/.done images
 
 tools: python  ## Kubernetes, containerd, helm and so on, built once from Go modules
 	@$(PYTHON) -m lab.toolchain
