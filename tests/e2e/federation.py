@@ -28,9 +28,9 @@ Object = dict[str, Any]
 
 NAMESPACE = "e2e"
 DATASET = "breast"
-LACKING = "lacks-a-column"  # made by the test that needs it
+LACKING, CHANGING = "lacks-a-column", "changing"  # made by the tests that need them
 # What the hospitals let the demo's federation and that of the tests use.
-ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE]}
+ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE], CHANGING: [NAMESPACE]}
 SITES = tuple(hospital.name for hospital in HOSPITALS)
 # A small net and one pass: these rounds show that things happen, not that a model is good.
 PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate": "0.01", "epochs": "1"}

@@ -13,7 +13,7 @@ from lab.install import apply, wait_for_dataset
 from lab.topology import named
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import LACKING, STEPS, UNTRAINED, Federation
+from tests.e2e.federation import CHANGING, LACKING, STEPS, UNTRAINED, Federation
 from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.cli.objects import condition
 
@@ -101,6 +101,45 @@ def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Fe
         return said is not None and said.reason == "ColumnMissing" and "tumour_grade" in said.message
 
     eventually("the Dataset names the column", dataset_says)
+
+
+@pytest.fixture
+def changing(federation: Federation) -> Iterator[dict[str, Any]]:
+    """A Dataset of site-b, sound, to be changed and applied again."""
+    dataset = demo_rounds.dataset("a-split-key-of-the-tests")
+    dataset["metadata"]["name"] = CHANGING
+    apply(named("site-b"), [dataset], federation.site_namespace)
+    wait_for_dataset("site-b", CHANGING)
+    yield dataset
+    federation.kubectl("site-b")("delete", "dataset", CHANGING, "-n", federation.site_namespace)
+
+
+def test_a_hospital_whose_columns_have_changed_does_not_go_on_with_what_was_made_with_the_former(
+    federation: Federation, changing: dict[str, Any]
+) -> None:
+    """Its schema is sound, and no other hospital is there to be compared with."""
+    hub = federation.kubectl("hub")
+
+    def published() -> str:
+        offered = hub.get("participant", "site-b", "-n", "site-b")["status"]["site"]["datasets"]
+        return next(str(each["columnsDigest"]) for each in offered if each["name"] == CHANGING)
+
+    first = round_(federation, "columns-1", datasetName=CHANGING)
+    federation.apply(first)
+    finished, before = federation.completed(first["metadata"]["name"]), published()
+    assert finished.result["columnsDigest"] == before
+
+    reordered = copy.deepcopy(changing)
+    reordered["spec"]["schema"]["fields"].reverse()
+    apply(named("site-b"), [reordered], federation.site_namespace)
+    eventually("the hub has its digest", lambda: published() != before)
+    initial = {"seed": 7, "statisticsRoundName": finished.name}
+    second = round_(federation, "columns-2", "Train", datasetName=CHANGING, initial=initial, parameters=UNTRAINED)
+    federation.apply(second)
+    _eventually_says(federation, second, "DatasetDiffersFromBase")
+
+    apply(named("site-b"), [changing], federation.site_namespace)
+    assert federation.completed(second["metadata"]["name"]).result["columnsDigest"] == before
 
 
 def test_an_image_that_a_hospital_has_not_allowed_is_refused_there(federation: Federation) -> None:
@@ -261,12 +300,17 @@ def _says(federation: Federation, made: dict[str, Any], reason: str) -> None:
     hub, where = federation.kubectl("hub"), ("-n", made["metadata"]["namespace"])
     federation.apply(made)
     try:
-
-        def said() -> bool:
-            found = hub.get("federatedround", made["metadata"]["name"], *where)
-            conditions = [condition(found, kind) for kind in ("Stalled", "Failed")]
-            return any(each and each.status == "True" and each.reason == reason and each.message for each in conditions)
-
-        eventually(f"{made['metadata']['name']} says {reason}", said)
+        _eventually_says(federation, made, reason)
     finally:
         hub("delete", "federatedround", made["metadata"]["name"], *where)
+
+
+def _eventually_says(federation: Federation, made: dict[str, Any], reason: str) -> None:
+    meta = made["metadata"]
+
+    def said() -> bool:
+        found = federation.kubectl("hub").get("federatedround", meta["name"], "-n", meta["namespace"])
+        conditions = [condition(found, kind) for kind in ("Stalled", "Failed")]
+        return any(each and each.status == "True" and each.reason == reason and each.message for each in conditions)
+
+    eventually(f"{meta['name']} says {reason}", said)

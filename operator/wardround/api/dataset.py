@@ -69,6 +69,7 @@ class DatasetStatus:
     rows: int | None = None
     patients: int | None = None
     schema_digest: str | None = None
+    columns_digest: str | None = None
     quality: tuple[Quality, ...] | None = None
 
 

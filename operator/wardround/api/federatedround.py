@@ -119,6 +119,7 @@ class Result:
     bytes: int
     samples: int
     metrics: tuple[Metric, ...] = ()
+    columns_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

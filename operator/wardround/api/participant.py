@@ -37,6 +37,7 @@ class PublicKeys:
 class OfferedDataset:
     name: str
     schema_digest: str = ""
+    columns_digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,10 @@ class _Read:
 def plan(
     spec: Mapping[str, Any], status: DatasetStatus, prepared: Step | None, *, generation: int, now: datetime
 ) -> DatasetStatus:
-    """The status. `spec` as it stands in the object, `prepared` the container that has just read the data, if any."""
+    """The status. `spec` as it stands in the object, `prepared` the container that has just read the data, if any.
+
+    Its counts are those of the reading that Ready tells of: there are none where that came to none.
+    """
     schema: Mapping[str, Any] = spec["schema"]
 
     def ready(found: DatasetStatus, value: bool | conditions.Status, reason: str, message: str = "") -> Conditions:
@@ -46,14 +49,19 @@ def plan(
         done = conditions.settled(ready(found, value, reason, message), reason, now=now, generation=generation)
         return dataclasses.replace(found, conditions=done)
 
+    unread = dataclasses.replace(
+        status, schema_digest=None, columns_digest=None, rows=None, patients=None, quality=None
+    )
     try:
-        digest = table_schema.digest(table_schema.parse(schema))
+        table = table_schema.parse(schema)
     except table_schema.SchemaInvalid as error:
         # Without a digest it is offered to nobody.
-        return failed(dataclasses.replace(status, schema_digest=None), "SchemaInvalid", f"spec.schema: {error}")
-    status = dataclasses.replace(status, schema_digest=digest)
+        return failed(unread, "SchemaInvalid", f"spec.schema: {error}")
+    found = dataclasses.replace(
+        unread, schema_digest=table_schema.digest(table), columns_digest=table_schema.columns_digest(table)
+    )
     if fault := dataset_text.fault(spec):
-        return failed(status, "SchemaInvalid", fault)
+        return failed(found, "SchemaInvalid", fault)
     said = prepared.said if prepared is not None and prepared.said else {}
     refused = said.get("reason") in OF_THE_DATA
     whole = prepared is not None and prepared.succeeded
@@ -61,14 +69,12 @@ def plan(
     if counted:
         # Also where too few rows are left: that is when people look for why.
         read = codec.parse(_Read, said, "what prepare said")
-        status = dataclasses.replace(
-            status, rows=read.rows, patients=read.patients, quality=read.quality[:QUALITY_LIMIT]
-        )
+        found = dataclasses.replace(found, rows=read.rows, patients=read.patients, quality=read.quality[:QUALITY_LIMIT])
     if refused:
-        return failed(status, str(said["reason"]), str(said.get("message") or ""))
+        return failed(found, str(said["reason"]), str(said.get("message") or ""))
     if counted:
-        return settled(status, True, "Read", "the file was read and is as the schema says, but for what quality counts")
+        return settled(found, True, "Read", "the file was read and is as the schema says, but for what quality counts")
     known = conditions.find(status.conditions, "Ready")
     if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
-        return status
-    return settled(status, "Unknown", "NotReadYet", "the schema is right; the rows are read by the next task")
+        return dataclasses.replace(found, rows=status.rows, patients=status.patients, quality=status.quality)
+    return settled(found, "Unknown", "NotReadYet", "the schema is right; the rows are read by the next task")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wardround.api import conditions
-from wardround.api.participant import Participant, ParticipantStatus, PublicKeys
+from wardround.api.participant import OfferedDataset, Participant, ParticipantStatus, PublicKeys
 from wardround.sealing import canonical
 from wardround.sealing.keys import RecipientKey, load_verification_key, participant_fingerprint
 from wardround.sealing.refused import Refused
@@ -76,16 +76,10 @@ def offers(participant: Participant, dataset: str) -> bool:
     return site is None or site.datasets is None or dataset in offered(participant)
 
 
-def offered(participant: Participant) -> tuple[str, ...]:
+def offered(participant: Participant) -> dict[str, OfferedDataset]:
     """The datasets that the site has said it offers, by name."""
     site = participant.status.site
-    return tuple(each.name for each in (site.datasets if site else None) or ())
-
-
-def schema_digest(participant: Participant, dataset: str) -> str:
-    """Of a dataset's schema, as the site has said; empty where it has not."""
-    site = participant.status.site
-    return next((each.schema_digest for each in (site.datasets if site else None) or () if each.name == dataset), "")
+    return {each.name: each for each in (site.datasets if site else None) or ()}
 
 
 MESSAGES = {

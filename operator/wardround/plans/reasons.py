@@ -409,6 +409,12 @@ _ROUND = {
         "compare spec.schema of Dataset DATASET with the others': the same target, and the same features in the same "
         "order, with the same type, unit, minimum, maximum and enum. The round goes on when they are equal.",
     ),
+    "DatasetDiffersFromBase": Advice(
+        "its dataset DATASET means other columns than those that the round which this one starts from was made with",
+        HOSPITAL,
+        "give spec.schema of Dataset DATASET the target and the features that it had then, by name, order and unit: "
+        "the round goes on. A model cannot go on with other columns; for those begin again, with spec.initial.",
+    ),
     "DatasetUnknown": Advice(
         "no hospital of the round offers a dataset DATASET",
         ROUND,

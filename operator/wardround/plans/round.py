@@ -32,6 +32,7 @@ from wardround.plans.round_types import (
 )
 from wardround.plans.round_view import (
     View,
+    columns,
     differing,
     grace,
     hospitals,
@@ -136,7 +137,7 @@ def aggregated(view: View) -> Verdict | None:
             said = (missing, _whom("Left out", answer.left_out), "Nothing was kept.")
             return _failed(view, "QuorumNotMet", _sentences(*said), attention)
         model = StoredModel(
-            result=_result(view, job.number, answer),
+            result=_result(view, job.number, answer, names),
             aggregated=names,
             left_out=answer.left_out,
             states=remaining(view.states, frozenset(names)),
@@ -403,7 +404,7 @@ def _all_but(view: View, missing: tuple[LeftOut, ...]) -> tuple[str, ...]:
     return tuple(part.name for part in view.standing(Standing.SENT) if part.name not in without)
 
 
-def _result(view: View, number: int, answer: Answer) -> Result:
+def _result(view: View, number: int, answer: Answer, aggregated: tuple[str, ...]) -> Result:
     length = (answer.header or {}).get("length")
     spec = view.round.spec
     # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
@@ -414,6 +415,7 @@ def _result(view: View, number: int, answer: Answer) -> Result:
         bytes=length if isinstance(length, int) else 0,
         samples=answer.samples,
         metrics=tuple(Metric(name=name, value=value) for name, value in sorted(told.items())),
+        columns_digest=columns(view, aggregated),
     )
 
 

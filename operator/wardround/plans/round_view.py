@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
+from wardround.api.participant import OfferedDataset
 from wardround.api.timeline import reached
-from wardround.plans.participant import barred, offered, offers, schema_digest
+from wardround.plans.participant import barred, offered, offers
 from wardround.plans.reasons import advice_for, advise
 from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
@@ -130,15 +131,33 @@ def unfit(view: View, name: str) -> str | None:
 
 
 def differing(view: View, names: Sequence[str]) -> dict[str, str]:
-    """Who of these means other columns by the Dataset than most do, or where as many do, than the first. Sums and
-    weights are added up by position: fields in another order or unit would be mixed, and nobody would know."""
+    """Who of these means other columns by the Dataset than the round's base was made with; and who of the others than
+    most of them do, or where as many do, than the first. Sums and weights are added up by position: fields in another
+    order or unit would be mixed, and nobody would know."""
+    told, base = _told(view, names), _columns_of_base(view)
+    changed = {name: "DatasetDiffersFromBase" for name, each in told.items() if base and each.columns_digest != base}
+    counted = Counter(each.schema_digest for name, each in told.items() if name not in changed)
+    [(meant, _)] = counted.most_common(1) or [("", 0)]
+    return {name: "DatasetDiffers" for name, each in told.items() if each.schema_digest != meant} | changed
+
+
+def columns(view: View, names: Sequence[str]) -> str | None:
+    """Digest of the columns that a result of these is made with: those of the base, else those that more than half of
+    them mean by the Dataset. None where that is not known."""
+    counted = Counter(each.columns_digest for each in _told(view, names).values())
+    most = next((digest for digest, count in counted.items() if 2 * count > len(names)), None)
+    return _columns_of_base(view) or most
+
+
+def _columns_of_base(view: View) -> str | None:
+    return view.seen.base_model.result.columns_digest if view.seen.base_model else None
+
+
+def _told(view: View, names: Sequence[str]) -> dict[str, OfferedDataset]:
+    """What these have said of the round's Dataset, as far as they have."""
     known = {name: found for name in names if (found := view.seen.participants.get(name)) is not None}
-    digests = {name: schema_digest(each, view.round.spec.dataset_name) for name, each in known.items()}
-    counted = Counter(digest for digest in digests.values() if digest)
-    if len(counted) < 2:
-        return {}
-    meant = counted.most_common(1)[0][0]
-    return {name: "DatasetDiffers" for name, digest in digests.items() if digest and digest != meant}
+    told = {name: offered(each).get(view.round.spec.dataset_name) for name, each in known.items()}
+    return {name: each for name, each in told.items() if each and each.schema_digest and each.columns_digest}
 
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:

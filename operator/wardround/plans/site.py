@@ -74,9 +74,13 @@ def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
     keys = site.status.courier.keys if site.status.courier else None
     listed = {each.name for each in site.spec.policy.datasets}
     offered = [
-        {"name": each.metadata.name, "schemaDigest": each.status.schema_digest}
+        {
+            "name": each.metadata.name,
+            "schemaDigest": each.status.schema_digest,
+            "columnsDigest": each.status.columns_digest,
+        }
         for each in sorted(datasets, key=lambda d: d.metadata.name)
-        if each.status.schema_digest and each.metadata.name in listed
+        if each.status.schema_digest and each.status.columns_digest and each.metadata.name in listed
     ]
     return {
         **({"keys": codec.dump(keys)} if keys else {}),

@@ -84,10 +84,20 @@ class Schema:
 
 
 def digest(schema: Schema) -> str:
-    """SHA-256 of what sums and weights take for granted: the features in their order and the target, each with type,
-    unit, bounds and enum. What else stands in a schema is the hospital's own: identifier, missing values, words."""
+    """SHA-256 of what must be equal within a round: the features in their order and the target, each with type, unit,
+    bounds and enum. What else stands in a schema is the hospital's own: identifier, missing values, words."""
     columns = (schema.field(schema.target), *schema.features)
-    meant = [[each.name, each.type, each.unit, each.minimum, each.maximum, each.enum] for each in columns]
+    return _sha256([[each.name, each.type, each.unit, each.minimum, each.maximum, each.enum] for each in columns])
+
+
+def columns_digest(schema: Schema) -> str:
+    """SHA-256 of what a model takes for granted for ever: the features in their order and the target, with units, and
+    whether the target is 0 or 1. Which values are possible may change from round to round."""
+    columns = (schema.field(schema.target), *schema.features)
+    return _sha256([schema.binary_target, *([each.name, each.unit] for each in columns)])
+
+
+def _sha256(meant: Sequence[Any]) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(meant).encode()).hexdigest()
 
 

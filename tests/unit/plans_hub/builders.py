@@ -59,6 +59,14 @@ def participant(name: str, **spec: Any) -> Participant:
     )
 
 
+def meaning(name: str, digest: str, columns: str = "sha256:c") -> Participant:
+    """One that has said so of its Dataset."""
+    found = participant(name)
+    assert found.status.site is not None
+    offers = (OfferedDataset(name="breast", schema_digest=digest, columns_digest=columns),)
+    return replace(found, status=replace(found.status, site=replace(found.status.site, datasets=offers)))
+
+
 def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> FederatedRound:
     found: dict[str, Any] = {
         "task": "Train",

@@ -16,6 +16,7 @@ from tests.unit.plans_hub.builders import (
     condition,
     dispatched,
     federated_round,
+    meaning,
     observation,
     over,
     participant,
@@ -121,13 +122,6 @@ def test_a_dataset_that_a_site_does_not_offer_stalls_the_round() -> None:
     made = plan(observation(participants=participants))
     assert condition_of(made, "Stalled") == ("True", "DatasetNotFound")
     assert attention_of(made) == {"site-b": "DatasetNotFound"}
-
-
-def meaning(name: str, digest: str) -> Participant:
-    found = participant(name)
-    assert found.status.site is not None
-    offers = (OfferedDataset(name="breast", schema_digest=digest),)
-    return replace(found, status=replace(found.status, site=replace(found.status.site, datasets=offers)))
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,13 @@ def ready(status: DatasetStatus) -> Condition:
 def test_the_digest_of_the_schema_is_there_at_once_and_is_the_one_that_prepare_computes() -> None:
     status = look()
     assert status.schema_digest == schema.digest(schema.parse(SCHEMA))
+    assert status.columns_digest == schema.columns_digest(schema.parse(SCHEMA))
     assert (ready(status).status, ready(status).reason) == ("Unknown", "NotReadYet")
 
 
 def test_a_schema_that_is_wrong_says_where_and_has_no_digest_by_which_it_is_offered() -> None:
     status = look(look(), document=SCHEMA | {"target": "benign"})
-    assert status.schema_digest is None
+    assert (status.schema_digest, status.columns_digest) == (None, None)
     assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
     assert "target" in ready(status).message
 
@@ -82,6 +83,7 @@ def test_a_missing_column_is_named() -> None:
     status = look(look(step=prepare(0, SAID)), prepare(65, failed))
     assert (ready(status).status, ready(status).reason) == ("False", "ColumnMissing")
     assert "mean_radius" in ready(status).message
+    assert (status.rows, status.patients, status.quality) == (None, None, None), "of an earlier reading"
 
 
 def test_too_few_rows_say_why_the_others_were_left_out() -> None:
@@ -102,7 +104,9 @@ def test_an_open_network_is_not_the_datasets_fault() -> None:
 
 def test_a_changed_dataset_is_unread_again() -> None:
     before = look(step=prepare(0, SAID))
-    assert ready(look(before, generation=2)).reason == "NotReadYet"
+    changed = look(before, generation=2)
+    assert ready(changed).reason == "NotReadYet"
+    assert (changed.rows, changed.patients, changed.quality) == (None, None, None)
     assert look(before) == before
 
 

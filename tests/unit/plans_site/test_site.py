@@ -79,11 +79,11 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
             "schema": {"fields": [], "target": "t", "identifier": "i"},
             "split": {"key": "secret-key-of-the-split"},
         },
-        "status": {"schemaDigest": "sha256:1", "rows": 341},
+        "status": {"schemaDigest": "sha256:1", "columnsDigest": "sha256:2", "rows": 341},
     }
     dataset: Dataset = parse_dataset(document)
     told = report(SITE, [dataset])
-    assert told["datasets"] == [{"name": "breast", "schemaDigest": "sha256:1"}]
+    assert told["datasets"] == [{"name": "breast", "schemaDigest": "sha256:1", "columnsDigest": "sha256:2"}]
     assert "secret" not in str(told)
 
 
@@ -91,7 +91,11 @@ def test_the_hub_does_not_learn_of_a_dataset_that_no_federation_may_use() -> Non
     def document(name: str) -> dict[str, Any]:
         schema = {"fields": [], "target": "t", "identifier": "i"}
         spec = {"claimName": "c", "path": "p", "schema": schema, "split": {"key": "k"}}
-        return {"metadata": {"name": name}, "spec": spec, "status": {"schemaDigest": "sha256:1"}}
+        return {
+            "metadata": {"name": name},
+            "spec": spec,
+            "status": {"schemaDigest": "sha256:1", "columnsDigest": "sha256:2"},
+        }
 
     listed = a_site(datasets=[{"name": name, "federations": ["breast-cancer"]} for name in ("skin", "breast", "lung")])
     told = report(listed, [parse_dataset(document(name)) for name in ("psychiatry", "skin", "breast")])

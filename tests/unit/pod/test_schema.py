@@ -30,6 +30,10 @@ def digest(document: dict[str, Any]) -> str:
     return schema.digest(schema.parse(document))
 
 
+def columns(document: dict[str, Any]) -> str:
+    return schema.columns_digest(schema.parse(document))
+
+
 @pytest.mark.parametrize(
     "own",
     [
@@ -43,6 +47,7 @@ def digest(document: dict[str, Any]) -> str:
 )
 def test_what_is_the_hospitals_own_does_not_change_the_digest(own: dict[str, Any]) -> None:
     assert digest(own) == digest(world.SCHEMA)
+    assert columns(own) == columns(world.SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +66,36 @@ def test_what_is_the_hospitals_own_does_not_change_the_digest(own: dict[str, Any
 )
 def test_what_sums_and_weights_take_for_granted_changes_the_digest(other: dict[str, Any]) -> None:
     assert digest(other) != digest(world.SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {**world.SCHEMA, "fields": [FIELDS[0], FIELDS[2], FIELDS[1], FIELDS[3]]},
+        {**world.SCHEMA, "fields": [*FIELDS, {"name": "texture", "type": "number"}]},
+        changed("age", name="years"),
+        changed("age", unit="a"),
+        changed("malignant", unit="grade"),
+        changed("malignant", constraints={"required": True, "minimum": "0", "maximum": "2"}),
+        {**changed("age", constraints={"minimum": "0", "maximum": "1"}), "target": "age"},
+    ],
+    ids=["order", "one more", "name", "unit", "unit of the target", "not 0 or 1", "another target"],
+)
+def test_what_a_model_takes_for_granted_changes_the_digest_of_the_columns(other: dict[str, Any]) -> None:
+    assert columns(other) != columns(world.SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        changed("age", type="number"),
+        changed("age", constraints={"minimum": "18", "maximum": "120"}),
+        changed("age", constraints={"minimum": "0", "enum": ["1", "2"]}),
+    ],
+    ids=["type", "bounds", "enum"],
+)
+def test_which_values_are_possible_may_change_along_a_chain(later: dict[str, Any]) -> None:
+    assert columns(later) == columns(world.SCHEMA)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""Along a chain of rounds columns keep their meaning: a model knows them by their place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    NAMES,
+    STORED,
+    at,
+    dispatched,
+    federated_round,
+    meaning,
+    observation,
+    over,
+    sent,
+    stages,
+)
+from tests.unit.plans_hub.reading import attention_of, condition_of, message_of, of_type
+from wardround.api import codec
+from wardround.api.participant import Participant
+from wardround.plans.round import plan
+from wardround.plans.round_types import Aggregation, Answer, Dispatch, Observation, StoredModel, StoreModel
+
+FIRST, OTHER = "sha256:first", "sha256:other"
+
+
+def hospitals(*columns: str, schema: str = "sha256:s") -> dict[str, Participant]:
+    return {name: meaning(name, schema, each) for name, each in zip(NAMES, columns, strict=True)}
+
+
+def following(model: StoredModel, participants: Mapping[str, Participant]) -> Observation:
+    of = federated_round("train-2", initial=None, base={"roundName": "train-1"})
+    base = over(federated_round("train-1", "base"), "Complete")
+    return observation(of, base=base, base_model=model, participants=participants)
+
+
+def result_of(seen: Observation) -> StoredModel:
+    """What the hub keeps once all have been combined, as the Secret of the model holds it."""
+    digest = "sha256:" + "d" * 64
+    answer = Answer(header={"length": 1}, digest=digest, segments_digest=digest, aggregated=NAMES)
+    ended = Aggregation(number=1, over=True, answer=answer)
+    closed = replace(seen, round=dispatched(seen.round), tasks=tuple(map(sent, NAMES)), aggregation=ended)
+    [kept] = of_type(plan(closed), StoreModel)
+    return codec.parse(StoredModel, json.loads(json.dumps(codec.dump(kept.model))))
+
+
+def test_a_result_says_which_columns_it_was_made_with() -> None:
+    assert result_of(observation(participants=hospitals(FIRST, FIRST, FIRST))).result.columns_digest == FIRST
+
+
+def test_one_hospital_that_says_something_else_meanwhile_changes_nothing() -> None:
+    assert result_of(observation(participants=hospitals(OTHER, FIRST, FIRST))).result.columns_digest == FIRST
+
+
+@pytest.mark.parametrize("columns", [("", "", ""), (FIRST, OTHER, "sha256:third")], ids=["not told", "no majority"])
+def test_a_result_of_columns_that_nobody_can_name_names_none(columns: tuple[str, ...]) -> None:
+    assert result_of(observation(participants=hospitals(*columns))).result.columns_digest is None
+
+
+def test_the_first_columns_stay_those_of_the_chain() -> None:
+    """Also where hospitals have changed theirs while the round went on."""
+    first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
+    assert result_of(following(first, hospitals(OTHER, OTHER, OTHER))).result.columns_digest == FIRST
+
+
+def test_hospitals_that_have_all_changed_their_columns_do_not_go_on_with_the_model() -> None:
+    """Equal among themselves as they are: this is what no comparison within a round can see."""
+    first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
+    made = plan(following(first, hospitals(OTHER, OTHER, OTHER)))
+    assert not of_type(made, Dispatch)
+    assert condition_of(made, "Stalled") == ("True", "DatasetDiffersFromBase")
+    assert attention_of(made) == dict.fromkeys(NAMES, "DatasetDiffersFromBase")
+    assert "round which this one starts from" in message_of(made, "Stalled")
+
+
+def test_who_has_changed_alone_is_named_alone() -> None:
+    first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
+    # Two of three, so that most of the round mean the new columns.
+    changed = {name: meaning(name, "sha256:new", OTHER) for name in NAMES[1:]}
+    made = plan(following(first, hospitals(FIRST, OTHER, OTHER) | changed))
+    assert attention_of(made) == dict.fromkeys(NAMES[1:], "DatasetDiffersFromBase")
+
+
+def test_bounds_may_change_along_a_chain() -> None:
+    first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
+    made = plan(following(first, hospitals(FIRST, FIRST, FIRST, schema="sha256:wider")))
+    assert len(of_type(made, Dispatch)) == len(NAMES)
+
+
+def test_statistics_too_are_of_certain_columns() -> None:
+    initial = federated_round(initial={"seed": 1, "statisticsRoundName": "stats"})
+    statistics = over(federated_round("stats", "other", task="Statistics", initial=None, image=None), "Complete")
+    first = replace(STORED, result=replace(STORED.result, columns_digest=FIRST))
+    seen = observation(initial, base=statistics, base_model=first, participants=hospitals(OTHER, OTHER, OTHER))
+    assert condition_of(plan(seen), "Stalled") == ("True", "DatasetDiffersFromBase")
+
+
+def test_a_model_from_before_columns_were_kept_is_gone_on_with() -> None:
+    assert len(of_type(plan(following(STORED, hospitals(OTHER, OTHER, OTHER))), Dispatch)) == len(NAMES)
+
+
+def test_a_round_that_waited_in_vain_says_so() -> None:
+    first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
+    seen = following(first, hospitals(OTHER, OTHER, OTHER))
+    started = replace(seen.round, status=replace(seen.round.status, timeline=stages("Started")))
+    assert condition_of(plan(replace(seen, round=started, now=at(600))), "Failed")[1] == "DatasetDiffersFromBase"
