@@ -280,3 +280,18 @@ async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None
         assert link.client is not None
         await link.client.get("Participant", PARTICIPANT)
         await link.close()
+
+
+async def test_a_hub_of_an_earlier_version_leaves_out_what_it_does_not_know(site: Site) -> None:
+    """Hospitals are upgraded first. What a site says else would be refused whole, its keys with it."""
+    secret = token(site.api, "site-operator", NAMESPACE)
+    async with Client.from_credentials(site.server, site.ca, lambda: secret, NAMESPACE) as own:
+        link = HubLink(own, lambda: None)
+        await link.refresh(sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub)
+        assert link.client is not None
+        there = await link.client.get("Participant", PARTICIPANT)
+        said = {"accelerators": [{"resourceName": "example.com/gpu", "ofALaterVersion": True}]}
+        written = await link.client.apply_status(there, {}, {"site": said})
+        assert written is not None
+        assert written["status"]["site"]["accelerators"] == [{"resourceName": "example.com/gpu"}]
+        await link.close()

@@ -20,7 +20,7 @@ from wardround.hub.context import Context
 from wardround.kube.errors import Forbidden, Invalid, NotFound
 from wardround.manifests import aggregation
 from wardround.plans.round import GRANTS_BYTES, GRANTS_EXPIRE
-from wardround.plans.round_parts import CANCELLED
+from wardround.plans.round_parts import CANCELLED, COLUMNS
 from wardround.plans.round_types import (
     Action,
     Aggregate,
@@ -94,7 +94,8 @@ class Execution:
         name = names.task_name(of.metadata.name, uid, action.attempt)
         sealed, expires = self._grants(to, action.attempt, None)
         task = manifest(roundtask.KIND, name, to.name, labels, replace(spec, grants=sealed))
-        task["metadata"]["annotations"] = _granted(expires, None)
+        told = {COLUMNS: action.columns} if action.columns else {}
+        task["metadata"]["annotations"] = _granted(expires, None) | told
         try:
             made = await self.hub.client.create_if_absent(task)
         except (Invalid, Forbidden, NotFound) as refused:

@@ -41,14 +41,26 @@ class _Page(NamedTuple):
 
 
 class Client:
-    """Talks to one API server as one identity. The token is read anew for every call, so that rotation works."""
+    """Talks to one API server as one identity. The token is read anew for every call, so that rotation works.
 
-    def __init__(self, server: str, ca_pem: str, token: TokenSource, namespace: str, field_manager: str = "") -> None:
+    Not `strict`: fields that the API server does not know are left out of what is written instead of refused.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        ca_pem: str,
+        token: TokenSource,
+        namespace: str,
+        field_manager: str = "",
+        strict: bool = True,
+    ) -> None:
         self.server = server.rstrip("/")
         self.ca_pem = ca_pem
         self.token = token
         self.namespace = namespace
         self.field_manager = field_manager
+        self._field_validation = "Strict" if strict else "Ignore"
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -64,10 +76,16 @@ class Client:
 
     @classmethod
     def from_credentials(
-        cls, server: str, ca_pem: str, token_source: TokenSource, namespace: str, field_manager: str = ""
+        cls,
+        server: str,
+        ca_pem: str,
+        token_source: TokenSource,
+        namespace: str,
+        field_manager: str = "",
+        strict: bool = True,
     ) -> Self:
         """With a token from anywhere: a site at its hub, or a site operator that is run near the hub."""
-        return cls(server, ca_pem, token_source, namespace, field_manager)
+        return cls(server, ca_pem, token_source, namespace, field_manager, strict)
 
     async def __aenter__(self) -> Self:
         return self
@@ -291,7 +309,7 @@ class Client:
         if body is not None:
             headers["Content-Type"] = "application/merge-patch+json" if verb == "PATCH" else "application/json"
             if verb != "DELETE":
-                parameters["fieldValidation"] = "Strict"
+                parameters["fieldValidation"] = self._field_validation
                 if self.field_manager:
                     parameters["fieldManager"] = self.field_manager
         try:

@@ -37,6 +37,7 @@ from wardround.plans.round_view import (
     grace,
     hospitals,
     left_out,
+    meant,
     named,
     nowhere_offered,
     shortfall,
@@ -137,7 +138,7 @@ def aggregated(view: View) -> Verdict | None:
             said = (missing, _whom("Left out", answer.left_out), "Nothing was kept.")
             return _failed(view, "QuorumNotMet", _sentences(*said), attention)
         model = StoredModel(
-            result=_result(view, job.number, answer, names),
+            result=_result(view, job.number, answer),
             aggregated=names,
             left_out=answer.left_out,
             states=remaining(view.states, frozenset(names)),
@@ -404,7 +405,7 @@ def _all_but(view: View, missing: tuple[LeftOut, ...]) -> tuple[str, ...]:
     return tuple(part.name for part in view.standing(Standing.SENT) if part.name not in without)
 
 
-def _result(view: View, number: int, answer: Answer, aggregated: tuple[str, ...]) -> Result:
+def _result(view: View, number: int, answer: Answer) -> Result:
     length = (answer.header or {}).get("length")
     spec = view.round.spec
     # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
@@ -415,7 +416,7 @@ def _result(view: View, number: int, answer: Answer, aggregated: tuple[str, ...]
         bytes=length if isinstance(length, int) else 0,
         samples=answer.samples,
         metrics=tuple(Metric(name=name, value=value) for name, value in sorted(told.items())),
-        columns_digest=columns(view, aggregated),
+        columns_digest=columns(view.seen) or None,
     )
 
 
@@ -439,12 +440,14 @@ def _grants(view: View) -> tuple[list[Grant], list[datetime]]:
 
 
 def _ask(view: View, name: str, attempt: int, roster: tuple[str, ...]) -> Dispatch:
+    dataset = meant(view.seen, name)
     return Dispatch(
         participant=name,
         attempt=attempt,
         roster=roster,
         expires=view.deadline + EXPIRES_AFTER_DEADLINE,
         state_round=view.states.get(name, ""),
+        columns=dataset.columns_digest if dataset else "",
     )
 
 

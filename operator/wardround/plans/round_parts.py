@@ -15,6 +15,7 @@ from wardround.plans.participant import barred
 from wardround.plans.reasons import advise
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
+COLUMNS = "wardround.io/columns-digest"  # annotation: of the hospital's Dataset when it was asked
 SUSPENDED = "Suspended"
 TASK_REFUSED = "TaskRefused"
 # The site enforces the deadline of training itself and says more about it: it is given this long to do so.

@@ -84,13 +84,15 @@ class MakeRoundKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatch:
-    """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from."""
+    """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from.
+    `columns`: digest of the columns that it means by the Dataset; empty where it has not said."""
 
     participant: str
     attempt: int
     roster: tuple[str, ...]
     expires: datetime
     state_round: str = ""
+    columns: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

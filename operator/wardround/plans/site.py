@@ -77,10 +77,10 @@ def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
         {
             "name": each.metadata.name,
             "schemaDigest": each.status.schema_digest,
-            "columnsDigest": each.status.columns_digest,
+            **({"columnsDigest": each.status.columns_digest} if each.status.columns_digest else {}),
         }
         for each in sorted(datasets, key=lambda d: d.metadata.name)
-        if each.status.schema_digest and each.status.columns_digest and each.metadata.name in listed
+        if each.status.schema_digest and each.metadata.name in listed
     ]
     return {
         **({"keys": codec.dump(keys)} if keys else {}),

@@ -91,10 +91,10 @@ def digest(schema: Schema) -> str:
 
 
 def columns_digest(schema: Schema) -> str:
-    """SHA-256 of what a model takes for granted for ever: the features in their order and the target, with units, and
-    whether the target is 0 or 1. Which values are possible may change from round to round."""
+    """SHA-256 of what a model takes for granted for ever: the features in their order and the target, with units.
+    Which values are possible may change from round to round."""
     columns = (schema.field(schema.target), *schema.features)
-    return _sha256([schema.binary_target, *([each.name, each.unit] for each in columns)])
+    return _sha256([[each.name, each.unit] for each in columns])
 
 
 def _sha256(meant: Sequence[Any]) -> str:

@@ -13,6 +13,7 @@ from tests.unit.plans_hub.builders import (
     STORED,
     at,
     dispatched,
+    failed,
     federated_round,
     meaning,
     observation,
@@ -23,7 +24,9 @@ from tests.unit.plans_hub.builders import (
 from tests.unit.plans_hub.reading import attention_of, condition_of, message_of, of_type
 from wardround.api import codec
 from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
 from wardround.plans.round import plan
+from wardround.plans.round_parts import COLUMNS
 from wardround.plans.round_types import Aggregation, Answer, Dispatch, Observation, StoredModel, StoreModel
 
 FIRST, OTHER = "sha256:first", "sha256:other"
@@ -39,13 +42,21 @@ def following(model: StoredModel, participants: Mapping[str, Participant]) -> Ob
     return observation(of, base=base, base_model=model, participants=participants)
 
 
-def result_of(seen: Observation) -> StoredModel:
-    """What the hub keeps once all have been combined, as the Secret of the model holds it."""
+def noted(task: RoundTask, columns: str) -> RoundTask:
+    """As it was made where the hospital had said so of its columns."""
+    notes = {**task.metadata.annotations, **({COLUMNS: columns} if columns else {})}
+    return replace(task, metadata=replace(task.metadata, annotations=notes))
+
+
+def result_of(seen: Observation, now: Mapping[str, Participant] | None = None) -> StoredModel:
+    """What the hub keeps once all whom it asks have been combined, as the Secret of the model holds it. `now`: what
+    they say by then."""
     digest = "sha256:" + "d" * 64
     answer = Answer(header={"length": 1}, digest=digest, segments_digest=digest, aggregated=NAMES)
     ended = Aggregation(number=1, over=True, answer=answer)
-    closed = replace(seen, round=dispatched(seen.round), tasks=tuple(map(sent, NAMES)), aggregation=ended)
-    [kept] = of_type(plan(closed), StoreModel)
+    tasks = tuple(noted(sent(each.participant), each.columns) for each in of_type(plan(seen), Dispatch))
+    closed = replace(seen, round=dispatched(seen.round), tasks=tasks, aggregation=ended)
+    [kept] = of_type(plan(replace(closed, participants=now or seen.participants)), StoreModel)
     return codec.parse(StoredModel, json.loads(json.dumps(codec.dump(kept.model))))
 
 
@@ -53,19 +64,37 @@ def test_a_result_says_which_columns_it_was_made_with() -> None:
     assert result_of(observation(participants=hospitals(FIRST, FIRST, FIRST))).result.columns_digest == FIRST
 
 
-def test_one_hospital_that_says_something_else_meanwhile_changes_nothing() -> None:
-    assert result_of(observation(participants=hospitals(OTHER, FIRST, FIRST))).result.columns_digest == FIRST
+def test_columns_are_those_of_when_hospitals_were_asked() -> None:
+    """Who says something else while it trains, or all who do, have not trained with that."""
+    asked = observation(participants=hospitals(FIRST, FIRST, FIRST))
+    assert result_of(asked, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
 
 
-@pytest.mark.parametrize("columns", [("", "", ""), (FIRST, OTHER, "sha256:third")], ids=["not told", "no majority"])
-def test_a_result_of_columns_that_nobody_can_name_names_none(columns: tuple[str, ...]) -> None:
-    assert result_of(observation(participants=hospitals(*columns))).result.columns_digest is None
+def test_of_older_hospitals_nothing_is_known() -> None:
+    assert result_of(observation(participants=hospitals("", "", ""))).result.columns_digest is None
+    assert result_of(observation(participants=hospitals("", FIRST, ""))).result.columns_digest == FIRST
+
+
+def test_within_a_round_other_columns_show_whatever_the_schemas_say() -> None:
+    """A site that lies about one of the two, so that later the others would be asked to have its columns."""
+    made = plan(observation(participants=hospitals(OTHER, FIRST, FIRST)))
+    assert attention_of(made) == {"site-a": "DatasetDiffers"}
+
+
+@pytest.mark.parametrize(("now", "again"), [(FIRST, True), ("", True), (OTHER, False)])
+def test_who_means_other_columns_by_now_is_not_asked_again(now: str, again: bool) -> None:
+    tasks = (noted(failed("site-a"), FIRST), *(noted(sent(name), FIRST) for name in NAMES[1:]))
+    seen = observation(dispatched(federated_round()), tasks=tasks, participants=hospitals(now, FIRST, FIRST))
+    made = plan(seen)
+    assert bool(of_type(made, Dispatch)) == again
+    assert attention_of(made).get("site-a") == ("Evicted" if again else "DatasetDiffers")
 
 
 def test_the_first_columns_stay_those_of_the_chain() -> None:
     """Also where hospitals have changed theirs while the round went on."""
     first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
-    assert result_of(following(first, hospitals(OTHER, OTHER, OTHER))).result.columns_digest == FIRST
+    again = following(first, hospitals(FIRST, FIRST, FIRST))
+    assert result_of(again, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
 
 
 def test_hospitals_that_have_all_changed_their_columns_do_not_go_on_with_the_model() -> None:
