@@ -18,30 +18,39 @@ NICEST = 19
 
 
 def share_niceness(leader: int) -> None:
-    """Let the session of that leader be as nice to others as this process is to those of its own."""
+    """Let the session of that leader be as nice to others as this process is to those of its own, where that can be."""
     own = os.nice(0)
-    # A kernel that does not schedule by session has no such file; a leader that is gone needs none.
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        while own:
-            # For those who are not root the kernel does it ten times a second, whoever asks.
-            with contextlib.suppress(BlockingIOError):
-                Path(f"/proc/{leader}/autogroup").write_text(str(own))
-                return
-            time.sleep(0.05)
+    for _ in range(20 if own else 0):
+        try:
+            Path(f"/proc/{leader}/autogroup").write_text(str(own))
+            return
+        except BlockingIOError:
+            time.sleep(0.05)  # for those who are not root the kernel does it ten times a second, whoever asks
+        except OSError:
+            return  # no such file: this kernel does not schedule by session, or the leader is gone already
 
 
 def main(command: list[str]) -> int:
-    """The command's exit code. What ends this ends all that the command has started in its session."""
+    """The command's exit code. Signals that would end this go to the process group of the command."""
+    group: list[int] = []
+    early: list[int] = []
+
+    def forward(number: int, _: FrameType | None) -> None:
+        if not group:
+            early.append(number)
+            return
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(group[0], number)
+
+    for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, forward)
     os.nice(NICEST)
     # What make hands to another make stays open.
     with subprocess.Popen(command, start_new_session=True, close_fds=False) as child:
+        group.append(child.pid)
+        for number in early:
+            forward(number, None)
         share_niceness(child.pid)
-
-        def forward(number: int, _: FrameType | None) -> None:
-            os.killpg(child.pid, number)
-
-        for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, forward)
         code = child.wait()
     return code if code >= 0 else 128 - code
 

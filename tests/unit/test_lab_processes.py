@@ -77,6 +77,6 @@ def test_what_ends_it_ends_a_command_behind_all_else() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as behind:
         assert behind.stdout is not None
         leader = int(behind.stdout.readline())
-        behind.terminate()
+        behind.send_signal(signal.SIGTERM)
         assert behind.wait(timeout=10) == 128 + signal.SIGTERM
     assert start_time(leader) is None
