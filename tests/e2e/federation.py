@@ -38,7 +38,7 @@ PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate":
 UNTRAINED = {**PARAMETERS, "epochs": "0"}
 # By default a hospital takes no round that says how many steps. These take so many: long enough to be stopped on the
 # way, short enough to be waited for.
-STEPS = 6_000
+STEPS = 12_000
 # Beside what a site agrees to by default.
 POLICY: Object = {
     "commands": [list(DEFAULT_COMMAND), carried.COMMAND],

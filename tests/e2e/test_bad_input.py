@@ -15,7 +15,7 @@ from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import CHANGING, LACKING, STEPS, UNTRAINED, Federation
 from wardround.api.federatedround import DEFAULT_COMMAND
-from wardround.cli.objects import condition
+from wardround.cli.objects import condition, is_true
 
 ELSEWHERE = "e2e-stranger"
 TRAINER = list(DEFAULT_COMMAND)
@@ -50,7 +50,7 @@ def round_(federation: Federation, name: str, task: str = "Statistics", **spec: 
     return federation.manifest(name, task, **(usual | spec))
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def base(federation: Federation) -> str:
     """A round that is sound, and which others start from. Under way while other tests work."""
     made = federation.manifest("sound", "Train", initial={"seed": 7}, parameters=UNTRAINED)
@@ -58,11 +58,11 @@ def base(federation: Federation) -> str:
     return str(made["metadata"]["name"])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def broken(federation: Federation, base: str) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
     """One round for each way in which training code can fail us, all at once, spread over the hospitals, and under way
-    while other tests work."""
-    names = {}
+    while other tests work. None goes on beside the tests of other modules."""
+    names: dict[str, str] = {}
     for number, (name, (_, code)) in enumerate(BROKEN.items()):
         spec = {"base": {"roundName": base}, "command": COMMAND, "parameters": carried(BREAKS + code)}
         site = federation.sites[number % len(federation.sites)]
@@ -71,7 +71,10 @@ def broken(federation: Federation, base: str) -> dict[str, str]:
             made["spec"]["deadlines"]["trainSeconds"] = 10
         federation.apply(made)
         names[name] = made["metadata"]["name"]
-    return names
+    yield names
+    there = federation.kubectl("hub").get("fr", *names.values(), "-n", federation.namespace)["items"]
+    if unfinished := [each["metadata"]["name"] for each in there if not is_true(each, "Failed")]:
+        federation.kubectl("hub")("delete", "fr", *unfinished, "-n", federation.namespace)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,7 @@ def lacking(federation: Federation) -> Iterator[str]:
     federation.kubectl("site-b")("delete", "dataset", LACKING, "-n", federation.site_namespace)
 
 
+@pytest.mark.usefixtures("broken")
 def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Federation, lacking: str) -> None:
     made = round_(federation, "column", datasetName=lacking)
     federation.apply(made)
@@ -109,9 +113,11 @@ def changing(federation: Federation) -> Iterator[dict[str, Any]]:
     dataset = demo_rounds.dataset("a-split-key-of-the-tests")
     dataset["metadata"]["name"] = CHANGING
     apply(named("site-b"), [dataset], federation.site_namespace)
-    wait_for_dataset("site-b", CHANGING)
-    yield dataset
-    federation.kubectl("site-b")("delete", "dataset", CHANGING, "-n", federation.site_namespace)
+    try:
+        wait_for_dataset("site-b", CHANGING)
+        yield dataset
+    finally:
+        federation.kubectl("site-b")("delete", "dataset", CHANGING, "-n", federation.site_namespace)
 
 
 def test_a_hospital_whose_columns_have_changed_does_not_go_on_with_what_was_made_with_the_former(

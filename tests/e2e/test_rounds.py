@@ -29,8 +29,7 @@ def statistics(federation: Federation) -> Finished:
 
 @pytest.fixture(scope="module")
 def first(federation: Federation, statistics: Finished) -> Finished:
-    initial = {"seed": 7, "statisticsRoundName": statistics.name}
-    return federation.run_round("first", "Train", initial=initial, parameters=UNTRAINED)
+    return federation.run_round("first", "Train", initial={"seed": 7, "statisticsRoundName": statistics.name})
 
 
 def test_statistics_count_every_hospital_and_leave_spoilt_rows_out(
