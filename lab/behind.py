@@ -43,7 +43,8 @@ def main(command: list[str]) -> int:
             os.killpg(group[0], number)
 
     for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, forward)
+        if signal.getsignal(each) is not signal.SIG_IGN:  # under nohup, say
+            signal.signal(each, forward)
     os.nice(NICEST)
     # What make hands to another make stays open.
     with subprocess.Popen(command, start_new_session=True, close_fds=False) as child:

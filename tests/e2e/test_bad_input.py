@@ -63,18 +63,22 @@ def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
     """One round for each way in which training code can fail us, all at once, spread over the hospitals, and under way
     while other tests work. None goes on beside the tests of other modules."""
     names: dict[str, str] = {}
-    for number, (name, (_, code)) in enumerate(BROKEN.items()):
-        spec = {"base": {"roundName": base}, "command": COMMAND, "parameters": carried(BREAKS + code)}
-        site = federation.sites[number % len(federation.sites)]
-        made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
-        if name == "too-slow":
-            made["spec"]["deadlines"]["trainSeconds"] = 10
-        federation.apply(made)
-        names[name] = made["metadata"]["name"]
-    yield names
-    there = federation.kubectl("hub").get("fr", *names.values(), "-n", federation.namespace)["items"]
-    if unfinished := [each["metadata"]["name"] for each in there if not is_true(each, "Failed")]:
-        federation.kubectl("hub")("delete", "fr", *unfinished, "-n", federation.namespace)
+    try:
+        for number, (name, (_, code)) in enumerate(BROKEN.items()):
+            spec = {"base": {"roundName": base}, "command": COMMAND, "parameters": carried(BREAKS + code)}
+            site = federation.sites[number % len(federation.sites)]
+            made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
+            if name == "too-slow":
+                made["spec"]["deadlines"]["trainSeconds"] = 10
+            federation.apply(made)
+            names[name] = made["metadata"]["name"]
+        yield names
+    finally:
+        for each in federation.kubectl("hub").get("fr", "-n", federation.namespace)["items"]:
+            if each["metadata"]["name"] in names.values() and not (
+                is_true(each, "Failed") or is_true(each, "Complete")
+            ):
+                federation.kubectl("hub")("delete", "fr", each["metadata"]["name"], "-n", federation.namespace)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from wardround.api.federatedround import Attention, Result
 from wardround.api.names import model_location
 from wardround.api.task import Metric
 from wardround.api.times import parse_time, read_time, to_seconds
+from wardround.plans.columns import differing, made_with, meant
 from wardround.plans.round_parts import SUSPENDED, Part, Standing
 from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, is_over, status
 from wardround.plans.round_types import (
@@ -32,12 +33,9 @@ from wardround.plans.round_types import (
 )
 from wardround.plans.round_view import (
     View,
-    columns,
-    differing,
     grace,
     hospitals,
     left_out,
-    meant,
     named,
     nowhere_offered,
     shortfall,
@@ -138,7 +136,7 @@ def aggregated(view: View) -> Verdict | None:
             said = (missing, _whom("Left out", answer.left_out), "Nothing was kept.")
             return _failed(view, "QuorumNotMet", _sentences(*said), attention)
         model = StoredModel(
-            result=_result(view, job.number, answer),
+            result=_result(view, job.number, answer, names),
             aggregated=names,
             left_out=answer.left_out,
             states=remaining(view.states, frozenset(names)),
@@ -208,7 +206,7 @@ def dispatch(view: View) -> Verdict | None:
     if view.dispatched:
         return None
     barred = {name: reason for name in view.selected if (reason := unfit(view, name))}
-    barred |= differing(view, [name for name in view.selected if name not in barred])
+    barred |= differing(view.seen, [name for name in view.selected if name not in barred])
     # Of what nobody offers no hospital is to be told: its name is the round's to check.
     unknown = nowhere_offered(view, barred)
     attention = tuple(
@@ -405,7 +403,7 @@ def _all_but(view: View, missing: tuple[LeftOut, ...]) -> tuple[str, ...]:
     return tuple(part.name for part in view.standing(Standing.SENT) if part.name not in without)
 
 
-def _result(view: View, number: int, answer: Answer) -> Result:
+def _result(view: View, number: int, answer: Answer, aggregated: tuple[str, ...]) -> Result:
     length = (answer.header or {}).get("length")
     spec = view.round.spec
     # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
@@ -416,7 +414,7 @@ def _result(view: View, number: int, answer: Answer) -> Result:
         bytes=length if isinstance(length, int) else 0,
         samples=answer.samples,
         metrics=tuple(Metric(name=name, value=value) for name, value in sorted(told.items())),
-        columns_digest=columns(view.seen) or None,
+        columns_digest=made_with(view.seen, view.parts, aggregated),
     )
 
 

@@ -1,18 +1,17 @@
 """An observation of a round with what its rules ask of it: who is in, who is missing, until when. Decides nothing."""
 
 import difflib
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
-from wardround.api.participant import OfferedDataset
 from wardround.api.timeline import reached
+from wardround.plans.columns import unless_changed
 from wardround.plans.participant import barred, offered, offers
 from wardround.plans.reasons import advice_for, advise
-from wardround.plans.round_parts import COLUMNS, TASK_REFUSED, Part, Standing, parts
+from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
 from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
 from wardround.plans.states import states
@@ -66,8 +65,7 @@ class View:
 
 def view_of(seen: Observation) -> View:
     every = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base))
-    about = columns(seen)
-    found = tuple(_unless_changed(seen, part, about) for part in every)
+    found = tuple(unless_changed(seen, part) for part in every)
     asked = tuple(part.name for part in found)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
     return View(seen, found, asked if dispatched else _selected(seen), _start(seen), states(seen))
@@ -130,52 +128,6 @@ def unfit(view: View, name: str) -> str | None:
     if reason is None and participant is not None and not offers(participant, view.round.spec.dataset_name):
         return "DatasetNotFound"
     return reason
-
-
-def columns(seen: Observation) -> str:
-    """Digest of the columns that the round is about: those of what it starts from, else those that its hospitals meant
-    when they were asked. Empty where that is not known."""
-    asked = (task.metadata.annotations.get(COLUMNS, "") for task in seen.tasks)
-    return _columns_of_base(seen) or next(filter(None, asked), "")
-
-
-def meant(seen: Observation, name: str) -> OfferedDataset | None:
-    """What a hospital has said of the round's Dataset, if it has."""
-    participant = seen.participants.get(name)
-    return offered(participant).get(seen.round.spec.dataset_name) if participant else None
-
-
-def differing(view: View, names: Sequence[str]) -> dict[str, str]:
-    """Who of these means other columns by the Dataset than the round's base was made with; and who of the others than
-    most of them do. Sums and weights are added up by position: fields in another order or unit would be mixed, and
-    nobody would know."""
-    told = {name: found for name in names if (found := meant(view.seen, name)) is not None}
-    base = _columns_of_base(view.seen)
-    changed = {name for name, each in told.items() if base and each.columns_digest not in ("", base)}
-    rest = {name: each for name, each in told.items() if name not in changed}
-    others = _unlike_most({name: each.schema_digest for name, each in rest.items()})
-    others |= _unlike_most({name: each.columns_digest for name, each in rest.items()})
-    return dict.fromkeys(sorted(others), "DatasetDiffers") | dict.fromkeys(sorted(changed), "DatasetDiffersFromBase")
-
-
-def _unlike_most(digests: Mapping[str, str]) -> set[str]:
-    """Who has another than most, or where as many have, than the first. Of who has told none nothing is known."""
-    counted = Counter(filter(None, digests.values()))
-    most = counted.most_common(1)[0][0] if counted else ""
-    return {name for name, digest in digests.items() if digest not in ("", most)}
-
-
-def _columns_of_base(seen: Observation) -> str:
-    return (seen.base_model.result.columns_digest if seen.base_model else None) or ""
-
-
-def _unless_changed(seen: Observation, part: Part, columns: str) -> Part:
-    """Who means other columns by now is not asked again."""
-    now = meant(seen, part.name)
-    if part.standing is not Standing.AGAIN or now is None or not columns or now.columns_digest in ("", columns):
-        return part
-    reason = "DatasetDiffersFromBase" if _columns_of_base(seen) else "DatasetDiffers"
-    return replace(part, standing=Standing.LOST, reason=reason, failure_class="Site")
 
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:

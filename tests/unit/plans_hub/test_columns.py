@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from tests.unit.plans_hub.builders import (
     NAMES,
     STORED,
+    accepted,
     at,
     dispatched,
     failed,
@@ -20,6 +21,7 @@ from tests.unit.plans_hub.builders import (
     over,
     sent,
     stages,
+    task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, message_of, of_type
 from wardround.api import codec
@@ -27,7 +29,7 @@ from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round import plan
 from wardround.plans.round_parts import COLUMNS
-from wardround.plans.round_types import Aggregation, Answer, Dispatch, Observation, StoredModel, StoreModel
+from wardround.plans.round_types import Aggregation, Answer, Cancel, Dispatch, Observation, StoredModel, StoreModel
 
 FIRST, OTHER = "sha256:first", "sha256:other"
 
@@ -42,10 +44,10 @@ def following(model: StoredModel, participants: Mapping[str, Participant]) -> Ob
     return observation(of, base=base, base_model=model, participants=participants)
 
 
-def noted(task: RoundTask, columns: str) -> RoundTask:
+def noted(of: RoundTask, columns: str) -> RoundTask:
     """As it was made where the hospital had said so of its columns."""
-    notes = {**task.metadata.annotations, **({COLUMNS: columns} if columns else {})}
-    return replace(task, metadata=replace(task.metadata, annotations=notes))
+    notes = {**of.metadata.annotations, **({COLUMNS: columns} if columns else {})}
+    return replace(of, metadata=replace(of.metadata, annotations=notes))
 
 
 def result_of(seen: Observation, now: Mapping[str, Participant] | None = None) -> StoredModel:
@@ -65,19 +67,37 @@ def test_a_result_says_which_columns_it_was_made_with() -> None:
 
 
 def test_columns_are_those_of_when_hospitals_were_asked() -> None:
-    """Who says something else while it trains, or all who do, have not trained with that."""
+    """What they say once they have sent is not what they have trained with."""
     asked = observation(participants=hospitals(FIRST, FIRST, FIRST))
     assert result_of(asked, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
 
 
 def test_of_older_hospitals_nothing_is_known() -> None:
     assert result_of(observation(participants=hospitals("", "", ""))).result.columns_digest is None
-    assert result_of(observation(participants=hospitals("", FIRST, ""))).result.columns_digest == FIRST
+    assert result_of(observation(participants=hospitals("", FIRST, ""))).result.columns_digest is None
+    assert result_of(observation(participants=hospitals("", FIRST, FIRST))).result.columns_digest == FIRST
 
 
 def test_within_a_round_other_columns_show_whatever_the_schemas_say() -> None:
     """A site that lies about one of the two, so that later the others would be asked to have its columns."""
     made = plan(observation(participants=hospitals(OTHER, FIRST, FIRST)))
+    assert attention_of(made) == {"site-a": "DatasetDiffers"}
+
+
+def test_who_means_another_schema_has_no_voice_in_what_the_rest_mean() -> None:
+    told = {"site-a": ("sha256:2", OTHER), "site-b": ("sha256:1", FIRST), "site-c": ("sha256:1", "")}
+    made = plan(observation(participants={name: meaning(name, *each) for name, each in told.items()}))
+    assert attention_of(made) == {"site-a": "DatasetDiffers"}
+
+
+@pytest.mark.parametrize("standing", [task, accepted])
+def test_who_changes_its_columns_before_it_has_sent_is_called_back(standing: Callable[[str], RoundTask]) -> None:
+    """Its Job may not be made yet, and would read what there is then."""
+    tasks = (noted(standing("site-a"), FIRST), *(noted(sent(name), FIRST) for name in NAMES[1:]))
+    made = plan(observation(dispatched(federated_round()), tasks=tasks, participants=hospitals(OTHER, OTHER, FIRST)))
+    assert [(each.task.metadata.namespace, each.reason) for each in of_type(made, Cancel)] == [
+        ("site-a", "DatasetDiffers")
+    ]
     assert attention_of(made) == {"site-a": "DatasetDiffers"}
 
 
