@@ -15,7 +15,7 @@ TESTS ?=
 # So many side by side, unless a make above says how many: to say it again is warned of.
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 
-.PHONY: help demo test checks ready built lint unit integration e2e lab down status packages python tools images lock clean
+.PHONY: help demo test checks ready built lint unit integration e2e bench lab down status packages python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +45,10 @@ integration: ready  ## tests on a real API server and a real object store
 
 e2e: built  ## tests on the lab's real clusters
 	@$(SUDO) $(BIN)/pytest -q tests/e2e $(TESTS)
+
+bench: built  ## what a round takes beside empty Jobs, and what the operators weigh, on the clusters that make demo left
+	@$(SUDO) $(BIN)/python -m bench.round
+	@$(SUDO) $(BIN)/python -m bench.footprint
 
 lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up

@@ -75,6 +75,7 @@ NOT_RUN_INLINE = {
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (
         "would take a hospital's turns away; docs/one-cluster.md has it by label, and is run"
     ),
+    "make bench": MINUTES,
     "make demo": "as in its block",
     "make lab": "what the fixture `lab` does",
     "make test": "runs this",
@@ -83,8 +84,6 @@ NOT_RUN_INLINE = {
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
     "pytest -s tests/integration_hub/test_history.py": "part of make test",
     "pytest tests/integration_site": "part of make test",
-    "python -m bench.footprint": MINUTES,
-    "python -m bench.round": MINUTES,
     "python -m wardround": "what pods run: tests/unit/golden",
     "python -m wardround_trainer init": "what pods run: tests/unit/golden",
 }
