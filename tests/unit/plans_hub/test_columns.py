@@ -115,6 +115,7 @@ def test_the_first_columns_stay_those_of_the_chain() -> None:
     first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
     again = following(first, hospitals(FIRST, FIRST, FIRST))
     assert result_of(again, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
+    assert result_of(following(first, hospitals("", "", ""))).result.columns_digest == FIRST
 
 
 def test_hospitals_that_have_all_changed_their_columns_do_not_go_on_with_the_model() -> None:
