@@ -12,5 +12,5 @@ from wardround.kube.process import run_until_terminated
 
 if __name__ == "__main__":
     given = json.loads(sys.stdin.read())
-    client = Client.from_credentials(given["server"], given["ca"], lambda: str(given["token"]), given["namespace"])
+    client = Client(given["server"], given["ca"], lambda: str(given["token"]), given["namespace"])
     run_until_terminated(serve(Settings(**given["settings"]), client, int(given["port"])))

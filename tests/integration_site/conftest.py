@@ -97,7 +97,7 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
 
     def client(account: str) -> Client:
         secret = token(api, account, NAMESPACE)
-        return Client.from_credentials(url, ca, lambda: secret, NAMESPACE)
+        return Client(url, ca, lambda: secret, NAMESPACE)
 
     own = client("site-operator")
     running = [asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())]

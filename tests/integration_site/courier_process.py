@@ -14,5 +14,5 @@ from wardround.kube.client import Client
 if __name__ == "__main__":
     given = json.loads(sys.stdin.read())
     settings = Settings(Pins(*given["pins"]), Path(given["workspace"]))
-    client = Client.from_credentials(given["server"], given["ca"], lambda: str(given["token"]), given["namespace"])
+    client = Client(given["server"], given["ca"], lambda: str(given["token"]), given["namespace"])
     asyncio.run(run(settings, client, int(given["port"])))

@@ -241,7 +241,7 @@ async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: S
     """The operator accepts by itself, as one that somebody has taken over would: here the Site says Policy."""
     asks = dataclasses.replace(site.settings, pins=dataclasses.replace(site.settings.pins, approval="Manual"))
     secret = token(site.api, "courier", NAMESPACE)
-    own = Client.from_credentials(site.server, site.ca, lambda: secret, NAMESPACE)
+    own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
     running = asyncio.create_task(courier.run(asks, own, free_port()))
     try:
         await enrolled(site)
@@ -265,7 +265,7 @@ async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: S
 
 async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None:
     secret = token(site.api, "site-operator", NAMESPACE)
-    async with Client.from_credentials(site.server, site.ca, lambda: secret, NAMESPACE) as own:
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
         link = HubLink(own, lambda: None)
         hub = sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub
         assert await link.refresh(hub)
@@ -285,7 +285,7 @@ async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None
 async def test_a_hub_of_an_earlier_version_leaves_out_what_it_does_not_know(site: Site) -> None:
     """Hospitals are upgraded first. What a site says else would be refused whole, its keys with it."""
     secret = token(site.api, "site-operator", NAMESPACE)
-    async with Client.from_credentials(site.server, site.ca, lambda: secret, NAMESPACE) as own:
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
         link = HubLink(own, lambda: None)
         await link.refresh(sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub)
         assert link.client is not None

@@ -41,7 +41,8 @@ class _Page(NamedTuple):
 
 
 class Client:
-    """Talks to one API server as one identity. The token is read anew for every call, so that rotation works.
+    """Talks to one API server as one identity. The token is read anew for every call, so that rotation works, and may
+    come from anywhere: a site at its hub, or a site operator that is run near the hub.
 
     Not `strict`: fields that the API server does not know are left out of what is written instead of refused.
     """
@@ -70,22 +71,7 @@ class Client:
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         ca, namespace = (folder / "ca.crt").read_text(), (folder / "namespace").read_text().strip()
-        return cls.from_credentials(
-            server, ca, lambda: (folder / "token").read_text().strip(), namespace, field_manager
-        )
-
-    @classmethod
-    def from_credentials(
-        cls,
-        server: str,
-        ca_pem: str,
-        token_source: TokenSource,
-        namespace: str,
-        field_manager: str = "",
-        strict: bool = True,
-    ) -> Self:
-        """With a token from anywhere: a site at its hub, or a site operator that is run near the hub."""
-        return cls(server, ca_pem, token_source, namespace, field_manager, strict)
+        return cls(server, ca, lambda: (folder / "token").read_text().strip(), namespace, field_manager)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,18 +86,18 @@ class Schema:
 def digest(schema: Schema) -> str:
     """SHA-256 of what must be equal within a round: the features in their order and the target, each with type, unit,
     bounds and enum. What else stands in a schema is the hospital's own: identifier, missing values, words."""
-    columns = (schema.field(schema.target), *schema.features)
-    return _sha256([[each.name, each.type, each.unit, each.minimum, each.maximum, each.enum] for each in columns])
+    return _digest(schema, lambda each: [each.name, each.type, each.unit, each.minimum, each.maximum, each.enum])
 
 
 def columns_digest(schema: Schema) -> str:
     """SHA-256 of what a model takes for granted for ever: the features in their order and the target, with units.
     Which values are possible may change from round to round."""
-    columns = (schema.field(schema.target), *schema.features)
-    return _sha256([[each.name, each.unit] for each in columns])
+    return _digest(schema, lambda each: [each.name, each.unit])
 
 
-def _sha256(meant: Sequence[Any]) -> str:
+def _digest(schema: Schema, of: Callable[[Field], Sequence[Any]]) -> str:
+    """Of what `of` takes from each column that a model sees or is to tell."""
+    meant = [of(each) for each in (schema.field(schema.target), *schema.features)]
     return "sha256:" + hashlib.sha256(json.dumps(meant).encode()).hexdigest()
 
 

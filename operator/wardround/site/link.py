@@ -90,7 +90,7 @@ class HubLink:
             return False
         former = self.client
         # Hospitals are upgraded before their hub, which may not know yet all that they say.
-        self.client = Client.from_credentials(found.server, found.ca, self._token, found.namespace, strict=False)
+        self.client = Client(found.server, found.ca, self._token, found.namespace, strict=False)
         if former is not None:
             await former.close()
         return True
