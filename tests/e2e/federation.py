@@ -73,6 +73,10 @@ class Finished:
         return is_true(self.round, "Complete")
 
     @property
+    def over(self) -> bool:
+        return self.complete or is_true(self.round, "Failed")
+
+    @property
     def result(self) -> Object:
         found: Object = self.round["status"]["result"]
         return found
@@ -170,7 +174,7 @@ class Federation:
         until = time.monotonic() + seconds
         while True:
             found = Finished(*verbs.round_with_tasks(self.hub, name, self.namespace))
-            if is_true(found.round, "Failed") or found.complete:
+            if found.over:
                 return found
             assert time.monotonic() < until, f"not over after {seconds:.0f} s: {self.explained(name)}"
             time.sleep(0.3)

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from lab.install import apply, wait_for_dataset
 from lab.topology import named
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import CHANGING, LACKING, STEPS, UNTRAINED, Federation
+from tests.e2e.federation import CHANGING, LACKING, STEPS, UNTRAINED, Federation, Finished
 from wardround.api.federatedround import DEFAULT_COMMAND
-from wardround.cli.objects import condition, is_true
+from wardround.cli.objects import condition
 
 ELSEWHERE = "e2e-stranger"
 TRAINER = list(DEFAULT_COMMAND)
@@ -75,22 +76,29 @@ def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
         yield names
     finally:
         for each in federation.kubectl("hub").get("fr", "-n", federation.namespace)["items"]:
-            if each["metadata"]["name"] in names.values() and not (
-                is_true(each, "Failed") or is_true(each, "Complete")
-            ):
+            if each["metadata"]["name"] in names.values() and not Finished(each, []).over:
                 federation.kubectl("hub")("delete", "fr", each["metadata"]["name"], "-n", federation.namespace)
+
+
+@contextmanager
+def offered(federation: Federation, name: str, *fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A Dataset of site-b, with these fields beside the usual ones, until this is over."""
+    dataset = demo_rounds.dataset("a-split-key-of-the-tests")
+    dataset["metadata"]["name"] = name
+    dataset["spec"]["schema"]["fields"].extend(fields)
+    apply(named("site-b"), [dataset], federation.site_namespace)
+    try:
+        wait_for_dataset("site-b", name)
+        yield dataset
+    finally:
+        federation.kubectl("site-b")("delete", "dataset", name, "-n", federation.site_namespace)
 
 
 @pytest.fixture(scope="module")
 def lacking(federation: Federation) -> Iterator[str]:
-    """A Dataset of site-b whose schema has a column that its file lacks."""
-    dataset = demo_rounds.dataset("a-split-key-of-the-tests")
-    dataset["metadata"]["name"] = LACKING
-    dataset["spec"]["schema"]["fields"].append({"name": "tumour_grade", "type": "number"})
-    apply(named("site-b"), [dataset], federation.site_namespace)
-    wait_for_dataset("site-b", LACKING)
-    yield LACKING
-    federation.kubectl("site-b")("delete", "dataset", LACKING, "-n", federation.site_namespace)
+    """A Dataset whose schema has a column that its file lacks."""
+    with offered(federation, LACKING, {"name": "tumour_grade", "type": "number"}):
+        yield LACKING
 
 
 @pytest.mark.usefixtures("broken")
@@ -113,15 +121,9 @@ def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Fe
 
 @pytest.fixture
 def changing(federation: Federation) -> Iterator[dict[str, Any]]:
-    """A Dataset of site-b, sound, to be changed and applied again."""
-    dataset = demo_rounds.dataset("a-split-key-of-the-tests")
-    dataset["metadata"]["name"] = CHANGING
-    apply(named("site-b"), [dataset], federation.site_namespace)
-    try:
-        wait_for_dataset("site-b", CHANGING)
+    """A sound Dataset, to be changed and applied again."""
+    with offered(federation, CHANGING) as dataset:
         yield dataset
-    finally:
-        federation.kubectl("site-b")("delete", "dataset", CHANGING, "-n", federation.site_namespace)
 
 
 def test_a_hospital_whose_columns_have_changed_does_not_go_on_with_what_was_made_with_the_former(
