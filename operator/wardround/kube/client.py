@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import aiohttp
 
-from wardround.kube.errors import Conflict, Gone, NotFound, Unavailable, error
+from wardround.kube.errors import AlreadyExists, Gone, NotFound, Unavailable, error, status_error
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
 
@@ -135,7 +135,7 @@ class Client:
         """Whether it was made; False if one of that name was there before."""
         try:
             await self.create(obj)
-        except Conflict:
+        except AlreadyExists:
             return False
         return True
 
@@ -255,14 +255,13 @@ class Client:
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    raise error(response.status, doing, _reason(await response.text()))
+                    raise error(response.status, await response.text(), doing=doing, resource=resource, name="")
                 async for line in _lines(response.content):
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        status = event["object"]
-                        raise error(status.get("code", 500), doing, status.get("message", ""))
+                        raise status_error(event["object"], doing=doing, resource=resource, name="")
                     yield event["type"], event["object"]
-        except (aiohttp.ClientError, TimeoutError, OSError) as failure:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as failure:
             raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
 
     def _open(self) -> aiohttp.ClientSession:
@@ -289,6 +288,7 @@ class Client:
         body: Mapping[str, Any] | None = None,
         named: str = "",
     ) -> Object:
+        resource = RESOURCES[kind]
         doing = f"{verb.lower()} {kind} {'/'.join(part for part in (namespace, name or named, subresource) if part)}"
         headers = self._headers()
         parameters = {key: value for key, value in (query or {}).items() if value}
@@ -301,7 +301,7 @@ class Client:
         try:
             async with self._open().request(
                 verb,
-                self.server + RESOURCES[kind].path(namespace, name, subresource),
+                self.server + resource.path(namespace, name, subresource),
                 params=parameters,
                 headers=headers,
                 data=None if body is None else json.dumps(body),
@@ -309,7 +309,7 @@ class Client:
             ) as response:
                 text = await response.text()
                 if response.status >= 300:
-                    raise error(response.status, doing, _reason(text))
+                    raise error(response.status, text, doing=doing, resource=resource, name=name or named)
                 return _object(text)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as failure:
             raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
@@ -339,14 +339,6 @@ def _object(text: str) -> Object:
     if not isinstance(answer, dict):
         raise ValueError("the answer is no JSON object")
     return answer
-
-
-def _reason(text: str) -> str:
-    """The message of a Status, or the beginning of whatever came instead."""
-    try:
-        return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        return text[:200]
 
 
 def _say(failure: BaseException) -> str:
