@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from wardround.cli import enrolment, explain, verbs, watch
-from wardround.cli.cluster import Cluster, CommandError, MissingError
+from wardround.cli.cluster import Cluster, CommandError, MissingError, Object
 
 REFRESH_SECONDS = 1.0
 _ALIASES = {
@@ -55,15 +55,25 @@ def parser() -> argparse.ArgumentParser:
         "enrol",
         parents=[shared],
         help="a hospital's manifests for Git, and its first credentials",
-        description="Prints a hospital's manifests for the hub, for Git. With --bootstrap: writes the site's first "
-        "credentials to a file and prints the hub's part of the site chart's values instead.",
+        description="Prints a hospital's manifests for the hub, for Git. What the hospital has at the hub stays in "
+        "them, and what they would change is said. With --bootstrap: writes the site's first credentials to a file and "
+        "prints the hub's part of the site chart's values instead.",
     )
     enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
-    enrol.add_argument("--display-name", default="", help="as people call it")
+    enrol.add_argument("--display-name", default="", help="as people call it; default: as it is, or NAME")
     enrol.add_argument(
-        "--federation", action="append", default=[], metavar="NS", help="namespace whose rounds may ask it"
+        "--federation",
+        action="append",
+        default=[],
+        metavar="NS",
+        help="namespace whose rounds may ask it, beside those that may already; one that no longer may is deleted from "
+        "spec.allowedFederations of the Participant",
     )
-    enrol.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
+    how = enrol.add_mutually_exclusive_group()
+    how.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
+    how.add_argument(
+        "--new", action="store_true", help="the hospital is new at the hub: print its manifests without a look there"
+    )
     enrol.add_argument(
         "--no-flow-control",
         action="store_false",
@@ -106,14 +116,19 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     enrolment.check_hospital(options.name, options.hub_namespace)
     for federation in options.federation:
         enrolment.check_name(federation, "a federation")
-    whom = (options.name, options.display_name or options.name, options.federation)
-    if options.apply:
-        for item in verbs.apply_enrolment(hub, *whom, flow_control=options.flow_control):
-            say(f"applied {item['kind']} {item['metadata']['name']}")
-    if options.bootstrap is None:
-        if not options.apply:
-            items = enrolment.manifests(*whom, flow_control=options.flow_control)
+    whom = (options.name, options.display_name, options.federation)
+    if options.apply or options.bootstrap is None:
+        before = None if options.new else verbs.enrolled(hub, options.name)
+        items = enrolment.manifests(*whom, before=before, flow_control=options.flow_control)
+        if not options.new:
+            say_changes(hub.server, options.name, before, items)
+        if options.apply:
+            verbs.apply_manifests(hub, items, before)
+            for item in items:
+                say(f"applied {item['kind']} {item['metadata']['name']}")
+        else:
             print(yaml.safe_dump_all(items, sort_keys=False), end="")
+    if options.bootstrap is None:
         return 0
     secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)
     replaced = " in place of the file that was there" if options.bootstrap.exists() else ""
@@ -129,6 +144,19 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     say(f"It names the hub's API server as {secret['stringData']['server']}{asked}")
     print(yaml.safe_dump(values, sort_keys=False), end="")
     return 0
+
+
+def say_changes(server: str, name: str, before: Object | None, items: list[Object]) -> None:
+    """What applying these manifests does to a Participant that is there, or that there is none."""
+    if before is None:
+        say(f"There is no Participant {name} at {server}: these are the manifests of a new hospital.")
+        return
+    [after] = [item for item in items if item["kind"] == "Participant"]
+    changed = enrolment.changes(before, after)
+    if not changed:
+        say(f"{name} is enrolled at {server}. These manifests leave its Participant as it is.")
+        return
+    say("\n  ".join([f"{name} is enrolled at {server}. These manifests change its Participant:", *changed]))
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ Pure: builds and compares objects; who applies them, and to which cluster, is no
 """
 
 import base64
+import json
 import re
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ CLUSTER_ROLE = "wardround-participant"
 SERVICE_ACCOUNT = "site"
 QUOTA = "participant"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+# What the kind sets where a Participant's spec says nothing: in Git it would only undo what people set at the hub.
+DEFAULTS: Object = {"suspend": False, "maxSamples": 1_000_000}
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def check_name(name: str, what: str) -> None:
@@ -40,10 +44,51 @@ def check_hospital(name: str, hub_namespace: str) -> None:
         )
 
 
-def manifests(name: str, display_name: str, federations: list[str], *, flow_control: bool = True) -> list[Object]:
-    """What the hub needs to hold for a hospital. No fingerprint: that is pinned by `approve`, after a look at it.
+def participant(name: str, display_name: str, federations: list[str], before: Object | None) -> Object:
+    """The Participant of a hospital. What it has at the hub (`before`) stays, its pinned fingerprint among it: a
+    manifest without that would take it away when it is applied. `federations` are added. An empty `display_name`
+    changes nothing. A new hospital has no fingerprint: `approve` pins it, after a look at it."""
+    spec: Object = {
+        key: value
+        for key, value in ((before or {}).get("spec") or {}).items()
+        if key not in DEFAULTS or value != DEFAULTS[key]
+    }
+    allowed = [each["namespace"] for each in spec.get("allowedFederations") or []]
+    allowed += [each for each in dict.fromkeys(federations) if each not in allowed]
+    spec["displayName"] = display_name or spec.get("displayName") or name
+    spec["allowedFederations"] = [{"namespace": each} for each in allowed]
+    metadata: Object = {"name": name, "namespace": name}
+    # Rounds select by labels, and tools of Git by annotations.
+    known = (before or {}).get("metadata") or {}
+    for key in ("labels", "annotations"):
+        if kept := {each: value for each, value in (known.get(key) or {}).items() if each != LAST_APPLIED}:
+            metadata[key] = kept
+    return {"apiVersion": API_VERSION, "kind": "Participant", "metadata": metadata, "spec": spec}
 
-    `flow_control`: whether with the two objects that are neither the hospital's namespace nor in it.
+
+def changes(before: Object, after: Object) -> list[str]:
+    """What applying `after` changes in the spec of a Participant that is there, one line a field."""
+    old, new = ({**DEFAULTS, **each["spec"]} for each in (before, after))
+    fields = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    return [f"spec.{key}: {_short(old.get(key))} -> {_short(new.get(key))}" for key in fields]
+
+
+def _short(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def manifests(
+    name: str,
+    display_name: str,
+    federations: list[str],
+    *,
+    before: Object | None = None,
+    flow_control: bool = True,
+) -> list[Object]:
+    """What the hub needs to hold for a hospital.
+
+    `before`: its Participant as it is at the hub. `flow_control`: whether with the two objects that are neither the
+    hospital's namespace nor in it.
     """
     labels = {PARTICIPANT: name}
     return [
@@ -61,15 +106,7 @@ def manifests(name: str, display_name: str, federations: list[str], *, flow_cont
             "metadata": {"name": QUOTA, "namespace": name, "labels": labels},
             "spec": {"hard": {"count/leases.coordination.k8s.io": "1"}},
         },
-        {
-            "apiVersion": API_VERSION,
-            "kind": "Participant",
-            "metadata": {"name": name, "namespace": name},
-            "spec": {
-                "displayName": display_name,
-                "allowedFederations": [{"namespace": federation} for federation in federations],
-            },
-        },
+        participant(name, display_name, federations, before),
         {
             "apiVersion": "v1",
             "kind": "ServiceAccount",

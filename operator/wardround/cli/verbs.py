@@ -8,19 +8,37 @@ from wardround.cli import enrolment
 from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, MissingError, Object
 
 
-def apply_enrolment(
-    hub: Cluster, name: str, display_name: str, federations: list[str], *, flow_control: bool = True
-) -> list[Object]:
-    """The manifests of a hospital, applied with the caller's own rights."""
-    items = enrolment.manifests(name, display_name, federations, flow_control=flow_control)
+def enrolled(hub: Cluster, name: str) -> Object | None:
+    """The Participant of a hospital as it is at the hub; None where there is none. Raises CommandError where that
+    cannot be read: manifests made without it would take its federations and its fingerprint away."""
+    try:
+        return hub.get("Participant", name, name)
+    except CommandError as error:
+        raise type(error)(
+            f"{error} So it is not known what {name} has at the hub, and manifests that leave it out would take it "
+            f"away. Only if {name} is new there: --new prints its manifests without a look at the hub."
+        ) from error
+
+
+def apply_enrolment(hub: Cluster, name: str, display_name: str, federations: list[str]) -> None:
+    """What `enrol --apply` does."""
+    before = enrolled(hub, name)
+    apply_manifests(hub, enrolment.manifests(name, display_name, federations, before=before), before)
+
+
+def apply_manifests(hub: Cluster, items: list[Object], before: Object | None) -> None:
+    """The manifests of a hospital, applied with the caller's own rights. `before`: the Participant that they were made
+    from. Refused with CommandError if somebody has changed it meanwhile, pinned a key for example."""
     for item in items:
+        if item["kind"] == "Participant" and before is not None:
+            read = {"resourceVersion": before["metadata"]["resourceVersion"]}
+            item = {**item, "metadata": {**item["metadata"], **read}}
         try:
             hub.apply(item)
         except ForbiddenError as error:
             if not enrolment.is_flow_control(item):
                 raise
             raise ForbiddenError(f"{error} All else is applied; --no-flow-control leaves this out.") from error
-    return items
 
 
 def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -> tuple[Object, Object]:

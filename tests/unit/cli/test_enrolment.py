@@ -33,6 +33,46 @@ def test_the_manifests_hold_no_fingerprint_and_bind_the_fixed_role() -> None:
     assert items["RoleBinding"]["roleRef"]["name"] == "wardround-participant"
 
 
+def test_what_a_participant_has_at_the_hub_stays_in_its_manifest() -> None:
+    spec = {
+        "displayName": "University hospital",
+        "suspend": True,
+        "keyFingerprint": "sha256:" + "0" * 64,
+        "allowedFederations": [{"namespace": "lung"}, {"namespace": "breast-cancer"}],
+        "maxSamples": 500,
+    }
+    metadata = {
+        "name": "site-a",
+        "labels": {"region": "north"},
+        "annotations": {enrolment.LAST_APPLIED: "{}", "example.org/owner": "it"},
+        "managedFields": [{}],
+    }
+    before = {"metadata": metadata, "spec": spec}
+    made = enrolment.participant("site-a", "", ["breast-cancer"], before)
+    assert made["spec"] == spec
+    assert made["metadata"]["labels"] == {"region": "north"}
+    assert made["metadata"]["annotations"] == {"example.org/owner": "it"}
+    assert enrolment.changes(before, made) == []
+    more = enrolment.participant("site-a", "The university hospital", ["breast-cancer", "brain"], before)
+    assert enrolment.changes(before, more) == [
+        'spec.displayName: "University hospital" -> "The university hospital"',
+        'spec.allowedFederations: [{"namespace": "lung"}, {"namespace": "breast-cancer"}] -> '
+        '[{"namespace": "lung"}, {"namespace": "breast-cancer"}, {"namespace": "brain"}]',
+    ]
+
+
+def test_what_the_kind_sets_by_itself_is_not_written_into_git() -> None:
+    """There `suspend: false` would take a hospital in again that people have suspended at the hub."""
+    crd = yaml.safe_load((ROLES.parents[3] / "crds/participants.yaml").read_text())
+    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    by_default = {name: field["default"] for name, field in fields.items() if "default" in field}
+    assert by_default == {"allowedFederations": [], **enrolment.DEFAULTS}
+    before: Object = {"metadata": {}, "spec": {"displayName": "A", **by_default}}
+    made = enrolment.participant("site-a", "", [], before)
+    assert made["spec"] == {"displayName": "A", "allowedFederations": []}
+    assert enrolment.changes(before, made) == []
+
+
 def test_all_that_a_hospitals_account_may_make_is_counted() -> None:
     """A right to create that is added to the chart needs its line in the quota, or it can fill the hub's etcd."""
     [role] = [each for each in ROLES.read_text().split("---") if "name: wardround-participant\n" in each]
@@ -59,6 +99,11 @@ def test_no_hospital_lends_or_borrows_turns() -> None:
 @pytest.mark.parametrize("forbidden", ["PriorityLevelConfiguration", "FlowSchema"])
 def test_who_may_make_no_flow_control_can_leave_it_out(forbidden: str, capsys: pytest.CaptureFixture[str]) -> None:
     class Hub:
+        server = "https://hub.example"
+
+        def get(self, kind: str, name: str, namespace: str) -> None:
+            return None
+
         def apply(self, item: Object) -> None:
             if item["kind"] == forbidden:
                 raise ForbiddenError("You may not.")
@@ -91,7 +136,8 @@ def test_a_namespace_that_others_run_in_is_no_hospitals(name: str, capsys: pytes
 def test_where_the_hub_runs_elsewhere_that_namespace_is_its_own() -> None:
     with pytest.raises(CommandError, match="that one is the hub's own"):
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "fl", "--hub-namespace", "fl"]))
-    assert run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "site-d", "--hub-namespace", "fl"])) == 0
+    asked = ["enrol", "site-d", "--new", "--hub-namespace", "fl"]
+    assert run_enrol(cast(Cluster, None), parser().parse_args(asked)) == 0
 
 
 def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,9 +146,9 @@ def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture
     assert "'Site_D' cannot be a hospital's name" in capsys.readouterr().err
     assert main(["explain", "pod/x", *absent]) == 2
     assert "'pod/x' is not KIND/NAME" in capsys.readouterr().err
-    assert main(["enrol", "site-d", *absent]) == 0
+    assert main(["enrol", "site-d", "--new", *absent]) == 0
     assert "kind: Participant" in capsys.readouterr().out
-    for asks in (["enrol", "site-d", "--apply"], ["approve", "site-d"], ["watch", "fr/train-1"]):
+    for asks in (["enrol", "site-d"], ["enrol", "site-d", "--apply"], ["approve", "site-d"], ["watch", "fr/train-1"]):
         assert main([*asks, *absent]) == 2
         assert "No kubeconfig can be used here" in capsys.readouterr().err
 
