@@ -42,8 +42,8 @@ async def until_condition(world: World, name: str, kind: str, reason: str) -> Ob
     return found
 
 
-async def play_kubelet(world: World, uid: str, number: int = 1) -> aggregate_plan.Result:
-    """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would."""
+async def aggregation_pod(world: World, uid: str, number: int = 1, node: str | None = None) -> str:
+    """The pod of an aggregation Job, as the Job's controller makes it once the hub has made the Job."""
     name = names.aggregation_name(uid, number)
 
     async def made() -> Object | None:
@@ -52,13 +52,19 @@ async def play_kubelet(world: World, uid: str, number: int = 1) -> aggregate_pla
         except NotFound:
             return None
 
-    job = await until(made, f"Job {name}")
+    template = (await until(made, f"Job {name}"))["spec"]["template"]
+    meta = {"name": name, "namespace": HUB, **template["metadata"]}
+    spec = {**template["spec"], "nodeName": node} if node else template["spec"]
+    world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    return name
+
+
+async def play_kubelet(world: World, uid: str, number: int = 1) -> aggregate_plan.Result:
+    """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would."""
+    name = await aggregation_pod(world, uid, number)
     secret = await world.client.get("Secret", name)
     plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
     result = await aggregate(plan, datetime.now(UTC))
-    template = job["spec"]["template"]
-    meta = {"name": name, "namespace": HUB, **template["metadata"]}
-    world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]})
     ended = {
         "exitCode": 0,
         "message": aggregate_plan.spell(result).decode(),
@@ -94,12 +100,17 @@ async def test_each_hospital_gets_an_assignment_that_it_can_verify(world: World)
         assert hospital.grants(await hospital.task("assigned")).put is None
 
 
-async def complete_round(world: World, name: str, folder: Path) -> Object:
-    made = world.admin.create(federated_round(name))
+async def sent_round(world: World, name: str, folder: Path, **spec: Any) -> str:
+    """UID of a new round to which both hospitals have sent."""
+    made = world.admin.create(federated_round(name, **spec))
     async with Store(world.server.origin, world.server.ca) as store:
         a, b = world.hospitals["site-a"], world.hospitals["site-b"]
         await asyncio.gather(a.send(name, [1.0, 2.0], 100, store, folder), b.send(name, [4.0, 8.0], 200, store, folder))
-    await play_kubelet(world, made["metadata"]["uid"])
+    return str(made["metadata"]["uid"])
+
+
+async def complete_round(world: World, name: str, folder: Path) -> Object:
+    await play_kubelet(world, await sent_round(world, name, folder))
     return await until_condition(world, name, "Complete", "Complete")
 
 

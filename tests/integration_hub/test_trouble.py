@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ import pytest
 
 from tests.integration.api import Refused, account
 from tests.integration.api import until as until_now
-from tests.integration.objects import FEDERATION, HUB, federated_round, round_task, without
+from tests.integration.objects import FEDERATION, HUB, condition, federated_round, round_task, without
 from tests.integration_hub.conftest import World
 from tests.integration_hub.hospital import until
-from tests.integration_hub.test_hub import complete_round, until_condition
+from tests.integration_hub.test_hub import aggregation_pod, complete_round, play_kubelet, sent_round, until_condition
 from wardround.api import names
 from wardround.kube.client import Object
+from wardround.plans import round as round_plan
 from wardround.store.admin import list_keys
 from wardround.store.transfer import Store
 
@@ -122,6 +123,34 @@ async def test_a_round_says_that_it_has_failed_though_the_store_is_away_and_tidi
         return not await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
 
     await until(tidy, "the round's key is gone", 90)
+
+
+async def test_an_aggregation_whose_node_dies_is_made_again_elsewhere(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the API server shows it then: the pod is being deleted, and no kubelet says that it is gone."""
+    monkeypatch.setattr(round_plan, "NODE_DEAD_AFTER", timedelta(0))
+    uid = await sent_round(world, "node-dies", tmp_path)
+    pod = await aggregation_pod(world, uid, node="node-that-died")
+    grace = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}
+    world.admin.call("DELETE", f"/api/v1/namespaces/{HUB}/pods/{pod}", grace)
+    try:
+        await play_kubelet(world, uid, 2)
+        await until_condition(world, "node-dies", "Complete", "Complete")
+    finally:
+        world.admin.call("DELETE", f"/api/v1/namespaces/{HUB}/pods/{pod}", {**grace, "gracePeriodSeconds": 0})
+
+
+async def test_a_job_that_has_failed_though_its_pod_stays_is_made_again(world: World, tmp_path: Path) -> None:
+    uid = await sent_round(world, "pod-stays", tmp_path)
+    pod = await aggregation_pod(world, uid, node="node-that-died")
+    failed = {
+        **condition("FailureTarget", reason="DeadlineExceeded"),
+        "lastProbeTime": "2026-11-24T12:00:00Z",
+    }
+    world.admin.patch_status("Job", pod, {"startTime": "2026-11-24T12:00:00Z", "conditions": [failed]}, HUB)
+    await play_kubelet(world, uid, 2)
+    await until_condition(world, "pod-stays", "Complete", "Complete")
 
 
 async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_and_is_swept_later(

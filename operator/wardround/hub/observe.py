@@ -19,6 +19,8 @@ from wardround.sealing import codec as signed
 from wardround.sealing.body import Header
 from wardround.sealing.refused import Refused
 
+# Kubernetes says FailureTarget of a Job that has failed, and Failed only once its pod is gone: never, if the node is.
+JOB_OVER = ("Complete", "Failed", "FailureTarget")
 logger = logging.getLogger(__name__)
 
 
@@ -134,8 +136,9 @@ def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:
         answer, at = read_answer(last.get("message", "")), read_time(last.get("finishedAt", ""))
         return Aggregation(number=number, over=True, answer=answer, ended=at)
     conditions = numbers[number].get("status", {}).get("conditions", [])
-    over = any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
-    return Aggregation(number=number, over=over)
+    over = any(each["type"] in JOB_OVER and each["status"] == "True" for each in conditions)
+    deleted = [at for pod in mine if (at := read_time(pod["metadata"].get("deletionTimestamp", "")))]
+    return Aggregation(number=number, over=over, gone_by=max(deleted, default=None))
 
 
 def _terminated(pod: Object) -> dict[str, Any] | None:

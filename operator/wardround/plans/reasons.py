@@ -463,6 +463,12 @@ _ROUND = {
     "AggregationFailed": Advice(
         "the aggregation Job failed several times", HUB, "read the log of the aggregation Job in the hub's namespace."
     ),
+    "AggregationDeadline": Advice(
+        "the aggregation Job did not end in time",
+        HUB,
+        "describe the Job and its pod in the hub's namespace (label wardround.io/role=aggregation): there was no room "
+        "for the pod, or its node died. Then make the round again.",
+    ),
     "NotAnswered": Advice(
         "the site did not answer in deadlines.admissionSeconds",
         HOSPITAL,

@@ -10,6 +10,7 @@ from wardround.api import conditions
 from wardround.api.federatedround import Attention, Result
 from wardround.api.names import model_location
 from wardround.api.task import Metric
+from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time, to_seconds
 from wardround.plans.columns import differing, made_with, meant
 from wardround.plans.round_parts import SUSPENDED, Part, Standing
@@ -50,6 +51,10 @@ AGGREGATION_TRIES = 3
 # So long after it was asked, a hospital's answer is waited for though the round cannot succeed any more: it then says
 # why each refuses it, and not the fastest alone.
 ANSWERS_WITHIN = timedelta(seconds=10)
+# A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
+NODE_DEAD_AFTER = timedelta(seconds=30)
+# A round that collects until its deadline has so long to combine what came: as long as the Job itself may take.
+COMBINED_WITHIN = timedelta(hours=1)
 # Between tries to combine while the store is away: doubled each time, up to the longest.
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 # A courier's answer to the last second's training still has to open, hours after a deadline it has not.
@@ -119,14 +124,9 @@ def aggregated(view: View) -> Verdict | None:
     job = view.seen.aggregation
     if job is None:
         return None
-    if not job.over:
-        return Verdict(
-            course="Progressing",
-            reason="Aggregating",
-            message="The updates are being combined.",
-            attention=view.attention(),
-            stages=(COLLECTED,),
-        )
+    node_dead = job.gone_by + NODE_DEAD_AFTER if job.gone_by else None
+    if not job.over and not (node_dead and view.seen.now >= node_dead):
+        return _combining(view, node_dead)
     answer = job.answer
     if answer is not None and answer.digest is not None:
         names = answer.aggregated or _all_but(view, answer.left_out)
@@ -148,10 +148,11 @@ def aggregated(view: View) -> Verdict | None:
         return _failed(view, answer.reason, _sentences(*said), attention)
     if answer is not None and answer.reason == "StoreUnreachable" and view.seen.now < view.deadline:
         return _store_away(view, job, answer)
-    if job.number < AGGREGATION_TRIES:
+    if job.number < AGGREGATION_TRIES and view.seen.now < _combined_by(view):
         return _aggregate(view, job.number + 1)
     why = f"{answer.reason}. {answer.message}" if answer and answer.reason else "The pod ended without an answer."
-    return _failed(view, "AggregationFailed", f"{job.number} tries. {why} Hub: see the log of the aggregation Job.")
+    tries = f"{job.number} {'try' if job.number == 1 else 'tries'}."
+    return _failed(view, "AggregationFailed", f"{tries} {why} Hub: see the log of the aggregation Job.")
 
 
 def suspended(view: View) -> Verdict | None:
@@ -372,6 +373,33 @@ def _aggregate(view: View, number: int) -> Verdict:
         actions=(*view.cancel("NotSentInTime"), Aggregate(number=number, tasks=tuple(part.task for part in sent))),
         stages=(COLLECTED,),
         attention=view.attention(),
+    )
+
+
+def _combined_by(view: View) -> datetime:
+    """Until when the aggregation may take, with all its tries."""
+    collected = reached(view.round.status.timeline, COLLECTED) or view.seen.now
+    return max(view.deadline, collected + COMBINED_WITHIN)
+
+
+def _combining(view: View, node_dead: datetime | None) -> Verdict:
+    """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
+    until = _combined_by(view)
+    if view.seen.now >= until:
+        why = "its pod is being deleted, and its node does not answer" if node_dead else "it has not ended"
+        return _failed(
+            view,
+            "AggregationDeadline",
+            f"The aggregation Job was given until {to_seconds(until)}: {why}. Hub: `kubectl describe` the Job and its "
+            "pod, see to their node, and make the round again.",
+        )
+    return Verdict(
+        course="Progressing",
+        reason="Aggregating",
+        message="The updates are being combined.",
+        attention=view.attention(),
+        stages=(COLLECTED,),
+        again=(until, *([node_dead] if node_dead else [])),
     )
 
 

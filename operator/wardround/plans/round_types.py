@@ -36,12 +36,16 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregation:
-    """The latest aggregation Job of a round: running until `over`. `ended`: when its pod did, if it is known."""
+    """The latest aggregation Job of a round: running until `over`. `ended`: when its pod did, if it is known.
+
+    `gone_by`: when a pod that is being deleted should be gone. If its node has died, nobody says that it is.
+    """
 
     number: int
     over: bool = False
     answer: Answer | None = None
     ended: datetime | None = None
+    gone_by: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -239,6 +239,18 @@ def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
     assert told.ended == datetime(2026, 11, 24, 16, 15, tzinfo=UTC)
 
 
+def test_of_a_job_whose_pod_stays_the_condition_before_failed_counts_and_when_the_pod_should_be_gone() -> None:
+    labels = {"labels": {"wardround.io/attempt": "1"}}
+    job = {"metadata": labels, "status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}}
+    failed = aggregation([job], [])
+    assert failed is not None
+    assert (failed.over, failed.answer) == (True, None)
+    pod = {"metadata": {**labels, "deletionTimestamp": "2026-11-24T16:15:00Z"}, "status": {"phase": "Running"}}
+    terminating = aggregation([{"metadata": labels}], [pod])
+    assert terminating is not None
+    assert (terminating.over, terminating.gone_by) == (False, datetime(2026, 11, 24, 16, 15, tzinfo=UTC))
+
+
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(SettingMissing, match="WARDROUND_STORE_ENDPOINT"):
         read({})

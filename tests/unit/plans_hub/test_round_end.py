@@ -32,6 +32,7 @@ from tests.unit.plans_hub.reading import attention_of, condition_of, counts, mes
 from wardround.api.federatedround import Result
 from wardround.api.task import Upload
 from wardround.api.timeline import Stage
+from wardround.api.times import to_microseconds
 from wardround.plans.round import plan
 from wardround.plans.round_types import (
     Aggregate,
@@ -373,6 +374,32 @@ def test_an_aggregation_that_died_is_tried_again_elsewhere_three_times() -> None
     assert of_type(plan(aggregating()), Aggregate)[0].number == 2
     assert of_type(plan(aggregating(2, answer=Answer(reason="StoreInconsistent"))), Aggregate)[0].number == 3
     assert condition_of(plan(aggregating(3)), "Failed") == ("True", "AggregationFailed")
+
+
+def test_an_aggregation_on_a_dead_node_is_tried_again_elsewhere() -> None:
+    """Its pod is being deleted for ever, since no kubelet says that it is gone."""
+    job = Aggregation(number=1, gone_by=at(100))
+    terminating = collecting(*map(sent, NAMES), aggregation=job, now=at(129))
+    assert (plan(terminating).actions, plan(terminating).requeue_after) == ((), 1)
+    assert of_type(plan(replace(terminating, now=at(130))), Aggregate)[0].number == 2
+
+
+def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> None:
+    def running(seconds: float, collected: float) -> Observation:
+        seen = collecting(*map(sent, NAMES), aggregation=Aggregation(number=1), now=at(seconds))
+        stage = Stage("Collected", to_microseconds(at(collected)))
+        status = replace(seen.round.status, timeline=(*seen.round.status.timeline, stage))
+        return replace(seen, round=replace(seen.round, status=status))
+
+    assert plan(running(3599, 0)).requeue_after == 1
+    assert condition_of(plan(running(3600, 0)), "Failed") == ("True", "AggregationDeadline")
+    # What came at the deadline can still be combined: the Job itself may take an hour.
+    assert plan(running(3600, 3600)).requeue_after == 3600
+    assert condition_of(plan(running(7200, 3600)), "Failed") == ("True", "AggregationDeadline")
+    late = running(7200, 3600)
+    died = plan(replace(late, aggregation=Aggregation(number=1, over=True)))
+    assert condition_of(died, "Failed") == ("True", "AggregationFailed")
+    assert message_of(died, "Failed").startswith("1 try. The pod ended without an answer.")
 
 
 def test_updates_wait_for_a_store_that_is_away_as_long_as_the_round_may_take() -> None:
