@@ -20,6 +20,7 @@ from tests.integration_hub.test_hub import aggregation_pod, complete_round, play
 from wardround.api import names
 from wardround.kube.client import Object
 from wardround.plans import round as round_plan
+from wardround.plans.round_parts import REFUSED
 from wardround.store.admin import list_keys
 from wardround.store.transfer import Store
 
@@ -87,6 +88,33 @@ async def test_a_round_whose_roundtasks_are_not_taken_fails_and_says_so(world: W
         world.admin.create(federated_round("all-refused"))
         found = await until_condition(world, "all-refused", "Failed", "QuorumNotMet")
     assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
+
+
+async def test_a_further_attempt_that_is_not_taken_is_remembered_by_the_one_before_it(world: World) -> None:
+    hospital, failure = world.hospitals["site-b"], {"failure": {"class": "Platform", "reason": "Evicted"}}
+    world.admin.create(federated_round("second-refused", quorum={"min": 1}))
+    await world.hospitals["site-a"].task("second-refused")
+    task = await hospital.task("second-refused")
+    with quota(world, "site-b"):
+        await hospital.report(task, failure, ("Failed", True, "Evicted"))
+
+        async def remembered() -> bool:
+            found = await hospital.task("second-refused")
+            return "exceeded quota" in found.metadata.annotations.get(REFUSED, "")
+
+        await until(remembered, "the first attempt remembers")
+
+    async def told() -> bool:
+        found = await world.client.get("FederatedRound", "second-refused", FEDERATION)
+        said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
+        return said == {"site-b": "TaskRefused"}
+
+    await until(told, "site-b is left out")
+    await world.restart()
+    found = await until_condition(world, "second-refused", "Reconciling", "Collecting")
+    assert found["status"]["participants"]["failed"] == 1
+    tasks = await world.client.list("RoundTask", "site-b", labels=f"{names.ROUND}=second-refused")
+    assert [each["spec"]["attempt"] for each in tasks] == [1]
 
 
 async def test_rounds_that_wait_for_each_other_fail(world: World) -> None:

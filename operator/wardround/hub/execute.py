@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import singledispatchmethod
 
-from wardround.api import names, roundtask
+from wardround.api import conditions, names, roundtask
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
@@ -20,7 +20,7 @@ from wardround.hub.context import Context
 from wardround.kube.errors import Forbidden, Invalid, NotFound
 from wardround.manifests import aggregation
 from wardround.plans.round import GRANTS_BYTES, GRANTS_EXPIRE
-from wardround.plans.round_parts import CANCELLED, COLUMNS
+from wardround.plans.round_parts import CANCELLED, COLUMNS, REFUSED
 from wardround.plans.round_types import (
     Action,
     Aggregate,
@@ -101,7 +101,11 @@ class Execution:
         except (Invalid, Forbidden, NotFound) as refused:
             # Too large, by a policy, or into a namespace that is going: asking again gets the same answer.
             logger.warning("round %s/%s: %s", of.metadata.namespace, of.metadata.name, refused)
-            return Refusal(participant=to.name, said=refused.said)
+            said = refused.said[: conditions.MESSAGE_LIMIT]
+            if action.after is None:
+                return Refusal(participant=to.name, said=said)
+            await self._patch(action.after, {}, {REFUSED: said})
+            return None
         if made:
             logger.info(
                 "round %s/%s: asked %s, attempt %d", of.metadata.namespace, of.metadata.name, to.name, action.attempt

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, Result
 from wardround.api.names import model_location
+from wardround.api.roundtask import RoundTask
 from wardround.api.task import Metric
 from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time, to_seconds
@@ -242,7 +243,7 @@ def dispatch(view: View) -> Verdict | None:
         said = (missing, _whom("Left out", attention), *(each.message for each in attention[:3]))
         return _failed(view, reason, _sentences(*said), attention)
     asked = {part.name for part in view.parts}
-    tasks = tuple(_ask(view, name, 1, fit) for name in fit if name not in asked)
+    tasks = tuple(_ask(view, name, fit) for name in fit if name not in asked)
     return Verdict(
         course="Progressing",
         reason="Dispatched",
@@ -465,11 +466,12 @@ def _grants(view: View) -> tuple[list[Grant], list[datetime]]:
     return due, later
 
 
-def _ask(view: View, name: str, attempt: int, roster: tuple[str, ...]) -> Dispatch:
+def _ask(view: View, name: str, roster: tuple[str, ...], after: RoundTask | None = None) -> Dispatch:
     dataset = meant(view.seen, name)
     return Dispatch(
         participant=name,
-        attempt=attempt,
+        attempt=after.spec.attempt + 1 if after else 1,
+        after=after,
         roster=roster,
         expires=view.deadline + EXPIRES_AFTER_DEADLINE,
         state_round=view.states.get(name, ""),
@@ -478,4 +480,4 @@ def _ask(view: View, name: str, attempt: int, roster: tuple[str, ...]) -> Dispat
 
 
 def _again(view: View, part: Part) -> Dispatch:
-    return _ask(view, part.name, part.task.spec.attempt + 1, view.selected)
+    return _ask(view, part.name, view.selected, part.task)

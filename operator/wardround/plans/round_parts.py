@@ -15,6 +15,7 @@ from wardround.plans.participant import barred
 from wardround.plans.reasons import advise
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
+REFUSED = "wardround.io/refused"  # annotation: what the API server said to the attempt that was to follow this one
 COLUMNS = "wardround.io/columns-digest"  # annotation: of the hospital's Dataset when it was asked
 SUSPENDED = "Suspended"
 TASK_REFUSED = "TaskRefused"
@@ -45,7 +46,8 @@ class Standing(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One participant's part. `task` is its latest attempt; `until` when its present stage must be over."""
+    """One participant's part. `task` is its latest attempt; `until` when its present stage must be over; `said` why
+    the API server takes no further attempt."""
 
     name: str
     standing: Standing
@@ -54,6 +56,7 @@ class Part:
     failure_class: str = "Site"
     until: datetime | None = None
     sent_at: datetime | None = None
+    said: str = ""
 
     @property
     def open(self) -> bool:
@@ -79,6 +82,8 @@ class Part:
         """What someone should look at, if anything."""
         if not self.reason:
             return None
+        if self.reason == TASK_REFUSED:
+            return task_refused(self.name, self.said)
         message = advise(
             self.reason,
             self.name,
@@ -88,6 +93,11 @@ class Part:
             failure_class=self.failure_class,
         )
         return Attention(participant=self.name, reason=self.reason, message=message)
+
+
+def task_refused(name: str, said: str) -> Attention:
+    message = f"{advise(TASK_REFUSED, name)} It says: {said}"
+    return Attention(participant=name, reason=TASK_REFUSED, message=message[: conditions.MESSAGE_LIMIT])
 
 
 def is_sent(task: RoundTask) -> bool:
@@ -117,15 +127,16 @@ def parts(
     attempts: dict[str, list[RoundTask]] = {}
     for task in sorted(tasks, key=lambda each: each.spec.attempt):
         attempts.setdefault(task.metadata.namespace, []).append(task)
-    refused = {each.participant for each in of.status.attention if each.reason == TASK_REFUSED}
     found = (_part(of, name, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts))
-    # Another attempt was to be made, and the API server did not take it.
-    return tuple(
-        replace(each, standing=Standing.LOST, reason=TASK_REFUSED)
-        if each.standing is Standing.AGAIN and each.name in refused
-        else each
-        for each in found
-    )
+    return tuple(_unless_refused(each) for each in found)
+
+
+def _unless_refused(part: Part) -> Part:
+    """Another attempt was to be made, and the API server did not take it: asking again gets the same answer."""
+    said = part.task.metadata.annotations.get(REFUSED)
+    if part.standing is not Standing.AGAIN or said is None:
+        return part
+    return replace(part, standing=Standing.LOST, reason=TASK_REFUSED, said=said)
 
 
 def _part(

@@ -7,8 +7,7 @@ from wardround.api import conditions
 from wardround.api.conditions import Conditions
 from wardround.api.federatedround import Attention, Counts, FederatedRound, FederatedRoundStatus
 from wardround.api.timeline import mark
-from wardround.plans.reasons import advise
-from wardround.plans.round_parts import TASK_REFUSED, Part, Standing
+from wardround.plans.round_parts import Part, Standing, task_refused
 from wardround.plans.round_types import Observation, Refusal, Verdict
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
@@ -42,14 +41,7 @@ def status(
 
 def refused(status: FederatedRoundStatus, refusals: tuple[Refusal, ...]) -> FederatedRoundStatus:
     """The status once it is known whose RoundTask the API server refused: those are left out of the round."""
-    told = tuple(
-        Attention(
-            participant=each.participant,
-            reason=TASK_REFUSED,
-            message=f"{advise(TASK_REFUSED, each.participant)} It says: {each.said}"[: conditions.MESSAGE_LIMIT],
-        )
-        for each in refusals
-    )
+    told = tuple(task_refused(each.participant, each.said) for each in refusals)
     return replace(status, attention=_attention((*told, *status.attention))) if told else status
 
 

@@ -89,7 +89,8 @@ class MakeRoundKey:
 @dataclass(frozen=True, kw_only=True)
 class Dispatch:
     """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from.
-    `columns`: digest of the columns that it means by the Dataset; empty where it has not said."""
+    `columns`: digest of the columns that it means by the Dataset; empty where it has not said. `after`: the attempt
+    before, which remembers when the API server does not take this one."""
 
     participant: str
     attempt: int
@@ -97,6 +98,7 @@ class Dispatch:
     expires: datetime
     state_round: str = ""
     columns: str = ""
+    after: RoundTask | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,7 @@ class CleanUp:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """What became of a Dispatch: the API server does not take the RoundTask, and in what words."""
+    """What became of a first Dispatch: the API server does not take the RoundTask, and in what words."""
 
     participant: str
     said: str

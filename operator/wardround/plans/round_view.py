@@ -11,7 +11,7 @@ from wardround.api.timeline import reached
 from wardround.plans.columns import unless_changed
 from wardround.plans.participant import barred, offered, offers
 from wardround.plans.reasons import advice_for, advise
-from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, parts
+from wardround.plans.round_parts import Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
 from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
 from wardround.plans.states import states
@@ -50,9 +50,7 @@ class View:
         """By how each part stands; who was left out when the others were asked has none, and stays named."""
         asked = {part.name for part in self.parts}
         left_out = tuple(
-            each
-            for each in self.round.status.attention
-            if self.dispatched and (each.participant not in asked or each.reason == TASK_REFUSED)
+            each for each in self.round.status.attention if self.dispatched and each.participant not in asked
         )
         return (*left_out, *(said for part in self.parts if (said := part.attention(self.round))))
 

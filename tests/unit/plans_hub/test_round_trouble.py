@@ -21,6 +21,7 @@ from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRoundStatus
 from wardround.hub.observe import chain
 from wardround.plans.round import plan
+from wardround.plans.round_parts import REFUSED
 from wardround.plans.round_status import refused
 from wardround.plans.round_types import Dispatch, Observation, Plan, Refusal
 
@@ -52,14 +53,27 @@ def test_when_no_quorum_is_left_the_round_fails_at_once() -> None:
     assert "TaskRefused" in found.message
 
 
-def test_a_further_attempt_that_is_not_taken_is_not_made_again() -> None:
-    first = observation(
-        dispatched(federated_round()), tasks=(failed("site-b"), accepted("site-a"), accepted("site-c")), leftovers=True
-    )
-    assert [each.participant for each in of_type(plan(first), Dispatch)] == ["site-b"]
-    made = after(first, REFUSAL)
+def test_further_attempts_that_are_not_taken_are_not_made_again_however_many_they_are() -> None:
+    """More than status.attention has room for: each is remembered by the attempt before it."""
+    names = [f"site-{number:02}" for number in range(20)]
+    known = {name: participant(name) for name in names}
+    of = dispatched(federated_round(participants={"names": names}))
+    first = observation(of, participants=known, tasks=tuple(map(failed, names)), leftovers=True)
+    asked = of_type(plan(first), Dispatch)
+    assert [(each.participant, each.attempt) for each in asked] == [(name, 2) for name in names]
+    assert [each.after for each in asked] == list(first.tasks)
+    told = {REFUSED: "403 exceeded quota"}
+    remembered = tuple(replace(each, metadata=replace(each.metadata, annotations=told)) for each in first.tasks)
+    made = plan(replace(first, tasks=(*remembered[:-2], accepted("site-18"), accepted("site-19"))))
     assert of_type(made, Dispatch) == []
-    assert attention_of(made) == {"site-b": "TaskRefused"}
+    assert set(attention_of(made).values()) == {"TaskRefused"}
+    assert "It says: 403 exceeded quota" in made.status.attention[0].message
+    assert of_type(plan(replace(first, tasks=remembered)), Dispatch) == []
+
+
+def test_an_attempt_that_goes_on_is_not_lost_to_a_refusal_of_before() -> None:
+    made = plan(observation(dispatched(federated_round()), tasks=(accepted("site-a", annotations={REFUSED: "403"}),)))
+    assert attention_of(made) == {}
 
 
 def test_a_refusal_says_no_more_than_a_status_can_hold() -> None:
