@@ -4,9 +4,17 @@
 #   docker build --target operator -t .../operator .
 #   docker build --target trainer  -t .../trainer .
 #
-# What a base must have: `python3` >= 3.11 with venv; the trainer's also torch >= 2.4 and numpy >= 2.
+# What a base must have: `python3` >= 3.11 with venv; the trainer's also torch >= 2.4 and numpy >= 2. The launcher's has a
+# shell, `gcc` and a C library to link with; nothing of it is in an image.
 ARG OPERATOR_BASE=docker.io/library/python:3.13-slim-trixie
+ARG LAUNCHER_BASE=docker.io/library/buildpack-deps:trixie
 ARG TRAINER_BASE=docker.io/pytorch/pytorch:2.9.1-cuda12.8-cudnn9-runtime
+
+# What starts training code without a network (launcher/launch.c). It depends on nothing else here, so a change of other
+# sources compiles nothing again.
+FROM ${LAUNCHER_BASE} AS launcher
+COPY launcher /src
+RUN /src/build /launch
 
 # Bytecode is compiled here, unchecked: the root file system is read-only at run time, and a round is seconds long.
 # pip, headers, and clients of remote storage (Arrow Flight, S3: no data comes from there) stay behind.
@@ -28,6 +36,7 @@ RUN /opt/venv/bin/python -m compileall -qq --invalidation-mode unchecked-hash /o
 
 FROM ${OPERATOR_BASE} AS operator
 COPY --from=operator-packages /opt/venv /opt/venv
+COPY --from=launcher /launch /opt/launcher/launch
 COPY --from=operator-sources /opt/app /opt/app
 # One BLAS thread: nothing here multiplies matrices, and each further thread costs resident memory.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,24 +39,21 @@ class Images:
 
 @dataclass(frozen=True)
 class Target:
-    """One target of the Dockerfile. `sources` are all that its content depends on."""
+    """One target of the Dockerfile. `sources` are all that its content depends on, and `bases`, by their argument."""
 
     name: str
-    base: Base
-    base_argument: str
+    bases: Mapping[str, Base]
     sources: tuple[str, ...]
 
 
 OPERATOR = Target(
     "operator",
-    images_base.OPERATOR,
-    "OPERATOR_BASE",
-    ("Dockerfile", ".dockerignore", "requirements/operator.txt", "operator/wardround"),
+    {"OPERATOR_BASE": images_base.OPERATOR, "LAUNCHER_BASE": images_base.LAUNCHER},
+    ("Dockerfile", ".dockerignore", "requirements/operator.txt", "operator/wardround", "launcher"),
 )
 TRAINER = Target(
     "trainer",
-    images_base.TRAINER,
-    "TRAINER_BASE",
+    {"TRAINER_BASE": images_base.TRAINER},
     ("Dockerfile", ".dockerignore", "requirements/trainer.txt", "trainer_image/wardround_trainer"),
 )
 
@@ -100,7 +97,7 @@ def content_key(paths: Iterable[Path], *further: str) -> str:
 
 
 def _key(target: Target) -> str:
-    return content_key((ROOT / source for source in target.sources), target.base.image)
+    return content_key((ROOT / source for source in target.sources), *(base.image for base in target.bases.values()))
 
 
 def _name(target: Target) -> str:
@@ -126,7 +123,7 @@ def _build(target: Target, folder: Path, progress: Progress) -> ImageRef:
 
 
 def _build_image(target: Target, folder: Path, buildah: Buildah, progress: Progress) -> str:
-    base = images_base.ensure(target.base, buildah, folder, progress)
+    bases = {name: images_base.ensure(base, buildah, folder, progress) for name, base in target.bases.items()}
     image = _name(target)
     progress(f"image {target.name}: building")
     # The timestamp makes equal content an equal digest. Bytecode does not mind: it is compiled without one.
@@ -134,7 +131,7 @@ def _build_image(target: Target, folder: Path, buildah: Buildah, progress: Progr
         ROOT,
         f"--file={ROOT / 'Dockerfile'}",
         f"--target={target.name}",
-        f"--build-arg={target.base_argument}={base}",
+        *(f"--build-arg={name}={base}" for name, base in bases.items()),
         "--timestamp=0",
         f"--tag={image}",
     )
@@ -169,7 +166,8 @@ def _tidy(buildah: Buildah) -> None:
         return
     # Of a build that somebody ended: an image with a container is not removed. All are ours, and the store is locked.
     buildah.run("rm", "--all")
-    current = {name for target in (OPERATOR, TRAINER) for name in (target.base.image, _name(target))}
+    current = {_name(target) for target in (OPERATOR, TRAINER)}
+    current |= {base.image for target in (OPERATOR, TRAINER) for base in target.bases.values()}
     tagged = buildah.run("images", "--filter=dangling=false", "--format={{.Name}}:{{.Tag}}").splitlines()
     stale = [name for name in tagged if name not in current]
     if stale:

@@ -1,0 +1,175 @@
+"""The launcher as this machine's own compiler makes it, run without privileges: what it takes away, and what it starts.
+
+That it does so in a pod is shown on a real cluster: tests/e2e/test_walls.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.probes import calls
+
+ROOT = Path(__file__).parents[3]
+PROBE = Path(calls.__file__).read_text("utf-8")
+PYTHON = shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin") or "python3"
+COMPILER = os.environ.get("CC", "gcc")
+pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason="there is no C compiler here")
+# As the pod's user, where the tests run as root.
+NOBODY = 65532 if os.geteuid() == 0 else None
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """`place`: a folder that everybody can read."""
+
+    place: Path
+
+    def run(
+        self, *arguments: str, stdin: str = "", path: str | None = None, files: Sequence[int] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {} if path is None else {"PATH": path}
+        return subprocess.run(
+            [str(self.place / "launch"), *arguments],
+            input=stdin,
+            env=environment,
+            cwd=self.place,
+            pass_fds=files,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[] if NOBODY else None,
+        )
+
+    def program(self, name: str, text: str, mode: int = 0o755) -> Path:
+        path = self.place / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+        path.chmod(mode)
+        return path
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+    place = tmp_path_factory.mktemp("launcher")
+    for folder in (place, *place.parents):
+        if folder.owner() == place.owner() and folder.name.startswith(("pytest", "launcher")):
+            folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    subprocess.run([ROOT / "launcher/build", place / "launch"], check=True)
+    return Launcher(place)
+
+
+def probed(launcher: Launcher, *flags: str) -> dict[str, str]:
+    done = launcher.run(*flags, "--", PYTHON, "-", stdin=PROBE)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, str] = json.loads(done.stdout.removeprefix("FOUND "))["said"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def inside(launcher: Launcher) -> dict[str, str]:
+    return probed(launcher)
+
+
+def test_without_it_the_same_probes_make_sockets() -> None:
+    """The control: on this very kernel they answer."""
+    done = subprocess.run([PYTHON, "-"], input=PROBE, capture_output=True, text=True, check=True, timeout=60)
+    said = json.loads(done.stdout.removeprefix("FOUND "))["said"]
+    assert {said[f"{family} stream"] for family in ("UNIX", "INET")} == {"open"}
+    assert said["interfaces"] == said["process_vm_readv"] == "open"
+
+
+def test_no_socket_opens_but_of_the_unix_family(inside: dict[str, str]) -> None:
+    assert calls.sockets(inside) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
+
+
+def test_calls_of_foreign_architectures_kill(inside: dict[str, str]) -> None:
+    if os.uname().machine == "x86_64":
+        assert inside["int 0x80"] == inside["x32"] == "SIGSYS"
+
+
+def test_what_opens_sockets_unseen_or_reaches_into_other_processes_is_refused(inside: dict[str, str]) -> None:
+    assert {inside[name] for name in calls.CALLS if name.startswith("io_uring")} == {"ENOSYS"}
+    refused = ["pidfd_getfd", *calls.NUMBERS[os.uname().machine]]
+    assert {name: inside[name] for name in refused} == dict.fromkeys(refused, "EPERM")
+
+
+def test_no_core_dump_is_handed_to_the_node(inside: dict[str, str]) -> None:
+    assert inside["core"] == "1,1"
+
+
+def test_local_sockets_are_those_of_ip_and_what_lists_interfaces(launcher: Launcher, inside: dict[str, str]) -> None:
+    local = probed(launcher, "--local-sockets")
+    more = calls.sockets(local) - calls.sockets(inside)
+    assert {name.split()[0] for name in more if name in calls.BY_FAMILY} == {"INET", "INET6", "NETLINK"}
+    assert local["netlink of the packet filter"] == "EAFNOSUPPORT"
+    assert local["interfaces"] == "open"
+    others = [name for name in inside if name not in calls.BY_FAMILY and name != "interfaces" and "static" not in name]
+    assert {name: local[name] for name in others} == {name: inside[name] for name in others}
+
+
+def test_a_file_that_the_runtime_leaks_is_closed(launcher: Launcher) -> None:
+    reading, writing = os.pipe()
+    try:
+        done = launcher.run("--", PYTHON, "-", stdin=PROBE, files=(reading, writing))
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert json.loads(done.stdout.removeprefix("FOUND "))["files"] == []
+
+
+def test_the_command_gets_its_words_and_the_environment_as_they_are(launcher: Launcher) -> None:
+    words = ["--", "--local-sockets", "a b", "", "$HOME", "é"]
+    done = launcher.run("--", PYTHON, "-c", "import os,sys; print(sys.argv[1:], dict(os.environ))", *words, path="/x")
+    assert done.stdout.strip().startswith(f"{words} ")
+    assert "'PATH': '/x'" in done.stdout
+
+
+def test_no_word_of_a_command_is_read_as_a_flag(launcher: Launcher) -> None:
+    for words in ([PYTHON], ["--local-sockets", PYTHON], ["--"], ["--local-sockets", "--"], ["--help"], []):
+        done = launcher.run(*words)
+        assert done.returncode == 70
+        assert "usage: launch" in done.stderr
+    done = launcher.run("--", "--local-sockets", "--", PYTHON)
+    assert (done.returncode, done.stderr) == (127, "launch: this image has no program --local-sockets\n")
+
+
+def test_a_command_that_is_not_there_says_so(launcher: Launcher) -> None:
+    for command in ("no-such-trainer", "/no/such/trainer", "", f"{launcher.place}", "launch/x"):
+        done = launcher.run("--", command, path=f"{launcher.place}:/usr/bin")
+        assert (done.returncode, done.stderr) == (127, f"launch: this image has no program {command}\n")
+
+
+def test_a_command_that_cannot_be_started_says_why(launcher: Launcher) -> None:
+    launcher.program("unreadable", "#!/bin/sh\n", 0o644)
+    launcher.program("without-interpreter", "#!/no/such/shell\n")
+    launcher.program("of-another-machine", "\x7fELF but not really")
+    for name, why in (
+        ("unreadable", "Permission denied"),
+        ("without-interpreter", "No such file or directory"),
+        ("of-another-machine", "Exec format error"),
+    ):
+        for command in (name, f"./{name}"):
+            done = launcher.run("--", command, path=str(launcher.place))
+            assert (done.returncode, done.stderr) == (126, f"launch: the program {command} cannot be started: {why}\n")
+
+
+def test_a_program_is_found_as_a_container_runtime_finds_it(launcher: Launcher) -> None:
+    launcher.program("first/trainer", "#!/bin/sh\necho never\n", 0o644)
+    launcher.program("second/trainer", "#!/bin/sh\necho second\n")
+    launcher.program("third/trainer", "#!/bin/sh\necho third\n")
+    (launcher.place / "folder/trainer").mkdir(parents=True, exist_ok=True)
+    folders = ["/no/such", "folder", "first", "second", "third"]
+    done = launcher.run("--", "trainer", path=":".join(f"{launcher.place}/{each}" for each in folders))
+    assert (done.returncode, done.stdout) == (0, "second\n")
+    assert launcher.run("--", "true").returncode == 0, "an image that sets no PATH has the runtime's"
