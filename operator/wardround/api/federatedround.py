@@ -11,6 +11,7 @@ from wardround.api.task import Metric
 from wardround.api.timeline import Timeline
 
 KIND = "FederatedRound"
+BASE_DELETED = "BaseDeleted"  # condition: the round whose result this one starts from is gone
 Task = Literal["Train", "Statistics", "Evaluate"]
 DEFAULT_COMMAND = ("python", "-m", "wardround_trainer")
 
@@ -136,6 +137,13 @@ class FederatedRound:
     metadata: Meta
     spec: FederatedRoundSpec
     status: FederatedRoundStatus = field(default_factory=FederatedRoundStatus)
+
+
+def base_name(of: FederatedRound) -> str | None:
+    """The round whose result this one starts from: its base, or what standardises its initial model."""
+    if of.spec.base:
+        return of.spec.base.round_name
+    return of.spec.initial.statistics_round_name if of.spec.initial else None
 
 
 def parse(value: Mapping[str, Any]) -> FederatedRound:

@@ -11,8 +11,11 @@ ROUND = "wardround.io/round"
 PARTICIPANT = "wardround.io/participant"
 ATTEMPT = "wardround.io/attempt"
 ROLE = "wardround.io/role"
+BASE_UID = "wardround.io/base-uid"  # of a RoundTask: of the round whose result its own round starts from
 TASK_UID = "wardround.io/task-uid"
 DATASET = "wardround.io/dataset"
+# Annotation of the result of a round that was deleted: UIDs of the rounds that may start from it.
+KEPT_FOR = "wardround.io/kept-for"
 ROUND_REF = "wardround.io/round-ref"  # annotation: `namespace/name`, whole, where the label may be cut
 
 ROLE_OPERATOR = "operator"

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from wardround.api.federatedround import BASE_DELETED
 from wardround.api.names import task_name
 from wardround.api.times import read_time
 from wardround.cli.objects import (
@@ -63,6 +64,7 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     findings = [_attention(each, round_, newest.get(each["participant"])) for each in status.get("attention") or []]
     named = {each.where for each in findings}
     ended = is_true(round_, "Complete") or is_true(round_, "Failed")
+    findings += [] if ended else _of_base(round_)
     for hospital, task in sorted(newest.items()):
         if hospital not in named:
             its = _task_findings(hospital, task, participant=hospital, waits=not ended)
@@ -239,6 +241,11 @@ def _absent(spec: Object, found: set[str]) -> str:
     absent = [each for each in spec.get("metrics") or [] if each not in found]
     why = "too few cases to tell" if spec.get("task") == "Evaluate" else "not under `trained` of out/metrics.json"
     return f"Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
+
+
+def _of_base(round_: Object) -> list[Finding]:
+    deleted = condition(round_, BASE_DELETED)
+    return [Finding("round", deleted.reason, advice_for(deleted.reason), deleted.message)] if deleted else []
 
 
 def _attention(said: Object, round_: Object, task: Object | None) -> Finding:

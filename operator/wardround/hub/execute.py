@@ -91,6 +91,8 @@ class Execution:
         key = await self._round_key()
         spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity)
         labels = names.task_labels(of.metadata.name, uid, to.name, action.attempt)
+        if self.base is not None:
+            labels[names.BASE_UID] = self.base.manifest.header.round_uid
         name = names.task_name(of.metadata.name, uid, action.attempt)
         sealed, expires = self._grants(to, action.attempt, None)
         task = manifest(roundtask.KIND, name, to.name, labels, replace(spec, grants=sealed))

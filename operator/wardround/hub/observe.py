@@ -4,11 +4,12 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from wardround.api import codec, federatedround, names, participant, roundtask
-from wardround.api.federatedround import FederatedRound
+from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.participant import Participant
 from wardround.api.times import read_time
 from wardround.hub import vault
@@ -32,11 +33,15 @@ async def get_round(client: Client, namespace: str, name: str) -> tuple[Object, 
     return found, federatedround.parse(found)
 
 
-def base_name(of: FederatedRound) -> str | None:
-    """The round whose result this one starts from: its base, or what standardises its initial model."""
-    if of.spec.base:
-        return of.spec.base.round_name
-    return of.spec.initial.statistics_round_name if of.spec.initial else None
+@dataclass(frozen=True)
+class Start:
+    """What a round starts from: the result of UID `uid`. `round` is the live one of that name, which may be another;
+    `deleted`: the one that the result is of is gone, and there may be no `model` for whoever comes too late."""
+
+    round: FederatedRound | None = None
+    uid: str = ""
+    model: vault.Model | None = None
+    deleted: bool = False
 
 
 async def observe(
@@ -52,47 +57,66 @@ async def observe(
         client.list("Job", labels=job_labels),
         client.list("Pod", labels=job_labels),
     )
-    models = asyncio.gather(_model(client, of, who), _base(client, of, who))
+    results = asyncio.gather(_model(client, of.metadata.uid, who), _named(client, of))
     participants, tasks, secrets, jobs, pods = await lists
-    model, (base, base_model) = await models
+    model, named = await results
+    start = await _start(client, of, started_from(tasks), named, who)
     model_name = names.model_secret(of.metadata.uid)
     seen = Observation(
         round=of,
         participants=identified(participants),
         tasks=tuple(roundtask.parse(each) for each in tasks),
-        base=base,
-        base_model=base_model.stored if base_model else None,
+        base=start.round,
+        base_uid=start.uid,
+        base_model=start.model.stored if start.model else None,
+        base_deleted=start.deleted,
         aggregation=aggregation(jobs, pods),
         model=model.stored if model else None,
         leftovers=any(each["metadata"]["name"] != model_name for each in secrets),
-        waits_for=await _waits_for(client, of, base),
+        waits_for=await _waits_for(client, of, start.round),
         now=now,
     )
-    return seen, base_model
+    return seen, start.model
 
 
-async def _base(
-    client: Client, of: FederatedRound, who: vault.Identity
-) -> tuple[FederatedRound | None, vault.Model | None]:
+async def _named(client: Client, of: FederatedRound) -> FederatedRound | None:
+    """The live round of the name that this one starts from."""
     name = base_name(of)
     found = await get_round(client, of.metadata.namespace, name) if name else None
-    if found is None:
-        return None, None
-    return found[1], await _model(client, found[1], who)
+    return found[1] if found else None
 
 
-async def _model(client: Client, of: FederatedRound, who: vault.Identity) -> vault.Model | None:
+def started_from(tasks: Objects) -> str:
+    """UID of the round whose result a round has started from: its RoundTasks say it, whatever became of that round."""
+    return next((uid for each in tasks if (uid := each["metadata"]["labels"].get(names.BASE_UID))), "")
+
+
+async def _start(
+    client: Client, of: FederatedRound, started: str, named: FederatedRound | None, who: vault.Identity
+) -> Start:
+    name = base_name(of)
+    if name is None:
+        return Start()
+    uid = started or (named.metadata.uid if named else "")
+    if uid:
+        gone = named is None or named.metadata.uid != uid
+        return Start(named, uid, await _model(client, uid, who), deleted=gone)
+    kept = await vault.results(client, of.metadata.namespace, name)
+    for result in kept:
+        for_whom = vault.kept_for(result)
+        if for_whom is None or of.metadata.uid in for_whom:
+            uid = result["metadata"]["labels"][names.ROUND_UID]
+            return Start(None, uid, await _model(client, uid, who), deleted=True)
+    return Start(deleted=bool(kept))
+
+
+async def _model(client: Client, uid: str, who: vault.Identity) -> vault.Model | None:
     """A round's stored result; None also where what is kept cannot be used, which must not stop who waits for it."""
     try:
-        return await vault.model(client, of.metadata.uid, who)
+        return await vault.model(client, uid, who)
     except (Refused, KeyError, ValueError) as damage:
         # Signed by another key than the hub has now, or changed by hand.
-        logger.error(
-            "the Secret of the model of round %s/%s is of no use: %s",
-            of.metadata.namespace,
-            of.metadata.name,
-            type(damage).__name__,
-        )
+        logger.error("Secret %s is of no use: %s", names.model_secret(uid), type(damage).__name__)
         return None
 
 

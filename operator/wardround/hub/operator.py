@@ -78,7 +78,7 @@ class Hub:
                 group.create_task(jobs.run())
                 group.create_task(reporter.run())
                 group.create_task(self._bucket(store, internal))
-                group.create_task(self._gone(hub, queue))
+                group.create_task(self._gone(hub, reconciler, queue))
                 group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None))
                 for _ in range(WORKERS):
                     group.create_task(queue.work(reconciler.reconcile))
@@ -113,20 +113,26 @@ class Hub:
             else:
                 return
 
-    async def _gone(self, hub: Context, queue: WorkQueue[Key]) -> None:
+    async def _gone(self, hub: Context, reconciler: Reconciler, queue: WorkQueue[Key]) -> None:
         """For ever: rounds that were deleted while nobody watched are known by what they left."""
         failures = 0
         while True:
             try:
-                found = {of async for item in leftovers(hub, names.ROUND_UID) if (of := round_of(item))}
+                found: dict[Key, set[str]] = {}
+                async for item in leftovers(hub, names.ROUND_UID):
+                    if of := round_of(item):
+                        uid = item["metadata"]["labels"][names.ROUND_UID]
+                        found.setdefault(Key("FederatedRound", *of), set()).add(uid)
             except ApiError as failure:
                 failures += 1
                 logger.warning("%s; trying again", failure)
                 await asyncio.sleep(backoff(failures))
             else:
                 failures = 0
-                for of in found:
-                    queue.add(Key("FederatedRound", *of))
+                for key, uids in found.items():
+                    if len(uids) > 1:  # a live round of the name does not hide what is left of another
+                        reconciler.swept.add(key)
+                    queue.add(key)
                 await asyncio.sleep(LEFTOVERS_SECONDS)
 
 

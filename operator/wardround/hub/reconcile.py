@@ -29,12 +29,15 @@ class Key(NamedTuple):
 
 
 class Reconciler:
-    """`active` are the rounds that are not over: looked at again when a participant or another round changes."""
+    """`active` are the rounds that are not over: looked at again when a participant or another round changes. `swept`
+    are names of rounds that are gone and of which something is left, a result that others start from: looked at again
+    when another round is over or gone."""
 
     def __init__(self, hub: Context, queue: WorkQueue[Key]) -> None:
         self.hub = hub
         self.queue = queue
         self.active: set[Key] = set()
+        self.swept: set[Key] = set()
 
     def changed(self, kind: str, item: Object) -> None:
         """Something was listed or has happened: which keys does it concern?"""
@@ -67,11 +70,13 @@ class Reconciler:
         found = await get_round(self.hub.client, key.namespace, key.name)
         if found is None:
             self.active.discard(key)
-            await sweep(self.hub, key.namespace, key.name, None)
+            if key not in self.swept:
+                self.stir(key)
+            await self._sweep(key, None)
             return None
         observed, seen = found
-        if not any(each.stage == STARTED for each in seen.status.timeline):
-            await sweep(self.hub, key.namespace, key.name, seen.metadata.uid)
+        if key in self.swept or not any(each.stage == STARTED for each in seen.status.timeline):
+            await self._sweep(key, seen.metadata.uid)
         observation, base = await observe(self.hub.client, seen, self.hub.identity, datetime.now(UTC))
         plan = round_plan.plan(observation)
         failure: StoreError | None = None
@@ -96,6 +101,15 @@ class Reconciler:
         if shown:
             logger.info("round %s/%s: %s, %s", key.namespace, key.name, shown.type, shown.reason)
         if shown and shown.type in ("Complete", "Failed"):
-            for waiting in self.active:
-                if waiting.namespace == key.namespace and waiting != key:
-                    self.queue.add(waiting)
+            self.stir(key)
+
+    def stir(self, key: Key) -> None:
+        """Others may wait for this round to be over, or start from its result, or be kept for it."""
+        for other in self.active | self.swept:
+            if other.namespace == key.namespace and other != key:
+                self.queue.add(other)
+
+    async def _sweep(self, key: Key, live_uid: str | None) -> None:
+        self.swept.add(key)
+        if not await sweep(self.hub, key.namespace, key.name, live_uid):
+            self.swept.discard(key)

@@ -8,7 +8,7 @@ from typing import Any
 
 from wardround.api import codec, names
 from wardround.api.federatedround import FederatedRound
-from wardround.kube.client import Client, Object
+from wardround.kube.client import Client, Object, Objects
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import StoredModel
 from wardround.sealing import canonical
@@ -101,6 +101,26 @@ async def model(client: Client, round_uid: str, who: Identity) -> Model | None:
     text = value(found, "manifest").decode()
     stored = codec.parse(StoredModel, json.loads(value(found, "result")))
     return Model(value(found, "dataKey"), text, open_model(text, who.key.public_key()), stored)
+
+
+async def results(client: Client, namespace: str, name: str) -> Objects:
+    """The Secrets of the results of rounds of this name, the newest first: a round that was deleted can leave one."""
+    found = await client.list("Secret", labels=f"{names.ROUND}={names.label_value(name)}")
+    ref = names.round_ref(namespace, name)
+    mine = [each for each in found if is_result(each) and ref.items() <= each["metadata"]["annotations"].items()]
+    return sorted(mine, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
+
+
+def is_result(item: Object) -> bool:
+    meta = item["metadata"]
+    return bool(item["kind"] == "Secret" and meta["name"] == names.model_secret(meta["labels"][names.ROUND_UID]))
+
+
+def kept_for(result: Object) -> frozenset[str] | None:
+    """UIDs of the rounds that may start from a result although its round was deleted; None as long as nobody has
+    noticed that it was."""
+    said = result["metadata"]["annotations"].get(names.KEPT_FOR)
+    return None if said is None else frozenset(said.split())
 
 
 async def keep_model(client: Client, of: FederatedRound, data_key: bytes, text: str, stored: StoredModel) -> None:

@@ -43,8 +43,9 @@ class Reporter:
     async def write(self, observed: Object, before: Status, after: Status) -> Object | None:
         """Writes what changed of a status, and never waits for its Event. Raises ApiError, see Client.apply_status."""
         written = await self._client.apply_status(observed, codec.dump(before), codec.dump(after))
-        if written is not None and (found := events.transition(before.conditions, after.conditions)):
-            self._tell(observed, found)
+        if written is not None:
+            for found in events.transitions(before.conditions, after.conditions):
+                self._tell(observed, found)
         return written
 
     def _tell(self, observed: Object, event: Event) -> None:

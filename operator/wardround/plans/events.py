@@ -9,6 +9,7 @@ from typing import Literal
 
 from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
+from wardround.api.federatedround import BASE_DELETED
 from wardround.plans.reasons import advice_for
 from wardround.plans.round_parts import WAITS_FOR
 from wardround.plans.sitetask_pod import REASONS
@@ -16,6 +17,8 @@ from wardround.plans.sitetask_pod import REASONS
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
 TROUBLE = WAITS_FOR | {"HubUnreachable"}
+# Conditions that are told when they become True, whatever the headline is.
+BESIDE = (BASE_DELETED,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +31,23 @@ class Event:
     note: str
 
 
-def transition(before: Conditions, after: Conditions) -> Event | None:
-    """The Event of going from one status to the next, if it is one to tell."""
-    old, new = headline(before), headline(after)
-    if new is None or (old is not None and _key(old) == _key(new)):
-        return None
+def transitions(before: Conditions, after: Conditions) -> tuple[Event, ...]:
+    """The Events of going from one status to the next: of a new headline, and of what is told beside it."""
+    told: list[Event] = []
+    for old, new in (
+        (headline(before), headline(after)),
+        *((_true(before, kind), _true(after, kind)) for kind in BESIDE),
+    ):
+        if new is not None and (old is None or _key(old) != _key(new)):
+            told.append(_event(new))
+    return tuple(told)
+
+
+def _true(found: Conditions, kind: str) -> Condition | None:
+    return conditions.find(found, kind) if conditions.is_true(found, kind) else None
+
+
+def _event(new: Condition) -> Event:
     return Event(
         type="Warning" if _is_trouble(new) else "Normal",
         reason=new.reason,
@@ -57,7 +72,7 @@ def _key(condition: Condition) -> tuple[str, str, str]:
 
 
 def _is_trouble(condition: Condition) -> bool:
-    ended_badly = condition.type in ("Failed", "Stalled") and condition.reason != "Cancelled"
+    ended_badly = condition.type in ("Failed", "Stalled", *BESIDE) and condition.reason != "Cancelled"
     return ended_badly or condition.reason in TROUBLE
 
 

@@ -434,8 +434,16 @@ _ROUND = {
         ROUND,
         "make a new round that names an earlier one.",
     ),
+    "BaseDeleted": Advice(
+        "the round whose result this one starts from was deleted; the result is kept until this round is over",
+        ROUND,
+        "do nothing for this round. No new round can start from that result: keep a round, also in Git, as long as "
+        "others are to start from it.",
+    ),
     "BaseUnusable": Advice(
-        "the round that this one starts from has a result of another kind", ROUND, "name a Train round as base."
+        "the round that this one starts from was deleted before, or has a result of another kind",
+        ROUND,
+        "name a Train round as base.",
     ),
     "TooMuchToAggregate": Advice(
         "one aggregation cannot take so many updates of this size",

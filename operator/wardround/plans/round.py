@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from wardround.api import conditions
-from wardround.api.federatedround import Attention, Result
+from wardround.api.federatedround import Attention, Result, base_name
 from wardround.api.names import model_location
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Metric
@@ -137,6 +137,7 @@ def aggregated(view: View) -> Verdict | None:
             said = (missing, _whom("Left out", answer.left_out), "Nothing was kept.")
             return _failed(view, "QuorumNotMet", _sentences(*said), attention)
         model = StoredModel(
+            task=view.round.spec.task,
             result=_result(view, job.number, answer, names),
             aggregated=names,
             left_out=answer.left_out,
@@ -171,36 +172,58 @@ def suspended(view: View) -> Verdict | None:
 
 def base_not_ready(view: View) -> Verdict | None:
     """A round waits for the round that it starts from, as long as that one may still complete."""
-    spec = view.round.spec
-    statistics = spec.initial.statistics_round_name if spec.initial else None
-    name, task = (spec.base.round_name, "Train") if spec.base else (statistics, "Statistics")
-    if name is None or view.dispatched:
+    name, task = base_name(view.round), "Train" if view.round.spec.base else "Statistics"
+    if name is None:
         return None
+    if view.dispatched:
+        return _base_lost(view)
     if view.round.metadata.name in view.seen.waits_for:
         circle = " waits for ".join((view.round.metadata.name, *view.seen.waits_for))
         return _failed(view, "BaseCycle", f"{circle}. Make a new round that names an earlier one.")
-    base = view.seen.base
-    if base is None:
-        until = parse_time(view.round.metadata.creation_timestamp) + timedelta(seconds=spec.deadlines.admission_seconds)
-        message = (
+    base, model = view.seen.base, view.seen.base_model
+    if base is None and model is None:
+        return _no_base(view, name)
+    if base is not None and conditions.is_true(base.status.conditions, "Failed"):
+        return _failed(view, "BaseFailed", f"Round {name} failed, so there is nothing to start from. See why there.")
+    found = base.spec.task if base is not None else model.task if model else ""
+    if found != task:
+        return _failed(view, "BaseUnusable", f"Round {name} is of task {found}; here one of task {task} is needed.")
+    if base is not None and not conditions.is_true(base.status.conditions, "Complete"):
+        return Verdict(course="Progressing", reason="WaitingForBase", message=f"Round {name} is not complete yet.")
+    return _base_lost(view)
+
+
+def _no_base(view: View, name: str) -> Verdict:
+    """It may still be applied: tools apply many objects in any order."""
+    created = parse_time(view.round.metadata.creation_timestamp)
+    until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
+    reason, message = (
+        "BaseNotFound",
+        (
             f"There is no FederatedRound {name} in namespace {view.round.metadata.namespace}; a round starts only from "
             "rounds of its own namespace. Apply it, or make a new round with another name."
+        ),
+    )
+    if view.seen.base_deleted:
+        reason, message = (
+            "BaseUnusable",
+            (
+                f"Round {name} was deleted before this round was made, and what is left of its result is only for "
+                "rounds that were there. Make a new round that starts from another one."
+            ),
         )
-        if view.seen.now >= until:
-            return _failed(view, "BaseNotFound", message)
-        waits = f"{message} The round waits until {to_seconds(until)}, then it fails."
-        return Verdict(course="Stalled", reason="BaseNotFound", message=waits, again=(until,))
-    if conditions.is_true(base.status.conditions, "Failed"):
-        return _failed(view, "BaseFailed", f"Round {name} failed, so there is nothing to start from. See why there.")
-    if base.spec.task != task:
-        return _failed(
-            view, "BaseUnusable", f"Round {name} is of task {base.spec.task}; here one of task {task} is needed."
-        )
-    if not conditions.is_true(base.status.conditions, "Complete"):
-        return Verdict(course="Progressing", reason="WaitingForBase", message=f"Round {name} is not complete yet.")
-    if view.seen.base_model is None:
-        return _failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. Run it again.")
-    return None
+    if view.seen.now >= until:
+        return _failed(view, reason, message)
+    waits = f"{message} The round waits until {to_seconds(until)}, then it fails."
+    return Verdict(course="Stalled", reason=reason, message=waits, again=(until,))
+
+
+def _base_lost(view: View) -> Verdict | None:
+    """Nothing goes on from a result that the hub cannot open: nobody is asked, and no update is combined."""
+    name = base_name(view.round)
+    if name is None or view.seen.base_model is not None:
+        return None
+    return _failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. Run it again.")
 
 
 def dispatch(view: View) -> Verdict | None:
@@ -363,6 +386,8 @@ def _aggregate(view: View, number: int) -> Verdict:
             if part not in sent
         ]
         return _failed(view, "QuorumNotMet", _sentences(missing, "Nothing was combined.", _whom("Missing", late)))
+    if lost := _base_lost(view):
+        return lost
     if _plan_bytes(sent) > LARGEST_PLAN:
         return _failed(
             view, "TooMuchToAggregate", f"The plan for {len(sent)} updates of this size does not fit a Secret."

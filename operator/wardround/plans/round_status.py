@@ -1,11 +1,17 @@
 """Composes a round's status from a verdict: conditions, counts, attention, timeline. Decides nothing."""
 
 from dataclasses import replace
-from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.conditions import Conditions
-from wardround.api.federatedround import Attention, Counts, FederatedRound, FederatedRoundStatus
+from wardround.api.federatedround import (
+    BASE_DELETED,
+    Attention,
+    Counts,
+    FederatedRound,
+    FederatedRoundStatus,
+    base_name,
+)
 from wardround.api.timeline import mark
 from wardround.plans.round_parts import Part, Standing, task_refused
 from wardround.plans.round_types import Observation, Refusal, Verdict
@@ -31,7 +37,7 @@ def status(
         timeline = mark(timeline, COMPLETE, seen.now)
     return replace(
         before,
-        conditions=_conditions(seen.round, verdict, seen.now),
+        conditions=_conditions(seen, verdict),
         participants=_counts(parts, selected, verdict),
         attention=_attention(verdict.attention),
         result=verdict.model.result if verdict.model else before.result,
@@ -45,7 +51,8 @@ def refused(status: FederatedRoundStatus, refusals: tuple[Refusal, ...]) -> Fede
     return replace(status, attention=_attention((*told, *status.attention))) if told else status
 
 
-def _conditions(of: FederatedRound, verdict: Verdict, now: datetime) -> Conditions:
+def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
+    of, now = seen.round, seen.now
     generation = of.metadata.generation
     result = of.status.conditions
     for kind in ("Complete", "Failed"):
@@ -56,6 +63,14 @@ def _conditions(of: FederatedRound, verdict: Verdict, now: datetime) -> Conditio
     if of.spec.suspend or was_suspended:
         reason = "Suspended" if of.spec.suspend else "Resumed"
         result = conditions.set_condition(result, "Suspended", of.spec.suspend, reason, now=now, generation=generation)
+    if seen.base_deleted and seen.base_model is not None:
+        kept = (
+            f"Round {base_name(of)}, from whose result this round starts, was deleted. The hub keeps that result until "
+            "this round is over; no other round can start from it."
+        )
+        result = conditions.set_condition(
+            result, BASE_DELETED, True, BASE_DELETED, kept, now=now, generation=generation
+        )
     if verdict.course == "Progressing":
         return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
     if verdict.course == "Stalled":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Result
+from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Result, Task
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 
@@ -50,11 +50,12 @@ class Aggregation:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredModel:
-    """A round's result whose key and signed manifest the hub keeps.
+    """A round's result whose key and signed manifest the hub keeps. `task`: the round's.
 
     `states`: UID of the round whose state a participant has that is not `aggregated` here (plans/states.py).
     """
 
+    task: Task
     result: Result
     aggregated: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
@@ -63,8 +64,9 @@ class StoredModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """All that a plan may know. `base` is the round that the spec names as base or for its statistics, `base_model` its
-    result, if the hub has one that it can use.
+    """All that a plan may know. `base` is the live round that the spec names as base or for its statistics,
+    `base_model` the result that the round starts from, if the hub has one that it can use, `base_uid` the UID of the
+    round that made it. `base_deleted`: that round is gone; without `base_model` it was gone before this one came.
 
     `waits_for`: that round's name, the one that it starts from in turn, and so on; empty where nobody has looked.
     """
@@ -73,6 +75,8 @@ class Observation:
     participants: Mapping[str, Participant]
     tasks: tuple[RoundTask, ...] = ()
     base: FederatedRound | None = None
+    base_uid: str = ""
+    base_deleted: bool = False
     base_model: StoredModel | None = None
     aggregation: Aggregation | None = None
     model: StoredModel | None = None

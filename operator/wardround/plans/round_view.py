@@ -62,7 +62,7 @@ class View:
 
 
 def view_of(seen: Observation) -> View:
-    every = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base))
+    every = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base_model))
     found = tuple(unless_changed(seen, part) for part in every)
     asked = tuple(part.name for part in found)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None

@@ -12,9 +12,9 @@ from wardround.plans.round_types import Observation
 
 def states(seen: Observation) -> Mapping[str, str]:
     """By participant, the UID of the round whose state it goes on from. Who is not named starts without one."""
-    if seen.round.spec.base is None or seen.base is None or seen.base_model is None:
+    if seen.round.spec.base is None or seen.base_model is None:
         return {}
-    return {**seen.base_model.states, **dict.fromkeys(seen.base_model.aggregated, seen.base.metadata.uid)}
+    return {**seen.base_model.states, **dict.fromkeys(seen.base_model.aggregated, seen.base_uid)}
 
 
 def remaining(before: Mapping[str, str], aggregated: Collection[str]) -> Mapping[str, str]:

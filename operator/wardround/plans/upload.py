@@ -1,20 +1,21 @@
 """How large the update of a participant may be. Pure; knows what the round says and nothing of what a site asks for."""
 
 from wardround.api.federatedround import FederatedRound
+from wardround.plans.round_types import StoredModel
 from wardround.sealing.body import SEALED_SEGMENT, ciphertext_length
 
 # Plaintext of a first model, which only the sites know: what `check` lets pass there.
 LARGEST_INITIAL = 8 << 30
 
 
-def largest_upload(of: FederatedRound, base: FederatedRound | None) -> int:
-    """Ciphertext bytes. `base`: the round that this one starts from, if it is known.
+def largest_upload(of: FederatedRound, base: StoredModel | None) -> int:
+    """Ciphertext bytes. `base`: what the round starts from, if it is known.
 
     Counts and sums are one segment: 2048 fields, the most of a Dataset, are 66 KB of statistics. A trained model has
     the length of its base. Only a first model is taken at the site's word, up to a limit.
     """
     if of.spec.task != "Train":
         return SEALED_SEGMENT
-    if of.spec.initial is None and base is not None and base.status.result is not None:
-        return ciphertext_length(base.status.result.bytes)
+    if of.spec.initial is None and base is not None:
+        return ciphertext_length(base.result.bytes)
     return ciphertext_length(LARGEST_INITIAL)

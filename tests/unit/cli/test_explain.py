@@ -147,6 +147,17 @@ def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, decl
     assert told.endswith(said or "loss=0.5")
 
 
+def test_a_running_round_says_that_its_base_was_deleted() -> None:
+    deleted = condition("BaseDeleted", "True", "BaseDeleted", "Round r1 was deleted.")
+    waits = condition("Reconciling", "True", "Collecting")
+    running = item("FederatedRound", "r2", "n", {"conditions": [waits, deleted]})
+    told = explain.text(explain.explain_round(running, [], {}, NOW))
+    assert "round: BaseDeleted" in told
+    assert "says:   Round r1 was deleted." in told
+    over = item("FederatedRound", "r2", "n", {"conditions": [condition("Complete", "True", "Complete"), deleted]})
+    assert "BaseDeleted" not in explain.text(explain.explain_round(over, [], {}, NOW))
+
+
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
     waiting = [
         condition("Accepted", "Unknown", "WaitingForApproval"),

@@ -68,7 +68,9 @@ def model() -> Model:
     )
     digest = "sha256:" + "2" * 64
     manifest = ModelManifest(header, digest, "sha256:" + "3" * 64, "models/base-uid/1", ciphertext_length(LENGTH))
-    stored = StoredModel(result=Result(digest=digest, location="models/base-uid/1", bytes=LENGTH, samples=1))
+    stored = StoredModel(
+        task="Train", result=Result(digest=digest, location="models/base-uid/1", bytes=LENGTH, samples=1)
+    )
     return Model(data_key, sign_model(manifest, HUB.key), manifest, stored)
 
 

@@ -28,7 +28,7 @@ FEDERATION = "breast-cancer"
 UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64
 NAMES = ("site-a", "site-b", "site-c")
-STORED = StoredModel(result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
+STORED = StoredModel(task="Train", result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
 
 
 def at(seconds: float) -> datetime:

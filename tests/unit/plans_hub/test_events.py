@@ -10,7 +10,7 @@ import pytest
 from wardround.api import conditions
 from wardround.api.conditions import Conditions
 from wardround.plans import sitetask_pod
-from wardround.plans.events import NOTE_BYTES, transition
+from wardround.plans.events import NOTE_BYTES, Event, transitions
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -25,6 +25,13 @@ def progressing(reason: str, message: str = "said") -> Conditions:
 
 def stalled(reason: str, message: str = "said") -> Conditions:
     return conditions.stalled((), reason, message, now=NOW, generation=1)
+
+
+def transition(before: Conditions, after: Conditions) -> Event | None:
+    """The one Event of a change, if there is one."""
+    told = transitions(before, after)
+    assert len(told) <= 1
+    return told[0] if told else None
 
 
 def test_the_same_status_again_is_no_news_even_when_its_message_changes() -> None:
@@ -87,3 +94,13 @@ def test_a_note_is_cut_to_what_the_api_server_takes_without_half_a_letter() -> N
     found = transition((), stalled("ParticipantUnknown", "é" * 1000))
     assert found is not None
     assert found.note == "é" * (NOTE_BYTES // 2)
+
+
+def test_that_a_base_was_deleted_is_told_once_beside_the_headline() -> None:
+    running = progressing("Collecting")
+    deleted = having("BaseDeleted", "BaseDeleted", "Round r1 was deleted.", before=running)
+    (event,) = transitions(running, deleted)
+    assert (event.type, event.reason, event.note) == ("Warning", "BaseDeleted", "Round r1 was deleted.")
+    assert transitions(deleted, deleted) == ()
+    over = having("Complete", "Complete", before=deleted)
+    assert [each.reason for each in transitions(deleted, over)] == ["Complete"]

@@ -15,6 +15,7 @@ from tests.unit.plans_hub.builders import (
     collecting,
     condition,
     dispatched,
+    failed,
     federated_round,
     meaning,
     observation,
@@ -31,6 +32,8 @@ from wardround.api.times import to_seconds
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED
 from wardround.plans.round_types import (
+    Aggregate,
+    Aggregation,
     Cancel,
     Dispatch,
     MakeRoundKey,
@@ -278,11 +281,11 @@ def test_a_round_waits_for_a_base_that_may_still_complete() -> None:
 
 
 def test_a_base_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admission_deadline() -> None:
-    waits, failed = plan(with_base()), plan(with_base(now=at(600)))
+    waits, ended = plan(with_base()), plan(with_base(now=at(600)))
     assert condition_of(waits, "Stalled") == ("True", "BaseNotFound")
     assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}, then it fails.")
-    assert condition_of(failed, "Failed") == ("True", "BaseNotFound")
-    assert "waits until" not in message_of(failed, "Failed")
+    assert condition_of(ended, "Failed") == ("True", "BaseNotFound")
+    assert "waits until" not in message_of(ended, "Failed")
 
 
 @pytest.mark.parametrize(
@@ -303,12 +306,53 @@ def test_a_complete_base_starts_the_round() -> None:
     assert len(of_type(plan(with_base(base=base, base_model=STORED)), Dispatch)) == 3
 
 
+def test_a_round_starts_from_the_result_of_a_round_that_was_deleted_while_it_waited() -> None:
+    made = plan(with_base(base_model=STORED, base_uid="uid-0", base_deleted=True))
+    assert len(of_type(made, Dispatch)) == 3
+    assert condition_of(made, "BaseDeleted") == ("True", "BaseDeleted")
+    assert message_of(made, "BaseDeleted").startswith(
+        "Round train-0, from whose result this round starts, was deleted."
+    )
+    statistics = replace(STORED, task="Statistics")
+    other = plan(with_base(base_model=statistics, base_uid="uid-0", base_deleted=True))
+    assert condition_of(other, "Failed") == ("True", "BaseUnusable")
+
+
+def test_a_round_made_after_its_base_was_deleted_says_so_and_waits_for_another_of_that_name() -> None:
+    late = with_base(base_deleted=True)
+    waits, ended = plan(late), plan(replace(late, now=at(600)))
+    assert condition_of(waits, "Stalled") == ("True", "BaseUnusable")
+    assert message_of(waits, "Stalled").startswith("Round train-0 was deleted before this round was made")
+    assert condition_of(ended, "Failed") == ("True", "BaseUnusable")
+
+
+def test_a_running_round_goes_on_when_its_base_is_deleted_and_says_so() -> None:
+    spec = {"initial": None, "base": {"roundName": "train-0"}}
+    tasks = (failed("site-a"), accepted("site-b"), accepted("site-c"))
+    made = plan(collecting(*tasks, spec=spec, base_model=STORED, base_uid="uid-0", base_deleted=True))
+    assert [each.participant for each in of_type(made, Dispatch)] == ["site-a"]
+    assert condition_of(made, "Reconciling") == ("True", "Collecting")
+    assert condition_of(made, "BaseDeleted") == ("True", "BaseDeleted")
+
+
+def test_nothing_is_asked_or_combined_for_a_round_whose_base_cannot_be_opened() -> None:
+    """Else sites would train from nothing, and the aggregation would take what they send for first weights."""
+    spec = {"initial": None, "base": {"roundName": "train-0"}}
+    again = collecting(failed("site-a"), accepted("site-b"), accepted("site-c"), spec=spec)
+    died = collecting(*map(sent, NAMES), spec=spec, aggregation=Aggregation(number=1, over=True))
+    for seen in (again, died):
+        made = plan(seen)
+        assert condition_of(made, "Failed") == ("True", "BaseLost")
+        assert not of_type(made, Dispatch)
+        assert not of_type(made, Aggregate)
+
+
 def test_an_initial_round_waits_for_its_statistics() -> None:
     initial = federated_round(initial={"seed": 1, "statisticsRoundName": "stats"})
     running = federated_round("stats", "other", task="Statistics", initial=None, image=None)
     assert condition_of(plan(observation(initial, base=running)), "Reconciling")[1] == "WaitingForBase"
-    done = over(running, "Complete")
-    assert len(of_type(plan(observation(initial, base=done, base_model=STORED)), Dispatch)) == 3
+    done, stored = over(running, "Complete"), replace(STORED, task="Statistics")
+    assert len(of_type(plan(observation(initial, base=done, base_model=stored)), Dispatch)) == 3
 
 
 # Suspension

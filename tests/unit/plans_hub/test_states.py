@@ -33,7 +33,7 @@ FOLLOWING: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, 
 def following(base: str, model: StoredModel, **spec: Any) -> Observation:
     """Of a round that goes on from another, whose record is `model`."""
     of = federated_round("train-1", "uid-1", **{**FOLLOWING, **spec})
-    return observation(of, base=over(federated_round("train-0", base), "Complete"), base_model=model)
+    return observation(of, base=over(federated_round("train-0", base), "Complete"), base_uid=base, base_model=model)
 
 
 def asked(seen: Observation) -> dict[str, str]:
@@ -88,9 +88,13 @@ def test_a_further_attempt_goes_on_from_the_same_state() -> None:
     assert (attempt.participant, attempt.attempt, attempt.state_round) == ("site-a", 2, "uid-0")
 
 
-def test_a_record_from_before_there_were_states_says_who_was_counted_and_no_more() -> None:
-    old = codec.parse(StoredModel, {"result": codec.dump(STORED.result), "aggregated": ["site-a"], "leftOut": []})
-    assert asked(following("uid-0", old)) == {"site-a": "uid-0", "site-b": "", "site-c": ""}
+def test_states_are_those_of_the_result_also_when_its_round_was_deleted() -> None:
+    """Also where another round has its name by then."""
+    model = replace(STORED, aggregated=("site-a",), states={"site-b": "uid-of-an-earlier-one"})
+    seen = following("uid-0", model)
+    for base in (None, over(federated_round("train-0", "uid-of-another"), "Complete")):
+        gone = replace(seen, base=base, base_deleted=True)
+        assert asked(gone) == {"site-a": "uid-0", "site-b": "uid-of-an-earlier-one", "site-c": ""}
 
 
 def test_along_a_chain_each_has_the_state_of_the_last_round_that_counted_it() -> None:
@@ -108,4 +112,4 @@ def test_along_a_chain_each_has_the_state_of_the_last_round_that_counted_it() ->
 
 def after(base: FederatedRound, number: int, model: StoredModel) -> Observation:
     of = federated_round(f"train-{number + 1}", f"uid-{number + 1}", **FOLLOWING)
-    return observation(of, base=over(base, "Complete"), base_model=model)
+    return observation(of, base=over(base, "Complete"), base_uid=base.metadata.uid, base_model=model)

@@ -13,17 +13,16 @@ from tests.unit.plans_hub.builders import (
     dispatched,
     federated_round,
     observation,
-    over,
     participant,
     sent,
 )
 from wardround.aggregate.counts import EVALUATE, statistics_layout
 from wardround.api import conditions
-from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.federatedround import FederatedRound
 from wardround.api.task import Update, Upload
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED, LARGEST_MANIFEST
-from wardround.plans.round_types import Aggregate, Cancel, Grant, Observation, Plan
+from wardround.plans.round_types import Aggregate, Cancel, Grant, Observation, Plan, StoredModel
 from wardround.plans.upload import LARGEST_INITIAL, largest_upload
 from wardround.pod import check
 from wardround.sealing.body import MOST_PARTS, PART, SEALED_SEGMENT, ciphertext_length
@@ -35,15 +34,12 @@ EVALUATED = federated_round(task="Evaluate", initial=None, base={"roundName": "t
 INITIAL = federated_round()
 
 
-def base(length: int = MODEL_BYTES) -> FederatedRound:
-    found = over(federated_round("train-0", "uid-0"), "Complete")
-    return replace(
-        found, status=replace(found.status, result=Result(digest="d", location="l", bytes=length, samples=1))
-    )
+def base(length: int = MODEL_BYTES) -> StoredModel:
+    return replace(STORED, result=replace(STORED.result, bytes=length))
 
 
 def collecting(of: FederatedRound, *tasks: Any, **changes: Any) -> Observation:
-    known = {"base": base(), "base_model": STORED, "leftovers": True}
+    known = {"base_model": base(), "leftovers": True}
     return observation(dispatched(of), tasks=tasks, **known | changes)
 
 
