@@ -37,7 +37,8 @@ def start(site: Site) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "tests.integration_site.courier_process"],
         stdin=subprocess.PIPE,
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"},
+        # As the chart has it.
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}", "MALLOC_ARENA_MAX": "1"},
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(given).encode())

@@ -223,7 +223,7 @@ class Round:
         with files.FileOpener(path, opened, hashes, answer["segmentsDigest"], answer["digest"]) as opener:
             lengths = body.part_lengths(header.length)
             for url, length in zip(self.urls(location, header.length), lengths, strict=True):
-                await self.store.get(url, length, opener.feed)
+                opener.feed(await self.store.get_bytes(url, length))
             opener.finish()
         layout = tensors.layout(path)
         assert layout.canonical

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
+from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder
-from wardround.sealing.body import Body, part_lengths, segment_count
+from wardround.sealing.body import PART, Body, part_lengths, segment_count
 from wardround.sealing.files import HASH_BYTES, FileOpener
 from wardround.sealing.keys import DecryptionKey, VerificationKey
 from wardround.sealing.manifests import Assignment, Get, ModelManifest, open_model
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
-from wardround.store.errors import SHORT, StoreError
+from wardround.store.errors import SHORT, TOO_SLOW, StoreError
 from wardround.store.transfer import Store
+from wardround.threads import beside
 
 
 def input_name(assignment: Assignment) -> str:
@@ -30,23 +35,47 @@ async def fetch(
     hub_key: VerificationKey,
     key: DecryptionKey,
     store: Store,
+    turn: Turn,
     folder: TaskFolder,
 ) -> None:
-    """Fetch and open the base. Raises Refused, StoreError.
+    """Fetch and open the base, in turns with other tasks. Raises Refused, StoreError, OSError.
 
     All participants hold the model's data key, so the hub's signature over each segment's hash is what makes it the
     hub's model (FileOpener).
     """
     manifest, body = _open(assignment, hub_key, key)
-    hashes = await store.get_bytes(grant.segments, HASH_BYTES * segment_count(manifest.header.length))
     lengths = part_lengths(manifest.header.length)
     if len(grant.parts) != len(lengths):
         raise StoreError(SHORT)
+    hashes = bytearray()
+
+    async def fetch_hashes() -> None:
+        hashes[:] = await store.get_bytes(grant.segments, HASH_BYTES * segment_count(manifest.header.length))
+
+    if not await turn.some(fetch_hashes):
+        raise StoreError(TOO_SLOW)
     target = folder.input / input_name(assignment)
-    with FileOpener(target, body, hashes, manifest.segments_digest, manifest.digest) as opener:
-        for url, length in zip(grant.parts, lengths, strict=True):
-            await store.get(url, length, opener.feed)
-        opener.finish()
+    opener = await beside(FileOpener, target, body, bytes(hashes), manifest.segments_digest, manifest.digest)
+    try:
+        while not opener.whole:
+            before = opener.pause()
+            if not await turn.some(partial(_go_on, opener, grant, lengths, store)) and opener.pause() == before:
+                raise StoreError(TOO_SLOW)
+        await beside(opener.finish)
+    finally:
+        await beside(opener.close)
+
+
+async def _go_on(opener: FileOpener, grant: Get, lengths: Sequence[int], store: Store) -> None:
+    """Fetch what is missing. When it is cancelled, whole segments that came are kept."""
+
+    async def open_chunk(chunk: bytes) -> None:
+        await beside(opener.feed, chunk)
+
+    number, offset = divmod(opener.pause(), PART)
+    for url, length in zip(grant.parts[number:], lengths[number:], strict=True):
+        await store.get(url, length - offset, open_chunk, offset=offset)
+        offset = 0
 
 
 def _open(assignment: Assignment, hub_key: VerificationKey, key: DecryptionKey) -> tuple[ModelManifest, Body]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from wardround.api import sitetask
 from wardround.courier import keys
 from wardround.courier.keys import Identity
 from wardround.courier.settings import Settings
 from wardround.courier.task import Means, TaskRunner
+from wardround.courier.turn import Turn
 from wardround.courier.workspace import Workspace
 from wardround.kube.client import Client, Object, backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
@@ -20,7 +21,10 @@ from wardround.kube.process import run_until_terminated
 from wardround.plans.sitetask_types import is_final
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
+from wardround.threads import beside
 
+# A watch that held for so long was no failed try.
+STABLE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -37,17 +41,17 @@ class Courier:
         return "" if self.listed else "the first list of SiteTasks"
 
     async def follow_tasks(self) -> None:
-        """For ever. Raises ApiError where the API server says no for good."""
+        """For ever. Raises ApiError."""
         async for event, item in self._means.client.watch("SiteTask"):
             if event == "LISTED":
                 await self._sweep()
             elif event == "DELETED":
-                self._drop(item["metadata"]["uid"])
+                await self._drop(item["metadata"]["uid"])
             else:
-                self._take(item)
+                await self._take(item)
 
     async def follow_site(self) -> None:
-        """For ever: a Site that is made anew gets the keys again."""
+        """For ever: a Site that is made anew gets the keys again. Raises ApiError."""
         async for event, item in self._means.client.watch("Site"):
             published = (item.get("status") or {}).get("courier")
             if event in ("ADDED", "MODIFIED") and published != self._means.identity.published():
@@ -61,12 +65,12 @@ class Courier:
                 continue  # the site operator wrote in between
             return
 
-    def _take(self, item: Object) -> None:
+    async def _take(self, item: Object) -> None:
         uid = item["metadata"]["uid"]
         if uid in self._running:
             self._running[uid][0].observe(item)
         elif is_final(sitetask.parse(item)):
-            self._means.workspace.task(uid).remove()
+            await beside(self._means.workspace.task(uid).remove)
         else:
             runner = TaskRunner(self._means, item)
             task = asyncio.create_task(runner.run(), name=f"task {runner.name}")
@@ -79,10 +83,11 @@ class Courier:
             # A fault of ours. The next event of the object, or a restart, tries again.
             logger.error("%s broke off", done.get_name(), exc_info=failure)
 
-    def _drop(self, uid: str) -> None:
+    async def _drop(self, uid: str) -> None:
         if uid in self._running:
-            self._running[uid][1].cancel()
-        self._means.workspace.task(uid).remove()
+            self._running[uid][0].leave()  # and removes the folder
+        else:
+            await beside(self._means.workspace.task(uid).remove)
 
     async def _sweep(self) -> None:
         """After a list, which says nothing of what was deleted since the last."""
@@ -92,14 +97,29 @@ class Courier:
             except NotFound:
                 live = ""
             if live != uid:
-                self._drop(uid)
-        for uid in self._means.workspace.sweep(self._running):
+                await self._drop(uid)
+        # Nothing is taken up meanwhile: this is called between two events.
+        for uid in await beside(self._means.workspace.sweep, frozenset(self._running)):
             logger.info("removed the folder of task %s, which is no more", uid)
         self.listed = True
 
 
+async def for_ever(follow: Callable[[], Awaitable[None]]) -> None:
+    """Begins anew, with a list, whatever the API server answers: a courier that exits loses all transfers under way."""
+    failures = 0
+    loop = asyncio.get_running_loop()
+    while True:
+        started = loop.time()
+        try:
+            await follow()
+        except ApiError as failure:
+            failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
+            logger.warning("%s; trying again", failure)
+            await asyncio.sleep(backoff(failures))
+
+
 async def run(settings: Settings, client: Client, port: int = PORT) -> None:
-    """For ever. Raises ApiError, StoreError or Refused where only people can help."""
+    """For ever. Raises StoreError or SystemExit where only people can help."""
     pins = settings.pins
     waiting = "the site's keys"
     courier: Courier | None = None
@@ -107,10 +127,10 @@ async def run(settings: Settings, client: Client, port: int = PORT) -> None:
         identity = await _identity(client)
         async with Store(pins.store_origin, pins.store_ca, pins.proxy_url) as store:
             workspace = Workspace(settings.workspace)
-            courier = Courier(Means(client, identity, pins, store, workspace, asyncio.Semaphore(1)))
+            courier = Courier(Means(client, identity, pins, store, workspace, Turn()))
             async with asyncio.TaskGroup() as group:
-                group.create_task(courier.follow_site())
-                group.create_task(courier.follow_tasks())
+                group.create_task(for_ever(courier.follow_site))
+                group.create_task(for_ever(courier.follow_tasks))
 
 
 async def _identity(client: Client) -> Identity:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
+import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from wardround.courier.workspace import TaskFolder, Unsafe, write_durably
@@ -16,6 +17,7 @@ from wardround.sealing.manifests import NUMBER, Assignment, Put, UpdateManifest,
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import update_context, wrap
 from wardround.store.transfer import Store
+from wardround.threads import beside_until_cancelled
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
@@ -68,11 +70,17 @@ def read_claims(document: bytes, assignment: Assignment) -> Claims:
 
 
 async def seal(assignment: Assignment, folder: TaskFolder, signing: SigningKey, base_digest: str) -> Sealed:
-    """Seal the update in the workspace, or return what an earlier run sealed. Raises Refused.
+    """Seal the update in the workspace, or return what an earlier run sealed. Raises Refused, OSError.
 
     The manifest is written after the ciphertext is on disk: without it the ciphertext counts as never made, and the
-    next run seals again under another key.
+    next run seals again under another key. Cancelled, it ends after the segment that is under way.
     """
+    return await beside_until_cancelled(partial(_seal, assignment, folder, signing, base_digest))
+
+
+def _seal(
+    assignment: Assignment, folder: TaskFolder, signing: SigningKey, base_digest: str, stop: threading.Event
+) -> Sealed:
     if folder.manifest.is_file():
         envelope = folder.manifest.read_text("utf-8")
         return Sealed(envelope, open_update(envelope, signing.public_key()))
@@ -96,7 +104,7 @@ async def seal(assignment: Assignment, folder: TaskFolder, signing: SigningKey, 
         length=claims.length,
     )
     try:
-        sealed = await asyncio.to_thread(seal_file, tensors, folder.ciphertext, header, file_key)
+        sealed = seal_file(tensors, folder.ciphertext, header, file_key, stop)
     except ValueError:
         raise Refused("Altered") from None  # its length changed while it was read
     if sealed.digest != claims.digest:

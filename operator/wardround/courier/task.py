@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from wardround.api.sitetask import SiteTask
 from wardround.courier import fetch, send
 from wardround.courier.keys import Identity
 from wardround.courier.settings import Pins
+from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.kube.client import Client, Object, backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
@@ -29,6 +30,7 @@ from wardround.sealing.manifests import Assignment, Grants, open_grants
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.store.transfer import Store
+from wardround.threads import beside
 
 POLL_SECONDS = 0.2
 WORKSPACE_UNUSABLE = "WorkspaceUnusable"
@@ -38,14 +40,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Means:
-    """What all tasks share. `turn`: one model in memory at a time, however many tasks there are."""
+    """What all tasks share."""
 
     client: Client
     identity: Identity
     pins: Pins
     store: Store
     workspace: Workspace
-    turn: asyncio.Semaphore
+    turn: Turn
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
@@ -56,6 +58,8 @@ class TaskRunner:
         self._means = means
         self._item = item
         self._changed = asyncio.Event()
+        self._over = asyncio.Event()
+        self._gone = False
         self.uid: str = item["metadata"]["uid"]
         self.name: str = item["metadata"]["name"]
         self._folder: TaskFolder = means.workspace.task(self.uid)
@@ -63,15 +67,24 @@ class TaskRunner:
     def observe(self, item: Object) -> None:
         """The object as the watch now has it."""
         self._item = item
+        if is_final(self._task) or self._task.spec.cancel:
+            self._over.set()
+        self._changed.set()
+
+    def leave(self) -> None:
+        """The object is gone."""
+        self._gone = True
+        self._over.set()
         self._changed.set()
 
     async def run(self) -> None:
-        """Until the end of the task. Whatever fails in between is told on the object and tried again."""
+        """Until the end of the task, in the middle of a transfer if need be. Whatever fails before is told on the
+        object and tried again."""
         failures = 0
-        while not is_final(self._task):
+        while not (self._gone or is_final(self._task)):
             self._changed.clear()
             try:
-                await self._advance()
+                await self._until_over(self._advance())
                 failures = 0
                 await self._changed.wait()
                 continue
@@ -88,7 +101,21 @@ class TaskRunner:
                 reason = failure.reason if isinstance(failure, StoreError) else reason
                 wait = await self._tell(reason, backoff(failures))
             await self._change(wait)
-        self._folder.remove()
+        await beside(self._folder.remove)
+
+    async def _until_over(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does `work`, and cancels it when nobody wants it any more. Raises what it raises."""
+        working, over = asyncio.create_task(work), asyncio.create_task(self._over.wait())
+        both = (working, over)
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in both:
+                each.cancel()
+            # Nobody writes into the folder any more when it is removed.
+            await asyncio.wait(both)
+        if not working.cancelled():
+            working.result()
 
     @property
     def _task(self) -> SiteTask:
@@ -104,24 +131,24 @@ class TaskRunner:
             return
         assignment = self._verify(task)
         hub_key = load_verification_key(canonical.decode(task.spec.hub_key, "HubNotPinned"))
-        self._folder.make()
-        if not fetch.is_here(assignment, self._folder):
+        await beside(self._folder.make)
+        if not await beside(fetch.is_here, assignment, self._folder):
             grants = self._grants(task, assignment)
             if grants is None or grants.get is None:
                 return
-            async with means.turn:
-                await fetch.fetch(
-                    assignment,
-                    grants.get,
-                    hub_key=hub_key,
-                    key=means.identity.decryption,
-                    store=means.store,
-                    folder=self._folder,
-                )
+            await fetch.fetch(
+                assignment,
+                grants.get,
+                hub_key=hub_key,
+                key=means.identity.decryption,
+                store=means.store,
+                turn=means.turn,
+                folder=self._folder,
+            )
         await self._report({"input": "Ready"})
         if not await self._update_is_there():
             return
-        async with means.turn:
+        async with means.turn.whole():
             base = base_digest(assignment, task.spec.hub_key)
             sealed = await send.seal(assignment, self._folder, means.identity.signing, base)
         await self._report({"upload": {"bytes": sealed.manifest.bytes}})
@@ -165,7 +192,7 @@ class TaskRunner:
 
     async def _update_is_there(self) -> bool:
         """Waits for training; gives up when the object changes, for then everything is looked at anew."""
-        while not self._folder.has_update() and not self._folder.manifest.is_file():
+        while not await beside(self._folder.is_trained):
             if await self._change(POLL_SECONDS):
                 return False
         return True

@@ -51,6 +51,10 @@ class TaskFolder:
     def has_update(self) -> bool:
         return os.path.lexists(self.update / "update.json")
 
+    def is_trained(self) -> bool:
+        """Whether there is something to send: an update, or one that was sealed before."""
+        return self.has_update() or self.manifest.is_file()
+
     def read_update_document(self) -> bytes:
         """Raises Unsafe. No link is followed: the folder is written by another container."""
         try:

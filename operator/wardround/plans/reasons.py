@@ -224,6 +224,11 @@ _NETWORK = {
         NETWORK,
         "check that the pinned store origin, its CA and the proxy, if any, are right and allowed outbound.",
     ),
+    "StoreTooSlow": Advice(
+        "the object store moves less than 1 MiB in a minute",
+        NETWORK,
+        "see whether the store, a proxy or the line to the hospital is overloaded; the courier tries again by itself.",
+    ),
     "StoreRefused": Advice(
         "the store said no: the grant has expired or is not for this",
         HUB,
@@ -526,9 +531,9 @@ _AT_THE_SITE = {
         "compare store.origin with the hub's admin before changing the site chart's values.",
     ),
     "StoreUntrusted": Advice(
-        "the store's certificate is not signed by the pinned CA",
+        "TLS to the store fails: its certificate is not signed by the pinned CA, or something between changes it",
         HOSPITAL,
-        "compare store.caBundle with the hub's admin.",
+        "if it lasts, compare store.caBundle with the hub's admin; the courier tries again by itself.",
     ),
     "SchemaInvalid": Advice("the Dataset's schema is wrong", HOSPITAL, "correct what the message names."),
     "Connecting": Advice("the site has just started to connect to the hub", NOBODY, "wait."),

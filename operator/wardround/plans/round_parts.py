@@ -29,8 +29,11 @@ WAITS_FOR = frozenset(
         "ImagePullFailed",
         "IsolationUnproven",
         "StoreUnreachable",
+        "StoreTooSlow",
+        "StoreUntrusted",
         "StoreRefused",
         "StoreObjectMissing",
+        "StoreObjectShort",
         "WorkspaceUnusable",
     }
 )

@@ -31,14 +31,13 @@ from wardround.plans.sitetask_types import (
 from wardround.sealing.manifests import parse_time
 from wardround.sealing.refused import Refused
 
-# What the courier gives up on; what is not here it tries again, and the task waits.
+# What no time heals, and the courier gives up on. What is not here it tries again, and the task waits.
 COURIER_FAILURES: Mapping[str, FailureClass] = {
     "HubNotPinned": "Site",
     "AssignmentUnreadable": "Site",
     "NotAddressee": "Site",
     "Replayed": "Site",
     "StoreNotPinned": "Site",
-    "StoreUntrusted": "Site",
     "Denied": "Site",
     "KeyUnusable": "Network",
     "ManifestUnreadable": "Network",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,16 +28,25 @@ class SealedFile:
     bytes: int
 
 
-def seal_file(path: Path, out_path: Path, header: Header, file_key: bytes) -> SealedFile:
+class Stopped(Exception):
+    """Sealing was to end before the file's end."""
+
+
+def seal_file(
+    path: Path, out_path: Path, header: Header, file_key: bytes, stop: threading.Event | None = None
+) -> SealedFile:
     """Seal `path` into `out_path`, synced to disk. The digest is of the very bytes that were sealed.
 
-    Raises ValueError where the file does not have the header's length. Must not be called twice with one header.
+    Raises ValueError where the file does not have the header's length, Stopped soon after `stop` is set. Must not be
+    called twice with one header.
     """
     body = Body(file_key, header)
     plain = hashlib.sha256()
     with path.open("rb") as source, out_path.open("wb") as target, ThreadPoolExecutor(_WORKERS) as pool:
         pending: deque[Future[None]] = deque()
         for index in range(body.segments):
+            if stop is not None and stop.is_set():
+                raise Stopped
             _, size = segment_span(index, header.length)
             segment = source.read(size)
             plain.update(segment)
@@ -89,6 +99,10 @@ class FileOpener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """What is not published goes."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
 
@@ -104,9 +118,19 @@ class FileOpener:
             if len(self._buffer) == self._segment_bytes():
                 self._open_segment()
 
+    @property
+    def whole(self) -> bool:
+        """Whether every segment is here."""
+        return self._index == self._body.segments
+
+    def pause(self) -> int:
+        """Let go of the segment that is under way. Return how many bytes of ciphertext are done with."""
+        self._buffer.clear()
+        return self._index * SEALED_SEGMENT if not self.whole else ciphertext_length(self._body.length)
+
     def finish(self) -> None:
         """Publish the file. Raises Refused("Altered") where ciphertext is missing or the plaintext is another one."""
-        if self._index != self._body.segments or f"sha256:{self._plain.hexdigest()}" != self._digest:
+        if not self.whole or f"sha256:{self._plain.hexdigest()}" != self._digest:
             raise Refused("Altered")
         self._file.flush()
         os.fsync(self._file.fileno())

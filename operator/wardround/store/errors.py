@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 # Try again later: nobody answered, or 5xx.
 UNREACHABLE = "StoreUnreachable"
+# Try again later: bytes come or go below the least rate.
+TOO_SLOW = "StoreTooSlow"
 # The store answered and said no: an expired or foreign URL, a redirect, a PUT that is not the signed one.
 REFUSED = "StoreRefused"
 # There is no such object, or fewer bytes of it than were promised.
 MISSING = "StoreObjectMissing"
 SHORT = "StoreObjectShort"
-# A URL that does not lead to the pinned origin, and a certificate that the pinned CA did not sign.
+# A URL that does not lead to the pinned origin: it never will.
 NOT_PINNED = "StoreNotPinned"
+# Try again later: a certificate that the pinned CA did not sign, or another failure of TLS, which a gateway that is
+# being set up makes too.
 UNTRUSTED = "StoreUntrusted"
-
-_CLASS_SITE = frozenset({NOT_PINNED, UNTRUSTED})
 
 
 class StoreError(Exception):
-    """A transfer failed for good. `failure_class` says whose problem it is."""
+    """A transfer failed, after all tries."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason if status is None else f"{reason} (HTTP {status})")
         self.reason = reason
         self.status = status
-
-    @property
-    def failure_class(self) -> Literal["Network", "Site"]:
-        """`Site` for what the site has pinned, `Network` for all else."""
-        return "Site" if self.reason in _CLASS_SITE else "Network"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -16,7 +17,8 @@ from typing import TypeVar
 import aiohttp
 from yarl import URL
 
-from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, UNREACHABLE, UNTRUSTED, StoreError
+from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, TOO_SLOW, UNREACHABLE, UNTRUSTED, StoreError
+from wardround.threads import beside
 
 T = TypeVar("T")
 
@@ -24,12 +26,49 @@ TRIES = 6
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 5.0
 _CHUNK = 1 << 18
+# The least rate: a try that moves fewer bytes in so long is over. A store that answers one byte at a time is never
+# silent, and would hold its caller for ever.
+LEAST_BYTES = 1 << 20
+LEAST_SECONDS = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 _TOO_MANY_REQUESTS = 429
 
 
 class _TryAgain(Exception):
     """Nobody answered, or the store said that it is its own fault."""
+
+
+class _Pace:
+    """Ends one try of a transfer that is slower than the least rate. Time that is ours does not count."""
+
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self._limit = limit
+        self._bytes = 0
+
+    def moved(self, count: int) -> None:
+        self._bytes += count
+        if self._bytes >= LEAST_BYTES:
+            self.restart()
+
+    def restart(self) -> None:
+        self._bytes = 0
+        self._end_in(LEAST_SECONDS)
+
+    @asynccontextmanager
+    async def ours(self) -> AsyncIterator[None]:
+        """While files are read and written here, the store is not waited for."""
+        until = self._limit.when()
+        left = None if until is None else until - asyncio.get_running_loop().time()
+        self._end_in(None)
+        try:
+            yield
+        finally:
+            self._end_in(left)
+
+    def _end_in(self, seconds: float | None) -> None:
+        # A body may still be read for a moment after its try is over.
+        with suppress(RuntimeError):
+            self._limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
 class Store:
@@ -66,14 +105,14 @@ class Store:
             await self._session.close()
             self._session = None
 
-    async def get(self, url: str, length: int, sink: Callable[[bytes], None], *, offset: int = 0) -> None:
+    async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
         """Pass exactly `length` bytes of an object from `offset` on to `sink`, in order.
 
         A transfer that breaks off goes on where it stopped. Raises StoreError, and whatever `sink` raises.
         """
         received = 0
 
-        async def once() -> None:
+        async def once(pace: _Pace) -> None:
             nonlocal received
             first, last = offset + received, offset + length - 1
             headers = {"Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
@@ -86,7 +125,9 @@ class Store:
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     if received + len(chunk) > length:
                         raise StoreError(REFUSED, response.status)
-                    sink(chunk)
+                    pace.moved(len(chunk))
+                    async with pace.ours():
+                        await sink(chunk)
                     received += len(chunk)
             if received < length:
                 raise _TryAgain
@@ -96,7 +137,11 @@ class Store:
     async def get_bytes(self, url: str, length: int, *, offset: int = 0) -> bytes:
         """Return exactly `length` bytes of an object from `offset` on. Raises StoreError."""
         found = bytearray()
-        await self.get(url, length, found.extend, offset=offset)
+
+        async def keep(chunk: bytes) -> None:
+            found.extend(chunk)
+
+        await self.get(url, length, keep, offset=offset)
         return bytes(found)
 
     async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
@@ -113,15 +158,15 @@ class Store:
         return await self._put(url, headers, len(data), lambda: _whole(data))
 
     async def _put(
-        self, url: str, headers: Mapping[str, str], length: int, body: Callable[[], AsyncIterator[bytes]]
+        self, url: str, headers: Mapping[str, str], length: int, body: Callable[[], AsyncGenerator[bytes]]
     ) -> bool:
         broke_off = False
         sent = {**headers, "Content-Length": str(length), "Content-Type": "application/octet-stream"}
 
-        async def once() -> bool:
+        async def once(pace: _Pace) -> bool:
             nonlocal broke_off
             may_have_landed, broke_off = broke_off, True
-            async with self._request("PUT", url, sent, body()) as response:
+            async with self._request("PUT", url, sent, _paced(body(), pace)) as response:
                 if response.status == 412:
                     return may_have_landed
                 self._check(response, {200})
@@ -132,7 +177,7 @@ class Store:
     async def request(self, method: str, url: str) -> bytes:
         """Send a small request without a body and return the small answer. Raises StoreError."""
 
-        async def once() -> bytes:
+        async def once(_: _Pace) -> bytes:
             async with self._request(method, url, {}) as response:
                 self._check(response, {200, 204})
                 return await response.read()
@@ -159,20 +204,23 @@ class Store:
             raise _TryAgain
         raise StoreError(MISSING if response.status == 404 else REFUSED, response.status)
 
-    async def _retry(self, once: Callable[[], Awaitable[T]]) -> T:
+    async def _retry(self, once: Callable[[_Pace], Awaitable[T]]) -> T:
+        reason = UNREACHABLE
         for number in range(self._tries):
             if number:
                 # Full jitter: sites that lost the store together must not come back together.
                 longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2**number)
                 await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - spreads load, keeps no secret
+            limit = asyncio.timeout(LEAST_SECONDS)
             try:
-                return await once()
+                async with limit:
+                    return await once(_Pace(limit))
             except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
-                raise StoreError(UNTRUSTED) from None
+                reason = UNTRUSTED
             except (_TryAgain, aiohttp.ClientError, TimeoutError):
                 # The exception's own text has the URL in it: it ends here.
-                continue
-        raise StoreError(UNREACHABLE)
+                reason = TOO_SLOW if limit.expired() else UNREACHABLE
+        raise StoreError(reason)
 
 
 def _origin(url: str) -> tuple[str, int]:
@@ -186,19 +234,34 @@ def _origin(url: str) -> tuple[str, int]:
     return host, port
 
 
-async def _whole(data: bytes) -> AsyncIterator[bytes]:
+async def _whole(data: bytes) -> AsyncGenerator[bytes]:
     view = memoryview(data)
     for place in range(0, len(data), _CHUNK):
         yield bytes(view[place : place + _CHUNK])
 
 
-async def _read(path: Path, offset: int, length: int) -> AsyncIterator[bytes]:
-    # Read on the loop: the page cache has what was sealed a moment ago, and a thread a chunk costs more than it saves.
-    with path.open("rb") as file:
-        file.seek(offset)
+async def _read(path: Path, offset: int, length: int) -> AsyncGenerator[bytes]:
+    file = await beside(path.open, "rb")
+    try:
+        await beside(file.seek, offset)
         while length:
-            chunk = file.read(min(_CHUNK, length))
+            chunk = await beside(file.read, min(_CHUNK, length))
             if not chunk:
                 raise ValueError("the file to send is shorter than its manifest says")
             length -= len(chunk)
             yield chunk
+    finally:
+        file.close()
+
+
+async def _paced(body: AsyncGenerator[bytes], pace: _Pace) -> AsyncGenerator[bytes]:
+    async with aclosing(body):
+        while True:
+            async with pace.ours():
+                chunk = await anext(body, None)
+            if chunk is None:
+                # Storing what it now has may take the store as long as a part of it.
+                pace.restart()
+                return
+            yield chunk
+            pace.moved(len(chunk))

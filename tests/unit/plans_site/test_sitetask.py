@@ -438,13 +438,17 @@ def test_an_update_of_a_pod_whose_network_opened_is_not_complete() -> None:
     assert holds(plan(observation).status, "Failed").reason == "NetworkOpen"
 
 
-def test_a_store_that_is_away_is_waited_for() -> None:
-    planned = plan(seen(a_task(status=accepted(courier={"reason": "StoreUnreachable"}))))
-    assert reason(planned) == "StoreUnreachable"
+@pytest.mark.parametrize("why", ["StoreUnreachable", "StoreTooSlow", "StoreUntrusted", "StoreRefused"])
+def test_a_store_that_fails_is_waited_for(why: str) -> None:
+    planned = plan(seen(a_task(status=accepted(courier={"reason": why}))))
+    assert reason(planned) == why
     assert holds(planned.status, "Reconciling").status == "True"
 
 
-@pytest.mark.parametrize(("why", "kind"), [("Altered", "Network"), ("HubNotPinned", "Site"), ("OutputLink", "Code")])
+@pytest.mark.parametrize(
+    ("why", "kind"),
+    [("Altered", "Network"), ("HubNotPinned", "Site"), ("StoreNotPinned", "Site"), ("OutputLink", "Code")],
+)
 def test_what_the_courier_gives_up_on_fails_the_task(why: str, kind: str) -> None:
     failure = plan(seen(a_task(status=accepted(courier={"reason": why})))).status.failure
     assert failure is not None

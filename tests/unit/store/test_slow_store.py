@@ -1,0 +1,146 @@
+"""A store that moves a byte at a time, or takes none, holds nobody for good; real TLS on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration_store.conftest import certificates
+from wardround.store import transfer
+from wardround.store.errors import StoreError
+from wardround.store.transfer import Store
+
+LENGTH = 100_000
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "LEAST_SECONDS", 0.3)
+    monkeypatch.setattr(transfer, "LEAST_BYTES", 10_000)
+
+
+@asynccontextmanager
+async def serving(folder: Path, answer: Answer) -> AsyncIterator[Store]:
+    """A client of a TLS server that answers each connection as it is told."""
+    ca = certificates(folder)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+
+    busy: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        busy.add(task)
+        with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await answer(reader, writer)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    try:
+        async with Store(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", ca, tries=2) as store:
+            yield store
+    finally:
+        server.close()
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy)
+        await asyncio.sleep(0.1)  # connections are closed in the background
+
+
+def url(store: Store) -> str:
+    host, port = store._origin
+    return f"https://{host}:{port}/wardround/x"
+
+
+async def dribble(writer: asyncio.StreamWriter, text: bytes) -> None:
+    for place in range(len(text)):
+        writer.write(text[place : place + 1])
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+def head(first: int = 0) -> bytes:
+    last = LENGTH - 1
+    length = f"Content-Length: {LENGTH - first}"
+    return f"HTTP/1.1 206 X\r\n{length}\r\nContent-Range: bytes {first}-{last}/{LENGTH}\r\n\r\n".encode()
+
+
+async def body_by_the_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    asked = re.search(rb"bytes=(\d+)-", await reader.readuntil(b"\r\n\r\n"))
+    writer.write(head(int(asked[1]) if asked else 0))
+    await dribble(writer, bytes(LENGTH))
+
+
+async def head_by_the_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    await dribble(writer, head() * 100)
+
+
+async def takes_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("answer", [body_by_the_byte, head_by_the_byte])
+async def test_a_store_that_answers_a_byte_at_a_time_is_given_up(tmp_path: Path, answer: Answer) -> None:
+    async with serving(tmp_path, answer) as store, asyncio.timeout(20):
+        with pytest.raises(StoreError) as failed:
+            await store.get_bytes(url(store), LENGTH)
+    assert failed.value.reason == "StoreTooSlow"
+
+
+async def test_a_store_that_takes_no_bytes_is_given_up(tmp_path: Path) -> None:
+    big = tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(64 << 20)
+    async with serving(tmp_path, takes_nothing) as store, asyncio.timeout(20):
+        with pytest.raises(StoreError) as failed:
+            await store.put_file(url(store), {}, big, 0, 64 << 20)
+    assert failed.value.reason == "StoreTooSlow"
+
+
+async def test_a_store_above_the_least_rate_is_borne_with_however_long_it_takes(tmp_path: Path) -> None:
+    data = bytes(range(250)) * (LENGTH // 250)
+    begun = 0
+
+    async def by_the_piece(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal begun
+        begun += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head())
+        for place in range(0, LENGTH, 10_000):
+            await asyncio.sleep(0.1)
+            writer.write(data[place : place + 10_000])
+            await writer.drain()
+
+    async with serving(tmp_path, by_the_piece) as store:
+        assert await store.get_bytes(url(store), LENGTH) == data
+    assert begun == 1, "in one try"
+
+
+async def test_time_that_files_here_take_is_not_the_stores(tmp_path: Path) -> None:
+    begun = 0
+
+    async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal begun
+        begun += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head() + bytes(LENGTH))
+        await writer.drain()
+        await asyncio.sleep(5)
+
+    async def slow_disk(_: bytes) -> None:
+        await asyncio.sleep(0.2)
+
+    async with serving(tmp_path, at_once) as store:
+        await store.get(url(store), LENGTH, slow_disk)
+    assert begun == 1, "in one try"
