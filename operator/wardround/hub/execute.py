@@ -38,6 +38,7 @@ from wardround.sealing.body import Header
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ModelManifest, sign_model
 from wardround.store.admin import delete_prefix
+from wardround.threads import beside
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Execution:
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid
         name = names.task_name(of.metadata.name, uid, action.attempt)
-        sealed, expires = self._grants(to, action.attempt, None)
+        sealed, expires = await self._grants(to, action.attempt, None)
         task = manifest(roundtask.KIND, name, to.name, labels, replace(spec, grants=sealed))
         told = {COLUMNS: action.columns} if action.columns else {}
         task["metadata"]["annotations"] = _granted(expires, None) | told
@@ -118,7 +119,7 @@ class Execution:
     async def _grant(self, action: Grant) -> None:
         task = action.task
         to = self._recipient(task.metadata.namespace)
-        sealed, expires = self._grants(to, task.spec.attempt, action.upload_bytes)
+        sealed, expires = await self._grants(to, task.spec.attempt, action.upload_bytes)
         await self._patch(task, {"grants": sealed}, _granted(expires, action.upload_bytes))
 
     @perform.register
@@ -128,7 +129,8 @@ class Execution:
     @perform.register
     async def _aggregate(self, action: Aggregate) -> None:
         job = aggregations.job(self.round, action.number, self.hub.settings)
-        plan = aggregations.plan(self.seen, action, await self._round_key(), self.base, self.hub, now=datetime.now(UTC))
+        key, now = await self._round_key(), datetime.now(UTC)
+        plan = await beside(aggregations.plan, self.seen, action, key, self.base, self.hub, now=now)
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         await self.hub.client.create_if_absent(aggregation.build(job))
 
@@ -161,11 +163,12 @@ class Execution:
     async def _round_key(self) -> DecryptionKey:
         return await vault.round_key(self.hub.client, self.round.metadata.uid)
 
-    def _grants(self, to: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
+    async def _grants(self, to: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
         uid = self.round.metadata.uid
         location = names.update_location(uid, attempt, to.name)
         now = datetime.now(UTC)
-        return grant(to, uid, attempt, location, self.base, upload_bytes, self.hub.external, now)
+        # A URL a part: those of a large model take a tenth of a second for each participant.
+        return await beside(grant, to, uid, attempt, location, self.base, upload_bytes, self.hub.external, now)
 
     async def _patch(self, task: RoundTask, spec: dict[str, object], notes: dict[str, str]) -> None:
         metadata = {"uid": task.metadata.uid, "annotations": notes}

@@ -46,7 +46,9 @@ class Controls:
         """`hub` and `store` are URLs, `node` and `own` the addresses of this pod's node and of this pod."""
         now = asyncio.get_running_loop().time()
         if self._last is None or not self._last.proven or now - self._at > FRESH_SECONDS:
-            self._last, self._at = await asyncio.to_thread(probe, targets(hub, store, node, own)), now
+            # Names are looked up there too: a name server that does not answer takes half a minute.
+            self._last = await asyncio.to_thread(lambda: probe(targets(hub, store, node, own)))
+            self._at = now
         return self._last
 
 

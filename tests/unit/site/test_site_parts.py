@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import json
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -73,6 +76,20 @@ def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour() -> None:
 def test_a_hub_that_does_not_answer_out_here_proves_nothing_in_there() -> None:
     closed = control.targets("https://127.0.0.1:1", "https://127.0.0.1:2", [], [])
     assert not control.probe(tuple(t for t in closed if t.name == "hub")).proven
+
+
+async def test_a_name_server_that_does_not_answer_stops_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+
+    def slow(*_: object, **__: object) -> list[object]:
+        turned = threading.Event()
+        loop.call_soon_threadsafe(turned.set)
+        assert turned.wait(10), "the loop stands still while a name is looked up"
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    found = await control.Controls().take(hub="https://hub.example", store="https://store.example", node=[], own=[])
+    assert not found.proven
 
 
 def test_the_pods_task_holds_what_the_round_says_and_nothing_of_the_hospitals_own() -> None:
