@@ -44,7 +44,8 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    OPENBLAS_NUM_THREADS=1
+    OPENBLAS_NUM_THREADS=1 \
+    WARDROUND_LAUNCHER=/opt/launcher/launch
 USER 65532:65532
 WORKDIR /
 ENTRYPOINT ["python", "-m", "wardround"]

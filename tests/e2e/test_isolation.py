@@ -130,10 +130,11 @@ def test_hostile_code_sees_the_files_of_its_task_alone(inside: Inside) -> None:
         "/wardround/base/model.safetensors",
         "/wardround/data/train.parquet",
         "/wardround/data/validation.parquet",
+        "/wardround/launcher/launch",
         "/wardround/task/task.json",
     ]
     mounted = {line.split()[1] for line in inside.found["mounts"] if line.split()[1].startswith("/wardround")}
-    folders = ("task", "data", "base", "out", "checkpoint", "state/in", "state/out")
+    folders = ("task", "data", "base", "out", "checkpoint", "launcher", "state/in", "state/out")
     assert mounted == {f"/wardround/{each}" for each in folders}
 
 

@@ -140,6 +140,7 @@ CHECKPOINT = {
 STATES = {"name": "state", "mountPath": "/wardround/states", "subPath": "states"}
 UID, ANOTHER_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", "00000000-0000-0000-0000-000000000000"
 LEFT = {"name": "state", "mountPath": "/wardround/state/out", "subPath": "states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"}
+LAUNCHER = {"name": "memory", "mountPath": "/wardround/launcher", "readOnly": True}
 READ = {"name": "state", "mountPath": "/wardround/state/in", "subPath": "states/none", "readOnly": True}
 OURS = ("prepare", "isolation", "check")
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
@@ -155,11 +156,16 @@ READS_CODES: Object = {"action": "Ignore", "onExitCodes": {"operator": "In", "va
 
 # What the site of the tests lists, and commands that it does not.
 LIST = ["python", "-m", "wardround_trainer"]
-PREDICTS, INITIALISES = ["python", "-c", "pass", "predict"], ["python", "-c", "pass", "init"]
+LAUNCH = ["/wardround/launcher/launch", "--"]
+PREDICTS, INITIALISES = [*LAUNCH, "python", "-c", "pass", "predict"], [*LAUNCH, "python", "-c", "pass", "init"]
 
 
 def ours(verb: str) -> Object:
     return {"command": ["python", "-m", "wardround", verb]}
+
+
+def launched(verb: str) -> Object:
+    return {"command": [*LAUNCH, "python", "-m", "wardround", verb]}
 
 
 def first(setting: Object) -> str:
@@ -218,11 +224,49 @@ CONTAINERS = [
     ),
     *(Attack(f"{name} runs our courier", COMMAND, sets(container(name), ours("courier"))) for name in OURS),
     *(Attack(f"{name} gets arguments", COMMAND, sets(container(name), {"args": ["--help"]})) for name in OURS),
-    Attack("statistics runs our courier", COMMAND, sets(container("train"), ours("courier")), "statistics"),
+    *(
+        Attack(f"{name} is launched to run our courier", COMMAND, sets(container(name), launched("courier")), case)
+        for name, case in (*((name, "train") for name in OURS), ("train", "statistics"))
+    ),
+    *(
+        Attack(f"{verb} keeps its network", COMMAND, sets(container(name), {"command": command}), case)
+        for name, verb, case in (
+            ("check", "check", "train"),
+            ("check", "score", "evaluate"),
+            ("train", "statistics", "statistics"),
+        )
+        for command in (
+            ["python", "-m", "wardround", verb],
+            [LAUNCH[0], "--local-sockets", "--", "python", "-m", "wardround", verb],
+        )
+    ),
+    *(
+        Attack(f"{name} is launched", COMMAND, sets(container(name), launched(name)))
+        for name in ("prepare", "isolation")
+    ),
+    *(
+        Attack(f"{name} is started by {' '.join(words)}", LISTED, sets(container(name), {"command": command}), case)
+        for name, verb, case in (
+            ("train", "train", "train"),
+            ("train", "predict", "evaluate"),
+            ("init", "init", "train-initial"),
+        )
+        for words in (
+            [],
+            ["--"],
+            [LAUNCH[0]],
+            [LAUNCH[0], "--local-sockets", "--"],
+            [LAUNCH[0], "--", "--local-sockets"],
+            ["/tmp/launch", "--"],
+            ["launch", "--"],
+            [*LAUNCH, *LAUNCH],
+        )
+        for command in ([*words, *LIST, verb],)
+    ),
     Attack("train gets arguments", COMMAND, sets(container("train"), {"args": ["--help"]})),
     Attack("train has no command", LISTED, sets(container("train"), {"command": GONE})),
     *(
-        Attack(f"train runs {' '.join(words)}", LISTED, sets(container("train"), {"command": words}))
+        Attack(f"train runs {' '.join(words)}", LISTED, sets(container("train"), {"command": [*LAUNCH, *words]}))
         for words in (
             ["python", "-c", "print(open('/wardround/data/train.parquet', 'rb').read())", "train"],
             ["sh", "-c", "train"],
@@ -237,9 +281,9 @@ CONTAINERS = [
     ),
     Attack("predicts with a command off the list", LISTED, sets(container("train"), {"command": PREDICTS}), "evaluate"),
     Attack("init runs another command", LISTED, sets(container("init"), {"command": INITIALISES}), "train-initial"),
-    Attack("init trains", LISTED, sets(container("init"), {"command": [*LIST, "train"]}), "train-initial"),
-    Attack("scores what was trained", COMMAND, sets(container("check"), ours("score"))),
-    Attack("checks what was predicted", COMMAND, sets(container("check"), ours("check")), "evaluate"),
+    Attack("init trains", LISTED, sets(container("init"), {"command": [*LAUNCH, *LIST, "train"]}), "train-initial"),
+    Attack("scores what was trained", COMMAND, sets(container("check"), launched("score"))),
+    Attack("checks what was predicted", COMMAND, sets(container("check"), launched("check")), "evaluate"),
     Attack("isolation ends", SIDECAR, sets(container("isolation"), {"restartPolicy": GONE})),
     Attack("train goes on beside check", SIDECAR, sets(container("train"), {"restartPolicy": "Always"})),
     *(
@@ -377,6 +421,21 @@ VOLUME = [
     Attack("train sees the labels", MOUNTS, sets(mount("train", "data"), {"subPath": "private"})),
     Attack("train sees all that is in memory", MOUNTS, sets(mount("train", "data"), {"subPath": GONE})),
     Attack("train writes the view", MOUNTS, sets(mount("train", "data"), {"readOnly": GONE})),
+    *(
+        Attack(f"{name} writes the launcher", MOUNTS, sets(mount(name, "launcher"), {"readOnly": GONE}), case)
+        for name, case in (
+            *(("train", case) for case in ("train", "statistics", "evaluate")),
+            *(("init", "train-initial"), ("check", "train"), ("check", "evaluate")),
+        )
+    ),
+    *(
+        Attack(
+            f"{name} brings a launcher in {source}", MOUNTS, becomes(mount(name, "launcher"), {**LAUNCHER, **source})
+        )
+        for name in ("train", "check")
+        for source in ({"name": "scratch"}, {"name": "out", "subPath": "launcher"}, {"subPath": "task"})
+    ),
+    Attack("prepare leaves no launcher", MOUNTS, sets(mount("prepare", "launcher"), {"subPath": "private/launcher"})),
     Attack("train writes the update", MOUNTS, adds(container("train"), "volumeMounts", UPDATE)),
     Attack("train reads another's base", MOUNTS, sets(mount("train", "base"), {"subPath": f"{ANOTHER_TASK}/in"})),
     Attack("check writes another's", MOUNTS, sets(mount("check", "update"), {"subPath": f"{ANOTHER_TASK}/update"})),

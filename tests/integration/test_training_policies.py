@@ -16,6 +16,7 @@ from tests.integration.attacks import (
     ALLOWED,
     ATTACKS,
     JOB_ATTACKS,
+    LAUNCH,
     LISTED,
     LONGEST,
     NODES,
@@ -257,13 +258,13 @@ def test_a_command_that_a_site_lists_is_admitted_there_word_for_word(api: Api, h
     _at_the_neighbours(helm, commands=[["another"], words])
     for case, verb in (("train", "train"), ("train-initial", "train"), ("evaluate", "predict")):
         job = training_job(case, "hospital-b")
-        container("train")(job)["command"] = [*words, verb]
+        container("train")(job)["command"] = [*LAUNCH, *words, verb]
         if case == "train-initial":
-            container("init")(job)["command"] = [*words, "init"]
+            container("init")(job)["command"] = [*LAUNCH, *words, "init"]
         _until_admitted(api, job)
     for others in ([*words, "more", "train"], [*words[:-1], "train"], [*words[:-1], words[-1] + " ", "train"]):
         job = training_job(namespace="hospital-b")
-        container("train")(job)["command"] = others
+        container("train")(job)["command"] = [*LAUNCH, *others]
         with pytest.raises(Refused, match=LISTED):
             api.create(job, user=NEIGHBOUR, dry_run=True)
     with pytest.raises(Refused, match=LISTED):

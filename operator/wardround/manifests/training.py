@@ -20,13 +20,15 @@ Task = Literal["Train", "Statistics", "Evaluate"]
 USER = 65532
 SERVICE_ACCOUNT = "training"
 OUR_COMMAND = ("python", "-m", "wardround")
+# What takes the network away from whatever it starts (launcher/launch.c). `prepare` brings it, so it starts no gate.
+LAUNCH = "/wardround/launcher/launch"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 # Whose log and shell kubectl takes where nobody says which: the one container that people ask for.
 SHOWN = {"kubectl.kubernetes.io/default-container": "train"}
 # Larger than what `check` accepts, so that a file too large is named by `check` and not by an eviction.
 OUT_LIMIT = "16Gi"
 SMALL = {"cpu": "50m", "memory": "64Mi"}
-MEMORY, TASK, DATA, PRIVATE = "memory", "task", "data", "private"
+MEMORY, TASK, DATA, PRIVATE, LAUNCHER = "memory", "task", "data", "private", "launcher"
 # In the state volume, a folder a round: a further attempt goes on where the one before was stopped.
 CHECKPOINTS = "checkpoints"
 # There too, a folder a round: what its training leaves for the next one here. Nobody writes into the one of no round.
@@ -69,7 +71,8 @@ class TrainingJob:
 
     `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
     `parameters`: what the Site allows, with which `prepare` compares the round's. `state_round`: UID of the round whose
-    state is read, "" for none.
+    state is read, "" for none. `local_sockets`: the round's code may open sockets of IP, and what then keeps it from
+    reaching anything is the cluster's network alone.
     """
 
     namespace: str
@@ -94,6 +97,7 @@ class TrainingJob:
     train_seconds: int
     accelerators: int
     workload: Workload
+    local_sockets: bool = False
 
 
 def build(job: TrainingJob) -> Manifest:
@@ -196,6 +200,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount(MEMORY, TASK, sub_path="task"),
             _mount(MEMORY, DATA, sub_path="view"),
             _mount(MEMORY, PRIVATE, sub_path="private"),
+            _mount(MEMORY, LAUNCHER, sub_path="launcher"),
             _mount("state", "checkpoints", sub_path=CHECKPOINTS),
             _mount("state", "states", sub_path=STATES),
         ],
@@ -220,7 +225,7 @@ def _isolation(job: TrainingJob) -> Manifest:
 def _init(job: TrainingJob) -> Manifest:
     # On the CPU always and without state: the sites' initial weights must agree to the bit.
     mounts = [_mount(MEMORY, TASK, sub_path="task", read_only=True), _workspace_in(job), _mount("initial", "out")]
-    return _theirs(job, "init", "init", [*mounts, _scratch()], accelerators=0)
+    return _theirs(job, "init", "init", [*mounts, _launcher(), _scratch()], accelerators=0)
 
 
 def _train(job: TrainingJob) -> Manifest:
@@ -230,10 +235,11 @@ def _train(job: TrainingJob) -> Manifest:
         _base(job),
         _mount("out", "out"),
         *_kept(job),
+        _launcher(),
         _scratch(),
     ]
     if job.task == "Statistics":
-        return _ours(job, "train", "statistics", mounts)
+        return _ours(job, "train", "statistics", mounts, launched=True)
     verb = "predict" if job.task == "Evaluate" else "train"
     return _theirs(job, "train", verb, mounts, accelerators=job.accelerators)
 
@@ -260,14 +266,24 @@ def _check(job: TrainingJob) -> Manifest:
             _base(job),
             _mount("out", "out", read_only=True),
             _mount("workspace", "update", sub_path=f"tasks/{job.uid}/update"),
+            _launcher(),
         ],
+        launched=True,
     )
 
 
 def _ours(
-    job: TrainingJob, name: str, verb: str, mounts: list[Manifest], env: list[Manifest] | None = None
+    job: TrainingJob,
+    name: str,
+    verb: str,
+    mounts: list[Manifest],
+    *,
+    env: list[Manifest] | None = None,
+    launched: bool = False,
 ) -> Manifest:
-    container = _container(name, job.operator_image, [*OUR_COMMAND, verb], mounts)
+    """`launched`: it reads what others wrote, and needs no network to find that none is there."""
+    command = [*([LAUNCH, "--"] if launched else []), *OUR_COMMAND, verb]
+    container = _container(name, job.operator_image, command, mounts)
     container["resources"] = {"requests": dict(SMALL), "limits": dict(job.workload.limits)}
     if env:
         container["env"] = env
@@ -275,7 +291,8 @@ def _ours(
 
 
 def _theirs(job: TrainingJob, name: str, verb: str, mounts: list[Manifest], accelerators: int) -> Manifest:
-    container = _container(name, job.trainer_image, [*job.command, verb], mounts)
+    flags = ["--local-sockets"] if job.local_sockets else []
+    container = _container(name, job.trainer_image, [LAUNCH, *flags, "--", *job.command, verb], mounts)
     limits = dict(job.workload.limits)
     if accelerators:
         limits[job.workload.accelerator_resource] = str(accelerators)
@@ -330,6 +347,10 @@ def _workspace_in(job: TrainingJob) -> Manifest:
 
 def _base(job: TrainingJob) -> Manifest:
     return _mount("initial", "base", read_only=True) if job.initial else _workspace_in(job)
+
+
+def _launcher() -> Manifest:
+    return _mount(MEMORY, LAUNCHER, sub_path="launcher", read_only=True)
 
 
 def _scratch() -> Manifest:

@@ -35,6 +35,8 @@ REASONS: Mapping[str, Literal["Site", "Code", "Platform"]] = {
 }
 # What a training image may say by its exit code (docs/training-contract.md).
 EXIT_PARAMETERS, EXIT_DATA, EXIT_TRY_AGAIN = 64, 65, 75
+# What the launcher says of a command that is no program, and a shell of one that a script calls.
+EXIT_NOT_STARTED = (126, 127)
 # Of a container that waits: these do not heal by waiting.
 NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
 NEVER_STARTED = ("StartError", "ContainerCannotRun")
@@ -256,8 +258,11 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
 def _ended(pod: Pod, step: Step) -> str:
     if step.reason in NEVER_STARTED:
         describe = f"kubectl describe pod {pod.name} -n {pod.namespace}"
-        return f"container {step.name} could not be started, so it has no log: has the image its command? {describe}"
+        return f"container {step.name} could not be started, so it has no log: does the image fit this node? {describe}"
     logs = f"kubectl logs {pod.name} -n {pod.namespace} -c {step.name}"
+    if step.exit_code in EXIT_NOT_STARTED:
+        why = "its image does not contain the command, or a program that the command starts"
+        return f"container {step.name} ended with exit code {step.exit_code}: {why}: {logs}"
     return f"container {step.name} ended with exit code {step.exit_code}: {logs}"
 
 

@@ -65,5 +65,9 @@ class Folders:
     def labels_file(self) -> Path:
         return self.private / "labels.parquet"
 
+    @property
+    def launcher_file(self) -> Path:
+        return self.root / "launcher" / "launch"
+
     def view_file(self, side: str) -> Path:
         return self.data / f"{side}.parquet"

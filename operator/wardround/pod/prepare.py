@@ -19,7 +19,7 @@ from wardround.api import dataset_text, parameters_text
 from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
 from wardround.plans.parameters import outside
-from wardround.pod import gate, rounds, schema, split
+from wardround.pod import gate, launcher, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 
@@ -237,6 +237,7 @@ def main(argv: Sequence[str]) -> int:
         gate.hold(gate.parse(os.environ.get("WARDROUND_ISOLATION", "[]")))
         _hold_parameters(task, allowed)
         folders = Folders.from_environment()
+        launcher.place(folders)
         _begin_state(folders, task)
         _sweep(folders, task["liveRounds"])
         return prepare(folders, task).document()

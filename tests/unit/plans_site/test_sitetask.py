@@ -286,7 +286,17 @@ def test_a_failed_container_fails_the_task_with_class_reason_and_exit_code(case:
     assert (failure.failure_class, failure.reason, failure.exit_code) == (kind, why, code)
 
 
-def test_a_command_that_the_image_has_not_is_not_looked_for_in_a_log() -> None:
+@pytest.mark.parametrize("code", [126, 127])
+def test_a_command_that_the_image_does_not_contain_is_named_as_the_cause(code: int) -> None:
+    """By the launcher's exit codes. Its log line names the command."""
+    failure = plan(training(ended("prepare", 0), ended("init", code))).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason, failure.exit_code) == ("Code", "TrainerFailed", code)
+    assert "does not contain the command" in (failure.message or "")
+    assert "-c init" in (failure.message or "")
+
+
+def test_a_container_that_never_started_is_not_looked_for_in_a_log() -> None:
     failure = plan(training(ended("prepare", 0), ended("init", 128, reason="StartError"))).status.failure
     assert failure is not None
     assert (failure.reason, failure.exit_code) == ("TrainerFailed", 128)
