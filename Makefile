@@ -15,7 +15,10 @@ TESTS ?=
 # So many side by side, unless a make above says how many: to say it again is warned of.
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 
-.PHONY: help demo test checks ready built lint unit integration e2e bench lab down status packages python tools images lock clean
+# The clusters stay up, whatever came of it: who is done is told what they take and how to stop them.
+then_say_what_runs = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab left; exit $$code
+
+.PHONY: help demo test checks clusters ready built lint unit integration e2e bench lab down status packages python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,7 +27,7 @@ demo: built  ## three hospitals train one model, from nothing to the table
 	@$(SUDO) $(BIN)/python -m lab.demo
 
 test: built lint  ## everything: lint, types, unit, integration, e2e on real clusters
-	@$(MAKE) -j2 e2e checks
+	@$(call then_say_what_runs,$(MAKE) -j2 clusters checks)
 
 # Beside e2e, which waits for its clusters a third of the time, and never before it. What each of them says comes in one
 # piece when it is over.
@@ -44,6 +47,9 @@ integration: ready  ## tests on a real API server and a real object store
 	@$(BIN)/pytest -q $(wildcard tests/integration*) $(TESTS)
 
 e2e: built  ## tests on the lab's real clusters
+	@$(call then_say_what_runs,$(MAKE) clusters)
+
+clusters:
 	@$(SUDO) $(BIN)/pytest -q tests/e2e $(TESTS)
 
 bench: built  ## what a round takes beside empty Jobs, and what the operators weigh, on the clusters that make demo left
@@ -52,6 +58,7 @@ bench: built  ## what a round takes beside empty Jobs, and what the operators we
 
 lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up
+	@$(SUDO) $(BIN)/python -m lab left
 
 down: $(VENV)/.done  ## stop the clusters and take away all that the lab made
 	@$(SUDO) $(BIN)/python -m lab down

@@ -46,6 +46,11 @@ def status(chosen: argparse.Namespace) -> None:
         )
 
 
+def left(chosen: argparse.Namespace) -> None:
+    if said := lifecycle.left():
+        print(said)
+
+
 def kubeconfig(chosen: argparse.Namespace) -> None:
     print(named(chosen.cluster).kubeconfig)
 
@@ -122,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     command("up", up, "start all clusters").add_argument("--sites", type=int, default=3)
     command("down", down, "stop all clusters and remove everything that they made")
     command("status", status, "what runs")
+    command("left", left, "say what still runs, what memory it takes and how to stop it")
     command("kubeconfig", kubeconfig, "print the path of a cluster's kubeconfig", "cluster")
     command("cut", cut, "drop all traffic between a cluster and the others, without an answer", "cluster")
     command("heal", heal, "undo `cut`", "cluster")

@@ -32,6 +32,8 @@ KUBELET_SYSCTLS = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
+# What nodes need of the kernel; `down` unloads what was not loaded before.
+MODULES = ("br_netfilter", "overlay")
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,22 @@ def status() -> list[ClusterStatus]:
     return [_status(running) for running in map(open_existing, (cluster.name for cluster in existing()))]
 
 
+def left() -> str:
+    """What still runs and how to stop it, in a sentence; nothing where nothing does. Reads, and starts nothing."""
+    found = [_components(open_existing(cluster.name)) for cluster in existing() if _whole(cluster)]
+    return left_running([sum(running.values()) for running, _ in found])
+
+
+def left_running(megabytes: list[int]) -> str:
+    """Of so many clusters, each with what its components take."""
+    if not megabytes:
+        return ""
+    return (
+        f"Clusters that still run: {len(megabytes)}, with {sum(megabytes) / 1024:.1f} GB of memory. The next tests and "
+        "`make demo` start faster with them. `make down` stops them and takes away all that the lab made."
+    )
+
+
 def open_existing(name: str) -> Running:
     """A cluster of the running lab, by name. Raises LabError when there is none."""
     cluster = named(name)
@@ -112,6 +130,12 @@ def _up(cluster: Cluster, tools: Path, sandbox: ImageRef, unpacked_images: Path 
 
 
 def _status(running: Running) -> ClusterStatus:
+    components, stopped = _components(running)
+    return ClusterStatus(running.cluster, running.node_ready(), network.is_cut(running.cluster), components, stopped)
+
+
+def _components(running: Running) -> tuple[dict[str, int], list[str]]:
+    """Those that run, with their megabytes, and those that do not."""
     components, stopped = {}, []
     for name in running.node.commands:
         pid = running.process(name).pid()
@@ -119,7 +143,7 @@ def _status(running: Running) -> ClusterStatus:
             stopped.append(name)
         else:
             components[name] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() >> 20
-    return ClusterStatus(running.cluster, running.node_ready(), network.is_cut(running.cluster), components, stopped)
+    return components, stopped
 
 
 def _marker(cluster: Cluster) -> Path:
@@ -156,12 +180,18 @@ def _own() -> None:
     folders = [folder for folder in mounts.COVERED if not folder.exists()]
     cgroups = [str(group) for group in sweep.container_cgroups() if not group.exists()]
     sysctls = {name: Path("/proc/sys", name).read_text() for name in KUBELET_SYSCTLS}
-    RECORD.write_text(
-        json.dumps({"checkout": str(ROOT), "sysctls": sysctls, "folders": [*map(str, folders)], "cgroups": cgroups})
-    )
+    modules = [module for module in MODULES if module not in _loaded()]
+    record = {
+        "checkout": str(ROOT),
+        "sysctls": sysctls,
+        "folders": [*map(str, folders)],
+        "cgroups": cgroups,
+        "modules": modules,
+    }
+    RECORD.write_text(json.dumps(record))
     for folder in folders:
         folder.mkdir(parents=True)
-    for module in ("br_netfilter", "overlay"):
+    for module in modules:
         # Built into some kernels, not for a container to load in others: what is missing shows where it is used.
         if shutil.which("modprobe"):
             subprocess.run(["modprobe", module], capture_output=True)
@@ -180,6 +210,9 @@ def _remove() -> None:
     sweep.sweep_internet()
     for name, value in record.get("sysctls", {}).items():
         Path("/proc/sys", name).write_text(value)
+    for module in sorted(_loaded().intersection(record.get("modules", []))):
+        # What somebody else uses by now stays, as modprobe sees to.
+        subprocess.run(["modprobe", "--remove", module], capture_output=True)
     mounts.remove_runtime()
     for made in [*record.get("folders", []), *record.get("cgroups", [])]:
         with contextlib.suppress(OSError):
@@ -190,6 +223,14 @@ def _remove() -> None:
         with contextlib.suppress(FileNotFoundError):
             folder.rmdir()
     _say(started, "lab", "nothing of it is left")
+
+
+def _loaded() -> set[str]:
+    """Names of the kernel modules that are loaded: without those that are built in, which nobody can unload."""
+    try:
+        return {line.split()[0] for line in Path("/proc/modules").read_text().splitlines()}
+    except FileNotFoundError:
+        return set()  # a kernel without modules
 
 
 def _record() -> dict[str, Any]:

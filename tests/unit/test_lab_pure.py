@@ -3,13 +3,14 @@
 import datetime
 import ipaddress
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from lab import addons, lifecycle, network, node, sweep, toolchain, volumes
 from lab.errors import LabError
-from lab.topology import MOST_SITES, Cluster, clusters
+from lab.topology import MOST_SITES, ROOT, Cluster, clusters
 
 HUB, SITE = Cluster("hub", 0), Cluster("site-a", 1)
 
@@ -99,3 +100,23 @@ def test_a_lab_whose_checkout_was_deleted_is_anybodys(tmp_path: Path, monkeypatc
     (owner / "Makefile").touch()
     with pytest.raises(LabError, match=f"belongs to {owner}"):
         lifecycle.refuse_foreign()
+
+
+def test_what_still_runs_is_said_with_what_it_takes_and_how_to_stop_it() -> None:
+    assert lifecycle.left_running([]) == ""
+    said = lifecycle.left_running([1100, 1000, 1000, 996])
+    assert said.startswith("Clusters that still run: 4, with 4.0 GB of memory.")
+    assert "`make down` stops them" in said
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_make_says_what_still_runs_whatever_came_of_the_tests(tmp_path: Path, code: int) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, script in (("pytest", f"exit {code}"), ("python", "echo asked for: $*")):
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o700)
+    command = ["make", "--assume-old=built", "e2e", f"VENV={tmp_path}", "SUDO="]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "asked for: -m lab left" in done.stdout
+    assert (done.returncode == 0) == (code == 0)
