@@ -14,11 +14,13 @@ FailureClass = Literal["Site", "Code", "Platform", "Network"]
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why a task failed. `message` is for the site's own people and never leaves the site."""
+    """Why a task failed. `parameter`: of the round's own, the first that the site does not allow. `message` is for the
+    site's own people and never leaves the site."""
 
     failure_class: FailureClass = field(metadata={"json": "class"})
     reason: str
     exit_code: int | None = None
+    parameter: str | None = None
     message: str | None = None
 
 

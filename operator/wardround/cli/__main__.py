@@ -13,10 +13,12 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from wardround.api.meta import API_VERSION
 from wardround.cli import enrolment, explain, verbs, watch
 from wardround.cli.cluster import Cluster, CommandError, MissingError, Object
 
 REFRESH_SECONDS = 1.0
+NOBODY_READS = 141
 _ALIASES = {
     "Participant": ("participant", "participants", "ptc"),
     "FederatedRound": ("federatedround", "federatedrounds", "fr"),
@@ -29,7 +31,20 @@ _ALIASES = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, 2 the command could not be carried out,
-    3 `watch`: its --timeout is over."""
+    3 `watch`: its --timeout is over, 141 (as of a program that SIGPIPE ends): whoever read the output has left."""
+    try:
+        try:
+            return carry_out(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end: into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+
+
+def carry_out(arguments: list[str] | None) -> int:
+    """The exit code of a command."""
     options = parser().parse_args(arguments)
     run: Callable[[Cluster, argparse.Namespace], int] = options.run
     try:
@@ -160,7 +175,7 @@ def say_changes(server: str, name: str, before: Object | None, items: list[Objec
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
-    name = options.name.removeprefix("participant/")
+    name = hospital(options.name)
     participant = verbs.participant(hub, name)
     computed = enrolment.fingerprint_to_pin(participant)
     pinned = participant["spec"].get("keyFingerprint")
@@ -256,12 +271,23 @@ def seconds(text: str) -> float:
 
 
 def target(text: str) -> tuple[str, str]:
-    """Kind and name from KIND/NAME. Raises CommandError."""
+    """Kind and name from KIND/NAME, also as `kubectl get -o name` prints it (KIND.GROUP/NAME). Raises CommandError."""
     word, _, name = text.partition("/")
+    word = word.lower().removesuffix("." + API_VERSION.partition("/")[0])
     for kind, aliases in _ALIASES.items():
-        if word.lower() in aliases and name:
+        if word in aliases and name:
             return kind, name
     raise CommandError(f"{text!r} is not KIND/NAME with one of: {', '.join(each[0] for each in _ALIASES.values())}.")
+
+
+def hospital(text: str) -> str:
+    """A Participant's name, by itself or as participant/NAME. Raises CommandError."""
+    if "/" not in text:
+        return text
+    kind, name = target(text)
+    if kind != "Participant":
+        raise CommandError(f"{text!r} is no hospital: give its name, or participant/NAME.")
+    return name
 
 
 def confirmed(question: str) -> bool:

@@ -207,6 +207,7 @@ def _fill(advice: Advice, task: Object, participant: str = "") -> Advice:
         assigned(task, "datasetName"),
         task=metadata["name"],
         site_namespace=here,
+        parameter=((task.get("status") or {}).get("failure") or {}).get("parameter") or "",
     )
 
 
@@ -252,7 +253,9 @@ def _attention(said: Object, round_: Object, task: Object | None) -> Finding:
     """The hub's message is made from the table that this reads too: it is shown where a newer hub knows more."""
     name, reason = said["participant"], said["reason"]
     federation, dataset = round_["metadata"]["namespace"], (round_.get("spec") or {}).get("datasetName", "")
-    advice = advice_for(reason).about(name, federation, dataset, task=_named(said, round_))
+    advice = advice_for(reason).about(
+        name, federation, dataset, task=_named(said, round_), parameter=_parameter(said, round_)
+    )
     message = "" if reason in TABLE else said.get("message", "")
     if task is not None:
         advice = _fill(advice, task)
@@ -266,6 +269,13 @@ def _named(said: Object, round_: Object) -> str:
     begins = task_name(round_["metadata"]["name"], round_["metadata"]["uid"], 0).removesuffix("0")
     found = re.search(rf"{re.escape(begins)}[0-9]+", said.get("message", ""))
     return found.group() if found else ""
+
+
+def _parameter(said: Object, round_: Object) -> str:
+    """Which parameter a hospital does not allow, as the hub's message has it: one of the round's own."""
+    found = re.search(r"the parameter is (\S+):", said.get("message", ""))
+    given = (round_.get("spec") or {}).get("parameters") or {}
+    return found[1] if found and found[1] in given else ""
 
 
 def _reconciling(item: Object) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from wardround.api.site import Policy
-from wardround.plans.parameters import outside
+from wardround.plans.parameters import first_outside, outside
 from wardround.sealing import canonical
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import Assignment, open_assignment, open_model, parse_time
@@ -104,12 +104,14 @@ class Terms:
 
 @dataclass(frozen=True)
 class Decision:
-    """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused."""
+    """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
+    `parameter`: which of the round's parameters that is, in words that the round itself has written."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
     assignment: Assignment | None = None
     asked: str = ""
+    parameter: str = ""
 
     @property
     def message(self) -> str:
@@ -163,7 +165,9 @@ def decide(claim: Claim, terms: Terms) -> Decision:
     for rule in REFUSALS:
         if reason := rule(assignment, terms):
             asked = ASKED[reason](assignment, terms.policy) if reason in ASKED else ""
-            return Decision("Refused", reason, assignment, asked)
+            outside = reason == "ParametersNotAllowed"
+            name = first_outside(assignment.task, assignment.parameters, terms.policy.parameters) if outside else ""
+            return Decision("Refused", reason, assignment, asked, name)
     if terms.policy.approval == "Manual" and not terms.approved:
         return Decision("Waiting", "WaitingForApproval", assignment)
     return Decision("Accepted", "Accepted", assignment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from wardround.api.site import AllowedParameter
@@ -12,6 +12,7 @@ from wardround.api.site import AllowedParameter
 # As JSON writes one (RFC 8259), so that every trainer reads the same: no blanks, no leading zero that some take for
 # octal, no other digits, NaN or infinity; and no power of ten that a float has no room for.
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", re.ASCII)
 LONGEST_NUMBER = 64
 LONGEST_SHOWN = 64
 
@@ -19,11 +20,22 @@ LONGEST_SHOWN = 64
 def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, ...]:
     """What is not allowed, each with why, for people; nothing if all are. Names and values are the hub's words: as JSON
     they cannot steer a terminal. For Statistics nothing is outside: our own code computes them, and takes none."""
-    if task == "Statistics":
-        return ()
+    found = _outside(task, given, allowed)
+    return tuple(f"{_shown(name)}: {_shown(given[name])}, {why}" for name, why in found)
+
+
+def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> str:
+    """The name of the first that is not allowed, for the round's author; nothing where it is no plain word."""
+    names = [name for name, _ in _outside(task, given, allowed) if PLAIN.fullmatch(name)]
+    return names[0] if names else ""
+
+
+def _outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> Iterator[tuple[str, str]]:
+    """Names in order, each with why."""
     known = {each.name: each for each in allowed}
-    found = ((name, given[name], _against(given[name], known.get(name))) for name in sorted(given))
-    return tuple(f"{_shown(name)}: {_shown(value)}, {why}" for name, value, why in found if why)
+    for name in sorted(given) if task != "Statistics" else ():
+        if why := _against(given[name], known.get(name)):
+            yield name, why
 
 
 def _against(value: object, allowed: AllowedParameter | None) -> str:

@@ -33,6 +33,7 @@ class Advice:
         *,
         task: str = "",
         site_namespace: str = "",
+        parameter: str = "",
     ) -> Advice:
         """With the names of what it is about, as far as they are known. `task`: of RoundTask and SiteTask alike."""
         names = {
@@ -41,6 +42,8 @@ class Advice:
             "DATASET": dataset,
             "TASK": task,
             "SITE_NAMESPACE": site_namespace,
+            # The last, since it may be any word.
+            "PARAMETER": parameter,
         }
         meaning, action = self.meaning, self.action
         for word, name in names.items():
@@ -59,10 +62,17 @@ def advice_for(reason: str, failure_class: str = "") -> Advice:
 
 
 def advise(
-    reason: str, name: str, *, federation: str = "", dataset: str = "", task: str = "", failure_class: str = "Site"
+    reason: str,
+    name: str,
+    *,
+    federation: str = "",
+    dataset: str = "",
+    task: str = "",
+    failure_class: str = "Site",
+    parameter: str = "",
 ) -> str:
     """The advice on `reason` at participant `name`, in sentences."""
-    advice = advice_for(reason, failure_class).about(name, federation, dataset, task=task)
+    advice = advice_for(reason, failure_class).about(name, federation, dataset, task=task, parameter=parameter)
     return f"{name}: {advice.meaning}. {advice.owner[0].upper()}{advice.owner[1:]}: {advice.action}"
 
 
@@ -120,12 +130,14 @@ _SITE = {
         "site chart, or use one that is there.",
     ),
     "ParametersNotAllowed": Advice(
-        "the hospital's policy does not allow the round's parameters: one is not on the site's list, or outside its "
-        "bounds",
+        "the hospital's policy does not allow one of the round's parameters: its name is not on the site's list, or "
+        "its value is outside the bounds there",
         ROUND,
-        "`kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names it: ask the hospital, and keep to "
-        "policy.parameters of its Site in a new round, or have it allow more there. Without a list of its own it "
-        "allows those of the built-in trainer but steps, with batchSize from 16.",
+        "the parameter is PARAMETER: compare its name with the training contract's list or the image's own "
+        "documentation, and correct it in a new round. If it is right, ask the hospital to allow it in "
+        "policy.parameters of its Site: `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site says what is "
+        "against it. Without a list of its own a site allows the parameters of the built-in trainer but steps, with "
+        "batchSize from 16.",
     ),
 }
 _CODE = {
@@ -448,7 +460,7 @@ _ROUND = {
     "BaseUnusable": Advice(
         "the round that this one starts from was deleted before, or has a result of another kind",
         ROUND,
-        "name a Train round as base.",
+        "make a new round: base.roundName has to name a Train round, initial.statisticsRoundName a Statistics round.",
     ),
     "TooMuchToAggregate": Advice(
         "one aggregation cannot take so many updates of this size",
@@ -463,7 +475,10 @@ _ROUND = {
     "BaseLost": Advice("the hub no longer has that model's key", HUB, "run the round that made it again."),
     "WaitingForBase": Advice("the round that this one starts from is not Complete yet", NOBODY, "wait."),
     "TooFewParticipants": Advice(
-        "fewer hospitals can take part than quorum.min", ROUND, "see status.attention, or ask more hospitals."
+        "the round's participants.selector finds fewer hospitals of federation FEDERATION than quorum asks for",
+        ROUND,
+        "correct matchLabels or quorum in a new round; or ask the hub's admins to give Participants these labels, and "
+        "FEDERATION in their spec.allowedFederations.",
     ),
     "QuorumImpossible": Advice(
         "quorum asks for more hospitals than the round names", ROUND, "lower quorum.min or name more in a new round."

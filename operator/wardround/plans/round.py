@@ -40,6 +40,7 @@ from wardround.plans.round_view import (
     left_out,
     named,
     nowhere_offered,
+    selected,
     shortfall,
     tell,
     unfit,
@@ -68,6 +69,7 @@ FINAL_ANSWERS = {
     "ResultNotFinite": "The combined numbers overflow. Researchers: try a lower learning rate.",
 }
 # Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
+TOO_FEW = "TooFewParticipants"
 LARGEST_PLAN = 1_000_000
 URL_BYTES = 640
 RENEW_BEFORE = timedelta(minutes=15)
@@ -240,7 +242,7 @@ def dispatch(view: View) -> Verdict | None:
         if not (unknown and reason == "DatasetNotFound")
     )
     fit = tuple(name for name in view.selected if name not in barred)
-    missing = shortfall(view, fit)
+    missing = _sentences(shortfall(view, fit), selected(view)) if shortfall(view, fit) else ""
     # A hospital that the hub suspended, or that a selector found, is left out without waiting for it.
     by_name = view.round.spec.participants.names is not None
     awaited = [name for name, reason in barred.items() if by_name and reason != "ParticipantSuspended"]
@@ -260,7 +262,7 @@ def dispatch(view: View) -> Verdict | None:
     if unknown:
         return _failed(view, "DatasetUnknown", unknown, attention)
     if missing:
-        reasons = set(barred.values())
+        reasons = set(barred.values()) or {TOO_FEW}
         reason = reasons.pop() if len(reasons) == 1 else "QuorumNotMet"
         # All by name first: what is too long for a condition loses its end.
         said = (missing, _whom("Left out", attention), *(each.message for each in attention[:3]))
@@ -281,7 +283,7 @@ def dispatch(view: View) -> Verdict | None:
 def _waits_for(whom: tuple[Attention, ...], missing: str) -> tuple[str, str]:
     """Reason and message of a round that waits for these hospitals: the first in full, then the others by name."""
     if not whom:
-        return "TooFewParticipants", missing
+        return TOO_FEW, missing
     others = f" It also waits for {named(whom[1:])}." if whom[1:] else ""
     return whom[0].reason, f"{whom[0].message}{others}"
 

@@ -60,6 +60,7 @@ class Part:
     until: datetime | None = None
     sent_at: datetime | None = None
     said: str = ""
+    parameter: str = ""
 
     @property
     def open(self) -> bool:
@@ -94,6 +95,7 @@ class Part:
             dataset=of.spec.dataset_name,
             task=self.task.metadata.name,
             failure_class=self.failure_class,
+            parameter=self.parameter,
         )
         return Attention(participant=self.name, reason=self.reason, message=message)
 
@@ -165,7 +167,7 @@ def _part(
         return lost(cancelled)
     reason = refusal(latest)
     if reason:
-        return lost(reason)
+        return replace(lost(reason), parameter=_parameter(of, latest))
     if has_failed(latest):
         return _failed(of, name, attempts)
     # Also of what is sent already: URLs are made for as many parts as a site says, and all go into one plan.
@@ -196,6 +198,12 @@ def _failed(of: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
     again = failure_class in ("Platform", "Network") and failures <= of.spec.retry_limit
     standing = Standing.AGAIN if again else Standing.LOST
     return Part(name=name, standing=standing, task=latest, reason=reason, failure_class=failure_class)
+
+
+def _parameter(of: FederatedRound, task: RoundTask) -> str:
+    """Which of the round's parameters the site does not allow. What is none of them the round's author is not told."""
+    named = task.status.failure.parameter if task.status.failure else None
+    return named if named is not None and named in of.spec.parameters else ""
 
 
 def _waits_for(task: RoundTask) -> str:

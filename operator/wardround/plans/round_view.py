@@ -104,6 +104,16 @@ def shortfall(view: View, names: Collection[str], what: str = "can take part") -
     return ""
 
 
+def selected(view: View) -> str:
+    """How many the round's selector finds; nothing where it has names instead."""
+    wanted = view.round.spec.participants.selector
+    if wanted is None:
+        return ""
+    labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted.match_labels.items()))
+    found = hospitals(len(view.selected))
+    return f"participants.selector ({labels}) finds {found} among those that {view.round.metadata.namespace} may ask."
+
+
 def hospitals(number: int) -> str:
     return f"{number} hospital{'' if number == 1 else 's'}"
 

@@ -171,7 +171,13 @@ def _cancelled(view: _View) -> Standing | None:
 def _refused(view: _View) -> Standing | None:
     if view.decision.outcome != "Refused":
         return None
-    failure = Failure(failure_class="Site", reason=view.decision.reason, message=view.decision.message)
+    decision = view.decision
+    failure = Failure(
+        failure_class="Site",
+        reason=decision.reason,
+        parameter=decision.parameter or None,
+        message=decision.message,
+    )
     return _failed(failure, marks={"Accepted": (False, view.decision.reason)})
 
 

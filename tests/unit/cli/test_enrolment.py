@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from wardround.cli import enrolment, verbs
-from wardround.cli.__main__ import main, parser, run_enrol, target, write_private
+from wardround.cli.__main__ import hospital, main, parser, run_enrol, target, write_private
 from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, Object
 from wardround.sealing.keys import participant_fingerprint
 
@@ -151,6 +151,27 @@ def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture
     for asks in (["enrol", "site-d"], ["enrol", "site-d", "--apply"], ["approve", "site-d"], ["watch", "fr/train-1"]):
         assert main([*asks, *absent]) == 2
         assert "No kubeconfig can be used here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("printed", "kind"),
+    [
+        ("federatedround.wardround.io/x", "FederatedRound"),
+        ("federatedrounds.wardround.io/x", "FederatedRound"),
+        ("sitetask.wardround.io/x", "SiteTask"),
+        ("fr/x", "FederatedRound"),
+    ],
+)
+def test_what_kubectl_prints_as_a_name_is_one(printed: str, kind: str) -> None:
+    assert target(printed) == (kind, "x")
+
+
+@pytest.mark.parametrize("given", ["site-d", "participant/site-d", "participant.wardround.io/site-d", "ptc/site-d"])
+def test_a_hospital_is_named_by_itself_or_as_kubectl_prints_it(given: str) -> None:
+    assert hospital(given) == "site-d"
+    for wrong in ("sitetask/x", "participant.example.org/x", "participant/"):
+        with pytest.raises(CommandError):
+            hospital(wrong)
 
 
 @pytest.mark.parametrize("name", ["a", "site-d", "0-0", "a" * 63, "kubernetes", "default-clinic"])

@@ -9,6 +9,7 @@ import pytest
 
 from wardround.api.names import task_name
 from wardround.cli import explain
+from wardround.plans.reasons import advise
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -80,6 +81,17 @@ def test_what_to_do_about_a_round_that_waits_has_the_hospitals_name() -> None:
     said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
     assert said.count("enrol site-x") == 2
     assert "PARTICIPANT" not in said
+
+
+@pytest.mark.parametrize("readable", [True, False], ids=["tasks can be read", "round alone"])
+def test_a_refused_parameter_is_named(readable: bool) -> None:
+    said = advise("ParametersNotAllowed", "site-a", parameter="learningrate")
+    attention = [{"participant": "site-a", "reason": "ParametersNotAllowed", "message": said}]
+    round_ = item("FederatedRound", "r", "n", {"attention": attention}, {"parameters": {"learningrate": "0.1"}})
+    failure = {"class": "Site", "reason": "ParametersNotAllowed", "parameter": "learningrate"}
+    task = item("RoundTask", "t", "site-a", {"failure": failure}, {"attempt": 1})
+    [finding, *_] = explain.explain_round(round_, [task] if readable else [], {"site-a": lease(1)}, NOW).findings
+    assert finding.advice.action.startswith("the parameter is learningrate: compare its name")
 
 
 def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> None:

@@ -30,7 +30,7 @@ from tests.unit.plans_hub.builders import (
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
 from wardround.api.federatedround import Result
-from wardround.api.task import Upload
+from wardround.api.task import Failure, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds
 from wardround.plans.round import plan
@@ -168,6 +168,18 @@ def test_a_lost_required_participant_fails_the_round() -> None:
     quorum = {"min": 1, "required": ["site-a"]}
     made = plan(collecting(refused("site-a", "Denied"), sent("site-b"), sent("site-c"), spec={"quorum": quorum}))
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+
+
+@pytest.mark.parametrize(
+    ("named", "told"), [("learningrate", "learningrate"), ("patient-17", "PARAMETER"), (None, "PARAMETER")]
+)
+def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_other_word(named: str, told: str) -> None:
+    failure = Failure(failure_class="Site", reason="ParametersNotAllowed", parameter=named)
+    spec = {"parameters": {"epochs": "5", "learningrate": "0.1"}}
+    refusing = refused("site-a", "ParametersNotAllowed", failure=failure)
+    made = plan(collecting(refusing, sent("site-b"), sent("site-c"), spec=spec))
+    [said] = [each.message for each in made.status.attention if each.participant == "site-a"]
+    assert f"the parameter is {told}: compare its name" in str(said)
 
 
 def test_waiting_for_approval_is_no_refusal() -> None:

@@ -29,6 +29,7 @@ from tests.unit.plans_hub.reading import attention_of, condition_of, counts, mes
 from wardround.api.participant import OfferedDataset, Participant
 from wardround.api.participant import ParticipantStatus as Status
 from wardround.api.times import to_seconds
+from wardround.plans.reasons import TABLE
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED
 from wardround.plans.round_types import (
@@ -262,9 +263,23 @@ def test_a_selector_names_no_hospital_of_other_federations() -> None:
     assert counts(made).selected == 2
 
 
-def test_a_selector_that_finds_too_few_stalls() -> None:
+def test_a_selector_that_finds_nobody_is_what_the_round_waits_and_fails_for() -> None:
     selecting = federated_round(participants={"selector": {"matchLabels": {"country": "fr"}}})
-    assert condition_of(plan(observation(selecting)), "Stalled") == ("True", "TooFewParticipants")
+    waits = plan(observation(selecting))
+    ended = plan(observation(replace(selecting, status=waits.status), now=at(601)))
+    said = "participants.selector (country=fr) finds 0 hospitals among those that breast-cancer may ask."
+    for made, kind in ((waits, "Stalled"), (ended, "Failed")):
+        assert condition_of(made, kind) == ("True", "TooFewParticipants")
+        assert message_of(made, kind).startswith(f"0 hospitals can take part, quorum.min is 2. {said}")
+        # So nobody is to be sent there.
+        assert attention_of(made) == {}
+    assert "status.attention" not in TABLE["TooFewParticipants"].action
+
+
+def test_what_to_do_about_a_base_of_another_kind_is_right_for_both_kinds_of_base() -> None:
+    action = TABLE["BaseUnusable"].action
+    assert "base.roundName has to name a Train round" in action
+    assert "initial.statisticsRoundName a Statistics round" in action
 
 
 # The base

@@ -84,6 +84,22 @@ def test_a_refused_task_has_failed_with_the_reason_on_both_sides(asked: Any, rea
     assert here not in str(told(observation))
 
 
+@pytest.mark.parametrize(
+    ("given", "told_name"),
+    [
+        ({"epochs": "5", "learningrate": "0.1"}, "learningrate"),
+        ({"epochs": "5", "batchSize": "1"}, "batchSize"),
+        ({"epochs": "5", "a b\x1b[2J": "1"}, None),
+    ],
+)
+def test_of_refused_parameters_the_hub_hears_the_name_that_it_wrote_itself(
+    given: dict[str, str], told_name: str | None
+) -> None:
+    failure = told(seen(a_task(envelope=signed(parameters=given)))).failure
+    assert failure is not None
+    assert (failure.reason, failure.parameter, failure.message) == ("ParametersNotAllowed", told_name, None)
+
+
 def test_the_same_round_and_attempt_under_another_name_is_a_replay() -> None:
     copy = a_task("copy-of-the-task")
     assert holds(plan(seen(copy, others=(a_task(status=accepted()),))).status, "Failed").reason == "Replayed"
