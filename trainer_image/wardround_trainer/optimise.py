@@ -31,6 +31,8 @@ from wardround_trainer.task import replace
 BUFFERS = ("input.*",)
 # Below this many multiplications a step, handing work to further threads takes longer than the work.
 THREADS_FROM = 1 << 23
+# The loss of fewer rows is hardly an aggregate: not even the site's own log has it.
+LEAST_ROWS_TOLD = 11
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def train(
     done = _resume(checkpointing, trainable, optimizer, scaler)
     progress(done, steps)
     saved = time.monotonic()
-    for batch in _batches(len(rows), parameters.batches(len(rows)), order_seed, done, steps):
+    per_epoch, losses = parameters.batches(len(rows)), _Losses()
+    for batch in _batches(len(rows), per_epoch, order_seed, done, steps):
         if stopping():
             _save(checkpointing, trainable, optimizer, scaler, done)
             raise Interrupted(
@@ -101,8 +104,12 @@ def train(
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
+        losses.add(loss, len(batch))
         done += 1
         progress(done, steps)
+        if done % per_epoch == 0 or done == steps:
+            epoch, epochs = -(-done // per_epoch), -(-steps // per_epoch)
+            print(f"epoch {epoch} of {epochs}: step {done} of {steps}, {losses.told()}", file=sys.stderr)
     trained = {name: tensor.detach().cpu().numpy() for name, tensor in trainable.items()}
     if not all(np.isfinite(tensor).all() for tensor in trained.values()):
         raise Failure("Diverged", "weights grew out of bounds: a smaller learningRate may help")
@@ -110,6 +117,23 @@ def train(
         _keep(keeping.target, trainable, optimizer)
     # Frozen tensors are handed back as they came, not as a device gave them back.
     return base | trained
+
+
+class _Losses:
+    """The mean training loss since it was told last. It stays on the device: to read it at each step is to wait."""
+
+    def __init__(self) -> None:
+        self._sum: torch.Tensor | float = 0.0
+        self._rows = 0
+
+    def add(self, loss: torch.Tensor, rows: int) -> None:
+        self._sum = self._sum + loss.detach() * rows
+        self._rows += rows
+
+    def told(self) -> str:
+        mean, rows = float(self._sum) / self._rows, self._rows
+        self._sum, self._rows = 0.0, 0
+        return f"mean training loss {mean:.4g}" if rows >= LEAST_ROWS_TOLD else "too few rows to tell their loss"
 
 
 def _batches(rows: int, per_epoch: int, seed: int, start: int, stop: int) -> Iterator[Array]:

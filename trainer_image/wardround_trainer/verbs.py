@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ def init(folders: Folders) -> None:
     statistics = _load(folders.statistics) if folders.statistics.exists() else None
     tensors = network.initial(len(work.features), work.parameters.widths(), work.seed, statistics)
     _write(folders.trained, tensors)
+    _say(f"init: a new model of {len(work.features)} features with hidden layers of {list(work.parameters.widths())}")
 
 
 def train(folders: Folders) -> None:
@@ -71,6 +73,7 @@ def train(folders: Folders) -> None:
     }
     task.write_json(folders.out / "metrics.json", {"steps": steps, **measured})
     task.write_json(folders.out / "progress.json", {"step": steps, "steps": steps})
+    _say(f"train: {steps} steps on {len(rows)} rows")
 
 
 def predict(folders: Folders) -> None:
@@ -86,6 +89,12 @@ def predict(folders: Folders) -> None:
     probability = 1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700)))
     table = pa.table({"probability": probability})
     task.replace(folders.out / "predictions.parquet", lambda partial: parquet.write_table(table, partial))
+    _say(f"predict: {len(probability)} rows")
+
+
+def _say(line: str) -> None:
+    """For the site's log: counts and shapes, never a value of the data."""
+    print(line, file=sys.stderr)
 
 
 def _base(folders: Folders, work: Task) -> Tensors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,26 @@ def test_one_seed_gives_the_same_bits_again_and_another_participant_other_ones(r
         assert run(ready, "train") == 0
         results.append(ready.trained)
     assert results[0] == results[1] != results[2]
+
+
+def test_the_sites_log_has_a_line_an_epoch_with_nothing_of_a_single_patient(
+    ready: Any, run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready.task(parameters={"epochs": "3"})
+    run(ready, "train")
+    rows = len(parquet.read_table(ready.root / "data" / "train.parquet"))
+    *epochs, last = capsys.readouterr().err.splitlines()[-4:]
+    for number, line in enumerate(epochs, start=1):
+        assert re.fullmatch(rf"epoch {number} of 3: step \d+ of \d+, mean training loss \d\.\d{{1,6}}", line)
+    assert re.fullmatch(rf"train: \d+ steps on {rows} rows", last)
+
+    ready.view("train", 10)
+    run(ready, "train")
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 4
+    assert [line for line in told if "loss" in line] == [
+        f"epoch {n} of 3: step {n} of 3, too few rows to tell their loss" for n in (1, 2, 3)
+    ]
 
 
 def test_no_epochs_leave_the_model_as_it_is(ready: Any, run: Any) -> None:
