@@ -45,7 +45,7 @@ def main(command: list[str]) -> int:
     for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(each) is not signal.SIG_IGN:  # under nohup, say
             signal.signal(each, forward)
-    os.nice(NICEST)
+    os.setpriority(os.PRIO_PROCESS, 0, NICEST)  # whatever it was before
     # What make hands to another make stays open.
     with subprocess.Popen(command, start_new_session=True, close_fds=False) as child:
         group.append(child.pid)
