@@ -1,14 +1,16 @@
-# Two images from one file. The base images are arguments: the defaults are public, the lab brings its own
-# (lab/images.py). For production give both by digest: --build-arg OPERATOR_BASE=...@sha256:...
+# Two images from one file. The base images are arguments without a usable default: a tag can change, and a digest that
+# nobody here has pulled would be no better. docs/one-cluster.md looks up the digests of three public images that do; keep
+# the ones that you have looked at. The lab brings its own (lab/images.py).
 #
-#   docker build --target operator -t .../operator .
-#   docker build --target trainer  -t .../trainer .
+#   docker build --target operator --build-arg OPERATOR_BASE=...@sha256:... --build-arg LAUNCHER_BASE=...@sha256:... .
+#   docker build --target trainer  --build-arg TRAINER_BASE=...@sha256:... .
 #
 # What a base must have: `python3` >= 3.11 with venv; the trainer's also torch >= 2.4 and numpy >= 2. The launcher's has a
 # shell, `gcc` and a C library to link with; nothing of it is in an image.
-ARG OPERATOR_BASE=docker.io/library/python:3.13-slim-trixie
-ARG LAUNCHER_BASE=docker.io/library/buildpack-deps:trixie
-ARG TRAINER_BASE=docker.io/pytorch/pytorch:2.9.1-cuda12.8-cudnn9-runtime
+# A build without its argument ends with this name, which no registry has (RFC 2606).
+ARG OPERATOR_BASE=base.invalid/give-build-arg-operator-base-by-digest
+ARG LAUNCHER_BASE=base.invalid/give-build-arg-launcher-base-by-digest
+ARG TRAINER_BASE=base.invalid/give-build-arg-trainer-base-by-digest
 
 # What starts training code without a network (launcher/launch.c). It depends on nothing else here, so a change of other
 # sources compiles nothing again.

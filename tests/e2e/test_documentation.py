@@ -68,8 +68,6 @@ RUN_INLINE = {
 MINUTES = "takes minutes and asserts nothing: docs/figures.md is written from it"
 NOT_RUN_INLINE = {
     "python -m lab --help": "python -m lab --help",
-    "docker build --target operator .": "the lab has no Docker: tests/e2e/test_images.py is about the same Dockerfile",
-    "docker build --target trainer .": "as above",
     "helm upgrade": "tests/e2e/test_rounds.py upgrades all charts",
     "kind load": "no command of ours: says what does not work",
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (
