@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,9 @@ import pytest
 from tests.integration.objects import FEDERATION, HUB, federated_round, without
 from tests.integration_hub.conftest import World
 from tests.integration_hub.hospital import until
-from tests.integration_hub.test_hub import complete_round, play_kubelet, until_condition
+from tests.integration_hub.test_hub import complete_round, play_kubelet, stored, until_condition
 from wardround.api import names
 from wardround.kube.client import Object
-from wardround.kube.errors import NotFound
-from wardround.store.admin import list_keys
 from wardround.store.transfer import Store
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -27,25 +24,19 @@ def follow(world: World, name: str, base: str, **spec: Any) -> str:
 
 
 async def result(world: World, uid: str) -> Object | None:
-    """The Secret of a round's result, if it is there and its bytes are in the store."""
-    async with Store(world.server.origin, world.server.ca) as store:
-        keys = await list_keys(store, world.server.presigner, f"models/{uid}/", datetime.now(UTC))
-    try:
-        found = await world.client.get("Secret", names.model_secret(uid))
-    except NotFound:
-        assert keys == []
-        return None
-    assert len(keys) == 2
-    return found
+    """The Secret of a round's result; its bytes are in the store."""
+    assert len(await stored(world, f"models/{uid}/")) == 2
+    found = await world.client.get("Secret", names.model_secret(uid))
+    return found if found.get("data") else None
 
 
 async def gone(world: World, uid: str) -> None:
+    """What stays for a while is the empty Secret, as the memory that sites can still put updates."""
+
     async def is_gone() -> bool:
-        try:
-            await world.client.get("Secret", names.model_secret(uid))
-        except NotFound:
-            return await result(world, uid) is None
-        return False
+        labels = f"{names.ROUND_UID}={uid}"
+        held = any(each.get("data") for each in await world.client.list("Secret", labels=labels))
+        return not held and await stored(world, f"models/{uid}/") == []
 
     await until(is_gone, "the result is gone")
 

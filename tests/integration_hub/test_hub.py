@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,10 @@ from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.api import names
 from wardround.api.roundtask import RoundTask
+from wardround.hub import assignments
 from wardround.kube.client import Object
 from wardround.kube.errors import NotFound
+from wardround.plans import round as round_plan
 from wardround.sealing import canonical
 from wardround.sealing.keys import VerificationKey, load_verification_key
 from wardround.sealing.manifests import open_model
@@ -83,6 +85,11 @@ async def play_kubelet(world: World, uid: str, number: int = 1) -> aggregate_pla
     return result
 
 
+async def stored(world: World, prefix: str) -> list[str]:
+    async with Store(world.server.origin, world.server.ca) as store:
+        return await list_keys(store, world.server.presigner, prefix, datetime.now(UTC))
+
+
 async def test_a_participant_is_ready_once_its_published_keys_are_the_approved_ones(world: World) -> None:
     async def ready() -> bool:
         found = await world.client.get("Participant", "site-a", "site-a")
@@ -128,12 +135,15 @@ async def test_a_round_goes_from_apply_to_complete_and_leaves_no_key(world: Worl
         "Aggregated",
         "Complete",
     ]
-    left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
-    assert [each["metadata"]["name"] for each in left] == [f"model-{uid}"]
-    async with Store(world.server.origin, world.server.ca) as store:
-        now = datetime.now(UTC)
-        assert await list_keys(store, world.server.presigner, f"updates/{uid}/", now) == []
-        assert len(await list_keys(store, world.server.presigner, f"models/{uid}/", now)) == 2
+
+    async def tidy() -> bool:
+        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        # The memory that updates are to be deleted once more holds nothing.
+        held = {each["metadata"]["name"] for each in left if each.get("data")}
+        return held == {f"model-{uid}"} and await stored(world, f"updates/{uid}/") == []
+
+    await until(tidy, "the key and the updates are gone")
+    assert len(await stored(world, f"models/{uid}/")) == 2
 
 
 async def test_the_next_round_carries_the_result_back_to_every_hospital(world: World, tmp_path: Path) -> None:
@@ -231,11 +241,40 @@ async def test_what_a_deleted_round_leaves_is_swept(world: World, tmp_path: Path
     async def gone() -> bool:
         labels = f"{names.ROUND_UID}={uid}"
         tasks = await world.client.list("RoundTask", everywhere=True, labels=labels)
-        return not tasks and not await world.client.list("Secret", labels=labels)
+        secrets = await world.client.list("Secret", labels=labels)
+        return not tasks and not any(each.get("data") for each in secrets) and not await stored(world, f"models/{uid}/")
 
     await until(gone, "the sweep")
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_what_a_site_puts_after_the_end_goes_too_and_then_nothing_is_left_to_do(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    """A presigned URL holds until it expires, whatever has become of its round."""
+    monkeypatch.setattr(assignments, "GRANT_SECONDS", 8)
+    monkeypatch.setattr(round_plan, "RENEW_BEFORE", timedelta(seconds=1))
+    name = f"late-put-{deleted}".lower()
+    uid = (await complete_round(world, name, tmp_path))["metadata"]["uid"]
+    hospital = world.hospitals["site-a"]
+    [put] = hospital.grants(await hospital.task(name)).put or []
+    if deleted:
+        world.admin.delete("FederatedRound", name, FEDERATION)
+
+    async def cleaned() -> bool:
+        return await stored(world, f"updates/{uid}/") == []
+
+    await until(cleaned, "the updates are deleted")
     async with Store(world.server.origin, world.server.ca) as store:
-        assert await list_keys(store, world.server.presigner, f"models/{uid}/", datetime.now(UTC)) == []
+        await store.put_bytes(put.url, put.headers, bytes(put.bytes))
+    assert not await cleaned()
+
+    async def nothing_left() -> bool:
+        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        expected = set() if deleted else {f"model-{uid}"}
+        return {each["metadata"]["name"] for each in left} == expected and await cleaned()
+
+    await until(nothing_left, "the second clean-up")
 
 
 async def test_an_idle_hub_writes_nothing(world: World) -> None:

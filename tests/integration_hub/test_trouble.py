@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,23 @@ import pytest
 
 from tests.integration.api import Refused, account
 from tests.integration.api import until as until_now
-from tests.integration.objects import FEDERATION, HUB, condition, federated_round, round_task, without
+from tests.integration.objects import FEDERATION, HUB, OURS, condition, federated_round, round_task, without
 from tests.integration_hub.conftest import World
 from tests.integration_hub.hospital import until
-from tests.integration_hub.test_hub import aggregation_pod, complete_round, play_kubelet, sent_round, until_condition
+from tests.integration_hub.test_hub import (
+    aggregation_pod,
+    complete_round,
+    conditions,
+    play_kubelet,
+    sent_round,
+    stored,
+    until_condition,
+)
 from wardround.api import names
 from wardround.kube.client import Object
+from wardround.manifests import aggregation
 from wardround.plans import round as round_plan
 from wardround.plans.round_parts import REFUSED
-from wardround.store.admin import list_keys
-from wardround.store.transfer import Store
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -32,9 +39,9 @@ def from_base(name: str, base: str) -> Object:
 
 
 @contextmanager
-def quota(world: World, namespace: str) -> Iterator[None]:
-    """No RoundTask may be made in this namespace."""
-    path, hard = f"/api/v1/namespaces/{namespace}/resourcequotas", {"count/roundtasks.wardround.io": "0"}
+def quota(world: World, namespace: str, resource: str, probe: Object) -> Iterator[None]:
+    """None of this resource may be made in this namespace. `probe`: one that could be made otherwise."""
+    path, hard = f"/api/v1/namespaces/{namespace}/resourcequotas", {f"count/{resource}": "0"}
     meta = {"name": "none", "namespace": namespace}
     made = world.admin.call(
         "POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}
@@ -43,17 +50,21 @@ def quota(world: World, namespace: str) -> Iterator[None]:
     made["status"] = {"hard": hard, "used": hard}
     world.admin.call("PUT", f"{path}/none/status", made)
     # The API server counts by it a moment later, and no longer a moment after it is gone.
-    until_now("the quota holds", lambda: not _takes_tasks(world, namespace))
+    until_now("the quota holds", lambda: not _takes(world, probe))
     try:
         yield
     finally:
         world.admin.call("DELETE", f"{path}/none")
-        until_now("the quota holds no longer", lambda: _takes_tasks(world, namespace))
+        until_now("the quota holds no longer", lambda: _takes(world, probe))
 
 
-def _takes_tasks(world: World, namespace: str) -> bool:
+def no_tasks(world: World, namespace: str) -> AbstractContextManager[None]:
+    return quota(world, namespace, "roundtasks.wardround.io", round_task(namespace, "probe"))
+
+
+def _takes(world: World, probe: Object) -> bool:
     try:
-        world.admin.create(round_task(namespace, "probe"), user=account(HUB, "hub-operator"), dry_run=True)
+        world.admin.create(probe, user=account(HUB, "hub-operator"), dry_run=True)
     except Refused as refusal:
         if "exceeded quota" not in str(refusal):
             raise
@@ -74,7 +85,7 @@ def store_in_trouble(world: World) -> Iterator[None]:
 
 
 async def test_whose_roundtask_is_not_taken_is_named_and_the_others_go_on(world: World) -> None:
-    with quota(world, "site-b"):
+    with no_tasks(world, "site-b"):
         world.admin.create(federated_round("one-refused", quorum={"min": 1}))
         await world.hospitals["site-a"].task("one-refused")
         found = await until_condition(world, "one-refused", "Reconciling", "Collecting")
@@ -84,7 +95,7 @@ async def test_whose_roundtask_is_not_taken_is_named_and_the_others_go_on(world:
 
 
 async def test_a_round_whose_roundtasks_are_not_taken_fails_and_says_so(world: World) -> None:
-    with quota(world, "site-b"), quota(world, "site-a"):
+    with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
         world.admin.create(federated_round("all-refused"))
         found = await until_condition(world, "all-refused", "Failed", "QuorumNotMet")
     assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
@@ -95,7 +106,7 @@ async def test_a_further_attempt_that_is_not_taken_is_remembered_by_the_one_befo
     world.admin.create(federated_round("second-refused", quorum={"min": 1}))
     await world.hospitals["site-a"].task("second-refused")
     task = await hospital.task("second-refused")
-    with quota(world, "site-b"):
+    with no_tasks(world, "site-b"):
         await hospital.report(task, failure, ("Failed", True, "Evicted"))
 
         async def remembered() -> bool:
@@ -147,10 +158,19 @@ async def test_a_round_says_that_it_has_failed_though_the_store_is_away_and_tidi
             await hospital.report(await hospital.task("no-store"), {}, ("Accepted", False, "ImageNotAllowed"))
         await until_condition(world, "no-store", "Failed", "QuorumNotMet")
 
+        async def said() -> bool:
+            found = await world.client.get("FederatedRound", "no-store", FEDERATION)
+            return conditions(found).get("CleanedUp") == ("False", "StoreObjectMissing")
+
+        await until(said, "the round says that it is not tidied up")
+        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
+        assert [each.get("data") for each in left] == [None]
+
     async def tidy() -> bool:
         return not await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
 
-    await until(tidy, "the round's key is gone", 90)
+    await until(tidy, "the memory of what was left to do is gone", 90)
+    await until_condition(world, "no-store", "CleanedUp", "CleanedUp")
 
 
 async def test_an_aggregation_whose_node_dies_is_made_again_elsewhere(
@@ -200,14 +220,27 @@ async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_a
             return await left() == ["Secret"]
 
         await until(stopped, "RoundTasks and Jobs are gone, one Secret is the memory")
+        assert (await world.client.list("Secret", labels=labels))[0].get("data") is None
 
     async def swept() -> bool:
-        return await left() == []
+        return await stored(world, f"models/{uid}/") == await stored(world, f"updates/{uid}/") == []
 
     await until(swept, "the sweep", 90)
-    async with Store(world.server.origin, world.server.ca) as store:
-        assert await list_keys(store, world.server.presigner, f"models/{uid}/", datetime.now(UTC)) == []
-        assert await list_keys(store, world.server.presigner, f"updates/{uid}/", datetime.now(UTC)) == []
+
+
+async def test_what_the_hub_cannot_do_stands_in_the_round_until_it_can(world: World, tmp_path: Path) -> None:
+    uid = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
+    probe = aggregation.AggregationJob(
+        namespace=HUB, round_namespace=FEDERATION, round_name="probe", round_uid=uid, number=1, image=OURS
+    )
+    with quota(world, HUB, "jobs.batch", aggregation.build(probe)):
+        uid = await sent_round(world, "no-jobs", tmp_path)
+        found = await until_condition(world, "no-jobs", "Reconciling", "ActionFailed")
+    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "Reconciling")
+    assert said.startswith("The hub operator could not start aggregation 1: the API server did not do it (Forbidden).")
+    assert found["status"]["participants"]["sent"] == 2
+    await play_kubelet(world, uid)
+    await until_condition(world, "no-jobs", "Complete", "Complete")
 
 
 async def test_a_participant_deleted_during_a_round_is_out_and_the_round_goes_on(world: World) -> None:

@@ -16,6 +16,10 @@ TASK_UID = "wardround.io/task-uid"
 DATASET = "wardround.io/dataset"
 # Annotation of the result of a round that was deleted: UIDs of the rounds that may start from it.
 KEPT_FOR = "wardround.io/kept-for"
+# Annotation of the empty Secret `round-<uid>` of a round that is over: keys and updates are deleted.
+CLEANED_UP = "wardround.io/cleaned-up"
+# Annotation of the empty Secret by which a sweep of a deleted round goes on: until when sites can put objects.
+PUTS_UNTIL = "wardround.io/puts-until"
 ROUND_REF = "wardround.io/round-ref"  # annotation: `namespace/name`, whole, where the label may be cut
 
 ROLE_OPERATOR = "operator"

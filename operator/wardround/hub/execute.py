@@ -17,10 +17,9 @@ from wardround.api.times import to_seconds
 from wardround.hub import aggregations, vault
 from wardround.hub.assignments import Recipient, assign, grant
 from wardround.hub.context import Context
-from wardround.kube.errors import Forbidden, Invalid, NotFound
+from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from wardround.manifests import aggregation
-from wardround.plans.round import GRANTS_BYTES, GRANTS_EXPIRE
-from wardround.plans.round_parts import CANCELLED, COLUMNS, REFUSED
+from wardround.plans.round_parts import CANCELLED, COLUMNS, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.plans.round_types import (
     Action,
     Aggregate,
@@ -28,6 +27,7 @@ from wardround.plans.round_types import (
     CleanUp,
     Dispatch,
     Grant,
+    Interruption,
     MakeRoundKey,
     Observation,
     Refusal,
@@ -38,9 +38,42 @@ from wardround.sealing.body import Header
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ModelManifest, sign_model
 from wardround.store.admin import delete_prefix
+from wardround.store.errors import StoreError
 from wardround.threads import beside
 
 logger = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """An action raised. `said` is for the round's status, which is no place for an API server's words about Secrets."""
+
+    def __init__(self, action: Action, failure: Exception) -> None:
+        super().__init__(f"could not {doing(action)}: {failure}")
+        why = f"the hub operator's own fault ({type(failure).__name__})"
+        if isinstance(failure, StoreError):
+            why = f"the store failed ({failure})"
+        elif isinstance(failure, ApiError):
+            why = f"the API server did not do it ({type(failure).__name__})"
+        reason = failure.reason if isinstance(failure, StoreError) else "ActionFailed"
+        self.said = Interruption(reason=reason, doing=doing(action), why=why)
+
+
+def doing(action: Action) -> str:
+    """After "could not"."""
+    match action:
+        case MakeRoundKey():
+            return "make the round's key"
+        case Dispatch():
+            return f"make the RoundTask of {action.participant}, attempt {action.attempt}"
+        case Grant() | Cancel():
+            what = "renew the grants" if isinstance(action, Grant) else "call back the task"
+            return f"{what} of {action.task.metadata.namespace}"
+        case Aggregate():
+            return f"start aggregation {action.number}"
+        case StoreModel():
+            return f"keep the result of aggregation {action.number}"
+        case CleanUp():
+            return "delete the round's key and updates"
 
 
 @dataclass(frozen=True)
@@ -57,7 +90,7 @@ class Execution:
 
     async def run(self, actions: Sequence[Action]) -> tuple[Refusal, ...]:
         """In order; tasks of different participants at once. Returns whose RoundTask the API server does not take;
-        raises whatever else an action raises, StoreError from CleanUp alone."""
+        raises Interrupted for whatever else an action raises."""
         refusals: list[Refusal] = []
         parallel: list[Action] = []
         for action in actions:
@@ -66,12 +99,18 @@ class Execution:
                 continue
             refusals += await self._together(parallel)
             parallel.clear()
-            await self.perform(action)
+            await self._one(action)
         return (*refusals, *await self._together(parallel))
+
+    async def _one(self, action: Action) -> Refusal | None:
+        try:
+            return await self.perform(action)
+        except Exception as failure:
+            raise Interrupted(action, failure) from failure
 
     async def _together(self, actions: Sequence[Action]) -> list[Refusal]:
         """To the end of all, whatever becomes of one: nothing of them may still run when the round is tried again."""
-        results = await asyncio.gather(*map(self.perform, actions), return_exceptions=True)
+        results = await asyncio.gather(*map(self._one, actions), return_exceptions=True)
         for each in results:
             if isinstance(each, BaseException):
                 raise each
@@ -147,15 +186,23 @@ class Execution:
         await vault.keep_model(self.hub.client, self.round, data_key, text, action.model)
 
     @perform.register
-    async def _clean_up(self, _: CleanUp) -> None:
-        """The private key goes last: as long as it is there, the plan asks for this again."""
+    async def _clean_up(self, action: CleanUp) -> None:
+        """Keys go first, for which no store is needed. The empty Secret goes last: as long as it is there, the plan
+        asks for this again."""
         client, uid = self.hub.client, self.round.metadata.uid
-        await delete_prefix(self.hub.store, self.hub.internal, names.updates_prefix(uid), datetime.now(UTC))
-        keep = {names.model_secret(uid), names.round_secret(uid)}
-        for secret in await client.list("Secret", labels=f"{names.ROUND_UID}={uid}"):
-            if secret["metadata"]["name"] not in keep:
+        secrets = await client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        memory = [each for each in secrets if each["metadata"]["name"] == names.round_secret(uid)]
+        for secret in memory:
+            await vault.note(client, secret, {}, emptied=True)
+        for secret in secrets:
+            if secret not in memory and not vault.is_result(secret):
                 await client.delete_if_exists("Secret", secret["metadata"]["name"])
-        await client.delete_if_exists("Secret", names.round_secret(uid))
+        await delete_prefix(self.hub.store, self.hub.internal, names.updates_prefix(uid), datetime.now(UTC))
+        for secret in memory:
+            if action.last:
+                await client.delete_if_exists("Secret", secret["metadata"]["name"])
+            else:
+                await vault.note(client, secret, {names.CLEANED_UP: to_seconds(datetime.now(UTC))})
 
     def _recipient(self, name: str) -> Recipient:
         return Recipient.of(self.seen.participants[name])

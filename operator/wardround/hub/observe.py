@@ -61,7 +61,7 @@ async def observe(
     participants, tasks, secrets, jobs, pods = await lists
     model, named = await results
     start = await _start(client, of, started_from(tasks), named, who)
-    model_name = names.model_secret(of.metadata.uid)
+    left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
         round=of,
         participants=identified(participants),
@@ -72,7 +72,8 @@ async def observe(
         base_deleted=start.deleted,
         aggregation=aggregation(jobs, pods),
         model=model.stored if model else None,
-        leftovers=any(each["metadata"]["name"] != model_name for each in secrets),
+        leftovers=bool(left),
+        cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
         waits_for=await _waits_for(client, of, start.round),
         now=now,
     )

@@ -7,16 +7,16 @@ from typing import NamedTuple
 from wardround.api import participant
 from wardround.api.conditions import Conditions
 from wardround.hub.context import Context
-from wardround.hub.execute import Execution
+from wardround.hub.execute import Execution, Interrupted
 from wardround.hub.observe import get_round, observe
-from wardround.hub.sweep import round_of, sweep
+from wardround.hub.sweep import Left, round_of, sweep
 from wardround.kube.client import Object
 from wardround.kube.errors import NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.plans import participant as participant_plan
 from wardround.plans import round as round_plan
 from wardround.plans.events import headline
-from wardround.plans.round_status import STARTED, is_over, refused
+from wardround.plans.round_status import STARTED, interrupted, is_over, refused
 from wardround.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ class Key(NamedTuple):
 
 class Reconciler:
     """`active` are the rounds that are not over: looked at again when a participant or another round changes. `swept`
-    are names of rounds that are gone and of which something is left, a result that others start from: looked at again
-    when another round is over or gone."""
+    are names of rounds that are gone and of which something is left, such as a result that others start from: looked
+    at again when another round is over or gone."""
 
     def __init__(self, hub: Context, queue: WorkQueue[Key]) -> None:
         self.hub = hub
@@ -72,20 +72,21 @@ class Reconciler:
             self.active.discard(key)
             if key not in self.swept:
                 self.stir(key)
-            await self._sweep(key, None)
-            return None
+            return await self._sweep(key, None)
         observed, seen = found
+        failure: Exception | None = None
+        swept_again: float | None = None
         if key in self.swept or not any(each.stage == STARTED for each in seen.status.timeline):
-            await self._sweep(key, seen.metadata.uid)
+            try:
+                swept_again = await self._sweep(key, seen.metadata.uid)
+            except StoreError as away:
+                failure = away  # what is left of another round does not hold this one
         observation, base = await observe(self.hub.client, seen, self.hub.identity, datetime.now(UTC))
         plan = round_plan.plan(observation)
-        failure: StoreError | None = None
-        status = plan.status
         try:
-            status = refused(status, await Execution(self.hub, observation, base).run(plan.actions))
-        except StoreError as away:
-            # Only tidying up needs the store: what people read of the round must not wait for it.
-            failure = away
+            status = refused(plan.status, await Execution(self.hub, observation, base).run(plan.actions))
+        except Interrupted as interruption:
+            failure, status = interruption, interrupted(observation, plan.status, interruption.said)
         if await self.hub.reporter.write(observed, seen.status, status) is not None:
             self._tell(key, status.conditions)
         if is_over(seen):
@@ -94,7 +95,7 @@ class Reconciler:
             self.active.add(key)
         if failure is not None:
             raise failure
-        return plan.requeue_after
+        return min((each for each in (plan.requeue_after, swept_again) if each is not None), default=None)
 
     def _tell(self, key: Key, conditions: Conditions) -> None:
         shown = headline(conditions)
@@ -109,7 +110,10 @@ class Reconciler:
             if other.namespace == key.namespace and other != key:
                 self.queue.add(other)
 
-    async def _sweep(self, key: Key, live_uid: str | None) -> None:
+    async def _sweep(self, key: Key, live_uid: str | None) -> float | None:
+        """In how many seconds again, or None."""
         self.swept.add(key)
-        if not await sweep(self.hub, key.namespace, key.name, live_uid):
+        left = await sweep(self.hub, key.namespace, key.name, live_uid)
+        if left == Left():
             self.swept.discard(key)
+        return max((left.until - datetime.now(UTC)).total_seconds(), 0.0) if left.until else None

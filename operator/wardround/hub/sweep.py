@@ -2,15 +2,18 @@
 
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wardround.api import federatedround, names
 from wardround.api.federatedround import base_name
+from wardround.api.times import read_time, to_seconds
 from wardround.hub.context import Context
 from wardround.hub.observe import started_from
-from wardround.hub.vault import is_result, kept_for
+from wardround.hub.vault import is_result, kept_for, note
 from wardround.kube.client import Object, Objects
 from wardround.kube.errors import Conflict, NotFound
+from wardround.plans.round_parts import puts_until
 from wardround.plans.round_status import is_over
 from wardround.store.admin import delete_prefix
 
@@ -35,32 +38,62 @@ def round_of(item: Object) -> tuple[str, str] | None:
     return (namespace, name) if name else None
 
 
-async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -> bool:
-    """Deletes what belongs to rounds of this name but another UID than the one that a live GET has just shown. Answers
-    whether a result is kept, because rounds that are not over start from it: sweep again when one of them is.
+@dataclass(frozen=True)
+class Left:
+    """What a sweep had to leave. `result`: rounds that are not over start from one, sweep again when one of them is;
+    `until`: sites can put objects until then, sweep again."""
+
+    result: bool = False
+    until: datetime | None = None
+
+
+async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -> Left:
+    """Deletes what belongs to rounds of this name but another UID than the one that a live GET has just shown.
 
     Sites and Jobs are stopped first and keys go next, for which no store is needed. One object is kept until the store
     is swept: by it a sweep that breaks off finds what to do when it is repeated. Raises ApiError, StoreError.
     """
-    kept = False
     stale: dict[str, Objects] = {}
     async for item in leftovers(hub, f"{names.ROUND}={names.label_value(name)}"):
         uid = item["metadata"]["labels"][names.ROUND_UID]
         if round_of(item) == (namespace, name) and uid != live_uid:
             stale.setdefault(uid, []).append(item)
-    for uid, items in stale.items():
+    left = [await _sweep(hub, namespace, name, uid, items) for uid, items in stale.items()]
+    times = [each.until for each in left if each.until]
+    return Left(any(each.result for each in left), min(times, default=None))
+
+
+async def _sweep(hub: Context, namespace: str, name: str, uid: str, items: Objects) -> Left:
+    """What is left of one round: its result last, or another Secret that can be emptied, or what there is."""
+    *first, last = sorted(items, key=_worth)
+    if first:
         logger.info("round %s/%s of UID %s is gone: deleting what is left of it", namespace, name, uid)
-        *first, last = sorted(items, key=lambda each: (each["kind"] == "Secret", is_result(each)))
-        for item in first:
-            await _delete(hub, item)
-        needed = is_result(last) and await _keep(hub, namespace, name, last)
-        kept = kept or needed
-        now = datetime.now(UTC)
-        await delete_prefix(hub.store, hub.internal, names.updates_prefix(uid), now)
-        if not needed:
-            await delete_prefix(hub.store, hub.internal, f"models/{uid}/", now)
-            await _delete(hub, last)
-    return kept
+    needed = is_result(last) and await _keep(hub, namespace, name, last)
+    until = puts_until(each["metadata"].get("annotations", {}) for each in items)
+    noted = read_time(last["metadata"].get("annotations", {}).get(names.PUTS_UNTIL, ""))
+    until = max((each for each in (until, noted) if each), default=None)
+    memory = last["kind"] == "Secret" and not last.get("immutable")
+    if memory:
+        notes = {names.PUTS_UNTIL: to_seconds(until)} if until else {}
+        await note(hub.client, last, notes if needed else {**notes, names.KEPT_FOR: ""}, emptied=not needed)
+    for item in first:
+        await _delete(hub, item)
+    now = datetime.now(UTC)
+    await delete_prefix(hub.store, hub.internal, names.updates_prefix(uid), now)
+    if needed:
+        return Left(result=True, until=until if until and now < until else None)
+    await delete_prefix(hub.store, hub.internal, f"models/{uid}/", now)
+    if until and now < until and memory:
+        return Left(until=until)
+    await _delete(hub, last)
+    return Left()
+
+
+def _worth(item: Object) -> int:
+    """How good a memory an object is: a plan with keys is none, since it cannot be emptied."""
+    if item["kind"] != "Secret":
+        return 1
+    return 3 if is_result(item) else 0 if item.get("immutable") else 2
 
 
 async def _keep(hub: Context, namespace: str, name: str, result: Object) -> bool:
@@ -79,8 +112,7 @@ async def _keep(hub: Context, namespace: str, name: str, result: Object) -> bool
             needed_by.append(of.metadata.uid)
     if needed_by and before != frozenset(needed_by):
         logger.info("the result of round %s/%s is kept for %d others", namespace, name, len(needed_by))
-        note = {"metadata": {"uid": meta["uid"], "annotations": {names.KEPT_FOR: " ".join(needed_by)}}}
-        await hub.client.patch("Secret", meta["name"], note)
+        await note(hub.client, result, {names.KEPT_FOR: " ".join(needed_by)})
     return bool(needed_by)
 
 

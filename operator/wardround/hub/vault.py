@@ -92,12 +92,22 @@ async def make_round_key(client: Client, of: FederatedRound) -> None:
     await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, of))
 
 
+async def note(client: Client, found: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:
+    """Annotates a Secret; `emptied`: and deletes what it holds, so that it is only a memory of what is to be done."""
+    body: dict[str, Any] = {"metadata": {"uid": found["metadata"]["uid"], "annotations": dict(notes)}}
+    if emptied:
+        body["data"] = dict.fromkeys(found.get("data") or {})
+    await client.patch("Secret", found["metadata"]["name"], body)
+
+
 async def model(client: Client, round_uid: str, who: Identity) -> Model | None:
     """A round's stored result, or None. Raises Refused if the manifest is not signed by this hub."""
     try:
         found = await client.get("Secret", names.model_secret(round_uid))
     except NotFound:
         return None
+    if not found.get("data"):
+        return None  # its round was deleted, and what is left is a memory
     text = value(found, "manifest").decode()
     stored = codec.parse(StoredModel, json.loads(value(found, "result")))
     return Model(value(found, "dataKey"), text, open_model(text, who.key.public_key()), stored)

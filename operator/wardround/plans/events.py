@@ -16,7 +16,7 @@ from wardround.plans.sitetask_pod import REASONS
 
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
-TROUBLE = WAITS_FOR | {"HubUnreachable"}
+TROUBLE = WAITS_FOR | {"HubUnreachable", "ActionFailed"}
 # Conditions that are told when they become True, whatever the headline is.
 BESIDE = (BASE_DELETED,)
 

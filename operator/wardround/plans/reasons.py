@@ -491,6 +491,11 @@ _ROUND = {
     "AggregationFailed": Advice(
         "the aggregation Job failed several times", HUB, "read the log of the aggregation Job in the hub's namespace."
     ),
+    "ActionFailed": Advice(
+        "the hub operator cannot do what the round needs next; it tries again by itself",
+        HUB,
+        "read the log of the hub operator: an API server or an admission policy that says no, or the store.",
+    ),
     "AggregationDeadline": Advice(
         "the aggregation Job did not end in time",
         HUB,

@@ -14,7 +14,7 @@ from wardround.api.task import Metric
 from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time, to_seconds
 from wardround.plans.columns import differing, made_with, meant
-from wardround.plans.round_parts import SUSPENDED, Part, Standing
+from wardround.plans.round_parts import GRANTS_BYTES, GRANTS_EXPIRE, SUSPENDED, Part, Standing, puts_until
 from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, is_over, status
 from wardround.plans.round_types import (
     Action,
@@ -73,8 +73,6 @@ TOO_FEW = "TooFewParticipants"
 LARGEST_PLAN = 1_000_000
 URL_BYTES = 640
 RENEW_BEFORE = timedelta(minutes=15)
-GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what the sealed grants hold
-GRANTS_BYTES = "wardround.io/grants-bytes"
 
 
 Rule = Callable[[View], Verdict | None]
@@ -86,6 +84,8 @@ def plan(seen: Observation) -> Plan:
     verdict = next(verdict for rule in RULES if (verdict := rule(view)))
     times = [each for each in verdict.again if each > seen.now]
     after = (min(times) - seen.now).total_seconds() if times else None
+    if verdict.course in ("Complete", "Failed") or any(isinstance(each, CleanUp) for each in verdict.actions):
+        after = 0.0  # what is final is said, then `over` tidies up, and then it sees what is left
     return Plan(
         actions=verdict.actions, status=status(view.seen, view.parts, view.selected, verdict), requeue_after=after
     )
@@ -95,8 +95,17 @@ def over(view: View) -> Verdict | None:
     """A final condition is never taken back: what is left is to tidy up."""
     if not is_over(view.round):
         return None
-    tidy: tuple[Action, ...] = (CleanUp(),) if view.seen.leftovers else ()
-    return Verdict(course="Over", reason="Over", actions=(*view.cancel("RoundOver"), *tidy))
+    until = puts_until(task.metadata.annotations for task in view.seen.tasks)
+    last = until is None or view.seen.now >= until
+    due = view.seen.leftovers and (last or not view.seen.cleaned_up)
+    tidy: tuple[Action, ...] = (CleanUp(last=last),) if due else ()
+    failed = conditions.is_true(view.round.status.conditions, "Failed")
+    return Verdict(
+        course="Over",
+        reason="Over",
+        actions=(*view.cancel("RoundFailed" if failed else "RoundOver"), *tidy),
+        again=(until,) if until and view.seen.leftovers else (),
+    )
 
 
 def complete(view: View) -> Verdict | None:
@@ -347,12 +356,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def _failed(view: View, reason: str, message: str, attention: tuple[Attention, ...] | None = None) -> Verdict:
-    tidy: tuple[Action, ...] = (CleanUp(),) if view.seen.leftovers else ()
     return Verdict(
         course="Failed",
         reason=reason,
         message=message,
-        actions=(*view.cancel("RoundFailed"), *tidy),
         attention=view.attention() if attention is None else attention,
     )
 
@@ -370,7 +377,7 @@ def _complete(view: View, model: StoredModel, *before: Action) -> Verdict:
         course="Complete",
         reason="Complete",
         message=f"Combined from {len(model.aggregated)} participants, {model.result.samples} samples.",
-        actions=(*before, *view.cancel("RoundOver"), CleanUp()),
+        actions=before,
         stages=(COLLECTED, AGGREGATED),
         attention=(*view.attention(), *left_out(view, model.left_out)),
         model=model,

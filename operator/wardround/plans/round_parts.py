@@ -10,13 +10,15 @@ from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.timeline import reached
-from wardround.api.times import parse_time
+from wardround.api.times import parse_time, read_time
 from wardround.plans.participant import barred
 from wardround.plans.reasons import advise
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
 REFUSED = "wardround.io/refused"  # annotation: what the API server said to the attempt that was to follow this one
 COLUMNS = "wardround.io/columns-digest"  # annotation: of the hospital's Dataset when it was asked
+GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what the sealed grants hold
+GRANTS_BYTES = "wardround.io/grants-bytes"
 SUSPENDED = "Suspended"
 TASK_REFUSED = "TaskRefused"
 # The site enforces the deadline of training itself and says more about it: it is given this long to do so.
@@ -103,6 +105,13 @@ class Part:
 def task_refused(name: str, said: str) -> Attention:
     message = f"{advise(TASK_REFUSED, name)} It says: {said}"
     return Attention(participant=name, reason=TASK_REFUSED, message=message[: conditions.MESSAGE_LIMIT])
+
+
+def puts_until(tasks: Iterable[Mapping[str, str]]) -> datetime | None:
+    """Until when the store takes what sites were granted to put, by the annotations of their RoundTasks; None where
+    nobody was. What is deleted before can come again."""
+    granted = (each.get(GRANTS_EXPIRE, "") for each in tasks if each.get(GRANTS_BYTES))
+    return max((until for text in granted if (until := read_time(text))), default=None)
 
 
 def is_sent(task: RoundTask) -> bool:

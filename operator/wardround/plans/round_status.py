@@ -14,9 +14,10 @@ from wardround.api.federatedround import (
 )
 from wardround.api.timeline import mark
 from wardround.plans.round_parts import Part, Standing, task_refused
-from wardround.plans.round_types import Observation, Refusal, Verdict
+from wardround.plans.round_types import Interruption, Observation, Refusal, Verdict
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
+CLEANED_UP = "CleanedUp"  # condition of a round that is over, if it could not be tidied up at once
 ATTENTION_LIMIT = 16
 
 
@@ -29,7 +30,7 @@ def status(
 ) -> FederatedRoundStatus:
     before = seen.round.status
     if verdict.course == "Over":
-        return before
+        return _over(seen)
     timeline = before.timeline
     for stage in verdict.stages:
         timeline = mark(timeline, stage, seen.now)
@@ -45,6 +46,36 @@ def status(
     )
 
 
+def _over(seen: Observation) -> FederatedRoundStatus:
+    """What was said at the end stays; only whether all is tidied up is still told, where it could not be at first."""
+    before = seen.round.status
+    untidy = conditions.find(before.conditions, CLEANED_UP)
+    if untidy is None or untidy.status == "True" or (seen.leftovers and not seen.cleaned_up):
+        return before
+    return replace(before, conditions=_set(before.conditions, CLEANED_UP, True, CLEANED_UP, "", seen))
+
+
+def interrupted(seen: Observation, planned: FederatedRoundStatus, by: Interruption) -> FederatedRoundStatus:
+    """The status when an action of the plan raised. No stage is reached, and nothing is final, that the plan wanted."""
+    before = seen.round.status
+    message = (
+        f"The hub operator could not {by.doing}: {by.why}. It tries again. Hub: the log of the hub operator says more."
+    )
+    if is_over(seen.round):
+        return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, by.reason, message, seen))
+    final = is_over(replace(seen.round, status=planned))
+    known = before if final else replace(planned, timeline=before.timeline)
+    told = conditions.progressing(
+        known.conditions, by.reason, message, now=seen.now, generation=seen.round.metadata.generation
+    )
+    return replace(known, conditions=told)
+
+
+def _set(found: Conditions, kind: str, holds: bool, reason: str, message: str, seen: Observation) -> Conditions:
+    generation = seen.round.metadata.generation
+    return conditions.set_condition(found, kind, holds, reason, message, now=seen.now, generation=generation)
+
+
 def refused(status: FederatedRoundStatus, refusals: tuple[Refusal, ...]) -> FederatedRoundStatus:
     """The status once it is known whose RoundTask the API server refused: those are left out of the round."""
     told = tuple(task_refused(each.participant, each.said) for each in refusals)
@@ -58,19 +89,17 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
     for kind in ("Complete", "Failed"):
         holds = verdict.course == kind
         message = verdict.message if holds else ""
-        result = conditions.set_condition(result, kind, holds, verdict.reason, message, now=now, generation=generation)
+        result = _set(result, kind, holds, verdict.reason, message, seen)
     was_suspended = conditions.find(result, "Suspended") is not None
     if of.spec.suspend or was_suspended:
         reason = "Suspended" if of.spec.suspend else "Resumed"
-        result = conditions.set_condition(result, "Suspended", of.spec.suspend, reason, now=now, generation=generation)
+        result = _set(result, "Suspended", of.spec.suspend, reason, "", seen)
     if seen.base_deleted and seen.base_model is not None:
         kept = (
             f"Round {base_name(of)}, from whose result this round starts, was deleted. The hub keeps that result until "
             "this round is over; no other round can start from it."
         )
-        result = conditions.set_condition(
-            result, BASE_DELETED, True, BASE_DELETED, kept, now=now, generation=generation
-        )
+        result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
     if verdict.course == "Progressing":
         return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
     if verdict.course == "Stalled":

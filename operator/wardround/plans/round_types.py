@@ -67,6 +67,7 @@ class Observation:
     """All that a plan may know. `base` is the live round that the spec names as base or for its statistics,
     `base_model` the result that the round starts from, if the hub has one that it can use, `base_uid` the UID of the
     round that made it. `base_deleted`: that round is gone; without `base_model` it was gone before this one came.
+    `leftovers`: there are Secrets of the round but its result's; `cleaned_up`: only the memory of a first clean-up.
 
     `waits_for`: that round's name, the one that it starts from in turn, and so on; empty where nobody has looked.
     """
@@ -81,6 +82,7 @@ class Observation:
     aggregation: Aggregation | None = None
     model: StoredModel | None = None
     leftovers: bool = False
+    cleaned_up: bool = False
     waits_for: tuple[str, ...] = ()
     now: datetime
 
@@ -138,7 +140,10 @@ class StoreModel:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanUp:
-    """Delete the updates, the aggregation's Secrets and the round's private key, in this order."""
+    """Delete the round's private key and the aggregation's Secrets, then the updates; unless it is the `last` time,
+    remember that sites may still put some."""
+
+    last: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +152,15 @@ class Refusal:
 
     participant: str
     said: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interruption:
+    """An action that raised, in words: what was to be done, and what stood against it. It is tried again."""
+
+    reason: str
+    doing: str
+    why: str
 
 
 Action = MakeRoundKey | Dispatch | Grant | Cancel | Aggregate | StoreModel | CleanUp
@@ -169,7 +183,8 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Actions in order, then the status; `requeue_after` in seconds."""
+    """Actions in order, then the status; `requeue_after` in seconds. A final status comes without tidying up: people
+    read it at once, and what is left to do follows."""
 
     actions: tuple[Action, ...]
     status: FederatedRoundStatus

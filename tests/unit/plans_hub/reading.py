@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from wardround.api import conditions
 from wardround.api.federatedround import Counts
-from wardround.plans.round_types import Plan
+from wardround.plans.round import plan
+from wardround.plans.round_types import Observation, Plan
+
+
+def then(seen: Observation, made: Plan) -> Plan:
+    """The plan that follows once the status of this one is written."""
+    return plan(replace(seen, round=replace(seen.round, status=made.status)))
 
 
 def of_type(made: Plan, kind: type[Any]) -> list[Any]:

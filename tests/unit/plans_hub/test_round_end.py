@@ -28,12 +28,14 @@ from tests.unit.plans_hub.builders import (
     stages,
     task,
 )
-from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
+from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
+from wardround.api import conditions
 from wardround.api.federatedround import Result
 from wardround.api.task import Failure, Upload
 from wardround.api.timeline import Stage
-from wardround.api.times import to_microseconds
+from wardround.api.times import to_microseconds, to_seconds
 from wardround.plans.round import plan
+from wardround.plans.round_status import interrupted
 from wardround.plans.round_types import (
     Aggregate,
     Aggregation,
@@ -42,6 +44,7 @@ from wardround.plans.round_types import (
     CleanUp,
     Dispatch,
     Grant,
+    Interruption,
     LeftOut,
     Observation,
     Plan,
@@ -100,12 +103,13 @@ def test_grace_does_not_begin_before_the_required_have_sent() -> None:
 
 def test_a_round_below_quorum_is_never_aggregated() -> None:
     tasks = (sent("site-a"), accepted("site-b"), accepted("site-c"))
-    made = plan(collecting(*tasks, now=at(3600)))
+    seen = collecting(*tasks, now=at(3600))
+    made = plan(seen)
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert message_of(made, "Failed").endswith("Lost: site-b (QueueDeadline), site-c (QueueDeadline).")
-    assert of_type(made, Aggregate) == []
-    assert len(of_type(made, Cancel)) == 2
-    assert isinstance(made.actions[-1], CleanUp)
+    assert (made.actions, made.requeue_after) == ((), 0)
+    tidy = then(seen, made)
+    assert [type(each) for each in tidy.actions] == [Cancel, Cancel, CleanUp]
 
 
 def test_a_round_fails_as_soon_as_the_quorum_is_out_of_reach() -> None:
@@ -158,10 +162,11 @@ def test_a_round_that_is_lost_waits_a_moment_for_whoever_has_not_answered_yet(se
 
 def test_a_hospital_that_does_not_answer_holds_a_lost_round_no_longer_than_that() -> None:
     tasks = (refused("site-a", "Denied"), task("site-b"), task("site-c"))
-    made = plan(collecting(*tasks, spec={"quorum": {"min": 3}}, now=at(10)))
+    seen = collecting(*tasks, spec={"quorum": {"min": 3}}, now=at(10))
+    made = plan(seen)
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert message_of(made, "Failed").endswith("Lost: site-a (Denied).")
-    assert len(of_type(made, Cancel)) == 2
+    assert [each.reason for each in of_type(then(seen, made), Cancel)] == ["RoundFailed"] * 2
 
 
 def test_a_lost_required_participant_fails_the_round() -> None:
@@ -309,9 +314,12 @@ def metrics_of(made: Plan) -> list[str]:
     return [each.name for each in made.status.result.metrics] if made.status.result else []
 
 
-def test_a_result_is_stored_before_keys_are_deleted_and_the_round_is_complete() -> None:
-    made = plan(aggregating(answer=answer(*NAMES)))
-    assert [type(each) for each in made.actions] == [StoreModel, CleanUp]
+def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted() -> None:
+    seen = aggregating(answer=answer(*NAMES))
+    made = plan(seen)
+    assert [type(each) for each in made.actions] == [StoreModel]
+    assert made.requeue_after == 0
+    assert [type(each) for each in then(seen, made).actions] == [CleanUp]
     assert condition_of(made, "Complete") == ("True", "Complete")
     assert condition_of(made, "Reconciling")[0] == "False"
     assert made.status.result == Result(
@@ -434,9 +442,48 @@ def test_nothing_is_decided_while_the_aggregation_runs() -> None:
 
 
 def test_after_a_crash_a_stored_result_completes_the_round_whatever_else_is_there() -> None:
-    made = plan(collecting(accepted("site-a"), model=STORED, now=at(9999)))
+    seen = collecting(accepted("site-a"), model=STORED, now=at(9999))
+    made = plan(seen)
     assert condition_of(made, "Complete")[0] == "True"
-    assert [type(each) for each in made.actions] == [Cancel, CleanUp]
+    assert made.actions == ()
+    assert [type(each) for each in then(seen, made).actions] == [Cancel, CleanUp]
+
+
+INTERRUPTION = Interruption(reason="ActionFailed", doing="start aggregation 1", why="Forbidden")
+
+
+def test_an_action_that_raises_leaves_a_status_that_names_it() -> None:
+    seen = collecting(*map(sent, NAMES), now=at(110))
+    left = interrupted(seen, plan(seen).status, INTERRUPTION)
+    found = conditions.find(left.conditions, "Reconciling")
+    assert found is not None
+    assert (found.status, found.reason) == ("True", "ActionFailed")
+    assert "could not start aggregation 1: Forbidden. It tries again." in found.message
+    assert left.participants is not None
+    assert left.participants.sent == 3
+    # It has not been collected: that stage comes when the Job is made.
+    assert left.timeline == seen.round.status.timeline
+    again = replace(seen, round=replace(seen.round, status=left), now=at(111))
+    assert interrupted(again, plan(again).status, INTERRUPTION) == left
+    assert condition_of(plan(again), "Reconciling") == ("True", "Aggregating")
+
+
+def test_a_result_that_could_not_be_kept_does_not_make_a_round_complete() -> None:
+    seen = aggregating(answer=answer(*NAMES))
+    left = interrupted(seen, plan(seen).status, INTERRUPTION)
+    assert not conditions.is_true(left.conditions, "Complete")
+    assert left.result is None
+
+
+def test_a_round_that_is_over_says_that_it_is_not_tidied_up_until_it_is() -> None:
+    ended = over(federated_round(), "Complete")
+    seen = observation(ended, leftovers=True)
+    left = interrupted(seen, plan(seen).status, INTERRUPTION)
+    assert conditions.is_true(left.conditions, "Complete")
+    untidy = replace(seen, round=replace(ended, status=left))
+    assert condition_of(plan(untidy), "CleanedUp") == ("False", "ActionFailed")
+    assert condition_of(plan(replace(untidy, leftovers=False)), "CleanedUp") == ("True", "CleanedUp")
+    assert plan(replace(seen, leftovers=False)).status == ended.status
 
 
 # The end
@@ -448,8 +495,19 @@ def test_a_final_condition_is_never_taken_back(kind: str) -> None:
     seen = observation(ended, tasks=tuple(map(sent, NAMES)), leftovers=True, now=at(99999))
     made = plan(seen)
     assert made.status == ended.status
-    assert made.actions == (CleanUp(),)
+    assert made.actions == (CleanUp(last=True),)
     assert plan(replace(seen, leftovers=False)).actions == ()
+
+
+def test_updates_are_deleted_again_when_no_site_can_put_any_more() -> None:
+    """A presigned PUT cannot be taken back: what was deleted could come again by it."""
+    notes = {"wardround.io/grants-bytes": "1000", "wardround.io/grants-expire": to_seconds(at(3000))}
+    tasks = (sent("site-a", annotations=notes), sent("site-b"), sent("site-c"))
+    first = observation(over(federated_round(), "Complete"), tasks=tasks, leftovers=True, now=at(110))
+    assert plan(first).actions == (CleanUp(last=False),)
+    cleaned = replace(first, cleaned_up=True)
+    assert (plan(cleaned).actions, plan(cleaned).requeue_after) == ((), 2890)
+    assert plan(replace(cleaned, now=at(3000))).actions == (CleanUp(last=True),)
 
 
 def test_attention_has_one_entry_a_participant_and_at_most_sixteen() -> None:
