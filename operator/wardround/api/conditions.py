@@ -1,6 +1,6 @@
 """Conditions: the one vocabulary in which every kind says how it stands. Decides nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -67,6 +67,12 @@ def set_condition(
     return tuple(after if each.type == kind else each for each in conditions)
 
 
+def following(conditions: Conditions, generation: int) -> Conditions:
+    """The same, said of this generation: what is final holds for an object whose spec has changed since, and
+    `kubectl wait` and kstatus believe nothing that was said of an earlier one."""
+    return tuple(replace(each, observed_generation=generation) for each in conditions)
+
+
 def progressing(conditions: Conditions, reason: str, message: str, *, now: datetime, generation: int) -> Conditions:
     """Under way: kstatus, Argo CD and Flux show it as in progress."""
     conditions = set_condition(conditions, "Reconciling", True, reason, message, now=now, generation=generation)
@@ -74,12 +80,12 @@ def progressing(conditions: Conditions, reason: str, message: str, *, now: datet
 
 
 def stalled(conditions: Conditions, reason: str, message: str, *, now: datetime, generation: int) -> Conditions:
-    """Nothing moves until a person acts; kstatus shows it as failed."""
+    """Nothing moves until a person acts, or ever again; kstatus shows it as failed."""
     conditions = set_condition(conditions, "Reconciling", False, reason, "", now=now, generation=generation)
     return set_condition(conditions, "Stalled", True, reason, message, now=now, generation=generation)
 
 
 def settled(conditions: Conditions, reason: str, *, now: datetime, generation: int) -> Conditions:
-    """Nothing left to do."""
+    """Nothing left to do; kstatus shows it as current, unless there is a Ready that is not True."""
     conditions = set_condition(conditions, "Reconciling", False, reason, "", now=now, generation=generation)
     return set_condition(conditions, "Stalled", False, reason, "", now=now, generation=generation)

@@ -65,6 +65,7 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
+    observed_generation: int | None = None
     conditions: Conditions = ()
     rows: int | None = None
     patients: int | None = None

@@ -125,6 +125,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class FederatedRoundStatus:
+    observed_generation: int | None = None
     conditions: Conditions = ()
     participants: Counts | None = None
     attention: tuple[Attention, ...] = ()

@@ -57,6 +57,7 @@ class SiteReport:
 
 @dataclass(frozen=True, kw_only=True)
 class ParticipantStatus:
+    observed_generation: int | None = None
     conditions: Conditions = ()
     fingerprint: str | None = None
     hub_fingerprint: str | None = None

@@ -109,6 +109,7 @@ class CourierIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class SiteStatus:
+    observed_generation: int | None = None
     conditions: Conditions = ()
     courier: CourierIdentity | None = None
 

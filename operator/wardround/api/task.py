@@ -60,6 +60,7 @@ class TaskSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskStatus:
+    observed_generation: int | None = None
     conditions: Conditions = ()
     failure: Failure | None = None
     timeline: Timeline = ()

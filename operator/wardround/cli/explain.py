@@ -147,6 +147,8 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
             for each in (item.get("status") or {}).get("quality") or []
         ]
     ready = condition(item, "Ready")
+    if is_true(item, "Suspended"):
+        return Explanation(f"{name} is suspended: {advice_for('Suspended').action}", tuple(findings))
     if ready is None:
         return Explanation(f"{name} has not been looked at by its operator yet{_reconciling(item)}.", tuple(findings))
     if ready.status != "True":
@@ -156,6 +158,8 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
         told = f"{name} is approved, but {silent[0].advice.meaning}: rounds that ask it wait for its answer."
         return Explanation(told, tuple(findings))
     heard = _heard(lease, now)
+    if ready.reason == "NotReadYet":
+        return Explanation(f"{name} is ready: {advice_for(ready.reason).meaning}.", tuple(findings))
     return Explanation(
         f"{name} is ready{f', last heard of {seconds(heard)} ago' if heard is not None else ''}.", tuple(findings)
     )

@@ -34,7 +34,7 @@ def plan(
     """
     schema: Mapping[str, Any] = spec["schema"]
 
-    def ready(found: DatasetStatus, value: bool | conditions.Status, reason: str, message: str = "") -> Conditions:
+    def ready(found: DatasetStatus, value: bool, reason: str, message: str = "") -> Conditions:
         return conditions.set_condition(
             found.conditions, "Ready", value, reason, message, now=now, generation=generation
         )
@@ -45,12 +45,18 @@ def plan(
         )
         return dataclasses.replace(found, conditions=stalled)
 
-    def settled(found: DatasetStatus, value: bool | conditions.Status, reason: str, message: str) -> DatasetStatus:
-        done = conditions.settled(ready(found, value, reason, message), reason, now=now, generation=generation)
+    def settled(found: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+        done = conditions.settled(ready(found, True, reason, message), reason, now=now, generation=generation)
         return dataclasses.replace(found, conditions=done)
 
     unread = dataclasses.replace(
-        status, schema_digest=None, columns_digest=None, rows=None, patients=None, quality=None
+        status,
+        observed_generation=generation,
+        schema_digest=None,
+        columns_digest=None,
+        rows=None,
+        patients=None,
+        quality=None,
     )
     try:
         table = table_schema.parse(schema)
@@ -73,8 +79,8 @@ def plan(
     if refused:
         return failed(found, str(said["reason"]), str(said.get("message") or ""))
     if counted:
-        return settled(found, True, "Read", "the file was read and is as the schema says, but for what quality counts")
+        return settled(found, "Read", "the file was read and is as the schema says, but for what quality counts")
     known = conditions.find(status.conditions, "Ready")
     if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
         return dataclasses.replace(found, rows=status.rows, patients=status.patients, quality=status.quality)
-    return settled(found, "Unknown", "NotReadYet", "the schema is right; the rows are read by the next task")
+    return settled(found, "NotReadYet", "the schema is right; the rows are read by the next task")

@@ -64,7 +64,10 @@ def headline(found: Conditions) -> Condition | None:
     ready = conditions.find(found, "Ready")
     if ready is not None:
         return ready
-    return conditions.find(found, "Reconciling") if conditions.is_true(found, "Reconciling") else None
+    for kind in ("Reconciling", "Suspended"):
+        if conditions.is_true(found, kind):
+            return conditions.find(found, kind)
+    return None
 
 
 def _key(condition: Condition) -> tuple[str, str, str]:

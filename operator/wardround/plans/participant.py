@@ -96,7 +96,7 @@ MESSAGES = {
 
 @dataclass(frozen=True)
 class Said:
-    """The Ready condition of a participant."""
+    """Whether a participant is ready, and why not."""
 
     ready: bool
     reason: str
@@ -117,13 +117,28 @@ def status(participant: Participant, hub_fingerprint: str, now: datetime) -> Par
         name=participant.metadata.name, published=published, pinned=participant.spec.key_fingerprint
     )
     generation = participant.metadata.generation
-    result = conditions.set_condition(
-        participant.status.conditions, "Ready", said.ready, said.reason, message, now=now, generation=generation
-    )
-    if said.ready or said.reason == "Suspended":
+    result = participant.status.conditions
+    suspended = said.reason == "Suspended"
+    if suspended:
+        # kstatus takes a Ready that is not True for work under way, and Flux would wait for it for ever.
+        result = tuple(each for each in result if each.type != "Ready")
+    else:
+        result = conditions.set_condition(
+            result, "Ready", said.ready, said.reason, message, now=now, generation=generation
+        )
+    if suspended or conditions.find(result, "Suspended") is not None:
+        reason, told = ("Suspended", message) if suspended else ("Resumed", "")
+        result = conditions.set_condition(result, "Suspended", suspended, reason, told, now=now, generation=generation)
+    if said.ready or suspended:
         result = conditions.settled(result, said.reason, now=now, generation=generation)
     elif said.reason == "NoKeys":
         result = conditions.progressing(result, said.reason, message, now=now, generation=generation)
     else:
         result = conditions.stalled(result, said.reason, message, now=now, generation=generation)
-    return replace(participant.status, conditions=result, fingerprint=published, hub_fingerprint=hub_fingerprint)
+    return replace(
+        participant.status,
+        observed_generation=generation,
+        conditions=result,
+        fingerprint=published,
+        hub_fingerprint=hub_fingerprint,
+    )

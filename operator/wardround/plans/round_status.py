@@ -38,6 +38,7 @@ def status(
         timeline = mark(timeline, COMPLETE, seen.now)
     return replace(
         before,
+        observed_generation=seen.round.metadata.generation,
         conditions=_conditions(seen, verdict),
         participants=_counts(parts, selected, verdict),
         attention=_attention(verdict.attention),
@@ -48,16 +49,23 @@ def status(
 
 def _over(seen: Observation) -> FederatedRoundStatus:
     """What was said at the end stays; only whether all is tidied up is still told, where it could not be at first."""
-    before = seen.round.status
+    before = _of_generation(seen)
     untidy = conditions.find(before.conditions, CLEANED_UP)
     if untidy is None or untidy.status == "True" or (seen.leftovers and not seen.cleaned_up):
         return before
     return replace(before, conditions=_set(before.conditions, CLEANED_UP, True, CLEANED_UP, "", seen))
 
 
+def _of_generation(seen: Observation) -> FederatedRoundStatus:
+    """What was said, of the round as it is now: `suspend` may change, and changes nothing of what is final."""
+    before, generation = seen.round.status, seen.round.metadata.generation
+    said = conditions.following(before.conditions, generation)
+    return replace(before, conditions=said, observed_generation=generation)
+
+
 def interrupted(seen: Observation, planned: FederatedRoundStatus, by: Interruption) -> FederatedRoundStatus:
     """The status when an action of the plan raised. No stage is reached, and nothing is final, that the plan wanted."""
-    before = seen.round.status
+    before = _of_generation(seen)
     message = (
         f"The hub operator could not {by.doing}: {by.why}. It tries again. Hub: the log of the hub operator says more."
     )
@@ -102,7 +110,7 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
         result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
     if verdict.course == "Progressing":
         return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
-    if verdict.course == "Stalled":
+    if verdict.course in ("Stalled", "Failed"):
         return conditions.stalled(result, verdict.reason, verdict.message, now=now, generation=generation)
     return conditions.settled(result, verdict.reason, now=now, generation=generation)
 

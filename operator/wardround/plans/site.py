@@ -65,7 +65,7 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
         found = conditions.stalled(found, reason, message, now=now, generation=generation)
     else:
         found = conditions.progressing(found, reason, message, now=now, generation=generation)
-    return dataclasses.replace(seen.site.status, conditions=found)
+    return dataclasses.replace(seen.site.status, observed_generation=generation, conditions=found)
 
 
 def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:

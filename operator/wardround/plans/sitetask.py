@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from wardround.api import conditions, dataset_text, timeline
-from wardround.api.sitetask import CourierReport, SiteTaskStatus
+from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
 from wardround.api.task import Failure, FailureClass
 from wardround.plans import assignment as assignments
 from wardround.plans import sitetask_memory as memory
@@ -403,12 +403,12 @@ def _after_the_end(seen: Observation) -> Plan:
     gone = seen.hub_reached and seen.round_task is None
     told = seen.round_task is not None and is_final(seen.round_task)
     if not gone and not (told and seen.task.metadata.name in memory.surplus((seen.task, *seen.others))):
-        return Plan(status=seen.task.status, actions=tuple(actions))
+        return Plan(status=_final(seen.task), actions=tuple(actions))
     pin = seen.site.spec.hub.fingerprint
     left = memory.seconds_left(seen.task, pin, seen.now) if is_accepted(seen.task) else 0.0
     if left <= 0:
         actions.append("DeleteTask")
-    return Plan(status=seen.task.status, actions=tuple(actions), again_seconds=left if left > 0 else None)
+    return Plan(status=_final(seen.task), actions=tuple(actions), again_seconds=left if left > 0 else None)
 
 
 def _status(view: _View, standing: Standing) -> SiteTaskStatus:
@@ -422,8 +422,9 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
         found = conditions.set_condition(
             found, standing.final, True, standing.reason, standing.message, now=now, generation=generation
         )
+    if standing.final == "Complete":
         found = conditions.settled(found, standing.reason, now=now, generation=generation)
-    elif standing.reason == WAITING:
+    elif standing.final or standing.reason == WAITING:
         found = conditions.stalled(found, standing.reason, standing.message, now=now, generation=generation)
     else:
         found = conditions.progressing(found, standing.reason, standing.message, now=now, generation=generation)
@@ -431,8 +432,19 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
     for stage, time in standing.stages.items():
         reached = timeline.mark(reached, stage, time)
     return dataclasses.replace(
-        seen.task.status, conditions=found, failure=standing.failure or seen.task.status.failure, timeline=reached
+        seen.task.status,
+        observed_generation=generation,
+        conditions=found,
+        failure=standing.failure or seen.task.status.failure,
+        timeline=reached,
     )
+
+
+def _final(task: SiteTask) -> SiteTaskStatus:
+    """What was said at the end, of the task as it is now: the hub may still have changed what is mirrored."""
+    generation = task.metadata.generation
+    said = conditions.following(task.status.conditions, generation)
+    return dataclasses.replace(task.status, observed_generation=generation, conditions=said)
 
 
 def _reached(seen: Observation, stage: str) -> bool:

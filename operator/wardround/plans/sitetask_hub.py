@@ -23,6 +23,7 @@ def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | Non
     courier = status.courier or CourierReport()
     failure = dataclasses.replace(status.failure, message=None) if status.failure else None
     return RoundTaskStatus(
+        observed_generation=task.metadata.generation,
         conditions=_conditions(status.conditions, task.metadata.generation, assignment),
         failure=failure,
         upload=courier.upload,
@@ -58,7 +59,9 @@ def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
     for kind, status in (("Accepted", False), ("Failed", True)):
         found = conditions.set_condition(found, kind, status, "Replayed", now=now, generation=generation)
     return dataclasses.replace(
-        task.status, conditions=conditions.settled(found, "Replayed", now=now, generation=generation)
+        task.status,
+        observed_generation=generation,
+        conditions=conditions.stalled(found, "Replayed", "", now=now, generation=generation),
     )
 
 

@@ -316,6 +316,15 @@ def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:
 READY = {"conditions": [condition("Ready", "True", "Approved")]}
 
 
+def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_should_be() -> None:
+    suspended = item("Participant", "site-a", "site-a", {"conditions": [condition("Suspended", "True", "Suspended")]})
+    said = explain.text(explain.explain_long_lived(suspended, lease(5), NOW))
+    assert said == "Participant site-a/site-a is suspended: set spec.suspend to false to go on."
+    unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
+    said = explain.text(explain.explain_long_lived(unread, None, NOW))
+    assert said == "Dataset hospital-a/breast is ready: no task has read the data yet."
+
+
 def test_a_participant_that_is_ready_says_when_it_was_last_heard_of() -> None:
     said = explain.text(explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), lease(3), NOW))
     assert said == "Participant site-a/site-a is ready, last heard of 3.0s ago."

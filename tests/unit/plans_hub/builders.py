@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from wardround.api import codec
+from wardround.api import codec, conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import FederatedRound, FederatedRoundStatus, Result
 from wardround.api.federatedround import parse as parse_round
@@ -94,7 +94,7 @@ def condition(kind: str, status: bool, reason: str, seconds: float = 0) -> Condi
     )
 
 
-def task(name: str, *conditions: Condition, attempt: int = 1, **changes: Any) -> RoundTask:
+def task(name: str, *found: Condition, attempt: int = 1, **changes: Any) -> RoundTask:
     """A RoundTask as it is when nobody has answered yet; `changes` go to its status, spec or metadata."""
     status = {key: changes.pop(key) for key in ("failure", "upload", "update", "timeline") if key in changes}
     notes = changes.pop(
@@ -109,7 +109,7 @@ def task(name: str, *conditions: Condition, attempt: int = 1, **changes: Any) ->
     )
     ref = RoundRef(namespace=FEDERATION, name="train-1", uid=UID)
     spec = TaskSpec(round_ref=ref, attempt=attempt, assignment="{}", hub_key="", **changes)
-    return RoundTask(metadata=meta, spec=spec, status=RoundTaskStatus(conditions=conditions, **status))
+    return RoundTask(metadata=meta, spec=spec, status=RoundTaskStatus(conditions=found, **status))
 
 
 def accepted(name: str, **changes: Any) -> RoundTask:
@@ -140,13 +140,15 @@ def stages(*names: str) -> tuple[Stage, ...]:
     return tuple(Stage(name, to_seconds(NOW)) for name in names)
 
 
-def dispatched(of: FederatedRound, conditions: Conditions = ()) -> FederatedRound:
-    status = FederatedRoundStatus(timeline=stages("Started", "Dispatched"), conditions=conditions)
+def dispatched(of: FederatedRound, found: Conditions = ()) -> FederatedRound:
+    status = FederatedRoundStatus(timeline=stages("Started", "Dispatched"), conditions=found)
     return replace(of, status=status)
 
 
 def over(of: FederatedRound, kind: str) -> FederatedRound:
-    return replace(of, status=FederatedRoundStatus(conditions=(condition(kind, True, kind),)))
+    generation = of.metadata.generation
+    said = conditions.following((condition(kind, True, kind),), generation)
+    return replace(of, status=FederatedRoundStatus(observed_generation=generation, conditions=said))
 
 
 def observation(of: FederatedRound | None = None, **changes: Any) -> Observation:

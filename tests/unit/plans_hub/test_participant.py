@@ -10,6 +10,7 @@ import pytest
 from tests.unit.plans_hub.builders import FEDERATION, NOW, at, condition, keys, participant
 from wardround.api import conditions
 from wardround.api.participant import Participant, PublicKeys, SiteReport
+from wardround.plans.events import headline
 from wardround.plans.participant import barred, fingerprint, status
 
 HUB = "sha256:" + "1" * 64
@@ -23,7 +24,6 @@ def with_keys(found: Participant, published: PublicKeys | None) -> Participant:
     ("found", "reason"),
     [
         (participant("site-a"), "Approved"),
-        (participant("site-a", suspend=True), "Suspended"),
         (participant("site-a", key_fingerprint=None), "NotApproved"),
         (participant("site-a", key_fingerprint="sha256:" + "0" * 64), "FingerprintMismatch"),
         (with_keys(participant("site-a"), None), "NoKeys"),
@@ -35,6 +35,18 @@ def test_ready_has_one_reason(found: Participant, reason: str) -> None:
     ready = conditions.find(status(found, HUB, NOW).conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason) == ("True" if reason == "Approved" else "False", reason)
+
+
+def test_a_suspended_participant_is_neither_ready_nor_in_the_making() -> None:
+    """kstatus takes a Ready that is not True for work under way."""
+    said = status(participant("site-a"), HUB, NOW)
+    suspended = status(replace(participant("site-a", suspend=True), status=said), HUB, NOW)
+    assert conditions.find(suspended.conditions, "Ready") is None
+    true = [each.type for each in suspended.conditions if each.status == "True"]
+    assert true == ["Suspended"]
+    assert headline(suspended.conditions) == conditions.find(suspended.conditions, "Suspended")
+    back = status(replace(participant("site-a"), status=suspended), HUB, NOW)
+    assert [each.type for each in back.conditions if each.status == "True"] == ["Ready"]
 
 
 def test_a_condition_is_no_proof() -> None:

@@ -48,7 +48,7 @@ def test_the_digest_of_the_schema_is_there_at_once_and_is_the_one_that_prepare_c
     status = look()
     assert status.schema_digest == schema.digest(schema.parse(SCHEMA))
     assert status.columns_digest == schema.columns_digest(schema.parse(SCHEMA))
-    assert (ready(status).status, ready(status).reason) == ("Unknown", "NotReadYet")
+    assert (ready(status).status, ready(status).reason) == ("True", "NotReadYet")
 
 
 def test_a_schema_that_is_wrong_says_where_and_has_no_digest_by_which_it_is_offered() -> None:

@@ -105,6 +105,22 @@ def test_the_same_round_and_attempt_under_another_name_is_a_replay() -> None:
     assert holds(plan(seen(copy, others=(a_task(status=accepted()),))).status, "Failed").reason == "Replayed"
 
 
+def test_a_failed_task_is_stalled_for_good_and_is_said_of_the_task_as_it_is_now() -> None:
+    """By kstatus it would be current otherwise; and nobody believes what was said of an earlier generation."""
+    task = a_task()
+    failed = plan(seen(a_task(status=accepted(courier={"reason": "StoreNotPinned"})))).status
+    assert (holds(failed, "Failed").status, holds(failed, "Stalled").status) == ("True", "True")
+    assert holds(failed, "Reconciling").status == "False"
+    later = dataclasses.replace(task.metadata, generation=task.metadata.generation + 1)
+    status = plan(seen(dataclasses.replace(task, metadata=later, status=failed))).status
+    assert status.observed_generation == later.generation
+    assert {each.observed_generation for each in status.conditions} == {later.generation}
+    assert (
+        told(seen(dataclasses.replace(task, status=failed))).observed_generation
+        == a_round_task(task).metadata.generation
+    )
+
+
 def test_a_recreated_round_task_is_a_replay() -> None:
     status = refuse_recreated(a_round_task(a_task()), NOW)
     assert holds(status, "Accepted").reason == "Replayed"
