@@ -43,6 +43,7 @@ PROGRAMS = (
     "kube-scheduler",
     "kubectl",
     "kubelet",
+    "kstatus",
     "versitygw",
 )
 # Switching between two branches builds nothing.

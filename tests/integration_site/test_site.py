@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api import Api, Refused
+from tests.integration.kstatus import kstatus
 from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
 from tests.integration_site.hub import SCHEMA_DIGEST, Object
 from wardround.api import site as sites
@@ -164,6 +165,23 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
 
     site.api.delete("RoundTask", name, PARTICIPANT)
     assert condition(site.task(name), "Complete")["status"] == "True", "a closed task is remembered"
+
+
+async def test_kstatus_reads_what_the_site_says_as_it_is_meant(site: Site) -> None:
+    """The library by which Flux and Argo CD wait: a Dataset that nobody has read is current, a failure is one."""
+    await enrolled(site)
+
+    def reads(kind: str, name: str, namespace: str = NAMESPACE) -> str:
+        return kstatus(site.api.get(kind, name, namespace))[0]
+
+    await eventually("the Dataset is current", lambda: reads("Dataset", "breast") == "Current")
+    assert reads("Site", "site") == "Current"
+    refused = site.hub.ask(image="registry.example/other@sha256:" + "a" * 64)["metadata"]["name"]
+    await eventually("the task has failed on both sides", lambda: reads("RoundTask", refused, PARTICIPANT) == "Failed")
+    assert reads("SiteTask", refused) == "Failed"
+    waits = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+    await eventually("there is a SiteTask", lambda: job_of(site, waits))
+    assert reads("SiteTask", waits) == "InProgress"
 
 
 async def test_a_model_whose_manifest_another_key_has_signed_is_not_opened(site: Site) -> None:
