@@ -109,6 +109,10 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
         without(federated_round(task="Statistics", parameters={"epochs": "5"}), "initial", "image"),
         "A Statistics round has no parameters",
     ),
+    "statistics with local sockets": (
+        without(federated_round(task="Statistics", resources={"localSockets": True}), "initial", "image"),
+        "A Statistics round has no resources.localSockets",
+    ),
     "statistics with an image": (without(federated_round(task="Statistics"), "initial"), "absent for Statistics"),
     "train without an image": (without(federated_round(), "image"), "image is required for Train"),
     "image by tag": (federated_round(image="trainer:latest"), "by digest"),
@@ -170,6 +174,7 @@ CHANGES: list[Object] = [
     {"quorum": {"min": 1}},
     {"deadlines": {"totalSeconds": 7200}},
     {"resources": {"acceleratorsPerNode": 1}},
+    {"resources": {"localSockets": True}},
     {"aggregation": {"maxWeightShare": "0.5"}},
     {"retryLimit": 3},
 ]

@@ -15,6 +15,7 @@ from tests.integration.api import Api, Refused, account, until
 from tests.integration.attacks import (
     ALLOWED,
     ATTACKS,
+    COMMAND,
     JOB_ATTACKS,
     LAUNCH,
     LISTED,
@@ -270,6 +271,25 @@ def test_a_command_that_a_site_lists_is_admitted_there_word_for_word(api: Api, h
     with pytest.raises(Refused, match=LISTED):
         api.create(training_job(namespace="hospital-b"), user=NEIGHBOUR, dry_run=True)
     api.create(training_job(), user=OPERATOR, dry_run=True)
+
+
+def test_a_site_that_allows_local_sockets_admits_them_for_the_rounds_own_code_alone(api: Api, helm: Helm) -> None:
+    cases = [("train", "train"), ("init", "train-initial"), ("train", "evaluate")]
+    for allowed in (True, False):
+        _at_the_neighbours(helm, localSockets=allowed)
+        for name, case in cases:
+            job = training_job(case, "hospital-b")
+            container(name)(job)["command"].insert(1, "--local-sockets")
+            if allowed:
+                _until_admitted(api, job)
+                api.create(training_job(case, "hospital-b"), user=NEIGHBOUR, dry_run=True)
+            else:
+                _until_refused(api, job, "does not allow --local-sockets (policy.localSockets)")
+        for name, case in (("check", "train"), ("check", "evaluate"), ("train", "statistics")):
+            job = training_job(case, "hospital-b")
+            container(name)(job)["command"].insert(1, "--local-sockets")
+            assert COMMAND in _refusal(api, job)
+    assert api.get("Site", "site", "hospital-b")["spec"]["policy"]["localSockets"] is False
 
 
 def test_a_site_that_lists_no_command_runs_our_own_code_alone(api: Api, helm: Helm) -> None:

@@ -67,6 +67,7 @@ class Deadlines:
 class Resources:
     nodes: int = 1
     accelerators_per_node: int = 0
+    local_sockets: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

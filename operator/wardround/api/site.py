@@ -71,6 +71,7 @@ class Policy:
     commands: tuple[tuple[str, ...], ...] = (DEFAULT_COMMAND,)
     datasets: tuple[AllowedDataset, ...] = ()
     parameters: tuple[AllowedParameter, ...] = DEFAULT_PARAMETERS
+    local_sockets: bool = False
     min_quorum: int = 1
     min_samples: int = 1
 

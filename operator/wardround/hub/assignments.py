@@ -89,7 +89,9 @@ def assign(
         base=wrapped,
         roster=what.roster,
         quorum=quorum,
-        resources=Resources(spec.resources.nodes, spec.resources.accelerators_per_node),
+        resources=Resources(
+            spec.resources.nodes, spec.resources.accelerators_per_node, local_sockets=spec.resources.local_sockets
+        ),
         train_seconds=spec.deadlines.train_seconds,
         expires=to_seconds(what.expires),
         state_round=what.state_round,

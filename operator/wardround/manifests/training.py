@@ -96,8 +96,8 @@ class TrainingJob:
     parameters: Sequence[AllowedParameter]
     train_seconds: int
     accelerators: int
+    local_sockets: bool
     workload: Workload
-    local_sockets: bool = False
 
 
 def build(job: TrainingJob) -> Manifest:

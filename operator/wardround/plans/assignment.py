@@ -46,6 +46,9 @@ MESSAGES = {
     "site chart",
     "CommandNotAllowed": "the command is not in the Site's policy.commands, word for word: review what it runs in that "
     "image and add it in the values of the site chart, or ask for a round with a command that is there",
+    "LocalSocketsNotAllowed": "the round asks for sockets of IP (resources.localSockets), and the Site's "
+    "policy.localSockets is false: with them the cluster's network alone keeps its code from reaching anything. Weigh "
+    "that and set it in the values of the site chart, or ask for a round without",
     "ParametersNotAllowed": "a parameter is not in the Site's policy.parameters, or its value is not within the bounds "
     "there: ask for a round that keeps to them, or weigh what the update would show of the data and change them in "
     "the values of the site chart",
@@ -66,6 +69,10 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
     "DatasetNotAllowed": lambda assignment, policy: _entry(assignment.dataset_name, assignment.round_namespace, policy),
 }
 LONGEST_ASKED = 512
+# Told on both sides, since whoever reads that a task was accepted counts on all walls.
+LOCAL_SOCKETS = (
+    "the round's code may open sockets of IP (resources.localSockets): the cluster's network alone isolates it"
+)
 
 
 def _outside(assignment: Assignment, policy: Policy) -> tuple[str, ...]:
@@ -210,6 +217,11 @@ def _command(assignment: Assignment, terms: Terms) -> str:
     return "" if assignment.command in terms.policy.commands else "CommandNotAllowed"
 
 
+def _local_sockets(assignment: Assignment, terms: Terms) -> str:
+    asked = assignment.resources.local_sockets
+    return "LocalSocketsNotAllowed" if asked and not terms.policy.local_sockets else ""
+
+
 def _parameters(assignment: Assignment, terms: Terms) -> str:
     return "ParametersNotAllowed" if _outside(assignment, terms.policy) else ""
 
@@ -230,6 +242,7 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _dataset,
     _image,
     _command,
+    _local_sockets,
     _parameters,
     _quorum,
     _denied,

@@ -129,6 +129,12 @@ _SITE = {
         "review what it runs in that image and add it, word for word and without its verb, to policy.commands of the "
         "site chart, or use one that is there.",
     ),
+    "LocalSocketsNotAllowed": Advice(
+        "the hospital's policy does not allow the training code sockets of IP, which the round asks for",
+        ROUND,
+        "set resources.localSockets to false in a new round, if its code runs without loopback; or ask the hospital to "
+        "set policy.localSockets of its site chart, which leaves the isolation of that code to its cluster's network.",
+    ),
     "ParametersNotAllowed": Advice(
         "the hospital's policy does not allow one of the round's parameters: its name is not on the site's list, or "
         "its value is outside the bounds there",

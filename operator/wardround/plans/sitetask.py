@@ -17,7 +17,7 @@ from wardround.api.task import Failure, FailureClass
 from wardround.plans import assignment as assignments
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
-from wardround.plans.assignment import Claim, Decision, Terms
+from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
 from wardround.plans.sitetask_types import (
     Action,
     Observation,
@@ -105,8 +105,12 @@ class _View:
 
     @property
     def told(self) -> str:
-        """What people here are told of the decision."""
-        return self.approval if self.decision.reason == WAITING else self.decision.message
+        """What people here are told of the decision, before they approve and after."""
+        said = self.approval if self.decision.reason == WAITING else self.decision.message
+        local = self.assignment is not None and self.assignment.resources.local_sockets
+        if self.decision.outcome == "Refused" or not local:
+            return said
+        return f"{LOCAL_SOCKETS}; {said}" if said else LOCAL_SOCKETS
 
     @property
     def approval(self) -> str:

@@ -9,6 +9,7 @@ from wardround.api import conditions, timeline
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
+from wardround.plans.assignment import LOCAL_SOCKETS
 from wardround.sealing.manifests import Assignment
 
 # Stages that the hub's deadlines hang on; the others travel along with the next thing that is told.
@@ -76,6 +77,8 @@ def _conditions(found: Conditions, generation: int, assignment: Assignment | Non
 
 
 def _message(condition: Condition, assignment: Assignment | None) -> str:
+    if condition.type == "Accepted" and condition.status == "True":
+        return LOCAL_SOCKETS if assignment is not None and assignment.resources.local_sockets else ""
     if condition.reason != "Unschedulable" or condition.status != "True":
         return ""
     wanted = assignment.resources.accelerators_per_node if assignment else 0

@@ -45,10 +45,11 @@ class Quorum:
 
 @dataclass(frozen=True)
 class Resources:
-    """Counts that the Site maps to its own hardware."""
+    """Counts that the Site maps to its own hardware; whether the training code may open sockets of IP."""
 
     nodes: int
     accelerators_per_node: int
+    local_sockets: bool
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ def training_job(
         parameters=site.spec.policy.parameters,
         train_seconds=assignment.train_seconds,
         accelerators=assignment.resources.accelerators_per_node,
+        local_sockets=assignment.resources.local_sockets,
         workload=Workload(
             workspace_claim=workload.workspace_claim_name,
             state_claim=workload.state_claim_name,

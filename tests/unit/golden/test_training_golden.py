@@ -67,6 +67,7 @@ TRAIN = TrainingJob(
     parameters=PARAMETERS,
     train_seconds=1800,
     accelerators=0,
+    local_sockets=False,
     workload=Workload("workspace", "state", {"cpu": "1", "memory": "2Gi"}),
 )
 CASES = {
@@ -85,6 +86,7 @@ CASES = {
             tolerations=({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},),
         ),
     ),
+    "train-local-sockets": dataclasses.replace(TRAIN, initial=True, state_round="", local_sockets=True),
     "statistics": dataclasses.replace(TRAIN, task="Statistics", trainer_image="", command=(), state_round=""),
     "evaluate": dataclasses.replace(TRAIN, task="Evaluate"),
 }

@@ -81,6 +81,7 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"command": ("python -m wardround_trainer",)}, "CommandNotAllowed"),
         ({"command": ()}, "CommandNotAllowed"),
         ({"task": "Evaluate", "initial": False, "command": ("sh", "-c")}, "CommandNotAllowed"),
+        ({"resources": dataclasses.replace(ASSIGNMENT.resources, local_sockets=True)}, "LocalSocketsNotAllowed"),
         ({"parameters": {"epochs": "5", "steps": "1"}}, "ParametersNotAllowed"),
         ({"parameters": {"batchSize": "1"}}, "ParametersNotAllowed"),
         ({"task": "Evaluate", "initial": False, "parameters": {"code": "1"}}, "ParametersNotAllowed"),
@@ -151,6 +152,14 @@ def test_a_hospital_that_lists_steps_has_chosen_to_allow_them() -> None:
         assert decided({"envelope": envelope}, policy=policy).outcome == outcome
     # The whole list is the hospital's then.
     assert decided(policy=policy).reason == "ParametersNotAllowed"
+
+
+def test_a_hospital_that_allows_local_sockets_takes_rounds_with_them_and_without() -> None:
+    local = dataclasses.replace(ASSIGNMENT.resources, local_sockets=True)
+    policy = a_site(localSockets=True).spec.policy
+    assert not a_site().spec.policy.local_sockets
+    assert decided({"envelope": signed(resources=local)}, policy=policy).outcome == "Accepted"
+    assert decided(policy=policy).outcome == "Accepted"
 
 
 def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:

@@ -249,6 +249,25 @@ def test_an_unschedulable_pod_says_for_what_on_both_sides_but_the_schedulers_wor
     assert holds(hub, "Reconciling").message == "no node of the site has 2 free accelerators"
 
 
+@pytest.mark.parametrize(("approval", "reason"), [("Policy", "Accepted"), ("Manual", "WaitingForApproval")])
+def test_that_a_round_has_local_sockets_is_said_before_it_is_approved_and_on_both_sides(
+    approval: str, reason: str
+) -> None:
+    for local in (True, False):
+        resources = dataclasses.replace(ASSIGNMENT.resources, local_sockets=local)
+        of = a_site(localSockets=True, approval=approval)
+        observation = seen(a_task(envelope=signed(resources=resources)), site=of)
+        planned = plan(observation)
+        here = holds(planned.status, "Accepted")
+        assert here.reason == reason
+        assert ("may open sockets of IP" in here.message) is local
+        assert ("kubectl patch sitetask" in here.message) is (approval == "Manual")
+        assert observation.round_task is not None
+        there = holds(mirror(planned.status, observation.round_task, planned.assignment), "Accepted")
+        assert ("may open sockets of IP" in there.message) is (local and approval == "Policy")
+        assert len(there.message) <= 256, "more of a condition the hub's policy takes from no site"
+
+
 def test_a_suspended_job_waits_for_its_queue() -> None:
     planned = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, suspended=True)))
     assert reason(planned) == "Queued"

@@ -52,7 +52,7 @@ ASSIGNMENT = Assignment(
     base=None,
     roster=("site-a", "site-b"),
     quorum=Quorum(2, (), 60, "Fail"),
-    resources=Resources(1, 0),
+    resources=Resources(1, 0, local_sockets=False),
     train_seconds=1800,
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )
