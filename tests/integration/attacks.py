@@ -19,6 +19,7 @@ from tests.integration.jobs import (
     container,
     inside,
     labels,
+    metadata,
     mount,
     pod,
     security,
@@ -57,6 +58,23 @@ def asks_for(resource: str) -> Change:
         asked = container("train")(job)["resources"]
         for kind in ("requests", "limits"):
             asked[kind] = {**asked[kind], resource: "1"}
+
+    return change
+
+
+# What the chart's workload.limits give each container but isolation.
+EACH = {"cpu": "1", "memory": "2Gi"}
+
+
+def limited(name: str, limits: Object | None) -> Change:
+    """With requests that Kubernetes takes beside them. None: no resources at all."""
+
+    def change(job: Object) -> None:
+        found = container(name)(job)
+        if limits is None:
+            found.pop("resources")
+        else:
+            found["resources"] = {"limits": dict(limits)}
 
     return change
 
@@ -118,10 +136,23 @@ MOUNTS = "exactly the mounts of docs/contracts.md"
 FEWEST, KIND = "policy.minSamples of the site chart", "gives out hold-out rows to predict alone"
 ALLOWED = "policy.parameters of the site chart"
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
-PLACE, MARKS = "has no nodeName and no priorityClassName", "no annotations and labels but"
+PLACE, MARKS = "has no nodeName, no priorityClassName", "no annotations and labels but"
 ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
 FAILURES, STAYS = "another would read exit codes", "has no ttlSecondsAfterFinished"
 RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site chart"
+
+GRACE, RESOLVER = "has terminationGracePeriodSeconds 10", "it resolves nothing"
+TAINTS, GROUPS_OF_IMAGE = "has the tolerations of workload.tolerations", "has supplementalGroupsPolicy Strict"
+LIMITS, ACCELERATORS, SIZES = (
+    "has workload.limits of the site chart",
+    "train alone has accelerators",
+    "have a sizeLimit",
+)
+QUEUE = "waits in the queue of the site chart"
+UNKNOWN = "has none of these fields"
+UNKNOWN_SECURITY = "The securityContext of a training pod has none of these fields"
+UNKNOWN_OF_CONTAINERS = "A container of a training pod has none of these fields"
+UNKNOWN_OF_VOLUMES = "Volumes and mounts of a training pod have none of these fields"
 
 SHOWN = "kubectl.kubernetes.io/default-container"
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
@@ -143,6 +174,18 @@ LEFT = {"name": "state", "mountPath": "/wardround/state/out", "subPath": "states
 LAUNCHER = {"name": "memory", "mountPath": "/wardround/launcher", "readOnly": True}
 READ = {"name": "state", "mountPath": "/wardround/state/in", "subPath": "states/none", "readOnly": True}
 OURS = ("prepare", "isolation", "check")
+PLACES: tuple[Object, ...] = (
+    {"affinity": {"nodeAffinity": {}}},
+    {"schedulingGates": [{"name": "example.org/never"}]},
+    {"preemptionPolicy": "Never"},
+    {"imagePullSecrets": [{"name": "courier-keys"}]},
+    {"hostUsers": True},
+    {
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+        ]
+    },
+)
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 
 
@@ -204,6 +247,48 @@ POD = [
         for setting in ({"runAsGroup": 0}, {"fsGroup": 6}, {"fsGroup": GONE}, {"supplementalGroups": [6]})
     ),
     Attack("claims a device", DEVICES, claims_a_device),
+    *(
+        Attack(f"ends after {setting}", GRACE, sets(pod, {"terminationGracePeriodSeconds": setting}))
+        for setting in (0, 11, 86400, GONE)
+    ),
+    *(
+        Attack(f"resolves by {setting}", RESOLVER, sets(pod, setting))
+        for setting in (
+            {"dnsPolicy": "Default"},
+            {"dnsPolicy": "ClusterFirst", "dnsConfig": GONE},
+            {"dnsConfig": {"nameservers": ["10.96.0.10"]}},
+            {"dnsConfig": {"nameservers": ["127.0.0.1", "10.96.0.10"]}},
+            {"dnsConfig": {"nameservers": ["fe80::1"]}},
+            {"dnsConfig": {"nameservers": ["127.0.0.1"], "searches": ["hospital.example"]}},
+            {"dnsConfig": {"nameservers": ["127.0.0.1"], "options": [{"name": "use-vc"}]}},
+        )
+    ),
+    *(
+        Attack(f"tolerates {setting}", TAINTS, sets(pod, {"tolerations": setting}))
+        for setting in (
+            [{"operator": "Exists"}],
+            [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"}],
+            [{"key": "node.kubernetes.io/unreachable", "operator": "Equal", "value": "x", "effect": "NoExecute"}],
+        )
+    ),
+    *(
+        Attack(f"takes groups of its image by {setting}", GROUPS_OF_IMAGE, sets(security, setting))
+        for setting in ({"supplementalGroupsPolicy": GONE}, {"supplementalGroupsPolicy": "Merge"})
+    ),
+    Attack("runs in a sandbox of its choice", RUNTIME, sets(pod, {"runtimeClassName": "nvidia"})),
+    *(
+        Attack(f"has a {first(setting)}", UNKNOWN, sets(pod, setting))
+        for setting in (
+            {"hostname": "patient-17"},
+            {"subdomain": "patient-17"},
+            {"setHostnameAsFQDN": True},
+            {"hostAliases": [{"ip": "203.0.113.1", "hostnames": ["hub"]}]},
+            {"readinessGates": [{"conditionType": "example.org/ready"}]},
+            {"os": {"name": "linux"}},
+            {"resources": {"limits": {"memory": "64Gi"}}},
+        )
+    ),
+    Attack("relabels volumes", UNKNOWN_SECURITY, sets(security, {"seLinuxChangePolicy": "Recursive"})),
 ]
 
 CONTAINERS = [
@@ -376,7 +461,44 @@ CONTAINERS = [
     ),
 ]
 
+CONTAINERS += [
+    *(
+        Attack(f"{name} has the limits {limits}", LIMITS, limited(name, limits), case)
+        for name, case, others in (
+            ("train", "train", ({}, {"cpu": "1"}, {"memory": "2Gi"}, {"cpu": "64", "memory": "2Gi"})),
+            ("prepare", "train", ()),
+            ("check", "train", ()),
+            ("init", "train-initial", ()),
+            ("train", "statistics", ()),
+        )
+        for limits in (None, {"cpu": "1", "memory": "64Gi"}, *others)
+    ),
+    *(
+        Attack(f"isolation has the limits {limits}", LIMITS, limited("isolation", limits))
+        for limits in (None, {"cpu": "1"}, {"memory": "64Gi"})
+    ),
+    *(
+        Attack(f"{name} gets an accelerator", ACCELERATORS, limited(name, {**EACH, "nvidia.com/gpu": "1"}), case)
+        for name, case in (("prepare", "train"), ("check", "train"), ("init", "train-initial"))
+    ),
+    Attack("check closes its input", UNKNOWN_OF_CONTAINERS, sets(container("check"), {"stdinOnce": True})),
+]
+
 VOLUME = [
+    *(
+        Attack(f"{name} holds {setting}", SIZES, sets(inside(volume(name), "emptyDir"), setting), "train-initial")
+        for name in ("memory", "out", "scratch", "initial")
+        for setting in ({"sizeLimit": GONE}, {"sizeLimit": "17Gi"})
+    ),
+    *(
+        Attack(f"{name} is in memory", SIZES, sets(inside(volume(name), "emptyDir"), {"medium": "Memory"}))
+        for name in ("out", "scratch")
+    ),
+    Attack(
+        "mounts recursively",
+        UNKNOWN_OF_VOLUMES,
+        sets(mount("train", "data"), {"recursiveReadOnly": "IfPossible"}),
+    ),
     *(
         Attack(f"brings the volume {source}", VOLUMES, adds(pod, "volumes", {"name": "more", **source}))
         for source in (
@@ -499,6 +621,25 @@ JOB = [
     Attack("keeps its pods from being deleted", MARKS, sets(template, {"finalizers": ["example.org/never"]})),
     Attack("chooses its node", PLACE, sets(pod, {"nodeName": "control-plane"})),
     Attack("pushes others aside", PLACE, sets(pod, {"priorityClassName": "system-node-critical"})),
+    Attack("is placed by a scheduler of its choice", PLACE, sets(pod, {"schedulerName": "mine"})),
+    Attack("selects its node", NODES, sets(pod, {"nodeSelector": {"kubernetes.io/hostname": "node-1"}})),
+    *(
+        Attack(f"has the mark {setting}", QUEUE, sets(inside(metadata, "labels"), setting))
+        for setting in (
+            {"kueue.x-k8s.io/queue-name": "another-department"},
+            {"kueue.x-k8s.io/priority-class": "high"},
+        )
+    ),
+    *(Attack(f"says {first(setting)} of its place", UNKNOWN, sets(pod, setting)) for setting in PLACES),
+    *(
+        Attack(f"tolerates {key}, as pods do", TAINTS, sets(pod, {"tolerations": [{"key": key, "operator": "Exists"}]}))
+        for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/memory-pressure", "nvidia.com/gpu")
+    ),
+    Attack(
+        "says how check is resized",
+        UNKNOWN_OF_CONTAINERS,
+        sets(container("check"), {"resizePolicy": [{"resourceName": "cpu", "restartPolicy": "NotRequired"}]}),
+    ),
     *(
         Attack(f"runs with {setting}", ONE_POD, sets(spec, setting))
         for setting in (

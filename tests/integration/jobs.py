@@ -113,3 +113,9 @@ def template(job: Object) -> Object:
 def spec(job: Object) -> Object:
     found: Object = job["spec"]
     return found
+
+
+def metadata(job: Object) -> Object:
+    """The Job's own."""
+    found: Object = job["metadata"]
+    return found

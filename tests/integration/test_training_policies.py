@@ -18,16 +18,31 @@ from tests.integration.attacks import (
     COMMAND,
     JOB_ATTACKS,
     LAUNCH,
+    LIMITS,
     LISTED,
     LONGEST,
     NODES,
     OTHER,
+    QUEUE,
     RUNTIME,
+    TAINTS,
     THEIR_IMAGE,
     Attack,
+    limited,
 )
 from tests.integration.conftest import Helm
-from tests.integration.jobs import GONE, container, pod, sets, spec, template, variable
+from tests.integration.jobs import (
+    GONE,
+    container,
+    inside,
+    metadata,
+    pod,
+    security,
+    sets,
+    spec,
+    template,
+    variable,
+)
 from tests.integration.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
 from wardround.api import codec, parameters_text
 from wardround.api.site import Policy
@@ -37,7 +52,7 @@ OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-
 # On its way from the chart's values it passes YAML, JSON, Helm's templates and CEL, and means something in each.
 ODD = """print("it's", 'a \\n {{ .Values.image }} <&> \u00e9\u2028 \\' ,${x})\n# : | - 'train'"""
 REPLICAS = account("kube-system", "replicaset-controller")
-CASES = ["train", "train-initial", "train-accelerator", "statistics", "evaluate"]
+CASES = ["train", "train-initial", "statistics", "evaluate"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -128,26 +143,96 @@ def test_no_pod_joins_a_network_to_which_its_policy_does_not_apply(site: Api, ma
         site.create(joined, dry_run=True)
 
 
-def test_a_site_that_names_runtime_and_nodes_has_its_tasks_there_alone(api: Api, helm: Helm) -> None:
-    there: Object = {"runtimeClassName": "nvidia", "nodeSelector": {"pool": "federated", "gpu.vendor/model": "a-100"}}
+# What the golden Job with accelerators is of. Kubernetes' own defaults, and tolerations with and without a time.
+PLACED: Object = {
+    "runtimeClassName": "nvidia",
+    "nodeSelector": {"accelerator": "h100"},
+    "limits": {"cpu": "8", "memory": "32Gi"},
+    "queueName": "gpu",
+    "tolerations": [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "pool", "operator": "Equal", "value": "federated", "effect": "NoExecute", "tolerationSeconds": 3600},
+    ],
+}
+
+
+def test_a_site_that_names_its_place_has_its_tasks_there_alone(api: Api, helm: Helm) -> None:
     values = site_values("site-b")
-    values["workload"] = there | {"limits": {"cpu": "4", "memory": "8Gi"}}
+    values["workload"] = PLACED
     helm.install("wardround-site", "site", "hospital-b", values)
-    nodes = there["nodeSelector"]
+    there = training_job("train-accelerator", "hospital-b")
+    _until_admitted(api, there)
     for words, change in (
-        (RUNTIME, {"runtimeClassName": "gvisor"}),
-        (NODES, {"nodeSelector": {"pool": "federated"}}),
-        (NODES, {"nodeSelector": {**nodes, "pool": "others"}}),
+        (RUNTIME, sets(pod, {"runtimeClassName": GONE})),
+        (RUNTIME, sets(pod, {"runtimeClassName": "gvisor"})),
+        (NODES, sets(pod, {"nodeSelector": GONE})),
+        (NODES, sets(pod, {"nodeSelector": {"accelerator": "a100"}})),
+        (NODES, sets(pod, {"nodeSelector": {"accelerator": "h100", "kubernetes.io/hostname": "node-1"}})),
+        (QUEUE, sets(inside(metadata, "labels"), {"kueue.x-k8s.io/queue-name": GONE})),
+        (QUEUE, sets(inside(metadata, "labels"), {"kueue.x-k8s.io/queue-name": "default"})),
+        (LIMITS, limited("train", {"cpu": "8", "memory": "33Gi"})),
+        (TAINTS, sets(pod, {"tolerations": [{**PLACED["tolerations"][0], "effect": "NoExecute"}]})),
+        (TAINTS, sets(pod, {"tolerations": [{**PLACED["tolerations"][1], "tolerationSeconds": 86400}]})),
     ):
-        elsewhere = training_job(namespace="hospital-b")
-        pod(elsewhere).update(there | change)
-        _until_refused(api, elsewhere, words)
-    for case in CASES:
-        job = training_job(case, "hospital-b")
-        pod(job).update(there | {"nodeSelector": {**nodes, "kueue.example/flavour": "spot"}})
+        elsewhere = training_job("train-accelerator", "hospital-b")
+        change(elsewhere)
+        assert words in _refusal(api, elsewhere)
+    for change in (
+        sets(pod, {"tolerations": PLACED["tolerations"]}),
+        sets(pod, {"tolerations": GONE}),
+        limited("train", {"cpu": "8000m", "memory": "32768Mi", "nvidia.com/gpu": "16"}),
+    ):
+        job = training_job("train-accelerator", "hospital-b")
+        change(job)
         assert _refusal(api, job) == ""
     helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
     _until_admitted(api, training_job(namespace="hospital-b"))
+
+
+def test_what_queues_and_sandboxes_add_to_pods_is_let_through(site: Api) -> None:
+    """Kueue its flavour's nodes and gates, Kubernetes tolerations and priorities: in a pod, never in a Job."""
+    made = pod_of(training_job())
+    made["spec"] |= {
+        "nodeSelector": {"kueue.example/flavour": "spot"},
+        "schedulingGates": [{"name": "kueue.x-k8s.io/topology"}],
+        "tolerations": [
+            {"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": "nvidia.com/gpu", "operator": "Exists"},
+        ],
+        "affinity": {"nodeAffinity": {}},
+        "imagePullSecrets": [{"name": "of-the-account"}],
+        "hostUsers": False,
+    }
+    site.create(made, dry_run=True)
+
+
+@pytest.mark.parametrize("said", ["", "Strict", "Merge"])
+def test_groups_of_an_image_count_only_where_the_chart_says_so(api: Api, helm: Helm, said: str) -> None:
+    values = site_values("site-b")
+    values["workload"] = {"supplementalGroupsPolicy": said}
+    helm.install("wardround-site", "site", "hospital-b", values)
+    strict, merging = training_job(namespace="hospital-b"), training_job(namespace="hospital-b")
+    security(merging).pop("supplementalGroupsPolicy")
+    admitted, refused = (merging, strict) if said == "Merge" else (strict, merging)
+    _until_admitted(api, admitted)
+    assert "supplementalGroupsPolicy" in _refusal(api, refused)
+    told = api.get("Site", "site", "hospital-b")["spec"]["workload"]["supplementalGroupsPolicy"]
+    assert told == security(admitted).get("supplementalGroupsPolicy", "")
+    helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
+    _until_admitted(api, training_job(namespace="hospital-b"))
+
+
+@pytest.mark.parametrize(
+    ("version", "strict"), [("1.30.0", False), ("1.35.9", False), ("1.36.0", True), ("1.37.2-gke.1", True)]
+)
+def test_a_cluster_that_may_not_know_the_policy_of_groups_is_not_asked_for_it(
+    helm: Helm, version: str, strict: bool
+) -> None:
+    chart, values = str(ROOT / "charts/site"), helm.values(site_values("site-a"))
+    text = helm.ok("template", "s", chart, "--namespace", "hospital-a", "--values", values, "--kube-version", version)
+    [found] = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Site"]
+    assert found["spec"]["workload"]["supplementalGroupsPolicy"] == ("Strict" if strict else "")
+    assert ("has supplementalGroupsPolicy Strict" in text) is strict
 
 
 def test_a_bare_pod_is_refused(site: Api) -> None:

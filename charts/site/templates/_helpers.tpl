@@ -13,6 +13,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ .Values.state.existingClaim | default "state" }}
 {{- end }}
 
+{{/*
+Strict or nothing. Kubernetes serves it from 1.33, but only from 1.36 it takes no container runtime that does not know it.
+*/}}
+{{- define "site.supplementalGroupsPolicy" -}}
+{{- with .Values.workload.supplementalGroupsPolicy }}
+{{- if eq . "Strict" }}Strict{{ end }}
+{{- else }}
+{{- if semverCompare ">=1.36-0" .Capabilities.KubeVersion.Version }}Strict{{ end }}
+{{- end }}
+{{- end }}
+
 {{- define "site.operatorUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:site-operator
 {{- end }}

@@ -90,6 +90,7 @@ class Workload:
     max_concurrent_tasks: int = 1
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
+    supplemental_groups_policy: str = ""
     limits: Mapping[str, str] = field(default_factory=dict)
     accelerator: SiteAccelerator = field(default_factory=SiteAccelerator)
 

@@ -62,6 +62,7 @@ class Workload:
     runtime_class: str = ""
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: Sequence[Mapping[str, Any]] = ()
+    supplemental_groups_policy: str = ""
     accelerator_resource: str = "nvidia.com/gpu"
 
 
@@ -181,6 +182,8 @@ def _pod(job: TrainingJob) -> Manifest:
         "containers": [_check(job)],
         "volumes": _volumes(job),
     }
+    if workload.supplemental_groups_policy:
+        pod["securityContext"]["supplementalGroupsPolicy"] = workload.supplemental_groups_policy
     if workload.runtime_class:
         pod["runtimeClassName"] = workload.runtime_class
     if workload.node_selector:

@@ -74,6 +74,7 @@ def training_job(
             runtime_class=workload.runtime_class_name,
             node_selector=workload.node_selector,
             tolerations=workload.tolerations,
+            supplemental_groups_policy=workload.supplemental_groups_policy,
             accelerator_resource=workload.accelerator.resource_name,
         ),
     )

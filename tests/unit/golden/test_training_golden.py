@@ -68,7 +68,7 @@ TRAIN = TrainingJob(
     train_seconds=1800,
     accelerators=0,
     local_sockets=False,
-    workload=Workload("workspace", "state", {"cpu": "1", "memory": "2Gi"}),
+    workload=Workload("workspace", "state", {"cpu": "1", "memory": "2Gi"}, supplemental_groups_policy="Strict"),
 )
 CASES = {
     "train": TRAIN,
@@ -82,6 +82,7 @@ CASES = {
             {"cpu": "8", "memory": "32Gi"},
             queue_name="gpu",
             runtime_class="nvidia",
+            supplemental_groups_policy="Strict",
             node_selector={"accelerator": "h100"},
             tolerations=({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},),
         ),
