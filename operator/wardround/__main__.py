@@ -10,6 +10,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from wardround.confine import confine
+
 VERBS = {
     "hub-operator": "wardround.hub.operator",
     "site-operator": "wardround.site.operator",
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] not in VERBS:
         print(f"usage: wardround {{{','.join(VERBS)}}} [argument ...]", file=sys.stderr)
         return USAGE
+    confine()
     module = importlib.import_module(VERBS[arguments[0]])
     return int(module.main(arguments[1:]))
 

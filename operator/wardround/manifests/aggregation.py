@@ -79,8 +79,9 @@ def _pod(job: AggregationJob) -> Manifest:
                 "image": job.image,
                 "args": ["aggregate"],
                 # Memory does not grow with the model or the participants: a slice of the model at a time.
+                # It asks for all the memory that it may have, so that the kubelet never swaps it: it holds keys.
                 "resources": {
-                    "requests": {"cpu": "100m", "memory": "128Mi"},
+                    "requests": {"cpu": "100m", "memory": "512Mi"},
                     "limits": {"memory": "512Mi"},
                 },
                 "securityContext": {

@@ -287,7 +287,10 @@ def _ours(
     """`launched`: it reads what others wrote, and needs no network to find that none is there."""
     command = [*([LAUNCH, "--"] if launched else []), *OUR_COMMAND, verb]
     container = _container(name, job.operator_image, command, mounts)
-    container["resources"] = {"requests": dict(SMALL), "limits": dict(job.workload.limits)}
+    limits = dict(job.workload.limits)
+    # Where a node swaps, the kubelet lets no container swap that requests all the memory that it may have.
+    memory = {"memory": limits["memory"]} if "memory" in limits else {}
+    container["resources"] = {"requests": {**SMALL, **memory}, "limits": limits}
     if env:
         container["env"] = env
     return container
