@@ -50,8 +50,8 @@ class Left:
 async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -> Left:
     """Deletes what belongs to rounds of this name but another UID than the one that a live GET has just shown.
 
-    Sites and Jobs are stopped first and keys go next, for which no store is needed. One object is kept until the store
-    is swept: by it a sweep that breaks off finds what to do when it is repeated. Raises ApiError, StoreError.
+    First keys go, and sites and Jobs are stopped, for which no store is needed. One object is kept until the store is
+    swept: by it a sweep that breaks off finds what to do when it is repeated. Raises ApiError, StoreError.
     """
     stale: dict[str, Objects] = {}
     async for item in leftovers(hub, f"{names.ROUND}={names.label_value(name)}"):
