@@ -27,6 +27,15 @@ from wardround.api.site import AllowedParameter
 
 # `prepare` wants to see that the network is closed. Here it is not; this port is.
 CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
+# Nor does it ask the neighbours of this machine: our verbs run as in a pod without IPv6.
+WITHOUT_NEIGHBOURS = """
+import sys
+from pathlib import Path
+from wardround import __main__
+from wardround.pod import addresses
+addresses.INTERFACES = addresses.SETTINGS = Path("/no-such-folder")
+sys.exit(__main__.main())
+"""
 
 
 class Refused(Exception):
@@ -51,6 +60,8 @@ class Pod:
             "WARDROUND_ROOT": str(root),
             "WARDROUND_TERMINATION_LOG": str(root / "said"),
             "WARDROUND_ISOLATION": json.dumps(CLOSED),
+            "WARDROUND_ISOLATION_SECONDS": "0.25",
+            "WARDROUND_LINK_LOCAL": "Warn",
         }
 
     def prepare(self, task: str, parameters: dict[str, str], base_digest: str, metrics: list[str]) -> None:
@@ -85,7 +96,7 @@ class Pod:
         return f"data: {said['rows']} rows of {said['patients']} patients are used; left out: {left_out or 'none'}"
 
     def ours(self, verb: str) -> None:
-        done = subprocess.run([sys.executable, "-m", "wardround", verb], env=self._environment)
+        done = subprocess.run([sys.executable, "-c", WITHOUT_NEIGHBOURS, verb], env=self._environment)
         if done.returncode:
             said = json.loads((self.root / "said").read_text())
             raise Refused(f"{self.root.name}: {verb}: {said['reason']}: {said['message']}")

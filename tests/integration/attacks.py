@@ -135,6 +135,8 @@ ROUND = "has the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
 FEWEST, KIND = "policy.minSamples of the site chart", "gives out hold-out rows to predict alone"
 ALLOWED = "policy.parameters of the site chart"
+WAITS, LINK_LOCAL = "from 0.25 to 1.00 s", "policy.linkLocal of the site chart"
+IGNORES = {"name": "WARDROUND_LINK_LOCAL", "value": "Ignore"}
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
 PLACE, MARKS = "has no nodeName, no priorityClassName", "no annotations and labels but"
 ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
@@ -422,6 +424,24 @@ CONTAINERS = [
             *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
             "WARDROUND_ALLOWED_PARAMETERS",
         )
+    ),
+    *(
+        Attack(f"{name} is told {told}", ENVIRONMENT, sets(container(name), {"env": [{"name": told, "value": "1.00"}]}))
+        for name in ("train", "check")
+        for told in ("WARDROUND_ISOLATION", "WARDROUND_ISOLATION_SECONDS", "WARDROUND_LINK_LOCAL")
+    ),
+    *(
+        Attack(
+            f"{name} waits {seconds or 'no time'} for an answer",
+            WAITS,
+            adds(container(name), "env", {"name": "WARDROUND_ISOLATION_SECONDS", "value": seconds}),
+        )
+        for name in ("prepare", "isolation")
+        for seconds in ("", "0.24", "0.250", "1.01", "-0.25")
+    ),
+    *(
+        Attack(f"{name} ignores link-local", LINK_LOCAL, adds(container(name), "env", IGNORES))
+        for name in ("prepare", "isolation")
     ),
     *(
         Attack(f"prepare is of the kind {kind}", KIND, sets(variable("WARDROUND_KIND"), {"value": kind}), case)

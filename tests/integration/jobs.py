@@ -64,11 +64,11 @@ def mount(of: str, folder: str) -> Place:
     return find
 
 
-def variable(name: str) -> Place:
-    """What prepare is told by it."""
+def variable(name: str, of: str = "prepare") -> Place:
+    """What a container is told by it."""
 
     def find(job: Object) -> Object:
-        found: Object = next(each for each in container("prepare")(job)["env"] if each["name"] == name)
+        found: Object = next(each for each in container(of)(job)["env"] if each["name"] == name)
         return found
 
     return find

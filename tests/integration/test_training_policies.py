@@ -5,6 +5,7 @@ Jobs are made with the site operator's own account and rights; pods, which it ca
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.integration.attacks import (
     JOB_ATTACKS,
     LAUNCH,
     LIMITS,
+    LINK_LOCAL,
     LISTED,
     LONGEST,
     NODES,
@@ -363,24 +365,54 @@ def test_a_site_that_allows_local_sockets_admits_them_for_the_rounds_own_code_al
     for allowed in (True, False):
         _at_the_neighbours(helm, localSockets=allowed)
         for name, case in cases:
-            job = training_job(case, "hospital-b")
-            container(name)(job)["command"].insert(1, "--local-sockets")
+            job = _with_local_sockets(training_job(case, "hospital-b"), name)
             if allowed:
                 _until_admitted(api, job)
                 api.create(training_job(case, "hospital-b"), user=NEIGHBOUR, dry_run=True)
             else:
                 _until_refused(api, job, "does not allow --local-sockets (policy.localSockets)")
         for name, case in (("check", "train"), ("check", "evaluate"), ("train", "statistics")):
-            job = training_job(case, "hospital-b")
-            container(name)(job)["command"].insert(1, "--local-sockets")
+            job = _with_local_sockets(training_job(case, "hospital-b"), name)
             assert COMMAND in _refusal(api, job)
     assert api.get("Site", "site", "hospital-b")["spec"]["policy"]["localSockets"] is False
+
+
+def _with_local_sockets(job: Object, name: str) -> Object:
+    container(name)(job)["command"].insert(1, "--local-sockets")
+    for each in ("prepare", "isolation"):
+        variable("WARDROUND_LINK_LOCAL", each)(job)["value"] = "Refuse"
+    return job
 
 
 def test_a_site_that_lists_no_command_runs_our_own_code_alone(api: Api, helm: Helm) -> None:
     _at_the_neighbours(helm, images=[TRAINER], commands=[])
     _until_refused(api, training_job(namespace="hospital-b"), LISTED)
     assert _refusal(api, training_job("statistics", "hospital-b")) == ""
+
+
+def test_code_with_local_sockets_never_runs_beside_a_link_that_is_taken_as_it_is(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, localSockets=True)
+    job = training_job("train-local-sockets", "hospital-b")
+    _until_admitted(api, job)
+    for name in ("prepare", "isolation"):
+        warned = copy.deepcopy(job)
+        variable("WARDROUND_LINK_LOCAL", name)(warned)["value"] = "Warn"
+        _until_refused(api, warned, LINK_LOCAL)
+
+
+def test_a_site_that_refuses_link_local_has_it_refused_in_every_pod(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, linkLocal="Refuse")
+    job = training_job(namespace="hospital-b")
+    for name in ("prepare", "isolation"):
+        variable("WARDROUND_LINK_LOCAL", name)(job)["value"] = "Refuse"
+    _until_admitted(api, job)
+    for name in ("prepare", "isolation"):
+        for value in ("Warn", "", "refuse"):
+            warned = copy.deepcopy(job)
+            variable("WARDROUND_LINK_LOCAL", name)(warned)["value"] = value
+            _until_refused(api, warned, LINK_LOCAL)
+    job["metadata"]["namespace"] = "hospital-a"
+    api.create(job, user=OPERATOR, dry_run=True)
 
 
 # Whatever Helm, YAML, Go's JSON, Python's, CEL or Kubernetes might take for something of its own.

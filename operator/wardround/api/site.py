@@ -12,6 +12,7 @@ from wardround.api.participant import PublicKeys
 
 KIND = "Site"
 Approval = Literal["Manual", "Policy", "Deny"]
+LinkLocal = Literal["Warn", "Refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class Policy:
     local_sockets: bool = False
     min_quorum: int = 1
     min_samples: int = 1
+    link_local: LinkLocal = "Warn"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wardround.api import dataset_text, names, parameters_text
-from wardround.api.site import AllowedParameter
+from wardround.api.site import AllowedParameter, LinkLocal
 
 Manifest = dict[str, Any]
 Task = Literal["Train", "Statistics", "Evaluate"]
@@ -73,7 +73,8 @@ class TrainingJob:
     `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
     `parameters`: what the Site allows, with which `prepare` compares the round's. `state_round`: UID of the round whose
     state is read, "" for none. `local_sockets`: the round's code may open sockets of IP, and what then keeps it from
-    reaching anything is the cluster's network alone.
+    reaching anything is the cluster's network alone. `isolation_seconds`: how long the gate waits for an answer.
+    `link_local`: what it does where neighbours answer over IPv6 link-local.
     """
 
     namespace: str
@@ -91,6 +92,8 @@ class TrainingJob:
     command: Sequence[str]
     document: Mapping[str, Any]
     isolation: Sequence[Target]
+    isolation_seconds: float
+    link_local: LinkLocal
     dataset_name: str
     dataset: Mapping[str, Any]
     min_samples: int
@@ -213,13 +216,13 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
             _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
-            _isolation_env(job),
+            *_isolation_env(job),
         ],
     )
 
 
 def _isolation(job: TrainingJob) -> Manifest:
-    container = _ours(job, "isolation", "isolation", [], env=[_isolation_env(job)])
+    container = _ours(job, "isolation", "isolation", [], env=_isolation_env(job))
     container["restartPolicy"] = "Always"
     container["resources"] = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
     return container
@@ -364,8 +367,14 @@ def _scratch() -> Manifest:
     return {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108 (a path in the pod)
 
 
-def _isolation_env(job: TrainingJob) -> Manifest:
-    return _variable("WARDROUND_ISOLATION", canonical([target.document() for target in job.isolation]))
+def _isolation_env(job: TrainingJob) -> list[Manifest]:
+    return [
+        _variable("WARDROUND_ISOLATION", canonical([target.document() for target in job.isolation])),
+        # Two digits always: the admission policy compares text.
+        _variable("WARDROUND_ISOLATION_SECONDS", f"{job.isolation_seconds:.2f}"),
+        # Without the launcher's filter, an open link is a way out.
+        _variable("WARDROUND_LINK_LOCAL", "Refuse" if job.local_sockets else job.link_local),
+    ]
 
 
 def _variable(name: str, value: str) -> Manifest:

@@ -113,9 +113,11 @@ _SITE = {
         "see status.quality of Dataset DATASET for rows left out and why, or lower minSamples in the Site's policy.",
     ),
     "NetworkOpen": Advice(
-        "the training pod could reach something: network policies are not enforced at this site",
+        "the training pod could reach something that it must not",
         HOSPITAL,
-        "start the cluster's policy engine (a CNI that enforces NetworkPolicy) and let the round try again.",
+        "`kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site says what was reached: close it (start the "
+        "cluster's policy engine, a CNI that enforces NetworkPolicy; for IPv6 link-local see docs/operations.md). This "
+        "round does not ask the hospital again: apply it under a new name.",
     ),
     "ImageNotAllowed": Advice(
         "the image is not on the site's list",
@@ -222,6 +224,13 @@ _PLATFORM = {
         "it took longer than the round's deadlines allow",
         PLATFORM,
         "see in the timeline which stage was slow; free capacity there or give that stage more seconds next time.",
+    ),
+    "IsolationUnknown": Advice(
+        "nobody could see whether the training pod's network was closed, so training was ended",
+        PLATFORM,
+        "the round tries again by itself, up to its retryLimit. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at "
+        "the site says what could not be asked, or how the sidecar ended: if it comes back, look at the node's memory, "
+        "and at training code that takes all ports.",
     ),
     "PodFailed": Advice(
         "the training pod failed outside of any container's own doing",
@@ -563,6 +572,18 @@ _AT_THE_SITE = {
     ),
     "SchemaInvalid": Advice("the Dataset's schema is wrong", HOSPITAL, "correct what the message names."),
     "Connecting": Advice("the site has just started to connect to the hub", NOBODY, "wait."),
+    "LinkLocalOpen": Advice(
+        "training pods can reach their neighbours over IPv6 link-local, which no NetworkPolicy closes here",
+        PLATFORM,
+        "run the command of the message on each node, as docs/operations.md says (IPv6 link-local). Rounds go on "
+        "meanwhile, unless policy.linkLocal of the site chart is Refuse.",
+    ),
+    "LinkLocalSilent": Advice(
+        "nobody answered a training pod over IPv6 link-local, which does not show that nobody can",
+        NOBODY,
+        "nothing.",
+    ),
+    "LinkLocalAbsent": Advice("training pods have no IPv6 here", NOBODY, "nothing."),
     "NotReadYet": Advice("no task has read the data yet", NOBODY, "the first task reads it."),
 }
 # What a task or a round that is under way waits for: the reason of its condition Reconciling.

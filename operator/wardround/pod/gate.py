@@ -1,55 +1,154 @@
-"""Decides whether a pod can reach anything it must not: probes given addresses; standard library only, knows no data.
+"""Decides whether a pod can reach anything it must not, by asking given addresses and its neighbours; knows no data.
 
 A closed port proves nothing by itself, since a policy engine that rejects looks the same as a host where nothing
 listens. Therefore the site operator names only targets that it reaches itself (the positive control): what answers
 there and not here is closed by policy. With no policy engine running everything is open, and with one there is a
-window of about 0.1 s after the start of a pod: hence several rounds in a row.
+window of about 0.1 s after the start of a pod: hence several rounds in a row. What could not be asked is not closed.
+
+Over IPv6 link-local a pod may reach its neighbours past a policy engine. Nothing outside can be the positive control
+there: an answer is a finding, silence shows nothing. Standard library only.
 """
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import json
-import selectors
-import socket
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
+from wardround.pod import addresses
+from wardround.pod.addresses import Link
 from wardround.pod.outcome import Failure, log
+from wardround.pod.probe import EVERYBODY, PROTOCOLS, Answers, Target, can_ping, probe
+
+LinkLocal = Literal["Warn", "Refuse"]
+Heard = Literal["Open", "Silent", "Absent"]
 
 ROUNDS = 3
-ROUND_SECONDS = 0.25
+# How long an answer is waited for. The site operator says how slow its control was; it must not say 0, nor for ever.
+LEAST_SECONDS, MOST_SECONDS = 0.25, 1.0
 PAUSE_SECONDS = 0.05
 DEADLINE_SECONDS = 10.0
-
-# Any resolver answers this: id 0x5752, recursion desired, one question, the root's name servers (RFC 1035, 4.1).
-DNS_QUERY = bytes.fromhex("575201000001000000000000" + "00" + "0002" + "0001")
-# Nearly any host answers this: an echo request; checksum and identifier are the kernel's (RFC 792; RFC 4443, 4.1).
-ECHO = {socket.AF_INET: bytes((8, 0, 0, 0, 0, 0, 0, 1)), socket.AF_INET6: bytes((128, 0, 0, 0, 0, 0, 0, 1))}
-PROTOCOLS = ("TCP", "UDP", "ICMP")
-# What a kernel says that lets us make no socket for it (net.ipv4.ping_group_range), or knows none.
-NO_PING = (errno.EPROTONOSUPPORT, errno.EACCES, errno.EPERM)
+# An address of a link may come a second after the link; trying it for duplicates takes a second, and up to another one
+# before it begins (RFC 4862, 5.4). Whoever has none by then has none.
+EARLY_SECONDS = 3.0
+# DNS, the Kubernetes API, site operator and courier, kubelet: what a neighbour on the link is asked for by TCP.
+NEIGHBOUR_PORTS = (53, 443, 6443, 8080, 10250)
+DNS_PORT = 53
+# A node has about 110 pods. An answer by one is a finding; who else answers only says more about it.
+MOST_NEIGHBOURS = 64
 
 
 @dataclass(frozen=True)
-class Target:
-    """ICMP has no port."""
+class Settings:
+    """What the pod is told of the gate. `seconds`: how long an answer is waited for."""
 
-    name: str
-    host: str
-    port: int
-    protocol: str
-
-    @property
-    def family(self) -> socket.AddressFamily:
-        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+    targets: tuple[Target, ...]
+    seconds: float = LEAST_SECONDS
+    link_local: LinkLocal = "Warn"
 
     @property
-    def called(self) -> str:
-        return f"{self.name} (ICMP)" if self.protocol == "ICMP" else self.name
+    def refuses(self) -> bool:
+        return self.link_local == "Refuse"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the pod's links showed. `again`: an address was not usable yet, so somebody has not been asked."""
+
+    heard: Heard
+    answers: tuple[str, ...] = ()
+    again: bool = False
+
+    def document(self) -> dict[str, Any]:
+        return {"linkLocal": {"heard": self.heard, "answers": list(self.answers)}}
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at everything. `neighbours`: what answered over link-local."""
+
+    open: tuple[Target, ...]
+    neighbours: tuple[Target, ...]
+    unknown: tuple[str, ...]
+    links: tuple[Link, ...]
+
+    def failure(self, settings: Settings) -> Failure | None:
+        reached = (*self.open, *(self.neighbours if settings.refuses else ()))
+        if reached:
+            return network_open(reached)
+        return isolation_unknown(self.unknown) if self.unknown else None
+
+
+@dataclass
+class Gate:
+    """Asks again and again, and remembers who has answered on the pod's links."""
+
+    settings: Settings
+    _begun: float = field(default_factory=time.monotonic)
+    _known: dict[tuple[str, int], None] = field(default_factory=dict)
+
+    def say_what_cannot_be_asked(self) -> None:
+        """Once, for whoever reads the log: where a pod cannot ask by ICMP, only what it does not do keeps it closed."""
+        asked = {target.family for target in self.settings.targets if target.protocol == "ICMP"}
+        for family in sorted(asked):
+            if not can_ping(family):
+                log(f"gate: nothing is asked by ICMP ({family.name}): this node lets no pod make such a socket")
+
+    def look(self, *, link_local_alone: bool = False) -> Look:
+        links = addresses.links()
+        asked = [] if link_local_alone else [each for each in self.settings.targets if not _is_link_local(each.host)]
+        asked += self._neighbours(links)
+        own = {address for link in links for address in link.own}
+        answers = probe(asked, self.settings.seconds, own)
+        self._remember(answers)
+        return Look(
+            tuple(each for each in answers.open if not each.scope),
+            tuple(each for each in answers.open if each.scope),
+            self._unknown(answers, links),
+            links,
+        )
+
+    def _neighbours(self, links: Sequence[Link]) -> list[Target]:
+        """Questions to everybody on each link, and to those of whom we know or think that they are there."""
+        usable = [link for link in links if link.usable]
+        asked = [Target("neighbour", EVERYBODY, 0, "ICMP", link.index) for link in usable]
+        own = {address for link in links for address in link.own}
+        named = [each for each in self.settings.targets if _is_link_local(each.host) and each.host not in own]
+        asked += [replace(each, scope=link.index) for each in named for link in usable]
+        likely = dict.fromkeys([*addresses.likely(usable), *self._known])
+        for host, scope in list(likely)[:MOST_NEIGHBOURS]:
+            if host not in own:
+                asked += [Target("neighbour", host, port, "TCP", scope) for port in NEIGHBOUR_PORTS]
+                asked += [
+                    Target("neighbour", host, DNS_PORT, "UDP", scope),
+                    Target("neighbour", host, 0, "ICMP", scope),
+                ]
+        return list(dict.fromkeys(asked))
+
+    def _remember(self, answers: Answers) -> None:
+        for each in answers.open:
+            if each.scope:
+                self._known.setdefault((each.host, each.scope))
+
+    def _unknown(self, answers: Answers, links: Sequence[Link]) -> tuple[str, ...]:
+        """Link-local, where nothing can be shown anyway, counts for those alone who refuse it."""
+        unasked = [f"{each.called}: {why}" for each, why in answers.unknown if not each.scope or self.settings.refuses]
+        if self.settings.refuses and time.monotonic() < self._begun + EARLY_SECONDS:
+            unasked += [f"neighbours on {link.name}: no address to ask from yet" for link in links if link.early]
+        return tuple(unasked)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """From the environment. What cannot be read is never replaced by a default: that would be a way around the gate."""
+    return Settings(
+        parse(environment.get("WARDROUND_ISOLATION", "")),
+        _seconds(environment.get("WARDROUND_ISOLATION_SECONDS", "")),
+        _link_local(environment.get("WARDROUND_LINK_LOCAL", "")),
+    )
 
 
 def parse(text: str) -> tuple[Target, ...]:
@@ -58,35 +157,49 @@ def parse(text: str) -> tuple[Target, ...]:
         targets = tuple(_target(raw) for raw in json.loads(text))
     except (ValueError, TypeError, KeyError) as error:
         raise Failure("PodFailed", "WARDROUND_ISOLATION cannot be read: a fault of the site operator") from error
-    if not targets:
+    if all(_is_link_local(each.host) for each in targets):
         raise Failure("PodFailed", "no target to probe, so isolation cannot be shown: the site operator reaches none")
     return targets
 
 
-def hold(targets: Sequence[Target], *, rounds: int = ROUNDS, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-    """Returns once all targets were closed in `rounds` consecutive rounds; raises NetworkOpen at the deadline."""
-    say_what_cannot_be_asked(targets)
+def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
+    """Returns once all was closed in `rounds` consecutive looks; at the deadline raises NetworkOpen, IsolationUnknown.
+
+    What it returns is what answered over link-local in those looks: where that is refused, nothing did.
+    """
+    gate = Gate(settings)
+    gate.say_what_cannot_be_asked()
     deadline = time.monotonic() + deadline_seconds
-    closed = 0
-    while closed < rounds:
-        found = probe(targets)
-        closed = 0 if found else closed + 1
-        if found and time.monotonic() >= deadline:
-            raise network_open(found)
+    closed: list[Look] = []
+    while len(closed) < rounds:
+        look = gate.look()
+        failure = look.failure(settings)
+        if failure is not None and time.monotonic() >= deadline:
+            raise failure
+        closed = [] if failure is not None else [*closed, look]
         time.sleep(PAUSE_SECONDS)
+    return _finding(closed)
 
 
-def say_what_cannot_be_asked(targets: Sequence[Target]) -> None:
-    """Once, for whoever reads the log: where a pod cannot ask by ICMP, only what it does not do keeps it closed."""
-    for family in sorted({target.family for target in targets if target.protocol == "ICMP"}):
-        if (asked := _socket(family, "ICMP")) is not None:
-            asked.close()
-        else:
-            log(f"gate: nothing is asked by ICMP ({family.name}): this node lets no pod make such a socket")
+def look_again(settings: Settings, finding: Finding) -> Finding:
+    """The finding once an address that was not usable has become so, for those who did not wait for it."""
+    if not finding.again:
+        return finding
+    deadline = time.monotonic() + EARLY_SECONDS
+    while any(link.early for link in addresses.links()) and time.monotonic() < deadline:
+        time.sleep(PAUSE_SECONDS)
+    gate = Gate(settings)
+    return _finding([gate.look(link_local_alone=True) for _ in range(ROUNDS)])
 
 
-def network_open(names: Sequence[str]) -> Failure:
-    if all(name.endswith("(ICMP)") for name in names):
+def network_open(reached: Sequence[Target]) -> Failure:
+    names = sorted({each.called for each in reached})
+    if all(each.scope for each in reached):
+        why = (
+            "nothing on this node closes IPv6 link-local, and this training pod may not run beside that "
+            "(policy.linkLocal of the site chart); docs/operations.md, IPv6 link-local, has the commands that close it"
+        )
+    elif all(each.protocol == "ICMP" for each in reached):
         why = "the policy engine on this node lets ICMP through; see what closes it (docs/security.md)"
     else:
         why = (
@@ -95,72 +208,48 @@ def network_open(names: Sequence[str]) -> Failure:
     return Failure("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")
 
 
-def probe(targets: Sequence[Target], seconds: float = ROUND_SECONDS) -> list[str]:
-    """Names of the targets that answered, all tried at once. A TCP handshake or any other answer is an answer."""
-    answered: set[str] = set()
-    deadline = time.monotonic() + seconds
-    sockets: list[socket.socket] = []
-    with selectors.DefaultSelector() as selector:
-        try:
-            for target in targets:
-                attempt = _start(target)
-                if attempt is not None:
-                    sockets.append(attempt)
-                    tcp = target.protocol == "TCP"
-                    selector.register(attempt, selectors.EVENT_WRITE if tcp else selectors.EVENT_READ, target)
-            while selector.get_map() and (left := deadline - time.monotonic()) > 0:
-                for key, _ in selector.select(left):
-                    attempt = cast(socket.socket, key.fileobj)
-                    if _answered(attempt, key.data):
-                        answered.add(key.data.called)
-                    selector.unregister(attempt)
-        finally:
-            for attempt in sockets:
-                attempt.close()
-    return sorted(answered)
+def isolation_unknown(unasked: Sequence[str]) -> Failure:
+    names = ", ".join(sorted(set(unasked)))
+    why = "so nothing shows that its network is closed; does something in the pod take all ports?"
+    return Failure("IsolationUnknown", f"the training pod could not ask ({names}), {why}")
 
 
-def _start(target: Target) -> socket.socket | None:
-    """A connection under way, or nothing where this host cannot even try: no such family, no route, not permitted."""
-    attempt = _socket(target.family, target.protocol)
-    if attempt is None:
-        return None
-    attempt.setblocking(False)
-    code = attempt.connect_ex((target.host, target.port))
-    question = ECHO[target.family] if target.protocol == "ICMP" else DNS_QUERY
-    if code in (0, errno.EINPROGRESS) and (target.protocol == "TCP" or _sent(attempt, question)):
-        return attempt
-    attempt.close()
-    return None
+def _finding(looks: Sequence[Look]) -> Finding:
+    links, answered = looks[-1].links, [each for look in looks for each in look.neighbours]
+    names = tuple(sorted({each.called for each in answered}))
+    heard: Heard = "Open" if answered else "Silent" if links else "Absent"
+    finding = Finding(heard, names, again=any(link.early for link in links))
+    log(f"gate: {_line(finding)}")
+    return finding
 
 
-def _socket(family: socket.AddressFamily, protocol: str) -> socket.socket | None:
-    kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
-    ping = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
+def _line(finding: Finding) -> str:
+    if finding.heard == "Open":
+        return f"IPv6 link-local is open: {', '.join(finding.answers)} answered"
+    if finding.heard == "Absent":
+        return "IPv6 link-local is closed: this pod has no IPv6"
+    return "IPv6 link-local is not shown to be closed: nobody answered, and nothing outside shows that anybody would"
+
+
+def _is_link_local(host: str) -> bool:
+    address = ipaddress.ip_address(host)
+    return address.version == 6 and address.is_link_local
+
+
+def _seconds(text: str) -> float:
     try:
-        return socket.socket(family, kind, ping[family] if protocol == "ICMP" else 0)
-    except OSError as error:
-        if error.errno == errno.EAFNOSUPPORT or (protocol == "ICMP" and error.errno in NO_PING):
-            return None
-        raise
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise Failure("PodFailed", "WARDROUND_ISOLATION_SECONDS cannot be read: a fault of the site operator")
+    return min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
 
 
-def _sent(attempt: socket.socket, question: bytes) -> bool:
-    try:
-        attempt.send(question)
-    except OSError:
-        return False
-    return True
-
-
-def _answered(attempt: socket.socket, target: Target) -> bool:
-    if target.protocol == "TCP":
-        return attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
-    try:
-        attempt.recv(512)
-    except OSError:
-        return False
-    return True
+def _link_local(text: str) -> LinkLocal:
+    if text not in ("Warn", "Refuse"):
+        raise Failure("PodFailed", "WARDROUND_LINK_LOCAL cannot be read: a fault of the site operator")
+    return cast(LinkLocal, text)
 
 
 def _target(raw: dict[str, Any]) -> Target:

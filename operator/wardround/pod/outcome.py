@@ -24,6 +24,7 @@ REASONS: Mapping[str, tuple[str, int]] = {
     "TooFewSamples": ("Site", DATA),
     "ParametersNotAllowed": ("Site", DATA),
     "NetworkOpen": ("Site", TRY_AGAIN),
+    "IsolationUnknown": ("Platform", TRY_AGAIN),
     "OutputMissing": ("Code", CODE),
     "OutputNotSafetensors": ("Code", CODE),
     "OutputLink": ("Code", CODE),

@@ -234,13 +234,15 @@ def main(argv: Sequence[str]) -> int:
     def body() -> dict[str, Any]:
         task = _task_of_environment()
         allowed = _told("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
-        gate.hold(gate.parse(os.environ.get("WARDROUND_ISOLATION", "[]")))
+        settings = gate.read_settings(os.environ)
+        finding = gate.hold(settings)
         _hold_parameters(task, allowed)
         folders = Folders.from_environment()
         launcher.place(folders)
         _begin_state(folders, task)
         _sweep(folders, task["liveRounds"])
-        return prepare(folders, task).document()
+        document = prepare(folders, task).document()
+        return {**document, **gate.look_again(settings, finding).document()}
 
     return run("prepare", body)
 

@@ -3,7 +3,7 @@
 What is refused inside the training pod proves isolation only if it answers outside. Hub and Kubernetes API are
 reached by the site operator itself; without one of them no Job is made. The other targets (store, node, resolver,
 cloud metadata, a neighbouring pod, and each of all by ICMP) are probed in the pod all the same: no answer from them is
-right in any case.
+right in any case. So is this pod over IPv6 link-local, where no control proves anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from wardround.manifests.training import Target
-from wardround.pod import gate
+from wardround.pod import addresses, gate
+from wardround.pod.probe import Answers
+from wardround.pod.probe import Target as Asked
+from wardround.pod.probe import probe as ask
 
 PROVING = ("hub", "kubernetes-api")
 METADATA = ("169.254.169.254", "fd00:ec2::254")
@@ -29,10 +32,14 @@ PROBE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Control:
-    """All targets for the pod; `proven` when at least one of those that prove something answered out here."""
+    """All targets for the pod; `proven` when at least one of those that prove something answered out here.
+
+    `seconds`: how long the pod waits for an answer.
+    """
 
     targets: tuple[Target, ...]
     proven: bool
+    seconds: float = gate.LEAST_SECONDS
 
 
 class Controls:
@@ -60,7 +67,7 @@ def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tu
         *_hosts("kubernetes-api", _env("KUBERNETES_SERVICE_HOST"), int(os.environ.get("KUBERNETES_SERVICE_PORT", 443))),
         *_hosts("node", node, KUBELET_PORT),
         *_hosts("metadata", METADATA, 80),
-        *_hosts("site-operator", own, HEALTH_PORT),
+        *_hosts("site-operator", [*own, *addresses.own_link_local()], HEALTH_PORT),
     ]
     for address in resolvers(Path("/etc/resolv.conf")):
         found += [Target("resolver", address, DNS_PORT, "TCP"), Target("resolver", address, DNS_PORT, "UDP")]
@@ -71,8 +78,14 @@ def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tu
 
 def probe(found: tuple[Target, ...]) -> Control:
     """Tries those that prove something, with the very probe that the pod uses."""
-    proving = [gate.Target(t.name, t.host, t.port, t.protocol) for t in found if t.name in PROVING and t.port]
-    return Control(found, bool(gate.probe(proving, PROBE_SECONDS)))
+    proving = [Asked(t.name, t.host, t.port, t.protocol) for t in found if t.name in PROVING and t.port]
+    return judge(found, ask(proving, PROBE_SECONDS))
+
+
+def judge(found: tuple[Target, ...], answers: Answers) -> Control:
+    """An answer that is twice as late inside as the slowest was out here is still heard there."""
+    seconds = min(max(2 * answers.slowest_seconds, gate.LEAST_SECONDS), gate.MOST_SECONDS)
+    return Control(found, bool(answers.open), seconds)
 
 
 def resolvers(path: Path) -> list[str]:

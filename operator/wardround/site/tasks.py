@@ -243,7 +243,7 @@ class TaskReconciler:
             seen.task,
             assignment,
             live.datasets[assignment.dataset_name],
-            targets=live.control.targets,
+            control=live.control,
             max_samples=participant.spec.max_samples if participant else None,
             live=LiveRounds(rounds, states, seen.now),
             operator_image=self._image,

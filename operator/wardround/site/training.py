@@ -10,9 +10,10 @@ from typing import Any, Literal, cast
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
 from wardround.api.times import to_seconds
-from wardround.manifests.training import Target, TrainingJob, Workload
+from wardround.manifests.training import TrainingJob, Workload
 from wardround.plans.assignment import base_digest
 from wardround.sealing.manifests import Assignment
+from wardround.site.control import Control
 
 # What a participant may claim when its hub sets no limit: more than any hospital has.
 NO_LIMIT = 2**53 - 1
@@ -36,7 +37,7 @@ def training_job(
     assignment: Assignment,
     dataset: Mapping[str, Any],
     *,
-    targets: Sequence[Target],
+    control: Control,
     max_samples: int | None,
     live: LiveRounds,
     operator_image: str,
@@ -58,7 +59,9 @@ def training_job(
         trainer_image=assignment.image,
         command=assignment.command,
         document=document(assignment, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
-        isolation=targets,
+        isolation=control.targets,
+        isolation_seconds=control.seconds,
+        link_local=site.spec.policy.link_local,
         dataset_name=dataset["metadata"]["name"],
         dataset=dataset["spec"],
         min_samples=site.spec.policy.min_samples,

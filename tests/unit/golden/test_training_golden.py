@@ -61,6 +61,8 @@ TRAIN = TrainingJob(
     command=("python", "-m", "wardround_trainer"),
     document={"contract": "1", "participant": "site-a"},
     isolation=(Target("hub", "203.0.113.10", 6443), Target("resolver", "10.96.0.10", 53, "UDP")),
+    isolation_seconds=0.25,
+    link_local="Warn",
     dataset_name="breast",
     dataset=DATASET,
     min_samples=10,
@@ -164,6 +166,14 @@ def test_kubernetes_reads_no_references_in_what_a_round_or_a_dataset_says() -> N
 
     assert json.loads(expanded("WARDROUND_TASK")) == {"parameters": {"code": tricky}}
     assert dataset_text.load(expanded("WARDROUND_DATASET"))["path"] == tricky
+
+
+@pytest.mark.parametrize(("local_sockets", "policy"), [(False, "Warn"), (False, "Refuse"), (True, "Warn")])
+def test_an_open_link_is_refused_where_the_site_says_so_or_code_may_use_it(local_sockets: bool, policy: Any) -> None:
+    job = build(dataclasses.replace(TRAIN, local_sockets=local_sockets, link_local=policy))
+    steps = job["spec"]["template"]["spec"]["initContainers"]
+    told = [each["value"] for step in steps for each in step.get("env", ()) if each["name"] == "WARDROUND_LINK_LOCAL"]
+    assert told == 2 * ["Refuse" if local_sockets else policy]
 
 
 def test_an_evicted_pod_is_replaced_and_nothing_else_is_tried_again() -> None:

@@ -16,24 +16,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.pod import networks
 from wardround.pod import gate
+from wardround.pod.gate import Settings
 from wardround.pod.outcome import Failure
+from wardround.pod.probe import Answers, Target, probe
 
 OPERATOR = Path(gate.__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own is root's to make")
 
 
 @contextlib.contextmanager
-def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[gate.Target]:
+def listener(family: socket.AddressFamily = socket.AF_INET) -> Iterator[Target]:
     host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
     with socket.socket(family, socket.SOCK_STREAM) as server:
         server.bind((host, 0))
         server.listen()
-        yield gate.Target("hub", host, server.getsockname()[1], "TCP")
+        yield Target("hub", host, server.getsockname()[1], "TCP")
 
 
 @contextlib.contextmanager
-def resolver() -> Iterator[gate.Target]:
+def resolver() -> Iterator[Target]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
 
@@ -45,27 +48,31 @@ def resolver() -> Iterator[gate.Target]:
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
-        yield gate.Target("resolver", "127.0.0.1", server.getsockname()[1], "UDP")
+        yield Target("resolver", "127.0.0.1", server.getsockname()[1], "UDP")
 
 
-def closed(protocol: str = "TCP") -> gate.Target:
+def closed(protocol: str = "TCP") -> Target:
     kind = socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as server:
         server.bind(("127.0.0.1", 0))
-        return gate.Target(f"closed {protocol}", "127.0.0.1", server.getsockname()[1], protocol)
+        return Target(f"closed {protocol}", "127.0.0.1", server.getsockname()[1], protocol)
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[tuple[gate.Target, socket.socket]]:
+def silent() -> Iterator[tuple[Target, socket.socket]]:
     """As behind a policy that drops: bound, but whoever asks hears nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        yield gate.Target("silent", "127.0.0.1", server.getsockname()[1], "UDP"), server
+        yield Target("silent", "127.0.0.1", server.getsockname()[1], "UDP"), server
+
+
+def names(answers: Answers) -> list[str]:
+    return [each.called for each in answers.open]
 
 
 def test_a_closed_network_passes_in_a_few_rounds() -> None:
     with silent() as (dropped, server):
-        gate.hold([closed(), closed("UDP"), dropped])
+        gate.hold(Settings((closed(), closed("UDP"), dropped)))
         server.setblocking(False)
         asked = 0
         with contextlib.suppress(BlockingIOError):
@@ -76,7 +83,7 @@ def test_a_closed_network_passes_in_a_few_rounds() -> None:
 
 def test_an_open_tcp_port_fails_the_gate_and_is_named_without_its_address() -> None:
     with listener() as target, pytest.raises(Failure) as caught:
-        gate.hold([closed(), target], deadline_seconds=0.1)
+        gate.hold(Settings((closed(), target)), deadline_seconds=0.1)
     assert (caught.value.reason, caught.value.exit_code, caught.value.category) == ("NetworkOpen", 75, "Site")
     assert "hub" in caught.value.message
     assert "127.0.0.1" not in caught.value.message
@@ -85,7 +92,7 @@ def test_an_open_tcp_port_fails_the_gate_and_is_named_without_its_address() -> N
 def test_an_open_port_over_ipv6_is_seen() -> None:
     try:
         with listener(socket.AF_INET6) as target:
-            assert gate.probe([target]) == ["hub"]
+            assert names(probe([target], 20)) == ["hub"]
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
 
@@ -93,15 +100,15 @@ def test_an_open_port_over_ipv6_is_seen() -> None:
 def test_any_answer_over_udp_counts_as_open() -> None:
     with resolver() as target:
         # It returns once all have answered: the time is for a busy machine.
-        assert gate.probe([target, closed("UDP")], 20) == ["resolver"]
+        assert names(probe([target, closed("UDP")], 20)) == ["resolver"]
 
 
 PROBES = """
 import sys
-from wardround.pod import gate
-targets = [gate.Target("node", host, 0, "ICMP") for host in sys.argv[1:]]
-gate.say_what_cannot_be_asked(targets)
-print(gate.probe(targets))
+from wardround.pod import gate, probe
+targets = tuple(probe.Target("node", host, 0, "ICMP") for host in sys.argv[1:])
+gate.Gate(gate.Settings(targets)).say_what_cannot_be_asked()
+print([each.called for each in probe.probe(targets, 0.25).open])
 """
 
 
@@ -122,8 +129,9 @@ def test_an_echo_is_an_answer_and_is_called_what_it_is(host: str) -> None:
         pytest.skip("this machine has no IPv6")
     found = echoes("0 2147483647", host, "203.0.113.1")
     assert (found.stdout, found.stderr) == ("['node (ICMP)']\n", "")
-    assert "lets ICMP through" in gate.network_open(["node (ICMP)"]).message
-    assert "no NetworkPolicy is enforced" in gate.network_open(["hub", "node (ICMP)"]).message
+    echo, hub = Target("node", host, 0, "ICMP"), Target("hub", host, 443, "TCP")
+    assert "lets ICMP through" in gate.network_open([echo]).message
+    assert "no NetworkPolicy is enforced" in gate.network_open([hub, echo]).message
 
 
 @as_root
@@ -133,13 +141,50 @@ def test_where_nobody_may_ask_by_icmp_the_log_says_so_once() -> None:
     assert found.stderr == "gate: nothing is asked by ICMP (AF_INET): this node lets no pod make such a socket\n"
 
 
+HOLD = """
+import json
+from wardround.pod import gate, outcome, probe
+targets = [probe.Target("hub", "10.9.0.2", 53, "TCP"), probe.Target("resolver", "10.9.0.2", 53, "UDP")]
+try:
+    print(json.dumps(gate.hold(gate.Settings(tuple(targets)), deadline_seconds=0.1).document()))
+except outcome.Failure as failure:
+    print(json.dumps(failure.document()))
+"""
+# As training code may: it binds every port from which this pod can ask.
+TAKES_ALL_PORTS = """
+import socket, sys, time
+kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+taken = [socket.socket(socket.AF_INET6, kinds[each]) for each in sys.argv[1:] for _ in range(4)]
+for number, each in enumerate(taken):
+    each.bind(("::", 60000 + number % 4))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@as_root
+@pytest.mark.parametrize("kinds", [("tcp",), ("udp",), ("tcp", "udp")], ids=" and ".join)
+def test_code_that_takes_all_ports_does_not_blind_the_gate(kinds: tuple[str, ...]) -> None:
+    """All that can be asked here is open."""
+    with networks.pair() as both, networks.resolver(both):
+        both.run("sysctl -qw net.ipv4.ip_local_port_range='60000 60003'")
+        with networks.running(both, TAKES_ALL_PORTS, *kinds):
+            seen = both.found(HOLD)
+        assert both.found(HOLD)["reason"] == "NetworkOpen"
+    if kinds == ("tcp", "udp"):
+        assert (seen["reason"], seen["class"]) == ("IsolationUnknown", "Platform")
+        assert "hub: EADDRNOTAVAIL, resolver: EAGAIN" in seen["message"]
+    else:
+        assert seen["reason"] == "NetworkOpen", "what can still be asked is"
+
+
 def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(listener())
         closing = threading.Timer(0.3, stack.pop_all().close)
         closing.start()
         started = time.monotonic()
-        gate.hold([target], deadline_seconds=5)
+        gate.hold(Settings((target,)), deadline_seconds=5)
         closing.join()
         assert time.monotonic() - started >= 0.3
 
@@ -152,6 +197,8 @@ def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
         '[{"name":"hub","host":"127.0.0.1","port":0,"protocol":"TCP"}]',
         '[{"name":"hub","host":"127.0.0.1","port":1,"protocol":"ICMP"}]',
         '[{"name":"hub","host":"127.0.0.1","port":1,"protocol":"SCTP"}]',
+        # A neighbour that is silent proves nothing.
+        '[{"name":"site-operator","host":"fe80::1","port":8080,"protocol":"TCP"}]',
     ],
 )
 def test_nothing_to_probe_is_no_isolation(text: str) -> None:
@@ -160,14 +207,28 @@ def test_nothing_to_probe_is_no_isolation(text: str) -> None:
     assert caught.value.exit_code == 70
 
 
-def sidecar(tmp_path: Path, target: gate.Target) -> subprocess.Popen[bytes]:
+# Beside the tests' own targets it would ask the neighbours of the machine that they run on.
+SIDECAR = """
+import sys
+from pathlib import Path
+from wardround.pod import addresses, isolation
+addresses.INTERFACES = addresses.SETTINGS = Path("/no-such-file")
+sys.exit(isolation.main([]))
+"""
+
+
+def sidecar(tmp_path: Path, target: Target, **told: str) -> subprocess.Popen[bytes]:
+    raw = {"name": target.name, "host": target.host, "port": target.port, "protocol": target.protocol}
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(OPERATOR),
         "WARDROUND_TERMINATION_LOG": str(tmp_path / "termination"),
-        "WARDROUND_ISOLATION": json.dumps([vars(target)]),
+        "WARDROUND_ISOLATION": json.dumps([raw]),
+        "WARDROUND_ISOLATION_SECONDS": "0.25",
+        "WARDROUND_LINK_LOCAL": "Warn",
+        **told,
     }
-    return subprocess.Popen([sys.executable, "-m", "wardround", "isolation"], env=environment)
+    return subprocess.Popen([sys.executable, "-c", SIDECAR], env=environment)
 
 
 def test_the_sidecar_ends_with_the_reason_as_soon_as_something_opens(tmp_path: Path) -> None:
@@ -183,6 +244,12 @@ def test_the_sidecar_ends_when_the_pod_is_done(tmp_path: Path) -> None:
         server.recv(512)  # it is at work
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("name", ["WARDROUND_ISOLATION", "WARDROUND_ISOLATION_SECONDS", "WARDROUND_LINK_LOCAL"])
+def test_a_sidecar_that_is_not_told_what_to_do_does_not_watch_by_a_default(tmp_path: Path, name: str) -> None:
+    assert sidecar(tmp_path, closed(), **{name: ""}).wait(60) == 70
+    assert name in json.loads((tmp_path / "termination").read_text())["message"]
 
 
 def test_the_sidecar_loads_nothing_but_the_standard_library() -> None:

@@ -93,7 +93,7 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     world.model(pod.folders.base / "model.safetensors")
     assert pod.run("prepare", world.task()) == 0
-    assert set(pod.message) == {"rows", "patients", "samples", "schemaDigest", "quality"}
+    assert set(pod.message) == {"rows", "patients", "samples", "schemaDigest", "quality", "linkLocal"}
     fake_training(pod.folders)
     assert pod.run("check") == 0
     update = world.read(pod.folders.update / "update.safetensors")
@@ -140,6 +140,8 @@ def test_a_failed_output_exits_with_a_code_that_is_neither_data_nor_ours(pod: Po
         ("WARDROUND_ALLOWED_PARAMETERS", "null"),
         ("WARDROUND_ALLOWED_PARAMETERS", '{"epochs":{"most":"10"}}'),
         ("WARDROUND_ISOLATION", "[]"),
+        ("WARDROUND_ISOLATION_SECONDS", "nan"),
+        ("WARDROUND_LINK_LOCAL", "Ignore"),
     ],
 )
 def test_settings_that_cannot_be_read_are_our_own_fault(

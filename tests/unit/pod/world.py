@@ -71,6 +71,8 @@ def environment(document: Mapping[str, Any]) -> dict[str, str]:
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
         "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(ALLOWED),
+        "WARDROUND_ISOLATION_SECONDS": "0.25",
+        "WARDROUND_LINK_LOCAL": "Warn",
     }
 
 

@@ -8,12 +8,18 @@ import dataclasses
 import json
 import socket
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.unit.plans_site.world import ASSIGNMENT
+from wardround.manifests.training import Target
+from wardround.pod import addresses
+from wardround.pod.probe import Answers
+from wardround.pod.probe import Target as Asked
+from wardround.pod.probe import probe as ask
 from wardround.site import control
 from wardround.site.link import Credentials, NotEnrolled, due
 from wardround.site.training import LiveRounds, document
@@ -60,7 +66,8 @@ def test_resolvers_on_loopback_are_no_targets(tmp_path: Path) -> None:
     assert control.resolvers(tmp_path / "resolv.conf") == ["10.96.0.10", "fd00::10"]
 
 
-def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour() -> None:
+def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "INTERFACES", Path("/no-such-file"))
     found = control.targets("https://127.0.0.1:6443", "https://127.0.0.2:9000", ["10.0.0.1"], ["10.244.0.9"])
     names = {target.name: (target.host, target.port) for target in found if target.protocol == "TCP"}
     assert names["hub"] == ("127.0.0.1", 6443)
@@ -71,6 +78,44 @@ def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour() -> None:
     asked = [(target.name, target.host) for target in found if target.protocol == "ICMP"]
     assert set(asked) == {(target.name, target.host) for target in found}
     assert len(asked) == len(set(asked))
+
+
+def test_the_pod_probes_the_site_operator_over_link_local_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an echo to everybody is not allowed or not answered, this neighbour is known all the same."""
+    interfaces = tmp_path / "if_inet6"
+    interfaces.write_text(
+        "fe800000000000000858aafffe510a09 0003 40 20 80     eth0\n"
+        "fe800000000000000858aafffe510a0a 0001 40 20 80     lo\n"
+    )
+    monkeypatch.setattr(addresses, "INTERFACES", interfaces)
+    found = control.targets("", "", [], ["10.244.0.9"])
+    hosts = {(each.host, each.port, each.protocol) for each in found if each.name == "site-operator"}
+    link_local = "fe80::858:aaff:fe51:a09"
+    assert hosts == {(host, *way) for host in ("10.244.0.9", link_local) for way in ((8080, "TCP"), (0, "ICMP"))}
+
+
+@pytest.mark.parametrize(("slowest", "seconds"), [(0.0, 0.25), (0.1, 0.25), (0.2, 0.4), (0.5, 1.0), (0.9, 1.0)])
+def test_the_pod_waits_twice_as_long_as_the_slowest_answer_took_out_here(slowest: float, seconds: float) -> None:
+    assert control.judge((), Answers(slowest_seconds=slowest)).seconds == seconds
+
+
+def test_how_slow_an_answer_was_is_measured() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = Target("hub", "127.0.0.1", server.getsockname()[1])
+        assert control.probe((target,)).proven
+    with socket.socket(type=socket.SOCK_DGRAM) as slow:
+        slow.bind(("127.0.0.1", 0))
+        asked = Asked("resolver", "127.0.0.1", slow.getsockname()[1], "UDP")
+
+        def answer() -> None:
+            _, sender = slow.recvfrom(512)
+            time.sleep(0.2)
+            slow.sendto(b"late", sender)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert ask([asked], 20).slowest_seconds >= 0.2
+        thread.join()
 
 
 def test_a_hub_that_does_not_answer_out_here_proves_nothing_in_there() -> None:
