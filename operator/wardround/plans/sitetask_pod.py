@@ -22,6 +22,7 @@ REASONS: Mapping[str, Literal["Site", "Code", "Platform"]] = {
     "TooFewSamples": "Site",
     "ParametersNotAllowed": "Site",
     "NetworkOpen": "Site",
+    "IsolationUnknown": "Platform",
     "OutputMissing": "Code",
     "OutputNotSafetensors": "Code",
     "OutputLink": "Code",
@@ -65,7 +66,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Pod:
-    """The newest pod of a Job. `isolation` is what the sidecar last said when it ended, if it did."""
+    """The newest pod of a Job. `isolation`: how the sidecar ended, if it did; `watched_again`: it was started anew.
+
+    `deleted`: somebody has deleted the pod, so the kubelet ends its containers.
+    """
 
     name: str
     namespace: str
@@ -74,7 +78,9 @@ class Pod:
     disrupted: bool
     unschedulable: str
     steps: Mapping[str, Step]
-    isolation: Mapping[str, Any] | None
+    isolation: Step | None = None
+    watched_again: bool = False
+    deleted: bool = False
 
     def step(self, name: str) -> Step:
         return self.steps.get(name, Step(name=name))
@@ -130,7 +136,9 @@ def parse_pod(value: Mapping[str, Any]) -> Pod:
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
         unschedulable=(scheduled.get("message") or "no node fits") if waits else "",
         steps={c["name"]: _step(c) for c in containers if c["name"] != "isolation"},
-        isolation=_last_words(isolation) if isolation else None,
+        isolation=_end_of_sidecar(isolation) if isolation else None,
+        watched_again=bool(isolation and isolation.get("lastState", {}).get("terminated")),
+        deleted="deletionTimestamp" in value["metadata"],
     )
 
 
@@ -150,13 +158,11 @@ def _step(container: Mapping[str, Any]) -> Step:
     return Step(name=container["name"], reason=state.get("waiting", {}).get("reason", ""))
 
 
-def _last_words(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    # A sidecar is started again when it ends, so what it said may already be its last state.
-    for state in ("state", "lastState"):
-        said = _said(container.get(state, {}).get("terminated", {}).get("message"))
-        if said is not None:
-            return said
-    return None
+def _end_of_sidecar(container: Mapping[str, Any]) -> Step | None:
+    """A sidecar is started again when it ends, so how it ended may be its last state. What it said counts most."""
+    states = (container.get("state", {}), container.get("lastState", {}))
+    ends = [_step({**container, "state": state}) for state in states if "terminated" in state]
+    return next((step for step in ends if step.said is not None), ends[0] if ends else None)
 
 
 def _said(message: str | None) -> Mapping[str, Any] | None:
@@ -207,14 +213,36 @@ def _too_long(job: Job, train_seconds: int | None) -> Failure:
 
 
 def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
-    if pod.isolation is None or pod.isolation.get("reason") != "NetworkOpen":
+    said = (pod.isolation.said if pod.isolation else None) or {}
+    if said.get("reason") != "NetworkOpen":
         return None
     return Failure(
-        failure_class="Site",
-        reason="NetworkOpen",
-        exit_code=EXIT_TRY_AGAIN,
-        message=_text(pod.isolation.get("message")),
+        failure_class="Site", reason="NetworkOpen", exit_code=EXIT_TRY_AGAIN, message=_text(said.get("message"))
     )
+
+
+def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
+    """The sidecar has ended, and not since the pod's work was over: nobody has seen what the pod could reach then."""
+    ended = pod.isolation
+    if ended is None or pod.disrupted or pod.deleted or pod.reason == "Evicted" or _ended_with_pod(pod, ended):
+        return None
+    said = ended.said or {}
+    message = _text(said.get("message")) or (
+        f"the sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
+        f"{ended.exit_code}), so nothing shows that it stayed closed"
+    )
+    return Failure(failure_class="Platform", reason="IsolationUnknown", exit_code=ended.exit_code, message=message)
+
+
+def _ended_with_pod(pod: Pod, sidecar: Step) -> bool:
+    """The kubelet ends the sidecar by SIGTERM, upon which it exits with 0, or kills it, once the others have ended."""
+    if pod.watched_again:
+        return False
+    if sidecar.succeeded:
+        return True
+    others = [step.finished for step in pod.steps.values() if step.finished is not None]
+    over = pod.step("check").exit_code is not None or any(step.failed for step in pod.steps.values())
+    return over and sidecar.finished is not None and sidecar.finished >= max(others)
 
 
 def _out_of_memory(pod: Pod, _: frozenset[str]) -> Failure | None:
@@ -291,4 +319,4 @@ def _text(value: object) -> str:
 
 
 Rule = Callable[[Pod, frozenset[str]], Failure | None]
-RULES: tuple[Rule, ...] = (_out_of_memory, _our_own, _trainer, _never_pulled)
+RULES: tuple[Rule, ...] = (_unwatched, _out_of_memory, _our_own, _trainer, _never_pulled)

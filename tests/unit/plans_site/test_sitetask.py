@@ -32,6 +32,7 @@ from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTaskStatus
 from wardround.plans.sitetask import not_admitted, plan
 from wardround.plans.sitetask_hub import PROGRESS_SECONDS, due, mirror, refuse_recreated
+from wardround.plans.sitetask_pod import parse_pod
 from wardround.plans.sitetask_types import Observation, Plan
 
 UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}
@@ -303,6 +304,7 @@ def said(reason: str, message: str = "mean_radius of patient 17") -> str:
 FAILURES = {
     "a column is missing": ([ended("prepare", 65, said("ColumnMissing"))], "Site", "ColumnMissing", 65),
     "the gate found the network open": ([ended("prepare", 75, said("NetworkOpen"))], "Site", "NetworkOpen", 75),
+    "the gate could not ask": ([ended("prepare", 75, said("IsolationUnknown"))], "Platform", "IsolationUnknown", 75),
     "a reason that nobody knows": ([ended("prepare", 70, said("Invented"))], "Platform", "PodFailed", 70),
     "our own code broke off": ([ended("prepare", 70)], "Platform", "PodFailed", 70),
     "the training code failed": ([ended("prepare", 0), ended("train", 3)], "Code", "TrainerFailed", 3),
@@ -389,9 +391,55 @@ def test_a_network_that_opens_during_training_ends_task_and_job(place: str) -> N
     assert plan(after).actions == ("DeleteJob",)
 
 
-def test_the_sidecar_that_ends_with_its_pod_is_no_failure() -> None:
-    planned = plan(training(ended("prepare", 0), ended("isolation", 0), ended("train", 0), ended("check", 0)))
+def sidecar(place: str, code: int, message: str = "", second: int = 40, why: str = "Error") -> dict[str, Any]:
+    """That ended in that second; containers beside it that have ended did so in second 40."""
+    state = ended("isolation", code, message, why)["state"]
+    state["terminated"]["finishedAt"] = f"2026-11-24T11:59:{second}Z"
+    return {"name": "isolation", place: state}
+
+
+LEFT_ALONE = {
+    "it says that it cannot ask": sidecar("state", 75, said("IsolationUnknown")),
+    "it was killed": sidecar("state", 137),
+    "it needed too much memory": sidecar("lastState", 137, why="OOMKilled"),
+    "a fault of its own": sidecar("state", 70, said("PodFailed")),
+    "somebody ended it in good order": sidecar("lastState", 0),
+    "it never started": {**waiting("isolation", "CrashLoopBackOff"), **sidecar("lastState", 128, why="StartError")},
+}
+
+
+@pytest.mark.parametrize("case", LEFT_ALONE)
+def test_training_without_its_watch_is_ended_and_tried_again(case: str) -> None:
+    observation = training(ended("prepare", 0), LEFT_ALONE[case], running("train"))
+    planned = plan(observation)
+    failure = planned.status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Platform", "IsolationUnknown")
+    after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
+    assert plan(after).actions == ("DeleteJob",)
+
+
+def test_a_watch_that_was_gone_counts_also_when_training_has_ended_well_or_not() -> None:
+    for code in (0, 1):
+        observation = training(ended("prepare", 0), sidecar("state", 137, second=39), ended("train", code))
+        assert holds(plan(observation).status, "Failed").reason == "IsolationUnknown"
+    done = training(ended("prepare", 0), sidecar("state", 137, second=39), ended("train", 0), ended("check", 0))
+    assert holds(plan(done).status, "Failed").reason == "IsolationUnknown"
+
+
+@pytest.mark.parametrize("code", [0, 137], ids=["by SIGTERM", "killed when it took too long"])
+def test_the_sidecar_that_ends_with_its_pod_is_no_failure(code: int) -> None:
+    planned = plan(training(ended("prepare", 0), sidecar("state", code), ended("train", 0), ended("check", 0)))
     assert reason(planned) == "Sending"
+
+
+def test_the_sidecar_of_a_pod_that_somebody_has_ended_says_nothing() -> None:
+    disrupted = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+    ends = (sidecar("state", 137), running("train"))
+    assert plan(training(ended("prepare", 0), *ends, conditions=disrupted)).status.failure is None
+    pod = {"metadata": {"name": "pod-1", "namespace": "hospital-a", "deletionTimestamp": "2026-11-24T12:00:00Z"}}
+    deleted = parse_pod({**pod, "status": {"initContainerStatuses": list(ends)}})
+    assert plan(seen(a_task(status=ready()), job=JOB, pod=deleted)).status.failure is None
 
 
 def test_an_evicted_pod_is_waited_for_since_its_job_replaces_it() -> None:
