@@ -22,6 +22,7 @@ from wardround.cli.objects import (
     seconds,
     timeline,
 )
+from wardround.plans.link_local import CONDITION as FINDING
 from wardround.plans.reasons import TABLE, Advice, advice_for
 
 SILENT_AFTER_SECONDS = 60
@@ -126,9 +127,9 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     name = f"{kind} {metadata['namespace']}/{metadata['name']}"
     participant = metadata["name"] if kind == "Participant" else ""
     findings: list[Finding] = []
-    for each in ("Ready", "HubConnected"):
+    for each, wrong in (("Ready", ("False", "Unknown")), ("HubConnected", ("False", "Unknown")), (FINDING, ("False",))):
         found = condition(item, each)
-        if found is not None and found.status != "True":
+        if found is not None and found.status in wrong:
             advice = advice_for(found.reason).about(
                 participant,
                 dataset=metadata["name"] if kind == "Dataset" else "",

@@ -4,12 +4,14 @@ An object has one headline: how it ended, else what a person has to do, else whe
 for. An Event is due when the headline changes; a message that changes alone is not news.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import BASE_DELETED
+from wardround.plans import link_local
 from wardround.plans.reasons import advice_for
 from wardround.plans.round_parts import WAITS_FOR
 from wardround.plans.sitetask_pod import REASONS
@@ -17,8 +19,8 @@ from wardround.plans.sitetask_pod import REASONS
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
 TROUBLE = WAITS_FOR | {"HubUnreachable", "ActionFailed"}
-# Conditions that are told when they become True, whatever the headline is.
-BESIDE = (BASE_DELETED,)
+# Conditions that are told when they get this status, whatever the headline is.
+BESIDE: Mapping[str, conditions.Status] = {BASE_DELETED: "True", link_local.CONDITION: "False"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,15 +38,16 @@ def transitions(before: Conditions, after: Conditions) -> tuple[Event, ...]:
     told: list[Event] = []
     for old, new in (
         (headline(before), headline(after)),
-        *((_true(before, kind), _true(after, kind)) for kind in BESIDE),
+        *((_with(before, kind, status), _with(after, kind, status)) for kind, status in BESIDE.items()),
     ):
         if new is not None and (old is None or _key(old) != _key(new)):
             told.append(_event(new))
     return tuple(told)
 
 
-def _true(found: Conditions, kind: str) -> Condition | None:
-    return conditions.find(found, kind) if conditions.is_true(found, kind) else None
+def _with(found: Conditions, kind: str, status: conditions.Status) -> Condition | None:
+    condition = conditions.find(found, kind)
+    return condition if condition is not None and condition.status == status else None
 
 
 def _event(new: Condition) -> Event:

@@ -22,6 +22,7 @@ from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from wardround.kube.events import Reporter
 from wardround.manifests.training import build
 from wardround.plans import dataset as dataset_plan
+from wardround.plans import link_local
 from wardround.plans import sitetask as plans
 from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_memory as memory
@@ -44,6 +45,7 @@ class _Live:
     """What was read, as JSON, beside what the plan sees of it."""
 
     seen: Observation
+    site: Object
     task: Object
     round_task: Object | None
     datasets: Mapping[str, Object]
@@ -88,9 +90,10 @@ class TaskReconciler:
 
     async def _observe(self, name: str) -> _Live | None:
         try:
-            site = sites.parse(await self._own.get("Site", names.SITE))
+            site_item = await self._own.get("Site", names.SITE)
         except NotFound:
             return None
+        site = sites.parse(site_item)
         hub_reached, there = await self._round_task(name)
         items = {item["metadata"]["name"]: item for item in await self._own.list("SiteTask")}
         item = items.get(name)
@@ -124,6 +127,7 @@ class TaskReconciler:
                 isolation_proven=control is not None and control.proven,
                 now=_now(),
             ),
+            site=site_item,
             task=item,
             round_task=there,
             datasets=datasets,
@@ -196,6 +200,7 @@ class TaskReconciler:
         """Returns in how many seconds there is more to tell the hub."""
         task = live.seen.task
         await self._tell_dataset(live, plan)
+        await self._tell_site(live, plan)
         after = await self._write(live, task, plan.status)
         for action in plan.actions:
             match action:
@@ -271,6 +276,15 @@ class TaskReconciler:
             now=live.seen.now,
         )
         await self._reporter.write(item, found.status, status)
+
+    async def _tell_site(self, live: _Live, plan: Plan) -> None:
+        if plan.prepared is None or not plan.prepared.succeeded:
+            return
+        site = live.seen.site
+        status = link_local.plan(
+            site.status, plan.prepared.said or {}, generation=site.metadata.generation, now=live.seen.now
+        )
+        await self._reporter.write(live.site, site.status, status)
 
     async def _tell_hub(self, live: _Live, status: SiteTaskStatus, plan: Plan) -> float | None:
         if live.seen.round_task is None or live.round_task is None or self._link.client is None:

@@ -11,6 +11,7 @@ from wardround.api import conditions
 from wardround.api.conditions import Conditions
 from wardround.plans import sitetask_pod
 from wardround.plans.events import NOTE_BYTES, Event, transitions
+from wardround.plans.link_local import CONDITION
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -104,3 +105,13 @@ def test_that_a_base_was_deleted_is_told_once_beside_the_headline() -> None:
     assert transitions(deleted, deleted) == ()
     over = having("Complete", "Complete", before=deleted)
     assert [each.reason for each in transitions(deleted, over)] == ["Complete"]
+
+
+def test_what_the_gate_found_against_a_site_is_a_warning_beside_its_headline() -> None:
+    ready = having("Ready", "Approved")
+    opened = having(CONDITION, "LinkLocalOpen", "Run this.", holds=False, before=ready)
+    (event,) = transitions(ready, opened)
+    assert (event.type, event.reason, event.action) == ("Warning", "LinkLocalOpen", "SetLinkLocalClosed")
+    assert event.note == "Run this."
+    assert transitions(opened, opened) == ()
+    assert transitions(opened, having(CONDITION, "LinkLocalAbsent", before=opened)) == ()

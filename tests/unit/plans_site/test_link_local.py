@@ -1,0 +1,71 @@
+"""What a Site says of IPv6 link-local after a training pod's gate has listened there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.world import NOW
+from wardround.api import conditions
+from wardround.api.conditions import MESSAGE_LIMIT, Condition
+from wardround.api.site import SiteStatus
+from wardround.plans.link_local import COMMAND, CONDITION, plan
+from wardround.pod.gate import NEIGHBOUR_PORTS, Finding
+
+APPROVED = conditions.set_condition((), "Ready", True, "Approved", "", now=NOW, generation=1)
+READY = conditions.settled(APPROVED, "Approved", now=NOW, generation=1)
+# All that can answer: everybody, and the site operator.
+ANSWERS = [
+    f"{name} over link-local ({way})"
+    for name in ("neighbour", "site-operator")
+    for way in ("ICMP", *(f"TCP {port}" for port in NEIGHBOUR_PORTS), "UDP 53")
+]
+
+
+def after(document: dict[str, Any], before: SiteStatus | None = None) -> SiteStatus:
+    return plan(before or SiteStatus(conditions=READY), document, generation=1, now=NOW)
+
+
+def said(status: SiteStatus) -> Condition:
+    found = conditions.find(status.conditions, CONDITION)
+    assert found is not None
+    return found
+
+
+def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
+    found = said(after(Finding("Open", tuple(ANSWERS)).document()))
+    assert (found.status, found.reason) == ("False", "LinkLocalOpen")
+    assert COMMAND in found.message
+    assert len(found.message) <= MESSAGE_LIMIT
+
+
+@pytest.mark.parametrize(("heard", "status"), [("Silent", "Unknown"), ("Absent", "True")])
+def test_silence_is_not_called_closed_and_takes_a_finding_back(heard: Any, status: str) -> None:
+    opened = after(Finding("Open", ("neighbour over link-local (ICMP)",)).document())
+    assert said(after(Finding(heard).document(), opened)).status == status
+
+
+def test_the_command_is_the_one_of_the_documentation() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text("utf-8")
+    rules = text.partition("nft -f - <<'EOF'\n")[2].partition("EOF\n")[0]
+    assert words(COMMAND.removeprefix("nft '").removesuffix("'")) == words(rules)
+
+
+def words(rules: str) -> list[str]:
+    return re.split(r"[;\s]+", rules.strip())
+
+
+def test_a_finding_leaves_the_site_ready_and_settled() -> None:
+    """By kstatus such an object is Current: it looks at Ready, Reconciling and Stalled alone."""
+    found = after(Finding("Open", ("neighbour over link-local (ICMP)",)).document())
+    assert [each for each in found.conditions if each.type != CONDITION] == list(READY)
+
+
+def test_a_pod_that_says_nothing_of_link_local_changes_nothing() -> None:
+    before = SiteStatus(conditions=READY)
+    assert after({"rows": 1}, before) == before
+    assert after(json.loads(json.dumps(Finding("Silent").document())), before) != before
