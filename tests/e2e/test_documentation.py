@@ -18,8 +18,9 @@ from wardround.cli.__main__ import parser
 FIRST_ROUND = ("README.md", "Wardround")
 OWN_CLUSTERS = ("README.md", "On your own clusters")
 LOOKING = ("docs/operations.md", "Looking")
+LINK_LOCAL = ("docs/operations.md", "IPv6 link-local")  # by tests/e2e/test_isolation.py
 OWN_IMAGE = ("docs/training-contract.md", "An image of your own")  # by tests/unit/examples
-TRIED = {FIRST_ROUND, OWN_CLUSTERS, LOOKING, OWN_IMAGE}
+TRIED = {FIRST_ROUND, OWN_CLUSTERS, LOOKING, LINK_LOCAL, OWN_IMAGE}
 # What is not, by page and first line. docs/one-cluster.md has a test and a list of its own.
 NOT_RUN = {
     ("README.md", "make demo     # three hospitals train one model; ends with a table"): (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from lab import install, lifecycle
+from lab import install, lifecycle, network
 from lab.topology import API_PORT, DNS_ADDRESS, STORE_PORT, clusters, named
 from tests.e2e import hostile
 from tests.e2e.accounts import administrator
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
+from tests.e2e.documentation import section
 from tests.e2e.federation import UNTRAINED, Federation
+from wardround.cli.objects import condition
+from wardround.plans import link_local
 from wardround.pod import split
 
 Object = dict[str, Any]
@@ -37,6 +41,17 @@ KUBELET, ECHOES = ("tcp", NODE.wan, 10250), [("icmp", host, 0) for host in (NODE
 # What answers a pod that stands behind no wall.
 ANSWERS = {HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, KUBELET, *ECHOES}
 WITHOUT_WALLS = "without-walls"
+BEHIND_POLICIES = "behind-policies"
+# The gate alone, with what a real Job is told, in a pod of which a policy lets nothing in or out.
+GATE = """
+import json, sys
+from wardround.pod import gate, outcome
+try:
+    settings, seconds = gate.read_settings(json.loads(sys.argv[1])), float(sys.argv[2])
+    print(json.dumps(gate.hold(settings, deadline_seconds=seconds).document()["linkLocal"]))
+except outcome.Failure as failure:
+    print(json.dumps(failure.document()))
+"""
 ALONE: Object = {"participants": {"names": [SITE]}}
 
 
@@ -178,6 +193,75 @@ def test_training_is_ended_when_the_walls_go(federation: Federation) -> None:
         kubectl, task = federation.kubectl(SITE), federation.tasks_of(name)[0]["metadata"]["name"]
         gone = ("get", "job", task, "-n", federation.site_namespace, "--ignore-not-found", "-o", "name")
         eventually("the Job is gone", lambda: not kubectl(*gone))
+
+
+def test_an_open_link_is_said_by_the_site(federation: Federation, inside: Inside) -> None:
+    """The round went on, and the Site is no less ready."""
+    assert inside.open == set()
+    kubectl, place = federation.kubectl(SITE), federation.site_namespace
+    site = kubectl.get("site", "site", "-n", place)
+    closed, ready = (condition(site, each) for each in (link_local.CONDITION, "Ready"))
+    assert closed is not None
+    assert (closed.status, closed.reason) == ("False", "LinkLocalOpen")
+    assert link_local.COMMAND in closed.message
+    assert ready is not None
+    assert ready.status == "True"
+    kinds = ("-n", place, "--field-selector", "reason=LinkLocalOpen,type=Warning,involvedObject.kind=Site")
+    assert kubectl.get("events", *kinds)["items"]
+
+
+def test_the_documented_commands_close_an_open_link(federation: Federation, inside: Inside) -> None:
+    """IPv4 is closed by its policy all the while. The lab leaves link-local open, as clusters of others have it."""
+    close, reopen = (block.text for block in section("docs/operations.md", "IPv6 link-local"))
+    kubectl, place = federation.kubectl(SITE), federation.name(BEHIND_POLICIES)
+    told = _told(federation)
+
+    def said(policy: str, seconds: float = PATIENCE_SECONDS) -> Object:
+        settings = json.dumps({**told, "WARDROUND_LINK_LOCAL": policy})
+        answer: Object = json.loads(
+            kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", settings, str(seconds), stdin=GATE)
+        )
+        return answer
+
+    nobody: Object = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    deny = {"kind": "NetworkPolicy", "metadata": {"name": "default-deny", "namespace": place}, "spec": nobody}
+    with kubectl.namespace(place):
+        kubectl.apply(
+            {"apiVersion": "networking.k8s.io/v1", **deny}, _bare_pod(place, federation.images.operator.reference)
+        )
+        kubectl("wait", "pod/probe", "-n", place, "--for=condition=Ready", f"--timeout={PATIENCE_SECONDS:.0f}s")
+        before = said("Warn")
+        assert before["heard"] == "Open"
+        assert {f"neighbour over link-local ({way})" for way in ("ICMP", "TCP 53", "UDP 53")} <= {*before["answers"]}
+        assert "site-operator over link-local (TCP 8080)" in before["answers"]
+        assert said("Refuse", 0.5)["reason"] == "NetworkOpen"
+        _on_the_node(close)
+        try:
+            assert said("Refuse") == {"heard": "Silent", "answers": []}
+        finally:
+            _on_the_node(reopen)
+
+
+def _told(federation: Federation) -> dict[str, str]:
+    """What the gate of this site's last training pod was told, as Kubernetes gives it to the container."""
+    jobs = federation.kubectl(SITE).get(
+        "jobs",
+        "-n",
+        federation.site_namespace,
+        "-l",
+        "wardround.io/role=training",
+        "--sort-by=.metadata.creationTimestamp",
+    )["items"]
+    sidecar = next(
+        each for each in jobs[-1]["spec"]["template"]["spec"]["initContainers"] if each["name"] == "isolation"
+    )
+    return {each["name"]: each["value"].replace("$$", "$") for each in sidecar["env"]}
+
+
+def _on_the_node(script: str) -> None:
+    command = [*network.inside(named(SITE)), "bash", "-euc", script]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _network_open(federation: Federation, made: Object) -> str:
