@@ -98,10 +98,11 @@ class Gate:
             if not can_ping(family):
                 log(f"gate: nothing is asked by ICMP ({family.name}): this node lets no pod make such a socket")
 
-    def look(self, *, link_local_alone: bool = False) -> Look:
+    def look(self, *, targets: bool = True, neighbours: bool = True) -> Look:
+        """At both, unless one of them is left out."""
         links = addresses.links()
-        asked = [] if link_local_alone else [each for each in self.settings.targets if not _is_link_local(each.host)]
-        asked += self._neighbours(links)
+        asked = [each for each in self.settings.targets if targets and not _is_link_local(each.host)]
+        asked += self._neighbours(links) if neighbours else []
         own = {address for link in links for address in link.own}
         answers = probe(asked, self.settings.seconds, own)
         self._remember(answers)
@@ -189,7 +190,7 @@ def look_again(settings: Settings, finding: Finding) -> Finding:
     while any(link.early for link in addresses.links()) and time.monotonic() < deadline:
         time.sleep(PAUSE_SECONDS)
     gate = Gate(settings)
-    return _finding([gate.look(link_local_alone=True) for _ in range(ROUNDS)])
+    return _finding([gate.look(targets=False) for _ in range(ROUNDS)])
 
 
 def network_open(reached: Sequence[Target]) -> Failure:

@@ -23,25 +23,26 @@ def watch(settings: Settings, interval_seconds: float = INTERVAL_SECONDS) -> Non
     """Never returns; raises NetworkOpen as soon as something answers, IsolationUnknown when it can no longer ask."""
     gate = Gate(settings)
     gate.say_what_cannot_be_asked()
-    logged: set[str] = set()
+    neighbours = True
     while True:
-        look = _look(gate)
+        look = _look(gate, neighbours=neighbours)
         if (failure := look.failure(settings)) is not None:
             raise failure
-        if new := {each.called for each in look.neighbours} - logged:
-            logged |= new
-            log(f"isolation: IPv6 link-local is open: {', '.join(sorted(new))} answered")
+        if look.neighbours:
+            answered = sorted({each.called for each in look.neighbours})
+            log(f"isolation: IPv6 link-local is open: {', '.join(answered)} answered; it is not asked again")
+            neighbours = False
         time.sleep(interval_seconds)
 
 
-def _look(gate: Gate) -> Look:
+def _look(gate: Gate, *, neighbours: bool) -> Look:
     """Memory that is short for a moment must not end training; that a question cannot be asked must not stay unseen."""
-    look = gate.look()
+    look = gate.look(neighbours=neighbours)
     for _ in range(ROUNDS - 1):
         if not look.unknown:
             break
         time.sleep(PAUSE_SECONDS)
-        look = gate.look()
+        look = gate.look(neighbours=neighbours)
     return look
 
 

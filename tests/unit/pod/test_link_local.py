@@ -89,6 +89,29 @@ def test_an_address_that_is_still_being_tried_is_waited_for_before_silence_count
     assert looks["again"] == {"linkLocal": {"heard": "Open", "answers": EVERY_WAY}}
 
 
+def test_the_sidecar_says_once_that_a_link_is_open_and_leaves_the_neighbours_alone() -> None:
+    script = """
+        import json, sys, threading, time
+        from wardround.pod import gate, isolation, probe
+        asked = []
+        def counted(targets, *more):
+            asked.append(sum(bool(each.scope) for each in targets))
+            return probe.probe(targets, *more)
+        gate.probe = counted
+        told = gate.Settings((probe.Target("hub", "203.0.113.1", 443, "TCP"),))
+        threading.Thread(target=isolation.watch, args=(told, 0.05), daemon=True).start()
+        while len(asked) < 3:
+            time.sleep(0.05)
+        print(json.dumps(asked))
+    """
+    with networks.pair() as both, networks.resolver(both):
+        done = both.python(script)
+    first_look, *others = json.loads(done.stdout)
+    assert first_look > 0
+    assert not any(others)
+    assert done.stderr.count("isolation: IPv6 link-local is open: neighbour over link-local (ICMP)") == 1
+
+
 def test_a_hardware_address_gives_the_link_local_address_that_linux_makes_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
