@@ -26,7 +26,7 @@ def administrator(cluster: str) -> Iterator[Api]:
 
 
 @contextmanager
-def bearer(cluster: str, token: str) -> Iterator[Api]:
+def bearer(cluster: str, token: str, manager: str = "") -> Iterator[Api]:
     """Whoever holds this token, at the API server of a cluster of the lab."""
     found: Object = yaml.safe_load(named(cluster).kubeconfig.read_text("utf-8"))
     [user] = found["users"]
@@ -34,7 +34,7 @@ def bearer(cluster: str, token: str) -> Iterator[Api]:
     with TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")
         kubeconfig.write_text(yaml.safe_dump(found), "utf-8")
-        api = Api(kubeconfig, token=token)
+        api = Api(kubeconfig, token=token, manager=manager)
         try:
             yield api
         finally:

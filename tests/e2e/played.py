@@ -24,7 +24,7 @@ from lab.topology import STORE_PORT, named
 from tests.e2e.accounts import administrator, bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation
-from tests.integration.api import Api, account
+from tests.integration.api import HOSPITAL_MANAGER, Api, account
 from wardround import tensors
 from wardround.cli import enrolment, verbs
 from wardround.cli.objects import is_true
@@ -170,7 +170,7 @@ def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]
             flows = ("flowschema,prioritylevelconfiguration", enrolment.flow_control_name(name), "--ignore-not-found")
             stack.callback(federation.kubectl("hub"), "delete", *flows)
             verbs.apply_enrolment(hub, name, f"Played by a test: {name}", [federation.namespace])
-            api = stack.enter_context(bearer("hub", hub.token("site", name, 3600)))
+            api = stack.enter_context(bearer("hub", hub.token("site", name, 3600), HOSPITAL_MANAGER))
             made[name] = Played(name, api)
             admin.await_right(account(name, "site"), "patch", "participants.wardround.io/status", name)
             made[name].publish()

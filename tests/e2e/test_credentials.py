@@ -13,7 +13,7 @@ from tests.e2e.accounts import account, administrator, bearer, token_request
 from tests.e2e.admission import training_job
 from tests.e2e.federation import Federation
 from tests.integration import attacks
-from tests.integration.api import Api, Refused
+from tests.integration.api import HOSPITAL_MANAGER, Api, Refused
 from tests.integration.attacks import ATTACKS
 from tests.integration.objects import DIGEST, condition, pod_of
 
@@ -56,7 +56,7 @@ def courier(federation: Federation) -> Iterator[Api]:
 @pytest.fixture(scope="module")
 def hospital(federation: Federation, site: Api) -> Iterator[Api]:
     """The hospital on the hub, by the very token that it holds."""
-    with bearer("hub", _hub_token(site, federation)) as api:
+    with bearer("hub", _hub_token(site, federation), HOSPITAL_MANAGER) as api:
         yield api
 
 

@@ -16,6 +16,8 @@ from kubernetes import client, config
 from wardround.kube.resources import RESOURCES
 
 Object = dict[str, Any]
+# The one under which the hub takes what a hospital's account writes.
+HOSPITAL_MANAGER = "wardround-site"
 
 
 class Refused(Exception):
@@ -27,10 +29,14 @@ class Refused(Exception):
 
 
 class Api:
-    """Whose kubeconfig it is: the administrator, who may act as anybody (impersonation), or the holder of a token."""
+    """Whose kubeconfig it is: the administrator, who may act as anybody (impersonation), or the holder of a token.
 
-    def __init__(self, kubeconfig: Path, *, token: str = "") -> None:
+    `manager`: the field manager that is named where none is given. A hospital's account has one of its own.
+    """
+
+    def __init__(self, kubeconfig: Path, *, token: str = "", manager: str = "") -> None:
         self.kubeconfig = kubeconfig
+        self._manager = manager
         official: Any = config  # which has no types
         self._client = official.new_client_from_config(str(kubeconfig), client_configuration=client.Configuration())
         self._pool: Any = self._client.rest_client.pool_manager
@@ -85,7 +91,7 @@ class Api:
 
     def create(self, obj: Object, *, user: str = "", dry_run: bool = False) -> Object:
         path = RESOURCES[obj["kind"]].path(obj["metadata"].get("namespace"))
-        query = "?fieldValidation=Strict" + ("&dryRun=All" if dry_run else "")
+        query = self._query(user) + ("&dryRun=All" if dry_run else "")
         return self.call("POST", path + query, obj, user=user)
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
@@ -102,8 +108,13 @@ class Api:
         self, kind: str, name: str, change: Object, namespace: str, *, user: str = "", subresource: str | None = None
     ) -> Object:
         path = RESOURCES[kind].path(namespace, name, subresource)
-        query = "?fieldValidation=Strict"
-        return self.call("PATCH", path + query, change, user=user, kind_of_body="application/merge-patch+json")
+        return self.call(
+            "PATCH", path + self._query(user), change, user=user, kind_of_body="application/merge-patch+json"
+        )
+
+    def _query(self, user: str) -> str:
+        manager = HOSPITAL_MANAGER if user.endswith(":site") else self._manager
+        return "?fieldValidation=Strict" + (f"&fieldManager={manager}" if manager else "")
 
     def patch_status(self, kind: str, name: str, status: Object, namespace: str, *, user: str = "") -> Object:
         return self.patch(kind, name, {"status": status}, namespace, user=user, subresource="status")

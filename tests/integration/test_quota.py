@@ -99,20 +99,6 @@ def test_what_a_hospital_says_of_a_task_is_short(api: Api, task: str, status: Ob
         api.patch_status("RoundTask", task, status, "site-b", user=SITE_B)
 
 
-def test_a_hospital_does_not_swell_an_object_under_many_names(api: Api, task: str) -> None:
-    """Each manager that applies a field is remembered on the object."""
-    body: Object = {"apiVersion": "wardround.io/v1alpha1", "kind": "RoundTask", "metadata": {"name": task}}
-    path = f"/apis/wardround.io/v1alpha1/namespaces/site-b/roundtasks/{task}/status?force=true&fieldManager="
-    body["status"] = {"upload": {"bytes": 1}}
-
-    def apply() -> None:
-        for number in range(40):
-            api.call("PATCH", f"{path}m{number}", body, user=SITE_B, kind_of_body="application/apply-patch+yaml")
-
-    with pytest.raises(Refused, match=TOO_MUCH):
-        apply()
-
-
 def test_a_hospital_names_no_more_datasets_than_rounds_can_ask_for(api: Api) -> None:
     many = {"site": {"datasets": [{"name": f"d{number}"} for number in range(65)]}}
     with pytest.raises(Refused, match="must have at most 64 items"):

@@ -41,3 +41,32 @@ nodeSelector: {{ toJson . }}
 tolerations: {{ toJson . }}
 {{- end }}
 {{- end }}
+
+{{/*
+What the policies about a hospital's writes have in common. An object remembers each manager of its fields with what that
+manager wrote, and a request may bring such a memory along. Where there are more than ten, the API server puts the oldest
+together under the name ancient-changes.
+*/}}
+{{- define "hub.hospital" -}}
+- name: bySite
+  expression: request.userInfo.username == 'system:serviceaccount:' + request.namespace + ':site'
+- name: others
+  expression: object.metadata.?managedFields.orValue([]).filter(entry, entry.?manager.orValue('') != 'wardround-site')
+- name: othersBefore
+  expression: oldObject.?metadata.?managedFields.orValue([]).filter(entry, entry.?manager.orValue('') != 'wardround-site')
+- name: own
+  expression: object.metadata.?managedFields.orValue([]).filter(entry, entry.?manager.orValue('') == 'wardround-site')
+{{- end }}
+
+{{/* Takes how many characters the memory of what wardround-site wrote may have. */}}
+{{- define "hub.hospitalWrites" -}}
+- expression: "!variables.bySite || request.options.?fieldManager.orValue('') == 'wardround-site'"
+  message: A hospital's account writes as the field manager wardround-site and under no other name.
+- expression: >-
+    !variables.bySite || (variables.others.all(entry, entry.?manager.orValue('') == 'ancient-changes' ||
+    variables.othersBefore.exists(before, before.?manager == entry.?manager)) &&
+    '%s'.format([variables.others]).size() <= '%s'.format([variables.othersBefore]).size())
+  message: A hospital's account brings no other field manager than wardround-site, and lets no other one grow.
+- expression: "!variables.bySite || '%s'.format([variables.own]).size() <= {{ . }}"
+  message: The memory of what wardround-site wrote would be larger than what a hospital has to say.
+{{- end }}

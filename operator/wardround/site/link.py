@@ -18,6 +18,8 @@ from wardround.plans.site import Link
 
 TOKEN_SECONDS = 24 * 3600
 SERVICE_ACCOUNT = "site"
+# Under any other name the hub takes nothing from a hospital's account.
+FIELD_MANAGER = "wardround-site"
 ENROL = (
     "ask the hub's admin for `kubectl wardround enrol {name} --bootstrap FILE --hub-server URL` and put its token "
     "into the Site's enrolment Secret"
@@ -90,7 +92,7 @@ class HubLink:
             return False
         former = self.client
         # Hospitals are upgraded before their hub, which may not know yet all that they say.
-        self.client = Client(found.server, found.ca, self._token, found.namespace, strict=False)
+        self.client = Client(found.server, found.ca, self._token, found.namespace, FIELD_MANAGER, strict=False)
         if former is not None:
             await former.close()
         return True
