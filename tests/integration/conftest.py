@@ -13,6 +13,7 @@ import yaml
 
 from lab import toolchain
 from lab.apiserver import apiserver
+from lab.controlplane import ISSUER
 from tests.integration.api import Api, Refused, until
 from tests.integration.objects import FEDERATION, HUB, PARTICIPANTS, ROOT, SITES, hub_values, site_values, training_job
 from wardround.cli.enrolment import manifests
@@ -84,6 +85,9 @@ def api(bare: Api, helm: Helm) -> Api:
     for participant, namespace in SITES.items():
         helm.install("wardround-site", "site", namespace, site_values(participant))
     _namespace(bare, FEDERATION)
+    # What the hub operator says when it starts.
+    published = {"metadata": {"name": "wardround-hub", "namespace": HUB}, "data": {"tokenAudiences": ISSUER}}
+    bare.create({"apiVersion": "v1", "kind": "ConfigMap", **published})
     for participant in PARTICIPANTS:
         enrol(bare, participant)
     _wait_for_policies(bare)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.api import Api
+from tests.integration.api import Api, until
 from tests.integration.objects import DIGEST
 from wardround.cli.__main__ import main
 
@@ -77,16 +77,22 @@ def test_a_flag_adds_and_is_told_and_nothing_else_changes(admin: Admin) -> None:
     assert admin.participant()["spec"] == {**before, "allowedFederations": both}
 
 
+def bearer(api: Api, folder: Path, namespace: str) -> Path:
+    """A kubeconfig with a token of a hospital's account."""
+    found: Object = yaml.safe_load(api.kubeconfig.read_text())
+    [user] = found["users"]
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/site/token"
+    user["user"] = {"token": api.call("POST", path, request)["status"]["token"]}
+    kubeconfig = folder / f"{namespace}.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(found))
+    return kubeconfig
+
+
 def test_who_may_not_read_the_participant_gets_no_manifest_that_would_reset_it(
     admin: Admin, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stranger: Object = yaml.safe_load(api.kubeconfig.read_text())
-    [user] = stranger["users"]
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
-    token = api.call("POST", "/api/v1/namespaces/site-b/serviceaccounts/site/token", request)["status"]["token"]
-    user["user"] = {"token": token}
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(stranger))
+    kubeconfig = bearer(api, tmp_path, "site-b")
     asked = ["enrol", NAME, "--kubeconfig", str(kubeconfig)]
     for more in ([], ["--apply"]):
         assert main([*asked, *more]) == 2
@@ -95,3 +101,32 @@ def test_who_may_not_read_the_participant_gets_no_manifest_that_would_reset_it(
         assert "Only if site-q is new there: --new" in said.err
     assert main([*asked, "--new"]) == 0
     assert "kind: Participant" in capsys.readouterr().out
+
+
+def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
+    admin: Admin, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig, administrator = bearer(api, tmp_path, NAME), ("--kubeconfig", str(api.kubeconfig))
+
+    def refused() -> bool:
+        """Whether it is its holder who is unknown, and not only its rights that have gone."""
+        capsys.readouterr()
+        assert main(["explain", f"participant/{NAME}", "--kubeconfig", str(kubeconfig)]) in (0, 2)
+        return "Your credentials for this cluster have expired or are not known" in capsys.readouterr().err
+
+    assert not refused()
+    assert main(["revoke", NAME, *administrator]) == 0
+    said = capsys.readouterr().err
+    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in said
+    # The API server remembers a token that it has seen for ten seconds.
+    until("the token is taken no more", refused)
+    admin.enrol("--apply")
+    assert refused()
+    fresh = bearer(api, tmp_path, NAME)
+    assert main(["explain", f"participant/{NAME}", "--kubeconfig", str(fresh)]) == 0
+    assert admin.participant()["spec"]["keyFingerprint"] == DIGEST
+
+    api.delete("ServiceAccount", "site", NAME)
+    assert main(["revoke", NAME, *administrator]) == 2
+    assert "There is no service account site" in capsys.readouterr().err
+    admin.enrol("--apply")

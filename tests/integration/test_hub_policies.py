@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lab.controlplane import ISSUER
 from tests.integration.api import Api, Refused, account
 from tests.integration.objects import DIGEST, FEDERATION, HUB, condition, federated_round, keys, round_task
 
@@ -124,13 +125,22 @@ def test_a_rounds_result_is_the_hub_operators(hub: Api) -> None:
     hub.patch_status("FederatedRound", "policies", result, FEDERATION, user=HUB_OPERATOR)
 
 
-def token(api: Api, namespace: str, name: str, seconds: int, user: str) -> Object:
+def token(api: Api, namespace: str, name: str, seconds: int, user: str, audiences: tuple[str, ...] = ()) -> Object:
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"expirationSeconds": seconds},
+        "spec": {"expirationSeconds": seconds, "audiences": list(audiences)},
     }
     return api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request, user=user)
+
+
+@pytest.mark.parametrize("audiences", [("vault",), (ISSUER, "vault"), ("https://sts.example",)])
+def test_a_hospitals_token_is_for_the_hubs_api_server_alone(hub: Api, audiences: tuple[str, ...]) -> None:
+    for user in (SITE_A, ""):
+        with pytest.raises(Refused, match="ask for one without audiences"):
+            token(hub, "site-a", "site", 3600, user, audiences)
+    assert token(hub, "site-a", "site", 3600, SITE_A, (ISSUER,))["status"]["token"]
+    assert token(hub, HUB, "hub-operator", 3600, "", audiences)["status"]["token"]
 
 
 def test_a_hospital_renews_its_own_token_for_a_day_at_most(hub: Api) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from tests.integration.api import Api, Refused
+from tests.integration.api import HOSPITAL_MANAGER, Api, Refused
 from tests.integration.conftest import api, bare, helm, pytest_configure
 from tests.integration.objects import HUB, OURS, PARTICIPANTS
 from tests.integration_hub.hospital import Hospital, until
@@ -19,7 +19,6 @@ from tests.integration_store.conftest import Server, server
 from wardround.hub.operator import serve
 from wardround.hub.settings import Settings
 from wardround.kube.client import Client
-from wardround.kube.errors import NotFound
 
 __all__ = ["api", "bare", "helm", "pytest_configure", "server"]
 
@@ -103,13 +102,13 @@ async def world(api: Api, server: Server) -> AsyncIterator[World]:
     try:
 
         async def published() -> str | None:
-            try:
-                return str((await client.get("ConfigMap", "wardround-hub"))["data"]["fingerprint"])
-            except NotFound:
-                return None
+            found: str | None = (await client.get("ConfigMap", "wardround-hub"))["data"].get("fingerprint")
+            return found
 
         pinned = await until(published, "the hub's ConfigMap")
-        hospitals = {name: Hospital(name, as_account(api, name, "site"), pinned) for name in PARTICIPANTS}
+        hospitals = {
+            name: Hospital(name, as_account(api, name, "site", HOSPITAL_MANAGER), pinned) for name in PARTICIPANTS
+        }
         for hospital in hospitals.values():
             await hospital.publish()
             spec = {"spec": {"keyFingerprint": hospital.fingerprint}}

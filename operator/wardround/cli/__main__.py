@@ -111,6 +111,16 @@ def parser() -> argparse.ArgumentParser:
     approve.add_argument("--yes", action="store_true", help="pin what is published; asks nothing")
     approve.set_defaults(run=run_approve)
 
+    revoke = verbs.add_parser(
+        "revoke",
+        parents=[shared],
+        help="end all of a hospital's tokens for the hub, a lost one among them",
+        description="Deletes the hospital's account at the hub, and with it every token of that account. Its "
+        "Participant, keys and tasks stay. To leave a hospital out of rounds is spec.suspend, which revokes no token.",
+    )
+    revoke.add_argument("name", help="the hospital's name")
+    revoke.set_defaults(run=run_revoke)
+
     ends = "exit code 0 Complete, 1 Failed or deleted, 3 --timeout is over"
     watching = verbs.add_parser(
         "watch", parents=[shared], help=f"a round while it runs; {ends}", description=f"Follows a round: {ends}."
@@ -192,6 +202,17 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
         return 2
     verbs.pin(hub, name, computed)
     say("Pinned: rounds may now ask this hospital.")
+    return 0
+
+
+def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
+    name = options.name.removeprefix("participant/")
+    verbs.revoke(hub, name)
+    say(
+        f"Revoked: in some seconds {hub.server} takes no token of {name} any more.\n"
+        "To let the hospital in again, with a new token:\n"
+        f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
+    )
     return 0
 
 

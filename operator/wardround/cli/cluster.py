@@ -96,6 +96,14 @@ class Cluster:
         )
         return self._ok(status, answer, f"change {kind} {where(name, namespace)}")
 
+    def delete(self, kind: str, name: str, namespace: str) -> bool:
+        """Whether there was one."""
+        status, answer = self._request("DELETE", RESOURCES[kind].path(namespace, name))
+        if status == 404:
+            return False
+        self._ok(status, answer, f"delete {kind} {where(name, namespace)}")
+        return True
+
     def token(self, service_account: str, namespace: str, seconds: int) -> str:
         """A token for a service account by TokenRequest, with the person's own rights."""
         status, answer = self._request(

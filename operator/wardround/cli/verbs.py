@@ -1,4 +1,4 @@
-"""What the commands do at a cluster, without a person: apply an enrolment, mint credentials, pin keys, fetch a round.
+"""What the commands do at a cluster, without a person: apply an enrolment, mint or revoke credentials, pin, fetch.
 
 The demo enrols its hospitals with these. Asks nothing and prints nothing.
 """
@@ -65,6 +65,16 @@ def participant(hub: Cluster, name: str) -> Object:
 
 def pin(hub: Cluster, name: str, fingerprint: str) -> None:
     hub.patch("Participant", name, name, {"spec": {"keyFingerprint": fingerprint}})
+
+
+def revoke(hub: Cluster, name: str) -> None:
+    """Ends all tokens of a hospital: they are bound to the very account that they were minted for, and one that is made
+    anew under its name is another. Raises CommandError where there is no such account."""
+    if not hub.delete("ServiceAccount", enrolment.SERVICE_ACCOUNT, name):
+        raise CommandError(
+            f"There is no service account {enrolment.SERVICE_ACCOUNT} in namespace {name} on {hub.server}, so no token "
+            "of it is good there. If that is the right hub: see `kubectl get participants -A` for the hospital's name."
+        )
 
 
 def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:

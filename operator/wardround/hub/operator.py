@@ -13,6 +13,7 @@ from wardround.hub.context import Context
 from wardround.hub.reconcile import Key, Reconciler
 from wardround.hub.settings import Settings
 from wardround.hub.sweep import leftovers, round_of
+from wardround.kube import tokens
 from wardround.kube.client import Client, backoff
 from wardround.kube.errors import ApiError
 from wardround.kube.events import Reporter
@@ -36,8 +37,14 @@ logger = logging.getLogger(__name__)
 
 
 async def publish(client: Client, who: vault.Identity, told: Settings) -> None:
-    """What sites pin of this hub, for people and `enrol` to read: nothing in it is secret."""
-    data = {"fingerprint": who.fingerprint, "storeOrigin": told.store_origin, "storeCABundle": told.store_ca}
+    """What sites pin of this hub, for people and `enrol` to read: nothing in it is secret. And for whom the hub's own
+    token is, its API server: for nobody else a hospital's account gets one (policy `token-audience`)."""
+    data = {
+        "fingerprint": who.fingerprint,
+        "storeOrigin": told.store_origin,
+        "storeCABundle": told.store_ca,
+        "tokenAudiences": "\n".join(tokens.audiences(client.token())),
+    }
     metadata = {"name": names.HUB_CONFIG_MAP, "namespace": client.namespace}
     made = await client.create_if_absent({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
     if not made and (await client.get("ConfigMap", names.HUB_CONFIG_MAP)).get("data") != data:

@@ -88,7 +88,8 @@ MESSAGES = {
     "participant/{name}.",
     "FingerprintMismatch": "The published keys have fingerprint {published}, approved is {pinned}. Ask the hospital "
     "whether it changed its keys before you approve them.",
-    "Suspended": "Left out of rounds until spec.suspend is unset.",
+    "Suspended": "Left out of rounds until spec.suspend is unset. Its token for this hub stays good: kubectl wardround "
+    "revoke {name} ends it.",
     "NamespaceDiffers": "A Participant must be named like its namespace, which is its identity.",
     "Approved": "Takes part in the rounds of its federations.",
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wardround.api.site import Hub
+from wardround.kube import tokens
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized
 from wardround.plans.site import Link
@@ -157,10 +157,9 @@ class HubLink:
 
 def due(token: str, now: datetime) -> bool:
     """Whether half of a token's life is over. A token that does not say (not a JWT) is left alone."""
+    said = tokens.claims(token)
     try:
-        part = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-        issued, expires = float(claims["iat"]), float(claims["exp"])
-    except (IndexError, ValueError, KeyError, TypeError):
+        issued, expires = float(said["iat"]), float(said["exp"])
+    except (ValueError, KeyError, TypeError):
         return False
     return now.astimezone(UTC).timestamp() >= issued + (expires - issued) / 2
