@@ -16,6 +16,7 @@ from rich.live import Live
 from wardround.api.meta import API_VERSION
 from wardround.cli import enrolment, explain, verbs, watch
 from wardround.cli.cluster import Cluster, CommandError, MissingError, Object
+from wardround.cli.objects import printable
 
 REFRESH_SECONDS = 1.0
 NOBODY_READS = 141
@@ -186,7 +187,7 @@ def say_changes(server: str, name: str, before: Object | None, items: list[Objec
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
     name = hospital(options.name)
-    participant = verbs.participant(hub, name)
+    participant = printable(verbs.participant(hub, name))
     computed = enrolment.fingerprint_to_pin(participant)
     pinned = participant["spec"].get("keyFingerprint")
     say(f"{name} ({participant['spec'].get('displayName', '')}) publishes {computed}")
@@ -206,7 +207,7 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
 
 
 def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
-    name = options.name.removeprefix("participant/")
+    name = hospital(options.name)
     verbs.revoke(hub, name)
     say(
         f"Revoked: in some seconds {hub.server} takes no token of {name} any more.\n"

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import urllib3
 from kubernetes import client, config
 
+from wardround.cli.objects import printable
 from wardround.kube.resources import RESOURCES
 
 Object = dict[str, Any]
@@ -164,7 +165,8 @@ class Cluster:
             422: "The API server refuses what was written: correct the field that it names.",
         }.get(status, "This is the cluster's problem: ask its admin.")
         kind = ForbiddenError if status == 403 else CommandError
-        raise kind(f"Could not {what} at {self.server} ({status}): {message} {whose}")
+        # It may quote what somebody else has written.
+        raise kind(f"Could not {what} at {self.server} ({status}): {printable(str(message))} {whose}")
 
 
 def _read(load: Callable[..., Any], *arguments: str | None) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from wardround.api.meta import API_VERSION
 from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT
 from wardround.cli.cluster import CommandError, Object
+from wardround.cli.objects import printable
 from wardround.sealing.keys import participant_fingerprint
 
 TOKEN_SECONDS = 24 * 3600
@@ -74,7 +75,7 @@ def changes(before: Object, after: Object) -> list[str]:
 
 
 def _short(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def manifests(

@@ -44,11 +44,11 @@ class Explanation:
 
 
 def text(explained: Explanation) -> str:
-    parts = [printable(explained.headline)]
+    parts = [explained.headline]
     for each in explained.findings:
         parts.append(f"\n{each.where}: {each.reason}: {each.advice.meaning}")
         if each.message and each.message != each.advice.meaning:
-            parts.append(f"  says:   {printable(each.message)}")
+            parts.append(f"  says:   {each.message}")
         parts.append(f"  whose:  {each.advice.owner}")
         parts.append(f"  do:     {each.advice.action}")
     return "\n".join(parts)
@@ -56,6 +56,7 @@ def text(explained: Explanation) -> str:
 
 def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object | None], now: datetime) -> Explanation:
     """A FederatedRound with its RoundTasks and the Leases of the sites by participant."""
+    round_, tasks = printable(round_), printable(tasks)
     federation, spec = round_["metadata"]["namespace"], round_.get("spec") or {}
     name = f"FederatedRound {federation}/{round_['metadata']['name']}"
     status = round_.get("status") or {}
@@ -102,6 +103,7 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
 
 def explain_task(task: Object, lease: Object | None, now: datetime) -> Explanation:
     """A RoundTask on the hub or a SiteTask at the site (which has no Lease of its own: None)."""
+    task = printable(task)
     metadata = task["metadata"]
     kind = task.get("kind", "Task")
     name = f"{kind} {metadata['namespace']}/{metadata['name']}"
@@ -122,6 +124,7 @@ def explain_task(task: Object, lease: Object | None, now: datetime) -> Explanati
 
 def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
     """A Participant, Site or Dataset: the kinds that are Ready or not."""
+    item = printable(item)
     metadata = item["metadata"]
     kind = item.get("kind", "Object")
     name = f"{kind} {metadata['namespace']}/{metadata['name']}"

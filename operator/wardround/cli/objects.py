@@ -5,11 +5,12 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from wardround.api.times import parse_time, read_time
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
 
@@ -82,6 +83,14 @@ def metrics(entries: list[Object] | None) -> str:
     return " ".join(f"{each['name']}={each['value']}" for each in entries or [])
 
 
-def printable(text: str) -> str:
-    """On one line, and without what steers a terminal: some of what is shown others than its reader have written."""
-    return "".join(each if each.isprintable() else " " for each in text)
+def printable(value: T) -> T:
+    """An object or a text, without what steers a terminal: control characters, overrides of the writing direction and
+    line breaks become spaces. What is shown of an object, others than its reader have written."""
+    made: Any = value
+    if isinstance(value, str):
+        made = "".join(each if each.isprintable() else " " for each in value)
+    elif isinstance(value, dict):
+        made = {printable(key): printable(each) for key, each in value.items()}
+    elif isinstance(value, list):
+        made = [printable(each) for each in value]
+    return cast(T, made)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rich.table import Table
+from rich.text import Text
 
-from wardround.cli.objects import Object, began, condition, created, is_true, metrics, seconds, timeline
+from wardround.cli.objects import Object, began, condition, created, is_true, metrics, printable, seconds, timeline
 from wardround.plans.reasons import advice_for
 
 COMPLETE, FAILED, DELETED, TIMED_OUT = 0, 1, 1, 3
@@ -54,6 +55,7 @@ class View:
 
 def view(round_: Object, tasks: list[Object], now: datetime) -> View:
     """One round and its RoundTasks (of any attempt: the newest of each hospital is shown)."""
+    round_, tasks = printable(round_), printable(tasks)
     newest: dict[str, Object] = {}
     for task in sorted(tasks, key=lambda each: int(each["spec"].get("attempt", 1))):
         newest[task["metadata"]["namespace"]] = task
@@ -75,13 +77,15 @@ def deleted(before: View) -> View:
 
 
 def table(shown: View) -> Table:
-    """The view as a rich table."""
+    """The view as a rich table. Its texts are Text: rich takes what stands in brackets in a str for markup."""
     colours = {"waiting": "yellow", "working": "cyan", "done": "green", "failed": "red"}
-    result = Table(title=shown.title, caption=shown.footer, title_justify="left", caption_justify="left")
+    title, caption = Text(shown.title), Text(shown.footer)
+    result = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     for name in ("hospital", "stage", "for", "metrics"):
         result.add_column(name)
     for row in shown.rows:
-        result.add_row(row.hospital, f"[{colours[row.state]}]{row.stage}[/]", row.duration, row.metrics)
+        stage = Text(row.stage, style=colours[row.state])
+        result.add_row(Text(row.hospital), stage, row.duration, Text(row.metrics))
     return result
 
 

@@ -1,0 +1,89 @@
+"""What others have written in an object steers no terminal, and is no markup, whichever command shows it."""
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from wardround.cli import enrolment, explain, watch
+from wardround.cli.objects import printable
+
+Object = dict[str, Any]
+NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+# A window's title, a colour, the clipboard, the writing direction, lines of its own, and rich's markup.
+HOSTILE = (
+    "x\x1b]0;title\x07\x1b[31m\x9b2J\x1b]52;c;ZXZpbA==\x07 \u202ereversed\u2066 \r\nround: complete\x08\x7f\u2028 "
+    "[/] [bold] [link=https://x]"
+)
+TIME = "2026-11-24T11:00:00Z"
+
+
+def condition(kind: str) -> Object:
+    return {"type": kind, "status": "True", "reason": HOSTILE, "message": HOSTILE, "lastTransitionTime": TIME}
+
+
+def item(kind: str, *conditions: str) -> Object:
+    """With hostile text wherever it takes some."""
+    update = {"samples": 3, "metrics": [{"name": HOSTILE, "value": HOSTILE}]}
+    status: Object = {
+        "conditions": [condition(each) for each in conditions],
+        "attention": [{"participant": HOSTILE, "reason": HOSTILE, "message": HOSTILE}],
+        "timeline": [{"stage": HOSTILE, "time": TIME}],
+        "result": {"samples": 3, "metrics": update["metrics"]},
+        "update": update,
+        "quality": [{"field": HOSTILE, "reason": HOSTILE, "rows": 1}],
+    }
+    if "Failed" in conditions and kind != "FederatedRound":
+        status["failure"] = {"class": "Site", "reason": HOSTILE, "message": HOSTILE, "exitCode": 1}
+    metadata = {"name": HOSTILE, "namespace": HOSTILE, "uid": "u", "creationTimestamp": TIME}
+    spec = {"task": HOSTILE, "attempt": 1, "datasetName": HOSTILE, "displayName": HOSTILE, "metrics": [HOSTILE + "2"]}
+    return {"kind": kind, "metadata": metadata, "spec": spec, "status": status}
+
+
+ENDS = [("Complete",), ("Failed",), ("Stalled",), ("Reconciling",)]
+
+
+def watched(conditions: tuple[str, ...]) -> str:
+    shown = watch.view(item("FederatedRound", *conditions), [item("RoundTask", *conditions)], NOW)
+    drawn = io.StringIO()
+    Console(file=drawn, width=4000, no_color=True).print(watch.table(shown))
+    # The frame of the table, and lines as pipes get them.
+    return "".join([*watch.lines(None, shown), drawn.getvalue().replace("\n", "")])
+
+
+def explained(conditions: tuple[str, ...]) -> str:
+    round_, task = item("FederatedRound", *conditions), item("RoundTask", *conditions)
+    ready = [item(kind, *conditions) for kind in ("Participant", "Site", "Dataset")]
+    told = [
+        explain.explain_round(round_, [task], {}, NOW),
+        explain.explain_task(task, None, NOW),
+        *(explain.explain_long_lived(each, None, NOW) for each in ready),
+    ]
+    return "".join(line for each in told for line in explain.text(each).split("\n"))
+
+
+@pytest.mark.parametrize("conditions", ENDS, ids=lambda conditions: conditions[0])
+@pytest.mark.parametrize("show", [watched, explained])
+def test_nothing_that_is_shown_steers_a_terminal_or_is_markup(
+    show: Callable[[tuple[str, ...]], str], conditions: tuple[str, ...]
+) -> None:
+    said = show(conditions)
+    assert [each for each in said if not each.isprintable()] == []
+    assert "[/] [bold]" in said
+    # On its line: nobody else begins one.
+    assert "  round: complete" in said
+
+
+def test_what_enrol_says_of_a_change_steers_no_terminal() -> None:
+    before: Object = {"metadata": {}, "spec": {"displayName": HOSTILE, "allowedFederations": []}}
+    after = enrolment.participant("site-a", "Hospital", [], before)
+    [said] = enrolment.changes(before, after)
+    assert said.isprintable()
+
+
+def test_what_is_read_as_it_is_meant_stays() -> None:
+    said: Object = {"name": "Universitätsspital Zürich 病院", "numbers": [1, None, True], "deep": [{"x": "a\tb"}]}
+    assert printable(said) == {**said, "deep": [{"x": "a b"}]}
