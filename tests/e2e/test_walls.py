@@ -29,6 +29,8 @@ WAYS = {
     "local": [LAUNCH, "--local-sockets", "--"],
 }
 PLACE = "from wardround.pod import folders, launcher; launcher.place(folders.Folders.from_environment())"
+# Under the launcher a second time, so that the pod goes on after it.
+MISSING = f"{LAUNCH} -- no-such-trainer train; echo ENDED $?"
 TORCH = """
 import asyncio, multiprocessing, torch
 class Rows(torch.utils.data.Dataset):
@@ -51,7 +53,7 @@ def said(federation: Federation) -> Iterator[dict[str, str]]:
         kubectl.apply(_pod(place, federation.images))
         done = "--for=jsonpath={.status.phase}=Succeeded"
         kubectl("wait", "pod/probe", "-n", place, done, f"--timeout={PATIENCE_SECONDS:.0f}s")
-        yield {name: kubectl("logs", "-n", place, "probe", "-c", name) for name in (*WAYS, "torch")}
+        yield {name: kubectl("logs", "-n", place, "probe", "-c", name) for name in (*WAYS, "missing", "torch")}
 
 
 def test_no_policy_stands_before_these_pods(federation: Federation, said: dict[str, str]) -> None:
@@ -97,6 +99,11 @@ def test_torch_with_workers_and_managers_runs_under_it(said: dict[str, str]) -> 
     assert "TRAINED [112.0, 1.0]" in said["torch"]
 
 
+def test_a_command_that_the_image_does_not_contain_is_named_in_the_log(said: dict[str, str]) -> None:
+    assert "launch: this image has no program no-such-trainer" in said["missing"]
+    assert "ENDED 127" in said["missing"]
+
+
 def _found(text: str) -> dict[str, str]:
     [line] = [each for each in text.splitlines() if each.startswith("FOUND ")]
     found: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
@@ -123,6 +130,7 @@ def _pod(namespace: str, images: Images) -> Object:
         "initContainers": [
             _container("prepare", images.operator.reference, ["python", "-c", PLACE], read_only=False),
             *probes,
+            _container("missing", images.trainer.reference, [LAUNCH, "--", "sh", "-c", MISSING]),
         ],
         "containers": [_container("torch", images.trainer.reference, [LAUNCH, "--", "python", "-c", TORCH])],
         "volumes": [{"name": "memory", "emptyDir": {"medium": "Memory"}}, {"name": "scratch", "emptyDir": {}}],
