@@ -150,6 +150,7 @@ LIMITS, ACCELERATORS, SIZES = (
     "train alone has accelerators",
     "have a sizeLimit",
 )
+GOES = "goes when it is deleted"
 QUEUE = "waits in the queue of the site chart"
 UNKNOWN = "has none of these fields"
 UNKNOWN_SECURITY = "The securityContext of a training pod has none of these fields"
@@ -648,6 +649,7 @@ JOB = [
         for setting in (
             {"kueue.x-k8s.io/queue-name": "another-department"},
             {"kueue.x-k8s.io/priority-class": "high"},
+            {"kueue.x-k8s.io/prebuilt-workload-name": "mine"},
         )
     ),
     *(Attack(f"says {first(setting)} of its place", UNKNOWN, sets(pod, setting)) for setting in PLACES),
@@ -672,6 +674,7 @@ JOB = [
             {"completionMode": "Indexed", "backoffLimitPerIndex": 1},
             {"completionMode": "Indexed", "successPolicy": {"rules": [{"succeededCount": 1}]}},
             {"managedBy": "example.org/another"},
+            {"podFailurePolicy": GONE, "podReplacementPolicy": "TerminatingOrFailed"},
             {"manualSelector": True, "selector": {"matchLabels": {"app.kubernetes.io/name": "wardround"}}},
         )
     ),
@@ -688,6 +691,7 @@ JOB = [
             ("of two conditions", (DISRUPTED | {"onPodConditions": [*DISRUPTED["onPodConditions"], NOT_DISRUPTED]},)),
         )
     ),
+    Attack("cannot be deleted", GOES, sets(metadata, {"finalizers": ["example.org/never"]})),
     Attack("removes itself", STAYS, sets(spec, {"ttlSecondsAfterFinished": 0})),
     Attack("belongs to no task", OWNER, lambda job: sets(lambda _: job["metadata"], {"ownerReferences": GONE})(job)),
     Attack("belongs to another task", OWNER, is_of_another_task),
