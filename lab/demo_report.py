@@ -1,7 +1,7 @@
 """What the demo found: its summary as JSON, its table, who gains and who does not, where a round's seconds went.
 
-Pure: from finished FederatedRounds and their RoundTasks. A metric that few cases cannot support is absent there and
-None here.
+Pure: from finished FederatedRounds and their RoundTasks. A metric over too few patients is suppressed there and None
+here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from wardround.api.times import parse_time
 METRICS = ("accuracy", "sensitivity", "auc")
 # Below half a percentage point, a difference on a hundred patients is noise.
 NOTHING = 0.005
+SUPPRESSED = "suppressed"
 # What ends with which moment of the timelines, in order: the hub's, or the slowest hospital's.
 SPANS = (
     ("hub asks", "hub", "Dispatched"),
@@ -105,7 +106,21 @@ def table(found: Mapping[str, Any], evaluation: Finished, display_names: Mapping
     result.add_row("all hospitals", held_out, "federation", *_cells(found["common"]["federated"]))
     for hospital, entry in found["common"]["local"].items():
         result.add_row("", "", f"{hospital} alone", *_cells(entry))
+    result.caption_justify = "left"
+    result.caption = _not_over_all(evaluation)
     return result
+
+
+def _not_over_all(evaluation: Finished) -> str:
+    """Which metrics of all hospitals are of some, and why."""
+    status = evaluation.round["status"]
+    counted = len({each["metadata"]["namespace"] for each in evaluation.tasks})
+    missing = {each["name"]: each["participants"] for each in status["result"].get("suppressed") or []}
+    fewer = [f"{counted - missing[name]} of {counted} in {name}" for name in METRICS if name in missing]
+    if not fewer:
+        return ""
+    why = f"{SUPPRESSED}: over too few patients to be told (policy.minCell of a Site)."
+    return f"{why} All hospitals are {', '.join(fewer)}."
 
 
 def verdicts(found: Mapping[str, Any]) -> list[str]:
@@ -183,8 +198,9 @@ def _cells(entry: Metrics) -> list[str]:
 
 def _cell(name: str, value: float | None) -> str:
     if value is None:
-        return "not estimable (too few rows)" if name == "accuracy" else "not estimable (under 5 positives)"
-    return f"{value:.4f}" if name == "auc" else f"{100 * value:.1f} %"
+        return SUPPRESSED
+    # No more digits than were told.
+    return f"{value:g}" if name == "auc" else f"{100 * value:.4g} %"
 
 
 def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
@@ -194,18 +210,18 @@ def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
         if mine is not None and ours is not None:
             changes[name] = ours - mine
     if not changes:
-        return f"{hospital}: not estimable"
+        return f"{hospital}: no metric is over enough patients to be told"
     told = ", ".join(_change(name, change) for name, change in changes.items())
     decisive = [changes[name] for name in ("accuracy", "sensitivity") if name in changes]
     if decisive and max(decisive) > NOTHING and min(decisive) >= -NOTHING:
-        return f"{hospital} gains: {told} on all hospitals' hold-outs"
+        return f"{hospital} gains: {told} on the hospitals' hold-outs"
     if decisive and min(decisive) < -NOTHING and max(decisive) <= NOTHING:
-        return f"{hospital} loses: {told} on all hospitals' hold-outs"
+        return f"{hospital} loses: {told} on the hospitals' hold-outs"
     if decisive and max(decisive) > NOTHING:
-        return f"{hospital} gains one and loses another: {told} on all hospitals' hold-outs"
-    return f"{hospital} gains nothing: {told} on all hospitals' hold-outs"
+        return f"{hospital} gains one and loses another: {told} on the hospitals' hold-outs"
+    return f"{hospital} gains nothing: {told} on the hospitals' hold-outs"
 
 
 def _change(name: str, change: float) -> str:
     # z: what rounds to nothing is no loss.
-    return f"AUC {change:+z.4f}" if name == "auc" else f"{name} {100 * change:+z.1f} points"
+    return f"AUC {round(change, 4):+zg}" if name == "auc" else f"{name} {round(100 * change, 1):+zg} points"

@@ -62,7 +62,7 @@ def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | 
         "network": {"kubernetesAPI": _api_addresses(hub)},
     }
     helm(hub, "wardround-crds", "crds", HUB_NAMESPACE, {}, "--wait")
-    helm(hub, "wardround-hub", "hub", HUB_NAMESPACE, _merged(chosen, values))
+    helm(hub, "wardround-hub", "hub", HUB_NAMESPACE, merged(chosen, values))
     api = Api(str(hub.kubeconfig))
     rolled_out(hub, HUB_NAMESPACE)
     wait("the hub to publish its fingerprint", lambda: api.get("ConfigMap", "wardround-hub", HUB_NAMESPACE) is not None)
@@ -103,7 +103,7 @@ def install_site(
         },
     }
     helm(site, "wardround-crds", "crds", SITE_NAMESPACE, {}, "--wait")
-    helm(site, "wardround-site", "site", SITE_NAMESPACE, _merged(chosen, values))
+    helm(site, "wardround-site", "site", SITE_NAMESPACE, merged(chosen, values))
     progress(f"{name}: operator and courier installed, enrolled at the hub")
 
     def has_keys() -> bool:
@@ -238,12 +238,12 @@ def _api_addresses(cluster: Cluster) -> list[Object]:
     ]
 
 
-def _merged(base: Object, over: Mapping[str, Any] | None) -> Object:
+def merged(base: Object, over: Mapping[str, Any] | None) -> Object:
     """Values with others laid over them, mapping by mapping, as Helm does with several files."""
     result = dict(base)
     for key, value in (over or {}).items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if both else value
+        result[key] = merged(result[key], value) if both else value
     return result
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from wardround.api import dataset_text, parameters_text
-from wardround.api.site import AllowedParameter
+from wardround.api.site import LEAST_CELL, AllowedParameter
 
 # `prepare` wants to see that the network is closed. Here it is not; this port is.
 CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
@@ -84,6 +84,7 @@ class Pod:
             "WARDROUND_KIND": task,
             "WARDROUND_DATASET": dataset_text.dump(self._dataset),
             "WARDROUND_MIN_SAMPLES": "1",
+            "WARDROUND_MIN_CELL": str(LEAST_CELL),
             # Here people try what they like; a hospital lists what it allows.
             "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(AllowedParameter(name=name) for name in parameters),
         }
@@ -114,6 +115,8 @@ class Pod:
         self.ours(verb)
         document: dict[str, Any] = json.loads((self.root / "update" / "update.json").read_text())
         print(f"{self.root.name}: {document['samples']} samples, {document['length']} bytes, {document['metrics']}")
+        if document["suppressed"]:
+            print(f"{self.root.name}: over too few patients to leave a hospital: {', '.join(document['suppressed'])}")
         return document
 
 

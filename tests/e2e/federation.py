@@ -34,7 +34,8 @@ ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE], CH
 SITES = tuple(hospital.name for hospital in HOSPITALS)
 # A small net and one pass: these rounds show that things happen, not that a model is good.
 PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate": "0.01", "epochs": "1"}
-# Where it is no matter what is learnt: without training the trainer never loads torch.
+# Where it is no matter what is learnt: without training the trainer never loads torch. By default a hospital takes no
+# such round, since it measures the hub's own model; these hospitals take it.
 UNTRAINED = {**PARAMETERS, "epochs": "0"}
 # By default a hospital takes no round that says how many steps. These take so many: long enough to be stopped on the
 # way, short enough to be waited for.
@@ -43,7 +44,8 @@ STEPS = 12_000
 POLICY: Object = {
     "commands": [list(DEFAULT_COMMAND), carried.COMMAND],
     "parameters": [
-        *codec.dump(DEFAULT_PARAMETERS),
+        *(each for each in codec.dump(DEFAULT_PARAMETERS) if each["name"] != "epochs"),
+        {"name": "epochs", "minimum": "0", "maximum": "1000"},
         *({"name": each} for each in carried.PIECES),
         {"name": "steps", "minimum": str(STEPS)},
     ],

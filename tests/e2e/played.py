@@ -113,6 +113,7 @@ class Played:
             wrapped_key=wrap(file_key, RecipientKey.load(assignment.round_public_key), context),
             samples=SAMPLES,
             metrics={},
+            suppressed=(),
             bytes=sealed.bytes,
             expires=assignment.expires,
         )

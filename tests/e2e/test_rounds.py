@@ -53,6 +53,13 @@ def test_a_model_goes_back_to_the_hospitals_and_is_averaged_to_the_last_bit(
         second = federation.run_round("second", "Train", base={"roundName": first.name}, metrics=["loss"])
     assert second.result["digest"] != first.result["digest"]
     assert 0 < float(second.metrics["loss"]) < 10
+    # The clinic has nine validation patients: over so few no metric leaves it.
+    told = {site: second.task(site)["status"]["update"] for site in federation.sites}
+    assert {site: [each["name"] for each in update["metrics"]] for site, update in told.items()} == {
+        site: [] if site == "site-c" else ["loss"] for site in federation.sites
+    }
+    assert told["site-c"]["suppressed"] == ["loss"]
+    assert second.result["suppressed"] == [{"name": "loss", "participants": 1}]
     base, after = result(first, tmp_path), result(second, tmp_path)
     assert {name: values.dtype for name, values in after.items()} == dict.fromkeys(base, np.float32)
     updates, samples = [], []

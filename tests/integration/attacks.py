@@ -161,7 +161,9 @@ SHOWN = "kubectl.kubernetes.io/default-container"
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
 EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
+CELL = "policy.minCell of the site chart"
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
+FEWER_BEHIND = {"name": "WARDROUND_MIN_CELL", "value": "1"}
 STEPS = {"name": "WARDROUND_ALLOWED_PARAMETERS", "value": '{"steps":{}}'}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
@@ -423,7 +425,7 @@ CONTAINERS = [
         for name in ("isolation", "train", "check")
         for told in (
             *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
-            "WARDROUND_ALLOWED_PARAMETERS",
+            *("WARDROUND_MIN_CELL", "WARDROUND_ALLOWED_PARAMETERS"),
         )
     ),
     *(
@@ -454,6 +456,12 @@ CONTAINERS = [
     Attack("prepare is of two kinds", KIND, adds(container("prepare"), "env", EVALUATES)),
     Attack("prepare takes fewer samples", FEWEST, sets(variable("WARDROUND_MIN_SAMPLES"), {"value": "9"})),
     Attack("prepare takes any samples", FEWEST, adds(container("prepare"), "env", FEWER)),
+    *(
+        Attack(f"metrics are over {what} patients", CELL, sets(variable("WARDROUND_MIN_CELL"), {"value": value}), case)
+        for case in ("train", "train-initial", "evaluate", "statistics")
+        for what, value in (("fewer", "10"), ("any", "0"), ("who knows how many", GONE))
+    ),
+    Attack("metrics are over fewer patients too", CELL, adds(container("prepare"), "env", FEWER_BEHIND)),
     Attack("prepare allows any steps", ALLOWED, adds(container("prepare"), "env", STEPS)),
     *(
         Attack(f"{case} allows other parameters", ALLOWED, sets(variable(STEPS["name"]), {"value": "{}"}), case)

@@ -26,7 +26,7 @@ from tests.integration.objects import (
     without,
 )
 from wardround.api import codec
-from wardround.api.site import DEFAULT_PARAMETERS
+from wardround.api.site import DEFAULT_PARAMETERS, LEAST_CELL
 from wardround.pod import metrics
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -382,6 +382,7 @@ BAD_POLICIES: dict[str, tuple[Object, str]] = {
     "bound that is no number": ({"parameters": [{"name": "epochs", "maximum": "inf"}]}, "should match"),
     "bound as a number": ({"parameters": [{"name": "epochs", "maximum": 9}]}, "must be of type string"),
     "no value at all": ({"parameters": [{"name": "device", "enum": []}]}, "at least 1 items"),
+    "metrics over single patients": ({"minCell": 10}, "should be greater than or equal to 11"),
     "misspelt bound": ({"parameters": [{"name": "epochs", "max": "9"}]}, "unknown field"),
 }
 
@@ -395,13 +396,14 @@ def test_a_policy_that_is_misspelt_or_bounds_nothing_is_refused(api: Api, case: 
 
 def test_a_site_that_says_nothing_allows_the_built_in_trainer_with_its_bounds_and_no_dataset(api: Api) -> None:
     site = api.get("Site", "site", "hospital-a")
-    for name in ("commands", "datasets", "parameters"):
+    for name in ("commands", "datasets", "parameters", "minSamples", "minCell"):
         site["spec"]["policy"].pop(name)
     made = api.create({**site, "metadata": {"name": "site", "namespace": "default"}, "status": {}}, dry_run=True)
     policy = made["spec"]["policy"]
     assert policy["commands"] == [["python", "-m", "wardround_trainer"]]
     assert policy["datasets"] == []
     assert policy["parameters"] == codec.dump(DEFAULT_PARAMETERS)
+    assert (policy["minSamples"], policy["minCell"]) == (LEAST_CELL, LEAST_CELL)
 
 
 @pytest.mark.parametrize("obj", [federated_round("twice"), dataset(name="twice")], ids=["FederatedRound", "Dataset"])

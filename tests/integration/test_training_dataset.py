@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.integration.api import Api, Refused, account, until
-from tests.integration.attacks import FEWEST
+from tests.integration.attacks import CELL, FEWEST
 from tests.integration.conftest import Helm
 from tests.integration.jobs import claim, container, variable
 from tests.integration.objects import FEDERATION, ROOT, dataset, site_values, training_job
@@ -258,18 +258,25 @@ def test_a_dataset_that_has_changed_is_read_as_it_is_now(site: Api) -> None:
     assert _refusal(site, _job(site, MOVED)) == ""
 
 
-@pytest.mark.parametrize(("told", "admitted"), [("9", False), ("10", True), ("11", True)])
-def test_prepare_is_told_to_ask_for_no_fewer_samples_than_the_chart(site: Api, told: str, admitted: bool) -> None:
-    job = _job(site, BREAST)
-    variable("WARDROUND_MIN_SAMPLES")(job)["value"] = told
-    assert (FEWEST in _refusal(site, job)) is not admitted
+NUMBERS = {"WARDROUND_MIN_SAMPLES": FEWEST, "WARDROUND_MIN_CELL": CELL}
 
 
-@pytest.mark.parametrize("told", ["", "-1", "1e3", " 10", "10\n", "1_0", "$(X)", "9" * 19])
-def test_prepare_is_told_a_number_of_samples(site: Api, told: str) -> None:
+@pytest.mark.parametrize(("told", "admitted"), [("10", False), ("11", True), ("12", True)])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_prepare_is_told_to_ask_for_no_fewer_patients_than_the_chart(
+    site: Api, name: str, told: str, admitted: bool
+) -> None:
     job = _job(site, BREAST)
-    variable("WARDROUND_MIN_SAMPLES")(job)["value"] = told
-    assert FEWEST in _refusal(site, job)
+    variable(name)(job)["value"] = told
+    assert (NUMBERS[name] in _refusal(site, job)) is not admitted
+
+
+@pytest.mark.parametrize("told", ["", "-1", "1e3", " 11", "11\n", "1_1", "$(X)", "9" * 19])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_prepare_is_told_a_number_of_patients(site: Api, name: str, told: str) -> None:
+    job = _job(site, BREAST)
+    variable(name)(job)["value"] = told
+    assert NUMBERS[name] in _refusal(site, job)
 
 
 # Beside target and identifier, by the kind's schema.

@@ -160,6 +160,7 @@ class Hospital:
             wrapped_key=wrap(key, RecipientKey.load(assignment.round_public_key), context),
             samples=samples,
             metrics={"loss": "0.5"},
+            suppressed=(),
             bytes=sealed.bytes,
             expires=assignment.expires,
         )

@@ -90,6 +90,7 @@ def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
     document = {
         "samples": 290,
         "metrics": {"loss": "0.1234"},
+        "suppressed": ["auc"],
         "digest": canonical.digest(plain),
         "schemaDigest": SCHEMA_DIGEST,
         "baseDigest": base_digest,
@@ -119,7 +120,7 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
 
     model = os.urandom((1 << 20) * 2 + 12345)
     earlier = str(uuid.uuid4())
-    task = site.hub.ask(await site.hub.seal_model(model), state_round=earlier)
+    task = site.hub.ask(await site.hub.seal_model(model), state_round=earlier, metrics=("auc", "loss"))
     name = task["metadata"]["name"]
 
     job = await eventually("the Job is admitted and made", lambda: job_of(site, name))
@@ -158,6 +159,7 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
     live = site.api.get("RoundTask", name, PARTICIPANT)["status"]
     assert live["update"]["samples"] == 290
     assert live["update"]["metrics"] == [{"name": "loss", "value": "0.1234"}]
+    assert live["update"]["suppressed"] == ["auc"]
     stages = [each["stage"] for each in live["timeline"]]
     assert stages == ["Accepted", "InputReady", "Started", "Prepared", "Trained", "Checked", "Sealed", "Sent"]
     folder = site.folder(name)

@@ -158,6 +158,7 @@ class Round:
             wrap.wrap(file_key, wrapped_for.public, context),
             samples,
             {"loss": "0.5"},
+            (),
             body.ciphertext_length(layout.length),
             (now() + timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
         )
@@ -489,10 +490,15 @@ async def test_an_evaluation_gives_the_metrics_of_the_summed_counts(
         negatives[10], negatives[90], positives[80] = 6, 2, 4
         await round_.update(name, {"negatives": negatives, "positives": positives})
     await round_.update("site-c", {"negatives": np.zeros(100), "positives": np.zeros(99)})
+    # Its few positives are in no metric of theirs: from the others' own ones its own could be worked out.
+    negatives, positives = np.zeros(100), np.zeros(100)
+    negatives[10], positives[20] = 9, 3
+    suppressed = {"suppressed": ("auc", "positives", "sensitivity")}
+    await round_.update("site-d", {"negatives": negatives, "positives": positives}, manifest=suppressed)
     _, answer = await round_.aggregate()
     assert answer["leftOut"] == [{"participant": "site-c", "reason": "WrongSchema"}]
-    assert (answer["metrics"]["sensitivity"], answer["metrics"]["rows"]) == ("1", "24")
-    assert answer["metrics"]["accuracy"] == "0.8333"
+    assert answer["suppressed"] == {"auc": 1, "positives": 1, "sensitivity": 1}
+    assert answer["metrics"] == {"accuracy": "0.81", "sensitivity": "1", "auc": "0.75", "rows": "36", "positives": "8"}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from wardround.api import codec
-from wardround.api.site import Policy
+from wardround.api.site import LEAST_CELL, Policy
 
 CHARTS = Path(__file__).parents[2] / "charts"
 DIGEST = "sha256:" + "a" * 64
@@ -108,6 +108,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("site", {"policy": {"parameters": [{"name": "epochs", "maximum": "many"}]}}, "'many' does not match"),
     ("site", {"policy": {"parameters": [{"name": "epochs", "max": "10"}]}}, "'max' was unexpected"),
     ("site", {"policy": {"parameters": None}}, "None is not of type 'array'"),
+    ("site", {"policy": {"minCell": 10}}, "10 is less than the minimum of 11"),
     ("site", {"hub": {"fingerprint": "sha256:abc"}}, "does not match"),
     ("site", {"store": {"origin": "https://store.example/path"}}, "does not match"),
     ("site", {"workload": {"limits": {"cpu": 1}}}, "1 is not of type 'string'"),
@@ -161,6 +162,14 @@ def test_code_kind_and_chart_allow_the_same_when_a_hospital_says_nothing(name: s
     assert spec("sites")["policy"]["properties"][name]["default"] == by_default
     assert yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"][name] == by_default
     assert (name == "datasets") is (by_default == [])
+
+
+def test_by_default_and_at_the_least_eleven_patients_are_behind_a_metric() -> None:
+    kind, chart = spec("sites")["policy"]["properties"], schema("site")["properties"]["policy"]["properties"]
+    values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"]
+    told = (kind["minCell"]["default"], kind["minCell"]["minimum"], chart["minCell"]["minimum"], values["minCell"])
+    assert {*told, Policy().min_cell, LEAST_CELL} == {11}
+    assert kind["minSamples"]["default"] == values["minSamples"]
 
 
 def policy(chart: str, name: str) -> str:

@@ -60,7 +60,7 @@ def finished(
 
 
 def found() -> dict[str, Any]:
-    clinic = {"accuracy": "1", "rows": "12"}  # too few positives for the others
+    clinic = {"accuracy": "1", "rows": "12"}  # the others are suppressed
     evaluations = {
         FEDERATED: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
         "site-a": finished("a", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
@@ -81,9 +81,10 @@ def test_the_summary_has_the_agreed_shape() -> None:
     assert result["model"] == {"digest": "sha256:d", "bytes": 99}
 
 
-def test_what_too_few_positives_cannot_support_is_null_and_said() -> None:
+def test_what_is_suppressed_is_null_and_said() -> None:
     result = found()
     evaluation = finished("evaluate", "Evaluate", {"rows": "105"}, {"site-a": {}, "site-c": {"rows": "12"}})
+    evaluation.round["status"]["result"]["suppressed"] = [{"name": "sensitivity", "participants": 1}]
     assert result["hospitals"]["site-c"]["federated"] == {"accuracy": 1.0, "sensitivity": None, "auc": None}
     console = Console(file=io.StringIO(), width=160)
     console.print(
@@ -91,15 +92,21 @@ def test_what_too_few_positives_cannot_support_is_null_and_said() -> None:
     )
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "not estimable (under 5 positives)" in shown
+    assert "All hospitals are 1 of 2 in sensitivity." in " ".join(shown.split())
     [clinic] = [line for line in shown.splitlines() if "Screening clinic" in line]
-    assert clinic.split("│")[2].strip() == "12"
+    assert [each.strip() for each in clinic.split("│")[2:7]] == [
+        "12",
+        "federation",
+        "100 %",
+        "suppressed",
+        "suppressed",
+    ]
 
 
 def test_who_gains_nothing_is_said_as_plainly_as_who_gains() -> None:
     nothing, gain = demo_report.verdicts(found())
-    assert nothing.startswith("site-a gains nothing: accuracy +0.0 points")
-    assert gain.startswith("site-c gains: accuracy +7.0 points, sensitivity +21.0 points")
+    assert nothing.startswith("site-a gains nothing: accuracy +0 points")
+    assert gain.startswith("site-c gains: accuracy +7 points, sensitivity +21 points")
 
 
 def test_a_hospital_that_loses_is_said_to_lose() -> None:

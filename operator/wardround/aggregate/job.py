@@ -183,9 +183,8 @@ class Aggregation:
             length=layout.length,
         )
         sealed = SealedResult(self._store, plan, bodies.Body(plan.data_key, header))
-        kept = metrics.Kept(plan.task, layout)
         try:
-            await self._reduce(sealed, kept)
+            await self._reduce(sealed)
         except Differs:
             raise Failure("SchemasDiffer", "statistics have different centres: the datasets' bounds differ") from None
         except NotFinite:
@@ -194,30 +193,45 @@ class Aggregation:
             # Everything opened a moment ago, in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
         await sealed.finish()
+        combined = metrics.combine(plan.task, self._parts())
         return Result(
             header=header,
             digest=sealed.digest,
             segments_digest=sealed.segments_digest,
             bytes=bodies.ciphertext_length(layout.length),
             samples=sum(self._counted),
-            metrics=kept.metrics([each.metrics for each in self._usable], self._shares),
+            metrics=combined.metrics,
+            suppressed=combined.suppressed,
             aggregated=tuple(each.participant for each in self._usable),
             left_out=self._left_out,
         )
 
-    async def _reduce(self, sealed: SealedResult, kept: metrics.Kept) -> None:
+    def _parts(self) -> list[metrics.Part]:
+        return [
+            metrics.Part(
+                each.metrics,
+                each.suppressed,
+                share,
+                patients,
+                {name: weight * counts for name, counts in each.counts.items()},
+            )
+            for each, share, patients, weight in zip(
+                self._usable, self._shares, self._counted, self._weights, strict=True
+            )
+        ]
+
+    async def _reduce(self, sealed: SealedResult) -> None:
         plan, layout, base = self._plan, self._layout, self._base
         all_runs = runs(layout, lambda name, dtype: rule_of(plan.task, plan.initial, name, dtype))
         sources = [each.file for each in self._usable] + ([base] if base else [])
         async with aclosing(ordered(_chunk_major(sources), WINDOW)) as segments:
-            await self._reduce_segments(segments, all_runs, sealed, kept)
+            await self._reduce_segments(segments, all_runs, sealed)
 
     async def _reduce_segments(
         self,
         segments: AsyncIterator[bytes],
         all_runs: Sequence[Run],
         sealed: SealedResult,
-        kept: metrics.Kept,
     ) -> None:
         layout = self._layout
         for index in range(bodies.segment_count(layout.length)):
@@ -227,9 +241,7 @@ class Aggregation:
             for weight in self._weights:
                 reduction.add(await anext(segments), weight)
             base_segment = await anext(segments) if self._base else None
-            reduced = reduction.result(layout.header[start : start + size], base_segment)
-            kept.take(start, reduced)
-            await sealed.append(reduced)
+            await sealed.append(reduction.result(layout.header[start : start + size], base_segment))
 
 
 class SealedResult:

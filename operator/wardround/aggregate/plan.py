@@ -102,7 +102,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer of an aggregation that stored a model."""
+    """The answer of an aggregation that stored a model.
+
+    `suppressed`: of each metric, how many of those who were combined have too few patients behind it to tell it.
+    """
 
     header: Header
     digest: str
@@ -110,6 +113,7 @@ class Result:
     bytes: int
     samples: int
     metrics: Mapping[str, str]
+    suppressed: Mapping[str, int]
     aggregated: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
 

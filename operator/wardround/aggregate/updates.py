@@ -25,7 +25,7 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.store.transfer import Store
-from wardround.tensors import Layout, NotTensors, header_bytes, parse_header
+from wardround.tensors import Array, Layout, NotTensors, header_bytes, parse_header
 
 T = TypeVar("T")
 
@@ -76,7 +76,8 @@ class Form:
 class Usable:
     """An update of which every byte was seen: it opens, is finite, and has the layout of its schema.
 
-    `rows`: what sums were made from; of weights the samples, as nothing is known of their rows.
+    `rows`: what sums were made from; of weights the samples, as nothing is known of their rows. `counts`: negatives
+    and positives of an evaluation.
     """
 
     participant: str
@@ -84,6 +85,8 @@ class Usable:
     samples: int
     rows: int
     metrics: Mapping[str, str]
+    suppressed: frozenset[str]
+    counts: Mapping[str, Array]
     file: SealedFile
 
 
@@ -106,7 +109,7 @@ async def examine(
     file = SealedFile(store, update.get, body)
     try:
         layout = await _read_through(file, form.layout, manifest.digest)
-        rows = manifest.samples if form.task == "Train" else await _rows(file, layout, form.task, manifest.samples)
+        numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
     except StoreError as error:
         # An object that is not there or too short is this participant's; all else is everyone's.
         if error.reason in (MISSING, SHORT):
@@ -114,7 +117,16 @@ async def examine(
         raise
     if form.layout is None and not (layout.canonical and layout.schema_digest == manifest.header.schema_digest):
         raise Refused("WrongSchema")
-    return Usable(update.participant, manifest.header, manifest.samples, rows, manifest.metrics, file)
+    return Usable(
+        participant=update.participant,
+        header=manifest.header,
+        samples=manifest.samples,
+        rows=manifest.samples if form.task == "Train" else _rows(form.task, numbers, manifest.samples),
+        metrics=manifest.metrics,
+        suppressed=frozenset(manifest.suppressed),
+        counts=numbers if form.task == "Evaluate" else {},
+        file=file,
+    )
 
 
 async def read_layout(file: SealedFile) -> Layout:
@@ -127,12 +139,16 @@ async def read_layout(file: SealedFile) -> Layout:
     raise Refused("WrongSchema")
 
 
-async def _rows(file: SealedFile, layout: Layout, task: str, samples: int) -> int:
-    """Of an update of sums, which is one segment. Raises Refused: WrongSchema or CountsInvalid."""
+async def _numbers(file: SealedFile, layout: Layout, task: str) -> dict[str, Array]:
+    """Of an update of sums, which is one segment. Raises Refused("WrongSchema") and StoreError."""
     if task == "Statistics" and not counts.is_statistics(layout):
         raise Refused("WrongSchema")
     data = await file.segment(0)
-    numbers = {tensor.name: np.frombuffer(data[start:stop], "<f8") for tensor, start, stop in layout.places}
+    return {tensor.name: np.frombuffer(data[start:stop], "<f8") for tensor, start, stop in layout.places}
+
+
+def _rows(task: str, numbers: Mapping[str, Array], samples: int) -> int:
+    """Raises Refused("CountsInvalid")."""
     try:
         return counts.rows_of(task, numbers, samples)
     except counts.Impossible:

@@ -115,12 +115,21 @@ class Attention:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Suppressed:
+    """A metric that is not over all who were combined: at so many `participants` too few patients are behind it."""
+
+    name: str
+    participants: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     digest: str
     location: str
     bytes: int
     samples: int
     metrics: tuple[Metric, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
     columns_digest: str | None = None
 
 

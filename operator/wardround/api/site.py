@@ -47,15 +47,19 @@ class AllowedParameter:
     enum: tuple[str, ...] | None = None
 
 
+# As in the cell size suppression policy of the US Centers for Medicare & Medicaid Services: nothing of 1 to 10 people.
+LEAST_CELL = 11
+
 # The built-in trainer's parameters, for every site that lists none itself. Without `steps`: one step on a small batch
 # is an update that shows the rows of that batch. With little `weightDecay`: where it and the learning rate are 1,
-# nothing stays of the steps before the last, and the update is that of one batch.
+# nothing stays of the steps before the last, and the update is that of one batch. With a step at least: without one,
+# what is measured is the base, which the hub has chosen.
 DEFAULT_PARAMETERS = (
     AllowedParameter(name="model", enum=("logistic", "mlp")),
     AllowedParameter(name="hidden"),
-    AllowedParameter(name="epochs", minimum="0", maximum="1000"),
+    AllowedParameter(name="epochs", minimum="1", maximum="1000"),
     AllowedParameter(name="batchSize", minimum="16"),
-    AllowedParameter(name="learningRate", minimum="0", maximum="1"),
+    AllowedParameter(name="learningRate", minimum="0.000001", maximum="1"),
     AllowedParameter(name="optimizer", enum=("Adam", "SGD")),
     AllowedParameter(name="optimizerState", enum=("reset", "keep")),
     AllowedParameter(name="weightDecay", minimum="0", maximum="0.1"),
@@ -75,6 +79,7 @@ class Policy:
     local_sockets: bool = False
     min_quorum: int = 1
     min_samples: int = 1
+    min_cell: int = LEAST_CELL
     link_local: LinkLocal = "Warn"
 
 

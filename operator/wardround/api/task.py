@@ -39,11 +39,12 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """What was sent: the signed manifest, and copies of two of its fields for people."""
+    """What was sent: the signed manifest, and copies of three of its fields for people."""
 
     manifest: str
     samples: int = 0
     metrics: tuple[Metric, ...] = ()
+    suppressed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,10 +80,10 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
         counted = (status.get("participants") or {}).get("aggregated", 0)
         took = _took(round_)
         headline = f"{name} is complete{took}: {counted} hospitals, {result.get('samples', 0)} samples."
-        if result.get("metrics"):
-            headline += f" {metrics(result['metrics'])}"
-        if absent := _absent(spec, {each["name"] for each in result.get("metrics") or []}):
-            headline = f"{headline.removesuffix('.')}. {absent}"
+        if shown := metrics(result):
+            headline += f" {shown}"
+        for more in (_suppressed(result, counted), _absent(spec, result)):
+            headline = f"{headline.removesuffix('.')}. {more}" if more else headline
         return Explanation(headline, tuple(findings))
     for kind, verb in (("Failed", "has failed"), ("Stalled", "waits for a person")):
         found = condition(round_, kind)
@@ -243,12 +243,19 @@ def _heard(lease: Object | None, now: datetime) -> float | None:
     return None if renewed is None else (now - renewed).total_seconds()
 
 
-def _absent(spec: Object, found: set[str]) -> str:
+def _suppressed(result: Object, counted: int) -> str:
+    """Metrics that are not over all hospitals of the round."""
+    found = [f"{each['name']} at {each['participants']} of {counted}" for each in result.get("suppressed") or []]
+    return f"Over too few patients to be told (policy.minCell of each Site): {', '.join(found)}." if found else ""
+
+
+def _absent(spec: Object, result: Object) -> str:
     """Declared metrics that the result has not: training code may leave one out, and nothing fails for it."""
     if spec.get("task") == "Statistics":
         return ""
+    found = {each["name"] for kind in ("metrics", "suppressed") for each in result.get(kind) or []}
     absent = [each for each in spec.get("metrics") or [] if each not in found]
-    why = "too few cases to tell" if spec.get("task") == "Evaluate" else "not under `trained` of out/metrics.json"
+    why = "no case of what it is over" if spec.get("task") == "Evaluate" else "not under `trained` of out/metrics.json"
     return f"Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
 
 

@@ -79,8 +79,15 @@ def seconds(text: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def metrics(entries: list[Object] | None) -> str:
-    return " ".join(f"{each['name']}={each['value']}" for each in entries or [])
+def metrics(sent: Object) -> str:
+    """Of an update or a result: `loss=0.12 auc=suppressed`; of a result also `auc=0.91 (without 1)` hospital."""
+    values = {each["name"]: each["value"] for each in sent.get("metrics") or []}
+    missing = {}
+    for each in sent.get("suppressed") or []:
+        name, count = (each, 0) if isinstance(each, str) else (each["name"], each["participants"])
+        values.setdefault(name, "suppressed")
+        missing[name] = f" (without {count})" if count and values[name] != "suppressed" else ""
+    return " ".join(f"{name}={value}{missing.get(name, '')}" for name, value in values.items())
 
 
 def printable(value: T) -> T:

@@ -113,7 +113,7 @@ def _row(hospital: str, task: Object, now: datetime) -> Row:
     else:
         duration = seconds((now - since).total_seconds())
     update = status.get("update") or {}
-    shown = metrics(update.get("metrics"))
+    shown = metrics(update)
     if "samples" in update:
         shown = f"samples={update['samples']} {shown}".strip()
     return Row(hospital, stage, duration, shown, state)
@@ -163,8 +163,8 @@ def _footer(round_: Object, status: Object, stages: list[tuple[str, datetime]]) 
         parts = ["complete", f"{counted} aggregated"]
         if "samples" in result:
             parts.append(f"{result['samples']} samples")
-        if result.get("metrics"):
-            parts.append(metrics(result["metrics"]))
+        if shown := metrics(result):
+            parts.append(shown)
         return ", ".join(parts)
     if round_["spec"].get("suspend"):
         return "suspended"

@@ -28,6 +28,7 @@ class Claims:
 
     samples: int
     metrics: dict[str, str]
+    suppressed: tuple[str, ...]
     digest: str
     schema_digest: str
     base_digest: str
@@ -45,7 +46,12 @@ class Sealed:
     def report(self) -> dict[str, Any]:
         """`status.courier.update`."""
         metrics = [{"name": name, "value": value} for name, value in sorted(self.manifest.metrics.items())]
-        return {"manifest": self.envelope, "samples": self.manifest.samples, "metrics": metrics}
+        return {
+            "manifest": self.envelope,
+            "samples": self.manifest.samples,
+            "metrics": metrics,
+            "suppressed": list(self.manifest.suppressed),
+        }
 
 
 def read_claims(document: bytes, assignment: Assignment) -> Claims:
@@ -53,12 +59,21 @@ def read_claims(document: bytes, assignment: Assignment) -> Claims:
     try:
         raw = json.loads(document)
         metrics = {name: raw["metrics"][name] for name in assignment.metrics if name in raw["metrics"]}
+        suppressed = tuple(sorted(name for name in assignment.metrics if name in raw["suppressed"]))
         claims = Claims(
-            raw["samples"], metrics, raw["digest"], raw["schemaDigest"], raw["baseDigest"] or "", raw["length"]
+            raw["samples"],
+            metrics,
+            suppressed,
+            raw["digest"],
+            raw["schemaDigest"],
+            raw["baseDigest"] or "",
+            raw["length"],
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused("OutputNotSafetensors") from None
     if not all(isinstance(value, str) and NUMBER.fullmatch(value) for value in claims.metrics.values()):
+        raise Refused("MetricsInvalid")
+    if claims.metrics.keys() & set(claims.suppressed):
         raise Refused("MetricsInvalid")
     counts = (claims.samples, claims.length)
     digests = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))
@@ -116,6 +131,7 @@ def _seal(
         wrapped_key=wrap(file_key, RecipientKey.load(assignment.round_public_key), context),
         samples=claims.samples,
         metrics=claims.metrics,
+        suppressed=claims.suppressed,
         bytes=sealed.bytes,
         expires=assignment.expires,
     )

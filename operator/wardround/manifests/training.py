@@ -97,6 +97,7 @@ class TrainingJob:
     dataset_name: str
     dataset: Mapping[str, Any]
     min_samples: int
+    min_cell: int
     parameters: Sequence[AllowedParameter]
     train_seconds: int
     accelerators: int
@@ -215,6 +216,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
+            _variable("WARDROUND_MIN_CELL", str(job.min_cell)),
             _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
             *_isolation_env(job),
         ],

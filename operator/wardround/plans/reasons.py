@@ -108,9 +108,10 @@ _SITE = {
         "or says where the log is if it was the training code that gave up on the data (exit code 65).",
     ),
     "TooFewSamples": Advice(
-        "fewer usable rows than the site's policy asks for",
+        "fewer usable patients than the site's policy asks for",
         HOSPITAL,
-        "see status.quality of Dataset DATASET for rows left out and why, or lower minSamples in the Site's policy.",
+        "see status.quality of Dataset DATASET for rows left out and why, or lower minSamples and minCell in the "
+        "Site's policy. minCell is never below 11: with fewer test patients a hospital takes part in training alone.",
     ),
     "NetworkOpen": Advice(
         "the training pod could reach something that it must not",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from wardround.api import conditions
-from wardround.api.federatedround import Attention, Result, base_name
+from wardround.api.federatedround import Attention, Result, Suppressed, base_name
 from wardround.api.names import model_location
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import Metric
@@ -471,12 +471,14 @@ def _result(view: View, number: int, answer: Answer, aggregated: tuple[str, ...]
     spec = view.round.spec
     # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
     told = {name: value for name, value in answer.metrics.items() if name in spec.metrics}
+    suppressed = {name: count for name, count in answer.suppressed.items() if name in spec.metrics}
     return Result(
         digest=answer.digest or "",
         location=model_location(view.round.metadata.uid, number),
         bytes=length if isinstance(length, int) else 0,
         samples=answer.samples,
         metrics=tuple(Metric(name=name, value=value) for name, value in sorted(told.items())),
+        suppressed=tuple(Suppressed(name=name, participants=count) for name, count in sorted(suppressed.items())),
         columns_digest=made_with(view.seen, view.parts, aggregated),
     )
 

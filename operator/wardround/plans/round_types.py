@@ -28,6 +28,7 @@ class Answer:
     bytes: int = 0
     samples: int = 0
     metrics: Mapping[str, str] = field(default_factory=dict)
+    suppressed: Mapping[str, int] = field(default_factory=dict)
     aggregated: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     reason: str | None = None

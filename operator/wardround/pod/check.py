@@ -36,7 +36,7 @@ def check(folders: Folders) -> None:
     if task["task"] == "Statistics":
         _check_statistics(folders, schema.parse(task["dataset"]["schema"]), samples)
     else:
-        _check_training(folders, task, samples)
+        _check_training(folders, task, samples, int(report["cells"][metrics.VALIDATION]))
 
 
 def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> None:
@@ -50,17 +50,17 @@ def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> N
                 for values in tensors.chunks(file, found.find(tensor.name)):
                     _require_finite(values, tensor)
                     writer.write(values)
-            return update.Claims(samples, {}, "")
+            return update.Claims(samples, metrics.Disclosure({}), "")
 
         update.publish(folders.update, expected.tensors, fill)
 
 
-def _check_training(folders: Folders, task: Mapping[str, Any], samples: int) -> None:
+def _check_training(folders: Folders, task: Mapping[str, Any], samples: int, validation: int) -> None:
     initial = task["baseDigest"] == ""
     with _base_file(folders, initial=initial) as (base_file, base):
         limit = base.length + HEADER_SLACK
         output.inspect(folders.out, COPIES * limit + OTHER_FILES)
-        measured = _metrics(folders, task["metrics"])
+        measured = _metrics(folders, task["metrics"], validation, int(task["minCell"]))
         with _tensor_file(folders, limit) as (file, found):
             _require_equal(base, found)
             exact = _exact(base, task["exchange"]["frozen"])
@@ -156,27 +156,31 @@ def _require_finite(values: tensors.Array, tensor: tensors.Tensor) -> None:
         raise Failure("NotFinite", f"tensor {tensor.name} has values that are infinite or no number")
 
 
-def _metrics(folders: Folders, declared: Sequence[str]) -> dict[str, str]:
-    """Declared metrics of the trained model. Others stay here; a trainer may write none."""
+def _metrics(folders: Folders, declared: Sequence[str], patients: int, min_cell: int) -> metrics.Disclosure:
+    """Declared metrics of the trained model, over so many patients. Others stay here; a trainer may write none."""
+    if patients < min_cell:
+        # Not even looked at: that one of them is no number would be a word about these few patients.
+        log(f"check: fewer than {min_cell} patients are in the validation rows, so no metric of them is told")
+        return metrics.Disclosure({}, tuple(sorted(declared)))
     try:
         document = output.read_json(folders.out, output.METRICS)
     except Failure as failure:
         if failure.reason == "OutputMissing":
-            return {}
+            return metrics.Disclosure({})
         raise
     trained = document.get("trained", {}) if isinstance(document, dict) else None
     if not isinstance(trained, dict):
         raise Failure("MetricsInvalid", "metrics.json must be an object, as must its `trained`")
     if absent := [name for name in declared if name not in trained]:
         log(f"check: declared, but not under `trained` of {output.METRICS}: {', '.join(absent)}")
-    return {name: _metric(name, trained[name]) for name in declared if name in trained}
+    return metrics.Disclosure({name: _metric(name, trained[name], patients) for name in declared if name in trained})
 
 
-def _metric(name: str, value: object) -> str:
+def _metric(name: str, value: object, patients: int) -> str:
     try:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError
-        return metrics.text(float(value))
+        return metrics.text(float(value), patients)
     except (ValueError, OverflowError):
         raise Failure("MetricsInvalid", f"metric {name} is no finite number") from None
 

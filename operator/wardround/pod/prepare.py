@@ -19,7 +19,7 @@ from wardround.api import dataset_text, parameters_text
 from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
 from wardround.plans.parameters import outside
-from wardround.pod import gate, launcher, rounds, schema, split
+from wardround.pod import gate, launcher, metrics, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 
@@ -65,7 +65,8 @@ class Prepared:
 def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
     """Validates, splits and writes the view, task.json and the private report. Raises Failure.
 
-    `task`: what the round asks for; its `task`, the kind, `dataset` and `minSamples` are what admission has held.
+    `task`: what the round asks for; its `task`, the kind, `dataset`, `minSamples` and `minCell` are what admission has
+    held.
     """
     dataset = task["dataset"]
     try:
@@ -82,7 +83,7 @@ def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
         raise Failure("DataUnreadable", message, field=table.target)
     counts = _write_view(folders, _raw_file(folders, dataset), dataset["format"], table, sides, evaluate=evaluate)
     samples = min(counts.view_rows, counts.view_patients, int(task["maxSamples"]))
-    needed = max(1, int(task["minSamples"]))
+    needed = max(1, int(task["minSamples"]), int(task["minCell"]))
     if samples < needed:
         side = "test" if evaluate else "training"
         message = f"{samples} {side} samples remain after validation and split, {needed} are needed"
@@ -96,7 +97,7 @@ def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
     _write_json(folders.task_file, {**public, "dataset": {"schema": dataset["schema"], "rows": counts.view_rows}})
     # The key of the split has done its work here.
     without_key = {**task, "dataset": {key: value for key, value in dataset.items() if key != "split"}}
-    _write_json(folders.report_file, {"task": without_key, **prepared.document()})
+    _write_json(folders.report_file, {"task": without_key, **prepared.document(), "cells": counts.cells})
     return prepared
 
 
@@ -108,11 +109,14 @@ def _listed(quality: Sequence[Mapping[str, str | int]]) -> str:
 
 @dataclass(frozen=True)
 class _Counts:
+    """`cells`: distinct patients behind what metrics are over: the validation rows, or the test rows and each class."""
+
     rows: int
     patients: int
     view_rows: int
     view_patients: int
     quality: list[dict[str, str | int]]
+    cells: dict[str, int]
 
 
 def _write_view(
@@ -131,6 +135,7 @@ def _write_view(
     rows = view_rows = 0
     patients: list[Any] = []
     view_patients: list[Any] = []
+    cells: dict[str, list[Any]] = {name: [] for name in (metrics.CLASSES if evaluate else (metrics.VALIDATION,))}
     with ExitStack() as files:
 
         def writer(target: Path, columns: list[str]) -> Any:
@@ -151,11 +156,28 @@ def _write_view(
             patients.append(np.unique(positions))
             view_rows += int(np.count_nonzero(belongs == counted))
             view_patients.append(np.unique(positions[belongs == counted]))
+            for cell, within in _within(batch.view, belongs, table.target, evaluate=evaluate).items():
+                cells[cell].append(np.unique(positions[within]))
             for side, outputs in view.items():
                 chosen = batch.view.filter(pa.array(belongs == side))
                 for output, columns in outputs:
                     output.write_batch(chosen.select(columns))
-    return _Counts(rows, _distinct(patients), view_rows, _distinct(view_patients), dataset.quality_list(quality))
+    return _Counts(
+        rows,
+        _distinct(patients),
+        view_rows,
+        _distinct(view_patients),
+        dataset.quality_list(quality),
+        {name: _distinct(found) for name, found in cells.items()},
+    )
+
+
+def _within(view: Any, belongs: Any, target: str, *, evaluate: bool) -> dict[str, Any]:
+    """Which rows are in which cell."""
+    if not evaluate:
+        return {metrics.VALIDATION: belongs == "validation"}
+    test, positive = belongs == "test", view.column(target).to_numpy() == 1
+    return {metrics.TEST: test, metrics.POSITIVES: test & positive, metrics.NEGATIVES: test & ~positive}
 
 
 def _distinct(positions: list[Any]) -> int:
@@ -207,6 +229,7 @@ def _task_of_environment() -> dict[str, Any]:
         "task": _told("WARDROUND_KIND", str),
         "dataset": _told("WARDROUND_DATASET", dataset_text.load),
         "minSamples": _told("WARDROUND_MIN_SAMPLES", int),
+        "minCell": _told("WARDROUND_MIN_CELL", int),
     }
 
 

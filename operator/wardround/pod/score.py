@@ -46,11 +46,12 @@ def score(folders: Folders) -> None:
         "positives": np.bincount(bins[labels == 1], minlength=metrics.BINS).astype(np.float64),
     }
     estimated = metrics.estimate(counts["negatives"].tolist(), counts["positives"].tolist())
+    disclosure = metrics.disclose(estimated, task["metrics"], report["cells"], int(task["minCell"]))
 
     def fill(writer: Writer) -> update.Claims:
         for tensor in writer.layout.tensors:
             writer.write(counts[tensor.name])
-        return update.Claims(int(report["samples"]), metrics.texts(estimated, task["metrics"]), task["baseDigest"])
+        return update.Claims(int(report["samples"]), disclosure, task["baseDigest"])
 
     update.publish(folders.update, LAYOUT, fill)
 

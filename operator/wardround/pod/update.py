@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround.pod.metrics import Disclosure
 from wardround.tensors import Tensor, Writer
 
 TENSORS, DOCUMENT = "update.safetensors", "update.json"
@@ -19,10 +20,10 @@ PARTIAL = ".partial"
 
 @dataclass(frozen=True)
 class Claims:
-    """What the site says of an update. Metrics are texts of 4 significant digits."""
+    """What the site says of an update."""
 
     samples: int
-    metrics: Mapping[str, str]
+    disclosure: Disclosure
     base_digest: str
 
 
@@ -38,7 +39,8 @@ def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Cl
     (folder / (TENSORS + PARTIAL)).rename(folder / TENSORS)
     document = {
         "samples": claims.samples,
-        "metrics": dict(claims.metrics),
+        "metrics": dict(claims.disclosure.metrics),
+        "suppressed": list(claims.disclosure.suppressed),
         "digest": digest,
         "schemaDigest": writer.layout.schema_digest,
         "baseDigest": claims.base_digest,

@@ -107,13 +107,17 @@ class ModelManifest:
 
 @dataclass(frozen=True)
 class UpdateManifest:
-    """An update at the store, signed by its sender. `wrapped_key` opens with the round's key alone."""
+    """An update at the store, signed by its sender. `wrapped_key` opens with the round's key alone.
+
+    `suppressed`: names of metrics that are over too few patients to be told.
+    """
 
     header: Header
     digest: str
     wrapped_key: bytes
     samples: int
     metrics: Mapping[str, str]
+    suppressed: tuple[str, ...]
     bytes: int
     expires: str
 
@@ -212,7 +216,10 @@ def open_update(text: str, key: VerificationKey) -> UpdateManifest:
     _check_header(manifest.header, UPDATE, manifest.bytes)
     parse_time(manifest.expires, _UNREADABLE)
     # One participant must not be able to make the round's answer unspeakable: few metrics, short names, finite values.
-    if len(manifest.metrics) > MOST_METRICS or not all(_is_metric(*pair) for pair in manifest.metrics.items()):
+    names = [*manifest.metrics, *manifest.suppressed]
+    if len(names) > MOST_METRICS or len(names) != len(set(names)) or not all(map(_NAME.fullmatch, names)):
+        raise Refused(_UNREADABLE)
+    if not all(map(_is_number, manifest.metrics.values())):
         raise Refused(_UNREADABLE)
     return manifest
 
@@ -260,8 +267,8 @@ def parse_time(text: str, reason: str) -> datetime:
     return found.replace(tzinfo=UTC)
 
 
-def _is_metric(name: str, value: str) -> bool:
-    return bool(_NAME.fullmatch(name) and NUMBER.fullmatch(value)) and math.isfinite(float(value))
+def _is_number(value: str) -> bool:
+    return bool(NUMBER.fullmatch(value)) and math.isfinite(float(value))
 
 
 def _check_header(header: Header, kind: str, ciphertext_bytes: int) -> None:

@@ -65,6 +65,7 @@ def training_job(
         dataset_name=dataset["metadata"]["name"],
         dataset=dataset["spec"],
         min_samples=site.spec.policy.min_samples,
+        min_cell=site.spec.policy.min_cell,
         parameters=site.spec.policy.parameters,
         train_seconds=assignment.train_seconds,
         accelerators=assignment.resources.accelerators_per_node,

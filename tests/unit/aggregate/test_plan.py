@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from wardround.aggregate import job, metrics, plan
+from wardround.aggregate import job, plan
 from wardround.aggregate.updates import SealedFile, Usable
 from wardround.sealing import body
 from wardround.store.transfer import Store
@@ -33,6 +33,7 @@ def result(aggregated: int, left_out: int) -> plan.Result:
         21,
         100,
         {"loss": "0.1"},
+        {"auc": 1},
         tuple(f"hospital-{number}" for number in range(aggregated)),
         tuple(plan.LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
     )
@@ -67,23 +68,6 @@ def test_a_plan_that_is_not_one_is_refused(data: bytes) -> None:
     assert failed.value.reason == "PlanUnreadable"
 
 
-def test_a_metric_is_the_mean_over_those_who_sent_it() -> None:
-    sent = [{"loss": "0.5", "only": "1"}, {"loss": "0.1"}, {}]
-    assert metrics.weighted(sent, [0.25, 0.25, 0.5]) == {"loss": "0.3", "only": "1"}
-
-
-def test_a_metric_whose_mean_overflows_is_left_out_and_the_others_stay() -> None:
-    sent = [{"loss": "1.7976931348623157e308", "rows": "7"}] * 3
-    assert metrics.weighted(sent, [1 / 120, 1 / 120, 15 / 120]) == {"rows": "7"}
-
-
-def test_metrics_that_few_sent_do_not_crowd_out_the_rounds_own() -> None:
-    sent = [{"loss": "0.5", **{f"a{site}.{number}": "1" for number in range(15)}} for site in range(3)]
-    found = metrics.weighted(sent, [0.5, 0.25, 0.25])
-    assert len(found) == 16
-    assert found["loss"] == "0.5"
-
-
 def test_a_digest_that_is_none_cannot_steer_the_terminal_in_which_it_is_read() -> None:
     """In a first round the base's digest is a site's own word."""
     made = [used("site-a", "sha256:" + "a" * 64), used("site-b", "\u001b[2J\u202eharmless")]
@@ -98,4 +82,5 @@ def test_a_digest_that_is_none_cannot_steer_the_terminal_in_which_it_is_read() -
 def used(participant: str, base_digest: str) -> Usable:
     store = Store("https://store.example")
     file = SealedFile(store, (), body.Body(bytes(32), HEADER))
-    return Usable(participant, dataclasses.replace(HEADER, base_digest=base_digest), 1, 1, {}, file)
+    header = dataclasses.replace(HEADER, base_digest=base_digest)
+    return Usable(participant, header, 1, 1, {}, frozenset(), {}, file)

@@ -146,7 +146,7 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
             ["loss", "f1"],
             "loss=0.5. Declared, but not in the result (not under `trained` of out/metrics.json): f1.",
         ),
-        ("Evaluate", ["loss", "auc"], "(too few cases to tell): auc."),
+        ("Evaluate", ["loss", "auc"], "(no case of what it is over): auc."),
         ("Train", ["loss"], ""),
         ("Statistics", ["f1"], ""),
     ],
@@ -168,6 +168,25 @@ def test_a_running_round_says_that_its_base_was_deleted() -> None:
     assert "says:   Round r1 was deleted." in told
     over = item("FederatedRound", "r2", "n", {"conditions": [condition("Complete", "True", "Complete"), deleted]})
     assert "BaseDeleted" not in explain.text(explain.explain_round(over, [], {}, NOW))
+
+
+def test_a_complete_round_says_which_metrics_are_not_over_all_its_hospitals() -> None:
+    result = {
+        "samples": 9,
+        "metrics": [{"name": "loss", "value": "0.5"}],
+        "suppressed": [{"name": "f1", "participants": 3}, {"name": "loss", "participants": 1}],
+    }
+    status = {
+        "conditions": [condition("Complete", "True", "Complete")],
+        "participants": {"aggregated": 3},
+        "result": result,
+    }
+    round_ = item("FederatedRound", "r", "n", status, {"task": "Train", "metrics": ["loss", "f1"]})
+    told = explain.explain_round(round_, [], {}, NOW).headline
+    assert told.endswith(
+        "loss=0.5 (without 1) f1=suppressed. "
+        "Over too few patients to be told (policy.minCell of each Site): f1 at 3 of 3, loss at 1 of 3."
+    )
 
 
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:

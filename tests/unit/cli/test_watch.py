@@ -107,14 +107,18 @@ def test_a_complete_round_ends_the_watch_with_zero_and_stops_its_clock() -> None
         {
             "conditions": [condition("Complete", "True")],
             "participants": {"aggregated": 3},
-            "result": {"samples": 398, "metrics": [{"name": "loss", "value": "0.1234"}]},
+            "result": {
+                "samples": 398,
+                "metrics": [{"name": "loss", "value": "0.123"}],
+                "suppressed": [{"name": "auc", "participants": 3}, {"name": "loss", "participants": 1}],
+            },
             "timeline": [{"stage": "Complete", "time": at(9.5)}],
         }
     )
     shown = watch.view(done, [], START + timedelta(hours=1))
     assert shown.exit_code == 0
     assert shown.title.endswith("9.5s")
-    assert shown.footer == "complete, 3 aggregated, 398 samples, loss=0.1234"
+    assert shown.footer == "complete, 3 aggregated, 398 samples, loss=0.123 (without 1) auc=suppressed"
 
 
 def test_a_rounds_clock_starts_when_its_base_is_there() -> None:
@@ -135,11 +139,11 @@ def test_plain_lines_tell_only_what_is_new() -> None:
     first = watch.view(round_(), [task("site-a"), task("site-b")], START)
     sent = {
         "timeline": [{"stage": "Sent", "time": at(8)}],
-        "update": {"samples": 12, "metrics": [{"name": "loss", "value": "0.5"}]},
+        "update": {"samples": 12, "metrics": [{"name": "loss", "value": "0.5"}], "suppressed": ["auc"]},
     }
     second = watch.view(round_(), [task("site-a", sent), task("site-b")], START + timedelta(seconds=9))
     assert len(watch.lines(None, first)) == 3
-    assert watch.lines(first, second) == ["site-a: sent (samples=12 loss=0.5)"]
+    assert watch.lines(first, second) == ["site-a: sent (samples=12 loss=0.5 auc=suppressed)"]
     assert watch.lines(second, second) == []
 
 

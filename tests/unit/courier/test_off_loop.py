@@ -55,6 +55,7 @@ async def test_the_loop_turns_while_an_update_is_sealed(folder: TaskFolder, disk
     document: dict[str, Any] = {
         "samples": 290,
         "metrics": {},
+        "suppressed": [],
         "digest": canonical.digest(PLAIN),
         "schemaDigest": canonical.digest(b"schema"),
         "baseDigest": "",

@@ -23,6 +23,7 @@ BASE = canonical.digest(b"base")
 DOCUMENT: dict[str, Any] = {
     "samples": 290,
     "metrics": {"loss": "0.1234"},
+    "suppressed": [],
     "digest": canonical.digest(PLAIN),
     "schemaDigest": canonical.digest(b"schema"),
     "baseDigest": BASE,
@@ -75,6 +76,8 @@ async def test_a_crash_before_the_manifest_means_another_key(folder: TaskFolder)
         ({"metrics": {"loss": "nan"}}, "MetricsInvalid"),
         ({"metrics": {"loss": 0.5}}, "MetricsInvalid"),
         ({"metrics": None}, "OutputNotSafetensors"),
+        ({"suppressed": None}, "OutputNotSafetensors"),
+        ({"suppressed": ["loss"]}, "MetricsInvalid"),
     ],
 )
 async def test_an_update_that_is_not_what_it_should_be_is_not_sent(
@@ -97,6 +100,13 @@ async def test_a_metric_that_nobody_declared_stays_here(folder: TaskFolder) -> N
     (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": "0.1", "name": "12"}}))
     sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
     assert sealed.manifest.metrics == {"loss": "0.1"}
+
+
+async def test_of_a_metric_over_too_few_patients_the_name_is_sent(folder: TaskFolder) -> None:
+    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {}, "suppressed": ["loss", "name"]}))
+    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    assert (sealed.manifest.metrics, sealed.manifest.suppressed) == ({}, ("loss",))
+    assert sealed.report["suppressed"] == ["loss"]
 
 
 async def test_in_an_initial_round_the_base_digest_is_the_sites_own(folder: TaskFolder) -> None:

@@ -203,7 +203,9 @@ def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:
 def test_what_the_aggregation_says_is_what_the_hub_hears() -> None:
     header = BASE.manifest.header
     left_out = (aggregate_plan.LeftOut("site-c", "Altered"),)
-    said = aggregate_plan.Result(header, "sha256:1", "sha256:2", 5, 7, {"loss": "0.5"}, ("site-a",), left_out)
+    said = aggregate_plan.Result(
+        header, "sha256:1", "sha256:2", 5, 7, {"loss": "0.5"}, {"auc": 2}, ("site-a",), left_out
+    )
     heard = read_answer(aggregate_plan.spell(said).decode())
     assert heard is not None
     assert (heard.digest, heard.samples, heard.metrics, heard.aggregated) == (
@@ -212,6 +214,7 @@ def test_what_the_aggregation_says_is_what_the_hub_hears() -> None:
         {"loss": "0.5"},
         ("site-a",),
     )
+    assert heard.suppressed == {"auc": 2}
     assert [(each.participant, each.reason) for each in heard.left_out] == [("site-c", "Altered")]
     failed = read_answer(aggregate_plan.spell(aggregate_plan.Failure("NothingToAggregate", "none")).decode())
     assert failed is not None

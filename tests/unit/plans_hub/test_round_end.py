@@ -30,7 +30,7 @@ from tests.unit.plans_hub.builders import (
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
 from wardround.api import conditions
-from wardround.api.federatedround import Result
+from wardround.api.federatedround import Result, Suppressed
 from wardround.api.task import Failure, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds, to_seconds
@@ -345,6 +345,13 @@ def test_of_what_follows_from_an_evaluations_counts_it_tells_what_it_declares() 
     for declared in ([], ["auc"], ["accuracy", "auc"]):
         spec = {**EVALUATE, "metrics": declared}
         assert metrics_of(plan(aggregating(spec=spec, answer=told))) == declared
+
+
+def test_a_result_says_which_of_its_metrics_are_not_over_all_who_were_combined() -> None:
+    told = replace(answer(*NAMES), suppressed={"loss": 1, "CallThisNumber": 2})
+    result = plan(aggregating(spec={"metrics": ["loss"]}, answer=told)).status.result
+    assert result is not None
+    assert result.suppressed == (Suppressed(name="loss", participants=1),)
 
 
 def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:

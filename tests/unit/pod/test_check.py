@@ -54,6 +54,7 @@ def test_the_document_says_what_the_courier_signs(folders: Folders) -> None:
     assert world.update(folders) == {
         "samples": 290,
         "metrics": {"loss": "0.1235"},
+        "suppressed": [],
         "digest": tensors.digest(file),
         "schemaDigest": tensors.layout(file).schema_digest,
         "baseDigest": "sha256:" + "b" * 64,

@@ -34,14 +34,32 @@ def test_metrics_are_those_of_the_single_predictions() -> None:
     assert (estimated["rows"], estimated["positives"]) == (400, sum(labels))
 
 
-def test_what_a_handful_of_positives_cannot_support_is_not_estimated() -> None:
-    estimated = metrics.estimate(histogram([0.1] * 30), histogram([0.9] * 4))
-    assert estimated == {"accuracy": 1.0, "sensitivity": None, "auc": None, "rows": 34.0, "positives": None}
-
-
 def test_without_negatives_there_is_no_auc_but_a_sensitivity() -> None:
-    estimated = metrics.estimate(histogram([0.1] * 4), histogram([0.9] * 5))
+    estimated = metrics.estimate(histogram([]), histogram([0.9] * 5))
     assert (estimated["auc"], estimated["sensitivity"]) == (None, 1.0)
+
+
+ALL = {"accuracy": 1.0, "sensitivity": 1.0, "auc": 1.0, "rows": 40.0, "positives": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("positives", "negatives", "suppressed"),
+    [
+        (11, 11, set()),
+        (10, 30, {"sensitivity", "auc", "positives"}),
+        # With the rows, the positives would tell how few the others are.
+        (30, 10, {"auc", "positives"}),
+        (5, 5, set(ALL)),
+    ],
+)
+def test_a_metric_over_fewer_patients_than_the_least_cell_is_named_and_not_told(
+    positives: int, negatives: int, suppressed: set[str]
+) -> None:
+    cells = {"test": positives + negatives, "positives": positives, "negatives": negatives}
+    told = metrics.disclose(ALL, metrics.NAMES, cells, 11)
+    assert set(told.suppressed) == suppressed
+    assert told.metrics.keys() == ALL.keys() - suppressed
+    assert metrics.disclose(ALL, ["auc"], cells, 11).suppressed == (("auc",) if "auc" in suppressed else ())
 
 
 def test_nothing_is_estimated_from_nothing() -> None:
@@ -57,15 +75,22 @@ def test_a_probability_of_one_falls_into_the_last_bin() -> None:
     ("value", "text"),
     [(0.123456, "0.1235"), (1.0, "1"), (0, "0"), (12345, "12340"), (0.00001234567, "0.00001235"), (1e-9, "1e-09")],
 )
-def test_a_metric_leaves_with_four_digits(value: float, text: str) -> None:
-    assert metrics.text(value) == text
+def test_a_metric_over_many_patients_leaves_with_four_digits(value: float, text: str) -> None:
+    assert metrics.text(value, 1000) == text
+
+
+@pytest.mark.parametrize(("patients", "text"), [(11, "0.12"), (99, "0.12"), (100, "0.123"), (999, "0.123")])
+def test_a_metric_over_fewer_patients_leaves_with_fewer_digits(patients: int, text: str) -> None:
+    assert metrics.text(0.123456, patients) == text
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_metric_that_is_not_finite_does_not_leave(value: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        metrics.text(value)
+        metrics.text(value, 1000)
 
 
 def test_only_declared_metrics_leave() -> None:
-    assert metrics.texts({"auc": 0.5, "accuracy": 0.75, "rows": None}, ["auc", "rows"]) == {"auc": "0.5"}
+    cells = {"test": 40, "positives": 20, "negatives": 20}
+    told = metrics.disclose({"auc": 0.5, "accuracy": 0.75, "rows": None}, ["auc", "rows"], cells, 11)
+    assert told == metrics.Disclosure({"auc": "0.5"})

@@ -136,6 +136,7 @@ def test_a_failed_output_exits_with_a_code_that_is_neither_data_nor_ours(pod: Po
         ("WARDROUND_DATASET", ""),
         ("WARDROUND_DATASET", "[]"),
         ("WARDROUND_MIN_SAMPLES", "few"),
+        ("WARDROUND_MIN_CELL", ""),
         ("WARDROUND_ALLOWED_PARAMETERS", ""),
         ("WARDROUND_ALLOWED_PARAMETERS", "null"),
         ("WARDROUND_ALLOWED_PARAMETERS", '{"epochs":{"most":"10"}}'),

@@ -69,7 +69,7 @@ def test_researchers_code_is_told_the_task_without_the_site_s_own_settings(tmp_p
     prepared = prepare(folders, world.task(secret="not in the contract"))
     told = json.loads(folders.task_file.read_text())
     assert "secret" not in told
-    assert set(told) == set(world.task()) - {"minSamples", "maxSamples", "liveRounds", "roundUID"}
+    assert set(told) == set(world.task()) - {"minSamples", "minCell", "maxSamples", "liveRounds", "roundUID"}
     assert told["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
 

@@ -43,6 +43,7 @@ def test_counts_and_metrics_are_those_of_predictions_against_labels(folders: Fol
     assert counts["positives"].sum() + counts["negatives"].sum() == len(truth)
     document = world.update(folders)
     assert document["metrics"] == {"accuracy": "1", "sensitivity": "1", "auc": "1"}
+    assert document["suppressed"] == []
     assert document["samples"] == len(truth)
     assert document["baseDigest"] == "sha256:" + "b" * 64
 
@@ -53,13 +54,27 @@ def test_a_probability_of_one_is_counted_and_single_precision_will_do(folders: F
     assert world.read(folders.update / "update.safetensors")["positives"][99] == sum(labels(folders))
 
 
-def test_what_too_few_positives_cannot_support_is_left_out(tmp_path: Path) -> None:
-    lines = [f"patient-{number},10,50,{int(number == 2)}" for number in range(100)]
+def test_what_is_over_too_few_positives_is_suppressed(tmp_path: Path) -> None:
+    lines = [f"patient-{number},10,50,{int(number < 20)}" for number in range(100)]
     folders = world.pod(tmp_path, lines)
     prepare(folders, world.task("Evaluate"))
+    assert 1 < sum(labels(folders)) < 11
     predict(folders, [0.2] * len(labels(folders)))
     score(folders)
-    assert set(world.update(folders)["metrics"]) == {"accuracy"}
+    document = world.update(folders)
+    assert set(document["metrics"]) == {"accuracy"}
+    assert document["suppressed"] == ["auc", "sensitivity"]
+
+
+def test_the_rows_of_few_patients_are_few_patients(tmp_path: Path) -> None:
+    """Four positives with twelve rows each are four patients."""
+    lines = [f"patient-{number % 100},10,50,{int(number % 100 < 20)}" for number in range(1200)]
+    folders = world.pod(tmp_path, lines)
+    prepare(folders, world.task("Evaluate"))
+    assert sum(labels(folders)) > 11
+    predict(folders, [0.2] * len(labels(folders)))
+    score(folders)
+    assert world.update(folders)["suppressed"] == ["auc", "sensitivity"]
 
 
 def path(folders: Folders) -> Path:

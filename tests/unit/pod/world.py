@@ -56,6 +56,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "dataset": {"path": "cases.csv", "format": "CSV", "schema": copy.deepcopy(SCHEMA), "split": dict(SPLIT)},
         "metrics": ["accuracy", "sensitivity", "auc"] if kind == "Evaluate" else ["loss"],
         "minSamples": 1,
+        "minCell": 11,
         "maxSamples": 100000,
         "liveRounds": {"uids": [], "states": [], "at": "2026-11-24T12:00:00Z"},
     }
@@ -64,12 +65,14 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """What `prepare` is told of it: the round's part, and what the hospital alone says."""
-    asked = {key: value for key, value in document.items() if key not in ("task", "dataset", "minSamples")}
+    ours = ("task", "dataset", "minSamples", "minCell")
+    asked = {key: value for key, value in document.items() if key not in ours}
     return {
         "WARDROUND_TASK": json.dumps(asked),
         "WARDROUND_KIND": document["task"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
+        "WARDROUND_MIN_CELL": str(document["minCell"]),
         "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(ALLOWED),
         "WARDROUND_ISOLATION_SECONDS": "0.25",
         "WARDROUND_LINK_LOCAL": "Warn",
@@ -96,10 +99,11 @@ def pod(root: Path, lines: Sequence[str] | None = None, header: str = HEADER) ->
     return folders
 
 
-def report(folders: Folders, document: Mapping[str, Any], samples: int = 10) -> None:
+def report(folders: Folders, document: Mapping[str, Any], samples: int = 10, validation: int = 1000) -> None:
     """What `prepare` would have left for `check`, for tests that need no dataset."""
     folders.private.mkdir(parents=True, exist_ok=True)
-    folders.report_file.write_text(json.dumps({"task": document, "samples": samples}), "utf-8")
+    told = {"task": document, "samples": samples, "cells": {"validation": validation}}
+    folders.report_file.write_text(json.dumps(told), "utf-8")
 
 
 MODEL: dict[str, Array] = {

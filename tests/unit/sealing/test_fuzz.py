@@ -121,6 +121,7 @@ def _only_the_hint_differs(text: str, made: str) -> bool:
 CLAIMS = {
     "samples": 290,
     "metrics": {"loss": "0.1234", "auc": "0.9"},
+    "suppressed": ["sensitivity"],
     "digest": "sha256:" + "d" * 64,
     "schemaDigest": "sha256:" + "e" * 64,
     "baseDigest": "sha256:" + "f" * 64,

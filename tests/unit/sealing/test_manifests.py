@@ -25,7 +25,9 @@ HEADER = body.new_header(
     schema_digest="sha256:s",
     length=5,
 )
-UPDATE = manifests.UpdateManifest(HEADER, "sha256:d", b"wrapped", 290, {"loss": "0.1234"}, 21, "2026-01-01T01:00:00Z")
+UPDATE = manifests.UpdateManifest(
+    HEADER, "sha256:d", b"wrapped", 290, {"loss": "0.123"}, ("auc",), 21, "2026-01-01T01:00:00Z"
+)
 EXPECTED = manifests.ExpectedUpdate("uid", 1, "site-a", "sha256:i", "sha256:b", "sha256:s")
 ASSIGNMENT = manifests.Assignment(
     round_uid="uid",
@@ -93,6 +95,10 @@ def test_the_expected_update_passes_with_all_it_says() -> None:
         (sign(codec.dump(UPDATE) | {"metrics": {"loss": "1e999"}}), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE) | {"metrics": {"Jane Doe": "1"}}), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE) | {"metrics": {f"m{n}": "1" for n in range(17)}}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"suppressed": ["Jane Doe"]}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"suppressed": ["loss"]}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"suppressed": ["auc", "auc"]}), "ManifestUnreadable"),
+        (sign(codec.dump(UPDATE) | {"suppressed": [f"m{n}" for n in range(16)]}), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE) | {"bytes": 22}), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE) | {"wrappedKey": "=="}), "ManifestUnreadable"),
         (sign(codec.dump(UPDATE) | {"expires": "tomorrow"}), "ManifestUnreadable"),

@@ -142,7 +142,7 @@ def test_the_pods_task_holds_what_the_round_says_and_nothing_of_the_hospitals_ow
     of = dataclasses.replace(ASSIGNMENT, state_round="state-uid")
     task = document(of, 100, live, base="")
     assert (task["maxSamples"], task["baseDigest"]) == (100, "")
-    assert not task.keys() & {"task", "dataset", "minSamples"}
+    assert not task.keys() & {"task", "dataset", "minSamples", "minCell"}
     assert (task["roundUID"], task["stateRound"]) == ("round-uid", "state-uid")
     assert task["liveRounds"] == {"uids": ["round-uid"], "states": ["state-uid"], "at": "2026-11-24T00:00:00Z"}
     assert document(ASSIGNMENT, None, live, base="")["maxSamples"] > 10**12
