@@ -88,6 +88,7 @@ def _write_data(progress: Progress) -> None:
     for hospital in HOSPITALS:
         folder = install.data_folder(hospital.name)
         demo_data.write(tables[hospital.name], folder / "cases.csv")
+        demo_data.write_order_key(hospital, install.state_folder(hospital.name))
         share = 100 * hospital.malignant / hospital.cases
         spoilt = len(demo_data.BLEMISHES[hospital.name])
         progress(

@@ -32,7 +32,7 @@ SITE_NAMESPACE = volumes.SITE_NAMESPACE
 HUB_HOST, STORE_HOST = HOST_NAMES
 HUB_SERVER = f"https://{HUB_HOST}:{API_PORT}"
 STORE_ORIGIN = f"https://{STORE_HOST}:{STORE_PORT}"
-DATA_CLAIM = "data"
+DATA_CLAIM, STATE_CLAIM = "data", "state"
 # What was written for charts and kubectl, for people to read.
 WRITTEN = ROOT / "build" / "demo"
 PATIENCE_SECONDS = 120.0
@@ -132,6 +132,11 @@ def wait_for_dataset(name: str, dataset: str) -> None:
 def data_folder(name: str) -> Path:
     """Where the content of a site's claim `data` lies on this machine."""
     return volumes.folder_of(named(name), SITE_NAMESPACE, DATA_CLAIM)
+
+
+def state_folder(name: str) -> Path:
+    """Where the content of a site's claim `state` lies on this machine."""
+    return volumes.folder_of(named(name), SITE_NAMESPACE, STATE_CLAIM)
 
 
 def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[str, Any], *flags: str) -> None:

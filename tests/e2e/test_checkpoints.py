@@ -125,3 +125,11 @@ def test_the_next_training_pod_removes_the_checkpoints_of_rounds_that_are_over(
     os.utime(over, (0, 0))  # what changed a moment ago is left alone
     federation.run_round("sweeping", "Statistics", participants={"names": [BOTH[0]]})
     assert not over.exists()
+
+
+@pytest.mark.usefixtures("base")
+def test_each_hospital_has_a_secret_of_its_own_for_the_order_of_rows(federation: Federation) -> None:
+    folders = [volumes.folder_of(named(site), federation.site_namespace, "state") for site in BOTH]
+    keys = [(folder / "secrets" / "order" / "key").read_bytes() for folder in folders]
+    assert [len(key) for key in keys] == [32, 32]
+    assert keys[0] != keys[1]

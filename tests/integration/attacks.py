@@ -174,6 +174,7 @@ CHECKPOINT = {
     "subPath": "checkpoints/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
 }
 STATES = {"name": "state", "mountPath": "/wardround/states", "subPath": "states"}
+SECRETS = {"name": "state", "mountPath": "/wardround/secrets", "subPath": "secrets"}
 UID, ANOTHER_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", "00000000-0000-0000-0000-000000000000"
 LEFT = {"name": "state", "mountPath": "/wardround/state/out", "subPath": "states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"}
 LAUNCHER = {"name": "memory", "mountPath": "/wardround/launcher", "readOnly": True}
@@ -607,14 +608,41 @@ VOLUME = [
         Attack(f"{name} mounts all states", MOUNTS, adds(container(name), "volumeMounts", STATES))
         for name in ("train", "check")
     ),
+    *(
+        Attack(f"{name} mounts the hospital's secrets", MOUNTS, adds(container(name), "volumeMounts", SECRETS), case)
+        for case, names in (
+            *(("train", ("train", "check")), ("train-initial", ("init", "train"))),
+            *(("evaluate", ("train", "check")), ("statistics", ("train",))),
+        )
+        for name in names
+    ),
+    Attack(
+        "isolation mounts the hospital's secrets", MOUNTS, sets(container("isolation"), {"volumeMounts": [SECRETS]})
+    ),
+    Attack(
+        "prepare takes its secrets from elsewhere", MOUNTS, sets(mount("prepare", "secrets"), {"name": "workspace"})
+    ),
+    Attack("prepare leaves its secrets elsewhere", MOUNTS, sets(mount("prepare", "secrets"), {"subPath": "states"})),
+    Attack("prepare makes its secrets anew", MOUNTS, sets(mount("prepare", "secrets"), {"name": "memory"})),
+    Attack(
+        "train sees the secrets as its checkpoint", MOUNTS, sets(mount("train", "checkpoint"), {"subPath": "secrets"})
+    ),
     Attack("train writes the state that it reads", MOUNTS, sets(mount("train", "state/in"), {"readOnly": GONE})),
     *(
         Attack(f"train reads {path!r} as its state", MOUNTS, sets(mount("train", "state/in"), {"subPath": path}))
-        for path in ("states", "states/", f"states/{UID}/x", f"states/{UID.upper()}", f"checkpoints/{UID}", UID)
+        for path in (
+            "secrets",
+            "states",
+            "states/",
+            f"states/{UID}/x",
+            f"states/{UID.upper()}",
+            f"checkpoints/{UID}",
+            UID,
+        )
     ),
     *(
         Attack(f"train leaves its state in {path}", MOUNTS, sets(mount("train", "state/out"), {"subPath": path}))
-        for path in ("states", "states/none", f"states/{ANOTHER_ROUND}", "checkpoints")
+        for path in ("secrets", "states", "states/none", f"states/{ANOTHER_ROUND}", "checkpoints")
     ),
     Attack("train reads all that is kept as its state", MOUNTS, sets(mount("train", "state/in"), {"subPath": GONE})),
     Attack("train reads a state of another volume", MOUNTS, sets(mount("train", "state/in"), {"name": "workspace"})),

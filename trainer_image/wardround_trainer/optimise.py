@@ -1,7 +1,6 @@
 """The training loop, deterministic for a seed on one machine and resumable at any step. Alone it imports torch.
 
-The order of rows is a function of seed and epoch, not of a generator's state: a resumed run goes on with the same
-batches, and on a CPU ends on the same bits.
+A resumed run goes on with the same batches, and on a CPU ends on the same bits.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 
 from wardround_trainer import kept, network
+from wardround_trainer.batches import batches
 from wardround_trainer.failure import Failure, Interrupted, ParametersFailure
 from wardround_trainer.network import Array, Tensors
 from wardround_trainer.parameters import Parameters
@@ -71,7 +71,7 @@ def train(
     """
     steps = parameters.total_steps(len(rows))
     device = _device(parameters.device)
-    _settle(base, parameters.batch_size)
+    _settle(base, parameters.batch_size, order_seed)
     tensors = {name: torch.from_numpy(tensor.copy()).to(device) for name, tensor in base.items()}
     trainable = {name: tensor.requires_grad_() for name, tensor in tensors.items() if not _matches(name, frozen)}
     optimizer = _optimizer(list(trainable.values()), parameters)
@@ -87,7 +87,7 @@ def train(
     progress(done, steps)
     saved = time.monotonic()
     per_epoch, losses = parameters.batches(len(rows)), _Losses()
-    for batch in _batches(len(rows), per_epoch, order_seed, done, steps):
+    for batch in batches(len(rows), per_epoch, order_seed, done, steps):
         if stopping():
             _save(checkpointing, trainable, optimizer, scaler, done)
             raise Interrupted(
@@ -136,16 +136,6 @@ class _Losses:
         return f"mean training loss {mean:.4g}" if rows >= LEAST_ROWS_TOLD else "too few rows to tell their loss"
 
 
-def _batches(rows: int, per_epoch: int, seed: int, start: int, stop: int) -> Iterator[Array]:
-    """Row numbers of each step: every epoch all rows, anew shuffled, in batches whose sizes differ by one at most."""
-    order: Array | None = None
-    for step in range(start, stop):
-        epoch, position = divmod(step, per_epoch)
-        if order is None or position == 0:
-            order = np.random.default_rng([seed, epoch]).permutation(rows)
-        yield order[position * rows // per_epoch : (position + 1) * rows // per_epoch]
-
-
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in (*BUFFERS, *patterns))
 
@@ -164,11 +154,12 @@ def _half(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def _settle(base: Tensors, batch_size: int) -> None:
+def _settle(base: Tensors, batch_size: int, seed: int) -> None:
     work = batch_size * sum(tensor.size for tensor in base.values())
     torch.set_num_threads(_cpus() if work >= THREADS_FROM else 1)
     torch.use_deterministic_algorithms(True)
-    torch.manual_seed(0)
+    # Whatever is drawn while it trains: nobody outside the hospital may know it either.
+    torch.manual_seed(seed)
 
 
 def _cpus() -> int:

@@ -64,7 +64,11 @@ class Folders:
 
 @dataclass(frozen=True)
 class Task:
-    """What the trainer uses of task.json. `features` in schema order: the model's inputs."""
+    """What the trainer uses of task.json. `features` in schema order: the model's inputs.
+
+    `seed` is the round's, for initial weights, which have to be equal at all hospitals. `order_seed` is this hospital's
+    secret, for all else that is drawn: who knows the order of rows can solve for them.
+    """
 
     features: tuple[str, ...]
     target: str
@@ -88,17 +92,14 @@ def read(folders: Folders) -> Task:
         for field in schema["fields"]
         if field["type"] in ("number", "integer") and field["name"] not in (target, schema.get("identifier"))
     ]
-    seed = document["seed"] or 0
-    # The order of rows differs between participants and rounds; initial weights (`seed` alone) must not.
-    order = f"{seed}/{document['round']['name']}/{document['participant']}"
     # An evicted attempt may go on from the checkpoint of an earlier one, but only of the very same work.
     same_work = {**document, "round": {**document["round"], "attempt": None}}
     return Task(
         features=tuple(features),
         target=target,
         parameters=parameters.parse(document["parameters"]),
-        seed=seed,
-        order_seed=int.from_bytes(hashlib.sha256(order.encode()).digest()[:8], "big"),
+        seed=document["seed"] or 0,
+        order_seed=document["orderSeed"],
         frozen=tuple(document["exchange"]["frozen"]),
         metrics=tuple(document["metrics"]),
         fingerprint=hashlib.sha256(json.dumps(same_work, sort_keys=True).encode()).hexdigest(),

@@ -33,6 +33,8 @@ MEMORY, TASK, DATA, PRIVATE, LAUNCHER = "memory", "task", "data", "private", "la
 CHECKPOINTS = "checkpoints"
 # There too, a folder a round: what its training leaves for the next one here. Nobody writes into the one of no round.
 STATES, NO_ROUND = "states", "none"
+# There too, what `prepare` alone may know: researchers' code could carry it out.
+SECRETS = "secrets"
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount(MEMORY, LAUNCHER, sub_path="launcher"),
             _mount("state", "checkpoints", sub_path=CHECKPOINTS),
             _mount("state", "states", sub_path=STATES),
+            _mount("state", "secrets", sub_path=SECRETS),
         ],
         env=[
             _variable("WARDROUND_TASK", canonical(job.document)),

@@ -50,6 +50,10 @@ class Folders:
         return self.root / "states"
 
     @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
     def update(self) -> Path:
         return self.root / "update"
 

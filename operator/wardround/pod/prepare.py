@@ -19,7 +19,7 @@ from wardround.api import dataset_text, parameters_text
 from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
 from wardround.plans.parameters import outside
-from wardround.pod import gate, launcher, metrics, rounds, schema, split
+from wardround.pod import gate, launcher, metrics, order, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 
@@ -94,6 +94,7 @@ def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
         raise Failure("TooFewSamples", message, counted=counted)
     prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(table), counts.quality)
     public = {key: task[key] for key in PUBLIC if key in task}
+    public["orderSeed"] = order.seed(order.key_of(folders.secrets), task, counts.view)
     _write_json(folders.task_file, {**public, "dataset": {"schema": dataset["schema"], "rows": counts.view_rows}})
     # The key of the split has done its work here.
     without_key = {**task, "dataset": {key: value for key, value in dataset.items() if key != "split"}}
@@ -109,7 +110,10 @@ def _listed(quality: Sequence[Mapping[str, str | int]]) -> str:
 
 @dataclass(frozen=True)
 class _Counts:
-    """`cells`: distinct patients behind what metrics are over: the validation rows, or the test rows and each class."""
+    """`cells`: distinct patients behind what metrics are over: the validation rows, or the test rows and each class.
+
+    `view`: digest of what the researchers' image sees.
+    """
 
     rows: int
     patients: int
@@ -117,6 +121,7 @@ class _Counts:
     view_patients: int
     quality: list[dict[str, str | int]]
     cells: dict[str, int]
+    view: str
 
 
 def _write_view(
@@ -130,6 +135,7 @@ def _write_view(
     from wardround.pod import dataset
 
     layout = dataset.view_schema(table)
+    digest = order.ViewDigest()
     features = [feature.name for feature in table.features]
     quality: dataset.Quality = dataset.Quality()
     rows = view_rows = 0
@@ -160,6 +166,7 @@ def _write_view(
                 cells[cell].append(np.unique(positions[within]))
             for side, outputs in view.items():
                 chosen = batch.view.filter(pa.array(belongs == side))
+                digest.add(side, chosen.select(outputs[0][1]))
                 for output, columns in outputs:
                     output.write_batch(chosen.select(columns))
     return _Counts(
@@ -169,6 +176,7 @@ def _write_view(
         _distinct(view_patients),
         dataset.quality_list(quality),
         {name: _distinct(found) for name, found in cells.items()},
+        digest.text(),
     )
 
 

@@ -100,6 +100,7 @@ def document(
         "roundUID": assignment.round_uid,
         "stateRound": assignment.state_round,
         "baseDigest": base,
+        "imageDigest": assignment.image_digest,
         "parameters": dict(assignment.parameters),
         "exchange": {"frozen": list(assignment.exchange.frozen)},
         "metrics": list(assignment.metrics),

@@ -151,6 +151,7 @@ def test_training_alone_leaves_checkpoint_and_state_and_beside_it_prepare_alone_
     assert found.pop("prepare") == {
         "/wardround/checkpoints": ("checkpoints", False),
         "/wardround/states": ("states", False),
+        "/wardround/secrets": ("secrets", False),
     }
     assert not any(found.values())
 

@@ -36,6 +36,7 @@ def test_training_gets_training_and_validation_rows_and_never_the_hold_out(tmp_p
         "private/report.json",
         "data/train.parquet",
         "data/validation.parquet",
+        "secrets/order/key",
     }
     evaluated = world.pod(tmp_path / "evaluate")
     held_out = prepare(evaluated, world.task("Evaluate"))
@@ -49,7 +50,13 @@ def test_training_gets_training_and_validation_rows_and_never_the_hold_out(tmp_p
 def test_evaluation_gets_features_and_the_labels_lie_elsewhere_in_the_same_order(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     prepare(folders, world.task("Evaluate"))
-    assert files(folders) == {"task/task.json", "private/report.json", "private/labels.parquet", "data/test.parquet"}
+    assert files(folders) == {
+        "task/task.json",
+        "private/report.json",
+        "private/labels.parquet",
+        "data/test.parquet",
+        "secrets/order/key",
+    }
     view = parquet.read_table(folders.view_file("test"))
     labels = parquet.read_table(folders.labels_file)
     assert view.column_names == ["mean_radius", "age"]
@@ -69,7 +76,8 @@ def test_researchers_code_is_told_the_task_without_the_site_s_own_settings(tmp_p
     prepared = prepare(folders, world.task(secret="not in the contract"))
     told = json.loads(folders.task_file.read_text())
     assert "secret" not in told
-    assert set(told) == set(world.task()) - {"minSamples", "minCell", "maxSamples", "liveRounds", "roundUID"}
+    ours = {"minSamples", "minCell", "maxSamples", "liveRounds", "roundUID", "imageDigest"}
+    assert set(told) == set(world.task()) - ours | {"orderSeed"}
     assert told["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
 

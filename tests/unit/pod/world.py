@@ -51,6 +51,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "roundUID": ROUND_UID,
         "stateRound": "",
         "baseDigest": "" if kind == "Statistics" else "sha256:" + "b" * 64,
+        "imageDigest": "" if kind == "Statistics" else "sha256:" + "d" * 64,
         "parameters": {"epochs": "1"},
         "exchange": {"frozen": ["input.*"]},
         "dataset": {"path": "cases.csv", "format": "CSV", "schema": copy.deepcopy(SCHEMA), "split": dict(SPLIT)},

@@ -41,6 +41,7 @@ class Site:
             "task": "Train",
             "participant": participant,
             "seed": 7,
+            "orderSeed": 2**63 - 1,
             "round": {"name": "train-1", "attempt": 1},
             "baseDigest": "",
             "parameters": {"hidden": "8,4", "epochs": "20"},

@@ -16,6 +16,7 @@ from safetensors.numpy import load
 torch = pytest.importorskip("torch", reason="there is no torch here: these run inside the trainer image")
 
 from wardround_trainer import optimise, task  # noqa: E402
+from wardround_trainer.batches import batches  # noqa: E402
 from wardround_trainer.failure import Interrupted  # noqa: E402
 from wardround_trainer.parameters import Parameters  # noqa: E402
 
@@ -49,12 +50,12 @@ def test_training_lowers_the_loss(site: Any, run: Any, model: Any, optimizer: An
 @pytest.mark.parametrize(("rows", "size"), [(341, 340), (341, 20), (40, 16), (10, 16), (1, 1), (64, 16)])
 def test_no_step_is_on_fewer_rows_than_were_asked_for_and_every_epoch_is_on_all(rows: int, size: int) -> None:
     per_epoch = Parameters(batch_size=size).batches(rows)
-    batches = list(optimise._batches(rows, per_epoch, 7, 0, 2 * per_epoch))
-    assert min(map(len, batches)) >= min(size, rows)
-    for epoch in (batches[:per_epoch], batches[per_epoch:]):
+    steps = list(batches(rows, per_epoch, 7, 0, 2 * per_epoch))
+    assert min(map(len, steps)) >= min(size, rows)
+    for epoch in (steps[:per_epoch], steps[per_epoch:]):
         assert sorted(np.concatenate(epoch).tolist()) == list(range(rows))
-    resumed = list(optimise._batches(rows, per_epoch, 7, per_epoch + per_epoch // 2, 2 * per_epoch))
-    assert [each.tolist() for each in resumed] == [each.tolist() for each in batches[per_epoch + per_epoch // 2 :]]
+    resumed = list(batches(rows, per_epoch, 7, per_epoch + per_epoch // 2, 2 * per_epoch))
+    assert [each.tolist() for each in resumed] == [each.tolist() for each in steps[per_epoch + per_epoch // 2 :]]
 
 
 def standardised(model: bytes) -> bytes:
@@ -79,13 +80,45 @@ def test_frozen_tensors_come_back_bit_equal(ready: Any, run: Any) -> None:
     assert same == {"input.mean", "input.std", "hidden.0.weight", "hidden.0.bias"}
 
 
-def test_one_seed_gives_the_same_bits_again_and_another_participant_other_ones(ready: Any, run: Any) -> None:
+def test_equal_work_gives_the_same_bits_whoever_asks_for_it(ready: Any, run: Any) -> None:
     results = []
-    for participant in ("site-a", "site-a", "site-b"):
-        ready.task(participant)
+    for participant, name in (("site-a", "train-1"), ("site-a", "train-2"), ("site-b", "train-1")):
+        ready.task(participant, round={"name": name, "attempt": 1})
         assert run(ready, "train") == 0
         results.append(ready.trained)
+    assert results[0] == results[1] == results[2]
+
+
+def test_of_hospitals_with_the_same_rows_and_other_secrets_each_trains_in_an_order_of_its_own(
+    ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that the hub knows is equal: what differs it cannot compute."""
+    orders: list[Any] = []
+
+    def watched(*arguments: int) -> Any:
+        taken = list(batches(*arguments))
+        orders.append([each.tolist() for each in taken])
+        return taken
+
+    monkeypatch.setattr("wardround_trainer.optimise.batches", watched)
+    results = []
+    for secret in (5, 5, 6):
+        ready.task(orderSeed=secret)
+        assert run(ready, "train") == 0
+        results.append(ready.trained)
+    assert orders[0] == orders[1] != orders[2]
     assert results[0] == results[1] != results[2]
+    # A step apart, an epoch alike: each is on all rows.
+    assert orders[0][0] != orders[2][0]
+
+
+def test_initial_weights_are_the_rounds_and_no_hospitals_own(site: Any, run: Any) -> None:
+    made = []
+    for secret, seed in ((5, 7), (6, 7), (5, 8)):
+        site.task(orderSeed=secret, seed=seed)
+        assert run(site, "init") == 0
+        made.append(site.trained)
+    assert made[0] == made[1] != made[2]
 
 
 def test_the_sites_log_has_a_line_an_epoch_with_nothing_of_a_single_patient(
