@@ -66,8 +66,8 @@ def predict(task: dict) -> None:
     """One probability for each hold-out row, in order. Their labels are not here: our scorer has them."""
     model = load_file(ROOT / "base" / "model.safetensors")
     view = parquet.read_table(ROOT / "data" / "test.parquet", columns=feature_names(task))
-    table = pa.table({"probability": probability(model, matrix(view))})
-    parquet.write_table(table, OUT / "predictions.parquet")
+    # As bare numbers of 8 bytes: our scorer parses nothing that a training image wrote.
+    probability(model, matrix(view)).astype("<f8").tofile(OUT / "predictions.f64")
 
 
 def parameters(task: dict) -> tuple[int, float]:

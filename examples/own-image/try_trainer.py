@@ -69,7 +69,7 @@ class Pod:
 
     def prepare(self, task: str, parameters: dict[str, str], base_digest: str, metrics: list[str]) -> None:
         document = {
-            "contract": "1",
+            "contract": "2",
             "participant": "site-a",
             "seed": 7,
             "round": {"name": self.root.name, "attempt": 1},

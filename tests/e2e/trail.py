@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from pyarrow import parquet
 from safetensors.numpy import load_file, save_file
 
@@ -48,7 +47,7 @@ def predict(task: dict[str, Any]) -> None:
     read(task)
     assert not (PLACE / "state/out").exists()
     rows = parquet.read_metadata(PLACE / "data/test.parquet").num_rows
-    parquet.write_table(pa.table({"probability": np.full(rows, 0.5)}), OUT / "predictions.parquet")
+    np.full(rows, 0.5).astype("<f8").tofile(OUT / "predictions.f64")
 
 
 def read(task: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from wardround_trainer import parameters
 from wardround_trainer.failure import Failure
 from wardround_trainer.parameters import Parameters
 
+CONTRACT = "2"
 OPTIMIZER_STATE = "optimizer.safetensors"
 
 
@@ -45,6 +46,10 @@ class Folders:
     @property
     def trained(self) -> Path:
         return self.out / "model.safetensors"
+
+    @property
+    def predictions(self) -> Path:
+        return self.out / "predictions.f64"
 
     @property
     def checkpoint(self) -> Path:
@@ -83,8 +88,10 @@ class Task:
 def read(folders: Folders) -> Task:
     """Raises Failure for parameters that are none, or a task.json of another version of the contract."""
     document = json.loads((folders.root / "task" / "task.json").read_text("utf-8"))
-    if document["contract"] != "1":
-        raise Failure("ContractUnknown", f"task.json has contract {document['contract']!r}, this trainer knows 1")
+    if document["contract"] != CONTRACT:
+        raise Failure(
+            "ContractUnknown", f"task.json has contract {document['contract']!r}, this trainer knows {CONTRACT}"
+        )
     schema = document["dataset"]["schema"]
     target = schema["target"]
     features = [

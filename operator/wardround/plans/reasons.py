@@ -153,7 +153,7 @@ _CODE = {
     "OutputMissing": Advice(
         "the training code ended well but left no model, or no predictions",
         RESEARCHERS,
-        "write out/model.safetensors (Evaluate: out/predictions.parquet) before exiting with 0.",
+        "write out/model.safetensors (Evaluate: out/predictions.f64) before exiting with 0.",
     ),
     "OutputNotSafetensors": Advice(
         "what the training code left is not a safetensors file, or has a tensor of a dtype that is not read",
@@ -204,9 +204,9 @@ _CODE = {
         "write an object whose `trained` has a finite number under each declared name.",
     ),
     "PredictionsInvalid": Advice(
-        "out/predictions.parquet is not as the training contract asks",
+        "out/predictions.f64 is not as the training contract asks",
         RESEARCHERS,
-        "write one column `probability` between 0 and 1, one row for each row of test.parquet, in its order.",
+        "write one probability between 0 and 1 for each row of test.parquet, in its order, as a float64 of 8 bytes.",
     ),
 }
 _PLATFORM = {

@@ -18,7 +18,7 @@ from wardround.pod.outcome import Failure
 
 MODEL = "model.safetensors"
 METRICS = "metrics.json"
-PREDICTIONS = "predictions.parquet"
+PREDICTIONS = "predictions.f64"
 
 JSON_LIMIT = 64 << 10
 ENTRIES_LIMIT = 10_000

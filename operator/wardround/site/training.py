@@ -93,7 +93,7 @@ def document(
 ) -> dict[str, Any]:
     """WARDROUND_TASK (docs/contracts.md, section 6)."""
     return {
-        "contract": "1",
+        "contract": "2",
         "participant": assignment.participant,
         "seed": assignment.seed,
         "round": {"name": assignment.round_name, "attempt": assignment.attempt},

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
@@ -106,8 +105,7 @@ def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
 def test_an_evaluate_round_from_raw_rows_to_counts(pod: Pod) -> None:
     assert pod.run("prepare", world.task("Evaluate")) == 0
     radius = parquet.read_table(pod.folders.view_file("test")).column("mean_radius").to_numpy()
-    predictions = pa.table({"probability": 1 / (1 + np.exp(15 - radius.astype(np.float64)))})
-    parquet.write_table(predictions, pod.folders.out / "predictions.parquet")
+    (1 / (1 + np.exp(15 - radius.astype(np.float64)))).astype("<f8").tofile(pod.folders.out / "predictions.f64")
     assert pod.run("score") == 0
     assert float(world.update(pod.folders)["metrics"]["auc"]) > 0.8
     update, samples = world.read(pod.folders.update / "update.safetensors"), world.update(pod.folders)["samples"]
@@ -252,7 +250,7 @@ def test_no_value_of_the_data_is_found_in_a_message_log_or_update(
             fake_training(folders)
         else:
             rows = parquet.read_table(folders.view_file("test")).num_rows
-            parquet.write_table(pa.table({"probability": [0.5] * rows}), folders.out / "predictions.parquet")
+            np.full(rows, 0.5).astype("<f8").tofile(folders.out / "predictions.f64")
         assert pod.run("score" if kind == "Evaluate" else "check") == 0
     else:
         messages.append(pod.log.read_text())

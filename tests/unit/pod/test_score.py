@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ def labels(folders: Folders) -> list[int]:
     return list(parquet.read_table(folders.labels_file).column(0).to_pylist())
 
 
-def predict(folders: Folders, values: Any, name: str = "probability") -> None:
-    parquet.write_table(pa.table({name: values}), folders.out / "predictions.parquet")
+def predict(folders: Folders, values: Any, dtype: str = "<f8") -> None:
+    np.array(values, dtype).tofile(path(folders))
 
 
 def test_counts_and_metrics_are_those_of_predictions_against_labels(folders: Folders) -> None:
@@ -48,8 +49,8 @@ def test_counts_and_metrics_are_those_of_predictions_against_labels(folders: Fol
     assert document["baseDigest"] == "sha256:" + "b" * 64
 
 
-def test_a_probability_of_one_is_counted_and_single_precision_will_do(folders: Folders) -> None:
-    predict(folders, pa.array(np.ones(len(labels(folders))), pa.float32()))
+def test_a_probability_of_one_is_counted(folders: Folders) -> None:
+    predict(folders, np.ones(len(labels(folders))))
     score(folders)
     assert world.read(folders.update / "update.safetensors")["positives"][99] == sum(labels(folders))
 
@@ -78,24 +79,28 @@ def test_the_rows_of_few_patients_are_few_patients(tmp_path: Path) -> None:
 
 
 def path(folders: Folders) -> Path:
-    return folders.out / "predictions.parquet"
+    return folders.out / "predictions.f64"
 
 
 ATTACKS: dict[str, tuple[str, Callable[[Folders, int], Any]]] = {
     "nothing": ("OutputMissing", lambda f, n: None),
     "link": ("OutputLink", lambda f, n: path(f).symlink_to(f.labels_file)),
     "10 GB": ("OutputTooLarge", lambda f, n: world.sparse(path(f), 10 << 30)),
-    "not Parquet": ("PredictionsInvalid", lambda f, n: path(f).write_bytes(b"PAR1" + bytes(50) + b"PAR1")),
+    "Parquet": ("PredictionsInvalid", lambda f, n: parquet.write_table(pa.table({"probability": [0.5] * n}), path(f))),
+    "a byte too many": ("PredictionsInvalid", lambda f, n: path(f).write_bytes(bytes(8 * n + 1))),
+    "a byte too few": ("PredictionsInvalid", lambda f, n: path(f).write_bytes(bytes(8 * n - 1))),
     "too few rows": ("PredictionsInvalid", lambda f, n: predict(f, [0.5] * (n - 1))),
     "too many rows": ("PredictionsInvalid", lambda f, n: predict(f, [0.5] * (n + 1))),
-    "no rows": ("PredictionsInvalid", lambda f, n: predict(f, pa.array([], pa.float64()))),
-    "other column": ("PredictionsInvalid", lambda f, n: predict(f, [0.5] * n, "label")),
-    "text": ("PredictionsInvalid", lambda f, n: predict(f, ["0.5"] * n)),
-    "a gap": ("PredictionsInvalid", lambda f, n: predict(f, [None] + [0.5] * (n - 1))),
+    "no rows": ("PredictionsInvalid", lambda f, n: predict(f, [])),
+    "single precision": ("PredictionsInvalid", lambda f, n: predict(f, [0.5] * n, "<f4")),
+    "big-endian": ("PredictionsInvalid", lambda f, n: predict(f, [0.7] * n, ">f8")),
+    "text": ("PredictionsInvalid", lambda f, n: path(f).write_text("0.5\n" * n)),
+    "a pipe": ("OutputLink", lambda f, n: os.mkfifo(path(f))),
+    "infinite": ("NotFinite", lambda f, n: predict(f, [float("inf")] + [0.5] * (n - 1))),
     "NaN": ("NotFinite", lambda f, n: predict(f, [float("nan")] + [0.5] * (n - 1))),
     "above one": ("PredictionsInvalid", lambda f, n: predict(f, [1.1] + [0.5] * (n - 1))),
     "below zero": ("PredictionsInvalid", lambda f, n: predict(f, [-0.1] + [0.5] * (n - 1))),
-    "a bomb": ("PredictionsInvalid", lambda f, n: predict(f, pa.array(np.zeros(5_000_000)))),
+    "many rows": ("PredictionsInvalid", lambda f, n: world.sparse(path(f), 8 * 5_000_000)),
 }
 
 

@@ -43,7 +43,7 @@ ALLOWED = (AllowedParameter(name="epochs", maximum="10"), AllowedParameter(name=
 
 def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
     document = {
-        "contract": "1",
+        "contract": "2",
         "task": kind,
         "participant": "site-a",
         "seed": 7,

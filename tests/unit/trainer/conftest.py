@@ -37,7 +37,7 @@ class Site:
 
     def task(self, participant: str = "site-a", **changes: Any) -> None:
         document = {
-            "contract": "1",
+            "contract": "2",
             "task": "Train",
             "participant": participant,
             "seed": 7,
