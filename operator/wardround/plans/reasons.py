@@ -190,7 +190,8 @@ _CODE = {
         "the training code ended with an error",
         RESEARCHERS,
         "its log is at the site (`kubectl logs job/TASK -n SITE_NAMESPACE -c train`, or `-c init` where a first round "
-        "failed before that): ask the hospital, it leaves only if they send it.",
+        "failed before that): ask the hospital, it leaves only if they send it. Exit code 126 or 127: the image does "
+        "not contain the command.",
     ),
     "ParametersRefused": Advice(
         "the training code does not take the round's parameters: it does not know one, or cannot use its value",
