@@ -208,20 +208,18 @@ def _no_base(view: View, name: str) -> Verdict:
     """It may still be applied: tools apply many objects in any order."""
     created = parse_time(view.round.metadata.creation_timestamp)
     until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
-    reason, message = (
-        "BaseNotFound",
-        (
-            f"There is no FederatedRound {name} in namespace {view.round.metadata.namespace}; a round starts only from "
-            "rounds of its own namespace. Apply it, or make a new round with another name."
-        ),
-    )
     if view.seen.base_deleted:
-        reason, message = (
-            "BaseUnusable",
-            (
-                f"Round {name} was deleted before this round was made, and what is left of its result is only for "
-                "rounds that were there. Make a new round that starts from another one."
-            ),
+        reason = "BaseUnusable"
+        message = (
+            f"Round {name} was deleted before this round was made, and what is left of its result is only for rounds "
+            "that were there. Make a new round that starts from another one."
+        )
+    else:
+        reason = "BaseNotFound"
+        message = (
+            f"There is no FederatedRound {name} in namespace {view.round.metadata.namespace}: it was never applied, or "
+            "was deleted, and its result with it. A round starts only from rounds of its own namespace. Apply it, or "
+            "make a new round with another name."
         )
     if view.seen.now >= until:
         return _failed(view, reason, message)
