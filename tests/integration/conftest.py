@@ -82,6 +82,9 @@ def api(bare: Api, helm: Helm) -> Api:
     """The administrator of a cluster with a hub, two participants enrolled, and both their sites."""
     helm.install("wardround-crds", "crds", "default", {}, "--wait")
     helm.install("wardround-hub", "hub", HUB, hub_values())
+    # As docs/one-cluster.md sets it up.
+    restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    bare.patch("Namespace", HUB, restricted, "")
     for participant, namespace in SITES.items():
         helm.install("wardround-site", "site", namespace, site_values(participant))
     _namespace(bare, FEDERATION)

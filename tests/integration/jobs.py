@@ -1,4 +1,4 @@
-"""Places in a training Job, and ways to change what stands there."""
+"""Places in a Job of ours, and ways to change what stands there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def security(job: Object) -> Object:
 def container(name: str) -> Place:
     def find(job: Object) -> Object:
         spec = pod(job)
-        return next(each for each in spec["initContainers"] + spec["containers"] if each["name"] == name)
+        return next(each for each in spec.get("initContainers", []) + spec["containers"] if each["name"] == name)
 
     return find
 
