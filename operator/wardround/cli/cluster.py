@@ -16,6 +16,7 @@ Object = dict[str, Any]
 
 FIELD_MANAGER = "kubectl-wardround"
 TIMEOUT_SECONDS = 30
+TRIES = 3
 
 
 class CommandError(Exception):
@@ -39,7 +40,10 @@ class Cluster:
 
     @cached_property
     def _api(self) -> Any:
-        return _read(config.new_client_from_config, self._kubeconfig, self._context)
+        configuration = client.Configuration()
+        # A redirect is an answer: nobody is followed elsewhere with a person's credentials.
+        configuration.retries = urllib3.Retry(TRIES, redirect=False)
+        return _read(config.new_client_from_config, self._kubeconfig, self._context, client_configuration=configuration)
 
     @cached_property
     def default_namespace(self) -> str:
@@ -169,10 +173,10 @@ class Cluster:
         raise kind(f"Could not {what} at {self.server} ({status}): {printable(str(message))} {whose}")
 
 
-def _read(load: Callable[..., Any], *arguments: str | None) -> Any:
+def _read(load: Callable[..., Any], *arguments: str | None, **more: object) -> Any:
     """What the official client's `load` finds in a kubeconfig."""
     try:
-        return load(*arguments)
+        return load(*arguments, **more)
     except (config.ConfigException, OSError) as error:
         raise CommandError(
             f"No kubeconfig can be used here: {error}. "

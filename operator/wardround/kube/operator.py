@@ -7,11 +7,13 @@ connection and cancels every task of its loop; it is then started anew, with bac
 import asyncio
 import contextlib
 import logging
+import ssl
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import aiohttp
 import kopf
 
 from wardround.kube.client import SMALL_PAGE, Client, Object, backoff
@@ -108,11 +110,10 @@ class Watcher:
         """A fresh one for each start: a registry keeps what it resolved at the last one."""
         registry = kopf.OperatorRegistry()
 
-        def login(**_: Any) -> kopf.ConnectionInfo:
-            return kopf.ConnectionInfo(
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            return kopf.AiohttpSession(
                 server=self.client.server,
-                ca_data=self.client.ca_pem,
-                token=self.client.token(),
+                aiohttp_session=_session(self.client),
                 expiration=datetime.now(UTC) + LOGIN_LIFETIME,
             )
 
@@ -126,6 +127,29 @@ class Watcher:
 
             kopf.on.event(group, version, resource.plural, id=f"changed-{resource.plural}", registry=registry)(changed)
         return registry
+
+
+class Redirected(Exception):
+    """The API server, or who stands in front of it, sends the watch elsewhere. Nobody is asked there."""
+
+
+def _session(client: Client) -> aiohttp.ClientSession:
+    """What Kopf asks the API server with; Kopf closes it. Kopf's own sessions follow redirects: within the server with
+    the token, and to any other address that the process reaches without it."""
+    redirects = aiohttp.TraceConfig()
+    redirects.on_request_redirect.append(_refuse)
+    tls = ssl.create_default_context(cadata=client.ca_pem or None)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls),
+        headers={"Authorization": f"Bearer {client.token()}"},
+        trust_env=False,
+        trace_configs=[redirects],
+    )
+
+
+async def _refuse(_: aiohttp.ClientSession, __: object, told: aiohttp.TraceRequestRedirectParams) -> None:
+    told.response.close()
+    raise Redirected(f"{told.url.origin()} answers {told.response.status}, a redirect, which is not followed")
 
 
 class _Ended(Exception):
