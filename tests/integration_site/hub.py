@@ -136,6 +136,14 @@ class Hub:
         }
         return self.api.create(task, user=HUB_OPERATOR)
 
+    def cancel(self, name: str) -> None:
+        self.api.patch("RoundTask", name, {"spec": {"cancel": True}}, PARTICIPANT, user=HUB_OPERATOR)
+
+    def touch(self, name: str) -> None:
+        """Something of it changes that nobody acts on."""
+        note = {"metadata": {"annotations": {"tests.wardround.io/touched": str(uuid.uuid4())}}}
+        self.api.patch("RoundTask", name, note, PARTICIPANT, user=HUB_OPERATOR)
+
     def grant_upload(self, task: Object, length: int) -> None:
         """`length` is the plaintext's: what the courier may put is derived from it."""
         prefix = f"updates/{task['spec']['roundRef']['uid']}/1/{PARTICIPANT}"

@@ -310,7 +310,10 @@ class Client:
                 text = await response.text()
                 if response.status >= 300:
                     raise error(response.status, text, doing=doing, resource=resource, name=name or named)
-                return _object(text)
+                answer = _object(text)
+                if verb == "GET" and name and (answer.get("kind"), _name(answer)) != (kind, name):
+                    raise Unavailable(doing, f"{self.server}: the answer is no such object")
+                return answer
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as failure:
             raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
 
@@ -339,6 +342,11 @@ def _object(text: str) -> Object:
     if not isinstance(answer, dict):
         raise ValueError("the answer is no JSON object")
     return answer
+
+
+def _name(answer: Object) -> object:
+    meta = answer.get("metadata")
+    return meta.get("name") if isinstance(meta, dict) else None
 
 
 def _say(failure: BaseException) -> str:

@@ -10,7 +10,10 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from wardround.kube.client import backoff
+from wardround.kube.errors import AlreadyExists, ApiError, Conflict
 
+# Conflicts in a row, about three seconds of them.
+WORTH_A_WARNING = 5
 K = TypeVar("K", bound=Hashable)
 logger = logging.getLogger(__name__)
 
@@ -64,10 +67,7 @@ class WorkQueue(Generic[K]):
             except Exception as failure:
                 self._failures[key] = self._failures.get(key, 0) + 1
                 seconds = backoff(self._failures[key], base=0.2, most=60)
-                # The traceback only once: a hub that is away for a night must not fill the log.
-                logger.warning(
-                    "%s: %s; again in %.1f s", key, failure, seconds, exc_info=self._failures[key] == 1 or None
-                )
+                _log(key, failure, self._failures[key], seconds)
             else:
                 self._failures.pop(key, None)
             finally:
@@ -78,3 +78,12 @@ class WorkQueue(Generic[K]):
                     self.add(key)
             if seconds is not None:
                 self.add_after(key, seconds)
+
+
+def _log(key: object, failure: Exception, failures: int, seconds: float) -> None:
+    """An API server's answer is complete in one line. A conflict with another writer is no fault, unless it goes on. A
+    fault of ours is logged with its traceback, once: what lasts for a night must not fill the log."""
+    usual = isinstance(failure, Conflict | AlreadyExists) and failures < WORTH_A_WARNING
+    ours = not isinstance(failure, ApiError) and failures == 1
+    level = logging.DEBUG if usual else logging.WARNING
+    logger.log(level, "%s: %s; again in %.1f s", key, failure, seconds, exc_info=failure if ours else None)

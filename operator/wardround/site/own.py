@@ -59,11 +59,10 @@ class SiteReconciler:
         self._generation = site.metadata.generation
         if await self._link.refresh(site.spec.hub):
             self._hub_changed()
-        if self._link.connected:
-            await self._ask_hub(site)
+        whole = not self._link.connected or await self._ask_hub(site)
         status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant), _now())
         await self._reporter.write(item, site.status, status)
-        return CONNECTED_SECONDS if self._link.connected else DISCONNECTED_SECONDS
+        return CONNECTED_SECONDS if self._link.connected and whole else DISCONNECTED_SECONDS
 
     async def reconcile_dataset(self, name: str) -> None:
         try:
@@ -74,9 +73,12 @@ class SiteReconciler:
         status = dataset_plan.plan(item["spec"], found.status, None, generation=found.metadata.generation, now=_now())
         await self._reporter.write(item, found.status, status)
 
-    async def _ask_hub(self, site: Site) -> None:
-        """Token, Participant and tasks. A hub that fails here is the heartbeat's to tell, and one that answers nonsense
-        stops nothing but this: what the Site says of itself must not depend on it."""
+    async def _ask_hub(self, site: Site) -> bool:
+        """Token, Participant and tasks; whether all of it is known now.
+
+        A hub that fails here is the heartbeat's to tell, and one that answers nonsense stops nothing but this: what the
+        Site says of itself must not depend on it.
+        """
         try:
             await self._link.renew_token(site.spec.hub, _now())
             await self._exchange(site)
@@ -84,6 +86,8 @@ class SiteReconciler:
         except (ApiError, LookupError, TypeError, ValueError) as failure:
             self._was_connected = False
             logger.warning("at the hub: %s: %s", type(failure).__name__, failure)
+            return False
+        return True
 
     async def _exchange(self, site: Site) -> None:
         """Reads the Participant and publishes this site's part of it."""

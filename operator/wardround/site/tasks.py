@@ -52,6 +52,15 @@ class _Live:
     control: Control | None
 
 
+@dataclass(frozen=True)
+class _Hub:
+    """What the hub has of a task, if it was `reached`; `failure`: why it was not, though it is not known to be away."""
+
+    reached: bool
+    task: Object | None = None
+    failure: ApiError | None = None
+
+
 class TaskReconciler:
     """`wake` asks for another task to be looked at: one that waits for the place that this one gives up."""
 
@@ -78,8 +87,19 @@ class TaskReconciler:
         self._told: dict[str, datetime] = {}
 
     async def reconcile(self, name: str) -> float | None:
-        """Raises ApiError, to be tried again. Returns in how many seconds to look again."""
-        live = await self._observe(name)
+        """Returns in how many seconds to look again.
+
+        Raises ApiError, to be tried again: of the own cluster, or of a hub that could not be seen or told. What can be
+        done without the hub is done all the same.
+        """
+        hub = await self._round_task(name)
+        again = await self._reconcile(name, hub)
+        if hub.failure is not None:
+            raise hub.failure
+        return again
+
+    async def _reconcile(self, name: str, hub: _Hub) -> float | None:
+        live = await self._observe(name, hub)
         plan = plans.plan(live.seen) if live is not None else None
         if plan is None or "CreateJob" not in plan.actions:
             self._refused.pop(name, None)
@@ -88,13 +108,13 @@ class TaskReconciler:
             return None
         return sooner(plan.again_seconds, await self._execute(live, plan))
 
-    async def _observe(self, name: str) -> _Live | None:
+    async def _observe(self, name: str, hub: _Hub) -> _Live | None:
         try:
             site_item = await self._own.get("Site", names.SITE)
         except NotFound:
             return None
         site = sites.parse(site_item)
-        hub_reached, there = await self._round_task(name)
+        there = hub.task
         items = {item["metadata"]["name"]: item for item in await self._own.list("SiteTask")}
         item = items.get(name)
         if item is None and there is not None and len(items) >= MOST_TASKS:
@@ -118,7 +138,7 @@ class TaskReconciler:
                 site=site,
                 task=task,
                 round_task=roundtask.parse(there) if there else None,
-                hub_reached=hub_reached,
+                hub_reached=hub.reached,
                 others=tuple(sitetask.parse(other) for key, other in items.items() if key != name),
                 busy=frozenset(j.name for j in map(pods.parse_job, jobs) if not j.finished),
                 datasets={key: each["spec"] for key, each in datasets.items()},
@@ -134,17 +154,16 @@ class TaskReconciler:
             control=control,
         )
 
-    async def _round_task(self, name: str) -> tuple[bool, Object | None]:
-        """Whether the hub answered, and what it has. While it is known to be away nothing waits for it."""
+    async def _round_task(self, name: str) -> _Hub:
+        """While the hub is known to be away nothing waits for it: all tasks are looked at once it is back."""
         if self._link.client is None or not self._link.connected:
-            return False, None
+            return _Hub(reached=False)
         try:
-            return True, await self._link.client.get("RoundTask", name)
+            return _Hub(reached=True, task=await self._link.client.get("RoundTask", name))
         except NotFound:
-            return True, None
+            return _Hub(reached=True)
         except ApiError as failure:
-            logger.warning("task %s: %s", name, failure)
-            return False, None
+            return _Hub(reached=False, failure=failure)
 
     async def _mirror(self, there: Object | None) -> Object | None:
         """The SiteTask of a RoundTask that has none yet. What has ended there is not begun here."""

@@ -106,6 +106,13 @@ async def test_an_answer_is_final_only_if_the_api_says_it_of_this_object(
             assert type(raised.value) is expected
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"metadata": []}', b'{"kind": "RoundTask", "metadata": {"name": 7}}'])
+async def test_an_answer_that_is_another_object_counts_as_no_answer(body: bytes) -> None:
+    async with answering(body) as client:
+        with pytest.raises(Unavailable):
+            await client.get("RoundTask", "t-a1")
+
+
 async def test_a_list_is_forbidden_by_what_names_its_kind() -> None:
     async with answering(status("Forbidden", {"group": "wardround.io", "kind": "roundtasks"}), 403) as client:
         with pytest.raises(Forbidden):
@@ -126,10 +133,10 @@ async def test_what_was_there_already_is_no_fault_and_a_conflict_about_something
 async def test_a_client_that_was_closed_reaches_nobody() -> None:
     """Whoever still beats with it, while the one to another hub takes its place, must not fall over that."""
     async with answering(b"{}") as client:
-        await client.get("Lease", "site")
+        await client.patch("Lease", "site", {})
         await client.close()
         with pytest.raises(Unavailable):
-            await client.get("Lease", "site")
+            await client.patch("Lease", "site", {})
 
 
 def test_a_name_that_somebody_typed_leads_nowhere_else() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from wardround.kube.errors import AlreadyExists, Conflict, Unavailable
 from wardround.kube.queue import WorkQueue
 
 Reconcile = Callable[[str], Awaitable[float | None]]
@@ -79,6 +80,38 @@ async def test_a_failure_is_tried_again_and_does_not_end_the_worker(caplog: pyte
     await until(queue, reconcile, done, workers=1)
     assert tries == 2
     assert "the store is away" in caplog.text
+
+
+async def failing(failure: Exception, times: int) -> None:
+    tries = 0
+    done = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+
+    async def reconcile(key: str) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= times:
+            raise failure
+        done.set()
+
+    await until(queue, reconcile, done, workers=1)
+
+
+async def test_somebody_who_wrote_in_between_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    for failure in (Conflict("patch", "409"), AlreadyExists("post", "409")):
+        await failing(failure, 2)
+    assert caplog.text == ""
+
+
+async def test_what_an_api_server_says_is_one_line_and_a_fault_of_ours_has_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await failing(Unavailable("get RoundTask site-a/x", "503"), 2)
+    assert caplog.text.count("get RoundTask site-a/x: 503; again in") == 2
+    assert "Traceback" not in caplog.text
+    await failing(RuntimeError("our own"), 2)
+    assert caplog.text.count("Traceback") == 1
 
 
 async def test_a_key_comes_back_when_the_reconcile_asked_for_it() -> None:

@@ -1,0 +1,125 @@
+"""One request that fails loses nothing: faults between the site operator and the two API servers it talks to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest_asyncio
+from aiohttp import web
+
+from tests.integration.api import Refused
+from tests.integration_site.between import Answer, Between, between
+from tests.integration_site.conftest import PARTICIPANT, Site, enrol, eventually, free_port
+from tests.integration_site.test_site import condition, enrolled
+from tests.integration_site.test_trouble import connected
+
+
+class Faults:
+    """Between a site and its hub. `asked`: "VERB path" of all that came by."""
+
+    def __init__(self, proxy: Between) -> None:
+        self.asked: list[str] = []
+        self._fault: Callable[[web.Request], Answer | None] = lambda _: None
+        proxy.instead = self._instead
+
+    def _instead(self, request: web.Request) -> Answer | None:
+        self.asked.append(f"{request.method} {request.path}")
+        return self._fault(request)
+
+    def fail(self, verb: str, answer: Answer, *, times: int = 1, part: str = "/roundtasks/") -> list[str]:
+        """The next so many requests of that kind get this answer. Those that did are in the list that comes back."""
+        hit: list[str] = []
+
+        def fault(request: web.Request) -> Answer | None:
+            if request.method != verb or part not in request.path or len(hit) >= times:
+                return None
+            hit.append(request.path)
+            return answer
+
+        self._fault = fault
+        return hit
+
+
+@pytest_asyncio.fixture
+async def hub(site: Site) -> AsyncIterator[Faults]:
+    """The site reaches its hub through this."""
+    await enrolled(site)
+    port = free_port()
+    async with between(site.server, site.ca, port) as proxy:
+        faults = Faults(proxy)
+        enrol(site.api, f"http://127.0.0.1:{port}", site.ca)
+        lease = "PATCH /apis/coordination.k8s.io/v1/namespaces/site-a/leases/site"
+        await eventually("the site has moved", lambda: lease in faults.asked)
+        await eventually("the site is connected", lambda: connected(site) == ("True", "Connected"))
+        yield faults
+        enrol(site.api, site.server, site.ca)
+        await eventually("the hub is there again", lambda: connected(site) == ("True", "Connected"))
+
+
+def page(code: int) -> Answer:
+    """As a load balancer's."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=code, text="<html>something else</html>", content_type="text/html")
+
+    return answer
+
+
+def status(code: int, reason: str) -> Answer:
+    """As an API server's that is busy."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        document = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": "not now"}
+        return web.json_response({**document, "code": code}, status=code)
+
+    return answer
+
+
+def here(site: Site, name: str) -> object:
+    try:
+        return site.task(name)
+    except Refused:
+        return None
+
+
+TEMPORARY = {
+    "busy": status(429, "TooManyRequests"),
+    "away": status(503, "ServiceUnavailable"),
+    "a load balancer's 404": page(404),
+    "a proxy's 403": page(403),
+    "a page to log in": page(200),
+}
+
+
+async def test_no_answer_but_the_apis_own_about_this_task_loses_or_ends_one(site: Site, hub: Faults) -> None:
+    """Each task is asked for once more after the request that failed, though nothing happens to it meanwhile."""
+    asked: dict[str, list[str]] = {}
+    for fault, answer in TEMPORARY.items():
+        hit = hub.fail("GET", answer)
+        name = site.hub.ask()["metadata"]["name"]
+        await eventually(f"{fault}: the request fails", lambda: hit)  # noqa: B023 - within this turn
+        asked[name] = hit
+    for name in asked:
+        await eventually("the task is taken", lambda: here(site, name))  # noqa: B023
+    name = next(iter(asked))
+    for answer in TEMPORARY.values():
+        hit = hub.fail("GET", answer, part=f"/roundtasks/{name}")
+        site.hub.touch(name)
+        await eventually("the request fails", lambda: hit)  # noqa: B023
+    hit = hub.fail("GET", page(404), times=2, part=f"/roundtasks/{name}")
+    site.hub.cancel(name)
+    await eventually("the requests fail", lambda: len(hit) == 2)
+    assert condition(site.task(name), "Failed")["status"] == "Unknown", "a failed request has ended it"
+    await eventually("it hears of it", lambda: condition(site.task(name), "Failed")["status"] == "True")
+    assert condition(site.task(name), "Failed")["reason"] == "Cancelled"
+
+
+async def test_an_end_that_the_hub_could_not_be_told_is_told_later(site: Site, hub: Faults) -> None:
+    hit = hub.fail("PATCH", status(429, "TooManyRequests"), times=2, part="/status")
+    name = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
+
+    def told() -> bool:
+        return bool(condition(site.api.get("RoundTask", name, PARTICIPANT), "Failed")["status"] == "True")
+
+    await eventually("the hub hears of it", told)
+    assert hit
