@@ -70,7 +70,7 @@ def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
             site = federation.sites[number % len(federation.sites)]
             made = round_(federation, name, "Train", participants={"names": [site]}, **spec)
             if name == "too-slow":
-                made["spec"]["deadlines"]["trainSeconds"] = 10
+                made["spec"]["deadlines"]["trainSeconds"] = 30  # of which a start may take all before it is no training
             federation.apply(made)
             names[name] = made["metadata"]["name"]
         yield names

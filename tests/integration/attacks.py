@@ -704,8 +704,6 @@ JOB = [
             {"parallelism": 2, "completions": 2},
             {"completions": 2},
             {"backoffLimit": 3},
-            {"activeDeadlineSeconds": GONE},
-            {"activeDeadlineSeconds": LONGEST + 1},
             {"completionMode": "Indexed"},
             {"completionMode": "Indexed", "backoffLimitPerIndex": 1},
             {"completionMode": "Indexed", "successPolicy": {"rules": [{"succeededCount": 1}]}},
@@ -713,6 +711,10 @@ JOB = [
             {"podFailurePolicy": GONE, "podReplacementPolicy": "TerminatingOrFailed"},
             {"manualSelector": True, "selector": {"matchLabels": {"app.kubernetes.io/name": "wardround"}}},
         )
+    ),
+    *(
+        Attack(f"has pods with {setting}", ONE_POD, sets(pod, setting))
+        for setting in ({"activeDeadlineSeconds": GONE}, {"activeDeadlineSeconds": LONGEST + 1})
     ),
     *(
         Attack(f"has the podFailurePolicy {what}", FAILURES, sets(spec, failures(*rules)))

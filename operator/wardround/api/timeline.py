@@ -1,4 +1,4 @@
-"""When the stages of a round or task were first reached. Append-only: a stage is recorded once."""
+"""When the stages of a round or task were reached: each once. A pod's stage moves to the pod that replaces it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,3 +26,10 @@ def mark(timeline: Timeline, stage: str, now: datetime) -> Timeline:
     if any(each.stage == stage for each in timeline):
         return timeline
     return (*timeline, Stage(stage, to_microseconds(now)))
+
+
+def move(timeline: Timeline, stage: str, now: datetime) -> Timeline:
+    """The timeline with `stage` reached now, whenever it was before."""
+    if reached(timeline, stage) is None:
+        return mark(timeline, stage, now)
+    return tuple(Stage(stage, to_microseconds(now)) if each.stage == stage else each for each in timeline)

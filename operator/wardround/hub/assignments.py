@@ -92,7 +92,9 @@ def assign(
         resources=Resources(
             spec.resources.nodes, spec.resources.accelerators_per_node, local_sockets=spec.resources.local_sockets
         ),
+        wait_seconds=spec.deadlines.queue_seconds + spec.deadlines.start_seconds,
         train_seconds=spec.deadlines.train_seconds,
+        upload_seconds=spec.deadlines.upload_seconds,
         expires=to_seconds(what.expires),
         state_round=what.state_round,
     )

@@ -115,7 +115,6 @@ def build(job: TrainingJob) -> Manifest:
         "parallelism": 1,
         "completions": 1,
         "backoffLimit": 0,
-        "activeDeadlineSeconds": job.train_seconds,
         # A drained or evicted pod is replaced and goes on from its checkpoint; whatever else fails is final.
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {
@@ -168,6 +167,8 @@ def _pod(job: TrainingJob) -> Manifest:
     steps.append(_train(job))
     pod: Manifest = {
         "restartPolicy": "Never",
+        # The pod's, not the Job's: it counts from when a node begins with the pod. Waiting for a node is not training.
+        "activeDeadlineSeconds": job.train_seconds,
         "terminationGracePeriodSeconds": 10,
         "serviceAccountName": SERVICE_ACCOUNT,
         "automountServiceAccountToken": False,

@@ -11,14 +11,13 @@ from typing import Literal
 from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import BASE_DELETED
-from wardround.plans import link_local
+from wardround.plans import link_local, waits
 from wardround.plans.reasons import advice_for
-from wardround.plans.round_parts import WAITS_FOR
 from wardround.plans.sitetask_pod import REASONS
 
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
-TROUBLE = WAITS_FOR | {"HubUnreachable", "ActionFailed"}
+TROUBLE = waits.TROUBLE.keys() | {"HubUnreachable", "ActionFailed"}
 # Conditions that are told when they get this status, whatever the headline is.
 BESIDE: Mapping[str, conditions.Status] = {BASE_DELETED: "True", link_local.CONDITION: "False"}
 

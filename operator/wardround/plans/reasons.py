@@ -214,7 +214,26 @@ _PLATFORM = {
     "Evicted": Advice(
         "the training pod was removed from its node",
         PLATFORM,
-        "look at the node's memory and disk; the round tries again.",
+        "look at the node's memory and disk, and whether it was drained; the Job makes another pod, or the round tries "
+        "again.",
+    ),
+    "NodeLost": Advice(
+        "the node of the training pod does not answer any more, so nobody knows what became of the training",
+        PLATFORM,
+        "`kubectl describe pod TASK -n SITE_NAMESPACE` at the site names the node: repair or remove it. The round "
+        "tries again.",
+    ),
+    "StartDeadline": Advice(
+        "the training pod took too long to start: its node had not started its containers in time",
+        PLATFORM,
+        "`kubectl describe pod TASK -n SITE_NAMESPACE` at the site says what took so long, such as pulling an image or "
+        "mounting a volume; the round tries again.",
+    ),
+    "StepFailed": Advice(
+        "the site operator could not do the next step: the site's own API server did not take it",
+        PLATFORM,
+        "the message on the site's SiteTask says which step, and what the API server said; the site operator tries "
+        "again by itself.",
     ),
     "OutOfMemory": Advice(
         "a container of the training pod needed more memory than the site gives it",
@@ -223,7 +242,7 @@ _PLATFORM = {
         "smaller model or smaller batches.",
     ),
     "DeadlineExceeded": Advice(
-        "it took longer than the round's deadlines allow",
+        "the task took longer than the round's deadlines allow",
         PLATFORM,
         "see in the timeline which stage was slow; free capacity there or give that stage more seconds next time.",
     ),
@@ -525,10 +544,23 @@ _ROUND = {
         "see that the site operator runs and that its Site says HubConnected.",
     ),
     "QueueDeadline": Advice(
-        "it waited too long for its turn at the site", HOSPITAL, "free nodes or accelerators there."
+        "other tasks of the site came first for all of deadlines.queueSeconds and startSeconds",
+        HOSPITAL,
+        "raise workload.maxConcurrentTasks of the Site or the quota of its Kueue queue; the round tries again.",
+    ),
+    "FetchDeadline": Advice(
+        "the courier had not fetched the base model when deadlines.queueSeconds and startSeconds were over",
+        NETWORK,
+        "see the courier's log at the site; a new round may give it more time.",
     ),
     "TrainDeadline": Advice(
         "training took longer than deadlines.trainSeconds", ROUND, "give a new round more time, or train less in one."
+    ),
+    "SiteSilent": Advice(
+        "the site has not said how its training ended, long after deadlines.trainSeconds",
+        HOSPITAL,
+        "see that the site operator runs, that its Site says HubConnected, and that the node of the training pod is "
+        "Ready.",
     ),
     "UploadDeadline": Advice(
         "the update was not sent in time", NETWORK, "see that the site's courier reaches the store."

@@ -9,8 +9,10 @@ from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
+from wardround.api.task import FailureClass
 from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time
+from wardround.plans import waits
 from wardround.plans.participant import barred
 from wardround.plans.reasons import advise
 
@@ -21,24 +23,10 @@ GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what
 GRANTS_BYTES = "wardround.io/grants-bytes"
 SUSPENDED = "Suspended"
 TASK_REFUSED = "TaskRefused"
-# The site enforces the deadline of training itself and says more about it: it is given this long to do so.
-SITE_SAYS_FIRST = timedelta(seconds=30)
+# The site enforces the deadlines after admission itself and says more about them: it is given this long to do so, and
+# longer where it has to wait for a node that may be dead.
+SITE_SAYS_FIRST, SITE_ASKS_THE_NODE = timedelta(seconds=30), timedelta(seconds=120)
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
-# What a task that is under way can wait for, by its condition Reconciling, and that does not pass by itself.
-WAITS_FOR = frozenset(
-    {
-        "Unschedulable",
-        "ImagePullFailed",
-        "IsolationUnproven",
-        "StoreUnreachable",
-        "StoreTooSlow",
-        "StoreUntrusted",
-        "StoreRefused",
-        "StoreObjectMissing",
-        "StoreObjectShort",
-        "WorkspaceUnusable",
-    }
-)
 
 
 class Standing(Enum):
@@ -187,9 +175,9 @@ def _part(
             return lost("ManifestUnreadable")
         sent_at = conditions.since(latest.status.conditions, "Sent")
         return Part(name=name, standing=Standing.SENT, task=latest, sent_at=sent_at)
-    until, lapsed = _stage(of, latest)
+    until, lapsed, failure_class = _stage(of, latest)
     if now >= until:
-        return lost(lapsed)
+        return lost(lapsed, failure_class)
     accepted = conditions.is_true(latest.status.conditions, "Accepted")
     standing = Standing.ACCEPTED if accepted else Standing.ASKED
     waiting = lapsed if lapsed == "WaitingForApproval" else _waits_for(latest)
@@ -217,23 +205,39 @@ def _parameter(of: FederatedRound, task: RoundTask) -> str:
 
 def _waits_for(task: RoundTask) -> str:
     """What somebody should look at while the task is under way, or nothing."""
+    reason = _reconciling(task)
+    return reason if reason in waits.TROUBLE else ""
+
+
+def _reconciling(task: RoundTask) -> str:
     found = conditions.find(task.status.conditions, "Reconciling")
-    return found.reason if found and found.status == "True" and found.reason in WAITS_FOR else ""
+    return found.reason if found and found.status == "True" else ""
 
 
-def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str]:
-    """When the present stage of a running task must be over, and the reason if it is not."""
+def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str, FailureClass]:
+    """When the present stage of a running task must be over, and reason and class of the failure if it is not.
+
+    The reason is what the task waits for. Where the site says that it trains, and nothing of the end, nobody knows of a
+    fault of the training code.
+    """
     limits = of.spec.deadlines
     asked = parse_time(task.metadata.creation_timestamp)
     accepted = conditions.since(task.status.conditions, "Accepted")
     trained = conditions.since(task.status.conditions, "Trained")
     started = reached(task.status.timeline, "Started")
+    until_training = timedelta(seconds=limits.queue_seconds + limits.start_seconds)
+    now = _reconciling(task)
     if trained:
-        return trained + timedelta(seconds=limits.upload_seconds), "UploadDeadline"
+        return trained + timedelta(seconds=limits.upload_seconds) + SITE_SAYS_FIRST, *waits.too_long(now, "Sending")
+    if started and now in waits.BEFORE_TRAINING:
+        # Its pod has lost its node, and another one waits.
+        training = timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
+        return started + training + until_training, *waits.too_long(now, "Starting")
     if started:
-        return started + timedelta(seconds=limits.train_seconds) + SITE_SAYS_FIRST, "TrainDeadline"
+        training = timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
+        return started + training, "SiteSilent", "Platform"
     if accepted:
-        return accepted + timedelta(seconds=limits.queue_seconds + limits.start_seconds), "QueueDeadline"
+        return accepted + until_training + SITE_SAYS_FIRST, *waits.too_long(now, "Queued")
     condition = conditions.find(task.status.conditions, "Accepted")
     reason = "WaitingForApproval" if condition and condition.reason == "WaitingForApproval" else "NotAnswered"
-    return asked + timedelta(seconds=limits.admission_seconds), reason
+    return asked + timedelta(seconds=limits.admission_seconds), reason, "Site"

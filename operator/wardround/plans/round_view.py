@@ -55,10 +55,16 @@ class View:
         return (*left_out, *(said for part in self.parts if (said := part.attention(self.round))))
 
     def cancel(self, reason: str) -> tuple[Action, ...]:
-        """Stops what still runs, and what was given up, under the reason for which it was."""
-        return tuple(
-            Cancel(task=part.task, reason=reason if part.open else part.reason) for part in self.parts if part.to_cancel
-        )
+        """Stops what still runs, and what was given up, under the reason for which it was.
+
+        A task that is too late is stopped under what it waited for.
+        """
+
+        def why(part: Part) -> str:
+            late = reason == "NotSentInTime" and bool(part.reason)
+            return part.reason if late or not part.open else reason
+
+        return tuple(Cancel(task=part.task, reason=why(part)) for part in self.parts if part.to_cancel)
 
 
 def view_of(seen: Observation) -> View:

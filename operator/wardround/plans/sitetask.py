@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from wardround.api import conditions, dataset_text, timeline
@@ -17,6 +17,7 @@ from wardround.api.task import Failure, FailureClass
 from wardround.plans import assignment as assignments
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
+from wardround.plans import waits
 from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
 from wardround.plans.sitetask_types import (
     Action,
@@ -71,13 +72,16 @@ def plan(seen: Observation) -> Plan:
     decision = _decide(seen)
     view = _View(seen, decision)
     standing = next(found for rule in RULES if (found := rule(view)) is not None)
+    until = None if standing.final else _until(view, standing)
+    if until is not None and until <= seen.now:
+        standing = _waited_too_long(standing)
     actions = (*_mirror(seen), *standing.actions)
     prepare = seen.pod.step("prepare") if seen.pod else None
     first_look = prepare is not None and prepare.exit_code is not None and not _reached(seen, "Prepared")
     return Plan(
         status=_status(view, standing),
         actions=actions,
-        again_seconds=sooner(standing.again_seconds, view.seconds_left),
+        again_seconds=sooner(standing.again_seconds, *view.left(until)),
         assignment=decision.assignment,
         prepared=prepare if first_look else None,
     )
@@ -101,7 +105,7 @@ class _View:
         statistics = self.assignment is not None and self.assignment.task == "Statistics"
         ours = {"prepare", "check"} | ({"train"} if statistics else set())
         seconds = self.assignment.train_seconds if self.assignment else None
-        self.failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds)
+        self.failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds, now=seen.now)
 
     @property
     def told(self) -> str:
@@ -122,6 +126,12 @@ class _View:
         if self.assignment is None:
             return None
         return (parse_time(self.assignment.expires, "Expired") - self.seen.now).total_seconds()
+
+    def left(self, until: datetime | None) -> list[float]:
+        """Seconds to what will be decided anew though nothing happens: the end of a stage, of a node, of the task."""
+        silent = pods.silent_from(self.seen.pod) if self.seen.pod else None
+        times = [(time - self.seen.now).total_seconds() for time in (until, silent) if time is not None]
+        return [seconds for seconds in (*times, self.seconds_left) if seconds is not None and seconds > 0]
 
     @property
     def accelerators(self) -> int:
@@ -168,8 +178,16 @@ def _cancelled(view: _View) -> Standing | None:
     gone = view.seen.hub_reached and view.seen.round_task is None
     asked = view.seen.round_task is not None and view.seen.round_task.spec.cancel
     if gone or asked or view.seen.task.spec.cancel:
-        return Standing(reason="Cancelled", message=MESSAGES["Cancelled"], final="Failed")
+        return Standing(reason="Cancelled", message=_ended_by_the_hub(view.seen), final="Failed")
     return None
+
+
+def _ended_by_the_hub(seen: Observation) -> str:
+    """With what it waited for then, which the hub may have given up on."""
+    last = conditions.find(seen.task.status.conditions, "Reconciling")
+    if last is None or last.status != "True" or last.reason not in waits.TROUBLE:
+        return MESSAGES["Cancelled"]
+    return f"{MESSAGES['Cancelled']}; until then it waited for {last.reason}: {last.message}"
 
 
 def _refused(view: _View) -> Standing | None:
@@ -296,6 +314,14 @@ def _waits_for_image(view: _View) -> Standing | None:
     return _progress(view, "ImagePullFailed", message, marks=INPUT_READY)
 
 
+def _leaves_its_node(view: _View) -> Standing | None:
+    pod = view.seen.pod
+    if pod is None or not pod.leaving:
+        return None
+    message = f"the training pod was taken off its node, its Job makes another: kubectl describe job/{pod.name}"
+    return _progress(view, "Evicted", message, marks=INPUT_READY)
+
+
 def _trains(view: _View) -> Standing:
     stages = _stages(view)
     return _progress(view, "Training" if "Started" in stages else "Starting", marks=INPUT_READY, stages=stages)
@@ -315,10 +341,13 @@ RULES: tuple[Callable[[_View], Standing | None], ...] = (
     _dataset_gone,
     _dataset_unusable,
     _creates_job,
+    _leaves_its_node,
     _waits_for_a_node,
     _waits_for_image,
     _trains,
 )
+# Of several pods the newest one's: the hub counts training from there.
+OF_THE_POD = frozenset({"Started", "Prepared"})
 Marks = Mapping[str, tuple[bool | Literal["Unknown"], str]]
 ACCEPTED: Marks = {"Accepted": (True, "Accepted")}
 INPUT_READY: Marks = {**ACCEPTED, "InputReady": (True, "Ready")}
@@ -355,6 +384,35 @@ def _progress(
         actions=actions,
         again_seconds=again_seconds,
     )
+
+
+def _until(view: _View, standing: Standing) -> datetime | None:
+    """When the time of the stage is over that this standing is of.
+
+    The kubelet counts the time of training: it stops the pod. Nobody else knows whether the pod's node still lives.
+    """
+    seen, assignment = view.seen, view.assignment
+    if assignment is None or standing.marks.get("Accepted", (False, ""))[0] is not True:
+        return None
+    found = seen.task.status.conditions
+    if "Trained" in standing.marks:
+        return (conditions.since(found, "Trained") or seen.now) + timedelta(seconds=assignment.upload_seconds)
+    if standing.reason == "Training":
+        return None
+    begun = conditions.since(found, "Accepted") or seen.now
+    if _reached(seen, "Started"):
+        # It waits once more, for a pod in the place of one that has left its node.
+        begun = (seen.pod.created if seen.pod else None) or seen.now
+    return begun + timedelta(seconds=assignment.wait_seconds)
+
+
+def _waited_too_long(standing: Standing) -> Standing:
+    """What it waited for is why it has failed."""
+    otherwise = "Sending" if "Trained" in standing.marks else "Starting"
+    reason, failure_class = waits.too_long(standing.reason, otherwise)
+    message = f"the time of this stage is over (deadlines of the round). It waited for this: {standing.message}"
+    failure = Failure(failure_class=failure_class, reason=reason, message=message[:2048])
+    return _failed(failure, marks=standing.marks, stages=standing.stages)
 
 
 def _stages(view: _View) -> dict[str, datetime]:
@@ -434,7 +492,7 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
         found = conditions.progressing(found, standing.reason, standing.message, now=now, generation=generation)
     reached = seen.task.status.timeline
     for stage, time in standing.stages.items():
-        reached = timeline.mark(reached, stage, time)
+        reached = timeline.move(reached, stage, time) if stage in OF_THE_POD else timeline.mark(reached, stage, time)
     return dataclasses.replace(
         seen.task.status,
         observed_generation=generation,

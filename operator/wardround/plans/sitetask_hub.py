@@ -48,7 +48,7 @@ def due(told: RoundTaskStatus, now: RoundTaskStatus, told_ago: float) -> float |
 
 
 def _acted_on(status: RoundTaskStatus) -> object:
-    stages = tuple(stage for stage in STAGES_AT_ONCE if timeline.reached(status.timeline, stage))
+    stages = tuple(timeline.reached(status.timeline, stage) for stage in STAGES_AT_ONCE)
     found = tuple((c.type, c.status, c.reason) for c in status.conditions if c.type in CONDITIONS_AT_ONCE)
     return stages, found, status.failure, status.upload, status.update
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from wardround.api.task import Failure
@@ -41,6 +41,10 @@ EXIT_NOT_STARTED = (126, 127)
 # Of a container that waits: these do not heal by waiting.
 NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
 NEVER_STARTED = ("StartError", "ContainerCannotRun")
+# The pod's deadline counts from when its node begins with it. A start that takes longer than this is not training.
+USUAL_START_SECONDS = 30.0
+# So long a kubelet has to stop a pod whose time is over and to say so, and to remove one that was deleted.
+VERDICT, REMOVAL = timedelta(seconds=90), timedelta(seconds=120)
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_PULLED)
 
 
@@ -80,10 +84,18 @@ class Pod:
     steps: Mapping[str, Step]
     isolation: Step | None = None
     watched_again: bool = False
-    deleted: bool = False
+    created: datetime | None = None
+    taken: datetime | None = None  # when its node began with it: what comes before is waiting
+    deleted: datetime | None = None  # by when it should be gone
+    deadline_seconds: int | None = None
 
     def step(self, name: str) -> Step:
         return self.steps.get(name, Step(name=name))
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is being removed from its node, or was, or its node has gone: its Job makes another."""
+        return self.disrupted or self.deleted is not None or self.phase == "Unknown"
 
     @property
     def ended(self) -> bool:
@@ -99,7 +111,6 @@ class Job:
     suspended: bool = False
     complete: bool = False
     failed: str = ""
-    deadline_seconds: int | None = None
 
     @property
     def finished(self) -> bool:
@@ -117,20 +128,20 @@ def parse_job(value: Mapping[str, Any]) -> Job:
         suspended=bool(value["spec"].get("suspend")),
         complete="Complete" in true,
         failed=str(failed.get("reason") or "Failed") if failed else "",
-        deadline_seconds=value["spec"].get("activeDeadlineSeconds"),
     )
 
 
 def parse_pod(value: Mapping[str, Any]) -> Pod:
     status: Mapping[str, Any] = value.get("status", {})
+    meta = value["metadata"]
     conditions = {c["type"]: c for c in status.get("conditions", ())}
     scheduled = conditions.get("PodScheduled", {})
     waits = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
     isolation = next((c for c in containers if c["name"] == "isolation"), None)
     return Pod(
-        name=value["metadata"]["name"],
-        namespace=value["metadata"]["namespace"],
+        name=meta["name"],
+        namespace=meta["namespace"],
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
         disrupted=conditions.get("DisruptionTarget", {}).get("status") == "True",
@@ -138,7 +149,10 @@ def parse_pod(value: Mapping[str, Any]) -> Pod:
         steps={c["name"]: _step(c) for c in containers if c["name"] != "isolation"},
         isolation=_end_of_sidecar(isolation) if isolation else None,
         watched_again=bool(isolation and isolation.get("lastState", {}).get("terminated")),
-        deleted="deletionTimestamp" in value["metadata"],
+        created=_time(meta.get("creationTimestamp")),
+        taken=_time(status.get("startTime")),
+        deleted=_time(meta.get("deletionTimestamp")),
+        deadline_seconds=value.get("spec", {}).get("activeDeadlineSeconds"),
     )
 
 
@@ -178,38 +192,76 @@ def _time(text: str | None) -> datetime | None:
 
 
 def failure(
-    job: Job | None, pod: Pod | None, *, ours: frozenset[str], train_seconds: int | None = None
+    job: Job | None, pod: Pod | None, *, ours: frozenset[str], train_seconds: int | None = None, now: datetime
 ) -> Failure | None:
     """Why the Job has failed or is about to, by the first rule that knows. `ours`: containers of our own image.
 
-    `train_seconds`: what the round gives training. A Job that was stopped for time says so before its pod does, whose
-    containers end as whoever is interrupted ends.
+    `train_seconds`: what the round gives training. Containers of a pod that is stopped for time end as whoever is
+    interrupted ends, and a node that has died says nothing any more.
     """
-    if pod is not None and (found := _opened(pod, ours)):
+    if pod is not None and (found := _opened(pod, ours) or _out_of_time(pod, train_seconds)):
         return found
     if job is not None and job.failed == "DeadlineExceeded":
-        return _too_long(job, train_seconds)
+        message = f"the Job ran longer than its activeDeadlineSeconds, which is not the round's: job/{job.name}"
+        return Failure(failure_class="Platform", reason="DeadlineExceeded", message=message)
     if pod is not None:
         for rule in RULES:
             if found := rule(pod, ours):
                 return found
-    if job is None or not job.failed:
+    if job is not None and job.failed:
+        evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
+        return Failure(
+            failure_class="Platform",
+            reason="Evicted" if evicted else "PodFailed",
+            message=f"the Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
+        )
+    return _node_lost(pod, now) if pod is not None else None
+
+
+def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
+    """A pod that the kubelet has stopped for time. Only time in which training could run is training's; a deadline that
+    somebody set at the site is not the round's."""
+    if pod.reason != "DeadlineExceeded":
         return None
-    evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
-    return Failure(
-        failure_class="Platform",
-        reason="Evicted" if evicted else "PodFailed",
-        message=f"the Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
-    )
-
-
-def _too_long(job: Job, train_seconds: int | None) -> Failure:
-    """The round's deadline is a matter of the round; one that somebody set at the site is not."""
-    if job.deadline_seconds != train_seconds:
-        message = f"the Job ran longer than its activeDeadlineSeconds, which is not the round's: job/{job.name}"
+    if pod.deadline_seconds != train_seconds:
+        message = f"pod {pod.name} ran longer than its activeDeadlineSeconds, which is not the round's"
         return Failure(failure_class="Platform", reason="DeadlineExceeded", message=message)
-    message = f"training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)"
-    return Failure(failure_class="Code", reason="TrainDeadline", message=message)
+    began = pod.step("prepare").started
+    starting = (began - pod.taken).total_seconds() if began and pod.taken else None
+    if starting is not None and starting <= USUAL_START_SECONDS:
+        message = f"training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)"
+        return Failure(failure_class="Code", reason="TrainDeadline", message=message)
+    reason = "ImagePullFailed" if began is None and not_pulled(pod) else "StartDeadline"
+    took = "did not begin to train" if starting is None else f"took {starting:.0f} s to start"
+    message = (
+        f"pod {pod.name} {took} within the {train_seconds} s that its node had for it: "
+        f"kubectl describe pod {pod.name} -n {pod.namespace}"
+    )
+    return Failure(failure_class="Platform", reason=reason, message=message)
+
+
+def silent_from(pod: Pod) -> datetime | None:
+    """When a node that says nothing more of this pod counts as dead.
+
+    By then the node should have removed a pod that was deleted, or stopped one whose time is over.
+    """
+    if pod.phase in ("Succeeded", "Failed") or pod.step("check").succeeded:
+        return None
+    times = [pod.deleted + REMOVAL] if pod.deleted else []
+    if pod.taken and pod.deadline_seconds is not None:
+        times.append(pod.taken + timedelta(seconds=pod.deadline_seconds) + VERDICT)
+    return min(times, default=None)
+
+
+def _node_lost(pod: Pod, now: datetime) -> Failure | None:
+    silent = silent_from(pod)
+    if silent is None or now < silent:
+        return None
+    message = (
+        f"the node of pod {pod.name} does not say what became of it, so it counts as dead: "
+        f"kubectl get pod {pod.name} -n {pod.namespace} -o wide"
+    )
+    return Failure(failure_class="Platform", reason="NodeLost", message=message)
 
 
 def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
@@ -311,7 +363,15 @@ def _failed_step(pod: Pod) -> Step | None:
     # What a node that goes away kills is neither code nor data: the replacement pod will tell.
     if pod.disrupted or pod.reason == "Evicted":
         return None
-    return next((step for step in pod.steps.values() if step.failed), None)
+    step = next((step for step in pod.steps.values() if step.failed), None)
+    return None if step is not None and _stopped_for_time(pod, step) else step
+
+
+def _stopped_for_time(pod: Pod, step: Step) -> bool:
+    """Containers that the kubelet stops for time end some seconds before it says so of the pod."""
+    if pod.taken is None or pod.deadline_seconds is None or step.finished is None:
+        return False
+    return step.finished >= pod.taken + timedelta(seconds=pod.deadline_seconds)
 
 
 def _text(value: object) -> str:

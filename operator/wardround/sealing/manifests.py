@@ -89,7 +89,9 @@ class Assignment:
     roster: tuple[str, ...]
     quorum: Quorum
     resources: Resources
+    wait_seconds: int  # from acceptance until training begins
     train_seconds: int
+    upload_seconds: int
     expires: str
     state_round: str = ""  # hubs that were installed before there was one do not say it
 

@@ -31,6 +31,7 @@ from tests.unit.plans_hub.builders import (
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
 from wardround.api import conditions
 from wardround.api.federatedround import Result, Suppressed
+from wardround.api.roundtask import RoundTask
 from wardround.api.task import Failure, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds, to_seconds
@@ -214,15 +215,17 @@ def test_failures_of_site_and_code_are_not_tried_again(failure_class: str) -> No
     assert attention_of(made) == {"site-a": "ColumnMissing"}
 
 
-def test_the_sites_word_that_training_took_too_long_is_the_hubs_own_and_no_reason_to_try_again() -> None:
-    """It has the same deadline, and mostly speaks first (tests/unit/plans_site)."""
+def test_the_sites_word_that_training_took_too_long_is_no_reason_to_try_again() -> None:
     late = failed("site-a", "Code", "TrainDeadline")
-    said = plan(collecting(late, accepted("site-b"), accepted("site-c")))
-    silent = accepted("site-a", timeline=stages("Started"))
-    others = [sent(name, 1829) for name in NAMES[1:]]
-    found = plan(collecting(silent, *others, now=at(1830)))
-    assert of_type(said, Dispatch) == []
-    assert said.status.attention == found.status.attention
+    made = plan(collecting(late, accepted("site-b"), accepted("site-c")))
+    assert of_type(made, Dispatch) == []
+    assert attention_of(made) == {"site-a": "TrainDeadline"}
+
+
+@pytest.mark.parametrize("reason", ["Unschedulable", "NodeLost", "ImagePullFailed", "StartDeadline", "QueueDeadline"])
+def test_a_hospital_that_waited_in_vain_or_lost_its_node_is_asked_again(reason: str) -> None:
+    made = plan(collecting(failed("site-a", "Platform", reason), accepted("site-b"), accepted("site-c")))
+    assert [each.participant for each in of_type(made, Dispatch)] == ["site-a"]
 
 
 def test_tries_end_at_the_retry_limit() -> None:
@@ -238,14 +241,45 @@ def test_a_second_attempt_replaces_the_first() -> None:
     assert (job.tasks[0].metadata.namespace, job.tasks[0].spec.attempt) == ("site-a", 2)
 
 
+def waits(name: str, reason: str, **status: Any) -> RoundTask:
+    """Accepted, and waiting for this."""
+    found = accepted(name, **status)
+    conditions = (*found.status.conditions, condition("Reconciling", True, reason))
+    return replace(found, status=replace(found.status, conditions=conditions))
+
+
+def test_a_hospital_that_was_too_late_is_named_with_what_it_waited_for() -> None:
+    late = waits("site-c", "ImagePullFailed")
+    made = plan(
+        collecting(sent("site-a"), sent("site-b"), late, now=at(800), spec={"quorum": {"min": 2, "graceSeconds": 60}})
+    )
+    assert [each.reason for each in of_type(made, Cancel)] == ["ImagePullFailed"]
+
+
 @pytest.mark.parametrize(
     ("late", "now", "reason"),
     [
         (task("site-a"), 600, "NotAnswered"),
         (refused("site-a", "WaitingForApproval"), 600, "WaitingForApproval"),
-        (accepted("site-a"), 900, "QueueDeadline"),
-        (accepted("site-a", timeline=stages("Started")), 1830, "TrainDeadline"),
-        (task("site-a", condition("Trained", True, "Trained", 100)), 700, "UploadDeadline"),
+        (accepted("site-a"), 930, "QueueDeadline"),
+        (waits("site-a", "Unschedulable"), 930, "Unschedulable"),
+        (waits("site-a", "StoreUnreachable"), 930, "StoreUnreachable"),
+        (waits("site-a", "Fetching"), 930, "FetchDeadline"),
+        (waits("site-a", "Starting"), 930, "StartDeadline"),
+        # Training is the site's, or its node's, to end: nobody here knows of a fault of the training code.
+        (waits("site-a", "Training", timeline=stages("Started")), 1920, "SiteSilent"),
+        # Of a pod that waits in the place of one that has trained.
+        (waits("site-a", "Unschedulable", timeline=stages("Started")), 2820, "Unschedulable"),
+        (task("site-a", condition("Trained", True, "Trained", 100)), 730, "UploadDeadline"),
+        (
+            task(
+                "site-a",
+                condition("Trained", True, "Trained", 100),
+                condition("Reconciling", True, "StoreUnreachable"),
+            ),
+            730,
+            "StoreUnreachable",
+        ),
     ],
 )
 def test_each_stage_has_its_deadline(late: Any, now: float, reason: str) -> None:
@@ -293,7 +327,7 @@ def test_upload_grants_follow_as_soon_as_the_size_is_known() -> None:
 
 def test_grants_are_renewed_before_they_expire() -> None:
     tasks = [accepted(name, timeline=stages("Started")) for name in NAMES]
-    assert plan(collecting(*tasks)).requeue_after == pytest.approx(1830)
+    assert plan(collecting(*tasks)).requeue_after == pytest.approx(1920)
     long = {"deadlines": {"totalSeconds": 20000, "trainSeconds": 20000}}
     assert plan(collecting(*tasks, spec=long)).requeue_after == 2700
     assert len(of_type(plan(collecting(*tasks, spec=long, now=at(2700))), Grant)) == 3

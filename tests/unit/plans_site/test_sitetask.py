@@ -450,36 +450,182 @@ def test_an_evicted_pod_is_waited_for_since_its_job_replaces_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "seconds", "kind", "why"),
-    [
-        ("DeadlineExceeded", ASSIGNMENT.train_seconds, "Code", "TrainDeadline"),
-        ("DeadlineExceeded", 60, "Platform", "DeadlineExceeded"),
-        ("DeadlineExceeded", None, "Platform", "DeadlineExceeded"),
-        ("BackoffLimitExceeded", ASSIGNMENT.train_seconds, "Platform", "PodFailed"),
-    ],
+    ("failed", "why"), [("DeadlineExceeded", "DeadlineExceeded"), ("BackoffLimitExceeded", "PodFailed")]
 )
-def test_a_failed_job_without_a_pod_that_says_why(failed: str, seconds: int | None, kind: str, why: str) -> None:
-    job = dataclasses.replace(JOB, failed=failed, deadline_seconds=seconds)
-    failure = plan(seen(a_task(status=ready()), job=job)).status.failure
+def test_a_failed_job_without_a_pod_that_says_why(failed: str, why: str) -> None:
+    """The round's deadline is the pod's. One on the Job is somebody else's."""
+    failure = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed=failed))).status.failure
     assert failure is not None
-    assert (failure.failure_class, failure.reason) == (kind, why)
+    assert (failure.failure_class, failure.reason) == ("Platform", why)
+
+
+# Time
+
+
+def out_of_time(*containers: dict[str, Any], taken: str = "11:59:25", seconds: int | None = 1800) -> Observation:
+    """The kubelet has stopped the pod, which its node had since `taken`."""
+    pod = a_pod(*containers, phase="Failed", reason="DeadlineExceeded", startTime=f"2026-11-24T{taken}Z")
+    return seen(a_task(status=ready()), job=JOB, pod=dataclasses.replace(pod, deadline_seconds=seconds))
 
 
 @pytest.mark.parametrize("code", [75, 143, 137])
 def test_training_that_is_stopped_for_time_is_not_taken_for_what_its_containers_say_then(code: int) -> None:
-    job = dataclasses.replace(JOB, failed="DeadlineExceeded", deadline_seconds=ASSIGNMENT.train_seconds)
-    pod = a_pod(ended("prepare", 0), ended("train", code))
-    failure = plan(seen(a_task(status=ready()), job=job, pod=pod)).status.failure
+    failure = plan(out_of_time(ended("prepare", 0), ended("train", code))).status.failure
     assert failure is not None
     assert (failure.failure_class, failure.reason) == ("Code", "TrainDeadline")
 
 
+@pytest.mark.parametrize("code", [75, 143, 137])
+def test_the_kubelet_has_the_last_word_on_containers_that_end_as_time_is_over(code: int) -> None:
+    """It stops them first, and says why some seconds later."""
+    pod = a_pod(ended("prepare", 0), ended("train", code), startTime="2026-11-24T11:59:25Z")
+    stopped = seen(a_task(status=ready()), job=JOB, pod=dataclasses.replace(pod, deadline_seconds=15))
+    assert plan(stopped).status.failure is None
+    before = dataclasses.replace(stopped, pod=dataclasses.replace(pod, deadline_seconds=16))
+    assert plan(before).status.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("observation", "why"),
+    [
+        (out_of_time(ended("prepare", 0), ended("train", 137), taken="11:40:00"), "StartDeadline"),
+        (out_of_time(waiting("prepare", "PodInitializing")), "StartDeadline"),
+        (out_of_time(waiting("prepare", "ImagePullBackOff")), "ImagePullFailed"),
+        (out_of_time(ended("prepare", 0), ended("train", 137), seconds=60), "DeadlineExceeded"),
+        (out_of_time(ended("prepare", 0), ended("train", 137), seconds=None), "DeadlineExceeded"),
+    ],
+    ids=["a slow start", "no start", "no image", "somebody else's deadline", "nobody's deadline"],
+)
+def test_time_that_training_did_not_have_is_not_the_trainings_fault(observation: Observation, why: str) -> None:
+    failure = plan(observation).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Platform", why)
+
+
 def test_a_network_that_opened_is_said_even_when_time_is_over() -> None:
-    job = dataclasses.replace(JOB, failed="DeadlineExceeded", deadline_seconds=ASSIGNMENT.train_seconds)
-    pod = a_pod(ended("prepare", 75, said("NetworkOpen")), ended("isolation", 75, said("NetworkOpen")))
-    failure = plan(seen(a_task(status=ready()), job=job, pod=pod)).status.failure
+    observation = out_of_time(ended("prepare", 75, said("NetworkOpen")), ended("isolation", 75, said("NetworkOpen")))
+    failure = plan(observation).status.failure
     assert failure is not None
     assert failure.reason == "NetworkOpen"
+
+
+def on_a_dead_node(*, deleted: str = "", now: timedelta) -> Observation:
+    """Its containers run, by the last word of a kubelet that says nothing any more."""
+    pod = a_pod(ended("prepare", 0), running("train"), startTime="2026-11-24T11:59:00Z")
+    pod = dataclasses.replace(pod, deadline_seconds=1800, deleted=NOW if deleted else None, disrupted=bool(deleted))
+    return seen(a_task(status=ready()), job=JOB, pod=pod, now=NOW + now)
+
+
+def test_a_pod_that_leaves_its_node_is_waited_for_and_does_not_train() -> None:
+    planned = plan(on_a_dead_node(deleted="by the cluster", now=timedelta(seconds=60)))
+    assert reason(planned) == "Evicted"
+    assert planned.status.failure is None
+    assert planned.again_seconds == 60
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        on_a_dead_node(deleted="by the cluster", now=timedelta(seconds=121)),
+        on_a_dead_node(now=timedelta(seconds=1900)),
+    ],
+    ids=["that does not remove the pod", "that does not stop the pod in time"],
+)
+def test_a_dead_node_is_nobodys_deadline_and_may_be_tried_again(observation: Observation) -> None:
+    planned = plan(observation)
+    failure = planned.status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Platform", "NodeLost")
+    after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
+    assert plan(after).actions == ("DeleteJob",)
+
+
+def test_a_live_node_may_train_as_long_as_it_likes_until_it_says_otherwise() -> None:
+    planned = plan(on_a_dead_node(now=timedelta(seconds=1800)))
+    assert reason(planned) == "Training"
+    assert planned.again_seconds == 30
+
+
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no GPU"}
+WAITS: dict[str, tuple[Observation, str, str]] = {
+    "a GPU": (training(phase="Pending", conditions=[UNSCHEDULABLE]), "Unschedulable", "Platform"),
+    "an image": (training(waiting("prepare", "ErrImagePull")), "ImagePullFailed", "Platform"),
+    "a volume": (training(waiting("prepare")), "StartDeadline", "Platform"),
+    "the store": (seen(a_task(status=accepted(courier={"reason": "StoreUnreachable"}))), "StoreUnreachable", "Network"),
+    "the workspace": (
+        seen(a_task(status=accepted(courier={"reason": "WorkspaceUnusable"}))),
+        "WorkspaceUnusable",
+        "Platform",
+    ),
+    "a slow fetch": (seen(a_task(status=accepted())), "FetchDeadline", "Network"),
+    "a proof": (seen(a_task(status=ready()), isolation_proven=False), "IsolationUnproven", "Network"),
+    "others": (
+        seen(
+            a_task(status=ready()),
+            others=(a_task("other", spec={"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}, status=ready()),),
+            busy={"other"},
+        ),
+        "QueueDeadline",
+        "Platform",
+    ),
+    "Kueue": (
+        seen(a_task(status=ready()), job=dataclasses.replace(JOB, suspended=True)),
+        "QueueDeadline",
+        "Platform",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WAITS)
+def test_a_task_that_waited_too_long_has_failed_of_what_it_waited_for(case: str) -> None:
+    observation, why, kind = WAITS[case]
+    # Accepted at 11:59:00.
+    end = NOW + timedelta(seconds=ASSIGNMENT.wait_seconds - 60)
+    before = plan(dataclasses.replace(observation, now=end - timedelta(seconds=1)))
+    assert before.status.failure is None
+    assert before.again_seconds == 1
+    for status in (
+        plan(dataclasses.replace(observation, now=end)).status,
+        told(dataclasses.replace(observation, now=end)),
+    ):
+        assert status.failure is not None
+        assert (status.failure.failure_class, status.failure.reason) == (kind, why)
+        assert holds(status, "Failed").reason == why
+    assert "no GPU" not in str(told(dataclasses.replace(observation, now=end)))
+
+
+def test_an_update_that_is_not_sent_in_time_has_failed_of_what_kept_it() -> None:
+    trained = condition("Trained")
+    for courier, why in (({"reason": "StoreUnreachable"}, "StoreUnreachable"), ({}, "UploadDeadline")):
+        task = a_task(status=ready(trained, upload={"bytes": 1}, **courier))
+        end = NOW + timedelta(seconds=ASSIGNMENT.upload_seconds - 60)
+        assert plan(seen(task, job=JOB, now=end - timedelta(seconds=1))).status.failure is None
+        failure = plan(seen(task, job=JOB, now=end)).status.failure
+        assert failure is not None
+        assert (failure.failure_class, failure.reason) == ("Network", why)
+
+
+def test_a_pod_in_the_place_of_another_may_wait_as_long_as_the_first_and_training_begins_with_it() -> None:
+    begun = [{"stage": "Started", "time": "2026-11-24T11:00:00.000000Z"}]
+    task = a_task(status={**ready(), "timeline": begun})
+    pod = dataclasses.replace(a_pod(phase="Pending", conditions=[UNSCHEDULABLE]), created=NOW)
+    waited = timedelta(seconds=ASSIGNMENT.wait_seconds)
+    assert plan(seen(task, job=JOB, pod=pod, now=NOW + waited - timedelta(seconds=1))).status.failure is None
+    failure = plan(seen(task, job=JOB, pod=pod, now=NOW + waited)).status.failure
+    assert failure is not None
+    assert failure.reason == "Unschedulable"
+    again = plan(seen(task, job=JOB, pod=a_pod(running("prepare"), phase="Pending"))).status
+    assert [each.time for each in again.timeline if each.stage == "Started"] == ["2026-11-24T11:59:30.000000Z"]
+    before = RoundTaskStatus(timeline=task.status.timeline)
+    assert due(before, dataclasses.replace(before, timeline=again.timeline), told_ago=0.1) == 0
+
+
+def test_a_task_that_the_hub_gives_up_says_what_it_waited_for_then() -> None:
+    waits = condition("Reconciling", reason="StoreUnreachable")
+    task = a_task(status=accepted(waits, courier={"reason": "StoreUnreachable"}))
+    status = plan(seen(task, round_task=a_round_task(task, cancel=True))).status
+    assert holds(status, "Failed").reason == "Cancelled"
+    assert "until then it waited for StoreUnreachable" in holds(status, "Failed").message
 
 
 @pytest.mark.parametrize("name", ["train", "prepare"])

@@ -53,7 +53,9 @@ ASSIGNMENT = Assignment(
     roster=("site-a", "site-b"),
     quorum=Quorum(2, (), 60, "Fail"),
     resources=Resources(1, 0, local_sockets=False),
+    wait_seconds=900,
     train_seconds=1800,
+    upload_seconds=600,
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )
 

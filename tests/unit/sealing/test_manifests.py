@@ -52,7 +52,9 @@ ASSIGNMENT = manifests.Assignment(
     roster=("site-a", "site-b"),
     quorum=manifests.Quorum(2, (), 60, "Fail"),
     resources=manifests.Resources(1, 0, local_sockets=False),
+    wait_seconds=900,
     train_seconds=1800,
+    upload_seconds=600,
     expires="2026-01-01T01:00:00Z",
     state_round="0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
 )
