@@ -50,10 +50,10 @@ def account(cluster: str, namespace: str, name: str) -> Iterator[Api]:
         yield api
 
 
-def token_request(api: Api, namespace: str, name: str, seconds: int) -> Object:
+def token_request(api: Api, namespace: str, name: str, seconds: int, *audiences: str) -> Object:
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"expirationSeconds": seconds},
+        "spec": {"expirationSeconds": seconds, "audiences": list(audiences)},
     }
     return api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request)

@@ -210,6 +210,9 @@ def test_a_hospitals_token_is_for_a_day_at_most(federation: Federation, site: Ap
     assert _claims(token_request(hospital, SITE, "site", 3600)["status"]["token"])["sub"] == claims["sub"]
     with pytest.raises(Refused, match="at most 24 hours"):
         token_request(hospital, SITE, "site", 24 * 3600 + 1)
+    # The one above was for the API server, as the hub operator has named it.
+    with pytest.raises(Refused, match="ask for one without audiences"):
+        token_request(hospital, SITE, "site", 3600, "vault")
 
 
 def test_a_hospital_gets_nobody_elses_token(federation: Federation, hospital: Api) -> None:
