@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from tests.integration.api import Refused
+from tests.integration.api import Object, Refused
 from tests.integration_site.between import Answer, Between, between
-from tests.integration_site.conftest import PARTICIPANT, Site, enrol, eventually, free_port
+from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
 from tests.integration_site.test_site import condition, enrolled
 from tests.integration_site.test_trouble import connected
+from wardround.kube.client import Client
+from wardround.kube.events import Reporter
+from wardround.site.link import HubLink
+from wardround.site.own import SiteReconciler
 
 
 class Faults:
@@ -75,7 +81,7 @@ def status(code: int, reason: str) -> Answer:
     return answer
 
 
-def here(site: Site, name: str) -> object:
+def here(site: Site, name: str) -> Object | None:
     try:
         return site.task(name)
     except Refused:
@@ -112,6 +118,54 @@ async def test_no_answer_but_the_apis_own_about_this_task_loses_or_ends_one(site
     assert condition(site.task(name), "Failed")["status"] == "Unknown", "a failed request has ended it"
     await eventually("it hears of it", lambda: condition(site.task(name), "Failed")["status"] == "True")
     assert condition(site.task(name), "Failed")["reason"] == "Cancelled"
+
+
+async def test_a_changed_site_is_no_matter_of_tasks_that_are_over(site: Site) -> None:
+    await enrolled(site)
+    over = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
+    going = site.hub.ask()["metadata"]["name"]
+    await eventually("one is over", lambda: condition(here(site, over) or {}, "Failed")["status"] == "True")
+    await eventually("one is not", lambda: here(site, going))
+    woken: list[str] = []
+
+    def wake(name: str, /, *, behind: bool = False) -> None:
+        woken.append(name)
+
+    secret = token(site.api, "site-operator", NAMESPACE)
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE, "wardround-site") as own:
+        link = HubLink(own, lambda: None)
+        reconciler = SiteReconciler(own, Reporter(own, "x/y", "test"), link, wake_task=wake, hub_changed=lambda: None)
+        await reconciler.reconcile()
+        assert woken == []
+        change = {"spec": {"policy": {"minQuorum": time.time_ns() % 7 + 2}}}
+        site.api.patch("Site", "site", change, NAMESPACE)
+        await reconciler.reconcile()
+        await link.close()
+    site.api.patch("Site", "site", {"spec": {"policy": {"minQuorum": 1}}}, NAMESPACE)
+    assert going in woken
+    assert over not in woken
+
+
+async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when_there_is_room(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enrolled(site)
+    held = len(site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"])
+    monkeypatch.setattr("wardround.plans.sitetask_memory.MOST", held)
+    monkeypatch.setattr("wardround.site.tasks.FULL_SECONDS", 0.5)
+    name = site.hub.ask()["metadata"]["name"]
+
+    def said() -> tuple[object, object]:
+        task = site.api.get("RoundTask", name, PARTICIPANT)
+        return condition(task, "Accepted")["reason"], condition(site.api.get("Site", "site", NAMESPACE), "Ready")[
+            "reason"
+        ]
+
+    await eventually("both say so", lambda: said() == ("TooManyTasks", "TooManyTasks"))
+    assert here(site, name) is None
+    monkeypatch.setattr("wardround.plans.sitetask_memory.MOST", held + 64)
+    await eventually("the task is taken", lambda: here(site, name))
+    await eventually("both say so", lambda: said() == ("Accepted", "Approved"))
 
 
 async def test_an_end_that_the_hub_could_not_be_told_is_told_later(site: Site, hub: Faults) -> None:

@@ -106,9 +106,16 @@ async def test_a_job_that_is_refused_for_a_moment_is_made_after_it(
         name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
         await eventually("the API server refuses the Job", lambda: f"{NAMESPACE}/{name}: 422" in caplog.text)
         assert condition(site.task(name), "Failed")["status"] == "Unknown"
+        step = condition(site.task(name), "Reconciling")
+        assert (step["reason"], REFUSED in step["message"]) == ("StepFailed", True)
+        await eventually("the hub hears of it", lambda: told_waiting(site, name) == "StepFailed")
     job = await eventually("the Job is made after all", lambda: job_of(site, name))
     assert job["metadata"]["labels"]["wardround.io/dataset"] == "breast"
     assert condition(site.task(name), "Failed")["status"] == "Unknown"
+
+
+def told_waiting(site: Site, name: str) -> str:
+    return str(condition(site.api.get("RoundTask", name, PARTICIPANT), "Reconciling")["reason"])
 
 
 async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next(

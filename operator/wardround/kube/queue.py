@@ -5,6 +5,7 @@ As client-go's workqueue. Knows nothing of what a key means. Belongs to one even
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
@@ -19,23 +20,25 @@ logger = logging.getLogger(__name__)
 
 
 class WorkQueue(Generic[K]):
-    """Keys in order of arrival. A key that is added while it is worked on is worked on again afterwards."""
+    """Keys in order of arrival, those `behind` after all others. A key that is added while it is worked on is worked on
+    again afterwards."""
 
     def __init__(self) -> None:
-        self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._waiting: set[K] = set()
+        self._ready: asyncio.PriorityQueue[tuple[bool, int, K]] = asyncio.PriorityQueue()
+        self._arrivals = itertools.count()
+        self._waiting: dict[K, bool] = {}
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
-    def add(self, key: K) -> None:
-        """At once."""
+    def add(self, key: K, *, behind: bool = False) -> None:
+        """At once, or `behind` all that anybody waits for."""
         if key in self._working:
             self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting.add(key)
-            self._ready.put_nowait(key)
+        elif key not in self._waiting or (self._waiting[key] and not behind):
+            self._waiting[key] = behind
+            self._ready.put_nowait((behind, next(self._arrivals), key))
 
     def add_after(self, key: K, seconds: float) -> None:
         """Later; of several times that are asked for, the soonest."""
@@ -59,8 +62,10 @@ class WorkQueue(Generic[K]):
         level-triggered, so the next try starts from what is there.
         """
         while True:
-            key = await self._ready.get()
-            self._waiting.discard(key)
+            behind, _, key = await self._ready.get()
+            if self._waiting.get(key) is not behind:
+                continue  # it was added once more, and overtook itself
+            del self._waiting[key]
             self._working.add(key)
             try:
                 seconds = await reconcile(key)

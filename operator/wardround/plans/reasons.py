@@ -229,6 +229,12 @@ _PLATFORM = {
         "`kubectl describe pod TASK -n SITE_NAMESPACE` at the site says what took so long, such as pulling an image or "
         "mounting a volume; the round tries again.",
     ),
+    "TooManyTasks": Advice(
+        "the hospital holds as many tasks as it may (256), and takes no new one before some of them expire",
+        HOSPITAL,
+        "see `kubectl get sitetasks -n SITE_NAMESPACE` at the site. A task that has ended stays until an hour "
+        "after its round's deadlines.totalSeconds: rounds with a shorter totalSeconds leave room sooner.",
+    ),
     "StepFailed": Advice(
         "the site operator could not do the next step: the site's own API server did not take it",
         PLATFORM,

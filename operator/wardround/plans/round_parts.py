@@ -239,5 +239,6 @@ def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str, FailureC
     if accepted:
         return accepted + until_training + SITE_SAYS_FIRST, *waits.too_long(now, "Queued")
     condition = conditions.find(task.status.conditions, "Accepted")
-    reason = "WaitingForApproval" if condition and condition.reason == "WaitingForApproval" else "NotAnswered"
+    said = condition.reason if condition else ""
+    reason = said if said in ("WaitingForApproval", "TooManyTasks") else "NotAnswered"
     return asked + timedelta(seconds=limits.admission_seconds), reason, "Site"

@@ -12,6 +12,7 @@ from wardround.api import codec, conditions
 from wardround.api.dataset import Dataset
 from wardround.api.participant import Participant
 from wardround.api.site import Site, SiteStatus
+from wardround.plans import sitetask_memory as memory
 
 LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
 # These do not heal by waiting: a person has to act.
@@ -39,6 +40,7 @@ class Seen:
     site: Site
     link: Link
     participant: Participant | None
+    tasks: int = 0  # SiteTasks, ended or not
 
 
 def plan(seen: Seen, now: datetime) -> SiteStatus:
@@ -133,6 +135,10 @@ def _suspended(seen: Seen) -> Said:
     return "Suspended", "the hub has suspended this participant: ask its admin"
 
 
+def _full(seen: Seen) -> Said:
+    return ("TooManyTasks", memory.FULL) if seen.tasks >= memory.MOST else None
+
+
 def _not_approved(seen: Seen) -> Said:
     if seen.participant is None:
         return None
@@ -154,4 +160,5 @@ RULES: tuple[Callable[[Seen], Said], ...] = (
     _not_pinned,
     _suspended,
     _not_approved,
+    _full,
 )

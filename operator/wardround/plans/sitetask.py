@@ -59,6 +59,13 @@ MESSAGES = {
     "Training": "the training pod is at work",
     "Sending": "the courier seals and sends the update",
 }
+ACTIONS: Mapping[Action, str] = {
+    "CreateJob": "make the training Job",
+    "DeleteJob": "delete the training Job",
+    "DeleteTask": "delete this SiteTask",
+    "Mirror": "take over grants or a cancellation from the hub",
+}
+HAMPERED = "The site operator could not"
 RETRY_SECONDS = 10.0
 # Whoever gives up a place wakes those who wait. This is for a place that went with a task that people deleted.
 QUEUE_SECONDS = 30.0
@@ -92,6 +99,28 @@ def not_admitted(seen: Observation, said: str) -> SiteTaskStatus:
     message = f"the API server does not admit the training Job: {said}"
     failure = Failure(failure_class="Platform", reason="JobNotAdmitted", message=message[:2048])
     return _status(_View(seen, _decide(seen)), _failed(failure))
+
+
+def hampered(task: SiteTask, action: Action, said: str, now: datetime) -> SiteTaskStatus:
+    """The status after an action failed that will be tried again. `task` as it was written last.
+
+    What is final stays so: its message says in addition what is left to do.
+    """
+    trouble = f"{HAMPERED} {ACTIONS[action]}, and tries again: {said}"
+    found, generation = task.status.conditions, task.metadata.generation
+    if not is_final(task):
+        found = conditions.progressing(found, "StepFailed", trouble, now=now, generation=generation)
+    else:
+        for kind in ("Complete", "Failed"):
+            end = conditions.find(found, kind)
+            if end is not None and end.status == "True":
+                message = f"{_without_trouble(end.message)} {trouble}"
+                found = conditions.set_condition(found, kind, True, end.reason, message, now=now, generation=generation)
+    return dataclasses.replace(task.status, conditions=found)
+
+
+def _without_trouble(message: str) -> str:
+    return message.partition(f" {HAMPERED}")[0]
 
 
 class _View:
@@ -290,7 +319,11 @@ def _creates_job(view: _View) -> Standing | None:
         return None
     if not view.seen.isolation_proven:
         return _progress(view, "IsolationUnproven", marks=INPUT_READY, again_seconds=RETRY_SECONDS)
-    return _progress(view, "Starting", marks=INPUT_READY, actions=("CreateJob",))
+    # What a failed try has left stands until a try succeeds.
+    last = conditions.find(view.seen.task.status.conditions, "Reconciling")
+    failed = last is not None and last.status == "True" and last.reason == "StepFailed"
+    reason, message = ("StepFailed", last.message) if last is not None and failed else ("Starting", "")
+    return _progress(view, reason, message, marks=INPUT_READY, actions=("CreateJob",))
 
 
 def _waits_for_a_node(view: _View) -> Standing | None:
@@ -462,15 +495,16 @@ def _after_the_end(seen: Observation) -> Plan:
     opened = seen.task.status.failure is not None and seen.task.status.failure.reason == "NetworkOpen"
     if conditions.is_true(seen.task.status.conditions, "Failed") and seen.job is not None and (running or opened):
         actions.append("DeleteJob")
+    status = _final(seen.task, tidy=not actions)
     gone = seen.hub_reached and seen.round_task is None
     told = seen.round_task is not None and is_final(seen.round_task)
     if not gone and not (told and seen.task.metadata.name in memory.surplus((seen.task, *seen.others))):
-        return Plan(status=_final(seen.task), actions=tuple(actions))
+        return Plan(status=status, actions=tuple(actions))
     pin = seen.site.spec.hub.fingerprint
     left = memory.seconds_left(seen.task, pin, seen.now) if is_accepted(seen.task) else 0.0
     if left <= 0:
         actions.append("DeleteTask")
-    return Plan(status=_final(seen.task), actions=tuple(actions), again_seconds=left if left > 0 else None)
+    return Plan(status=status, actions=tuple(actions), again_seconds=left if left > 0 else None)
 
 
 def _status(view: _View, standing: Standing) -> SiteTaskStatus:
@@ -502,10 +536,13 @@ def _status(view: _View, standing: Standing) -> SiteTaskStatus:
     )
 
 
-def _final(task: SiteTask) -> SiteTaskStatus:
-    """What was said at the end, of the task as it is now: the hub may still have changed what is mirrored."""
+def _final(task: SiteTask, *, tidy: bool) -> SiteTaskStatus:
+    """What was said at the end, of the task as it is now: the hub may still have changed what is mirrored. Once it is
+    `tidy`, without what was left to do."""
     generation = task.metadata.generation
     said = conditions.following(task.status.conditions, generation)
+    if tidy:
+        said = tuple(dataclasses.replace(each, message=_without_trouble(each.message)) for each in said)
     return dataclasses.replace(task.status, observed_generation=generation, conditions=said)
 
 

@@ -66,6 +66,14 @@ def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
     )
 
 
+def left_alone(task: RoundTask, now: datetime) -> RoundTaskStatus:
+    """For a RoundTask that waits at the hub because the site holds as many tasks as it may."""
+    found, generation = task.status.conditions, task.metadata.generation
+    found = conditions.set_condition(found, "Accepted", "Unknown", "TooManyTasks", now=now, generation=generation)
+    found = conditions.progressing(found, "TooManyTasks", "", now=now, generation=generation)
+    return dataclasses.replace(task.status, observed_generation=generation, conditions=found)
+
+
 def mirrored(task: RoundTask, site_task: SiteTask) -> bool:
     return task.metadata.uid == site_task.spec.round_task_uid
 

@@ -17,6 +17,13 @@ from wardround.sealing.manifests import Assignment, parse_time
 from wardround.sealing.refused import Refused
 
 KEPT = 64
+# Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.
+MOST = 256
+FULL = (
+    f"this site holds {MOST} SiteTasks, the limit, and takes no new task. A task that has ended stays until its "
+    "assignment has expired (an hour after its round's totalSeconds), so that nobody can send it again. The site takes "
+    "more tasks when some expire; rounds with a shorter totalSeconds expire sooner"
+)
 
 
 def seconds_left(task: SiteTask, hub_fingerprint: str, now: datetime) -> float:

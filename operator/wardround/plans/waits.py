@@ -16,6 +16,7 @@ TROUBLE: Mapping[str, FailureClass] = {
     "WorkspaceUnusable": "Platform",
     "Evicted": "Platform",
     "StepFailed": "Platform",
+    "TooManyTasks": "Platform",
     "IsolationUnproven": "Network",
     "StoreUnreachable": "Network",
     "StoreTooSlow": "Network",

@@ -50,6 +50,7 @@ class Operator:
             operator_image=operator_image,
             participant=lambda: self._site.participant,
             wake=self._tasks.add,
+            full_changed=lambda: self._rest.add(("Site", SITE)),
         )
         self._watcher = Watcher(
             own, ("Site", "SiteTask", "Dataset", "Job", "Pod"), self._seen, namespaces=(own.namespace,)
@@ -89,7 +90,7 @@ class Operator:
                 self._rest.add(("Dataset", meta["name"]))
                 self._rest.add(("Site", SITE))
             case "SiteTask" | "RoundTask":
-                self._tasks.add(meta["name"])
+                self._tasks.add(meta["name"], behind=_is_over(item))
             case "Participant":
                 self._rest.add(("Site", SITE))
             case "Job" if labels.get(ROLE) == ROLE_TRAINING:
@@ -126,6 +127,12 @@ class Operator:
         # The last one at a hub that was left says nothing of the hub that there is now.
         if client is self._link.client:
             self._link.heartbeat(failure)
+
+
+def _is_over(item: Object) -> bool:
+    """Whether a task has ended: what is left to do about it keeps no other task waiting."""
+    found = (item.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in found)
 
 
 async def run(own: Client, operator_image: str, port: int = PORT) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
-from wardround.api import dataset, names, participant, roundtask
+from wardround.api import dataset, names, participant, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.site import Site
@@ -23,8 +24,12 @@ DISCONNECTED_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
+class WakeTask(Protocol):
+    def __call__(self, name: str, /, *, behind: bool = False) -> None: ...
+
+
 class SiteReconciler:
-    """`wake_task`: look at this task; `hub_changed`: there is another client for the hub now."""
+    """`wake_task`: look at this task, or `behind` all others. `hub_changed`: there is another client for the hub."""
 
     def __init__(
         self,
@@ -32,7 +37,7 @@ class SiteReconciler:
         reporter: Reporter,
         link: HubLink,
         *,
-        wake_task: Callable[[str], None],
+        wake_task: WakeTask,
         hub_changed: Callable[[], None],
     ) -> None:
         self._own = own
@@ -55,12 +60,14 @@ class SiteReconciler:
             return None
         site = sites.parse(item)
         if self._generation not in (None, site.metadata.generation):
-            await self._wake_all()  # what the hospital agrees to, and how much runs at a time, is asked of the Site
+            # What the hospital agrees to, and how much runs at a time, is asked of the Site: not for what is over.
+            await self._wake_tasks(over=False)
         self._generation = site.metadata.generation
         if await self._link.refresh(site.spec.hub):
             self._hub_changed()
         whole = not self._link.connected or await self._ask_hub(site)
-        status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant), _now())
+        tasks = len(await self._own.list("SiteTask"))
+        status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant, tasks), _now())
         await self._reporter.write(item, site.status, status)
         return CONNECTED_SECONDS if self._link.connected and whole else DISCONNECTED_SECONDS
 
@@ -112,12 +119,15 @@ class SiteReconciler:
         async for item in self._link.client.each("RoundTask"):
             if not is_final(roundtask.parse(item)):
                 self._wake_task(item["metadata"]["name"])
-        await self._wake_all()
+        await self._wake_tasks(over=True)
         self._was_connected = True
 
-    async def _wake_all(self) -> None:
+    async def _wake_tasks(self, *, over: bool) -> None:
+        """All that are under way, and, behind them, those that are `over`."""
         for item in await self._own.list("SiteTask"):
-            self._wake_task(item["metadata"]["name"])
+            ended = is_final(sitetask.parse(item))
+            if over or not ended:
+                self._wake_task(item["metadata"]["name"], behind=ended)
 
     def disconnected(self) -> None:
         self._was_connected = False

@@ -27,14 +27,14 @@ from wardround.plans import sitetask as plans
 from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
-from wardround.plans.sitetask_types import Observation, Plan, is_accepted, is_final, is_trained, sooner
+from wardround.plans.sitetask_types import Action, Observation, Plan, is_accepted, is_final, is_trained, sooner
 from wardround.site.control import Control, Controls
 from wardround.site.link import HubLink
 from wardround.site.training import LiveRounds, training_job
 
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
-# Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.
-MOST_TASKS = 256
+# Between two looks at a task for which there was no room.
+FULL_SECONDS = 30.0
 # `helm upgrade` brings a new image to the admission policy first and to the operator a little later.
 REFUSAL_IS_FINAL_AFTER = timedelta(seconds=90)
 logger = logging.getLogger(__name__)
@@ -62,7 +62,10 @@ class _Hub:
 
 
 class TaskReconciler:
-    """`wake` asks for another task to be looked at: one that waits for the place that this one gives up."""
+    """`wake` asks for another task to be looked at: one that waits for the place that this one gives up.
+
+    `full_changed`: the site has come to hold as many tasks as it may, or fewer again.
+    """
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class TaskReconciler:
         operator_image: str,
         participant: Callable[[], Participant | None],
         wake: Callable[[str], None],
+        full_changed: Callable[[], None],
     ) -> None:
         self._own = own
         self._reporter = reporter
@@ -80,11 +84,15 @@ class TaskReconciler:
         self._image = operator_image
         self._participant = participant
         self._wake = wake
+        self._full_changed = full_changed
+        self._full = False
         self._controls = Controls()
         # Since when the API server refuses a task's Job, by name. A new process starts with new patience.
         self._refused: dict[str, datetime] = {}
         # When the hub was last told of a task that runs, by name. A new process tells at once.
         self._told: dict[str, datetime] = {}
+        # For which there was no room when they were last looked at.
+        self._left_alone: set[str] = set()
 
     async def reconcile(self, name: str) -> float | None:
         """Returns in how many seconds to look again.
@@ -99,7 +107,10 @@ class TaskReconciler:
         return again
 
     async def _reconcile(self, name: str, hub: _Hub) -> float | None:
+        self._left_alone.discard(name)
         live = await self._observe(name, hub)
+        if name in self._left_alone:
+            return FULL_SECONDS
         plan = plans.plan(live.seen) if live is not None else None
         if plan is None or "CreateJob" not in plan.actions:
             self._refused.pop(name, None)
@@ -117,11 +128,14 @@ class TaskReconciler:
         there = hub.task
         items = {item["metadata"]["name"]: item for item in await self._own.list("SiteTask")}
         item = items.get(name)
-        if item is None and there is not None and len(items) >= MOST_TASKS:
-            logger.error(
-                "task %s is left alone: %d SiteTasks are enough; what floods the hub's namespace?", name, len(items)
-            )
-        elif item is None:
+        full = len(items) >= memory.MOST
+        if full is not self._full:
+            self._full = full
+            self._full_changed()
+        if item is None and there is not None and full:
+            await self._leave_alone(there)
+            return None
+        if item is None:
             item = await self._mirror(there)
         if item is None:
             return None
@@ -185,6 +199,18 @@ class TaskReconciler:
         )
         return await self._own.create(manifest(sitetask.KIND, task.metadata.name, self._own.namespace, labels, spec))
 
+    async def _leave_alone(self, there: Object) -> None:
+        """For as long as the site holds as many tasks as it may."""
+        task = roundtask.parse(there)
+        if is_final(task) or task.spec.cancel or self._link.client is None:
+            return
+        name = task.metadata.name
+        self._left_alone.add(name)
+        status = telling.left_alone(task, _now())
+        if status != task.status:
+            logger.warning("task %s: %s", name, memory.FULL)
+            await self._link.client.apply_status(there, codec.dump(task.status), codec.dump(status))
+
     async def _refuse_recreated(self, there: Object) -> None:
         task = roundtask.parse(there)
         if not is_final(task) and self._link.client is not None:
@@ -221,21 +247,38 @@ class TaskReconciler:
         await self._tell_dataset(live, plan)
         await self._tell_site(live, plan)
         after = await self._write(live, task, plan.status)
+        failure: Exception | None = None
         for action in plan.actions:
-            match action:
-                case "CreateJob":
-                    after = await self._create_job(live, plan, after)
-                case "DeleteJob" if live.seen.job is not None:
-                    await self._own.delete("Job", live.seen.job.name, uid=live.seen.job.uid)
-                case "DeleteTask":
-                    await self._own.delete("SiteTask", task.metadata.name, uid=task.metadata.uid)
-                case "Mirror" if live.seen.round_task is not None:
-                    spec = live.seen.round_task.spec
-                    change = {"grants": spec.grants, **({"cancel": True} if spec.cancel else {})}
-                    await self._own.patch(
-                        "SiteTask", task.metadata.name, {"metadata": {"uid": task.metadata.uid}, "spec": change}
-                    )
-        return await self._tell_hub(live, after, plan)
+            try:
+                after = await self._act(action, live, plan, after)
+            except Exception as raised:
+                failure = raised
+                told = plans.hampered(_with(task, after), action, _said(raised), live.seen.now)
+                after = await self._write(live, _with(task, after), told)
+                break
+        # Whatever became of the actions, the hub hears how the task stands.
+        again = await self._tell_hub(live, after, plan)
+        if failure is not None:
+            raise failure
+        return again
+
+    async def _act(self, action: Action, live: _Live, plan: Plan, after: SiteTaskStatus) -> SiteTaskStatus:
+        """The status afterwards."""
+        task = live.seen.task
+        match action:
+            case "CreateJob":
+                return await self._create_job(live, plan, after)
+            case "DeleteJob" if live.seen.job is not None:
+                await self._own.delete("Job", live.seen.job.name, uid=live.seen.job.uid)
+            case "DeleteTask":
+                await self._own.delete("SiteTask", task.metadata.name, uid=task.metadata.uid)
+            case "Mirror" if live.seen.round_task is not None:
+                spec = live.seen.round_task.spec
+                change = {"grants": spec.grants, **({"cancel": True} if spec.cancel else {})}
+                body = {"metadata": {"uid": task.metadata.uid}, "spec": change}
+                mirrored = await self._own.patch("SiteTask", task.metadata.name, body)
+                live.task["metadata"]["resourceVersion"] = mirrored["metadata"]["resourceVersion"]
+        return after
 
     async def _write(self, live: _Live, task: SiteTask, status: SiteTaskStatus) -> SiteTaskStatus:
         """`task` as it was written last. Whoever waits for what this gives up is woken."""
@@ -339,6 +382,10 @@ def _with(task: SiteTask, status: SiteTaskStatus) -> SiteTask:
 
 def _without_courier(status: SiteTaskStatus) -> SiteTaskStatus:
     return dataclasses.replace(status, courier=None)
+
+
+def _said(failure: Exception) -> str:
+    return str(failure) if isinstance(failure, ApiError) else f"{type(failure).__name__}: {failure}"
 
 
 def _log(task: SiteTask, status: SiteTaskStatus) -> None:

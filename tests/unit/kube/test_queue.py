@@ -82,6 +82,27 @@ async def test_a_failure_is_tried_again_and_does_not_end_the_worker(caplog: pyte
     assert "the store is away" in caplog.text
 
 
+async def test_what_nobody_waits_for_comes_behind_all_else_and_may_overtake_itself() -> None:
+    seen: list[str] = []
+    done = asyncio.Event()
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("old-1", "old-2", "old-3"):
+        queue.add(key, behind=True)
+    queue.add("new-1")
+    queue.add("old-2")
+    queue.add("new-1", behind=True)
+
+    async def reconcile(key: str) -> None:
+        seen.append(key)
+        if key == "old-1":
+            queue.add("new-2")
+        if key == "old-3":
+            done.set()
+
+    await until(queue, reconcile, done, workers=1)
+    assert seen == ["new-1", "old-2", "old-1", "new-2", "old-3"]
+
+
 async def failing(failure: Exception, times: int) -> None:
     tries = 0
     done = asyncio.Event()

@@ -30,6 +30,14 @@ def reason(site: Site = SITE, state: LinkState = "Connected", known: Participant
     return found.status, found.reason
 
 
+def test_a_site_that_holds_as_many_tasks_as_it_may_says_so() -> None:
+    for tasks, ready in ((255, "Approved"), (256, "TooManyTasks")):
+        status = plan(Seen(SITE, Link("Connected", ""), a_participant(), tasks), NOW)
+        found = conditions.find(status.conditions, "Ready")
+        assert found is not None
+        assert found.reason == ready
+
+
 def test_an_approved_and_connected_site_is_ready() -> None:
     assert reason(known=a_participant()) == ("True", "Approved")
 

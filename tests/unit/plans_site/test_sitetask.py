@@ -30,8 +30,8 @@ from wardround.api import conditions
 from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTaskStatus
-from wardround.plans.sitetask import not_admitted, plan
-from wardround.plans.sitetask_hub import PROGRESS_SECONDS, due, mirror, refuse_recreated
+from wardround.plans.sitetask import hampered, not_admitted, plan
+from wardround.plans.sitetask_hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
 from wardround.plans.sitetask_pod import parse_pod
 from wardround.plans.sitetask_types import Observation, Plan
 
@@ -787,6 +787,40 @@ def test_what_the_hub_acts_on_is_told_at_once(status: dict[str, Any]) -> None:
     acceptance = told(seen(a_task()))
     assert due(RoundTaskStatus(), acceptance, told_ago=0.1) == 0
     assert due(acceptance, told(seen(a_task(status=status), job=JOB)), told_ago=0.1) == 0
+
+
+def test_an_action_that_failed_is_named_until_it_succeeds() -> None:
+    observation = seen(a_task(status=ready()))
+    planned = plan(observation)
+    written = dataclasses.replace(observation.task, status=planned.status)
+    status = hampered(written, "CreateJob", "post Job: 503 not now", NOW)
+    assert holds(status, "Reconciling").reason == "StepFailed"
+    assert "make the training Job, and tries again: post Job: 503" in holds(status, "Reconciling").message
+    again = dataclasses.replace(observation, task=dataclasses.replace(written, status=status))
+    assert plan(again).actions == ("CreateJob",)
+    assert plan(again).status == status, "it would go to and fro with each try"
+    assert reason(plan(dataclasses.replace(again, job=JOB))) == "Starting"
+    assert "503" not in str(mirror(status, a_round_task(written), ASSIGNMENT))
+
+
+def test_what_is_final_stays_so_while_what_is_left_to_do_fails() -> None:
+    end = dataclasses.replace(a_task(status=ready(condition("Failed", reason="Cancelled"))))
+    observation = seen(end, job=JOB, pod=a_pod(running("train")))
+    assert plan(observation).actions == ("DeleteJob",)
+    status = hampered(end, "DeleteJob", "delete Job: 403 no", NOW)
+    again = hampered(dataclasses.replace(end, status=status), "DeleteJob", "delete Job: 503 not now", NOW)
+    assert holds(again, "Failed").reason == "Cancelled"
+    assert holds(again, "Failed").message.count("could not delete the training Job") == 1
+    left = dataclasses.replace(end, status=again)
+    assert holds(plan(dataclasses.replace(observation, task=left)).status, "Failed").message.endswith("503 not now")
+    tidy = plan(dataclasses.replace(observation, task=left, job=None, pod=None)).status
+    assert "503" not in holds(tidy, "Failed").message
+
+
+def test_a_task_for_which_the_site_has_no_room_says_so_at_the_hub() -> None:
+    status = left_alone(a_round_task(a_task()), NOW)
+    assert (holds(status, "Accepted").status, holds(status, "Accepted").reason) == ("Unknown", "TooManyTasks")
+    assert holds(status, "Reconciling").reason == "TooManyTasks"
 
 
 def test_planning_twice_changes_nothing() -> None:
