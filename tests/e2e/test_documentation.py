@@ -55,6 +55,9 @@ RUN_INLINE = {
         "'custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].name'"
     ),
     "kubectl logs job/TASK -n SITE_NAMESPACE -c train": f"kubectl logs job/$TASK -n {SITE_NAMESPACE} -c train",
+    "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz": (
+        "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz"
+    ),
     # jq need not be here: the same filter in Python.
     "kubectl get sitetask TASK -n SITE_NAMESPACE -o jsonpath='{.spec.assignment}' | jq -r .payload | base64 -d | "
     "jq '{image, command, parameters}'": (
@@ -83,6 +86,7 @@ NOT_RUN_INLINE = {
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
     "pytest -s tests/integration_hub/test_history.py": "part of make test",
     "pytest tests/integration_site": "part of make test",
+    "python -m lab.images": MINUTES,
     "python -m wardround": "what pods run: tests/unit/golden",
     "python -m wardround_trainer init": "what pods run: tests/unit/golden",
 }
