@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.accounts import account, administrator, bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import Federation
-from tests.integration.api import Api, Refused
+from tests.integration.api import HOSPITAL_MANAGER, Api, Refused
 from tests.integration.objects import DIGEST, condition
 from wardround.cli.objects import is_true
 from wardround.kube.resources import RESOURCES
@@ -115,7 +115,8 @@ def _may_say(speakers: Mapping[str, Api], path: str, word: Word) -> set[str]:
         try:
             api.call(
                 "PATCH",
-                f"{path}?dryRun=All&fieldValidation=Strict",
+                # The name under which a hospital has to speak; others may have any.
+                f"{path}?dryRun=All&fieldValidation=Strict&fieldManager={HOSPITAL_MANAGER}",
                 word.change,
                 kind_of_body="application/merge-patch+json",
             )
