@@ -22,6 +22,7 @@ from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
 from tests.e2e.documentation import section
 from tests.e2e.federation import UNTRAINED, Federation
+from wardround.api.names import task_name
 from wardround.cli.objects import condition
 from wardround.plans import link_local
 from wardround.pod import split
@@ -183,16 +184,23 @@ def test_without_a_policy_engine_no_row_is_read(federation: Federation) -> None:
     assert "node (ICMP)" in said
 
 
-def test_training_is_ended_when_the_walls_go(federation: Federation) -> None:
+def test_training_is_ended_when_its_watch_or_the_walls_go(federation: Federation) -> None:
+    """Without its watch it is tried again; without walls it is not."""
     made = _round(federation, "walls-go", "sleep()")
     name = made["metadata"]["name"]
     federation.apply(made)
-    eventually("the training code runs", lambda: _trains(federation, name))
+    uid = federation.kubectl("hub").get("federatedround", name, "-n", federation.namespace)["metadata"]["uid"]
+    first, second = (task_name(name, uid, attempt) for attempt in (1, 2))
+    eventually("the training code runs", lambda: _trains(federation, first))
+    kubectl, place = federation.kubectl(SITE), federation.site_namespace
+    kubectl("exec", "-n", place, f"job/{first}", "-c", "isolation", "--", "python", "-c", "import os; os.kill(1, 15)")
+    eventually("the Job without a watch is gone", lambda: kubectl.find("job", first, "-n", place) is None)
+    failure = federation.site_task(SITE, first)["status"]["failure"]
+    assert (failure["class"], failure["reason"]) == ("Platform", "IsolationUnknown")
+    eventually("the training code runs again", lambda: _trains(federation, second))
     with _without_policies(federation):
         _network_open(federation, made)
-        kubectl, task = federation.kubectl(SITE), federation.tasks_of(name)[0]["metadata"]["name"]
-        gone = ("get", "job", task, "-n", federation.site_namespace, "--ignore-not-found", "-o", "name")
-        eventually("the Job is gone", lambda: not kubectl(*gone))
+        eventually("the Job without walls is gone", lambda: kubectl.find("job", second, "-n", place) is None)
 
 
 def test_an_open_link_is_said_by_the_site(federation: Federation, inside: Inside) -> None:
@@ -289,12 +297,8 @@ def _without_policies(federation: Federation) -> Iterator[None]:
         site.await_usable("kube-router")
 
 
-def _trains(federation: Federation, name: str) -> bool:
-    tasks = federation.tasks_of(name)
-    if not tasks:
-        return False
-    selector = f"job-name={tasks[0]['metadata']['name']}"
-    pods = federation.kubectl(SITE).get("pods", "-n", federation.site_namespace, "-l", selector)["items"]
+def _trains(federation: Federation, task: str) -> bool:
+    pods = federation.kubectl(SITE).get("pods", "-n", federation.site_namespace, "-l", f"job-name={task}")["items"]
     states = [each for pod in pods for each in pod["status"].get("initContainerStatuses", ())]
     return any(each["name"] == "train" and "running" in each["state"] for each in states)
 

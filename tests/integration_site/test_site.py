@@ -43,7 +43,8 @@ DATASET = {
         "split": {"key": "0123456789abcdef", "validation": "0.15", "test": "0.2"},
     },
 }
-READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quality": []}
+HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
+READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quality": [], "linkLocal": HEARD}
 
 
 def condition(item: Object, kind: str) -> Any:
@@ -133,6 +134,11 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
     states = {each["mountPath"]: each["subPath"] for each in train["volumeMounts"] if "/state/" in each["mountPath"]}
     mine = task["spec"]["roundRef"]["uid"]
     assert states == {"/wardround/state/in": f"states/{earlier}", "/wardround/state/out": f"states/{mine}"}
+
+    def closed() -> Object:
+        found: Object = condition(site.api.get("Site", "site", NAMESPACE), "LinkLocalClosed")
+        return found
+
     isolation = json.loads(told["WARDROUND_ISOLATION"])
     assert {"hub", "store", "metadata"} <= {each["name"] for each in isolation}
 
@@ -141,6 +147,9 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
         "the Dataset has been read",
         lambda: site.api.get("Dataset", "breast", NAMESPACE)["status"].get("rows") == 341,
     )
+    await eventually("the Site says what was heard", lambda: closed()["reason"] == "LinkLocalOpen")
+    assert closed()["status"] == "False"
+    assert kstatus(site.api.get("Site", "site", NAMESPACE)) == ["Current"]
     update = os.urandom(70 * (1 << 20))  # two parts
     leave_update(site, name, update, canonical.digest(model))
     run_pod(site.api, job, "prepare", "train", "check")
