@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.api import names
 from wardround.api.roundtask import RoundTask
-from wardround.hub import assignments
 from wardround.kube.client import Object
 from wardround.kube.errors import NotFound
-from wardround.plans import round as round_plan
+from wardround.plans.round_parts import GRANTS_EXPIRE
 from wardround.sealing import canonical
 from wardround.sealing.keys import VerificationKey, load_verification_key
 from wardround.sealing.manifests import open_model
@@ -249,30 +248,43 @@ async def test_what_a_deleted_round_leaves_is_swept(world: World, tmp_path: Path
 
 @pytest.mark.parametrize("deleted", [False, True])
 async def test_what_a_site_puts_after_the_end_goes_too_and_then_nothing_is_left_to_do(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deleted: bool
+    world: World, tmp_path: Path, deleted: bool
 ) -> None:
-    """A presigned URL holds until it expires, whatever has become of its round."""
-    monkeypatch.setattr(assignments, "GRANT_SECONDS", 8)
-    monkeypatch.setattr(round_plan, "RENEW_BEFORE", timedelta(seconds=1))
-    name = f"late-put-{deleted}".lower()
+    """A presigned URL holds until it expires, whatever has become of its round. That an hour is over is played."""
+    name, past = f"late-put-{deleted}".lower(), "2026-01-01T00:00:00Z"
     uid = (await complete_round(world, name, tmp_path))["metadata"]["uid"]
     hospital = world.hospitals["site-a"]
     [put] = hospital.grants(await hospital.task(name)).put or []
     if deleted:
         world.admin.delete("FederatedRound", name, FEDERATION)
 
-    async def cleaned() -> bool:
-        return await stored(world, f"updates/{uid}/") == []
+    async def left() -> dict[str, Object]:
+        found = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        return {each["metadata"]["name"]: each for each in found}
 
-    await until(cleaned, "the updates are deleted")
+    memory, note = (f"model-{uid}", names.PUTS_UNTIL) if deleted else (f"round-{uid}", names.CLEANED_UP)
+
+    async def cleaned() -> bool:
+        found = (await left()).get(memory, {})
+        noted = note in found.get("metadata", {}).get("annotations", {}) and not found.get("data")
+        last = f"models/{uid}/" if deleted else f"updates/{uid}/"
+        return noted and await stored(world, last) == []
+
+    await until(cleaned, "keys and updates are deleted")
     async with Store(world.server.origin, world.server.ca) as store:
         await store.put_bytes(put.url, put.headers, bytes(put.bytes))
-    assert not await cleaned()
+    assert len(await stored(world, f"updates/{uid}/")) == 1
+    if deleted:
+        world.admin.patch("Secret", memory, {"metadata": {"annotations": {names.PUTS_UNTIL: past}}}, HUB)
+        await world.restart()
+    else:
+        over = {"metadata": {"annotations": {GRANTS_EXPIRE: past}}}
+        for each in world.hospitals.values():
+            world.admin.patch("RoundTask", (await each.task(name)).metadata.name, over, each.name)
 
     async def nothing_left() -> bool:
-        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
         expected = set() if deleted else {f"model-{uid}"}
-        return {each["metadata"]["name"] for each in left} == expected and await cleaned()
+        return set(await left()) == expected and await stored(world, f"updates/{uid}/") == []
 
     await until(nothing_left, "the second clean-up")
 
