@@ -107,11 +107,12 @@ async def test_no_answer_but_the_apis_own_about_this_task_loses_or_ends_one(site
         asked[name] = hit
     for name in asked:
         await eventually("the task is taken", lambda: here(site, name))  # noqa: B023
-    name = next(iter(asked))
-    for answer in TEMPORARY.values():
+    # Each of another task: failures in a row are tried again after ever longer times.
+    for name, answer in zip(asked, TEMPORARY.values(), strict=True):
         hit = hub.fail("GET", answer, part=f"/roundtasks/{name}")
         site.hub.touch(name)
         await eventually("the request fails", lambda: hit)  # noqa: B023
+    name = next(iter(asked))
     hit = hub.fail("GET", page(404), times=2, part=f"/roundtasks/{name}")
     site.hub.cancel(name)
     await eventually("the requests fail", lambda: len(hit) == 2)
