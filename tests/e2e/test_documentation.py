@@ -9,11 +9,10 @@ from lab import demo_rounds
 from lab.demo_data import HOSPITALS
 from lab.install import HUB_SERVER, SITE_NAMESPACE, WRITTEN
 from lab.topology import named
-from tests.e2e import test_one_cluster
-from tests.e2e.documentation import PAGES, Shell, blocks, inline_commands, section, tools
+from tests.e2e.documentation import Shell, section, tools
 from tests.e2e.federation import DATASET, NAMESPACE, Federation
-from wardround.cli.__main__ import parser
 
+# tests/unit/test_documentation.py holds these lists against the pages.
 # What is tried, by page and heading.
 FIRST_ROUND = ("README.md", "Wardround")
 OWN_CLUSTERS = ("README.md", "On your own clusters")
@@ -46,6 +45,7 @@ RUN_INLINE = {
     "kubectl describe sitetask TASK -n SITE_NAMESPACE": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
     "kubectl get dataset breast -n hospital-a -o yaml": f"kubectl get dataset breast -n {SITE_NAMESPACE} -o yaml",
     "kubectl get sitetask -n hospital-a": f"kubectl get sitetask -n {SITE_NAMESPACE}",
+    "kubectl get sitetasks -n SITE_NAMESPACE": f"kubectl get sitetasks -n {SITE_NAMESPACE}",
     "kubectl delete jobs -n SITE_NAMESPACE -l wardround.io/dataset=NAME": (
         f"kubectl delete jobs -n {SITE_NAMESPACE} -l wardround.io/dataset={DATASET} --dry-run=server"
     ),
@@ -90,21 +90,6 @@ NOT_RUN_INLINE = {
     "python -m wardround": "what pods run: tests/unit/golden",
     "python -m wardround_trainer init": "what pods run: tests/unit/golden",
 }
-
-
-def test_no_command_of_the_documentation_is_left_out() -> None:
-    here = [block for page in PAGES if page != test_one_cluster.PAGE for block in blocks(page)]
-    assert {(each.page, each.heading) for each in here} >= TRIED
-    untried = {(each.page, each.first) for each in here if (each.page, each.heading) not in TRIED}
-    assert untried == set(NOT_RUN), "blocks that are neither tried nor listed, or listed and gone"
-
-    said = {command for page in PAGES for command in inline_commands(page)}
-    ours = {command for command in said if command.startswith("kubectl wardround ")}
-    assert said - ours == set(RUN_INLINE) | set(NOT_RUN_INLINE)
-    for command in ours:
-        # Sentences name `enrol --bootstrap` without its arguments.
-        verb, *rest = command.removesuffix(" --bootstrap").split()[2:]
-        assert parser().parse_args([verb, *(rest or ["NAME"])]), command
 
 
 def test_the_round_on_the_first_page_is_one(federation: Federation) -> None:
