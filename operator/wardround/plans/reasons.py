@@ -538,6 +538,12 @@ _ROUND = {
         HUB,
         "read the log of the hub operator: an API server or an admission policy that says no, or the store.",
     ),
+    "NotDispatched": Advice(
+        "the hub operator could not make the RoundTasks of all hospitals in deadlines.totalSeconds",
+        HUB,
+        "read the log of the hub operator: its API server, or what stands before it, did not take them. Then make the "
+        "round again.",
+    ),
     "AggregationDeadline": Advice(
         "the aggregation Job did not end in time",
         HUB,

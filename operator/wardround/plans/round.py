@@ -235,6 +235,18 @@ def _base_lost(view: View) -> Verdict | None:
     return _failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. Run it again.")
 
 
+def never_dispatched(view: View) -> Verdict | None:
+    """The API server took no RoundTask, and did not say so of the RoundTask: that was tried again until now."""
+    if view.dispatched or view.seen.now < view.deadline:
+        return None
+    return _failed(
+        view,
+        "NotDispatched",
+        "The hub operator could not make the RoundTasks of all hospitals within deadlines.totalSeconds. Hub: the log "
+        "of the hub operator says why. Then make the round again.",
+    )
+
+
 def dispatch(view: View) -> Verdict | None:
     """Asks all who may be asked, once they are enough. A named participant who may not be is waited for."""
     if view.dispatched:
@@ -346,6 +358,7 @@ RULES: tuple[Rule, ...] = (
     aggregated,
     suspended,
     base_not_ready,
+    never_dispatched,
     dispatch,
     beyond_quorum,
     collecting,

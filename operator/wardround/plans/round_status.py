@@ -12,7 +12,7 @@ from wardround.api.federatedround import (
     FederatedRoundStatus,
     base_name,
 )
-from wardround.api.timeline import mark
+from wardround.api.timeline import Timeline, mark
 from wardround.plans.round_parts import Part, Standing, task_refused
 from wardround.plans.round_types import Interruption, Observation, Refusal, Verdict
 
@@ -64,7 +64,8 @@ def _of_generation(seen: Observation) -> FederatedRoundStatus:
 
 
 def interrupted(seen: Observation, planned: FederatedRoundStatus, by: Interruption) -> FederatedRoundStatus:
-    """The status when an action of the plan raised. No stage is reached, and nothing is final, that the plan wanted."""
+    """The status when an action of the plan raised. Nothing is final that the plan wanted, and no stage is reached but
+    the start: the round's deadlines count from there, whatever goes wrong."""
     before = _of_generation(seen)
     message = (
         f"The hub operator could not {by.doing}: {by.why}. It tries again. Hub: the log of the hub operator says more."
@@ -72,11 +73,17 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, by: Interrupti
     if is_over(seen.round):
         return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, by.reason, message, seen))
     final = is_over(replace(seen.round, status=planned))
-    known = before if final else replace(planned, timeline=before.timeline)
+    known = before if final else replace(planned, timeline=_started(before, planned))
     told = conditions.progressing(
         known.conditions, by.reason, message, now=seen.now, generation=seen.round.metadata.generation
     )
     return replace(known, conditions=told)
+
+
+def _started(before: FederatedRoundStatus, planned: FederatedRoundStatus) -> Timeline:
+    if before.timeline:
+        return before.timeline
+    return tuple(each for each in planned.timeline if each.stage == STARTED)
 
 
 def _set(found: Conditions, kind: str, holds: bool, reason: str, message: str, seen: Observation) -> Conditions:

@@ -32,11 +32,13 @@ from wardround.api.times import to_seconds
 from wardround.plans.reasons import TABLE
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED
+from wardround.plans.round_status import interrupted
 from wardround.plans.round_types import (
     Aggregate,
     Aggregation,
     Cancel,
     Dispatch,
+    Interruption,
     MakeRoundKey,
     Observation,
 )
@@ -52,6 +54,19 @@ def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> 
     assert [each.stage for each in made.status.timeline] == ["Started", "Dispatched"]
     assert condition_of(made, "Reconciling") == ("True", "Dispatched")
     assert counts(made).selected == 3
+
+
+def test_a_round_whose_tasks_the_api_server_does_not_take_fails_at_its_deadline() -> None:
+    """What stands before the API server may answer for it as long as it likes: that is tried again, not for ever."""
+    seen = observation()
+    refused = Interruption(reason="ActionFailed", doing="make the RoundTask of site-a, attempt 1", why="403")
+    left = interrupted(seen, plan(seen).status, refused)
+    tried = replace(seen, round=replace(seen.round, status=left))
+    assert [each.stage for each in left.timeline] == ["Started"]
+    assert of_type(plan(replace(tried, now=at(3599))), Dispatch)
+    late = plan(replace(tried, now=at(3600)))
+    assert condition_of(late, "Failed") == ("True", "NotDispatched")
+    assert not late.actions
 
 
 def test_an_assignment_outlives_the_deadline_so_that_the_last_update_still_counts() -> None:
