@@ -6,6 +6,7 @@ nothing of ours and knows of its target addresses only what the test tells it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -92,9 +93,29 @@ def rows() -> dict[str, list[dict[str, float]]]:
     return {path.name: parquet.read_table(path).to_pylist() for path in Path("/wardround/data").glob("*.parquet")}
 
 
+def sockets() -> dict[str, str]:
+    """How the kernel answers to the families by which something could be reached."""
+    said = {}
+    for family in (
+        socket.AF_UNIX,
+        socket.AF_INET,
+        socket.AF_INET6,
+        socket.AF_NETLINK,
+        socket.AF_PACKET,
+        socket.AF_VSOCK,
+    ):
+        try:
+            socket.socket(family, socket.SOCK_DGRAM).close()
+            said[family.name] = "open"
+        except OSError as error:
+            said[family.name] = errno.errorcode.get(error.errno or 0, str(error.errno))
+    return said
+
+
 def everything(targets: list[tuple[str, str, int]]) -> dict[str, Any]:
     return {
         "reached": reached(targets),
+        "sockets": sockets(),
         "environment": dict(os.environ),
         "mounts": Path("/proc/self/mounts").read_text().splitlines(),
         "files": files(),

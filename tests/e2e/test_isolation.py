@@ -123,6 +123,13 @@ def test_hostile_code_reaches_nothing(inside: Inside, targets: list[Target], wit
     assert inside.open == set()
 
 
+def test_hostile_code_makes_no_socket_that_leaves_its_pod(inside: Inside) -> None:
+    """In a real round's own pod: the launcher that prepare brings has started it."""
+    made = dict(inside.found["sockets"])
+    assert made.pop("AF_UNIX") == "open"
+    assert set(made.values()) == {"EAFNOSUPPORT"}
+
+
 def test_hostile_code_finds_no_token_and_no_secret(federation: Federation, inside: Inside) -> None:
     """Neither by name nor by content: what is in the Secrets of its own site is compared with all that it saw."""
     seen = json.dumps(inside.found)
