@@ -10,6 +10,19 @@ Change = Callable[[Object], None]
 Place = Callable[[Object], Object]
 
 GONE: Any = object()
+# What takes something away from the security that each container of ours has.
+WEAKER: tuple[Object, ...] = (
+    {"allowPrivilegeEscalation": True},
+    {"allowPrivilegeEscalation": True, "privileged": True},
+    {"readOnlyRootFilesystem": False},
+    {"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}},
+    {"capabilities": {"drop": ["NET_RAW"]}},
+    {"runAsUser": 0},
+    {"runAsNonRoot": False},
+    {"seccompProfile": {"type": "Unconfined"}},
+    {"appArmorProfile": {"type": "Unconfined"}},
+    {"seLinuxOptions": {"type": "spc_t"}},
+)
 
 
 def pod(job: Object) -> Object:

@@ -65,20 +65,7 @@ async def test_a_key_is_never_worked_on_twice_at_once_and_is_worked_on_again_whe
 
 
 async def test_a_failure_is_tried_again_and_does_not_end_the_worker(caplog: pytest.LogCaptureFixture) -> None:
-    tries = 0
-    done = asyncio.Event()
-    queue: WorkQueue[str] = WorkQueue()
-    queue.add("a")
-
-    async def reconcile(key: str) -> None:
-        nonlocal tries
-        tries += 1
-        if tries == 1:
-            raise RuntimeError("the store is away")
-        done.set()
-
-    await until(queue, reconcile, done, workers=1)
-    assert tries == 2
+    assert await failing(RuntimeError("the store is away"), 1) == 2
     assert "the store is away" in caplog.text
 
 
@@ -103,7 +90,8 @@ async def test_what_nobody_waits_for_comes_behind_all_else_and_may_overtake_itse
     assert seen == ["new-1", "old-2", "old-1", "new-2", "old-3"]
 
 
-async def failing(failure: Exception, times: int) -> None:
+async def failing(failure: Exception, times: int) -> int:
+    """How often it was tried."""
     tries = 0
     done = asyncio.Event()
     queue: WorkQueue[str] = WorkQueue()
@@ -117,6 +105,7 @@ async def failing(failure: Exception, times: int) -> None:
         done.set()
 
     await until(queue, reconcile, done, workers=1)
+    return tries
 
 
 async def test_somebody_who_wrote_in_between_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
