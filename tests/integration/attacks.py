@@ -20,6 +20,7 @@ from tests.integration.jobs import (
     container,
     inside,
     labels,
+    launcher,
     metadata,
     mount,
     pod,
@@ -178,7 +179,8 @@ STATES = {"name": "state", "mountPath": "/wardround/states", "subPath": "states"
 SECRETS = {"name": "state", "mountPath": "/wardround/secrets", "subPath": "secrets"}
 UID, ANOTHER_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", "00000000-0000-0000-0000-000000000000"
 LEFT = {"name": "state", "mountPath": "/wardround/state/out", "subPath": "states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"}
-LAUNCHER = {"name": "memory", "mountPath": "/wardround/launcher", "readOnly": True}
+TASK_UID = "6f1d7a52-0c1e-4f0e-9a55-8f6f3f5d2c11"  # of the golden files
+LAUNCHER = {"name": "memory", "mountPath": f"/wardround-{TASK_UID}", "readOnly": True}
 READ = {"name": "state", "mountPath": "/wardround/state/in", "subPath": "states/none", "readOnly": True}
 OURS = ("prepare", "isolation", "check")
 PLACES: tuple[Object, ...] = (
@@ -206,7 +208,9 @@ READS_CODES: Object = {"action": "Ignore", "onExitCodes": {"operator": "In", "va
 
 # What the site of the tests lists, and commands that it does not.
 LIST = ["python", "-m", "wardround_trainer"]
-LAUNCH = ["/wardround/launcher/launch", "--"]
+LAUNCH = [f"/wardround-{TASK_UID}/launch", "--"]
+# Places that an image can have prepared, by a link or a VOLUME, before there was a task.
+PREPARED = ("/wardround/launcher", "/wardround-00000000-0000-0000-0000-000000000000", "/wardround-", "/tmp/launcher")
 PREDICTS, INITIALISES = [*LAUNCH, "python", "-c", "pass", "predict"], [*LAUNCH, "python", "-c", "pass", "init"]
 
 
@@ -564,18 +568,29 @@ VOLUME = [
     Attack("train sees all that is in memory", MOUNTS, sets(mount("train", "data"), {"subPath": GONE})),
     Attack("train writes the view", MOUNTS, sets(mount("train", "data"), {"readOnly": GONE})),
     *(
-        Attack(f"{name} writes the launcher", MOUNTS, sets(mount(name, "launcher"), {"readOnly": GONE}), case)
+        Attack(f"{name} writes the launcher", MOUNTS, sets(launcher(name), {"readOnly": GONE}), case)
         for name, case in (
             *(("train", case) for case in ("train", "statistics", "evaluate")),
             *(("init", "train-initial"), ("check", "train"), ("check", "evaluate")),
         )
     ),
     *(
-        Attack(
-            f"{name} brings a launcher in {source}", MOUNTS, becomes(mount(name, "launcher"), {**LAUNCHER, **source})
-        )
+        Attack(f"{name} brings a launcher in {source}", MOUNTS, becomes(launcher(name), {**LAUNCHER, **source}))
         for name in ("train", "check")
         for source in ({"name": "scratch"}, {"name": "out", "subPath": "launcher"}, {"subPath": "task"})
+    ),
+    *(
+        Attack(f"{name} has the launcher at {place}", MOUNTS, sets(launcher(name), {"mountPath": place}), case)
+        for name, case in (("train", "train"), ("train", "statistics"), ("init", "train-initial"), ("check", "train"))
+        for place in PREPARED
+    ),
+    *(
+        Attack(
+            f"train is started by what lies at {place}",
+            LISTED,
+            sets(container("train"), {"command": [f"{place}/launch", "--", *LIST, "train"]}),
+        )
+        for place in PREPARED
     ),
     Attack("prepare leaves no launcher", MOUNTS, sets(mount("prepare", "launcher"), {"subPath": "private/launcher"})),
     Attack("train writes the update", MOUNTS, adds(container("train"), "volumeMounts", UPDATE)),

@@ -77,6 +77,17 @@ def mount(of: str, folder: str) -> Place:
     return find
 
 
+def launcher(of: str) -> Place:
+    """Where a container after prepare has the launcher: at a place that is its task's alone."""
+
+    def find(job: Object) -> Object:
+        mounts = container(of)(job)["volumeMounts"]
+        found: Object = next(each for each in mounts if each["mountPath"].startswith("/wardround-"))
+        return found
+
+    return find
+
+
 def variable(name: str, of: str = "prepare") -> Place:
     """What a container is told by it."""
 

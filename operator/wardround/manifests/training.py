@@ -20,8 +20,6 @@ Task = Literal["Train", "Statistics", "Evaluate"]
 USER = 65532
 SERVICE_ACCOUNT = "training"
 OUR_COMMAND = ("python", "-m", "wardround")
-# What takes the network away from whatever it starts (launcher/launch.c). `prepare` brings it, so it starts no gate.
-LAUNCH = "/wardround/launcher/launch"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 # Whose log and shell kubectl takes where nobody says which: the one container that people ask for.
 SHOWN = {"kubectl.kubernetes.io/default-container": "train"}
@@ -210,7 +208,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount(MEMORY, TASK, sub_path="task"),
             _mount(MEMORY, DATA, sub_path="view"),
             _mount(MEMORY, PRIVATE, sub_path="private"),
-            _mount(MEMORY, LAUNCHER, sub_path="launcher"),
+            _mount(MEMORY, LAUNCHER, sub_path=LAUNCHER),
             _mount("state", "checkpoints", sub_path=CHECKPOINTS),
             _mount("state", "states", sub_path=STATES),
             _mount("state", "secrets", sub_path=SECRETS),
@@ -237,7 +235,7 @@ def _isolation(job: TrainingJob) -> Manifest:
 def _init(job: TrainingJob) -> Manifest:
     # On the CPU always and without state: the sites' initial weights must agree to the bit.
     mounts = [_mount(MEMORY, TASK, sub_path="task", read_only=True), _workspace_in(job), _mount("initial", "out")]
-    return _theirs(job, "init", "init", [*mounts, _launcher(), _scratch()], accelerators=0)
+    return _theirs(job, "init", "init", [*mounts, _launcher(job), _scratch()], accelerators=0)
 
 
 def _train(job: TrainingJob) -> Manifest:
@@ -247,7 +245,7 @@ def _train(job: TrainingJob) -> Manifest:
         _base(job),
         _mount("out", "out"),
         *_kept(job),
-        _launcher(),
+        _launcher(job),
         _scratch(),
     ]
     if job.task == "Statistics":
@@ -278,7 +276,7 @@ def _check(job: TrainingJob) -> Manifest:
             _base(job),
             _mount("out", "out", read_only=True),
             _mount("workspace", "update", sub_path=f"tasks/{job.uid}/update"),
-            _launcher(),
+            _launcher(job),
         ],
         launched=True,
     )
@@ -294,7 +292,7 @@ def _ours(
     launched: bool = False,
 ) -> Manifest:
     """`launched`: it reads what others wrote, and needs no network to find that none is there."""
-    command = [*([LAUNCH, "--"] if launched else []), *OUR_COMMAND, verb]
+    command = [*(_launch(job) if launched else []), *OUR_COMMAND, verb]
     container = _container(name, job.operator_image, command, mounts)
     limits = dict(job.workload.limits)
     # Where a node swaps, the kubelet lets no container swap that requests all the memory that it may have.
@@ -307,7 +305,7 @@ def _ours(
 
 def _theirs(job: TrainingJob, name: str, verb: str, mounts: list[Manifest], accelerators: int) -> Manifest:
     flags = ["--local-sockets"] if job.local_sockets else []
-    container = _container(name, job.trainer_image, [LAUNCH, *flags, "--", *job.command, verb], mounts)
+    container = _container(name, job.trainer_image, [*_launch(job, *flags), *job.command, verb], mounts)
     limits = dict(job.workload.limits)
     if accelerators:
         limits[job.workload.accelerator_resource] = str(accelerators)
@@ -364,8 +362,20 @@ def _base(job: TrainingJob) -> Manifest:
     return _mount("initial", "base", read_only=True) if job.initial else _workspace_in(job)
 
 
-def _launcher() -> Manifest:
-    return _mount(MEMORY, LAUNCHER, sub_path="launcher", read_only=True)
+def _launcher(job: TrainingJob) -> Manifest:
+    return {"name": MEMORY, "mountPath": _launcher_folder(job), "subPath": LAUNCHER, "readOnly": True}
+
+
+def _launcher_folder(job: TrainingJob) -> str:
+    """Where no image can have prepared anything: a link there, or a VOLUME, would put a program of the image's own in
+    the launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed."""
+    return f"/wardround-{job.uid}"
+
+
+def _launch(job: TrainingJob, *flags: str) -> list[str]:
+    """What takes the network away from the command after it (launcher/launch.c). `prepare` brings it to the others, and
+    asks the network itself."""
+    return [f"{_launcher_folder(job)}/launch", *flags, "--"]
 
 
 def _scratch() -> Manifest:
