@@ -27,6 +27,9 @@ OVER: Mapping[str, tuple[str, ...]] = {
     "positives": (POSITIVES, NEGATIVES),
 }
 NAMES = tuple(OVER)
+# What a second metric leaves of the first, in this round or in another of the same model: with the sensitivity, which
+# is over the positives, the accuracy tells how many of the negatives are right.
+REST: Mapping[str, tuple[str, str]] = {"accuracy": (POSITIVES, NEGATIVES)}
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def disclose(
     estimated: Mapping[str, float | None], declared: Collection[str], cells: Mapping[str, int], min_cell: int
 ) -> Disclosure:
     """Of the declared metrics those that are over `min_cell` patients or more. `cells`: distinct patients in each."""
-    over = {name: fewest(name, cells) for name in estimated if name in declared}
+    over = {name: _fewest_told(name, cells, min_cell) for name in estimated if name in declared}
     return Disclosure(
         {
             name: text(value, over[name])
@@ -96,6 +99,14 @@ def disclose(
         },
         tuple(sorted(name for name, patients in over.items() if patients < min_cell)),
     )
+
+
+def _fewest_told(name: str, cells: Mapping[str, int], min_cell: int) -> float:
+    """The same, with the cell that another metric leaves, if that one can be told and somebody is in this one."""
+    told, rest = REST.get(name, (name, name))
+    if name in REST and cells[told] >= min_cell and cells[rest]:
+        return min(fewest(name, cells), cells[rest])
+    return fewest(name, cells)
 
 
 def text(value: float, patients: float) -> str:
