@@ -158,3 +158,20 @@ def test_a_hospital_gets_no_token_of_another_account(hub: Api, namespace: str, n
 
 def test_other_accounts_tokens_are_no_concern_of_the_policy(hub: Api) -> None:
     assert token(hub, HUB, "hub-operator", 100000, "")["status"]["token"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "wardround.io/x"]
+)
+def test_the_hub_operator_makes_no_secret_that_becomes_a_token(hub: Api, kind: str) -> None:
+    """The controller manager would put a lasting token into it, and the operator may read Secrets of its namespace."""
+    metadata = {
+        "name": "lasting",
+        "namespace": HUB,
+        "annotations": {"kubernetes.io/service-account.name": "hub-operator"},
+    }
+    lasting = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind}
+    with pytest.raises(Refused, match="Secrets of type Opaque alone"):
+        hub.create(lasting, user=HUB_OPERATOR)
+    assert hub.create({**lasting, "type": "Opaque"}, user=HUB_OPERATOR)["type"] == "Opaque"
+    hub.call("DELETE", f"/api/v1/namespaces/{HUB}/secrets/lasting")
