@@ -17,6 +17,8 @@ Object = dict[str, Any]
 FIELD_MANAGER = "kubectl-wardround"
 TIMEOUT_SECONDS = 30
 TRIES = 3
+IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
+OFFICIAL: Any = config.kube_config  # which has no types
 
 
 class CommandError(Exception):
@@ -40,6 +42,7 @@ class Cluster:
 
     @cached_property
     def _api(self) -> Any:
+        _refuse_impersonation(_read(_user, self._kubeconfig, self._context))
         configuration = client.Configuration()
         # A redirect is an answer: nobody is followed elsewhere with a person's credentials.
         configuration.retries = urllib3.Retry(TRIES, redirect=False)
@@ -187,11 +190,33 @@ def _read(load: Callable[..., Any], *arguments: str | None, **more: object) -> A
 def _context(kubeconfig: str | None, name: str | None) -> Any:
     """A context of a kubeconfig, by default its current one. The client's own list_kube_config_contexts knows the
     current one alone, and fails where there is none, as --context allows."""
-    official: Any = config.kube_config  # which has no types
-    merged = official.KubeConfigMerger(kubeconfig or config.KUBE_CONFIG_DEFAULT_LOCATION).config
+    return OFFICIAL.KubeConfigLoader(config_dict=_merged(kubeconfig), active_context=name).current_context
+
+
+def _user(kubeconfig: str | None, context: str | None) -> Any:
+    """The name and the fields of the user of a context."""
+    name = _context(kubeconfig, context)["context"].get("user")
+    merged = _merged(kubeconfig)
+    found = merged["users"].get_with_name(name, safe=True) if name and merged.safe_get("users") else None
+    return name, (found.value.get("user") or {}) if found else {}
+
+
+def _merged(kubeconfig: str | None) -> Any:
+    merged = OFFICIAL.KubeConfigMerger(kubeconfig or config.KUBE_CONFIG_DEFAULT_LOCATION).config
     if merged is None:
         raise config.ConfigException("no configuration found")
-    return official.KubeConfigLoader(config_dict=merged, active_context=name).current_context
+    return merged
+
+
+def _refuse_impersonation(user: tuple[str, Object]) -> None:
+    """The official client reads `as` and goes on as the impersonator, who may have more rights."""
+    name, fields = user
+    found = sorted(field for field in IMPERSONATION if fields.get(field))
+    if found:
+        raise CommandError(
+            f"User {name} of the kubeconfig impersonates ({', '.join(found)}), which kubectl wardround cannot do. "
+            "Name a context of a user of its own by --context."
+        )
 
 
 def where(name: str, namespace: str | None) -> str:

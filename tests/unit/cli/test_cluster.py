@@ -8,7 +8,7 @@ import yaml
 from wardround.cli.cluster import Cluster, CommandError
 
 
-def kubeconfig(folder: Path, **more: str) -> str:
+def kubeconfig(folder: Path, **more: object) -> str:
     """Contexts `hub` and `site` with namespaces of their own, and `bare` without."""
     namespaces = {"hub": {"namespace": "breast-cancer"}, "site": {"namespace": "hospital-a"}, "bare": {}}
     contexts = [{"name": name, "context": {"cluster": "c", "user": "u", **of}} for name, of in namespaces.items()]
@@ -52,3 +52,13 @@ def test_a_context_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no configuration found"):
         _ = Cluster(str(tmp_path / "absent"), "site").default_namespace
+
+
+@pytest.mark.parametrize("field", [{"as": "alice"}, {"as-groups": ["auditors"]}, {"as-user-extra": {"a": ["b"]}}])
+def test_a_user_who_impersonates_is_refused_and_never_taken_for_the_impersonator(
+    field: dict[str, object], tmp_path: Path
+) -> None:
+    users = [{"name": "u", "user": {"token": "t", **field}}]
+    file = kubeconfig(tmp_path, **{"current-context": "hub", "users": users})
+    with pytest.raises(CommandError, match="User u of the kubeconfig impersonates"):
+        Cluster(file).get("Participant", "site-a", "site-a")
