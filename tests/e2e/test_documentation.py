@@ -60,10 +60,10 @@ RUN_INLINE = {
     ),
     # jq need not be here: the same filter in Python.
     "kubectl get sitetask TASK -n SITE_NAMESPACE -o jsonpath='{.spec.assignment}' | jq -r .payload | base64 -d | "
-    "jq '{image, command, parameters}'": (
+    "jq .": (
         f"kubectl get sitetask $TASK -n {SITE_NAMESPACE} -o jsonpath='{{.spec.assignment}}' | python -c "
         '\'import base64, json, sys; found = json.loads(base64.b64decode(json.load(sys.stdin)["payload"])); '
-        'print({name: found[name] for name in ("image", "command", "parameters")})\''
+        'print({name: found[name] for name in ("task", "roundNamespace", "image", "command", "parameters")})\''
     ),
     """kubectl patch sitetask TASK -n SITE_NAMESPACE --type merge -p '{"spec":{"approved":true}}'""": (
         f"""kubectl patch sitetask $TASK -n {SITE_NAMESPACE} --type merge -p '{{"spec":{{"approved":true}}}}'"""
