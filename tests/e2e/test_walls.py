@@ -17,10 +17,12 @@ from lab.images import Images
 from tests.e2e.clusters import PATIENCE_SECONDS, Kubectl
 from tests.e2e.federation import Federation
 from tests.probes import calls
-from wardround.manifests.training import LAUNCH, USER
+from wardround.manifests.training import USER
 
 Object = dict[str, Any]
 SITE = "site-a"
+# Where `prepare` puts it.
+LAUNCH = "/wardround/launcher/launch"
 PROBE = Path(calls.__file__).read_text("utf-8")
 # An init container each, in one pod.
 WAYS = {
