@@ -150,11 +150,12 @@ class FederatedRound:
     status: FederatedRoundStatus = field(default_factory=FederatedRoundStatus)
 
 
-def base_name(of: FederatedRound) -> str | None:
+def base_name(federated_round: FederatedRound) -> str | None:
     """The round whose result this one starts from: its base, or what standardises its initial model."""
-    if of.spec.base:
-        return of.spec.base.round_name
-    return of.spec.initial.statistics_round_name if of.spec.initial else None
+    spec = federated_round.spec
+    if spec.base:
+        return spec.base.round_name
+    return spec.initial.statistics_round_name if spec.initial else None
 
 
 def parse(value: Mapping[str, Any]) -> FederatedRound:

@@ -147,9 +147,9 @@ def _session(client: Client) -> aiohttp.ClientSession:
     )
 
 
-async def _refuse(_: aiohttp.ClientSession, __: object, told: aiohttp.TraceRequestRedirectParams) -> None:
-    told.response.close()
-    raise Redirected(f"{told.url.origin()} answers {told.response.status}, a redirect, which is not followed")
+async def _refuse(_: aiohttp.ClientSession, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
+    redirect.response.close()
+    raise Redirected(f"{redirect.url.origin()} answers {redirect.response.status}, a redirect, which is not followed")
 
 
 class _Ended(Exception):

@@ -408,15 +408,18 @@ LEFT_ALONE = {
 }
 
 
-@pytest.mark.parametrize("case", LEFT_ALONE)
-def test_training_without_its_watch_is_ended_and_tried_again(case: str) -> None:
-    observation = training(ended("prepare", 0), LEFT_ALONE[case], running("train"))
+def is_ended_and_tried_again(observation: Observation, reason: str) -> None:
     planned = plan(observation)
     failure = planned.status.failure
     assert failure is not None
-    assert (failure.failure_class, failure.reason) == ("Platform", "IsolationUnknown")
+    assert (failure.failure_class, failure.reason) == ("Platform", reason)
     after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
     assert plan(after).actions == ("DeleteJob",)
+
+
+@pytest.mark.parametrize("case", LEFT_ALONE)
+def test_training_without_its_watch_is_ended_and_tried_again(case: str) -> None:
+    is_ended_and_tried_again(training(ended("prepare", 0), LEFT_ALONE[case], running("train")), "IsolationUnknown")
 
 
 def test_a_watch_that_was_gone_counts_also_when_training_has_ended_well_or_not() -> None:
@@ -532,12 +535,7 @@ def test_a_pod_that_leaves_its_node_is_waited_for_and_does_not_train() -> None:
     ids=["that does not remove the pod", "that does not stop the pod in time"],
 )
 def test_a_dead_node_is_nobodys_deadline_and_may_be_tried_again(observation: Observation) -> None:
-    planned = plan(observation)
-    failure = planned.status.failure
-    assert failure is not None
-    assert (failure.failure_class, failure.reason) == ("Platform", "NodeLost")
-    after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
-    assert plan(after).actions == ("DeleteJob",)
+    is_ended_and_tried_again(observation, "NodeLost")
 
 
 def test_a_live_node_may_train_as_long_as_it_likes_until_it_says_otherwise() -> None:
