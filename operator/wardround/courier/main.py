@@ -14,7 +14,7 @@ from wardround.courier.settings import Settings
 from wardround.courier.task import Means, TaskRunner
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import Workspace
-from wardround.kube.client import Client, Object, backoff
+from wardround.kube.client import Client, Object, backoff, failed_in_a_row
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.kube.health import PORT, health
 from wardround.kube.process import run_until_terminated
@@ -23,8 +23,6 @@ from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
 from wardround.threads import beside
 
-# A watch that held for so long was no failed try.
-STABLE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -113,7 +111,7 @@ async def for_ever(follow: Callable[[], Awaitable[None]]) -> None:
         try:
             await follow()
         except ApiError as failure:
-            failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
+            failures = failed_in_a_row(failures, loop.time() - started)
             logger.warning("%s; trying again", failure)
             await asyncio.sleep(backoff(failures))
 

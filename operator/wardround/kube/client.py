@@ -30,6 +30,8 @@ WATCH_SECONDS = 300
 # A watch without even a bookmark (the server sends one a minute) for this long is a black hole.
 WATCH_SILENCE = 75
 PAGE, SMALL_PAGE = 500, 25
+# A watch, or an operator, that held for so long was no failed try.
+STABLE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
@@ -316,6 +318,11 @@ class Client:
                 return answer
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as failure:
             raise Unavailable(doing, f"{self.server}: {_say(failure)}") from failure
+
+
+def failed_in_a_row(failures: int, held_seconds: float) -> int:
+    """After one more failure, of what had held for so long: that long, and it was no failed try."""
+    return 1 if held_seconds > STABLE_SECONDS else failures + 1
 
 
 def backoff(failures: int, base: float = 0.5, most: float = 30.0) -> float:

@@ -16,12 +16,11 @@ from typing import Any, cast
 import aiohttp
 import kopf
 
-from wardround.kube.client import SMALL_PAGE, Client, Object, backoff
+from wardround.kube.client import SMALL_PAGE, Client, Object, backoff, failed_in_a_row
 from wardround.kube.errors import ApiError
 from wardround.kube.resources import RESOURCES
 
 LOGIN_LIFETIME = timedelta(minutes=20)
-STABLE_SECONDS = 60
 CLOSING_SECONDS = 0.25
 # Kopf keeps a worker and its last event this long for each object that it hears of.
 IDLE_SECONDS = 0.1
@@ -70,7 +69,7 @@ class Watcher:
             except Exception:
                 # A hub that answers nonsense must not take the site's process with it: logged, and tried again later.
                 logger.exception("watching %s broke off", self.client.server)
-            failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
+            failures = failed_in_a_row(failures, loop.time() - started)
             await asyncio.sleep(backoff(failures))
 
     async def _list(self) -> None:
