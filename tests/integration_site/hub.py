@@ -13,6 +13,7 @@ from tests.integration.api import Api
 from tests.integration.objects import TRAINER
 from tests.integration_store.conftest import Server
 from tests.unit.plans_site.world import HUB, HUB_DER, signed
+from wardround.api.times import to_microseconds
 from wardround.sealing import body, canonical
 from wardround.sealing.keys import DecryptionKey, RecipientKey, load_verification_key, participant_fingerprint
 from wardround.sealing.manifests import (
@@ -119,6 +120,7 @@ class Hub:
             "image": TRAINER,
             "initial": model is None,
             "base": base,
+            "issued": to_microseconds(datetime.now(UTC)),
             "expires": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         name = f"train-1-{hashlib.sha256(round_uid.encode()).hexdigest()[:8]}-a1"

@@ -7,7 +7,7 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import RoundRef
 from wardround.api.participant import Participant
 from wardround.api.task import TaskSpec
-from wardround.api.times import to_seconds
+from wardround.api.times import to_microseconds, to_seconds
 from wardround.hub.vault import Identity, Model
 from wardround.plans.round_types import Dispatch
 from wardround.sealing import canonical
@@ -56,7 +56,13 @@ def image_digest(of: FederatedRound) -> str:
 
 
 def assign(
-    of: FederatedRound, to: Recipient, what: Dispatch, round_public: bytes, base: Model | None, who: Identity
+    of: FederatedRound,
+    to: Recipient,
+    what: Dispatch,
+    round_public: bytes,
+    base: Model | None,
+    who: Identity,
+    now: datetime,
 ) -> TaskSpec:
     """The spec of a RoundTask, without grants."""
     spec, uid = of.spec, of.metadata.uid
@@ -95,6 +101,7 @@ def assign(
         wait_seconds=spec.deadlines.queue_seconds + spec.deadlines.start_seconds,
         train_seconds=spec.deadlines.train_seconds,
         upload_seconds=spec.deadlines.upload_seconds,
+        issued=to_microseconds(now),
         expires=to_seconds(what.expires),
         state_round=what.state_round,
     )

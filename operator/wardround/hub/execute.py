@@ -129,7 +129,7 @@ class Execution:
         of, uid = self.round, self.round.metadata.uid
         to = self._recipient(action.participant)
         key = await self._round_key()
-        spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity)
+        spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity, datetime.now(UTC))
         labels = names.task_labels(of.metadata.name, uid, to.name, action.attempt)
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid

@@ -92,6 +92,7 @@ class Assignment:
     wait_seconds: int  # from acceptance until training begins
     train_seconds: int
     upload_seconds: int
+    issued: str  # by the hub's clock, in microseconds
     expires: str
     state_round: str = ""  # hubs that were installed before there was one do not say it
 
@@ -175,6 +176,7 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
     except Refused:
         raise Refused(reason) from None
     assignment = codec.parse(Assignment, payload, reason)
+    parse_time(assignment.issued, reason)
     parse_time(assignment.expires, reason)
     if assignment.suite != SUITE:
         raise Refused(reason)

@@ -105,12 +105,13 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     of = with_base()
     expires = NOW + timedelta(hours=2)
     what = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=expires, state_round=STATE_ROUND)
-    spec = assign(of, recipient(), what, ROUND_KEY.public.raw, BASE, HUB)
+    spec = assign(of, recipient(), what, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert hub_fingerprint(canonical.decode(spec.hub_key, "x")) == HUB.fingerprint
     found = open_assignment(spec.assignment, load_verification_key(HUB.public))
     assert (found.round_uid, found.attempt, found.participant) == (of.metadata.uid, 2, "site-a")
     assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (found.roster, found.parameters, found.initial, found.seed) == (NAMES, {"epochs": "5"}, False, None)
+    assert found.issued == "2026-11-24T16:00:00.000000Z"
     assert (found.expires, found.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
     assert RecipientKey.load(found.round_public_key).raw == ROUND_KEY.public.raw
     assert found.base is not None

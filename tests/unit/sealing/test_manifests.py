@@ -55,6 +55,7 @@ ASSIGNMENT = manifests.Assignment(
     wait_seconds=900,
     train_seconds=1800,
     upload_seconds=600,
+    issued="2026-01-01T00:00:00.000001Z",
     expires="2026-01-01T01:00:00Z",
     state_round="0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
 )
