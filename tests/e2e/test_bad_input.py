@@ -194,7 +194,7 @@ def test_parameters_that_a_hospital_does_not_allow_are_refused_there(
     assert told in said
     # The round's author hears which of the round's own words it is, and nothing of the hospital's list.
     message = federation.finished(made["metadata"]["name"]).attention("site-b")["message"]
-    assert f"the parameter is {json.loads(told.partition(':')[0])}: compare its name" in message
+    assert f"the parameter is {json.loads(told.partition(':')[0])}. Compare its name" in message
 
 
 def test_a_dataset_is_refused_to_a_federation_for_which_a_hospital_does_not_list_it(
@@ -207,7 +207,7 @@ def test_a_dataset_is_refused_to_a_federation_for_which_a_hospital_does_not_list
     said = _refused_on_both_sides(theirs, made, "DatasetNotAllowed")
     assert json.dumps({"name": lacking, "federations": [federation.namespace, theirs.namespace]}) in said
     told = theirs.finished(made["metadata"]["name"]).attention("site-b")["message"]
-    assert f"does not let federation {theirs.namespace} use dataset {lacking}" in told
+    assert f"does not let federation {theirs.namespace} use Dataset {lacking}" in told
 
 
 def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason: str) -> str:

@@ -41,6 +41,7 @@ RUN_INLINE = {
     "kubectl wardround": "kubectl wardround --help",
     "kubectl describe": f"kubectl describe site site -n {SITE_NAMESPACE}",
     # By the beginning of its name, which is its Job's.
+    "kubectl describe job TASK -n SITE_NAMESPACE": f"kubectl describe job $TASK -n {SITE_NAMESPACE}",
     "kubectl describe pod TASK -n SITE_NAMESPACE": f"kubectl describe pod $TASK -n {SITE_NAMESPACE}",
     "kubectl describe sitetask TASK -n SITE_NAMESPACE": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
     "kubectl get dataset breast -n hospital-a -o yaml": f"kubectl get dataset breast -n {SITE_NAMESPACE} -o yaml",
@@ -54,6 +55,7 @@ RUN_INLINE = {
         f"kubectl get pods -n {SITE_NAMESPACE} -l wardround.io/role=training -o "
         "'custom-columns=POD:.metadata.name,OWNER:.metadata.ownerReferences[0].name'"
     ),
+    "kubectl logs deployment/courier -n SITE_NAMESPACE": f"kubectl logs deployment/courier -n {SITE_NAMESPACE}",
     "kubectl logs job/TASK -n SITE_NAMESPACE -c train": f"kubectl logs job/$TASK -n {SITE_NAMESPACE} -c train",
     "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz": (
         "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz"

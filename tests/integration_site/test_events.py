@@ -52,7 +52,7 @@ async def test_a_task_tells_what_it_waits_for_and_how_it_ended_once_each(site: S
     assert shown.returncode == 0, shown.stderr
     (line,) = [each for each in shown.stdout.splitlines() if "Warning" in each]
     assert "ColumnMissing" in line
-    assert "a column that the schema names is not in the file" in line
+    assert "The data file lacks a column that the Dataset's schema names." in line
 
 
 async def test_a_site_that_was_ready_before_its_operator_started_tells_nothing(site: Site) -> None:

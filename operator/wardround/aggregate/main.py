@@ -15,21 +15,11 @@ from pathlib import Path
 
 from wardround.aggregate import plan as plans
 from wardround.aggregate.job import aggregate
+from wardround.reasons.reason import EXIT_OUR_FAULT
+from wardround.reasons.registry import REASONS
 
 PLAN = Path("/wardround/aggregation/plan.json")
 TERMINATION_LOG = "/dev/termination-log"
-
-DATA = 65  # these updates give no result, now or later
-TRY_AGAIN = 75
-OUR_FAULT = 70
-_EXIT_CODES = {
-    "NothingToAggregate": DATA,
-    "InitialWeightsDiffer": DATA,
-    "SchemasDiffer": DATA,
-    "ResultNotFinite": DATA,
-    "StoreUnreachable": TRY_AGAIN,
-    "StoreInconsistent": TRY_AGAIN,
-}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     Path(os.environ.get("WARDROUND_TERMINATION_LOG", TERMINATION_LOG)).write_bytes(plans.spell(answer))
     if isinstance(answer, plans.Failure):
         print(f"no result: {answer.reason}: {answer.message}", file=sys.stderr)
-        return _EXIT_CODES.get(answer.reason, OUR_FAULT)
+        return REASONS[answer.reason].exit_code or EXIT_OUR_FAULT
     for left_out in answer.left_out:
         print(f"{left_out.participant} left out: {left_out.reason}", file=sys.stderr)
     print(f"aggregated {len(answer.aggregated)} updates into {answer.bytes} bytes", file=sys.stderr)

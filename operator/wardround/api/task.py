@@ -1,15 +1,17 @@
 """What RoundTask (hub) and SiteTask (site) share: what is asked of one participant, and how far it has come."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from wardround.api import codec
 from wardround.api.conditions import Conditions
 from wardround.api.meta import API_VERSION, RoundRef
 from wardround.api.timeline import Timeline
-
-FailureClass = Literal["Site", "Code", "Platform", "Network"]
+from wardround.reasons import registry
+from wardround.reasons.reason import FailureClass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,19 @@ class Failure:
     exit_code: int | None = None
     parameter: str | None = None
     message: str | None = None
+
+    @classmethod
+    def by(
+        cls, reason: str, message: str | None = None, *, exit_code: int | None = None, parameter: str | None = None
+    ) -> Failure:
+        """A failure for a reason, of the class that the registry gives it. Raises KeyError where it gives none."""
+        return cls(
+            failure_class=registry.class_of(reason),
+            reason=reason,
+            exit_code=exit_code,
+            parameter=parameter,
+            message=message,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

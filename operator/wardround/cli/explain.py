@@ -4,7 +4,7 @@ Pure: gets the objects and the time, fetches nothing, and says only what they ho
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wardround.api.federatedround import BASE_DELETED
@@ -23,7 +23,8 @@ from wardround.cli.objects import (
     timeline,
 )
 from wardround.plans.link_local import CONDITION as FINDING
-from wardround.plans.reasons import TABLE, Advice, advice_for
+from wardround.reasons.reason import HOSPITAL, Reason
+from wardround.reasons.registry import REASONS, reason_for
 
 SILENT_AFTER_SECONDS = 60
 WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole seconds for when they were made
@@ -33,7 +34,7 @@ WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole secon
 class Finding:
     where: str
     reason: str
-    advice: Advice
+    advice: Reason
     message: str = ""
 
 
@@ -90,11 +91,11 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
         if found is not None and found.status == "True":
             # What stands between the round and its start is mostly about one hospital: the first that it names.
             whose = next((each.where for each in findings if each.reason == found.reason), "")
-            advice = advice_for(found.reason).about(whose, federation, spec.get("datasetName", ""))
+            advice = reason_for(found.reason).about(whose, federation, spec.get("datasetName", ""))
             first = Finding("round", found.reason, advice, found.message)
             return Explanation(f"{name} {verb}: {found.reason}.", (first, *findings))
     if spec.get("suspend"):
-        return Explanation(f"{name} is suspended: set spec.suspend to false to go on.", tuple(findings))
+        return Explanation(f"{name} is suspended. {REASONS['Suspended'].action}", tuple(findings))
     waits = _reconciling(round_)
     chosen = status.get("participants") or {}
     counts = ", ".join(f"{chosen[key]} {key}" for key in ("selected", "accepted", "sent", "failed") if key in chosen)
@@ -133,7 +134,7 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
     for each, wrong in (("Ready", ("False", "Unknown")), ("HubConnected", ("False", "Unknown")), (FINDING, ("False",))):
         found = condition(item, each)
         if found is not None and found.status in wrong:
-            advice = advice_for(found.reason).about(
+            advice = reason_for(found.reason).about(
                 participant,
                 dataset=metadata["name"] if kind == "Dataset" else "",
                 site_namespace="" if kind == "Participant" else metadata["namespace"],
@@ -152,31 +153,31 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
         ]
     ready = condition(item, "Ready")
     if is_true(item, "Suspended"):
-        return Explanation(f"{name} is suspended: {advice_for('Suspended').action}", tuple(findings))
+        return Explanation(f"{name} is suspended. {REASONS['Suspended'].action}", tuple(findings))
     if ready is None:
         return Explanation(f"{name} has not been looked at by its operator yet{_reconciling(item)}.", tuple(findings))
     if ready.status != "True":
         return Explanation(f"{name} is not ready: {ready.reason}.", tuple(findings))
     if silent:
         # Ready says that the hub trusts it. Whether it answers, its Lease says.
-        told = f"{name} is approved, but {silent[0].advice.meaning}: rounds that ask it wait for its answer."
-        return Explanation(told, tuple(findings))
+        headline = f"{name} is approved. {silent[0].advice.meaning} Rounds that ask the hospital wait for its answer."
+        return Explanation(headline, tuple(findings))
     heard = _heard(lease, now)
     if ready.reason == "NotReadYet":
-        return Explanation(f"{name} is ready: {advice_for(ready.reason).meaning}.", tuple(findings))
+        return Explanation(f"{name} is ready. {reason_for(ready.reason).meaning}", tuple(findings))
     return Explanation(
         f"{name} is ready{f', last heard of {seconds(heard)} ago' if heard is not None else ''}.", tuple(findings)
     )
 
 
-def _left_out(rows: int, reason: str) -> Advice:
+def _left_out(rows: int, reason: str) -> Reason:
     action = "correct them in the source if they should count; the others are used."
     if reason == "Missing":
         action = (
             "fill it in at the source if they should count, or take the field off the schema: a row needs a value in "
             "what is `required` and in every number and integer."
         )
-    return Advice(f"{rows} rows were left out", "the hospital's data team", action)
+    return Reason(name=reason, owner=HOSPITAL, meaning=f"{rows} rows were left out.", action=action)
 
 
 def _task_findings(where: str, task: Object, *, participant: str, waits: bool = True) -> list[Finding]:
@@ -184,13 +185,13 @@ def _task_findings(where: str, task: Object, *, participant: str, waits: bool = 
     failure = (task.get("status") or {}).get("failure") or {}
     if failure.get("reason"):
         message = _with_exit_code(failure.get("message", ""), failure)
-        advice = _fill(advice_for(failure["reason"], failure.get("class", "")), task, participant)
+        advice = _fill(reason_for(failure["reason"], failure.get("class", "")), task, participant)
         return [Finding(where, failure["reason"], advice, message)]
     wrong = [("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")]
     for kind, bad in [*wrong, *([("Reconciling", "True")] if waits else [])]:
         found = condition(task, kind)
         if found is not None and found.status == bad:
-            return [Finding(where, found.reason, _fill(advice_for(found.reason), task, participant), found.message)]
+            return [Finding(where, found.reason, _fill(reason_for(found.reason), task, participant), found.message)]
     return []
 
 
@@ -204,7 +205,7 @@ def _with_exit_code(message: str, failure: Object) -> str:
     return f"{message} ({code})" if message else code
 
 
-def _fill(advice: Advice, task: Object, participant: str = "") -> Advice:
+def _fill(advice: Reason, task: Object, participant: str = "") -> Reason:
     """With the names that a task itself tells: a RoundTask does not know in which namespace its SiteTask lies."""
     metadata = task["metadata"]
     here = metadata["namespace"] if task.get("kind") == "SiteTask" else ""
@@ -222,19 +223,13 @@ def _fill(advice: Advice, task: Object, participant: str = "") -> Advice:
 def _silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
     """A site that has not renewed its Lease on the hub, or never had one, is not connected."""
     age = _heard(lease, now)
-    if age is None:
-        meaning = "its site has never been connected to the hub"
-    elif age <= SILENT_AFTER_SECONDS:
+    if age is not None and age <= SILENT_AFTER_SECONDS:
         return []
-    else:
-        meaning = f"its site has not been heard of for {seconds(age)}"
-    advice = Advice(
-        meaning,
-        "the hospital's IT team",
-        "at the site: `kubectl wardround explain site/site -n SITE_NAMESPACE` and the site operator's log; often an "
-        "outbound firewall.",
-    )
-    return [Finding(hospital, "NotConnected", advice)]
+    meaning = "The site has never been connected to the hub."
+    if age is not None:
+        meaning = f"The hub has not heard from the site for {seconds(age)}."
+    reason = replace(REASONS["NotConnected"], meaning=meaning)
+    return [Finding(hospital, reason.name, reason)]
 
 
 def _heard(lease: Object | None, now: datetime) -> float | None:
@@ -261,17 +256,17 @@ def _absent(spec: Object, result: Object) -> str:
 
 def _of_base(round_: Object) -> list[Finding]:
     deleted = condition(round_, BASE_DELETED)
-    return [Finding("round", deleted.reason, advice_for(deleted.reason), deleted.message)] if deleted else []
+    return [Finding("round", deleted.reason, reason_for(deleted.reason), deleted.message)] if deleted else []
 
 
 def _attention(said: Object, round_: Object, task: Object | None) -> Finding:
     """The hub's message is made from the table that this reads too: it is shown where a newer hub knows more."""
     name, reason = said["participant"], said["reason"]
     federation, dataset = round_["metadata"]["namespace"], (round_.get("spec") or {}).get("datasetName", "")
-    advice = advice_for(reason).about(
+    advice = reason_for(reason).about(
         name, federation, dataset, task=_named(said, round_), parameter=_parameter(said, round_)
     )
-    message = "" if reason in TABLE else said.get("message", "")
+    message = "" if reason in REASONS else said.get("message", "")
     if task is not None:
         advice = _fill(advice, task)
         failure = (task.get("status") or {}).get("failure") or {}
@@ -288,7 +283,7 @@ def _named(said: Object, round_: Object) -> str:
 
 def _parameter(said: Object, round_: Object) -> str:
     """Which parameter a hospital does not allow, as the hub's message has it: one of the round's own."""
-    found = re.search(r"the parameter is (\S+):", said.get("message", ""))
+    found = re.search(r"the parameter is (\S+)\. Compare ", said.get("message", ""))
     given = (round_.get("spec") or {}).get("parameters") or {}
     return found[1] if found and found[1] in given else ""
 

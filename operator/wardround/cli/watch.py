@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround.cli.objects import Object, began, condition, created, is_true, metrics, printable, seconds, timeline
-from wardround.plans.reasons import advice_for
+from wardround.reasons.registry import reason_for
 
 COMPLETE, FAILED, DELETED, TIMED_OUT = 0, 1, 1, 3
 GONE = "deleted"
@@ -153,7 +153,7 @@ def _reason(item: Object, kind: str) -> str:
 def _footer(round_: Object, status: Object, stages: list[tuple[str, datetime]]) -> str:
     failed = condition(round_, "Failed")
     if failed is not None and failed.status == "True":
-        return f"failed: {failed.reason}: {failed.message or advice_for(failed.reason).meaning}"
+        return f"failed: {failed.reason}: {failed.message or reason_for(failed.reason).meaning}"
     stalled = condition(round_, "Stalled")
     if stalled is not None and stalled.status == "True":
         return f"stalled: {stalled.reason}: {stalled.message}"

@@ -12,12 +12,12 @@ from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import BASE_DELETED
 from wardround.plans import link_local, waits
-from wardround.plans.reasons import advice_for
-from wardround.plans.sitetask_pod import REASONS
+from wardround.reasons.registry import reason_for
+from wardround.reasons.training import POD
 
 NOTE_BYTES = 1024  # the API server takes no longer note
 # Under way, but not as it should be.
-TROUBLE = waits.TROUBLE.keys() | {"HubUnreachable", "ActionFailed"}
+TROUBLE = waits.TROUBLE | {"HubUnreachable", "ActionFailed"}
 # Conditions that are told when they get this status, whatever the headline is.
 BESIDE: Mapping[str, conditions.Status] = {BASE_DELETED: "True", link_local.CONDITION: "False"}
 
@@ -83,6 +83,6 @@ def _is_trouble(condition: Condition) -> bool:
 
 def _note(condition: Condition) -> str:
     """What a container said stays in the object: Events are copied to wherever a cluster collects them."""
-    if condition.message and condition.reason not in REASONS:
+    if condition.message and condition.reason not in POD:
         return condition.message
-    return advice_for(condition.reason).meaning
+    return reason_for(condition.reason).meaning

@@ -47,6 +47,8 @@ from wardround.plans.round_view import (
     view_of,
 )
 from wardround.plans.states import remaining
+from wardround.reasons.registry import REASONS
+from wardround.reasons.transfers import NO_RESULT
 from wardround.sealing.body import PART
 
 AGGREGATION_TRIES = 3
@@ -61,13 +63,6 @@ COMBINED_WITHIN = timedelta(hours=1)
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 # A courier's answer to the last second's training still has to open, hours after a deadline it has not.
 EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
-FINAL_ANSWERS = {
-    "InitialWeightsDiffer": "The sites started from different initial weights, so their updates do not add up. "
-    "Researchers: make the image's init depend on seed and statistics alone.",
-    "NothingToAggregate": "No update could be used.",
-    "SchemasDiffer": "The updates have different tensors. Sites: make Datasets and their schemas equal.",
-    "ResultNotFinite": "The combined numbers overflow. Researchers: try a lower learning rate.",
-}
 # Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
 TOO_FEW = "TooFewParticipants"
 LARGEST_PLAN = 1_000_000
@@ -155,9 +150,9 @@ def aggregated(view: View) -> Verdict | None:
             states=remaining(view.states, frozenset(names)),
         )
         return _complete(view, model, StoreModel(number=job.number, answer=answer, model=model))
-    if answer is not None and answer.reason in FINAL_ANSWERS:
+    if answer is not None and answer.reason in NO_RESULT:
         attention = (*view.attention(), *left_out(view, answer.left_out))
-        said = (FINAL_ANSWERS[answer.reason], answer.message, _whom("Left out", answer.left_out))
+        said = (REASONS[answer.reason].text, answer.message, _whom("Left out", answer.left_out))
         return _failed(view, answer.reason, _sentences(*said), attention)
     if answer is not None and answer.reason == "StoreUnreachable" and view.seen.now < view.deadline:
         return _store_away(view, job, answer)
@@ -198,7 +193,7 @@ def base_not_ready(view: View) -> Verdict | None:
         return _failed(view, "BaseFailed", f"Round {name} failed, so there is nothing to start from. See why there.")
     found = base.spec.task if base is not None else model.task if model else ""
     if found != task:
-        return _failed(view, "BaseUnusable", f"Round {name} is of task {found}; here one of task {task} is needed.")
+        return _failed(view, "BaseTaskDiffers", f"Round {name} is a {found} round. This round needs a {task} round.")
     if base is not None and not conditions.is_true(base.status.conditions, "Complete"):
         return Verdict(course="Progressing", reason="WaitingForBase", message=f"Round {name} is not complete yet.")
     return _base_lost(view)

@@ -9,12 +9,11 @@ from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
-from wardround.api.task import FailureClass
 from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time
 from wardround.plans import waits
 from wardround.plans.participant import barred
-from wardround.plans.reasons import advise
+from wardround.reasons.registry import advise, is_retried
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
 REFUSED = "wardround.io/refused"  # annotation: what the API server said to the attempt that was to follow this one
@@ -151,8 +150,8 @@ def _part(
 ) -> Part:
     latest = attempts[-1]
 
-    def lost(reason: str, failure_class: str = "Site") -> Part:
-        return Part(name=name, standing=Standing.LOST, task=latest, reason=reason, failure_class=failure_class)
+    def lost(reason: str) -> Part:
+        return Part(name=name, standing=Standing.LOST, task=latest, reason=reason)
 
     reason = barred(participant, of.metadata.namespace)
     if reason:
@@ -175,9 +174,9 @@ def _part(
             return lost("ManifestUnreadable")
         sent_at = conditions.since(latest.status.conditions, "Sent")
         return Part(name=name, standing=Standing.SENT, task=latest, sent_at=sent_at)
-    until, lapsed, failure_class = _stage(of, latest)
+    until, lapsed = _stage(of, latest)
     if now >= until:
-        return lost(lapsed, failure_class)
+        return lost(lapsed)
     accepted = conditions.is_true(latest.status.conditions, "Accepted")
     standing = Standing.ACCEPTED if accepted else Standing.ASKED
     waiting = lapsed if lapsed == "WaitingForApproval" else _waits_for(latest)
@@ -185,14 +184,14 @@ def _part(
 
 
 def _failed(of: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
-    """Failures of platform and network are tried again, as often as the round allows."""
+    """Failures of platform and network are tried again (reasons/), as often as the round allows."""
     latest = attempts[-1]
     failure = latest.status.failure
     condition = conditions.find(latest.status.conditions, "Failed")
     reason = failure.reason if failure else condition.reason if condition else "Failed"
     failure_class = failure.failure_class if failure else "Site"
     failures = sum(has_failed(each) for each in attempts)
-    again = failure_class in ("Platform", "Network") and failures <= of.spec.retry_limit
+    again = is_retried(reason, failure_class) and failures <= of.spec.retry_limit
     standing = Standing.AGAIN if again else Standing.LOST
     return Part(name=name, standing=standing, task=latest, reason=reason, failure_class=failure_class)
 
@@ -214,8 +213,8 @@ def _reconciling(task: RoundTask) -> str:
     return found.reason if found and found.status == "True" else ""
 
 
-def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str, FailureClass]:
-    """When the present stage of a running task must be over, and reason and class of the failure if it is not.
+def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str]:
+    """When the present stage of a running task must be over, and the reason of the failure if it is not.
 
     The reason is what the task waits for. Where the site says that it trains, and nothing of the end, nobody knows of a
     fault of the training code.
@@ -228,17 +227,17 @@ def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str, FailureC
     until_training = timedelta(seconds=limits.queue_seconds + limits.start_seconds)
     now = _reconciling(task)
     if trained:
-        return trained + timedelta(seconds=limits.upload_seconds) + SITE_SAYS_FIRST, *waits.too_long(now, "Sending")
+        return trained + timedelta(seconds=limits.upload_seconds) + SITE_SAYS_FIRST, waits.too_long(now, "Sending")
     if started and now in waits.BEFORE_TRAINING:
         # Its pod has lost its node, and another one waits.
         training = timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
-        return started + training + until_training, *waits.too_long(now, "Starting")
+        return started + training + until_training, waits.too_long(now, "Starting")
     if started:
         training = timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
-        return started + training, "SiteSilent", "Platform"
+        return started + training, "SiteSilent"
     if accepted:
-        return accepted + until_training + SITE_SAYS_FIRST, *waits.too_long(now, "Queued")
+        return accepted + until_training + SITE_SAYS_FIRST, waits.too_long(now, "Queued")
     condition = conditions.find(task.status.conditions, "Accepted")
     said = condition.reason if condition else ""
     reason = said if said in ("WaitingForApproval", "TooManyTasks") else "NotAnswered"
-    return asked + timedelta(seconds=limits.admission_seconds), reason, "Site"
+    return asked + timedelta(seconds=limits.admission_seconds), reason

@@ -10,12 +10,12 @@ from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
 from wardround.plans.columns import unless_changed
 from wardround.plans.participant import barred, offered, offers
-from wardround.plans.reasons import advice_for, advise
 from wardround.plans.round_parts import Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
 from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
 from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
+from wardround.reasons.registry import REASONS, advise
 
 NAMED = 8  # in one message; all stand in status.attention
 NEAR = 0.8  # of two names, by difflib: one or two letters of a short one are another
@@ -154,14 +154,10 @@ def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
     dataset = view.round.spec.dataset_name
     if not lack or any(offers(each, dataset) for each in ours):
         return ""
-    advice = advice_for("DatasetUnknown").about(dataset=dataset)
+    unknown = REASONS["DatasetUnknown"].about(dataset=dataset)
     near = difflib.get_close_matches(dataset, sorted({name for each in lack for name in offered(each)}), 1, NEAR)
     meant = f" Was {near[0]} meant?" if near else ""
-    return f"{_capital(advice.meaning)}.{meant} {_capital(advice.owner)}: {advice.action}"
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    return f"{unknown.meaning}{meant} {unknown.advice}"
 
 
 def named(found: Sequence[Attention | LeftOut]) -> str:

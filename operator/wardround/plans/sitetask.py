@@ -13,7 +13,7 @@ from typing import Literal
 
 from wardround.api import conditions, dataset_text, timeline
 from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
-from wardround.api.task import Failure, FailureClass
+from wardround.api.task import Failure
 from wardround.plans import assignment as assignments
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
@@ -29,27 +29,30 @@ from wardround.plans.sitetask_types import (
     is_trained,
     sooner,
 )
+from wardround.reasons.registry import REASONS
 from wardround.sealing.manifests import parse_time
 from wardround.sealing.refused import Refused
 
 # What no time heals, and the courier gives up on. What is not here it tries again, and the task waits.
-COURIER_FAILURES: Mapping[str, FailureClass] = {
-    "HubNotPinned": "Site",
-    "AssignmentUnreadable": "Site",
-    "NotAddressee": "Site",
-    "Replayed": "Site",
-    "StoreNotPinned": "Site",
-    "Denied": "Site",
-    "KeyUnusable": "Network",
-    "ManifestUnreadable": "Network",
-    "SignatureInvalid": "Network",
-    "Altered": "Network",
-    "Expired": "Platform",
-    "WrongBase": "Platform",
-    "OutputLink": "Code",
-    "OutputNotSafetensors": "Code",
-    "MetricsInvalid": "Code",
-}
+COURIER_FAILURES = frozenset(
+    {
+        "HubNotPinned",
+        "AssignmentUnreadable",
+        "NotAddressee",
+        "Replayed",
+        "StoreNotPinned",
+        "Denied",
+        "KeyUnusable",
+        "ManifestUnreadable",
+        "SignatureInvalid",
+        "Altered",
+        "Expired",
+        "WrongBase",
+        "OutputLink",
+        "OutputNotSafetensors",
+        "MetricsInvalid",
+    }
+)
 MESSAGES = {
     "Cancelled": "the hub has ended this task or the round",
     "Fetching": "the courier fetches and opens the input",
@@ -97,7 +100,7 @@ def plan(seen: Observation) -> Plan:
 def not_admitted(seen: Observation, said: str) -> SiteTaskStatus:
     """The status after the API server has refused the Job: by an admission policy, a quota or its schema."""
     message = f"the API server does not admit the training Job: {said}"
-    failure = Failure(failure_class="Platform", reason="JobNotAdmitted", message=message[:2048])
+    failure = Failure.by("JobNotAdmitted", message[:2048])
     return _status(_View(seen, _decide(seen)), _failed(failure))
 
 
@@ -223,12 +226,7 @@ def _refused(view: _View) -> Standing | None:
     if view.decision.outcome != "Refused":
         return None
     decision = view.decision
-    failure = Failure(
-        failure_class="Site",
-        reason=decision.reason,
-        parameter=decision.parameter or None,
-        message=decision.message,
-    )
+    failure = Failure.by(decision.reason, decision.message, parameter=decision.parameter or None)
     return _failed(failure, marks={"Accepted": (False, view.decision.reason)})
 
 
@@ -242,9 +240,7 @@ def _waits_for_people(view: _View) -> Standing | None:
 def _expired(view: _View) -> Standing | None:
     if view.seconds_left is None or view.seconds_left > 0:
         return None
-    return _failed(
-        Failure(failure_class="Platform", reason="DeadlineExceeded", message="the assignment's time is over")
-    )
+    return _failed(Failure.by("Expired", REASONS["Expired"].meaning))
 
 
 def _pod_failed(view: _View) -> Standing | None:
@@ -256,9 +252,7 @@ def _courier_failed(view: _View) -> Standing | None:
     if reason not in COURIER_FAILURES:
         return None
     message = f"the courier gave up: kubectl logs deployment/courier -n {view.seen.task.metadata.namespace}"
-    return _failed(
-        Failure(failure_class=COURIER_FAILURES[reason], reason=reason, message=message), stages=_stages(view)
-    )
+    return _failed(Failure.by(reason, message), stages=_stages(view))
 
 
 def _sent(view: _View) -> Standing | None:
@@ -302,7 +296,7 @@ def _dataset_gone(view: _View) -> Standing | None:
     name = view.assignment.dataset_name if view.assignment else ""
     if view.seen.job is not None or name in view.seen.datasets:
         return None
-    return _failed(Failure(failure_class="Site", reason="DatasetNotFound", message=f"Dataset {name} is gone"))
+    return _failed(Failure.by("DatasetNotFound", f"Dataset {name} is gone"))
 
 
 def _dataset_unusable(view: _View) -> Standing | None:
@@ -311,7 +305,7 @@ def _dataset_unusable(view: _View) -> Standing | None:
     fault = "" if view.seen.job is not None or spec is None else dataset_text.fault(spec)
     if not fault:
         return None
-    return _failed(Failure(failure_class="Site", reason="DataUnreadable", message=f"Dataset {name}: {fault}"))
+    return _failed(Failure.by("DataUnreadable", f"Dataset {name}: {fault}"))
 
 
 def _creates_job(view: _View) -> Standing | None:
@@ -442,9 +436,9 @@ def _until(view: _View, standing: Standing) -> datetime | None:
 def _waited_too_long(standing: Standing) -> Standing:
     """What it waited for is why it has failed."""
     otherwise = "Sending" if "Trained" in standing.marks else "Starting"
-    reason, failure_class = waits.too_long(standing.reason, otherwise)
+    reason = waits.too_long(standing.reason, otherwise)
     message = f"the time of this stage is over (deadlines of the round). It waited for this: {standing.message}"
-    failure = Failure(failure_class=failure_class, reason=reason, message=message[:2048])
+    failure = Failure.by(reason, message[:2048])
     return _failed(failure, marks=standing.marks, stages=standing.stages)
 
 

@@ -10,32 +10,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from wardround.api.task import Failure
 from wardround.api.times import parse_time
+from wardround.reasons.registry import REASONS
+from wardround.reasons.training import POD
 
-# What our containers may say of themselves (docs/contracts.md, section 6), and the class that we believe.
-REASONS: Mapping[str, Literal["Site", "Code", "Platform"]] = {
-    "ColumnMissing": "Site",
-    "DataUnreadable": "Site",
-    "TooFewSamples": "Site",
-    "ParametersNotAllowed": "Site",
-    "NetworkOpen": "Site",
-    "IsolationUnknown": "Platform",
-    "OutputMissing": "Code",
-    "OutputNotSafetensors": "Code",
-    "OutputLink": "Code",
-    "OutputTooLarge": "Code",
-    "TensorsDiffer": "Code",
-    "FrozenChanged": "Code",
-    "NotFinite": "Code",
-    "MetricsInvalid": "Code",
-    "PredictionsInvalid": "Code",
-    "PodFailed": "Platform",
-}
 # What a training image may say by its exit code (docs/training-contract.md).
-EXIT_PARAMETERS, EXIT_DATA, EXIT_TRY_AGAIN = 64, 65, 75
+BY_EXIT_CODE: Mapping[int, str] = {64: "ParametersRefused", 65: "DataUnreadable", 75: "PodFailed"}
 # What the launcher says of a command that is no program, and a shell of one that a script calls.
 EXIT_NOT_STARTED = (126, 127)
 # Of a container that waits: these do not heal by waiting.
@@ -203,17 +186,16 @@ def failure(
         return found
     if job is not None and job.failed == "DeadlineExceeded":
         message = f"the Job ran longer than its activeDeadlineSeconds, which is not the round's: job/{job.name}"
-        return Failure(failure_class="Platform", reason="DeadlineExceeded", message=message)
+        return Failure.by("DeadlineExceeded", message)
     if pod is not None:
         for rule in RULES:
             if found := rule(pod, ours):
                 return found
     if job is not None and job.failed:
         evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
-        return Failure(
-            failure_class="Platform",
-            reason="Evicted" if evicted else "PodFailed",
-            message=f"the Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
+        return Failure.by(
+            "Evicted" if evicted else "PodFailed",
+            f"the Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
         )
     return _node_lost(pod, now) if pod is not None else None
 
@@ -225,19 +207,19 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
         return None
     if pod.deadline_seconds != train_seconds:
         message = f"pod {pod.name} ran longer than its activeDeadlineSeconds, which is not the round's"
-        return Failure(failure_class="Platform", reason="DeadlineExceeded", message=message)
+        return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
     starting = (began - pod.taken).total_seconds() if began and pod.taken else None
     if starting is not None and starting <= USUAL_START_SECONDS:
         message = f"training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)"
-        return Failure(failure_class="Code", reason="TrainDeadline", message=message)
+        return Failure.by("TrainDeadline", message)
     reason = "ImagePullFailed" if began is None and not_pulled(pod) else "StartDeadline"
     took = "did not begin to train" if starting is None else f"took {starting:.0f} s to start"
     message = (
         f"pod {pod.name} {took} within the {train_seconds} s that its node had for it: "
         f"kubectl describe pod {pod.name} -n {pod.namespace}"
     )
-    return Failure(failure_class="Platform", reason=reason, message=message)
+    return Failure.by(reason, message)
 
 
 def silent_from(pod: Pod) -> datetime | None:
@@ -261,16 +243,14 @@ def _node_lost(pod: Pod, now: datetime) -> Failure | None:
         f"the node of pod {pod.name} does not say what became of it, so it counts as dead: "
         f"kubectl get pod {pod.name} -n {pod.namespace} -o wide"
     )
-    return Failure(failure_class="Platform", reason="NodeLost", message=message)
+    return Failure.by("NodeLost", message)
 
 
 def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
     said = (pod.isolation.said if pod.isolation else None) or {}
     if said.get("reason") != "NetworkOpen":
         return None
-    return Failure(
-        failure_class="Site", reason="NetworkOpen", exit_code=EXIT_TRY_AGAIN, message=_text(said.get("message"))
-    )
+    return Failure.by("NetworkOpen", _text(said.get("message")), exit_code=REASONS["NetworkOpen"].exit_code)
 
 
 def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
@@ -283,7 +263,7 @@ def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
         f"the sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
         f"{ended.exit_code}), so nothing shows that it stayed closed"
     )
-    return Failure(failure_class="Platform", reason="IsolationUnknown", exit_code=ended.exit_code, message=message)
+    return Failure.by("IsolationUnknown", message, exit_code=ended.exit_code)
 
 
 def _ended_with_pod(pod: Pod, sidecar: Step) -> bool:
@@ -302,7 +282,7 @@ def _out_of_memory(pod: Pod, _: frozenset[str]) -> Failure | None:
     if step is None or step.reason != "OOMKilled":
         return None
     message = f"container {step.name} needed more memory than its limit (workload.limits.memory of the site chart)"
-    return Failure(failure_class="Platform", reason="OutOfMemory", exit_code=step.exit_code, message=message)
+    return Failure.by("OutOfMemory", message, exit_code=step.exit_code)
 
 
 def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:
@@ -311,28 +291,17 @@ def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:
         return None
     said = step.said or {}
     reason = str(said.get("reason"))
-    if reason not in REASONS:
-        message = _ended(pod, step)
-        return Failure(failure_class="Platform", reason="PodFailed", exit_code=step.exit_code, message=message)
-    return Failure(
-        failure_class=REASONS[reason], reason=reason, exit_code=step.exit_code, message=_text(said.get("message"))
-    )
+    if reason not in POD:
+        return Failure.by("PodFailed", _ended(pod, step), exit_code=step.exit_code)
+    return Failure.by(reason, _text(said.get("message")), exit_code=step.exit_code)
 
 
 def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
     step = _failed_step(pod)
     if step is None or step.name in ours:
         return None
-    kind: Literal["Site", "Code", "Platform"] = "Code"
-    reason = "TrainerFailed"
-    if step.exit_code == EXIT_PARAMETERS:
-        reason = "ParametersRefused"
-    elif step.exit_code == EXIT_DATA:
-        kind, reason = "Site", "DataUnreadable"
-    elif step.exit_code == EXIT_TRY_AGAIN:
-        kind, reason = "Platform", "PodFailed"
-    message = _ended(pod, step)
-    return Failure(failure_class=kind, reason=reason, exit_code=step.exit_code, message=message)
+    reason = BY_EXIT_CODE.get(step.exit_code or 0, "TrainerFailed")
+    return Failure.by(reason, _ended(pod, step), exit_code=step.exit_code)
 
 
 def _ended(pod: Pod, step: Step) -> str:
@@ -350,7 +319,7 @@ def _never_pulled(pod: Pod, _: frozenset[str]) -> Failure | None:
     for step in pod.steps.values():
         if step.reason in NEVER_PULLED:
             message = f"the image of container {step.name} is not on the node and may not be pulled ({step.reason})"
-            return Failure(failure_class="Platform", reason="PodFailed", message=message)
+            return Failure.by("PodFailed", message)
     return None
 
 

@@ -13,29 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-DATA, TRY_AGAIN, OUR_FAULT, CODE = 65, 75, 70, 1
+from wardround.reasons.reason import EXIT_OUR_FAULT
+from wardround.reasons.registry import REASONS, class_of
 
 # Kubernetes cuts a termination message after this many bytes, which would leave half a JSON document.
 MESSAGE_LIMIT = 4096
-
-REASONS: Mapping[str, tuple[str, int]] = {
-    "ColumnMissing": ("Site", DATA),
-    "DataUnreadable": ("Site", DATA),
-    "TooFewSamples": ("Site", DATA),
-    "ParametersNotAllowed": ("Site", DATA),
-    "NetworkOpen": ("Site", TRY_AGAIN),
-    "IsolationUnknown": ("Platform", TRY_AGAIN),
-    "OutputMissing": ("Code", CODE),
-    "OutputNotSafetensors": ("Code", CODE),
-    "OutputLink": ("Code", CODE),
-    "OutputTooLarge": ("Code", CODE),
-    "TensorsDiffer": ("Code", CODE),
-    "FrozenChanged": ("Code", CODE),
-    "NotFinite": ("Code", CODE),
-    "MetricsInvalid": ("Code", CODE),
-    "PredictionsInvalid": ("Code", CODE),
-    "PodFailed": ("Platform", OUR_FAULT),
-}
 
 
 class Failure(Exception):
@@ -48,7 +30,9 @@ class Failure(Exception):
     def __init__(self, reason: str, message: str, *, field: str = "", counted: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.reason = reason
-        self.category, self.exit_code = REASONS[reason]
+        self.category = class_of(reason)
+        # The container ends with it; of a reason without one it is our fault to have raised it.
+        self.exit_code = REASONS[reason].exit_code or EXIT_OUR_FAULT
         self.message = message
         self.field = field
         self.counted = counted or {}
@@ -71,7 +55,7 @@ def run(verb: str, body: Callable[[], Mapping[str, Any] | None]) -> int:
         message = f"{verb} failed with {type(error).__name__} at {where}: this is a fault of Wardround or of the node"
         terminate({"reason": "PodFailed", "class": "Platform", "message": message})
         log(message)
-        return OUR_FAULT
+        return EXIT_OUR_FAULT
     if document is not None:
         terminate(document)
     log(f"{verb}: done")

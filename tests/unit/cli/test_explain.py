@@ -9,7 +9,7 @@ import pytest
 
 from wardround.api.names import task_name
 from wardround.cli import explain
-from wardround.plans.reasons import advise
+from wardround.reasons.registry import advise
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def test_a_failed_round_names_each_hospital_its_reason_and_what_to_do() -> None:
     said = explain.text(explain.explain_round(round_, [], {}, NOW))
     assert "has failed: QuorumNotReached" in said
     assert "site-c: ColumnMissing" in said
-    assert "whose:  the hospital's data or IT team" in said
+    assert "whose:  the hospital's administrator" in said
     assert "do:" in said
 
 
@@ -91,7 +91,7 @@ def test_a_refused_parameter_is_named(readable: bool) -> None:
     failure = {"class": "Site", "reason": "ParametersNotAllowed", "parameter": "learningrate"}
     task = item("RoundTask", "t", "site-a", {"failure": failure}, {"attempt": 1})
     [finding, *_] = explain.explain_round(round_, [task] if readable else [], {"site-a": lease(1)}, NOW).findings
-    assert finding.advice.action.startswith("the parameter is learningrate: compare its name")
+    assert finding.advice.action.startswith("The round's author: the parameter is learningrate. Compare its name")
 
 
 def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> None:
@@ -238,7 +238,7 @@ def test_advice_on_a_tasks_dataset_names_it(kind: str, reason: str) -> None:
 def test_at_the_site_a_task_knows_its_hospitals_name_on_the_hub_from_its_assignment() -> None:
     failed = {"failure": {"class": "Site", "reason": "EnrolmentExpired"}}
     task = item("SiteTask", "t", "wardround-site", failed, assignment(participant="site-a"))
-    assert "enrol site-a --hub-server" in explain.text(explain.explain_task(task, None, NOW))
+    assert "enrol site-a --apply --hub-server" in explain.text(explain.explain_task(task, None, NOW))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_an_assignment_without_a_name_that_can_be_one_leaves_the_advice_as_it_is
     """Also one that nobody has signed is shown."""
     failed = {"failure": {"class": "Site", "reason": "DatasetNotFound"}}
     said = explain.text(explain.explain_task(item("SiteTask", "t", "w", failed, spec), None, NOW))
-    assert "the hospital offers no dataset DATASET\n" in said
+    assert "The hospital offers no Dataset DATASET.\n" in said
 
 
 def test_a_running_round_says_which_site_has_fallen_silent() -> None:
@@ -269,8 +269,8 @@ def test_a_running_round_says_which_site_has_fallen_silent() -> None:
     leases = {"site-a": lease(5), "site-b": lease(600), "site-c": None}
     found = {each.where: each.advice.meaning for each in explain.explain_round(round_, tasks, leases, NOW).findings}
     assert found == {
-        "site-b": "its site has not been heard of for 10m00s",
-        "site-c": "its site has never been connected to the hub",
+        "site-b": "The hub has not heard from the site for 10m00s.",
+        "site-c": "The site has never been connected to the hub.",
     }
 
 
@@ -338,10 +338,10 @@ READY = {"conditions": [condition("Ready", "True", "Approved")]}
 def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_should_be() -> None:
     suspended = item("Participant", "site-a", "site-a", {"conditions": [condition("Suspended", "True", "Suspended")]})
     said = explain.text(explain.explain_long_lived(suspended, lease(5), NOW))
-    assert said == "Participant site-a/site-a is suspended: set spec.suspend to false to go on."
+    assert said == "Participant site-a/site-a is suspended. Set spec.suspend to false to continue."
     unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
     said = explain.text(explain.explain_long_lived(unread, None, NOW))
-    assert said == "Dataset hospital-a/breast is ready: no task has read the data yet."
+    assert said == "Dataset hospital-a/breast is ready. The schema is right. No task has read the data yet."
 
 
 def test_a_participant_that_is_ready_says_when_it_was_last_heard_of() -> None:
@@ -352,15 +352,15 @@ def test_a_participant_that_is_ready_says_when_it_was_last_heard_of() -> None:
 @pytest.mark.parametrize(
     ("beat", "told"),
     [
-        (lease(600), "its site has not been heard of for 10m00s"),
-        (None, "its site has never been connected to the hub"),
+        (lease(600), "The hub has not heard from the site for 10m00s."),
+        (None, "The site has never been connected to the hub."),
     ],
 )
 def test_a_participant_that_is_silent_is_not_called_ready(beat: dict[str, Any] | None, told: str) -> None:
     """Its condition says that the hub trusts it, and no more."""
     explained = explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), beat, NOW)
     assert explained.headline == (
-        f"Participant site-a/site-a is approved, but {told}: rounds that ask it wait for its answer."
+        f"Participant site-a/site-a is approved. {told} Rounds that ask the hospital wait for its answer."
     )
     assert [each.reason for each in explained.findings] == ["NotConnected"]
     assert "is ready" not in explain.text(explained)

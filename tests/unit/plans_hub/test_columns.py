@@ -125,7 +125,7 @@ def test_hospitals_that_have_all_changed_their_columns_do_not_go_on_with_the_mod
     assert not of_type(made, Dispatch)
     assert condition_of(made, "Stalled") == ("True", "DatasetDiffersFromBase")
     assert attention_of(made) == dict.fromkeys(NAMES, "DatasetDiffersFromBase")
-    assert "round which this one starts from" in message_of(made, "Stalled")
+    assert "those that the round's base was made with" in message_of(made, "Stalled")
 
 
 def test_who_has_changed_alone_is_named_alone() -> None:

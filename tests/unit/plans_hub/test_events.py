@@ -9,9 +9,9 @@ import pytest
 
 from wardround.api import conditions
 from wardround.api.conditions import Conditions
-from wardround.plans import sitetask_pod
 from wardround.plans.events import NOTE_BYTES, Event, transitions
 from wardround.plans.link_local import CONDITION
+from wardround.reasons.training import POD
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -80,7 +80,7 @@ def test_ready_and_no_longer_ready_are_both_told() -> None:
     assert (back.type, back.reason) == ("Warning", "HubUnreachable")
 
 
-@pytest.mark.parametrize("reason", sitetask_pod.REASONS)
+@pytest.mark.parametrize("reason", sorted(POD))
 def test_what_a_container_said_is_never_in_an_event(reason: str) -> None:
     for after in (having("Failed", reason, "patient 4711"), stalled(reason, "patient 4711")):
         found = transition((), after)

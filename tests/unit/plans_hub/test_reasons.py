@@ -1,95 +1,137 @@
-"""Every reason that can reach a person has an owner and something to do."""
+"""Every reason is described once, has an owner and something to do, and is used."""
 
+import ast
 import re
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
 
-from wardround.plans import assignment, participant
-from wardround.plans.reasons import RESEARCHERS, TABLE, advice_for, advise
-from wardround.plans.site import STALLED
-from wardround.plans.sitetask import COURIER_FAILURES, MESSAGES
-from wardround.plans.sitetask_pod import REASONS
+from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, IMAGE, NETWORK, NOBODY, ROUND, ROUND_OR_HOSPITAL
+from wardround.reasons.registry import REASONS, advise, reason_for
+from wardround.reasons.training import POD
 
-OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
-CONTRACT = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text()
-OTHER_WORDS = {"Code", "Reconciling", "Failed"}  # a class of failures and conditions, in backticks as reasons are
-
-
-def reasons_of_the_contract() -> list[str]:
-    """Backticked CamelCase words where failures, refusals and waits are said, and those of Participant."""
-    spans = [
-        ("Our containers say why they failed", "PUT grants of a result"),
-        ("The reason of `Reconciling` says", "`isolation` targets"),
-    ]
-    told = "".join(CONTRACT[CONTRACT.index(begin) : CONTRACT.index(end)] for begin, end in spans)
-    [ready] = re.findall(r"Ready False reasons: (.*)", CONTRACT)
-    words = re.findall(r"`([A-Z][A-Za-z]+)`", told) + re.findall(r"[A-Z][A-Za-z]+", ready)
-    return sorted({*words} - OTHER_WORDS)
-
-
-def test_the_contract_lists_its_reasons_where_this_test_reads_them() -> None:
-    found = reasons_of_the_contract()
-    for sample in (
-        "ColumnMissing",
-        "FrozenChanged",
-        "HubUnreachable",
-        "Replayed",
-        "CommandNotAllowed",
-        "JobNotAdmitted",
-        "Unschedulable",
-        "WorkspaceUnusable",
-        "Altered",
-        "InitialWeightsDiffer",
-        "NoKeys",
-    ):
-        assert sample in found
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "reasons.md"
+CODE = ROOT / "operator" / "wardround"
+# Rooms whose words of this form are mostly Kubernetes', or that only show what others say.
+OTHER_ROOMS = {"reasons", "api", "cli", "kube", "manifests"}
+REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
+OTHER_WORDS = {
+    "kinds": "Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site SiteTask ConfigMap",
+    "conditions": "Failed Ready Reconciling Stalled Accepted InputReady Trained Sent Complete HubConnected "
+    "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled",
+    "status of conditions": "True False Unknown",
+    "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
+    "courses and standings of plans": "Progressing Over Refused Waiting",
+    "actions": "CreateJob DeleteJob DeleteTask Mirror",
+    "tasks and policies": "Train Statistics Evaluate Policy Manual Deny Warn Refuse",
+    "classes": "Site Code Platform Network",
+    "of updates": "Base Delta Equal FedAvg Largest Mean Model Samples Sum Update",
+    "why rows are left out": "AboveMaximum BelowMinimum NotAnInteger NotInEnum PatternMismatch RowMalformed",
+    "what prepare heard over link-local": "Absent Open Silent",
+    "the kubelet's": "ContainerCannotRun ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName "
+    "RegistryUnavailable StartError Succeeded",
+    "of Events": "Normal Warning Set",
+    "in messages and headers": "Lost Range Recipient Opaque",
+}
+NO_REASON = {word for words in OTHER_WORDS.values() for word in words.split()}
 
 
-def reasons_of_the_plans() -> list[str]:
-    return sorted({*assignment.MESSAGES, *participant.MESSAGES, *MESSAGES, *STALLED, *REASONS, *COURIER_FAILURES})
+def words_of(path: Path) -> Iterator[str]:
+    """Texts in a module that have the form of a reason."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and REASON.fullmatch(node.value):
+            yield node.value
 
 
-@pytest.mark.parametrize("reason", sorted({*reasons_of_the_contract(), *reasons_of_the_plans()}))
-def test_every_reason_of_contract_and_plans_has_advice(reason: str) -> None:
-    advice = TABLE[reason]
-    assert advice.owner
-    assert advice.meaning
-    assert advice.action.endswith(".")
+def words(without: AbstractSet[str]) -> set[str]:
+    """Of all rooms but these."""
+    paths = (path for path in CODE.rglob("*.py") if path.relative_to(CODE).parts[0] not in without)
+    return {word for path in paths for word in words_of(path)}
+
+
+def test_every_reason_that_the_code_uses_is_in_the_registry() -> None:
+    assert words(OTHER_ROOMS) - NO_REASON - set(REASONS) == set(), "add it to operator/wardround/reasons"
+
+
+def test_every_reason_in_the_registry_is_used() -> None:
+    assert set(REASONS) - words({"reasons"}) == set()
+
+
+@pytest.mark.parametrize("name", sorted(REASONS))
+def test_every_reason_says_what_happened_who_acts_and_how(name: str) -> None:
+    reason = REASONS[name]
+    assert reason.name == name
+    assert reason.owner in {HOSPITAL, IMAGE, ROUND, ROUND_OR_HOSPITAL, HUB, CLUSTER, NETWORK, NOBODY}
+    for text in (reason.meaning, reason.action):
+        assert re.match(r"[A-Z]|spec\.|policy\.", text)
+        assert text.endswith(".")
+        assert ";" not in text
+    assert len(reason.text) < 900, "a condition's message has 1024 characters, names among them"
+
+
+def test_what_is_tried_again_is_of_platform_or_network() -> None:
+    """A fault of the data or of the code gives the same answer again."""
+    retried = {each.failure_class for each in REASONS.values() if each.retried}
+    assert retried == {"Platform", "Network"}
+
+
+def test_a_container_of_ours_has_an_exit_code_for_each_reason_that_it_says() -> None:
+    assert all(REASONS[name].exit_code and REASONS[name].failure_class for name in POD)
 
 
 def test_an_unknown_reason_is_not_guessed_at() -> None:
-    assert "SomethingNew" in advice_for("SomethingNew").meaning
-    assert advice_for("SomethingNew", "Code").owner == RESEARCHERS
+    assert "SomethingNew" in reason_for("SomethingNew").meaning
+    assert reason_for("SomethingNew", "Code").owner == IMAGE
 
 
 def test_a_sentence_has_the_names_of_what_it_is_about() -> None:
     told = advise("FederationNotAllowed", "site-a", federation="breast-cancer", dataset="breast")
-    assert "namespace breast-cancer" in told
-    assert "Participant site-a" in told
+    assert "kubectl wardround enrol site-a --federation breast-cancer --apply" in told
     assert "Dataset breast" in advise("DataUnreadable", "site-a", dataset="breast")
 
 
 def test_a_command_for_a_cluster_names_the_namespace() -> None:
-    actions = " ".join(each.action for each in TABLE.values())
-    commands = re.findall(r"`(kubectl (?!wardround)[^`]*)`", actions)
+    actions = " ".join(each.action for each in REASONS.values())
+    commands = re.findall(r"`(kubectl (?!wardround)[^`]+ [^`]*)`", actions)
     assert len(commands) > 3
-    assert [each for each in commands if " -n SITE_NAMESPACE" not in each] == []
+    assert [each for each in commands if " -n SITE_NAMESPACE" not in each and each != "kubectl describe"] == []
 
 
 def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:
-    told = TABLE["JobNotAdmitted"].action
+    told = REASONS["JobNotAdmitted"].action
     assert all(word in told for word in ("ResourceQuota", "admission policy", "chart, CRDs and operator"))
     assert "memory" not in told
 
 
 def as_markdown() -> str:
-    """The table as docs/operations.md shows it."""
-    rows = [
-        f"| `{name}` | {TABLE[name].meaning} | {TABLE[name].owner} | {TABLE[name].action} |" for name in sorted(TABLE)
-    ]
-    return "\n".join(["| reason | means | whose | do |", "|---|---|---|---|", *rows]) + "\n"
+    """docs/reasons.md, from the registry."""
+    return "\n".join([INTRODUCTION, *(_row(name) for name in sorted(REASONS))]) + "\n"
+
+
+INTRODUCTION = """# Reasons
+A reason is one word. It stands in conditions, in `status.failure` of a task and in `status.attention` of a round.
+`kubectl wardround explain KIND/NAME -n NAMESPACE` gives the same texts, with the names of your objects in place of the
+words in capitals.
+
+A task that fails has a class, which says what kind of problem it is. When a site reports a failure that is tried again,
+the hub asks for another attempt, up to the round's `retryLimit`. The reason of the last attempt stays.
+
+This page is made from `operator/wardround/reasons` by `as_markdown()` of `tests/unit/plans_hub/test_reasons.py`.
+
+| reason | class | means | who acts | do |
+|---|---|---|---|---|"""
+
+
+def _row(name: str) -> str:
+    each = REASONS[name]
+    kind = f"{each.failure_class or ''}{', tried again' if each.retried else ''}"
+    return f"| `{name}` | {kind} | {each.meaning} | {each.owner} | {each.action} |"
 
 
 def test_the_documentation_says_what_explain_says() -> None:
-    assert OPERATIONS.endswith(as_markdown()), "paste what as_markdown() gives to the end of docs/operations.md"
+    assert PAGE.read_text() == as_markdown(), (
+        "run `python -c 'from tests.unit.plans_hub.test_reasons import *; PAGE.write_text(as_markdown())'`"
+    )

@@ -29,7 +29,6 @@ from tests.unit.plans_hub.reading import attention_of, condition_of, counts, mes
 from wardround.api.participant import OfferedDataset, Participant
 from wardround.api.participant import ParticipantStatus as Status
 from wardround.api.times import to_seconds
-from wardround.plans.reasons import TABLE
 from wardround.plans.round import plan
 from wardround.plans.round_parts import CANCELLED
 from wardround.plans.round_status import interrupted
@@ -42,6 +41,7 @@ from wardround.plans.round_types import (
     MakeRoundKey,
     Observation,
 )
+from wardround.reasons.registry import REASONS
 
 # Who is asked
 
@@ -111,7 +111,7 @@ def test_a_stalled_round_says_until_when_it_waits_and_what_it_does_then(least: i
     participants = {name: participant(name) for name in NAMES[:known]}
     made = plan(observation(federated_round(quorum={"min": least}), participants=participants))
     message = message_of(made, "Stalled")
-    assert message.startswith(f"{NAMES[known]}: the hub knows no such hospital.")
+    assert message.startswith(f"{NAMES[known]}: The hub knows no hospital {NAMES[known]}.")
     assert f" The round waits until {to_seconds(at(600))}, then it {then}" in message
 
 
@@ -178,7 +178,7 @@ def test_a_dataset_that_nobody_offers_is_for_the_rounds_author_to_check(seconds:
     made = plan(observation(started, participants=participants, now=at(seconds)))
     assert condition_of(made, kind) == ("True", "DatasetUnknown")
     assert message_of(made, kind).startswith(
-        "No hospital of the round offers a dataset braest. Was breast meant? Whoever applied the round: check "
+        "No hospital of the round offers a Dataset braest. Was breast meant? The round's author: Check "
     )
     assert ("The round waits until" in message_of(made, kind)) == (kind == "Stalled")
     assert attention_of(made) == {}
@@ -208,14 +208,14 @@ def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
     of = federated_round(datasetName="breast", participants={"names": ["site-a"]}, quorum={"min": 1})
     made = plan(observation(of, participants={"site-a": offering("site-a", "asthma", "breast-of-others")}))
     said = message_of(made, "Stalled")
-    assert "offers a dataset breast. Whoever applied the round: check" in said
+    assert "offers a Dataset breast. The round's author: Check" in said
     assert "asthma" not in said
     assert "others" not in said
 
 
 def test_a_round_that_waits_for_several_hospitals_names_them_all() -> None:
     made = plan(observation(federated_round(quorum={"min": 3}), participants={"site-a": participant("site-a")}))
-    assert message_of(made, "Stalled").startswith("site-b: the hub knows no such hospital.")
+    assert message_of(made, "Stalled").startswith("site-b: The hub knows no hospital site-b.")
     assert " It also waits for site-c (ParticipantUnknown). The round waits until" in message_of(made, "Stalled")
 
 
@@ -288,11 +288,11 @@ def test_a_selector_that_finds_nobody_is_what_the_round_waits_and_fails_for() ->
         assert message_of(made, kind).startswith(f"0 hospitals can take part, quorum.min is 2. {said}")
         # So nobody is to be sent there.
         assert attention_of(made) == {}
-    assert "status.attention" not in TABLE["TooFewParticipants"].action
+    assert "status.attention" not in REASONS["TooFewParticipants"].action
 
 
 def test_what_to_do_about_a_base_of_another_kind_is_right_for_both_kinds_of_base() -> None:
-    action = TABLE["BaseUnusable"].action
+    action = REASONS["BaseTaskDiffers"].action
     assert "base.roundName has to name a Train round" in action
     assert "initial.statisticsRoundName a Statistics round" in action
 
@@ -322,7 +322,7 @@ def test_a_base_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admi
     ("base", "stored", "reason"),
     [
         (over(federated_round("train-0", "other"), "Failed"), False, "BaseFailed"),
-        (over(federated_round("train-0", "other", task="Statistics"), "Complete"), True, "BaseUnusable"),
+        (over(federated_round("train-0", "other", task="Statistics"), "Complete"), True, "BaseTaskDiffers"),
         (over(federated_round("train-0", "other"), "Complete"), False, "BaseLost"),
     ],
 )
@@ -345,7 +345,7 @@ def test_a_round_starts_from_the_result_of_a_round_that_was_deleted_while_it_wai
     )
     statistics = replace(STORED, task="Statistics")
     other = plan(with_base(base_model=statistics, base_uid="uid-0", base_deleted=True))
-    assert condition_of(other, "Failed") == ("True", "BaseUnusable")
+    assert condition_of(other, "Failed") == ("True", "BaseTaskDiffers")
 
 
 def test_a_round_made_after_its_base_was_deleted_says_so_and_waits_for_another_of_that_name() -> None:

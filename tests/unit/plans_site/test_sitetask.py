@@ -731,7 +731,7 @@ def test_a_hub_that_is_away_ends_nothing() -> None:
 
 def test_a_task_whose_time_is_over_fails_by_itself() -> None:
     planned = plan(seen(a_task(status=ready()), job=JOB, now=NOW + timedelta(hours=2)))
-    assert holds(planned.status, "Failed").reason == "DeadlineExceeded"
+    assert holds(planned.status, "Failed").reason == "Expired"
 
 
 def test_a_closed_task_is_remembered_until_its_assignment_cannot_be_replayed() -> None:

@@ -1,0 +1,65 @@
+"""What a task or a round is doing, and how each stage ends well."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from wardround.reasons.reason import HOSPITAL, NOBODY, Reason
+
+_nobody = partial(Reason, owner=NOBODY)
+_done = partial(Reason, owner=NOBODY, action="Nothing to do.")
+
+PROGRESS = (
+    _nobody(
+        name="Pending",
+        meaning="The operator has not looked at the object yet.",
+        action="Wait. If it lasts, check that the operator runs.",
+    ),
+    _nobody(
+        name="Fetching",
+        meaning="The courier is fetching and opening the input.",
+        action="Wait. If it lasts, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+    ),
+    Reason(
+        name="Queued",
+        owner=HOSPITAL,
+        meaning="Other tasks of the site come first.",
+        action="Wait. If the site has room for more tasks at a time, raise workload.maxConcurrentTasks in the values "
+        "of the site chart, or the quota of the site's Kueue queue.",
+    ),
+    _nobody(
+        name="Starting",
+        meaning="The training pod is starting.",
+        action="Wait. If it lasts, run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site.",
+    ),
+    _nobody(
+        name="Training",
+        meaning="The training pod is working.",
+        action="Wait. `kubectl logs job/TASK -n SITE_NAMESPACE -c train` at the site shows how far it is.",
+    ),
+    _nobody(
+        name="Sending",
+        meaning="The courier is sealing and sending the update.",
+        action="Wait. If it lasts, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+    ),
+    _nobody(
+        name="WaitingForBase",
+        meaning="The round that this round starts from is not Complete yet.",
+        action="Wait.",
+    ),
+    _nobody(name="Dispatched", meaning="The hub has asked the hospitals.", action="Wait."),
+    _nobody(
+        name="Collecting",
+        meaning="The hub is waiting for the hospitals' updates.",
+        action="Wait. `kubectl wardround watch federatedround/NAME -n FEDERATION` shows what each hospital is doing.",
+    ),
+    _nobody(name="Aggregating", meaning="The hub is combining the updates.", action="Wait."),
+    _done(name="Approved", meaning="The hub trusts the hospital's keys."),
+    _done(name="Resumed", meaning="spec.suspend is false again."),
+    _done(name="Accepted", meaning="The site has accepted the task."),
+    _done(name="Ready", meaning="The courier has the input."),
+    _done(name="Trained", meaning="The training pod has ended well."),
+    _done(name="Sent", meaning="The update is in the store."),
+    _done(name="CleanedUp", meaning="The hub has deleted the keys and updates of the round."),
+    _done(name="Complete", meaning="The task or the round is complete."),
+)

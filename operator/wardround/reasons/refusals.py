@@ -1,0 +1,142 @@
+"""Why a site does not take a task, by its own policy or because it cannot trust the assignment."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from wardround.reasons.reason import EXIT_DATA, HOSPITAL, HUB, ROUND, ROUND_OR_HOSPITAL, Reason
+
+_site = partial(Reason, failure_class="Site")
+
+REFUSALS = (
+    _site(
+        name="AssignmentUnreadable",
+        owner=HUB,
+        meaning="The site cannot read the assignment under the hub's key.",
+        action="Compare the versions of hub and site. If the hub is newer, ask the hospital to upgrade its site. If "
+        "both are of one version, somebody has changed the assignment: check who can write RoundTasks on the hub.",
+    ),
+    _site(
+        name="HubNotPinned",
+        owner=HOSPITAL,
+        meaning="The hub signs with another key than the one that this site has pinned.",
+        action="Ask the hub's administrator by telephone for the hub's fingerprint. Compare it with hub.fingerprint "
+        "in the values of the site chart. Never copy a fingerprint from a task.",
+    ),
+    _site(
+        name="NotAddressee",
+        owner=HUB,
+        meaning="The assignment is for another site, or for older keys of this site.",
+        action="If the hospital has renewed its keys, run `kubectl wardround approve PARTICIPANT`. Then ask the "
+        "round's author to apply a new round.",
+    ),
+    Reason(
+        name="Expired",
+        failure_class="Platform",
+        retried=True,
+        owner=ROUND,
+        meaning="The assignment has expired.",
+        action="Apply a new round. If the hospital needs longer to answer, raise deadlines.admissionSeconds and "
+        "deadlines.totalSeconds.",
+    ),
+    _site(
+        name="Replayed",
+        owner=HUB,
+        meaning="The site has already taken this attempt, or a later attempt, of this round.",
+        action="Ask the round's author to apply a new round. A site takes no task twice.",
+    ),
+    _site(
+        name="TaskNotAllowed",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The hospital's policy does not allow this kind of task, or the round asks for more than one node.",
+        action="The round's author: compare task and resources.nodes with what the hospital offers, and correct them "
+        "in a new round. The hospital's administrator: add the task to policy.tasks in the values of the site chart.",
+    ),
+    _site(
+        name="DatasetNotAllowed",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The hospital's policy does not let federation FEDERATION use Dataset DATASET.",
+        action="The round's author: compare datasetName with what the hospital offers, and correct it in a new round. "
+        "The hospital's administrator, if the hospital agrees: list Dataset DATASET with federation FEDERATION in "
+        "policy.datasets in the values of the site chart. Then the round's author applies a new round.",
+    ),
+    _site(
+        name="DatasetNotFound",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The hospital offers no Dataset DATASET.",
+        action="The round's author: compare datasetName with what the hospital offers, and correct it in a new round. "
+        "The hospital's administrator: apply Dataset DATASET at the site, and list it with federation FEDERATION in "
+        "policy.datasets in the values of the site chart.",
+    ),
+    Reason(
+        name="ImageNotByDigest",
+        failure_class="Site",
+        owner=ROUND,
+        meaning="The round names its image by a tag. A site takes images by digest alone.",
+        action="Write the image as REPOSITORY@sha256:... in a new round.",
+    ),
+    _site(
+        name="ImageNotAllowed",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The round's image is not in the hospital's policy.images.",
+        action="The round's author: compare the image, digest and all, with the one that the hospital has reviewed, "
+        "and correct it in a new round. The hospital's administrator: review the image, and add its "
+        "REPOSITORY@sha256:... to policy.images in the values of the site chart.",
+    ),
+    _site(
+        name="CommandNotAllowed",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The round's command is not in the hospital's policy.commands, word for word.",
+        action="The round's author: compare the command with the one that the image documents, and correct it in a "
+        "new round. The hospital's administrator: review what the command runs in that image, and add it without its "
+        "verb to policy.commands in the values of the site chart.",
+    ),
+    _site(
+        name="LocalSocketsNotAllowed",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The round asks for IP sockets (resources.localSockets), and the hospital's policy does not allow "
+        "them.",
+        action="The round's author: if the code runs without loopback, set resources.localSockets to false in a new "
+        "round. The hospital's administrator: read docs/security.md first. With policy.localSockets: true in the "
+        "values of the site chart, the cluster's network alone isolates the training code.",
+    ),
+    _site(
+        name="ParametersNotAllowed",
+        exit_code=EXIT_DATA,
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The hospital's policy does not allow one of the round's parameters: policy.parameters does not list "
+        "its name, or its value is outside the bounds there.",
+        action="The round's author: the parameter is PARAMETER. Compare its name with the training contract or with "
+        "the documentation of the image, and correct it in a new round. The hospital's administrator, if the value is "
+        "meant: read in docs/security.md what it can show, and allow it in policy.parameters in the values of the "
+        "site chart. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names every parameter that is "
+        "refused.",
+    ),
+    _site(
+        name="QuorumTooSmall",
+        owner=ROUND,
+        meaning="The round may close with fewer hospitals than this hospital's policy.minQuorum.",
+        action="Ask the hospital for its policy.minQuorum, and raise quorum.min to that number in a new round.",
+    ),
+    _site(
+        name="Denied",
+        owner=HOSPITAL,
+        meaning="The hospital takes no tasks: its policy.approval is Deny.",
+        action="If the hospital agrees to take part, set policy.approval to Policy or Manual in the values of the "
+        "site chart. Then ask the round's author to apply a new round: a refusal is final.",
+    ),
+    _site(
+        name="WaitingForApproval",
+        owner=HOSPITAL,
+        meaning="The task waits until a person at the hospital approves it (policy.approval is Manual).",
+        action="Run `kubectl wardround explain sitetask/TASK -n SITE_NAMESPACE` at the site. It shows the command "
+        "that approves this very task. Read the assignment before you run that command.",
+    ),
+    _site(
+        name="TooManyTasks",
+        owner=HOSPITAL,
+        meaning="The site holds 256 tasks, the limit, and takes no new one until some of them expire.",
+        action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site. A task expires one hour after "
+        "deadlines.totalSeconds of its round, so rounds with a shorter totalSeconds leave room sooner.",
+    ),
+)

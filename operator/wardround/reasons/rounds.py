@@ -1,0 +1,232 @@
+"""Why a hospital is left out of a round, and why a round waits or fails."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, ROUND, Reason
+
+_hub = partial(Reason, owner=HUB)
+_round = partial(Reason, owner=ROUND)
+
+APPROVE = (
+    "Compare the fingerprint of Participant PARTICIPANT with the hospital by telephone. Then run `kubectl wardround "
+    "approve PARTICIPANT`."
+)
+INSTALL = "Install the site chart with the values that `kubectl wardround enrol PARTICIPANT --bootstrap FILE` printed."
+RESUME = "Set spec.suspend of Participant PARTICIPANT to false."
+
+_PARTICIPANTS = (
+    _hub(
+        name="NoKeys",
+        owner=HOSPITAL,
+        meaning="The site has not published usable public keys.",
+        action=f"{INSTALL} If the chart is installed, run `kubectl logs deployment/courier -n SITE_NAMESPACE`.",
+    ),
+    _hub(
+        name="NotApproved",
+        meaning="The hub has not pinned the fingerprint of the hospital's keys.",
+        action=APPROVE,
+    ),
+    _hub(
+        name="FingerprintMismatch",
+        meaning="The site publishes other keys than those that the hub's administrator approved.",
+        action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
+        "approve PARTICIPANT`. If it has not, treat this as an attack.",
+    ),
+    _hub(
+        name="Suspended",
+        meaning="spec.suspend is true.",
+        action="Set spec.suspend to false to continue.",
+    ),
+    _hub(
+        name="NamespaceDiffers",
+        meaning="The Participant's name differs from the name of its namespace.",
+        action="Delete the Participant, and enrol the hospital with `kubectl wardround enrol NAME --apply`.",
+    ),
+    _round(
+        name="ParticipantUnknown",
+        meaning="The hub knows no hospital PARTICIPANT.",
+        action="Correct the name in a new round, or ask the hub's administrator to enrol the hospital (`kubectl "
+        "wardround enrol PARTICIPANT --federation FEDERATION --apply`).",
+    ),
+    _hub(
+        name="ParticipantSuspended",
+        meaning="The hub's administrator has suspended the hospital.",
+        action=RESUME,
+    ),
+    _hub(
+        name="ParticipantNoKeys",
+        owner=HOSPITAL,
+        meaning="The hospital's site has not published usable public keys.",
+        action=INSTALL,
+    ),
+    _hub(
+        name="ParticipantNotApproved",
+        meaning="The hub has not pinned the fingerprint of the hospital's keys.",
+        action=APPROVE,
+    ),
+    _hub(
+        name="FederationNotAllowed",
+        meaning="The hospital does not take part in the rounds of namespace FEDERATION.",
+        action="If the hospital agrees, run `kubectl wardround enrol PARTICIPANT --federation FEDERATION --apply`.",
+    ),
+)
+_DATASETS = (
+    Reason(
+        name="DatasetDiffers",
+        owner=HOSPITAL,
+        meaning="The hospital's Dataset DATASET has other columns than the Datasets of the other hospitals.",
+        action="Compare spec.schema of Dataset DATASET with the other hospitals: it needs the same target and the "
+        "same features in the same order, with the same type, unit, minimum, maximum and enum. The round goes on when "
+        "they are equal.",
+    ),
+    Reason(
+        name="DatasetDiffersFromBase",
+        owner=HOSPITAL,
+        meaning="The hospital's Dataset DATASET has other columns than those that the round's base was made with.",
+        action="Give spec.schema of Dataset DATASET the target and the features of that time, by name, order and "
+        "unit. The round then goes on. A model cannot continue with other columns: for those, the round's author "
+        "applies a new round with spec.initial.",
+    ),
+    _round(
+        name="DatasetUnknown",
+        meaning="No hospital of the round offers a Dataset DATASET.",
+        action="Check datasetName. Ask the hospitals which Datasets they offer to this federation, and correct "
+        "datasetName in a new round. Or ask a hospital to offer a Dataset of that name (policy.datasets in the values "
+        "of the site chart).",
+    ),
+)
+_BASES = (
+    _round(
+        name="BaseNotFound",
+        meaning="This namespace has no round of the name that this round starts from.",
+        action="Apply that round in this namespace. Or correct base.roundName, or initial.statisticsRoundName, in a "
+        "new round.",
+    ),
+    _round(
+        name="BaseFailed",
+        meaning="The round that this round starts from has failed.",
+        action="Apply a new round that starts from a round that is Complete.",
+    ),
+    _round(
+        name="BaseCycle",
+        meaning="The round waits for itself, through the rounds that it starts from.",
+        action="Apply a new round that starts from an earlier round.",
+    ),
+    Reason(
+        name="BaseDeleted",
+        owner=ROUND,
+        meaning="Somebody deleted the round that this round starts from. The hub keeps its result until this round is "
+        "over.",
+        action="Do nothing for this round. No new round can start from that result. Keep a round, also in Git, as "
+        "long as other rounds are to start from it.",
+    ),
+    _round(
+        name="BaseUnusable",
+        meaning="Somebody deleted the round that this round starts from, before this round was applied.",
+        action="Apply a new round that starts from another round.",
+    ),
+    _round(
+        name="BaseTaskDiffers",
+        meaning="The round that this round starts from has another task than this round needs.",
+        action="Apply a new round: base.roundName has to name a Train round, initial.statisticsRoundName a Statistics "
+        "round.",
+    ),
+    _hub(
+        name="BaseLost",
+        meaning="The hub no longer has the key of the result that this round starts from.",
+        action="Restore the Secret of that result (model-UID) from your backup. Without a backup, ask the round's "
+        "author to repeat the round that made the result.",
+    ),
+)
+_QUORUM = (
+    _round(
+        name="TooFewParticipants",
+        meaning="The round's participants.selector finds fewer hospitals of federation FEDERATION than quorum.min.",
+        action="Correct matchLabels or quorum.min in a new round. Or ask the hub's administrator to give the "
+        "Participants these labels, and FEDERATION in spec.allowedFederations.",
+    ),
+    _round(
+        name="QuorumImpossible",
+        meaning="The quorum asks for more hospitals, or for other hospitals, than the round names.",
+        action="Lower quorum.min, correct quorum.required, or name more hospitals in a new round.",
+    ),
+    _round(
+        name="QuorumNotMet",
+        meaning="Too few hospitals sent an update, so the hub combined none.",
+        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why each hospital is "
+        "missing. Then apply a new round.",
+    ),
+)
+_HUB = (
+    _round(
+        name="TooMuchToAggregate",
+        meaning="One aggregation cannot combine so many updates of this size.",
+        action="Name fewer hospitals, or train a smaller model, in a new round.",
+    ),
+    _hub(
+        name="TaskRefused",
+        meaning="The hub's API server does not accept the RoundTask.",
+        action="Read what the API server says. Often a quota or an admission policy of namespace PARTICIPANT stands "
+        "against it, or the task is too large.",
+    ),
+    _hub(
+        name="AggregationFailed",
+        meaning="The aggregation Job failed several times.",
+        action="Read the log of the aggregation Job in the hub's namespace (label wardround.io/role=aggregation).",
+    ),
+    _hub(
+        name="ActionFailed",
+        meaning="The hub operator could not do what the round needs next.",
+        action="Read the log of the hub operator. Often an API server, an admission policy or the store stands "
+        "against it. The hub operator tries again.",
+    ),
+    _hub(
+        name="NotDispatched",
+        meaning="The hub operator could not make the RoundTasks of all hospitals within deadlines.totalSeconds.",
+        action="Read the log of the hub operator: it quotes the API server. Then ask the round's author to apply a "
+        "new round.",
+    ),
+    _hub(
+        name="AggregationDeadline",
+        meaning="The aggregation Job did not end in time.",
+        action="Run `kubectl describe` on the Job and its pod in the hub's namespace (label "
+        "wardround.io/role=aggregation). Often no node had room for the pod, or its node died. Then ask the round's "
+        "author to apply a new round.",
+    ),
+)
+_PARTS = (
+    Reason(
+        name="NotAnswered",
+        failure_class="Site",
+        owner=HOSPITAL,
+        meaning="The site did not answer within deadlines.admissionSeconds.",
+        action="Check at the site that the site operator runs, and that the Site's condition HubConnected is True.",
+    ),
+    Reason(
+        name="NotSentInTime",
+        owner=HOSPITAL,
+        meaning="The round closed before the site's update arrived.",
+        action="Do nothing: the round's result lacks this update, and the next round asks the hospital again.",
+    ),
+    Reason(
+        name="RoundOver",
+        owner=NOBODY,
+        meaning="The round ended without this task.",
+        action="Nothing to do.",
+    ),
+    _round(
+        name="RoundFailed",
+        meaning="The round failed, so the hub ended this task.",
+        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` on the hub.",
+    ),
+    Reason(
+        name="Cancelled",
+        owner=NOBODY,
+        meaning="The hub ended this task or its round.",
+        action="Nothing to do at the hospital. The round's author runs `kubectl wardround explain federatedround/NAME "
+        "-n FEDERATION` on the hub.",
+    ),
+)
+ROUNDS = (*_PARTICIPANTS, *_DATASETS, *_BASES, *_QUORUM, *_HUB, *_PARTS)

@@ -1,0 +1,76 @@
+"""How a Site and its Datasets stand."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, NOBODY, Reason
+
+_hospital = partial(Reason, owner=HOSPITAL)
+_nobody = partial(Reason, owner=NOBODY)
+
+SITES = (
+    _hospital(
+        name="NotEnrolled",
+        meaning="The site has no credentials for the hub.",
+        action="Ask the hub's administrator for the Secret that `kubectl wardround enrol PARTICIPANT --hub-server URL "
+        "--bootstrap FILE` writes. Apply it in the site's namespace.",
+    ),
+    _hospital(
+        name="EnrolmentExpired",
+        owner=HUB,
+        meaning="The hub does not accept the site's token: it has expired, or the hub's administrator has revoked it.",
+        action="Run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap FILE`, with the URL "
+        "under which the site reaches the hub. Hand the file over to the hospital, whose administrator applies it.",
+    ),
+    _hospital(
+        name="HubForbids",
+        owner=HUB,
+        meaning="The hub's API server does not give the site's account its rights.",
+        action="Run `kubectl wardround enrol PARTICIPANT --apply` on the hub.",
+    ),
+    _hospital(
+        name="NotConnected",
+        meaning="The site is not connected to the hub.",
+        action="Run `kubectl wardround explain site/site -n SITE_NAMESPACE` at the site, and read the log of the site "
+        "operator. Often a firewall stops connections to the hub.",
+    ),
+    _hospital(
+        name="SchemaInvalid",
+        meaning="The Dataset's schema is wrong.",
+        action="Correct in spec.schema what the message names.",
+    ),
+    _nobody(
+        name="Connecting",
+        meaning="The site operator is connecting to the hub for the first time.",
+        action="Wait.",
+    ),
+    _hospital(
+        name="LinkLocalOpen",
+        owner=CLUSTER,
+        meaning="Training pods can reach their neighbours over IPv6 link-local, past the NetworkPolicy.",
+        action="Run the command of the message on each node, as docs/operations.md says (IPv6 link-local). Rounds go "
+        "on meanwhile, unless policy.linkLocal in the values of the site chart is Refuse.",
+    ),
+    _nobody(
+        name="LinkLocalSilent",
+        meaning="Nobody answered the newest training pod over IPv6 link-local. That does not prove that nobody can.",
+        action="Nothing to do.",
+    ),
+    _nobody(
+        name="LinkLocalAbsent",
+        meaning="Training pods have no IPv6.",
+        action="Nothing to do.",
+    ),
+    _nobody(
+        name="NotReadYet",
+        meaning="The schema is right. No task has read the data yet.",
+        action="Nothing to do: the first task reads the data.",
+    ),
+    _nobody(
+        name="Read",
+        meaning="A task has read the data. status.quality counts the rows that were left out.",
+        action="Nothing to do.",
+    ),
+    _nobody(name="Connected", meaning="The site is connected to the hub.", action="Nothing to do."),
+)

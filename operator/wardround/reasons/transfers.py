@@ -1,0 +1,234 @@
+"""What goes wrong between site, hub and store, and why an update or a model is not used."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from wardround.reasons.reason import (
+    EXIT_DATA,
+    EXIT_OUR_FAULT,
+    EXIT_TRY_AGAIN,
+    HOSPITAL,
+    HUB,
+    IMAGE,
+    NETWORK,
+    ROUND,
+    Reason,
+)
+
+_network = partial(Reason, failure_class="Network", retried=True)
+
+_STORE = (
+    _network(
+        name="StoreUnreachable",
+        exit_code=EXIT_TRY_AGAIN,
+        owner=NETWORK,
+        meaning="The object store cannot be reached.",
+        action="Compare store.origin, store.caBundle and store.proxyURL in the values of the site chart with the "
+        "hub's. Check that the network lets them through.",
+    ),
+    _network(
+        name="StoreTooSlow",
+        owner=NETWORK,
+        meaning="The object store moves less than 1 MiB in a minute.",
+        action="Check whether the store, a proxy or the line to the hospital is overloaded. The courier tries again.",
+    ),
+    _network(
+        name="StoreRefused",
+        owner=HUB,
+        meaning="The object store refused a request: the grant has expired, or it is for another object.",
+        action="Wait, since the hub operator renews grants. If the reason stays, compare the clocks of store, hub and "
+        "site.",
+    ),
+    _network(
+        name="StoreObjectMissing",
+        owner=HUB,
+        meaning="The store no longer has an object that the task needs.",
+        action="Check who can delete objects in the store. Then ask the round's author to repeat the round that made "
+        "the object.",
+    ),
+    _network(
+        name="StoreObjectShort",
+        owner=HUB,
+        meaning="An object in the store is shorter than when it was written.",
+        action="Check who can write to the store. Wardround used nothing of the object.",
+    ),
+    _network(
+        name="StoreNotPinned",
+        failure_class="Site",
+        retried=False,
+        owner=HOSPITAL,
+        meaning="The hub names another store than the one that this site has pinned.",
+        action="Ask the hub's administrator by telephone for the store's origin. Only then change store.origin in the "
+        "values of the site chart.",
+    ),
+    _network(
+        name="StoreUntrusted",
+        owner=HOSPITAL,
+        meaning="TLS to the store fails: the pinned CA has not signed the store's certificate, or a device in between "
+        "replaces it.",
+        action="Wait, since the courier tries again. If the reason stays, compare store.caBundle in the values of the "
+        "site chart with the hub's administrator.",
+    ),
+    Reason(
+        name="HubUnreachable",
+        owner=NETWORK,
+        meaning="The site cannot reach the hub's API server.",
+        action="Check that the site's network lets connections out to the hub's address. The site operator tries "
+        "again.",
+    ),
+)
+_UPDATES = (
+    _network(
+        name="ManifestUnreadable",
+        owner=HOSPITAL,
+        meaning="The signed manifest cannot be read.",
+        action="Compare the versions of hub and site. If both are of one version, run `kubectl logs "
+        "deployment/courier -n SITE_NAMESPACE` at the site, and report it.",
+    ),
+    _network(
+        name="SignatureInvalid",
+        owner=HUB,
+        meaning="The pinned key has not signed the manifest.",
+        action="If the hospital has renewed its keys, run `kubectl wardround approve PARTICIPANT`. If it has not, "
+        "treat this as an attack.",
+    ),
+    Reason(
+        name="WrongRound",
+        owner=HUB,
+        meaning="The update belongs to another round.",
+        action="Ask the hospital how that can be. Without an explanation, treat it as an attack.",
+    ),
+    Reason(
+        name="WrongAttempt",
+        owner=HUB,
+        meaning="The update belongs to another attempt of this round.",
+        action="Do nothing if the hospital sent a newer attempt: the newer one counts. Otherwise treat it as an "
+        "attack.",
+    ),
+    Reason(
+        name="WrongParticipant",
+        owner=HUB,
+        meaning="The update names another hospital.",
+        action="Ask the hospital how that can be. Without an explanation, treat it as an attack.",
+    ),
+    Reason(
+        name="WrongImage",
+        owner=HUB,
+        meaning="The update says that another image than the round's made it.",
+        action="Ask the hospital how that can be. Without an explanation, treat it as an attack.",
+    ),
+    Reason(
+        name="WrongBase",
+        failure_class="Platform",
+        retried=True,
+        owner=HOSPITAL,
+        meaning="The update was trained from another model than this round's base.",
+        action="Ask the round's author to apply a new round that includes this hospital. If it happens again, run "
+        "`kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+    ),
+    Reason(
+        name="WrongSchema",
+        owner=IMAGE,
+        meaning="The update's tensors are not those of the round's model.",
+        action="Keep the names, shapes and types of the base model's tensors.",
+    ),
+    Reason(
+        name="CountsInvalid",
+        owner=HOSPITAL,
+        meaning="The update's statistics are inconsistent (for example negative or fractional counts), or it reports "
+        "no samples.",
+        action="Compare the versions of hub and site. If both are of one version, find out which program made the "
+        "update: Wardround's own code cannot make it.",
+    ),
+    _network(
+        name="KeyUnusable",
+        owner=HOSPITAL,
+        meaning="The key that was wrapped for this round cannot be unwrapped.",
+        action="If the site's keys were renewed while the round ran, ask the round's author to apply a new round that "
+        "includes this hospital. Otherwise run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
+    ),
+    _network(
+        name="Altered",
+        owner=HUB,
+        meaning="A model or an update in the store does not have the bytes that were sealed.",
+        action="Check who can write to the store. Wardround used nothing of the object.",
+    ),
+    Reason(
+        name="Missing",
+        owner=NETWORK,
+        meaning="The store does not have the update.",
+        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. Then ask the round's author to "
+        "apply a new round that includes this hospital.",
+    ),
+    Reason(
+        name="UploadTooLarge",
+        owner=HOSPITAL,
+        meaning="The site asks to send more bytes than an update of this round can have.",
+        action="Compare the versions of hub and site. If both are of one version, treat it as an attack.",
+    ),
+)
+_updates_unusable = partial(Reason, exit_code=EXIT_DATA)
+_try_again = partial(Reason, exit_code=EXIT_TRY_AGAIN)
+_our_fault = partial(Reason, exit_code=EXIT_OUR_FAULT)
+# With exit code 65 the aggregation Job says that these updates give no result, however often it runs.
+_AGGREGATION = (
+    _updates_unusable(
+        name="NothingToAggregate",
+        owner=ROUND,
+        meaning="The aggregation could use none of the updates.",
+        action="Read status.attention of the round: it says for each hospital why its update was left out.",
+    ),
+    _updates_unusable(
+        name="SchemasDiffer",
+        owner=ROUND,
+        meaning="The hospitals' updates do not have the same tensors, or their statistics have different centres.",
+        action="Ask the hospitals to compare spec.schema of their Datasets, and to make them equal.",
+    ),
+    _updates_unusable(
+        name="InitialWeightsDiffer",
+        owner=IMAGE,
+        meaning="The hospitals made different first weights from the same seed, so their updates cannot be added up.",
+        action="Let `init` depend on seed, statistics and schema alone. Check that all sites have the same kind of "
+        "processor.",
+    ),
+    _updates_unusable(
+        name="ResultNotFinite",
+        owner=IMAGE,
+        meaning="The combined model would contain infinite values.",
+        action="Training diverged. Lower the learning rate.",
+    ),
+    _try_again(
+        name="StoreInconsistent",
+        owner=HUB,
+        meaning="The store returned other bytes than when it was read before.",
+        action="Check who can write to the store. Wardround used nothing of the object.",
+    ),
+    _our_fault(
+        name="ResultExists",
+        owner=HUB,
+        meaning="The store already has an object at the place of this result.",
+        action="Do nothing: the hub operator tries again at another place.",
+    ),
+    _our_fault(
+        name="TooManyLeftOut",
+        owner=HUB,
+        meaning="The aggregation left out more updates than its answer can name.",
+        action="Report it, with the log of the aggregation Job.",
+    ),
+    _our_fault(
+        name="PlanUnreadable",
+        owner=HUB,
+        meaning="The aggregation Job cannot read its plan.",
+        action="Check that the hub operator and the aggregation Job run the same image.",
+    ),
+    _our_fault(
+        name="AggregatorFailed",
+        owner=HUB,
+        meaning="The aggregation Job failed because of a fault of its own.",
+        action="Read the log of the aggregation Job in the hub's namespace, and report it.",
+    ),
+)
+TRANSFERS = (*_STORE, *_UPDATES, *_AGGREGATION)
+# No further try of the aggregation helps.
+NO_RESULT = frozenset(each.name for each in _AGGREGATION if each.exit_code == EXIT_DATA)
