@@ -12,7 +12,7 @@ from tests.integration_hub.conftest import World
 from tests.integration_hub.hospital import until
 from tests.integration_hub.test_hub import complete_round, play_kubelet, stored, until_condition
 from wardround.api import names
-from wardround.kube.client import Object
+from wardround.ports import Object
 from wardround.store.transfer import Store
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

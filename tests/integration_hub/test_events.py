@@ -17,9 +17,10 @@ from tests.integration_hub.hospital import now, until
 from tests.integration_hub.test_hub import until_condition
 from wardround.api import conditions
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
+from wardround.clock import system_clock
 from wardround.hub.operator import CONTROLLER
-from wardround.kube.client import Object
 from wardround.kube.events import MOST_WAITING, Reporter
+from wardround.ports import Object
 
 __all__ = ["kubectl"]
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -90,7 +91,7 @@ async def of_a_hospital(world: World, name: str) -> tuple[Reporter, Object, Roun
     world.admin.create(federated_round(name))
     task = await hospital.task(name)
     observed = await hospital.client.get("RoundTask", task.metadata.name)
-    return Reporter(hospital.client, CONTROLLER, "test"), observed, task
+    return Reporter(hospital.client, CONTROLLER, "test", system_clock), observed, task
 
 
 def waiting_for(task: RoundTask, reason: str) -> RoundTaskStatus:

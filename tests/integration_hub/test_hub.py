@@ -18,9 +18,9 @@ from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.api import names
 from wardround.api.roundtask import RoundTask
-from wardround.kube.client import Object
 from wardround.kube.errors import NotFound
 from wardround.plans.round_parts import GRANTS_EXPIRE
+from wardround.ports import Object
 from wardround.sealing import canonical
 from wardround.sealing.keys import VerificationKey, load_verification_key
 from wardround.sealing.manifests import open_model
@@ -65,7 +65,8 @@ async def play_kubelet(world: World, uid: str, number: int = 1) -> aggregate_pla
     name = await aggregation_pod(world, uid, number)
     secret = await world.client.get("Secret", name)
     plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
-    result = await aggregate(plan, datetime.now(UTC))
+    async with Store(plan.store.origin, plan.store.ca_bundle) as store:
+        result = await aggregate(plan, store, datetime.now(UTC))
     ended = {
         "exitCode": 0,
         "message": aggregate_plan.spell(result).decode(),

@@ -26,10 +26,10 @@ from tests.integration_hub.test_hub import (
     until_condition,
 )
 from wardround.api import names
-from wardround.kube.client import Object
 from wardround.manifests import aggregation
 from wardround.plans import round as round_plan
 from wardround.plans.round_parts import REFUSED
+from wardround.ports import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

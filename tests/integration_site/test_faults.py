@@ -14,6 +14,7 @@ from tests.integration_site.between import Answer, Between, between
 from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
 from tests.integration_site.test_site import condition, enrolled
 from tests.integration_site.test_trouble import connected
+from wardround.clock import system_clock
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
 from wardround.site.link import HubLink
@@ -135,7 +136,8 @@ async def test_a_changed_site_is_no_matter_of_tasks_that_are_over(site: Site) ->
     secret = token(site.api, "site-operator", NAMESPACE)
     async with Client(site.server, site.ca, lambda: secret, NAMESPACE, "wardround-site") as own:
         link = HubLink(own, lambda: None)
-        reconciler = SiteReconciler(own, Reporter(own, "x/y", "test"), link, wake_task=wake, hub_changed=lambda: None)
+        reporter = Reporter(own, "x/y", "test", system_clock)
+        reconciler = SiteReconciler(own, reporter, link, wake_task=wake, hub_changed=lambda: None, clock=system_clock)
         await reconciler.reconcile()
         assert woken == []
         change = {"spec": {"policy": {"minQuorum": time.time_ns() % 7 + 2}}}

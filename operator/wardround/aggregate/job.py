@@ -21,31 +21,35 @@ from wardround.aggregate.slices import NotFinite, Run, SegmentReduction, runs, w
 from wardround.aggregate.strategies import Differs, rule_of
 from wardround.aggregate.updates import WINDOW, Form, SealedFile, Usable, examine, ordered, read_layout
 from wardround.aggregate.weights import scales, shares
+from wardround.ports import Store
 from wardround.sealing import body as bodies
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ExpectedUpdate
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
-from wardround.store.transfer import Store
 from wardround.tensors import Layout
 
 EXAMINED_AT_ONCE = 4
 CHANGED_MEANWHILE = "the store returned other bytes the second time it was asked"
 
 
-async def aggregate(plan: Plan, now: datetime) -> Result:
+async def aggregate(plan: Plan, store: Store, now: datetime) -> Result:
     """Carry out the plan. Raises Failure."""
     try:
-        async with Store(plan.store.origin, plan.store.ca_bundle) as store:
-            base = await open_base(store, plan)
-            form = Form(plan.task, EVALUATE if plan.task == "Evaluate" else base.layout if base else None)
-            usable, left_out = await examine_all(store, plan, form, now)
-            agree(usable, left_out, initial=plan.base_digest is None)
-            layout = form.layout or await agreed_layout(usable)
-            return await Aggregation(store, plan, layout, base.file if base else None, usable, left_out).run()
+        base = await open_base(store, plan)
+        form = Form(plan.task, EVALUATE if plan.task == "Evaluate" else base.layout if base else None)
+        usable, left_out = await examine_all(store, plan, form, now)
+        agree(usable, left_out, initial=plan.base_digest is None)
+        layout = form.layout or await agreed_layout(usable)
+        return await Aggregation(store, plan, layout, base.file if base else None, usable, left_out).run()
     except StoreError as error:
-        raise Failure("StoreUnreachable", f"the store failed: {error}. Hub: look at the store and its log") from None
+        raise store_failed(error) from None
+
+
+def store_failed(error: StoreError) -> Failure:
+    """The end of an aggregation whose store fails, or cannot even be asked."""
+    return Failure("StoreUnreachable", f"the store failed: {error}. Hub: look at the store and its log")
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,17 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from wardround.aggregate import plan as plans
-from wardround.aggregate.job import aggregate
+from wardround.aggregate.job import aggregate, store_failed
+from wardround.clock import Clock, system_clock
+from wardround.ports import OpenStore
 from wardround.reasons.reason import EXIT_OUR_FAULT
 from wardround.reasons.registry import REASONS
+from wardround.store.errors import StoreError
+from wardround.store.transfer import Store
+from wardround.threads import beside
 
 PLAN = Path("/wardround/aggregation/plan.json")
 TERMINATION_LOG = "/dev/termination-log"
@@ -24,8 +28,31 @@ TERMINATION_LOG = "/dev/termination-log"
 
 def main(argv: Sequence[str]) -> int:
     """Aggregate as the plan says (`argv`: its path, default the mounted one). Return the exit code."""
-    answer = _answer(Path(argv[0]) if argv else PLAN)
+    answer = asyncio.run(carry_out(Path(argv[0]) if argv else PLAN))
     Path(os.environ.get("WARDROUND_TERMINATION_LOG", TERMINATION_LOG)).write_bytes(plans.spell(answer))
+    return end(answer)
+
+
+async def carry_out(
+    path: Path, *, open_store: OpenStore = Store, clock: Clock = system_clock
+) -> plans.Result | plans.Failure:
+    """What comes of the plan in a file: always an answer."""
+    try:
+        plan = plans.parse(await beside(path.read_bytes))
+        async with open_store(plan.store.origin, plan.store.ca_bundle) as store:
+            return await aggregate(plan, store, clock())
+    except plans.Failure as failure:
+        return failure
+    except StoreError as error:
+        return store_failed(error)
+    except Exception as error:
+        # Our own bug. The hub must not wait for an answer that never comes; people find the trace in this Job's log.
+        traceback.print_exc()
+        return plans.Failure("AggregatorFailed", f"{type(error).__name__}: see the log of this Job")
+
+
+def end(answer: plans.Result | plans.Failure) -> int:
+    """Tell the Job's log how it ended, and return the exit code."""
     if isinstance(answer, plans.Failure):
         print(f"no result: {answer.reason}: {answer.message}", file=sys.stderr)
         return REASONS[answer.reason].exit_code or EXIT_OUR_FAULT
@@ -33,14 +60,3 @@ def main(argv: Sequence[str]) -> int:
         print(f"{left_out.participant} left out: {left_out.reason}", file=sys.stderr)
     print(f"aggregated {len(answer.aggregated)} updates into {answer.bytes} bytes", file=sys.stderr)
     return 0
-
-
-def _answer(path: Path) -> plans.Result | plans.Failure:
-    try:
-        return asyncio.run(aggregate(plans.parse(path.read_bytes()), datetime.now(UTC)))
-    except plans.Failure as failure:
-        return failure
-    except Exception as error:
-        # Our own bug. The hub must not wait for an answer that never comes; people find the trace in this Job's log.
-        traceback.print_exc()
-        return plans.Failure("AggregatorFailed", f"{type(error).__name__}: see the log of this Job")

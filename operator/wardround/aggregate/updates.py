@@ -17,6 +17,7 @@ import numpy as np
 from wardround.aggregate import counts
 from wardround.aggregate import plan as plans
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, within
+from wardround.ports import Store
 from wardround.sealing.body import SEGMENT, Body, Header, part_lengths, sealed_place
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, load_verification_key
@@ -24,7 +25,6 @@ from wardround.sealing.manifests import ExpectedUpdate, verify_update
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
-from wardround.store.transfer import Store
 from wardround.tensors import Array, Layout, NotTensors, header_bytes, parse_header
 
 T = TypeVar("T")

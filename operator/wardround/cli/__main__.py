@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -17,6 +16,7 @@ from wardround.api.meta import API_VERSION
 from wardround.cli import enrolment, explain, verbs, watch
 from wardround.cli.cluster import Cluster, CommandError, MissingError, Object
 from wardround.cli.objects import printable
+from wardround.clock import system_clock
 
 REFRESH_SECONDS = 1.0
 NOBODY_READS = 141
@@ -227,14 +227,14 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
 
     until = math.inf if options.timeout is None else time.monotonic() + options.timeout
     round_, tasks = verbs.round_with_tasks(hub, name, namespace)
-    uid, shown = round_["metadata"]["uid"], watch.view(round_, tasks, datetime.now(UTC))
+    uid, shown = round_["metadata"]["uid"], watch.view(round_, tasks, system_clock())
 
     def look() -> watch.View:
         try:
             found, its = verbs.round_with_tasks(hub, name, namespace)
         except MissingError:
             return watch.deleted(shown)
-        return watch.view(found, its, datetime.now(UTC)) if found["metadata"]["uid"] == uid else watch.deleted(shown)
+        return watch.view(found, its, system_clock()) if found["metadata"]["uid"] == uid else watch.deleted(shown)
 
     def waited() -> bool:
         """Whether the round is to be looked at once more, after a pause."""
@@ -268,7 +268,7 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
 def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
     namespace = options.namespace or (name if kind == "Participant" else cluster.default_namespace)
-    now = datetime.now(UTC)
+    now = system_clock()
     if kind == "FederatedRound":
         round_, tasks = verbs.round_with_tasks(cluster, name, namespace)
         leases = {each: verbs.lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}

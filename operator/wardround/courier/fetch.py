@@ -7,6 +7,7 @@ from functools import partial
 
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder
+from wardround.ports import Store
 from wardround.sealing.body import PART, Body, part_lengths, segment_count
 from wardround.sealing.files import HASH_BYTES, FileOpener
 from wardround.sealing.keys import DecryptionKey, VerificationKey
@@ -14,7 +15,6 @@ from wardround.sealing.manifests import Assignment, Get, ModelManifest, open_mod
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.errors import SHORT, TOO_SLOW, StoreError
-from wardround.store.transfer import Store
 from wardround.threads import beside
 
 

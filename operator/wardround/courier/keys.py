@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wardround.api.names import COURIER_KEYS, SITE
-from wardround.kube.client import Client
 from wardround.kube.errors import Conflict
+from wardround.ports import Api
 from wardround.sealing.canonical import encode
 from wardround.sealing.keys import (
     DecryptionKey,
@@ -40,7 +40,7 @@ class Identity:
         return {"keys": keys, "fingerprint": self.fingerprint}
 
 
-async def load_or_create(client: Client) -> Identity:
+async def load_or_create(client: Api) -> Identity:
     """The keys in the Secret, made first if it is empty. Of two couriers that make some, one wins.
 
     Raises ApiError, and Refused("KeyUnusable") where the Secret holds something else: overwriting could destroy the
@@ -67,7 +67,7 @@ async def load_or_create(client: Client) -> Identity:
         return fresh
 
 
-async def publish(client: Client, identity: Identity) -> None:
+async def publish(client: Api, identity: Identity) -> None:
     """Writes Site.status.courier, if it says something else. Raises ApiError, Conflict among them."""
     site = await client.get("Site", SITE)
     before = (site.get("status") or {}).get("courier")

@@ -8,17 +8,19 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 
 from wardround.api import sitetask
+from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.courier import keys
 from wardround.courier.keys import Identity
 from wardround.courier.settings import Settings
 from wardround.courier.task import Means, TaskRunner
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import Workspace
-from wardround.kube.client import Client, Object, backoff, failed_in_a_row
+from wardround.kube.client import Client, backoff, failed_in_a_row
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.kube.health import PORT, health
 from wardround.kube.process import run_until_terminated
 from wardround.plans.sitetask_types import is_final
+from wardround.ports import Api, Object, OpenStore
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
 from wardround.threads import beside
@@ -102,7 +104,7 @@ class Courier:
         self.listed = True
 
 
-async def for_ever(follow: Callable[[], Awaitable[None]]) -> None:
+async def for_ever(follow: Callable[[], Awaitable[None]], draw: Draw = system_draw) -> None:
     """Begins anew, with a list, whatever the API server answers: a courier that exits loses all transfers under way."""
     failures = 0
     loop = asyncio.get_running_loop()
@@ -113,25 +115,54 @@ async def for_ever(follow: Callable[[], Awaitable[None]]) -> None:
         except ApiError as failure:
             failures = failed_in_a_row(failures, loop.time() - started)
             logger.warning("%s; trying again", failure)
-            await asyncio.sleep(backoff(failures))
+            await asyncio.sleep(backoff(failures, draw=draw))
+
+
+class Process:
+    """A courier from its start: first the site's keys, then its tasks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: Api,
+        *,
+        open_store: OpenStore = Store,
+        clock: Clock = system_clock,
+        draw: Draw = system_draw,
+    ) -> None:
+        self._settings = settings
+        self._client = client
+        self._open_store = open_store
+        self._clock = clock
+        self._draw = draw
+        self._courier: Courier | None = None
+
+    @property
+    def missing(self) -> str:
+        """What readiness still waits for."""
+        return self._courier.missing if self._courier else "the site's keys"
+
+    async def run(self) -> None:
+        """For ever. Raises StoreError or SystemExit where only people can help."""
+        pins, draw = self._settings.pins, self._draw
+        identity = await _identity(self._client, draw)
+        async with self._open_store(pins.store_origin, pins.store_ca, pins.proxy_url) as store:
+            workspace = Workspace(self._settings.workspace)
+            means = Means(self._client, identity, pins, store, workspace, Turn(), self._clock, draw)
+            self._courier = courier = Courier(means)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(for_ever(courier.follow_site, draw))
+                group.create_task(for_ever(courier.follow_tasks, draw))
 
 
 async def run(settings: Settings, client: Client, port: int = PORT) -> None:
     """For ever. Raises StoreError or SystemExit where only people can help."""
-    pins = settings.pins
-    waiting = "the site's keys"
-    courier: Courier | None = None
-    async with client, health(lambda: courier.missing if courier else waiting, port):
-        identity = await _identity(client)
-        async with Store(pins.store_origin, pins.store_ca, pins.proxy_url) as store:
-            workspace = Workspace(settings.workspace)
-            courier = Courier(Means(client, identity, pins, store, workspace, Turn()))
-            async with asyncio.TaskGroup() as group:
-                group.create_task(for_ever(courier.follow_site))
-                group.create_task(for_ever(courier.follow_tasks))
+    process = Process(settings, client)
+    async with client, health(lambda: process.missing, port):
+        await process.run()
 
 
-async def _identity(client: Client) -> Identity:
+async def _identity(client: Api, draw: Draw) -> Identity:
     failures = 0
     while True:
         try:
@@ -139,7 +170,7 @@ async def _identity(client: Client) -> Identity:
         except ApiError as failure:
             failures += 1
             logger.warning("the site's keys: %s", failure)
-            await asyncio.sleep(backoff(failures))
+            await asyncio.sleep(backoff(failures, draw=draw))
         except Refused:
             raise SystemExit(
                 "Secret courier-keys holds something that is no key of ours. Restore it from backup, or empty it to "

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from wardround.courier.workspace import TaskFolder, Unsafe, write_durably
+from wardround.ports import Store
 from wardround.sealing import body
 from wardround.sealing.files import seal_file
 from wardround.sealing.keys import RecipientKey, SigningKey
 from wardround.sealing.manifests import NUMBER, Assignment, Put, UpdateManifest, open_update, sign_update
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import update_context, wrap
-from wardround.store.transfer import Store
 from wardround.threads import beside_until_cancelled
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)

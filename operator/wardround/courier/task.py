@@ -8,28 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from wardround.api import sitetask
 from wardround.api.sitetask import SiteTask
+from wardround.clock import Clock, Draw
 from wardround.courier import fetch, send
 from wardround.courier.keys import Identity
 from wardround.courier.settings import Pins
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
-from wardround.kube.client import Client, Object, backoff
+from wardround.kube.client import backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.plans.assignment import Claim, base_digest, verify
 from wardround.plans.sitetask_types import is_accepted, is_final
+from wardround.ports import Api, Object, Store
 from wardround.sealing import canonical
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import Assignment, Grants, open_grants
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
-from wardround.store.transfer import Store
 from wardround.threads import beside
 
 POLL_SECONDS = 0.2
@@ -42,13 +42,14 @@ logger = logging.getLogger(__name__)
 class Means:
     """What all tasks share."""
 
-    client: Client
+    client: Api
     identity: Identity
     pins: Pins
     store: Store
     workspace: Workspace
     turn: Turn
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    clock: Clock
+    draw: Draw
 
 
 class TaskRunner:
@@ -99,7 +100,7 @@ class TaskRunner:
                 logger.warning("task %s: %s: %s", self.name, type(failure).__name__, failure)
                 reason = WORKSPACE_UNUSABLE if isinstance(failure, OSError) else ""
                 reason = failure.reason if isinstance(failure, StoreError) else reason
-                wait = await self._tell(reason, backoff(failures))
+                wait = await self._tell(reason, backoff(failures, draw=self._means.draw))
             await self._change(wait)
         await beside(self._folder.remove)
 

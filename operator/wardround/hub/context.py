@@ -2,22 +2,23 @@
 
 from dataclasses import dataclass
 
+from wardround.clock import Clock
 from wardround.hub.settings import Settings
 from wardround.hub.vault import Identity
-from wardround.kube.client import Client
 from wardround.kube.events import Reporter
+from wardround.ports import Api, Store
 from wardround.store.presign import Presigner
-from wardround.store.transfer import Store
 
 
 @dataclass(frozen=True)
 class Context:
     """`external` signs URLs for sites, `internal` for the hub and its Jobs: one store, two ways to it."""
 
-    client: Client
+    client: Api
     settings: Settings
     identity: Identity
     store: Store
     external: Presigner
     internal: Presigner
     reporter: Reporter
+    clock: Clock

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import singledispatchmethod
 
 from wardround.api import conditions, names, roundtask
@@ -129,7 +129,7 @@ class Execution:
         of, uid = self.round, self.round.metadata.uid
         to = self._recipient(action.participant)
         key = await self._round_key()
-        spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity, datetime.now(UTC))
+        spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity, self.hub.clock())
         labels = names.task_labels(of.metadata.name, uid, to.name, action.attempt)
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid
@@ -168,7 +168,7 @@ class Execution:
     @perform.register
     async def _aggregate(self, action: Aggregate) -> None:
         job = aggregations.job(self.round, action.number, self.hub.settings)
-        key, now = await self._round_key(), datetime.now(UTC)
+        key, now = await self._round_key(), self.hub.clock()
         plan = await beside(aggregations.plan, self.seen, action, key, self.base, self.hub, now=now)
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         await self.hub.client.create_if_absent(aggregation.build(job))
@@ -197,12 +197,12 @@ class Execution:
         for secret in secrets:
             if secret not in memory and not vault.is_result(secret):
                 await client.delete_if_exists("Secret", secret["metadata"]["name"])
-        await delete_prefix(self.hub.store, self.hub.internal, names.updates_prefix(uid), datetime.now(UTC))
+        await delete_prefix(self.hub.store, self.hub.internal, names.updates_prefix(uid), self.hub.clock())
         for secret in memory:
             if action.last:
                 await client.delete_if_exists("Secret", secret["metadata"]["name"])
             else:
-                await vault.note(client, secret, {names.CLEANED_UP: to_seconds(datetime.now(UTC))})
+                await vault.note(client, secret, {names.CLEANED_UP: to_seconds(self.hub.clock())})
 
     def _recipient(self, name: str) -> Recipient:
         return Recipient.of(self.seen.participants[name])
@@ -213,7 +213,7 @@ class Execution:
     async def _grants(self, to: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
         uid = self.round.metadata.uid
         location = names.update_location(uid, attempt, to.name)
-        now = datetime.now(UTC)
+        now = self.hub.clock()
         # A URL a part: those of a large model take a tenth of a second for each participant.
         return await beside(grant, to, uid, attempt, location, self.base, upload_bytes, self.hub.external, now)
 

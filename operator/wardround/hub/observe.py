@@ -13,9 +13,9 @@ from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.participant import Participant
 from wardround.api.times import read_time
 from wardround.hub import vault
-from wardround.kube.client import Client, Object, Objects
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import Aggregation, Answer, Observation
+from wardround.ports import Api, Object, Objects
 from wardround.sealing import codec as signed
 from wardround.sealing.body import Header
 from wardround.sealing.refused import Refused
@@ -25,7 +25,7 @@ JOB_OVER = ("Complete", "Failed", "FailureTarget")
 logger = logging.getLogger(__name__)
 
 
-async def get_round(client: Client, namespace: str, name: str) -> tuple[Object, FederatedRound] | None:
+async def get_round(client: Api, namespace: str, name: str) -> tuple[Object, FederatedRound] | None:
     try:
         found = await client.get("FederatedRound", name, namespace)
     except NotFound:
@@ -45,7 +45,7 @@ class Start:
 
 
 async def observe(
-    client: Client, of: FederatedRound, who: vault.Identity, now: datetime
+    client: Api, of: FederatedRound, who: vault.Identity, now: datetime
 ) -> tuple[Observation, vault.Model | None]:
     """The observation, and the base's model for those who carry the plan out."""
     uid = names.ROUND_UID + "=" + of.metadata.uid
@@ -80,7 +80,7 @@ async def observe(
     return seen, start.model
 
 
-async def _named(client: Client, of: FederatedRound) -> FederatedRound | None:
+async def _named(client: Api, of: FederatedRound) -> FederatedRound | None:
     """The live round of the name that this one starts from."""
     name = base_name(of)
     found = await get_round(client, of.metadata.namespace, name) if name else None
@@ -93,7 +93,7 @@ def started_from(tasks: Objects) -> str:
 
 
 async def _start(
-    client: Client, of: FederatedRound, started: str, named: FederatedRound | None, who: vault.Identity
+    client: Api, of: FederatedRound, started: str, named: FederatedRound | None, who: vault.Identity
 ) -> Start:
     name = base_name(of)
     if name is None:
@@ -111,7 +111,7 @@ async def _start(
     return Start(deleted=bool(kept))
 
 
-async def _model(client: Client, uid: str, who: vault.Identity) -> vault.Model | None:
+async def _model(client: Api, uid: str, who: vault.Identity) -> vault.Model | None:
     """A round's stored result; None also where what is kept cannot be used, which must not stop who waits for it."""
     try:
         return await vault.model(client, uid, who)
@@ -121,7 +121,7 @@ async def _model(client: Client, uid: str, who: vault.Identity) -> vault.Model |
         return None
 
 
-async def _waits_for(client: Client, of: FederatedRound, base: FederatedRound | None) -> tuple[str, ...]:
+async def _waits_for(client: Api, of: FederatedRound, base: FederatedRound | None) -> tuple[str, ...]:
     """Asked once, when nothing has been said of the round yet: specs do not change, so the last round of a circle
     finds it at its first look, and the others then start from a round that has failed."""
     looked = of.status.participants is not None

@@ -5,9 +5,9 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from wardround.api import names
+from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.hub import settings, vault
 from wardround.hub.context import Context
 from wardround.hub.reconcile import Key, Reconciler
@@ -22,10 +22,12 @@ from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
 from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
+from wardround.ports import Api, OpenStore, Store, Watch
+from wardround.ports import Watcher as RunningWatcher
 from wardround.store.admin import ensure_bucket
 from wardround.store.errors import StoreError
 from wardround.store.presign import Credentials, Presigner
-from wardround.store.transfer import Store
+from wardround.store.transfer import Store as RealStore
 
 WORKERS = 8
 FIELD_MANAGER = "wardround-hub"
@@ -36,7 +38,7 @@ LEFTOVERS_SECONDS = 3600
 logger = logging.getLogger(__name__)
 
 
-async def publish(client: Client, who: vault.Identity, told: Settings) -> None:
+async def publish(client: Api, who: vault.Identity, told: Settings) -> None:
     """What sites pin of this hub, for people and `enrol` to read: nothing in it is secret. And for whom the hub's own
     token is, its API server: for nobody else a hospital's account gets one (policy `token-audience`)."""
     data = {
@@ -54,11 +56,24 @@ async def publish(client: Client, who: vault.Identity, told: Settings) -> None:
 class Hub:
     """The running operator. `waiting_for` says what it is not ready for yet."""
 
-    def __init__(self, client: Client, told: Settings) -> None:
+    def __init__(
+        self,
+        client: Api,
+        told: Settings,
+        *,
+        watch: Watch = Watcher,
+        open_store: OpenStore = RealStore,
+        clock: Clock = system_clock,
+        draw: Draw = system_draw,
+    ) -> None:
         self.client = client
         self.told = told
+        self._watch = watch
+        self._open_store = open_store
+        self._clock = clock
+        self._draw = draw
         self._missing = "the API server"
-        self._watchers: tuple[Watcher, ...] = ()
+        self._watchers: tuple[RunningWatcher, ...] = ()
 
     def waiting_for(self) -> str:
         return self._missing or next((each.missing for each in self._watchers if each.missing), "")
@@ -67,17 +82,17 @@ class Hub:
         """Until cancelled."""
         who, credentials = await self._prepare()
         told = self.told
-        async with Store(told.store_internal, told.store_ca) as store:
+        async with self._open_store(told.store_internal, told.store_ca) as store:
             external = Presigner(told.store_origin, told.store_bucket, told.store_region, credentials)
             internal = Presigner(told.store_internal, told.store_bucket, told.store_region, credentials)
-            reporter = Reporter(self.client, CONTROLLER, os.uname().nodename)
-            hub = Context(self.client, told, who, store, external, internal, reporter)
-            queue: WorkQueue[Key] = WorkQueue()
+            reporter = Reporter(self.client, CONTROLLER, os.uname().nodename, self._clock)
+            hub = Context(self.client, told, who, store, external, internal, reporter, self._clock)
+            queue: WorkQueue[Key] = WorkQueue(draw=self._draw)
             reconciler = Reconciler(hub, queue)
-            rounds = Watcher(
+            rounds = self._watch(
                 self.client, ("Participant", "FederatedRound", "RoundTask"), reconciler.changed, namespaces=None
             )
-            jobs = Watcher(self.client, ("Pod", "Job"), reconciler.changed, namespaces=(told.namespace,))
+            jobs = self._watch(self.client, ("Pod", "Job"), reconciler.changed, namespaces=(told.namespace,))
             self._watchers = (rounds, jobs)
             self._missing = ""
             async with asyncio.TaskGroup() as group:
@@ -86,7 +101,7 @@ class Hub:
                 group.create_task(reporter.run())
                 group.create_task(self._bucket(store, internal))
                 group.create_task(self._gone(hub, reconciler, queue))
-                group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None))
+                group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None, self._clock))
                 for _ in range(WORKERS):
                     group.create_task(queue.work(reconciler.reconcile))
 
@@ -102,7 +117,7 @@ class Hub:
                 failures += 1
                 self._missing = str(failure)
                 logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures, most=10))
+                await asyncio.sleep(backoff(failures, most=10, draw=self._draw))
             else:
                 logger.info("hub fingerprint %s", who.fingerprint)
                 return who, credentials
@@ -112,11 +127,11 @@ class Hub:
         failures = 0
         while True:
             try:
-                await ensure_bucket(store, presigner, datetime.now(UTC))
+                await ensure_bucket(store, presigner, self._clock())
             except StoreError as failure:
                 failures += 1
                 logger.warning("store %s: %s; trying again", self.told.store_internal, failure)
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(backoff(failures, draw=self._draw))
             else:
                 return
 
@@ -133,7 +148,7 @@ class Hub:
             except ApiError as failure:
                 failures += 1
                 logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(backoff(failures, draw=self._draw))
             else:
                 failures = 0
                 for key, uids in found.items():

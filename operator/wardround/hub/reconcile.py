@@ -1,7 +1,6 @@
 """Reconciles one key: observe, plan, execute, one status write if it changed. Level-triggered and idempotent."""
 
 import logging
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from wardround.api import participant
@@ -10,13 +9,13 @@ from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
 from wardround.hub.observe import get_round, observe
 from wardround.hub.sweep import Left, round_of, sweep
-from wardround.kube.client import Object
 from wardround.kube.errors import NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.plans import participant as participant_plan
 from wardround.plans import round as round_plan
 from wardround.plans.events import headline
 from wardround.plans.round_status import STARTED, interrupted, is_over, refused
+from wardround.ports import Object
 from wardround.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +60,7 @@ class Reconciler:
             found = None
         if found is not None:
             seen = participant.parse(found)
-            after = participant_plan.status(seen, self.hub.identity.fingerprint, datetime.now(UTC))
+            after = participant_plan.status(seen, self.hub.identity.fingerprint, self.hub.clock())
             await self.hub.reporter.write(found, seen.status, after)
         for waiting in self.active:
             self.queue.add(waiting)
@@ -81,7 +80,7 @@ class Reconciler:
                 swept_again = await self._sweep(key, seen.metadata.uid)
             except StoreError as away:
                 failure = away  # what is left of another round does not hold this one
-        observation, base = await observe(self.hub.client, seen, self.hub.identity, datetime.now(UTC))
+        observation, base = await observe(self.hub.client, seen, self.hub.identity, self.hub.clock())
         plan = round_plan.plan(observation)
         try:
             status = refused(plan.status, await Execution(self.hub, observation, base).run(plan.actions))
@@ -116,4 +115,4 @@ class Reconciler:
         left = await sweep(self.hub, key.namespace, key.name, live_uid)
         if left == Left():
             self.swept.discard(key)
-        return max((left.until - datetime.now(UTC)).total_seconds(), 0.0) if left.until else None
+        return max((left.until - self.hub.clock()).total_seconds(), 0.0) if left.until else None

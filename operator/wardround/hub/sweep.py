@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from wardround.api import federatedround, names
 from wardround.api.federatedround import base_name
@@ -11,10 +11,10 @@ from wardround.api.times import read_time, to_seconds
 from wardround.hub.context import Context
 from wardround.hub.observe import started_from
 from wardround.hub.vault import is_result, kept_for, note
-from wardround.kube.client import Object, Objects
 from wardround.kube.errors import Conflict, NotFound
 from wardround.plans.round_parts import puts_until
 from wardround.plans.round_status import is_over
+from wardround.ports import Object, Objects
 from wardround.store.admin import delete_prefix
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ async def _sweep(hub: Context, namespace: str, name: str, uid: str, items: Objec
         await note(hub.client, last, notes if needed else {**notes, names.KEPT_FOR: ""}, emptied=not needed)
     for item in first:
         await _delete(hub, item)
-    now = datetime.now(UTC)
+    now = hub.clock()
     await delete_prefix(hub.store, hub.internal, names.updates_prefix(uid), now)
     if needed:
         return Left(result=True, until=until if until and now < until else None)

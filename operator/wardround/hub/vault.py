@@ -8,9 +8,9 @@ from typing import Any
 
 from wardround.api import codec, names
 from wardround.api.federatedround import FederatedRound
-from wardround.kube.client import Client, Object, Objects
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import StoredModel
+from wardround.ports import Api, Object, Objects
 from wardround.sealing import canonical
 from wardround.sealing.keys import (
     DecryptionKey,
@@ -62,7 +62,7 @@ def value(found: Object, key: str) -> bytes:
     return base64.b64decode(data[key])
 
 
-async def identity(client: Client) -> Identity:
+async def identity(client: Api) -> Identity:
     """The signing key, made at the first start."""
     try:
         found = await client.get("Secret", names.HUB_SIGNING_KEY)
@@ -75,24 +75,24 @@ async def identity(client: Client) -> Identity:
     return Identity(key, public, hub_fingerprint(public))
 
 
-async def store_credentials(client: Client) -> Credentials:
+async def store_credentials(client: Api) -> Credentials:
     found = await client.get("Secret", "store-credentials")
     return Credentials(value(found, "accessKey").decode().strip(), value(found, "secretKey").decode().strip())
 
 
-async def round_key(client: Client, round_uid: str) -> DecryptionKey:
+async def round_key(client: Api, round_uid: str) -> DecryptionKey:
     found = await client.get("Secret", names.round_secret(round_uid))
     return DecryptionKey.load(value(found, "privateKey"))
 
 
-async def make_round_key(client: Client, of: FederatedRound) -> None:
+async def make_round_key(client: Api, of: FederatedRound) -> None:
     """Unless it is there: tasks that were dispatched before a restart name its public half."""
     key = DecryptionKey.generate()
     name = names.round_secret(of.metadata.uid)
     await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, of))
 
 
-async def note(client: Client, found: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:
+async def note(client: Api, found: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:
     """Annotates a Secret; `emptied`: and deletes what it holds, so that it is only a memory of what is to be done."""
     body: dict[str, Any] = {"metadata": {"uid": found["metadata"]["uid"], "annotations": dict(notes)}}
     if emptied:
@@ -100,7 +100,7 @@ async def note(client: Client, found: Object, notes: Mapping[str, str], *, empti
     await client.patch("Secret", found["metadata"]["name"], body)
 
 
-async def model(client: Client, round_uid: str, who: Identity) -> Model | None:
+async def model(client: Api, round_uid: str, who: Identity) -> Model | None:
     """A round's stored result, or None. Raises Refused if the manifest is not signed by this hub."""
     try:
         found = await client.get("Secret", names.model_secret(round_uid))
@@ -113,7 +113,7 @@ async def model(client: Client, round_uid: str, who: Identity) -> Model | None:
     return Model(value(found, "dataKey"), text, open_model(text, who.key.public_key()), stored)
 
 
-async def results(client: Client, namespace: str, name: str) -> Objects:
+async def results(client: Api, namespace: str, name: str) -> Objects:
     """The Secrets of the results of rounds of this name, the newest first: a round that was deleted can leave one."""
     found = await client.list("Secret", labels=f"{names.ROUND}={names.label_value(name)}")
     ref = names.round_ref(namespace, name)
@@ -133,6 +133,6 @@ def kept_for(result: Object) -> frozenset[str] | None:
     return None if said is None else frozenset(said.split())
 
 
-async def keep_model(client: Client, of: FederatedRound, data_key: bytes, text: str, stored: StoredModel) -> None:
+async def keep_model(client: Api, of: FederatedRound, data_key: bytes, text: str, stored: StoredModel) -> None:
     data = {"dataKey": data_key, "manifest": text.encode(), "result": canonical.dumps(codec.dump(stored))}
     await client.create_if_absent(secret(names.model_secret(of.metadata.uid), client.namespace, data, of))

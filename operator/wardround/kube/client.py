@@ -7,22 +7,19 @@ import asyncio
 import json
 import logging
 import os
-import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import aiohttp
 
+from wardround.clock import Draw, system_draw
 from wardround.kube.errors import AlreadyExists, Gone, NotFound, Unavailable, error, status_error
 from wardround.kube.patch import merge_patch
 from wardround.kube.resources import RESOURCES
-
-Object = dict[str, Any]
-Objects = list[Object]
-TokenSource = Callable[[], str]
+from wardround.ports import Object, Objects, TokenSource
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
@@ -325,10 +322,10 @@ def failed_in_a_row(failures: int, held_seconds: float) -> int:
     return 1 if held_seconds > STABLE_SECONDS else failures + 1
 
 
-def backoff(failures: int, base: float = 0.5, most: float = 30.0) -> float:
+def backoff(failures: int, base: float = 0.5, most: float = 30.0, *, draw: Draw = system_draw) -> float:
     """Seconds to wait before try number `failures` + 1: exponential with full jitter, so that a herd spreads out."""
     ceiling = min(most, base * float(2 ** min(failures, 16)))
-    return ceiling * (0.5 + random.random() / 2)  # noqa: S311 - jitter
+    return ceiling * (0.5 + draw() / 2)
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:

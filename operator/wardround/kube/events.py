@@ -3,15 +3,16 @@
 import asyncio
 import hashlib
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from wardround.api import codec
 from wardround.api.conditions import Conditions
 from wardround.api.times import to_microseconds
-from wardround.kube.client import Client, Object
+from wardround.clock import Clock
 from wardround.plans import events
 from wardround.plans.events import Event
+from wardround.ports import Api, Object
 
 # Of about 1 KiB each. An API server that takes none loses some: they are a courtesy, the conditions are what counts.
 MOST_WAITING = 256
@@ -34,8 +35,9 @@ class Reporter:
     `controller` is `domain/name`, `instance` tells this process from another.
     """
 
-    def __init__(self, client: Client, controller: str, instance: str) -> None:
+    def __init__(self, client: Api, controller: str, instance: str, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
         self._controller = controller
         self._instance = instance
         self._waiting: asyncio.Queue[Object] = asyncio.Queue(MOST_WAITING)
@@ -50,7 +52,7 @@ class Reporter:
 
     def _tell(self, observed: Object, event: Event) -> None:
         try:
-            self._waiting.put_nowait(self._manifest(observed, event, datetime.now(UTC)))
+            self._waiting.put_nowait(self._manifest(observed, event, self._clock()))
         except asyncio.QueueFull:
             logger.warning("no room for the Event %s of %s", event.reason, observed["metadata"]["name"])
 

@@ -3,18 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from wardround.api.times import to_microseconds
-from wardround.kube.client import Client
+from wardround.clock import Clock
 from wardround.kube.errors import ApiError, NotFound, Unavailable
+from wardround.ports import Api
 
 logger = logging.getLogger(__name__)
 
 
-async def renew(client: Client, name: str, holder: str, duration_seconds: int) -> None:
+async def renew(client: Api, name: str, holder: str, duration_seconds: int, clock: Clock) -> None:
     """Renews the Lease once, making it if it is not there. Raises ApiError."""
-    spec = {"holderIdentity": holder, "leaseDurationSeconds": duration_seconds, "renewTime": to_microseconds(_now())}
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": duration_seconds, "renewTime": to_microseconds(clock())}
     try:
         await client.patch("Lease", name, {"spec": spec})
     except NotFound:
@@ -24,10 +24,11 @@ async def renew(client: Client, name: str, holder: str, duration_seconds: int) -
 
 
 async def heartbeat(
-    client: Client,
+    client: Api,
     name: str,
     holder: str,
     told: Callable[[ApiError | None], None],
+    clock: Clock,
     seconds: float = 10.0,
     patience: float = 10.0,
 ) -> None:
@@ -37,7 +38,7 @@ async def heartbeat(
     while True:
         try:
             async with asyncio.timeout(patience):
-                await renew(client, name, holder, duration_seconds=int(seconds * 4))
+                await renew(client, name, holder, duration_seconds=int(seconds * 4), clock=clock)
         except ApiError as why:
             failure: ApiError | None = why
         except TimeoutError:
@@ -48,7 +49,3 @@ async def heartbeat(
             logger.warning("%s", failure)
         told(failure)
         await asyncio.sleep(seconds)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -10,15 +10,17 @@ import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import aiohttp
 import kopf
 
-from wardround.kube.client import SMALL_PAGE, Client, Object, backoff, failed_in_a_row
+from wardround.clock import Draw, system_clock, system_draw
+from wardround.kube.client import SMALL_PAGE, backoff, failed_in_a_row
 from wardround.kube.errors import ApiError
 from wardround.kube.resources import RESOURCES
+from wardround.ports import Api, Object, OnObject
 
 LOGIN_LIFETIME = timedelta(minutes=20)
 CLOSING_SECONDS = 0.25
@@ -36,12 +38,14 @@ class Watcher:
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         kinds: Iterable[str],
-        on_object: Callable[[str, Object], None],
+        on_object: OnObject,
         *,
         namespaces: tuple[str, ...] | None,
+        draw: Draw = system_draw,
     ) -> None:
+        self._draw = draw
         self.client = client
         self.kinds = tuple(kinds)
         self.namespaces = namespaces
@@ -70,7 +74,7 @@ class Watcher:
                 # A hub that answers nonsense must not take the site's process with it: logged, and tried again later.
                 logger.exception("watching %s broke off", self.client.server)
             failures = failed_in_a_row(failures, loop.time() - started)
-            await asyncio.sleep(backoff(failures))
+            await asyncio.sleep(backoff(failures, draw=self._draw))
 
     async def _list(self) -> None:
         """Also shows that the kinds exist: Kopf would overlook a kind that it does not find when it starts."""
@@ -113,7 +117,7 @@ class Watcher:
             return kopf.AiohttpSession(
                 server=self.client.server,
                 aiohttp_session=_session(self.client),
-                expiration=datetime.now(UTC) + LOGIN_LIFETIME,
+                expiration=system_clock() + LOGIN_LIFETIME,
             )
 
         kopf.on.login(id="login", registry=registry, retries=3, backoff=1)(login)
@@ -132,7 +136,7 @@ class Redirected(Exception):
     """The API server, or who stands in front of it, sends the watch elsewhere. Nobody is asked there."""
 
 
-def _session(client: Client) -> aiohttp.ClientSession:
+def _session(client: Api) -> aiohttp.ClientSession:
     """What Kopf asks the API server with; Kopf closes it. Kopf's own sessions follow redirects: within the server with
     the token, and to any other address that the process reaches without it."""
     redirects = aiohttp.TraceConfig()

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from wardround.clock import Draw, system_draw
 from wardround.kube.client import backoff
 from wardround.kube.errors import AlreadyExists, ApiError, Conflict
 
@@ -23,7 +24,8 @@ class WorkQueue(Generic[K]):
     """Keys in order of arrival, those `behind` after all others. A key that is added while it is worked on is worked on
     again afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, draw: Draw = system_draw) -> None:
+        self._draw = draw
         self._ready: asyncio.PriorityQueue[tuple[bool, int, K]] = asyncio.PriorityQueue()
         self._arrivals = itertools.count()
         self._waiting: dict[K, bool] = {}
@@ -71,7 +73,7 @@ class WorkQueue(Generic[K]):
                 seconds = await reconcile(key)
             except Exception as failure:
                 self._failures[key] = self._failures.get(key, 0) + 1
-                seconds = backoff(self._failures[key], base=0.2, most=60)
+                seconds = backoff(self._failures[key], base=0.2, most=60, draw=self._draw)
                 _log(key, failure, self._failures[key], seconds)
             else:
                 self._failures.pop(key, None)

@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from wardround.manifests.training import Target
@@ -40,6 +41,13 @@ class Control:
     targets: tuple[Target, ...]
     proven: bool
     seconds: float = gate.LEAST_SECONDS
+
+
+class TakesControl(Protocol):
+    """Takes the positive control. `hub` and `store` are URLs, `node` and `own` the addresses of this pod's node and of
+    this pod."""
+
+    async def take(self, *, hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> Control: ...
 
 
 class Controls:

@@ -8,13 +8,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from wardround.api.site import Hub
 from wardround.kube import tokens
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized
 from wardround.plans.site import Link
+from wardround.ports import Api, TokenSource
 
 TOKEN_SECONDS = 24 * 3600
 SERVICE_ACCOUNT = "site"
@@ -53,14 +54,27 @@ class Credentials:
         return cls(values["server"], values["ca.crt"], values["token"], values["namespace"])
 
 
+class Connect(Protocol):
+    """Makes a client to the hub; `token` is asked before each call."""
+
+    def __call__(self, credentials: Credentials, token: TokenSource, /) -> Api: ...
+
+
+def connect(credentials: Credentials, token: TokenSource) -> Api:
+    """The real one."""
+    # Hospitals are upgraded before their hub, which may not know yet all that they say.
+    return Client(credentials.server, credentials.ca, token, credentials.namespace, FIELD_MANAGER, strict=False)
+
+
 class HubLink:
     """Holds the client to the hub while there is one. One loop, no locks."""
 
-    def __init__(self, own: Client, changed: Callable[[], None]) -> None:
+    def __init__(self, own: Api, changed: Callable[[], None], connect: Connect = connect) -> None:
         self._own = own
         self._changed = changed
+        self._connect = connect
         self._credentials: Credentials | None = None
-        self.client: Client | None = None
+        self.client: Api | None = None
         self.state = Link("Connecting", "the first heartbeat is under way")
 
     @property
@@ -91,8 +105,7 @@ class HubLink:
         if before == found and self.client is not None:
             return False
         former = self.client
-        # Hospitals are upgraded before their hub, which may not know yet all that they say.
-        self.client = Client(found.server, found.ca, self._token, found.namespace, FIELD_MANAGER, strict=False)
+        self.client = self._connect(found, self._token)
         if former is not None:
             await former.close()
         return True

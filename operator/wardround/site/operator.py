@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from wardround.api.names import ROLE, ROLE_TRAINING, SITE
-from wardround.kube.client import Client, Object
+from wardround.clock import Clock, Draw, system_clock, system_draw
+from wardround.kube.client import Client
 from wardround.kube.errors import ApiError
 from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
@@ -18,7 +19,9 @@ from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
 from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
-from wardround.site.link import HubLink
+from wardround.ports import Api, Object, Watch
+from wardround.site.control import Controls, TakesControl
+from wardround.site.link import Connect, HubLink, connect
 from wardround.site.own import SiteReconciler
 from wardround.site.tasks import TaskReconciler
 
@@ -32,16 +35,34 @@ Key = tuple[str, str]  # kind (Site, Dataset), name
 class Operator:
     """Two queues: tasks, and the site's own objects; one worker each, so that no two plans see the same free place."""
 
-    def __init__(self, own: Client, operator_image: str, heartbeat_seconds: float = HEARTBEAT_SECONDS) -> None:
+    def __init__(
+        self,
+        own: Api,
+        operator_image: str,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+        *,
+        watch: Watch = Watcher,
+        connect: Connect = connect,
+        controls: TakesControl | None = None,
+        clock: Clock = system_clock,
+        draw: Draw = system_draw,
+    ) -> None:
         self._own_client = own
+        self._watch = watch
+        self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
-        self._tasks: WorkQueue[str] = WorkQueue()
-        self._rest: WorkQueue[Key] = WorkQueue()
+        self._tasks: WorkQueue[str] = WorkQueue(draw=draw)
+        self._rest: WorkQueue[Key] = WorkQueue(draw=draw)
         self._hub_changed = asyncio.Event()
-        self._link = HubLink(own, self._link_changed)
-        self._reporter = Reporter(own, CONTROLLER, os.uname().nodename)
+        self._link = HubLink(own, self._link_changed, connect)
+        self._reporter = Reporter(own, CONTROLLER, os.uname().nodename, clock)
         self._site = SiteReconciler(
-            own, self._reporter, self._link, wake_task=self._tasks.add, hub_changed=self._hub_changed.set
+            own,
+            self._reporter,
+            self._link,
+            wake_task=self._tasks.add,
+            hub_changed=self._hub_changed.set,
+            clock=clock,
         )
         self._reconciler = TaskReconciler(
             own,
@@ -51,8 +72,10 @@ class Operator:
             participant=lambda: self._site.participant,
             wake=self._tasks.add,
             full_changed=lambda: self._rest.add(("Site", SITE)),
+            controls=controls or Controls(),
+            clock=clock,
         )
-        self._watcher = Watcher(
+        self._watcher = watch(
             own, ("Site", "SiteTask", "Dataset", "Job", "Pod"), self._seen, namespaces=(own.namespace,)
         )
 
@@ -111,8 +134,9 @@ class Operator:
             client = self._link.client
             if client is None:
                 continue
-            watcher = Watcher(client, ("RoundTask", "Participant"), self._seen, namespaces=(client.namespace,))
-            beat = heartbeat(client, LEASE, "site-operator", partial(self._heard, client), self._heartbeat_seconds)
+            watcher = self._watch(client, ("RoundTask", "Participant"), self._seen, namespaces=(client.namespace,))
+            heard = partial(self._heard, client)
+            beat = heartbeat(client, LEASE, "site-operator", heard, self._clock, self._heartbeat_seconds)
             running = [asyncio.create_task(each) for each in (watcher.run(), beat, self._hub_changed.wait())]
             try:
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -123,7 +147,7 @@ class Operator:
             for task in done:
                 task.result()
 
-    def _heard(self, client: Client, failure: ApiError | None) -> None:
+    def _heard(self, client: Api, failure: ApiError | None) -> None:
         # The last one at a hub that was left says nothing of the hub that there is now.
         if client is self._link.client:
             self._link.heartbeat(failure)

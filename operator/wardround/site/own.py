@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
 from wardround.api import dataset, names, participant, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.site import Site
-from wardround.kube.client import Client
+from wardround.clock import Clock
 from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.events import Reporter
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import site as site_plan
 from wardround.plans.sitetask_types import is_final
+from wardround.ports import Api
 from wardround.site.link import HubLink
 
 CONNECTED_SECONDS = 300.0
@@ -33,13 +33,15 @@ class SiteReconciler:
 
     def __init__(
         self,
-        own: Client,
+        own: Api,
         reporter: Reporter,
         link: HubLink,
         *,
         wake_task: WakeTask,
         hub_changed: Callable[[], None],
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._own = own
         self._reporter = reporter
         self._link = link
@@ -67,7 +69,7 @@ class SiteReconciler:
             self._hub_changed()
         whole = not self._link.connected or await self._ask_hub(site)
         tasks = len(await self._own.list("SiteTask"))
-        status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant, tasks), _now())
+        status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant, tasks), self._clock())
         await self._reporter.write(item, site.status, status)
         return CONNECTED_SECONDS if self._link.connected and whole else DISCONNECTED_SECONDS
 
@@ -77,7 +79,9 @@ class SiteReconciler:
         except NotFound:
             return
         found = dataset.parse(item)
-        status = dataset_plan.plan(item["spec"], found.status, None, generation=found.metadata.generation, now=_now())
+        status = dataset_plan.plan(
+            item["spec"], found.status, None, generation=found.metadata.generation, now=self._clock()
+        )
         await self._reporter.write(item, found.status, status)
 
     async def _ask_hub(self, site: Site) -> bool:
@@ -87,7 +91,7 @@ class SiteReconciler:
         Site says of itself must not depend on it.
         """
         try:
-            await self._link.renew_token(site.spec.hub, _now())
+            await self._link.renew_token(site.spec.hub, self._clock())
             await self._exchange(site)
             await self._resume()
         except (ApiError, LookupError, TypeError, ValueError) as failure:
@@ -131,7 +135,3 @@ class SiteReconciler:
 
     def disconnected(self) -> None:
         self._was_connected = False
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

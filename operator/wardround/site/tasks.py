@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from wardround.api import codec, dataset, names, roundtask, sitetask
@@ -17,7 +17,7 @@ from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
 from wardround.api.task import manifest
-from wardround.kube.client import Client, Object
+from wardround.clock import Clock
 from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from wardround.kube.events import Reporter
 from wardround.manifests.training import build
@@ -28,7 +28,8 @@ from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
 from wardround.plans.sitetask_types import Action, Observation, Plan, is_accepted, is_final, is_trained, sooner
-from wardround.site.control import Control, Controls
+from wardround.ports import Api, Object
+from wardround.site.control import Control, TakesControl
 from wardround.site.link import HubLink
 from wardround.site.training import LiveRounds, training_job
 
@@ -69,7 +70,7 @@ class TaskReconciler:
 
     def __init__(
         self,
-        own: Client,
+        own: Api,
         reporter: Reporter,
         link: HubLink,
         *,
@@ -77,7 +78,10 @@ class TaskReconciler:
         participant: Callable[[], Participant | None],
         wake: Callable[[str], None],
         full_changed: Callable[[], None],
+        controls: TakesControl,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._own = own
         self._reporter = reporter
         self._link = link
@@ -86,7 +90,7 @@ class TaskReconciler:
         self._wake = wake
         self._full_changed = full_changed
         self._full = False
-        self._controls = Controls()
+        self._controls = controls
         # Since when the API server refuses a task's Job, by name. A new process starts with new patience.
         self._refused: dict[str, datetime] = {}
         # When the hub was last told of a task that runs, by name. A new process tells at once.
@@ -159,7 +163,7 @@ class TaskReconciler:
                 job=job,
                 pod=await self._pod(task) if job else None,
                 isolation_proven=control is not None and control.proven,
-                now=_now(),
+                now=self._clock(),
             ),
             site=site_item,
             task=item,
@@ -206,7 +210,7 @@ class TaskReconciler:
             return
         name = task.metadata.name
         self._left_alone.add(name)
-        status = telling.left_alone(task, _now())
+        status = telling.left_alone(task, self._clock())
         if status != task.status:
             logger.warning("task %s: %s", name, memory.FULL)
             await self._link.client.apply_status(there, codec.dump(task.status), codec.dump(status))
@@ -214,7 +218,7 @@ class TaskReconciler:
     async def _refuse_recreated(self, there: Object) -> None:
         task = roundtask.parse(there)
         if not is_final(task) and self._link.client is not None:
-            refused = telling.refuse_recreated(task, _now())
+            refused = telling.refuse_recreated(task, self._clock())
             await self._link.client.apply_status(there, codec.dump(task.status), codec.dump(refused))
 
     async def _control(self, site: sites.Site, task: SiteTask) -> Control | None:
@@ -394,7 +398,3 @@ def _log(task: SiteTask, status: SiteTaskStatus) -> None:
         old = before.get(each.type)
         if each.status == "True" and each.type != "Stalled" and (old is None or old.reason != each.reason):
             logger.info("task %s: %s %s %s", task.metadata.name, each.type, each.reason, each.message)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from xml.etree import ElementTree
 
+from wardround.ports import Store
 from wardround.store.errors import MISSING, REFUSED, StoreError
 from wardround.store.presign import Presigner
-from wardround.store.transfer import Store
 
 _SECONDS = 60
 

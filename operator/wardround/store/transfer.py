@@ -6,7 +6,6 @@ No redirects, no proxy but the one that is named, no environment. Nothing here l
 from __future__ import annotations
 
 import asyncio
-import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -17,6 +16,7 @@ from typing import TypeVar
 import aiohttp
 from yarl import URL
 
+from wardround.clock import Draw, system_draw
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, TOO_SLOW, UNREACHABLE, UNTRUSTED, StoreError
 from wardround.threads import beside
 
@@ -74,7 +74,9 @@ class _Pace:
 class Store:
     """A client for one origin. An async context manager; tasks may share it."""
 
-    def __init__(self, origin: str, ca_bundle: str = "", proxy_url: str = "", *, tries: int = TRIES) -> None:
+    def __init__(
+        self, origin: str, ca_bundle: str = "", proxy_url: str = "", *, tries: int = TRIES, draw: Draw = system_draw
+    ) -> None:
         """Pin `origin` (https) and, unless `ca_bundle` (PEM) is empty, the authority that signs its certificate.
 
         Raises StoreError where either is unusable.
@@ -86,6 +88,7 @@ class Store:
             raise StoreError(UNTRUSTED) from None
         self._proxy = proxy_url or None
         self._tries = tries
+        self._draw = draw
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Store:
@@ -210,7 +213,7 @@ class Store:
             if number:
                 # Full jitter: sites that lost the store together must not come back together.
                 longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2**number)
-                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - spreads load, keeps no secret
+                await asyncio.sleep(longest * self._draw())
             limit = asyncio.timeout(LEAST_SECONDS)
             try:
                 async with limit:

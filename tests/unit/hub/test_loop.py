@@ -8,7 +8,7 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.unit.plans_hub.builders import observation, participant
+from tests.unit.plans_hub.builders import NOW, observation, participant
 from wardround.hub.assignments import Recipient
 from wardround.hub.execute import Execution
 from wardround.store.presign import Credentials, Presigner, Upload
@@ -29,7 +29,7 @@ class Slow(Presigner):
 
 
 async def test_the_loop_turns_while_grants_are_signed() -> None:
-    hub: Any = SimpleNamespace(external=Slow(asyncio.get_running_loop()))
+    hub: Any = SimpleNamespace(external=Slow(asyncio.get_running_loop()), clock=lambda: NOW)
     execution = Execution(cast(Any, hub), observation(), None)
     sealed, _ = await execution._grants(Recipient.of(participant("site-a")), 1, 1000)
     assert sealed

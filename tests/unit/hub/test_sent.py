@@ -92,9 +92,8 @@ def context() -> Context:
         store_ca="",
     )
     client = Client("https://127.0.0.1:1", "", lambda: "", "hub")
-    return Context(
-        client, settings, HUB, Store(INTERNAL.origin), EXTERNAL, INTERNAL, Reporter(client, "wardround.io/test", "test")
-    )
+    reporter = Reporter(client, "wardround.io/test", "test", lambda: NOW)
+    return Context(client, settings, HUB, Store(INTERNAL.origin), EXTERNAL, INTERNAL, reporter, lambda: NOW)
 
 
 def with_base() -> FederatedRound:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from wardround.clock import system_clock
 from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Unavailable
 from wardround.kube.lease import heartbeat
@@ -20,7 +21,9 @@ async def test_who_takes_a_connection_and_says_nothing_is_told_as_away() -> None
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     address = "http://{}:{}".format(*server.sockets[0].getsockname())
     async with server, Client(address, "", lambda: "token", "site-a") as client:
-        beat = asyncio.create_task(heartbeat(client, "site", "me", told.put_nowait, seconds=60, patience=0.1))
+        beat = asyncio.create_task(
+            heartbeat(client, "site", "me", told.put_nowait, system_clock, seconds=60, patience=0.1)
+        )
         failure = await asyncio.wait_for(told.get(), timeout=60)
         beat.cancel()
         with pytest.raises(asyncio.CancelledError):
