@@ -16,7 +16,7 @@ def test_a_round_that_all_refuse_says_so_of_each(federation: Federation) -> None
     federation.apply(made)
     failed = federation.finished(made["metadata"]["name"]).failed
     everyone = ", ".join(f"{site} (ImageNotAllowed)" for site in federation.sites)
-    assert failed.message == f"0 hospitals can still send, quorum.min is {len(federation.sites)}. Lost: {everyone}."
+    assert failed.message == f"0 hospitals can still send, but quorum.min is {len(federation.sites)}. Lost: {everyone}."
 
 
 def test_a_misspelt_dataset_is_the_round_authors_to_check(federation: Federation) -> None:

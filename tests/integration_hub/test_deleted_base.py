@@ -55,7 +55,7 @@ async def test_a_running_round_goes_on_from_the_result_of_a_round_that_is_delete
     world.admin.delete("FederatedRound", "pruned-1", FEDERATION)
     found = await until_condition(world, "pruned-2", "BaseDeleted", "BaseDeleted")
     said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "BaseDeleted")
-    assert said.startswith("Round pruned-1, from whose result this round starts, was deleted.")
+    assert said.startswith("Somebody deleted round pruned-1, from whose result this round starts.")
 
     async def told() -> bool:
         path = f"/apis/events.k8s.io/v1/namespaces/{FEDERATION}/events"

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from wardround.api import conditions
 from wardround.api.site import Policy
 from wardround.plans.parameters import first_outside, outside
+from wardround.reasons.registry import REASONS
 from wardround.sealing import canonical
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import Assignment, open_assignment, open_model, parse_time
@@ -24,42 +26,13 @@ BY_DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"
 
 
-def approval(task: str, namespace: str, uid: str = "") -> str:
-    """What a person at the site does about a task that waits for them. With its UID they approve this very one, and
-    none that the hub puts in its place, under its name, while they read."""
-    this = f'"metadata":{{"uid":"{uid}"}},' if uid else ""
-    merge = f"""-p '{{{this}"spec":{{"approved":true}}}}'"""
-    return f"a person here has to approve: kubectl patch sitetask {task} -n {namespace} --type merge {merge}"
+def approval(task: str, namespace: str, uid: str) -> str:
+    """The command with which a person at the site approves this very task. Its UID keeps the person from approving
+    another task that the hub puts under the same name while the person reads."""
+    merge = f"""-p '{{"metadata":{{"uid":"{uid}"}},"spec":{{"approved":true}}}}'"""
+    return f"kubectl patch sitetask {task} -n {namespace} --type merge {merge}"
 
 
-# For people at the site; the hub gets the reason alone.
-MESSAGES = {
-    "HubNotPinned": "signed with another key than the hub's that the Site pins (spec.hub.fingerprint)",
-    UNREADABLE: "the assignment does not open under the hub's key, or says what this version of Wardround does not "
-    "know: it was altered on the way, or the hub is newer and this site is to be upgraded",
-    "NotAddressee": "the assignment is for another participant, or for older keys of this site",
-    "Expired": "the assignment's time is over",
-    "Replayed": "this round and attempt, or a later attempt, was taken before",
-    "TaskNotAllowed": "the Site's policy.tasks does not have this task, or it asks for more than one node",
-    "ImageNotByDigest": "the image is not named as repo@sha256:...",
-    "ImageNotAllowed": "the image is not in the Site's policy.images: review it and add it in the values of the "
-    "site chart",
-    "CommandNotAllowed": "the command is not in the Site's policy.commands, word for word: review what it runs in that "
-    "image and add it in the values of the site chart, or ask for a round with a command that is there",
-    "LocalSocketsNotAllowed": "the round asks for sockets of IP (resources.localSockets), and the Site's "
-    "policy.localSockets is false: with them the cluster's network alone keeps its code from reaching anything. Weigh "
-    "that and set it in the values of the site chart, or ask for a round without",
-    "ParametersNotAllowed": "a parameter is not in the Site's policy.parameters, or its value is not within the bounds "
-    "there: ask for a round that keeps to them, or weigh what the update would show of the data and change them in "
-    "the values of the site chart",
-    "QuorumTooSmall": "the round may close with fewer participants than the Site's policy.minQuorum",
-    "DatasetNotAllowed": "the Site's policy.datasets does not let this federation use a Dataset of that name: put it "
-    "in the values of the site chart if the hospital agrees to that",
-    "DatasetNotFound": "there is no Dataset of the name that the round asks for: apply one here",
-    "Denied": "the Site's policy.approval is Deny",
-    "NoKeys": "the courier has not published this site's keys yet: is it running?",
-    "WaitingForApproval": approval("TASK", "SITE_NAMESPACE"),
-}
 # What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
 ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
     "ImageNotByDigest": lambda assignment, _: json.dumps(assignment.image),
@@ -71,7 +44,7 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
 LONGEST_ASKED = 512
 # Told on both sides, since whoever reads that a task was accepted counts on all walls.
 LOCAL_SOCKETS = (
-    "the round's code may open sockets of IP (resources.localSockets): the cluster's network alone isolates it"
+    "The round's code may open sockets of IP (resources.localSockets). The cluster's network alone isolates it."
 )
 
 
@@ -122,11 +95,20 @@ class Decision:
 
     @property
     def message(self) -> str:
-        said = MESSAGES.get(self.reason, "")
+        """For the site's own people: what happened, what the assignment asks for, who acts and how. The hub gets the
+        reason alone."""
+        if self.outcome == "Accepted":
+            return ""
+        reason = REASONS[self.reason]
+        if self.assignment is not None:
+            asks = self.assignment
+            reason = reason.about(asks.participant, asks.round_namespace, asks.dataset_name, parameter=self.parameter)
         if not self.asked:
-            return said
+            return reason.text
         asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."
-        return f"{said} (it asks for {asked})"
+        said = f"{reason.meaning} The assignment asks for {asked}."
+        whole = f"{said} {reason.advice}"
+        return whole if len(whole) <= conditions.MESSAGE_LIMIT else said
 
 
 def verify(claim: Claim) -> Assignment:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.participant import OfferedDataset, Participant, ParticipantStatus, PublicKeys
+from wardround.reasons.registry import REASONS
 from wardround.sealing import canonical
 from wardround.sealing.keys import RecipientKey, load_verification_key, participant_fingerprint
 from wardround.sealing.refused import Refused
@@ -82,25 +83,25 @@ def offered(participant: Participant) -> dict[str, OfferedDataset]:
     return {each.name: each for each in (site.datasets if site else None) or ()}
 
 
-MESSAGES = {
-    "NoKeys": "The site has not published usable keys yet. Site: install the site chart with this hub's credentials.",
-    "NotApproved": "Compare {published} with the hospital over another channel, then kubectl wardround approve "
-    "participant/{name}.",
-    "FingerprintMismatch": "The published keys have fingerprint {published}, approved is {pinned}. Ask the hospital "
-    "whether it changed its keys before you approve them.",
-    "Suspended": "Left out of rounds until spec.suspend is unset. Its token for this hub stays good: kubectl wardround "
-    "revoke {name} ends it.",
-    "NamespaceDiffers": "A Participant must be named like its namespace, which is its identity.",
-    "Approved": "Takes part in the rounds of its federations.",
-}
-
-
 @dataclass(frozen=True)
 class Said:
     """Whether a participant is ready, and why not."""
 
     ready: bool
     reason: str
+
+
+def _message(reason: str, participant: Participant, published: str | None) -> str:
+    """For the hub's administrator, with the fingerprints to compare."""
+    name = participant.metadata.name
+    text = REASONS[reason].about(name).text
+    if reason == "NotApproved":
+        return f"{text} The site publishes {published}."
+    if reason == "FingerprintMismatch":
+        return f"{text} The site publishes {published}. The approved fingerprint is {participant.spec.key_fingerprint}."
+    if reason == "Suspended":
+        return f"{text} The hospital's tokens stay valid: `kubectl wardround revoke {name}` ends them."
+    return text
 
 
 def judge(participant: Participant) -> Said:
@@ -114,9 +115,7 @@ def status(participant: Participant, hub_fingerprint: str, now: datetime) -> Par
     """The status that should be; `site` is passed through: it is not the hub's to write."""
     said = judge(participant)
     published = _published(participant)
-    message = MESSAGES[said.reason].format(
-        name=participant.metadata.name, published=published, pinned=participant.spec.key_fingerprint
-    )
+    message = _message(said.reason, participant, published)
     generation = participant.metadata.generation
     result = participant.status.conditions
     suspended = said.reason == "Suspended"

@@ -35,6 +35,7 @@ from wardround.plans.round_types import (
 )
 from wardround.plans.round_view import (
     View,
+    first,
     grace,
     hospitals,
     left_out,
@@ -116,12 +117,16 @@ def quorum_impossible(view: View) -> Verdict | None:
         return None
     if quorum.min > len(names):
         return _failed(
-            view, "QuorumImpossible", f"quorum.min is {quorum.min}, but only {len(names)} participants are named."
+            view,
+            "QuorumImpossible",
+            f"quorum.min is {quorum.min}, but the round names {hospitals(len(names))}. {_advice('QuorumImpossible')}",
         )
     stranger = next((name for name in quorum.required if name not in names), None)
     if stranger:
         return _failed(
-            view, "QuorumImpossible", f"quorum.required has {stranger}, which is not among the participants."
+            view,
+            "QuorumImpossible",
+            f"quorum.required has {stranger}, which the round does not name. {_advice('QuorumImpossible')}",
         )
     return None
 
@@ -140,7 +145,7 @@ def aggregated(view: View) -> Verdict | None:
         missing = shortfall(view, names, "could be counted")
         if missing:
             attention = (*view.attention(), *left_out(view, answer.left_out))
-            said = (missing, _whom("Left out", answer.left_out), "Nothing was kept.")
+            said = (missing, _whom("Left out", answer.left_out), "The hub kept no result.")
             return _failed(view, "QuorumNotMet", _sentences(*said), attention)
         model = StoredModel(
             task=view.round.spec.task,
@@ -158,9 +163,10 @@ def aggregated(view: View) -> Verdict | None:
         return _store_away(view, job, answer)
     if job.number < AGGREGATION_TRIES and view.seen.now < _combined_by(view):
         return _aggregate(view, job.number + 1)
-    why = f"{answer.reason}. {answer.message}" if answer and answer.reason else "The pod ended without an answer."
-    tries = f"{job.number} {'try' if job.number == 1 else 'tries'}."
-    return _failed(view, "AggregationFailed", f"{tries} {why} Hub: see the log of the aggregation Job.")
+    why = f"{answer.reason}. {answer.message}" if answer and answer.reason else "its pod ended without an answer."
+    times = "once" if job.number == 1 else f"{job.number} times"
+    message = f"The aggregation Job failed {times}. The last reason: {why} {_advice('AggregationFailed')}"
+    return _failed(view, "AggregationFailed", message)
 
 
 def suspended(view: View) -> Verdict | None:
@@ -170,7 +176,7 @@ def suspended(view: View) -> Verdict | None:
     return Verdict(
         course="Progressing",
         reason=SUSPENDED,
-        message="Nobody is asked and nothing is combined until spec.suspend is unset.",
+        message="spec.suspend is true. The hub asks no hospital and combines nothing until it is false.",
         actions=tuple(Cancel(task=part.task, reason=SUSPENDED) for part in view.parts if part.open),
         attention=view.attention(),
     )
@@ -185,17 +191,29 @@ def base_not_ready(view: View) -> Verdict | None:
         return _base_lost(view)
     if view.round.metadata.name in view.seen.waits_for:
         circle = " waits for ".join((view.round.metadata.name, *view.seen.waits_for))
-        return _failed(view, "BaseCycle", f"{circle}. Make a new round that names an earlier one.")
+        return _failed(view, "BaseCycle", f"{circle}. {_advice('BaseCycle')}")
     base, model = view.seen.base, view.seen.base_model
     if base is None and model is None:
         return _no_base(view, name)
     if base is not None and conditions.is_true(base.status.conditions, "Failed"):
-        return _failed(view, "BaseFailed", f"Round {name} failed, so there is nothing to start from. See why there.")
+        return _failed(
+            view,
+            "BaseFailed",
+            f"Round {name} has failed, so this round has nothing to start from. {_advice('BaseFailed')}",
+        )
     found = base.spec.task if base is not None else model.task if model else ""
     if found != task:
-        return _failed(view, "BaseTaskDiffers", f"Round {name} is a {found} round. This round needs a {task} round.")
+        return _failed(
+            view,
+            "BaseTaskDiffers",
+            f"Round {name} is a {found} round. This round needs a {task} round. {_advice('BaseTaskDiffers')}",
+        )
     if base is not None and not conditions.is_true(base.status.conditions, "Complete"):
-        return Verdict(course="Progressing", reason="WaitingForBase", message=f"Round {name} is not complete yet.")
+        return Verdict(
+            course="Progressing",
+            reason="WaitingForBase",
+            message=f"This round starts from round {name}, which is not Complete yet.",
+        )
     return _base_lost(view)
 
 
@@ -206,19 +224,18 @@ def _no_base(view: View, name: str) -> Verdict:
     if view.seen.base_deleted:
         reason = "BaseUnusable"
         message = (
-            f"Round {name} was deleted before this round was made, and what is left of its result is only for rounds "
-            "that were there. Make a new round that starts from another one."
+            f"Somebody deleted round {name} before this round was applied. The hub keeps its result for earlier rounds "
+            f"only. {_advice(reason)}"
         )
     else:
         reason = "BaseNotFound"
         message = (
-            f"There is no FederatedRound {name} in namespace {view.round.metadata.namespace}: it was never applied, or "
-            "was deleted, and its result with it. A round starts only from rounds of its own namespace. Apply it, or "
-            "make a new round with another name."
+            f"Namespace {view.round.metadata.namespace} has no FederatedRound {name}. A round can start only from a "
+            f"round of its own namespace. {_advice(reason)}"
         )
     if view.seen.now >= until:
         return _failed(view, reason, message)
-    waits = f"{message} The round waits until {to_seconds(until)}, then it fails."
+    waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
     return Verdict(course="Stalled", reason=reason, message=waits, again=(until,))
 
 
@@ -227,19 +244,15 @@ def _base_lost(view: View) -> Verdict | None:
     name = base_name(view.round)
     if name is None or view.seen.base_model is not None:
         return None
-    return _failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. Run it again.")
+    said = f"The hub has no usable key of the result of round {name}. {_advice('BaseLost')}"
+    return _failed(view, "BaseLost", said)
 
 
 def never_dispatched(view: View) -> Verdict | None:
     """The API server took no RoundTask, and did not say so of the RoundTask: that was tried again until now."""
     if view.dispatched or view.seen.now < view.deadline:
         return None
-    return _failed(
-        view,
-        "NotDispatched",
-        "The hub operator could not make the RoundTasks of all hospitals within deadlines.totalSeconds. Hub: the log "
-        "of the hub operator says why. Then make the round again.",
-    )
+    return _failed(view, "NotDispatched", REASONS["NotDispatched"].text)
 
 
 def dispatch(view: View) -> Verdict | None:
@@ -264,11 +277,11 @@ def dispatch(view: View) -> Verdict | None:
     if (missing or awaited) and view.seen.now < until:
         for_whom = tuple(each for each in attention if each.participant in awaited) or attention
         reason, why = ("DatasetUnknown", unknown) if unknown else _waits_for(for_whom, missing)
-        then = "fails" if missing else f"goes on with {len(fit)} of {hospitals(len(view.selected))}"
+        then = "fails" if missing else f"continues with {len(fit)} of {hospitals(len(view.selected))}"
         return Verdict(
             course="Stalled",
             reason=reason,
-            message=f"{why} The round waits until {to_seconds(until)}, then it {then}.",
+            message=f"{why} The round waits until {to_seconds(until)}. Then it {then}.",
             stages=(STARTED,),
             attention=attention,
             again=(until,),
@@ -286,7 +299,7 @@ def dispatch(view: View) -> Verdict | None:
     return Verdict(
         course="Progressing",
         reason="Dispatched",
-        message=f"{len(fit)} participants have been asked.",
+        message=f"The hub has asked {hospitals(len(fit))}.",
         actions=(MakeRoundKey(), *tasks),
         stages=(STARTED, DISPATCHED),
         attention=attention,
@@ -313,7 +326,7 @@ def beyond_quorum(view: View) -> Verdict | None:
         return Verdict(
             course="Progressing",
             reason="Collecting",
-            message=f"{missing} The round fails once the others have answered, or a moment later.",
+            message=f"{missing} The round fails as soon as the other hospitals answer.",
             attention=view.attention(),
             again=(max(answers),),
         )
@@ -334,7 +347,7 @@ def collecting(view: View) -> Verdict | None:
     return Verdict(
         course="Progressing",
         reason="Collecting",
-        message=f"{len(sent)} of {len(view.parts)} have sent.",
+        message=_sentences(f"{len(sent)} of {hospitals(len(view.parts))} sent an update.", _to_approve(view)),
         actions=(*again, *lost, *grants),
         attention=view.attention(),
         again=(closing, *renewals, *(part.until for part in view.parts if part.until)),
@@ -374,6 +387,17 @@ def _whom(what: str, found: Sequence[Attention | LeftOut]) -> str:
     return f"{what}: {named(found)}." if found else ""
 
 
+def _advice(reason: str) -> str:
+    return REASONS[reason].advice
+
+
+def _to_approve(view: View) -> str:
+    """Which hospitals ask a person first. Nobody else is waited for until that person has decided."""
+    waiting = [part.name for part in view.parts if part.open and part.reason == "WaitingForApproval"]
+    verb = "has" if len(waiting) == 1 else "have"
+    return f"{hospitals(len(waiting))} {verb} still to approve: {first(waiting)}." if waiting else ""
+
+
 def _sentences(*said: str) -> str:
     return " ".join(each for each in said if each)
 
@@ -382,7 +406,7 @@ def _complete(view: View, model: StoredModel, *before: Action) -> Verdict:
     return Verdict(
         course="Complete",
         reason="Complete",
-        message=f"Combined from {len(model.aggregated)} participants, {model.result.samples} samples.",
+        message=f"The hub combined {model.result.samples} samples of {hospitals(len(model.aggregated))}.",
         actions=before,
         stages=(COLLECTED, AGGREGATED),
         attention=(*view.attention(), *left_out(view, model.left_out)),
@@ -400,17 +424,19 @@ def _aggregate(view: View, number: int) -> Verdict:
             for part in view.parts
             if part not in sent
         ]
-        return _failed(view, "QuorumNotMet", _sentences(missing, "Nothing was combined.", _whom("Missing", late)))
+        return _failed(view, "QuorumNotMet", _sentences(missing, "The hub combined nothing.", _whom("Missing", late)))
     if lost := _base_lost(view):
         return lost
     if _plan_bytes(sent) > LARGEST_PLAN:
         return _failed(
-            view, "TooMuchToAggregate", f"The plan for {len(sent)} updates of this size does not fit a Secret."
+            view,
+            "TooMuchToAggregate",
+            f"The plan for {len(sent)} updates of this size does not fit a Secret. {_advice('TooMuchToAggregate')}",
         )
     return Verdict(
         course="Progressing",
         reason="Aggregating",
-        message=f"The updates of {len(sent)} participants are being combined.",
+        message=f"The hub is combining the updates of {hospitals(len(sent))}.",
         actions=(*view.cancel("NotSentInTime"), Aggregate(number=number, tasks=tuple(part.task for part in sent))),
         stages=(COLLECTED,),
         attention=view.attention(),
@@ -427,17 +453,16 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
     """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
     until = _combined_by(view)
     if view.seen.now >= until:
-        why = "its pod is being deleted, and its node does not answer" if node_dead else "it has not ended"
+        why = "Kubernetes is deleting its pod, and the node does not answer" if node_dead else "It has not ended"
         return _failed(
             view,
             "AggregationDeadline",
-            f"The aggregation Job was given until {to_seconds(until)}: {why}. Hub: `kubectl describe` the Job and its "
-            "pod, see to their node, and make the round again.",
+            f"The aggregation Job had until {to_seconds(until)}. {why}. {_advice('AggregationDeadline')}",
         )
     return Verdict(
         course="Progressing",
         reason="Aggregating",
-        message="The updates are being combined.",
+        message=REASONS["Aggregating"].meaning,
         attention=view.attention(),
         stages=(COLLECTED,),
         again=(until, *([node_dead] if node_dead else [])),
@@ -452,7 +477,7 @@ def _store_away(view: View, job: Aggregation, answer: Answer) -> Verdict:
     return Verdict(
         course="Progressing",
         reason="StoreUnreachable",
-        message=f"The updates wait to be combined: {answer.message}",
+        message=f"The hub cannot combine the updates yet: {answer.message}",
         stages=(COLLECTED,),
         attention=view.attention(),
         again=(job.ended + pause, view.deadline),

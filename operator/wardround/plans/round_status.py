@@ -68,7 +68,8 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, by: Interrupti
     the start: the round's deadlines count from there, whatever goes wrong."""
     before = _of_generation(seen)
     message = (
-        f"The hub operator could not {by.doing}: {by.why}. It tries again. Hub: the log of the hub operator says more."
+        f"The hub operator could not {by.doing}: {by.why}. It tries again. "
+        "The hub's administrator: Read the log of the hub operator."
     )
     if is_over(seen.round):
         return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, by.reason, message, seen))
@@ -111,8 +112,8 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
         result = _set(result, "Suspended", of.spec.suspend, reason, "", seen)
     if seen.base_deleted and seen.base_model is not None:
         kept = (
-            f"Round {base_name(of)}, from whose result this round starts, was deleted. The hub keeps that result until "
-            "this round is over; no other round can start from it."
+            f"Somebody deleted round {base_name(of)}, from whose result this round starts. The hub keeps that "
+            "result until this round is over. No other round can start from it."
         )
         result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
     if verdict.course == "Progressing":

@@ -104,9 +104,9 @@ def shortfall(view: View, names: Collection[str], what: str = "can take part") -
     quorum = view.round.spec.quorum
     absent = [name for name in quorum.required if name not in names]
     if absent:
-        return f"Required participant {absent[0]} is missing."
+        return f"Required hospital {absent[0]} is missing."
     if len(names) < quorum.min:
-        return f"{hospitals(len(names))} {what}, quorum.min is {quorum.min}."
+        return f"{hospitals(len(names))} {what}, but quorum.min is {quorum.min}."
     return ""
 
 
@@ -116,8 +116,8 @@ def selected(view: View) -> str:
     if wanted is None:
         return ""
     labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted.match_labels.items()))
-    found = hospitals(len(view.selected))
-    return f"participants.selector ({labels}) finds {found} among those that {view.round.metadata.namespace} may ask."
+    number = hospitals(len(view.selected))
+    return f"participants.selector ({labels}) finds {number} among those that {view.round.metadata.namespace} may ask."
 
 
 def hospitals(number: int) -> str:
@@ -162,10 +162,11 @@ def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
 
 def named(found: Sequence[Attention | LeftOut]) -> str:
     """Each with its reason, as many as a message has room for."""
-    return _first([f"{each.participant} ({each.reason})" for each in found])
+    return first([f"{each.participant} ({each.reason})" for each in found])
 
 
-def _first(texts: Sequence[str]) -> str:
+def first(texts: Sequence[str]) -> str:
+    """As many as a message has room for."""
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
     return ", ".join(texts[:NAMED]) + more
 

@@ -29,6 +29,7 @@ from wardround.plans.sitetask_types import (
     is_trained,
     sooner,
 )
+from wardround.reasons.reason import NOBODY
 from wardround.reasons.registry import REASONS
 from wardround.sealing.manifests import parse_time
 from wardround.sealing.refused import Refused
@@ -53,15 +54,6 @@ COURIER_FAILURES = frozenset(
         "MetricsInvalid",
     }
 )
-MESSAGES = {
-    "Cancelled": "the hub has ended this task or the round",
-    "Fetching": "the courier fetches and opens the input",
-    "IsolationUnproven": "the site operator itself reaches neither hub nor Kubernetes API now, so a closed network "
-    "would prove nothing: no training before it does",
-    "Starting": "the training pod is about to start",
-    "Training": "the training pod is at work",
-    "Sending": "the courier seals and sends the update",
-}
 ACTIONS: Mapping[Action, str] = {
     "CreateJob": "make the training Job",
     "DeleteJob": "delete the training Job",
@@ -99,7 +91,7 @@ def plan(seen: Observation) -> Plan:
 
 def not_admitted(seen: Observation, said: str) -> SiteTaskStatus:
     """The status after the API server has refused the Job: by an admission policy, a quota or its schema."""
-    message = f"the API server does not admit the training Job: {said}"
+    message = f"{REASONS['JobNotAdmitted'].meaning} It says: {said}"
     failure = Failure.by("JobNotAdmitted", message[:2048])
     return _status(_View(seen, _decide(seen)), _failed(failure))
 
@@ -142,16 +134,22 @@ class _View:
     @property
     def told(self) -> str:
         """What people here are told of the decision, before they approve and after."""
-        said = self.approval if self.decision.reason == WAITING else self.decision.message
+        said = self.says(WAITING) if self.decision.reason == WAITING else self.decision.message
         local = self.assignment is not None and self.assignment.resources.local_sockets
         if self.decision.outcome == "Refused" or not local:
             return said
-        return f"{LOCAL_SOCKETS}; {said}" if said else LOCAL_SOCKETS
+        return f"{LOCAL_SOCKETS} {said}" if said else LOCAL_SOCKETS
 
-    @property
-    def approval(self) -> str:
+    def says(self, name: str) -> str:
+        """What people here are told of a reason: its meaning, and what to do if somebody has to act."""
         metadata = self.seen.task.metadata
-        return assignments.approval(metadata.name, metadata.namespace, metadata.uid)
+        if name not in REASONS:
+            return ""
+        reason = REASONS[name].about(task=metadata.name, site_namespace=metadata.namespace)
+        if name == WAITING:
+            command = assignments.approval(metadata.name, metadata.namespace, metadata.uid)
+            return f"{reason.meaning} Read the assignment, then run: {command}"
+        return reason.meaning if reason.owner == NOBODY else reason.text
 
     @property
     def seconds_left(self) -> float | None:
@@ -216,10 +214,11 @@ def _cancelled(view: _View) -> Standing | None:
 
 def _ended_by_the_hub(seen: Observation) -> str:
     """With what it waited for then, which the hub may have given up on."""
+    meaning = REASONS["Cancelled"].meaning
     last = conditions.find(seen.task.status.conditions, "Reconciling")
     if last is None or last.status != "True" or last.reason not in waits.TROUBLE:
-        return MESSAGES["Cancelled"]
-    return f"{MESSAGES['Cancelled']}; until then it waited for {last.reason}: {last.message}"
+        return meaning
+    return f"{meaning} Until then it waited for {last.reason}: {last.message}"
 
 
 def _refused(view: _View) -> Standing | None:
@@ -251,7 +250,7 @@ def _courier_failed(view: _View) -> Standing | None:
     reason = view.courier.reason or ""
     if reason not in COURIER_FAILURES:
         return None
-    message = f"the courier gave up: kubectl logs deployment/courier -n {view.seen.task.metadata.namespace}"
+    message = f"The courier gave up. Its log: kubectl logs deployment/courier -n {view.seen.task.metadata.namespace}"
     return _failed(Failure.by(reason, message), stages=_stages(view))
 
 
@@ -261,7 +260,7 @@ def _sent(view: _View) -> Standing | None:
     marks = {"Accepted": (True, "Accepted"), "InputReady": (True, "Ready"), "Trained": (True, "Trained")}
     stages = {**_stages(view), "Sealed": view.seen.now, "Sent": view.seen.now}
     marks = {**marks, "Sent": (True, "Sent")}
-    message = "the update was sent: it is in the store"
+    message = REASONS["Sent"].meaning
     return Standing(reason="Complete", message=message, marks=marks, stages=stages, final="Complete")
 
 
@@ -288,7 +287,9 @@ def _queues(view: _View) -> Standing | None:
     places = view.seen.site.spec.workload.max_concurrent_tasks
     if len(ahead) < places:
         return None
-    message = f"behind {', '.join(ahead[:8])}: the Site runs {places} at a time (workload.maxConcurrentTasks)"
+    message = (
+        f"The task waits behind {', '.join(ahead[:8])}. The site runs {places} at a time (workload.maxConcurrentTasks)."
+    )
     return _progress(view, "Queued", message, marks=INPUT_READY, again_seconds=QUEUE_SECONDS)
 
 
@@ -296,7 +297,9 @@ def _dataset_gone(view: _View) -> Standing | None:
     name = view.assignment.dataset_name if view.assignment else ""
     if view.seen.job is not None or name in view.seen.datasets:
         return None
-    return _failed(Failure.by("DatasetNotFound", f"Dataset {name} is gone"))
+    return _failed(
+        Failure.by("DatasetNotFound", f"Somebody deleted Dataset {name} after the site had accepted the task.")
+    )
 
 
 def _dataset_unusable(view: _View) -> Standing | None:
@@ -324,11 +327,16 @@ def _waits_for_a_node(view: _View) -> Standing | None:
     job, pod = view.seen.job, view.seen.pod
     if job is not None and job.suspended:
         queue = view.seen.site.spec.workload.queue_name
-        return _progress(view, "Queued", f"Kueue has not admitted the Job yet (queue {queue})", marks=INPUT_READY)
+        return _progress(view, "Queued", f"Kueue has not admitted the Job yet (queue {queue}).", marks=INPUT_READY)
     if pod is None or not pod.unschedulable:
         return None
     asks = _asks(view.accelerators, view.seen.site.spec.workload.accelerator.resource_name)
-    return _progress(view, "Unschedulable", f"waits for a node{asks}: {pod.unschedulable}", marks=INPUT_READY)
+    return _progress(
+        view,
+        "Unschedulable",
+        f"The training pod waits for a node{asks}. The scheduler says: {pod.unschedulable}",
+        marks=INPUT_READY,
+    )
 
 
 def _waits_for_image(view: _View) -> Standing | None:
@@ -337,7 +345,7 @@ def _waits_for_image(view: _View) -> Standing | None:
     if pod is None or not container:
         return None
     why = f"kubectl describe pod {pod.name} -n {pod.namespace}"
-    message = f"the image of container {container} cannot be pulled yet: {why}"
+    message = f"The node cannot pull the image of container {container} yet. Its events say why: {why}"
     return _progress(view, "ImagePullFailed", message, marks=INPUT_READY)
 
 
@@ -345,7 +353,10 @@ def _leaves_its_node(view: _View) -> Standing | None:
     pod = view.seen.pod
     if pod is None or not pod.leaving:
         return None
-    message = f"the training pod was taken off its node, its Job makes another: kubectl describe job/{pod.name}"
+    message = (
+        "Kubernetes removed the training pod from its node. The Job makes another pod: "
+        f"kubectl describe job/{pod.name} -n {pod.namespace}"
+    )
     return _progress(view, "Evicted", message, marks=INPUT_READY)
 
 
@@ -405,7 +416,7 @@ def _progress(
     reached = {"Accepted": now, **({"InputReady": now} if "InputReady" in marks else {}), **(stages or {})}
     return Standing(
         reason=reason,
-        message=message or (view.approval if reason == WAITING else MESSAGES.get(reason, "")),
+        message=message or view.says(reason),
         marks=marks,
         stages=reached,
         actions=actions,
@@ -437,7 +448,7 @@ def _waited_too_long(standing: Standing) -> Standing:
     """What it waited for is why it has failed."""
     otherwise = "Sending" if "Trained" in standing.marks else "Starting"
     reason = waits.too_long(standing.reason, otherwise)
-    message = f"the time of this stage is over (deadlines of the round). It waited for this: {standing.message}"
+    message = f"The time for this stage is over (deadlines of the round). The task waited for this: {standing.message}"
     failure = Failure.by(reason, message[:2048])
     return _failed(failure, marks=standing.marks, stages=standing.stages)
 

@@ -123,8 +123,8 @@ def test_a_round_fails_as_soon_as_the_quorum_is_out_of_reach() -> None:
 @pytest.mark.parametrize(
     ("least", "lost", "said"),
     [
-        (3, 1, "2 hospitals can still send, quorum.min is 3. Lost: site-a (TrainerFailed)."),
-        (2, 2, "1 hospital can still send, quorum.min is 2. Lost: site-a (TrainerFailed), site-b (TrainerFailed)."),
+        (3, 1, "2 hospitals can still send, but quorum.min is 3. Lost: site-a (TrainerFailed)."),
+        (2, 2, "1 hospital can still send, but quorum.min is 2. Lost: site-a (TrainerFailed), site-b (TrainerFailed)."),
     ],
 )
 def test_a_round_out_of_reach_says_how_many_were_left_and_who_was_lost_why(least: int, lost: int, said: str) -> None:
@@ -156,7 +156,7 @@ def test_a_round_that_is_lost_waits_a_moment_for_whoever_has_not_answered_yet(se
     every = [refused("site-a", "Denied"), refused("site-b", "TaskNotAllowed"), refused("site-c", "ImageNotAllowed")]
     failed_then = plan(collecting(*every, spec={"quorum": {"min": 3}}, now=at(seconds)))
     assert message_of(failed_then, "Failed") == (
-        "0 hospitals can still send, quorum.min is 3. "
+        "0 hospitals can still send, but quorum.min is 3. "
         "Lost: site-a (Denied), site-b (TaskNotAllowed), site-c (ImageNotAllowed)."
     )
 
@@ -192,6 +192,14 @@ def test_waiting_for_approval_is_no_refusal() -> None:
     made = plan(collecting(refused("site-a", "WaitingForApproval"), accepted("site-b"), accepted("site-c")))
     assert condition_of(made, "Reconciling") == ("True", "Collecting")
     assert attention_of(made) == {"site-a": "WaitingForApproval"}
+
+
+def test_a_round_says_how_many_hospitals_have_still_to_approve() -> None:
+    one = plan(collecting(refused("site-a", "WaitingForApproval"), accepted("site-b"), sent("site-c")))
+    said = "1 of 3 hospitals sent an update. 1 hospital has still to approve: site-a."
+    assert message_of(one, "Reconciling") == said
+    two = plan(collecting(*(refused(name, "WaitingForApproval") for name in NAMES[:2]), sent("site-c")))
+    assert message_of(two, "Reconciling").endswith("2 hospitals have still to approve: site-a, site-b.")
 
 
 @pytest.mark.parametrize(("reason", "said"), [("StoreUnreachable", True), ("Unschedulable", True), ("Training", False)])
@@ -395,8 +403,8 @@ def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert of_type(made, StoreModel) == []
     assert attention_of(made) == {"site-b": "SignatureInvalid", "site-c": "SignatureInvalid"}
-    said = "Left out: site-b (SignatureInvalid), site-c (SignatureInvalid). Nothing was kept."
-    assert message_of(made, "Failed") == f"1 hospital could be counted, quorum.min is 2. {said}"
+    said = "Left out: site-b (SignatureInvalid), site-c (SignatureInvalid). The hub kept no result."
+    assert message_of(made, "Failed") == f"1 hospital could be counted, but quorum.min is 2. {said}"
 
 
 def test_a_round_without_any_usable_update_says_why_of_each() -> None:
@@ -410,7 +418,7 @@ def test_a_round_that_has_too_little_in_the_end_says_whose_updates_are_missing()
     made = plan(collecting(*tasks, now=at(3600), spec={"deadlines": {"trainSeconds": 9000}}))
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert message_of(made, "Failed") == (
-        "1 hospital sent an update in time, quorum.min is 2. Nothing was combined. "
+        "1 hospital sent an update in time, but quorum.min is 2. The hub combined nothing. "
         "Missing: site-b (NotSentInTime), site-c (NotSentInTime)."
     )
 
@@ -461,7 +469,9 @@ def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> N
     late = running(7200, 3600)
     died = plan(replace(late, aggregation=Aggregation(number=1, over=True)))
     assert condition_of(died, "Failed") == ("True", "AggregationFailed")
-    assert message_of(died, "Failed").startswith("1 try. The pod ended without an answer.")
+    assert message_of(died, "Failed").startswith(
+        "The aggregation Job failed once. The last reason: its pod ended without an answer."
+    )
 
 
 def test_updates_wait_for_a_store_that_is_away_as_long_as_the_round_may_take() -> None:

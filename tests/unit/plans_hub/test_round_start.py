@@ -105,14 +105,14 @@ def test_an_unknown_participant_stalls_the_round() -> None:
 
 @pytest.mark.parametrize(
     ("least", "known", "then"),
-    [(2, 2, "goes on with 2 of 3 hospitals."), (3, 2, "fails."), (1, 1, "goes on with 1 of")],
+    [(2, 2, "continues with 2 of 3 hospitals."), (3, 2, "fails."), (1, 1, "continues with 1 of")],
 )
 def test_a_stalled_round_says_until_when_it_waits_and_what_it_does_then(least: int, known: int, then: str) -> None:
     participants = {name: participant(name) for name in NAMES[:known]}
     made = plan(observation(federated_round(quorum={"min": least}), participants=participants))
     message = message_of(made, "Stalled")
     assert message.startswith(f"{NAMES[known]}: The hub knows no hospital {NAMES[known]}.")
-    assert f" The round waits until {to_seconds(at(600))}, then it {then}" in message
+    assert f" The round waits until {to_seconds(at(600))}. Then it {then}" in message
 
 
 def test_a_round_that_waits_for_one_hospital_does_not_speak_of_another_that_it_leaves_out() -> None:
@@ -251,7 +251,7 @@ def test_after_the_admission_deadline_too_few_fail_the_round_for_the_common_reas
     made = plan(observation(started, participants=participants, now=at(601)))
     assert condition_of(made, "Failed") == ("True", "ParticipantNotApproved")
     both = "Left out: site-b (ParticipantNotApproved), site-c (ParticipantNotApproved)."
-    assert message_of(made, "Failed").startswith(f"1 hospital can take part, quorum.min is 2. {both} site-b: ")
+    assert message_of(made, "Failed").startswith(f"1 hospital can take part, but quorum.min is 2. {both} site-b: ")
 
 
 @pytest.mark.parametrize("quorum", [{"min": 4}, {"min": 2, "required": ["site-z"]}])
@@ -285,7 +285,7 @@ def test_a_selector_that_finds_nobody_is_what_the_round_waits_and_fails_for() ->
     said = "participants.selector (country=fr) finds 0 hospitals among those that breast-cancer may ask."
     for made, kind in ((waits, "Stalled"), (ended, "Failed")):
         assert condition_of(made, kind) == ("True", "TooFewParticipants")
-        assert message_of(made, kind).startswith(f"0 hospitals can take part, quorum.min is 2. {said}")
+        assert message_of(made, kind).startswith(f"0 hospitals can take part, but quorum.min is 2. {said}")
         # So nobody is to be sent there.
         assert attention_of(made) == {}
     assert "status.attention" not in REASONS["TooFewParticipants"].action
@@ -313,7 +313,7 @@ def test_a_round_waits_for_a_base_that_may_still_complete() -> None:
 def test_a_base_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admission_deadline() -> None:
     waits, ended = plan(with_base()), plan(with_base(now=at(600)))
     assert condition_of(waits, "Stalled") == ("True", "BaseNotFound")
-    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}, then it fails.")
+    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}. Then it fails.")
     assert condition_of(ended, "Failed") == ("True", "BaseNotFound")
     assert "waits until" not in message_of(ended, "Failed")
 
@@ -341,7 +341,7 @@ def test_a_round_starts_from_the_result_of_a_round_that_was_deleted_while_it_wai
     assert len(of_type(made, Dispatch)) == 3
     assert condition_of(made, "BaseDeleted") == ("True", "BaseDeleted")
     assert message_of(made, "BaseDeleted").startswith(
-        "Round train-0, from whose result this round starts, was deleted."
+        "Somebody deleted round train-0, from whose result this round starts."
     )
     statistics = replace(STORED, task="Statistics")
     other = plan(with_base(base_model=statistics, base_uid="uid-0", base_deleted=True))
@@ -352,7 +352,7 @@ def test_a_round_made_after_its_base_was_deleted_says_so_and_waits_for_another_o
     late = with_base(base_deleted=True)
     waits, ended = plan(late), plan(replace(late, now=at(600)))
     assert condition_of(waits, "Stalled") == ("True", "BaseUnusable")
-    assert message_of(waits, "Stalled").startswith("Round train-0 was deleted before this round was made")
+    assert message_of(waits, "Stalled").startswith("Somebody deleted round train-0 before this round was applied.")
     assert condition_of(ended, "Failed") == ("True", "BaseUnusable")
 
 
