@@ -17,12 +17,12 @@ from lab.topology import named
 from tests.e2e import carried
 from tests.e2e.admission import is_admitted
 from tests.e2e.clusters import Kubectl, eventually
-from wardround.api import codec
 from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.cli import explain, verbs
 from wardround.cli.cluster import Cluster as Api
 from wardround.cli.objects import Condition, condition, is_true
+from wardround.wire import codec
 
 Object = dict[str, Any]
 

@@ -29,7 +29,7 @@ from wardround import tensors
 from wardround.cli import enrolment, verbs
 from wardround.cli.objects import is_true
 from wardround.pod import schema, statistics
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.body import UPDATE, new_file_key, new_header
 from wardround.sealing.files import seal_file
 from wardround.sealing.keys import (
@@ -42,6 +42,7 @@ from wardround.sealing.keys import (
 )
 from wardround.sealing.manifests import Grants, Put, UpdateManifest, open_assignment, open_grants, sign_update
 from wardround.sealing.wrap import update_context, wrap
+from wardround.wire import canonical
 
 Object = dict[str, Any]
 # Whose line to the store is used.
@@ -88,7 +89,7 @@ class Played:
 
     def seal(self, task: Object, lie: Lie = HONEST) -> Update:
         """An update of a Statistics round, for the round that the assignment names."""
-        key = load_verification_key(canonical.decode(task["spec"]["hubKey"], "HubNotPinned"))
+        key = load_verification_key(untrusted.decode(task["spec"]["hubKey"], "HubNotPinned"))
         assignment = open_assignment(task["spec"]["assignment"], key)
         with TemporaryDirectory() as folder:
             plain, sealed_file = Path(folder, "update"), Path(folder, "sealed")
@@ -147,7 +148,7 @@ class Played:
 
     def _grants(self, task: str) -> Grants:
         spec = self.api.get("RoundTask", task, self.name)["spec"]
-        sealed = canonical.decode(spec["grants"], "KeyUnusable")
+        sealed = untrusted.decode(spec["grants"], "KeyUnusable")
         uid, attempt = spec["roundRef"]["uid"], spec["attempt"]
         return open_grants(sealed, self.decryption, round_uid=uid, attempt=attempt, participant=self.name)
 

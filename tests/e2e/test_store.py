@@ -22,9 +22,9 @@ from tests.e2e.clusters import eventually
 from tests.e2e.federation import ROUND_SECONDS, UNTRAINED, Federation, Finished
 from tests.integration.api import Api
 from wardround.cli.objects import condition, is_true
-from wardround.sealing.canonical import encode
 from wardround.sealing.envelope import ASSIGNMENT, sign_envelope
 from wardround.sealing.keys import dump_verification_key, generate_signing_key
+from wardround.wire.canonical import encode
 
 Object = dict[str, Any]
 SITE, OTHER = "site-a", "site-b"

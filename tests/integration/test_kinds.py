@@ -25,9 +25,9 @@ from tests.integration.objects import (
     site_task,
     without,
 )
-from wardround.api import codec
 from wardround.api.site import DEFAULT_PARAMETERS, LEAST_CELL
 from wardround.pod import metrics
+from wardround.wire import codec
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 Object = dict[str, Any]

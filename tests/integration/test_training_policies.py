@@ -46,8 +46,9 @@ from tests.integration.jobs import (
     variable,
 )
 from tests.integration.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
-from wardround.api import codec, parameters_text
+from wardround.api import parameters_text
 from wardround.api.site import Policy
+from wardround.wire import codec
 
 Object = dict[str, Any]
 OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")

@@ -19,7 +19,7 @@ from wardround.kube.client import Client
 from wardround.kube.errors import Conflict
 from wardround.plans.assignment import base_digest
 from wardround.plans.participant import fingerprint
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.body import UPDATE, new_file_key, new_header
 from wardround.sealing.files import seal_file
 from wardround.sealing.keys import (
@@ -35,6 +35,7 @@ from wardround.sealing.manifests import Assignment, Grants, UpdateManifest, open
 from wardround.sealing.wrap import update_context, wrap
 from wardround.store.transfer import Store
 from wardround.tensors import layout
+from wardround.wire import canonical
 
 # Of the first weights, which the hospitals make alike.
 INITIAL_DIGEST = "sha256:" + "7" * 64
@@ -99,13 +100,13 @@ class Hospital:
 
     def assignment(self, task: RoundTask) -> Assignment:
         """What a site checks first: the pinned hub, then its signature."""
-        key = canonical.decode(task.spec.hub_key, "HubNotPinned")
+        key = untrusted.decode(task.spec.hub_key, "HubNotPinned")
         assert hub_fingerprint(key) == self.hub_fingerprint
         return open_assignment(task.spec.assignment, load_verification_key(key))
 
     def grants(self, task: RoundTask) -> Grants:
         assert task.spec.grants is not None
-        sealed = canonical.decode(task.spec.grants, "KeyUnusable")
+        sealed = untrusted.decode(task.spec.grants, "KeyUnusable")
         uid, attempt = task.spec.round_ref.uid, task.spec.attempt
         return open_grants(sealed, self.decryption, round_uid=uid, attempt=attempt, participant=self.name)
 

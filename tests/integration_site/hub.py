@@ -14,7 +14,7 @@ from tests.integration.objects import TRAINER
 from tests.integration_store.conftest import Server
 from tests.unit.plans_site.world import HUB, HUB_DER, signed
 from wardround.api.times import to_microseconds
-from wardround.sealing import body, canonical
+from wardround.sealing import body, untrusted
 from wardround.sealing.keys import DecryptionKey, RecipientKey, load_verification_key, participant_fingerprint
 from wardround.sealing.manifests import (
     Base,
@@ -30,10 +30,11 @@ from wardround.sealing.manifests import (
 from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
 from wardround.store import admin
 from wardround.store.transfer import Store
+from wardround.wire import canonical, digests
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
-SCHEMA_DIGEST = canonical.digest(b"schema")
+SCHEMA_DIGEST = digests.digest(b"schema")
 HOUR = 3600
 
 
@@ -64,7 +65,7 @@ class Hub:
         site = (self.api.get("Participant", PARTICIPANT, PARTICIPANT).get("status") or {}).get("site") or {}
         if "keys" not in site:
             return None
-        return tuple(canonical.decode(site["keys"][each], "KeyUnusable") for each in ("signing", "decryption"))  # type: ignore[return-value]
+        return tuple(untrusted.decode(site["keys"][each], "KeyUnusable") for each in ("signing", "decryption"))  # type: ignore[return-value]
 
     def approve(self) -> None:
         keys = self.keys()
@@ -99,7 +100,7 @@ class Hub:
             offset += length
         await self._put(f"{location}/segments", hashes)
         manifest = ModelManifest(
-            header, canonical.digest(plain), canonical.digest(hashes), location, body.ciphertext_length(len(plain))
+            header, digests.digest(plain), digests.digest(hashes), location, body.ciphertext_length(len(plain))
         )
         return Model(manifest, key)
 
@@ -177,7 +178,7 @@ class Hub:
             _, size = body.segment_span(index, manifest.header.length)
             place = index * body.SEALED_SEGMENT
             plain += opener.open(index, ciphertext[place : place + size + body.TAG])
-        assert canonical.digest(plain) == manifest.digest
+        assert digests.digest(plain) == manifest.digest
         return plain
 
     async def _put(self, key: str, data: bytes) -> None:

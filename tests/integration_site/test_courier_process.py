@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
 from tests.integration_site.test_site import condition, enrolled, job_of, leave_update, run_pod
-from wardround.sealing import canonical
+from wardround.wire import digests
 
 SIZE = 200 << 20
 # It is sealed, fetched, sealed and opened beside whatever else runs here.
@@ -62,7 +62,7 @@ async def test_a_killed_courier_goes_on_where_it_was_and_stays_small(site: Site)
         job = await eventually("the Job", lambda: job_of(site, name), PATIENCE_SECONDS)
         fetched = peak_megabytes(process)
 
-        leave_update(site, name, model, canonical.digest(model))
+        leave_update(site, name, model, digests.digest(model))
         run_pod(site.api, job, "prepare", "train", "check")
         manifest = site.folder(name) / "sealed" / "manifest.json"
         await eventually("the update is sealed", manifest.is_file, PATIENCE_SECONDS)
@@ -84,7 +84,7 @@ async def test_a_killed_courier_goes_on_where_it_was_and_stays_small(site: Site)
         )
         live = site.api.get("RoundTask", name, PARTICIPANT)["status"]
         assert live["update"]["manifest"] == sealed, "what was sealed before the kill is what was sent"
-        assert site.hub.open_update(task, canonical.digest(model)) == model
+        assert site.hub.open_update(task, digests.digest(model)) == model
     finally:
         process.terminate()
         process.wait()

@@ -23,8 +23,8 @@ from wardround.courier import main as courier
 from wardround.courier import turn
 from wardround.courier.settings import Settings
 from wardround.kube.client import Client
-from wardround.sealing import canonical
 from wardround.store.presign import Credentials, Presigner
+from wardround.wire import digests
 
 MODEL = bytes(3 << 20)
 COURIER = f"system:serviceaccount:{NAMESPACE}:courier"
@@ -166,7 +166,7 @@ async def test_a_courier_outlives_faults_of_its_api_server(site: Site) -> None:
         """The first request of each kind fails."""
         return None if f"{request.method} {request.path}" in refused else fault
 
-    leave_update(site, name, MODEL, canonical.digest(MODEL))
+    leave_update(site, name, MODEL, digests.digest(MODEL))
     async with between(site.server, site.ca, port := free_port()) as proxy:
         proxy.instead = once
         async with running(site, site.settings, f"http://127.0.0.1:{port}") as task:

@@ -20,9 +20,9 @@ from tests.integration_site.hub import SCHEMA_DIGEST, Object
 from wardround.api import site as sites
 from wardround.courier import main as courier
 from wardround.kube.client import Client
-from wardround.sealing import canonical
 from wardround.sealing.keys import generate_signing_key
 from wardround.site.link import HubLink
+from wardround.wire import digests
 
 DATASET = {
     "apiVersion": "wardround.io/v1alpha1",
@@ -92,7 +92,7 @@ def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
         "samples": 290,
         "metrics": {"loss": "0.1234"},
         "suppressed": ["auc"],
-        "digest": canonical.digest(plain),
+        "digest": digests.digest(plain),
         "schemaDigest": SCHEMA_DIGEST,
         "baseDigest": base_digest,
         "length": len(plain),
@@ -128,7 +128,7 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
     assert (site.folder(name) / "in" / "model.safetensors").read_bytes() == model
     told = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["initContainers"][0]["env"]}
     given = json.loads(told["WARDROUND_TASK"])
-    assert given["baseDigest"] == canonical.digest(model)
+    assert given["baseDigest"] == digests.digest(model)
     assert (given["stateRound"], given["liveRounds"]["states"]) == (earlier, [earlier])
     [train] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "train"]
     states = {each["mountPath"]: each["subPath"] for each in train["volumeMounts"] if "/state/" in each["mountPath"]}
@@ -151,7 +151,7 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
     assert closed()["status"] == "False"
     assert kstatus(site.api.get("Site", "site", NAMESPACE)) == ["Current"]
     update = os.urandom(70 * (1 << 20))  # two parts
-    leave_update(site, name, update, canonical.digest(model))
+    leave_update(site, name, update, digests.digest(model))
     run_pod(site.api, job, "prepare", "train", "check")
 
     told = await eventually(
@@ -164,7 +164,7 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
         "the task is complete on both sides",
         lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Complete")["status"] == "True",
     )
-    assert site.hub.open_update(task, canonical.digest(model)) == update
+    assert site.hub.open_update(task, digests.digest(model)) == update
     live = site.api.get("RoundTask", name, PARTICIPANT)["status"]
     assert live["update"]["samples"] == 290
     assert live["update"]["metrics"] == [{"name": "loss", "value": "0.1234"}]

@@ -18,9 +18,10 @@ from tests.integration_store.conftest import Server
 from wardround import tensors
 from wardround.aggregate import main as aggregation
 from wardround.aggregate.updates import SealedFile
-from wardround.sealing import body, canonical, codec, files, keys, manifests, wrap
+from wardround.sealing import body, files, keys, manifests, untrusted, wrap
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
+from wardround.wire import canonical, codec, digests
 
 IMAGE = "sha256:" + "1" * 64
 ROUND_KEY = keys.DecryptionKey.generate()
@@ -60,7 +61,7 @@ class Round:
             place += length
         data = out.read_bytes()
         hashes = b"".join(
-            bytes.fromhex(canonical.digest(data[start : start + body.SEALED_SEGMENT])[7:])
+            bytes.fromhex(digests.digest(data[start : start + body.SEALED_SEGMENT])[7:])
             for start in range(0, len(data), body.SEALED_SEGMENT)
         )
         return digest, hashes
@@ -80,11 +81,11 @@ class Round:
         upload = self.server.presigner.put(f"{location}/segments", now(), 600)
         assert await self.store.put_bytes(upload.url, upload.headers, hashes)
         manifest = manifests.ModelManifest(
-            header, digest, canonical.digest(hashes), location, body.ciphertext_length(layout.length)
+            header, digest, digests.digest(hashes), location, body.ciphertext_length(layout.length)
         )
         self.base_digest = digest
         self.base = {
-            "manifest": codec.dump(manifest),
+            "manifest": codec.dump_document(manifest),
             "dataKey": canonical.encode(DATA_KEY),
             "get": {
                 "segments": self.server.presigner.get(f"{location}/segments", now(), 600),
@@ -215,7 +216,7 @@ class Round:
 
     async def result(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Fetch and open the result as a courier does; return arrays as bits."""
-        header = codec.parse(body.Header, answer["header"], "ManifestUnreadable")
+        header = untrusted.parse(body.Header, answer["header"], "ManifestUnreadable")
         opened = body.Body(DATA_KEY, header)
         location = f"models/{self.uid}/1"
         url = self.server.presigner.get(f"{location}/segments", now(), 600)
@@ -603,7 +604,7 @@ async def test_a_base_replaced_by_someone_who_holds_its_key_is_not_used(train: R
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     assert train.base is not None
-    header = codec.parse(body.Header, train.base["manifest"]["header"], "ManifestUnreadable")
+    header = untrusted.parse(body.Header, train.base["manifest"]["header"], "ManifestUnreadable")
     location = train.base["manifest"]["location"]
     part = train.server.folder / "wardround" / location / "part-00000"
     forged = body.Body(DATA_KEY, header).seal(0, bytes(header.length))

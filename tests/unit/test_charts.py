@@ -12,8 +12,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from wardround.api import codec
 from wardround.api.site import LEAST_CELL, Policy
+from wardround.wire import codec
 
 CHARTS = Path(__file__).parents[2] / "charts"
 DIGEST = "sha256:" + "a" * 64

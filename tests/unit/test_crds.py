@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from wardround.api import codec, dataset, federatedround, participant, roundtask, site, sitetask
+from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.pod import metrics
+from wardround.wire import codec
 
 Schema = dict[str, Any]
 ROOT = Path(__file__).parents[2]

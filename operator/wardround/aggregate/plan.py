@@ -9,10 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wardround.sealing import codec
 from wardround.sealing.body import Header
 from wardround.sealing.manifests import Get, ModelManifest
-from wardround.sealing.refused import Refused
+from wardround.wire import codec
 
 # The kubelet cuts a termination message here, and half a JSON object says nothing.
 LARGEST_ANSWER = 4096
@@ -130,8 +129,8 @@ class Failure(Exception):
 def parse(data: bytes) -> Plan:
     """Return the plan. Raises Failure("PlanUnreadable")."""
     try:
-        plan = codec.parse(Plan, json.loads(data), "PlanUnreadable")
-    except (ValueError, RecursionError, Refused):
+        plan = codec.read_document(Plan, data, "plan.json")
+    except codec.Malformed:
         raise Failure("PlanUnreadable", "plan.json is not what docs/contracts.md says: hub and image differ") from None
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.strategy != "FedAvg" or plan.weighting != "Samples" or plan.parameters:
@@ -152,7 +151,7 @@ def spell(answer: Result | Failure) -> bytes:
         answer,
         replace(answer, aggregated=()) if isinstance(answer, Result) else replace(answer, left_out=()),
     ):
-        text = json.dumps(codec.dump(shorter), separators=(",", ":")).encode()
+        text = json.dumps(codec.dump_document(shorter), separators=(",", ":")).encode()
         if len(text) <= LARGEST_ANSWER:
             return text
     return spell(Failure("TooManyLeftOut", "more updates were left out than an answer can name: see this Job's log"))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wardround.api import codec
 from wardround.api.conditions import Conditions
 from wardround.api.meta import Meta
+from wardround.wire import codec
 
 KIND = "Dataset"
 

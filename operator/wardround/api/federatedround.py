@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wardround.api import codec
 from wardround.api.conditions import Conditions
 from wardround.api.meta import Meta
 from wardround.api.task import Metric
 from wardround.api.timeline import Timeline
+from wardround.wire import codec
 
 KIND = "FederatedRound"
 BASE_DELETED = "BaseDeleted"  # condition: the round whose result this one starts from is gone

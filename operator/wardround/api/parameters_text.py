@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from wardround.api import codec
 from wardround.api.site import AllowedParameter
+from wardround.wire import codec
 
 # Which Go writes as escapes and Python as they are. None is ever outside of a string.
 _ESCAPES = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})

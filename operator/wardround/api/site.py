@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from wardround.api import codec
 from wardround.api.conditions import Conditions
 from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.api.meta import Meta
 from wardround.api.participant import PublicKeys
+from wardround.wire import codec
 
 KIND = "Site"
 Approval = Literal["Manual", "Policy", "Deny"]

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wardround.api import codec
 from wardround.api.conditions import Conditions
 from wardround.api.meta import API_VERSION, RoundRef
 from wardround.api.timeline import Timeline
 from wardround.reasons import registry
 from wardround.reasons.reason import FailureClass
+from wardround.wire import codec
 
 
 @dataclass(frozen=True, kw_only=True)

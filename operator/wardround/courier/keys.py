@@ -11,7 +11,6 @@ from typing import Any
 from wardround.api.names import COURIER_KEYS, SITE
 from wardround.kube.errors import Conflict
 from wardround.ports import Api
-from wardround.sealing.canonical import encode
 from wardround.sealing.keys import (
     DecryptionKey,
     SigningKey,
@@ -21,6 +20,7 @@ from wardround.sealing.keys import (
     load_signing_key,
     participant_fingerprint,
 )
+from wardround.wire.canonical import encode
 
 logger = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.plans.assignment import Claim, base_digest, verify
 from wardround.plans.sitetask_types import is_accepted, is_final
 from wardround.ports import Api, Object, Store
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import Assignment, Grants, open_grants
 from wardround.sealing.refused import Refused
@@ -131,7 +131,7 @@ class TaskRunner:
             await self._report({}, NOT_APPROVED)
             return
         assignment = self._verify(task)
-        hub_key = load_verification_key(canonical.decode(task.spec.hub_key, "HubNotPinned"))
+        hub_key = load_verification_key(untrusted.decode(task.spec.hub_key, "HubNotPinned"))
         await beside(self._folder.make)
         if not await beside(fetch.is_here, assignment, self._folder):
             grants = self._grants(task, assignment)
@@ -184,7 +184,7 @@ class TaskRunner:
         if not task.spec.grants:
             return None
         return open_grants(
-            canonical.decode(task.spec.grants, "KeyUnusable"),
+            untrusted.decode(task.spec.grants, "KeyUnusable"),
             self._means.identity.decryption,
             round_uid=assignment.round_uid,
             attempt=assignment.attempt,

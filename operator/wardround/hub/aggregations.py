@@ -12,10 +12,10 @@ from wardround.hub.settings import Settings
 from wardround.hub.vault import Model
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
 from wardround.plans.round_types import Aggregate, Observation
-from wardround.sealing import canonical, codec
 from wardround.sealing.body import new_file_key, part_name
 from wardround.sealing.keys import DecryptionKey
 from wardround.store.presign import Presigner, Upload
+from wardround.wire import canonical, codec
 
 # A pod may wait for a node before its deadline begins to count.
 URL_SECONDS = ACTIVE_SECONDS + 3600
@@ -81,7 +81,7 @@ def _base_digest(of: FederatedRound, base: Model | None) -> str | None:
 def _base(base: Model, presigner: Presigner, now: datetime) -> dict[str, Any]:
     urls = fetch(base, presigner, now, URL_SECONDS)
     return {
-        "manifest": codec.dump(base.manifest),
+        "manifest": codec.dump_document(base.manifest),
         "dataKey": canonical.encode(base.data_key),
         "get": {"segments": urls.segments, "parts": list(urls.parts)},
     }

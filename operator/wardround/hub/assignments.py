@@ -10,7 +10,7 @@ from wardround.api.task import TaskSpec
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.hub.vault import Identity, Model
 from wardround.plans.round_types import Dispatch
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.body import PART, part_lengths, part_name
 from wardround.sealing.keys import SUITE, RecipientKey
 from wardround.sealing.manifests import (
@@ -27,6 +27,7 @@ from wardround.sealing.manifests import (
 )
 from wardround.sealing.wrap import base_context, wrap
 from wardround.store.presign import Presigner
+from wardround.wire import canonical
 
 GRANT_SECONDS = 3600
 
@@ -45,7 +46,7 @@ class Recipient:
         keys = participant.status.site.keys if participant.status.site else None
         if keys is None or participant.spec.key_fingerprint is None:
             raise ValueError(f"participant {participant.metadata.name} lost its keys while it was asked")
-        raw = canonical.decode(keys.decryption, "KeyUnusable")
+        raw = untrusted.decode(keys.decryption, "KeyUnusable")
         name = participant.metadata.name
         return cls(name, participant.spec.key_fingerprint, RecipientKey.load(raw), keys.signing)
 

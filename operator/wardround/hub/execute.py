@@ -33,7 +33,7 @@ from wardround.plans.round_types import (
     Refusal,
     StoreModel,
 )
-from wardround.sealing import codec as signed
+from wardround.sealing import untrusted
 from wardround.sealing.body import Header
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ModelManifest, sign_model
@@ -176,7 +176,7 @@ class Execution:
     @perform.register
     async def _store_model(self, action: StoreModel) -> None:
         answer, uid = action.answer, self.round.metadata.uid
-        header = signed.parse(Header, answer.header, "ManifestUnreadable")
+        header = untrusted.parse(Header, answer.header, "ManifestUnreadable")
         manifest = ModelManifest(
             header, answer.digest or "", answer.segments_digest or "", action.model.result.location, answer.bytes
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wardround.api import codec, federatedround, names, participant, roundtask
+from wardround.api import federatedround, names, participant, roundtask
 from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.participant import Participant
 from wardround.api.times import read_time
@@ -16,9 +16,10 @@ from wardround.hub import vault
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import Aggregation, Answer, Observation
 from wardround.ports import Api, Object, Objects
-from wardround.sealing import codec as signed
+from wardround.sealing import untrusted
 from wardround.sealing.body import Header
 from wardround.sealing.refused import Refused
+from wardround.wire import codec
 
 # Kubernetes says FailureTarget of a Job that has failed, and Failed only once its pod is gone: never, if the node is.
 JOB_OVER = ("Complete", "Failed", "FailureTarget")
@@ -180,7 +181,7 @@ def read_answer(text: str) -> Answer | None:
         answer = codec.parse(Answer, json.loads(text))
         if answer.digest is None:
             return answer if answer.reason else None
-        signed.parse(Header, answer.header, "ManifestUnreadable")
+        untrusted.parse(Header, answer.header, "ManifestUnreadable")
     except (ValueError, Refused):
         return None
     return answer if answer.segments_digest else None

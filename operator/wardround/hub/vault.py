@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from wardround.api import codec, names
+from wardround.api import names
 from wardround.api.federatedround import FederatedRound
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import StoredModel
 from wardround.ports import Api, Object, Objects
-from wardround.sealing import canonical
 from wardround.sealing.keys import (
     DecryptionKey,
     SigningKey,
@@ -23,6 +22,7 @@ from wardround.sealing.keys import (
 )
 from wardround.sealing.manifests import ModelManifest, open_model
 from wardround.store.presign import Credentials
+from wardround.wire import canonical, codec
 
 
 @dataclass(frozen=True)

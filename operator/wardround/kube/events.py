@@ -6,13 +6,13 @@ import logging
 from datetime import datetime
 from typing import Protocol
 
-from wardround.api import codec
 from wardround.api.conditions import Conditions
 from wardround.api.times import to_microseconds
 from wardround.clock import Clock
 from wardround.plans import events
 from wardround.plans.events import Event
 from wardround.ports import Api, Object
+from wardround.wire import codec
 
 # Of about 1 KiB each. An API server that takes none loses some: they are a courtesy, the conditions are what counts.
 MOST_WAITING = 256

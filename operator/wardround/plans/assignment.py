@@ -17,7 +17,7 @@ from wardround.api import conditions
 from wardround.api.site import Policy
 from wardround.plans.parameters import first_outside, outside
 from wardround.reasons.registry import REASONS
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import Assignment, open_assignment, open_model, parse_time
 from wardround.sealing.refused import Refused
@@ -125,7 +125,7 @@ def verify(claim: Claim) -> Assignment:
 
 def open_pinned(envelope: str, hub_key: str, pin: str) -> Assignment:
     """The assignment under the pinned hub key, compared with nothing yet. Raises Refused(reason)."""
-    der = canonical.decode(hub_key, "HubNotPinned")
+    der = untrusted.decode(hub_key, "HubNotPinned")
     if hub_fingerprint(der) != pin:
         raise Refused("HubNotPinned")
     try:
@@ -139,7 +139,7 @@ def base_digest(assignment: Assignment, hub_key: str) -> str:
     """Digest of the base model that an update must name; "" where the round has none. Raises Refused."""
     if assignment.base is None or assignment.initial:
         return ""
-    key = load_verification_key(canonical.decode(hub_key, "HubNotPinned"))
+    key = load_verification_key(untrusted.decode(hub_key, "HubNotPinned"))
     return open_model(assignment.base.manifest, key).digest
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from wardround.api import codec, conditions, dataset_text
+from wardround.api import conditions, dataset_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import DatasetStatus, Quality
 from wardround.plans.sitetask_pod import Step
 from wardround.pod import schema as table_schema
+from wardround.wire import codec
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
 OF_THE_DATA = ("ColumnMissing", "DataUnreadable", "TooFewSamples")

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from wardround.api import codec, conditions
+from wardround.api import conditions
 from wardround.api.site import SiteStatus
+from wardround.wire import codec
 
 CONDITION = "LinkLocalClosed"
 OPEN, SILENT, ABSENT = "LinkLocalOpen", "LinkLocalSilent", "LinkLocalAbsent"

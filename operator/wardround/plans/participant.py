@@ -7,7 +7,7 @@ from datetime import datetime
 from wardround.api import conditions
 from wardround.api.participant import OfferedDataset, Participant, ParticipantStatus, PublicKeys
 from wardround.reasons.registry import REASONS
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.keys import RecipientKey, load_verification_key, participant_fingerprint
 from wardround.sealing.refused import Refused
 
@@ -17,8 +17,8 @@ def fingerprint(keys: PublicKeys | None) -> str | None:
     if keys is None:
         return None
     try:
-        signing = canonical.decode(keys.signing, "KeyUnusable")
-        decryption = canonical.decode(keys.decryption, "KeyUnusable")
+        signing = untrusted.decode(keys.signing, "KeyUnusable")
+        decryption = untrusted.decode(keys.decryption, "KeyUnusable")
         load_verification_key(signing)
         RecipientKey.load(decryption)
         return participant_fingerprint(signing, decryption)

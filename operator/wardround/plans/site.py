@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from wardround.api import codec, conditions
+from wardround.api import conditions
 from wardround.api.dataset import Dataset
 from wardround.api.participant import Participant
 from wardround.api.site import Site, SiteStatus
 from wardround.plans import sitetask_memory as memory
+from wardround.wire import codec
 
 LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
 # These do not heal by waiting: a person has to act.

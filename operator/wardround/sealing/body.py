@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from wardround.sealing import canonical, codec
 from wardround.sealing.keys import SUITE
 from wardround.sealing.refused import Refused
+from wardround.wire import codec
 
 SEGMENT = 1 << 20
 TAG = 16
@@ -54,7 +54,7 @@ class Header:
     @property
     def digest(self) -> bytes:
         """SHA-256 of the canonical JSON: the associated data of every segment."""
-        return hashlib.sha256(canonical.dumps(codec.dump(self))).digest()
+        return hashlib.sha256(codec.write_document(self)).digest()
 
 
 def new_file_key() -> bytes:

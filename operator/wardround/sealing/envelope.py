@@ -13,9 +13,10 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]  # no __all__ there
 
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.keys import SigningKey, VerificationKey, dump_verification_key
 from wardround.sealing.refused import Refused
+from wardround.wire import canonical
 
 ASSIGNMENT = "application/vnd.wardround.assignment.v1+json"
 MODEL = "application/vnd.wardround.model.v1+json"
@@ -48,7 +49,7 @@ def open_envelope(text: str, payload_type: str, public_key: VerificationKey) -> 
         envelope.verify([key], 1)
     except (VerificationError, UnverifiedSignatureError):
         raise Refused(UNSIGNED) from None
-    value = canonical.loads(payload, UNREADABLE)
+    value = untrusted.loads(payload, UNREADABLE)
     if not isinstance(value, dict):
         raise Refused(UNREADABLE)
     return value
@@ -63,7 +64,7 @@ def _take_apart(text: str, payload_type: str) -> tuple[bytes, bytes]:
         data = text.encode()
     except UnicodeEncodeError:
         raise Refused(UNREADABLE) from None
-    outer = canonical.loads(data, UNREADABLE)
+    outer = untrusted.loads(data, UNREADABLE)
     match outer:
         case {
             "payload": str(payload),
@@ -71,7 +72,7 @@ def _take_apart(text: str, payload_type: str) -> tuple[bytes, bytes]:
             "signatures": [{"keyid": str(), "sig": str(signature), **others}],
             **further,
         } if not others and not further and found_type == payload_type:
-            return canonical.decode(payload, UNREADABLE), canonical.decode(signature, UNREADABLE)
+            return untrusted.decode(payload, UNREADABLE), untrusted.decode(signature, UNREADABLE)
     raise Refused(UNREADABLE)
 
 

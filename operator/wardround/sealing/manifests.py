@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wardround.api.names import UID
-from wardround.sealing import canonical, codec, envelope
+from wardround.sealing import envelope, untrusted
 from wardround.sealing.body import MODEL, MOST_PARTS, PART, UPDATE, Header, ciphertext_length
 from wardround.sealing.keys import SUITE, DecryptionKey, RecipientKey, SigningKey, VerificationKey
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import grants_context, unwrap, wrap
+from wardround.wire import codec
 
 _UNREADABLE = envelope.UNREADABLE
 # As the CRDs spell it: what `metrics.text` of the pod can say of very small and very large values, too.
@@ -165,7 +166,7 @@ class ExpectedUpdate:
 
 def sign_assignment(assignment: Assignment, key: SigningKey) -> str:
     """Return the assignment's envelope."""
-    return envelope.sign_envelope(codec.dump(assignment), envelope.ASSIGNMENT, key)
+    return envelope.sign_envelope(codec.dump_document(assignment), envelope.ASSIGNMENT, key)
 
 
 def open_assignment(text: str, key: VerificationKey) -> Assignment:
@@ -175,7 +176,7 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
         payload = envelope.open_envelope(text, envelope.ASSIGNMENT, key)
     except Refused:
         raise Refused(reason) from None
-    assignment = codec.parse(Assignment, payload, reason)
+    assignment = untrusted.parse(Assignment, payload, reason)
     parse_time(assignment.issued, reason)
     parse_time(assignment.expires, reason)
     if assignment.suite != SUITE:
@@ -191,7 +192,7 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
 
 def sign_model(manifest: ModelManifest, key: SigningKey) -> str:
     """Return the model manifest's envelope."""
-    return envelope.sign_envelope(codec.dump(manifest), envelope.MODEL, key)
+    return envelope.sign_envelope(codec.dump_document(manifest), envelope.MODEL, key)
 
 
 def open_model(text: str, key: VerificationKey) -> ModelManifest:
@@ -201,14 +202,14 @@ def open_model(text: str, key: VerificationKey) -> ModelManifest:
 
 def parse_model(payload: Mapping[str, object]) -> ModelManifest:
     """Return the payload of a model manifest. Raises Refused("ManifestUnreadable")."""
-    manifest = codec.parse(ModelManifest, payload, _UNREADABLE)
+    manifest = untrusted.parse(ModelManifest, payload, _UNREADABLE)
     _check_header(manifest.header, MODEL, manifest.bytes)
     return manifest
 
 
 def sign_update(manifest: UpdateManifest, key: SigningKey) -> str:
     """Return the update manifest's envelope."""
-    return envelope.sign_envelope(codec.dump(manifest), envelope.UPDATE, key)
+    return envelope.sign_envelope(codec.dump_document(manifest), envelope.UPDATE, key)
 
 
 def open_update(text: str, key: VerificationKey) -> UpdateManifest:
@@ -216,7 +217,7 @@ def open_update(text: str, key: VerificationKey) -> UpdateManifest:
 
     Raises Refused: ManifestUnreadable or SignatureInvalid.
     """
-    manifest = codec.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
+    manifest = untrusted.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
     _check_header(manifest.header, UPDATE, manifest.bytes)
     parse_time(manifest.expires, _UNREADABLE)
     # One participant must not be able to make the round's answer unspeakable: few metrics, short names, finite values.
@@ -249,13 +250,13 @@ def verify_update(text: str, key: VerificationKey, expected: ExpectedUpdate, now
 
 def seal_grants(grants: Grants, recipient: RecipientKey, *, round_uid: str, attempt: int, participant: str) -> bytes:
     """Return grants sealed for the courier that holds `recipient`'s private half."""
-    return wrap(canonical.dumps(codec.dump(grants)), recipient, grants_context(round_uid, attempt, participant))
+    return wrap(codec.write_document(grants), recipient, grants_context(round_uid, attempt, participant))
 
 
 def open_grants(sealed: bytes, key: DecryptionKey, *, round_uid: str, attempt: int, participant: str) -> Grants:
     """Return grants sealed for this courier and task. Raises Refused: KeyUnusable or ManifestUnreadable."""
     plain = unwrap(sealed, key, grants_context(round_uid, attempt, participant))
-    grants = codec.parse(Grants, canonical.loads(plain, _UNREADABLE), _UNREADABLE)
+    grants = untrusted.parse(Grants, untrusted.loads(plain, _UNREADABLE), _UNREADABLE)
     parse_time(grants.expires, _UNREADABLE)
     return grants
 

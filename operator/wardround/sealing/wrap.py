@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
-from wardround.sealing import canonical
 from wardround.sealing.keys import DecryptionKey, RecipientKey
 from wardround.sealing.refused import Refused
+from wardround.wire import canonical
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 

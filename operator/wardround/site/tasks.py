@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from wardround.api import codec, dataset, names, roundtask, sitetask
+from wardround.api import dataset, names, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTaskStatus
@@ -32,6 +32,7 @@ from wardround.ports import Api, Object
 from wardround.site.control import Control, TakesControl
 from wardround.site.link import HubLink
 from wardround.site.training import LiveRounds, training_job
+from wardround.wire import codec
 
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
 # Between two looks at a task for which there was no room.

@@ -12,9 +12,9 @@ import pytest
 from tests.unit.sealing.test_fuzz import documents, noise, refuses
 from wardround.aggregate import counts, plan
 from wardround.aggregate.updates import _Seen
-from wardround.sealing import canonical
 from wardround.sealing.body import SEGMENT
 from wardround.tensors import Layout, Tensor, canonical_layout
+from wardround.wire import digests
 
 LAYOUT = canonical_layout([Tensor("w", "F32", (5, 2)), Tensor("b", "F64", (3,)), Tensor("n", "I64", ())])
 FILE = LAYOUT.header + bytes(LAYOUT.length - len(LAYOUT.header))
@@ -44,7 +44,7 @@ def test_a_file_of_any_bytes_is_read_through_or_refused(known: Layout | None) ->
                 seen = _Seen(len(data), known)
                 for start in range(0, len(data), cut):
                     seen.take(data[start : start + cut])
-                found = seen.finish(canonical.digest(data))
+                found = seen.finish(digests.digest(data))
                 assert found.canonical in (True, False)
                 assert found.schema_digest.startswith("sha256:")
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from wardround.api import codec, federatedround, meta, names, participant, roundtask, sitetask
+from wardround.api import federatedround, meta, names, participant, roundtask, sitetask
 from wardround.api.conditions import Conditions, find, set_condition, since
 from wardround.api.timeline import mark, reached
 from wardround.api.times import parse_time, to_microseconds, to_seconds
+from wardround.wire import codec
 
 NOW = datetime(2026, 11, 24, 16, 0, 0, 123456, tzinfo=UTC)
 ROUND: dict[str, Any] = {

@@ -19,9 +19,10 @@ from tests.unit.store.test_slow_store import serving, url
 from wardround.courier import fetch, send
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
-from wardround.sealing import body, canonical
+from wardround.sealing import body
 from wardround.sealing.manifests import Base, Get, ModelManifest, sign_model
 from wardround.sealing.wrap import base_context, wrap
+from wardround.wire import digests
 
 PLAIN = bytes(range(256)) * 10_000
 Waits = Callable[[], None]
@@ -56,8 +57,8 @@ async def test_the_loop_turns_while_an_update_is_sealed(folder: TaskFolder, disk
         "samples": 290,
         "metrics": {},
         "suppressed": [],
-        "digest": canonical.digest(PLAIN),
-        "schemaDigest": canonical.digest(b"schema"),
+        "digest": digests.digest(PLAIN),
+        "schemaDigest": digests.digest(b"schema"),
         "baseDigest": "",
         "length": len(PLAIN),
     }
@@ -82,9 +83,9 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
     sealer = body.Body(key, header)
     spans = [body.segment_span(index, len(PLAIN)) for index in range(sealer.segments)]
     segments = [sealer.seal(index, PLAIN[start : start + size]) for index, (start, size) in enumerate(spans)]
-    hashes = b"".join(bytes.fromhex(canonical.digest(each)[7:]) for each in segments)
-    digest = canonical.digest(PLAIN)
-    manifest = ModelManifest(header, digest, canonical.digest(hashes), "models/base/1", sum(map(len, segments)))
+    hashes = b"".join(bytes.fromhex(digests.digest(each)[7:]) for each in segments)
+    digest = digests.digest(PLAIN)
+    manifest = ModelManifest(header, digest, digests.digest(hashes), "models/base/1", sum(map(len, segments)))
     wrapped = wrap(key, DECRYPTION.public, base_context("round-uid", 1, "site-a", digest))
     assignment = dataclasses.replace(ASSIGNMENT, initial=False, base=Base(sign_model(manifest, HUB), wrapped))
     objects = {b"segments": hashes, b"part": b"".join(segments)}

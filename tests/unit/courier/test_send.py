@@ -12,20 +12,20 @@ import pytest
 from tests.unit.plans_site.world import ASSIGNMENT, ROUND_KEY, SIGNING
 from wardround.courier import send
 from wardround.courier.workspace import TaskFolder, Workspace
-from wardround.sealing import canonical
 from wardround.sealing.body import Body, part_lengths
 from wardround.sealing.manifests import Put
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import unwrap, update_context
+from wardround.wire import digests
 
 PLAIN = b"tensors" * 1000
-BASE = canonical.digest(b"base")
+BASE = digests.digest(b"base")
 DOCUMENT: dict[str, Any] = {
     "samples": 290,
     "metrics": {"loss": "0.1234"},
     "suppressed": [],
-    "digest": canonical.digest(PLAIN),
-    "schemaDigest": canonical.digest(b"schema"),
+    "digest": digests.digest(PLAIN),
+    "schemaDigest": digests.digest(b"schema"),
     "baseDigest": BASE,
     "length": len(PLAIN),
 }
@@ -67,8 +67,8 @@ async def test_a_crash_before_the_manifest_means_another_key(folder: TaskFolder)
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"digest": canonical.digest(b"other")}, "Altered"),
-        ({"baseDigest": canonical.digest(b"another base")}, "WrongBase"),
+        ({"digest": digests.digest(b"other")}, "Altered"),
+        ({"baseDigest": digests.digest(b"another base")}, "WrongBase"),
         ({"length": len(PLAIN) + 1}, "OutputLink"),
         ({"samples": -1}, "OutputNotSafetensors"),
         ({"samples": True}, "OutputNotSafetensors"),

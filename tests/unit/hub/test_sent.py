@@ -20,7 +20,7 @@ from wardround.hub.vault import Identity, Model
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
 from wardround.plans.round_types import Aggregate, Dispatch, StoredModel
-from wardround.sealing import canonical
+from wardround.sealing import untrusted
 from wardround.sealing.body import MODEL, PART, ciphertext_length, new_file_key, new_header
 from wardround.sealing.keys import (
     DecryptionKey,
@@ -105,7 +105,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     expires = NOW + timedelta(hours=2)
     what = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=expires, state_round=STATE_ROUND)
     spec = assign(of, recipient(), what, ROUND_KEY.public.raw, BASE, HUB, NOW)
-    assert hub_fingerprint(canonical.decode(spec.hub_key, "x")) == HUB.fingerprint
+    assert hub_fingerprint(untrusted.decode(spec.hub_key, "x")) == HUB.fingerprint
     found = open_assignment(spec.assignment, load_verification_key(HUB.public))
     assert (found.round_uid, found.attempt, found.participant) == (of.metadata.uid, 2, "site-a")
     assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
@@ -126,7 +126,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
 def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -> None:
     location = "updates/uid/1/site-a"
     first, expires = grant(recipient(), "uid", 1, location, BASE, None, EXTERNAL, NOW)
-    found = open_grants(canonical.decode(first, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
+    found = open_grants(untrusted.decode(first, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
     assert found.put is None
     assert found.get is not None
     assert len(found.get.parts) == 2
@@ -134,7 +134,7 @@ def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -
     assert expires == NOW + timedelta(hours=1)
     size = PART + 5
     second, _ = grant(recipient(), "uid", 1, location, BASE, size, EXTERNAL, NOW)
-    found = open_grants(canonical.decode(second, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
+    found = open_grants(untrusted.decode(second, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
     assert found.put is not None
     assert [put.bytes for put in found.put] == [PART, 5]
     assert found.put[1].headers == {"If-None-Match": "*", "Content-Length": "5"}
@@ -144,9 +144,9 @@ def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -
 def test_grants_are_nothing_to_anyone_but_the_courier_of_that_task() -> None:
     sealed, _ = grant(recipient(), "uid", 1, "updates/uid/1/site-a", None, 9, EXTERNAL, NOW)
     assert "very-secret" not in sealed
-    assert "X-Amz" not in str(canonical.decode(sealed, "x"))
+    assert "X-Amz" not in str(untrusted.decode(sealed, "x"))
     with pytest.raises(Refused):
-        open_grants(canonical.decode(sealed, "x"), SITE_KEY, round_uid="uid", attempt=2, participant="site-a")
+        open_grants(untrusted.decode(sealed, "x"), SITE_KEY, round_uid="uid", attempt=2, participant="site-a")
 
 
 @pytest.mark.parametrize(("size", "lengths"), [(1, [1]), (PART, [PART]), (PART + 1, [PART, 1]), (0, [])])
@@ -179,7 +179,7 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
     assert (found.base_digest, found.base is not None) == (base_digest, has_base)
     assert [update.participant for update in found.updates] == list(NAMES)
     assert found.max_samples == dict.fromkeys(NAMES, 1000)
-    assert found.updates[0].signing_key == canonical.decode(keys("site-a").signing, "x")
+    assert found.updates[0].signing_key == untrusted.decode(keys("site-a").signing, "x")
     assert f"updates/{of.metadata.uid}/1/site-a/part-00000?" in found.updates[0].get[0]
     assert len(found.put.parts) == 1
     assert found.put.segments.url.startswith(INTERNAL.origin)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from wardround.api import codec, conditions
+from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import FederatedRound, FederatedRoundStatus, Result
 from wardround.api.federatedround import parse as parse_round
@@ -20,8 +20,8 @@ from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import fingerprint
 from wardround.plans.round_types import Observation, StoredModel
-from wardround.sealing import canonical
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key
+from wardround.wire import canonical, codec
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 FEDERATION = "breast-cancer"

@@ -24,12 +24,12 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, message_of, of_type
-from wardround.api import codec
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round import plan
 from wardround.plans.round_parts import COLUMNS
 from wardround.plans.round_types import Aggregation, Answer, Cancel, Dispatch, Observation, StoredModel, StoreModel
+from wardround.wire import codec
 
 FIRST, OTHER = "sha256:first", "sha256:other"
 

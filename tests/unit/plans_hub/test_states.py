@@ -22,10 +22,10 @@ from tests.unit.plans_hub.builders import (
     sent,
 )
 from tests.unit.plans_hub.reading import of_type
-from wardround.api import codec
 from wardround.api.federatedround import FederatedRound
 from wardround.plans.round import plan
 from wardround.plans.round_types import Aggregation, Answer, Dispatch, LeftOut, Observation, StoredModel, StoreModel
+from wardround.wire import codec
 
 FOLLOWING: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, "quorum": {"min": 1}}
 

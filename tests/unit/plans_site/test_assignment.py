@@ -10,9 +10,9 @@ import pytest
 from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
 from wardround.plans.assignment import Claim, Decision, Terms, decide
 from wardround.reasons.registry import REASONS
-from wardround.sealing.canonical import encode
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_assignment
+from wardround.wire.canonical import encode
 
 CLAIM = Claim(
     envelope=signed(),

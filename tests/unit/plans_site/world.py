@@ -10,7 +10,6 @@ from typing import Any
 from wardround.api import roundtask, site, sitetask
 from wardround.plans.sitetask_pod import Job, Pod, parse_pod
 from wardround.plans.sitetask_types import Observation
-from wardround.sealing.canonical import encode
 from wardround.sealing.keys import (
     SUITE,
     DecryptionKey,
@@ -20,6 +19,7 @@ from wardround.sealing.keys import (
     participant_fingerprint,
 )
 from wardround.sealing.manifests import Assignment, Exchange, Quorum, Resources, sign_assignment
+from wardround.wire.canonical import encode
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HUB = generate_signing_key()

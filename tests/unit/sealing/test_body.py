@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from wardround.sealing import body, canonical, files
+from wardround.sealing import body, files
 from wardround.sealing.refused import Refused
+from wardround.wire import digests
 
 KEY = bytes(range(32))
 LENGTHS = [0, 1, body.SEGMENT - 1, body.SEGMENT, body.SEGMENT + 1, 3 * body.SEGMENT + 17]
@@ -132,7 +133,7 @@ def sealed_file(tmp_path: Path, plain: bytes) -> tuple[body.Header, files.Sealed
 
 def hashes(cipher: bytes) -> bytes:
     return b"".join(
-        bytes.fromhex(canonical.digest(cipher[place : place + body.SEALED_SEGMENT]).removeprefix("sha256:"))
+        bytes.fromhex(digests.digest(cipher[place : place + body.SEALED_SEGMENT]).removeprefix("sha256:"))
         for place in range(0, len(cipher), body.SEALED_SEGMENT)
     )
 
@@ -141,10 +142,10 @@ def hashes(cipher: bytes) -> bytes:
 def test_a_sealed_file_opens_from_a_stream_of_chunks_of_any_size(tmp_path: Path, length: int) -> None:
     plain = os.urandom(length)
     head, sealed, cipher = sealed_file(tmp_path, plain)
-    assert sealed == files.SealedFile(canonical.digest(plain), len(cipher))
+    assert sealed == files.SealedFile(digests.digest(plain), len(cipher))
     listed = hashes(cipher)
     with files.FileOpener(
-        tmp_path / "out", body.Body(KEY, head), listed, canonical.digest(listed), sealed.digest
+        tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest
     ) as opener:
         for place in range(0, len(cipher), 300_007):
             opener.feed(cipher[place : place + 300_007])
@@ -159,7 +160,7 @@ def test_a_segment_sealed_anew_by_someone_who_holds_the_key_is_refused(tmp_path:
     listed = hashes(cipher)
     with (
         files.FileOpener(
-            tmp_path / "out", body.Body(KEY, head), listed, canonical.digest(listed), sealed.digest
+            tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest
         ) as opener,
         pytest.raises(Refused, match="Altered"),
     ):
@@ -170,7 +171,7 @@ def test_a_segment_sealed_anew_by_someone_who_holds_the_key_is_refused(tmp_path:
 def test_a_file_that_ends_early_or_goes_on_never_appears(tmp_path: Path) -> None:
     head, sealed, cipher = sealed_file(tmp_path, bytes(50))
     listed = hashes(cipher)
-    arguments = (tmp_path / "out", body.Body(KEY, head), listed, canonical.digest(listed), sealed.digest)
+    arguments = (tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest)
     with files.FileOpener(*arguments) as opener:
         opener.feed(cipher[:-1])
         with pytest.raises(Refused, match="Altered"):

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from wardround.sealing import canonical, envelope, keys
+from wardround.sealing import envelope, keys
 from wardround.sealing.refused import Refused
+from wardround.wire import canonical
 
 KEY = keys.generate_signing_key()
 PUBLIC = KEY.public_key()

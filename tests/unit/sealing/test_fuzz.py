@@ -17,8 +17,9 @@ import pytest
 
 from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW, PUBLIC, SIGNING, UPDATE
 from wardround.courier.send import read_claims
-from wardround.sealing import body, canonical, codec, envelope, files, keys, manifests, wrap
+from wardround.sealing import body, envelope, files, keys, manifests, wrap
 from wardround.sealing.refused import Refused
+from wardround.wire import codec, digests
 
 TIMES = 1500
 ODD: list[Any] = [
@@ -189,7 +190,7 @@ def test_a_stream_of_noise_never_becomes_a_file(tmp_path: Path) -> None:
 
     def read(data: bytes) -> None:
         with files.FileOpener(
-            tmp_path / "model", sealed, hashes, canonical.digest(hashes), canonical.digest(plain)
+            tmp_path / "model", sealed, hashes, digests.digest(hashes), digests.digest(plain)
         ) as opener:
             opener.feed(data)
             opener.finish()

@@ -1,14 +1,10 @@
-"""The one spelling of JSON, base64 and digests that is signed or hashed; knows nothing of what they say."""
+"""The one spelling of JSON and base64 that is written, signed or hashed; knows nothing of what they say."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import hashlib
 import json
 from typing import Any
-
-from wardround.sealing.refused import Refused
 
 
 def dumps(value: object) -> bytes:
@@ -17,17 +13,18 @@ def dumps(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def loads(data: bytes, reason: str) -> Any:
-    """Parse JSON that must be spelt exactly as `dumps` spells it, else raise Refused(reason).
+def loads(data: bytes) -> Any:
+    """Parse JSON that is spelt exactly as `dumps` spells it, else raise ValueError.
 
-    Comparing with our own spelling settles duplicate keys, floats, NaN, lone surrogates and trailing bytes at once.
+    The comparison with our own spelling settles duplicate keys, floats, NaN, lone surrogates and trailing bytes.
     """
     try:
         value = json.loads(data)
-        if dumps(value) != data:
-            raise Refused(reason)
-    except (ValueError, TypeError, RecursionError):
-        raise Refused(reason) from None
+        spelt = dumps(value)
+    except (TypeError, RecursionError):
+        raise ValueError("not canonical JSON") from None
+    if spelt != data:
+        raise ValueError("not canonical JSON")
     return value
 
 
@@ -36,20 +33,12 @@ def encode(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def decode(text: str, reason: str) -> bytes:
-    """Parse standard base64 in its one canonical form (padding, no stray bits), else raise Refused(reason)."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused(reason) from None
+def decode(text: str) -> bytes:
+    """Parse standard base64 in its one canonical form (padding, no stray bits), else raise ValueError."""
+    data = base64.b64decode(text, validate=True)
     if encode(data) != text:
-        raise Refused(reason)
+        raise ValueError("not canonical base64")
     return data
-
-
-def digest(data: bytes) -> str:
-    """Return `sha256:<hex>` of the bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def _refuse_floats(value: object) -> None:

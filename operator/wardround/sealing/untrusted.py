@@ -1,0 +1,37 @@
+"""Reads what came from outside by the wire's codec. Whatever is wrong, one enumerated reason is all that is said.
+
+A message of the codec names fields, and whoever wrote what is refused chooses the names of its fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from wardround.sealing.refused import Refused
+from wardround.wire import canonical, codec
+
+T = TypeVar("T")
+
+
+def loads(data: bytes, reason: str) -> Any:
+    """Parse canonical JSON, else raise Refused(reason)."""
+    try:
+        return canonical.loads(data)
+    except ValueError:
+        raise Refused(reason) from None
+
+
+def decode(text: str, reason: str) -> bytes:
+    """Parse canonical base64, else raise Refused(reason)."""
+    try:
+        return canonical.decode(text)
+    except ValueError:
+        raise Refused(reason) from None
+
+
+def parse(cls: type[T], value: object, reason: str) -> T:
+    """Read a `cls` from a document, else raise Refused(reason)."""
+    try:
+        return codec.parse_document(cls, value)
+    except codec.Malformed:
+        raise Refused(reason) from None

@@ -1,0 +1,117 @@
+"""One codec reads what the API server says with patience and what we say to each other without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from wardround.wire import canonical, codec
+
+
+@dataclass(frozen=True)
+class Part:
+    round_uid: str
+    proxy_url: str = ""
+
+
+@dataclass(frozen=True)
+class Whole:
+    count: int
+    sure: bool
+    key: bytes
+    kind: Literal["A", "B"]
+    parts: tuple[Part, ...]
+    named: Mapping[str, int]
+    seed: int | None
+    part_class: str = field(default="", metadata={"json": "class"})
+
+
+@dataclass(frozen=True)
+class Open:
+    round_uid: str
+    seed: int | None = None
+    items: tuple[str, ...] = ()
+
+
+WHOLE = Whole(
+    count=2, sure=True, key=b"\x00\xff", kind="A", parts=(Part("u"),), named={"a": 1}, seed=None, part_class="x"
+)
+DOCUMENT: dict[str, Any] = {
+    "count": 2,
+    "sure": True,
+    "key": "AP8=",
+    "kind": "A",
+    "parts": [{"roundUID": "u", "proxyURL": ""}],
+    "named": {"a": 1},
+    "seed": None,
+    "class": "x",
+}
+
+
+def test_a_document_is_spelt_in_one_way_and_read_back_to_the_same() -> None:
+    assert codec.dump_document(WHOLE) == DOCUMENT
+    text = codec.write_document(WHOLE)
+    assert text == canonical.dumps(DOCUMENT)
+    assert codec.read_document(Whole, text) == WHOLE
+
+
+def test_an_object_leaves_out_what_there_is_none_of_and_is_read_with_more_than_is_known() -> None:
+    assert codec.dump(Open("u")) == {"roundUID": "u", "items": []}
+    assert codec.parse(Open, {"roundUID": "u", "seed": None, "items": None, "later": 1}) == Open("u")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"later": 1}, "task: has the unknown field 'later'"),
+        ({"\x1b[2J": 1}, r"task: has the unknown field '\\x1b\[2J'"),
+        ({"parts": [{"roundUID": "u", "more": 1}]}, r"task.parts\[0\]: has the unknown field 'more'"),
+        ({"parts": [{}]}, r"task.parts\[0\].roundUID: missing"),
+        ({"parts": {}}, "task.parts: expected a list"),
+        ({"count": "2"}, "task.count: expected int"),
+        ({"count": True}, "task.count: expected int"),
+        ({"count": -1}, "task.count: expected an integer from 0"),
+        ({"count": 2**63}, "task.count: expected an integer from 0"),
+        ({"count": None}, "task.count: expected int"),
+        ({"sure": 1}, "task.sure: expected bool"),
+        ({"key": "AP8"}, "task.key: expected base64"),
+        ({"key": "AP9="}, "task.key: expected base64"),
+        ({"key": 1}, "task.key: expected bytes"),
+        ({"kind": "C"}, "task.kind: expected one of A, B"),
+        ({"kind": []}, "task.kind: expected one of A, B"),
+        ({"named": {"a": "1"}}, "task.named.a: expected int"),
+        ({"named": []}, "task.named: expected an object"),
+        ({"class": None}, "task.class: expected str"),
+    ],
+)
+def test_a_document_with_a_fault_is_refused_and_the_field_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(codec.Malformed, match=message):
+        codec.parse_document(Whole, {**DOCUMENT, **change}, "task")
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENT if name != "class"])
+def test_of_a_document_every_field_without_a_default_has_to_be_there(name: str) -> None:
+    with pytest.raises(codec.Malformed, match=f"{name}: missing"):
+        codec.parse_document(Whole, {key: value for key, value in DOCUMENT.items() if key != name})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "\ud800", "[" * 100_000, "9" * 5000, b"\xff"])
+def test_what_is_no_document_at_all_is_malformed_too(text: str | bytes) -> None:
+    with pytest.raises(codec.Malformed, match="Whole"):
+        codec.read_document(Whole, text)
+
+
+@pytest.mark.parametrize("text", ["AP8", "AP9=", "AP8=\n", "AP8=AP8=", "-_8=", "é"])
+def test_base64_has_one_form(text: str) -> None:
+    with pytest.raises(ValueError):
+        canonical.decode(text)
+
+
+def test_there_are_no_fractions_in_canonical_json() -> None:
+    with pytest.raises(TypeError):
+        canonical.dumps({"a": [0.5]})
+    with pytest.raises(ValueError):
+        canonical.loads(b'{"a":0.5}')
