@@ -8,7 +8,6 @@ element straddles a 1 MiB segment.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import math
@@ -21,6 +20,8 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
+
+from wardround.wire import canonical, digests
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "u1"}
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
@@ -96,8 +97,7 @@ class Layout:
 def schema_digest(tensors: Iterable[Tensor]) -> str:
     """Return `sha256:<hex>` over names, dtypes and shapes, whatever their order in the file."""
     rows = sorted([tensor.name, tensor.dtype, list(tensor.shape)] for tensor in tensors)
-    text = json.dumps(rows, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return digests.digest(canonical.dumps(rows))
 
 
 def canonical_layout(tensors: Iterable[Tensor]) -> Layout:
@@ -234,7 +234,7 @@ class Writer:
         """Open `path` (it must not exist) and write the header."""
         self.layout = canonical_layout(tensors)
         self._file = path.open("xb")
-        self._hash = hashlib.sha256()
+        self._digest = digests.Digest()
         self._written = 0
         self._put(self.layout.header)
 
@@ -256,10 +256,10 @@ class Writer:
             raise ValueError(f"{self._written} of {self.layout.length} bytes were written")
         self._file.flush()
         os.fsync(self._file.fileno())
-        return f"sha256:{self._hash.hexdigest()}"
+        return self._digest.text
 
     def _put(self, data: bytes | memoryview) -> None:
-        self._hash.update(data)
+        self._digest.update(data)
         self._file.write(data)
         self._written += len(data)
 
@@ -272,12 +272,6 @@ def write(path: Path, arrays: dict[str, Array], dtypes: dict[str, str] | None = 
         for tensor in writer.layout.tensors:
             writer.write(arrays[tensor.name].astype(DTYPES[tensor.dtype], casting="safe"))
         return writer.finish()
-
-
-def digest(path: Path) -> str:
-    """Return `sha256:<hex>` of a file."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _dtype(array: Array) -> str:

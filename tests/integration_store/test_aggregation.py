@@ -145,7 +145,7 @@ class Round:
         """Send an update of these very bytes."""
         path = self.folder / participant
         path.write_bytes(plain)
-        digest = tensors.digest(path)
+        digest = digests.file_digest(path)
         layout = tensors.layout(path)
         file_key = body.new_file_key()
         head = dataclasses.replace(self.header(layout, body.UPDATE, participant, file_key), **(header or {}))

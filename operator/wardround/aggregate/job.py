@@ -29,6 +29,7 @@ from wardround.sealing.manifests import ExpectedUpdate
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.tensors import Layout
+from wardround.wire import digests
 
 EXAMINED_AT_ONCE = 4
 CHANGED_MEANWHILE = "the store returned other bytes the second time it was asked"
@@ -67,7 +68,7 @@ async def open_base(store: Store, plan: Plan) -> BaseModel | None:
         return None
     body = bodies.Body(base.data_key, base.manifest.header)
     hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
-    if f"sha256:{hashlib.sha256(hashes).hexdigest()}" != base.manifest.segments_digest:
+    if digests.digest(hashes) != base.manifest.segments_digest:
         raise Failure("StoreInconsistent", "the base model's list of segments is not the one that was signed")
     file = SealedFile(store, base.get.parts, body, hashes)
     another = Failure("SchemasDiffer", "the base model is not a canonical file of its schema")
@@ -261,18 +262,18 @@ class SealedResult:
         self._index = 0
         self._part = 0
         self._buffer = bytearray()
-        self._plain = hashlib.sha256()
+        self._plain = digests.Digest()
         self._hashes = bytearray()
 
     @property
     def digest(self) -> str:
         """`sha256:<hex>` of the plaintext so far."""
-        return f"sha256:{self._plain.hexdigest()}"
+        return self._plain.text
 
     @property
     def segments_digest(self) -> str:
         """`sha256:<hex>` of the list of ciphertext hashes so far."""
-        return f"sha256:{hashlib.sha256(self._hashes).hexdigest()}"
+        return digests.digest(self._hashes)
 
     async def append(self, segment: bytes) -> None:
         """Seal the next segment, and upload the part that it completes."""

@@ -26,6 +26,7 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.tensors import Array, Layout, NotTensors, header_bytes, parse_header
+from wardround.wire import digests
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ class _Seen:
     def __init__(self, length: int, known: Layout | None = None) -> None:
         self._length = length
         self._known = known
-        self._plain = hashlib.sha256()
+        self._plain = digests.Digest()
         self._waiting = bytearray()  # until the header is whole; it ends within 8 MiB
         self._layout: Layout | None = None
         self._runs: list[Run] = []
@@ -206,7 +207,7 @@ class _Seen:
         """Return the layout. Raises Refused: WrongSchema or Altered."""
         if self._layout is None:
             raise Refused("WrongSchema")
-        if f"sha256:{self._plain.hexdigest()}" != digest:
+        if self._plain.text != digest:
             raise Refused("Altered")
         return self._layout
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +17,7 @@ from wardround.sealing.manifests import NUMBER, Assignment, Put, UpdateManifest,
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import update_context, wrap
 from wardround.threads import beside_until_cancelled
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+from wardround.wire import digests
 
 
 @dataclass(frozen=True)
@@ -76,10 +74,10 @@ def read_claims(document: bytes, assignment: Assignment) -> Claims:
     if claims.metrics.keys() & set(claims.suppressed):
         raise Refused("MetricsInvalid")
     counts = (claims.samples, claims.length)
-    digests = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))
+    named = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))
     if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
         raise Refused("OutputNotSafetensors")
-    if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests):
+    if not all(isinstance(digest, str) and digests.DIGEST.fullmatch(digest) for digest in named):
         raise Refused("OutputNotSafetensors")
     return claims
 

@@ -21,8 +21,9 @@ from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import Assignment, open_assignment, open_model, parse_time
 from wardround.sealing.refused import Refused
+from wardround.wire import digests
 
-BY_DIGEST = re.compile(r".+@(sha256:[0-9a-f]{64})", re.ASCII)
+BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"
 
 

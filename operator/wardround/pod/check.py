@@ -8,7 +8,6 @@ Tensors pass through in slices: memory is constant whatever the model's size.
 from __future__ import annotations
 
 import fnmatch
-import hashlib
 import json
 import math
 import sys
@@ -22,6 +21,7 @@ from wardround import tensors
 from wardround.pod import metrics, output, schema, statistics, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
+from wardround.wire import digests
 
 MODEL_LIMIT = 8 << 30  # an initial model; a larger one is not made by three lines of seed and shape
 HEADER_SLACK = 1 << 20  # trainers may write another header than ours, with metadata
@@ -66,7 +66,7 @@ def _check_training(folders: Folders, task: Mapping[str, Any], samples: int, val
             exact = _exact(base, task["exchange"]["frozen"])
 
             def fill(writer: tensors.Writer) -> update.Claims:
-                base_digest = hashlib.sha256(writer.layout.header)
+                base_digest = digests.Digest(writer.layout.header)
                 squares = 0.0
                 for tensor in writer.layout.tensors:
                     pairs = zip(
@@ -80,8 +80,7 @@ def _check_training(folders: Folders, task: Mapping[str, Any], samples: int, val
                         squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
                         writer.write(trained if initial else difference)
                 log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
-                made = f"sha256:{base_digest.hexdigest()}"
-                return update.Claims(samples, measured, made if initial else task["baseDigest"])
+                return update.Claims(samples, measured, base_digest.text if initial else task["baseDigest"])
 
             update.publish(folders.update, base.tensors, fill)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from wardround.pod.outcome import Failure
+from wardround.wire import canonical, digests
 
 KEY_BYTES = 32
 # A folder of its own, since to put a folder in place is one step that only one of several can win.
@@ -40,13 +40,13 @@ class ViewDigest:
     def text(self) -> str:
         """`sha256:<hex>`."""
         columns = [[side, name, self._columns[side, name].hexdigest()] for side, name in sorted(self._columns)]
-        return f"sha256:{hashlib.sha256(_canonical(columns)).hexdigest()}"
+        return digests.digest(canonical.dumps(columns))
 
 
 def seed(key: bytes, task: Mapping[str, Any], view: str) -> int:
     """From 0 to 2^63 - 1: HMAC-SHA256 of what is to be done with which rows, its first eight bytes without one bit."""
     work = {name: task[name] for name in ("seed", "baseDigest", "imageDigest", "parameters")} | {"view": view}
-    return int.from_bytes(hmac.digest(key, _canonical(work), "sha256")[:8], "big") >> 1
+    return int.from_bytes(hmac.digest(key, canonical.dumps(work), "sha256")[:8], "big") >> 1
 
 
 def key_of(folder: Path) -> bytes:
@@ -93,7 +93,3 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

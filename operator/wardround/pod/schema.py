@@ -6,13 +6,14 @@ https://specs.frictionlessdata.io/table-schema/
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from wardround.wire import digests
 
 TYPES = ("string", "number", "integer", "boolean", "date")
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
@@ -98,7 +99,7 @@ def columns_digest(schema: Schema) -> str:
 def _digest(schema: Schema, of: Callable[[Field], Sequence[Any]]) -> str:
     """Of what `of` takes from each column that a model sees or is to tell."""
     meant = [of(each) for each in (schema.field(schema.target), *schema.features)]
-    return "sha256:" + hashlib.sha256(json.dumps(meant).encode()).hexdigest()
+    return digests.digest(json.dumps(meant).encode())
 
 
 def parse(document: Mapping[str, Any]) -> Schema:

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from wardround.sealing.body import SEALED_SEGMENT, TAG, Body, Header, ciphertext_length, segment_span
 from wardround.sealing.refused import Refused
+from wardround.wire import digests
 
 HASH_BYTES = 32
 _WORKERS = 2
@@ -41,7 +42,7 @@ def seal_file(
     called twice with one header.
     """
     body = Body(file_key, header)
-    plain = hashlib.sha256()
+    plain = digests.Digest()
     with path.open("rb") as source, out_path.open("wb") as target, ThreadPoolExecutor(_WORKERS) as pool:
         pending: deque[Future[None]] = deque()
         for index in range(body.segments):
@@ -58,7 +59,7 @@ def seal_file(
         if source.read(1):
             raise ValueError(f"the file to seal is longer than the {header.length} bytes that its header names")
         os.fsync(target.fileno())
-    return SealedFile(f"sha256:{plain.hexdigest()}", ciphertext_length(header.length))
+    return SealedFile(plain.text, ciphertext_length(header.length))
 
 
 def _seal_at(body: Body, descriptor: int, index: int, segment: bytes) -> None:
@@ -81,14 +82,14 @@ class FileOpener:
         """Check the segment list against the manifest. Raises Refused("Altered")."""
         if len(segment_hashes) != HASH_BYTES * body.segments:
             raise Refused("Altered")
-        if not hmac.compare_digest(f"sha256:{hashlib.sha256(segment_hashes).hexdigest()}", segments_digest):
+        if not hmac.compare_digest(digests.digest(segment_hashes), segments_digest):
             raise Refused("Altered")
         self._path = path
         self._partial = path.with_name(f".{path.name}.partial")
         self._body = body
         self._hashes = segment_hashes
         self._digest = digest
-        self._plain = hashlib.sha256()
+        self._plain = digests.Digest()
         self._buffer = bytearray()
         self._index = 0
         self._file = self._partial.open("wb")
@@ -130,7 +131,7 @@ class FileOpener:
 
     def finish(self) -> None:
         """Publish the file. Raises Refused("Altered") where ciphertext is missing or the plaintext is another one."""
-        if not self.whole or f"sha256:{self._plain.hexdigest()}" != self._digest:
+        if not self.whole or self._plain.text != self._digest:
             raise Refused("Altered")
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass, field
 
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from wardround.sealing.refused import Refused
+from wardround.wire import digests
 
 SUITE = "HPKE-XWING-HKDFSHA256-AES256GCM"
 MLKEM_SEED = 64
@@ -120,7 +120,7 @@ def load_verification_key(der: bytes) -> VerificationKey:
 
 def hub_fingerprint(signing: bytes) -> str:
     """Return `sha256:<hex>` of a hub's signing key (SPKI DER): what a Site pins."""
-    return f"sha256:{hashlib.sha256(signing).hexdigest()}"
+    return digests.digest(signing)
 
 
 def participant_fingerprint(signing: bytes, decryption: bytes) -> str:
@@ -130,4 +130,4 @@ def participant_fingerprint(signing: bytes, decryption: bytes) -> str:
     """
     if len(decryption) != PUBLIC_BYTES:
         raise Refused("KeyUnusable")
-    return f"sha256:{hashlib.sha256(signing + decryption).hexdigest()}"
+    return digests.digest(signing + decryption)

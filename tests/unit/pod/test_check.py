@@ -19,6 +19,7 @@ from wardround.pod.check import check
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
 from wardround.tensors import Array
+from wardround.wire import digests
 
 TRAINED: dict[str, Array | None] = {"layer.weight": np.array([[0.75, -0.5]], np.float32)}
 Attack = Callable[[Folders], None]
@@ -55,7 +56,7 @@ def test_the_document_says_what_the_courier_signs(folders: Folders) -> None:
         "samples": 290,
         "metrics": {"loss": "0.1235"},
         "suppressed": [],
-        "digest": tensors.digest(file),
+        "digest": digests.file_digest(file),
         "schemaDigest": tensors.layout(file).schema_digest,
         "baseDigest": "sha256:" + "b" * 64,
         "length": file.stat().st_size,
@@ -79,7 +80,7 @@ def test_an_initial_round_sends_weights_and_the_digest_of_where_they_began(folde
     check(initial(folders))
     assert world.read(folders.update / "update.safetensors")["layer.weight"].tolist() == [[0.75, -0.5]]
     assert world.read(folders.update / "update.safetensors")["input.mean"].tolist() == [14, 55]
-    assert world.update(folders)["baseDigest"] == tensors.digest(folders.base / "model.safetensors")
+    assert world.update(folders)["baseDigest"] == digests.file_digest(folders.base / "model.safetensors")
 
 
 def test_equal_initial_weights_have_equal_digests_in_whatever_order_they_were_written(folders: Folders) -> None:
