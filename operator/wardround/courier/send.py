@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from wardround.courier.workspace import TaskFolder, Unsafe, write_durably
+from wardround import durable
+from wardround.courier.workspace import TaskFolder, Unsafe
 from wardround.ports import Store
 from wardround.sealing import body
 from wardround.sealing.files import seal_file
@@ -134,7 +135,7 @@ def _seal(
         expires=assignment.expires,
     )
     envelope = sign_update(manifest, signing)
-    write_durably(folder.manifest, envelope.encode())
+    durable.write(folder.manifest, envelope.encode())
     return Sealed(envelope, manifest)
 
 

@@ -1,4 +1,4 @@
-"""The folders of a task in the workspace that courier and training share; knows names and atomic writes, no meaning.
+"""The folders of a task in the workspace that courier and training share; knows names, no meaning.
 
 The training pod mounts `in` read-only and `update`, never `sealed` or another task's folder.
 """
@@ -98,18 +98,3 @@ class Workspace:
         for uid in gone:
             self.task(uid).remove()
         return gone
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """All of it or nothing, also after a power cut."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wardround import durable
 from wardround.pod.outcome import Failure
 from wardround.wire import canonical, digests
 
@@ -73,23 +73,10 @@ def _make(folder: Path) -> None:
     draft = folder / f".{secrets.token_hex(8)}"
     draft.mkdir(mode=0o700)
     try:
-        with os.fdopen(os.open(draft / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        _sync(draft)
-        draft.rename(folder / FOLDER)
-        _sync(folder)
+        durable.write(draft / FILE, secrets.token_bytes(KEY_BYTES), 0o600)
+        durable.publish(draft, folder / FOLDER)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
         # A folder that is not empty is not replaced: somebody was faster.
         if not (folder / FOLDER).is_dir():
             raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

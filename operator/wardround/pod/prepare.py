@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wardround import durable
 from wardround.api import dataset_text, parameters_text
 from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
@@ -23,6 +24,7 @@ from wardround.plans.parameters import outside
 from wardround.pod import gate, launcher, metrics, order, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
+from wardround.wire import canonical
 
 # What of WARDROUND_TASK the researchers' image is told, beside its dataset's schema and rows.
 PUBLIC = (
@@ -206,7 +208,7 @@ def _raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, sort_keys=True, ensure_ascii=False), "utf-8")
+    durable.write(path, canonical.dumps(document))
 
 
 def _begin_state(folders: Folders, task: Mapping[str, Any]) -> None:

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround import durable
 from wardround.pod.metrics import Disclosure
 from wardround.tensors import Tensor, Writer
+from wardround.wire import canonical
 
 TENSORS, DOCUMENT = "update.safetensors", "update.json"
-PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -31,12 +30,13 @@ def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Cl
     """`fill` writes all tensors in canonical order and returns what is known only then. What it raises goes through."""
     folder.mkdir(parents=True, exist_ok=True)
     # Of an earlier pod of the same task: a new update must not be read under an old document.
-    for name in (DOCUMENT, TENSORS, TENSORS + PARTIAL, DOCUMENT + PARTIAL):
-        (folder / name).unlink(missing_ok=True)
-    with Writer(folder / (TENSORS + PARTIAL), tensors) as writer:
+    partial = durable.partial_of(folder / TENSORS)
+    for path in (folder / DOCUMENT, folder / TENSORS, partial):
+        path.unlink(missing_ok=True)
+    with Writer(partial, tensors) as writer:
         claims = fill(writer)
         digest = writer.finish()
-    (folder / (TENSORS + PARTIAL)).rename(folder / TENSORS)
+    durable.publish(partial, folder / TENSORS)
     document = {
         "samples": claims.samples,
         "metrics": dict(claims.disclosure.metrics),
@@ -46,13 +46,4 @@ def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Cl
         "baseDigest": claims.base_digest,
         "length": writer.layout.length,
     }
-    with (folder / (DOCUMENT + PARTIAL)).open("w", encoding="utf-8") as file:
-        json.dump(document, file, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    (folder / (DOCUMENT + PARTIAL)).rename(folder / DOCUMENT)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    durable.write(folder / DOCUMENT, canonical.dumps(document))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from wardround import durable
 from wardround.sealing.body import SEALED_SEGMENT, TAG, Body, Header, ciphertext_length, segment_span
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
@@ -85,7 +86,7 @@ class FileOpener:
         if not hmac.compare_digest(digests.digest(segment_hashes), segments_digest):
             raise Refused("Altered")
         self._path = path
-        self._partial = path.with_name(f".{path.name}.partial")
+        self._partial = durable.partial_of(path)
         self._body = body
         self._hashes = segment_hashes
         self._digest = digest
@@ -135,7 +136,7 @@ class FileOpener:
             raise Refused("Altered")
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._partial.rename(self._path)
+        durable.publish(self._partial, self._path)
 
     def _segment_bytes(self) -> int:
         _, size = segment_span(self._index, self._body.length)

@@ -112,4 +112,4 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
             folder=folder,
         )
     assert (folder.input / "model.safetensors").read_bytes() == PLAIN
-    assert disk == [".model.safetensors.partial"]
+    assert disk == [".model.safetensors.partial", folder.input.name]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wardround.courier.workspace import TaskFolder, Unsafe, Workspace, write_durably
+from wardround import durable
+from wardround.courier.workspace import TaskFolder, Unsafe, Workspace
 
 
 @pytest.fixture
@@ -63,5 +64,5 @@ def test_folders_of_tasks_that_are_no_more_are_removed_and_the_others_kept(tmp_p
 
 
 def test_a_durable_write_leaves_no_half_file(folder: TaskFolder) -> None:
-    write_durably(folder.manifest, json.dumps({}).encode())
+    durable.write(folder.manifest, json.dumps({}).encode())
     assert [each.name for each in folder.sealed.iterdir()] == ["manifest.json"]
