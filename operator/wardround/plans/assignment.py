@@ -19,7 +19,7 @@ from wardround.plans.parameters import first_outside, outside
 from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
-from wardround.sealing.manifests import Assignment, open_assignment, open_model, parse_time
+from wardround.sealing.manifests import Assignment, open_assignment, open_model
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
 
@@ -119,7 +119,7 @@ def verify(claim: Claim) -> Assignment:
         raise Refused("NotAddressee")
     if (assignment.round_uid, assignment.attempt) != (claim.round_uid, claim.attempt):
         raise Refused("Replayed")  # an envelope of another task in this one's place
-    if parse_time(assignment.expires, UNREADABLE) <= claim.now:
+    if untrusted.time(assignment.expires, UNREADABLE) <= claim.now:
         raise Refused("Expired")
     return assignment
 

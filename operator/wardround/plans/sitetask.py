@@ -14,6 +14,7 @@ from typing import Literal
 from wardround.api import conditions, dataset_text, timeline
 from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
 from wardround.api.task import Failure
+from wardround.api.times import parse_time
 from wardround.plans import assignment as assignments
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
@@ -31,7 +32,6 @@ from wardround.plans.sitetask_types import (
 )
 from wardround.reasons.reason import NOBODY
 from wardround.reasons.registry import REASONS
-from wardround.sealing.manifests import parse_time
 from wardround.sealing.refused import Refused
 
 # What no time heals, and the courier gives up on. What is not here it tries again, and the task waits.
@@ -155,7 +155,7 @@ class _View:
     def seconds_left(self) -> float | None:
         if self.assignment is None:
             return None
-        return (parse_time(self.assignment.expires, "Expired") - self.seen.now).total_seconds()
+        return (parse_time(self.assignment.expires) - self.seen.now).total_seconds()
 
     def left(self, until: datetime | None) -> list[float]:
         """Seconds to what will be decided anew though nothing happens: the end of a stage, of a node, of the task."""

@@ -11,9 +11,10 @@ from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
+from wardround.api.times import parse_time
 from wardround.plans.assignment import open_pinned
 from wardround.plans.sitetask_types import is_final
-from wardround.sealing.manifests import Assignment, parse_time
+from wardround.sealing.manifests import Assignment
 from wardround.sealing.refused import Refused
 
 KEPT = 64
@@ -29,7 +30,7 @@ FULL = (
 def seconds_left(task: SiteTask, hub_fingerprint: str, now: datetime) -> float:
     """Until the assignment expires, from when on it can neither be replayed nor be followed by another attempt."""
     opened = _opened(task, hub_fingerprint)
-    return (parse_time(opened.expires, "Expired") - now).total_seconds() if opened else 0.0
+    return (parse_time(opened.expires) - now).total_seconds() if opened else 0.0
 
 
 def surplus(tasks: Iterable[SiteTask]) -> list[str]:

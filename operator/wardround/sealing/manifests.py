@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from wardround.api.names import UID
 from wardround.sealing import envelope, untrusted
@@ -177,8 +177,8 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
     except Refused:
         raise Refused(reason) from None
     assignment = untrusted.parse(Assignment, payload, reason)
-    parse_time(assignment.issued, reason)
-    parse_time(assignment.expires, reason)
+    untrusted.time(assignment.issued, reason)
+    untrusted.time(assignment.expires, reason)
     if assignment.suite != SUITE:
         raise Refused(reason)
     # Only a model is begun: of other tasks nobody would look at the image and command that begin it.
@@ -219,7 +219,7 @@ def open_update(text: str, key: VerificationKey) -> UpdateManifest:
     """
     manifest = untrusted.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
     _check_header(manifest.header, UPDATE, manifest.bytes)
-    parse_time(manifest.expires, _UNREADABLE)
+    untrusted.time(manifest.expires, _UNREADABLE)
     # One participant must not be able to make the round's answer unspeakable: few metrics, short names, finite values.
     names = [*manifest.metrics, *manifest.suppressed]
     if len(names) > MOST_METRICS or len(names) != len(set(names)) or not all(map(_NAME.fullmatch, names)):
@@ -240,7 +240,7 @@ def verify_update(text: str, key: VerificationKey, expected: ExpectedUpdate, now
         ("WrongImage", header.image_digest == expected.image_digest),
         ("WrongBase", expected.base_digest in (None, header.base_digest)),
         ("WrongSchema", expected.schema_digest in (None, header.schema_digest)),
-        ("Expired", now < parse_time(manifest.expires, _UNREADABLE)),
+        ("Expired", now < untrusted.time(manifest.expires, _UNREADABLE)),
     )
     for reason, holds in checks:
         if not holds:
@@ -257,19 +257,8 @@ def open_grants(sealed: bytes, key: DecryptionKey, *, round_uid: str, attempt: i
     """Return grants sealed for this courier and task. Raises Refused: KeyUnusable or ManifestUnreadable."""
     plain = unwrap(sealed, key, grants_context(round_uid, attempt, participant))
     grants = untrusted.parse(Grants, untrusted.loads(plain, _UNREADABLE), _UNREADABLE)
-    parse_time(grants.expires, _UNREADABLE)
+    untrusted.time(grants.expires, _UNREADABLE)
     return grants
-
-
-def parse_time(text: str, reason: str) -> datetime:
-    """Return an RFC 3339 time in UTC (`...Z`), else raise Refused(reason)."""
-    try:
-        found = datetime.fromisoformat(text.removesuffix("Z"))
-    except ValueError:
-        raise Refused(reason) from None
-    if not text.endswith("Z") or found.tzinfo is not None:
-        raise Refused(reason)
-    return found.replace(tzinfo=UTC)
 
 
 def _is_number(value: str) -> bool:

@@ -5,8 +5,10 @@ A message of the codec names fields, and whoever wrote what is refused chooses t
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeVar
 
+from wardround.api.times import parse_time
 from wardround.sealing.refused import Refused
 from wardround.wire import canonical, codec
 
@@ -25,6 +27,14 @@ def decode(text: str, reason: str) -> bytes:
     """Parse canonical base64, else raise Refused(reason)."""
     try:
         return canonical.decode(text)
+    except ValueError:
+        raise Refused(reason) from None
+
+
+def time(text: str, reason: str) -> datetime:
+    """Parse a time as api/times.py does, else raise Refused(reason)."""
+    try:
+        return parse_time(text)
     except ValueError:
         raise Refused(reason) from None
 

@@ -85,11 +85,13 @@ def signed(document: dict[str, Any], kind: str) -> str | None:
 
 
 READERS: list[tuple[str, dict[str, Any], Callable[[str], object]]] = [
-    (envelope.UPDATE, codec.dump(UPDATE), lambda text: manifests.verify_update(text, PUBLIC, EXPECTED, NOW)),
-    (envelope.ASSIGNMENT, codec.dump(ASSIGNMENT), lambda text: manifests.open_assignment(text, PUBLIC)),
+    (envelope.UPDATE, codec.dump_document(UPDATE), lambda text: manifests.verify_update(text, PUBLIC, EXPECTED, NOW)),
+    (envelope.ASSIGNMENT, codec.dump_document(ASSIGNMENT), lambda text: manifests.open_assignment(text, PUBLIC)),
     (
         envelope.MODEL,
-        codec.dump(manifests.ModelManifest(body.Header(**{**vars(HEADER), "kind": body.MODEL}), "d", "l", "m/1", 21)),
+        codec.dump_document(
+            manifests.ModelManifest(body.Header(**{**vars(HEADER), "kind": body.MODEL}), "d", "l", "m/1", 21)
+        ),
         lambda text: manifests.open_model(text, PUBLIC),
     ),
 ]
@@ -150,7 +152,7 @@ def test_wrapped_keys_grants_and_keys_of_noise_are_refused() -> None:
         assert data == sealed or refuses(
             lambda data=data: manifests.open_grants(data, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
         )
-    for document in documents(7, codec.dump(grants)):
+    for document in documents(7, codec.dump_document(grants)):
         try:
             plain = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         except ValueError:
