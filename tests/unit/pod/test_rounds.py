@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import uuid
@@ -21,6 +22,7 @@ from wardround.pod.folders import Folders
 # What prepare imports only when it is needed: the pod's user may not read the libraries here.
 assert dataset
 assert parquet
+codecs.lookup("ascii")  # of which /proc/net is read
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=1)
