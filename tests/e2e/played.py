@@ -40,9 +40,11 @@ from wardround.sealing.keys import (
     generate_signing_key,
     load_verification_key,
 )
-from wardround.sealing.manifests import Grants, Put, UpdateManifest, open_assignment, open_grants, sign_update
+from wardround.sealing.manifests import open_assignment, open_grants, sign_update
 from wardround.sealing.wrap import update_context, wrap
 from wardround.wire import canonical
+from wardround.wire.grants import Grants, Put
+from wardround.wire.models import UpdateManifest
 
 Object = dict[str, Any]
 # Whose line to the store is used.

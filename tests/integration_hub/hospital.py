@@ -31,11 +31,14 @@ from wardround.sealing.keys import (
     hub_fingerprint,
     load_verification_key,
 )
-from wardround.sealing.manifests import Assignment, Grants, UpdateManifest, open_assignment, open_grants, sign_update
+from wardround.sealing.manifests import open_assignment, open_grants, sign_update
 from wardround.sealing.wrap import update_context, wrap
 from wardround.store.transfer import Store
 from wardround.tensors import layout
 from wardround.wire import canonical
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Grants
+from wardround.wire.models import UpdateManifest
 
 # Of the first weights, which the hospitals make alike.
 INITIAL_DIGEST = "sha256:" + "7" * 64

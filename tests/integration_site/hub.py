@@ -16,21 +16,14 @@ from tests.unit.plans_site.world import HUB, HUB_DER, signed
 from wardround.api.times import to_microseconds
 from wardround.sealing import body, untrusted
 from wardround.sealing.keys import DecryptionKey, RecipientKey, load_verification_key, participant_fingerprint
-from wardround.sealing.manifests import (
-    Base,
-    ExpectedUpdate,
-    Get,
-    Grants,
-    ModelManifest,
-    Put,
-    seal_grants,
-    sign_model,
-    verify_update,
-)
+from wardround.sealing.manifests import ExpectedUpdate, seal_grants, sign_model, verify_update
 from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
 from wardround.store import admin
 from wardround.store.transfer import Store
 from wardround.wire import canonical, digests
+from wardround.wire.assignment import AssignedBase
+from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.models import ModelManifest
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
@@ -113,7 +106,7 @@ class Hub:
         if model is not None:
             context = base_context(round_uid, 1, PARTICIPANT, model.manifest.digest)
             wrapped = wrap(model.key, RecipientKey.load(keys[1]), context)
-            base = Base(sign_model(model.manifest, sign_by), wrapped)
+            base = AssignedBase(sign_model(model.manifest, sign_by), wrapped)
         assignment = {
             "round_uid": round_uid,
             "site_fingerprint": participant_fingerprint(*keys),

@@ -22,6 +22,7 @@ from wardround.sealing import body, files, keys, manifests, untrusted, wrap
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
 from wardround.wire import canonical, codec, digests
+from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
 IMAGE = "sha256:" + "1" * 64
 ROUND_KEY = keys.DecryptionKey.generate()
@@ -50,7 +51,7 @@ class Round:
     largest: int = 0
     opened: dict[str, body.Body] = field(default_factory=dict)
 
-    async def sealed(self, location: str, path: Path, header: body.Header, key: bytes) -> tuple[str, bytes]:
+    async def sealed(self, location: str, path: Path, header: Header, key: bytes) -> tuple[str, bytes]:
         """Seal and upload a file; return its digest and the hashes of its segments."""
         out = path.with_suffix(".sealed")
         digest = files.seal_file(path, out, header, key).digest
@@ -80,7 +81,7 @@ class Round:
         _, hashes = await self.sealed(location, path, header, DATA_KEY)
         upload = self.server.presigner.put(f"{location}/segments", now(), 600)
         assert await self.store.put_bytes(upload.url, upload.headers, hashes)
-        manifest = manifests.ModelManifest(
+        manifest = ModelManifest(
             header, digest, digests.digest(hashes), location, body.ciphertext_length(layout.length)
         )
         self.base_digest = digest
@@ -93,7 +94,7 @@ class Round:
             },
         }
 
-    def header(self, layout: tensors.Layout, kind: str, participant: str, key: bytes) -> body.Header:
+    def header(self, layout: tensors.Layout, kind: str, participant: str, key: bytes) -> Header:
         return body.new_header(
             key,
             kind=kind,
@@ -153,7 +154,7 @@ class Round:
         location = f"updates/{self.uid}/1/{participant}"
         await self.sealed(location, path, head, file_key)
         context = wrap.update_context(self.uid, 1, participant, digest)
-        made = manifests.UpdateManifest(
+        made = UpdateManifest(
             head,
             digest,
             wrap.wrap(file_key, wrapped_for.public, context),
@@ -216,7 +217,7 @@ class Round:
 
     async def result(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Fetch and open the result as a courier does; return arrays as bits."""
-        header = untrusted.parse(body.Header, answer["header"], "ManifestUnreadable")
+        header = untrusted.parse(Header, answer["header"], "ManifestUnreadable")
         opened = body.Body(DATA_KEY, header)
         location = f"models/{self.uid}/1"
         url = self.server.presigner.get(f"{location}/segments", now(), 600)
@@ -604,7 +605,7 @@ async def test_a_base_replaced_by_someone_who_holds_its_key_is_not_used(train: R
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     assert train.base is not None
-    header = untrusted.parse(body.Header, train.base["manifest"]["header"], "ManifestUnreadable")
+    header = untrusted.parse(Header, train.base["manifest"]["header"], "ManifestUnreadable")
     location = train.base["manifest"]["location"]
     part = train.server.folder / "wardround" / location / "part-00000"
     forged = body.Body(DATA_KEY, header).seal(0, bytes(header.length))

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wardround.sealing.body import Header
-from wardround.sealing.manifests import Get, ModelManifest
 from wardround.wire import codec
+from wardround.wire.grants import Get
+from wardround.wire.models import Header, ModelManifest
 
 # The kubelet cuts a termination message here, and half a JSON object says nothing.
 LARGEST_ANSWER = 4096

@@ -18,7 +18,7 @@ from wardround.aggregate import counts
 from wardround.aggregate import plan as plans
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, within
 from wardround.ports import Store
-from wardround.sealing.body import SEGMENT, Body, Header, part_lengths, sealed_place
+from wardround.sealing.body import SEGMENT, Body, part_lengths, sealed_place
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, verify_update
@@ -27,6 +27,7 @@ from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.tensors import Array, Layout, NotTensors, header_bytes, parse_header
 from wardround.wire import digests
+from wardround.wire.models import Header
 
 T = TypeVar("T")
 

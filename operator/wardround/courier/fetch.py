@@ -11,11 +11,14 @@ from wardround.ports import Store
 from wardround.sealing.body import PART, Body, part_lengths, segment_count
 from wardround.sealing.files import HASH_BYTES, FileOpener
 from wardround.sealing.keys import DecryptionKey, VerificationKey
-from wardround.sealing.manifests import Assignment, Get, ModelManifest, open_model
+from wardround.sealing.manifests import open_model
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.errors import SHORT, TOO_SLOW, StoreError
 from wardround.threads import beside
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Get
+from wardround.wire.models import ModelManifest
 
 
 def input_name(assignment: Assignment) -> str:

@@ -14,11 +14,14 @@ from wardround.ports import Store
 from wardround.sealing import body
 from wardround.sealing.files import seal_file
 from wardround.sealing.keys import RecipientKey, SigningKey
-from wardround.sealing.manifests import NUMBER, Assignment, Put, UpdateManifest, open_update, sign_update
+from wardround.sealing.manifests import NUMBER, open_update, sign_update
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import update_context, wrap
 from wardround.threads import beside_until_cancelled
 from wardround.wire import digests
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Put
+from wardround.wire.models import UpdateManifest
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,12 @@ from wardround.plans.sitetask_types import is_accepted, is_final
 from wardround.ports import Api, Object, Store
 from wardround.sealing import untrusted
 from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import Assignment, Grants, open_grants
+from wardround.sealing.manifests import open_grants
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.threads import beside
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Grants
 
 POLL_SECONDS = 0.2
 WORKSPACE_UNUSABLE = "WorkspaceUnusable"

@@ -13,21 +13,12 @@ from wardround.plans.round_types import Dispatch
 from wardround.sealing import untrusted
 from wardround.sealing.body import PART, part_lengths, part_name
 from wardround.sealing.keys import SUITE, RecipientKey
-from wardround.sealing.manifests import (
-    Assignment,
-    Base,
-    Exchange,
-    Get,
-    Grants,
-    Put,
-    Quorum,
-    Resources,
-    seal_grants,
-    sign_assignment,
-)
+from wardround.sealing.manifests import seal_grants, sign_assignment
 from wardround.sealing.wrap import base_context, wrap
 from wardround.store.presign import Presigner
 from wardround.wire import canonical
+from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
+from wardround.wire.grants import Get, Grants, Put
 
 GRANT_SECONDS = 3600
 
@@ -70,7 +61,7 @@ def assign(
     wrapped = None
     if base is not None:
         context = base_context(uid, what.attempt, to.name, base.manifest.digest)
-        wrapped = Base(base.text, wrap(base.data_key, to.decryption, context))
+        wrapped = AssignedBase(base.text, wrap(base.data_key, to.decryption, context))
     quorum = Quorum(
         spec.quorum.min, spec.quorum.required, spec.quorum.grace_seconds, on_shortfall=spec.quorum.on_shortfall
     )

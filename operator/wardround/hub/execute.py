@@ -34,12 +34,12 @@ from wardround.plans.round_types import (
     StoreModel,
 )
 from wardround.sealing import untrusted
-from wardround.sealing.body import Header
 from wardround.sealing.keys import DecryptionKey
-from wardround.sealing.manifests import ModelManifest, sign_model
+from wardround.sealing.manifests import sign_model
 from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
 from wardround.threads import beside
+from wardround.wire.models import Header, ModelManifest
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from wardround.kube.errors import NotFound
 from wardround.plans.round_types import Aggregation, Answer, Observation
 from wardround.ports import Api, Object, Objects
 from wardround.sealing import untrusted
-from wardround.sealing.body import Header
 from wardround.sealing.refused import Refused
 from wardround.wire import codec
+from wardround.wire.models import Header
 
 # Kubernetes says FailureTarget of a Job that has failed, and Failed only once its pod is gone: never, if the node is.
 JOB_OVER = ("Complete", "Failed", "FailureTarget")

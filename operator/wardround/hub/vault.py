@@ -20,9 +20,10 @@ from wardround.sealing.keys import (
     hub_fingerprint,
     load_signing_key,
 )
-from wardround.sealing.manifests import ModelManifest, open_model
+from wardround.sealing.manifests import open_model
 from wardround.store.presign import Credentials
 from wardround.wire import canonical, codec
+from wardround.wire.models import ModelManifest
 
 
 @dataclass(frozen=True)

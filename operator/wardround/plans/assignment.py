@@ -19,9 +19,10 @@ from wardround.plans.parameters import first_outside, outside
 from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
-from wardround.sealing.manifests import Assignment, open_assignment, open_model
+from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
+from wardround.wire.assignment import Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"

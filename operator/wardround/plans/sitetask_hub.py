@@ -10,7 +10,7 @@ from wardround.api.conditions import Condition, Conditions
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
 from wardround.plans.assignment import LOCAL_SOCKETS
-from wardround.sealing.manifests import Assignment
+from wardround.wire.assignment import Assignment
 
 # Stages that the hub's deadlines hang on; the others travel along with the next thing that is told.
 STAGES_AT_ONCE = ("Started",)

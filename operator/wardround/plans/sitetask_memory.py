@@ -14,8 +14,8 @@ from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time
 from wardround.plans.assignment import open_pinned
 from wardround.plans.sitetask_types import is_final
-from wardround.sealing.manifests import Assignment
 from wardround.sealing.refused import Refused
+from wardround.wire.assignment import Assignment
 
 KEPT = 64
 # Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.

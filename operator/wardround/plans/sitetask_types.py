@@ -14,7 +14,7 @@ from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.api.task import Failure
 from wardround.plans import sitetask_pod as pods
-from wardround.sealing.manifests import Assignment
+from wardround.wire.assignment import Assignment
 
 Action = Literal["CreateJob", "DeleteJob", "DeleteTask", "Mirror"]
 

@@ -6,10 +6,8 @@ Nonce-Reuse Misuse-Resistance", CRYPTO 2015. AES-GCM does not commit to its key,
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from wardround.sealing.keys import SUITE
 from wardround.sealing.refused import Refused
-from wardround.wire import codec
+from wardround.wire.models import Header
 
 SEGMENT = 1 << 20
 TAG = 16
@@ -33,28 +31,6 @@ SALT_BYTES = 32
 
 MODEL = "Model"
 UPDATE = "Update"
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a sealed file says of itself; authenticated with every segment. `length` is in plaintext bytes."""
-
-    suite: str
-    kind: str
-    round_uid: str
-    attempt: int
-    participant: str
-    base_digest: str
-    image_digest: str
-    schema_digest: str
-    length: int
-    salt: bytes
-    commitment: bytes
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the canonical JSON: the associated data of every segment."""
-        return hashlib.sha256(codec.write_document(self)).digest()
 
 
 def new_file_key() -> bytes:

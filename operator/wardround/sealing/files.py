@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 
 from wardround import durable
-from wardround.sealing.body import SEALED_SEGMENT, TAG, Body, Header, ciphertext_length, segment_span
+from wardround.sealing.body import SEALED_SEGMENT, TAG, Body, ciphertext_length, segment_span
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
+from wardround.wire.models import Header
 
 HASH_BYTES = 32
 _WORKERS = 2

@@ -13,11 +13,14 @@ from datetime import datetime
 
 from wardround.api.names import UID
 from wardround.sealing import envelope, untrusted
-from wardround.sealing.body import MODEL, MOST_PARTS, PART, UPDATE, Header, ciphertext_length
+from wardround.sealing.body import MODEL, MOST_PARTS, PART, UPDATE, ciphertext_length
 from wardround.sealing.keys import SUITE, DecryptionKey, RecipientKey, SigningKey, VerificationKey
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import grants_context, unwrap, wrap
 from wardround.wire import codec
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Grants
+from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
 _UNREADABLE = envelope.UNREADABLE
 # As the CRDs spell it: what `metrics.text` of the pod can say of very small and very large values, too.
@@ -25,131 +28,6 @@ NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.A
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
 MOST_METRICS = 16
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """Which tensors must come back bit-equal: shell patterns over names."""
-
-    frozen: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Quorum:
-    """When a round may close without everyone."""
-
-    min: int
-    required: tuple[str, ...]
-    grace_seconds: int
-    on_shortfall: str
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Counts that the Site maps to its own hardware; whether the training code may open sockets of IP."""
-
-    nodes: int
-    accelerators_per_node: int
-    local_sockets: bool
-
-
-@dataclass(frozen=True)
-class Base:
-    """The base model: its signed manifest and its data key, wrapped for the addressee."""
-
-    manifest: str
-    wrapped_key: bytes
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One participant's part of one round, as the hub signs it.
-
-    `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
-    """
-
-    round_uid: str
-    round_namespace: str
-    round_name: str
-    attempt: int
-    task: str
-    participant: str
-    site_fingerprint: str
-    round_public_key: bytes
-    suite: str
-    image: str
-    image_digest: str
-    command: tuple[str, ...]
-    dataset_name: str
-    parameters: Mapping[str, str]
-    seed: int | None
-    exchange: Exchange
-    metrics: tuple[str, ...]
-    initial: bool
-    base: Base | None
-    roster: tuple[str, ...]
-    quorum: Quorum
-    resources: Resources
-    wait_seconds: int  # from acceptance until training begins
-    train_seconds: int
-    upload_seconds: int
-    issued: str  # by the hub's clock, in microseconds
-    expires: str
-    state_round: str = ""  # hubs that were installed before there was one do not say it
-
-
-@dataclass(frozen=True)
-class ModelManifest:
-    """A model at the store. `digest` is of the plaintext, `segments_digest` of the list of ciphertext hashes."""
-
-    header: Header
-    digest: str
-    segments_digest: str
-    location: str
-    bytes: int
-
-
-@dataclass(frozen=True)
-class UpdateManifest:
-    """An update at the store, signed by its sender. `wrapped_key` opens with the round's key alone.
-
-    `suppressed`: names of metrics that are over too few patients to be told.
-    """
-
-    header: Header
-    digest: str
-    wrapped_key: bytes
-    samples: int
-    metrics: Mapping[str, str]
-    suppressed: tuple[str, ...]
-    bytes: int
-    expires: str
-
-
-@dataclass(frozen=True)
-class Get:
-    """Presigned URLs of a base model."""
-
-    segments: str
-    parts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Put:
-    """One presigned upload; the headers are signed with it."""
-
-    url: str
-    bytes: int
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Grants:
-    """What a courier may fetch and store, until when."""
-
-    expires: str
-    get: Get | None
-    put: tuple[Put, ...] | None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from wardround.api.sitetask import SiteTask
 from wardround.api.times import to_seconds
 from wardround.manifests.training import TrainingJob, Workload
 from wardround.plans.assignment import base_digest
-from wardround.sealing.manifests import Assignment
 from wardround.site.control import Control
+from wardround.wire.assignment import Assignment
 
 # What a participant may claim when its hub sets no limit: more than any hospital has.
 NO_LIMIT = 2**53 - 1

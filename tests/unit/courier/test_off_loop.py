@@ -20,9 +20,12 @@ from wardround.courier import fetch, send
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.sealing import body
-from wardround.sealing.manifests import Base, Get, ModelManifest, sign_model
+from wardround.sealing.manifests import sign_model
 from wardround.sealing.wrap import base_context, wrap
 from wardround.wire import digests
+from wardround.wire.assignment import AssignedBase
+from wardround.wire.grants import Get
+from wardround.wire.models import ModelManifest
 
 PLAIN = bytes(range(256)) * 10_000
 Waits = Callable[[], None]
@@ -87,7 +90,7 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
     digest = digests.digest(PLAIN)
     manifest = ModelManifest(header, digest, digests.digest(hashes), "models/base/1", sum(map(len, segments)))
     wrapped = wrap(key, DECRYPTION.public, base_context("round-uid", 1, "site-a", digest))
-    assignment = dataclasses.replace(ASSIGNMENT, initial=False, base=Base(sign_model(manifest, HUB), wrapped))
+    assignment = dataclasses.replace(ASSIGNMENT, initial=False, base=AssignedBase(sign_model(manifest, HUB), wrapped))
     objects = {b"segments": hashes, b"part": b"".join(segments)}
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

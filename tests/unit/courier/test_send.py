@@ -13,10 +13,10 @@ from tests.unit.plans_site.world import ASSIGNMENT, ROUND_KEY, SIGNING
 from wardround.courier import send
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.sealing.body import Body, part_lengths
-from wardround.sealing.manifests import Put
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import unwrap, update_context
 from wardround.wire import digests
+from wardround.wire.grants import Put
 
 PLAIN = b"tensors" * 1000
 BASE = digests.digest(b"base")

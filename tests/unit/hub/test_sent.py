@@ -30,11 +30,12 @@ from wardround.sealing.keys import (
     hub_fingerprint,
     load_verification_key,
 )
-from wardround.sealing.manifests import ModelManifest, open_assignment, open_grants, open_model, sign_model
+from wardround.sealing.manifests import open_assignment, open_grants, open_model, sign_model
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
+from wardround.wire.models import ModelManifest
 
 EXTERNAL = Presigner("https://store.example:9000", "wardround", "us-east-1", Credentials("access", "very-secret"))
 INTERNAL = replace(EXTERNAL, origin="https://store.hub.svc:7070")

@@ -18,7 +18,8 @@ from wardround.sealing.keys import (
     hub_fingerprint,
     participant_fingerprint,
 )
-from wardround.sealing.manifests import Assignment, Exchange, Quorum, Resources, sign_assignment
+from wardround.sealing.manifests import sign_assignment
+from wardround.wire.assignment import Assignment, Exchange, Quorum, Resources
 from wardround.wire.canonical import encode
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

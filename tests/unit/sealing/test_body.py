@@ -12,12 +12,13 @@ import pytest
 from wardround.sealing import body, files
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
+from wardround.wire.models import Header
 
 KEY = bytes(range(32))
 LENGTHS = [0, 1, body.SEGMENT - 1, body.SEGMENT, body.SEGMENT + 1, 3 * body.SEGMENT + 17]
 
 
-def header(length: int, key: bytes = KEY) -> body.Header:
+def header(length: int, key: bytes = KEY) -> Header:
     return body.new_header(
         key,
         kind=body.UPDATE,
@@ -31,7 +32,7 @@ def header(length: int, key: bytes = KEY) -> body.Header:
     )
 
 
-def seal(plain: bytes, head: body.Header, key: bytes = KEY) -> list[bytes]:
+def seal(plain: bytes, head: Header, key: bytes = KEY) -> list[bytes]:
     sealed = body.Body(key, head)
     spans = [body.segment_span(index, len(plain)) for index in range(sealed.segments)]
     return [sealed.seal(index, plain[offset : offset + size]) for index, (offset, size) in enumerate(spans)]
@@ -124,7 +125,7 @@ def test_parts_hold_64_segments_and_say_where_each_lies() -> None:
     assert body.sealed_place(130, length) == (2, 2 * body.SEALED_SEGMENT, 5 + body.TAG)
 
 
-def sealed_file(tmp_path: Path, plain: bytes) -> tuple[body.Header, files.SealedFile, bytes]:
+def sealed_file(tmp_path: Path, plain: bytes) -> tuple[Header, files.SealedFile, bytes]:
     (tmp_path / "plain").write_bytes(plain)
     head = header(len(plain))
     sealed = files.seal_file(tmp_path / "plain", tmp_path / "sealed", head, KEY)

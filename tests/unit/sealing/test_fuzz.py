@@ -20,6 +20,8 @@ from wardround.courier.send import read_claims
 from wardround.sealing import body, envelope, files, keys, manifests, wrap
 from wardround.sealing.refused import Refused
 from wardround.wire import codec, digests
+from wardround.wire.grants import Grants, Put
+from wardround.wire.models import Header, ModelManifest
 
 TIMES = 1500
 ODD: list[Any] = [
@@ -89,9 +91,7 @@ READERS: list[tuple[str, dict[str, Any], Callable[[str], object]]] = [
     (envelope.ASSIGNMENT, codec.dump_document(ASSIGNMENT), lambda text: manifests.open_assignment(text, PUBLIC)),
     (
         envelope.MODEL,
-        codec.dump_document(
-            manifests.ModelManifest(body.Header(**{**vars(HEADER), "kind": body.MODEL}), "d", "l", "m/1", 21)
-        ),
+        codec.dump_document(ModelManifest(Header(**{**vars(HEADER), "kind": body.MODEL}), "d", "l", "m/1", 21)),
         lambda text: manifests.open_model(text, PUBLIC),
     ),
 ]
@@ -144,7 +144,7 @@ def test_wrapped_keys_grants_and_keys_of_noise_are_refused() -> None:
     pair = keys.DecryptionKey.generate()
     context = wrap.update_context("uid", 1, "site-a", "sha256:d")
     wrapped = wrap.wrap(bytes(32), pair.public, context)
-    grants = manifests.Grants("2026-01-01T01:00:00Z", None, (manifests.Put("https://s.example/u", 21, {"a": "b"}),))
+    grants = Grants("2026-01-01T01:00:00Z", None, (Put("https://s.example/u", 21, {"a": "b"}),))
     sealed = manifests.seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
     for data in noise(5, wrapped):
         assert data == wrapped or refuses(lambda data=data: wrap.unwrap(data, pair, context))  # type: ignore[misc]

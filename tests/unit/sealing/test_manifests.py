@@ -11,6 +11,9 @@ import pytest
 from wardround.sealing import body, envelope, keys, manifests
 from wardround.sealing.refused import Refused
 from wardround.wire import canonical, codec
+from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
+from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.models import ModelManifest, UpdateManifest
 
 SIGNING = keys.generate_signing_key()
 PUBLIC = SIGNING.public_key()
@@ -26,11 +29,9 @@ HEADER = body.new_header(
     schema_digest="sha256:s",
     length=5,
 )
-UPDATE = manifests.UpdateManifest(
-    HEADER, "sha256:d", b"wrapped", 290, {"loss": "0.123"}, ("auc",), 21, "2026-01-01T01:00:00Z"
-)
+UPDATE = UpdateManifest(HEADER, "sha256:d", b"wrapped", 290, {"loss": "0.123"}, ("auc",), 21, "2026-01-01T01:00:00Z")
 EXPECTED = manifests.ExpectedUpdate("uid", 1, "site-a", "sha256:i", "sha256:b", "sha256:s")
-ASSIGNMENT = manifests.Assignment(
+ASSIGNMENT = Assignment(
     round_uid="uid",
     round_namespace="breast-cancer",
     round_name="train-1",
@@ -46,13 +47,13 @@ ASSIGNMENT = manifests.Assignment(
     dataset_name="breast",
     parameters={"epochs": "5"},
     seed=None,
-    exchange=manifests.Exchange(("input.*",)),
+    exchange=Exchange(("input.*",)),
     metrics=("loss",),
     initial=False,
-    base=manifests.Base("{}", b"wrapped"),
+    base=AssignedBase("{}", b"wrapped"),
     roster=("site-a", "site-b"),
-    quorum=manifests.Quorum(2, (), 60, "Fail"),
-    resources=manifests.Resources(1, 0, local_sockets=False),
+    quorum=Quorum(2, (), 60, "Fail"),
+    resources=Resources(1, 0, local_sockets=False),
     wait_seconds=900,
     train_seconds=1800,
     upload_seconds=600,
@@ -167,9 +168,7 @@ def test_an_assignment_from_before_there_were_states_asks_for_none() -> None:
 
 
 def test_a_model_manifest_comes_back_as_it_was_signed() -> None:
-    model = manifests.ModelManifest(
-        dataclasses.replace(HEADER, kind=body.MODEL), "sha256:d", "sha256:l", "models/uid/1", 21
-    )
+    model = ModelManifest(dataclasses.replace(HEADER, kind=body.MODEL), "sha256:d", "sha256:l", "models/uid/1", 21)
     assert manifests.open_model(manifests.sign_model(model, SIGNING), PUBLIC) == model
     with pytest.raises(Refused, match="SignatureInvalid"):
         manifests.open_model(manifests.sign_model(model, SIGNING), keys.generate_signing_key().public_key())
@@ -178,17 +177,17 @@ def test_a_model_manifest_comes_back_as_it_was_signed() -> None:
 def test_a_model_whose_list_of_segments_would_fill_a_couriers_memory_is_unreadable() -> None:
     length = body.MOST_PARTS * body.PART
     header = dataclasses.replace(HEADER, kind=body.MODEL, length=length)
-    large = manifests.ModelManifest(header, "sha256:d", "sha256:l", "models/uid/1", body.ciphertext_length(length))
+    large = ModelManifest(header, "sha256:d", "sha256:l", "models/uid/1", body.ciphertext_length(length))
     with pytest.raises(Refused, match="ManifestUnreadable"):
         manifests.open_model(manifests.sign_model(large, SIGNING), PUBLIC)
 
 
 def test_grants_open_for_their_courier_and_task_only() -> None:
     pair = keys.DecryptionKey.generate()
-    grants = manifests.Grants(
+    grants = Grants(
         "2026-01-01T01:00:00Z",
-        manifests.Get("https://store.example/s", ("https://store.example/p",)),
-        (manifests.Put("https://store.example/u", 21, {"If-None-Match": "*"}),),
+        Get("https://store.example/s", ("https://store.example/p",)),
+        (Put("https://store.example/u", 21, {"If-None-Match": "*"}),),
     )
     sealed = manifests.seal_grants(grants, pair.public, round_uid="uid", attempt=1, participant="site-a")
     assert manifests.open_grants(sealed, pair, round_uid="uid", attempt=1, participant="site-a") == grants
@@ -201,5 +200,5 @@ def test_the_wire_spelling_is_the_contracts() -> None:
         "suite", "kind", "roundUID", "attempt", "participant", "baseDigest", "imageDigest", "schemaDigest", "length",
         "salt", "commitment",
     }  # fmt: skip
-    assert canonical.dumps(codec.dump_document(manifests.Put("u", 1, {}))) == b'{"bytes":1,"headers":{},"url":"u"}'
+    assert canonical.dumps(codec.dump_document(Put("u", 1, {}))) == b'{"bytes":1,"headers":{},"url":"u"}'
     assert {"roundPublicKey", "siteFingerprint", "trainSeconds", "datasetName"} <= set(ASSIGNED)
