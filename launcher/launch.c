@@ -76,7 +76,10 @@
  *   2. io_uring opens sockets by a queue that no filter sees. ENOSYS: libraries then do without.
  *   3. What reaches into other processes, or takes files out of them; and bpf, userfaultfd, perf_event_open, by which
  *      kernels have been broken into. EPERM.
- *   4. Sockets of AF_UNIX alone. Their other end is on this node, in a folder that training pods alone write, or under
+ *   4. Symbolic links. Code knows where its own launcher lies, and volumes outlast its container: a link that it leaves
+ *      there leads a mount of the next container (an image's VOLUME, say, through a link of the image's own) over that
+ *      container's launcher. EPERM, as file systems without links say.
+ *   5. Sockets of AF_UNIX alone. Their other end is on this node, in a folder that training pods alone write, or under
  *      an abstract name of the pod's own network namespace, where the sidecar listens on none.
  * Everything else is allowed here and stays under the runtime's own profile (RuntimeDefault), which is a filter as well:
  * of two filters the stricter answer counts.
@@ -88,6 +91,7 @@
     IF(__NR_process_vm_readv, REFUSE(EPERM)), IF(__NR_process_vm_writev, REFUSE(EPERM)), \
     IF(__NR_pidfd_getfd, REFUSE(EPERM)), IF(__NR_kcmp, REFUSE(EPERM)), IF(__NR_bpf, REFUSE(EPERM)), \
     IF(__NR_userfaultfd, REFUSE(EPERM)), IF(__NR_perf_event_open, REFUSE(EPERM)), \
+    IF(__NR_symlinkat, REFUSE(EPERM)), OLD_CALLS \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 2, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socketpair, 1, 0), \
     RETURN(SECCOMP_RET_ALLOW), FAMILY, IF(AF_UNIX, SECCOMP_RET_ALLOW)
 
@@ -95,6 +99,13 @@
 #define X32 BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1), RETURN(SECCOMP_RET_KILL_PROCESS),
 #else
 #define X32
+#endif
+
+/* arm64 never had the calls of which `...at` is the newer form. */
+#ifdef __NR_symlink
+#define OLD_CALLS IF(__NR_symlink, REFUSE(EPERM)),
+#else
+#define OLD_CALLS
 #endif
 
 static struct sock_filter no_network[] = {COMMON, RETURN(REFUSE(EAFNOSUPPORT))};

@@ -31,6 +31,8 @@ NUMBERS = {
         "bpf": 321,
         "userfaultfd": 323,
         "perf_event_open": 298,
+        "symlink": 88,
+        "symlinkat": 266,
     },
     "aarch64": {
         "ptrace": 117,
@@ -40,6 +42,7 @@ NUMBERS = {
         "bpf": 280,
         "userfaultfd": 282,
         "perf_event_open": 241,
+        "symlinkat": 36,
     },
 }
 X32_BIT = 0x40000000

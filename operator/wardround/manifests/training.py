@@ -368,7 +368,8 @@ def _launcher(job: TrainingJob) -> Manifest:
 
 def _launcher_folder(job: TrainingJob) -> str:
     """Where no image can have prepared anything: a link there, or a VOLUME, would put a program of the image's own in
-    the launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed."""
+    the launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed. Code in
+    the pod learns it; the launcher lets that code make no link (launcher/launch.c)."""
     return f"/wardround-{job.uid}"
 
 

@@ -5,12 +5,13 @@ That it does so in a pod is shown on a real cluster: tests/e2e/test_walls.py.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +35,14 @@ class Launcher:
     place: Path
 
     def run(
-        self, *arguments: str, stdin: str = "", path: str | None = None, files: Sequence[int] = ()
+        self,
+        *arguments: str,
+        stdin: str = "",
+        path: str | None = None,
+        files: Sequence[int] = (),
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        environment = {} if path is None else {"PATH": path}
+        environment = dict(variables or {}) if path is None else {"PATH": path}
         return subprocess.run(
             [str(self.place / "launch"), *arguments],
             input=stdin,
@@ -102,6 +108,40 @@ def test_what_opens_sockets_unseen_or_reaches_into_other_processes_is_refused(in
     assert {inside[name] for name in calls.CALLS if name.startswith("io_uring")} == {"ENOSYS"}
     refused = ["pidfd_getfd", *calls.NUMBERS[os.uname().machine]]
     assert {name: inside[name] for name in refused} == dict.fromkeys(refused, "EPERM")
+
+
+@pytest.mark.parametrize("flags", [(), ("--local-sockets",)])
+def test_no_code_leaves_a_link_that_leads_a_mount_of_a_later_container(
+    launcher: Launcher, flags: Sequence[str]
+) -> None:
+    """Everything else that makes or moves a name works."""
+    script = """
+import errno, os, sys
+os.chdir(sys.argv[1])
+for make in (lambda: os.symlink("/wardround-x", "a"), lambda: os.symlink("/wardround-x", "a", dir_fd=os.open(".", 0))):
+    try:
+        make()
+    except OSError as error:
+        print(errno.errorcode[error.errno])
+open("b", "w").close(); os.link("b", "c"); os.rename("c", "d"); os.mkdir("e"); os.mkfifo("f")
+print(*sorted(os.listdir()))
+"""
+    folder = launcher.place / f"names{len(flags)}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    done = launcher.run(*flags, "--", PYTHON, "-", str(folder), stdin=script)
+    assert done.stdout.splitlines() == ["EPERM", "EPERM", "b d e f"]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the probe is written for amd64")
+def test_an_images_environment_does_not_stand_in_for_it(launcher: Launcher) -> None:
+    """With a dynamic program, the first variable names a library to run before it, and the second ends it at once."""
+    probe = launcher.place / "native"
+    probe.write_bytes(calls.program(calls.NATIVE + calls.ENDS))
+    probe.chmod(0o755)
+    variables = {"LD_PRELOAD": "/no/such/library.so", "LD_TRACE_LOADED_OBJECTS": "1"}
+    done = launcher.run("--", str(probe), variables=variables)
+    assert (done.returncode, done.stdout, done.stderr) == (errno.EAFNOSUPPORT, "", "")
 
 
 def test_no_core_dump_is_handed_to_the_node(inside: dict[str, str]) -> None:
