@@ -74,10 +74,31 @@ def archive_files(
     return _write(archive, repository, _json(config), layers, [io.BytesIO(content)])
 
 
+def archive_over(base: ImageRef, repository: str, layer: bytes, changes: Mapping[str, Any], archive: Path) -> ImageRef:
+    """An image that is another with one more layer, a tar, and with `changes` in its configuration.
+
+    The archive holds the new layer alone: it can be imported where the other image is.
+    """
+    with tarfile.open(base.archive) as tar:
+        manifest = json.loads(_member(tar, _blob(base.reference.split("@")[1])).read())
+        config = json.loads(_member(tar, _blob(manifest["config"]["digest"])).read())
+    config["config"] |= changes
+    config["rootfs"]["diff_ids"].append(_digest(layer))
+    config.pop("history", None)
+    below = [(each["digest"], each["size"]) for each in manifest["layers"]]
+    layers = [*below, (_digest(layer), len(layer))]
+    return _write(archive, repository, _json(config), layers, [*[None] * len(below), io.BytesIO(layer)])
+
+
 def _write(
-    archive: Path, repository: str, config: bytes, layers: Sequence[tuple[str, int]], contents: Iterable[IO[bytes]]
+    archive: Path,
+    repository: str,
+    config: bytes,
+    layers: Sequence[tuple[str, int]],
+    contents: Iterable[IO[bytes] | None],
 ) -> ImageRef:
-    """The archive, put in place whole. `layers`: digest and size of each, `contents` the layers themselves."""
+    """The archive, put in place whole. `layers`: digest and size of each. `contents`: the layers themselves, None for
+    one that the archive does without."""
     manifest = _json(
         {
             "schemaVersion": 2,
@@ -101,6 +122,8 @@ def _write(
         for blob in (manifest, config):
             _add(tar, _blob(_digest(blob)), blob)
         for (digest, size), content in zip(layers, contents, strict=True):
+            if content is None:
+                continue
             member = tarfile.TarInfo(_blob(digest))
             member.size = size
             tar.addfile(member, content)

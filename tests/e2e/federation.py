@@ -12,9 +12,10 @@ from typing import Any
 from lab import demo_data, demo_rounds, images, install
 from lab.demo_data import HOSPITALS, Hospital
 from lab.images import Images
+from lab.images_oci import ImageRef
 from lab.install import HUB_NAMESPACE, SITE_NAMESPACE
 from lab.topology import named
-from tests.e2e import carried
+from tests.e2e import carried, prepared
 from tests.e2e.admission import is_admitted
 from tests.e2e.clusters import Kubectl, eventually
 from wardround.api.federatedround import DEFAULT_COMMAND
@@ -116,6 +117,8 @@ class Federation:
     default and to POLICY."""
 
     images: Images
+    # Listed like the trainer's image, and imported by the test that runs it.
+    prepared: ImageRef
     sites: tuple[str, ...] = SITES
     namespace: str = NAMESPACE
     hub_namespace: str = HUB_NAMESPACE
@@ -203,16 +206,18 @@ def installed() -> Federation:
     for site in SITES:
         demo_data.write(tables[site], install.data_folder(site) / "cases.csv")
     install.install_hub(built, say)
+    listed = prepared.archive(built.trainer)
     [namespace] = demo_rounds.documents("federation.yaml")
     namespace["metadata"]["name"] = NAMESPACE
     install.apply(named("hub"), [namespace], NAMESPACE)
     with ThreadPoolExecutor(len(SITES)) as pool:
-        list(pool.map(lambda hospital: _install_site(hospital, built), HOSPITALS))
-    return Federation(built)
+        list(pool.map(lambda hospital: _install_site(hospital, built, listed), HOSPITALS))
+    return Federation(built, listed)
 
 
-def _install_site(hospital: Hospital, built: Images) -> None:
-    values = {"policy": POLICY, "workload": WORKLOAD}
+def _install_site(hospital: Hospital, built: Images, listed: ImageRef) -> None:
+    own = {"images": [built.trainer.reference, listed.reference]}
+    values = {"policy": POLICY | own, "workload": WORKLOAD}
     install.install_site(hospital.name, hospital.display_name, ALLOWED, built, say, values)
     install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, DATASET)

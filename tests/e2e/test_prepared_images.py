@@ -1,0 +1,60 @@
+"""An image that its maker has prepared against the launcher, and a hospital has listed: its code has no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from lab import install, lifecycle
+from tests.e2e import prepared
+from tests.e2e.federation import UNTRAINED, Federation
+from tests.probes import calls
+
+SITE = "site-b"
+STARTED = ("init", "train")
+
+
+@pytest.fixture(scope="module")
+def left_before() -> Iterator[None]:
+    """What code of an earlier round could leave in its state: a false launcher. A first round reads the state of none,
+    which is mounted like any other."""
+    folder = install.state_folder(SITE) / "states" / "none"
+    folder.mkdir(parents=True, exist_ok=True)
+    left = folder / "launch"
+    left.write_bytes(prepared.false_launcher("/wardround/state/in"))
+    left.chmod(0o755)
+    try:
+        yield
+    finally:
+        left.unlink()
+
+
+@pytest.fixture(scope="module")
+def logs(federation: Federation, left_before: None) -> dict[str, str]:
+    """What each container that runs the image's code has written."""
+    lifecycle.open_existing(SITE).import_image(federation.prepared.archive)
+    spec = {"image": federation.prepared.reference, "parameters": UNTRAINED, "participants": {"names": [SITE]}}
+    finished = federation.run_round("prepared", "Train", initial={"seed": 7}, **spec)
+    job = f"job/{finished.task(SITE)['metadata']['name']}"
+    kubectl = federation.kubectl(SITE)
+    return {name: kubectl("logs", "-n", federation.site_namespace, job, "-c", name) for name in STARTED}
+
+
+@pytest.mark.parametrize("container", STARTED)
+def test_code_of_a_prepared_image_opens_no_socket_but_of_the_unix_family(logs: dict[str, str], container: str) -> None:
+    assert prepared.PAST not in logs[container]
+    said = _found(logs[container])
+    assert calls.sockets(said) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
+
+
+def test_code_of_an_image_leads_no_mount_of_the_container_after_it(logs: dict[str, str]) -> None:
+    """The image does not know the launcher's place. Its code does, and init and train share volumes."""
+    assert _found(logs["init"])["trap"] == "EPERM"
+
+
+def _found(log: str) -> dict[str, str]:
+    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
+    said: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
+    return said
