@@ -28,13 +28,6 @@ BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"
 
 
-def approval(task: str, namespace: str, uid: str) -> str:
-    """The command with which a person at the site approves this very task. Its UID keeps the person from approving
-    another task that the hub puts under the same name while the person reads."""
-    merge = f"""-p '{{"metadata":{{"uid":"{uid}"}},"spec":{{"approved":true}}}}'"""
-    return f"kubectl patch sitetask {task} -n {namespace} --type merge {merge}"
-
-
 # What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
 ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
     "ImageNotByDigest": lambda assignment, _: json.dumps(assignment.image),

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from wardround.api import conditions, dataset_text, timeline
-from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
+from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus, approval
 from wardround.api.task import Failure
 from wardround.api.times import parse_time
 from wardround.plans import assignment as assignments
@@ -147,8 +147,8 @@ class _View:
             return ""
         reason = REASONS[name].about(task=metadata.name, site_namespace=metadata.namespace)
         if name == WAITING:
-            command = assignments.approval(metadata.name, metadata.namespace, metadata.uid)
-            return f"{reason.meaning} Read the assignment, then run: {command}"
+            command = approval(metadata.name, metadata.namespace, metadata.uid)
+            return f"{reason.meaning} To approve it, run `{command}`."
         return reason.meaning if reason.owner == NOBODY else reason.text
 
     @property

@@ -79,7 +79,7 @@ def test_what_to_do_about_a_round_that_waits_has_the_hospitals_name() -> None:
     ]
     status = {"attention": attention, "conditions": [condition("Stalled", "True", "ParticipantUnknown", "site-x: ...")]}
     said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
-    assert said.count("enrol site-x") == 2
+    assert said.count("enrol site-x") == 1
     assert "PARTICIPANT" not in said
 
 
@@ -196,9 +196,12 @@ def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
     ]
     said = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"conditions": waiting}), None, NOW))
     assert "is at stage new" in said
-    assert "kubectl wardround explain sitetask/t -n w" in said
-    # Without the task's UID it would also approve what the hub has put in its place.
-    assert "kubectl patch" not in said
+    # Without the task's UID the command would also approve what the hub has put in its place.
+    assert (
+        """kubectl patch sitetask t -n w --type merge -p '{"metadata":{"uid":"u"},"spec":{"approved":true}}'""" in said
+    )
+    assert "kubectl get sitetask t -n w -o jsonpath='{.spec.assignment}'" in said
+    assert "kubectl wardround explain" not in said
 
 
 def test_on_the_hub_the_command_for_the_site_has_the_tasks_name() -> None:
@@ -323,6 +326,34 @@ def test_of_every_hospital_the_exit_code_is_said_alike() -> None:
         "site-a": "exit code 1",
         "site-b": "exit code 1",
     }
+
+
+def test_hospitals_that_failed_equally_share_one_paragraph() -> None:
+    failed = {"failure": {"class": "Code", "reason": "TrainerFailed", "exitCode": 1}}
+    other = {"failure": {"class": "Code", "reason": "TrainerFailed", "exitCode": 2}}
+    tasks = [item("RoundTask", "t", each, failed, {"attempt": 1}) for each in ("site-a", "site-b", "site-c")]
+    tasks.append(item("RoundTask", "t", "site-d", other, {"attempt": 1}))
+    status = {"conditions": [condition("Failed", "True", "QuorumNotMet")]}
+    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), tasks, {}, NOW))
+    assert said.count("TrainerFailed") == 2
+    assert "\nsite-a, site-b, site-c: TrainerFailed: The training code ended with an error.\n" in said
+    assert "\nsite-d: TrainerFailed: " in said
+
+
+def test_a_paragraph_of_several_hospitals_names_none_in_its_command() -> None:
+    attention = [{"participant": each, "reason": "ParticipantNotApproved"} for each in ("site-a", "site-b")]
+    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", {"attention": attention}), [], {}, NOW))
+    assert said.count("whose:") == 1
+    assert "kubectl wardround approve PARTICIPANT" in said
+
+
+def test_what_a_round_says_of_its_hospitals_is_advised_once() -> None:
+    attention = [{"participant": "site-a", "reason": "ParticipantNotApproved"}]
+    stalled = condition("Stalled", "True", "ParticipantNotApproved", "The round waits until 12:00.")
+    status = {"attention": attention, "conditions": [stalled]}
+    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
+    assert "  says:   The round waits until 12:00.\n" in said
+    assert said.count("kubectl wardround approve site-a") == 1
 
 
 def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:
