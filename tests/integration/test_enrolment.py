@@ -58,6 +58,7 @@ def test_what_the_documented_upgrade_applies_changes_nothing(admin: Admin) -> No
     before = admin.participant()
     printed, said = admin.enrol()
     assert "leave its Participant as it is" in said
+    assert "kubectl diff -f -" in said
     admin.apply(printed)
     after = admin.participant()
     assert after["spec"] == before["spec"]

@@ -5,7 +5,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -147,7 +148,7 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
         before = None if options.new else verbs.enrolled(hub, options.name)
         items = enrolment.manifests(*whom, before=before, flow_control=options.flow_control)
         if not options.new:
-            say_changes(hub.server, options.name, before, items)
+            say_changes(hub.server, options.name, before, items, applied=options.apply)
         if options.apply:
             verbs.apply_manifests(hub, items, before)
             for item in items:
@@ -172,7 +173,7 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     return 0
 
 
-def say_changes(server: str, name: str, before: Object | None, items: list[Object]) -> None:
+def say_changes(server: str, name: str, before: Object | None, items: list[Object], *, applied: bool) -> None:
     """What applying these manifests does to a Participant that is there, or that there is none."""
     if before is None:
         say(f"There is no Participant {name} at {server}: these are the manifests of a new hospital.")
@@ -181,8 +182,10 @@ def say_changes(server: str, name: str, before: Object | None, items: list[Objec
     changed = enrolment.changes(before, after)
     if not changed:
         say(f"{name} is enrolled at {server}. These manifests leave its Participant as it is.")
-        return
-    say("\n  ".join([f"{name} is enrolled at {server}. These manifests change its Participant:", *changed]))
+    else:
+        say("\n  ".join([f"{name} is enrolled at {server}. These manifests change its Participant:", *changed]))
+    if not applied:
+        say("To see what they change of all objects, pipe them into: kubectl diff -f -")
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
@@ -226,7 +229,8 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     namespace = options.namespace or hub.default_namespace
 
     until = math.inf if options.timeout is None else time.monotonic() + options.timeout
-    round_, tasks = verbs.round_with_tasks(hub, name, namespace)
+    with hint_of_namespace(hub, options, kind, name):
+        round_, tasks = verbs.round_with_tasks(hub, name, namespace)
     uid, shown = round_["metadata"]["uid"], watch.view(round_, tasks, system_clock())
 
     def look() -> watch.View:
@@ -268,20 +272,34 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
 def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
     namespace = options.namespace or (name if kind == "Participant" else cluster.default_namespace)
+    with hint_of_namespace(cluster, options, kind, name):
+        explained = explanation(cluster, kind, name, namespace)
+    print(explain.text(explained))
+    return 0
+
+
+def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> explain.Explanation:
     now = system_clock()
     if kind == "FederatedRound":
         round_, tasks = verbs.round_with_tasks(cluster, name, namespace)
         leases = {each: verbs.lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
-        explained = explain.explain_round(round_, tasks, leases, now)
-    else:
-        item = verbs.needed(cluster, kind, name, namespace)
-        beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
-        if kind in ("RoundTask", "SiteTask"):
-            explained = explain.explain_task(item, beat, now)
-        else:
-            explained = explain.explain_long_lived(item, beat, now)
-    print(explain.text(explained))
-    return 0
+        return explain.explain_round(round_, tasks, leases, now)
+    item = verbs.needed(cluster, kind, name, namespace)
+    beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
+    if kind in ("RoundTask", "SiteTask"):
+        return explain.explain_task(item, beat, now)
+    return explain.explain_long_lived(item, beat, now)
+
+
+@contextmanager
+def hint_of_namespace(cluster: Cluster, options: argparse.Namespace, kind: str, name: str) -> Iterator[None]:
+    """Raises MissingError with a hint of the right namespace, if none was given. A Participant's is its name."""
+    try:
+        yield
+    except MissingError as error:
+        if options.namespace or kind == "Participant":
+            raise
+        raise MissingError(f"{error} {verbs.elsewhere(cluster, kind, name, cluster.default_namespace)}") from error
 
 
 def seconds(text: str) -> float:

@@ -74,9 +74,9 @@ class Cluster:
             return None
         return self._ok(status, answer, f"read {kind} {where(name, namespace)}")
 
-    def list(self, kind: str, namespace: str | None = None, labels: str = "") -> list[Object]:
+    def list(self, kind: str, namespace: str | None = None, labels: str = "", fields: str = "") -> list[Object]:
         """Objects of a kind, in one namespace or (None) in all."""
-        query = {"labelSelector": labels} if labels else {}
+        query = {**({"labelSelector": labels} if labels else {}), **({"fieldSelector": fields} if fields else {})}
         status, answer = self._request("GET", RESOURCES[kind].path(namespace, None), query)
         found = self._ok(status, answer, f"list {RESOURCES[kind].plural} in {namespace or 'all namespaces'}")
         return cast(list[Object], found.get("items", []))

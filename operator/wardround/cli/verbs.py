@@ -7,6 +7,8 @@ from wardround.api.names import HUB_CONFIG_MAP, ROUND_UID
 from wardround.cli import enrolment
 from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, MissingError, Object
 
+NAMED = 8  # namespaces in one message
+
 
 def enrolled(hub: Cluster, name: str) -> Object | None:
     """The Participant of a hospital as it is at the hub; None where there is none. Raises CommandError where that
@@ -85,6 +87,20 @@ def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
             f"See what there is: kubectl get {kind.lower()}s -n {namespace}, or -A where you may."
         )
     return item
+
+
+def elsewhere(cluster: Cluster, kind: str, name: str, namespace: str) -> str:
+    """For somebody who gave no -n: where an object of that name is, as far as that person may list."""
+    looked = f"Without -n, kubectl wardround looks in namespace {namespace}, the default of this context."
+    try:
+        found = cluster.list(kind, fields=f"metadata.name={name}")
+    except ForbiddenError:
+        return f"{looked} Name the namespace: -n NAMESPACE."
+    namespaces = sorted(item["metadata"]["namespace"] for item in found)
+    if not namespaces:
+        return f"{looked} No namespace has a {kind} {name}."
+    more = f" and {len(namespaces) - NAMED} more" if len(namespaces) > NAMED else ""
+    return f"{looked} There is a {kind} {name} in {', '.join(namespaces[:NAMED])}{more}. Try -n {namespaces[0]}."
 
 
 def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object]]:

@@ -70,7 +70,7 @@ def test_another_round_under_the_same_name_is_not_the_one_that_is_watched(
 
 
 def test_a_round_that_never_was_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(MissingError):
+    with pytest.raises(MissingError, match=r"^no train-1 in breast-cancer$"):
         watch(monkeypatch, iter([None]))
 
 
