@@ -10,7 +10,7 @@ import base64
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ class Site:
     settings: Settings
     ca: str
     server: str
+    restart: Callable[[], Awaitable[None]]
 
     def task(self, name: str) -> Object:
         return self.api.get("SiteTask", name, NAMESPACE)
@@ -103,18 +104,28 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
     running = [asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())]
     if request.node.get_closest_marker("own_courier") is None:
         running.append(asyncio.create_task(courier.run(settings, client("courier"), free_port())))
+
+    async def restart() -> None:
+        """Of the site operator: what it had in memory is gone."""
+        await _stop(running[0])
+        running[0] = asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())
+
     hub = Hub(api, server)
     await hub.open()
     try:
-        yield Site(api, hub, settings.workspace, settings, ca, url)
+        yield Site(api, hub, settings.workspace, settings, ca, url, restart)
     finally:
         await hub.close()
         for task in running:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await _stop(task)
         await own.close()
         await asyncio.sleep(0.25)  # aiohttp closes TLS connections in the background
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def enrol(api: Api, url: str, ca: str) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from wardround.api import conditions
@@ -26,6 +26,13 @@ from wardround.wire.assignment import Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"
+# A site forgets an assignment only when it has accepted so many that the hub issued later. Of those that are as old it
+# accepts none that it has no SiteTask of: it cannot know whether it accepted them before. No clock of the site counts.
+REMEMBERED = 128
+# So far the hub's clock may be ahead. Else a hub whose clock is wrong for a day would make the site refuse all that it
+# issues afterwards.
+AHEAD = timedelta(minutes=5)
+AHEAD_REASON = "ClockSkew"
 
 
 # What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
@@ -68,12 +75,16 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The site's side. `taken`: highest attempt of this very round that this site accepted before, 0 if none."""
+    """The site's side. `taken`: highest attempt of this very round that this site accepted before, 0 if none.
+
+    `accepted`: when the hub issued what this site has accepted and remembers.
+    """
 
     participant: str
     policy: Policy
     datasets: Collection[str]
     taken: int
+    accepted: Collection[datetime]
     approved: bool
 
 
@@ -152,6 +163,8 @@ def decide(claim: Claim, terms: Terms) -> Decision:
             outside = reason == "ParametersNotAllowed"
             name = first_outside(assignment.task, assignment.parameters, terms.policy.parameters) if outside else ""
             return Decision("Refused", reason, assignment, asked, name)
+    if untrusted.time(assignment.issued, UNREADABLE) > claim.now + AHEAD:
+        return Decision("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
         return Decision("Waiting", "WaitingForApproval", assignment)
     return Decision("Accepted", "Accepted", assignment)
@@ -163,6 +176,17 @@ def _addressee(assignment: Assignment, terms: Terms) -> str:
 
 def _taken_before(assignment: Assignment, terms: Terms) -> str:
     return "Replayed" if assignment.attempt <= terms.taken else ""
+
+
+def _forgotten(assignment: Assignment, terms: Terms) -> str:
+    return "AssignmentTooOld" if overtaken(assignment, terms.accepted) else ""
+
+
+def overtaken(assignment: Assignment, accepted: Iterable[datetime]) -> bool:
+    """Whether so many were issued later that the site need not remember this one. Once it is so, it stays so: a site
+    that forgets by this rule alone always has the latest `REMEMBERED`."""
+    issued = untrusted.time(assignment.issued, UNREADABLE)
+    return sum(each > issued for each in accepted) >= REMEMBERED
 
 
 def _task(assignment: Assignment, terms: Terms) -> str:
@@ -214,6 +238,7 @@ def _denied(assignment: Assignment, terms: Terms) -> str:
 REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _addressee,
     _taken_before,
+    _forgotten,
     _task,
     # Before all that is said of how it would be done: a federation that may not ask learns nothing of it.
     _dataset,

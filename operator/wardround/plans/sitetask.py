@@ -64,6 +64,7 @@ HAMPERED = "The site operator could not"
 RETRY_SECONDS = 10.0
 # Whoever gives up a place wakes those who wait. This is for a place that went with a task that people deleted.
 QUEUE_SECONDS = 30.0
+CLOCK_SECONDS = 30.0
 WAITING = "WaitingForApproval"
 
 
@@ -196,6 +197,7 @@ def _decide(seen: Observation) -> Decision:
         policy=site.spec.policy,
         datasets=seen.datasets,
         taken=max(same, default=0),
+        accepted=memory.issue_times(seen.others, site.spec.hub.fingerprint),
         approved=spec.approved,
     )
     return assignments.decide(claim, terms)
@@ -233,7 +235,8 @@ def _waits_for_people(view: _View) -> Standing | None:
     if view.decision.outcome != "Waiting":
         return None
     reason = view.decision.reason
-    return Standing(reason=reason, message=view.told, marks={"Accepted": ("Unknown", reason)})
+    again = CLOCK_SECONDS if reason == assignments.AHEAD_REASON else None
+    return Standing(reason=reason, message=view.told, marks={"Accepted": ("Unknown", reason)}, again_seconds=again)
 
 
 def _expired(view: _View) -> Standing | None:
@@ -494,22 +497,19 @@ def _mirror(seen: Observation) -> tuple[Action, ...]:
 
 
 def _after_the_end(seen: Observation) -> Plan:
-    """The Job stays for its logs, unless its pod would run on, with the task: see sitetask_memory."""
+    """The Job stays for its logs, unless its pod would run on. How long it and the task stay: see sitetask_memory."""
     actions: list[Action] = []
     running = seen.job is not None and not seen.job.finished and not (seen.pod is not None and seen.pod.ended)
     opened = seen.task.status.failure is not None and seen.task.status.failure.reason == "NetworkOpen"
     if conditions.is_true(seen.task.status.conditions, "Failed") and seen.job is not None and (running or opened):
         actions.append("DeleteJob")
-    status = _final(seen.task, tidy=not actions)
     gone = seen.hub_reached and seen.round_task is None
     told = seen.round_task is not None and is_final(seen.round_task)
-    if not gone and not (told and seen.task.metadata.name in memory.surplus((seen.task, *seen.others))):
-        return Plan(status=status, actions=tuple(actions))
-    pin = seen.site.spec.hub.fingerprint
-    left = memory.seconds_left(seen.task, pin, seen.now) if is_accepted(seen.task) else 0.0
-    if left <= 0:
+    every, pin = (seen.task, *seen.others), seen.site.spec.hub.fingerprint
+    surplus = told and seen.task in memory.surplus(every)
+    if (gone or surplus) and memory.may_be_forgotten(seen.task, memory.issue_times(every, pin), pin):
         actions.append("DeleteTask")
-    return Plan(status=status, actions=tuple(actions), again_seconds=left if left > 0 else None)
+    return Plan(status=_final(seen.task, tidy=not actions), actions=tuple(actions))
 
 
 def _status(view: _View, standing: Standing) -> SiteTaskStatus:

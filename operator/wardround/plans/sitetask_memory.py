@@ -1,43 +1,65 @@
 """Decides how long a finished task stays at the site, which rounds may still go on here, and from what. Pure.
 
-A finished task is the memory against replay until its assignment expires. After that it and its Job stay for the logs,
-the newest so many.
+The SiteTasks that were accepted are the memory against replay. One that has ended goes only when the site has accepted
+so many newer assignments that it would not take this one again without its SiteTask (`assignment.overtaken`). The
+newest that have ended stay with their Jobs, for the logs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time
-from wardround.plans.assignment import open_pinned
-from wardround.plans.sitetask_types import is_final
+from wardround.plans.assignment import REMEMBERED, open_pinned, overtaken
+from wardround.plans.sitetask_types import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
 
-KEPT = 64
+KEPT = REMEMBERED
 # Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.
 MOST = 256
 FULL = (
-    f"this site holds {MOST} SiteTasks, the limit, and takes no new task. A task that has ended stays until its "
-    "assignment has expired (an hour after its round's totalSeconds), so that nobody can send it again. The site takes "
-    "more tasks when some expire; rounds with a shorter totalSeconds expire sooner"
+    f"this site holds {MOST} SiteTasks, the limit, and takes no new task. It takes more when some of them end; see "
+    "`kubectl get sitetasks`"
 )
 
 
+def dispensable(tasks: Iterable[SiteTask], hub_fingerprint: str) -> list[str]:
+    """Names of the surplus that nobody can have the site do again by sending its assignment once more."""
+    tasks = tuple(tasks)
+    accepted = issue_times(tasks, hub_fingerprint)
+    return [task.metadata.name for task in surplus(tasks) if may_be_forgotten(task, accepted, hub_fingerprint)]
+
+
+def may_be_forgotten(task: SiteTask, accepted: Collection[datetime], hub_fingerprint: str) -> bool:
+    """Whether the site would not take this finished task again. `accepted`: the issue times that it remembers."""
+    if not is_accepted(task):
+        return True  # the site has not done it
+    opened = _opened(task, hub_fingerprint)
+    return opened is None or overtaken(opened, accepted)
+
+
+def issue_times(tasks: Iterable[SiteTask], hub_fingerprint: str) -> list[datetime]:
+    """When the hub issued the assignments that were accepted."""
+    opened = (_opened(each, hub_fingerprint) for each in tasks if is_accepted(each))
+    return [parse_time(each.issued) for each in opened if each]
+
+
 def seconds_left(task: SiteTask, hub_fingerprint: str, now: datetime) -> float:
-    """Until the assignment expires, from when on it can neither be replayed nor be followed by another attempt."""
+    """Until the assignment expires, from when on no other attempt follows it."""
     opened = _opened(task, hub_fingerprint)
     return (parse_time(opened.expires) - now).total_seconds() if opened else 0.0
 
 
-def surplus(tasks: Iterable[SiteTask]) -> list[str]:
-    """Names of the finished tasks but for the newest `KEPT`."""
+def surplus(tasks: Iterable[SiteTask]) -> list[SiteTask]:
+    """The finished tasks but for the newest `KEPT`."""
     finished = [task for task in tasks if is_final(task)]
     finished.sort(key=lambda task: (task.metadata.creation_timestamp, task.metadata.name), reverse=True)
-    return [task.metadata.name for task in finished[KEPT:]]
+    return finished[KEPT:]
 
 
 def live_rounds(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str, now: datetime) -> list[str]:
@@ -59,8 +81,13 @@ def live_states(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str
 
 
 def _opened(task: SiteTask, hub_fingerprint: str) -> Assignment | None:
-    """None of what the pinned hub has not signed."""
+    return _open(task.spec.assignment, task.spec.hub_key, hub_fingerprint)
+
+
+@lru_cache(maxsize=MOST)
+def _open(envelope: str, hub_key: str, hub_fingerprint: str) -> Assignment | None:
+    """None of what the pinned hub has not signed. Each task is opened once, not for each look at another one."""
     try:
-        return open_pinned(task.spec.assignment, task.spec.hub_key, hub_fingerprint)
+        return open_pinned(envelope, hub_key, hub_fingerprint)
     except Refused:
         return None

@@ -16,6 +16,7 @@ TROUBLE = frozenset(
         "Evicted",
         "StepFailed",
         "TooManyTasks",
+        "ClockSkew",
         "IsolationUnproven",
         "StoreUnreachable",
         "StoreTooSlow",

@@ -46,6 +46,14 @@ REFUSALS = (
         action="Ask the round's author to apply a new round. A site takes no task twice.",
     ),
     _site(
+        name="AssignmentTooOld",
+        owner=HUB,
+        meaning="The site has accepted 128 tasks that the hub issued later, so it cannot know whether it has taken "
+        "this task before.",
+        action="Ask the round's author to apply a new round. If somebody has set the hub's clock back, correct the "
+        "clock first.",
+    ),
+    _site(
         name="TaskNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not allow this kind of task, or the round asks for more than one node.",
@@ -135,8 +143,7 @@ REFUSALS = (
     _site(
         name="TooManyTasks",
         owner=HOSPITAL,
-        meaning="The site holds 256 tasks, the limit, and takes no new one until some of them expire.",
-        action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site. A task expires one hour after "
-        "deadlines.totalSeconds of its round, so rounds with a shorter totalSeconds leave room sooner.",
+        meaning="The site holds 256 tasks, the limit, and takes no new one until some of them end.",
+        action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site: it shows what the tasks wait for.",
     ),
 )

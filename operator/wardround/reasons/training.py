@@ -178,6 +178,12 @@ _PLATFORM = (
         "API server. The site operator tries again.",
     ),
     _platform(
+        name="ClockSkew",
+        meaning="The hub issued the task more than 5 minutes after the present time of the hospital's cluster.",
+        action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong one. The site takes "
+        "the task when its own clock gets there.",
+    ),
+    _platform(
         name="OutOfMemory",
         meaning="A container of the training pod used more memory than the site allows.",
         action="Raise workload.limits.memory in the values of the site chart, or ask the author of the training image "

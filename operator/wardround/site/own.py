@@ -120,9 +120,14 @@ class SiteReconciler:
         """After a time without the hub: what has happened there meanwhile, without waiting for a watch to notice."""
         if self._was_connected or self._link.client is None:
             return
-        async for item in self._link.client.each("RoundTask"):
-            if not is_final(roundtask.parse(item)):
-                self._wake_task(item["metadata"]["name"])
+        waiting = [
+            (item["metadata"]["creationTimestamp"], item["metadata"]["name"])
+            async for item in self._link.client.each("RoundTask")
+            if not is_final(roundtask.parse(item))
+        ]
+        # Oldest first: what was issued before too much else was taken is refused.
+        for _, name in sorted(waiting):
+            self._wake_task(name)
         await self._wake_tasks(over=True)
         self._was_connected = True
 

@@ -298,7 +298,8 @@ class TaskReconciler:
                 if not is_final(other):
                     self._wake(other.metadata.name)
         if is_final(_with(task, status)) and not is_final(task):
-            for name in memory.surplus((_with(task, status), *live.seen.others)):
+            every = (_with(task, status), *live.seen.others)
+            for name in memory.dispensable(every, live.seen.site.spec.hub.fingerprint):
                 self._wake(name)
         return status
 

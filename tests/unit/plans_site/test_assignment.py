@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
-from wardround.plans.assignment import Claim, Decision, Terms, decide
+from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide
 from wardround.reasons.registry import REASONS
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_assignment
@@ -26,7 +27,7 @@ CLAIM = Claim(
 # Listed, and not there yet.
 LUNG = {"name": "lung", "federations": ["lung-cancer"]}
 POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
-TERMS = Terms(participant="site-a", policy=POLICY, datasets={"breast"}, taken=0, approved=False)
+TERMS = Terms(participant="site-a", policy=POLICY, datasets={"breast"}, taken=0, accepted=(), approved=False)
 
 
 def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Decision:
@@ -185,6 +186,23 @@ def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
 def test_a_refusal_says_who_acts_and_how(reason: str) -> None:
     said = Decision("Refused", reason, ASSIGNMENT).message
     assert REASONS[reason].owner.lower() in said.lower()
+
+
+def test_an_assignment_older_than_all_that_the_site_remembers_is_refused() -> None:
+    issued = NOW - timedelta(minutes=1)
+    later = tuple(issued + timedelta(microseconds=number + 1) for number in range(REMEMBERED))
+    assert decided(accepted=later).reason == "AssignmentTooOld"
+    assert decided(accepted=(*later[1:], issued, issued - timedelta(hours=1))).outcome == "Accepted"
+    assert decided(accepted=later, approved=True, policy=a_site(approval="Manual").spec.policy).outcome == "Refused"
+
+
+def test_an_assignment_of_a_hub_whose_clock_is_ahead_waits_until_this_clock_gets_there() -> None:
+    """Else what a hub issues before its clock is corrected would push out all that it issues afterwards."""
+    ahead = signed(issued=(NOW + AHEAD + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    waiting = decided({"envelope": ahead})
+    assert (waiting.outcome, waiting.reason) == ("Waiting", "ClockSkew")
+    assert decided({"envelope": ahead, "now": NOW + timedelta(seconds=1)}).outcome == "Accepted"
+    assert decided({"envelope": ahead}, policy=a_site(images=[]).spec.policy).reason == "ImageNotAllowed"
 
 
 def test_deny_refuses_everything() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from tests.unit.plans_site.world import HUB_DER, NOW, a_round_task, a_task, accepted, condition, seen, signed
 from wardround.api import roundtask
 from wardround.api.sitetask import SiteTask
+from wardround.plans.assignment import REMEMBERED
 from wardround.plans.sitetask import plan
-from wardround.plans.sitetask_memory import KEPT, live_rounds, live_states, surplus
+from wardround.plans.sitetask_memory import KEPT, MOST, dispensable, live_rounds, live_states, surplus
+from wardround.plans.sitetask_types import is_accepted
 from wardround.sealing.keys import hub_fingerprint
 
 PIN = hub_fingerprint(HUB_DER)
@@ -72,7 +76,7 @@ def finished(number: int) -> SiteTask:
 def test_all_but_the_newest_finished_tasks_are_surplus_and_what_runs_never_is() -> None:
     tasks = [finished(number) for number in range(KEPT + 2)]
     running = a_task("running", created="2020-01-01T00:00:00Z", status=accepted())
-    assert surplus([running, *tasks]) == ["task-001", "task-000"]
+    assert [each.metadata.name for each in surplus([running, *tasks])] == ["task-001", "task-000"]
 
 
 def told(task: SiteTask, kind: str) -> roundtask.RoundTask:
@@ -84,27 +88,80 @@ def told(task: SiteTask, kind: str) -> roundtask.RoundTask:
 SPEC = {"roundRef": {"namespace": "n", "name": "n", "uid": "u"}, "attempt": 1, "assignment": "", "hubKey": ""}
 
 
-def an_old_task(expires: str) -> SiteTask:
-    return a_task(envelope=signed(expires=expires), status=ended("Complete"), created="2020-01-01T00:00:00Z")
+def issued(number: int) -> str:
+    return (NOW + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def test_an_old_finished_task_goes_with_its_job_once_enough_newer_ones_are_there() -> None:
-    task = an_old_task(EXPIRED)
-    many = tuple(finished(number) for number in range(KEPT))
+def an_old_task() -> SiteTask:
+    return a_task(envelope=signed(issued=issued(0)), status=ended("Complete"), created="2020-01-01T00:00:00Z")
+
+
+@cache
+def newer(number: int, count: int = REMEMBERED) -> tuple[SiteTask, ...]:
+    """So many that were accepted, issued `number` seconds after the old one and later."""
+    made = (signed(issued=issued(number + each), round_uid=f"later-{each}") for each in range(count))
+    return tuple(a_task(f"later-{each}", envelope=text, status=ended("Complete")) for each, text in enumerate(made))
+
+
+def running(number: int) -> SiteTask:
+    return a_task("running", envelope=signed(issued=issued(number), round_uid="running"), status=accepted())
+
+
+def test_an_old_finished_task_goes_with_its_job_once_the_site_would_not_take_it_again() -> None:
+    task = an_old_task()
     there = told(task, "Complete")
-    assert plan(seen(task, round_task=there, others=many)).actions == ("DeleteTask",)
-    assert plan(seen(task, round_task=there, others=many[1:])).actions == ()
+    for round_task in (there, None):
+        assert plan(seen(task, round_task=round_task, others=newer(1))).actions == ("DeleteTask",)
+    assert plan(seen(task, round_task=there, others=newer(1)[1:])).actions == ()
+    assert plan(seen(task, round_task=there, others=(running(1), *newer(1)[1:]))).actions == (), "kept for its logs"
 
 
-def test_a_task_whose_assignment_could_still_be_replayed_is_remembered_whatever_the_number() -> None:
-    task = an_old_task((NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    many = tuple(finished(number) for number in range(KEPT))
-    made = plan(seen(task, round_task=told(task, "Complete"), others=many))
-    assert (made.actions, made.again_seconds) == ((), 3600)
+def test_a_task_that_the_site_would_take_again_is_remembered_whatever_the_time() -> None:
+    task = an_old_task()
+    refused = tuple(a_task(f"x-{n}", status={"conditions": [condition("Failed")]}) for n in range(KEPT))
+    for others in (newer(1)[1:], (*newer(1)[1:], *newer(-1, 1)), newer(1 - REMEMBERED), (*newer(1)[1:], *refused)):
+        for now in (NOW, NOW + timedelta(days=999)):
+            made = plan(seen(task, round_task=told(task, "Complete"), others=others, now=now))
+            assert "DeleteTask" not in made.actions
+            assert "DeleteTask" not in plan(seen(task, round_task=None, others=others, now=now)).actions
+
+
+def test_a_task_that_was_never_accepted_needs_no_memory() -> None:
+    refused = a_task(envelope=signed(), status={"conditions": [condition("Failed")]})
+    assert plan(seen(refused, round_task=None)).actions == ("DeleteTask",)
+
+
+def test_a_site_takes_hundreds_of_tasks_in_two_hours_and_none_of_them_twice() -> None:
+    """With the rules alone, which are all that a restarted operator has; then each old assignment comes once more."""
+    held: dict[str, SiteTask] = {}
+    forgotten: list[SiteTask] = []
+    for number in range(REMEMBERED + 200):
+        now = NOW + timedelta(seconds=22 * number)
+        envelope = signed(round_uid=f"round-{number}", issued=issued(22 * number), expires=issued(22 * number + 36000))
+        ref = {"namespace": "breast-cancer", "name": "train-1", "uid": f"round-{number}"}
+        name = f"task-{number:03}"
+        task = a_task(name, envelope=envelope, spec={"roundRef": ref}, created=now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        assert len(held) < MOST
+        status = plan(seen(task, others=tuple(held.values()), now=now)).status
+        assert is_accepted(replace(task, status=status)), number
+        held[name] = replace(task, status=a_task(status=ended("Complete")).status)
+        for each in dispensable(held.values(), PIN):
+            others = tuple(other for key, other in held.items() if key != each)
+            assert plan(seen(held[each], round_task=told(held[each], "Complete"), others=others)).actions == (
+                "DeleteTask",
+            )
+            forgotten.append(held.pop(each))
+    assert len(held) == REMEMBERED
+    assert len(forgotten) == 200
+    for task in forgotten[::10]:
+        again = replace(task, status=a_task().status)
+        for now in (NOW - timedelta(days=1), NOW + timedelta(hours=2)):
+            made = plan(seen(again, others=tuple(held.values()), now=now))
+            assert made.status.failure is not None
+            assert made.status.failure.reason == "AssignmentTooOld"
 
 
 def test_a_task_of_whose_end_the_hub_has_not_heard_is_kept_until_it_has() -> None:
-    task = an_old_task(EXPIRED)
-    many = tuple(finished(number) for number in range(KEPT))
-    assert plan(seen(task, others=many)).actions == ()
-    assert plan(seen(task, round_task=None, hub_reached=False, others=many)).actions == ()
+    task = an_old_task()
+    assert plan(seen(task, others=newer(1))).actions == ()
+    assert plan(seen(task, round_task=None, hub_reached=False, others=newer(1))).actions == ()

@@ -734,12 +734,9 @@ def test_a_task_whose_time_is_over_fails_by_itself() -> None:
     assert holds(planned.status, "Failed").reason == "Expired"
 
 
-def test_a_closed_task_is_remembered_until_its_assignment_cannot_be_replayed() -> None:
+def test_a_closed_task_is_remembered_though_it_is_gone_at_the_hub_and_has_expired() -> None:
     task = a_task(status=accepted(condition("Complete")))
-    planned = plan(seen(task, round_task=None))
-    assert (planned.actions, planned.again_seconds) == ((), 3600)
-    later = plan(seen(task, round_task=None, now=NOW + timedelta(hours=1)))
-    assert later.actions == ("DeleteTask",)
+    assert plan(seen(task, round_task=None, now=NOW + timedelta(days=9))).actions == ()
 
 
 def test_a_refused_task_that_is_gone_at_the_hub_is_forgotten_at_once() -> None:
