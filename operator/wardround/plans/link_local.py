@@ -1,4 +1,4 @@
-"""Decides what a Site says of IPv6 link-local, by what the gate of its newest training pod heard; pure.
+"""Decides what a Site says of IPv6 link-local, by what the sidecar of its newest training pod heard; pure.
 
 No NetworkPolicy need cover link-local, and nothing outside a pod can show that somebody there would answer. So an
 answer makes LinkLocalClosed False, silence leaves it Unknown, and only a pod without IPv6 makes it True.
@@ -7,12 +7,12 @@ answer makes LinkLocalClosed False, silence leaves it Unknown, and only a pod wi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from wardround.api import conditions
 from wardround.api.site import SiteStatus
+from wardround.api.times import parse_time
+from wardround.plans.sitetask_pod import Step
 from wardround.wire import codec
 
 CONDITION = "LinkLocalClosed"
@@ -34,16 +34,28 @@ class _Heard:
     answers: tuple[str, ...] = ()
 
 
-def plan(status: SiteStatus, document: Mapping[str, Any], *, generation: int, now: datetime) -> SiteStatus:
-    """The status after `prepare` has ended with that document: unchanged where it does not speak of link-local."""
-    if "linkLocal" not in document:
+def plan(status: SiteStatus, watched: Step, *, generation: int, now: datetime) -> SiteStatus:
+    """The status after a sidecar ended as `watched` says.
+
+    It is unchanged where the sidecar says nothing of link-local, or ended before the condition last changed: then it
+    was heard before, and a newer pod has told something else since.
+    """
+    said = watched.said or {}
+    if "linkLocal" not in said or _is_older(watched, status):
         return status
-    heard = codec.parse(_Heard, document["linkLocal"], "what prepare said of link-local")
+    heard = codec.parse(_Heard, said["linkLocal"], "what the isolation sidecar said of link-local")
     value, reason, message = _condition(heard)
     changed = conditions.set_condition(
         status.conditions, CONDITION, value, reason, message, now=now, generation=generation
     )
     return dataclasses.replace(status, conditions=changed)
+
+
+def _is_older(watched: Step, status: SiteStatus) -> bool:
+    before = conditions.find(status.conditions, CONDITION)
+    if before is None or watched.finished is None:
+        return False
+    return watched.finished <= parse_time(before.last_transition_time)
 
 
 def _condition(heard: _Heard) -> tuple[bool | conditions.Status, str, str]:

@@ -70,8 +70,11 @@ WAITING = "WaitingForApproval"
 
 def plan(seen: Observation) -> Plan:
     """What to do, and how the task stands."""
-    if is_final(seen.task):
-        return _after_the_end(seen)
+    found = _after_the_end(seen) if is_final(seen.task) else _before_the_end(seen)
+    return dataclasses.replace(found, watched=seen.pod.isolation if seen.pod else None)
+
+
+def _before_the_end(seen: Observation) -> Plan:
     decision = _decide(seen)
     view = _View(seen, decision)
     standing = next(found for rule in RULES if (found := rule(view)) is not None)

@@ -156,10 +156,10 @@ def _step(container: Mapping[str, Any]) -> Step:
 
 
 def _end_of_sidecar(container: Mapping[str, Any]) -> Step | None:
-    """A sidecar is started again when it ends, so how it ended may be its last state. What it said counts most."""
+    """A sidecar is started again when it ends, so how it ended may be its last state. A reason counts most."""
     states = (container.get("state", {}), container.get("lastState", {}))
     ends = [_step({**container, "state": state}) for state in states if "terminated" in state]
-    return next((step for step in ends if step.said is not None), ends[0] if ends else None)
+    return next((step for step in ends if "reason" in (step.said or {})), ends[0] if ends else None)
 
 
 def _said(message: str | None) -> Mapping[str, Any] | None:

@@ -42,13 +42,17 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`prepared`: what `prepare` said of the dataset, when this is the first look at it; for the Dataset's status."""
+    """`prepared`: what `prepare` said of the dataset, when this is the first look at it; for the Dataset's status.
+
+    `watched`: how the sidecar ended once the pod's work was over; for the Site's status.
+    """
 
     status: SiteTaskStatus
     actions: tuple[Action, ...] = ()
     again_seconds: float | None = None
     assignment: Assignment | None = None
     prepared: pods.Step | None = None
+    watched: pods.Step | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,14 +57,23 @@ class Settings:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the pod's links showed. `again`: an address was not usable yet, so somebody has not been asked."""
+    """What looks at the pod's links showed. `answers`: who answered and how, without addresses."""
 
     heard: Heard
     answers: tuple[str, ...] = ()
-    again: bool = False
 
     def document(self) -> dict[str, Any]:
         return {"linkLocal": {"heard": self.heard, "answers": list(self.answers)}}
+
+    def line(self) -> str:
+        """For the log of a container."""
+        if self.heard == "Open":
+            return f"IPv6 link-local is open: {', '.join(self.answers)} answered"
+        if self.heard == "Absent":
+            return "IPv6 link-local is closed: this pod has no IPv6"
+        return (
+            "IPv6 link-local is not shown to be closed: nobody answered, and nothing outside shows that anybody would"
+        )
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,11 @@ class Look:
     neighbours: tuple[Target, ...]
     unknown: tuple[str, ...]
     links: tuple[Link, ...]
+
+    @property
+    def early(self) -> bool:
+        """Whether somebody could not be asked yet, since the kernel still tries the pod's address on a link."""
+        return any(link.early for link in self.links)
 
     def failure(self, settings: Settings) -> Failure | None:
         reached = (*self.open, *(self.neighbours if settings.refuses else ()))
@@ -98,10 +112,10 @@ class Gate:
             if not can_ping(family):
                 log(f"gate: nothing is asked by ICMP ({family.name}): this node lets no pod make such a socket")
 
-    def look(self, *, targets: bool = True, neighbours: bool = True) -> Look:
-        """At both, unless one of them is left out."""
+    def look(self, *, neighbours: bool = True) -> Look:
+        """At the targets, and at the neighbours unless they are left out."""
         links = addresses.links()
-        asked = [each for each in self.settings.targets if targets and not _is_link_local(each.host)]
+        asked = [each for each in self.settings.targets if not _is_link_local(each.host)]
         asked += self._neighbours(links) if neighbours else []
         own = {address for link in links for address in link.own}
         answers = probe(asked, self.settings.seconds, own)
@@ -166,7 +180,8 @@ def parse(text: str) -> tuple[Target, ...]:
 def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
     """Returns once all was closed in `rounds` consecutive looks; at the deadline raises NetworkOpen, IsolationUnknown.
 
-    What it returns is what answered over link-local in those looks: where that is refused, nothing did.
+    What it returns is what those looks showed of link-local. Where that is refused, nothing answered; where it is not,
+    nobody waited for the pod's address there, which may become usable a second or two after the pod has started.
     """
     gate = Gate(settings)
     gate.say_what_cannot_be_asked()
@@ -179,22 +194,9 @@ def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = 
             raise failure
         closed = [] if failure is not None else [*closed, look]
         time.sleep(PAUSE_SECONDS)
-    return _finding(closed)
-
-
-def look_again(settings: Settings, finding: Finding) -> Finding:
-    """The finding once an address that was not usable has become so, for those who did not wait for it."""
-    if not finding.again:
-        return finding
-    deadline = time.monotonic() + EARLY_SECONDS
-    while any(link.early for link in addresses.links()) and time.monotonic() < deadline:
-        time.sleep(PAUSE_SECONDS)
-    gate = Gate(settings)
-    looks: list[Look] = []
-    # Who has answered everybody's echo is asked in the look after it.
-    while len(looks) < ROUNDS and not any(look.neighbours for look in looks[:-1]):
-        looks.append(gate.look(targets=False))
-    return _finding(looks)
+    finding = summary(closed)
+    log(f"gate: {finding.line()}")
+    return finding
 
 
 def network_open(reached: Sequence[Target]) -> Failure:
@@ -219,21 +221,11 @@ def isolation_unknown(unasked: Sequence[str]) -> Failure:
     return Failure("IsolationUnknown", f"the training pod could not ask ({names}), {why}")
 
 
-def _finding(looks: Sequence[Look]) -> Finding:
-    links, answered = looks[-1].links, [each for look in looks for each in look.neighbours]
-    names = tuple(sorted({each.called for each in answered}))
-    heard: Heard = "Open" if answered else "Silent" if links else "Absent"
-    finding = Finding(heard, names, again=any(link.early for link in links))
-    log(f"gate: {_line(finding)}")
-    return finding
-
-
-def _line(finding: Finding) -> str:
-    if finding.heard == "Open":
-        return f"IPv6 link-local is open: {', '.join(finding.answers)} answered"
-    if finding.heard == "Absent":
-        return "IPv6 link-local is closed: this pod has no IPv6"
-    return "IPv6 link-local is not shown to be closed: nobody answered, and nothing outside shows that anybody would"
+def summary(looks: Sequence[Look]) -> Finding:
+    """All answers of those looks. Whether the pod has IPv6 at all is what the last of them saw."""
+    answered = [each for look in looks for each in look.neighbours]
+    heard: Heard = "Open" if answered else "Silent" if looks[-1].links else "Absent"
+    return Finding(heard, tuple(sorted({each.called for each in answered})))
 
 
 def _is_link_local(host: str) -> bool:

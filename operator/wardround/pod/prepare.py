@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -268,18 +267,13 @@ def main(argv: Sequence[str]) -> int:
     def body() -> dict[str, Any]:
         task = _task_of_environment()
         allowed = _told("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
-        settings = gate.read_settings(os.environ)
-        finding = gate.hold(settings)
+        gate.hold(gate.read_settings(os.environ))
         _hold_parameters(task, allowed)
         folders = Folders.from_environment()
         launcher.place(folders)
         _begin_state(folders, task)
         _sweep(folders, task["liveRounds"])
-        # Beside the data: a link's own address may become usable a second or two after the pod has started.
-        with ThreadPoolExecutor(1) as beside:
-            again = beside.submit(gate.look_again, settings, finding)
-            document = prepare(folders, task).document()
-            return {**document, **again.result().document()}
+        return prepare(folders, task).document()
 
     return run("prepare", body)
 

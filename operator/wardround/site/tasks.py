@@ -346,12 +346,10 @@ class TaskReconciler:
         await self._reporter.write(item, found.status, status)
 
     async def _tell_site(self, live: _Live, plan: Plan) -> None:
-        if plan.prepared is None or not plan.prepared.succeeded:
+        if plan.watched is None:
             return
         site = live.seen.site
-        status = link_local.plan(
-            site.status, plan.prepared.said or {}, generation=site.metadata.generation, now=live.seen.now
-        )
+        status = link_local.plan(site.status, plan.watched, generation=site.metadata.generation, now=live.seen.now)
         await self._reporter.write(live.site, site.status, status)
 
     async def _tell_hub(self, live: _Live, status: SiteTaskStatus, plan: Plan) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from wardround.api import conditions
 from wardround.api.conditions import MESSAGE_LIMIT, Condition
 from wardround.api.site import SiteStatus
 from wardround.plans.link_local import COMMAND, CONDITION, plan
+from wardround.plans.sitetask_pod import Step
 from wardround.pod.gate import NEIGHBOUR_PORTS, Finding
 
 APPROVED = conditions.set_condition((), "Ready", True, "Approved", "", now=NOW, generation=1)
@@ -26,8 +28,11 @@ ANSWERS = [
 ]
 
 
-def after(document: dict[str, Any], before: SiteStatus | None = None) -> SiteStatus:
-    return plan(before or SiteStatus(conditions=READY), document, generation=1, now=NOW)
+def after(document: dict[str, Any], before: SiteStatus | None = None, *, minutes: float = 0) -> SiteStatus:
+    """What the Site says after a sidecar told this at the end of its pod, so many minutes after NOW."""
+    told, ended = NOW + timedelta(minutes=minutes, seconds=1), NOW + timedelta(minutes=minutes)
+    watched = Step(name="isolation", finished=ended, exit_code=0, said=document)
+    return plan(before or SiteStatus(conditions=READY), watched, generation=1, now=told)
 
 
 def said(status: SiteStatus) -> Condition:
@@ -46,7 +51,15 @@ def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
 @pytest.mark.parametrize(("heard", "status"), [("Silent", "Unknown"), ("Absent", "True")])
 def test_silence_is_not_called_closed_and_takes_a_finding_back(heard: Any, status: str) -> None:
     opened = after(Finding("Open", ("neighbour over link-local (ICMP)",)).document())
-    assert said(after(Finding(heard).document(), opened)).status == status
+    assert said(after(Finding(heard).document(), opened, minutes=1)).status == status
+
+
+def test_what_an_older_pod_heard_does_not_replace_what_a_newer_one_did() -> None:
+    """A site operator that starts looks at all tasks again, in any order."""
+    silent, opened = Finding("Silent").document(), Finding("Open", ("neighbour over link-local (ICMP)",)).document()
+    newest = after(opened, after(silent), minutes=5)
+    assert after(silent, newest) == newest
+    assert after(opened, newest, minutes=5) == newest
 
 
 def test_the_command_is_the_one_of_the_documentation() -> None:
@@ -67,5 +80,5 @@ def test_a_finding_leaves_the_site_ready_and_settled() -> None:
 
 def test_a_pod_that_says_nothing_of_link_local_changes_nothing() -> None:
     before = SiteStatus(conditions=READY)
-    assert after({"rows": 1}, before) == before
+    assert after({}, before) == before
     assert after(json.loads(json.dumps(Finding("Silent").document())), before) != before

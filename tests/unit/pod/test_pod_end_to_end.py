@@ -92,7 +92,7 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     world.model(pod.folders.base / "model.safetensors")
     assert pod.run("prepare", world.task()) == 0
-    assert set(pod.message) == {"rows", "patients", "samples", "schemaDigest", "quality", "linkLocal"}
+    assert set(pod.message) == {"rows", "patients", "samples", "schemaDigest", "quality"}
     fake_training(pod.folders)
     assert pod.run("check") == 0
     update = world.read(pod.folders.update / "update.safetensors")
