@@ -26,6 +26,7 @@ from wardround.sealing.keys import VerificationKey, load_verification_key
 from wardround.sealing.manifests import open_model
 from wardround.store.admin import list_keys
 from wardround.store.transfer import Store
+from wardround.wire.aggregation import AggregationResult
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -60,7 +61,7 @@ async def aggregation_pod(world: World, uid: str, number: int = 1, node: str | N
     return name
 
 
-async def play_kubelet(world: World, uid: str, number: int = 1) -> aggregate_plan.Result:
+async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationResult:
     """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would."""
     name = await aggregation_pod(world, uid, number)
     secret = await world.client.get("Secret", name)

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from wardround.aggregate import metrics
 from wardround.aggregate.counts import EVALUATE
-from wardround.aggregate.plan import Failure, LeftOut, Plan, Result, Update, Upload
+from wardround.aggregate.plan import Failure
 from wardround.aggregate.slices import NotFinite, Run, SegmentReduction, runs, within
 from wardround.aggregate.strategies import Differs, rule_of
 from wardround.aggregate.updates import WINDOW, Form, SealedFile, Usable, examine, ordered, read_layout
@@ -30,12 +30,13 @@ from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.tensors import Layout
 from wardround.wire import digests
+from wardround.wire.aggregation import AggregationPlan, AggregationResult, LeftOut, PlannedUpdate, PlannedUpload
 
 EXAMINED_AT_ONCE = 4
 CHANGED_MEANWHILE = "the store returned other bytes the second time it was asked"
 
 
-async def aggregate(plan: Plan, store: Store, now: datetime) -> Result:
+async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> AggregationResult:
     """Carry out the plan. Raises Failure."""
     try:
         base = await open_base(store, plan)
@@ -61,7 +62,7 @@ class BaseModel:
     layout: Layout
 
 
-async def open_base(store: Store, plan: Plan) -> BaseModel | None:
+async def open_base(store: Store, plan: AggregationPlan) -> BaseModel | None:
     """Return the plan's base, of which only the header has been read. Raises Failure and StoreError."""
     base = plan.base
     if base is None:
@@ -82,7 +83,9 @@ async def open_base(store: Store, plan: Plan) -> BaseModel | None:
     return BaseModel(file, layout)
 
 
-async def examine_all(store: Store, plan: Plan, form: Form, now: datetime) -> tuple[list[Usable], tuple[LeftOut, ...]]:
+async def examine_all(
+    store: Store, plan: AggregationPlan, form: Form, now: datetime
+) -> tuple[list[Usable], tuple[LeftOut, ...]]:
     """Return the updates that count, by participant, and those that do not.
 
     This reads every update once before a byte of the result is made, and the reduction reads them again: a result
@@ -92,7 +95,7 @@ async def examine_all(store: Store, plan: Plan, form: Form, now: datetime) -> tu
     gate = asyncio.Semaphore(EXAMINED_AT_ONCE)
     key = DecryptionKey.load(plan.private_key)
 
-    async def one(update: Update) -> Usable | LeftOut:
+    async def one(update: PlannedUpdate) -> Usable | LeftOut:
         async with gate:
             try:
                 return await examine(store, update, expected_update(plan, update, form), form, key, now)
@@ -107,7 +110,7 @@ async def examine_all(store: Store, plan: Plan, form: Form, now: datetime) -> tu
     return usable, left_out
 
 
-def expected_update(plan: Plan, update: Update, form: Form) -> ExpectedUpdate:
+def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) -> ExpectedUpdate:
     """Return what this participant's update must be."""
     return ExpectedUpdate(
         round_uid=plan.round.uid,
@@ -154,7 +157,7 @@ class Aggregation:
     def __init__(
         self,
         store: Store,
-        plan: Plan,
+        plan: AggregationPlan,
         layout: Layout,
         base: SealedFile | None,
         usable: Sequence[Usable],
@@ -173,7 +176,7 @@ class Aggregation:
         scaled = exact if plan.task == "Train" else scales([each.rows for each in usable], most)
         self._weights = [float(weight) for weight in scaled]
 
-    async def run(self) -> Result:
+    async def run(self) -> AggregationResult:
         """Reduce, seal and upload. Raises Failure and StoreError."""
         plan, layout = self._plan, self._layout
         header = bodies.new_header(
@@ -199,7 +202,7 @@ class Aggregation:
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
         await sealed.finish()
         combined = metrics.combine(plan.task, self._parts())
-        return Result(
+        return AggregationResult(
             header=header,
             digest=sealed.digest,
             segments_digest=sealed.segments_digest,
@@ -252,7 +255,7 @@ class Aggregation:
 class SealedResult:
     """The result as it leaves: segments in, parts out."""
 
-    def __init__(self, store: Store, plan: Plan, body: bodies.Body) -> None:
+    def __init__(self, store: Store, plan: AggregationPlan, body: bodies.Body) -> None:
         self._store = store
         self._put = plan.put
         self._body = body
@@ -292,7 +295,7 @@ class SealedResult:
         assert self._part == len(self._lengths)
         await self._upload(self._put.segments, bytes(self._hashes))
 
-    async def _upload(self, upload: Upload, data: bytes) -> None:
+    async def _upload(self, upload: PlannedUpload, data: bytes) -> None:
         if not await self._store.put_bytes(upload.url, upload.headers, data):
             raise Failure("ResultExists", "another aggregation has written to this location. Hub: the next has its own")
 

@@ -21,6 +21,7 @@ from wardround.reasons.registry import REASONS
 from wardround.store.errors import StoreError
 from wardround.store.transfer import Store
 from wardround.threads import beside
+from wardround.wire.aggregation import AggregationAnswer, AggregationFailure
 
 PLAN = Path("/wardround/aggregation/plan.json")
 TERMINATION_LOG = "/dev/termination-log"
@@ -33,27 +34,25 @@ def main(argv: Sequence[str]) -> int:
     return end(answer)
 
 
-async def carry_out(
-    path: Path, *, open_store: OpenStore = Store, clock: Clock = system_clock
-) -> plans.Result | plans.Failure:
+async def carry_out(path: Path, *, open_store: OpenStore = Store, clock: Clock = system_clock) -> AggregationAnswer:
     """What comes of the plan in a file: always an answer."""
     try:
         plan = plans.parse(await beside(path.read_bytes))
         async with open_store(plan.store.origin, plan.store.ca_bundle) as store:
             return await aggregate(plan, store, clock())
     except plans.Failure as failure:
-        return failure
+        return failure.answer
     except StoreError as error:
-        return store_failed(error)
+        return store_failed(error).answer
     except Exception as error:
         # Our own bug. The hub must not wait for an answer that never comes; people find the trace in this Job's log.
         traceback.print_exc()
-        return plans.Failure("AggregatorFailed", f"{type(error).__name__}: see the log of this Job")
+        return AggregationFailure("AggregatorFailed", f"{type(error).__name__}: see the log of this Job")
 
 
-def end(answer: plans.Result | plans.Failure) -> int:
+def end(answer: AggregationAnswer) -> int:
     """Tell the Job's log how it ended, and return the exit code."""
-    if isinstance(answer, plans.Failure):
+    if isinstance(answer, AggregationFailure):
         print(f"no result: {answer.reason}: {answer.message}", file=sys.stderr)
         return REASONS[answer.reason].exit_code or EXIT_OUR_FAULT
     for left_out in answer.left_out:

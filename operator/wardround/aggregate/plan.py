@@ -1,137 +1,36 @@
-"""What an aggregation Job is told and what it answers; parses and spells, decides nothing.
-
-Shapes: docs/contracts.md, section 7.
-"""
+"""Reads what an aggregation Job is told and fits what it answers into a termination message; combines nothing."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wardround.wire import codec
-from wardround.wire.grants import Get
-from wardround.wire.models import Header, ModelManifest
+from wardround.wire.aggregation import (
+    AggregationAnswer,
+    AggregationFailure,
+    AggregationPlan,
+    AggregationResult,
+    LeftOut,
+)
 
 # The kubelet cuts a termination message here, and half a JSON object says nothing.
 LARGEST_ANSWER = 4096
 
 
-@dataclass(frozen=True)
-class Round:
-    """The round."""
-
-    uid: str
-
-
-@dataclass(frozen=True)
-class Base:
-    """The base model, whose manifest the hub itself signed: key and places."""
-
-    manifest: ModelManifest
-    data_key: bytes
-    get: Get
-
-
-@dataclass(frozen=True)
-class Update:
-    """One participant's update: its manifest, to be verified under the pinned `signing_key`, and its parts' URLs."""
-
-    participant: str
-    attempt: int
-    manifest: str
-    signing_key: bytes
-    get: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A presigned PUT."""
-
-    url: str
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Uploads:
-    """Where the result goes."""
-
-    parts: tuple[Upload, ...]
-    segments: Upload
-
-
-@dataclass(frozen=True)
-class StoreAccess:
-    """The store as this Job reaches it."""
-
-    origin: str
-    ca_bundle: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """`plan.json`."""
-
-    round: Round
-    task: str
-    strategy: str
-    weighting: str
-    max_weight_share: str
-    parameters: Mapping[str, str]
-    max_samples: Mapping[str, int]
-    private_key: bytes
-    data_key: bytes
-    image_digest: str
-    initial: bool
-    location: str
-    base_digest: str | None
-    base: Base | None
-    updates: tuple[Update, ...]
-    put: Uploads
-    store: StoreAccess
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """An update that does not count, and why."""
-
-    participant: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Result:
-    """The answer of an aggregation that stored a model.
-
-    `suppressed`: of each metric, how many of those who were combined have too few patients behind it to tell it.
-    """
-
-    header: Header
-    digest: str
-    segments_digest: str
-    bytes: int
-    samples: int
-    metrics: Mapping[str, str]
-    suppressed: Mapping[str, int]
-    aggregated: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
-
-
-@dataclass(eq=False)  # not frozen: Python itself writes to exceptions
 class Failure(Exception):
-    """Why there is no result; also raised to end the work."""
+    """Ends the work without a result."""
 
-    reason: str
-    message: str
-    left_out: tuple[LeftOut, ...] = ()
+    def __init__(self, reason: str, message: str, left_out: tuple[LeftOut, ...] = ()) -> None:
+        super().__init__(reason, message)
+        self.answer = AggregationFailure(reason, message, left_out)
 
 
-def parse(data: bytes) -> Plan:
+def parse(data: bytes) -> AggregationPlan:
     """Return the plan. Raises Failure("PlanUnreadable")."""
     try:
-        plan = codec.read_document(Plan, data, "plan.json")
-    except codec.Malformed:
-        raise Failure("PlanUnreadable", "plan.json is not what docs/contracts.md says: hub and image differ") from None
+        plan = codec.read_document(AggregationPlan, data, "plan.json")
+    except codec.Malformed as error:
+        raise Failure("PlanUnreadable", f"{error}: do hub and image differ?") from None
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.strategy != "FedAvg" or plan.weighting != "Samples" or plan.parameters:
         raise Failure("PlanUnreadable", "this image does not know the task, strategy, weighting or their parameters")
@@ -140,18 +39,17 @@ def parse(data: bytes) -> Plan:
     return plan
 
 
-def spell(answer: Result | Failure) -> bytes:
+def spell(answer: AggregationAnswer) -> bytes:
     """Return the termination message, at most 4096 bytes of JSON.
 
     Where the names of all participants do not fit, `aggregated` stays empty: it is everyone but those left out.
     """
-    if isinstance(answer, Failure):
+    if isinstance(answer, AggregationFailure):
         answer = replace(answer, message=answer.message[:512])
-    for shorter in (
-        answer,
-        replace(answer, aggregated=()) if isinstance(answer, Result) else replace(answer, left_out=()),
-    ):
-        text = json.dumps(codec.dump_document(shorter), separators=(",", ":")).encode()
-        if len(text) <= LARGEST_ANSWER:
+    shorter = replace(answer, aggregated=()) if isinstance(answer, AggregationResult) else replace(answer, left_out=())
+    for each in (answer, shorter):
+        if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
             return text
-    return spell(Failure("TooManyLeftOut", "more updates were left out than an answer can name: see this Job's log"))
+    return spell(
+        AggregationFailure("TooManyLeftOut", "more updates were left out than an answer can name: see this Job's log")
+    )

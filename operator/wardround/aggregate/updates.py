@@ -15,7 +15,6 @@ from typing import TypeVar
 import numpy as np
 
 from wardround.aggregate import counts
-from wardround.aggregate import plan as plans
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, within
 from wardround.ports import Store
 from wardround.sealing.body import SEGMENT, Body, part_lengths, sealed_place
@@ -27,6 +26,7 @@ from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.tensors import Array, Layout, NotTensors, header_bytes, parse_header
 from wardround.wire import digests
+from wardround.wire.aggregation import PlannedUpdate
 from wardround.wire.models import Header
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Usable:
 
 
 async def examine(
-    store: Store, update: plans.Update, expected: ExpectedUpdate, form: Form, key: DecryptionKey, now: datetime
+    store: Store, update: PlannedUpdate, expected: ExpectedUpdate, form: Form, key: DecryptionKey, now: datetime
 ) -> Usable:
     """Read one update through. Raises Refused(reason) where it does not count, StoreError where the store fails."""
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)

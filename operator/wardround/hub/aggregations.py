@@ -1,7 +1,6 @@
 """Builds the plan that an aggregation Job reads (docs/contracts.md, section 7). No I/O; time is passed in."""
 
 from datetime import datetime
-from typing import Any
 
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound
@@ -12,10 +11,20 @@ from wardround.hub.settings import Settings
 from wardround.hub.vault import Model
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
 from wardround.plans.round_types import Aggregate, Observation
+from wardround.sealing import untrusted
 from wardround.sealing.body import new_file_key, part_name
 from wardround.sealing.keys import DecryptionKey
 from wardround.store.presign import Presigner, Upload
-from wardround.wire import canonical, codec
+from wardround.wire import codec
+from wardround.wire.aggregation import (
+    AggregationPlan,
+    PlannedBase,
+    PlannedRound,
+    PlannedUpdate,
+    PlannedUpload,
+    PlannedUploads,
+    StoreAccess,
+)
 
 # A pod may wait for a node before its deadline begins to count.
 URL_SECONDS = ACTIVE_SECONDS + 3600
@@ -42,29 +51,29 @@ def plan(
     location = names.model_location(uid, what.number)
     largest = max((task.status.upload.bytes for task in what.tasks if task.status.upload), default=0)
     parts = range(len(object_lengths(largest)))
-    document: dict[str, Any] = {
-        "round": {"uid": uid},
-        "task": spec.task,
-        "strategy": spec.aggregation.strategy,
-        "weighting": spec.aggregation.weighting,
-        "maxWeightShare": spec.aggregation.max_weight_share,
-        "parameters": dict(spec.aggregation.parameters),
-        "maxSamples": {task.metadata.namespace: _most(seen, task) for task in what.tasks},
-        "privateKey": canonical.encode(key.raw),
-        "dataKey": canonical.encode(new_file_key()),
-        "imageDigest": image_digest(of),
-        "initial": spec.initial is not None,
-        "location": location,
-        "baseDigest": _base_digest(of, base),
-        "base": _base(trained, hub.internal, now) if trained else None,
-        "updates": [_update(seen, task, hub.internal, now) for task in what.tasks],
-        "put": {
-            "parts": [_put(hub.internal.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts],
-            "segments": _put(hub.internal.put(f"{location}/segments", now, URL_SECONDS)),
-        },
-        "store": {"origin": hub.settings.store_internal, "caBundle": hub.settings.store_ca},
-    }
-    return canonical.dumps(document)
+    document = AggregationPlan(
+        round=PlannedRound(uid),
+        task=spec.task,
+        strategy=spec.aggregation.strategy,
+        weighting=spec.aggregation.weighting,
+        max_weight_share=spec.aggregation.max_weight_share,
+        parameters=spec.aggregation.parameters,
+        max_samples={task.metadata.namespace: _most(seen, task) for task in what.tasks},
+        private_key=key.raw,
+        data_key=new_file_key(),
+        image_digest=image_digest(of),
+        initial=spec.initial is not None,
+        location=location,
+        base_digest=_base_digest(of, base),
+        base=_base(trained, hub.internal, now) if trained else None,
+        updates=tuple(_update(seen, task, hub.internal, now) for task in what.tasks),
+        put=PlannedUploads(
+            parts=tuple(_put(hub.internal.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts),
+            segments=_put(hub.internal.put(f"{location}/segments", now, URL_SECONDS)),
+        ),
+        store=StoreAccess(hub.settings.store_internal, hub.settings.store_ca),
+    )
+    return codec.write_document(document)
 
 
 def _most(seen: Observation, task: RoundTask) -> int:
@@ -78,28 +87,23 @@ def _base_digest(of: FederatedRound, base: Model | None) -> str | None:
     return base.manifest.digest if base else ""
 
 
-def _base(base: Model, presigner: Presigner, now: datetime) -> dict[str, Any]:
-    urls = fetch(base, presigner, now, URL_SECONDS)
-    return {
-        "manifest": codec.dump_document(base.manifest),
-        "dataKey": canonical.encode(base.data_key),
-        "get": {"segments": urls.segments, "parts": list(urls.parts)},
-    }
+def _base(base: Model, presigner: Presigner, now: datetime) -> PlannedBase:
+    return PlannedBase(base.manifest, base.data_key, fetch(base, presigner, now, URL_SECONDS))
 
 
-def _update(seen: Observation, task: RoundTask, presigner: Presigner, now: datetime) -> dict[str, Any]:
+def _update(seen: Observation, task: RoundTask, presigner: Presigner, now: datetime) -> PlannedUpdate:
     to = Recipient.of(seen.participants[task.metadata.namespace])
     location = names.update_location(seen.round.metadata.uid, task.spec.attempt, to.name)
     upload, update = task.status.upload, task.status.update
     parts = range(len(object_lengths(upload.bytes if upload else 0)))
-    return {
-        "participant": to.name,
-        "attempt": task.spec.attempt,
-        "manifest": update.manifest if update else "",
-        "signingKey": to.signing,
-        "get": [presigner.get(f"{location}/{part_name(i)}", now, URL_SECONDS) for i in parts],
-    }
+    return PlannedUpdate(
+        participant=to.name,
+        attempt=task.spec.attempt,
+        manifest=update.manifest if update else "",
+        signing_key=untrusted.decode(to.signing, "KeyUnusable"),
+        get=tuple(presigner.get(f"{location}/{part_name(i)}", now, URL_SECONDS) for i in parts),
+    )
 
 
-def _put(upload: Upload) -> dict[str, Any]:
-    return {"url": upload.url, "headers": dict(upload.headers)}
+def _put(upload: Upload) -> PlannedUpload:
+    return PlannedUpload(upload.url, upload.headers)

@@ -1,8 +1,6 @@
 """Carries out a round's plan, action by action. Each may be repeated: after a crash the plan comes again."""
 
 import asyncio
-import base64
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,13 +31,14 @@ from wardround.plans.round_types import (
     Refusal,
     StoreModel,
 )
-from wardround.sealing import untrusted
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import sign_model
 from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
 from wardround.threads import beside
-from wardround.wire.models import Header, ModelManifest
+from wardround.wire import codec
+from wardround.wire.aggregation import AggregationPlan
+from wardround.wire.models import ModelManifest
 
 logger = logging.getLogger(__name__)
 
@@ -176,14 +175,13 @@ class Execution:
     @perform.register
     async def _store_model(self, action: StoreModel) -> None:
         answer, uid = action.answer, self.round.metadata.uid
-        header = untrusted.parse(Header, answer.header, "ManifestUnreadable")
         manifest = ModelManifest(
-            header, answer.digest or "", answer.segments_digest or "", action.model.result.location, answer.bytes
+            answer.header, answer.digest, answer.segments_digest, action.model.result.location, answer.bytes
         )
-        plan = await self.hub.client.get("Secret", names.aggregation_name(uid, action.number))
-        data_key = base64.b64decode(json.loads(vault.value(plan, "plan.json"))["dataKey"])
+        secret = await self.hub.client.get("Secret", names.aggregation_name(uid, action.number))
+        plan = codec.read_document(AggregationPlan, vault.value(secret, "plan.json"), "plan.json")
         text = sign_model(manifest, self.hub.identity.key)
-        await vault.keep_model(self.hub.client, self.round, data_key, text, action.model)
+        await vault.keep_model(self.hub.client, self.round, plan.data_key, text, action.model)
 
     @perform.register
     async def _clean_up(self, action: CleanUp) -> None:

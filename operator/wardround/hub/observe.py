@@ -1,7 +1,6 @@
 """Gathers what a round's plan is made from, live: no cache that could be behind. Decides nothing."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from wardround.api.participant import Participant
 from wardround.api.times import read_time
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
-from wardround.plans.round_types import Aggregation, Answer, Observation
+from wardround.plans.round_types import Aggregation, Observation
 from wardround.ports import Api, Object, Objects
-from wardround.sealing import untrusted
 from wardround.sealing.refused import Refused
+from wardround.wire import aggregation as aggregation_wire
 from wardround.wire import codec
-from wardround.wire.models import Header
+from wardround.wire.aggregation import AggregationAnswer
 
 # Kubernetes says FailureTarget of a Job that has failed, and Failed only once its pod is gone: never, if the node is.
 JOB_OVER = ("Complete", "Failed", "FailureTarget")
@@ -175,13 +174,9 @@ def _terminated(pod: Object) -> dict[str, Any] | None:
     return None
 
 
-def read_answer(text: str) -> Answer | None:
+def read_answer(text: str) -> AggregationAnswer | None:
     """A termination message; None if it is no answer, which then counts as a pod that failed."""
     try:
-        answer = codec.parse(Answer, json.loads(text))
-        if answer.digest is None:
-            return answer if answer.reason else None
-        untrusted.parse(Header, answer.header, "ManifestUnreadable")
-    except (ValueError, Refused):
+        return aggregation_wire.read_answer(text)
+    except codec.Malformed:
         return None
-    return answer if answer.segments_digest else None

@@ -20,12 +20,10 @@ from wardround.plans.round_types import (
     Action,
     Aggregate,
     Aggregation,
-    Answer,
     Cancel,
     CleanUp,
     Dispatch,
     Grant,
-    LeftOut,
     MakeRoundKey,
     Observation,
     Plan,
@@ -51,6 +49,7 @@ from wardround.plans.states import remaining
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
 from wardround.sealing.body import PART
+from wardround.wire.aggregation import AggregationFailure, AggregationResult, LeftOut
 
 AGGREGATION_TRIES = 3
 # So long after it was asked, a hospital's answer is waited for though the round cannot succeed any more: it then says
@@ -140,7 +139,7 @@ def aggregated(view: View) -> Verdict | None:
     if not job.over and not (node_dead and view.seen.now >= node_dead):
         return _combining(view, node_dead)
     answer = job.answer
-    if answer is not None and answer.digest is not None:
+    if isinstance(answer, AggregationResult):
         names = answer.aggregated or _all_but(view, answer.left_out)
         missing = shortfall(view, names, "could be counted")
         if missing:
@@ -163,7 +162,7 @@ def aggregated(view: View) -> Verdict | None:
         return _store_away(view, job, answer)
     if job.number < AGGREGATION_TRIES and view.seen.now < _combined_by(view):
         return _aggregate(view, job.number + 1)
-    why = f"{answer.reason}. {answer.message}" if answer and answer.reason else "its pod ended without an answer."
+    why = f"{answer.reason}. {answer.message}" if answer is not None else "its pod ended without an answer."
     times = "once" if job.number == 1 else f"{job.number} times"
     message = f"The aggregation Job failed {times}. The last reason: {why} {_advice('AggregationFailed')}"
     return _failed(view, "AggregationFailed", message)
@@ -469,7 +468,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
     )
 
 
-def _store_away(view: View, job: Aggregation, answer: Answer) -> Verdict:
+def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Verdict:
     """The updates were sent and their hospitals are done: they are not lost to a store that comes back in time."""
     pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), LONGEST_PAUSE)
     if job.ended is None or view.seen.now >= job.ended + pause:
@@ -497,16 +496,15 @@ def _all_but(view: View, missing: tuple[LeftOut, ...]) -> tuple[str, ...]:
     return tuple(part.name for part in view.standing(Standing.SENT) if part.name not in without)
 
 
-def _result(view: View, number: int, answer: Answer, aggregated: tuple[str, ...]) -> Result:
-    length = (answer.header or {}).get("length")
+def _result(view: View, number: int, answer: AggregationResult, aggregated: tuple[str, ...]) -> Result:
     spec = view.round.spec
     # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
     told = {name: value for name, value in answer.metrics.items() if name in spec.metrics}
     suppressed = {name: count for name, count in answer.suppressed.items() if name in spec.metrics}
     return Result(
-        digest=answer.digest or "",
+        digest=answer.digest,
         location=model_location(view.round.metadata.uid, number),
-        bytes=length if isinstance(length, int) else 0,
+        bytes=answer.header.length,
         samples=answer.samples,
         metrics=tuple(Metric(name=name, value=value) for name, value in sorted(told.items())),
         suppressed=tuple(Suppressed(name=name, participants=count) for name, count in sorted(suppressed.items())),

@@ -3,36 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Result, Task
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """An update that the aggregation refused, and why."""
-
-    participant: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What an aggregation pod said in its termination message: a result, or `reason` and `message`."""
-
-    header: Mapping[str, Any] | None = None
-    digest: str | None = None
-    segments_digest: str | None = None
-    bytes: int = 0
-    samples: int = 0
-    metrics: Mapping[str, str] = field(default_factory=dict)
-    suppressed: Mapping[str, int] = field(default_factory=dict)
-    aggregated: tuple[str, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    reason: str | None = None
-    message: str = ""
+from wardround.wire.aggregation import AggregationAnswer, AggregationResult, LeftOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +20,7 @@ class Aggregation:
 
     number: int
     over: bool = False
-    answer: Answer | None = None
+    answer: AggregationAnswer | None = None
     ended: datetime | None = None
     gone_by: datetime | None = None
 
@@ -135,7 +111,7 @@ class StoreModel:
     """Sign the manifest of a result and keep its key."""
 
     number: int
-    answer: Answer
+    answer: AggregationResult
     model: StoredModel
 
 

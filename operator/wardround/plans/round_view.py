@@ -12,10 +12,11 @@ from wardround.plans.columns import unless_changed
 from wardround.plans.participant import barred, offered, offers
 from wardround.plans.round_parts import Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, STARTED
-from wardround.plans.round_types import Action, Cancel, LeftOut, Observation
+from wardround.plans.round_types import Action, Cancel, Observation
 from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
 from wardround.reasons.registry import REASONS, advise
+from wardround.wire.aggregation import LeftOut
 
 NAMED = 8  # in one message; all stand in status.attention
 NEAR = 0.8  # of two names, by difflib: one or two letters of a short one are another

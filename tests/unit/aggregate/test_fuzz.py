@@ -71,7 +71,7 @@ def reason_of(data: bytes) -> str:
     try:
         plan.parse(data)
     except plan.Failure as failure:
-        return failure.reason
+        return failure.answer.reason
     return ""
 
 

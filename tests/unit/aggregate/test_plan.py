@@ -11,6 +11,7 @@ from wardround.aggregate import job, plan
 from wardround.aggregate.updates import SealedFile, Usable
 from wardround.sealing import body
 from wardround.store.transfer import Store
+from wardround.wire.aggregation import AggregationFailure, AggregationResult, LeftOut
 
 HEADER = body.new_header(
     bytes(32),
@@ -25,17 +26,17 @@ HEADER = body.new_header(
 )
 
 
-def result(aggregated: int, left_out: int) -> plan.Result:
-    return plan.Result(
-        HEADER,
-        "sha256:" + "0" * 64,
-        "sha256:" + "0" * 64,
-        21,
-        100,
-        {"loss": "0.1"},
-        {"auc": 1},
-        tuple(f"hospital-{number}" for number in range(aggregated)),
-        tuple(plan.LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
+def result(aggregated: int, left_out: int) -> AggregationResult:
+    return AggregationResult(
+        header=HEADER,
+        digest="sha256:" + "0" * 64,
+        segments_digest="sha256:" + "0" * 64,
+        bytes=21,
+        samples=100,
+        metrics={"loss": "0.1"},
+        suppressed={"auc": 1},
+        aggregated=tuple(f"hospital-{number}" for number in range(aggregated)),
+        left_out=tuple(LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
     )
 
 
@@ -55,8 +56,8 @@ def test_an_answer_for_very_many_fits_by_not_naming_those_who_count() -> None:
 
 def test_an_answer_that_cannot_name_all_left_out_is_a_failure_instead_of_half_a_json() -> None:
     assert json.loads(plan.spell(result(3, 10_000)))["reason"] == "TooManyLeftOut"
-    failure = plan.Failure(
-        "NothingToAggregate", "x" * 9000, tuple(plan.LeftOut(f"h{n}", "Altered") for n in range(999))
+    failure = AggregationFailure(
+        "NothingToAggregate", "x" * 9000, tuple(LeftOut(f"h{n}", "Altered") for n in range(999))
     )
     assert json.loads(plan.spell(failure))["reason"] == "NothingToAggregate"
 
@@ -65,7 +66,7 @@ def test_an_answer_that_cannot_name_all_left_out_is_a_failure_instead_of_half_a_
 def test_a_plan_that_is_not_one_is_refused(data: bytes) -> None:
     with pytest.raises(plan.Failure) as failed:
         plan.parse(data)
-    assert failed.value.reason == "PlanUnreadable"
+    assert failed.value.answer.reason == "PlanUnreadable"
 
 
 def test_a_digest_that_is_none_cannot_steer_the_terminal_in_which_it_is_read() -> None:
@@ -73,10 +74,10 @@ def test_a_digest_that_is_none_cannot_steer_the_terminal_in_which_it_is_read() -
     made = [used("site-a", "sha256:" + "a" * 64), used("site-b", "\u001b[2J\u202eharmless")]
     with pytest.raises(plan.Failure) as told:
         job.agree(made, (), initial=True)
-    assert told.value.reason == "InitialWeightsDiffer"
-    assert "site-b" in told.value.message
-    assert told.value.message.isascii()
-    assert told.value.message.isprintable()
+    assert told.value.answer.reason == "InitialWeightsDiffer"
+    assert "site-b" in told.value.answer.message
+    assert told.value.answer.message.isascii()
+    assert told.value.answer.message.isprintable()
 
 
 def used(participant: str, base_digest: str) -> Usable:

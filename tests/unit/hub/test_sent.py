@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.unit.plans_hub.builders import IMAGE, NAMES, NOW, federated_round, keys, observation, participant, sent
+from tests.unit.plans_hub.builders import (
+    IMAGE,
+    NAMES,
+    NOW,
+    combined,
+    federated_round,
+    keys,
+    observation,
+    participant,
+    sent,
+)
 from wardround.aggregate import plan as aggregate_plan
 from wardround.api.federatedround import FederatedRound, Result
 from wardround.api.participant import SiteReport
@@ -35,6 +45,7 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
+from wardround.wire.aggregation import AggregationFailure, LeftOut
 from wardround.wire.models import ModelManifest
 
 EXTERNAL = Presigner("https://store.example:9000", "wardround", "us-east-1", Credentials("access", "very-secret"))
@@ -202,24 +213,10 @@ def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:
 
 
 def test_what_the_aggregation_says_is_what_the_hub_hears() -> None:
-    header = BASE.manifest.header
-    left_out = (aggregate_plan.LeftOut("site-c", "Altered"),)
-    said = aggregate_plan.Result(
-        header, "sha256:1", "sha256:2", 5, 7, {"loss": "0.5"}, {"auc": 2}, ("site-a",), left_out
-    )
-    heard = read_answer(aggregate_plan.spell(said).decode())
-    assert heard is not None
-    assert (heard.digest, heard.samples, heard.metrics, heard.aggregated) == (
-        "sha256:1",
-        7,
-        {"loss": "0.5"},
-        ("site-a",),
-    )
-    assert heard.suppressed == {"auc": 2}
-    assert [(each.participant, each.reason) for each in heard.left_out] == [("site-c", "Altered")]
-    failed = read_answer(aggregate_plan.spell(aggregate_plan.Failure("NothingToAggregate", "none")).decode())
-    assert failed is not None
-    assert (failed.reason, failed.digest) == ("NothingToAggregate", None)
+    said = combined("site-a", left_out=(LeftOut("site-c", "Altered"),))
+    assert read_answer(aggregate_plan.spell(said).decode()) == said
+    failed = AggregationFailure("NothingToAggregate", "none", (LeftOut("site-c", "Altered"),))
+    assert read_answer(aggregate_plan.spell(failed).decode()) == failed
 
 
 @pytest.mark.parametrize("text", ["", "Killed", "[]", "{}", '{"digest":"x"}', '{"digest":"x","header":{}}'])
@@ -240,8 +237,7 @@ def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
     assert (latest.number, latest.over) == (2, False)
     told = aggregation([job(1), job(2)], [pod])
     assert told is not None
-    assert told.answer is not None
-    assert (told.over, told.answer.reason) == (True, "NothingToAggregate")
+    assert (told.over, told.answer) == (True, AggregationFailure("NothingToAggregate"))
     assert told.ended == datetime(2026, 11, 24, 16, 15, tzinfo=UTC)
 
 

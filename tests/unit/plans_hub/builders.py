@@ -20,8 +20,10 @@ from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import fingerprint
 from wardround.plans.round_types import Observation, StoredModel
+from wardround.sealing.body import MODEL, new_header
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key
 from wardround.wire import canonical, codec
+from wardround.wire.aggregation import AggregationResult, LeftOut
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 FEDERATION = "breast-cancer"
@@ -29,6 +31,32 @@ UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64
 NAMES = ("site-a", "site-b", "site-c")
 STORED = StoredModel(task="Train", result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
+
+
+def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResult:
+    """What the aggregation says when it has combined the updates of these."""
+    header = new_header(
+        bytes(32),
+        kind=MODEL,
+        round_uid=UID,
+        attempt=1,
+        participant="",
+        base_digest="",
+        image_digest="",
+        schema_digest="",
+        length=1234,
+    )
+    return AggregationResult(
+        header=header,
+        digest="sha256:" + "d" * 64,
+        segments_digest="sha256:" + "e" * 64,
+        bytes=1250,
+        samples=42,
+        metrics={"loss": "0.5"},
+        suppressed={},
+        aggregated=names,
+        left_out=left_out,
+    )
 
 
 def at(seconds: float) -> datetime:

@@ -13,6 +13,7 @@ from tests.unit.plans_hub.builders import (
     STORED,
     accepted,
     at,
+    combined,
     dispatched,
     failed,
     federated_round,
@@ -28,7 +29,7 @@ from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round import plan
 from wardround.plans.round_parts import COLUMNS
-from wardround.plans.round_types import Aggregation, Answer, Cancel, Dispatch, Observation, StoredModel, StoreModel
+from wardround.plans.round_types import Aggregation, Cancel, Dispatch, Observation, StoredModel, StoreModel
 from wardround.wire import codec
 
 FIRST, OTHER = "sha256:first", "sha256:other"
@@ -53,9 +54,7 @@ def noted(of: RoundTask, columns: str) -> RoundTask:
 def result_of(seen: Observation, now: Mapping[str, Participant] | None = None) -> StoredModel:
     """What the hub keeps once all whom it asks have been combined, as the Secret of the model holds it. `now`: what
     they say by then."""
-    digest = "sha256:" + "d" * 64
-    answer = Answer(header={"length": 1}, digest=digest, segments_digest=digest, aggregated=NAMES)
-    ended = Aggregation(number=1, over=True, answer=answer)
+    ended = Aggregation(number=1, over=True, answer=combined(*NAMES))
     tasks = tuple(noted(sent(each.participant), each.columns) for each in of_type(plan(seen), Dispatch))
     closed = replace(seen, round=dispatched(seen.round), tasks=tasks, aggregation=ended)
     [kept] = of_type(plan(replace(closed, participants=now or seen.participants)), StoreModel)

@@ -28,7 +28,8 @@ from wardround.api import conditions
 from wardround.api.conditions import NEVER, Conditions
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round import plan
-from wardround.plans.round_types import Aggregation, Answer
+from wardround.plans.round_types import Aggregation
+from wardround.wire.aggregation import AggregationFailure
 
 PARTS: tuple[Callable[[str], RoundTask], ...] = (task, accepted, sent, failed, lambda name: refused(name, "Denied"))
 TIMES = (0, 650, 100_000)
@@ -59,7 +60,7 @@ def observations() -> list[Any]:
     for of, known, seconds in itertools.product(rounds, range(4), TIMES):
         participants = {name: participant(name) for name in NAMES[:known]}
         seen.append(observation(of, participants=participants, now=at(seconds)))
-    for answer, number in itertools.product((None, Answer(reason="NothingToAggregate")), (1, 2, 3)):
+    for answer, number in itertools.product((None, AggregationFailure(reason="NothingToAggregate")), (1, 2, 3)):
         job = Aggregation(number=number, over=True, answer=answer)
         seen.append(observation(dispatched(federated_round()), tasks=tuple(map(sent, NAMES)), aggregation=job))
     return seen

@@ -15,6 +15,7 @@ from tests.unit.plans_hub.builders import (
     accepted,
     at,
     collecting,
+    combined,
     condition,
     dispatched,
     failed,
@@ -40,33 +41,16 @@ from wardround.plans.round_status import interrupted
 from wardround.plans.round_types import (
     Aggregate,
     Aggregation,
-    Answer,
     Cancel,
     CleanUp,
     Dispatch,
     Grant,
     Interruption,
-    LeftOut,
     Observation,
     Plan,
     StoreModel,
 )
-
-HEADER = {"length": 1234}
-
-
-def answer(*names: str, left_out: tuple[LeftOut, ...] = ()) -> Answer:
-    return Answer(
-        header=HEADER,
-        digest="sha256:" + "d" * 64,
-        segments_digest="sha256:" + "e" * 64,
-        bytes=1250,
-        samples=42,
-        metrics={"loss": "0.5"},
-        aggregated=names,
-        left_out=left_out,
-    )
-
+from wardround.wire.aggregation import AggregationFailure, LeftOut
 
 # Collecting
 
@@ -358,7 +342,7 @@ def metrics_of(made: Plan) -> list[str]:
 
 
 def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted() -> None:
-    seen = aggregating(answer=answer(*NAMES))
+    seen = aggregating(answer=combined(*NAMES))
     made = plan(seen)
     assert [type(each) for each in made.actions] == [StoreModel]
     assert made.requeue_after == 0
@@ -378,20 +362,20 @@ def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted
 
 def test_only_metrics_that_the_round_declares_stand_in_its_result() -> None:
     """Each site signs its own metrics, under names of its own choice."""
-    told = replace(answer(*NAMES), metrics={"loss": "0.5", "accuracy": "1", "CallThisNumber": "1"})
+    told = replace(combined(*NAMES), metrics={"loss": "0.5", "accuracy": "1", "CallThisNumber": "1"})
     for declared in (["loss"], ["accuracy", "loss"]):
         assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=told))) == declared
 
 
 def test_of_what_follows_from_an_evaluations_counts_it_tells_what_it_declares() -> None:
-    told = replace(answer(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8", "rows": "40"})
+    told = replace(combined(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8", "rows": "40"})
     for declared in ([], ["auc"], ["accuracy", "auc"]):
         spec = {**EVALUATE, "metrics": declared}
         assert metrics_of(plan(aggregating(spec=spec, answer=told))) == declared
 
 
 def test_a_result_says_which_of_its_metrics_are_not_over_all_who_were_combined() -> None:
-    told = replace(answer(*NAMES), suppressed={"loss": 1, "CallThisNumber": 2})
+    told = replace(combined(*NAMES), suppressed={"loss": 1, "CallThisNumber": 2})
     result = plan(aggregating(spec={"metrics": ["loss"]}, answer=told)).status.result
     assert result is not None
     assert result.suppressed == (Suppressed(name="loss", participants=1),)
@@ -399,7 +383,7 @@ def test_a_result_says_which_of_its_metrics_are_not_over_all_who_were_combined()
 
 def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
     left_out = tuple(LeftOut(participant=name, reason="SignatureInvalid") for name in NAMES[1:])
-    made = plan(aggregating(answer=answer("site-a", left_out=left_out)))
+    made = plan(aggregating(answer=combined("site-a", left_out=left_out)))
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert of_type(made, StoreModel) == []
     assert attention_of(made) == {"site-b": "SignatureInvalid", "site-c": "SignatureInvalid"}
@@ -409,7 +393,7 @@ def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
 
 def test_a_round_without_any_usable_update_says_why_of_each() -> None:
     left_out = tuple(LeftOut(participant=name, reason="Altered") for name in NAMES)
-    made = plan(aggregating(answer=Answer(reason="NothingToAggregate", left_out=left_out)))
+    made = plan(aggregating(answer=AggregationFailure(reason="NothingToAggregate", left_out=left_out)))
     assert message_of(made, "Failed").endswith("Left out: site-a (Altered), site-b (Altered), site-c (Altered).")
 
 
@@ -429,20 +413,20 @@ def started(name: str) -> Any:
 
 def test_an_answer_without_room_for_names_counts_all_but_those_left_out() -> None:
     left_out = (LeftOut(participant="site-c", reason="Altered"),)
-    made = plan(aggregating(answer=answer(left_out=left_out)))
+    made = plan(aggregating(answer=combined(left_out=left_out)))
     assert counts(made).aggregated == 2
     assert attention_of(made) == {"site-c": "Altered"}
 
 
 @pytest.mark.parametrize("reason", ["InitialWeightsDiffer", "NothingToAggregate"])
 def test_what_another_try_would_not_change_fails_the_round(reason: str) -> None:
-    made = plan(aggregating(answer=Answer(reason=reason)))
+    made = plan(aggregating(answer=AggregationFailure(reason=reason)))
     assert condition_of(made, "Failed") == ("True", reason)
 
 
 def test_an_aggregation_that_died_is_tried_again_elsewhere_three_times() -> None:
     assert of_type(plan(aggregating()), Aggregate)[0].number == 2
-    assert of_type(plan(aggregating(2, answer=Answer(reason="StoreInconsistent"))), Aggregate)[0].number == 3
+    assert of_type(plan(aggregating(2, answer=AggregationFailure("StoreInconsistent"))), Aggregate)[0].number == 3
     assert condition_of(plan(aggregating(3)), "Failed") == ("True", "AggregationFailed")
 
 
@@ -476,7 +460,7 @@ def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> N
 
 def test_updates_wait_for_a_store_that_is_away_as_long_as_the_round_may_take() -> None:
     def tried(number: int, seconds: float) -> Observation:
-        away = Answer(reason="StoreUnreachable", message="the store failed")
+        away = AggregationFailure(reason="StoreUnreachable", message="the store failed")
         return replace(aggregating(number, answer=away, ended=at(100)), now=at(seconds))
 
     waits = plan(tried(1, 104))
@@ -521,7 +505,7 @@ def test_an_action_that_raises_leaves_a_status_that_names_it() -> None:
 
 
 def test_a_result_that_could_not_be_kept_does_not_make_a_round_complete() -> None:
-    seen = aggregating(answer=answer(*NAMES))
+    seen = aggregating(answer=combined(*NAMES))
     left = interrupted(seen, plan(seen).status, INTERRUPTION)
     assert not conditions.is_true(left.conditions, "Complete")
     assert left.result is None

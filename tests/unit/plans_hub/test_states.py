@@ -14,6 +14,7 @@ from tests.unit.plans_hub.builders import (
     NAMES,
     STORED,
     accepted,
+    combined,
     dispatched,
     failed,
     federated_round,
@@ -24,8 +25,9 @@ from tests.unit.plans_hub.builders import (
 from tests.unit.plans_hub.reading import of_type
 from wardround.api.federatedround import FederatedRound
 from wardround.plans.round import plan
-from wardround.plans.round_types import Aggregation, Answer, Dispatch, LeftOut, Observation, StoredModel, StoreModel
+from wardround.plans.round_types import Aggregation, Dispatch, Observation, StoredModel, StoreModel
 from wardround.wire import codec
+from wardround.wire.aggregation import LeftOut
 
 FOLLOWING: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, "quorum": {"min": 1}}
 
@@ -42,13 +44,8 @@ def asked(seen: Observation) -> dict[str, str]:
 
 def record(seen: Observation, counted: Collection[str]) -> StoredModel:
     """What the hub keeps of the round once it has combined these."""
-    answer = Answer(
-        header={"length": 1},
-        digest="sha256:" + "d" * 64,
-        segments_digest="sha256:" + "e" * 64,
-        aggregated=tuple(name for name in NAMES if name in counted),
-        left_out=tuple(LeftOut(participant=name, reason="Altered") for name in NAMES if name not in counted),
-    )
+    left_out = tuple(LeftOut(name, "Altered") for name in NAMES if name not in counted)
+    answer = combined(*(name for name in NAMES if name in counted), left_out=left_out)
     closed = replace(
         seen,
         round=dispatched(seen.round),

@@ -1,0 +1,139 @@
+"""What an aggregation Job is told (`plan.json`) and what it answers (its termination message).
+
+Shapes: docs/contracts.md, section 7.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from wardround.wire import codec
+from wardround.wire.grants import Get
+from wardround.wire.models import Header, ModelManifest
+
+
+@dataclass(frozen=True)
+class PlannedRound:
+    """The round."""
+
+    uid: str
+
+
+@dataclass(frozen=True)
+class PlannedBase:
+    """The base model, whose manifest the hub itself signed: key and places."""
+
+    manifest: ModelManifest
+    data_key: bytes = field(repr=False)
+    get: Get
+
+
+@dataclass(frozen=True)
+class PlannedUpdate:
+    """One participant's update: its manifest, to be verified under the pinned `signing_key`, and its parts' URLs."""
+
+    participant: str
+    attempt: int
+    manifest: str
+    signing_key: bytes
+    get: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlannedUpload:
+    """A presigned PUT."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PlannedUploads:
+    """Where the result goes."""
+
+    parts: tuple[PlannedUpload, ...]
+    segments: PlannedUpload
+
+
+@dataclass(frozen=True)
+class StoreAccess:
+    """The store as this Job reaches it."""
+
+    origin: str
+    ca_bundle: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregationPlan:
+    """`plan.json`. `base_digest`: what each update must name as its base, "" where there is none, and None where only
+    the sites can know: they must agree. `base`: of a Train round with a base. `max_samples`: by participant."""
+
+    round: PlannedRound
+    task: str
+    strategy: str
+    weighting: str
+    max_weight_share: str
+    parameters: Mapping[str, str]
+    max_samples: Mapping[str, int]
+    private_key: bytes = field(repr=False)
+    data_key: bytes = field(repr=False)
+    image_digest: str
+    initial: bool
+    location: str
+    base_digest: str | None
+    base: PlannedBase | None
+    updates: tuple[PlannedUpdate, ...]
+    put: PlannedUploads
+    store: StoreAccess
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An update that does not count, and why."""
+
+    participant: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregationResult:
+    """The answer of an aggregation that stored a model.
+
+    `suppressed`: of each metric, how many of those who were combined have too few patients behind it to tell it.
+    `aggregated`: the participants who were combined, or nobody where the names had no room: all but those left out.
+    """
+
+    header: Header
+    digest: str
+    segments_digest: str
+    bytes: int
+    samples: int
+    metrics: Mapping[str, str]
+    suppressed: Mapping[str, int]
+    aggregated: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class AggregationFailure:
+    """The answer of an aggregation that stored none."""
+
+    reason: str
+    message: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+
+
+AggregationAnswer = AggregationResult | AggregationFailure
+
+
+def read_answer(text: str) -> AggregationAnswer:
+    """Read a termination message. Raises Malformed."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise codec.Malformed("the answer of the aggregation: no JSON") from None
+    if isinstance(value, Mapping) and "reason" in value:
+        return codec.parse_document(AggregationFailure, value)
+    return codec.parse_document(AggregationResult, value)

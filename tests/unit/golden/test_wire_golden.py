@@ -1,0 +1,158 @@
+"""Every wire format as it is written. Intended changes: `UPDATE_GOLDEN=1 pytest tests/unit/golden`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wardround.wire import codec
+from wardround.wire.aggregation import (
+    AggregationFailure,
+    AggregationPlan,
+    AggregationResult,
+    LeftOut,
+    PlannedBase,
+    PlannedRound,
+    PlannedUpdate,
+    PlannedUpload,
+    PlannedUploads,
+    StoreAccess,
+)
+from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
+from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.models import Header, ModelManifest, UpdateManifest
+
+HERE = Path(__file__).parent / "wire"
+UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
+BEFORE = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21"
+STORE = "https://store.example"
+
+
+def digest(letter: str) -> str:
+    return f"sha256:{letter * 64}"
+
+
+def header(kind: str, participant: str) -> Header:
+    return Header(
+        suite="HPKE-XWING-HKDFSHA256-AES256GCM",
+        kind=kind,
+        round_uid=UID,
+        attempt=1,
+        participant=participant,
+        base_digest=digest("b"),
+        image_digest=digest("a"),
+        schema_digest=digest("5"),
+        length=5,
+        salt=bytes(32),
+        commitment=b"\xff" * 32,
+    )
+
+
+MODEL = ModelManifest(header("Model", ""), digest("d"), digest("e"), f"models/{UID}/1", 21)
+GET = Get(f"{STORE}/segments", (f"{STORE}/part-00000",))
+UPLOAD = PlannedUpload(f"{STORE}/part-00000", {"If-None-Match": "*"})
+LEFT_OUT = (LeftOut("site-b", "Altered"),)
+FORMATS: dict[str, Any] = {
+    "assignment": Assignment(
+        round_uid=UID,
+        round_namespace="breast-cancer",
+        round_name="train-1",
+        attempt=1,
+        task="Train",
+        participant="site-a",
+        site_fingerprint=digest("f"),
+        round_public_key=b"key",
+        suite="HPKE-XWING-HKDFSHA256-AES256GCM",
+        image=f"registry.example/trainer@{digest('a')}",
+        image_digest=digest("a"),
+        command=("python", "-m", "wardround_trainer"),
+        dataset_name="breast",
+        parameters={"epochs": "5"},
+        seed=None,
+        exchange=Exchange(("input.*",)),
+        metrics=("loss",),
+        initial=False,
+        base=AssignedBase("{}", b"wrapped"),
+        roster=("site-a", "site-b"),
+        quorum=Quorum(2, (), 60, "Fail"),
+        resources=Resources(1, 0, local_sockets=False),
+        wait_seconds=900,
+        train_seconds=1800,
+        upload_seconds=600,
+        issued="2026-11-24T16:15:00.000000Z",
+        expires="2026-11-24T17:15:00Z",
+        state_round=BEFORE,
+    ),
+    "model": MODEL,
+    "update": UpdateManifest(
+        header("Update", "site-a"),
+        digest("d"),
+        b"wrapped",
+        290,
+        {"loss": "0.12"},
+        ("auc",),
+        21,
+        "2026-11-24T17:15:00Z",
+    ),
+    "grants": Grants(
+        "2026-11-24T17:15:00Z", GET, (Put(f"{STORE}/part-00000", 21, {"If-None-Match": "*", "Content-Length": "21"}),)
+    ),
+    "aggregation-plan": AggregationPlan(
+        round=PlannedRound(UID),
+        task="Train",
+        strategy="FedAvg",
+        weighting="Samples",
+        max_weight_share="1",
+        parameters={},
+        max_samples={"site-a": 1000, "site-b": 1000},
+        private_key=b"private",
+        data_key=b"data",
+        image_digest=digest("a"),
+        initial=False,
+        location=f"models/{UID}/1",
+        base_digest=digest("b"),
+        base=PlannedBase(MODEL, b"base", GET),
+        updates=(PlannedUpdate("site-a", 1, "{}", b"signing", (f"{STORE}/part-00000",)),),
+        put=PlannedUploads((UPLOAD,), PlannedUpload(f"{STORE}/segments", {"If-None-Match": "*"})),
+        store=StoreAccess(STORE, "PEM"),
+    ),
+    "aggregation-result": AggregationResult(
+        header=MODEL.header,
+        digest=digest("d"),
+        segments_digest=digest("e"),
+        bytes=21,
+        samples=290,
+        metrics={"loss": "0.12"},
+        suppressed={"auc": 1},
+        aggregated=("site-a",),
+        left_out=LEFT_OUT,
+    ),
+    "aggregation-failure": AggregationFailure("NothingToAggregate", "no update counts", LEFT_OUT),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_wire_format_is_written_as_in_its_golden_file_and_read_back(name: str) -> None:
+    golden, value = HERE / f"{name}.json", FORMATS[name]
+    document = codec.dump_document(value)
+    if os.environ.get("UPDATE_GOLDEN"):
+        HERE.mkdir(exist_ok=True)
+        golden.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    written = json.loads(golden.read_text())
+    assert document == written
+    assert codec.parse_document(type(value), written) == value
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_wire_format_with_a_field_more_is_refused(name: str) -> None:
+    written = json.loads((HERE / f"{name}.json").read_text())
+    with pytest.raises(codec.Malformed, match="unknown field 'more'"):
+        codec.parse_document(type(FORMATS[name]), {**written, "more": 1})
+
+
+def test_there_is_a_golden_file_of_each_format_and_no_other() -> None:
+    assert {path.stem for path in HERE.iterdir()} == set(FORMATS)
