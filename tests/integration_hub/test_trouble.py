@@ -84,24 +84,42 @@ def store_in_trouble(world: World) -> Iterator[None]:
         away.rename(bucket)
 
 
-async def test_whose_roundtask_is_not_taken_is_named_and_the_others_go_on(world: World) -> None:
+async def test_whose_roundtask_is_not_taken_is_named_and_asked_once_it_is_taken(world: World) -> None:
     with no_tasks(world, "site-b"):
-        world.admin.create(federated_round("one-refused", quorum={"min": 1}))
+        world.admin.create(federated_round("one-refused", quorum={"min": 2}))
         await world.hospitals["site-a"].task("one-refused")
         found = await until_condition(world, "one-refused", "Reconciling", "Collecting")
-    (entry,) = found["status"]["attention"]
-    assert (entry["participant"], entry["reason"]) == ("site-b", "TaskRefused")
-    assert "exceeded quota" in entry["message"]
+        (entry,) = found["status"]["attention"]
+        assert (entry["participant"], entry["reason"]) == ("site-b", "TaskRefused")
+        assert "exceeded quota" in entry["message"]
+        await world.restart()
+    await world.hospitals["site-b"].task("one-refused")
+
+    async def unmarked() -> bool:
+        found = await world.client.get("FederatedRound", "one-refused", FEDERATION)
+        return "attention" not in found["status"] or found["status"]["attention"] == []
+
+    await until(unmarked, "nobody needs attention")
 
 
-async def test_a_round_whose_roundtasks_are_not_taken_fails_and_says_so(world: World) -> None:
+async def test_a_round_whose_roundtasks_are_not_taken_says_so_and_goes_on_once_they_are(world: World) -> None:
     with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
         world.admin.create(federated_round("all-refused"))
-        found = await until_condition(world, "all-refused", "Failed", "QuorumNotMet")
+        found = await until_condition(world, "all-refused", "Stalled", "TaskRefused")
+        assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
+    await world.hospitals["site-a"].task("all-refused")
+    await until_condition(world, "all-refused", "Reconciling", "Collecting")
+
+
+async def test_a_round_that_can_ask_nobody_in_time_fails_and_says_why(world: World) -> None:
+    deadlines = {"admissionSeconds": 1, "queueSeconds": 1}
+    with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
+        world.admin.create(federated_round("never-taken", deadlines=deadlines))
+        found = await until_condition(world, "never-taken", "Failed", "QuorumNotMet")
     assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
 
 
-async def test_a_further_attempt_that_is_not_taken_is_remembered_by_the_one_before_it(world: World) -> None:
+async def test_a_further_attempt_that_is_not_taken_is_remembered_and_made_once_it_is(world: World) -> None:
     hospital, failure = world.hospitals["site-b"], {"failure": {"class": "Platform", "reason": "Evicted"}}
     world.admin.create(federated_round("second-refused", quorum={"min": 1}))
     await world.hospitals["site-a"].task("second-refused")
@@ -115,17 +133,19 @@ async def test_a_further_attempt_that_is_not_taken_is_remembered_by_the_one_befo
 
         await until(remembered, "the first attempt remembers")
 
-    async def told() -> bool:
-        found = await world.client.get("FederatedRound", "second-refused", FEDERATION)
-        said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
-        return said == {"site-b": "TaskRefused"}
+        async def told() -> bool:
+            found = await world.client.get("FederatedRound", "second-refused", FEDERATION)
+            said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
+            return said == {"site-b": "TaskRefused"}
 
-    await until(told, "site-b is left out")
-    await world.restart()
-    found = await until_condition(world, "second-refused", "Reconciling", "Collecting")
-    assert found["status"]["participants"]["failed"] == 1
-    tasks = await world.client.list("RoundTask", "site-b", labels=f"{names.ROUND}=second-refused")
-    assert [each["spec"]["attempt"] for each in tasks] == [1]
+        await until(told, "site-b is named")
+        await world.restart()
+
+    async def attempts() -> bool:
+        tasks = await world.client.list("RoundTask", "site-b", labels=f"{names.ROUND}=second-refused")
+        return sorted(each["spec"]["attempt"] for each in tasks) == [1, 2]
+
+    await until(attempts, "the second attempt is made")
 
 
 async def test_rounds_that_wait_for_each_other_fail(world: World) -> None:

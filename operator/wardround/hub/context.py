@@ -1,8 +1,9 @@
 """What every reconcile of the hub operator works with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wardround.clock import Clock
+from wardround.hub.refusals import Refusals
 from wardround.hub.settings import Settings
 from wardround.hub.vault import Identity
 from wardround.kube.events import Reporter
@@ -22,3 +23,4 @@ class Context:
     internal: Presigner
     reporter: Reporter
     clock: Clock
+    refusals: Refusals = field(default_factory=Refusals)

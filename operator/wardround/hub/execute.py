@@ -15,9 +15,17 @@ from wardround.api.times import to_seconds
 from wardround.hub import aggregations, vault
 from wardround.hub.assignments import Recipient, assign, grant
 from wardround.hub.context import Context
-from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
+from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
-from wardround.plans.round_parts import CANCELLED, COLUMNS, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
+from wardround.plans.round_parts import (
+    CANCELLED,
+    COLUMNS,
+    GRANTS_BYTES,
+    GRANTS_EXPIRE,
+    REFUSED,
+    refused_since,
+    task_refused,
+)
 from wardround.plans.round_types import (
     Action,
     Aggregate,
@@ -88,7 +96,7 @@ class Execution:
         return self.seen.round
 
     async def run(self, actions: Sequence[Action]) -> tuple[Refusal, ...]:
-        """In order; tasks of different participants at once. Returns whose RoundTask the API server does not take;
+        """In order; tasks of different participants at once. Returns whose RoundTask the API server does not take now;
         raises Interrupted for whatever else an action raises."""
         refusals: list[Refusal] = []
         parallel: list[Action] = []
@@ -126,6 +134,10 @@ class Execution:
     @perform.register
     async def _dispatch(self, action: Dispatch) -> Refusal | None:
         of, uid = self.round, self.round.metadata.uid
+        asked = (uid, action.participant, action.attempt)
+        just_said = self.hub.refusals.recent(asked, self.hub.clock())
+        if just_said is not None:
+            return Refusal(participant=action.participant, said=just_said)
         to = self._recipient(action.participant)
         key = await self._round_key()
         spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity, self.hub.clock())
@@ -139,19 +151,30 @@ class Execution:
         task["metadata"]["annotations"] = _granted(expires, None) | told
         try:
             made = await self.hub.client.create_if_absent(task)
-        except (Invalid, Forbidden, NotFound) as refused:
-            # Too large, by a policy, or into a namespace that is going: asking again gets the same answer.
-            logger.warning("round %s/%s: %s", of.metadata.namespace, of.metadata.name, refused)
+        except ApiError as refused:
+            # A quota, a policy or a webhook may be corrected: the plan asks again. Nobody else waits for it.
             said = refused.said[: conditions.MESSAGE_LIMIT]
-            if action.after is None:
-                return Refusal(participant=to.name, said=said)
-            await self._patch(action.after, {}, {REFUSED: said})
-            return None
+            self.hub.refusals.note(asked, said, self.hub.clock())
+            if not self._is_told(to.name, said):
+                logger.warning("round %s/%s: %s", of.metadata.namespace, of.metadata.name, refused)
+            await self._remember(action.after, said)
+            return Refusal(participant=to.name, said=said)
         if made:
             logger.info(
                 "round %s/%s: asked %s, attempt %d", of.metadata.namespace, of.metadata.name, to.name, action.attempt
             )
         return None
+
+    def _is_told(self, name: str, said: str) -> bool:
+        return task_refused(name, said) in self.round.status.attention
+
+    async def _remember(self, before: RoundTask | None, said: str) -> None:
+        """At the attempt before, where there is one. The round itself remembers whom it was to ask first."""
+        if before is None:
+            return
+        since, last = refused_since(before)
+        if since is None or said != last:
+            await self._patch(before, {}, {REFUSED: f"{to_seconds(since or self.hub.clock())} {said}"})
 
     @perform.register
     async def _grant(self, action: Grant) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,14 @@ from typing import Any
 from wardround.api import federatedround, names, participant, roundtask
 from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
 from wardround.api.times import read_time
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import Aggregation, Observation
 from wardround.ports import Api, Object, Objects
+from wardround.sealing.keys import load_verification_key
+from wardround.sealing.manifests import open_assignment
 from wardround.sealing.refused import Refused
 from wardround.wire import aggregation as aggregation_wire
 from wardround.wire import codec
@@ -74,10 +77,21 @@ async def observe(
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
+        roster=roster(tuple(map(roundtask.parse, tasks)), who),
         waits_for=await _waits_for(client, of, start.round),
         now=now,
     )
     return seen, start.model
+
+
+def roster(tasks: Collection[RoundTask], who: vault.Identity) -> tuple[str, ...]:
+    """Whom a round asks, as the hub has signed it in the newest of the first attempts."""
+    first = [each for each in tasks if each.spec.attempt == 1]
+    newest = max(first, key=lambda each: each.metadata.creation_timestamp, default=None)
+    try:
+        return open_assignment(newest.spec.assignment, load_verification_key(who.public)).roster if newest else ()
+    except Refused:
+        return ()  # signed by another key than the hub has now
 
 
 async def _named(client: Api, of: FederatedRound) -> FederatedRound | None:

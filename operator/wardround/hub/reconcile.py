@@ -8,6 +8,7 @@ from wardround.api.conditions import Conditions
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
 from wardround.hub.observe import get_round, observe
+from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.sweep import Left, round_of, sweep
 from wardround.kube.errors import NotFound
 from wardround.kube.queue import WorkQueue
@@ -15,6 +16,7 @@ from wardround.plans import participant as participant_plan
 from wardround.plans import round as round_plan
 from wardround.plans.events import headline
 from wardround.plans.round_status import STARTED, interrupted, is_over, refused
+from wardround.plans.round_types import Dispatch, Refusal
 from wardround.ports import Object
 from wardround.store.errors import StoreError
 
@@ -74,6 +76,7 @@ class Reconciler:
             return await self._sweep(key, None)
         observed, seen = found
         failure: Exception | None = None
+        refusals: tuple[Refusal, ...] = ()
         swept_again: float | None = None
         if key in self.swept or not any(each.stage == STARTED for each in seen.status.timeline):
             try:
@@ -83,7 +86,9 @@ class Reconciler:
         observation, base = await observe(self.hub.client, seen, self.hub.identity, self.hub.clock())
         plan = round_plan.plan(observation)
         try:
-            status = refused(plan.status, await Execution(self.hub, observation, base).run(plan.actions))
+            refusals = await Execution(self.hub, observation, base).run(plan.actions)
+            asked = sum(isinstance(each, Dispatch) for each in plan.actions)
+            status = refused(observation, plan.status, asked, refusals)
         except Interrupted as interruption:
             failure, status = interruption, interrupted(observation, plan.status, interruption.said)
         if await self.hub.reporter.write(observed, seen.status, status) is not None:
@@ -94,7 +99,8 @@ class Reconciler:
             self.active.add(key)
         if failure is not None:
             raise failure
-        return min((each for each in (plan.requeue_after, swept_again) if each is not None), default=None)
+        ask_again = ASK_AGAIN.total_seconds() if refusals else None
+        return min((each for each in (plan.requeue_after, swept_again, ask_again) if each is not None), default=None)
 
     def _tell(self, key: Key, conditions: Conditions) -> None:
         shown = headline(conditions)

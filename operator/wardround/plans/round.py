@@ -14,8 +14,8 @@ from wardround.api.task import Metric
 from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time, to_seconds
 from wardround.plans.columns import differing, made_with, meant
-from wardround.plans.round_parts import GRANTS_BYTES, GRANTS_EXPIRE, SUSPENDED, Part, Standing, puts_until
-from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, is_over, status
+from wardround.plans.round_parts import GRANTS_BYTES, GRANTS_EXPIRE, SUSPENDED, TASK_REFUSED, Part, Standing, puts_until
+from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, asks_until, is_over, status
 from wardround.plans.round_types import (
     Action,
     Aggregate,
@@ -316,7 +316,7 @@ def _waits_for(whom: tuple[Attention, ...], missing: str) -> tuple[str, str]:
 
 def beyond_quorum(view: View) -> Verdict | None:
     """So many are lost that no update of the others would change it; their answers are still worth a moment."""
-    hopeful = [part.name for part in view.parts if part.standing is not Standing.LOST]
+    hopeful = [*view.unasked, *(part.name for part in view.parts if part.standing is not Standing.LOST)]
     missing = shortfall(view, hopeful, "can still send")
     if not missing:
         return None
@@ -338,18 +338,26 @@ def collecting(view: View) -> Verdict | None:
     sent = view.standing(Standing.SENT)
     unsettled = view.standing(Standing.ASKED, Standing.ACCEPTED, Standing.AGAIN)
     closing = min([view.deadline, *grace(view, sent)])
-    if not unsettled or view.seen.now >= closing:
+    if not (unsettled or view.unasked) or view.seen.now >= closing:
         return None
-    again = [_again(view, part) for part in view.standing(Standing.AGAIN)]
+    again = [_ask(view, name, view.seen.roster) for name in view.unasked]
+    again += [_again(view, part) for part in view.standing(Standing.AGAIN)]
     lost = [Cancel(task=part.task, reason=part.reason) for part in view.standing(Standing.LOST) if part.to_cancel]
     grants, renewals = _grants(view)
     return Verdict(
         course="Progressing",
         reason="Collecting",
-        message=_sentences(f"{len(sent)} of {hospitals(len(view.parts))} sent an update.", _to_approve(view)),
+        message=_sentences(
+            f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} sent an update.", _to_approve(view)
+        ),
         actions=(*again, *lost, *grants),
         attention=view.attention(),
-        again=(closing, *renewals, *(part.until for part in view.parts if part.until)),
+        again=(
+            closing,
+            *([asks_until(view.seen)] if view.unasked else ()),
+            *renewals,
+            *(part.until for part in view.parts if part.until),
+        ),
     )
 
 
@@ -423,6 +431,8 @@ def _aggregate(view: View, number: int) -> Verdict:
             for part in view.parts
             if part not in sent
         ]
+        asked = {part.name for part in view.parts}
+        late += [LeftOut(participant=name, reason=TASK_REFUSED) for name in view.seen.roster if name not in asked]
         return _failed(view, "QuorumNotMet", _sentences(missing, "The hub combined nothing.", _whom("Missing", late)))
     if lost := _base_lost(view):
         return lost

@@ -16,7 +16,7 @@ from wardround.plans.participant import barred
 from wardround.reasons.registry import advise, is_retried
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
-REFUSED = "wardround.io/refused"  # annotation: what the API server said to the attempt that was to follow this one
+REFUSED = "wardround.io/refused"  # annotation: since when the attempt after this one is not taken, and what is said
 COLUMNS = "wardround.io/columns-digest"  # annotation: of the hospital's Dataset when it was asked
 GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what the sealed grants hold
 GRANTS_BYTES = "wardround.io/grants-bytes"
@@ -39,7 +39,7 @@ class Standing(Enum):
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """One participant's part. `task` is its latest attempt; `until` when its present stage must be over; `said` why
-    the API server takes no further attempt."""
+    the API server does not take the next attempt."""
 
     name: str
     standing: Standing
@@ -94,6 +94,18 @@ def task_refused(name: str, said: str) -> Attention:
     return Attention(participant=name, reason=TASK_REFUSED, message=message[: conditions.MESSAGE_LIMIT])
 
 
+def asks_again(of: FederatedRound) -> timedelta:
+    """So long a RoundTask that the API server does not take is made again: a quota or a policy may be corrected."""
+    limits = of.spec.deadlines
+    return timedelta(seconds=limits.admission_seconds + limits.queue_seconds)
+
+
+def refused_since(task: RoundTask) -> tuple[datetime | None, str]:
+    """Since when the API server has not taken the attempt after this one, and what it said last."""
+    since, _, said = task.metadata.annotations.get(REFUSED, "").partition(" ")
+    return read_time(since), said
+
+
 def puts_until(tasks: Iterable[Mapping[str, str]]) -> datetime | None:
     """Until when the store takes what sites were granted to put, by the annotations of their RoundTasks; None where
     nobody was. What is deleted before can come again."""
@@ -129,15 +141,17 @@ def parts(
     for task in sorted(tasks, key=lambda each: each.spec.attempt):
         attempts.setdefault(task.metadata.namespace, []).append(task)
     found = (_part(of, name, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts))
-    return tuple(_unless_refused(each) for each in found)
+    return tuple(_unless_refused(of, each, now) for each in found)
 
 
-def _unless_refused(part: Part) -> Part:
-    """Another attempt was to be made, and the API server did not take it: asking again gets the same answer."""
-    said = part.task.metadata.annotations.get(REFUSED)
-    if part.standing is not Standing.AGAIN or said is None:
+def _unless_refused(of: FederatedRound, part: Part, now: datetime) -> Part:
+    """Another attempt was to be made, and the API server did not take it: it is asked again for a time."""
+    since, said = refused_since(part.task)
+    if part.standing is not Standing.AGAIN or since is None:
         return part
-    return replace(part, standing=Standing.LOST, reason=TASK_REFUSED, said=said)
+    until = since + asks_again(of)
+    standing = Standing.AGAIN if now < until else Standing.LOST
+    return replace(part, standing=standing, reason=TASK_REFUSED, said=said, until=until)
 
 
 def _part(

@@ -1,6 +1,7 @@
 """Composes a round's status from a verdict: conditions, counts, attention, timeline. Decides nothing."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from wardround.api import conditions
 from wardround.api.conditions import Conditions
@@ -12,8 +13,9 @@ from wardround.api.federatedround import (
     FederatedRoundStatus,
     base_name,
 )
-from wardround.api.timeline import Timeline, mark
-from wardround.plans.round_parts import Part, Standing, task_refused
+from wardround.api.timeline import Timeline, mark, reached
+from wardround.api.times import to_seconds
+from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, asks_again, task_refused
 from wardround.plans.round_types import Interruption, Observation, Refusal, Verdict
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
@@ -92,10 +94,36 @@ def _set(found: Conditions, kind: str, holds: bool, reason: str, message: str, s
     return conditions.set_condition(found, kind, holds, reason, message, now=seen.now, generation=generation)
 
 
-def refused(status: FederatedRoundStatus, refusals: tuple[Refusal, ...]) -> FederatedRoundStatus:
-    """The status once it is known whose RoundTask the API server refused: those are left out of the round."""
+def begun(seen: Observation) -> datetime:
+    """Deadlines count from the start, or from when a suspension ended."""
+    started = reached(seen.round.status.timeline, STARTED) or seen.now
+    resumed = conditions.since(seen.round.status.conditions, "Suspended", "False")
+    return max(started, resumed) if resumed else started
+
+
+def asks_until(seen: Observation) -> datetime:
+    """Until when a first RoundTask that the API server does not take is made again."""
+    total = timedelta(seconds=seen.round.spec.deadlines.total_seconds)
+    return begun(seen) + min(total, asks_again(seen.round))
+
+
+def refused(
+    seen: Observation, planned: FederatedRoundStatus, asked: int, refusals: tuple[Refusal, ...]
+) -> FederatedRoundStatus:
+    """The status once it is known whose RoundTask the API server does not take now, of those that were to be `asked`.
+
+    Where nobody at all was asked, the round is not dispatched, as long as there is time to ask again.
+    """
+    if not refusals:
+        return planned
     told = tuple(task_refused(each.participant, each.said) for each in refusals)
-    return replace(status, attention=_attention((*told, *status.attention))) if told else status
+    status = replace(planned, attention=_attention((*told, *planned.attention)))
+    until = asks_until(seen)
+    if seen.tasks or len(refusals) < asked or seen.now >= until:
+        return status
+    message = f"The hub operator asks again until {to_seconds(until)}, then the round fails. {told[0].message}"
+    waiting = Verdict(course="Stalled", reason=TASK_REFUSED, message=message)
+    return replace(status, conditions=_conditions(seen, waiting), timeline=_started(seen.round.status, planned))
 
 
 def _conditions(seen: Observation, verdict: Verdict) -> Conditions:

@@ -46,6 +46,7 @@ class Observation:
     round that made it. `base_deleted`: that round is gone; without `base_model` it was gone before this one came.
     `leftovers`: there are Secrets of the round but its result's; `cleaned_up`: only the memory of a first clean-up.
 
+    `roster`: whom the round asks, as the first assignments say; empty where there is none.
     `waits_for`: that round's name, the one that it starts from in turn, and so on; empty where nobody has looked.
     """
 
@@ -60,6 +61,7 @@ class Observation:
     model: StoredModel | None = None
     leftovers: bool = False
     cleaned_up: bool = False
+    roster: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     now: datetime
 
@@ -125,7 +127,7 @@ class CleanUp:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """What became of a first Dispatch: the API server does not take the RoundTask, and in what words."""
+    """What became of a Dispatch: the API server does not take the RoundTask now, and in what words."""
 
     participant: str
     said: str

@@ -5,13 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
 from wardround.plans.columns import unless_changed
 from wardround.plans.participant import barred, offered, offers
 from wardround.plans.round_parts import Part, Standing, parts
-from wardround.plans.round_status import DISPATCHED, STARTED
+from wardround.plans.round_status import DISPATCHED, asks_until, begun
 from wardround.plans.round_types import Action, Cancel, Observation
 from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
@@ -24,13 +23,15 @@ NEAR = 0.8  # of two names, by difflib: one or two letters of a short one are an
 
 @dataclass(frozen=True)
 class View:
-    """An observation with what several rules need of it. `states`: by participant, as `plans.states` says."""
+    """An observation with what several rules need of it. `states`: by participant, as `plans.states` says. `unasked`:
+    whom the round asks, and whose RoundTask the API server has not taken yet."""
 
     seen: Observation
     parts: tuple[Part, ...]
     selected: tuple[str, ...]
     start: datetime
     states: Mapping[str, str]
+    unasked: tuple[str, ...]
 
     @property
     def round(self) -> FederatedRound:
@@ -73,7 +74,15 @@ def view_of(seen: Observation) -> View:
     found = tuple(unless_changed(seen, part) for part in every)
     asked = tuple(part.name for part in found)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
-    return View(seen, found, asked if dispatched else _selected(seen), _start(seen), states(seen))
+    unasked = _unasked(seen, asked) if dispatched and seen.now < asks_until(seen) else ()
+    return View(seen, found, asked if dispatched else _selected(seen), begun(seen), states(seen), unasked)
+
+
+def _unasked(seen: Observation, asked: Collection[str]) -> tuple[str, ...]:
+    federation = seen.round.metadata.namespace
+    return tuple(
+        name for name in seen.roster if name not in asked and barred(seen.participants.get(name), federation) is None
+    )
 
 
 def _selected(seen: Observation) -> tuple[str, ...]:
@@ -91,13 +100,6 @@ def _selected(seen: Observation) -> tuple[str, ...]:
             and any(federation == allowed.namespace for allowed in each.spec.allowed_federations)
         )
     )
-
-
-def _start(seen: Observation) -> datetime:
-    """Deadlines count from the start, or from when a suspension ended."""
-    started = reached(seen.round.status.timeline, STARTED) or seen.now
-    resumed = conditions.since(seen.round.status.conditions, "Suspended", "False")
-    return max(started, resumed) if resumed else started
 
 
 def shortfall(view: View, names: Collection[str], what: str = "can take part") -> str:

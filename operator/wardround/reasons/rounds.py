@@ -168,8 +168,9 @@ _HUB = (
     _hub(
         name="TaskRefused",
         meaning="The hub's API server does not accept the RoundTask.",
-        action="Read what the API server says. Often a quota or an admission policy of namespace PARTICIPANT stands "
-        "against it, or the task is too large.",
+        action="Read what the API server says, and correct it. Often a quota, an admission policy or a webhook of "
+        "namespace PARTICIPANT stands against it. The hub operator tries again until admissionSeconds and queueSeconds "
+        "of the round are over.",
     ),
     _hub(
         name="AggregationFailed",

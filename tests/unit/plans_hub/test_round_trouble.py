@@ -9,43 +9,106 @@ import pytest
 
 from tests.unit.plans_hub.builders import (
     accepted,
+    at,
     condition,
     dispatched,
     failed,
     federated_round,
     observation,
     participant,
+    sent,
+    stages,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, of_type
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRoundStatus
+from wardround.api.timeline import reached
 from wardround.hub.observe import chain
 from wardround.plans.round import plan
 from wardround.plans.round_parts import REFUSED
 from wardround.plans.round_status import refused
-from wardround.plans.round_types import Dispatch, Observation, Plan, Refusal
+from wardround.plans.round_types import Aggregate, Dispatch, Observation, Plan, Refusal
 
+WINDOW = 1200  # admissionSeconds and queueSeconds
 REFUSAL = Refusal(participant="site-b", said="422 spec.assignment: Too long")
 
 
 def after(first: Observation, *refusals: Refusal, **changes: Any) -> Plan:
     """The plan that follows on one whose Dispatches were refused so."""
-    status = refused(plan(first).status, refusals)
+    made = plan(first)
+    status = refused(first, made.status, len(of_type(made, Dispatch)), refusals)
     return plan(replace(first, round=replace(first.round, status=status), **changes))
 
 
-def test_whose_task_is_not_taken_is_left_out_and_the_round_says_why_for_good() -> None:
-    made = after(observation(), REFUSAL, tasks=(accepted("site-a"), accepted("site-c")))
-    assert of_type(made, Dispatch) == []
+def asked_again(made: Plan) -> list[tuple[str, int]]:
+    return [(each.participant, each.attempt) for each in of_type(made, Dispatch)]
+
+
+OTHERS: dict[str, Any] = {"tasks": (accepted("site-a"), accepted("site-c")), "roster": ("site-a", "site-b", "site-c")}
+ALL = tuple(replace(REFUSAL, participant=name) for name in ("site-a", "site-b", "site-c"))
+
+
+def test_whose_task_is_not_taken_is_named_and_asked_again_while_the_others_go_on() -> None:
+    made = after(observation(), REFUSAL, **OTHERS)
+    assert asked_again(made) == [("site-b", 1)]
+    assert of_type(made, Dispatch)[0].roster == ("site-a", "site-b", "site-c")
     (entry,) = made.status.attention
     assert (entry.participant, entry.reason) == ("site-b", "TaskRefused")
     assert "422 spec.assignment: Too long" in entry.message
     assert conditions.is_true(made.status.conditions, "Reconciling")
 
 
-def test_when_no_quorum_is_left_the_round_fails_at_once() -> None:
-    refusals = [replace(REFUSAL, participant=name) for name in ("site-a", "site-b", "site-c")]
-    made = after(observation(), *refusals)
+def test_whose_task_is_not_taken_in_time_is_left_out_and_the_round_says_why_for_good() -> None:
+    train = tuple(accepted(name, timeline=stages("Started")) for name in ("site-a", "site-c"))
+    late = {**OTHERS, "tasks": train, "now": at(WINDOW)}
+    assert asked_again(after(observation(), REFUSAL, **{**late, "now": at(WINDOW - 1)})) == [("site-b", 1)]
+    made = after(observation(), REFUSAL, **late)
+    assert asked_again(made) == []
+    assert attention_of(made)["site-b"] == "TaskRefused"
+    made = after(observation(federated_round(quorum={"min": 3})), REFUSAL, **late)
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+
+
+def test_who_is_asked_at_last_takes_part_as_all_others() -> None:
+    tasks = (*OTHERS["tasks"], accepted("site-b"))
+    made = after(observation(), REFUSAL, **{**OTHERS, "tasks": tasks})
+    assert asked_again(made) == []
+    assert attention_of(made) == {}
+    assert made.status.participants is not None
+    assert made.status.participants.selected == 3
+
+
+def test_a_round_waits_for_whom_it_could_not_ask_as_for_others_that_have_not_sent() -> None:
+    done: dict[str, Any] = {**OTHERS, "tasks": (sent("site-a"), sent("site-c"))}
+    made = after(observation(), REFUSAL, **done, now=at(110))
+    assert (of_type(made, Aggregate), asked_again(made)) == ([], [("site-b", 1)])
+    made = after(observation(), REFUSAL, **done, now=at(161))
+    assert len(of_type(made, Aggregate)) == 1, "the quorum's graceSeconds are over"
+
+
+def test_a_hospital_that_is_suspended_meanwhile_is_not_asked_again() -> None:
+    known = {name: participant(name, suspend=name == "site-b") for name in ("site-a", "site-b", "site-c")}
+    assert asked_again(after(observation(), REFUSAL, **OTHERS, participants=known)) == []
+
+
+def test_a_round_that_could_ask_nobody_says_why_and_asks_again() -> None:
+    first = observation()
+    made = plan(first)
+    status = refused(first, made.status, len(of_type(made, Dispatch)), ALL)
+    found = conditions.find(status.conditions, "Stalled")
+    assert found is not None
+    assert (found.status, found.reason) == ("True", "TaskRefused")
+    assert "The hub operator asks again until 2026-11-24T16:20:00Z" in found.message
+    assert "422 spec.assignment: Too long" in found.message
+    assert reached(status.timeline, "Dispatched") is None
+    assert asked_again(after(first, *ALL)) == [("site-a", 1), ("site-b", 1), ("site-c", 1)]
+
+
+def test_when_nobody_could_be_asked_in_time_the_round_fails_and_says_why() -> None:
+    first = observation()
+    begun = replace(first.round, status=refused(first, plan(first).status, 3, ALL))
+    late = replace(first, round=begun, now=at(WINDOW))
+    made = after(late, *ALL)
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert set(attention_of(made).values()) == {"TaskRefused"}
     found = conditions.find(made.status.conditions, "Failed")
@@ -53,7 +116,15 @@ def test_when_no_quorum_is_left_the_round_fails_at_once() -> None:
     assert "TaskRefused" in found.message
 
 
-def test_further_attempts_that_are_not_taken_are_not_made_again_however_many_they_are() -> None:
+def test_nothing_is_news_when_the_same_is_said_again() -> None:
+    """Else each status would bring the next look at once, and the next request."""
+    first = observation()
+    once = refused(first, plan(first).status, 3, ALL)
+    again = replace(first, round=replace(first.round, status=once), now=at(10))
+    assert refused(again, plan(again).status, 3, ALL) == once
+
+
+def test_further_attempts_that_are_not_taken_are_made_again_for_a_time_however_many_they_are() -> None:
     """More than status.attention has room for: each is remembered by the attempt before it."""
     names = [f"site-{number:02}" for number in range(20)]
     known = {name: participant(name) for name in names}
@@ -62,22 +133,30 @@ def test_further_attempts_that_are_not_taken_are_not_made_again_however_many_the
     asked = of_type(plan(first), Dispatch)
     assert [(each.participant, each.attempt) for each in asked] == [(name, 2) for name in names]
     assert [each.after for each in asked] == list(first.tasks)
-    told = {REFUSED: "403 exceeded quota"}
-    remembered = tuple(replace(each, metadata=replace(each.metadata, annotations=told)) for each in first.tasks)
-    made = plan(replace(first, tasks=(*remembered[:-2], accepted("site-18"), accepted("site-19"))))
-    assert of_type(made, Dispatch) == []
+    noted = {REFUSED: "2026-11-24T16:00:05Z 403 exceeded quota"}
+    remembered = tuple(replace(each, metadata=replace(each.metadata, annotations=noted)) for each in first.tasks)
+    some = replace(first, tasks=(*remembered[:-2], accepted("site-18"), accepted("site-19")))
+    made = plan(some)
+    assert asked_again(made) == [(name, 2) for name in names[:-2]]
     assert set(attention_of(made).values()) == {"TaskRefused"}
     assert "It says: 403 exceeded quota" in made.status.attention[0].message
-    assert of_type(plan(replace(first, tasks=remembered)), Dispatch) == []
+    late = plan(replace(some, now=at(WINDOW + 5)))
+    assert asked_again(late) == []
+    assert set(attention_of(late).values()) == {"TaskRefused"}
 
 
 def test_an_attempt_that_goes_on_is_not_lost_to_a_refusal_of_before() -> None:
-    made = plan(observation(dispatched(federated_round()), tasks=(accepted("site-a", annotations={REFUSED: "403"}),)))
+    made = plan(
+        observation(
+            dispatched(federated_round()),
+            tasks=(accepted("site-a", annotations={REFUSED: "2026-11-24T16:00:05Z 403"}),),
+        )
+    )
     assert attention_of(made) == {}
 
 
 def test_a_refusal_says_no_more_than_a_status_can_hold() -> None:
-    (entry,) = refused(FederatedRoundStatus(), (replace(REFUSAL, said="x" * 5000),)).attention
+    (entry,) = refused(observation(), FederatedRoundStatus(), 3, (replace(REFUSAL, said="x" * 5000),)).attention
     assert len(entry.message) == conditions.MESSAGE_LIMIT
 
 
