@@ -20,6 +20,7 @@ LOOKING = ("docs/operations.md", "Looking")
 LINK_LOCAL = ("docs/operations.md", "IPv6 link-local")  # by tests/e2e/test_isolation.py
 OWN_IMAGE = ("docs/training-contract.md", "An image of your own")  # by tests/unit/examples
 TRIED = {FIRST_ROUND, OWN_CLUSTERS, LOOKING, LINK_LOCAL, OWN_IMAGE}
+UPGRADED = "tests/e2e/test_rounds.py upgrades all charts"
 # What is not, by page and first line. docs/one-cluster.md has a test and a list of its own.
 NOT_RUN = {
     ("README.md", "make demo     # three hospitals train one model; ends with a table"): (
@@ -31,6 +32,8 @@ NOT_RUN = {
     ("docs/contracts.md", "apiVersion: wardround.io/v1alpha1"): (
         "all kinds at once, with `...` in them: tests/integration/test_kinds.py tries the kinds"
     ),
+    ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-site --wait"): UPGRADED,
+    ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-hub --wait"): UPGRADED,
     ("docs/operations.md", "- level: Request"): (
         "a rule for the audit policy that a cluster's API server reads when it starts; the lab's has none"
     ),
@@ -74,7 +77,10 @@ RUN_INLINE = {
 MINUTES = "takes minutes and asserts nothing: docs/figures.md is written from it"
 NOT_RUN_INLINE = {
     "python -m lab --help": "python -m lab --help",
-    "helm upgrade": "tests/e2e/test_rounds.py upgrades all charts",
+    "helm upgrade": UPGRADED,
+    "helm upgrade wardround-hub charts/hub -n wardround-hub -f hub.yaml": UPGRADED,
+    "helm upgrade wardround-site charts/site -n SITE_NAMESPACE -f site.yaml -f from-hub.yaml": UPGRADED,
+    "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/test_enrolment.py applies",
     "kind load": "no command of ours: says what does not work",
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (
         "would take a hospital's turns away; docs/one-cluster.md has it by label, and is run"
