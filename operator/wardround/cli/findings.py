@@ -45,7 +45,11 @@ def of_attention(round_: Object, task: Object | None, entry: Object) -> Finding:
         task=_task_of_message(entry, round_),
         parameter=_parameter_of_message(entry, spec),
     )
-    message = "" if reason in REASONS else entry.get("message", "")
+    message = entry.get("message", "")
+    if reason in REASONS:
+        # The hub knows which names there are.
+        guessed = re.search(r"Was \S+ meant\?", message)
+        message = guessed.group() if guessed else ""
     if task is not None:
         advice = _with_names(advice, task)
         failure = (task.get("status") or {}).get("failure") or {}

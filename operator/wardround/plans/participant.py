@@ -66,9 +66,14 @@ def barred(participant: Participant | None, federation: str) -> str | None:
     reason = distrust(participant)
     if reason:
         return IN_A_ROUND.get(reason, reason)
-    if federation not in {each.namespace for each in participant.spec.allowed_federations}:
+    if not takes_part(participant, federation):
         return "FederationNotAllowed"
     return None
+
+
+def takes_part(participant: Participant, federation: str) -> bool:
+    """Whether the hospital takes part in the rounds of that namespace."""
+    return any(each.namespace == federation for each in participant.spec.allowed_federations)
 
 
 def offers(participant: Participant, dataset: str) -> bool:

@@ -71,8 +71,8 @@ class Part:
         task = self.task
         return not (task.spec.cancel or is_sent(task) or has_failed(task) or refusal(task))
 
-    def attention(self, of: FederatedRound) -> Attention | None:
-        """What someone should look at, if anything."""
+    def attention(self, of: FederatedRound, guess: str = "") -> Attention | None:
+        """What somebody should look at, if anything. `guess`: the name that the round's author probably meant."""
         if not self.reason:
             return None
         if self.reason == TASK_REFUSED:
@@ -85,6 +85,7 @@ class Part:
             task=self.task.metadata.name,
             failure_class=self.failure_class,
             parameter=self.parameter,
+            guess=guess,
         )
         return Attention(participant=self.name, reason=self.reason, message=message)
 

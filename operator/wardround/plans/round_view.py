@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
 from wardround.plans.columns import unless_changed
-from wardround.plans.participant import barred, offered, offers
+from wardround.plans.participant import barred, offered, offers, takes_part
 from wardround.plans.round_parts import Part, Standing, parts
 from wardround.plans.round_status import DISPATCHED, asks_until, begun
 from wardround.plans.round_types import Action, Cancel, Observation
 from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
-from wardround.reasons.registry import REASONS, advise
+from wardround.reasons.registry import REASONS, advise, meant
 from wardround.wire.aggregation import LeftOut
 
 NAMED = 8  # in one message; all stand in status.attention
@@ -54,7 +54,8 @@ class View:
         left_out = tuple(
             each for each in self.round.status.attention if self.dispatched and each.participant not in asked
         )
-        return (*left_out, *(said for part in self.parts if (said := part.attention(self.round))))
+        said = (part.attention(self.round, guess(self, part.reason, part.name)) for part in self.parts)
+        return (*left_out, *(each for each in said if each is not None))
 
     def cancel(self, reason: str) -> tuple[Action, ...]:
         """Stops what still runs, and what was given up, under the reason for which it was.
@@ -96,8 +97,7 @@ def _selected(seen: Observation) -> tuple[str, ...]:
         sorted(
             name
             for name, each in seen.participants.items()
-            if labels <= each.metadata.labels.items()
-            and any(federation == allowed.namespace for allowed in each.spec.allowed_federations)
+            if labels <= each.metadata.labels.items() and takes_part(each, federation)
         )
     )
 
@@ -158,9 +158,26 @@ def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
     if not lack or any(offers(each, dataset) for each in ours):
         return ""
     unknown = REASONS["DatasetUnknown"].about(dataset=dataset)
-    near = difflib.get_close_matches(dataset, sorted({name for each in lack for name in offered(each)}), 1, NEAR)
-    meant = f" Was {near[0]} meant?" if near else ""
-    return f"{unknown.meaning}{meant} {unknown.advice}"
+    near = _nearest(dataset, {name for each in lack for name in offered(each)})
+    return f"{unknown.meaning}{meant(near)} {unknown.advice}"
+
+
+def guess(view: View, reason: str, name: str) -> str:
+    """The name that the round's author probably meant, or nothing. Names of other federations are not the author's to
+    know, so a name is told only to somebody who has nearly written it."""
+    if reason == "ParticipantUnknown":
+        here = view.round.metadata.namespace
+        known = {other for other, each in view.seen.participants.items() if takes_part(each, here)}
+        return _nearest(name, known - set(view.selected))
+    participant = view.seen.participants.get(name)
+    if reason in ("DatasetNotFound", "DatasetNotAllowed") and participant is not None:
+        return _nearest(view.round.spec.dataset_name, offered(participant))
+    return ""
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, sorted(set(known) - {word}), 1, NEAR)
+    return near[0] if near else ""
 
 
 def named(found: Sequence[Attention | LeftOut]) -> str:
@@ -182,4 +199,5 @@ def left_out(view: View, found: tuple[LeftOut, ...]) -> tuple[Attention, ...]:
 
 
 def tell(view: View, reason: str, name: str) -> str:
-    return advise(reason, name, federation=view.round.metadata.namespace, dataset=view.round.spec.dataset_name)
+    federation, dataset = view.round.metadata.namespace, view.round.spec.dataset_name
+    return advise(reason, name, federation=federation, dataset=dataset, guess=guess(view, reason, name))

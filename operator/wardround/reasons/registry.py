@@ -62,7 +62,13 @@ def advise(
     task: str = "",
     failure_class: str = "Site",
     parameter: str = "",
+    guess: str = "",
 ) -> str:
-    """What to tell of `reason` at participant `name`, in sentences."""
+    """What to tell of `reason` at participant `name`, in sentences. `guess`: the name that was probably meant."""
     about = reason_for(reason, failure_class).about(name, federation, dataset, task=task, parameter=parameter)
-    return f"{name}: {about.text}"
+    return f"{name}: {about.meaning}{meant(guess)} {about.advice}"
+
+
+def meant(guess: str) -> str:
+    """A sentence after others, or nothing."""
+    return f" Was {guess} meant?" if guess else ""

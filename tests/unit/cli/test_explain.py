@@ -94,6 +94,13 @@ def test_a_refused_parameter_is_named(readable: bool) -> None:
     assert finding.advice.action.startswith("The round's author: the parameter is learningrate. Compare its name")
 
 
+def test_the_name_that_the_hub_guesses_is_shown() -> None:
+    said = advise("ParticipantUnknown", "siet-a", federation="n", guess="site-a")
+    attention = [{"participant": "siet-a", "reason": "ParticipantUnknown", "message": said}]
+    told = explain.text(explain.explain_round(item("FederatedRound", "r", "n", {"attention": attention}), [], {}, NOW))
+    assert "  says:   Was site-a meant?\n" in told
+
+
 def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> None:
     waiting = {"conditions": [condition("Accepted", "True", "Accepted"), condition("Reconciling", "True", "Queued")]}
     tasks = [item("RoundTask", "t", "site-a", waiting, {"attempt": 1})]
