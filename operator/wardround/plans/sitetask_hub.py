@@ -86,7 +86,8 @@ def _conditions(found: Conditions, generation: int, assignment: Assignment | Non
 
 def _message(condition: Condition, assignment: Assignment | None) -> str:
     if condition.type == "Accepted" and condition.status == "True":
-        return LOCAL_SOCKETS if assignment is not None and assignment.resources.local_sockets else ""
+        # By the site's own word: a task that is over is mirrored without its assignment.
+        return LOCAL_SOCKETS if LOCAL_SOCKETS in condition.message else ""
     if condition.reason != "Unschedulable" or condition.status != "True":
         return ""
     wanted = assignment.resources.accelerators_per_node if assignment else 0
