@@ -51,6 +51,8 @@ POLICY: Object = {
         {"name": "steps", "minimum": str(STEPS)},
     ],
 }
+# The one hospital whose policy allows rounds with local sockets.
+LOCAL_SOCKETS = "site-c"
 # Tests that wait for rounds of their own at the same time need not wait for each other's.
 WORKLOAD: Object = {"maxConcurrentTasks": 3}
 ROUND_SECONDS = 400.0
@@ -216,7 +218,10 @@ def installed() -> Federation:
 
 
 def _install_site(hospital: Hospital, built: Images, listed: ImageRef) -> None:
-    own = {"images": [built.trainer.reference, listed.reference]}
+    own = {
+        "images": [built.trainer.reference, listed.reference],
+        "localSockets": hospital.name == LOCAL_SOCKETS,
+    }
     values = {"policy": POLICY | own, "workload": WORKLOAD}
     install.install_site(hospital.name, hospital.display_name, ALLOWED, built, say, values)
     install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)

@@ -112,10 +112,30 @@ def sockets() -> dict[str, str]:
     return said
 
 
+def loopback() -> str:
+    """What a second process of this pod hears from the first over TCP."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            if os.fork() == 0:
+                try:
+                    with socket.create_connection(server.getsockname(), SECONDS) as line:
+                        line.sendall(b"heard")
+                finally:
+                    os._exit(0)
+            server.settimeout(SECONDS)
+            with server.accept()[0] as line:
+                said = line.recv(5).decode()
+            os.wait()
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, str(error.errno))
+    return said
+
+
 def everything(targets: list[tuple[str, str, int]]) -> dict[str, Any]:
     return {
         "reached": reached(targets),
         "sockets": sockets(),
+        "loopback": loopback(),
         "environment": dict(os.environ),
         "mounts": Path("/proc/self/mounts").read_text().splitlines(),
         "files": files(),

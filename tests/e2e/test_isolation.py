@@ -23,16 +23,18 @@ from tests.e2e.accounts import administrator
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
 from tests.e2e.documentation import section
-from tests.e2e.federation import UNTRAINED, Federation
+from tests.e2e.federation import LOCAL_SOCKETS, UNTRAINED, Federation, Finished
 from wardround.api.names import task_name
 from wardround.api.times import parse_time
 from wardround.cli.objects import condition
-from wardround.plans import link_local
+from wardround.plans import assignment, link_local
 from wardround.pod import split
 
 Object = dict[str, Any]
 Target = tuple[str, str, int]
-SITE = "site-c"
+SITE = LOCAL_SOCKETS
+# Another, whose policy does not allow them.
+STRICT = "site-b"
 LOCAL_API = ("tcp", "10.96.0.1", 443)
 # By the lab's own numbering: the lab itself comes up only when the first test asks for it.
 HUB = clusters(1)[0].wan
@@ -43,7 +45,7 @@ NAMES = [("name", each, 0) for each in ("kubernetes.default.svc.cluster.local", 
 [NODE] = [each for each in clusters(3) if each.name == SITE]
 KUBELET, ECHOES = ("tcp", NODE.wan, 10250), [("icmp", host, 0) for host in (NODE.wan, NODE.pod_gateway)]
 # What answers a pod that stands behind no wall.
-ANSWERS = {HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, KUBELET, *ECHOES}
+ANSWERS = [HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, KUBELET, *ECHOES]
 WITHOUT_WALLS = "without-walls"
 BEHIND_POLICIES = "behind-policies"
 # The gate alone, with what a real Job is told, in a pod of which a policy lets nothing in or out.
@@ -72,6 +74,17 @@ class Inside:
         return opened(self.found["reached"])
 
 
+@dataclass(frozen=True)
+class Link:
+    """What the gate alone said over link-local: to `Warn` and `Refuse` while it was open, to `Refuse` once it was
+    closed. `local`: a round with local sockets, of SITE and STRICT, while it was closed."""
+
+    open: Object
+    refused: Object
+    closed: Object
+    local: Finished
+
+
 @pytest.fixture(scope="module")
 def targets(federation: Federation) -> list[Target]:
     return _targets(federation)
@@ -82,10 +95,40 @@ def inside(federation: Federation, targets: list[Target]) -> Inside:
     """One Train round whose training code looks around before it trains."""
     made = _round(federation, "hostile", f"main({targets!r})")
     [finished] = federation.run_rounds(made)
-    task = finished.task(SITE)["metadata"]["name"]
-    log = federation.kubectl(SITE)("logs", "-n", federation.site_namespace, f"job/{task}", "-c", "train")
-    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
-    return Inside(json.loads(line.removeprefix("FOUND ")))
+    return _inside(federation, finished)
+
+
+@pytest.fixture(scope="module")
+def link(federation: Federation, inside: Inside) -> Link:
+    """IPv4 is closed by its policy all the while. The lab leaves link-local open, as clusters of others have it."""
+    assert inside.open == set()
+    close, reopen = (block.text for block in section("docs/operations.md", "IPv6 link-local"))
+    kubectl, place = federation.kubectl(SITE), federation.name(BEHIND_POLICIES)
+    told = _told(federation)
+
+    def said(policy: str, seconds: float = PATIENCE_SECONDS) -> Object:
+        settings = json.dumps({**told, "WARDROUND_LINK_LOCAL": policy})
+        answer: Object = json.loads(
+            kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", settings, str(seconds), stdin=GATE)
+        )
+        return answer
+
+    nobody: Object = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    deny = {"kind": "NetworkPolicy", "metadata": {"name": "default-deny", "namespace": place}, "spec": nobody}
+    local = _round(federation, "local-sockets", f"main({ANSWERS!r})", participants={"names": [SITE, STRICT]})
+    local["spec"] |= {"resources": {"nodes": 1, "localSockets": True}, "quorum": {"min": 1}}
+    with kubectl.namespace(place):
+        kubectl.apply(
+            {"apiVersion": "networking.k8s.io/v1", **deny}, _bare_pod(place, federation.images.operator.reference)
+        )
+        kubectl("wait", "pod/probe", "-n", place, "--for=condition=Ready", f"--timeout={PATIENCE_SECONDS:.0f}s")
+        opened, refused = said("Warn"), said("Refuse", 0.5)
+        _on_the_node(close)
+        try:
+            federation.apply(local)
+            return Link(opened, refused, said("Refuse"), federation.completed(local["metadata"]["name"]))
+        finally:
+            _on_the_node(reopen)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +143,7 @@ def without_walls(federation: Federation, targets: list[Target]) -> set[Target]:
     def all_answer() -> bool:
         said = kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", stdin=_source(_probe(targets)))
         found.update(opened(json.loads(said)))
-        return found >= ANSWERS
+        return found >= {*ANSWERS}
 
     with kubectl.namespace(place):
         kubectl.apply(_bare_pod(place, federation.images.trainer.reference))
@@ -113,7 +156,7 @@ def test_the_same_probes_answer_where_there_are_no_walls(
     federation: Federation, targets: list[Target], without_walls: set[Target]
 ) -> None:
     """The positive control: without it, hostile code finds nothing open also where nothing is there."""
-    assert without_walls >= ANSWERS
+    assert without_walls >= {*ANSWERS}
     other_pods = _addresses(federation, "kube-system")
     for way, port in (("tcp", 53), ("udp", 53), ("icmp", 0)):
         assert any((way, address, port) in without_walls for address in other_pods), (way, port)
@@ -232,36 +275,40 @@ def test_an_open_link_is_said_by_the_site(federation: Federation, inside: Inside
         assert kubectl.get("events", *kinds)["items"]
 
 
-def test_the_documented_commands_close_an_open_link(federation: Federation, inside: Inside) -> None:
-    """IPv4 is closed by its policy all the while. The lab leaves link-local open, as clusters of others have it."""
-    close, reopen = (block.text for block in section("docs/operations.md", "IPv6 link-local"))
-    kubectl, place = federation.kubectl(SITE), federation.name(BEHIND_POLICIES)
-    told = _told(federation)
+def test_the_documented_commands_close_an_open_link(link: Link) -> None:
+    assert link.open["heard"] == "Open"
+    assert {f"neighbour over link-local ({way})" for way in ("ICMP", "TCP 53", "UDP 53")} <= {*link.open["answers"]}
+    assert "site-operator over link-local (TCP 8080)" in link.open["answers"]
+    assert link.refused["reason"] == "NetworkOpen"
+    assert link.closed == {"heard": "Silent", "answers": []}
 
-    def said(policy: str, seconds: float = PATIENCE_SECONDS) -> Object:
-        settings = json.dumps({**told, "WARDROUND_LINK_LOCAL": policy})
-        answer: Object = json.loads(
-            kubectl("exec", "-i", "-n", place, "probe", "--", "python", "-", settings, str(seconds), stdin=GATE)
-        )
-        return answer
 
-    nobody: Object = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    deny = {"kind": "NetworkPolicy", "metadata": {"name": "default-deny", "namespace": place}, "spec": nobody}
-    with kubectl.namespace(place):
-        kubectl.apply(
-            {"apiVersion": "networking.k8s.io/v1", **deny}, _bare_pod(place, federation.images.operator.reference)
-        )
-        kubectl("wait", "pod/probe", "-n", place, "--for=condition=Ready", f"--timeout={PATIENCE_SECONDS:.0f}s")
-        before = said("Warn")
-        assert before["heard"] == "Open"
-        assert {f"neighbour over link-local ({way})" for way in ("ICMP", "TCP 53", "UDP 53")} <= {*before["answers"]}
-        assert "site-operator over link-local (TCP 8080)" in before["answers"]
-        assert said("Refuse", 0.5)["reason"] == "NetworkOpen"
-        _on_the_node(close)
-        try:
-            assert said("Refuse") == {"heard": "Silent", "answers": []}
-        finally:
-            _on_the_node(reopen)
+def test_a_round_with_local_sockets_has_loopback_and_reaches_nothing(federation: Federation, link: Link) -> None:
+    inside = _inside(federation, link.local)
+    assert inside.found["loopback"] == "heard"
+    assert {name for name, said in inside.found["sockets"].items() if said == "open"} == {
+        *("AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK")
+    }
+    assert inside.open == set()
+    assert link.local.round["status"]["participants"]["aggregated"] == 1
+
+
+def test_both_sides_say_that_a_round_has_local_sockets(federation: Federation, link: Link) -> None:
+    task = link.local.task(SITE)
+    for side in (task, federation.site_task(SITE, task["metadata"]["name"])):
+        accepted = condition(side, "Accepted")
+        assert accepted is not None
+        assert accepted.status == "True"
+        assert assignment.LOCAL_SOCKETS in accepted.message
+
+
+def test_a_hospital_that_does_not_allow_local_sockets_refuses_them(federation: Federation, link: Link) -> None:
+    task = link.local.task(STRICT)
+    for side in (task, federation.site_task(STRICT, task["metadata"]["name"])):
+        accepted = condition(side, "Accepted")
+        assert accepted is not None
+        assert (accepted.status, accepted.reason) == ("False", "LocalSocketsNotAllowed")
+    assert link.local.attention(STRICT)["reason"] == "LocalSocketsNotAllowed"
 
 
 def _told(federation: Federation) -> dict[str, str]:
@@ -337,10 +384,18 @@ def _addresses(federation: Federation, namespace: str) -> list[str]:
     return [address for status in running if (address := status.get("podIP"))]
 
 
-def _round(federation: Federation, name: str, call: str) -> Object:
+def _round(federation: Federation, name: str, call: str, **spec: Any) -> Object:
     """A Train round of this hospital whose training code is `hostile` with that call at its end."""
+    usual = {**ALONE, "initial": {"seed": 7}, "command": COMMAND}
     parameters = {**UNTRAINED, **carried(_source(call))}
-    return federation.manifest(name, "Train", initial={"seed": 7}, command=COMMAND, parameters=parameters, **ALONE)
+    return federation.manifest(name, "Train", parameters=parameters, **(usual | spec))
+
+
+def _inside(federation: Federation, finished: Finished) -> Inside:
+    task = finished.task(SITE)["metadata"]["name"]
+    log = federation.kubectl(SITE)("logs", "-n", federation.site_namespace, f"job/{task}", "-c", "train")
+    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
+    return Inside(json.loads(line.removeprefix("FOUND ")))
 
 
 def _source(call: str) -> str:
