@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,23 +17,11 @@ from wardround.sealing.manifests import NUMBER, open_update, sign_update
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import update_context, wrap
 from wardround.threads import beside_until_cancelled
-from wardround.wire import digests
+from wardround.wire import codec, digests
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
 from wardround.wire.models import UpdateManifest
-
-
-@dataclass(frozen=True)
-class Claims:
-    """update.json: what `check` says of the update."""
-
-    samples: int
-    metrics: dict[str, str]
-    suppressed: tuple[str, ...]
-    digest: str
-    schema_digest: str
-    base_digest: str
-    length: int
+from wardround.wire.update import UpdateClaims
 
 
 @dataclass(frozen=True)
@@ -56,32 +43,22 @@ class Sealed:
         }
 
 
-def read_claims(document: bytes, assignment: Assignment) -> Claims:
+def read_claims(document: bytes, assignment: Assignment) -> UpdateClaims:
     """Parse update.json. Raises Refused. Whatever is not declared stays here."""
     try:
-        raw = json.loads(document)
-        metrics = {name: raw["metrics"][name] for name in assignment.metrics if name in raw["metrics"]}
-        suppressed = tuple(sorted(name for name in assignment.metrics if name in raw["suppressed"]))
-        claims = Claims(
-            raw["samples"],
-            metrics,
-            suppressed,
-            raw["digest"],
-            raw["schemaDigest"],
-            raw["baseDigest"] or "",
-            raw["length"],
-        )
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise Refused("OutputNotSafetensors") from None
-    if not all(isinstance(value, str) and NUMBER.fullmatch(value) for value in claims.metrics.values()):
+        claims = codec.read_document(UpdateClaims, document)
+    except codec.Malformed as error:
+        reason = "MetricsInvalid" if error.place.startswith("metrics.") else "OutputNotSafetensors"
+        raise Refused(reason) from None
+    claims = replace(
+        claims,
+        metrics={name: claims.metrics[name] for name in assignment.metrics if name in claims.metrics},
+        suppressed=tuple(sorted(name for name in assignment.metrics if name in claims.suppressed)),
+    )
+    if not all(map(NUMBER.fullmatch, claims.metrics.values())) or claims.metrics.keys() & set(claims.suppressed):
         raise Refused("MetricsInvalid")
-    if claims.metrics.keys() & set(claims.suppressed):
-        raise Refused("MetricsInvalid")
-    counts = (claims.samples, claims.length)
     named = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))
-    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
-        raise Refused("OutputNotSafetensors")
-    if not all(isinstance(digest, str) and digests.DIGEST.fullmatch(digest) for digest in named):
+    if not all(map(digests.DIGEST.fullmatch, named)):
         raise Refused("OutputNotSafetensors")
     return claims
 

@@ -45,12 +45,12 @@ def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> N
     with _tensor_file(folders, expected.length + HEADER_SLACK) as (file, found):
         _require_equal(expected, found)
 
-        def fill(writer: tensors.Writer) -> update.Claims:
+        def fill(writer: tensors.Writer) -> update.Summary:
             for tensor in writer.layout.tensors:
                 for values in tensors.chunks(file, found.find(tensor.name)):
                     _require_finite(values, tensor)
                     writer.write(values)
-            return update.Claims(samples, metrics.Disclosure({}), "")
+            return update.Summary(samples, metrics.Disclosure({}), "")
 
         update.publish(folders.update, expected.tensors, fill)
 
@@ -65,7 +65,7 @@ def _check_training(folders: Folders, task: Mapping[str, Any], samples: int, val
             _require_equal(base, found)
             exact = _exact(base, task["exchange"]["frozen"])
 
-            def fill(writer: tensors.Writer) -> update.Claims:
+            def fill(writer: tensors.Writer) -> update.Summary:
                 base_digest = digests.Digest(writer.layout.header)
                 squares = 0.0
                 for tensor in writer.layout.tensors:
@@ -80,7 +80,7 @@ def _check_training(folders: Folders, task: Mapping[str, Any], samples: int, val
                         squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
                         writer.write(trained if initial else difference)
                 log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
-                return update.Claims(samples, measured, base_digest.text if initial else task["baseDigest"])
+                return update.Summary(samples, measured, base_digest.text if initial else task["baseDigest"])
 
             update.publish(folders.update, base.tensors, fill)
 

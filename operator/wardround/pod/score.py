@@ -39,10 +39,10 @@ def score(folders: Folders) -> None:
     estimated = metrics.estimate(counts["negatives"].tolist(), counts["positives"].tolist())
     disclosure = metrics.disclose(estimated, task["metrics"], report["cells"], int(task["minCell"]))
 
-    def fill(writer: Writer) -> update.Claims:
+    def fill(writer: Writer) -> update.Summary:
         for tensor in writer.layout.tensors:
             writer.write(counts[tensor.name])
-        return update.Claims(int(report["samples"]), disclosure, task["baseDigest"])
+        return update.Summary(int(report["samples"]), disclosure, task["baseDigest"])
 
     update.publish(folders.update, LAYOUT, fill)
 

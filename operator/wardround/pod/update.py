@@ -12,21 +12,22 @@ from pathlib import Path
 from wardround import durable
 from wardround.pod.metrics import Disclosure
 from wardround.tensors import Tensor, Writer
-from wardround.wire import canonical
+from wardround.wire import codec
+from wardround.wire.update import UpdateClaims
 
 TENSORS, DOCUMENT = "update.safetensors", "update.json"
 
 
 @dataclass(frozen=True)
-class Claims:
-    """What the site says of an update."""
+class Summary:
+    """What is known of an update once its tensors are written."""
 
     samples: int
     disclosure: Disclosure
     base_digest: str
 
 
-def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Claims]) -> None:
+def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Summary]) -> None:
     """`fill` writes all tensors in canonical order and returns what is known only then. What it raises goes through."""
     folder.mkdir(parents=True, exist_ok=True)
     # Of an earlier pod of the same task: a new update must not be read under an old document.
@@ -34,16 +35,16 @@ def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Cl
     for path in (folder / DOCUMENT, folder / TENSORS, partial):
         path.unlink(missing_ok=True)
     with Writer(partial, tensors) as writer:
-        claims = fill(writer)
+        summary = fill(writer)
         digest = writer.finish()
     durable.publish(partial, folder / TENSORS)
-    document = {
-        "samples": claims.samples,
-        "metrics": dict(claims.disclosure.metrics),
-        "suppressed": list(claims.disclosure.suppressed),
-        "digest": digest,
-        "schemaDigest": writer.layout.schema_digest,
-        "baseDigest": claims.base_digest,
-        "length": writer.layout.length,
-    }
-    durable.write(folder / DOCUMENT, canonical.dumps(document))
+    claims = UpdateClaims(
+        samples=summary.samples,
+        metrics=summary.disclosure.metrics,
+        suppressed=summary.disclosure.suppressed,
+        digest=digest,
+        schema_digest=writer.layout.schema_digest,
+        base_digest=summary.base_digest,
+        length=writer.layout.length,
+    )
+    durable.write(folder / DOCUMENT, codec.write_document(claims))

@@ -133,7 +133,7 @@ def read_answer(text: str) -> AggregationAnswer:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise codec.Malformed("the answer of the aggregation: no JSON") from None
+        raise codec.Malformed("the answer of the aggregation", "no JSON") from None
     if isinstance(value, Mapping) and "reason" in value:
         return codec.parse_document(AggregationFailure, value)
     return codec.parse_document(AggregationResult, value)

@@ -31,7 +31,11 @@ LONGEST_SHOWN = 64
 
 
 class Malformed(ValueError):
-    """A field that is missing, unknown or of the wrong type. The message names it, and quotes no value."""
+    """A field that is missing, unknown or of the wrong type. `place` names it; no value is quoted."""
+
+    def __init__(self, place: str, fault: str) -> None:
+        super().__init__(f"{place}: {fault}")
+        self.place = place
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def read_document(cls: type[T], data: bytes | str, where: str = "") -> T:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise Malformed(f"{where or cls.__name__}: no JSON") from None
+        raise Malformed(where or cls.__name__, "no JSON") from None
     return parse_document(cls, value, where)
 
 
@@ -99,10 +103,10 @@ def write_document(value: Any) -> bytes:
 
 def _parse(cls: type[T], value: object, where: str, *, closed: bool) -> T:
     if not isinstance(value, Mapping):
-        raise Malformed(f"{where or cls.__name__}: expected an object")
+        raise Malformed(where or cls.__name__, "expected an object")
     known = attributes(typing.cast(Any, cls))
     if closed and (unknown := sorted(value.keys() - {each.json for each in known})):
-        raise Malformed(f"{where or cls.__name__}: has the unknown field {unknown[0][:LONGEST_SHOWN]!a}")
+        raise Malformed(where or cls.__name__, f"has the unknown field {unknown[0][:LONGEST_SHOWN]!a}")
     arguments: dict[str, Any] = {}
     for attribute in known:
         place = f"{where}.{attribute.json}" if where else attribute.json
@@ -110,7 +114,7 @@ def _parse(cls: type[T], value: object, where: str, *, closed: bool) -> T:
         if not absent:
             arguments[attribute.field.name] = _value(attribute.annotation, value[attribute.json], place, closed=closed)
         elif not attribute.optional:
-            raise Malformed(f"{place}: missing")
+            raise Malformed(place, "missing")
     return cls(**arguments)
 
 
@@ -123,15 +127,15 @@ def _value(annotation: Any, value: Any, where: str, *, closed: bool) -> Any:
         return None if value is None else _value(inner, value, where, closed=closed)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise Malformed(f"{where}: expected a list")
+            raise Malformed(where, "expected a list")
         return tuple(_value(arguments[0], each, f"{where}[{i}]", closed=closed) for i, each in enumerate(value))
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
-            raise Malformed(f"{where}: expected an object")
+            raise Malformed(where, "expected an object")
         return {str(key): _value(arguments[1], each, f"{where}.{key}", closed=closed) for key, each in value.items()}
     if origin is typing.Literal:
         if value not in arguments:
-            raise Malformed(f"{where}: expected one of {', '.join(map(str, arguments))}")
+            raise Malformed(where, f"expected one of {', '.join(map(str, arguments))}")
         return value
     if is_dataclass(annotation):
         return _parse(typing.cast(type[Any], annotation), value, where, closed=closed)
@@ -143,11 +147,11 @@ def _scalar(annotation: Any, value: Any, where: str, *, closed: bool) -> Any:
         try:
             return canonical.decode(value)
         except ValueError:
-            raise Malformed(f"{where}: expected base64") from None
+            raise Malformed(where, "expected base64") from None
     if not isinstance(value, annotation) or (annotation is int and isinstance(value, bool)):
-        raise Malformed(f"{where}: expected {annotation.__name__}")
+        raise Malformed(where, f"expected {annotation.__name__}")
     if closed and annotation is int and not 0 <= value <= LARGEST_INTEGER:
-        raise Malformed(f"{where}: expected an integer from 0 to {LARGEST_INTEGER}")
+        raise Malformed(where, f"expected an integer from 0 to {LARGEST_INTEGER}")
     return value
 
 

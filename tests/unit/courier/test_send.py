@@ -72,6 +72,7 @@ async def test_a_crash_before_the_manifest_means_another_key(folder: TaskFolder)
         ({"length": len(PLAIN) + 1}, "OutputLink"),
         ({"samples": -1}, "OutputNotSafetensors"),
         ({"samples": True}, "OutputNotSafetensors"),
+        ({"more": 1}, "OutputNotSafetensors"),
         ({"digest": "sha256:short"}, "OutputNotSafetensors"),
         ({"metrics": {"loss": "nan"}}, "MetricsInvalid"),
         ({"metrics": {"loss": 0.5}}, "MetricsInvalid"),

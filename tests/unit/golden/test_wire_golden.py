@@ -25,6 +25,7 @@ from wardround.wire.aggregation import (
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
+from wardround.wire.update import UpdateClaims
 
 HERE = Path(__file__).parent / "wire"
 UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
@@ -97,6 +98,15 @@ FORMATS: dict[str, Any] = {
         ("auc",),
         21,
         "2026-11-24T17:15:00Z",
+    ),
+    "update-claims": UpdateClaims(
+        samples=290,
+        metrics={"loss": "0.12"},
+        suppressed=("auc",),
+        digest=digest("d"),
+        schema_digest=digest("5"),
+        base_digest=digest("b"),
+        length=5,
     ),
     "grants": Grants(
         "2026-11-24T17:15:00Z", GET, (Put(f"{STORE}/part-00000", 21, {"If-None-Match": "*", "Content-Length": "21"}),)
