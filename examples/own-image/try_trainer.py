@@ -9,7 +9,6 @@ be `docker run --rm --network none --user $(id -u) -e WARDROUND_ROOT -v /tmp:/tm
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -24,6 +23,10 @@ import yaml
 
 from wardround.api import dataset_text, parameters_text
 from wardround.api.site import LEAST_CELL, AllowedParameter
+from wardround.wire import codec
+from wardround.wire.assignment import Exchange
+from wardround.wire.digests import file_digest
+from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt
 
 # `prepare` wants to see that the network is closed. Here it is not; this port is.
 CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
@@ -68,23 +71,23 @@ class Pod:
         }
 
     def prepare(self, task: str, parameters: dict[str, str], base_digest: str, metrics: list[str]) -> None:
-        document = {
-            "contract": "2",
-            "participant": "site-a",
-            "seed": 7,
-            "round": {"name": self.root.name, "attempt": 1},
-            "roundUID": self.round_uid,
-            "stateRound": self._after.round_uid if self._after else "",
-            "baseDigest": base_digest,
-            "imageDigest": "",
-            "parameters": parameters,
-            "exchange": {"frozen": ["input.*"]},
-            "metrics": metrics,
-            "maxSamples": 2**53 - 1,
-            "liveRounds": {"uids": [], "states": [], "at": "1970-01-01T00:00:00Z"},
-        }
+        request = RequestedTask(
+            contract=CONTRACT,
+            participant="site-a",
+            seed=7,
+            round=RoundAttempt(self.root.name, 1),
+            round_uid=self.round_uid,
+            state_round=self._after.round_uid if self._after else "",
+            base_digest=base_digest,
+            image_digest="",
+            parameters=parameters,
+            exchange=Exchange(("input.*",)),
+            metrics=tuple(metrics),
+            max_samples=2**53 - 1,
+            live_rounds=LiveRounds((), (), "1970-01-01T00:00:00Z"),
+        )
         self._environment |= {
-            "WARDROUND_TASK": json.dumps(document),
+            "WARDROUND_TASK": codec.write_document(request).decode(),
             "WARDROUND_KIND": task,
             "WARDROUND_DATASET": dataset_text.dump(self._dataset),
             "WARDROUND_MIN_SAMPLES": "1",
@@ -149,7 +152,7 @@ def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str]
 
     second = pod("train-2", after=first)
     base = shutil.copy(first.root / "out" / "model.safetensors", second.root / "base")
-    digest = f"sha256:{hashlib.sha256(Path(base).read_bytes()).hexdigest()}"
+    digest = file_digest(Path(base))
     second.prepare("Train", parameters, digest, ["loss"])
     second.theirs("train")
     second.has_left("check")

@@ -6,16 +6,16 @@ The shape is what the site chart's ValidatingAdmissionPolicy admits and nothing 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wardround.api import dataset_text, names, parameters_text
 from wardround.api.site import AllowedParameter, LinkLocal
+from wardround.wire import canonical, codec
+from wardround.wire.training import RequestedTask, TaskKind
 
 Manifest = dict[str, Any]
-Task = Literal["Train", "Statistics", "Evaluate"]
 
 USER = 65532
 SERVICE_ACCOUNT = "training"
@@ -68,7 +68,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """All that a SiteTask's Job depends on. `document` is WARDROUND_TASK, `command` the trainer's without its verb.
+    """All that a SiteTask's Job depends on. `request` is WARDROUND_TASK, `command` the trainer's without its verb.
 
     `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
     `parameters`: what the Site allows, with which `prepare` compares the round's. `state_round`: UID of the round whose
@@ -84,13 +84,13 @@ class TrainingJob:
     round_name: str
     participant: str
     attempt: int
-    task: Task
+    task: TaskKind
     initial: bool
     state_round: str
     operator_image: str
     trainer_image: str
     command: Sequence[str]
-    document: Mapping[str, Any]
+    request: RequestedTask
     isolation: Sequence[Target]
     isolation_seconds: float
     link_local: LinkLocal
@@ -214,7 +214,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _mount("state", "secrets", sub_path=SECRETS),
         ],
         env=[
-            _variable("WARDROUND_TASK", canonical(job.document)),
+            _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
@@ -386,7 +386,7 @@ def _scratch() -> Manifest:
 
 def _isolation_env(job: TrainingJob) -> list[Manifest]:
     return [
-        _variable("WARDROUND_ISOLATION", canonical([target.document() for target in job.isolation])),
+        _variable("WARDROUND_ISOLATION", canonical.dumps([target.document() for target in job.isolation]).decode()),
         # Two digits always: the admission policy compares text.
         _variable("WARDROUND_ISOLATION_SECONDS", f"{job.isolation_seconds:.2f}"),
         # Without the launcher's filter, an open link is a way out.
@@ -397,7 +397,3 @@ def _isolation_env(job: TrainingJob) -> list[Manifest]:
 def _variable(name: str, value: str) -> Manifest:
     """Kubernetes puts other variables in for `$(NAME)`, and `$` for `$$`: not into what a round or a Dataset says."""
     return {"name": name, "value": value.replace("$", "$$")}
-
-
-def canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

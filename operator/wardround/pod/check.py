@@ -8,12 +8,11 @@ Tensors pass through in slices: memory is constant whatever the model's size.
 from __future__ import annotations
 
 import fnmatch
-import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -21,7 +20,8 @@ from wardround import tensors
 from wardround.pod import metrics, output, schema, statistics, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
-from wardround.wire import digests
+from wardround.wire import codec, digests
+from wardround.wire.training import PrivateReport
 
 MODEL_LIMIT = 8 << 30  # an initial model; a larger one is not made by three lines of seed and shape
 HEADER_SLACK = 1 << 20  # trainers may write another header than ours, with metadata
@@ -31,12 +31,11 @@ COPIES = 4  # optimizer state beside the model
 
 def check(folders: Folders) -> None:
     """Reads base/ and out/, writes update/. Raises Failure with the first thing that is wrong."""
-    report = json.loads(folders.report_file.read_text("utf-8"))
-    task, samples = report["task"], int(report["samples"])
-    if task["task"] == "Statistics":
-        _check_statistics(folders, schema.parse(task["dataset"]["schema"]), samples)
+    report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
+    if report.task == "Statistics":
+        _check_statistics(folders, schema.parse(report.schema), report.samples)
     else:
-        _check_training(folders, task, samples, int(report["cells"][metrics.VALIDATION]))
+        _check_training(folders, report)
 
 
 def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> None:
@@ -55,15 +54,15 @@ def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> N
         update.publish(folders.update, expected.tensors, fill)
 
 
-def _check_training(folders: Folders, task: Mapping[str, Any], samples: int, validation: int) -> None:
-    initial = task["baseDigest"] == ""
+def _check_training(folders: Folders, report: PrivateReport) -> None:
+    initial = report.base_digest == ""
     with _base_file(folders, initial=initial) as (base_file, base):
         limit = base.length + HEADER_SLACK
         output.inspect(folders.out, COPIES * limit + OTHER_FILES)
-        measured = _metrics(folders, task["metrics"], validation, int(task["minCell"]))
+        measured = _metrics(folders, report.metrics, report.cells[metrics.VALIDATION], report.min_cell)
         with _tensor_file(folders, limit) as (file, found):
             _require_equal(base, found)
-            exact = _exact(base, task["exchange"]["frozen"])
+            exact = _exact(base, report.exchange.frozen)
 
             def fill(writer: tensors.Writer) -> update.Summary:
                 base_digest = digests.Digest(writer.layout.header)
@@ -80,7 +79,7 @@ def _check_training(folders: Folders, task: Mapping[str, Any], samples: int, val
                         squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
                         writer.write(trained if initial else difference)
                 log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
-                return update.Summary(samples, measured, base_digest.text if initial else task["baseDigest"])
+                return update.Summary(report.samples, measured, base_digest.text if initial else report.base_digest)
 
             update.publish(folders.update, base.tensors, fill)
 

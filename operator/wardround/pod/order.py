@@ -11,13 +11,13 @@ import hashlib
 import hmac
 import secrets
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wardround import durable
 from wardround.pod.outcome import Failure
 from wardround.wire import canonical, digests
+from wardround.wire.training import RequestedTask
 
 KEY_BYTES = 32
 # A folder of its own, since to put a folder in place is one step that only one of several can win.
@@ -43,9 +43,15 @@ class ViewDigest:
         return digests.digest(canonical.dumps(columns))
 
 
-def seed(key: bytes, task: Mapping[str, Any], view: str) -> int:
+def seed(key: bytes, request: RequestedTask, view: str) -> int:
     """From 0 to 2^63 - 1: HMAC-SHA256 of what is to be done with which rows, its first eight bytes without one bit."""
-    work = {name: task[name] for name in ("seed", "baseDigest", "imageDigest", "parameters")} | {"view": view}
+    work = {
+        "seed": request.seed,
+        "baseDigest": request.base_digest,
+        "imageDigest": request.image_digest,
+        "parameters": dict(request.parameters),
+        "view": view,
+    }
     return int.from_bytes(hmac.digest(key, canonical.dumps(work), "sha256")[:8], "big") >> 1
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from wardround import durable
 from wardround.api import dataset_text, parameters_text
@@ -23,25 +23,24 @@ from wardround.plans.parameters import outside
 from wardround.pod import gate, launcher, metrics, order, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
-from wardround.wire import canonical
+from wardround.wire import codec
+from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View
 
-# What of WARDROUND_TASK the researchers' image is told, beside its dataset's schema and rows.
-PUBLIC = (
-    "contract",
-    "task",
-    "participant",
-    "seed",
-    "round",
-    "stateRound",
-    "baseDigest",
-    "parameters",
-    "exchange",
-    "metrics",
-)
 # Of the rounds that are over, so many keep what their training left as state.
 STATES_KEPT = 64
 # Of the reasons why rows were left out, so many stand in a message.
 MOST_LISTED = 5
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to prepare: what the round asks, and what admission has held to the pod's verb, Dataset and chart."""
+
+    request: RequestedTask
+    task: TaskKind
+    dataset: Mapping[str, Any]
+    min_samples: int
+    min_cell: int
 
 
 @dataclass(frozen=True)
@@ -64,28 +63,24 @@ class Prepared:
         }
 
 
-def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
-    """Validates, splits and writes the view, task.json and the private report. Raises Failure.
-
-    `task`: what the round asks for; its `task`, the kind, `dataset`, `minSamples` and `minCell` are what admission has
-    held.
-    """
-    dataset = task["dataset"]
+def prepare(folders: Folders, work: Work) -> Prepared:
+    """Validates, splits and writes the view, task.json and the private report. Raises Failure."""
+    request, dataset = work.request, work.dataset
     try:
         table = schema.parse(dataset["schema"])
         sides = split.parse(dataset["split"])
     except (schema.SchemaInvalid, split.SplitInvalid) as error:
         # Both speak of the Dataset object, never of its rows.
         raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
-    evaluate = task["task"] == "Evaluate"
+    evaluate = work.task == "Evaluate"
     if evaluate and not table.binary_target:
         message = (
             f"target {table.target!r} is not 0 or 1 by its schema (a boolean, or enum 0 and 1): Evaluate needs that"
         )
         raise Failure("DataUnreadable", message, field=table.target)
     counts = _write_view(folders, _raw_file(folders, dataset), dataset["format"], table, sides, evaluate=evaluate)
-    samples = min(counts.view_rows, counts.view_patients, int(task["maxSamples"]))
-    needed = max(1, int(task["minSamples"]), int(task["minCell"]))
+    samples = min(counts.view_rows, counts.view_patients, request.max_samples)
+    needed = max(1, work.min_samples, work.min_cell)
     if samples < needed:
         side = "test" if evaluate else "training"
         message = f"{samples} {side} samples remain after validation and split, {needed} are needed"
@@ -95,12 +90,32 @@ def prepare(folders: Folders, task: Mapping[str, Any]) -> Prepared:
         counted = {"rows": counts.rows, "patients": counts.patients, "quality": counts.quality}
         raise Failure("TooFewSamples", message, counted=counted)
     prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(table), counts.quality)
-    public = {key: task[key] for key in PUBLIC if key in task}
-    public["orderSeed"] = order.seed(order.key_of(folders.secrets), task, counts.view)
-    _write_json(folders.task_file, {**public, "dataset": {"schema": dataset["schema"], "rows": counts.view_rows}})
-    # The key of the split has done its work here.
-    without_key = {**task, "dataset": {key: value for key, value in dataset.items() if key != "split"}}
-    _write_json(folders.report_file, {"task": without_key, **prepared.document(), "cells": counts.cells})
+    training = TrainingTask(
+        contract=request.contract,
+        task=work.task,
+        participant=request.participant,
+        seed=request.seed,
+        order_seed=order.seed(order.key_of(folders.secrets), request, counts.view),
+        round=request.round,
+        state_round=request.state_round,
+        base_digest=request.base_digest,
+        parameters=request.parameters,
+        exchange=request.exchange,
+        dataset=View(dataset["schema"], counts.view_rows),
+        metrics=request.metrics,
+    )
+    report = PrivateReport(
+        task=work.task,
+        base_digest=request.base_digest,
+        exchange=request.exchange,
+        metrics=request.metrics,
+        schema=dataset["schema"],
+        samples=samples,
+        min_cell=work.min_cell,
+        cells=counts.cells,
+    )
+    _write(folders.task_file, training)
+    _write(folders.report_file, report)
     return prepared
 
 
@@ -205,55 +220,58 @@ def _raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:
     return path
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+def _write(path: Path, document: TrainingTask | PrivateReport) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    durable.write(path, canonical.dumps(document))
+    durable.write(path, codec.write_document(document))
 
 
-def _begin_state(folders: Folders, task: Mapping[str, Any]) -> None:
+def _begin_state(folders: Folders, request: RequestedTask) -> None:
     """What an earlier pod of this round has left, perhaps half of it, must not count as what this one leaves."""
     try:
-        rounds.remove(folders.states, task["roundUID"])
-        if task["stateRound"]:
-            rounds.touch(folders.states, task["stateRound"])
+        rounds.remove(folders.states, request.round_uid)
+        if request.state_round:
+            rounds.touch(folders.states, request.state_round)
     except OSError as error:
         message = f"the state volume's folder states cannot be changed: {type(error).__name__}"
         raise Failure("PodFailed", message) from None
 
 
-def _sweep(folders: Folders, live: Mapping[str, Any]) -> None:
+def _sweep(folders: Folders, live: LiveRounds) -> None:
     """What cannot be removed now is for the next training pod: it is no reason not to train."""
-    kept = ((folders.checkpoints, live["uids"], 0), (folders.states, [*live["uids"], *live["states"]], STATES_KEPT))
+    kept = ((folders.checkpoints, live.uids, 0), (folders.states, [*live.uids, *live.states], STATES_KEPT))
     for folder, uids, newest in kept:
         try:
-            removed = rounds.sweep(folder, uids, parse_time(live["at"]), newest)
+            removed = rounds.sweep(folder, uids, parse_time(live.at), newest)
             log(f"prepare: removed the {folder.name} of {len(removed)} rounds that are over")
         except OSError as error:
             log(f"prepare: {folder.name} of rounds that are over could not be removed: {type(error).__name__}")
 
 
-def _task_of_environment() -> dict[str, Any]:
-    """What admission holds to Dataset, chart and the verb that trains comes last, over whatever else the task says."""
-    return {
-        **_told("WARDROUND_TASK", _document),
-        "task": _told("WARDROUND_KIND", str),
-        "dataset": _told("WARDROUND_DATASET", dataset_text.load),
-        "minSamples": _told("WARDROUND_MIN_SAMPLES", int),
-        "minCell": _told("WARDROUND_MIN_CELL", int),
-    }
+def _work_of_environment() -> Work:
+    """The task says nothing of what admission holds: whatever else stands in it is not read."""
+    return Work(
+        request=_told("WARDROUND_TASK", _request),
+        task=_told("WARDROUND_KIND", _kind),
+        dataset=_told("WARDROUND_DATASET", dataset_text.load),
+        min_samples=_told("WARDROUND_MIN_SAMPLES", int),
+        min_cell=_told("WARDROUND_MIN_CELL", int),
+    )
 
 
-def _hold_parameters(task: Mapping[str, Any], allowed: Sequence[AllowedParameter]) -> None:
+def _hold_parameters(work: Work, allowed: Sequence[AllowedParameter]) -> None:
     """The site operator has compared them too, for hub and people; here it need not be believed."""
-    if found := outside(task["task"], task["parameters"], allowed):
+    if found := outside(work.task, work.request.parameters, allowed):
         raise Failure("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(found)}")
 
 
-def _document(text: str) -> dict[str, Any]:
-    document = json.loads(text)
-    if not isinstance(document, dict):
-        raise ValueError("not an object")
-    return document
+def _request(text: str) -> RequestedTask:
+    return codec.parse(RequestedTask, json.loads(text))
+
+
+def _kind(text: str) -> TaskKind:
+    if text not in get_args(TaskKind):
+        raise ValueError("no kind of task")
+    return cast(TaskKind, text)
 
 
 def _told(name: str, read: Callable[[str], Any]) -> Any:
@@ -265,15 +283,15 @@ def _told(name: str, read: Callable[[str], Any]) -> Any:
 
 def main(argv: Sequence[str]) -> int:
     def body() -> dict[str, Any]:
-        task = _task_of_environment()
+        work = _work_of_environment()
         allowed = _told("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
         gate.hold(gate.read_settings(os.environ))
-        _hold_parameters(task, allowed)
+        _hold_parameters(work, allowed)
         folders = Folders.from_environment()
         launcher.place(folders)
-        _begin_state(folders, task)
-        _sweep(folders, task["liveRounds"])
-        return prepare(folders, task).document()
+        _begin_state(folders, work.request)
+        _sweep(folders, work.request.live_rounds)
+        return prepare(folders, work).document()
 
     return run("prepare", body)
 

@@ -5,7 +5,6 @@ Predictions were written by researchers' code and are trusted in nothing.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +16,8 @@ from wardround.pod import metrics, output, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, run
 from wardround.tensors import Tensor, Writer
+from wardround.wire import codec
+from wardround.wire.training import PrivateReport
 
 ROW_BYTES = 8
 OTHER_FILES = 64 << 20
@@ -26,8 +27,7 @@ LAYOUT = (Tensor("negatives", "F64", (metrics.BINS,)), Tensor("positives", "F64"
 
 def score(folders: Folders) -> None:
     """Reads out/predictions.f64 and private/labels.parquet, writes update/. Raises Failure."""
-    report = json.loads(folders.report_file.read_text("utf-8"))
-    task = report["task"]
+    report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
     labels = parquet.read_table(folders.labels_file, use_threads=False).column(0).to_numpy()
     output.inspect(folders.out, ROW_BYTES * len(labels) + OTHER_FILES)
     probabilities = _predictions(folders, len(labels))
@@ -37,12 +37,12 @@ def score(folders: Folders) -> None:
         "positives": np.bincount(bins[labels == 1], minlength=metrics.BINS).astype(np.float64),
     }
     estimated = metrics.estimate(counts["negatives"].tolist(), counts["positives"].tolist())
-    disclosure = metrics.disclose(estimated, task["metrics"], report["cells"], int(task["minCell"]))
+    disclosure = metrics.disclose(estimated, report.metrics, report.cells, report.min_cell)
 
     def fill(writer: Writer) -> update.Summary:
         for tensor in writer.layout.tensors:
             writer.write(counts[tensor.name])
-        return update.Summary(int(report["samples"]), disclosure, task["baseDigest"])
+        return update.Summary(report.samples, disclosure, report.base_digest)
 
     update.publish(folders.update, LAYOUT, fill)
 

@@ -7,7 +7,6 @@ near the data, so that squares lose no digits (Chan, Golub, LeVeque 1983).
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +17,8 @@ from wardround import tensors
 from wardround.pod import output, schema
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import run
+from wardround.wire import codec
+from wardround.wire.training import TrainingTask
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +43,8 @@ def statistics(folders: Folders) -> None:
     """Reads data/train.parquet and task.json, writes out/model.safetensors."""
     from pyarrow import parquet
 
-    table = schema.parse(json.loads(folders.task_file.read_text("utf-8"))["dataset"]["schema"])
+    task = codec.read_document(TrainingTask, folders.task_file.read_bytes(), folders.task_file.name)
+    table = schema.parse(task.dataset.schema)
     centre = shift(table)
     total, squares = np.zeros_like(centre), np.zeros_like(centre)
     rows = positives = 0

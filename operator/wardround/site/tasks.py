@@ -17,6 +17,7 @@ from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
 from wardround.api.task import manifest
+from wardround.api.times import to_seconds
 from wardround.clock import Clock
 from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from wardround.kube.events import Reporter
@@ -31,8 +32,9 @@ from wardround.plans.sitetask_types import Action, Observation, Plan, is_accepte
 from wardround.ports import Api, Object
 from wardround.site.control import Control, TakesControl
 from wardround.site.link import HubLink
-from wardround.site.training import LiveRounds, training_job
+from wardround.site.training import training_job
 from wardround.wire import codec
+from wardround.wire.training import LiveRounds
 
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
 # Between two looks at a task for which there was no room.
@@ -318,7 +320,7 @@ class TaskReconciler:
             live.datasets[assignment.dataset_name],
             control=live.control,
             max_samples=participant.spec.max_samples if participant else None,
-            live=LiveRounds(rounds, states, seen.now),
+            live=LiveRounds(tuple(rounds), tuple(states), to_seconds(seen.now)),
             operator_image=self._image,
         )
         try:

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
-from wardround.api.times import to_seconds
 from wardround.manifests.training import TrainingJob, Workload
 from wardround.plans.assignment import base_digest
 from wardround.site.control import Control
 from wardround.wire.assignment import Assignment
+from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt, TaskKind
 
 # What a participant may claim when its hub sets no limit: more than any hospital has.
 NO_LIMIT = 2**53 - 1
-
-
-@dataclass(frozen=True)
-class LiveRounds:
-    """UIDs of the rounds that may still go on here, as it was `at` that time, and of those whose `states` they need.
-
-    `prepare` removes the checkpoints of others, and their states where there are too many.
-    """
-
-    uids: Sequence[str]
-    states: Sequence[str]
-    at: datetime
 
 
 def training_job(
@@ -52,13 +38,13 @@ def training_job(
         round_name=assignment.round_name,
         participant=assignment.participant,
         attempt=assignment.attempt,
-        task=cast(Literal["Train", "Statistics", "Evaluate"], assignment.task),
+        task=cast(TaskKind, assignment.task),
         initial=assignment.initial,
         state_round=assignment.state_round,
         operator_image=operator_image,
         trainer_image=assignment.image,
         command=assignment.command,
-        document=document(assignment, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
+        request=requested(assignment, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
         isolation=control.targets,
         isolation_seconds=control.seconds,
         link_local=site.spec.policy.link_local,
@@ -84,26 +70,20 @@ def training_job(
     )
 
 
-def document(
-    assignment: Assignment,
-    max_samples: int | None,
-    live: LiveRounds,
-    *,
-    base: str,
-) -> dict[str, Any]:
-    """WARDROUND_TASK (docs/contracts.md, section 6)."""
-    return {
-        "contract": "2",
-        "participant": assignment.participant,
-        "seed": assignment.seed,
-        "round": {"name": assignment.round_name, "attempt": assignment.attempt},
-        "roundUID": assignment.round_uid,
-        "stateRound": assignment.state_round,
-        "baseDigest": base,
-        "imageDigest": assignment.image_digest,
-        "parameters": dict(assignment.parameters),
-        "exchange": {"frozen": list(assignment.exchange.frozen)},
-        "metrics": list(assignment.metrics),
-        "maxSamples": NO_LIMIT if max_samples is None else max_samples,
-        "liveRounds": {"uids": list(live.uids), "states": list(live.states), "at": to_seconds(live.at)},
-    }
+def requested(assignment: Assignment, max_samples: int | None, live: LiveRounds, *, base: str) -> RequestedTask:
+    """What `prepare` is told of the assignment."""
+    return RequestedTask(
+        contract=CONTRACT,
+        participant=assignment.participant,
+        seed=assignment.seed,
+        round=RoundAttempt(assignment.round_name, assignment.attempt),
+        round_uid=assignment.round_uid,
+        state_round=assignment.state_round,
+        base_digest=base,
+        image_digest=assignment.image_digest,
+        parameters=assignment.parameters,
+        exchange=assignment.exchange,
+        metrics=assignment.metrics,
+        max_samples=NO_LIMIT if max_samples is None else max_samples,
+        live_rounds=live,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from pathlib import Path
@@ -12,9 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.golden.test_wire_golden import REQUESTED
 from wardround.api import dataset_text
 from wardround.api.site import AllowedParameter
 from wardround.manifests.training import Target, TrainingJob, Workload, build
+from wardround.wire import codec
+from wardround.wire.training import RequestedTask
 
 HERE = Path(__file__).parent
 OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
@@ -59,7 +61,7 @@ TRAIN = TrainingJob(
     operator_image=OURS,
     trainer_image=TRAINER,
     command=("python", "-m", "wardround_trainer"),
-    document={"contract": "2", "participant": "site-a"},
+    request=REQUESTED,
     isolation=(Target("hub", "203.0.113.10", 6443), Target("resolver", "10.96.0.10", 53, "UDP")),
     isolation_seconds=0.25,
     link_local="Warn",
@@ -159,14 +161,15 @@ def test_training_alone_leaves_checkpoint_and_state_and_beside_it_prepare_alone_
 def test_kubernetes_reads_no_references_in_what_a_round_or_a_dataset_says() -> None:
     """As the kubelet expands a variable: $$ is a dollar, $(NAME) another variable's value."""
     tricky = "$(WARDROUND_ISOLATION) $$ $$$ $("
-    job = dataclasses.replace(TRAIN, document={"parameters": {"code": tricky}}, dataset={**DATASET, "path": tricky})
+    request = dataclasses.replace(REQUESTED, parameters={"code": tricky})
+    job = dataclasses.replace(TRAIN, request=request, dataset={**DATASET, "path": tricky})
     [prepare, *_] = build(job)["spec"]["template"]["spec"]["initContainers"]
     told = {each["name"]: each["value"] for each in prepare["env"]}
 
     def expanded(name: str) -> str:
         return re.sub(r"\$\$|\$\(\w+\)", lambda found: "$" if found[0] == "$$" else "put in", told[name])
 
-    assert json.loads(expanded("WARDROUND_TASK")) == {"parameters": {"code": tricky}}
+    assert codec.read_document(RequestedTask, expanded("WARDROUND_TASK")) == request
     assert dataset_text.load(expanded("WARDROUND_DATASET"))["path"] == tricky
 
 

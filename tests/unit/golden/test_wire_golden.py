@@ -25,6 +25,7 @@ from wardround.wire.aggregation import (
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
+from wardround.wire.training import CONTRACT, LiveRounds, PrivateReport, RequestedTask, RoundAttempt, TrainingTask, View
 from wardround.wire.update import UpdateClaims
 
 HERE = Path(__file__).parent / "wire"
@@ -56,6 +57,44 @@ def header(kind: str, participant: str) -> Header:
 MODEL = ModelManifest(header("Model", ""), digest("d"), digest("e"), f"models/{UID}/1", 21)
 GET = Get(f"{STORE}/segments", (f"{STORE}/part-00000",))
 UPLOAD = PlannedUpload(f"{STORE}/part-00000", {"If-None-Match": "*"})
+SCHEMA = {
+    "fields": [
+        {"name": "patient_id", "type": "string"},
+        {"name": "mean_radius", "type": "number", "unit": "mm", "constraints": {"minimum": "0", "maximum": "50"}},
+        {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+    ],
+    "target": "malignant",
+    "identifier": "patient_id",
+}
+REQUESTED = RequestedTask(
+    contract=CONTRACT,
+    participant="site-a",
+    seed=None,
+    round=RoundAttempt("train-1", 1),
+    round_uid=UID,
+    state_round=BEFORE,
+    base_digest=digest("b"),
+    image_digest=digest("a"),
+    parameters={"epochs": "5"},
+    exchange=Exchange(("input.*",)),
+    metrics=("loss",),
+    max_samples=1000,
+    live_rounds=LiveRounds((UID,), (BEFORE,), "2026-11-24T16:15:00Z"),
+)
+TRAINING = TrainingTask(
+    contract=CONTRACT,
+    task="Train",
+    participant="site-a",
+    seed=None,
+    order_seed=2**63 - 1,
+    round=RoundAttempt("train-1", 1),
+    state_round=BEFORE,
+    base_digest=digest("b"),
+    parameters={"epochs": "5"},
+    exchange=Exchange(("input.*",)),
+    dataset=View(SCHEMA, 200),
+    metrics=("loss",),
+)
 LEFT_OUT = (LeftOut("site-b", "Altered"),)
 FORMATS: dict[str, Any] = {
     "assignment": Assignment(
@@ -98,6 +137,18 @@ FORMATS: dict[str, Any] = {
         ("auc",),
         21,
         "2026-11-24T17:15:00Z",
+    ),
+    "requested-task": REQUESTED,
+    "training-task": TRAINING,
+    "private-report": PrivateReport(
+        task="Train",
+        base_digest=digest("b"),
+        exchange=Exchange(("input.*",)),
+        metrics=("loss",),
+        schema=SCHEMA,
+        samples=290,
+        min_cell=11,
+        cells={"validation": 40},
     ),
     "update-claims": UpdateClaims(
         samples=290,

@@ -17,13 +17,13 @@ import pytest
 from pyarrow import parquet
 
 from tests.unit.pod import world
+from tests.unit.pod.world import prepare
 from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.plans.parameters import outside
 from wardround.pod import split
 from wardround.pod.check import check
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
-from wardround.pod.prepare import prepare
 
 SIDES = split.parse(world.SPLIT)
 

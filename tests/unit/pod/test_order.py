@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.unit.pod import world
+from tests.unit.pod.world import prepare
 from wardround.pod import order
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
-from wardround.pod.prepare import prepare
 from wardround_trainer import task as trainer
 from wardround_trainer.batches import batches
 

@@ -10,10 +10,10 @@ import pytest
 from pyarrow import parquet
 
 from tests.unit.pod import world
+from tests.unit.pod.world import prepare
 from wardround.pod import schema
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
-from wardround.pod.prepare import prepare
 
 
 def files(folders: Folders) -> set[str]:
@@ -81,13 +81,13 @@ def test_researchers_code_is_told_the_task_without_the_site_s_own_settings(tmp_p
     assert told["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
 
-def test_the_report_has_the_task_for_check_but_no_longer_the_key_of_the_split(tmp_path: Path) -> None:
+def test_the_report_has_what_check_needs_of_the_task_and_not_the_key_of_the_split(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     prepared = prepare(folders, world.task())
     report = json.loads(folders.report_file.read_text())
-    assert report["task"]["dataset"]["schema"] == world.SCHEMA
+    assert report["schema"] == world.SCHEMA
     assert report["samples"] == prepared.samples
-    assert report["schemaDigest"] == schema.digest(schema.parse(world.SCHEMA))
+    assert prepared.schema_digest == schema.digest(schema.parse(world.SCHEMA))
     assert world.SPLIT["key"] not in folders.report_file.read_text()
 
 

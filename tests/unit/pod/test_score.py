@@ -13,9 +13,9 @@ import pytest
 from pyarrow import parquet
 
 from tests.unit.pod import world
+from tests.unit.pod.world import prepare
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
-from wardround.pod.prepare import prepare
 from wardround.pod.score import score
 
 

@@ -14,8 +14,12 @@ import numpy as np
 from wardround import tensors
 from wardround.api import dataset_text, parameters_text
 from wardround.api.site import AllowedParameter
+from wardround.pod import prepare as preparation
 from wardround.pod.folders import Folders
 from wardround.tensors import Array
+from wardround.wire import codec
+from wardround.wire.assignment import Exchange
+from wardround.wire.training import PrivateReport, RequestedTask
 
 SCHEMA: dict[str, Any] = {
     "fields": [
@@ -64,6 +68,21 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
     return {**document, **changes}
 
 
+def work(document: Mapping[str, Any]) -> preparation.Work:
+    """The same as `prepare` reads it."""
+    return preparation.Work(
+        request=codec.parse(RequestedTask, document),
+        task=document["task"],
+        dataset=document["dataset"],
+        min_samples=document["minSamples"],
+        min_cell=document["minCell"],
+    )
+
+
+def prepare(folders: Folders, document: Mapping[str, Any]) -> preparation.Prepared:
+    return preparation.prepare(folders, work(document))
+
+
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """What `prepare` is told of it: the round's part, and what the hospital alone says."""
     ours = ("task", "dataset", "minSamples", "minCell")
@@ -102,9 +121,18 @@ def pod(root: Path, lines: Sequence[str] | None = None, header: str = HEADER) ->
 
 def report(folders: Folders, document: Mapping[str, Any], samples: int = 10, validation: int = 1000) -> None:
     """What `prepare` would have left for `check`, for tests that need no dataset."""
+    told = PrivateReport(
+        task=document["task"],
+        base_digest=document["baseDigest"],
+        exchange=Exchange(tuple(document["exchange"]["frozen"])),
+        metrics=tuple(document["metrics"]),
+        schema=document["dataset"]["schema"],
+        samples=samples,
+        min_cell=document["minCell"],
+        cells={"validation": validation},
+    )
     folders.private.mkdir(parents=True, exist_ok=True)
-    told = {"task": document, "samples": samples, "cells": {"validation": validation}}
-    folders.report_file.write_text(json.dumps(told), "utf-8")
+    folders.report_file.write_bytes(codec.write_document(told))
 
 
 MODEL: dict[str, Array] = {

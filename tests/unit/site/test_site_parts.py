@@ -22,7 +22,9 @@ from wardround.pod.probe import Target as Asked
 from wardround.pod.probe import probe as ask
 from wardround.site import control
 from wardround.site.link import Credentials, NotEnrolled, due
-from wardround.site.training import LiveRounds, document
+from wardround.site.training import requested
+from wardround.wire import codec
+from wardround.wire.training import LiveRounds
 
 ISSUED = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -138,11 +140,10 @@ async def test_a_name_server_that_does_not_answer_stops_nothing_else(monkeypatch
 
 
 def test_the_pods_task_holds_what_the_round_says_and_nothing_of_the_hospitals_own() -> None:
-    live = LiveRounds(("round-uid",), ("state-uid",), ISSUED)
+    live = LiveRounds(("round-uid",), ("state-uid",), "2026-11-24T00:00:00Z")
     of = dataclasses.replace(ASSIGNMENT, state_round="state-uid")
-    task = document(of, 100, live, base="")
-    assert (task["maxSamples"], task["baseDigest"]) == (100, "")
-    assert not task.keys() & {"task", "dataset", "minSamples", "minCell"}
-    assert (task["roundUID"], task["stateRound"]) == ("round-uid", "state-uid")
-    assert task["liveRounds"] == {"uids": ["round-uid"], "states": ["state-uid"], "at": "2026-11-24T00:00:00Z"}
-    assert document(ASSIGNMENT, None, live, base="")["maxSamples"] > 10**12
+    request = requested(of, 100, live, base="")
+    assert (request.max_samples, request.base_digest) == (100, "")
+    assert (request.round_uid, request.state_round, request.live_rounds) == ("round-uid", "state-uid", live)
+    assert not codec.dump_document(request).keys() & {"task", "dataset", "minSamples", "minCell"}
+    assert requested(ASSIGNMENT, None, live, base="").max_samples > 10**12

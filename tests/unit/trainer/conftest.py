@@ -26,6 +26,23 @@ SCHEMA = {
 }
 
 
+# As tests/unit/wire/test_trainer_reads.py holds it to the type: inside the trainer image that is not there.
+DOCUMENT = {
+    "contract": "2",
+    "task": "Train",
+    "participant": "site-a",
+    "seed": 7,
+    "orderSeed": 2**63 - 1,
+    "round": {"name": "train-1", "attempt": 1},
+    "stateRound": "",
+    "baseDigest": "",
+    "parameters": {"hidden": "8,4", "epochs": "20"},
+    "exchange": {"frozen": ["input.*"]},
+    "dataset": {"schema": SCHEMA, "rows": 200},
+    "metrics": ["loss"],
+}
+
+
 class Site:
     """The training pod's folders of one participant."""
 
@@ -36,20 +53,7 @@ class Site:
         self.task()
 
     def task(self, participant: str = "site-a", **changes: Any) -> None:
-        document = {
-            "contract": "2",
-            "task": "Train",
-            "participant": participant,
-            "seed": 7,
-            "orderSeed": 2**63 - 1,
-            "round": {"name": "train-1", "attempt": 1},
-            "baseDigest": "",
-            "parameters": {"hidden": "8,4", "epochs": "20"},
-            "exchange": {"frozen": ["input.*"]},
-            "dataset": {"schema": SCHEMA, "rows": 200},
-            "metrics": ["loss"],
-        }
-        (self.root / "task" / "task.json").write_text(json.dumps({**document, **changes}))
+        (self.root / "task" / "task.json").write_text(json.dumps({**DOCUMENT, "participant": participant, **changes}))
 
     def view(self, side: str, rows: int, seed: int = 0, *, target: bool = True) -> np.ndarray[Any, Any]:
         """A table in which the class depends on two of three features; returns the features."""
