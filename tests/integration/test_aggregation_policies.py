@@ -20,6 +20,7 @@ from tests.integration.jobs import (
     container,
     inside,
     labels,
+    metadata,
     mount,
     pod,
     security,
@@ -28,6 +29,7 @@ from tests.integration.jobs import (
     volume,
 )
 from tests.integration.objects import HUB, OURS, ROOT, TRAINER, hub_values, pod_of
+from tests.integration.unset_fields import Schemas, value_at
 
 Object = dict[str, Any]
 OPERATOR = account(HUB, "hub-operator")
@@ -128,6 +130,8 @@ POD: dict[str, Change] = {
         )
     },
     "has no limits": sets(inside(AGGREGATE, "resources"), {"limits": GONE}),
+    "takes a node's memory": sets(LIMITS, {"memory": "1Ti"}),
+    "fills a node's disk": sets(inside(volume("tmp"), "emptyDir"), {"sizeLimit": "1Ti"}),
     "asks for a device": sets(LIMITS, {"example.com/nic": "1"}),
     "claims a device": sets(pod, {"resourceClaims": [{"name": "nic", "resourceClaimName": "nic"}]}),
     **{
@@ -158,6 +162,15 @@ JOB: dict[str, Change] = {
     "pulls with another Secret": sets(pod, {"imagePullSecrets": [{"name": "theirs"}]}),
     "restarts": sets(pod, {"restartPolicy": "OnFailure"}),
     "is marked": sets(labels, {"sidecar.istio.io/inject": "true"}),
+    "is marked itself": sets(inside(metadata, "labels"), {"example.org/strange": "x"}),
+    "says whatever it likes of its round": sets(
+        inside(metadata, "annotations"), {"wardround.io/round-ref": "x" * 1000}
+    ),
+    "belongs to another object": sets(
+        metadata, {"ownerReferences": [{"apiVersion": "v1", "kind": "Secret", "name": "x", "uid": "x"}]}
+    ),
+    "waits for ever": sets(spec, {"suspend": True}),
+    "is replaced while it ends": sets(spec, {"podReplacementPolicy": "TerminatingOrFailed"}),
     "runs twice": sets(spec, {"parallelism": 2, "completions": 2}),
     "runs again": sets(spec, {"backoffLimit": 3}),
     "runs for ever": sets(spec, {"activeDeadlineSeconds": GONE}),
@@ -188,6 +201,88 @@ def test_the_job_controller_makes_no_other_pod_of_an_aggregation(api: Api, name:
     POD[name](job)
     with pytest.raises(Refused, match=r"aggregation-pod\.pods\.wardround-hub|violates PodSecurity"):
         api.create(pod_of_job(job), user=JOBS, dry_run=True)
+
+
+# Of fields that the golden Job does not set: values that the API server takes, and that are not its defaults.
+PROFILE, CLAIM = {"type": "Unconfined"}, {"name": "nic", "resourceClaimName": "nic"}
+VALUES: Object = {
+    "finalizers": ["example.org/never"],
+    "completionMode": "Indexed",
+    "managedBy": "example.org/theirs",
+    "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]},
+    "selector": {"matchLabels": {"wardround.io/role": "aggregation"}},
+    "terminationGracePeriodSeconds": 86400,
+    "envFrom": [{"secretRef": {"name": "hub-signing-key"}}],
+    "imagePullPolicy": "Always",
+    "livenessProbe": PROBE,
+    "readinessProbe": PROBE,
+    "startupProbe": PROBE,
+    "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "NotRequired"}],
+    "restartPolicy": "Never",
+    "appArmorProfile": PROFILE,
+    "seccompProfile": PROFILE,
+    "procMount": "Default",
+    "mountPropagation": "HostToContainer",
+    "recursiveReadOnly": "Disabled",
+    "dnsPolicy": "Default",
+    "hostAliases": [{"ip": "203.0.113.9", "hostnames": ["store"]}],
+    "initContainers": [{"name": "extra", "image": OURS, "terminationMessagePolicy": "File"}],
+    "os": {"name": "linux"},
+    "preemptionPolicy": "Never",
+    "resourceClaims": [CLAIM],
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seLinuxChangePolicy": "MountOption",
+    "supplementalGroupsPolicy": "Strict",
+    "tolerations": [{"operator": "Exists"}],
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
+    ],
+}
+# What the API server itself takes in no Job, or only beside another field that is refused here.
+NOT_ALONE = {
+    "spec.backoffLimitPerIndex",
+    "spec.maxFailedIndexes",
+    "spec.successPolicy",
+    "spec.manualSelector",
+    "spec.selector",
+    "spec.template.spec.ephemeralContainers",
+    "spec.template.spec.securityContext.seccompProfile.localhostProfile",
+    "spec.template.spec.containers.resources.claims",
+    "spec.template.spec.containers.resources.requests.example.org/strange",
+    "spec.template.spec.containers.restartPolicyRules",
+    "spec.template.spec.containers.securityContext.privileged",
+    "spec.template.spec.containers.volumeDevices",
+}
+ONE_SOURCE = "may not specify more than 1 volume type"
+# What the API server says itself of each object that it stores.
+ITS_OWN = {f"metadata.{name}" for name in ("uid", "resourceVersion", "creationTimestamp", "managedFields")}
+# What changes nothing of what runs, such as where a node takes the image from, or that tmp cannot be written.
+MAY_SAY = {
+    "spec.template.metadata.creationTimestamp",
+    "spec.template.spec.containers.imagePullPolicy",
+    "spec.template.spec.containers.volumeMounts.readOnly",
+}
+
+
+def test_a_job_says_nothing_but_what_the_hub_operators_own_job_says(api: Api) -> None:
+    """Each field that this API server knows and the golden Job does not have, alone."""
+    admitted: set[str] = set()
+    not_asked: dict[str, str] = {}
+    ours = api.create(aggregation(), user=OPERATOR, dry_run=True)
+    unset = list(Schemas(api, "batch/v1").unset("io.k8s.api.batch.v1.Job", aggregation(), VALUES))
+    for each in unset:
+        try:
+            answer = api.create(each.set_in(aggregation()), user=OPERATOR, dry_run=True)
+        except Refused as refused:
+            if "ValidatingAdmissionPolicy" not in str(refused) and ONE_SOURCE not in str(refused):
+                not_asked[each.name] = str(refused)
+            continue
+        # What the API server overwrites, does not serve or has as its default is nothing that the Job says.
+        if value_at(answer, each.path) != value_at(ours, each.path):
+            admitted.add(each.name)
+    assert {name: not_asked[name] for name in not_asked.keys() - NOT_ALONE} == {}, "VALUES needs other values"
+    assert admitted - ITS_OWN == MAY_SAY
+    assert len(unset) > 150
 
 
 def pod_of_job(job: Object) -> Object:
