@@ -18,11 +18,12 @@ from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.api import names
 from wardround.api.roundtask import RoundTask
+from wardround.hub import vault
 from wardround.kube.errors import NotFound
 from wardround.plans.round_parts import GRANTS_EXPIRE
-from wardround.ports import Object
+from wardround.ports import Api, Object
 from wardround.sealing import untrusted
-from wardround.sealing.keys import VerificationKey, load_verification_key
+from wardround.sealing.keys import DecryptionKey, VerificationKey, load_verification_key
 from wardround.sealing.manifests import open_model
 from wardround.store.admin import list_keys
 from wardround.store.transfer import Store
@@ -106,6 +107,22 @@ async def test_each_hospital_gets_an_assignment_that_it_can_verify(world: World)
         assert (found.participant, found.round_name, found.roster) == (hospital.name, "assigned", ("site-a", "site-b"))
         assert found.site_fingerprint == hospital.fingerprint
         assert hospital.grants(await hospital.task("assigned")).put is None
+
+
+async def test_the_rounds_key_is_read_once_for_all_hospitals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, asked = vault.round_key, []
+
+    async def counted(client: Api, round_uid: str) -> DecryptionKey:
+        asked.append(round_uid)
+        return await read(client, round_uid)
+
+    monkeypatch.setattr(vault, "round_key", counted)
+    made = world.admin.create(federated_round("one-key"))
+    for hospital in world.hospitals.values():
+        await hospital.task("one-key")
+    await until_condition(world, "one-key", "Reconciling", "Collecting")
+    assert asked.count(made["metadata"]["uid"]) == 1
+    world.admin.delete("FederatedRound", "one-key", FEDERATION)
 
 
 async def sent_round(world: World, name: str, folder: Path, **spec: Any) -> str:

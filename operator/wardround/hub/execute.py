@@ -39,7 +39,6 @@ from wardround.plans.round_types import (
     Refusal,
     StoreModel,
 )
-from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import sign_model
 from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
@@ -90,6 +89,7 @@ class Execution:
     hub: Context
     seen: Observation
     base: vault.Model | None
+    key: vault.RoundKey
 
     @property
     def round(self) -> FederatedRound:
@@ -139,7 +139,7 @@ class Execution:
         if just_said is not None:
             return Refusal(participant=action.participant, said=just_said)
         to = self._recipient(action.participant)
-        key = await self._round_key()
+        key = await self.key.get()
         spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity, self.hub.clock())
         labels = names.task_labels(of.metadata.name, uid, to.name, action.attempt)
         if self.base is not None:
@@ -190,7 +190,7 @@ class Execution:
     @perform.register
     async def _aggregate(self, action: Aggregate) -> None:
         job = aggregations.job(self.round, action.number, self.hub.settings)
-        key, now = await self._round_key(), self.hub.clock()
+        key, now = await self.key.get(), self.hub.clock()
         plan = await beside(aggregations.plan, self.seen, action, key, self.base, self.hub, now=now)
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         await self.hub.client.create_if_absent(aggregation.build(job))
@@ -227,9 +227,6 @@ class Execution:
 
     def _recipient(self, name: str) -> Recipient:
         return Recipient.of(self.seen.participants[name])
-
-    async def _round_key(self) -> DecryptionKey:
-        return await vault.round_key(self.hub.client, self.round.metadata.uid)
 
     async def _grants(self, to: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
         uid = self.round.metadata.uid

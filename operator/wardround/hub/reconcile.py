@@ -10,6 +10,7 @@ from wardround.hub.execute import Execution, Interrupted
 from wardround.hub.observe import get_round, observe
 from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.sweep import Left, round_of, sweep
+from wardround.hub.vault import RoundKey
 from wardround.kube.errors import NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.plans import participant as participant_plan
@@ -86,7 +87,8 @@ class Reconciler:
         observation, base = await observe(self.hub.client, seen, self.hub.identity, self.hub.clock())
         plan = round_plan.plan(observation)
         try:
-            refusals = await Execution(self.hub, observation, base).run(plan.actions)
+            execution = Execution(self.hub, observation, base, RoundKey(self.hub.client, seen.metadata.uid))
+            refusals = await execution.run(plan.actions)
             asked = sum(isinstance(each, Dispatch) for each in plan.actions)
             status = refused(observation, plan.status, asked, refusals)
         except Interrupted as interruption:

@@ -1,5 +1,6 @@
 """The hub's Secrets: its signing key, rounds' private keys, models' data keys. Nothing of them is ever logged."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Mapping
@@ -84,6 +85,21 @@ async def store_credentials(client: Api) -> Credentials:
 async def round_key(client: Api, round_uid: str) -> DecryptionKey:
     found = await client.get("Secret", names.round_secret(round_uid))
     return DecryptionKey.load(value(found, "privateKey"))
+
+
+class RoundKey:
+    """A round's private key: read when it is first asked for, and kept as long as one reconcile."""
+
+    def __init__(self, client: Api, round_uid: str) -> None:
+        self._client, self._round_uid = client, round_uid
+        self._lock = asyncio.Lock()
+        self._key: DecryptionKey | None = None
+
+    async def get(self) -> DecryptionKey:
+        async with self._lock:
+            if self._key is None:
+                self._key = await round_key(self._client, self._round_uid)
+            return self._key
 
 
 async def make_round_key(client: Api, of: FederatedRound) -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from tests.unit.plans_hub.builders import NOW, observation, participant
 from wardround.hub.assignments import Recipient
 from wardround.hub.execute import Execution
+from wardround.hub.vault import RoundKey
 from wardround.store.presign import Credentials, Presigner, Upload
 
 
@@ -30,6 +31,6 @@ class Slow(Presigner):
 
 async def test_the_loop_turns_while_grants_are_signed() -> None:
     hub: Any = SimpleNamespace(external=Slow(asyncio.get_running_loop()), clock=lambda: NOW)
-    execution = Execution(cast(Any, hub), observation(), None)
+    execution = Execution(cast(Any, hub), observation(), None, RoundKey(cast(Any, None), ""))
     sealed, _ = await execution._grants(Recipient.of(participant("site-a")), 1, 1000)
     assert sealed
