@@ -1,5 +1,6 @@
 """Builds the plan that an aggregation Job reads (docs/contracts.md, section 7). No I/O; time is passed in."""
 
+import math
 from datetime import datetime
 
 from wardround.api import names
@@ -31,14 +32,17 @@ URL_SECONDS = ACTIVE_SECONDS + 3600
 DEFAULT_MAX_SAMPLES = 1_000_000
 
 
-def job(of: FederatedRound, number: int, settings: Settings) -> AggregationJob:
+def job(of: FederatedRound, what: Aggregate, settings: Settings, now: datetime) -> AggregationJob:
+    """Kubernetes ends it when the round gives it up, whether the hub operator runs by then or not."""
+    left = math.ceil((what.until - now).total_seconds())
     return AggregationJob(
         namespace=settings.namespace,
         round_namespace=of.metadata.namespace,
         round_name=of.metadata.name,
         round_uid=of.metadata.uid,
-        number=number,
+        number=what.number,
         image=settings.image,
+        active_seconds=min(max(left, 1), ACTIVE_SECONDS),
     )
 
 

@@ -189,8 +189,8 @@ class Execution:
 
     @perform.register
     async def _aggregate(self, action: Aggregate) -> None:
-        job = aggregations.job(self.round, action.number, self.hub.settings)
         key, now = await self.key.get(), self.hub.clock()
+        job = aggregations.job(self.round, action, self.hub.settings, now)
         plan = await beside(aggregations.plan, self.seen, action, key, self.base, self.hub, now=now)
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         await self.hub.client.create_if_absent(aggregation.build(job))

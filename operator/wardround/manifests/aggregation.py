@@ -15,7 +15,8 @@ KEPT_SECONDS = 86400
 
 @dataclass(frozen=True, kw_only=True)
 class AggregationJob:
-    """All that the manifests depend on. `number` counts the tries, from 1: each has one pod and one location."""
+    """All that the manifests depend on. `number` counts the tries, from 1: each has one pod and one location.
+    `active_seconds`: how long it may run, ACTIVE_SECONDS at most."""
 
     namespace: str
     round_namespace: str
@@ -23,6 +24,7 @@ class AggregationJob:
     round_uid: str
     number: int
     image: str
+    active_seconds: int = ACTIVE_SECONDS
 
     @property
     def name(self) -> str:
@@ -50,7 +52,7 @@ def build(job: AggregationJob) -> Manifest:
         "spec": {
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": ACTIVE_SECONDS,
+            "activeDeadlineSeconds": job.active_seconds,
             "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {
                 "metadata": {"labels": _labels(job), "annotations": _annotations(job)},

@@ -446,7 +446,10 @@ def _aggregate(view: View, number: int) -> Verdict:
         course="Progressing",
         reason="Aggregating",
         message=f"The hub is combining the updates of {hospitals(len(sent))}.",
-        actions=(*view.cancel("NotSentInTime"), Aggregate(number=number, tasks=tuple(part.task for part in sent))),
+        actions=(
+            *view.cancel("NotSentInTime"),
+            Aggregate(number=number, tasks=tuple(part.task for part in sent), until=_combined_by(view)),
+        ),
         stages=(COLLECTED,),
         attention=view.attention(),
     )

@@ -102,10 +102,11 @@ class Cancel:
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
-    """A Job that reduces the updates of these tasks."""
+    """A Job that reduces the updates of these tasks. `until`: when the round gives it up, and it has to end."""
 
     number: int
     tasks: tuple[RoundTask, ...]
+    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.hub.vault import Identity, Model
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
+from wardround.manifests import aggregation as manifest
 from wardround.plans.round_types import Aggregate, Dispatch, StoredModel
 from wardround.sealing import untrusted
 from wardround.sealing.body import MODEL, PART, ciphertext_length, new_file_key, new_header
@@ -185,7 +186,7 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
     of: FederatedRound, base: Model | None, base_digest: str | None, has_base: bool
 ) -> None:
     seen = observation(of, tasks=tuple(map(sent, NAMES)))
-    what = Aggregate(number=2, tasks=seen.tasks)
+    what = Aggregate(number=2, tasks=seen.tasks, until=NOW)
     found = aggregate_plan.parse(aggregations.plan(seen, what, ROUND_KEY, base, context(), now=NOW))
     assert found.location == f"models/{of.metadata.uid}/2"
     assert (found.base_digest, found.base is not None) == (base_digest, has_base)
@@ -200,9 +201,18 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
 
 def test_each_aggregation_has_a_data_key_of_its_own() -> None:
     seen = observation(tasks=tuple(map(sent, NAMES)))
-    what = Aggregate(number=1, tasks=seen.tasks)
+    what = Aggregate(number=1, tasks=seen.tasks, until=NOW)
     plans = [aggregate_plan.parse(aggregations.plan(seen, what, ROUND_KEY, None, context(), now=NOW)) for _ in range(2)]
     assert plans[0].data_key != plans[1].data_key
+
+
+@pytest.mark.parametrize(
+    ("left", "seconds"), [(86400, 3600), (3600, 3600), (599.2, 600), (0.5, 1), (0, 1), (-60, 1)], ids=str
+)
+def test_an_aggregation_runs_no_longer_than_its_round_waits_for_it(left: float, seconds: int) -> None:
+    what = Aggregate(number=3, tasks=(), until=NOW + timedelta(seconds=left))
+    job = manifest.build(aggregations.job(federated_round(), what, context().settings, NOW))
+    assert job["spec"]["activeDeadlineSeconds"] == seconds
 
 
 def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:

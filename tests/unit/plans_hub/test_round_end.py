@@ -438,6 +438,16 @@ def test_an_aggregation_on_a_dead_node_is_tried_again_elsewhere() -> None:
     assert of_type(plan(replace(terminating, now=at(130))), Aggregate)[0].number == 2
 
 
+def test_each_try_to_combine_has_to_end_when_the_round_gives_it_up() -> None:
+    first = of_type(plan(collecting(*map(sent, NAMES), now=at(100))), Aggregate)[0]
+    assert (first.number, first.until) == (1, at(3700))
+    later = collecting(*map(sent, NAMES), aggregation=Aggregation(number=1, over=True), now=at(3000))
+    stage = Stage("Collected", to_microseconds(at(100)))
+    status = replace(later.round.status, timeline=(*later.round.status.timeline, stage))
+    second = of_type(plan(replace(later, round=replace(later.round, status=status))), Aggregate)[0]
+    assert (second.number, second.until) == (2, at(3700))
+
+
 def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> None:
     def running(seconds: float, collected: float) -> Observation:
         seen = collecting(*map(sent, NAMES), aggregation=Aggregation(number=1), now=at(seconds))
