@@ -90,7 +90,7 @@ async def test_a_round_that_waited_starts_and_one_that_is_made_later_says_that_i
     follow(world, "waited-2", "waited-1", datasetName="lung")
     follow(world, "suspended-2", "waited-1", suspend=True)
     await until_condition(world, "waited-2", "Stalled", "DatasetUnknown")
-    await until_condition(world, "suspended-2", "Reconciling", "Suspended")
+    await until_condition(world, "suspended-2", "Suspended", "Suspended")
     world.admin.delete("FederatedRound", "waited-1", FEDERATION)
     await until_condition(world, "waited-2", "BaseDeleted", "BaseDeleted")
 

@@ -55,6 +55,16 @@ async def test_a_round_is_in_progress_until_it_has_failed(world: World) -> None:
     assert reads(world, "FederatedRound", "reads-failed") == "Failed"
 
 
+async def test_a_suspended_round_is_current_and_in_progress_again_when_it_goes_on(world: World) -> None:
+    world.admin.create(federated_round("reads-suspended"))
+    for hospital in world.hospitals.values():
+        await hospital.task("reads-suspended")
+    for suspend, expected in ((True, "Current"), (False, "InProgress")):
+        world.admin.patch("FederatedRound", "reads-suspended", {"spec": {"suspend": suspend}}, FEDERATION)
+        await until_read(world, expected, "FederatedRound", "reads-suspended")
+    world.admin.delete("FederatedRound", "reads-suspended", FEDERATION)
+
+
 async def test_a_complete_round_stays_so_when_suspend_changes(world: World, tmp_path: Path) -> None:
     await complete_round(world, "reads-complete", tmp_path)
     assert reads(world, "FederatedRound", "reads-complete") == "Current"

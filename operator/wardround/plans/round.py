@@ -173,7 +173,7 @@ def suspended(view: View) -> Verdict | None:
     if not view.round.spec.suspend:
         return None
     return Verdict(
-        course="Progressing",
+        course="Suspended",
         reason=SUSPENDED,
         message="spec.suspend is true. The hub asks no hospital and combines nothing until it is false.",
         actions=tuple(Cancel(task=part.task, reason=SUSPENDED) for part in view.parts if part.open),

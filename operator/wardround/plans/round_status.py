@@ -137,7 +137,8 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
     was_suspended = conditions.find(result, "Suspended") is not None
     if of.spec.suspend or was_suspended:
         reason = "Suspended" if of.spec.suspend else "Resumed"
-        result = _set(result, "Suspended", of.spec.suspend, reason, "", seen)
+        told = verdict.message if verdict.course == "Suspended" else ""
+        result = _set(result, "Suspended", of.spec.suspend, reason, told, seen)
     if seen.base_deleted and seen.base_model is not None:
         kept = (
             f"Somebody deleted round {base_name(of)}, from whose result this round starts. The hub keeps that "

@@ -144,7 +144,7 @@ class Interruption:
 
 
 Action = MakeRoundKey | Dispatch | Grant | Cancel | Aggregate | StoreModel | CleanUp
-Course = Literal["Progressing", "Stalled", "Failed", "Complete", "Over"]
+Course = Literal["Progressing", "Suspended", "Stalled", "Failed", "Complete", "Over"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,9 +41,10 @@ def check(found: Conditions) -> None:
     true = {each.type for each in found if each.status == "True"}
     assert len({each.type for each in found}) == len(found)
     assert {"Complete", "Failed", "Reconciling", "Stalled"} <= {each.type for each in found}
-    # What has failed is stalled for good.
+    # What has failed is stalled for good; what is suspended waits for nothing.
     alone = true & {"Complete", "Failed", "Reconciling", "Stalled"}
-    assert alone == {"Failed", "Stalled"} or (len(alone) == 1 and "Failed" not in alone)
+    settled = len(alone) == 1 and "Failed" not in alone
+    assert settled or alone == {"Failed", "Stalled"} or true == {"Suspended"}
     assert all(each.reason and each.last_transition_time for each in found)
 
 

@@ -411,6 +411,7 @@ def test_an_initial_round_waits_for_its_statistics() -> None:
 def test_a_suspended_round_asks_nobody() -> None:
     made = plan(observation(federated_round(suspend=True)))
     assert (made.actions, condition_of(made, "Suspended")) == ((), ("True", "Suspended"))
+    assert message_of(made, "Suspended").endswith("combines nothing until it is false.")
 
 
 def test_suspending_calls_back_what_is_on_its_way_and_keeps_what_was_sent() -> None:
