@@ -148,7 +148,7 @@ def test_a_hospital_whose_enrolment_has_expired_says_what_to_ask_for(story: Stor
     site = story.worst.sites[EXPIRED]
     connected = _condition(site, "HubConnected")
     assert (connected.status, connected.reason) == ("False", "EnrolmentExpired")
-    assert f"enrol {EXPIRED} --bootstrap" in connected.message
+    assert f"enrol {EXPIRED} --apply --hub-server URL --bootstrap FILE" in connected.message
     assert _condition(site, "Stalled").reason == "EnrolmentExpired"
 
 

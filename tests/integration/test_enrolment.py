@@ -127,7 +127,18 @@ def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
     assert main(["explain", f"participant/{NAME}", "--kubeconfig", str(fresh)]) == 0
     assert admin.participant()["spec"]["keyFingerprint"] == DIGEST
 
-    api.delete("ServiceAccount", "site", NAME)
-    assert main(["revoke", NAME, *administrator]) == 2
-    assert "There is no service account site" in capsys.readouterr().err
+
+def test_to_revoke_again_changes_nothing_and_says_so(
+    admin: Admin, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    administrator = ("--kubeconfig", str(api.kubeconfig))
+    assert main(["revoke", NAME, *administrator]) == 0
+    assert "Revoked: in some seconds" in capsys.readouterr().err
+    assert main(["revoke", NAME, *administrator]) == 0
+    said = capsys.readouterr().err
+    assert f"{NAME} is revoked already" in said
+    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in said
     admin.enrol("--apply")
+
+    assert main(["revoke", "site-nowhere", *administrator]) == 2
+    assert "There is no hospital site-nowhere" in capsys.readouterr().err

@@ -26,6 +26,7 @@ ALLOWED = [
     (HUB_OPERATOR, "patch", "configmaps", HUB, "wardround-hub"),
     (HUB_OPERATOR, "create", "jobs.batch", HUB, ""),
     (HUB_OPERATOR, "get", LEASES, "site-a", "site"),
+    *((HUB_OPERATOR, verb, "serviceaccounts", "", "site") for verb in ("get", "list", "watch")),
     (HUB_OPERATOR, "patch", LEASES, HUB, "hub-operator"),
     (AT_HUB, "watch", TASKS, "site-a", ""),
     (AT_HUB, "patch", f"{TASKS}/status", "site-a", "task"),
@@ -51,6 +52,9 @@ DENIED = [
     # The hub cannot make rights or tokens, reads Secrets in its own namespace only, and speaks for no hospital.
     (HUB_OPERATOR, "get", "secrets", "site-a", "any"),
     (HUB_OPERATOR, "create", "serviceaccounts/token", "site-a", "site"),
+    (HUB_OPERATOR, "list", "serviceaccounts", "", ""),
+    (HUB_OPERATOR, "get", "serviceaccounts", "site-a", "default"),
+    *((HUB_OPERATOR, verb, "serviceaccounts", "site-a", "site") for verb in ("patch", "delete", "impersonate")),
     (HUB_OPERATOR, "create", "rolebindings.rbac.authorization.k8s.io", "site-a", ""),
     (HUB_OPERATOR, "patch", PARTICIPANTS, "site-a", "site-a"),
     (HUB_OPERATOR, "patch", f"{TASKS}/status", "site-a", "task"),

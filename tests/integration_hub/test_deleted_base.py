@@ -101,7 +101,7 @@ async def test_a_round_that_waited_starts_and_one_that_is_made_later_says_that_i
     await until(noted, "the result is kept for those that were there")
     follow(world, "late-2", "waited-1")
     found = await until_condition(world, "late-2", "Stalled", "BaseUnusable")
-    assert any("Round waited-1 was deleted" in each["message"] for each in found["status"]["conditions"])
+    assert any("Somebody deleted round waited-1" in each["message"] for each in found["status"]["conditions"])
     world.admin.delete("FederatedRound", "waited-2", FEDERATION)
     world.admin.patch("FederatedRound", "suspended-2", {"spec": {"suspend": False}}, FEDERATION)
     for hospital in world.hospitals.values():

@@ -33,6 +33,7 @@ HUB_CONFIG_MAP = "wardround-hub"
 COURIER_KEYS = "courier-keys"
 HUB_CREDENTIALS = "hub-credentials"
 SITE = "site"
+SITE_ACCOUNT = "site"  # service account of a hospital, in its namespace on the hub
 BUCKET = "wardround"
 
 USER = 65532

@@ -118,7 +118,8 @@ def parser() -> argparse.ArgumentParser:
         parents=[shared],
         help="end all of a hospital's tokens for the hub, a lost one among them",
         description="Deletes the hospital's account at the hub, and with it every token of that account. Its "
-        "Participant, keys and tasks stay. To leave a hospital out of rounds is spec.suspend, which revokes no token.",
+        "Participant, keys and tasks stay. Rounds leave the hospital out until it has an account again. To leave a "
+        "hospital out of rounds without ending its tokens, set spec.suspend of its Participant.",
     )
     revoke.add_argument("name", help="the hospital's name")
     revoke.set_defaults(run=run_revoke)
@@ -211,10 +212,12 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
 
 def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
     name = hospital(options.name)
-    verbs.revoke(hub, name)
+    if verbs.revoke(hub, name):
+        said = f"Revoked: in some seconds {hub.server} takes no token of {name} any more. Rounds go on without {name}."
+    else:
+        said = f"{name} is revoked already: {hub.server} takes no token of {name}. Nothing was changed."
     say(
-        f"Revoked: in some seconds {hub.server} takes no token of {name} any more.\n"
-        "To let the hospital in again, with a new token:\n"
+        f"{said}\nTo let the hospital in again, with a new token:\n"
         f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
     )
     return 0

@@ -9,14 +9,14 @@ import re
 from dataclasses import dataclass
 
 from wardround.api.meta import API_VERSION
-from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT
+from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT, SITE_ACCOUNT
 from wardround.cli.cluster import CommandError, Object
 from wardround.cli.objects import printable
 from wardround.sealing.keys import participant_fingerprint
 
 TOKEN_SECONDS = 24 * 3600
 CLUSTER_ROLE = "wardround-participant"
-SERVICE_ACCOUNT = "site"
+SERVICE_ACCOUNT = SITE_ACCOUNT
 QUOTA = "participant"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 # What the kind sets where a Participant's spec says nothing: in Git it would only undo what people set at the hub.

@@ -69,14 +69,18 @@ def pin(hub: Cluster, name: str, fingerprint: str) -> None:
     hub.patch("Participant", name, name, {"spec": {"keyFingerprint": fingerprint}})
 
 
-def revoke(hub: Cluster, name: str) -> None:
+def revoke(hub: Cluster, name: str) -> bool:
     """Ends all tokens of a hospital: they are bound to the very account that they were minted for, and one that is made
-    anew under its name is another. Raises CommandError where there is no such account."""
-    if not hub.delete("ServiceAccount", enrolment.SERVICE_ACCOUNT, name):
+    anew under its name is another. Whether there was an account; raises CommandError where there is no such hospital.
+    """
+    if hub.delete("ServiceAccount", enrolment.SERVICE_ACCOUNT, name):
+        return True
+    if hub.get("Participant", name, name) is None:
         raise CommandError(
-            f"There is no service account {enrolment.SERVICE_ACCOUNT} in namespace {name} on {hub.server}, so no token "
-            "of it is good there. If that is the right hub: see `kubectl get participants -A` for the hospital's name."
+            f"There is no hospital {name} on {hub.server}, so there is nothing to revoke. If that is the right hub, "
+            "`kubectl get participants -A` shows the hospital's name."
         )
+    return False
 
 
 def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:

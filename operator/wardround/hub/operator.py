@@ -101,6 +101,7 @@ class Hub:
                 group.create_task(reporter.run())
                 group.create_task(self._bucket(store, internal))
                 group.create_task(self._gone(hub, reconciler, queue))
+                group.create_task(self._accounts(reconciler))
                 group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None, self._clock))
                 for _ in range(WORKERS):
                     group.create_task(queue.work(reconciler.reconcile))
@@ -134,6 +135,26 @@ class Hub:
                 await asyncio.sleep(backoff(failures, draw=self._draw))
             else:
                 return
+
+    async def _accounts(self, reconciler: Reconciler) -> None:
+        """For ever: when a hospital's account goes or comes, its Participant is looked at. Kopf has no field selectors,
+        and of all accounts of the cluster the hub operator may see these alone."""
+        failures = 0
+        while True:
+            try:
+                fields = f"metadata.name={names.SITE_ACCOUNT}"
+                async for event, item in self.client.watch("ServiceAccount", everywhere=True, fields=fields):
+                    failures = 0
+                    if event != "LISTED":
+                        reconciler.changed("ServiceAccount", item)
+                        continue
+                    # A list does not say which accounts were deleted since the one before.
+                    async for each in self.client.each("Participant", everywhere=True):
+                        reconciler.changed("Participant", each)
+            except ApiError as failure:
+                failures += 1
+                logger.warning("%s; trying again", failure)
+                await asyncio.sleep(backoff(failures))
 
     async def _gone(self, hub: Context, reconciler: Reconciler, queue: WorkQueue[Key]) -> None:
         """For ever: rounds that were deleted while nobody watched are known by what they left."""

@@ -7,7 +7,7 @@ from wardround.api import participant
 from wardround.api.conditions import Conditions
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
-from wardround.hub.observe import get_round, observe
+from wardround.hub.observe import get_round, has_account, observe
 from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.sweep import Left, round_of, sweep
 from wardround.hub.vault import RoundKey
@@ -46,6 +46,9 @@ class Reconciler:
         meta = item["metadata"]
         if kind in ("FederatedRound", "Participant"):
             self.queue.add(Key(kind, meta["namespace"], meta["name"]))
+        elif kind == "ServiceAccount":
+            # A hospital's, whose Participant is named like its namespace.
+            self.queue.add(Key("Participant", meta["namespace"], meta["namespace"]))
         elif found := round_of({"kind": kind, **item}):
             self.queue.add(Key("FederatedRound", *found))
 
@@ -63,7 +66,12 @@ class Reconciler:
             found = None
         if found is not None:
             seen = participant.parse(found)
-            after = participant_plan.status(seen, self.hub.identity.fingerprint, self.hub.clock())
+            after = participant_plan.status(
+                seen,
+                self.hub.identity.fingerprint,
+                self.hub.clock(),
+                has_account=await has_account(self.hub.client, key.namespace),
+            )
             await self.hub.reporter.write(found, seen.status, after)
         for waiting in self.active:
             self.queue.add(waiting)

@@ -1,6 +1,8 @@
-"""Decides whether a Participant may be in a round, and its status. Recomputes facts; believes no condition."""
+"""Decides whether a Participant may be in a round, and its status. Recomputes facts; trusts nobody by a condition.
 
-from collections.abc import Callable
+One fact is read from a condition: that a hospital was revoked. It stands in no Participant, and by it nobody is let in.
+"""
+
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -46,24 +48,39 @@ def mismatch(participant: Participant) -> str | None:
     return "FingerprintMismatch" if participant.spec.key_fingerprint != _published(participant) else None
 
 
-TRUST: tuple[Callable[[Participant], str | None], ...] = (suspended, no_keys, not_approved, mismatch)
+REVOKED = "Revoked"
 IN_A_ROUND = {
     "Suspended": "ParticipantSuspended",
     "NoKeys": "ParticipantNoKeys",
+    REVOKED: "ParticipantRevoked",
     "NotApproved": "ParticipantNotApproved",
 }
 
 
-def distrust(participant: Participant) -> str | None:
-    """The first reason why nothing may be sent to or taken from this participant, or None."""
-    return next((reason for rule in TRUST if (reason := rule(participant))), None)
+def revoked(participant: Participant) -> bool:
+    """Whether the hub operator has said so. Only the hub operator may write conditions of a Participant."""
+    ready = conditions.find(participant.status.conditions, "Ready")
+    return ready is not None and ready.reason == REVOKED
+
+
+def distrust(participant: Participant, *, has_account: bool) -> str | None:
+    """The first reason why nothing may be sent to or taken from this participant, or None. A hospital that has not
+    published keys may be one whose account is not made yet; one that has published keys has had an account."""
+    reasons = (
+        suspended(participant),
+        no_keys(participant),
+        None if has_account else REVOKED,
+        not_approved(participant),
+        mismatch(participant),
+    )
+    return next((reason for reason in reasons if reason), None)
 
 
 def barred(participant: Participant | None, federation: str) -> str | None:
     """Why it may not take part in a federation's rounds, or None."""
     if participant is None:
         return "ParticipantUnknown"
-    reason = distrust(participant)
+    reason = distrust(participant, has_account=not revoked(participant))
     if reason:
         return IN_A_ROUND.get(reason, reason)
     if not takes_part(participant, federation):
@@ -109,16 +126,19 @@ def _message(reason: str, participant: Participant, published: str | None) -> st
     return text
 
 
-def judge(participant: Participant) -> Said:
+def judge(participant: Participant, *, has_account: bool) -> Said:
     if participant.metadata.name != participant.metadata.namespace:
         return Said(False, "NamespaceDiffers")
-    reason = distrust(participant)
+    reason = distrust(participant, has_account=has_account)
     return Said(reason is None, reason or "Approved")
 
 
-def status(participant: Participant, hub_fingerprint: str, now: datetime) -> ParticipantStatus:
-    """The status that should be; `site` is passed through: it is not the hub's to write."""
-    said = judge(participant)
+def status(
+    participant: Participant, hub_fingerprint: str, now: datetime, *, has_account: bool = True
+) -> ParticipantStatus:
+    """The status that should be; `site` is passed through: it is not the hub's to write. `has_account`: whether the
+    hospital's service account is there, without which none of its tokens is good."""
+    said = judge(participant, has_account=has_account)
     published = _published(participant)
     message = _message(said.reason, participant, published)
     generation = participant.metadata.generation

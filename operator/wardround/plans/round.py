@@ -65,6 +65,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
 EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
 # Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
 TOO_FEW = "TooFewParticipants"
+# By the hub's own people, who know how long it will last: no round waits for these.
+SHUT_OUT = ("ParticipantSuspended", "ParticipantRevoked")
 LARGEST_PLAN = 1_000_000
 URL_BYTES = 640
 RENEW_BEFORE = timedelta(minutes=15)
@@ -269,9 +271,9 @@ def dispatch(view: View) -> Verdict | None:
     )
     fit = tuple(name for name in view.selected if name not in barred)
     missing = _sentences(shortfall(view, fit), selected(view)) if shortfall(view, fit) else ""
-    # A hospital that the hub suspended, or that a selector found, is left out without waiting for it.
+    # A hospital that the hub suspended or revoked, or that a selector found, is left out without waiting for it.
     by_name = view.round.spec.participants.names is not None
-    awaited = [name for name, reason in barred.items() if by_name and reason != "ParticipantSuspended"]
+    awaited = [name for name, reason in barred.items() if by_name and reason not in SHUT_OUT]
     until = view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
     if (missing or awaited) and view.seen.now < until:
         for_whom = tuple(each for each in attention if each.participant in awaited) or attention

@@ -169,7 +169,8 @@ def _part(
         return Part(name=name, standing=Standing.LOST, task=latest, reason=reason)
 
     reason = barred(participant, of.metadata.namespace)
-    if reason:
+    # What was sent before is signed by keys that no token gives away.
+    if reason and not (reason == "ParticipantRevoked" and is_sent(latest)):
         return lost(reason)
     cancelled = latest.metadata.annotations.get(CANCELLED, "NotSentInTime") if latest.spec.cancel else None
     if cancelled == SUSPENDED:

@@ -14,6 +14,11 @@ APPROVE = (
     "approve PARTICIPANT`."
 )
 INSTALL = "Install the site chart with the values that `kubectl wardround enrol PARTICIPANT --bootstrap FILE` printed."
+ENROL_AGAIN = (
+    "To let the hospital in again, run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap "
+    "FILE`, with the URL under which the site reaches the hub. Hand the file over to the hospital, whose administrator "
+    "applies it."
+)
 RESUME = "Set spec.suspend of Participant PARTICIPANT to false."
 
 _PARTICIPANTS = (
@@ -40,6 +45,12 @@ _PARTICIPANTS = (
         action="Set spec.suspend to false to continue.",
     ),
     _hub(
+        name="Revoked",
+        meaning="The hub's administrator has revoked all tokens of the hospital: its service account `site` on the hub "
+        "is deleted. Rounds leave the hospital out.",
+        action=ENROL_AGAIN,
+    ),
+    _hub(
         name="NamespaceDiffers",
         meaning="The Participant's name differs from the name of its namespace.",
         action="Delete the Participant, and enrol the hospital with `kubectl wardround enrol NAME --apply`.",
@@ -54,6 +65,11 @@ _PARTICIPANTS = (
         name="ParticipantSuspended",
         meaning="The hub's administrator has suspended the hospital.",
         action=RESUME,
+    ),
+    _hub(
+        name="ParticipantRevoked",
+        meaning="The hub's administrator has revoked all tokens of the hospital.",
+        action=ENROL_AGAIN,
     ),
     _hub(
         name="ParticipantNoKeys",

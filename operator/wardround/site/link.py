@@ -22,8 +22,8 @@ SERVICE_ACCOUNT = "site"
 # Under any other name the hub takes nothing from a hospital's account.
 FIELD_MANAGER = "wardround-site"
 ENROL = (
-    "ask the hub's admin for `kubectl wardround enrol {name} --bootstrap FILE --hub-server URL` and put its token "
-    "into the Site's enrolment Secret"
+    "ask the hub's admin to run `kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE`, with the "
+    "URL under which this site reaches the hub, and to send you FILE; then run `kubectl apply -n {here} -f FILE` here"
 )
 logger = logging.getLogger(__name__)
 
@@ -121,8 +121,9 @@ class HubLink:
         if failure is None:
             self._set(Link("Connected"))
         elif isinstance(failure, Unauthorized):
-            advice = ENROL.format(name=self._credentials.namespace)
-            self._set(Link("EnrolmentExpired", f"the hub does not take this site's token any more: {advice}"))
+            advice = ENROL.format(name=self._credentials.namespace, here=self._own.namespace)
+            why = "the hub does not take this site's token: it has expired, or the hub has revoked it"
+            self._set(Link("EnrolmentExpired", f"{why}: {advice}"))
         elif isinstance(failure, Forbidden | NotFound):
             self._set(
                 Link("HubForbids", f"the hub refuses this site's Lease: is the enrolment applied there? {failure}")
@@ -159,7 +160,7 @@ class HubLink:
 
     def _lost(self, why: str, hub: Hub) -> None:
         self._credentials = None
-        advice = ENROL.format(name=hub.participant_namespace)
+        advice = ENROL.format(name=hub.participant_namespace, here=self._own.namespace)
         self._set(Link("NotEnrolled", f"{why}: {advice}"))
 
     def _set(self, state: Link) -> None:

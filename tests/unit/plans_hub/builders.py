@@ -19,6 +19,7 @@ from wardround.api.task import Failure, TaskSpec, Update, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import fingerprint
+from wardround.plans.participant import status as told_of
 from wardround.plans.round_types import Observation, StoredModel
 from wardround.sealing.body import MODEL, new_header
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key
@@ -85,6 +86,12 @@ def participant(name: str, **spec: Any) -> Participant:
         spec=ParticipantSpec(**approved | spec),
         status=Status(site=site),
     )
+
+
+def revoked(name: str) -> Participant:
+    """One of which the hub operator has said that its account is gone."""
+    found = participant(name)
+    return replace(found, status=told_of(found, "", NOW, has_account=False))
 
 
 def meaning(name: str, digest: str, columns: str = "sha256:c") -> Participant:

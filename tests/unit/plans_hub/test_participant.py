@@ -49,6 +49,40 @@ def test_a_suspended_participant_is_neither_ready_nor_in_the_making() -> None:
     assert [each.type for each in back.conditions if each.status == "True"] == ["Ready"]
 
 
+def test_a_hospital_without_an_account_is_revoked_and_people_have_to_act() -> None:
+    said = status(participant("site-a"), HUB, NOW, has_account=False)
+    true = {each.type: each.reason for each in said.conditions if each.status == "True"}
+    assert true == {"Stalled": "Revoked"}
+    ready = conditions.find(said.conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", "Revoked")
+    assert "`kubectl wardround enrol site-a --apply --hub-server URL --bootstrap FILE`" in ready.message
+    gone = replace(participant("site-a"), status=said)
+    assert barred(gone, FEDERATION) == "ParticipantRevoked"
+    assert status(gone, HUB, at(60), has_account=False) == said
+    back = replace(gone, status=status(gone, HUB, at(60), has_account=True))
+    assert [each.type for each in back.status.conditions if each.status == "True"] == ["Ready"]
+    assert barred(back, FEDERATION) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        # Its manifests may be on their way: the account comes after the Participant.
+        (with_keys(participant("site-a"), None), "NoKeys"),
+        (participant("site-a", suspend=True), "Suspended"),
+        (participant("site-a", key_fingerprint=None), "Revoked"),
+        (participant("site-a", key_fingerprint="sha256:" + "0" * 64), "Revoked"),
+    ],
+)
+def test_a_missing_account_is_told_before_what_is_wrong_with_keys_that_nobody_uses(
+    found: Participant, reason: str
+) -> None:
+    shown = headline(status(found, HUB, NOW, has_account=False).conditions)
+    assert shown is not None
+    assert shown.reason == reason
+
+
 def test_a_condition_is_no_proof() -> None:
     swapped = with_keys(participant("site-a"), keys("site-b"))
     lying = replace(swapped, status=replace(swapped.status, conditions=(condition("Ready", True, "Approved"),)))

@@ -25,6 +25,7 @@ from tests.unit.plans_hub.builders import (
     over,
     participant,
     refused,
+    revoked,
     sent,
     stages,
     task,
@@ -67,6 +68,26 @@ def test_when_all_have_sent_their_updates_are_combined() -> None:
     assert [each.metadata.namespace for each in job.tasks] == list(NAMES)
     assert job.number == 1
     assert condition_of(made, "Reconciling") == ("True", "Aggregating")
+
+
+def test_a_revoked_hospital_is_not_waited_for() -> None:
+    participants = {name: participant(name) for name in NAMES} | {"site-c": revoked("site-c")}
+    seen = replace(collecting(sent("site-a"), accepted("site-b"), accepted("site-c")), participants=participants)
+    made = plan(seen)
+    assert attention_of(made) == {"site-c": "ParticipantRevoked"}
+    assert [(each.task.metadata.namespace, each.reason) for each in of_type(made, Cancel)] == [
+        ("site-c", "ParticipantRevoked")
+    ]
+    (job,) = of_type(plan(replace(seen, tasks=(sent("site-a"), sent("site-b"), accepted("site-c")))), Aggregate)
+    assert [each.metadata.namespace for each in job.tasks] == ["site-a", "site-b"]
+
+
+def test_what_a_hospital_sent_before_it_was_revoked_counts() -> None:
+    """It is signed by keys that no token gives away."""
+    participants = {name: participant(name) for name in NAMES} | {"site-c": revoked("site-c")}
+    seen = collecting(sent("site-a"), sent("site-b"), sent("site-c"))
+    (job,) = of_type(plan(replace(seen, participants=participants)), Aggregate)
+    assert [each.metadata.namespace for each in job.tasks] == list(NAMES)
 
 
 def test_stragglers_are_waited_for_as_long_as_the_grace_lasts_and_no_longer() -> None:

@@ -21,6 +21,7 @@ from tests.unit.plans_hub.builders import (
     observation,
     over,
     participant,
+    revoked,
     sent,
     stages,
     task,
@@ -247,11 +248,15 @@ def test_a_site_that_has_not_said_what_it_offers_is_asked() -> None:
     assert len(of_type(plan(observation(participants=participants)), Dispatch)) == 3
 
 
-def test_a_suspended_participant_is_left_out_without_waiting() -> None:
-    participants = {name: participant(name) for name in NAMES} | {"site-b": participant("site-b", suspend=True)}
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [(participant("site-b", suspend=True), "ParticipantSuspended"), (revoked("site-b"), "ParticipantRevoked")],
+)
+def test_whom_the_hub_has_shut_out_is_left_out_without_waiting(out: Participant, reason: str) -> None:
+    participants = {name: participant(name) for name in NAMES} | {"site-b": out}
     made = plan(observation(participants=participants))
     assert [each.participant for each in of_type(made, Dispatch)] == ["site-a", "site-c"]
-    assert attention_of(made) == {"site-b": "ParticipantSuspended"}
+    assert attention_of(made) == {"site-b": reason}
 
 
 def test_after_the_admission_deadline_a_quorum_goes_on_without_the_unfit() -> None:

@@ -15,13 +15,15 @@ from pathlib import Path
 import pytest
 
 from tests.unit.plans_site.world import ASSIGNMENT
+from wardround.kube.client import Client
+from wardround.kube.errors import Unauthorized
 from wardround.manifests.training import Target
 from wardround.pod import addresses
 from wardround.pod.probe import Answers
 from wardround.pod.probe import Target as Asked
 from wardround.pod.probe import probe as ask
 from wardround.site import control
-from wardround.site.link import Credentials, NotEnrolled, due
+from wardround.site.link import Credentials, HubLink, NotEnrolled, due
 from wardround.site.training import requested
 from wardround.wire import codec
 from wardround.wire.training import LiveRounds
@@ -55,6 +57,16 @@ def test_an_enrolment_without_one_of_its_parts_names_the_part_and_not_its_conten
         Credentials.of(secret(**{"ca.crt": ""}))
     with pytest.raises(NotEnrolled, match="server"):
         Credentials.of({"data": {}})
+
+
+def test_a_token_that_the_hub_does_not_take_is_expired_or_revoked_and_the_command_is_whole() -> None:
+    link = HubLink(Client("https://own", "", lambda: "", "hospital-a"), lambda: None)
+    link._credentials = Credentials.of(secret())
+    link.heartbeat(Unauthorized("renew Lease site", "401"))
+    assert link.state.state == "EnrolmentExpired"
+    assert "it has expired, or the hub has revoked it" in link.state.message
+    assert "`kubectl wardround enrol site-a --apply --hub-server URL --bootstrap FILE`" in link.state.message
+    assert "`kubectl apply -n hospital-a -f FILE`" in link.state.message
 
 
 def test_a_token_is_not_in_what_is_printed() -> None:
