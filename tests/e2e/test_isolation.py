@@ -52,11 +52,12 @@ BEHIND_POLICIES = "behind-policies"
 GATE = """
 import json, sys
 from wardround.pod import gate, outcome
+from wardround.wire import codec
 try:
     settings, seconds = gate.read_settings(json.loads(sys.argv[1])), float(sys.argv[2])
-    print(json.dumps(gate.hold(settings, deadline_seconds=seconds).document()["linkLocal"]))
+    print(json.dumps(codec.dump(gate.hold(settings, deadline_seconds=seconds).outcome.link_local)))
 except outcome.Failure as failure:
-    print(json.dumps(failure.document()))
+    print(outcome.write(failure.outcome).decode())
 """
 # An API server forgets Events after an hour, and a lab may have been up for longer.
 EVENTS_LAST = timedelta(minutes=50)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from wardround.api.conditions import Conditions
 from wardround.api.meta import Meta
 from wardround.wire import codec
+from wardround.wire.outcome import LeftOutRows
 
 KIND = "Dataset"
 
@@ -55,15 +56,6 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quality:
-    """Rows that were left out, for this field and reason."""
-
-    field: str
-    reason: str
-    rows: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
     observed_generation: int | None = None
     conditions: Conditions = ()
@@ -71,7 +63,7 @@ class DatasetStatus:
     patients: int | None = None
     schema_digest: str | None = None
     columns_digest: str | None = None
-    quality: tuple[Quality, ...] | None = None
+    quality: tuple[LeftOutRows, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

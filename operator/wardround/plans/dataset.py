@@ -9,21 +9,14 @@ from typing import Any
 
 from wardround.api import conditions, dataset_text
 from wardround.api.conditions import Conditions
-from wardround.api.dataset import DatasetStatus, Quality
+from wardround.api.dataset import DatasetStatus
 from wardround.plans.sitetask_pod import Step
 from wardround.pod import schema as table_schema
-from wardround.wire import codec
+from wardround.wire.outcome import Outcome
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
 OF_THE_DATA = ("ColumnMissing", "DataUnreadable", "TooFewSamples")
 QUALITY_LIMIT = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class _Read:
-    rows: int
-    patients: int
-    quality: tuple[Quality, ...]
 
 
 def plan(
@@ -69,16 +62,16 @@ def plan(
     )
     if fault := dataset_text.fault(spec):
         return failed(found, "SchemaInvalid", fault)
-    said = prepared.said if prepared is not None and prepared.said else {}
-    refused = said.get("reason") in OF_THE_DATA
+    said = prepared.said if prepared is not None and prepared.said else Outcome()
     whole = prepared is not None and prepared.succeeded
-    counted = "rows" in said and (refused or whole)
+    refused = said.reason in OF_THE_DATA
+    counted = said.rows is not None and (refused or whole)
     if counted:
         # Also where too few rows are left: that is when people look for why.
-        read = codec.parse(_Read, said, "what prepare said")
-        found = dataclasses.replace(found, rows=read.rows, patients=read.patients, quality=read.quality[:QUALITY_LIMIT])
-    if refused:
-        return failed(found, str(said["reason"]), str(said.get("message") or ""))
+        quality = (said.quality or ())[:QUALITY_LIMIT]
+        found = dataclasses.replace(found, rows=said.rows, patients=said.patients, quality=quality)
+    if said.reason is not None and refused:
+        return failed(found, said.reason, said.message or "")
     if counted:
         return settled(found, "Read", "the file was read and is as the schema says, but for what quality counts")
     known = conditions.find(status.conditions, "Ready")

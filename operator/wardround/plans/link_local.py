@@ -13,7 +13,7 @@ from wardround.api import conditions
 from wardround.api.site import SiteStatus
 from wardround.api.times import parse_time
 from wardround.plans.sitetask_pod import Step
-from wardround.wire import codec
+from wardround.wire.outcome import LinkLocalHeard
 
 CONDITION = "LinkLocalClosed"
 OPEN, SILENT, ABSENT = "LinkLocalOpen", "LinkLocalSilent", "LinkLocalAbsent"
@@ -26,24 +26,15 @@ COMMAND = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Heard:
-    """`heard`: Open, Silent or Absent. `answers`: who answered and how, without addresses."""
-
-    heard: str
-    answers: tuple[str, ...] = ()
-
-
 def plan(status: SiteStatus, watched: Step, *, generation: int, now: datetime) -> SiteStatus:
     """The status after a sidecar ended as `watched` says.
 
     It is unchanged where the sidecar says nothing of link-local, or ended before the condition last changed: then it
     was heard before, and a newer pod has told something else since.
     """
-    said = watched.said or {}
-    if "linkLocal" not in said or _is_older(watched, status):
+    heard = watched.said.link_local if watched.said else None
+    if heard is None or _is_older(watched, status):
         return status
-    heard = codec.parse(_Heard, said["linkLocal"], "what the isolation sidecar said of link-local")
     value, reason, message = _condition(heard)
     changed = conditions.set_condition(
         status.conditions, CONDITION, value, reason, message, now=now, generation=generation
@@ -58,7 +49,7 @@ def _is_older(watched: Step, status: SiteStatus) -> bool:
     return watched.finished <= parse_time(before.last_transition_time)
 
 
-def _condition(heard: _Heard) -> tuple[bool | conditions.Status, str, str]:
+def _condition(heard: LinkLocalHeard) -> tuple[bool | conditions.Status, str, str]:
     if heard.heard == "Absent":
         return True, ABSENT, "training pods have no IPv6 here"
     if heard.heard == "Silent":

@@ -6,7 +6,6 @@ the people of the site.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +15,8 @@ from wardround.api.task import Failure
 from wardround.api.times import parse_time
 from wardround.reasons.registry import REASONS
 from wardround.reasons.training import POD
+from wardround.wire import outcome
+from wardround.wire.outcome import Outcome
 
 # What a training image may say by its exit code (docs/training-contract.md).
 BY_EXIT_CODE: Mapping[int, str] = {64: "ParametersRefused", 65: "DataUnreadable", 75: "PodFailed"}
@@ -33,14 +34,14 @@ NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One container. `said`: its termination message, parsed, if it is a JSON object."""
+    """One container. `said`: its termination message, if it is such a one as ours write."""
 
     name: str
     started: datetime | None = None
     finished: datetime | None = None
     exit_code: int | None = None
     reason: str = ""
-    said: Mapping[str, Any] | None = None
+    said: Outcome | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -148,7 +149,7 @@ def _step(container: Mapping[str, Any]) -> Step:
             finished=_time(ended.get("finishedAt")),
             exit_code=ended.get("exitCode", 0),
             reason=ended.get("reason", ""),
-            said=_said(ended.get("message")),
+            said=outcome.read(ended.get("message") or ""),
         )
     if running := state.get("running"):
         return Step(name=container["name"], started=_time(running.get("startedAt")))
@@ -159,15 +160,7 @@ def _end_of_sidecar(container: Mapping[str, Any]) -> Step | None:
     """A sidecar is started again when it ends, so how it ended may be its last state. A reason counts most."""
     states = (container.get("state", {}), container.get("lastState", {}))
     ends = [_step({**container, "state": state}) for state in states if "terminated" in state]
-    return next((step for step in ends if "reason" in (step.said or {})), ends[0] if ends else None)
-
-
-def _said(message: str | None) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(message or "null")
-    except (ValueError, RecursionError):  # the trainer may write anything there
-        return None
-    return value if isinstance(value, dict) else None
+    return next((step for step in ends if step.said and step.said.reason), ends[0] if ends else None)
 
 
 def _time(text: str | None) -> datetime | None:
@@ -247,10 +240,10 @@ def _node_lost(pod: Pod, now: datetime) -> Failure | None:
 
 
 def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
-    said = (pod.isolation.said if pod.isolation else None) or {}
-    if said.get("reason") != "NetworkOpen":
+    said = (pod.isolation.said if pod.isolation else None) or Outcome()
+    if said.reason != "NetworkOpen":
         return None
-    return Failure.by("NetworkOpen", _text(said.get("message")), exit_code=REASONS["NetworkOpen"].exit_code)
+    return Failure.by("NetworkOpen", _text(said.message), exit_code=REASONS["NetworkOpen"].exit_code)
 
 
 def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
@@ -258,8 +251,8 @@ def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
     ended = pod.isolation
     if ended is None or pod.disrupted or pod.deleted or pod.reason == "Evicted" or _ended_with_pod(pod, ended):
         return None
-    said = ended.said or {}
-    message = _text(said.get("message")) or (
+    said = ended.said or Outcome()
+    message = _text(said.message) or (
         f"the sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
         f"{ended.exit_code}), so nothing shows that it stayed closed"
     )
@@ -289,11 +282,11 @@ def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:
     step = _failed_step(pod)
     if step is None or step.name not in ours:
         return None
-    said = step.said or {}
-    reason = str(said.get("reason"))
+    said = step.said or Outcome()
+    reason = said.reason or ""
     if reason not in POD:
         return Failure.by("PodFailed", _ended(pod, step), exit_code=step.exit_code)
-    return Failure.by(reason, _text(said.get("message")), exit_code=step.exit_code)
+    return Failure.by(reason, _text(said.message), exit_code=step.exit_code)
 
 
 def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
@@ -343,8 +336,8 @@ def _stopped_for_time(pod: Pod, step: Step) -> bool:
     return step.finished >= pod.taken + timedelta(seconds=pod.deadline_seconds)
 
 
-def _text(value: object) -> str:
-    return str(value or "")[:2048]
+def _text(message: str | None) -> str:
+    return (message or "")[:2048]
 
 
 Rule = Callable[[Pod, frozenset[str]], Failure | None]

@@ -20,6 +20,7 @@ import pyarrow.parquet
 from wardround.pod import columns
 from wardround.pod.outcome import Failure
 from wardround.pod.schema import Schema
+from wardround.wire.outcome import LeftOutRows
 
 # One batch is in memory at a time; a CSV row must fit into a block.
 BLOCK_BYTES = 4 << 20
@@ -68,10 +69,10 @@ def unreadable(path: Path, kind: str) -> Failure:
     )
 
 
-def quality_list(quality: Quality) -> list[dict[str, str | int]]:
+def quality_list(quality: Quality) -> tuple[LeftOutRows, ...]:
     """Most frequent first: what is cut off where space is short is the rarest."""
     ordered = sorted(quality.items(), key=lambda item: (-item[1], item[0]))
-    return [{"field": field, "reason": reason, "rows": rows} for (field, reason), rows in ordered if rows]
+    return tuple(LeftOutRows(field, reason, rows) for (field, reason), rows in ordered if rows)
 
 
 def _csv(path: Path, schema: Schema, quality: Quality) -> Iterator[Mapping[str, pa.Array]]:

@@ -23,9 +23,9 @@ from wardround.pod import addresses
 from wardround.pod.addresses import Link
 from wardround.pod.outcome import Failure, log
 from wardround.pod.probe import EVERYBODY, PROTOCOLS, Answers, Target, can_ping, probe
+from wardround.wire.outcome import Heard, LinkLocalHeard, Outcome
 
 LinkLocal = Literal["Warn", "Refuse"]
-Heard = Literal["Open", "Silent", "Absent"]
 
 ROUNDS = 3
 # How long an answer is waited for. The site operator says how slow its control was; it must not say 0, nor for ever.
@@ -62,8 +62,10 @@ class Finding:
     heard: Heard
     answers: tuple[str, ...] = ()
 
-    def document(self) -> dict[str, Any]:
-        return {"linkLocal": {"heard": self.heard, "answers": list(self.answers)}}
+    @property
+    def outcome(self) -> Outcome:
+        """What the sidecar says at its end."""
+        return Outcome(link_local=LinkLocalHeard(self.heard, self.answers))
 
     def line(self) -> str:
         """For the log of a container."""

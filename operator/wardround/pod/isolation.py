@@ -11,9 +11,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from wardround.pod.gate import (
     EARLY_SECONDS,
@@ -27,6 +27,7 @@ from wardround.pod.gate import (
     summary,
 )
 from wardround.pod.outcome import log, run
+from wardround.wire.outcome import Outcome
 
 INTERVAL_SECONDS = 2.0
 # Neighbours that answer a question to everybody are asked by name once; what else answers only says more about it.
@@ -92,13 +93,13 @@ def main(argv: Sequence[str]) -> int:
     return run("isolation", watch_until_stopped)
 
 
-def watch_until_stopped() -> Mapping[str, Any] | None:
+def watch_until_stopped() -> Outcome | None:
     """What is told at the end: nothing where nobody could be asked over link-local."""
     watch = Watch(read_settings(os.environ))
     try:
         watch.run()
     except SystemExit:
-        return watch.finding.document() if watch.finding else None
+        return watch.finding.outcome if watch.finding else None
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

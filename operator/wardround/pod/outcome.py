@@ -5,16 +5,16 @@ Whatever goes wrong in code that sees patient data, the text of the exception is
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from wardround.reasons.reason import EXIT_OUR_FAULT
 from wardround.reasons.registry import REASONS, class_of
+from wardround.wire.outcome import Outcome, write
 
 # Kubernetes cuts a termination message after this many bytes, which would leave half a JSON document.
 MESSAGE_LIMIT = 4096
@@ -27,7 +27,7 @@ class Failure(Exception):
     the rows all the same.
     """
 
-    def __init__(self, reason: str, message: str, *, field: str = "", counted: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, reason: str, message: str, *, field: str = "", counted: Outcome | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.category = class_of(reason)
@@ -35,41 +35,47 @@ class Failure(Exception):
         self.exit_code = REASONS[reason].exit_code or EXIT_OUR_FAULT
         self.message = message
         self.field = field
-        self.counted = counted or {}
+        self._counted = counted or Outcome()
 
-    def document(self) -> dict[str, Any]:
-        named = {"field": self.field} if self.field else {}
-        return {"reason": self.reason, "class": self.category, **named, "message": self.message, **self.counted}
+    @property
+    def outcome(self) -> Outcome:
+        """What the container says."""
+        return replace(
+            self._counted,
+            reason=self.reason,
+            failure_class=self.category,
+            message=self.message,
+            field=self.field or None,
+        )
 
 
-def run(verb: str, body: Callable[[], Mapping[str, Any] | None]) -> int:
+def run(verb: str, body: Callable[[], Outcome | None]) -> int:
     """Runs one verb; writes the termination message; returns the exit code. Nothing escapes with its text."""
     try:
-        document = body()
+        outcome = body()
     except Failure as failure:
-        terminate(failure.document())
+        terminate(failure.outcome)
         log(f"{verb}: {failure.reason}: {failure.message}")
         return failure.exit_code
     except Exception as error:
         where = _where(error)
         message = f"{verb} failed with {type(error).__name__} at {where}: this is a fault of Wardround or of the node"
-        terminate({"reason": "PodFailed", "class": "Platform", "message": message})
+        terminate(Outcome(reason="PodFailed", failure_class="Platform", message=message))
         log(message)
         return EXIT_OUR_FAULT
-    if document is not None:
-        terminate(document)
+    if outcome is not None:
+        terminate(outcome)
     log(f"{verb}: done")
     return 0
 
 
-def terminate(document: Mapping[str, Any]) -> None:
+def terminate(outcome: Outcome) -> None:
     """Writes the termination message, `quality` and `message` shortened so that it stays whole JSON."""
-    fitting = dict(document)
-    while len(text := _dump(fitting)) > MESSAGE_LIMIT:
-        if fitting.get("quality"):
-            fitting["quality"] = fitting["quality"][:-1]
+    while len(text := write(outcome)) > MESSAGE_LIMIT:
+        if outcome.quality:
+            outcome = replace(outcome, quality=outcome.quality[:-1])
         else:
-            fitting["message"] = str(fitting.get("message", ""))[: MESSAGE_LIMIT // 4]
+            outcome = replace(outcome, message=(outcome.message or "")[: MESSAGE_LIMIT // 4])
     try:
         Path(os.environ.get("WARDROUND_TERMINATION_LOG", "/dev/termination-log")).write_bytes(text)
     except OSError as error:
@@ -79,10 +85,6 @@ def terminate(document: Mapping[str, Any]) -> None:
 
 def log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _dump(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _where(error: BaseException) -> str:

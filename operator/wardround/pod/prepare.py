@@ -24,6 +24,7 @@ from wardround.pod import gate, launcher, metrics, order, rounds, schema, split
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.wire import codec
+from wardround.wire.outcome import LeftOutRows, Outcome
 from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View
 
 # Of the rounds that are over, so many keep what their training left as state.
@@ -51,16 +52,18 @@ class Prepared:
     patients: int
     samples: int
     schema_digest: str
-    quality: list[dict[str, str | int]]
+    quality: tuple[LeftOutRows, ...]
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "rows": self.rows,
-            "patients": self.patients,
-            "samples": self.samples,
-            "schemaDigest": self.schema_digest,
-            "quality": self.quality,
-        }
+    @property
+    def outcome(self) -> Outcome:
+        """What the container says."""
+        return Outcome(
+            rows=self.rows,
+            patients=self.patients,
+            samples=self.samples,
+            schema_digest=self.schema_digest,
+            quality=self.quality,
+        )
 
 
 def prepare(folders: Folders, work: Work) -> Prepared:
@@ -87,7 +90,7 @@ def prepare(folders: Folders, work: Work) -> Prepared:
         # A mistake in the schema, such as a wrong type, leaves out every row: then this is all that says which field.
         if counts.quality:
             message += f"; rows left out: {_listed(counts.quality)}"
-        counted = {"rows": counts.rows, "patients": counts.patients, "quality": counts.quality}
+        counted = Outcome(rows=counts.rows, patients=counts.patients, quality=counts.quality)
         raise Failure("TooFewSamples", message, counted=counted)
     prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(table), counts.quality)
     training = TrainingTask(
@@ -119,9 +122,9 @@ def prepare(folders: Folders, work: Work) -> Prepared:
     return prepared
 
 
-def _listed(quality: Sequence[Mapping[str, str | int]]) -> str:
+def _listed(quality: Sequence[LeftOutRows]) -> str:
     """The most frequent, which come first."""
-    named = [f"{each['field']} {each['reason']} {each['rows']}" for each in quality[:MOST_LISTED]]
+    named = [f"{each.field} {each.reason} {each.rows}" for each in quality[:MOST_LISTED]]
     return ", ".join(named) + (", and more in the Dataset's status.quality" if len(quality) > MOST_LISTED else "")
 
 
@@ -136,7 +139,7 @@ class _Counts:
     patients: int
     view_rows: int
     view_patients: int
-    quality: list[dict[str, str | int]]
+    quality: tuple[LeftOutRows, ...]
     cells: dict[str, int]
     view: str
 
@@ -282,7 +285,7 @@ def _told(name: str, read: Callable[[str], Any]) -> Any:
 
 
 def main(argv: Sequence[str]) -> int:
-    def body() -> dict[str, Any]:
+    def body() -> Outcome:
         work = _work_of_environment()
         allowed = _told("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
         gate.hold(gate.read_settings(os.environ))
@@ -291,7 +294,7 @@ def main(argv: Sequence[str]) -> int:
         launcher.place(folders)
         _begin_state(folders, work.request)
         _sweep(folders, work.request.live_rounds)
-        return prepare(folders, work).document()
+        return prepare(folders, work).outcome
 
     return run("prepare", body)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wardround.wire import codec
+from wardround.wire import codec, outcome
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationPlan,
@@ -25,6 +25,7 @@ from wardround.wire.aggregation import (
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
+from wardround.wire.outcome import LeftOutRows, LinkLocalHeard, Outcome
 from wardround.wire.training import CONTRACT, LiveRounds, PrivateReport, RequestedTask, RoundAttempt, TrainingTask, View
 from wardround.wire.update import UpdateClaims
 
@@ -95,6 +96,20 @@ TRAINING = TrainingTask(
     dataset=View(SCHEMA, 200),
     metrics=("loss",),
 )
+# Outcomes are objects: read with patience, and what there is none of is left out.
+OUTCOMES = {
+    "outcome-prepared": Outcome(
+        rows=341,
+        patients=340,
+        samples=290,
+        schema_digest=digest("5"),
+        quality=(LeftOutRows("mean_radius", "Missing", 1),),
+    ),
+    "outcome-failed": Outcome(
+        reason="ColumnMissing", failure_class="Site", field="texture", message="the data has no column texture"
+    ),
+    "outcome-isolation": Outcome(link_local=LinkLocalHeard("Open", ("neighbour over link-local (ICMP)",))),
+}
 LEFT_OUT = (LeftOut("site-b", "Altered"),)
 FORMATS: dict[str, Any] = {
     "assignment": Assignment(
@@ -215,5 +230,22 @@ def test_a_wire_format_with_a_field_more_is_refused(name: str) -> None:
         codec.parse_document(type(FORMATS[name]), {**written, "more": 1})
 
 
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_what_a_container_says_at_its_end_is_written_as_in_its_golden_file_and_read_back(name: str) -> None:
+    golden, value = HERE / f"{name}.json", OUTCOMES[name]
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(json.dumps(codec.dump(value), indent=2, sort_keys=True) + "\n")
+    written = json.loads(golden.read_text())
+    assert json.loads(outcome.write(value)) == written
+    assert outcome.read(json.dumps({**written, "more": 1})) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Killed", "null", "[]", '"reason"', '{"rows":"341"}', '{"quality":[{}]}', "[" * 100_000]
+)
+def test_what_is_no_outcome_of_ours_is_none(text: str) -> None:
+    assert outcome.read(text) is None
+
+
 def test_there_is_a_golden_file_of_each_format_and_no_other() -> None:
-    assert {path.stem for path in HERE.iterdir()} == set(FORMATS)
+    assert {path.stem for path in HERE.iterdir()} == {*FORMATS, *OUTCOMES}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from wardround.api.site import SiteStatus
 from wardround.plans.link_local import COMMAND, CONDITION, plan
 from wardround.plans.sitetask_pod import Step
 from wardround.pod.gate import NEIGHBOUR_PORTS, Finding
+from wardround.wire.outcome import Outcome
 
 APPROVED = conditions.set_condition((), "Ready", True, "Approved", "", now=NOW, generation=1)
 READY = conditions.settled(APPROVED, "Approved", now=NOW, generation=1)
@@ -28,10 +28,10 @@ ANSWERS = [
 ]
 
 
-def after(document: dict[str, Any], before: SiteStatus | None = None, *, minutes: float = 0) -> SiteStatus:
+def after(outcome: Outcome, before: SiteStatus | None = None, *, minutes: float = 0) -> SiteStatus:
     """What the Site says after a sidecar told this at the end of its pod, so many minutes after NOW."""
     told, ended = NOW + timedelta(minutes=minutes, seconds=1), NOW + timedelta(minutes=minutes)
-    watched = Step(name="isolation", finished=ended, exit_code=0, said=document)
+    watched = Step(name="isolation", finished=ended, exit_code=0, said=outcome)
     return plan(before or SiteStatus(conditions=READY), watched, generation=1, now=told)
 
 
@@ -42,7 +42,7 @@ def said(status: SiteStatus) -> Condition:
 
 
 def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
-    found = said(after(Finding("Open", tuple(ANSWERS)).document()))
+    found = said(after(Finding("Open", tuple(ANSWERS)).outcome))
     assert (found.status, found.reason) == ("False", "LinkLocalOpen")
     assert COMMAND in found.message
     assert len(found.message) <= MESSAGE_LIMIT
@@ -50,13 +50,13 @@ def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
 
 @pytest.mark.parametrize(("heard", "status"), [("Silent", "Unknown"), ("Absent", "True")])
 def test_silence_is_not_called_closed_and_takes_a_finding_back(heard: Any, status: str) -> None:
-    opened = after(Finding("Open", ("neighbour over link-local (ICMP)",)).document())
-    assert said(after(Finding(heard).document(), opened, minutes=1)).status == status
+    opened = after(Finding("Open", ("neighbour over link-local (ICMP)",)).outcome)
+    assert said(after(Finding(heard).outcome, opened, minutes=1)).status == status
 
 
 def test_what_an_older_pod_heard_does_not_replace_what_a_newer_one_did() -> None:
     """A site operator that starts looks at all tasks again, in any order."""
-    silent, opened = Finding("Silent").document(), Finding("Open", ("neighbour over link-local (ICMP)",)).document()
+    silent, opened = Finding("Silent").outcome, Finding("Open", ("neighbour over link-local (ICMP)",)).outcome
     newest = after(opened, after(silent), minutes=5)
     assert after(silent, newest) == newest
     assert after(opened, newest, minutes=5) == newest
@@ -74,11 +74,11 @@ def words(rules: str) -> list[str]:
 
 def test_a_finding_leaves_the_site_ready_and_settled() -> None:
     """By kstatus such an object is Current: it looks at Ready, Reconciling and Stalled alone."""
-    found = after(Finding("Open", ("neighbour over link-local (ICMP)",)).document())
+    found = after(Finding("Open", ("neighbour over link-local (ICMP)",)).outcome)
     assert [each for each in found.conditions if each.type != CONDITION] == list(READY)
 
 
 def test_a_pod_that_says_nothing_of_link_local_changes_nothing() -> None:
     before = SiteStatus(conditions=READY)
-    assert after({}, before) == before
-    assert after(json.loads(json.dumps(Finding("Silent").document())), before) != before
+    assert after(Outcome(), before) == before
+    assert after(Finding("Silent").outcome, before) != before

@@ -146,9 +146,9 @@ import json
 from wardround.pod import gate, outcome, probe
 targets = [probe.Target("hub", "10.9.0.2", 53, "TCP"), probe.Target("resolver", "10.9.0.2", 53, "UDP")]
 try:
-    print(json.dumps(gate.hold(gate.Settings(tuple(targets)), deadline_seconds=0.1).document()))
+    print(outcome.write(gate.hold(gate.Settings(tuple(targets)), deadline_seconds=0.1).outcome).decode())
 except outcome.Failure as failure:
-    print(json.dumps(failure.document()))
+    print(outcome.write(failure.outcome).decode())
 """
 # As training code may: it binds every port from which this pod can ask.
 TAKES_ALL_PORTS = """

@@ -23,9 +23,9 @@ targets += [probe.Target("site-operator", each, 53, "TCP") for each in named]
 told = gate.Settings(tuple(targets), link_local=refuse)
 try:
     found = gate.hold(told, deadline_seconds=0.3)
-    print(json.dumps(found.document()["linkLocal"]))
+    print(json.dumps(json.loads(outcome.write(found.outcome))["linkLocal"]))
 except outcome.Failure as failure:
-    print(json.dumps(failure.document()))
+    print(outcome.write(failure.outcome).decode())
 """
 DROPS = "nft 'add table ip6 t; add chain ip6 t c { type filter hook input priority 0; policy drop; }'"
 EVERY_WAY = [

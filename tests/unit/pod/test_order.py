@@ -15,6 +15,7 @@ from tests.unit.pod.world import prepare
 from wardround.pod import order
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
+from wardround.wire.outcome import write
 from wardround_trainer import task as trainer
 from wardround_trainer.batches import batches
 
@@ -163,7 +164,7 @@ def test_the_secret_is_in_nothing_that_another_container_sees(
     key = order.key_of(folders.secrets)
     written = [path for path in folders.root.rglob("*") if path.is_file() and folders.secrets not in path.parents]
     contents = [path.read_bytes() for path in written]
-    told = "".join(capfd.readouterr()) + json.dumps(prepared.document())
+    told = "".join(capfd.readouterr()) + write(prepared.outcome).decode()
     for secret in (key, key.hex().encode(), key[1:]):
         assert not any(secret in content for content in (*contents, told.encode()))
     # Nor is the number among what leaves the pod: it is for training alone.

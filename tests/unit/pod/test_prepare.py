@@ -126,9 +126,10 @@ def test_too_few_samples_say_what_left_the_rows_out(tmp_path: Path) -> None:
     document["dataset"]["schema"]["fields"][1] |= {"type": "integer"}
     with pytest.raises(Failure, match="rows left out: mean_radius NotAnInteger") as caught:
         prepare(world.pod(tmp_path), document)
-    said = caught.value.document()
-    assert (said["reason"], said["rows"], said["patients"]) == ("TooFewSamples", 0, 0)
-    assert said["quality"][0]["field"] == "mean_radius"
+    said = caught.value.outcome
+    assert (said.reason, said.rows, said.patients) == ("TooFewSamples", 0, 0)
+    assert said.quality is not None
+    assert said.quality[0].field == "mean_radius"
 
 
 def test_no_rows_at_all_are_too_few(tmp_path: Path) -> None:
