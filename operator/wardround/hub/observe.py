@@ -69,9 +69,9 @@ async def observe(
         client.list("Job", labels=job_labels),
         client.list("Pod", labels=job_labels),
     )
-    results = asyncio.gather(_model(client, of.metadata.uid, who), _named(client, of))
-    participants, tasks, secrets, jobs, pods = await lists
-    model, named = await results
+    # In one: of two, the second's failure is never looked at when the first fails.
+    found, model, named = await asyncio.gather(lists, _model(client, of.metadata.uid, who), _named(client, of))
+    participants, tasks, secrets, jobs, pods = found
     start = await _start(client, of, started_from(tasks), named, who)
     left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
