@@ -1,0 +1,50 @@
+"""How long ten rounds of three hospitals take in one process without Kubernetes: `python -m bench.federation`.
+
+Everything of Wardround runs: operators, couriers, aggregation and the steps of each pod, on an API server and a store
+in memory, in virtual time (tests/simulation). Training is examples/own-image's; with --reference it is that of
+wardround_trainer, which needs torch: run that in the trainer image.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from lab import demo_data
+from tests.simulation.federation import is_true
+from tests.simulation.rounds import Played, play_ten_rounds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--reference", action="store_true", help="train with wardround_trainer")
+    options = parser.parse_args()
+    tables = demo_data.tables()
+    seconds, processor = [], []
+    for seed in range(options.runs):
+        wall, used = time.perf_counter(), time.process_time()
+        played = _play(tables, seed, own=not options.reference)
+        seconds.append(time.perf_counter() - wall)
+        processor.append(time.process_time() - used)
+        print(f"run {seed + 1}: {seconds[-1]:.1f} s for {played.seconds:.0f} virtual seconds; {played.digests[-1]}")
+    rounds = len(played.rounds)
+    print(f"{rounds} rounds of {len(demo_data.HOSPITALS)} hospitals, n={options.runs}, after imports:")
+    print(f"  wall      median {median(seconds):5.1f} s   min {min(seconds):5.1f}   max {max(seconds):5.1f}")
+    print(f"  processor median {median(processor):5.1f} s   min {min(processor):5.1f}   max {max(processor):5.1f}")
+    for each, digest in zip(played.rounds, played.digests, strict=True):
+        print(f"  {each['metadata']['name']:10} {digest}")
+
+
+def _play(tables: dict[str, demo_data.Table], seed: int, *, own: bool) -> Played:
+    with tempfile.TemporaryDirectory() as folder:
+        played = play_ten_rounds(Path(folder), tables, seed=seed, own=own)
+    failed = [each["metadata"]["name"] for each in played.rounds if not is_true(each, "Complete")]
+    if failed:
+        raise SystemExit(f"not Complete: {', '.join(failed)}")
+    return played
+
+
+if __name__ == "__main__":
+    main()

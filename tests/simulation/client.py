@@ -1,0 +1,173 @@
+"""The ports `Api` and `Watcher` on an API server in memory. Each call takes some virtual time, so calls interleave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from tests.simulation.apiserver import Follower, Place, Server
+from wardround.api.times import to_seconds
+from wardround.kube.errors import AlreadyExists, NotFound, Unavailable
+from wardround.kube.patch import merge_patch
+from wardround.kube.resources import RESOURCES
+from wardround.ports import Api, Object, Objects, OnObject, TokenSource
+
+# How long a call is on its way, in seconds.
+Latency = Callable[[], float]
+
+
+class Client:
+    """One account at one server."""
+
+    def __init__(
+        self,
+        at: Server,
+        token: TokenSource,
+        namespace: str,
+        latency: Latency,
+        *,
+        field_manager: str = "",
+        strict: bool = True,
+    ) -> None:
+        self.at = at
+        self.token = token
+        self.namespace = namespace
+        self.ca_pem = ""
+        self._latency = latency
+        self._manager = field_manager
+        self._strict = strict
+        self._closed = False
+
+    @property
+    def server(self) -> str:
+        return self.at.url
+
+    async def close(self) -> None:
+        self._closed = True
+
+    async def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        await self._call(f"get {kind} {name}")
+        return self.at.read(self._place(kind, namespace, name))
+
+    async def list(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
+    ) -> Objects:
+        await self._call(f"list {kind}")
+        return self.at.select(kind, None if everywhere else namespace or self.namespace, labels, fields)
+
+    async def each(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = ""
+    ) -> AsyncIterator[Object]:
+        for item in await self.list(kind, namespace, everywhere=everywhere, labels=labels):
+            yield item
+
+    async def create(self, obj: Mapping[str, Any]) -> Object:
+        account = await self._call(f"post {obj['kind']}")
+        item = {**obj, "metadata": {"namespace": self.namespace, **obj["metadata"]}}
+        return self.at.create(item, account, self._manager)
+
+    async def create_if_absent(self, obj: Mapping[str, Any]) -> bool:
+        try:
+            await self.create(obj)
+        except AlreadyExists:
+            return False
+        return True
+
+    async def patch(self, kind: str, name: str, body: Mapping[str, Any], namespace: str | None = None) -> Object:
+        account = await self._call(f"patch {kind} {name}")
+        place = self._place(kind, namespace, name)
+        return self.at.change(place, body, account=account, manager=self._manager, strict=self._strict)
+
+    async def apply_status(self, observed: Mapping[str, Any], before: object, after: object) -> Object | None:
+        change = merge_patch(before, after)
+        if change == {}:
+            return None
+        meta = observed["metadata"]
+        account = await self._call(f"patch {observed['kind']} {meta['name']} status")
+        body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "status": change}
+        place = self._place(observed["kind"], meta.get("namespace"), meta["name"])
+        return self.at.change(
+            place, body, subresource="status", account=account, manager=self._manager, strict=self._strict
+        )
+
+    async def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+    ) -> None:
+        account = await self._call(f"delete {kind} {name}")
+        self.at.remove(self._place(kind, namespace, name), uid=uid, version=resource_version, account=account)
+
+    async def delete_if_exists(self, kind: str, name: str, namespace: str | None = None) -> None:
+        try:
+            await self.delete(kind, name, namespace)
+        except NotFound:
+            return
+
+    async def create_token(self, service_account: str, seconds: int, namespace: str | None = None) -> Object:
+        await self._call(f"post ServiceAccount {service_account} token")
+        token = self.at.token(f"{namespace or self.namespace}:{service_account}", seconds)
+        expires = to_seconds(self.at.clock() + timedelta(seconds=seconds))
+        return {"status": {"token": token, "expirationTimestamp": expires}}
+
+    async def watch(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        await self._call(f"watch {kind}")
+        follower = Follower(kind, None if everywhere else namespace or self.namespace, labels, fields)
+        self.at.follow(follower)
+        try:
+            for item in self.at.select(kind, follower.namespace, labels, fields):
+                yield "ADDED", item
+            yield "LISTED", {}
+            while True:
+                event, text = await follower.events.get()
+                await asyncio.sleep(self._latency())
+                yield event, json.loads(text)
+        finally:
+            self.at.leave(follower)
+
+    async def _call(self, doing: str) -> str:
+        """Whose call it is, once it has arrived."""
+        await asyncio.sleep(self._latency())
+        if self._closed:
+            raise Unavailable(doing, "this client was closed")
+        return self.at.account(self.token(), doing)
+
+    def _place(self, kind: str, namespace: str | None, name: str) -> Place:
+        return Place(kind, (namespace or self.namespace) if RESOURCES[kind].namespaced else "", name)
+
+
+class Watcher:
+    """Follows some kinds, in exact namespaces or everywhere."""
+
+    def __init__(
+        self, client: Api, kinds: Iterable[str], on_object: OnObject, *, namespaces: tuple[str, ...] | None
+    ) -> None:
+        self._client = client
+        self._on_object = on_object
+        self._waited = {(kind, namespace) for kind in kinds for namespace in namespaces or (None,)}
+        self._watches = sorted(self._waited, key=str)
+
+    @property
+    def missing(self) -> str:
+        return ", ".join(sorted(kind for kind, _ in self._waited))
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for kind, namespace in self._watches:
+                group.create_task(self._follow(kind, namespace))
+
+    async def _follow(self, kind: str, namespace: str | None) -> None:
+        async for event, item in self._client.watch(kind, namespace, everywhere=namespace is None):
+            if event == "LISTED":
+                self._waited.discard((kind, namespace))
+            else:
+                self._on_object(kind, item)

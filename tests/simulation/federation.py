@@ -1,0 +1,244 @@
+"""A hub and its hospitals in this process: the real operators, couriers, aggregation and pod steps, over fakes.
+
+Installed, enrolled and approved as people do it, with objects that the command line and the charts make.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab import demo_data, demo_rounds
+from tests.simulation.apiserver import Place, Server, Write
+from tests.simulation.client import Client, Watcher
+from tests.simulation.kubelet import Node, Watched
+from tests.simulation.programs import Image, Programs
+from tests.simulation.store import Objects, Opener
+from tests.simulation.virtual import VirtualLoop
+from wardround.api.names import BUCKET, COURIER_KEYS, HUB_CONFIG_MAP, HUB_CREDENTIALS, SITE
+from wardround.cli import enrolment
+from wardround.courier import main as courier
+from wardround.courier import settings as courier_settings
+from wardround.hub.operator import Hub
+from wardround.hub.settings import Settings
+from wardround.manifests.training import Target
+from wardround.ports import Api, Object, TokenSource
+from wardround.site.control import Control
+from wardround.site.link import FIELD_MANAGER, Credentials
+from wardround.site.operator import Operator
+from wardround.store.presign import Credentials as StoreCredentials
+from wardround.store.presign import Presigner
+
+HUB_NAMESPACE, SITE_NAMESPACE = "wardround-hub", "wardround-site"
+OPERATOR_IMAGE = "registry.example/wardround/operator@sha256:" + "a" * 64
+TRAINER_IMAGE = "registry.example/wardround/trainer@sha256:" + "b" * 64
+STORE_ORIGIN, STORE_INTERNAL = "https://store.example:30707", "https://store.wardround-hub.svc:7070"
+# What runs for ever.
+Process = Coroutine[Any, Any, None]
+YEAR = 365 * 86400.0
+# A call is on its way so many virtual seconds: not all the same, so that calls overtake each other.
+LEAST_LATENCY, MOST_LATENCY = 0.001, 0.02
+# Nothing that people wait for takes an hour.
+PATIENCE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The positive control where there is no network: one port that is closed, and proven to be open outside."""
+
+    async def take(self, *, hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> Control:
+        return Control((Target("hub", "127.0.0.1", 1),), proven=True)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """A training image as a hospital allows it: its program, command and parameters."""
+
+    program: Image
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Federation:
+    """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended."""
+
+    def __init__(
+        self, loop: VirtualLoop, folder: Path, trainer: Trainer, seed: int, watched: Watched = lambda _: None
+    ) -> None:
+        self._random = random.Random(seed)
+        self._clock = loop.clock
+        self._folder = folder
+        self._trainer = trainer
+        self._watched = watched
+        signer = Presigner(STORE_ORIGIN, BUCKET, "us-east-1", StoreCredentials("access", "in memory, no secret"))
+        self._signer = signer
+        self.store = Objects(signer, loop.clock)
+        self._open_store = Opener(self.store, self._latency)
+        self.hub = Server("https://hub.example:6443", loop.clock, refuses=_hospitals_write_as_themselves)
+        self.sites = {
+            each.name: Server(f"https://{each.name}.example:6443", loop.clock) for each in demo_data.HOSPITALS
+        }
+
+    @asynccontextmanager
+    async def running(self, tables: Mapping[str, demo_data.Table]) -> AsyncIterator[None]:
+        """Hub and hospitals, until all hospitals are trusted and offer their data."""
+        async with asyncio.TaskGroup() as group:
+            started = [group.create_task(each) for each in self._install_hub()]
+            await self.until("the hub publishes what it is", lambda: self._facts() is not None)
+            for hospital in demo_data.HOSPITALS:
+                started += [group.create_task(each) for each in self._install_site(hospital, tables[hospital.name])]
+            for hospital in demo_data.HOSPITALS:
+                await self._approve(hospital.name)
+            yield
+            for task in started:
+                task.cancel()
+
+    def apply(self, *items: Object) -> None:
+        """As a person at the hub."""
+        for item in items:
+            self.hub.create(item)
+
+    def round(self, name: str) -> Object:
+        return self.hub.read(Place("FederatedRound", demo_rounds.NAMESPACE, name))
+
+    async def until(self, what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+        """Raises TimeoutError if it does not come true within so many virtual seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while not holds():
+            if loop.time() > deadline:
+                raise TimeoutError(f"not within {seconds:.0f} virtual seconds: {what}")
+            await asyncio.sleep(0.5)
+
+    async def over(self, name: str) -> Object:
+        """A round once it has ended, however."""
+        await self.until(f"round {name} is over", lambda: is_true(self.round(name), "Complete", "Failed"))
+        return self.round(name)
+
+    def _install_hub(self) -> list[Process]:
+        for name in (HUB_NAMESPACE, demo_rounds.NAMESPACE):
+            self.hub.create(_object("v1", "Namespace", name, ""))
+        credentials = self._signer.credentials
+        keys = {"accessKey": credentials.access_key, "secretKey": credentials.secret_key}
+        self.hub.create(_object("v1", "Secret", "store-credentials", HUB_NAMESPACE, stringData=keys))
+        settings = Settings(
+            namespace=HUB_NAMESPACE,
+            image=OPERATOR_IMAGE,
+            store_origin=STORE_ORIGIN,
+            store_internal=STORE_INTERNAL,
+            store_region=self._signer.region,
+            store_bucket=BUCKET,
+            store_ca="in memory",
+        )
+        client = self._client(self.hub, "hub-operator", HUB_NAMESPACE, field_manager="wardround-hub")
+        operator = Hub(
+            client,
+            settings,
+            watch=Watcher,
+            open_store=self._open_store,
+            clock=self._clock,
+            draw=self._random.random,
+        )
+        return [operator.run(), self._node("hub", self.hub).run()]
+
+    def _install_site(self, hospital: demo_data.Hospital, table: demo_data.Table) -> list[Process]:
+        name, server, facts = hospital.name, self.sites[hospital.name], self._facts()
+        assert facts is not None
+        for item in enrolment.manifests(name, hospital.display_name, [demo_rounds.NAMESPACE], flow_control=False):
+            if item["kind"] not in ("ResourceQuota", "RoleBinding"):
+                self.hub.create(item)
+        token = self.hub.token(f"{name}:site", enrolment.TOKEN_SECONDS)
+        secret = enrolment.credentials(name, self.hub.url, "in memory", token)
+        server.create(_object("v1", "Namespace", SITE_NAMESPACE, ""))
+        server.create({**secret, "metadata": {"name": HUB_CREDENTIALS, "namespace": SITE_NAMESPACE}})
+        server.create(_object("v1", "Secret", COURIER_KEYS, SITE_NAMESPACE))
+        server.create(_object("wardround.io/v1alpha1", "Site", SITE, SITE_NAMESPACE, spec=self._site(name, facts)))
+        dataset = demo_rounds.dataset(hospital.split_key)
+        server.create({**dataset, "metadata": {**dataset["metadata"], "namespace": SITE_NAMESPACE}})
+        claims = self._folder / name / "claims" / SITE_NAMESPACE
+        for claim in ("data", "state", "workspace"):
+            (claims / claim).mkdir(parents=True)
+        demo_data.write(table, claims / "data" / "cases.csv")
+        demo_data.write_order_key(hospital, claims / "state")
+
+        operator = Operator(
+            self._client(server, "site-operator", SITE_NAMESPACE),
+            OPERATOR_IMAGE,
+            watch=Watcher,
+            connect=self._connect,
+            controls=Closed(),
+            clock=self._clock,
+            draw=self._random.random,
+        )
+        pins = courier_settings.Pins(facts.fingerprint, facts.store_origin, facts.store_ca_bundle, "", "Policy")
+        process = courier.Process(
+            courier_settings.Settings(pins, claims / "workspace"),
+            self._client(server, "courier", SITE_NAMESPACE),
+            open_store=self._open_store,
+            clock=self._clock,
+            draw=self._random.random,
+        )
+        return [operator.run(), process.run(), self._node(name, server).run()]
+
+    def _site(self, name: str, facts: enrolment.HubFacts) -> Object:
+        policy = {
+            "approval": "Policy",
+            "images": [TRAINER_IMAGE],
+            "datasets": [{"name": "breast", "federations": [demo_rounds.NAMESPACE]}],
+            **self._trainer.policy,
+        }
+        workload = {"workspaceClaimName": "workspace", "stateClaimName": "state"}
+        return {**enrolment.site_values(name, facts), "policy": policy, "workload": workload}
+
+    async def _approve(self, name: str) -> None:
+        def participant() -> Object:
+            return self.hub.read(Place("Participant", name, name))
+
+        def published() -> bool:
+            return bool((participant().get("status") or {}).get("fingerprint"))
+
+        await self.until(f"{name} publishes its keys", published)
+        pin = {"spec": {"keyFingerprint": enrolment.fingerprint_to_pin(participant())}}
+        self.hub.change(Place("Participant", name, name), pin)
+        await self.until(f"{name} is trusted", lambda: is_true(participant(), "Ready"))
+        await self.until(f"{name} offers its data", lambda: bool(participant()["status"]["site"].get("datasets")))
+
+    def _facts(self) -> enrolment.HubFacts | None:
+        found = self.hub.select("ConfigMap", HUB_NAMESPACE, fields=f"metadata.name={HUB_CONFIG_MAP}")
+        return enrolment.hub_facts(found[0], HUB_NAMESPACE) if found else None
+
+    def _client(self, server: Server, account: str, namespace: str, *, field_manager: str = "") -> Client:
+        token = server.token(f"{namespace}:{account}", YEAR)
+        return Client(server, lambda: token, namespace, self._latency, field_manager=field_manager)
+
+    def _connect(self, credentials: Credentials, token: TokenSource) -> Api:
+        assert credentials.server == self.hub.url
+        return Client(self.hub, token, credentials.namespace, self._latency, field_manager=FIELD_MANAGER, strict=False)
+
+    def _node(self, name: str, server: Server) -> Node:
+        programs = Programs({TRAINER_IMAGE: self._trainer.program}, self._open_store, self._clock)
+        return Node(server, self._folder / name / "claims", self._folder / name / "pods", programs, self._watched)
+
+    def _latency(self) -> float:
+        return self._random.uniform(LEAST_LATENCY, MOST_LATENCY)
+
+
+def is_true(item: Object, *kinds: str) -> bool:
+    """Whether one of the conditions holds."""
+    found = (item.get("status") or {}).get("conditions") or ()
+    return any(each["type"] in kinds and each["status"] == "True" for each in found)
+
+
+def _hospitals_write_as_themselves(write: Write) -> str:
+    """As the hub chart's policy: a hospital's account writes under its own field manager alone."""
+    theirs = write.account.endswith(":site")
+    return "" if not theirs or write.verb == "delete" or write.manager == FIELD_MANAGER else "not by wardround-site"
+
+
+def _object(version: str, kind: str, name: str, namespace: str, **content: Any) -> Object:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **content}

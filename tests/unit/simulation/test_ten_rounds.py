@@ -1,0 +1,165 @@
+"""Ten rounds of three hospitals without Kubernetes: all of Wardround in one process, in virtual time, real keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lab import demo_data
+from tests.simulation.apiserver import Place
+from tests.simulation.federation import HUB_NAMESPACE, is_true
+from tests.simulation.rounds import Played, play_ten_rounds
+from wardround.hub import vault
+from wardround.sealing.body import Body, segment_span
+from wardround.sealing.keys import load_signing_key, load_verification_key
+from wardround.sealing.manifests import open_model, open_update
+from wardround.tensors import parse_header
+from wardround.wire import canonical
+from wardround.wire.digests import digest
+from wardround.wire.models import ModelManifest
+
+NAMES = [hospital.name for hospital in demo_data.HOSPITALS]
+# Bytes of a plaintext in a row that no ciphertext has by chance.
+TELLING = 8
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, demo_data.Table]:
+    return demo_data.tables()
+
+
+@pytest.fixture(scope="module")
+def played(tables: Mapping[str, demo_data.Table], tmp_path_factory: pytest.TempPathFactory) -> Played:
+    return play_ten_rounds(tmp_path_factory.mktemp("play"), tables, seed=1)
+
+
+def secret(played: Played, round_uid: str) -> dict[str, Any]:
+    found = played.federation.hub.read(Place("Secret", HUB_NAMESPACE, f"model-{round_uid}"))
+    return {key: vault.value(found, key) for key in found["data"]}
+
+
+def manifest(played: Played, played_round: dict[str, Any]) -> ModelManifest:
+    """Of a round's result, as the hub has signed it."""
+    hub = played.federation.hub.read(Place("Secret", HUB_NAMESPACE, "hub-signing-key"))
+    key = load_signing_key(vault.value(hub, "key")).public_key()
+    return open_model(secret(played, played_round["metadata"]["uid"])["manifest"].decode(), key)
+
+
+def opened(played: Played, played_round: dict[str, Any]) -> bytes:
+    """The plaintext of a round's result, from what lies in the store."""
+    signed = manifest(played, played_round)
+    body = Body(secret(played, played_round["metadata"]["uid"])["dataKey"], signed.header)
+    stored = played.federation.store.stored
+    parts = sorted(key for key in stored if key.startswith(f"{signed.location}/part-"))
+    ciphertext, plain, place = b"".join(stored[key] for key in parts), b"", 0
+    for index in range(body.segments):
+        size = segment_span(index, body.length)[1] + 16
+        plain += body.open(index, ciphertext[place : place + size])
+        place += size
+    return plain
+
+
+def arrays(plain: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    layout = parse_header(plain[: 8 + int.from_bytes(plain[:8], "little")], len(plain))
+    kinds = {"F32": "<f4", "F64": "<f8"}
+    return {each.name: np.frombuffer(plain[start:stop], kinds[each.dtype]) for each, start, stop in layout.places}
+
+
+def test_every_round_is_complete_and_has_aggregated_all_three(played: Played) -> None:
+    assert len(played.rounds) == 10
+    for each in played.rounds:
+        assert is_true(each, "Complete"), each["status"]["conditions"]
+        counts = {key: each["status"]["participants"][key] for key in ("selected", "sent", "aggregated", "failed")}
+        assert counts == {"selected": 3, "sent": 3, "aggregated": 3, "failed": 0}
+    assert {name: sorted(task["metadata"]["namespace"] for task in tasks) for name, tasks in played.tasks.items()} == {
+        each["metadata"]["name"]: NAMES for each in played.rounds
+    }
+
+
+def test_each_model_is_made_from_the_one_before(played: Played) -> None:
+    statistics, first, *further = played.rounds
+    assert manifest(played, statistics).header.base_digest == ""
+    before = first
+    for each in further:
+        assert manifest(played, each).header.base_digest == before["status"]["result"]["digest"]
+        # The evaluation is of the last model, and makes none.
+        before = each
+    for each in played.rounds:
+        plain = opened(played, each)
+        assert digest(plain) == each["status"]["result"]["digest"] == manifest(played, each).digest
+    assert len(set(played.digests)) == 10
+
+
+def test_each_model_is_the_weighted_mean_of_what_the_hospitals_have_trained(played: Played) -> None:
+    """Computed once more, from the plaintexts that never left them."""
+    for before, each in zip(played.rounds[1:8], played.rounds[2:9], strict=True):
+        name = each["metadata"]["name"]
+        base, result = arrays(opened(played, before)), arrays(opened(played, each))
+        tasks = {task["metadata"]["namespace"]: task for task in played.tasks[name]}
+        samples = {site: tasks[site]["status"]["update"]["samples"] for site in NAMES}
+        updates = {site: arrays(played.plain[name, site, "update/update.safetensors"]) for site in NAMES}
+        for tensor, values in result.items():
+            mean = sum(samples[site] * updates[site][tensor].astype(np.float64) for site in NAMES)
+            expected = base[tensor] + mean / sum(samples.values())
+            assert np.allclose(values, expected, rtol=1e-6, atol=1e-7), (name, tensor)
+        assert (base["weight"] != result["weight"]).any(), "it has learnt"
+
+
+def test_an_update_in_the_store_is_signed_by_its_hospital_and_names_its_base(played: Played) -> None:
+    bases = {"train-1": None, **{f"train-{n}": played.rounds[n - 1] for n in range(2, 9)}}
+    for name, base in bases.items():
+        for task in played.tasks[name]:
+            site = task["metadata"]["namespace"]
+            keys = played.federation.hub.read(Place("Participant", site, site))["status"]["site"]["keys"]
+            key = load_verification_key(canonical.decode(keys["signing"]))
+            update = open_update(task["status"]["update"]["manifest"], key)
+            plain = played.plain[name, site, "update/update.safetensors"]
+            assert update.digest == digest(plain)
+            if base is not None:
+                assert update.header.base_digest == base["status"]["result"]["digest"]
+
+
+def test_no_parameter_lies_plain_in_the_store(played: Played) -> None:
+    """Not of a model, not of an update: of whatever was ever stored."""
+    plain = dict(played.plain)
+    for each in played.rounds:
+        plain[each["metadata"]["name"], "", "result"] = opened(played, each)
+    telling = {
+        values[place : place + TELLING]
+        for document in plain.values()
+        for values in (array.tobytes() for array in arrays(document).values())
+        for place in range(0, len(values) - TELLING, 4)
+    }
+    telling = {each for each in telling if len(set(each)) > 5}  # zeros and ones are no parameters
+    assert len(telling) > 1000
+    assert len(played.stored) == 10 * (3 + 2)  # a part of each update, and of each result a part and its hashes
+    for key, data in played.stored.items():
+        found = {data[place : place + TELLING] for place in range(len(data) - TELLING + 1)}
+        assert not found & telling, key
+        assert b'"dtype"' not in data, key
+
+
+def test_when_all_is_over_the_store_has_the_results_alone(played: Played) -> None:
+    uids = {each["metadata"]["uid"] for each in played.rounds}
+    assert {key.split("/")[1] for key in played.federation.store.stored} == uids
+    assert all(key.startswith("models/") for key in played.federation.store.stored)
+
+
+def test_in_whatever_order_calls_arrive_the_models_are_the_same(
+    played: Played, tables: Mapping[str, demo_data.Table], tmp_path: Path
+) -> None:
+    """Keys, tokens and latencies are others; and so is the order in which hospitals answer."""
+    again = play_ten_rounds(tmp_path, tables, seed=2)
+    assert again.digests == played.digests
+    assert order(again) != order(played)
+    assert not again.stored.keys() - played.stored.keys()
+    assert all(data != played.stored[key] for key, data in again.stored.items())
+
+
+def order(played: Played) -> list[str]:
+    """Of the hub's writes."""
+    return [f"{each.verb} {each.place} {each.account}" for each in played.federation.hub.writes]
