@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
 
 import pytest
 from aiohttp import web
@@ -58,21 +57,21 @@ REFUSED = "refused for a moment"
 
 
 @contextmanager
-def no_jobs(site: Site) -> Iterator[None]:
-    """Until this is over a policy of the cluster refuses every Job here, and ConfigMaps, to see that it does."""
+def refusing(site: Site, group: str, kinds: str) -> Iterator[None]:
+    """Until this is over a policy of the cluster refuses all new ones here, and ConfigMaps, to see that it does."""
     rules = [
         {"apiGroups": [group], "apiVersions": ["*"], "resources": [kinds], "operations": ["CREATE"]}
-        for group, kinds in (("batch", "jobs"), ("", "configmaps"))
+        for group, kinds in ((group, kinds), ("", "configmaps"))
     ]
     policy = {
         "matchConstraints": {"resourceRules": rules},
         "validations": [{"expression": "false", "message": REFUSED}],
     }
     here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}
-    binding = {"policyName": "no-jobs", "validationActions": ["Deny"], "matchResources": here}
+    binding = {"policyName": "refusing", "validationActions": ["Deny"], "matchResources": here}
     for path, spec in ((POLICIES, policy), (BINDINGS, binding)):
         kind = "ValidatingAdmissionPolicy" + ("Binding" if path == BINDINGS else "")
-        meta = {"name": "no-jobs"}
+        meta = {"name": "refusing"}
         site.api.call(
             "POST",
             path,
@@ -82,7 +81,7 @@ def no_jobs(site: Site) -> Iterator[None]:
         yield
     finally:
         for path in (BINDINGS, POLICIES):
-            site.api.call("DELETE", f"{path}/no-jobs")
+            site.api.call("DELETE", f"{path}/refusing")
 
 
 def none_is_admitted(site: Site) -> bool:
@@ -101,27 +100,39 @@ async def test_a_job_that_is_refused_for_a_moment_is_made_after_it(
     await enrolled(site)
     # What other tests have left unfinished holds places.
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
-    with no_jobs(site):
+    with refusing(site, "batch", "jobs"):
         await eventually("no Job is admitted", lambda: none_is_admitted(site))
         name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
         await eventually("the API server refuses the Job", lambda: f"{NAMESPACE}/{name}: 422" in caplog.text)
         assert condition(site.task(name), "Failed")["status"] == "Unknown"
         step = condition(site.task(name), "Reconciling")
-        assert (step["reason"], REFUSED in step["message"]) == ("StepFailed", True)
-        await eventually("the hub hears of it", lambda: told_waiting(site, name) == "StepFailed")
+        assert (step["reason"], REFUSED in step["message"]) == ("JobNotAdmitted", True)
+        await eventually("the hub hears of it", lambda: told_waiting(site, name) == "JobNotAdmitted")
     job = await eventually("the Job is made after all", lambda: job_of(site, name))
     assert job["metadata"]["labels"]["wardround.io/dataset"] == "breast"
     assert condition(site.task(name), "Failed")["status"] == "Unknown"
+
+
+async def test_a_task_that_the_site_may_not_make_says_so_at_the_hub_and_is_made_after_it(site: Site) -> None:
+    await enrolled(site)
+    with refusing(site, "wardround.io", "sitetasks"):
+        await eventually("no SiteTask is admitted", lambda: none_is_admitted(site))
+        name = site.hub.ask()["metadata"]["name"]
+        await eventually("the hub hears of it", lambda: told_waiting(site, name) == "SiteTaskNotAdmitted")
+        assert condition(site.api.get("RoundTask", name, PARTICIPANT), "Accepted")["status"] == "Unknown"
+    await eventually("it is made after all", lambda: told_waiting(site, name) != "SiteTaskNotAdmitted")
+    assert condition(site.task(name), "Accepted")["status"] == "True"
+    site.hub.cancel(name)
+    await eventually("it holds no place", lambda: condition(site.task(name), "Failed")["status"] == "True")
 
 
 def told_waiting(site: Site, name: str) -> str:
     return str(condition(site.api.get("RoundTask", name, PARTICIPANT), "Reconciling")["reason"])
 
 
-async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next(
+async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next_and_the_refusal_is_the_cause(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wardround.site.tasks.REFUSAL_IS_FINAL_AFTER", timedelta(seconds=10))
     monkeypatch.setattr("wardround.plans.sitetask.QUEUE_SECONDS", 3600.0)
     await enrolled(site)
     tasks = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
@@ -132,14 +143,13 @@ async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next(
     def told(name: str, kind: str) -> str:
         return str(condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["reason"])
 
-    with no_jobs(site):
+    with refusing(site, "batch", "jobs"):
         await eventually("no Job is admitted", lambda: none_is_admitted(site))
-        first, second = [site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"] for _ in "ab"]
-        both = (first, second)
-        # Once the hub knows, there is nothing left for which the one that waits would be looked at.
-        await eventually("one waits", lambda: "Queued" in {told(each, "Reconciling") for each in both})
-        ends = {"JobNotAdmitted"}
-        await eventually("both end", lambda: {told(each, "Failed") for each in both} == ends, 240)
+        model = await site.hub.seal_model(b"model")
+        both = [site.hub.ask(model, wait_seconds=20)["metadata"]["name"] for _ in "ab"]
+        refused = ["JobNotAdmitted"] * 2
+        await eventually("neither waits for the other", lambda: [told(each, "Reconciling") for each in both] == refused)
+        await eventually("both end", lambda: [told(each, "Failed") for each in both] == refused, 240)
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
 
 

@@ -255,5 +255,5 @@ def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str]:
         return accepted + until_training + SITE_SAYS_FIRST, waits.too_long(now, "Queued")
     condition = conditions.find(task.status.conditions, "Accepted")
     said = condition.reason if condition else ""
-    reason = said if said in ("WaitingForApproval", "TooManyTasks", "ClockSkew") else "NotAnswered"
+    reason = said if said in waits.UNACCEPTED else "NotAnswered"
     return asked + timedelta(seconds=limits.admission_seconds), reason

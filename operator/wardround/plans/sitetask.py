@@ -21,12 +21,14 @@ from wardround.plans import sitetask_pod as pods
 from wardround.plans import waits
 from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
 from wardround.plans.sitetask_types import (
+    NOT_ADMITTED,
     Action,
     Observation,
     Plan,
     Standing,
     is_accepted,
     is_final,
+    is_refused,
     is_trained,
     sooner,
 )
@@ -93,22 +95,17 @@ def _before_the_end(seen: Observation) -> Plan:
     )
 
 
-def not_admitted(seen: Observation, said: str) -> SiteTaskStatus:
-    """The status after the API server has refused the Job: by an admission policy, a quota or its schema."""
-    message = f"{REASONS['JobNotAdmitted'].meaning} It says: {said}"
-    failure = Failure.by("JobNotAdmitted", message[:2048])
-    return _status(_View(seen, _decide(seen)), _failed(failure))
-
-
-def hampered(task: SiteTask, action: Action, said: str, now: datetime) -> SiteTaskStatus:
-    """The status after an action failed that will be tried again. `task` as it was written last.
+def hampered(task: SiteTask, action: Action, said: str, now: datetime, *, refused: bool = False) -> SiteTaskStatus:
+    """The status after an action failed that will be tried again. `task` as it was written last. `refused`: the API
+    server did not take the object, because of a policy, a quota or its schema, which people may correct.
 
     What is final stays so: its message says in addition what is left to do.
     """
     trouble = f"{HAMPERED} {ACTIONS[action]}, and tries again: {said}"
     found, generation = task.status.conditions, task.metadata.generation
     if not is_final(task):
-        found = conditions.progressing(found, "StepFailed", trouble, now=now, generation=generation)
+        reason = NOT_ADMITTED if refused and action == "CreateJob" else "StepFailed"
+        found = conditions.progressing(found, reason, trouble, now=now, generation=generation)
     else:
         for kind in ("Complete", "Failed"):
             end = conditions.find(found, kind)
@@ -293,10 +290,17 @@ def _queues(view: _View) -> Standing | None:
     places = view.seen.site.spec.workload.max_concurrent_tasks
     if len(ahead) < places:
         return None
-    message = (
-        f"The task waits behind {', '.join(ahead[:8])}. The site runs {places} at a time (workload.maxConcurrentTasks)."
-    )
-    return _progress(view, "Queued", message, marks=INPUT_READY, again_seconds=QUEUE_SECONDS)
+    message = f"behind {', '.join(ahead[:8])}: the Site runs {places} at a time (workload.maxConcurrentTasks)"
+    # While others train, it still waits for what kept the Job out.
+    reason, message = _last_try(view.seen) if is_refused(view.seen.task) else ("Queued", message)
+    return _progress(view, reason, message, marks=INPUT_READY, again_seconds=QUEUE_SECONDS)
+
+
+def _last_try(seen: Observation) -> tuple[str, str]:
+    """Reason and message that a failed try to make the Job has left: they stand until a try succeeds."""
+    last = conditions.find(seen.task.status.conditions, "Reconciling")
+    failed = last is not None and last.status == "True" and last.reason in ("StepFailed", NOT_ADMITTED)
+    return (last.reason, last.message) if last is not None and failed else ("Starting", "")
 
 
 def _dataset_gone(view: _View) -> Standing | None:
@@ -322,10 +326,7 @@ def _creates_job(view: _View) -> Standing | None:
         return None
     if not view.seen.isolation_proven:
         return _progress(view, "IsolationUnproven", marks=INPUT_READY, again_seconds=RETRY_SECONDS)
-    # What a failed try has left stands until a try succeeds.
-    last = conditions.find(view.seen.task.status.conditions, "Reconciling")
-    failed = last is not None and last.status == "True" and last.reason == "StepFailed"
-    reason, message = ("StepFailed", last.message) if last is not None and failed else ("Starting", "")
+    reason, message = _last_try(view.seen)
     return _progress(view, reason, message, marks=INPUT_READY, actions=("CreateJob",))
 
 
@@ -472,12 +473,12 @@ def _stages(view: _View) -> dict[str, datetime]:
 
 
 def _ahead(seen: Observation) -> list[str]:
-    """Tasks that hold a place, then older ones that wait for one."""
+    """Tasks that hold a place, then older ones that wait for one. Whose Job is not admitted keeps nobody waiting."""
     me = seen.task.metadata
     holding: list[str] = []
     waiting: list[str] = []
     for other in sorted(seen.others, key=lambda o: (o.metadata.creation_timestamp, o.metadata.name)):
-        if is_final(other) or is_trained(other):
+        if is_final(other) or is_trained(other) or is_refused(other):
             continue
         if other.metadata.name in seen.busy:
             holding.append(other.metadata.name)

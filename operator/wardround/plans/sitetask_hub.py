@@ -66,11 +66,11 @@ def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
     )
 
 
-def left_alone(task: RoundTask, now: datetime) -> RoundTaskStatus:
-    """For a RoundTask that waits at the hub because the site holds as many tasks as it may."""
+def left_alone(task: RoundTask, reason: str, now: datetime) -> RoundTaskStatus:
+    """For a RoundTask that waits at the hub because the site can make no SiteTask of it."""
     found, generation = task.status.conditions, task.metadata.generation
-    found = conditions.set_condition(found, "Accepted", "Unknown", "TooManyTasks", now=now, generation=generation)
-    found = conditions.progressing(found, "TooManyTasks", "", now=now, generation=generation)
+    found = conditions.set_condition(found, "Accepted", "Unknown", reason, now=now, generation=generation)
+    found = conditions.progressing(found, reason, "", now=now, generation=generation)
     return dataclasses.replace(task.status, observed_generation=generation, conditions=found)
 
 

@@ -16,6 +16,7 @@ from wardround.api.task import Failure
 from wardround.plans import sitetask_pod as pods
 from wardround.wire.assignment import Assignment
 
+NOT_ADMITTED = "JobNotAdmitted"
 Action = Literal["CreateJob", "DeleteJob", "DeleteTask", "Mirror"]
 
 
@@ -77,6 +78,12 @@ def is_final(task: SiteTask | RoundTask) -> bool:
 
 def is_accepted(task: SiteTask) -> bool:
     return conditions.is_true(task.status.conditions, "Accepted")
+
+
+def is_refused(task: SiteTask) -> bool:
+    """Whether the site's API server does not admit its Job now."""
+    found = conditions.find(task.status.conditions, "Reconciling")
+    return found is not None and (found.status, found.reason) == ("True", NOT_ADMITTED)
 
 
 def is_trained(task: SiteTask) -> bool:

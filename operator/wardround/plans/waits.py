@@ -15,6 +15,8 @@ TROUBLE = frozenset(
         "WorkspaceUnusable",
         "Evicted",
         "StepFailed",
+        "JobNotAdmitted",
+        "SiteTaskNotAdmitted",
         "TooManyTasks",
         "ClockSkew",
         "IsolationUnproven",
@@ -34,6 +36,8 @@ PROGRESS: Mapping[str, str] = {
     "Starting": "StartDeadline",
     "Sending": "UploadDeadline",
 }
+# Said of a task that the site has not accepted yet.
+UNACCEPTED = frozenset({"WaitingForApproval", "TooManyTasks", "ClockSkew", "SiteTaskNotAdmitted"})
 # Only of these that come before training: a pod that has lost its node waits for them again.
 BEFORE_TRAINING = frozenset({"Queued", "Starting", "Unschedulable", "ImagePullFailed", "Evicted"})
 

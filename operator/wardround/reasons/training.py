@@ -209,7 +209,14 @@ _PLATFORM = (
         meaning="The site's API server did not admit the training Job.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it quotes the API server. Look "
         "for a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster or of the site chart, "
-        "or chart, CRDs and operator of different versions (upgrade them together with `helm upgrade`).",
+        "or chart, CRDs and operator of different versions (upgrade them together with `helm upgrade`). "
+        "The site operator tries again.",
+    ),
+    _platform(
+        name="SiteTaskNotAdmitted",
+        meaning="The site's API server did not admit the SiteTask.",
+        action="Read the log of the site operator: it quotes the API server. Look for a ResourceQuota of the namespace "
+        "or an admission policy of the cluster, or for CRDs of another version. The site operator tries again.",
     ),
     _platform(
         name="Unschedulable",

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from wardround.api import dataset, names, roundtask, sitetask
@@ -28,7 +28,16 @@ from wardround.plans import sitetask as plans
 from wardround.plans import sitetask_hub as telling
 from wardround.plans import sitetask_memory as memory
 from wardround.plans import sitetask_pod as pods
-from wardround.plans.sitetask_types import Action, Observation, Plan, is_accepted, is_final, is_trained, sooner
+from wardround.plans.sitetask_types import (
+    Action,
+    Observation,
+    Plan,
+    is_accepted,
+    is_final,
+    is_refused,
+    is_trained,
+    sooner,
+)
 from wardround.ports import Api, Object
 from wardround.site.control import Control, TakesControl
 from wardround.site.link import HubLink
@@ -39,8 +48,6 @@ from wardround.wire.training import LiveRounds
 TRAINING = f"{names.ROLE}={names.ROLE_TRAINING}"
 # Between two looks at a task for which there was no room.
 FULL_SECONDS = 30.0
-# `helm upgrade` brings a new image to the admission policy first and to the operator a little later.
-REFUSAL_IS_FINAL_AFTER = timedelta(seconds=90)
 logger = logging.getLogger(__name__)
 
 
@@ -94,8 +101,6 @@ class TaskReconciler:
         self._full_changed = full_changed
         self._full = False
         self._controls = controls
-        # Since when the API server refuses a task's Job, by name. A new process starts with new patience.
-        self._refused: dict[str, datetime] = {}
         # When the hub was last told of a task that runs, by name. A new process tells at once.
         self._told: dict[str, datetime] = {}
         # For which there was no room when they were last looked at.
@@ -119,8 +124,6 @@ class TaskReconciler:
         if name in self._left_alone:
             return FULL_SECONDS
         plan = plans.plan(live.seen) if live is not None else None
-        if plan is None or "CreateJob" not in plan.actions:
-            self._refused.pop(name, None)
         if live is None or plan is None:
             self._told.pop(name, None)
             return None
@@ -140,7 +143,8 @@ class TaskReconciler:
             self._full = full
             self._full_changed()
         if item is None and there is not None and full:
-            await self._leave_alone(there)
+            self._left_alone.add(name)
+            await self._leave_alone(there, "TooManyTasks", memory.FULL)
             return None
         if item is None:
             item = await self._mirror(there)
@@ -204,18 +208,21 @@ class TaskReconciler:
         labels = names.task_labels(
             task.spec.round_ref.name, task.spec.round_ref.uid, task.metadata.namespace, task.spec.attempt
         )
-        return await self._own.create(manifest(sitetask.KIND, task.metadata.name, self._own.namespace, labels, spec))
+        item = manifest(sitetask.KIND, task.metadata.name, self._own.namespace, labels, spec)
+        try:
+            return await self._own.create(item)
+        except (Forbidden, Invalid) as refused:
+            await self._leave_alone(there, "SiteTaskNotAdmitted", str(refused))
+            raise
 
-    async def _leave_alone(self, there: Object) -> None:
-        """For as long as the site holds as many tasks as it may."""
+    async def _leave_alone(self, there: Object, reason: str, said: str) -> None:
+        """`said`: for this site's log; the hub hears the reason alone."""
         task = roundtask.parse(there)
         if is_final(task) or task.spec.cancel or self._link.client is None:
             return
-        name = task.metadata.name
-        self._left_alone.add(name)
-        status = telling.left_alone(task, self._clock())
+        status = telling.left_alone(task, reason, self._clock())
         if status != task.status:
-            logger.warning("task %s: %s", name, memory.FULL)
+            logger.warning("task %s: %s", task.metadata.name, said)
             await self._link.client.apply_status(there, codec.dump(task.status), codec.dump(status))
 
     async def _refuse_recreated(self, there: Object) -> None:
@@ -260,7 +267,8 @@ class TaskReconciler:
                 after = await self._act(action, live, plan, after)
             except Exception as raised:
                 failure = raised
-                told = plans.hampered(_with(task, after), action, _said(raised), live.seen.now)
+                refused = isinstance(raised, Forbidden | Invalid)
+                told = plans.hampered(_with(task, after), action, _said(raised), live.seen.now, refused=refused)
                 after = await self._write(live, _with(task, after), told)
                 break
         # Whatever became of the actions, the hub hears how the task stands.
@@ -274,7 +282,7 @@ class TaskReconciler:
         task = live.seen.task
         match action:
             case "CreateJob":
-                return await self._create_job(live, plan, after)
+                await self._create_job(live, plan)
             case "DeleteJob" if live.seen.job is not None:
                 await self._own.delete("Job", live.seen.job.name, uid=live.seen.job.uid)
             case "DeleteTask":
@@ -305,7 +313,7 @@ class TaskReconciler:
                 self._wake(name)
         return status
 
-    async def _create_job(self, live: _Live, plan: Plan, status: SiteTaskStatus) -> SiteTaskStatus:
+    async def _create_job(self, live: _Live, plan: Plan) -> None:
         seen, assignment = live.seen, plan.assignment
         if assignment is None or live.control is None:
             raise RuntimeError("a Job was planned without assignment or control")
@@ -323,15 +331,7 @@ class TaskReconciler:
             live=LiveRounds(tuple(rounds), tuple(states), to_seconds(seen.now)),
             operator_image=self._image,
         )
-        try:
-            await self._own.create(build(job))
-        except (Forbidden, Invalid) as refused:
-            since = self._refused.setdefault(seen.task.metadata.name, seen.now)
-            if seen.now - since < REFUSAL_IS_FINAL_AFTER:
-                raise
-            task = _with(seen.task, status)
-            return await self._write(live, task, plans.not_admitted(dataclasses.replace(seen, task=task), str(refused)))
-        return status
+        await self._own.create(build(job))
 
     async def _tell_dataset(self, live: _Live, plan: Plan) -> None:
         item = live.datasets.get(plan.assignment.dataset_name) if plan.assignment else None
@@ -378,8 +378,11 @@ def _owned(job: Mapping[str, Any], task: SiteTask) -> bool:
 
 
 def _gives_up_its_place(task: SiteTask, status: SiteTaskStatus) -> bool:
-    after = _with(task, status)
-    return (is_final(after) or is_trained(after)) and not (is_final(task) or is_trained(task))
+    return _needs_no_place(_with(task, status)) and not _needs_no_place(task)
+
+
+def _needs_no_place(task: SiteTask) -> bool:
+    return is_final(task) or is_trained(task) or is_refused(task)
 
 
 def _with(task: SiteTask, status: SiteTaskStatus) -> SiteTask:

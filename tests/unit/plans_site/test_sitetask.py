@@ -29,8 +29,8 @@ from tests.unit.plans_site.world import (
 from wardround.api import conditions
 from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
-from wardround.api.sitetask import SiteTaskStatus
-from wardround.plans.sitetask import hampered, not_admitted, plan
+from wardround.api.sitetask import SiteTask, SiteTaskStatus
+from wardround.plans.sitetask import hampered, plan
 from wardround.plans.sitetask_hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
 from wardround.plans.sitetask_pod import parse_pod
 from wardround.plans.sitetask_types import Observation, Plan
@@ -213,15 +213,34 @@ def test_a_dataset_that_no_container_can_be_told_of_fails_the_task_before_there_
     assert "Dataset breast: spec has" in holds(planned.status, "Failed").message
 
 
-def test_a_job_that_is_not_admitted_fails_the_task_and_says_why_at_the_site_only() -> None:
-    observation = seen(a_task(status=ready()))
-    status = not_admitted(observation, "ValidatingAdmissionPolicy denied it")
-    assert status.failure is not None
-    assert (status.failure.failure_class, status.failure.reason) == ("Platform", "JobNotAdmitted")
-    assert "ValidatingAdmissionPolicy" in (status.failure.message or "")
-    assert "Validating" not in json.dumps(
-        dataclasses.asdict(mirror(status, a_round_task(observation.task), ASSIGNMENT))
-    )
+def not_admitted(name: str = "train-1-1a2b3c4d-a1", **task: Any) -> SiteTask:
+    made = a_task(name, status=ready(), **task)
+    return dataclasses.replace(made, status=hampered(made, "CreateJob", "post Job: 403 no quota", NOW, refused=True))
+
+
+def test_a_job_that_is_not_admitted_waits_and_says_why_at_the_site_only() -> None:
+    waiting = not_admitted()
+    planned = plan(seen(waiting))
+    assert planned.actions == ("CreateJob",)
+    assert reason(planned) == "JobNotAdmitted"
+    assert "403 no quota" in holds(planned.status, "Reconciling").message
+    assert "quota" not in json.dumps(dataclasses.asdict(mirror(planned.status, a_round_task(waiting), ASSIGNMENT)))
+    assert reason(plan(seen(waiting, job=JOB))) == "Starting"
+
+
+def test_a_job_that_is_not_admitted_in_time_is_the_cause_of_the_failure() -> None:
+    late = plan(seen(not_admitted(), now=NOW + timedelta(seconds=900))).status
+    assert late.failure is not None
+    assert (late.failure.failure_class, late.failure.reason) == ("Platform", "JobNotAdmitted")
+    assert "403 no quota" in (late.failure.message or "")
+
+
+def test_a_job_that_is_not_admitted_keeps_no_other_task_waiting_and_its_reason_while_others_train() -> None:
+    first = not_admitted("first", created="2026-11-24T11:00:00Z")
+    second = a_task("second", status=ready())
+    assert plan(seen(second, others=(first,))).actions == ("CreateJob",)
+    behind = plan(seen(first, others=(second,), busy={"second"}))
+    assert (reason(behind), behind.actions) == ("JobNotAdmitted", ())
 
 
 # The pod
@@ -815,7 +834,7 @@ def test_what_is_final_stays_so_while_what_is_left_to_do_fails() -> None:
 
 
 def test_a_task_for_which_the_site_has_no_room_says_so_at_the_hub() -> None:
-    status = left_alone(a_round_task(a_task()), NOW)
+    status = left_alone(a_round_task(a_task()), "TooManyTasks", NOW)
     assert (holds(status, "Accepted").status, holds(status, "Accepted").reason) == ("Unknown", "TooManyTasks")
     assert holds(status, "Reconciling").reason == "TooManyTasks"
 
