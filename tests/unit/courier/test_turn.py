@@ -11,7 +11,9 @@ from wardround.courier.turn import Turn
 
 
 async def never() -> None:
-    await asyncio.Event().wait()
+    """Work that somebody has to cut short."""
+    await asyncio.sleep(10)
+    raise AssertionError("it kept its turn")
 
 
 async def nothing() -> None:

@@ -19,7 +19,7 @@ from tests.unit.plans_hub.builders import (
     sent,
 )
 from wardround.aggregate import plan as aggregate_plan
-from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.federatedround import FederatedRound, Resources, Result
 from wardround.api.participant import SiteReport
 from wardround.hub import aggregations
 from wardround.hub.assignments import Recipient, assign, grant, object_lengths
@@ -46,6 +46,7 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
+from wardround.wire import assignment
 from wardround.wire.aggregation import AggregationFailure, LeftOut
 from wardround.wire.models import ModelManifest
 
@@ -114,13 +115,15 @@ def with_base() -> FederatedRound:
 
 
 def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone() -> None:
-    of = with_base()
+    asked = Resources(nodes=1, accelerators_per_node=3, local_sockets=True)
+    of = replace(with_base(), spec=replace(with_base().spec, resources=asked))
     expires = NOW + timedelta(hours=2)
     what = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=expires, state_round=STATE_ROUND)
     spec = assign(of, recipient(), what, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert hub_fingerprint(untrusted.decode(spec.hub_key, "x")) == HUB.fingerprint
     found = open_assignment(spec.assignment, load_verification_key(HUB.public))
     assert (found.round_uid, found.attempt, found.participant) == (of.metadata.uid, 2, "site-a")
+    assert found.resources == assignment.Resources(1, 3, local_sockets=True)
     assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (found.roster, found.parameters, found.initial, found.seed) == (NAMES, {"epochs": "5"}, False, None)
     assert found.issued == "2026-11-24T16:00:00.000000Z"
