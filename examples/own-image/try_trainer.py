@@ -35,7 +35,7 @@ WITHOUT_NEIGHBOURS = """
 import sys
 from pathlib import Path
 from wardround import __main__
-from wardround.pod import addresses
+from wardround.network import addresses
 addresses.INTERFACES = addresses.SETTINGS = Path("/no-such-folder")
 sys.exit(__main__.main())
 """

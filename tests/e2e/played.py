@@ -28,7 +28,7 @@ from tests.integration.api import HOSPITAL_MANAGER, Api, account
 from wardround import tensors
 from wardround.cli import enrolment, verbs
 from wardround.cli.objects import is_true
-from wardround.pod import schema, statistics
+from wardround.pod import statistics
 from wardround.sealing import untrusted
 from wardround.sealing.body import UPDATE, new_file_key, new_header
 from wardround.sealing.files import seal_file
@@ -42,6 +42,7 @@ from wardround.sealing.keys import (
 )
 from wardround.sealing.manifests import open_assignment, open_grants, sign_update
 from wardround.sealing.wrap import update_context, wrap
+from wardround.tabular import schema
 from wardround.wire import canonical
 from wardround.wire.grants import Grants, Put
 from wardround.wire.models import UpdateManifest

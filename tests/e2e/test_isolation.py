@@ -28,7 +28,7 @@ from wardround.api.names import task_name
 from wardround.api.times import parse_time
 from wardround.cli.objects import condition
 from wardround.plans import assignment, link_local
-from wardround.pod import split
+from wardround.tabular import split
 
 Object = dict[str, Any]
 Target = tuple[str, str, int]

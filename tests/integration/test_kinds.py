@@ -25,8 +25,8 @@ from tests.integration.objects import (
     site_task,
     without,
 )
+from wardround import metrics
 from wardround.api.site import DEFAULT_PARAMETERS, LEAST_CELL
-from wardround.pod import metrics
 from wardround.wire import codec
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]

@@ -23,7 +23,8 @@ from wardround.aggregate import main as aggregate
 from wardround.aggregate import plan as aggregation_plan
 from wardround.clock import Clock
 from wardround.manifests.training import OUR_COMMAND
-from wardround.pod import addresses, gate
+from wardround.network import addresses
+from wardround.pod import gate
 from wardround.ports import Object, OpenStore
 
 NOWHERE = Path("/no-such-folder")

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from wardround import metrics
 from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_microseconds, to_seconds
-from wardround.pod import metrics
 from wardround.wire import codec
 
 Schema = dict[str, Any]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wardround.pod.metrics import BINS
+from wardround.metrics import BINS
 from wardround.tensors import Array, Layout, Tensor, canonical_layout
 
 EVALUATE = canonical_layout([Tensor(name, "F64", (BINS,)) for name in ("negatives", "positives")])

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from wardround.api import conditions
+from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
-from wardround.plans.parameters import first_outside, outside
 from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key

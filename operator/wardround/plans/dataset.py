@@ -11,7 +11,7 @@ from wardround.api import conditions, dataset_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import DatasetStatus
 from wardround.plans.sitetask_pod import Step
-from wardround.pod import schema as table_schema
+from wardround.tabular import schema as table_schema
 from wardround.wire.outcome import Outcome
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.

@@ -16,10 +16,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from wardround import tensors
-from wardround.pod import metrics, output, schema, statistics, update
+from wardround import metrics, tensors
+from wardround.pod import output, statistics, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
+from wardround.tabular import schema
 from wardround.wire import codec, digests
 from wardround.wire.training import PrivateReport
 

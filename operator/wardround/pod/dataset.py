@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
-from wardround.pod import columns
 from wardround.pod.outcome import Failure
-from wardround.pod.schema import Schema
+from wardround.tabular import columns
+from wardround.tabular.schema import Schema
 from wardround.wire.outcome import LeftOutRows
 
 # One batch is in memory at a time; a CSV row must fit into a block.

@@ -19,17 +19,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
-from wardround.pod import addresses
-from wardround.pod.addresses import Link
+from wardround.network import addresses
+from wardround.network.addresses import Link
+from wardround.network.probe import EVERYBODY, LEAST_SECONDS, MOST_SECONDS, PROTOCOLS, Answers, Target, can_ping, probe
 from wardround.pod.outcome import Failure, log
-from wardround.pod.probe import EVERYBODY, PROTOCOLS, Answers, Target, can_ping, probe
 from wardround.wire.outcome import Heard, LinkLocalHeard, Outcome
 
 LinkLocal = Literal["Warn", "Refuse"]
 
 ROUNDS = 3
-# How long an answer is waited for. The site operator says how slow its control was; it must not say 0, nor for ever.
-LEAST_SECONDS, MOST_SECONDS = 0.25, 1.0
 PAUSE_SECONDS = 0.05
 DEADLINE_SECONDS = 10.0
 # An address of a link may come a second after the link; trying it for duplicates takes a second, and up to another one

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from wardround import durable
+from wardround import durable, metrics
 from wardround.api import dataset_text, parameters_text
+from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
-from wardround.plans.parameters import outside
-from wardround.pod import gate, launcher, metrics, order, rounds, schema, split
+from wardround.pod import gate, launcher, order, rounds
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
+from wardround.tabular import schema, split
 from wardround.wire import codec
 from wardround.wire.outcome import LeftOutRows, Outcome
 from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View

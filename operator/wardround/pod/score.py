@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pyarrow import parquet
 
-from wardround.pod import metrics, output, update
+from wardround import metrics
+from wardround.pod import output, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, run
 from wardround.tensors import Tensor, Writer

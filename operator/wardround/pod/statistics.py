@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wardround import tensors
-from wardround.pod import output, schema
+from wardround.pod import output
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import run
+from wardround.tabular import schema
 from wardround.wire import codec
 from wardround.wire.training import TrainingTask
 

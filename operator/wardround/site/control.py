@@ -19,10 +19,10 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from wardround.manifests.training import Target
-from wardround.pod import addresses, gate
-from wardround.pod.probe import Answers
-from wardround.pod.probe import Target as Asked
-from wardround.pod.probe import probe as ask
+from wardround.network import addresses
+from wardround.network.probe import LEAST_SECONDS, MOST_SECONDS, Answers
+from wardround.network.probe import Target as Asked
+from wardround.network.probe import probe as ask
 
 PROVING = ("hub", "kubernetes-api")
 METADATA = ("169.254.169.254", "fd00:ec2::254")
@@ -40,7 +40,7 @@ class Control:
 
     targets: tuple[Target, ...]
     proven: bool
-    seconds: float = gate.LEAST_SECONDS
+    seconds: float = LEAST_SECONDS
 
 
 class TakesControl(Protocol):
@@ -92,7 +92,7 @@ def probe(found: tuple[Target, ...]) -> Control:
 
 def judge(found: tuple[Target, ...], answers: Answers) -> Control:
     """An answer that is twice as late inside as the slowest was out here is still heard there."""
-    seconds = min(max(2 * answers.slowest_seconds, gate.LEAST_SECONDS), gate.MOST_SECONDS)
+    seconds = min(max(2 * answers.slowest_seconds, LEAST_SECONDS), MOST_SECONDS)
     return Control(found, bool(answers.open), seconds)
 
 

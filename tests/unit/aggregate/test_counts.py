@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from wardround.aggregate import counts
-from wardround.pod import schema, score, statistics
+from wardround.pod import score, statistics
+from wardround.tabular import schema
 from wardround.tensors import Tensor, canonical_layout
 
 Numbers = dict[str, Any]

@@ -12,7 +12,7 @@ from wardround.api.conditions import Condition
 from wardround.api.dataset import DatasetStatus
 from wardround.plans.dataset import plan
 from wardround.plans.sitetask_pod import Step
-from wardround.pod import schema
+from wardround.tabular import schema
 
 SCHEMA: dict[str, Any] = {
     "fields": [

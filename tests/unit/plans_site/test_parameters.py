@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from wardround.api.parameter_bounds import outside
 from wardround.api.site import DEFAULT_PARAMETERS, AllowedParameter
-from wardround.plans.parameters import outside
 from wardround_trainer import parameters as trainer
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wardround.pod import addresses
+from wardround.network import addresses
 
 
 @pytest.fixture(autouse=True)

@@ -18,12 +18,12 @@ from pyarrow import parquet
 
 from tests.unit.pod import world
 from tests.unit.pod.world import prepare
+from wardround.api.parameter_bounds import outside
 from wardround.api.site import DEFAULT_PARAMETERS
-from wardround.plans.parameters import outside
-from wardround.pod import split
 from wardround.pod.check import check
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
+from wardround.tabular import split
 
 SIDES = split.parse(world.SPLIT)
 

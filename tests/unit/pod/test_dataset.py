@@ -13,8 +13,9 @@ import pytest
 from pyarrow import parquet
 
 from tests.unit.pod import world
-from wardround.pod import dataset, schema
+from wardround.pod import dataset
 from wardround.pod.outcome import Failure
+from wardround.tabular import schema
 
 ABOVE = "AboveMaximum"
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.pod import networks
+from wardround.network.probe import Answers, Target, probe
 from wardround.pod import gate
 from wardround.pod.gate import Settings
 from wardround.pod.outcome import Failure
-from wardround.pod.probe import Answers, Target, probe
 
 OPERATOR = Path(gate.__file__).parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own is root's to make")
@@ -105,7 +105,8 @@ def test_any_answer_over_udp_counts_as_open() -> None:
 
 PROBES = """
 import sys
-from wardround.pod import gate, probe
+from wardround.pod import gate
+from wardround.network import probe
 targets = tuple(probe.Target("node", host, 0, "ICMP") for host in sys.argv[1:])
 gate.Gate(gate.Settings(targets)).say_what_cannot_be_asked()
 print([each.called for each in probe.probe(targets, 0.25).open])
@@ -143,7 +144,8 @@ def test_where_nobody_may_ask_by_icmp_the_log_says_so_once() -> None:
 
 HOLD = """
 import json
-from wardround.pod import gate, outcome, probe
+from wardround.pod import gate, outcome
+from wardround.network import probe
 targets = [probe.Target("hub", "10.9.0.2", 53, "TCP"), probe.Target("resolver", "10.9.0.2", 53, "UDP")]
 try:
     print(outcome.write(gate.hold(gate.Settings(tuple(targets)), deadline_seconds=0.1).outcome).decode())
@@ -211,7 +213,8 @@ def test_nothing_to_probe_is_no_isolation(text: str) -> None:
 SIDECAR = """
 import sys
 from pathlib import Path
-from wardround.pod import addresses, isolation
+from wardround.network import addresses
+from wardround.pod import isolation
 addresses.INTERFACES = addresses.SETTINGS = Path("/no-such-file")
 sys.exit(isolation.main([]))
 """

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from tests.unit.pod import networks
-from wardround.pod import addresses
+from wardround.network import addresses
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="networks of its own are root's to make")
 # The gate as `prepare` holds it, with the one target that every pod has closed here: no route leads there.
 HOLD = """
 import json, sys
-from wardround.pod import gate, outcome, probe
+from wardround.pod import gate, outcome
+from wardround.network import probe
 refuse, *named = sys.argv[1:]
 targets = [probe.Target("hub", "203.0.113.1", 443, "TCP")]
 targets += [probe.Target("site-operator", each, 53, "TCP") for each in named]
@@ -119,7 +120,8 @@ def test_a_sidecar_that_is_ended_tells_what_it_heard() -> None:
 def test_the_sidecar_asks_neighbours_until_it_knows_them_and_then_leaves_them_alone() -> None:
     script = """
         import json, sys, threading, time
-        from wardround.pod import gate, isolation, probe
+        from wardround.pod import gate, isolation
+        from wardround.network import probe
         asked = []
         def counted(targets, *more):
             asked.append(sum(bool(each.scope) for each in targets))
@@ -165,7 +167,7 @@ def test_a_hardware_address_gives_the_link_local_address_that_linux_makes_of_it(
 def test_an_address_counts_unless_it_is_on_loopback() -> None:
     script = """
         import json, socket
-        from wardround.pod import addresses
+        from wardround.network import addresses
         print(json.dumps([addresses.has(family) for family in (socket.AF_INET, socket.AF_INET6)]))
     """
     with networks.pair() as both:

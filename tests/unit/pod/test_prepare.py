@@ -11,9 +11,9 @@ from pyarrow import parquet
 
 from tests.unit.pod import world
 from tests.unit.pod.world import prepare
-from wardround.pod import schema
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
+from wardround.tabular import schema
 
 
 def files(folders: Folders) -> set[str]:

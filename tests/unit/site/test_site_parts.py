@@ -18,10 +18,10 @@ from tests.unit.plans_site.world import ASSIGNMENT
 from wardround.kube.client import Client
 from wardround.kube.errors import Unauthorized
 from wardround.manifests.training import Target
-from wardround.pod import addresses
-from wardround.pod.probe import Answers
-from wardround.pod.probe import Target as Asked
-from wardround.pod.probe import probe as ask
+from wardround.network import addresses
+from wardround.network.probe import Answers
+from wardround.network.probe import Target as Asked
+from wardround.network.probe import probe as ask
 from wardround.site import control
 from wardround.site.link import Credentials, HubLink, NotEnrolled, due
 from wardround.site.training import requested

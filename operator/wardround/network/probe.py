@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from wardround.pod import addresses
+from wardround.network import addresses
 
 # Any resolver answers this: id 0x5752, recursion desired, one question, the root's name servers (RFC 1035, 4.1).
 DNS_QUERY = bytes.fromhex("575201000001000000000000" + "00" + "0002" + "0001")
@@ -22,6 +22,9 @@ DNS_QUERY = bytes.fromhex("575201000001000000000000" + "00" + "0002" + "0001")
 ECHO = {socket.AF_INET: bytes((8, 0, 0, 0, 0, 0, 0, 1)), socket.AF_INET6: bytes((128, 0, 0, 0, 0, 0, 0, 1))}
 PING = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 PROTOCOLS = ("TCP", "UDP", "ICMP")
+# How long a training pod waits for an answer. The site operator says how slow its control was; it must not say 0, nor
+# for ever.
+LEAST_SECONDS, MOST_SECONDS = 0.25, 1.0
 # All hosts on a link (RFC 4291, 2.7.1).
 EVERYBODY = "ff02::1"
 # What a kernel says that lets us make no socket for ICMP (net.ipv4.ping_group_range), or knows none.

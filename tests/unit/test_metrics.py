@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from wardround.pod import metrics
+from wardround import metrics
 
 
 def histogram(probabilities: list[float]) -> list[float]:

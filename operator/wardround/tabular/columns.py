@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from wardround.pod import schema as table
+from wardround.tabular import schema as table
 
 Mask = npt.NDArray[np.bool_]
 

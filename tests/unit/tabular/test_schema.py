@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.pod import world
-from wardround.pod import schema
+from wardround.tabular import schema
 
 
 def changed(field: str, **changes: Any) -> dict[str, Any]:

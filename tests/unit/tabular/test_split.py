@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wardround.pod import split
+from wardround.tabular import split
 
 PATIENTS = [f"patient-{number}" for number in range(5000)]
 
