@@ -192,9 +192,11 @@ def test_parameters_that_a_hospital_does_not_allow_are_refused_there(
     made = round_(federation, f"parameters-{name}", "Train", initial={"seed": 7}, parameters=given)
     said = _refused_on_both_sides(federation, made, "ParametersNotAllowed")
     assert told in said
-    # The round's author hears which of the round's own words it is, and nothing of the hospital's list.
+    # The round's author hears which of the round's own words it is, and what the hospital allows for it.
     message = federation.finished(made["metadata"]["name"]).attention("site-b")["message"]
-    assert f"the parameter is {json.loads(told.partition(':')[0])}. Compare its name" in message
+    refused = json.loads(told.partition(":")[0])
+    assert f'the parameter is {refused}. The round gives it the value "{given[refused]}". ' in message
+    assert ("The hospital allows: minimum 16." in message) is (refused == "batchSize")
 
 
 def test_a_dataset_is_refused_to_a_federation_for_which_a_hospital_does_not_list_it(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from wardround_trainer import task, verbs
-from wardround_trainer.failure import CODE, Failure
+from wardround_trainer.failure import CODE, Failure, ParametersFailure
 
 VERBS = {"init": verbs.init, "train": verbs.train, "predict": verbs.predict}
 
@@ -21,8 +24,18 @@ def main(arguments: Sequence[str]) -> int:
     except Failure as failure:
         print(f"{arguments[0]}: {failure.code}: {failure.message}", file=sys.stderr)
         task.write_json(folders.out / "error.json", {"code": failure.code})
+        if isinstance(failure, ParametersFailure) and failure.parameter:
+            _name(failure.parameter)
         return failure.status
     return 0
+
+
+def _name(parameter: str) -> None:
+    """In the termination message: of what stands there, the site passes on a name that the round has written, to its
+    author. Kubernetes makes the file; elsewhere there is none."""
+    path = Path(os.environ.get("WARDROUND_TERMINATION_LOG", "/dev/termination-log"))
+    if path.is_file():
+        path.write_text(json.dumps({"parameter": parameter}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ class ParametersFailure(Failure):
 
     status = PARAMETERS
 
+    def __init__(self, code: str, message: str, parameter: str = "") -> None:
+        """`parameter`: the name of the parameter at fault, as the round writes it, for the round's author."""
+        super().__init__(code, message)
+        self.parameter = parameter
+
 
 class DataFailure(Failure):
     """The prepared view is not what the task says: another run will not help, other data will."""

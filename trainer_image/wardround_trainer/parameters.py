@@ -57,7 +57,9 @@ def parse(given: Mapping[str, str]) -> Parameters:
     unknown = sorted(given.keys() - READERS.keys())
     if unknown:
         raise ParametersFailure(
-            "ParameterUnknown", f"unknown parameter {', '.join(unknown)}; there are: {', '.join(sorted(READERS))}"
+            "ParameterUnknown",
+            f"unknown parameter {', '.join(unknown)}; there are: {', '.join(sorted(READERS))}",
+            unknown[0],
         )
     values: dict[str, Any] = {}
     for name, text in given.items():
@@ -65,14 +67,18 @@ def parse(given: Mapping[str, str]) -> Parameters:
         try:
             values[attribute] = read(text.strip())
         except ValueError as error:
-            raise ParametersFailure("ParameterInvalid", f"parameter {name} is {text!r}: {error}") from None
+            raise ParametersFailure("ParameterInvalid", f"parameter {name} is {text!r}: {error}", name) from None
     read_all = Parameters(**values)
     if read_all.model == "logistic" and read_all.hidden:
-        raise ParametersFailure("ParameterInvalid", "parameter hidden is for model mlp: logistic has no hidden layer")
+        raise ParametersFailure(
+            "ParameterInvalid", "parameter hidden is for model mlp: logistic has no hidden layer", "hidden"
+        )
     if read_all.momentum and read_all.optimizer != "SGD":
-        raise ParametersFailure("ParameterInvalid", "parameter momentum is for optimizer SGD: Adam has its own")
+        raise ParametersFailure(
+            "ParameterInvalid", "parameter momentum is for optimizer SGD: Adam has its own", "momentum"
+        )
     if read_all.steps is not None and read_all.epochs is not None:
-        raise ParametersFailure("ParameterInvalid", "give epochs or steps, not both")
+        raise ParametersFailure("ParameterInvalid", "give epochs or steps, not both", "steps")
     return read_all
 
 

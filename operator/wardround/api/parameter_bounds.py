@@ -13,6 +13,8 @@ from wardround.api.site import AllowedParameter
 # octal, no other digits, NaN or infinity; and no power of ten that a float has no room for.
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", re.ASCII)
+# As the RoundTask takes it.
+PLAIN_BOUND = re.compile(r"[A-Za-z0-9 ,._+-]{1,128}", re.ASCII)
 LONGEST_NUMBER = 64
 LONGEST_SHOWN = 64
 
@@ -24,10 +26,23 @@ def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedPar
     return tuple(f"{_shown(name)}: {_shown(given[name])}, {why}" for name, why in found)
 
 
-def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> str:
-    """The name of the first that is not allowed, for the round's author; nothing where it is no plain word."""
-    names = [name for name, _ in _outside(task, given, allowed) if PLAIN.fullmatch(name)]
-    return names[0] if names else ""
+def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:
+    """Name and bound of the first that is not allowed, for the round's author. The name is one that the round has
+    written; "" where it is no plain word. The bound is "" where the list does not have the name, or it is not plain."""
+    known = {each.name: each for each in allowed}
+    for name, _ in _outside(task, given, known.values()):
+        if PLAIN.fullmatch(name):
+            bound = _bound(known[name]) if name in known else ""
+            return name, bound if PLAIN_BOUND.fullmatch(bound) else ""
+    return "", ""
+
+
+def _bound(allowed: AllowedParameter) -> str:
+    """In words: `minimum 1, maximum 1000`, `one of Adam, SGD`."""
+    if allowed.enum is not None:
+        return f"one of {', '.join(allowed.enum)}"
+    ends = {"minimum": allowed.minimum, "maximum": allowed.maximum}
+    return ", ".join(f"{name} {value}" for name, value in ends.items() if value is not None)
 
 
 def _outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> Iterator[tuple[str, str]]:

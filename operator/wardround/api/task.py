@@ -16,18 +16,25 @@ from wardround.wire import codec
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why a task failed. `parameter`: of the round's own, the first that the site does not allow. `message` is for the
-    site's own people and never leaves the site."""
+    """Why a task failed. `parameter`: of the round's own, the one that site or training code refuses. `bound`: what the
+    site allows for it. `message` is for the site's own people and never leaves the site."""
 
     failure_class: FailureClass = field(metadata={"json": "class"})
     reason: str
     exit_code: int | None = None
     parameter: str | None = None
+    bound: str | None = None
     message: str | None = None
 
     @classmethod
     def by(
-        cls, reason: str, message: str | None = None, *, exit_code: int | None = None, parameter: str | None = None
+        cls,
+        reason: str,
+        message: str | None = None,
+        *,
+        exit_code: int | None = None,
+        parameter: str | None = None,
+        bound: str | None = None,
     ) -> Failure:
         """A failure for a reason, of the class that the registry gives it. Raises KeyError where it gives none."""
         return cls(
@@ -35,6 +42,7 @@ class Failure:
             reason=reason,
             exit_code=exit_code,
             parameter=parameter,
+            bound=bound,
             message=message,
         )
 

@@ -13,6 +13,7 @@ from wardround.api.sitetask import approval
 from wardround.api.times import read_time
 from wardround.cli.objects import Object, assigned, condition, seconds
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
+from wardround.reasons.parameter import describe
 from wardround.reasons.reason import HOSPITAL, Reason
 from wardround.reasons.registry import REASONS, reason_for
 
@@ -51,7 +52,7 @@ def of_attention(round_: Object, task: Object | None, entry: Object) -> Finding:
         guessed = re.search(r"Was \S+ meant\?", message)
         message = guessed.group() if guessed else ""
     if task is not None:
-        advice = _with_names(advice, task)
+        advice = _with_names(advice, task, spec)
         failure = (task.get("status") or {}).get("failure") or {}
         message = _with_exit_code(message, failure) if failure.get("reason") == reason else message
     return Finding(name, reason, advice, message, name)
@@ -148,15 +149,16 @@ def _with_exit_code(message: str, failure: Object) -> str:
     return f"{message} ({code})" if message else code
 
 
-def _with_names(advice: Reason, task: Object) -> Reason:
-    """With the names that a task itself tells. A RoundTask does not know in which namespace its SiteTask lies."""
+def _with_names(advice: Reason, task: Object, spec: Object | None = None) -> Reason:
+    """With the names that a task itself tells. A RoundTask does not know in which namespace its SiteTask lies. `spec`:
+    the round's, where it is known: a task tells no value of a parameter."""
     metadata = task["metadata"]
     return advice.about(
         federation=((task.get("spec") or {}).get("roundRef") or {}).get("namespace", ""),
         dataset=assigned(task, "datasetName"),
         task=metadata["name"],
         site_namespace=metadata["namespace"] if task.get("kind") == "SiteTask" else "",
-        parameter=((task.get("status") or {}).get("failure") or {}).get("parameter") or "",
+        parameter=_parameter_of_task(task, spec or {}),
     )
 
 
@@ -180,7 +182,12 @@ def _task_of_message(entry: Object, round_: Object) -> str:
     return found.group() if found else ""
 
 
+def _parameter_of_task(task: Object, spec: Object) -> str:
+    failure = (task.get("status") or {}).get("failure") or {}
+    return describe(failure.get("parameter") or "", spec.get("parameters") or {}, failure.get("bound") or "")
+
+
 def _parameter_of_message(entry: Object, spec: Object) -> str:
-    """The parameter that a hospital refuses, as the hub's message has it: one of the round's own."""
-    found = re.search(r"the parameter is (\S+)\. Compare ", entry.get("message", ""))
-    return found[1] if found and found[1] in (spec.get("parameters") or {}) else ""
+    """The parameter that a hospital refuses, as the hub's message describes it: one of the round's own."""
+    found = re.search(r"[Tt]he parameter is (.+?)\. Compare its name", entry.get("message", ""))
+    return found[1] if found and found[1].partition(". ")[0] in (spec.get("parameters") or {}) else ""

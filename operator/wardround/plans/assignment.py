@@ -16,6 +16,7 @@ from typing import Literal
 from wardround.api import conditions
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
+from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
@@ -91,13 +92,15 @@ class Terms:
 @dataclass(frozen=True)
 class Decision:
     """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
-    `parameter`: which of the round's parameters that is, in words that the round itself has written."""
+    `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
+    site allows for it."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
     assignment: Assignment | None = None
     asked: str = ""
     parameter: str = ""
+    bound: str = ""
 
     @property
     def message(self) -> str:
@@ -108,7 +111,8 @@ class Decision:
         reason = REASONS[self.reason]
         if self.assignment is not None:
             asks = self.assignment
-            reason = reason.about(asks.participant, asks.round_namespace, asks.dataset_name, parameter=self.parameter)
+            described = describe(self.parameter, asks.parameters, self.bound)
+            reason = reason.about(asks.participant, asks.round_namespace, asks.dataset_name, parameter=described)
         if not self.asked:
             return reason.text
         asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."
@@ -160,9 +164,10 @@ def decide(claim: Claim, terms: Terms) -> Decision:
     for rule in REFUSALS:
         if reason := rule(assignment, terms):
             asked = ASKED[reason](assignment, terms.policy) if reason in ASKED else ""
-            outside = reason == "ParametersNotAllowed"
-            name = first_outside(assignment.task, assignment.parameters, terms.policy.parameters) if outside else ""
-            return Decision("Refused", reason, assignment, asked, name)
+            name, bound = "", ""
+            if reason == "ParametersNotAllowed":
+                name, bound = first_outside(assignment.task, assignment.parameters, terms.policy.parameters)
+            return Decision("Refused", reason, assignment, asked, name, bound)
     if untrusted.time(assignment.issued, UNREADABLE) > claim.now + AHEAD:
         return Decision("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:

@@ -13,6 +13,7 @@ from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time
 from wardround.plans import waits
 from wardround.plans.participant import barred
+from wardround.reasons.parameter import describe
 from wardround.reasons.registry import advise, is_retried
 
 CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
@@ -49,7 +50,6 @@ class Part:
     until: datetime | None = None
     sent_at: datetime | None = None
     said: str = ""
-    parameter: str = ""
 
     @property
     def open(self) -> bool:
@@ -84,7 +84,7 @@ class Part:
             dataset=of.spec.dataset_name,
             task=self.task.metadata.name,
             failure_class=self.failure_class,
-            parameter=self.parameter,
+            parameter=_parameter(of, self.task),
             guess=guess,
         )
         return Attention(participant=self.name, reason=self.reason, message=message)
@@ -179,7 +179,7 @@ def _part(
         return lost(cancelled)
     reason = refusal(latest)
     if reason:
-        return replace(lost(reason), parameter=_parameter(of, latest))
+        return lost(reason)
     if has_failed(latest):
         return _failed(of, name, attempts)
     # Also of what is sent already: URLs are made for as many parts as a site says, and all go into one plan.
@@ -213,9 +213,12 @@ def _failed(of: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
 
 
 def _parameter(of: FederatedRound, task: RoundTask) -> str:
-    """Which of the round's parameters the site does not allow. What is none of them the round's author is not told."""
-    named = task.status.failure.parameter if task.status.failure else None
-    return named if named is not None and named in of.spec.parameters else ""
+    """The parameter that the site refuses, with its value and bound. Only the round's own names reach its author."""
+    failure = task.status.failure
+    name = failure.parameter if failure else None
+    if failure is None or name is None or name not in of.spec.parameters:
+        return ""
+    return describe(name, of.spec.parameters, failure.bound or "")
 
 
 def _waits_for(task: RoundTask) -> str:

@@ -130,7 +130,8 @@ class _View:
         statistics = self.assignment is not None and self.assignment.task == "Statistics"
         ours = {"prepare", "check"} | ({"train"} if statistics else set())
         seconds = self.assignment.train_seconds if self.assignment else None
-        self.failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds, now=seen.now)
+        failure = pods.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds, now=seen.now)
+        self.failure = _in_the_rounds_words(failure, self.assignment.parameters if self.assignment else {})
 
     @property
     def told(self) -> str:
@@ -167,6 +168,13 @@ class _View:
     @property
     def accelerators(self) -> int:
         return self.assignment.resources.accelerators_per_node if self.assignment else 0
+
+
+def _in_the_rounds_words(failure: Failure | None, parameters: Mapping[str, str]) -> Failure | None:
+    """Training code may name a parameter that it refuses. Only a name that the round itself has written leaves."""
+    if failure is None or failure.parameter is None or failure.parameter in parameters:
+        return failure
+    return dataclasses.replace(failure, parameter=None)
 
 
 def _decide(seen: Observation) -> Decision:
@@ -227,7 +235,9 @@ def _refused(view: _View) -> Standing | None:
     if view.decision.outcome != "Refused":
         return None
     decision = view.decision
-    failure = Failure.by(decision.reason, decision.message, parameter=decision.parameter or None)
+    failure = Failure.by(
+        decision.reason, decision.message, parameter=decision.parameter or None, bound=decision.bound or None
+    )
     return _failed(failure, marks={"Accepted": (False, view.decision.reason)})
 
 

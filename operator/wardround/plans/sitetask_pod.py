@@ -294,7 +294,8 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
     if step is None or step.name in ours:
         return None
     reason = BY_EXIT_CODE.get(step.exit_code or 0, "TrainerFailed")
-    return Failure.by(reason, _ended(pod, step), exit_code=step.exit_code)
+    parameter = step.said.parameter if step.said and reason == "ParametersRefused" else None
+    return Failure.by(reason, _ended(pod, step), exit_code=step.exit_code, parameter=parameter)
 
 
 def _ended(pod: Pod, step: Step) -> str:

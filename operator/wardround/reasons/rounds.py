@@ -185,8 +185,8 @@ _HUB = (
         name="TaskRefused",
         meaning="The hub's API server does not accept the RoundTask.",
         action="Read what the API server says, and correct it. Often a quota, an admission policy or a webhook of "
-        "namespace PARTICIPANT stands against it. The hub operator tries again until admissionSeconds and queueSeconds "
-        "of the round are over.",
+        "namespace PARTICIPANT stands against it. The hub operator tries again until admissionSeconds and "
+        "queueSeconds of the round are over.",
     ),
     _hub(
         name="AggregationFailed",

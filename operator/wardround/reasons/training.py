@@ -127,9 +127,9 @@ _CODE = (
         name="ParametersRefused",
         owner=ROUND,
         meaning="The training code does not know one of the round's parameters, or cannot use its value.",
-        action="Compare parameters with the training contract or with the documentation of the image, and correct "
-        "them in a new round. The log of the training pod at the hospital names the parameter (container train, or "
-        "init in a first round).",
+        action="The parameter is PARAMETER. Compare its name and value with the training contract or with the "
+        "documentation of the image, and correct it in a new round. The log of the training pod at the hospital says "
+        "more (container train, or init in a first round).",
     ),
     _code(
         name="TrainDeadline",

@@ -38,6 +38,7 @@ class Outcome:
     """`reason`, `failure_class` and `message`, for the site's people, of a failure; `field` of the Dataset's schema.
 
     `rows` and `patients` are of the valid dataset, `samples` what this task may claim; `link_local` is the sidecar's.
+    `parameter` is the training code's: the parameter that it refuses. Only a name that the round has written counts.
     """
 
     reason: str | None = None
@@ -50,6 +51,7 @@ class Outcome:
     schema_digest: str | None = None
     quality: tuple[LeftOutRows, ...] | None = None
     link_local: LinkLocalHeard | None = None
+    parameter: str | None = None
 
 
 def write(outcome: Outcome) -> bytes:

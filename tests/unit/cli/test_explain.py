@@ -9,6 +9,7 @@ import pytest
 
 from wardround.api.names import task_name
 from wardround.cli import explain
+from wardround.reasons.parameter import describe
 from wardround.reasons.registry import advise
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -85,13 +86,17 @@ def test_what_to_do_about_a_round_that_waits_has_the_hospitals_name() -> None:
 
 @pytest.mark.parametrize("readable", [True, False], ids=["tasks can be read", "round alone"])
 def test_a_refused_parameter_is_named(readable: bool) -> None:
-    said = advise("ParametersNotAllowed", "site-a", parameter="learningrate")
+    described = describe("learningrate", {"learningrate": "0.1"}, "maximum 1")
+    said = advise("ParametersNotAllowed", "site-a", parameter=described)
     attention = [{"participant": "site-a", "reason": "ParametersNotAllowed", "message": said}]
     round_ = item("FederatedRound", "r", "n", {"attention": attention}, {"parameters": {"learningrate": "0.1"}})
-    failure = {"class": "Site", "reason": "ParametersNotAllowed", "parameter": "learningrate"}
+    failure = {"class": "Site", "reason": "ParametersNotAllowed", "parameter": "learningrate", "bound": "maximum 1"}
     task = item("RoundTask", "t", "site-a", {"failure": failure}, {"attempt": 1})
     [finding, *_] = explain.explain_round(round_, [task] if readable else [], {"site-a": lease(1)}, NOW).findings
-    assert finding.advice.action.startswith("The round's author: the parameter is learningrate. Compare its name")
+    assert finding.advice.action.startswith(
+        'The round\'s author: the parameter is learningrate. The round gives it the value "0.1". '
+        "The hospital allows: maximum 1. Compare its name"
+    )
 
 
 def test_the_name_that_the_hub_guesses_is_shown() -> None:

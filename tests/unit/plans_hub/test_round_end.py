@@ -182,15 +182,30 @@ def test_a_lost_required_participant_fails_the_round() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "told"), [("learningrate", "learningrate"), ("patient-17", "PARAMETER"), (None, "PARAMETER")]
+    ("named", "told"),
+    [
+        ("learningrate", 'learningrate. The round gives it the value "0.1". The hospital allows: maximum 1'),
+        ("patient-17", "PARAMETER"),
+        (None, "PARAMETER"),
+    ],
 )
 def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_other_word(named: str, told: str) -> None:
-    failure = Failure(failure_class="Site", reason="ParametersNotAllowed", parameter=named)
+    failure = Failure.by("ParametersNotAllowed", parameter=named, bound="maximum 1")
     spec = {"parameters": {"epochs": "5", "learningrate": "0.1"}}
     refusing = refused("site-a", "ParametersNotAllowed", failure=failure)
     made = plan(collecting(refusing, sent("site-b"), sent("site-c"), spec=spec))
     [said] = [each.message for each in made.status.attention if each.participant == "site-a"]
     assert f"the parameter is {told}. Compare its name" in str(said)
+    assert len(said) < 1024
+
+
+def test_the_author_is_told_which_parameter_the_training_code_refuses() -> None:
+    spec = {"parameters": {"hidden": "16;8"}}
+    failure = Failure.by("ParametersRefused", exit_code=64, parameter="hidden")
+    failing = task("site-a", condition("Failed", True, "ParametersRefused"), failure=failure)
+    made = plan(collecting(failing, sent("site-b"), sent("site-c"), spec=spec))
+    [said] = [each.message for each in made.status.attention if each.participant == "site-a"]
+    assert 'The parameter is hidden. The round gives it the value "16;8". Compare its name' in said
 
 
 def test_waiting_for_approval_is_no_refusal() -> None:

@@ -86,19 +86,22 @@ def test_a_refused_task_has_failed_with_the_reason_on_both_sides(asked: Any, rea
 
 
 @pytest.mark.parametrize(
-    ("given", "told_name"),
+    ("given", "told_name", "bound"),
     [
-        ({"epochs": "5", "learningrate": "0.1"}, "learningrate"),
-        ({"epochs": "5", "batchSize": "1"}, "batchSize"),
-        ({"epochs": "5", "a b\x1b[2J": "1"}, None),
+        ({"epochs": "5", "learningrate": "0.1"}, "learningrate", None),
+        ({"epochs": "5", "batchSize": "1"}, "batchSize", "minimum 16"),
+        ({"epochs": "0"}, "epochs", "minimum 1, maximum 1000"),
+        ({"epochs": "5", "optimizer": "adam"}, "optimizer", "one of Adam, SGD"),
+        ({"epochs": "5", "a b\x1b[2J": "1"}, None, None),
     ],
 )
-def test_of_refused_parameters_the_hub_hears_the_name_that_it_wrote_itself(
-    given: dict[str, str], told_name: str | None
+def test_of_refused_parameters_the_hub_hears_the_name_that_it_wrote_itself_and_its_bound(
+    given: dict[str, str], told_name: str | None, bound: str | None
 ) -> None:
     failure = told(seen(a_task(envelope=signed(parameters=given)))).failure
     assert failure is not None
     assert (failure.reason, failure.parameter, failure.message) == ("ParametersNotAllowed", told_name, None)
+    assert failure.bound == bound
 
 
 def test_the_same_round_and_attempt_under_another_name_is_a_replay() -> None:
@@ -358,6 +361,19 @@ def test_a_failed_container_fails_the_task_with_class_reason_and_exit_code(case:
     failure = plan(training(*containers)).status.failure
     assert failure is not None
     assert (failure.failure_class, failure.reason, failure.exit_code) == (kind, why, code)
+
+
+@pytest.mark.parametrize(
+    ("named", "told_name"), [("epochs", "epochs"), ("patient-17", None), (17, None), (["epochs"], None)]
+)
+def test_training_code_names_a_refused_parameter_in_the_rounds_own_words_alone(
+    named: Any, told_name: str | None
+) -> None:
+    """It has seen the rows: any other word could be one of them."""
+    message = json.dumps({"parameter": named, "bound": "patient 17"})
+    failure = told(training(ended("prepare", 0), ended("train", 64, message))).failure
+    assert failure is not None
+    assert (failure.reason, failure.parameter, failure.bound) == ("ParametersRefused", told_name, None)
 
 
 @pytest.mark.parametrize("code", [126, 127])

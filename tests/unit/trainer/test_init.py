@@ -106,10 +106,15 @@ def test_starting_needs_no_torch(site: Any) -> None:
     ],
 )
 def test_refused_parameters_end_with_the_exit_code_for_them_before_there_is_a_model(
-    site: Any, run: Any, capsys: Any, given: dict[str, str], code: str, told: str
+    site: Any, run: Any, capsys: Any, monkeypatch: Any, given: dict[str, str], code: str, told: str
 ) -> None:
+    """The termination message names one of them, for the round's author."""
+    log = site.root / "termination-log"
+    log.touch()
+    monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(log))
     site.task(parameters=given)
     assert run(site, "init") == 64
+    assert json.loads(log.read_text())["parameter"] in given
     assert site.json("error.json") == {"code": code}
     assert told in capsys.readouterr().err
     assert not (site.root / "out" / "model.safetensors").exists()
