@@ -72,51 +72,53 @@ def parser() -> argparse.ArgumentParser:
         "enrol",
         parents=[shared],
         help="a hospital's manifests for Git, and its first credentials",
-        description="Prints a hospital's manifests for the hub, for Git. What the hospital has at the hub stays in "
-        "them, and what they would change is said. With --bootstrap: writes the site's first credentials to a file and "
-        "prints the hub's part of the site chart's values instead.",
+        description="Prints the manifests of a hospital for the hub, for Git. They keep what the hospital has at the "
+        "hub, and the command says what they change. With --bootstrap, the command writes the site's first credentials "
+        "to a file, and prints the hub's part of the site chart's values instead of the manifests.",
     )
     enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
-    enrol.add_argument("--display-name", default="", help="as people call it; default: as it is, or NAME")
+    enrol.add_argument("--display-name", default="", help="name for people; default: the present one, or NAME")
     enrol.add_argument(
         "--federation",
         action="append",
         default=[],
         metavar="NS",
-        help="namespace whose rounds may ask it, beside those that may already; one that no longer may is deleted from "
-        "spec.allowedFederations of the Participant",
+        help="namespace whose rounds may ask the hospital, in addition to those that may already; to remove one, "
+        "delete it from spec.allowedFederations of the Participant",
     )
     how = enrol.add_mutually_exclusive_group()
     how.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
-    how.add_argument(
-        "--new", action="store_true", help="the hospital is new at the hub: print its manifests without a look there"
-    )
+    how.add_argument("--new", action="store_true", help="print the manifests of a new hospital without reading the hub")
     enrol.add_argument(
         "--no-flow-control",
         action="store_false",
         dest="flow_control",
-        help="without priority level and FlowSchema, which are cluster-scoped: its requests then take turns with those "
-        "of all service accounts",
+        help="leave out the priority level and the FlowSchema, which are cluster-scoped: the hospital's requests "
+        "then take turns with those of all service accounts",
     )
-    enrol.add_argument("--bootstrap", type=Path, metavar="FILE", help="write the site's Secret, with a token for 24 h")
     enrol.add_argument(
-        "--hub-server", metavar="URL", help="the hub's API server as the site sees it; default: as you do"
+        "--bootstrap", type=Path, metavar="FILE", help="write the site's Secret, with a token for 24 hours"
     )
-    enrol.add_argument("--hub-namespace", default="wardround-hub", metavar="NS", help="of the hub operator")
+    enrol.add_argument(
+        "--hub-server",
+        metavar="URL",
+        help="the hub's API server as the site reaches it; default: the one in your kubeconfig",
+    )
+    enrol.add_argument("--hub-namespace", default="wardround-hub", metavar="NS", help="namespace of the hub operator")
     enrol.set_defaults(run=run_enrol)
 
     approve = verbs.add_parser(
-        "approve", parents=[shared], help="pin a hospital's keys after a look at their fingerprint"
+        "approve", parents=[shared], help="pin a hospital's keys after you compared their fingerprint"
     )
     approve.add_argument("name")
-    approve.add_argument("--fingerprint", metavar="sha256:..", help="pin only if it is this one; asks nothing")
-    approve.add_argument("--yes", action="store_true", help="pin what is published; asks nothing")
+    approve.add_argument("--fingerprint", metavar="sha256:..", help="pin only keys with this fingerprint; asks nothing")
+    approve.add_argument("--yes", action="store_true", help="pin the published keys; asks nothing")
     approve.set_defaults(run=run_approve)
 
     revoke = verbs.add_parser(
         "revoke",
         parents=[shared],
-        help="end all of a hospital's tokens for the hub, a lost one among them",
+        help="end all tokens of a hospital for the hub, for example after one was lost",
         description="Deletes the hospital's account at the hub, and with it every token of that account. Its "
         "Participant, keys and tasks stay. Rounds leave the hospital out until it has an account again. To leave a "
         "hospital out of rounds without ending its tokens, set spec.suspend of its Participant.",
@@ -130,11 +132,11 @@ def parser() -> argparse.ArgumentParser:
     )
     watching.add_argument("target", metavar="federatedround/NAME")
     watching.add_argument(
-        "--timeout", type=seconds, metavar="SECONDS", help="stop watching after so long; default: until the round ends"
+        "--timeout", type=seconds, metavar="SECONDS", help="stop watching after this time; default: when the round ends"
     )
     watching.set_defaults(run=run_watch)
 
-    explaining = verbs.add_parser("explain", parents=[shared], help="why it waits or failed, whose problem, what to do")
+    explaining = verbs.add_parser("explain", parents=[shared], help="why an object waits or failed, who acts, and how")
     explaining.add_argument("target", metavar="KIND/NAME")
     explaining.set_defaults(run=run_explain)
     return top
@@ -162,14 +164,17 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     replaced = " in place of the file that was there" if options.bootstrap.exists() else ""
     write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
     say(
-        f"wrote {options.bootstrap}{replaced}: the site's first credentials, good for 24 hours.\n"
-        "Apply it there in that time, then delete the file.\n"
-        "Let the hospital compare the hub's fingerprint below over another channel."
+        f"Wrote {options.bootstrap}{replaced}: the site's first credentials, valid for 24 hours.\n"
+        "The hospital applies the file within that time. Then delete the file.\n"
+        "The hospital compares the hub's fingerprint below with you by telephone."
     )
     asked = (
-        "" if options.hub_server else ", as your kubeconfig does; if the site reaches it elsewhere: --hub-server URL"
+        ""
+        if options.hub_server
+        else ", from your kubeconfig. If the site reaches the hub under another URL, run this again with --hub-server "
+        "URL"
     )
-    say(f"It names the hub's API server as {secret['stringData']['server']}{asked}")
+    say(f"The file has this URL of the hub's API server: {secret['stringData']['server']}{asked}.")
     print(yaml.safe_dump(values, sort_keys=False), end="")
     return 0
 
@@ -198,26 +203,28 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
     if options.fingerprint:
         enrolment.check_expected(computed, options.fingerprint)
     if pinned == computed:
-        say("It is pinned already.")
+        say("The hub has pinned this fingerprint already.")
         return 0
     if pinned:
         say(f"Pinned until now: {pinned}. The hospital's keys have changed.")
-    if not (options.fingerprint or options.yes) and not confirmed("Does the hospital read out the same one? [y/N] "):
+    if not (options.fingerprint or options.yes) and not confirmed(
+        "Does the hospital read out the same fingerprint? [y/N] "
+    ):
         say("Nothing is pinned.")
         return 2
     verbs.pin(hub, name, computed)
-    say("Pinned: rounds may now ask this hospital.")
+    say("Pinned. Rounds of its federations can now ask this hospital.")
     return 0
 
 
 def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
     name = hospital(options.name)
     if verbs.revoke(hub, name):
-        said = f"Revoked: in some seconds {hub.server} takes no token of {name} any more. Rounds go on without {name}."
+        said = f"Revoked. Within seconds, {hub.server} accepts no token of {name}. Rounds continue without {name}."
     else:
-        said = f"{name} is revoked already: {hub.server} takes no token of {name}. Nothing was changed."
+        said = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
     say(
-        f"{said}\nTo let the hospital in again, with a new token:\n"
+        f"{said}\nTo give the hospital a new token:\n"
         f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
     )
     return 0
@@ -227,7 +234,7 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
     if kind != "FederatedRound":
         raise CommandError(
-            "Only a FederatedRound can be watched: federatedround/NAME. For others: kubectl wardround explain."
+            "`watch` follows a FederatedRound: federatedround/NAME. For other kinds, use kubectl wardround explain."
         )
     namespace = options.namespace or hub.default_namespace
 
@@ -268,7 +275,7 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     if shown.exit_code is None:
         say(f"After {options.timeout:g} s the round has not ended.")
     if shown.exit_code in (None, watch.FAILED) and shown.footer != watch.GONE:
-        say(f"For why, and what to do: kubectl wardround explain federatedround/{name} -n {namespace}")
+        say(f"To see why, and who acts: kubectl wardround explain federatedround/{name} -n {namespace}")
     return watch.TIMED_OUT if shown.exit_code is None else shown.exit_code
 
 
@@ -336,7 +343,8 @@ def hospital(text: str) -> str:
 def confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
         raise CommandError(
-            "Nobody is here to compare fingerprints: give --fingerprint with the one that the hospital read out."
+            "Standard input is no terminal, so nobody can compare fingerprints. Give the one that the hospital read "
+            "out: --fingerprint sha256:..."
         )
     return input(question).strip().lower() in ("y", "yes")
 

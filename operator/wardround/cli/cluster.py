@@ -130,7 +130,9 @@ class Cluster:
         """Text of a non-resource path, such as /metrics."""
         status, answer = self._request("GET", path)
         if status != 200:
-            raise CommandError(f"{self.server}{path} answered {status}. The API server's admin can allow it to you.")
+            raise CommandError(
+                f"{self.server}{path} answered {status}. Ask this cluster's administrator for the right."
+            )
         return answer.decode()
 
     def _request(
@@ -166,11 +168,11 @@ class Cluster:
             message = answer[:200].decode(errors="replace")
         whose = {
             401: "Your credentials for this cluster have expired or are not known to it: log in again.",
-            403: "Your account may not: ask this cluster's admin for the right, or use another --context.",
+            403: "Your account may not: ask this cluster's administrator for the right, or use another --context.",
             404: "Wardround may not be installed there: install its charts, or use another --context.",
             409: "Someone changed it at the same time: try again.",
             422: "The API server refuses what was written: correct the field that it names.",
-        }.get(status, "This is the cluster's problem: ask its admin.")
+        }.get(status, "Ask this cluster's administrator.")
         kind = ForbiddenError if status == 403 else CommandError
         # It may quote what somebody else has written.
         raise kind(f"Could not {what} at {self.server} ({status}): {printable(str(message))} {whose}")

@@ -28,7 +28,7 @@ def check_name(name: str, what: str) -> None:
     """A namespace's name is an RFC 1123 label: said here, before anybody commits what no API server takes."""
     if LABEL.fullmatch(name) is None:
         raise CommandError(
-            f"{name!r} cannot be {what}: it is the name of a namespace on the hub, so at most 63 lower-case letters, "
+            f"{name!r} cannot be {what}. The name is that of a namespace on the hub: at most 63 lower-case letters, "
             "digits and hyphens, with a letter or digit first and last (an RFC 1123 label), such as site-a."
         )
 
@@ -39,9 +39,9 @@ def check_hospital(name: str, hub_namespace: str) -> None:
     whose = "Kubernetes' own" if name == "default" or name.startswith("kube-") else "the hub's own"
     if name == hub_namespace or whose == "Kubernetes' own":
         raise CommandError(
-            f"{name!r} cannot be a hospital's name: it would be its namespace on the hub too, and that one is {whose}. "
-            "What enrolling puts there, a quota of one Lease and the Pod Security level `restricted`, would stop what "
-            "runs in it. Give the hospital a name that no namespace has yet, such as site-a."
+            f"{name!r} cannot be a hospital's name: the namespace of that name is {whose}. Enrolling puts a quota of "
+            "one Lease and the Pod Security level `restricted` there, which would stop what runs in it. Give the "
+            "hospital a name that no namespace has yet, such as site-a."
         )
 
 
@@ -210,8 +210,8 @@ def hub_facts(config_map: Object | None, namespace: str) -> HubFacts:
     if not data.get("fingerprint") or not data.get("storeOrigin"):
         raise CommandError(
             f"The hub has not published its fingerprint and store origin (ConfigMap {namespace}/{HUB_CONFIG_MAP}). "
-            "Its operator writes them when it starts: check that the hub chart is installed and its operator runs, "
-            "or name its namespace with --hub-namespace."
+            "The hub operator writes them when it starts. Check that the hub chart is installed and the hub operator "
+            "runs, or name its namespace with --hub-namespace."
         )
     return HubFacts(data["fingerprint"], data["storeOrigin"], data.get("storeCABundle", ""))
 
@@ -234,8 +234,8 @@ def fingerprint_to_pin(participant: Object) -> str:
     keys = (status.get("site") or {}).get("keys") or {}
     if not keys.get("signing") or not keys.get("decryption"):
         raise CommandError(
-            f"{name} has not sent its keys yet, so there is nothing to approve. That is for {name}: "
-            "the site chart has to be installed there with the credentials from `kubectl wardround enrol --bootstrap`."
+            f"{name} has not sent its keys yet, so there is nothing to approve. The hospital's administrator: Install "
+            f"the site chart with the credentials from `kubectl wardround enrol {name} --bootstrap FILE`."
         )
     try:
         signing = base64.b64decode(keys["signing"], validate=True)
@@ -248,8 +248,9 @@ def fingerprint_to_pin(participant: Object) -> str:
     published = status.get("fingerprint")
     if published and published != computed:
         raise CommandError(
-            f"The hub says {published} for {name}, but the keys there give {computed}. The keys may just have changed: "
-            "try again, and if it stays so ask the hub's admins. Nothing is pinned."
+            f"The hub reports the fingerprint {published} for {name}, but the published keys have {computed}. The "
+            "hospital may have just changed its keys: try again. If it stays so, ask the hub's administrator. Nothing "
+            "is pinned."
         )
     return computed
 

@@ -17,8 +17,8 @@ def enrolled(hub: Cluster, name: str) -> Object | None:
         return hub.get("Participant", name, name)
     except CommandError as error:
         raise type(error)(
-            f"{error} So it is not known what {name} has at the hub, and manifests that leave it out would take it "
-            f"away. Only if {name} is new there: --new prints its manifests without a look at the hub."
+            f"{error} Manifests that are made without the Participant would take away what {name} has at the hub. Only "
+            f"if {name} is new there: --new prints its manifests without reading the hub."
         ) from error
 
 
@@ -40,7 +40,7 @@ def apply_manifests(hub: Cluster, items: list[Object], before: Object | None) ->
         except ForbiddenError as error:
             if not enrolment.is_flow_control(item):
                 raise
-            raise ForbiddenError(f"{error} All else is applied; --no-flow-control leaves this out.") from error
+            raise ForbiddenError(f"{error} Everything else is applied. --no-flow-control leaves this out.") from error
 
 
 def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -> tuple[Object, Object]:
@@ -61,7 +61,9 @@ def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -
 def participant(hub: Cluster, name: str) -> Object:
     found = hub.get("Participant", name, name)
     if found is None:
-        raise CommandError(f"There is no Participant {name} on {hub.server}: enrol it first.")
+        raise CommandError(
+            f"There is no Participant {name} on {hub.server}. Enrol the hospital first: kubectl wardround enrol {name}."
+        )
     return found
 
 
@@ -88,7 +90,7 @@ def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
     if item is None:
         raise MissingError(
             f"There is no {kind} {name} in namespace {namespace} on {cluster.server}. "
-            f"See what there is: kubectl get {kind.lower()}s -n {namespace}, or -A where you may."
+            f"To see all: kubectl get {kind.lower()}s -n {namespace}, or -A if you may."
         )
     return item
 

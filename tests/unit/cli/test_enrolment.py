@@ -109,7 +109,7 @@ def test_who_may_make_no_flow_control_can_leave_it_out(forbidden: str, capsys: p
                 raise ForbiddenError("You may not.")
 
     hub = cast(Cluster, Hub())
-    with pytest.raises(ForbiddenError, match=r"You may not\. All else is applied; --no-flow-control leaves"):
+    with pytest.raises(ForbiddenError, match=r"You may not\. Everything else is applied\. --no-flow-control leaves"):
         run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply"]))
     assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply", "--no-flow-control"])) == 0
     assert "applied RoleBinding" in capsys.readouterr().err
@@ -134,7 +134,7 @@ def test_a_namespace_that_others_run_in_is_no_hospitals(name: str, capsys: pytes
 
 
 def test_where_the_hub_runs_elsewhere_that_namespace_is_its_own() -> None:
-    with pytest.raises(CommandError, match="that one is the hub's own"):
+    with pytest.raises(CommandError, match="is the hub's own"):
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "fl", "--hub-namespace", "fl"]))
     asked = ["enrol", "site-d", "--new", "--hub-namespace", "fl"]
     assert run_enrol(cast(Cluster, None), parser().parse_args(asked)) == 0
@@ -233,7 +233,7 @@ def test_the_person_is_told_which_server_was_written_and_what_was_replaced(
         assert run_enrol(cast(Cluster, None), options) == 0
         said = capsys.readouterr().err
         assert (asked or "https://10.0.0.1:6443") in said
-        assert ("as your kubeconfig does" in said) == (not asked)
+        assert ("from your kubeconfig" in said) == (not asked)
         assert ("in place of" in said) == (times == 2)
         assert "secret" not in said
 
