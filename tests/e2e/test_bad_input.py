@@ -195,7 +195,7 @@ def test_parameters_that_a_hospital_does_not_allow_are_refused_there(
     # The round's author hears which of the round's own words it is, and what the hospital allows for it.
     message = federation.finished(made["metadata"]["name"]).attention("site-b")["message"]
     refused = json.loads(told.partition(":")[0])
-    assert f'the parameter is {refused}. The round gives it the value "{given[refused]}". ' in message
+    assert f'The parameter is {refused}. The round gives it the value "{given[refused]}". ' in message
     assert ("The hospital allows: minimum 16." in message) is (refused == "batchSize")
 
 

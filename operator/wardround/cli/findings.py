@@ -189,5 +189,5 @@ def _parameter_of_task(task: Object, spec: Object) -> str:
 
 def _parameter_of_message(entry: Object, spec: Object) -> str:
     """The parameter that a hospital refuses, as the hub's message describes it: one of the round's own."""
-    found = re.search(r"[Tt]he parameter is (.+?)\. Compare its name", entry.get("message", ""))
+    found = re.search(r"The parameter is (.+?)\. Compare its name", entry.get("message", ""))
     return found[1] if found and found[1].partition(". ")[0] in (spec.get("parameters") or {}) else ""

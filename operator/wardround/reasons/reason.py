@@ -66,8 +66,10 @@ class Reason:
 
     @property
     def advice(self) -> str:
-        """Owner and action. Where nobody has to act, the action alone."""
-        return self.action if self.owner == NOBODY else f"{self.owner[0].upper()}{self.owner[1:]}: {self.action}"
+        """Owner and action. The action alone, where nobody has to act or where it names each owner itself."""
+        if self.owner in (NOBODY, ROUND_OR_HOSPITAL):
+            return self.action
+        return f"{self.owner[0].upper()}{self.owner[1:]}: {self.action}"
 
     @property
     def text(self) -> str:

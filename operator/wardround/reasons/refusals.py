@@ -57,23 +57,23 @@ REFUSALS = (
         name="TaskNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not allow this kind of task, or the round asks for more than one node.",
-        action="The round's author: compare task and resources.nodes with what the hospital offers, and correct them "
-        "in a new round. The hospital's administrator: add the task to policy.tasks in the values of the site chart.",
+        action="The round's author: Compare task and resources.nodes with what the hospital offers, and correct them "
+        "in a new round. The hospital's administrator: Add the task to policy.tasks in the values of the site chart.",
     ),
     _site(
         name="DatasetNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not let federation FEDERATION use Dataset DATASET.",
-        action="The round's author: compare datasetName with what the hospital offers, and correct it in a new round. "
-        "The hospital's administrator, if the hospital agrees: list Dataset DATASET with federation FEDERATION in "
+        action="The round's author: Compare datasetName with what the hospital offers, and correct it in a new round. "
+        "The hospital's administrator, if the hospital agrees: List Dataset DATASET with federation FEDERATION in "
         "policy.datasets in the values of the site chart. Then the round's author applies a new round.",
     ),
     _site(
         name="DatasetNotFound",
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital offers no Dataset DATASET.",
-        action="The round's author: compare datasetName with what the hospital offers, and correct it in a new round. "
-        "The hospital's administrator: apply Dataset DATASET at the site, and list it with federation FEDERATION in "
+        action="The round's author: Compare datasetName with what the hospital offers, and correct it in a new round. "
+        "The hospital's administrator: Apply Dataset DATASET at the site, and list it with federation FEDERATION in "
         "policy.datasets in the values of the site chart.",
     ),
     Reason(
@@ -87,16 +87,16 @@ REFUSALS = (
         name="ImageNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round's image is not in the hospital's policy.images.",
-        action="The round's author: compare the image, digest and all, with the one that the hospital has reviewed, "
-        "and correct it in a new round. The hospital's administrator: review the image, and add its "
+        action="The round's author: Compare the image, digest and all, with the one that the hospital has reviewed, "
+        "and correct it in a new round. The hospital's administrator: Review the image, and add its "
         "REPOSITORY@sha256:... to policy.images in the values of the site chart.",
     ),
     _site(
         name="CommandNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round's command is not in the hospital's policy.commands, word for word.",
-        action="The round's author: compare the command with the one that the image documents, and correct it in a "
-        "new round. The hospital's administrator: review what the command runs in that image, and add it without its "
+        action="The round's author: Compare the command with the one that the image documents, and correct it in a "
+        "new round. The hospital's administrator: Review what the command runs in that image, and add it without its "
         "verb to policy.commands in the values of the site chart.",
     ),
     _site(
@@ -104,8 +104,8 @@ REFUSALS = (
         owner=ROUND_OR_HOSPITAL,
         meaning="The round asks for IP sockets (resources.localSockets), and the hospital's policy does not allow "
         "them.",
-        action="The round's author: if the code runs without loopback, set resources.localSockets to false in a new "
-        "round. The hospital's administrator: read docs/security.md first. With policy.localSockets: true in the "
+        action="The round's author: If the code runs without loopback, set resources.localSockets to false in a new "
+        "round. The hospital's administrator: Read docs/security.md first. With policy.localSockets: true in the "
         "values of the site chart, the cluster's network alone isolates the training code.",
     ),
     _site(
@@ -114,9 +114,9 @@ REFUSALS = (
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not allow one of the round's parameters: policy.parameters does not list "
         "its name, or its value is outside the bounds there.",
-        action="The round's author: the parameter is PARAMETER. Compare its name with the training contract or with "
+        action="The round's author: The parameter is PARAMETER. Compare its name with the training contract or with "
         "the documentation of the image, and correct it in a new round. The hospital's administrator, if the value is "
-        "meant: read in docs/security.md what it can show, and allow it in policy.parameters in the values of the "
+        "meant: Read in docs/security.md what it can show, and allow it in policy.parameters in the values of the "
         "site chart. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names every parameter that is "
         "refused.",
     ),

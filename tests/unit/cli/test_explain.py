@@ -94,7 +94,7 @@ def test_a_refused_parameter_is_named(readable: bool) -> None:
     task = item("RoundTask", "t", "site-a", {"failure": failure}, {"attempt": 1})
     [finding, *_] = explain.explain_round(round_, [task] if readable else [], {"site-a": lease(1)}, NOW).findings
     assert finding.advice.action.startswith(
-        'The round\'s author: the parameter is learningrate. The round gives it the value "0.1". '
+        'The round\'s author: The parameter is learningrate. The round gives it the value "0.1". '
         "The hospital allows: maximum 1. Compare its name"
     )
 

@@ -195,7 +195,7 @@ def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_oth
     refusing = refused("site-a", "ParametersNotAllowed", failure=failure)
     made = plan(collecting(refusing, sent("site-b"), sent("site-c"), spec=spec))
     [said] = [each.message for each in made.status.attention if each.participant == "site-a"]
-    assert f"the parameter is {told}. Compare its name" in str(said)
+    assert f"The parameter is {told}. Compare its name" in str(said)
     assert len(said) < 1024
 
 
