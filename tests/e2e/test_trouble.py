@@ -130,7 +130,7 @@ def test_a_hospital_that_pins_another_hub_refuses_and_both_sides_say_so(story: S
         assert (accepted.status, accepted.reason) == ("False", "HubNotPinned")
         assert side["status"]["failure"]["class"] == "Site"
     failed = _condition(story.worst.site_tasks[MISTAKEN], "Failed")
-    assert "spec.hub.fingerprint" in failed.message
+    assert "hub.fingerprint in the values of the site chart" in failed.message
     [said] = [each for each in story.worst.second["status"]["attention"] if each["participant"] == MISTAKEN]
     assert said["reason"] == "HubNotPinned"
     assert said["message"]
