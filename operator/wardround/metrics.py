@@ -11,7 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-BINS = 100
+from wardround.wire.layouts import BINS
+
 THRESHOLD_BIN = BINS // 2  # predicted positive: probability of 0.5 or more
 
 # Cells: groups of patients that metrics are over.

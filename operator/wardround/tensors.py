@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from wardround.wire import canonical, digests
+from wardround.wire import canonical, digests, layouts
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "u1"}
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
@@ -225,6 +225,11 @@ def _bfloat16(values: Array) -> Array:
     rounded = (odd + 0x7FFF + ((odd >> 16) & 1)) >> 16
     quiet = (bits >> 16) | 0x40
     return np.where(np.isnan(values), quiet, rounded).astype("<u2")
+
+
+def layout_of(shapes: layouts.Shapes, dtype: str = layouts.DTYPE) -> Layout:
+    """Return the one layout of tensors of these shapes, all of one dtype."""
+    return canonical_layout(Tensor(name, dtype, shape) for name, shape in shapes.items())
 
 
 class Writer:

@@ -43,7 +43,7 @@ from wardround.sealing.keys import (
 from wardround.sealing.manifests import open_assignment, open_grants, sign_update
 from wardround.sealing.wrap import update_context, wrap
 from wardround.tabular import schema
-from wardround.wire import canonical
+from wardround.wire import canonical, layouts
 from wardround.wire.grants import Grants, Put
 from wardround.wire.models import UpdateManifest
 
@@ -188,9 +188,8 @@ def _statistics(deviation: float) -> dict[str, tensors.Array]:
     """Of patients who all deviate so much from the middle of every field; centred as at the real hospitals."""
     table = schema.parse(demo_rounds.dataset("a-split-key-of-nobody")["spec"]["schema"])
     values = {"sum": SAMPLES * deviation, "squares": SAMPLES * deviation**2, "positives": SAMPLES / 2}
-    found = {
-        each.name: np.full(each.shape, values.get(each.name, SAMPLES), np.float64) for each in statistics.layout(table)
-    }
+    shapes = layouts.statistics(len(table.features))
+    found = {name: np.full(shape, values.get(name, SAMPLES), np.float64) for name, shape in shapes.items()}
     return found | {"shift": statistics.shift(table)}
 
 

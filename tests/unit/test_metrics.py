@@ -7,10 +7,11 @@ import random
 import pytest
 
 from wardround import metrics
+from wardround.wire.layouts import BINS
 
 
 def histogram(probabilities: list[float]) -> list[float]:
-    counts = [0.0] * metrics.BINS
+    counts = [0.0] * BINS
     for probability in probabilities:
         counts[metrics.bin_of(probability)] += 1
     return counts

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wardround.metrics import BINS
-from wardround.tensors import Array, Layout, Tensor, canonical_layout
+from wardround.tensors import Array, Layout, layout_of
+from wardround.wire import layouts
 
-EVALUATE = canonical_layout([Tensor(name, "F64", (BINS,)) for name in ("negatives", "positives")])
-PER_FEATURE = ("count", "sum", "squares", "shift")
+EVALUATE = layout_of(layouts.EVALUATE)
 
 # Whole numbers beyond it are no longer told apart in F64, and counts of them would not add up.
 MOST_ROWS = 2.0**53
@@ -31,8 +30,7 @@ class Impossible(Exception):
 
 def statistics_layout(features: int) -> Layout:
     """Return the layout of a Statistics update over so many features (docs/contracts.md, section 5)."""
-    tensors = [Tensor(name, "F64", (features,)) for name in PER_FEATURE]
-    return canonical_layout([*tensors, Tensor("positives", "F64", (1,)), Tensor("rows", "F64", (1,))])
+    return layout_of(layouts.statistics(features))
 
 
 def is_statistics(layout: Layout) -> bool:

@@ -16,14 +16,12 @@ from wardround import metrics
 from wardround.pod import output, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, run
-from wardround.tensors import Tensor, Writer
-from wardround.wire import codec
+from wardround.tensors import Writer, layout_of
+from wardround.wire import codec, layouts
 from wardround.wire.training import PrivateReport
 
 ROW_BYTES = 8
 OTHER_FILES = 64 << 20
-
-LAYOUT = (Tensor("negatives", "F64", (metrics.BINS,)), Tensor("positives", "F64", (metrics.BINS,)))
 
 
 def score(folders: Folders) -> None:
@@ -32,10 +30,10 @@ def score(folders: Folders) -> None:
     labels = parquet.read_table(folders.labels_file, use_threads=False).column(0).to_numpy()
     output.inspect(folders.out, ROW_BYTES * len(labels) + OTHER_FILES)
     probabilities = _predictions(folders, len(labels))
-    bins = np.minimum(metrics.BINS - 1, np.floor(probabilities * metrics.BINS)).astype(np.int64)
+    bins = np.minimum(layouts.BINS - 1, np.floor(probabilities * layouts.BINS)).astype(np.int64)
     counts = {
-        "negatives": np.bincount(bins[labels == 0], minlength=metrics.BINS).astype(np.float64),
-        "positives": np.bincount(bins[labels == 1], minlength=metrics.BINS).astype(np.float64),
+        "negatives": np.bincount(bins[labels == 0], minlength=layouts.BINS).astype(np.float64),
+        "positives": np.bincount(bins[labels == 1], minlength=layouts.BINS).astype(np.float64),
     }
     estimated = metrics.estimate(counts["negatives"].tolist(), counts["positives"].tolist())
     disclosure = metrics.disclose(estimated, report.metrics, report.cells, report.min_cell)
@@ -45,7 +43,7 @@ def score(folders: Folders) -> None:
             writer.write(counts[tensor.name])
         return update.Summary(report.samples, disclosure, report.base_digest)
 
-    update.publish(folders.update, LAYOUT, fill)
+    update.publish(folders.update, layout_of(layouts.EVALUATE).tensors, fill)
 
 
 def _predictions(folders: Folders, rows: int) -> npt.NDArray[np.float64]:

@@ -18,18 +18,15 @@ from wardround.pod import output
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import run
 from wardround.tabular import schema
-from wardround.wire import codec
+from wardround.wire import codec, layouts
 from wardround.wire.training import TrainingTask
 
 Floats = npt.NDArray[np.float64]
 
 
-def layout(table: schema.Schema) -> list[tensors.Tensor]:
-    """Tensors of a Statistics update: the same at every site with this schema."""
-    per_feature = (len(table.features),)
-    shapes = {"count": per_feature, "sum": per_feature, "squares": per_feature, "shift": per_feature}
-    shapes |= {"positives": (1,), "rows": (1,)}
-    return [tensors.Tensor(name, "F64", shape) for name, shape in shapes.items()]
+def layout(table: schema.Schema) -> tensors.Layout:
+    """Of a Statistics update: the same at every site with this schema."""
+    return tensors.layout_of(layouts.statistics(len(table.features)))
 
 
 def shift(table: schema.Schema) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wardround.wire import codec, outcome
+from wardround.wire import codec, layouts, outcome
 from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationPlan,
@@ -245,6 +245,19 @@ def test_what_a_container_says_at_its_end_is_written_as_in_its_golden_file_and_r
 )
 def test_what_is_no_outcome_of_ours_is_none(text: str) -> None:
     assert outcome.read(text) is None
+
+
+def test_the_tensors_of_statistics_and_evaluate_are_those_of_the_contract() -> None:
+    assert layouts.statistics(2) == {
+        "count": (2,),
+        "sum": (2,),
+        "squares": (2,),
+        "shift": (2,),
+        "positives": (1,),
+        "rows": (1,),
+    }
+    assert layouts.EVALUATE == {"negatives": (100,), "positives": (100,)}
+    assert layouts.DTYPE == "F64"
 
 
 def test_there_is_a_golden_file_of_each_format_and_no_other() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.unit.golden.test_wire_golden import TRAINING
 from tests.unit.trainer.conftest import DOCUMENT
-from wardround.wire import codec
+from wardround.wire import codec, layouts
 from wardround.wire.training import CONTRACT, TrainingTask
+from wardround_trainer import network
 from wardround_trainer import task as trainer
 from wardround_trainer.failure import Failure
 
@@ -41,3 +44,12 @@ def test_the_task_that_the_trainers_own_tests_give_it_is_one_that_prepare_writes
     """They run inside the trainer image, where the type is not."""
     document: Any = json.loads(json.dumps(DOCUMENT))
     assert codec.dump_document(codec.parse_document(TrainingTask, document)) == document
+
+
+def test_the_trainer_makes_its_standardisation_of_the_tensors_that_a_statistics_round_has() -> None:
+    sums = {name: np.full(shape, 8.0) for name, shape in layouts.statistics(3).items()}
+    given = {**sums, "sum": np.full(3, 16.0), "squares": np.full(3, 64.0), "positives": np.array([2.0])}
+    found = network.initial(3, (), 7, given)
+    assert found["input.mean"].tolist() == [8 + 16 / 8] * 3
+    assert found["input.std"].tolist() == [2.0] * 3
+    assert found["output.bias"].tolist() == [np.float32(round(math.log(3 / 7), 6))]
