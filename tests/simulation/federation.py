@@ -26,13 +26,13 @@ from wardround.courier import main as courier
 from wardround.courier import settings as courier_settings
 from wardround.hub.operator import Hub
 from wardround.hub.settings import Settings
-from wardround.manifests.training import Target
 from wardround.ports import Api, Object, TokenSource
 from wardround.site.control import Control
 from wardround.site.link import FIELD_MANAGER, Credentials
 from wardround.site.operator import Operator
 from wardround.store.presign import Credentials as StoreCredentials
 from wardround.store.presign import Presigner
+from wardround.wire.isolation import IsolationTarget
 
 HUB_NAMESPACE, SITE_NAMESPACE = "wardround-hub", "wardround-site"
 OPERATOR_IMAGE = "registry.example/wardround/operator@sha256:" + "a" * 64
@@ -52,7 +52,7 @@ class Closed:
     """The positive control where there is no network: one port that is closed, and proven to be open outside."""
 
     async def take(self, *, hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> Control:
-        return Control((Target("hub", "127.0.0.1", 1),), proven=True)
+        return Control((IsolationTarget("hub", "127.0.0.1", 1, "TCP"),), proven=True)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 
 from wardround.api.site import AllowedParameter
-from wardround.wire import codec
+from wardround.wire import canonical, codec
 
 # Which Go writes as escapes and Python as they are. None is ever outside of a string.
 _ESCAPES = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"})
@@ -19,7 +19,7 @@ _ESCAPES = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&\u2028\u20
 
 def dump(allowed: Iterable[AllowedParameter]) -> str:
     bounds = {each.name: _bounds(each) for each in allowed}
-    return json.dumps(bounds, sort_keys=True, separators=(",", ":"), ensure_ascii=False).translate(_ESCAPES)
+    return canonical.dumps(bounds).decode().translate(_ESCAPES)
 
 
 def load(text: str) -> tuple[AllowedParameter, ...]:

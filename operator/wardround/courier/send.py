@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from wardround import durable
+from wardround.api.task import Metric, Update
 from wardround.courier.workspace import TaskFolder, Unsafe
 from wardround.ports import Store
 from wardround.sealing import body
@@ -34,13 +35,12 @@ class Sealed:
     @property
     def report(self) -> dict[str, Any]:
         """`status.courier.update`."""
-        metrics = [{"name": name, "value": value} for name, value in sorted(self.manifest.metrics.items())]
-        return {
-            "manifest": self.envelope,
-            "samples": self.manifest.samples,
-            "metrics": metrics,
-            "suppressed": list(self.manifest.suppressed),
-        }
+        manifest = self.manifest
+        metrics = tuple(Metric(name=name, value=value) for name, value in sorted(manifest.metrics.items()))
+        update = Update(
+            manifest=self.envelope, samples=manifest.samples, metrics=metrics, suppressed=manifest.suppressed
+        )
+        return cast(dict[str, Any], codec.dump(update))
 
 
 def read_claims(document: bytes, assignment: Assignment) -> UpdateClaims:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from wardround.api import dataset_text, names, parameters_text
 from wardround.api.site import AllowedParameter, LinkLocal
-from wardround.wire import canonical, codec
+from wardround.wire import codec, isolation
+from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import RequestedTask, TaskKind
 
 Manifest = dict[str, Any]
@@ -33,22 +34,6 @@ CHECKPOINTS = "checkpoints"
 STATES, NO_ROUND = "states", "none"
 # There too, what `prepare` alone may know: researchers' code could carry it out.
 SECRETS = "secrets"
-
-
-@dataclass(frozen=True)
-class Target:
-    """An address that the training pod must not reach; `name` is what the people of the site read when it does.
-
-    ICMP has no port: it is 0.
-    """
-
-    name: str
-    host: str
-    port: int
-    protocol: Literal["TCP", "UDP", "ICMP"] = "TCP"
-
-    def document(self) -> dict[str, Any]:
-        return {"name": self.name, "host": self.host, "port": self.port, "protocol": self.protocol}
 
 
 @dataclass(frozen=True)
@@ -91,7 +76,7 @@ class TrainingJob:
     trainer_image: str
     command: Sequence[str]
     request: RequestedTask
-    isolation: Sequence[Target]
+    isolation: Sequence[IsolationTarget]
     isolation_seconds: float
     link_local: LinkLocal
     dataset_name: str
@@ -386,7 +371,7 @@ def _scratch() -> Manifest:
 
 def _isolation_env(job: TrainingJob) -> list[Manifest]:
     return [
-        _variable("WARDROUND_ISOLATION", canonical.dumps([target.document() for target in job.isolation]).decode()),
+        _variable("WARDROUND_ISOLATION", isolation.write(job.isolation)),
         # Two digits always: the admission policy compares text.
         _variable("WARDROUND_ISOLATION_SECONDS", f"{job.isolation_seconds:.2f}"),
         # Without the launcher's filter, an open link is a way out.

@@ -12,17 +12,18 @@ there: an answer is a finding, silence shows nothing. Standard library only.
 from __future__ import annotations
 
 import ipaddress
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from wardround.network import addresses
 from wardround.network.addresses import Link
-from wardround.network.probe import EVERYBODY, LEAST_SECONDS, MOST_SECONDS, PROTOCOLS, Answers, Target, can_ping, probe
+from wardround.network.probe import EVERYBODY, LEAST_SECONDS, MOST_SECONDS, Answers, Target, can_ping, probe
 from wardround.pod.outcome import Failure, log
+from wardround.wire import isolation
+from wardround.wire.isolation import IsolationTarget
 from wardround.wire.outcome import Heard, LinkLocalHeard, Outcome
 
 LinkLocal = Literal["Warn", "Refuse"]
@@ -169,8 +170,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def parse(text: str) -> tuple[Target, ...]:
     """WARDROUND_ISOLATION. No target at all would pass every gate, so it is refused like a malformed one."""
     try:
-        targets = tuple(_target(raw) for raw in json.loads(text))
-    except (ValueError, TypeError, KeyError) as error:
+        targets = tuple(map(_target, isolation.read(text)))
+    except ValueError as error:
         raise Failure("PodFailed", "WARDROUND_ISOLATION cannot be read: a fault of the site operator") from error
     if all(_is_link_local(each.host) for each in targets):
         raise Failure("PodFailed", "no target to probe, so isolation cannot be shown: the site operator reaches none")
@@ -249,9 +250,8 @@ def _link_local(text: str) -> LinkLocal:
     return cast(LinkLocal, text)
 
 
-def _target(raw: dict[str, Any]) -> Target:
-    target = Target(str(raw["name"]), str(ipaddress.ip_address(raw["host"])), int(raw["port"]), str(raw["protocol"]))
-    ports = range(1) if target.protocol == "ICMP" else range(1, 1 << 16)
-    if target.protocol not in PROTOCOLS or target.port not in ports:
-        raise ValueError("protocol or port")
-    return target
+def _target(told: IsolationTarget) -> Target:
+    ports = range(1) if told.protocol == "ICMP" else range(1, 1 << 16)
+    if told.port not in ports:
+        raise ValueError("a port that the protocol does not have")
+    return Target(told.name, str(ipaddress.ip_address(told.host)), told.port, told.protocol)

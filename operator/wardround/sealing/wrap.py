@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from wardround.sealing.keys import DecryptionKey, RecipientKey
 from wardround.sealing.refused import Refused
-from wardround.wire import canonical
+from wardround.wire import canonical, codec
 
 _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
@@ -27,13 +27,7 @@ class Context:
     @property
     def info(self) -> bytes:
         """The context's canonical JSON; `digest` is absent where nothing is named by one (grants)."""
-        names = {
-            "purpose": self.purpose,
-            "roundUID": self.round_uid,
-            "attempt": self.attempt,
-            "participant": self.participant,
-        }
-        return canonical.dumps(names if self.digest is None else names | {"digest": self.digest})
+        return canonical.dumps(codec.dump(self))
 
 
 def base_context(round_uid: str, attempt: int, participant: str, digest: str) -> Context:

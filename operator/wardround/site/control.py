@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from wardround.manifests.training import Target
 from wardround.network import addresses
 from wardround.network.probe import LEAST_SECONDS, MOST_SECONDS, Answers
 from wardround.network.probe import Target as Asked
 from wardround.network.probe import probe as ask
+from wardround.wire.isolation import IsolationTarget
 
 PROVING = ("hub", "kubernetes-api")
 METADATA = ("169.254.169.254", "fd00:ec2::254")
@@ -38,7 +38,7 @@ class Control:
     `seconds`: how long the pod waits for an answer.
     """
 
-    targets: tuple[Target, ...]
+    targets: tuple[IsolationTarget, ...]
     proven: bool
     seconds: float = LEAST_SECONDS
 
@@ -67,7 +67,7 @@ class Controls:
         return self._last
 
 
-def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tuple[Target, ...]:
+def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tuple[IsolationTarget, ...]:
     """Everything that a training pod must not reach. Names that do not resolve now are left out."""
     found = [
         *_url("hub", hub),
@@ -78,19 +78,22 @@ def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tu
         *_hosts("site-operator", [*own, *addresses.own_link_local()], HEALTH_PORT),
     ]
     for address in resolvers(Path("/etc/resolv.conf")):
-        found += [Target("resolver", address, DNS_PORT, "TCP"), Target("resolver", address, DNS_PORT, "UDP")]
+        found += [
+            IsolationTarget("resolver", address, DNS_PORT, "TCP"),
+            IsolationTarget("resolver", address, DNS_PORT, "UDP"),
+        ]
     # An engine may close the ports that NetworkPolicies name and let an echo through, which carries data as well.
-    found += [Target(each.name, each.host, 0, "ICMP") for each in found]
+    found += [IsolationTarget(each.name, each.host, 0, "ICMP") for each in found]
     return tuple(dict.fromkeys(found))
 
 
-def probe(found: tuple[Target, ...]) -> Control:
+def probe(found: tuple[IsolationTarget, ...]) -> Control:
     """Tries those that prove something, with the very probe that the pod uses."""
     proving = [Asked(t.name, t.host, t.port, t.protocol) for t in found if t.name in PROVING and t.port]
     return judge(found, ask(proving, PROBE_SECONDS))
 
 
-def judge(found: tuple[Target, ...], answers: Answers) -> Control:
+def judge(found: tuple[IsolationTarget, ...], answers: Answers) -> Control:
     """An answer that is twice as late inside as the slowest was out here is still heard there."""
     seconds = min(max(2 * answers.slowest_seconds, LEAST_SECONDS), MOST_SECONDS)
     return Control(found, bool(answers.open), seconds)
@@ -105,7 +108,7 @@ def resolvers(path: Path) -> list[str]:
     return [address for address in found if not address.startswith("127.") and "%" not in address]
 
 
-def _url(name: str, url: str) -> list[Target]:
+def _url(name: str, url: str) -> list[IsolationTarget]:
     parts = urlsplit(url)
     if not parts.hostname:
         return []
@@ -117,8 +120,8 @@ def _url(name: str, url: str) -> list[Target]:
     return _hosts(name, sorted({str(address[4][0]) for address in resolved}), port)
 
 
-def _hosts(name: str, hosts: Iterable[str], port: int) -> list[Target]:
-    return [Target(name, host, port) for host in hosts]
+def _hosts(name: str, hosts: Iterable[str], port: int) -> list[IsolationTarget]:
+    return [IsolationTarget(name, host, port, "TCP") for host in hosts]
 
 
 def _env(name: str) -> tuple[str, ...]:

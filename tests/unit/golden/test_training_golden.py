@@ -14,8 +14,9 @@ import yaml
 from tests.unit.golden.test_wire_golden import REQUESTED
 from wardround.api import dataset_text
 from wardround.api.site import AllowedParameter
-from wardround.manifests.training import Target, TrainingJob, Workload, build
+from wardround.manifests.training import TrainingJob, Workload, build
 from wardround.wire import codec
+from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import RequestedTask
 
 HERE = Path(__file__).parent
@@ -62,7 +63,10 @@ TRAIN = TrainingJob(
     trainer_image=TRAINER,
     command=("python", "-m", "wardround_trainer"),
     request=REQUESTED,
-    isolation=(Target("hub", "203.0.113.10", 6443), Target("resolver", "10.96.0.10", 53, "UDP")),
+    isolation=(
+        IsolationTarget("hub", "203.0.113.10", 6443, "TCP"),
+        IsolationTarget("resolver", "10.96.0.10", 53, "UDP"),
+    ),
     isolation_seconds=0.25,
     link_local="Warn",
     dataset_name="breast",

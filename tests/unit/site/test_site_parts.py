@@ -17,7 +17,6 @@ import pytest
 from tests.unit.plans_site.world import ASSIGNMENT
 from wardround.kube.client import Client
 from wardround.kube.errors import Unauthorized
-from wardround.manifests.training import Target
 from wardround.network import addresses
 from wardround.network.probe import Answers
 from wardround.network.probe import Target as Asked
@@ -26,6 +25,7 @@ from wardround.site import control
 from wardround.site.link import Credentials, HubLink, NotEnrolled, due
 from wardround.site.training import requested
 from wardround.wire import codec
+from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import LiveRounds
 
 ISSUED = datetime(2026, 11, 24, tzinfo=UTC)
@@ -115,7 +115,7 @@ def test_the_pod_waits_twice_as_long_as_the_slowest_answer_took_out_here(slowest
 
 def test_how_slow_an_answer_was_is_measured() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        target = Target("hub", "127.0.0.1", server.getsockname()[1])
+        target = IsolationTarget("hub", "127.0.0.1", server.getsockname()[1], "TCP")
         assert control.probe((target,)).proven
     with socket.socket(type=socket.SOCK_DGRAM) as slow:
         slow.bind(("127.0.0.1", 0))

@@ -1,0 +1,36 @@
+"""WARDROUND_ISOLATION: what a training pod must not reach, told by the site operator to the gate and the sidecar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from wardround.wire import canonical, codec
+
+
+@dataclass(frozen=True)
+class IsolationTarget:
+    """An address, and the name that people at the site read when it answers. ICMP has no port: it is 0."""
+
+    name: str
+    host: str
+    port: int
+    protocol: Literal["TCP", "UDP", "ICMP"]
+
+
+def write(targets: Iterable[IsolationTarget]) -> str:
+    """Return the variable's text."""
+    return canonical.dumps([codec.dump_document(each) for each in targets]).decode()
+
+
+def read(text: str) -> tuple[IsolationTarget, ...]:
+    """Read the variable's text. Raises Malformed."""
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        raise codec.Malformed("WARDROUND_ISOLATION", "no JSON") from None
+    if not isinstance(items, list):
+        raise codec.Malformed("WARDROUND_ISOLATION", "expected a list")
+    return tuple(codec.parse_document(IsolationTarget, each, f"[{index}]") for index, each in enumerate(items))
