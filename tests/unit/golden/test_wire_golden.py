@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from wardround.sealing import wrap
 from wardround.wire import codec, layouts, outcome
 from wardround.wire.aggregation import (
     AggregationFailure,
@@ -245,6 +246,13 @@ def test_what_a_container_says_at_its_end_is_written_as_in_its_golden_file_and_r
 )
 def test_what_is_no_outcome_of_ours_is_none(text: str) -> None:
     assert outcome.read(text) is None
+
+
+def test_keys_are_wrapped_for_the_contexts_of_the_contract() -> None:
+    names = b'"attempt":1,%s"participant":"site-a","purpose":"%s","roundUID":"u"}'
+    assert wrap.base_context("u", 1, "site-a", "d").info == b"{" + names % (b'"digest":"d",', b"base")
+    assert wrap.update_context("u", 1, "site-a", "d").info == b"{" + names % (b'"digest":"d",', b"update")
+    assert wrap.grants_context("u", 1, "site-a").info == b"{" + names % (b"", b"grants")
 
 
 def test_the_tensors_of_statistics_and_evaluate_are_those_of_the_contract() -> None:
