@@ -223,6 +223,33 @@ def test_the_code_knows_every_field_and_no_other(name: str) -> None:
     assert fields(CODE[name]) - {".metadata"} == known | kept_at_the_site
 
 
+@pytest.mark.parametrize("name", CRDS)
+def test_what_a_kind_has_by_default_the_code_has_by_default(name: str) -> None:
+    """The API server fills in its own: the code's are seen where no API server was, in a test or a tool."""
+    wrong = {
+        path: (schema["default"], default)
+        for path, schema, default in defaults(CODE[name], root(CRDS[name]))
+        if schema.get("default", {}) != {} and schema["default"] != default
+    }
+    assert not wrong
+
+
+def defaults(kind: Any, schema: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each field's place, its schema, and what it is in the code when nothing is said, or None."""
+    for attribute in codec.attributes(kind):
+        here = f"{path}.{attribute.json}"
+        field = schema.get("properties", {}).get(attribute.json)
+        if field is None or here == ".status":
+            continue
+        made = attribute.field.default
+        if made is dataclasses.MISSING:
+            factory = attribute.field.default_factory
+            made = None if factory is dataclasses.MISSING else factory()
+        yield here, field, codec.dump(made)
+        for inner, _ in dataclasses_in(attribute.annotation):
+            yield from defaults(inner, field.get("items", field), here)
+
+
 def fields(kind: Any, path: str = "") -> set[str]:
     found: set[str] = set()
     for attribute in codec.attributes(kind):

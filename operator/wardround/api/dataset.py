@@ -36,14 +36,14 @@ class Schema:
     fields: tuple[SchemaField, ...]
     target: str
     identifier: str
-    missing_values: tuple[str, ...] = ("",)
+    missing_values: tuple[str, ...] = ("", "NA")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
     key: str = field(repr=False)
-    validation: str = "0"
-    test: str = "0"
+    validation: str = "0.15"
+    test: str = "0.2"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,7 +90,7 @@ class FederatedRoundSpec:
     command: tuple[str, ...] = DEFAULT_COMMAND
     parameters: Mapping[str, str] = field(default_factory=dict)
     exchange: Exchange = field(default_factory=Exchange)
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("loss",)
     quorum: Quorum = field(default_factory=Quorum)
     deadlines: Deadlines = field(default_factory=Deadlines)
     resources: Resources = field(default_factory=Resources)

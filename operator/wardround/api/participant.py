@@ -16,13 +16,17 @@ class Federation:
     namespace: str
 
 
+# Of a site that says nothing else: more patients than most hospitals have.
+DEFAULT_MAX_SAMPLES = 1_000_000
+
+
 @dataclass(frozen=True, kw_only=True)
 class ParticipantSpec:
     display_name: str = ""
     suspend: bool = False
     key_fingerprint: str | None = None
     allowed_federations: tuple[Federation, ...] = ()
-    max_samples: int | None = None
+    max_samples: int = DEFAULT_MAX_SAMPLES
 
 
 @dataclass(frozen=True, kw_only=True)

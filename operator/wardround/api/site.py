@@ -70,15 +70,15 @@ DEFAULT_PARAMETERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    approval: Approval = "Policy"
-    tasks: tuple[str, ...] = ()
+    approval: Approval = "Manual"
+    tasks: tuple[str, ...] = ("Train", "Statistics", "Evaluate")
     images: tuple[str, ...] = ()
     commands: tuple[tuple[str, ...], ...] = (DEFAULT_COMMAND,)
     datasets: tuple[AllowedDataset, ...] = ()
     parameters: tuple[AllowedParameter, ...] = DEFAULT_PARAMETERS
     local_sockets: bool = False
-    min_quorum: int = 1
-    min_samples: int = 1
+    min_quorum: int = 2
+    min_samples: int = LEAST_CELL
     min_cell: int = LEAST_CELL
     link_local: LinkLocal = "Warn"
 
@@ -98,7 +98,7 @@ class Workload:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     supplemental_groups_policy: str = ""
-    limits: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=lambda: {"cpu": "1", "memory": "2Gi"})
     accelerator: SiteAccelerator = field(default_factory=SiteAccelerator)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from wardround.api.meta import API_VERSION
 from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT, SITE_ACCOUNT
+from wardround.api.participant import DEFAULT_MAX_SAMPLES
 from wardround.cli.cluster import CommandError, Object
 from wardround.cli.objects import printable
 from wardround.sealing.keys import participant_fingerprint
@@ -20,7 +21,7 @@ SERVICE_ACCOUNT = SITE_ACCOUNT
 QUOTA = "participant"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 # What the kind sets where a Participant's spec says nothing: in Git it would only undo what people set at the hub.
-DEFAULTS: Object = {"suspend": False, "maxSamples": 1_000_000}
+DEFAULTS: Object = {"suspend": False, "maxSamples": DEFAULT_MAX_SAMPLES}
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 

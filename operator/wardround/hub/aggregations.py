@@ -29,7 +29,6 @@ from wardround.wire.aggregation import (
 
 # A pod may wait for a node before its deadline begins to count.
 URL_SECONDS = ACTIVE_SECONDS + 3600
-DEFAULT_MAX_SAMPLES = 1_000_000
 
 
 def job(of: FederatedRound, what: Aggregate, settings: Settings, now: datetime) -> AggregationJob:
@@ -81,7 +80,7 @@ def plan(
 
 
 def _most(seen: Observation, task: RoundTask) -> int:
-    return seen.participants[task.metadata.namespace].spec.max_samples or DEFAULT_MAX_SAMPLES
+    return seen.participants[task.metadata.namespace].spec.max_samples
 
 
 def _base_digest(of: FederatedRound, base: Model | None) -> str | None:

@@ -78,6 +78,7 @@ def a_site(**policy: Any) -> site.Site:
                     "images": [IMAGE],
                     "datasets": [{"name": "breast", "federations": ["breast-cancer"]}],
                     "minQuorum": 2,
+                    "approval": "Policy",
                     **policy,
                 },
                 "workload": {"limits": {"cpu": "1", "memory": "2Gi"}},
