@@ -11,6 +11,7 @@ from wardround.api import conditions, dataset_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import DatasetStatus
 from wardround.plans.sitetask_pod import Step
+from wardround.reasons.registry import REASONS
 from wardround.tabular import schema as table_schema
 from wardround.wire.outcome import Outcome
 
@@ -73,8 +74,8 @@ def plan(
     if said.reason is not None and refused:
         return failed(found, said.reason, said.message or "")
     if counted:
-        return settled(found, "Read", "the file was read and is as the schema says, but for what quality counts")
+        return settled(found, "Read", REASONS["Read"].meaning)
     known = conditions.find(status.conditions, "Ready")
     if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
         return dataclasses.replace(found, rows=status.rows, patients=status.patients, quality=status.quality)
-    return settled(found, "NotReadYet", "the schema is right; the rows are read by the next task")
+    return settled(found, "NotReadYet", REASONS["NotReadYet"].meaning)

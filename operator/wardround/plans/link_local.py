@@ -13,6 +13,7 @@ from wardround.api import conditions
 from wardround.api.site import SiteStatus
 from wardround.api.times import parse_time
 from wardround.plans.sitetask_pod import Step
+from wardround.reasons.registry import REASONS
 from wardround.wire.outcome import LinkLocalHeard
 
 CONDITION = "LinkLocalClosed"
@@ -51,11 +52,11 @@ def _is_older(watched: Step, status: SiteStatus) -> bool:
 
 def _condition(heard: LinkLocalHeard) -> tuple[bool | conditions.Status, str, str]:
     if heard.heard == "Absent":
-        return True, ABSENT, "training pods have no IPv6 here"
+        return True, ABSENT, REASONS[ABSENT].meaning
     if heard.heard == "Silent":
-        return "Unknown", SILENT, "nobody answered the last training pod, which does not show that nobody can"
+        return "Unknown", SILENT, REASONS[SILENT].meaning
     message = (
-        "training pods can reach their neighbours past the NetworkPolicy. Run this on each node, as docs/operations.md "
-        f"says (IPv6 link-local): {COMMAND}. Answered: {', '.join(heard.answers)}"
+        f"{REASONS[OPEN].meaning} Run this on each node, as docs/operations.md says (IPv6 link-local): {COMMAND}. "
+        f"Answered: {', '.join(heard.answers)}"
     )
     return False, OPEN, message

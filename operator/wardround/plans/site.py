@@ -13,6 +13,7 @@ from wardround.api.dataset import Dataset
 from wardround.api.participant import Participant
 from wardround.api.site import Site, SiteStatus
 from wardround.plans import sitetask_memory as memory
+from wardround.reasons.registry import REASONS
 from wardround.wire import codec
 
 LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
@@ -58,7 +59,7 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
         now=now,
         generation=generation,
     )
-    approved = ("Approved", "connected to the hub and approved there")
+    approved = ("Approved", "The site is connected to the hub, and the hub trusts its keys.")
     reason, message = next((said for rule in RULES if (said := rule(seen))), approved)
     ready = reason == "Approved"
     found = conditions.set_condition(found, "Ready", ready, reason, message, now=now, generation=generation)
@@ -105,7 +106,7 @@ def _no_keys(seen: Seen) -> Said:
     if seen.site.status.courier is not None and seen.site.status.courier.keys is not None:
         return None
     log = f"kubectl logs deployment/courier -n {seen.site.metadata.namespace}"
-    return "NoKeys", f"the courier has not published this site's keys yet: {log}"
+    return "NoKeys", f"The courier has not published this site's keys yet. Its log: {log}"
 
 
 def _not_connected(seen: Seen) -> Said:
@@ -116,7 +117,10 @@ def _unknown(seen: Seen) -> Said:
     if seen.participant is not None:
         return None
     name = seen.site.spec.hub.participant_namespace
-    return "ParticipantUnknown", f"the hub has no Participant {name}: its admin applies what `enrol {name}` prints"
+    return (
+        "ParticipantUnknown",
+        f"The hub has no Participant {name}. The hub's administrator: Run `kubectl wardround enrol {name} --apply`.",
+    )
 
 
 def _not_pinned(seen: Seen) -> Said:
@@ -125,15 +129,15 @@ def _not_pinned(seen: Seen) -> Said:
     if told is None or told == seen.site.spec.hub.fingerprint:
         return None
     return "HubNotPinned", (
-        "spec.hub.fingerprint is not that of the key that the hub says it signs with, so its tasks are refused: have "
-        "its admin read the fingerprint out over another channel"
+        "The hub says that it signs with another key than the one in spec.hub.fingerprint, so this site refuses its "
+        f"tasks. {REASONS['HubNotPinned'].advice}"
     )
 
 
 def _suspended(seen: Seen) -> Said:
     if seen.participant is None or not seen.participant.spec.suspend:
         return None
-    return "Suspended", "the hub has suspended this participant: ask its admin"
+    return "Suspended", REASONS["ParticipantSuspended"].about(seen.participant.metadata.name).text
 
 
 def _full(seen: Seen) -> Said:
@@ -147,9 +151,13 @@ def _not_approved(seen: Seen) -> Said:
     identity = seen.site.status.courier
     own = (identity.fingerprint if identity else None) or ""
     if not pinned:
-        return "NotApproved", f"tell the hub's admin this fingerprint over another channel: {own}"
+        return "NotApproved", f"Tell the hub's administrator this fingerprint by telephone: {own}."
     if pinned != own:
-        return "FingerprintMismatch", f"the hub has pinned {pinned}, this site's keys are {own}: approve them anew"
+        return (
+            "FingerprintMismatch",
+            f"The hub has pinned {pinned}, but this site's keys are {own}. If you renewed them, tell the hub's "
+            "administrator the new fingerprint by telephone.",
+        )
     return None
 
 

@@ -10,6 +10,7 @@ from wardround.api.conditions import Condition, Conditions
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
 from wardround.plans.assignment import LOCAL_SOCKETS
+from wardround.reasons.registry import REASONS
 from wardround.wire.assignment import Assignment
 
 # Stages that the hub's deadlines hang on; the others travel along with the next thing that is told.
@@ -92,5 +93,5 @@ def _message(condition: Condition, assignment: Assignment | None) -> str:
         return ""
     wanted = assignment.resources.accelerators_per_node if assignment else 0
     if not wanted:
-        return "no node of the site has room for the pod"
-    return f"no node of the site has {wanted} free accelerators"
+        return REASONS["Unschedulable"].meaning
+    return f"No node of the site has {wanted} free accelerators."

@@ -178,7 +178,8 @@ def failure(
     if pod is not None and (found := _opened(pod, ours) or _out_of_time(pod, train_seconds)):
         return found
     if job is not None and job.failed == "DeadlineExceeded":
-        message = f"the Job ran longer than its activeDeadlineSeconds, which is not the round's: job/{job.name}"
+        message = "The Job ran longer than its activeDeadlineSeconds, which the round has not set: kubectl describe "
+        f"job/{job.name} -n {job.namespace}"
         return Failure.by("DeadlineExceeded", message)
     if pod is not None:
         for rule in RULES:
@@ -188,7 +189,7 @@ def failure(
         evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
         return Failure.by(
             "Evicted" if evicted else "PodFailed",
-            f"the Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
+            f"The Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
         )
     return _node_lost(pod, now) if pod is not None else None
 
@@ -199,17 +200,17 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
     if pod.reason != "DeadlineExceeded":
         return None
     if pod.deadline_seconds != train_seconds:
-        message = f"pod {pod.name} ran longer than its activeDeadlineSeconds, which is not the round's"
+        message = f"Pod {pod.name} ran longer than its activeDeadlineSeconds, which the round has not set."
         return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
     starting = (began - pod.taken).total_seconds() if began and pod.taken else None
     if starting is not None and starting <= USUAL_START_SECONDS:
-        message = f"training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)"
+        message = f"Training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)."
         return Failure.by("TrainDeadline", message)
     reason = "ImagePullFailed" if began is None and not_pulled(pod) else "StartDeadline"
     took = "did not begin to train" if starting is None else f"took {starting:.0f} s to start"
     message = (
-        f"pod {pod.name} {took} within the {train_seconds} s that its node had for it: "
+        f"Pod {pod.name} {took} within the {train_seconds} s that its node had for it: "
         f"kubectl describe pod {pod.name} -n {pod.namespace}"
     )
     return Failure.by(reason, message)
@@ -233,7 +234,7 @@ def _node_lost(pod: Pod, now: datetime) -> Failure | None:
     if silent is None or now < silent:
         return None
     message = (
-        f"the node of pod {pod.name} does not say what became of it, so it counts as dead: "
+        f"The node of pod {pod.name} no longer reports the pod's state, so the node counts as dead: "
         f"kubectl get pod {pod.name} -n {pod.namespace} -o wide"
     )
     return Failure.by("NodeLost", message)
@@ -253,8 +254,8 @@ def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
         return None
     said = ended.said or Outcome()
     message = _text(said.message) or (
-        f"the sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
-        f"{ended.exit_code}), so nothing shows that it stayed closed"
+        f"The sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
+        f"{ended.exit_code}), so nothing proves that the network stayed closed."
     )
     return Failure.by("IsolationUnknown", message, exit_code=ended.exit_code)
 
@@ -274,7 +275,7 @@ def _out_of_memory(pod: Pod, _: frozenset[str]) -> Failure | None:
     step = _failed_step(pod)
     if step is None or step.reason != "OOMKilled":
         return None
-    message = f"container {step.name} needed more memory than its limit (workload.limits.memory of the site chart)"
+    message = f"Container {step.name} needed more memory than its limit (workload.limits.memory of the site chart)."
     return Failure.by("OutOfMemory", message, exit_code=step.exit_code)
 
 
@@ -301,18 +302,20 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
 def _ended(pod: Pod, step: Step) -> str:
     if step.reason in NEVER_STARTED:
         describe = f"kubectl describe pod {pod.name} -n {pod.namespace}"
-        return f"container {step.name} could not be started, so it has no log: does the image fit this node? {describe}"
+        return f"Container {step.name} could not be started, so it has no log. Does the image fit this node? {describe}"
     logs = f"kubectl logs {pod.name} -n {pod.namespace} -c {step.name}"
     if step.exit_code in EXIT_NOT_STARTED:
         why = "its image does not contain the command, or a program that the command starts"
-        return f"container {step.name} ended with exit code {step.exit_code}: {why}: {logs}"
-    return f"container {step.name} ended with exit code {step.exit_code}: {logs}"
+        return f"Container {step.name} ended with exit code {step.exit_code}: {why}: {logs}"
+    return f"Container {step.name} ended with exit code {step.exit_code}: {logs}"
 
 
 def _never_pulled(pod: Pod, _: frozenset[str]) -> Failure | None:
     for step in pod.steps.values():
         if step.reason in NEVER_PULLED:
-            message = f"the image of container {step.name} is not on the node and may not be pulled ({step.reason})"
+            message = (
+                f"The image of container {step.name} is not on the node, and the node may not pull it ({step.reason})."
+            )
             return Failure.by("PodFailed", message)
     return None
 

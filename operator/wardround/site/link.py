@@ -16,14 +16,16 @@ from wardround.kube.client import Client
 from wardround.kube.errors import ApiError, Conflict, Forbidden, NotFound, Unauthorized
 from wardround.plans.site import Link
 from wardround.ports import Api, TokenSource
+from wardround.reasons.registry import REASONS
 
 TOKEN_SECONDS = 24 * 3600
 SERVICE_ACCOUNT = "site"
 # Under any other name the hub takes nothing from a hospital's account.
 FIELD_MANAGER = "wardround-site"
 ENROL = (
-    "ask the hub's admin to run `kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE`, with the "
-    "URL under which this site reaches the hub, and to send you FILE; then run `kubectl apply -n {here} -f FILE` here"
+    "Ask the hub's administrator to run `kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE`, "
+    "with the URL under which this site reaches the hub, and to send you FILE. Then run `kubectl apply -n {here} -f "
+    "FILE` here."
 )
 logger = logging.getLogger(__name__)
 
@@ -48,9 +50,9 @@ class Credentials:
             try:
                 values[key] = base64.b64decode(data[key], validate=True).decode().strip()
             except (KeyError, binascii.Error, UnicodeDecodeError):
-                raise NotEnrolled(f"the enrolment Secret has no usable {key}") from None
+                raise NotEnrolled(f"The enrolment Secret has no usable {key}.") from None
             if not values[key]:
-                raise NotEnrolled(f"the enrolment Secret has an empty {key}")
+                raise NotEnrolled(f"The enrolment Secret has an empty {key}.")
         return cls(values["server"], values["ca.crt"], values["token"], values["namespace"])
 
 
@@ -75,7 +77,7 @@ class HubLink:
         self._connect = connect
         self._credentials: Credentials | None = None
         self.client: Api | None = None
-        self.state = Link("Connecting", "the first heartbeat is under way")
+        self.state = Link("Connecting", REASONS["Connecting"].meaning)
 
     @property
     def connected(self) -> bool:
@@ -92,11 +94,11 @@ class HubLink:
             found = Credentials.of(await self._own.get("Secret", name))
             if found.namespace != hub.participant_namespace:
                 raise NotEnrolled(
-                    f"the enrolment is for {found.namespace}, Site.spec.hub.participantNamespace is "
-                    f"{hub.participant_namespace}"
+                    f"The enrolment is for {found.namespace}, but Site.spec.hub.participantNamespace is "
+                    f"{hub.participant_namespace}."
                 )
         except NotFound:
-            self._lost(f"there is no Secret {name}", hub)
+            self._lost(f"There is no Secret {name}.", hub)
             return False
         except NotEnrolled as why:
             self._lost(str(why), hub)
@@ -122,14 +124,12 @@ class HubLink:
             self._set(Link("Connected"))
         elif isinstance(failure, Unauthorized):
             advice = ENROL.format(name=self._credentials.namespace, here=self._own.namespace)
-            why = "the hub does not take this site's token: it has expired, or the hub has revoked it"
-            self._set(Link("EnrolmentExpired", f"{why}: {advice}"))
+            why = REASONS["EnrolmentExpired"].meaning
+            self._set(Link("EnrolmentExpired", f"{why} {advice}"))
         elif isinstance(failure, Forbidden | NotFound):
-            self._set(
-                Link("HubForbids", f"the hub refuses this site's Lease: is the enrolment applied there? {failure}")
-            )
+            self._set(Link("HubForbids", f"{REASONS['HubForbids'].meaning} Its API server says: {failure}"))
         else:
-            self._set(Link("HubUnreachable", f"the hub's API server cannot be reached from here: {failure}"))
+            self._set(Link("HubUnreachable", f"{REASONS['HubUnreachable'].meaning} {failure}"))
 
     async def renew_token(self, hub: Hub, now: datetime) -> None:
         """A new token once half of the present one's life is over. Raises ApiError."""
@@ -161,7 +161,7 @@ class HubLink:
     def _lost(self, why: str, hub: Hub) -> None:
         self._credentials = None
         advice = ENROL.format(name=hub.participant_namespace, here=self._own.namespace)
-        self._set(Link("NotEnrolled", f"{why}: {advice}"))
+        self._set(Link("NotEnrolled", f"{why} {advice}"))
 
     def _set(self, state: Link) -> None:
         if state != self.state:

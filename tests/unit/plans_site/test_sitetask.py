@@ -269,7 +269,7 @@ def test_an_unschedulable_pod_says_for_what_on_both_sides_but_the_schedulers_wor
     assert observation.round_task is not None
     hub = mirror(planned.status, observation.round_task, planned.assignment)
     assert holds(hub, "Reconciling").reason == "Unschedulable"
-    assert holds(hub, "Reconciling").message == "no node of the site has 2 free accelerators"
+    assert holds(hub, "Reconciling").message == "No node of the site has 2 free accelerators."
 
 
 @pytest.mark.parametrize(("approval", "reason"), [("Policy", "Accepted"), ("Manual", "WaitingForApproval")])
@@ -390,7 +390,7 @@ def test_a_container_that_never_started_is_not_looked_for_in_a_log() -> None:
     failure = plan(training(ended("prepare", 0), ended("init", 128, reason="StartError"))).status.failure
     assert failure is not None
     assert (failure.reason, failure.exit_code) == ("TrainerFailed", 128)
-    assert "container init could not be started" in (failure.message or "")
+    assert "Container init could not be started" in (failure.message or "")
     assert "kubectl logs" not in (failure.message or "")
 
 
