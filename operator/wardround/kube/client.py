@@ -323,7 +323,10 @@ def failed_in_a_row(failures: int, held_seconds: float) -> int:
 
 
 def backoff(failures: int, base: float = 0.5, most: float = 30.0, *, draw: Draw = system_draw) -> float:
-    """Seconds to wait before try number `failures` + 1: exponential with full jitter, so that a herd spreads out."""
+    """Seconds to wait before try number `failures` + 1: from half of an exponential ceiling up to it, at random.
+
+    Thus clients that failed together do not come back together, and none comes back at once.
+    """
     ceiling = min(most, base * float(2 ** min(failures, 16)))
     return ceiling * (0.5 + draw() / 2)
 
