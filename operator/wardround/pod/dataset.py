@@ -50,7 +50,6 @@ def view_schema(schema: Schema) -> pa.Schema:
 
 def read(path: Path, kind: str, schema: Schema, quality: Quality) -> Iterator[Batch]:
     """Yields valid rows and counts the others into `quality`. Raises Failure (ColumnMissing, DataUnreadable)."""
-    _require_patterns(schema)
     rows = _csv(path, schema, quality) if kind == "CSV" else _parquet(path, schema)
     while True:
         try:
@@ -126,15 +125,6 @@ def _require_columns(found: list[str], schema: Schema) -> None:
     for field in schema.fields:
         if found.count(field.name) > 1:
             raise Failure("DataUnreadable", f"the data has column {field.name} more than once", field=field.name)
-
-
-def _require_patterns(schema: Schema) -> None:
-    for field in schema.fields:
-        try:
-            columns.matches(pa.array([""]), field.pattern)
-        except pa.ArrowInvalid:
-            message = f"field {field.name!r}: the pattern is no regular expression (RE2): correct Dataset.spec.schema"
-            raise Failure("DataUnreadable", message, field=field.name) from None
 
 
 def _valid(raw: Mapping[str, pa.Array], schema: Schema, quality: Quality) -> Batch:

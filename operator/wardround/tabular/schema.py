@@ -24,7 +24,7 @@ MISSING = ("",)
 _SCHEMA_KEYS = {"fields", "target", "identifier", "missingValues"}
 _FIELD_KEYS = {"name", "type", "unit", "title", "description", "constraints"}
 _CONSTRAINTS: Mapping[str, frozenset[str]] = {
-    "string": frozenset({"required", "enum", "pattern"}),
+    "string": frozenset({"required", "enum"}),
     "number": frozenset({"required", "enum", "minimum", "maximum"}),
     "integer": frozenset({"required", "enum", "minimum", "maximum"}),
     "boolean": frozenset({"required"}),
@@ -47,7 +47,6 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     enum: tuple[float, ...] | tuple[str, ...] = ()
-    pattern: str = ""
 
     @property
     def numeric(self) -> bool:
@@ -152,7 +151,6 @@ def _field(raw: Any) -> Field:
         minimum=_bound(name, kind, "minimum", constraints.get("minimum")),
         maximum=_bound(name, kind, "maximum", constraints.get("maximum")),
         enum=enum if kind == "string" else tuple(value(name, kind, text) for text in enum),
-        pattern=constraints.get("pattern") or "",
     )
     if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
         raise SchemaInvalid(f"field {name!r}: minimum lies above maximum")

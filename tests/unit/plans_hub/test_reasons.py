@@ -29,7 +29,7 @@ OTHER_WORDS = {
     "tasks and policies": "Train Statistics Evaluate Policy Manual Deny Warn Refuse",
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Samples Sum Update",
-    "why rows are left out": "AboveMaximum BelowMinimum NotAnInteger NotInEnum PatternMismatch RowMalformed",
+    "why rows are left out": "AboveMaximum BelowMinimum NotAnInteger NotInEnum RowMalformed",
     "what prepare heard over link-local": "Absent Open Silent",
     "the kubelet's": "ContainerCannotRun ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName "
     "RegistryUnavailable StartError Succeeded",

@@ -102,8 +102,6 @@ def test_a_row_with_two_faults_counts_for_both_fields(tmp_path: Path) -> None:
         ({"name": "x", "type": "date"}, "2024-02-29", "2023-02-29", "NotADate"),
         ({"name": "x", "type": "date", "constraints": {"maximum": "2020-01-01"}}, "1901-01-01", "2021-01-01", ABOVE),
         ({"name": "x", "type": "string", "constraints": {"enum": ["left", "right"]}}, "left", "both", "NotInEnum"),
-        ({"name": "x", "type": "string", "constraints": {"pattern": "[A-Z]\\d"}}, "C5", "C50", "PatternMismatch"),
-        ({"name": "x", "type": "string", "constraints": {"pattern": "a|b"}}, "b", "bc", "PatternMismatch"),
         ({"name": "x", "type": "integer", "constraints": {"enum": ["10"]}}, "10.0", "1", "NotInEnum"),
         ({"name": "x", "type": "string", "constraints": {"required": True}}, "any", "NA", "Missing"),
     ],
@@ -175,12 +173,6 @@ def test_a_file_that_is_not_of_its_format_is_an_error_without_its_text(
     with pytest.raises(Failure, match="cannot be read") as caught:
         read(path, kind)
     assert caught.value.reason == "DataUnreadable"
-
-
-def test_a_pattern_that_is_no_regular_expression_is_an_error_that_names_the_field(tmp_path: Path) -> None:
-    document = with_field({"name": "x", "type": "string", "constraints": {"pattern": "(?<=a"}})
-    with pytest.raises(Failure, match="'x': the pattern"):
-        read(csv(tmp_path, "p,10,40,1,a", header=world.HEADER + ",x"), document=document)
 
 
 def test_parquet_means_the_same_as_csv(tmp_path: Path) -> None:

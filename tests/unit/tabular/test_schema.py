@@ -40,7 +40,7 @@ def columns(document: dict[str, Any]) -> str:
         dict(reversed(world.SCHEMA.items())),
         {**world.SCHEMA, "missingValues": ["?"]},
         {**world.SCHEMA, "fields": [*FIELDS[1:], {"name": "ward", "type": "string"}, FIELDS[0]]},
-        changed("patient_id", name="patient_id", constraints={"required": True, "pattern": "P[0-9]+"}),
+        changed("patient_id", name="patient_id", constraints={"enum": ["P1", "P2"]}),
         changed("mean_radius", description="by the new scanner", constraints={"minimum": "0.0", "maximum": "50"}),
     ],
     ids=["order of keys", "missing values", "other fields", "identifier", "words"],
