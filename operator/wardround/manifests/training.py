@@ -12,6 +12,8 @@ from typing import Any
 
 from wardround.api import dataset_text, names, parameters_text
 from wardround.api.site import AllowedParameter, LinkLocal
+from wardround.manifests import mounts
+from wardround.manifests.mounts import LAUNCHER_FOLDER, Container, Mount, Places
 from wardround.wire import codec, isolation
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import RequestedTask, TaskKind
@@ -27,13 +29,6 @@ SHOWN = {"kubectl.kubernetes.io/default-container": "train"}
 # Larger than what `check` accepts, so that a file too large is named by `check` and not by an eviction.
 OUT_LIMIT = "16Gi"
 SMALL = {"cpu": "50m", "memory": "64Mi"}
-MEMORY, TASK, DATA, PRIVATE, LAUNCHER = "memory", "task", "data", "private", "launcher"
-# In the state volume, a folder a round: a further attempt goes on where the one before was stopped.
-CHECKPOINTS = "checkpoints"
-# There too, a folder a round: what its training leaves for the next one here. Nobody writes into the one of no round.
-STATES, NO_ROUND = "states", "none"
-# There too, what `prepare` alone may know: researchers' code could carry it out.
-SECRETS = "secrets"
 
 
 @dataclass(frozen=True)
@@ -146,7 +141,7 @@ def _pod(job: TrainingJob) -> Manifest:
     workload = job.workload
     steps = [_prepare(job), _isolation(job)]
     if job.initial:
-        steps.append(_init(job))
+        steps.append(_theirs(job, "init", "init", accelerators=0))
     steps.append(_train(job))
     pod: Manifest = {
         "restartPolicy": "Never",
@@ -188,16 +183,6 @@ def _prepare(job: TrainingJob) -> Manifest:
         job,
         "prepare",
         "prepare",
-        [
-            _mount("dataset", "raw", read_only=True),
-            _mount(MEMORY, TASK, sub_path="task"),
-            _mount(MEMORY, DATA, sub_path="view"),
-            _mount(MEMORY, PRIVATE, sub_path="private"),
-            _mount(MEMORY, LAUNCHER, sub_path=LAUNCHER),
-            _mount("state", "checkpoints", sub_path=CHECKPOINTS),
-            _mount("state", "states", sub_path=STATES),
-            _mount("state", "secrets", sub_path=SECRETS),
-        ],
         env=[
             _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
@@ -211,74 +196,33 @@ def _prepare(job: TrainingJob) -> Manifest:
 
 
 def _isolation(job: TrainingJob) -> Manifest:
-    container = _ours(job, "isolation", "isolation", [], env=_isolation_env(job))
+    container = _ours(job, "isolation", "isolation", env=_isolation_env(job))
     container["restartPolicy"] = "Always"
     container["resources"] = {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}}
     return container
 
 
-def _init(job: TrainingJob) -> Manifest:
-    # On the CPU always and without state: the sites' initial weights must agree to the bit.
-    mounts = [_mount(MEMORY, TASK, sub_path="task", read_only=True), _workspace_in(job), _mount("initial", "out")]
-    return _theirs(job, "init", "init", [*mounts, _launcher(job), _scratch()], accelerators=0)
-
-
 def _train(job: TrainingJob) -> Manifest:
-    mounts = [
-        _mount(MEMORY, TASK, sub_path="task", read_only=True),
-        _mount(MEMORY, DATA, sub_path="view", read_only=True),
-        _base(job),
-        _mount("out", "out"),
-        *_kept(job),
-        _launcher(job),
-        _scratch(),
-    ]
     if job.task == "Statistics":
-        return _ours(job, "train", "statistics", mounts, launched=True)
-    verb = "predict" if job.task == "Evaluate" else "train"
-    return _theirs(job, "train", verb, mounts, accelerators=job.accelerators)
-
-
-def _kept(job: TrainingJob) -> list[Manifest]:
-    """An evaluation reads the state and leaves nothing: what saw the hold-out rows must not be trained on."""
-    if job.task == "Statistics":
-        return []
-    read = _mount("state", "state/in", sub_path=f"{STATES}/{job.state_round or NO_ROUND}", read_only=True)
-    if job.task == "Evaluate":
-        return [read]
-    checkpoint = _mount("state", "checkpoint", sub_path=f"{CHECKPOINTS}/{job.round_uid}")
-    return [checkpoint, read, _mount("state", "state/out", sub_path=f"{STATES}/{job.round_uid}")]
+        return _ours(job, "train", "statistics", launched=True)
+    return _theirs(job, "train", "predict" if job.task == "Evaluate" else "train", accelerators=job.accelerators)
 
 
 def _check(job: TrainingJob) -> Manifest:
-    return _ours(
-        job,
-        "check",
-        "score" if job.task == "Evaluate" else "check",
-        [
-            _mount(MEMORY, TASK, sub_path="task", read_only=True),
-            _mount(MEMORY, PRIVATE, sub_path="private", read_only=True),
-            _base(job),
-            _mount("out", "out", read_only=True),
-            _mount("workspace", "update", sub_path=f"tasks/{job.uid}/update"),
-            _launcher(job),
-        ],
-        launched=True,
-    )
+    return _ours(job, "check", "score" if job.task == "Evaluate" else "check", launched=True)
 
 
 def _ours(
     job: TrainingJob,
-    name: str,
+    name: Container,
     verb: str,
-    mounts: list[Manifest],
     *,
     env: list[Manifest] | None = None,
     launched: bool = False,
 ) -> Manifest:
     """`launched`: it reads what others wrote, and needs no network to find that none is there."""
     command = [*(_launch(job) if launched else []), *OUR_COMMAND, verb]
-    container = _container(name, job.operator_image, command, mounts)
+    container = _container(job, name, job.operator_image, command)
     limits = dict(job.workload.limits)
     # Where a node swaps, the kubelet lets no container swap that requests all the memory that it may have.
     memory = {"memory": limits["memory"]} if "memory" in limits else {}
@@ -288,9 +232,9 @@ def _ours(
     return container
 
 
-def _theirs(job: TrainingJob, name: str, verb: str, mounts: list[Manifest], accelerators: int) -> Manifest:
+def _theirs(job: TrainingJob, name: Container, verb: str, accelerators: int) -> Manifest:
     flags = ["--local-sockets"] if job.local_sockets else []
-    container = _container(name, job.trainer_image, [*_launch(job, *flags), *job.command, verb], mounts)
+    container = _container(job, name, job.trainer_image, [*_launch(job, *flags), *job.command, verb])
     limits = dict(job.workload.limits)
     if accelerators:
         limits[job.workload.accelerator_resource] = str(accelerators)
@@ -298,7 +242,7 @@ def _theirs(job: TrainingJob, name: str, verb: str, mounts: list[Manifest], acce
     return container
 
 
-def _container(name: str, image: str, command: list[str], mounts: list[Manifest]) -> Manifest:
+def _container(job: TrainingJob, name: Container, image: str, command: list[str]) -> Manifest:
     return {
         "name": name,
         "image": image,
@@ -311,7 +255,7 @@ def _container(name: str, image: str, command: list[str], mounts: list[Manifest]
         },
         # `FallbackToLogsOnError` would copy log lines of code that sees patient data into an API object.
         "terminationMessagePolicy": "File",
-        "volumeMounts": mounts,
+        "volumeMounts": [_mount(job, each) for each in mounts.of(name, job.task, initial=job.initial)],
     }
 
 
@@ -319,7 +263,7 @@ def _volumes(job: TrainingJob) -> list[Manifest]:
     volumes: list[Manifest] = [
         # Read-only as a volume too: else the kubelet would change the group of the hospital's files to fsGroup.
         {"name": "dataset", "persistentVolumeClaim": {"claimName": job.dataset["claimName"], "readOnly": True}},
-        {"name": MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": job.workload.limits.get("memory", "2Gi")}},
+        {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": job.workload.limits.get("memory", "2Gi")}},
         {"name": "out", "emptyDir": {"sizeLimit": OUT_LIMIT}},
         {"name": "scratch", "emptyDir": {"sizeLimit": OUT_LIMIT}},
         {"name": "workspace", "persistentVolumeClaim": {"claimName": job.workload.workspace_claim}},
@@ -330,43 +274,24 @@ def _volumes(job: TrainingJob) -> list[Manifest]:
     return volumes
 
 
-def _mount(volume: str, folder: str, *, sub_path: str = "", read_only: bool = False) -> Manifest:
-    mount: Manifest = {"name": volume, "mountPath": f"/wardround/{folder}"}
-    if sub_path:
-        mount["subPath"] = sub_path
-    if read_only:
-        mount["readOnly"] = True
-    return mount
+def _places(job: TrainingJob) -> Places:
+    return Places(job.uid, job.round_uid, job.state_round)
 
 
-def _workspace_in(job: TrainingJob) -> Manifest:
-    return _mount("workspace", "base", sub_path=f"tasks/{job.uid}/in", read_only=True)
-
-
-def _base(job: TrainingJob) -> Manifest:
-    return _mount("initial", "base", read_only=True) if job.initial else _workspace_in(job)
-
-
-def _launcher(job: TrainingJob) -> Manifest:
-    return {"name": MEMORY, "mountPath": _launcher_folder(job), "subPath": LAUNCHER, "readOnly": True}
-
-
-def _launcher_folder(job: TrainingJob) -> str:
-    """Where no image can have prepared anything: a link there, or a VOLUME, would put a program of the image's own in
-    the launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed. Code in
-    the pod learns it; the launcher lets that code make no link (launcher/launch.c)."""
-    return f"/wardround-{job.uid}"
+def _mount(job: TrainingJob, mount: Mount) -> Manifest:
+    places = _places(job)
+    found: Manifest = {"name": mount.volume, "mountPath": places.fill(mount.path)}
+    if mount.sub_path:
+        found["subPath"] = places.fill(mount.sub_path)
+    if mount.mode == "ro":
+        found["readOnly"] = True
+    return found
 
 
 def _launch(job: TrainingJob, *flags: str) -> list[str]:
     """What takes the network away from the command after it (launcher/launch.c). `prepare` brings it to the others, and
     asks the network itself."""
-    return [f"{_launcher_folder(job)}/launch", *flags, "--"]
-
-
-def _scratch() -> Manifest:
-    # Images of researchers, torch's among them, expect a writable /tmp; the root file system is read-only.
-    return {"name": "scratch", "mountPath": "/tmp"}  # noqa: S108 (a path in the pod)
+    return [f"{_places(job).fill(LAUNCHER_FOLDER)}/launch", *flags, "--"]
 
 
 def _isolation_env(job: TrainingJob) -> list[Manifest]:
