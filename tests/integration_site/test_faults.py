@@ -10,15 +10,18 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.integration.api import Object, Refused
+from tests.integration.objects import OURS
 from tests.integration_site.between import Answer, Between, between
 from tests.integration_site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
-from tests.integration_site.test_site import condition, enrolled
+from tests.integration_site.test_site import condition, enrolled, job_of
 from tests.integration_site.test_trouble import connected
 from wardround.clock import system_clock
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
+from wardround.site.control import Controls
 from wardround.site.link import HubLink
 from wardround.site.own import SiteReconciler
+from wardround.site.tasks import TaskReconciler
 
 
 class Faults:
@@ -169,6 +172,37 @@ async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when
     monkeypatch.setattr("wardround.plans.sitetask_memory.MOST", held + 64)
     await eventually("the task is taken", lambda: here(site, name))
     await eventually("both say so", lambda: said() == ("Accepted", "Approved"))
+
+
+async def test_a_look_at_a_task_that_trains_reads_no_other_task_and_no_other_job(site: Site) -> None:
+    """A site keeps hundreds of both, and looks at a task about ten times in a round."""
+    await enrolled(site)
+    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
+    name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+    await eventually("it trains", lambda: job_of(site, name))
+    port, secret = free_port(), token(site.api, "site-operator", NAMESPACE)
+    async with (
+        between(site.server, site.ca, port) as proxy,
+        Client(f"http://127.0.0.1:{port}", "", lambda: secret, NAMESPACE, "wardround-site") as own,
+    ):
+        seen = Faults(proxy)
+        link = HubLink(own, lambda: None)
+        reconciler = TaskReconciler(
+            own,
+            Reporter(own, "x/y", "test", system_clock),
+            link,
+            operator_image=OURS,
+            participant=lambda: None,
+            wake=lambda _: None,
+            full_changed=lambda: None,
+            controls=Controls(),
+            clock=system_clock,
+        )
+        await reconciler.reconcile(name)
+        await link.close()
+    asked = [each.removeprefix("GET ").rpartition(f"/namespaces/{NAMESPACE}/")[2] for each in seen.asked]
+    assert [each for each in asked if each.startswith(("sitetasks", "jobs"))] == [f"sitetasks/{name}", f"jobs/{name}"]
+    site.hub.cancel(name)
 
 
 async def test_an_end_that_the_hub_could_not_be_told_is_told_later(site: Site, hub: Faults) -> None:

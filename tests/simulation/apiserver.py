@@ -249,10 +249,12 @@ def selects(labels: Iterable[tuple[str, str, str]], item: Object) -> bool:
 
 
 def named(fields: str, item: Object) -> bool:
-    """The field selector that every kind has."""
+    """The field selector that every kind has, and the one of Jobs."""
     if not fields:
         return True
     key, _, value = fields.partition("=")
+    if (item["kind"], key) == ("Job", "status.successful"):
+        return str((item.get("status") or {}).get("succeeded", 0)) == value
     if key != "metadata.name":
         raise ValueError(f"no field selector {key}")
     return bool(item["metadata"]["name"] == value)

@@ -95,6 +95,15 @@ def _before_the_end(seen: Observation) -> Plan:
     )
 
 
+def looks_at_others(task: SiteTask, job: pods.Job | None) -> bool:
+    """Whether the plan depends on what other tasks there are: to accept one, to give it a place, and to forget it. Of
+    one whose input is fetched, that trains or that sends, it does not."""
+    if is_final(task) or not is_accepted(task):
+        return True
+    courier = task.status.courier or CourierReport()
+    return job is None and courier.input == "Ready"
+
+
 def hampered(task: SiteTask, action: Action, said: str, now: datetime, *, refused: bool = False) -> SiteTaskStatus:
     """The status after an action failed that will be tried again. `task` as it was written last. `refused`: the API
     server did not take the object, because of a policy, a quota or its schema, which people may correct.

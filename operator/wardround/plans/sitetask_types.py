@@ -24,8 +24,8 @@ Action = Literal["CreateJob", "DeleteJob", "DeleteTask", "Mirror"]
 class Observation:
     """`round_task` None: the hub has none of this UID, or, with `hub_reached` False, nothing is known of it.
 
-    `busy`: names of SiteTasks whose Jobs are not over. `datasets`: the specs of those here, by name.
-    `isolation_proven`: the positive control holds.
+    `others` and `busy` (names of SiteTasks whose Jobs are not over) are empty where the plan does not look at them.
+    `datasets`: the specs of those here, by name. `isolation_proven`: the positive control holds.
     """
 
     site: Site

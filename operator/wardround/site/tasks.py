@@ -136,18 +136,9 @@ class TaskReconciler:
             return None
         site = sites.parse(site_item)
         there = hub.task
-        items = {item["metadata"]["name"]: item for item in await self._own.list("SiteTask")}
-        item = items.get(name)
-        full = len(items) >= memory.MOST
-        if full is not self._full:
-            self._full = full
-            self._full_changed()
-        if item is None and there is not None and full:
-            self._left_alone.add(name)
-            await self._leave_alone(there, "TooManyTasks", memory.FULL)
-            return None
+        item = await self._find("SiteTask", name)
         if item is None:
-            item = await self._mirror(there)
+            item = await self._take(name, there) if there is not None else None
         if item is None:
             return None
         task = sitetask.parse(item)
@@ -155,8 +146,8 @@ class TaskReconciler:
             await self._refuse_recreated(there)
             there = None
         datasets = {each["metadata"]["name"]: each for each in await self._own.list("Dataset")}
-        jobs = await self._own.list("Job", labels=TRAINING)
-        job = next((pods.parse_job(job) for job in jobs if _owned(job, task)), None)
+        job = await self._job(task)
+        others = await self._others(name) if plans.looks_at_others(task, job) else ()
         control = await self._control(site, task) if job is None else None
         return _Live(
             seen=Observation(
@@ -164,8 +155,8 @@ class TaskReconciler:
                 task=task,
                 round_task=roundtask.parse(there) if there else None,
                 hub_reached=hub.reached,
-                others=tuple(sitetask.parse(other) for key, other in items.items() if key != name),
-                busy=frozenset(j.name for j in map(pods.parse_job, jobs) if not j.finished),
+                others=others,
+                busy=await self._busy() if others and job is None else frozenset(),
                 datasets={key: each["spec"] for key, each in datasets.items()},
                 job=job,
                 pod=await self._pod(task) if job else None,
@@ -190,10 +181,41 @@ class TaskReconciler:
         except ApiError as failure:
             return _Hub(reached=False, failure=failure)
 
-    async def _mirror(self, there: Object | None) -> Object | None:
-        """The SiteTask of a RoundTask that has none yet. What has ended there is not begun here."""
-        if there is None:
+    async def _find(self, kind: str, name: str) -> Object | None:
+        try:
+            return await self._own.get(kind, name)
+        except NotFound:
             return None
+
+    async def _job(self, task: SiteTask) -> pods.Job | None:
+        found = await self._find("Job", task.metadata.name)
+        return pods.parse_job(found) if found is not None and _owned(found, task) else None
+
+    async def _others(self, name: str) -> tuple[SiteTask, ...]:
+        """Hundreds, of 4 kB each: read only where something depends on them."""
+        items = await self._own.list("SiteTask")
+        full = len(items) >= memory.MOST
+        if full is not self._full:
+            self._full = full
+            self._full_changed()
+        return tuple(sitetask.parse(item) for item in items if item["metadata"]["name"] != name)
+
+    async def _busy(self) -> frozenset[str]:
+        """Names of the Jobs that are not over. Those that ended well, which are most, stay at the API server."""
+        jobs = await self._own.list("Job", labels=TRAINING, fields="status.successful=0")
+        return frozenset(job.name for job in map(pods.parse_job, jobs) if not job.finished)
+
+    async def _take(self, name: str, there: Object) -> Object | None:
+        """A new SiteTask, if there is room for one."""
+        await self._others(name)
+        if not self._full:
+            return await self._mirror(there)
+        self._left_alone.add(name)
+        await self._leave_alone(there, "TooManyTasks", memory.FULL)
+        return None
+
+    async def _mirror(self, there: Object) -> Object | None:
+        """The SiteTask of a RoundTask that has none yet. What has ended there is not begun here."""
         task = roundtask.parse(there)
         if is_final(task) or task.spec.cancel:
             return None
@@ -303,12 +325,16 @@ class TaskReconciler:
             return status
         live.task["metadata"]["resourceVersion"] = written["metadata"]["resourceVersion"]
         _log(task, status)
+        ends = is_final(_with(task, status)) and not is_final(task)
+        if not ends and not _gives_up_its_place(task, status):
+            return status
+        others = live.seen.others or await self._others(task.metadata.name)
         if _gives_up_its_place(task, status):
-            for other in live.seen.others:
+            for other in others:
                 if not is_final(other):
                     self._wake(other.metadata.name)
-        if is_final(_with(task, status)) and not is_final(task):
-            every = (_with(task, status), *live.seen.others)
+        if ends:
+            every = (_with(task, status), *others)
             for name in memory.dispensable(every, live.seen.site.spec.hub.fingerprint):
                 self._wake(name)
         return status

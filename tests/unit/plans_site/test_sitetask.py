@@ -30,7 +30,7 @@ from wardround.api import conditions
 from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
-from wardround.plans.sitetask import hampered, plan
+from wardround.plans.sitetask import hampered, looks_at_others, plan
 from wardround.plans.sitetask_hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
 from wardround.plans.sitetask_pod import parse_pod
 from wardround.plans.sitetask_types import Observation, Plan
@@ -214,6 +214,21 @@ def test_a_dataset_that_no_container_can_be_told_of_fails_the_task_before_there_
     assert planned.actions == ()
     assert holds(planned.status, "Failed").reason == "DataUnreadable"
     assert "Dataset breast: spec has" in holds(planned.status, "Failed").message
+
+
+def test_where_the_site_does_not_read_other_tasks_the_plan_is_the_same_without_them() -> None:
+    other = a_task("other", status=ready(), created="2026-11-24T10:00:00Z")
+    statuses = [{}, accepted(), ready(), ready(condition("Failed")), ready(condition("Trained"), upload={"bytes": 9})]
+    apart = []
+    for status in statuses:
+        for job in (None, JOB):
+            task = a_task(status=status)
+            observation = seen(task, job=job, pod=a_pod() if job else None)
+            if not looks_at_others(task, job):
+                apart.append((status, job))
+                crowd = dataclasses.replace(observation, others=(other,), busy=frozenset({"other"}))
+                assert plan(crowd) == plan(observation)
+    assert len(apart) == 4
 
 
 def not_admitted(name: str = "train-1-1a2b3c4d-a1", **task: Any) -> SiteTask:
