@@ -55,6 +55,7 @@ clusters:
 bench: built  ## what a round takes beside empty Jobs, and what the operators weigh, on the clusters that make demo left
 	@$(SUDO) $(BIN)/python -m bench.round
 	@$(SUDO) $(BIN)/python -m bench.footprint
+	@$(BIN)/python -m bench.federation
 
 lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up

@@ -1,31 +1,36 @@
 """How long ten rounds of three hospitals take in one process without Kubernetes: `python -m bench.federation`.
 
 Everything of Wardround runs: operators, couriers, aggregation and the steps of each pod, on an API server and a store
-in memory, in virtual time (tests/simulation). Training is examples/own-image's; with --reference it is that of
-wardround_trainer, which needs torch: run that in the trainer image.
+in memory, in virtual time (tests/simulation). Training is that of examples/own-image. With --trainer, wardround_trainer
+trains, which needs torch: the first five models are then those of `make demo` with that image.
 """
 
 import argparse
+import logging
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
 from lab import demo_data
-from tests.simulation.federation import is_true
-from tests.simulation.rounds import Played, play_ten_rounds
+from tests.simulation.federation import Trainer, is_true
+from tests.simulation.programs import reference_image
+from tests.simulation.rounds import OWN, Played, play_ten_rounds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--reference", action="store_true", help="train with wardround_trainer")
+    parser.add_argument("--trainer", metavar="IMAGE@sha256:...", help="train with wardround_trainer, as this image")
     options = parser.parse_args()
+    trainer = Trainer(reference_image, options.trainer) if options.trainer else OWN
+    # A write that came too late is tried again, as in every federation.
+    logging.getLogger("wardround").setLevel(logging.ERROR)
     tables = demo_data.tables()
     seconds, processor = [], []
     for seed in range(options.runs):
         wall, used = time.perf_counter(), time.process_time()
-        played = _play(tables, seed, own=not options.reference)
+        played = _play(tables, seed, trainer)
         seconds.append(time.perf_counter() - wall)
         processor.append(time.process_time() - used)
         print(f"run {seed + 1}: {seconds[-1]:.1f} s for {played.seconds:.0f} virtual seconds; {played.digests[-1]}")
@@ -37,9 +42,9 @@ def main() -> None:
         print(f"  {each['metadata']['name']:10} {digest}")
 
 
-def _play(tables: dict[str, demo_data.Table], seed: int, *, own: bool) -> Played:
+def _play(tables: dict[str, demo_data.Table], seed: int, trainer: Trainer) -> Played:
     with tempfile.TemporaryDirectory() as folder:
-        played = play_ten_rounds(Path(folder), tables, seed=seed, own=own)
+        played = play_ten_rounds(Path(folder), tables, seed=seed, trainer=trainer)
     failed = [each["metadata"]["name"] for each in played.rounds if not is_true(each, "Complete")]
     if failed:
         raise SystemExit(f"not Complete: {', '.join(failed)}")

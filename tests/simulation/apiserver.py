@@ -20,7 +20,16 @@ from typing import Any, NamedTuple
 from tests.simulation import kinds
 from wardround.api.times import to_seconds
 from wardround.clock import Clock
-from wardround.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, Unauthorized
+from wardround.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Object, Objects
 
@@ -143,7 +152,8 @@ class Server:
         doing = f"post {place}"
         self._let_in(Write("create", place, account, manager), doing)
         if namespace and Place("Namespace", "", namespace) not in self._stored["Namespace"]:
-            raise NotFound(doing, f"404 namespaces {namespace!r} not found")
+            # Not of the object that was asked for: kube.errors believes no such answer.
+            raise Unavailable(doing, f"404 namespaces {namespace!r} not found")
         if place in self._stored[kind]:
             raise AlreadyExists(doing, "409 already exists")
         made = copy.deepcopy(item)
@@ -154,7 +164,7 @@ class Server:
             made.setdefault("data", {})[name] = base64.b64encode(value.encode()).decode()
         made["metadata"] |= {"uid": str(uuid.UUID(int=next(self._uids), version=4)), "generation": 1}
         made["metadata"]["creationTimestamp"] = to_seconds(self.clock())
-        return self._keep("ADDED", place, made, doing)
+        return self._keep(None, place, made, doing)
 
     def change(
         self,
@@ -170,7 +180,10 @@ class Server:
         doing = f"patch {place}"
         self._let_in(Write("patch", place, account, manager, subresource), doing)
         before = self._read(place, doing)
-        self._require(body.get("metadata", {}), before, doing)
+        meta = body.get("metadata", {})
+        self._require("resourceVersion", meta.get("resourceVersion"), before, doing)
+        # A patch cannot make another object of it; of a precondition nobody speaks.
+        self._require("uid", meta.get("uid"), before, doing, Invalid)
         after = merged(before, body)
         if kinds.has_status(place.kind):
             kept = {"status"} if subresource != "status" else before.keys() - {"status"}
@@ -189,7 +202,7 @@ class Server:
             return before
         if after.get("spec") != before.get("spec"):
             after["metadata"]["generation"] = before["metadata"]["generation"] + 1
-        return self._keep("MODIFIED", place, after, doing)
+        return self._keep(before, place, after, doing)
 
     def remove(
         self, place: Place, *, uid: str | None = None, version: str | None = None, account: str = "admin"
@@ -197,16 +210,20 @@ class Server:
         doing = f"delete {place}"
         self._let_in(Write("delete", place, account, ""), doing)
         item = self._read(place, doing)
-        self._require({"uid": uid, "resourceVersion": version}, item, doing)
+        self._require("uid", uid, item, doing)
+        self._require("resourceVersion", version, item, doing)
         del self._stored[place.kind][place]
         item["metadata"]["resourceVersion"] = str(next(self._versions))
-        self._tell("DELETED", place, item, json.dumps(item))
+        self._tell(place, item, None, json.dumps(item))
         asyncio.get_running_loop().call_later(COLLECTED_SECONDS, self._collect, item["metadata"]["uid"])
+
+    def _live(self) -> set[str]:
+        return {each.item["metadata"]["uid"] for stored in self._stored.values() for each in stored.values()}
 
     def _collect(self, owner: str) -> None:
         for place, each in [pair for stored in self._stored.values() for pair in stored.items()]:
-            owners = each.item["metadata"].get("ownerReferences", ())
-            if owners and all(reference["uid"] == owner for reference in owners):
+            owners = {reference["uid"] for reference in each.item["metadata"].get("ownerReferences", ())}
+            if owner in owners and not owners & self._live():
                 self.remove(place)
 
     def _read(self, place: Place, doing: str) -> Object:
@@ -220,26 +237,28 @@ class Server:
         self.writes.append(write)
 
     @staticmethod
-    def _require(conditions: Mapping[str, Any], item: Object, doing: str) -> None:
-        for name in ("uid", "resourceVersion"):
-            wanted = conditions.get(name)
-            if wanted is not None and wanted != item["metadata"][name]:
-                raise Conflict(doing, f"409 {name} is {item['metadata'][name]}, not {wanted}")
+    def _require(name: str, wanted: object, item: Object, doing: str, failure: type[ApiError] = Conflict) -> None:
+        if wanted is not None and wanted != item["metadata"][name]:
+            raise failure(doing, f"{name} is {item['metadata'][name]}, not {wanted}")
 
-    def _keep(self, event: str, place: Place, item: Object, doing: str) -> Object:
+    def _keep(self, before: Object | None, place: Place, item: Object, doing: str) -> Object:
         kinds.complete(place.kind, item)
         if unknown := kinds.unknown(place.kind, item):
-            raise Invalid(doing, f"400 unknown fields: {', '.join(unknown)}")
+            # To a patch, the API server answers without the object's name.
+            raise (Unavailable if before else Invalid)(doing, f"unknown fields: {', '.join(unknown)}")
         item["metadata"]["resourceVersion"] = str(next(self._versions))
         text = json.dumps(item)
         self._stored[place.kind][place] = _Stored(item, text)
-        self._tell(event, place, item, text)
+        self._tell(place, before, item, text)
         return _parsed(text)
 
-    def _tell(self, event: str, place: Place, item: Object, text: str) -> None:
+    def _tell(self, place: Place, before: Object | None, after: Object | None, text: str) -> None:
+        """Who selects by labels is told of an object that has got or lost them as if it came or went."""
         for each in self._followers:
-            if each.sees(place, item):
-                each.events.put_nowait((event, text))
+            saw = before is not None and each.sees(place, before)
+            sees = after is not None and each.sees(place, after)
+            if saw or sees:
+                each.events.put_nowait(("MODIFIED" if saw and sees else "ADDED" if sees else "DELETED", text))
 
 
 def selects(labels: Iterable[tuple[str, str, str]], item: Object) -> bool:

@@ -43,8 +43,8 @@ Process = Coroutine[Any, Any, None]
 YEAR = 365 * 86400.0
 # A call is on its way so many virtual seconds: not all the same, so that calls overtake each other.
 LEAST_LATENCY, MOST_LATENCY = 0.001, 0.02
-# Nothing that people wait for takes an hour.
-PATIENCE_SECONDS = 3600.0
+# Nothing here takes ten minutes.
+PATIENCE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,13 @@ class Closed:
 
 @dataclass(frozen=True)
 class Trainer:
-    """A training image as a hospital allows it: its program, command and parameters."""
+    """A training image as a hospital allows it: its program, what the policy says of it, and its reference.
+
+    The order of a hospital's rows, and so the model, depends on the digest in the reference.
+    """
 
     program: Image
+    reference: str = TRAINER_IMAGE
     policy: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -187,7 +191,7 @@ class Federation:
     def _site(self, name: str, facts: enrolment.HubFacts) -> Object:
         policy = {
             "approval": "Policy",
-            "images": [TRAINER_IMAGE],
+            "images": [self._trainer.reference],
             "datasets": [{"name": "breast", "federations": [demo_rounds.NAMESPACE]}],
             **self._trainer.policy,
         }
@@ -220,7 +224,7 @@ class Federation:
         return Client(self.hub, token, credentials.namespace, self._latency, field_manager=FIELD_MANAGER, strict=False)
 
     def _node(self, name: str, server: Server) -> Node:
-        programs = Programs({TRAINER_IMAGE: self._trainer.program}, self._open_store, self._clock)
+        programs = Programs({self._trainer.reference: self._trainer.program}, self._open_store, self._clock)
         return Node(server, self._folder / name / "claims", self._folder / name / "pods", programs, self._watched)
 
     def _latency(self) -> float:

@@ -8,21 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import demo_data, demo_rounds
-from tests.simulation.federation import TRAINER_IMAGE, Federation, Trainer
-from tests.simulation.programs import Container, own_image, reference_image
+from tests.simulation.federation import Federation, Trainer
+from tests.simulation.programs import Container, own_image
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.ports import Object
 
 TRAININGS = 8
 OWN = Trainer(
     own_image,
-    {
+    policy={
         "commands": [["python", "/trainer.py"]],
         "parameters": [{"name": "steps", "minimum": "1", "maximum": "1000"}, {"name": "learningRate", "maximum": "1"}],
     },
 )
 OWN_ROUND = {"command": ["python", "/trainer.py"], "parameters": {"steps": "20", "learningRate": "0.5"}}
-REFERENCE = Trainer(reference_image)
 
 
 @dataclass
@@ -45,9 +44,9 @@ class Played:
         return [str(each["status"]["result"]["digest"]) for each in self.rounds]
 
 
-def documents(own: bool) -> list[Object]:
-    """The rounds of the examples, training continued. `own`: by the image of examples/own-image."""
-    chain = demo_rounds.federated(TRAINER_IMAGE)
+def documents(trainer: Trainer) -> list[Object]:
+    """The rounds of the examples, training continued."""
+    chain = demo_rounds.federated(trainer.reference)
     statistics, *training = chain.training
     while len(training) < TRAININGS:
         further = copy.deepcopy(training[-1])
@@ -56,7 +55,7 @@ def documents(own: bool) -> list[Object]:
         training.append(further)
     evaluation = copy.deepcopy(chain.evaluation)
     evaluation["spec"]["base"]["roundName"] = training[-1]["metadata"]["name"]
-    if own:
+    if trainer.program is own_image:
         for each in training:
             each["spec"] |= copy.deepcopy(OWN_ROUND)
         evaluation["spec"]["command"] = OWN_ROUND["command"]
@@ -78,12 +77,14 @@ class _Collected:
                 self.plain[key] = path.read_bytes()
 
 
-def play_ten_rounds(folder: Path, tables: Mapping[str, demo_data.Table], *, seed: int = 1, own: bool = True) -> Played:
+def play_ten_rounds(
+    folder: Path, tables: Mapping[str, demo_data.Table], *, seed: int = 1, trainer: Trainer = OWN
+) -> Played:
     """From nothing to the end of the last round."""
-    rounds, collected = documents(own), _Collected()
+    rounds, collected = documents(trainer), _Collected()
 
     async def main(loop: VirtualLoop) -> Played:
-        federation = Federation(loop, folder, OWN if own else REFERENCE, seed, collected.see)
+        federation = Federation(loop, folder, trainer, seed, collected.see)
         async with federation.running(tables):
             federation.apply(*copy.deepcopy(rounds))
             ended = [await federation.over(each["metadata"]["name"]) for each in rounds]

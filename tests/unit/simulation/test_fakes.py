@@ -1,0 +1,163 @@
+"""The API server, the store and the loop of the simulation do what the real ones do: they pass the real ones' tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_client import (
+    NAMESPACE,
+    Connect,
+    client,
+    dataset,
+    test_a_field_that_the_kind_does_not_have_is_refused,
+    test_a_generation_counts_changes_of_the_spec_and_a_version_changes,
+    test_a_status_is_written_apart_and_only_to_the_version_that_was_seen,
+    test_a_token_is_made_for_an_account_and_no_other_is_taken,
+    test_a_watch_says_what_is_there_and_then_what_happens,
+    test_a_write_to_another_version_or_another_object_of_the_name_is_refused,
+    test_an_immutable_secret_keeps_its_data,
+    test_in_a_namespace_that_is_not_there_nothing_is_made,
+    test_lists_select_by_labels_and_name,
+    test_of_a_name_there_is_one,
+    test_what_is_made_has_a_uid_a_version_and_its_defaults_and_no_status,
+)
+from tests.integration_store.conftest import Server as StoreServer
+from tests.integration_store.test_store import (
+    key,
+    test_a_replayed_put_does_not_replace_what_is_there,
+    test_a_shorter_or_longer_put_is_refused,
+    test_a_url_expires,
+    test_a_url_signed_with_another_secret_is_refused,
+    test_an_object_is_stored_and_read_in_pieces,
+    test_only_the_pinned_origin_is_spoken_to,
+    test_the_hub_lists_and_deletes_below_a_prefix,
+    test_what_is_not_there_is_missing_and_says_no_url,
+)
+from tests.simulation.apiserver import Place, Server
+from tests.simulation.client import Client
+from tests.simulation.store import Objects, Opener
+from tests.simulation.virtual import START, Stuck, VirtualLoop, play
+from wardround.clock import system_clock
+from wardround.kube.errors import Unauthorized
+from wardround.ports import Object, Store
+from wardround.store import admin
+from wardround.store.presign import Credentials, Presigner
+
+__all__ = [
+    "client",
+    "dataset",
+    "key",
+    "test_a_field_that_the_kind_does_not_have_is_refused",
+    "test_a_generation_counts_changes_of_the_spec_and_a_version_changes",
+    "test_a_replayed_put_does_not_replace_what_is_there",
+    "test_a_shorter_or_longer_put_is_refused",
+    "test_a_status_is_written_apart_and_only_to_the_version_that_was_seen",
+    "test_a_token_is_made_for_an_account_and_no_other_is_taken",
+    "test_a_url_expires",
+    "test_a_url_signed_with_another_secret_is_refused",
+    "test_a_watch_says_what_is_there_and_then_what_happens",
+    "test_a_write_to_another_version_or_another_object_of_the_name_is_refused",
+    "test_an_immutable_secret_keeps_its_data",
+    "test_an_object_is_stored_and_read_in_pieces",
+    "test_in_a_namespace_that_is_not_there_nothing_is_made",
+    "test_lists_select_by_labels_and_name",
+    "test_of_a_name_there_is_one",
+    "test_only_the_pinned_origin_is_spoken_to",
+    "test_the_hub_lists_and_deletes_below_a_prefix",
+    "test_what_is_made_has_a_uid_a_version_and_its_defaults_and_no_status",
+    "test_what_is_not_there_is_missing_and_says_no_url",
+]
+
+
+@pytest.fixture
+def api() -> Server:
+    server = Server("https://api.example", system_clock)
+    server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    return server
+
+
+@pytest.fixture
+def connect(api: Server) -> Connect:
+    return lambda token: Client(api, lambda: token, NAMESPACE, lambda: 0.0)
+
+
+@pytest.fixture
+def token(api: Server) -> str:
+    return api.token(f"{NAMESPACE}:all", 3600)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> StoreServer:
+    origin = "https://store.example:9000"
+    return StoreServer(origin, "", Presigner(origin, "wardround", "us-east-1", Credentials("access", "word")), tmp_path)
+
+
+@pytest.fixture
+async def store(server: StoreServer) -> AsyncIterator[Store]:
+    opener = Opener(Objects(server.presigner, system_clock), lambda: 0.0)
+    async with opener(server.origin) as opened:
+        await admin.ensure_bucket(opened, server.presigner, system_clock())
+        yield opened
+
+
+def test_time_jumps_to_the_next_timer_and_work_for_threads_takes_none() -> None:
+    async def main(loop: VirtualLoop) -> list[str]:
+        told = []
+
+        async def after(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+            told.append(f"{seconds:.0f}")
+
+        await asyncio.gather(after(86400), after(1), asyncio.to_thread(told.append, "at once"))
+        assert loop.clock() == START + timedelta(days=1)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 5)
+        return told
+
+    assert play(main) == ["at once", "1", "86400"]
+
+
+def test_who_waits_for_nothing_that_comes_is_told() -> None:
+    async def main(_: VirtualLoop) -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Stuck):
+        play(main)
+
+
+def test_what_belongs_to_an_object_goes_after_it_and_what_belongs_to_another_too_stays() -> None:
+    def owned(name: str, *uids: str) -> Object:
+        owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid} for uid in uids]
+        metadata = {"name": name, "namespace": NAMESPACE, "ownerReferences": owners}
+        return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+    async def main(loop: VirtualLoop) -> list[str]:
+        server = Server("https://api.example", loop.clock)
+        server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        first, second = (server.create(owned(name))["metadata"]["uid"] for name in ("owner", "another"))
+        child = server.create(owned("child", first))["metadata"]["uid"]
+        server.create(owned("grandchild", child))
+        server.create(owned("shared", first, second))
+        server.remove(Place("ConfigMap", NAMESPACE, "owner"))
+        await asyncio.sleep(5)
+        return sorted(each["metadata"]["name"] for each in server.select("ConfigMap", NAMESPACE))
+
+    assert play(main) == ["another", "shared"]
+
+
+def test_a_token_ends() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        server = Server("https://api.example", loop.clock)
+        token = server.token("site-a:site", 60)
+        own = Client(server, lambda: token, NAMESPACE, lambda: 0.0)
+        assert await own.list("ConfigMap") == []
+        await asyncio.sleep(60)
+        with pytest.raises(Unauthorized):
+            await own.list("ConfigMap")
+
+    play(main)
