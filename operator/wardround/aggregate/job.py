@@ -33,7 +33,7 @@ from wardround.wire import digests
 from wardround.wire.aggregation import AggregationPlan, AggregationResult, LeftOut, PlannedUpdate, PlannedUpload
 
 EXAMINED_AT_ONCE = 4
-CHANGED_MEANWHILE = "the store returned other bytes the second time it was asked"
+CHANGED_MEANWHILE = "The store returned other bytes than when it was read before."
 
 
 async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> AggregationResult:
@@ -51,7 +51,9 @@ async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> Aggre
 
 def store_failed(error: StoreError) -> Failure:
     """The end of an aggregation whose store fails, or cannot even be asked."""
-    return Failure("StoreUnreachable", f"the store failed: {error}. Hub: look at the store and its log")
+    return Failure(
+        "StoreUnreachable", f"The store failed: {error}. The hub's administrator: Read the log of the store."
+    )
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,10 @@ async def open_base(store: Store, plan: AggregationPlan) -> BaseModel | None:
     body = bodies.Body(base.data_key, base.manifest.header)
     hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != base.manifest.segments_digest:
-        raise Failure("StoreInconsistent", "the base model's list of segments is not the one that was signed")
+        raise Failure("StoreInconsistent", "The base model's list of segments is not the one that the hub signed.")
     file = SealedFile(store, base.get.parts, body, hashes)
-    another = Failure("SchemasDiffer", "the base model is not a canonical file of its schema")
-    changed = Failure("StoreInconsistent", "the base model's bytes are not those that were signed")
+    another = Failure("SchemasDiffer", "The base model is not a canonical file of its schema.")
+    changed = Failure("StoreInconsistent", "The base model's bytes are not those that the hub signed.")
     try:
         layout = await read_layout(file)
     except Refused as refused:
@@ -106,7 +108,7 @@ async def examine_all(
     usable = [each for each in found if isinstance(each, Usable)]
     left_out = tuple(each for each in found if isinstance(each, LeftOut))
     if not usable:
-        raise Failure("NothingToAggregate", "no update counts", left_out)
+        raise Failure("NothingToAggregate", "", left_out)
     return usable, left_out
 
 
@@ -194,9 +196,11 @@ class Aggregation:
         try:
             await self._reduce(sealed)
         except Differs:
-            raise Failure("SchemasDiffer", "statistics have different centres: the datasets' bounds differ") from None
+            raise Failure(
+                "SchemasDiffer", "The statistics have different centres, because the Datasets' bounds differ."
+            ) from None
         except NotFinite:
-            raise Failure("ResultNotFinite", "finite updates add up to more than the dtype can hold") from None
+            raise Failure("ResultNotFinite", "The sum of finite updates is too large for the dtype.") from None
         except Refused:
             # Everything opened a moment ago, in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
@@ -261,7 +265,9 @@ class SealedResult:
         self._body = body
         self._lengths = bodies.part_lengths(body.length)
         if len(self._lengths) > len(plan.put.parts):
-            raise Failure("PlanUnreadable", f"{len(self._lengths)} uploads are needed, {len(plan.put.parts)} granted")
+            raise Failure(
+                "PlanUnreadable", f"The result needs {len(self._lengths)} uploads. The plan has {len(plan.put.parts)}."
+            )
         self._index = 0
         self._part = 0
         self._buffer = bytearray()
@@ -297,7 +303,7 @@ class SealedResult:
 
     async def _upload(self, upload: PlannedUpload, data: bytes) -> None:
         if not await self._store.put_bytes(upload.url, upload.headers, data):
-            raise Failure("ResultExists", "another aggregation has written to this location. Hub: the next has its own")
+            raise Failure("ResultExists", "Another aggregation has written to this place.")
 
 
 def _chunk_major(sources: Sequence[SealedFile]) -> Iterator[Callable[[], Awaitable[bytes]]]:

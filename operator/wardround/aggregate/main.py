@@ -47,7 +47,9 @@ async def carry_out(path: Path, *, open_store: OpenStore = Store, clock: Clock =
     except Exception as error:
         # Our own bug. The hub must not wait for an answer that never comes; people find the trace in this Job's log.
         traceback.print_exc()
-        return AggregationFailure("AggregatorFailed", f"{type(error).__name__}: see the log of this Job")
+        return AggregationFailure(
+            "AggregatorFailed", f"The aggregation ended with {type(error).__name__}. The log of its Job says where."
+        )
 
 
 def end(answer: AggregationAnswer) -> int:

@@ -30,12 +30,16 @@ def parse(data: bytes) -> AggregationPlan:
     try:
         plan = codec.read_document(AggregationPlan, data, "plan.json")
     except codec.Malformed as error:
-        raise Failure("PlanUnreadable", f"{error}: do hub and image differ?") from None
+        raise Failure(
+            "PlanUnreadable", f"{error}. The hub operator and this image may be of different versions."
+        ) from None
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.strategy != "FedAvg" or plan.weighting != "Samples" or plan.parameters:
-        raise Failure("PlanUnreadable", "this image does not know the task, strategy, weighting or their parameters")
+        raise Failure(
+            "PlanUnreadable", "This image does not know the task, the strategy, the weighting or their parameters."
+        )
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
-        raise Failure("PlanUnreadable", "a Train round has a base unless it is an initial one, others have none")
+        raise Failure("PlanUnreadable", "A Train round has a base unless it is an initial one. Other rounds have none.")
     return plan
 
 
@@ -50,6 +54,4 @@ def spell(answer: AggregationAnswer) -> bytes:
     for each in (answer, shorter):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
             return text
-    return spell(
-        AggregationFailure("TooManyLeftOut", "more updates were left out than an answer can name: see this Job's log")
-    )
+    return spell(AggregationFailure("TooManyLeftOut", "The log of the aggregation Job names them."))
