@@ -34,6 +34,7 @@ def test_a_misspelt_dataset_is_the_round_authors_to_check(federation: Federation
         told = explain.text(explain.explain_round(round_, tasks, {}, datetime.now(UTC)))
     finally:
         hub("delete", "fr", name, "-n", federation.namespace)
-    assert f"offers a Dataset braest. Was {DATASET} meant?" in told
+    assert "offers a Dataset braest.\n" in told
+    assert f"  says:   Was {DATASET} meant? The round waits until " in told
     assert "whose:  the round's author" in told
     assert "hospital's administrator\n" not in told

@@ -37,7 +37,7 @@ def text(explained: Explanation) -> str:
         # Of several hospitals none is named in the advice: each is to put its own name there.
         advice = first.advice.about(first.participant) if len(group) == 1 else first.advice
         parts.append(f"\n{', '.join(each.where for each in group)}: {first.reason}: {advice.meaning}")
-        if more := _beyond(first.message, advice.meaning, advice.action):
+        if more := _beyond(first.message, advice.meaning, advice.advice, advice.action):
             parts.append(f"  says:   {more}")
         if first.where == "round" and any(each.reason == first.reason for each in explained.findings[1:]):
             continue  # the hospitals' own paragraphs say who acts

@@ -10,7 +10,7 @@ import pytest
 from wardround.api.names import task_name
 from wardround.cli import explain
 from wardround.reasons.parameter import describe
-from wardround.reasons.registry import advise
+from wardround.reasons.registry import REASONS, advise
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -366,6 +366,15 @@ def test_what_a_round_says_of_its_hospitals_is_advised_once() -> None:
     said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
     assert "  says:   The round waits until 12:00.\n" in said
     assert said.count("kubectl wardround approve site-a") == 1
+
+
+def test_a_message_is_shown_without_what_is_said_beside_it() -> None:
+    unknown = REASONS["DatasetUnknown"].about(dataset="braest")
+    message = f"{unknown.meaning} Was breast meant? {unknown.advice} The round waits until 12:00. Then it fails."
+    status = {"conditions": [condition("Stalled", "True", "DatasetUnknown", message)]}
+    round_ = item("FederatedRound", "r", "n", status, {"datasetName": "braest"})
+    said = explain.text(explain.explain_round(round_, [], {}, NOW))
+    assert "  says:   Was breast meant? The round waits until 12:00. Then it fails.\n" in said
 
 
 def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:
