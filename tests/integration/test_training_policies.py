@@ -45,6 +45,7 @@ from tests.integration.jobs import (
     template,
     variable,
 )
+from tests.integration.mount_attacks import MOUNT_ATTACKS
 from tests.integration.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
 from wardround.api import parameters_text
 from wardround.api.site import Policy
@@ -119,6 +120,14 @@ def test_a_job_of_another_shape_is_refused_and_told_why(site: Api, attack: Attac
         site.create(job, user=OPERATOR, dry_run=True)
     assert "ValidatingAdmissionPolicy" in str(refusal.value)
     assert attack.words in str(refusal.value)
+
+
+@pytest.mark.parametrize("attack", MOUNT_ATTACKS.values(), ids=MOUNT_ATTACKS)
+def test_a_job_with_a_mount_that_the_table_does_not_have_is_refused(site: Api, attack: Attack) -> None:
+    job = training_job(attack.case)
+    attack.change(job)
+    with pytest.raises(Refused, match=attack.words):
+        site.create(job, user=OPERATOR, dry_run=True)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -1,0 +1,69 @@
+"""The table of mounts in docs/contracts.md is made from the one that builds the Job.
+
+After an intended change: `UPDATE_GOLDEN=1 pytest tests/unit/golden`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from lab.topology import ROOT
+from wardround.manifests.mounts import ALL, CONTAINERS, TABLE, Container, Mount
+from wardround.manifests.mounts import of as mounts_of
+
+PAGE = ROOT / "docs" / "contracts.md"
+NAMES = {"{task_uid}": "<SiteTask UID>", "{round_uid}": "<round UID>", "{state_round}": "<stateRound>"}
+HEAD = f"| mount | volume | {' | '.join(CONTAINERS)} |\n|---|---|{'---|' * len(CONTAINERS)}\n"
+
+
+def table() -> str:
+    paths = list(dict.fromkeys(each.path for each in TABLE))
+    places = dict.fromkeys((each.path, each.volume, each.sub_path) for each in TABLE)
+    return "".join(row(*place) for place in sorted(places, key=lambda place: paths.index(place[0])))
+
+
+def row(path: str, volume: str, sub_path: str) -> str:
+    here = [each for each in TABLE if (each.path, each.volume, each.sub_path) == (path, volume, sub_path)]
+    cells = [" ".join(cell(each) for each in here if each.container == container) for container in CONTAINERS]
+    where = f"`{volume}`" + (f" subPath `{named(sub_path)}`" if sub_path else "")
+    return f"| `{named(path)}` | {where} | {' | '.join(cells)} |\n".replace("|  ", "| ")
+
+
+def cell(mount: Mount) -> str:
+    when = [] if mount.tasks == ALL else [", ".join(mount.tasks)]
+    if mount.initial is not None and mount.container != "init":
+        when.append("initial" if mount.initial else "not initial")
+    return mount.mode + (f" ({', '.join(when)})" if when else "")
+
+
+def named(path: str) -> str:
+    for name, text in NAMES.items():
+        path = path.replace(name, text)
+    return path
+
+
+def test_the_page_has_the_table() -> None:
+    page = PAGE.read_text()
+    [found] = re.findall(rf"{re.escape(HEAD)}((?:\|.*\n)+)", page)
+    if os.environ.get("UPDATE_GOLDEN"):
+        PAGE.write_text(page.replace(HEAD + found, HEAD + table()))
+        found = table()
+    assert found == table()
+
+
+def test_no_container_has_two_mounts_at_one_place() -> None:
+    for task in ALL:
+        for initial in (False, True):
+            for container in CONTAINERS:
+                paths = [each.path for each in mounts_of(container, task, initial=initial)]
+                assert len(paths) == len(set(paths))
+
+
+def test_no_two_containers_write_in_one_folder() -> None:
+    """What `prepare` wrote researchers' code cannot change, and what that left `check` cannot."""
+    writers: dict[tuple[str, str], set[Container]] = {}
+    for each in TABLE:
+        if each.mode == "rw" and each.volume != "scratch":
+            writers.setdefault((each.volume, each.sub_path), set()).add(each.container)
+    assert all(len(found) == 1 for found in writers.values())
