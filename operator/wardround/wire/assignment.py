@@ -74,4 +74,4 @@ class Assignment:
     upload_seconds: int
     issued: str  # by the hub's clock, in microseconds
     expires: str
-    state_round: str = ""  # hubs that were installed before there was one do not say it
+    state_round: str

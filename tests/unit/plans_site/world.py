@@ -57,6 +57,7 @@ ASSIGNMENT = Assignment(
     wait_seconds=900,
     train_seconds=1800,
     upload_seconds=600,
+    state_round="",
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )

@@ -148,11 +148,7 @@ def test_an_assignment_comes_back_as_it_was_signed() -> None:
         "",
         manifests.sign_assignment(ASSIGNMENT, keys.generate_signing_key()),
         manifests.sign_assignment(dataclasses.replace(ASSIGNMENT, suite="other"), SIGNING),
-        *(
-            sign({k: v for k, v in ASSIGNED.items() if k != field}, envelope.ASSIGNMENT)
-            for field in ASSIGNED
-            if field != "stateRound"
-        ),
+        *(sign({k: v for k, v in ASSIGNED.items() if k != field}, envelope.ASSIGNMENT) for field in ASSIGNED),
         *(sign(ASSIGNED | {"stateRound": text}, envelope.ASSIGNMENT) for text in NO_UIDS),
         *(sign(ASSIGNED | {field: [[]]}, envelope.ASSIGNMENT) for field in ASSIGNED),
     ],
@@ -160,11 +156,6 @@ def test_an_assignment_comes_back_as_it_was_signed() -> None:
 def test_an_assignment_with_anything_missing_or_ill_typed_is_unreadable(text: str) -> None:
     with pytest.raises(Refused, match="AssignmentUnreadable"):
         manifests.open_assignment(text, PUBLIC)
-
-
-def test_an_assignment_from_before_there_were_states_asks_for_none() -> None:
-    old = sign({k: v for k, v in ASSIGNED.items() if k != "stateRound"}, envelope.ASSIGNMENT)
-    assert manifests.open_assignment(old, PUBLIC) == dataclasses.replace(ASSIGNMENT, state_round="")
 
 
 def test_a_model_manifest_comes_back_as_it_was_signed() -> None:
