@@ -7,7 +7,6 @@ trains, which needs torch: the first five models are then those of `make demo` w
 
 import argparse
 import logging
-import tempfile
 import time
 from pathlib import Path
 from statistics import median
@@ -15,7 +14,7 @@ from statistics import median
 from lab import demo_data
 from tests.simulation.federation import Trainer, is_true
 from tests.simulation.programs import reference_image
-from tests.simulation.rounds import OWN, Played, play_ten_rounds
+from tests.simulation.rounds import OWN, Played, play_ten_rounds, scratch
 
 
 def main() -> None:
@@ -43,7 +42,7 @@ def main() -> None:
 
 
 def _play(tables: dict[str, demo_data.Table], seed: int, trainer: Trainer) -> Played:
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         played = play_ten_rounds(Path(folder), tables, seed=seed, trainer=trainer)
     failed = [each["metadata"]["name"] for each in played.rounds if not is_true(each, "Complete")]
     if failed:

@@ -10,6 +10,7 @@ import base64
 import copy
 import itertools
 import json
+import marshal
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +34,9 @@ from wardround.kube.errors import (
 from wardround.kube.resources import RESOURCES
 from wardround.ports import Object, Objects
 
-Event = tuple[str, str]
+# An object as bytes: by far the fastest way in Python to hand out a copy. Nothing is kept in this form.
+Frozen = bytes
+Event = tuple[str, Frozen]
 # A dependent is collected some time after its owner is gone.
 COLLECTED_SECONDS = 0.5
 
@@ -70,7 +73,7 @@ class Account:
 
 @dataclass(eq=False)
 class Follower:
-    """One watch: a queue of (event, object as text)."""
+    """One watch: a queue of (event, object)."""
 
     kind: str
     namespace: str | None
@@ -89,10 +92,10 @@ class Follower:
 
 @dataclass
 class _Stored:
-    """`text` is handed out, `item` is for the server alone: so no reader can change what lies here."""
+    """Copies of `frozen` are handed out, `item` is for the server alone: so no reader can change what lies here."""
 
     item: Object
-    text: str
+    frozen: Frozen
 
 
 class Server:
@@ -135,7 +138,7 @@ class Server:
     def select(self, kind: str, namespace: str | None, labels: str = "", fields: str = "") -> Objects:
         follower = Follower(kind, namespace, labels, fields)
         found = [each for place, each in self._stored[kind].items() if follower.sees(place, each.item)]
-        return [_parsed(each.text) for each in found]
+        return [thawed(each.frozen) for each in found]
 
     def follow(self, follower: Follower) -> None:
         self._followers.append(follower)
@@ -214,7 +217,7 @@ class Server:
         self._require("resourceVersion", version, item, doing)
         del self._stored[place.kind][place]
         item["metadata"]["resourceVersion"] = str(next(self._versions))
-        self._tell(place, item, None, json.dumps(item))
+        self._tell(place, item, None, marshal.dumps(item))
         asyncio.get_running_loop().call_later(COLLECTED_SECONDS, self._collect, item["metadata"]["uid"])
 
     def _live(self) -> set[str]:
@@ -229,7 +232,7 @@ class Server:
     def _read(self, place: Place, doing: str) -> Object:
         if place not in self._stored[place.kind]:
             raise NotFound(doing, "404 not found")
-        return _parsed(self._stored[place.kind][place].text)
+        return thawed(self._stored[place.kind][place].frozen)
 
     def _let_in(self, write: Write, doing: str) -> None:
         if why := self._refuses(write):
@@ -247,18 +250,18 @@ class Server:
             # To a patch, the API server answers without the object's name.
             raise (Unavailable if before else Invalid)(doing, f"unknown fields: {', '.join(unknown)}")
         item["metadata"]["resourceVersion"] = str(next(self._versions))
-        text = json.dumps(item)
-        self._stored[place.kind][place] = _Stored(item, text)
-        self._tell(place, before, item, text)
-        return _parsed(text)
+        frozen = marshal.dumps(item)
+        self._stored[place.kind][place] = _Stored(item, frozen)
+        self._tell(place, before, item, frozen)
+        return thawed(frozen)
 
-    def _tell(self, place: Place, before: Object | None, after: Object | None, text: str) -> None:
+    def _tell(self, place: Place, before: Object | None, after: Object | None, frozen: Frozen) -> None:
         """Who selects by labels is told of an object that has got or lost them as if it came or went."""
         for each in self._followers:
             saw = before is not None and each.sees(place, before)
             sees = after is not None and each.sees(place, after)
             if saw or sees:
-                each.events.put_nowait(("MODIFIED" if saw and sees else "ADDED" if sees else "DELETED", text))
+                each.events.put_nowait(("MODIFIED" if saw and sees else "ADDED" if sees else "DELETED", frozen))
 
 
 def selects(labels: Iterable[tuple[str, str, str]], item: Object) -> bool:
@@ -302,6 +305,7 @@ def _without(item: Object, paths: Iterable[str]) -> Object:
     return item
 
 
-def _parsed(text: str) -> Object:
-    found: Object = json.loads(text)
+def thawed(frozen: Frozen) -> Object:
+    """A copy of its own for who asks."""
+    found: Object = marshal.loads(frozen)
     return found

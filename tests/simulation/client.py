@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from tests.simulation.apiserver import Follower, Place, Server
+from tests.simulation.apiserver import Follower, Place, Server, thawed
 from wardround.api.times import to_seconds
 from wardround.kube.errors import AlreadyExists, NotFound, Unavailable
 from wardround.kube.patch import merge_patch
@@ -128,9 +127,9 @@ class Client:
                 yield "ADDED", item
             yield "LISTED", {}
             while True:
-                event, text = await follower.events.get()
+                event, frozen = await follower.events.get()
                 await asyncio.sleep(self._latency())
-                yield event, json.loads(text)
+                yield event, thawed(frozen)
         finally:
             self.at.leave(follower)
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lab import demo_data, demo_rounds
 from tests.simulation.federation import Federation, Trainer
@@ -42,6 +43,12 @@ class Played:
     @property
     def digests(self) -> list[str]:
         return [str(each["status"]["result"]["digest"]) for each in self.rounds]
+
+
+def scratch() -> TemporaryDirectory[str]:
+    """A folder for a play, in memory where the machine has such a place: pods' volumes are made, synced and removed."""
+    memory = Path("/dev/shm")
+    return TemporaryDirectory(dir=memory if memory.is_dir() else None)
 
 
 def documents(trainer: Trainer) -> list[Object]:

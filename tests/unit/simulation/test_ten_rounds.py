@@ -12,7 +12,7 @@ import pytest
 from lab import demo_data
 from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE, is_true
-from tests.simulation.rounds import Played, play_ten_rounds
+from tests.simulation.rounds import Played, play_ten_rounds, scratch
 from wardround.hub import vault
 from wardround.sealing.body import Body, segment_span
 from wardround.sealing.keys import load_signing_key, load_verification_key
@@ -33,8 +33,9 @@ def tables() -> dict[str, demo_data.Table]:
 
 
 @pytest.fixture(scope="module")
-def played(tables: Mapping[str, demo_data.Table], tmp_path_factory: pytest.TempPathFactory) -> Played:
-    return play_ten_rounds(tmp_path_factory.mktemp("play"), tables, seed=1)
+def played(tables: Mapping[str, demo_data.Table]) -> Played:
+    with scratch() as folder:
+        return play_ten_rounds(Path(folder), tables, seed=1)
 
 
 def secret(played: Played, round_uid: str) -> dict[str, Any]:
@@ -150,10 +151,11 @@ def test_when_all_is_over_the_store_has_the_results_alone(played: Played) -> Non
 
 
 def test_in_whatever_order_calls_arrive_the_models_are_the_same(
-    played: Played, tables: Mapping[str, demo_data.Table], tmp_path: Path
+    played: Played, tables: Mapping[str, demo_data.Table]
 ) -> None:
     """Keys, tokens and latencies are others; and so is the order in which hospitals answer."""
-    again = play_ten_rounds(tmp_path, tables, seed=2)
+    with scratch() as folder:
+        again = play_ten_rounds(Path(folder), tables, seed=2)
     assert again.digests == played.digests
     assert order(again) != order(played)
     assert not again.stored.keys() - played.stored.keys()
