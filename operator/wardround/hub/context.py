@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from wardround.clock import Clock
+from wardround.documents.keys import Identity
 from wardround.hub.refusals import Refusals
 from wardround.hub.settings import Settings
-from wardround.hub.vault import Identity
 from wardround.kube.events import Reporter
 from wardround.ports import Api, Store
 from wardround.store.presign import Presigner

@@ -12,8 +12,10 @@ from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
-from wardround.hub import aggregations, vault
-from wardround.hub.assignments import Recipient, assign, grant
+from wardround.documents import aggregations
+from wardround.documents.assignments import Recipient, assign, grant
+from wardround.documents.keys import Model
+from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
@@ -44,7 +46,7 @@ from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
 from wardround.threads import beside
 from wardround.wire import codec
-from wardround.wire.aggregation import AggregationPlan
+from wardround.wire.aggregation import AggregationPlan, StoreAccess
 from wardround.wire.models import ModelManifest
 
 logger = logging.getLogger(__name__)
@@ -88,7 +90,7 @@ class Execution:
 
     hub: Context
     seen: Observation
-    base: vault.Model | None
+    base: Model | None
     key: vault.RoundKey
 
     @property
@@ -190,8 +192,13 @@ class Execution:
     @perform.register
     async def _aggregate(self, action: Aggregate) -> None:
         key, now = await self.key.get(), self.hub.clock()
-        job = aggregations.job(self.round, action, self.hub.settings, now)
-        plan = await beside(aggregations.plan, self.seen, action, key, self.base, self.hub, now=now)
+        job = aggregations.job(
+            self.round, action, namespace=self.hub.settings.namespace, image=self.hub.settings.image, now=now
+        )
+        store = StoreAccess(self.hub.settings.store_internal, self.hub.settings.store_ca)
+        plan = await beside(
+            aggregations.plan, self.seen, action, key, self.base, presigner=self.hub.internal, store=store, now=now
+        )
         await self.hub.client.create_if_absent(aggregation.secret(job, plan))
         await self.hub.client.create_if_absent(aggregation.build(job))
 

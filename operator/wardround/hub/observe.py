@@ -12,6 +12,7 @@ from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import read_time
+from wardround.documents.keys import Identity, Model
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import Aggregation, Observation
@@ -52,13 +53,11 @@ class Start:
 
     round: FederatedRound | None = None
     uid: str = ""
-    model: vault.Model | None = None
+    model: Model | None = None
     deleted: bool = False
 
 
-async def observe(
-    client: Api, of: FederatedRound, who: vault.Identity, now: datetime
-) -> tuple[Observation, vault.Model | None]:
+async def observe(client: Api, of: FederatedRound, who: Identity, now: datetime) -> tuple[Observation, Model | None]:
     """The observation, and the base's model for those who carry the plan out."""
     uid = names.ROUND_UID + "=" + of.metadata.uid
     job_labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
@@ -93,7 +92,7 @@ async def observe(
     return seen, start.model
 
 
-def roster(tasks: Collection[RoundTask], who: vault.Identity) -> tuple[str, ...]:
+def roster(tasks: Collection[RoundTask], who: Identity) -> tuple[str, ...]:
     """Whom a round asks, as the hub has signed it in the newest of the first attempts."""
     first = [each for each in tasks if each.spec.attempt == 1]
     newest = max(first, key=lambda each: each.metadata.creation_timestamp, default=None)
@@ -115,9 +114,7 @@ def started_from(tasks: Objects) -> str:
     return next((uid for each in tasks if (uid := each["metadata"]["labels"].get(names.BASE_UID))), "")
 
 
-async def _start(
-    client: Api, of: FederatedRound, started: str, named: FederatedRound | None, who: vault.Identity
-) -> Start:
+async def _start(client: Api, of: FederatedRound, started: str, named: FederatedRound | None, who: Identity) -> Start:
     name = base_name(of)
     if name is None:
         return Start()
@@ -134,7 +131,7 @@ async def _start(
     return Start(deleted=bool(kept))
 
 
-async def _model(client: Api, uid: str, who: vault.Identity) -> vault.Model | None:
+async def _model(client: Api, uid: str, who: Identity) -> Model | None:
     """A round's stored result; None also where what is kept cannot be used, which must not stop who waits for it."""
     try:
         return await vault.model(client, uid, who)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from wardround.api import names
 from wardround.clock import Clock, Draw, system_clock, system_draw
+from wardround.documents.keys import Identity
 from wardround.hub import settings, vault
 from wardround.hub.context import Context
 from wardround.hub.reconcile import Key, Reconciler
@@ -38,7 +39,7 @@ LEFTOVERS_SECONDS = 3600
 logger = logging.getLogger(__name__)
 
 
-async def publish(client: Api, who: vault.Identity, told: Settings) -> None:
+async def publish(client: Api, who: Identity, told: Settings) -> None:
     """What sites pin of this hub, for people and `enrol` to read: nothing in it is secret. And for whom the hub's own
     token is, its API server: for nobody else a hospital's account gets one (policy `token-audience`)."""
     data = {
@@ -106,7 +107,7 @@ class Hub:
                 for _ in range(WORKERS):
                     group.create_task(queue.work(reconciler.reconcile))
 
-    async def _prepare(self) -> tuple[vault.Identity, Credentials]:
+    async def _prepare(self) -> tuple[Identity, Credentials]:
         """Waits for the API server and for the Secrets that people or the chart make."""
         failures = 0
         while True:

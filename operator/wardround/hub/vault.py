@@ -4,17 +4,16 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound
+from wardround.documents.keys import Identity, Model
 from wardround.kube.errors import NotFound
 from wardround.plans.round_types import StoredModel
 from wardround.ports import Api, Object, Objects
 from wardround.sealing.keys import (
     DecryptionKey,
-    SigningKey,
     dump_signing_key,
     dump_verification_key,
     generate_signing_key,
@@ -24,26 +23,6 @@ from wardround.sealing.keys import (
 from wardround.sealing.manifests import open_model
 from wardround.store.presign import Credentials
 from wardround.wire import canonical, codec
-from wardround.wire.models import ModelManifest
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The hub's signing key with what sites know of it."""
-
-    key: SigningKey = field(repr=False)
-    public: bytes
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Model:
-    """A stored result: its key, its signed manifest as text and as read."""
-
-    data_key: bytes = field(repr=False)
-    text: str
-    manifest: ModelManifest
-    stored: StoredModel
 
 
 def secret(name: str, namespace: str, data: Mapping[str, bytes], of: FederatedRound | None = None) -> Object:

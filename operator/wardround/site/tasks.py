@@ -19,6 +19,7 @@ from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
 from wardround.clock import Clock
+from wardround.documents.training import training_job
 from wardround.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from wardround.kube.events import Reporter
 from wardround.manifests.training import build
@@ -41,7 +42,6 @@ from wardround.plans.sitetask_types import (
 from wardround.ports import Api, Object
 from wardround.site.control import Control, TakesControl
 from wardround.site.link import HubLink
-from wardround.site.training import training_job
 from wardround.wire import codec
 from wardround.wire.training import LiveRounds
 
@@ -352,7 +352,8 @@ class TaskReconciler:
             seen.task,
             assignment,
             live.datasets[assignment.dataset_name],
-            control=live.control,
+            isolation=live.control.targets,
+            isolation_seconds=live.control.seconds,
             max_samples=participant.spec.max_samples if participant else None,
             live=LiveRounds(tuple(rounds), tuple(states), to_seconds(seen.now)),
             operator_image=self._image,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.unit.plans_hub.builders import NOW, observation, participant
-from wardround.hub.assignments import Recipient
+from wardround.documents.assignments import Recipient
 from wardround.hub.execute import Execution
 from wardround.hub.vault import RoundKey
 from wardround.store.presign import Credentials, Presigner, Upload

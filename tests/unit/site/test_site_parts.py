@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.plans_site.world import ASSIGNMENT
+from wardround.documents.training import requested
 from wardround.kube.client import Client
 from wardround.kube.errors import Unauthorized
 from wardround.network import addresses
@@ -23,7 +24,6 @@ from wardround.network.probe import Target as Asked
 from wardround.network.probe import probe as ask
 from wardround.site import control
 from wardround.site.link import Credentials, HubLink, NotEnrolled, due
-from wardround.site.training import requested
 from wardround.wire import codec
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import LiveRounds

@@ -21,16 +21,16 @@ from tests.unit.plans_hub.builders import (
 from wardround.aggregate import plan as aggregate_plan
 from wardround.api.federatedround import FederatedRound, Resources, Result
 from wardround.api.participant import SiteReport
-from wardround.hub import aggregations
-from wardround.hub.assignments import Recipient, assign, grant, object_lengths
+from wardround.documents import aggregations
+from wardround.documents.assignments import Recipient, assign, grant, object_lengths
+from wardround.documents.keys import Identity, Model
 from wardround.hub.context import Context
 from wardround.hub.observe import aggregation, read_answer
 from wardround.hub.settings import SettingMissing, Settings, read
-from wardround.hub.vault import Identity, Model
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
 from wardround.manifests import aggregation as manifest
-from wardround.plans.round_types import Aggregate, Dispatch, StoredModel
+from wardround.plans.round_types import Aggregate, Dispatch, Observation, StoredModel
 from wardround.sealing import untrusted
 from wardround.sealing.body import MODEL, PART, ciphertext_length, new_file_key, new_header
 from wardround.sealing.keys import (
@@ -47,7 +47,7 @@ from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
 from wardround.wire import assignment
-from wardround.wire.aggregation import AggregationFailure, LeftOut
+from wardround.wire.aggregation import AggregationFailure, AggregationPlan, LeftOut, StoreAccess
 from wardround.wire.models import ModelManifest
 
 EXTERNAL = Presigner("https://store.example:9000", "wardround", "us-east-1", Credentials("access", "very-secret"))
@@ -93,6 +93,13 @@ BASE = model()
 
 def recipient() -> Recipient:
     return Recipient("site-a", "sha256:" + "f" * 64, SITE_KEY.public, keys("site-a").signing)
+
+
+def planned(seen: Observation, what: Aggregate, base: Model | None = None) -> AggregationPlan:
+    """As the aggregation Job reads it."""
+    store = StoreAccess(INTERNAL.origin, "")
+    text = aggregations.plan(seen, what, ROUND_KEY, base, presigner=INTERNAL, store=store, now=NOW)
+    return aggregate_plan.parse(text)
 
 
 def context() -> Context:
@@ -190,7 +197,7 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
 ) -> None:
     seen = observation(of, tasks=tuple(map(sent, NAMES)))
     what = Aggregate(number=2, tasks=seen.tasks, until=NOW)
-    found = aggregate_plan.parse(aggregations.plan(seen, what, ROUND_KEY, base, context(), now=NOW))
+    found = planned(seen, what, base)
     assert found.location == f"models/{of.metadata.uid}/2"
     assert (found.base_digest, found.base is not None) == (base_digest, has_base)
     assert [update.participant for update in found.updates] == list(NAMES)
@@ -205,7 +212,7 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
 def test_each_aggregation_has_a_data_key_of_its_own() -> None:
     seen = observation(tasks=tuple(map(sent, NAMES)))
     what = Aggregate(number=1, tasks=seen.tasks, until=NOW)
-    plans = [aggregate_plan.parse(aggregations.plan(seen, what, ROUND_KEY, None, context(), now=NOW)) for _ in range(2)]
+    plans = [planned(seen, what) for _ in range(2)]
     assert plans[0].data_key != plans[1].data_key
 
 
@@ -214,7 +221,11 @@ def test_each_aggregation_has_a_data_key_of_its_own() -> None:
 )
 def test_an_aggregation_runs_no_longer_than_its_round_waits_for_it(left: float, seconds: int) -> None:
     what = Aggregate(number=3, tasks=(), until=NOW + timedelta(seconds=left))
-    job = manifest.build(aggregations.job(federated_round(), what, context().settings, NOW))
+    job = manifest.build(
+        aggregations.job(
+            federated_round(), what, namespace=context().settings.namespace, image=context().settings.image, now=NOW
+        )
+    )
     assert job["spec"]["activeDeadlineSeconds"] == seconds
 
 

@@ -8,7 +8,7 @@ from wardround.api.meta import RoundRef
 from wardround.api.participant import Participant
 from wardround.api.task import TaskSpec
 from wardround.api.times import to_microseconds, to_seconds
-from wardround.hub.vault import Identity, Model
+from wardround.documents.keys import Identity, Model
 from wardround.plans.round_types import Dispatch
 from wardround.sealing import untrusted
 from wardround.sealing.body import PART, part_lengths, part_name

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
 from wardround.manifests.training import TrainingJob, Workload
 from wardround.plans.assignment import base_digest
-from wardround.site.control import Control
 from wardround.wire.assignment import Assignment
+from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt, TaskKind
 
 # What a participant may claim when its hub sets no limit: more than any hospital has.
@@ -23,12 +23,16 @@ def training_job(
     assignment: Assignment,
     dataset: Mapping[str, Any],
     *,
-    control: Control,
+    isolation: Sequence[IsolationTarget],
+    isolation_seconds: float,
     max_samples: int | None,
     live: LiveRounds,
     operator_image: str,
 ) -> TrainingJob:
-    """`dataset` as it stands in the API: what `prepare` gets must be what was applied."""
+    """`dataset` as it stands in the API: what `prepare` gets must be what was applied.
+
+    `isolation`: what must not be reachable, `isolation_seconds`: how long its answer is waited for.
+    """
     workload = site.spec.workload
     return TrainingJob(
         namespace=task.metadata.namespace,
@@ -45,8 +49,8 @@ def training_job(
         trainer_image=assignment.image,
         command=assignment.command,
         request=requested(assignment, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
-        isolation=control.targets,
-        isolation_seconds=control.seconds,
+        isolation=isolation,
+        isolation_seconds=isolation_seconds,
         link_local=site.spec.policy.link_local,
         dataset_name=dataset["metadata"]["name"],
         dataset=dataset["spec"],

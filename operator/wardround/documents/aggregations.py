@@ -6,10 +6,8 @@ from datetime import datetime
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
-from wardround.hub.assignments import Recipient, fetch, image_digest, object_lengths
-from wardround.hub.context import Context
-from wardround.hub.settings import Settings
-from wardround.hub.vault import Model
+from wardround.documents.assignments import Recipient, fetch, image_digest, object_lengths
+from wardround.documents.keys import Model
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
 from wardround.plans.round_types import Aggregate, Observation
 from wardround.sealing import untrusted
@@ -31,24 +29,31 @@ from wardround.wire.aggregation import (
 URL_SECONDS = ACTIVE_SECONDS + 3600
 
 
-def job(of: FederatedRound, what: Aggregate, settings: Settings, now: datetime) -> AggregationJob:
+def job(of: FederatedRound, what: Aggregate, *, namespace: str, image: str, now: datetime) -> AggregationJob:
     """Kubernetes ends it when the round gives it up, whether the hub operator runs by then or not."""
     left = math.ceil((what.until - now).total_seconds())
     return AggregationJob(
-        namespace=settings.namespace,
+        namespace=namespace,
         round_namespace=of.metadata.namespace,
         round_name=of.metadata.name,
         round_uid=of.metadata.uid,
         number=what.number,
-        image=settings.image,
+        image=image,
         active_seconds=min(max(left, 1), ACTIVE_SECONDS),
     )
 
 
 def plan(
-    seen: Observation, what: Aggregate, key: DecryptionKey, base: Model | None, hub: Context, *, now: datetime
+    seen: Observation,
+    what: Aggregate,
+    key: DecryptionKey,
+    base: Model | None,
+    *,
+    presigner: Presigner,
+    store: StoreAccess,
+    now: datetime,
 ) -> bytes:
-    """`plan.json`, with a fresh data key for the result."""
+    """`plan.json`, with a fresh data key for the result. `presigner` and `store`: the way to the store from the hub."""
     of, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
     trained = base if spec.task == "Train" and spec.initial is None else None
     location = names.model_location(uid, what.number)
@@ -68,13 +73,13 @@ def plan(
         initial=spec.initial is not None,
         location=location,
         base_digest=_base_digest(of, base),
-        base=_base(trained, hub.internal, now) if trained else None,
-        updates=tuple(_update(seen, task, hub.internal, now) for task in what.tasks),
+        base=_base(trained, presigner, now) if trained else None,
+        updates=tuple(_update(seen, task, presigner, now) for task in what.tasks),
         put=PlannedUploads(
-            parts=tuple(_put(hub.internal.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts),
-            segments=_put(hub.internal.put(f"{location}/segments", now, URL_SECONDS)),
+            parts=tuple(_put(presigner.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts),
+            segments=_put(presigner.put(f"{location}/segments", now, URL_SECONDS)),
         ),
-        store=StoreAccess(hub.settings.store_internal, hub.settings.store_ca),
+        store=store,
     )
     return codec.write_document(document)
 
