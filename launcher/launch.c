@@ -34,7 +34,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As a shell answers, and as container runtimes do: the site operator reads these codes (plans/sitetask_pod.py). */
+/* As a shell answers, and as container runtimes do: the site operator reads these codes (plans/sitetask/pod.py). */
 #define NOT_EXECUTABLE 126
 #define NOT_FOUND 127
 /* A node whose kernel refuses the filter is no fault of the code: 75 (EX_TEMPFAIL) is retried, on another node perhaps. */

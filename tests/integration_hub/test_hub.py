@@ -20,7 +20,7 @@ from wardround.api import names
 from wardround.api.roundtask import RoundTask
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
-from wardround.plans.round_parts import GRANTS_EXPIRE
+from wardround.plans.round.parts import GRANTS_EXPIRE
 from wardround.ports import Api, Object
 from wardround.sealing import untrusted
 from wardround.sealing.keys import DecryptionKey, VerificationKey, load_verification_key

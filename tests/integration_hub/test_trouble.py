@@ -27,8 +27,8 @@ from tests.integration_hub.test_hub import (
 )
 from wardround.api import names
 from wardround.manifests import aggregation
-from wardround.plans import round as round_plan
-from wardround.plans.round_parts import REFUSED
+from wardround.plans.round import plan as round_plan
+from wardround.plans.round.parts import REFUSED
 from wardround.ports import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

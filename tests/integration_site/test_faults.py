@@ -157,7 +157,7 @@ async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when
 ) -> None:
     await enrolled(site)
     held = len(site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"])
-    monkeypatch.setattr("wardround.plans.sitetask_memory.MOST", held)
+    monkeypatch.setattr("wardround.plans.sitetask.memory.MOST", held)
     monkeypatch.setattr("wardround.site.tasks.FULL_SECONDS", 0.5)
     name = site.hub.ask()["metadata"]["name"]
 
@@ -169,7 +169,7 @@ async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when
 
     await eventually("both say so", lambda: said() == ("TooManyTasks", "TooManyTasks"))
     assert here(site, name) is None
-    monkeypatch.setattr("wardround.plans.sitetask_memory.MOST", held + 64)
+    monkeypatch.setattr("wardround.plans.sitetask.memory.MOST", held + 64)
     await eventually("the task is taken", lambda: here(site, name))
     await eventually("both say so", lambda: said() == ("Accepted", "Approved"))
 

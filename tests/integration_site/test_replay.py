@@ -33,7 +33,7 @@ async def test_an_assignment_that_was_taken_and_forgotten_is_refused_after_a_res
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wardround.plans.assignment.REMEMBERED", REMEMBERED)
-    monkeypatch.setattr("wardround.plans.sitetask_memory.KEPT", REMEMBERED)
+    monkeypatch.setattr("wardround.plans.sitetask.memory.KEPT", REMEMBERED)
     await enrolled(site)
     old = await taken_and_ended(site)
     name = old["metadata"]["name"]

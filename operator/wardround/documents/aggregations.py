@@ -9,7 +9,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.documents.assignments import Recipient, fetch, image_digest, object_lengths
 from wardround.documents.keys import Model
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
-from wardround.plans.round_types import Aggregate, Observation
+from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import untrusted
 from wardround.sealing.body import new_file_key, part_name
 from wardround.sealing.keys import DecryptionKey

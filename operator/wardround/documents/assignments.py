@@ -9,7 +9,7 @@ from wardround.api.participant import Participant
 from wardround.api.task import TaskSpec
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.documents.keys import Identity, Model
-from wardround.plans.round_types import Dispatch
+from wardround.plans.round.types import Dispatch
 from wardround.sealing import untrusted
 from wardround.sealing.body import PART, part_lengths, part_name
 from wardround.sealing.keys import SUITE, RecipientKey

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from wardround.plans.round_types import StoredModel
+from wardround.plans.round.types import StoredModel
 from wardround.sealing.keys import SigningKey
 from wardround.wire.models import ModelManifest
 

@@ -19,7 +19,7 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
-from wardround.plans.round_parts import (
+from wardround.plans.round.parts import (
     CANCELLED,
     COLUMNS,
     GRANTS_BYTES,
@@ -28,7 +28,7 @@ from wardround.plans.round_parts import (
     refused_since,
     task_refused,
 )
-from wardround.plans.round_types import (
+from wardround.plans.round.types import (
     Action,
     Aggregate,
     Cancel,

@@ -15,7 +15,7 @@ from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
-from wardround.plans.round_types import Aggregation, Observation
+from wardround.plans.round.types import Aggregation, Observation
 from wardround.ports import Api, Object, Objects
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_assignment

@@ -14,10 +14,10 @@ from wardround.hub.vault import RoundKey
 from wardround.kube.errors import NotFound
 from wardround.kube.queue import WorkQueue
 from wardround.plans import participant as participant_plan
-from wardround.plans import round as round_plan
 from wardround.plans.events import headline
-from wardround.plans.round_status import STARTED, interrupted, is_over, refused
-from wardround.plans.round_types import Dispatch, Refusal
+from wardround.plans.round import plan as round_plan
+from wardround.plans.round.status import STARTED, interrupted, is_over, refused
+from wardround.plans.round.types import Dispatch, Refusal
 from wardround.ports import Object
 from wardround.store.errors import StoreError
 

@@ -12,8 +12,8 @@ from wardround.hub.context import Context
 from wardround.hub.observe import started_from
 from wardround.hub.vault import is_result, kept_for, note
 from wardround.kube.errors import Conflict, NotFound
-from wardround.plans.round_parts import puts_until
-from wardround.plans.round_status import is_over
+from wardround.plans.round.parts import puts_until
+from wardround.plans.round.status import is_over
 from wardround.ports import Object, Objects
 from wardround.store.admin import delete_prefix
 

@@ -10,7 +10,7 @@ from wardround.api import names
 from wardround.api.federatedround import FederatedRound
 from wardround.documents.keys import Identity, Model
 from wardround.kube.errors import NotFound
-from wardround.plans.round_types import StoredModel
+from wardround.plans.round.types import StoredModel
 from wardround.ports import Api, Object, Objects
 from wardround.sealing.keys import (
     DecryptionKey,

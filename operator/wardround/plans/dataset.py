@@ -10,7 +10,7 @@ from typing import Any
 from wardround.api import conditions, dataset_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import DatasetStatus
-from wardround.plans.sitetask_pod import Step
+from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS
 from wardround.tabular import schema as table_schema
 from wardround.wire.outcome import Outcome

@@ -12,7 +12,7 @@ from wardround.api import conditions
 from wardround.api.dataset import Dataset
 from wardround.api.participant import Participant
 from wardround.api.site import Site, SiteStatus
-from wardround.plans import sitetask_memory as memory
+from wardround.plans.sitetask import memory
 from wardround.reasons.registry import REASONS
 from wardround.wire import codec
 

@@ -7,7 +7,7 @@ did not combine, so that the chain is one step long and holds when earlier round
 
 from collections.abc import Collection, Mapping
 
-from wardround.plans.round_types import Observation
+from wardround.plans.round.types import Observation
 
 
 def states(seen: Observation) -> Mapping[str, str]:

@@ -1,7 +1,7 @@
 """How large the update of a participant may be. Pure; knows what the round says and nothing of what a site asks for."""
 
 from wardround.api.federatedround import FederatedRound
-from wardround.plans.round_types import StoredModel
+from wardround.plans.round.types import StoredModel
 from wardround.sealing.body import SEALED_SEGMENT, ciphertext_length
 
 # Plaintext of a first model, which only the sites know: what `check` lets pass there.

@@ -25,11 +25,11 @@ from wardround.kube.events import Reporter
 from wardround.manifests.training import build
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import link_local
-from wardround.plans import sitetask as plans
-from wardround.plans import sitetask_hub as telling
-from wardround.plans import sitetask_memory as memory
-from wardround.plans import sitetask_pod as pods
-from wardround.plans.sitetask_types import (
+from wardround.plans.sitetask import hub as telling
+from wardround.plans.sitetask import memory
+from wardround.plans.sitetask import plan as plans
+from wardround.plans.sitetask import pod as pods
+from wardround.plans.sitetask.types import (
     Action,
     Observation,
     Plan,

@@ -30,7 +30,7 @@ from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
 from wardround.manifests import aggregation as manifest
-from wardround.plans.round_types import Aggregate, Dispatch, Observation, StoredModel
+from wardround.plans.round.types import Aggregate, Dispatch, Observation, StoredModel
 from wardround.sealing import untrusted
 from wardround.sealing.body import MODEL, PART, ciphertext_length, new_file_key, new_header
 from wardround.sealing.keys import (

@@ -20,7 +20,7 @@ from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import fingerprint
 from wardround.plans.participant import status as told_of
-from wardround.plans.round_types import Observation, StoredModel
+from wardround.plans.round.types import Observation, StoredModel
 from wardround.sealing.body import MODEL, new_header
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key
 from wardround.wire import canonical, codec

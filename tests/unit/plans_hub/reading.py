@@ -7,8 +7,8 @@ from typing import Any
 
 from wardround.api import conditions
 from wardround.api.federatedround import Counts
-from wardround.plans.round import plan
-from wardround.plans.round_types import Observation, Plan
+from wardround.plans.round.plan import plan
+from wardround.plans.round.types import Observation, Plan
 
 
 def then(seen: Observation, made: Plan) -> Plan:

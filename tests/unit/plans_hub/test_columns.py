@@ -27,9 +27,9 @@ from tests.unit.plans_hub.builders import (
 from tests.unit.plans_hub.reading import attention_of, condition_of, message_of, of_type
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
-from wardround.plans.round import plan
-from wardround.plans.round_parts import COLUMNS
-from wardround.plans.round_types import Aggregation, Cancel, Dispatch, Observation, StoredModel, StoreModel
+from wardround.plans.round.parts import COLUMNS
+from wardround.plans.round.plan import plan
+from wardround.plans.round.types import Aggregation, Cancel, Dispatch, Observation, StoredModel, StoreModel
 from wardround.wire import codec
 
 FIRST, OTHER = "sha256:first", "sha256:other"

@@ -27,8 +27,8 @@ from tests.unit.plans_hub.builders import (
 from wardround.api import conditions
 from wardround.api.conditions import NEVER, Conditions
 from wardround.api.roundtask import RoundTask
-from wardround.plans.round import plan
-from wardround.plans.round_types import Aggregation
+from wardround.plans.round.plan import plan
+from wardround.plans.round.types import Aggregation
 from wardround.wire.aggregation import AggregationFailure
 
 PARTS: tuple[Callable[[str], RoundTask], ...] = (task, accepted, sent, failed, lambda name: refused(name, "Denied"))

@@ -37,9 +37,9 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.task import Failure, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds, to_seconds
-from wardround.plans.round import plan
-from wardround.plans.round_status import interrupted
-from wardround.plans.round_types import (
+from wardround.plans.round.plan import plan
+from wardround.plans.round.status import interrupted
+from wardround.plans.round.types import (
     Aggregate,
     Aggregation,
     Cancel,

@@ -30,10 +30,10 @@ from tests.unit.plans_hub.reading import attention_of, condition_of, counts, mes
 from wardround.api.participant import OfferedDataset, Participant
 from wardround.api.participant import ParticipantStatus as Status
 from wardround.api.times import to_seconds
-from wardround.plans.round import plan
-from wardround.plans.round_parts import CANCELLED
-from wardround.plans.round_status import interrupted
-from wardround.plans.round_types import (
+from wardround.plans.round.parts import CANCELLED
+from wardround.plans.round.plan import plan
+from wardround.plans.round.status import interrupted
+from wardround.plans.round.types import (
     Aggregate,
     Aggregation,
     Cancel,

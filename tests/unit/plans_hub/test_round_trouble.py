@@ -24,10 +24,10 @@ from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRoundStatus
 from wardround.api.timeline import reached
 from wardround.hub.observe import chain
-from wardround.plans.round import plan
-from wardround.plans.round_parts import REFUSED
-from wardround.plans.round_status import refused
-from wardround.plans.round_types import Aggregate, Dispatch, Observation, Plan, Refusal
+from wardround.plans.round.parts import REFUSED
+from wardround.plans.round.plan import plan
+from wardround.plans.round.status import refused
+from wardround.plans.round.types import Aggregate, Dispatch, Observation, Plan, Refusal
 
 WINDOW = 1200  # admissionSeconds and queueSeconds
 REFUSAL = Refusal(participant="site-b", said="422 spec.assignment: Too long")

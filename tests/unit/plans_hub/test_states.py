@@ -24,8 +24,8 @@ from tests.unit.plans_hub.builders import (
 )
 from tests.unit.plans_hub.reading import of_type
 from wardround.api.federatedround import FederatedRound
-from wardround.plans.round import plan
-from wardround.plans.round_types import Aggregation, Dispatch, Observation, StoredModel, StoreModel
+from wardround.plans.round.plan import plan
+from wardround.plans.round.types import Aggregation, Dispatch, Observation, StoredModel, StoreModel
 from wardround.wire import codec
 from wardround.wire.aggregation import LeftOut
 

@@ -20,9 +20,9 @@ from wardround.aggregate.counts import EVALUATE, statistics_layout
 from wardround.api import conditions
 from wardround.api.federatedround import FederatedRound
 from wardround.api.task import Update, Upload
-from wardround.plans.round import plan
-from wardround.plans.round_parts import CANCELLED, LARGEST_MANIFEST
-from wardround.plans.round_types import Aggregate, Cancel, Grant, Observation, Plan, StoredModel
+from wardround.plans.round.parts import CANCELLED, LARGEST_MANIFEST
+from wardround.plans.round.plan import plan
+from wardround.plans.round.types import Aggregate, Cancel, Grant, Observation, Plan, StoredModel
 from wardround.plans.upload import LARGEST_INITIAL, largest_upload
 from wardround.pod import check
 from wardround.sealing.body import MOST_PARTS, PART, SEALED_SEGMENT, ciphertext_length

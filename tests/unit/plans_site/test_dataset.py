@@ -11,7 +11,7 @@ from wardround.api import conditions
 from wardround.api.conditions import Condition
 from wardround.api.dataset import DatasetStatus
 from wardround.plans.dataset import plan
-from wardround.plans.sitetask_pod import Step
+from wardround.plans.sitetask.pod import Step
 from wardround.tabular import schema
 
 SCHEMA: dict[str, Any] = {

@@ -12,9 +12,9 @@ from tests.unit.plans_site.world import HUB_DER, NOW, a_round_task, a_task, acce
 from wardround.api import roundtask
 from wardround.api.sitetask import SiteTask
 from wardround.plans.assignment import REMEMBERED
-from wardround.plans.sitetask import plan
-from wardround.plans.sitetask_memory import KEPT, MOST, dispensable, live_rounds, live_states, surplus
-from wardround.plans.sitetask_types import is_accepted
+from wardround.plans.sitetask.memory import KEPT, MOST, dispensable, live_rounds, live_states, surplus
+from wardround.plans.sitetask.plan import plan
+from wardround.plans.sitetask.types import is_accepted
 from wardround.sealing.keys import hub_fingerprint
 
 PIN = hub_fingerprint(HUB_DER)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wardround.api import roundtask, site, sitetask
-from wardround.plans.sitetask_pod import Job, Pod, parse_pod
-from wardround.plans.sitetask_types import Observation
+from wardround.plans.sitetask.pod import Job, Pod, parse_pod
+from wardround.plans.sitetask.types import Observation
 from wardround.sealing.keys import (
     SUITE,
     DecryptionKey,

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from wardround.api.participant import OfferedDataset
 from wardround.plans.participant import offered
-from wardround.plans.round_parts import COLUMNS, Part, Standing
-from wardround.plans.round_types import Observation
+from wardround.plans.round.parts import COLUMNS, Part, Standing
+from wardround.plans.round.types import Observation
 
 
 def meant(seen: Observation, name: str) -> OfferedDataset | None:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
-from wardround.plans.columns import unless_changed
 from wardround.plans.participant import barred, offered, offers, takes_part
-from wardround.plans.round_parts import Part, Standing, parts
-from wardround.plans.round_status import DISPATCHED, asks_until, begun
-from wardround.plans.round_types import Action, Cancel, Observation
+from wardround.plans.round.columns import unless_changed
+from wardround.plans.round.parts import Part, Standing, parts
+from wardround.plans.round.status import DISPATCHED, asks_until, begun
+from wardround.plans.round.types import Action, Cancel, Observation
 from wardround.plans.states import states
 from wardround.plans.upload import largest_upload
 from wardround.reasons.registry import REASONS, advise, meant

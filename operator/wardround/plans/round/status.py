@@ -15,8 +15,8 @@ from wardround.api.federatedround import (
 )
 from wardround.api.timeline import Timeline, mark, reached
 from wardround.api.times import to_seconds
-from wardround.plans.round_parts import TASK_REFUSED, Part, Standing, asks_again, task_refused
-from wardround.plans.round_types import Interruption, Observation, Refusal, Verdict
+from wardround.plans.round.parts import TASK_REFUSED, Part, Standing, asks_again, task_refused
+from wardround.plans.round.types import Interruption, Observation, Refusal, Verdict
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
 CLEANED_UP = "CleanedUp"  # condition of a round that is over, if it could not be tidied up at once

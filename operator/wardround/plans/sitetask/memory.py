@@ -15,7 +15,7 @@ from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time
 from wardround.plans.assignment import REMEMBERED, open_pinned, overtaken
-from wardround.plans.sitetask_types import is_accepted, is_final
+from wardround.plans.sitetask.types import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
 

@@ -13,10 +13,10 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.task import Metric
 from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time, to_seconds
-from wardround.plans.columns import differing, made_with, meant
-from wardround.plans.round_parts import GRANTS_BYTES, GRANTS_EXPIRE, SUSPENDED, TASK_REFUSED, Part, Standing, puts_until
-from wardround.plans.round_status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, asks_until, is_over, status
-from wardround.plans.round_types import (
+from wardround.plans.round.columns import differing, made_with, meant
+from wardround.plans.round.parts import GRANTS_BYTES, GRANTS_EXPIRE, SUSPENDED, TASK_REFUSED, Part, Standing, puts_until
+from wardround.plans.round.status import AGGREGATED, COLLECTED, DISPATCHED, STARTED, asks_until, is_over, status
+from wardround.plans.round.types import (
     Action,
     Aggregate,
     Aggregation,
@@ -31,7 +31,7 @@ from wardround.plans.round_types import (
     StoreModel,
     Verdict,
 )
-from wardround.plans.round_view import (
+from wardround.plans.round.view import (
     View,
     first,
     grace,

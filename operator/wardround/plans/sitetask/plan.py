@@ -16,11 +16,11 @@ from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus, appr
 from wardround.api.task import Failure
 from wardround.api.times import parse_time
 from wardround.plans import assignment as assignments
-from wardround.plans import sitetask_memory as memory
-from wardround.plans import sitetask_pod as pods
 from wardround.plans import waits
 from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
-from wardround.plans.sitetask_types import (
+from wardround.plans.sitetask import memory
+from wardround.plans.sitetask import pod as pods
+from wardround.plans.sitetask.types import (
     NOT_ADMITTED,
     Action,
     Observation,
@@ -520,7 +520,7 @@ def _mirror(seen: Observation) -> tuple[Action, ...]:
 
 
 def _after_the_end(seen: Observation) -> Plan:
-    """The Job stays for its logs, unless its pod would run on. How long it and the task stay: see sitetask_memory."""
+    """The Job stays for its logs, unless its pod would run on. How long it and the task stay: see memory.py."""
     actions: list[Action] = []
     running = seen.job is not None and not seen.job.finished and not (seen.pod is not None and seen.pod.ended)
     opened = seen.task.status.failure is not None and seen.task.status.failure.reason == "NetworkOpen"

@@ -13,7 +13,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.api.task import Failure
-from wardround.plans import sitetask_pod as pods
+from wardround.plans.sitetask import pod as pods
 from wardround.wire.assignment import Assignment
 
 NOT_ADMITTED = "JobNotAdmitted"
