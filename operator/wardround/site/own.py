@@ -67,9 +67,11 @@ class SiteReconciler:
         self._generation = site.metadata.generation
         if await self._link.refresh(site.spec.hub):
             self._hub_changed()
-        whole = not self._link.connected or await self._ask_hub(site)
+        # As it was when the hub was asked: a heartbeat that comes later says nothing of the Participant.
+        link = self._link.state
+        whole = link.state != "Connected" or await self._ask_hub(site)
         tasks = len(await self._own.list("SiteTask"))
-        status = site_plan.plan(site_plan.Seen(site, self._link.state, self.participant, tasks), self._clock())
+        status = site_plan.plan(site_plan.Seen(site, link, self.participant, tasks), self._clock())
         await self._reporter.write(item, site.status, status)
         return CONNECTED_SECONDS if self._link.connected and whole else DISCONNECTED_SECONDS
 
