@@ -44,7 +44,7 @@ unit: $(VENV)/.done  ## tests that need no cluster
 	@$(BIN)/pytest -q tests/unit $(TESTS)
 
 integration: ready  ## tests on a real API server and a real object store
-	@$(BIN)/pytest -q $(wildcard tests/integration*) $(TESTS)
+	@$(BIN)/pytest -q tests/integration $(TESTS)
 
 e2e: built  ## tests on the lab's real clusters
 	@$(call then_say_what_runs,$(MAKE) clusters)

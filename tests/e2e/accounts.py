@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from lab.topology import named
-from tests.integration.api import Api
+from tests.integration.api.apiserver import Api
 
 Object = dict[str, Any]
 

@@ -8,9 +8,9 @@ import yaml
 
 from lab.install import SITE_NAMESPACE
 from tests.e2e.accounts import account, administrator
-from tests.integration import jobs
-from tests.integration.api import Api, Refused
-from tests.integration.objects import OURS, ROOT, TRAINER
+from tests.integration.api import jobs
+from tests.integration.api.apiserver import Api, Refused
+from tests.integration.api.objects import OURS, ROOT, TRAINER
 from wardround.api import dataset_text, parameters_text
 from wardround.api import site as sites
 

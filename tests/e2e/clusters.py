@@ -9,7 +9,7 @@ from typing import Any
 
 from lab import toolchain
 from lab.topology import named
-from tests.integration.api import until
+from tests.integration.api.apiserver import until
 
 # Nothing here is a claim about speed: four clusters and the other tests share two cores.
 PATIENCE_SECONDS = 120.0

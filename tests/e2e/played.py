@@ -24,7 +24,7 @@ from lab.topology import STORE_PORT, named
 from tests.e2e.accounts import administrator, bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation
-from tests.integration.api import HOSPITAL_MANAGER, Api, account
+from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, account
 from wardround import tensors
 from wardround.cli import enrolment, verbs
 from wardround.cli.objects import is_true

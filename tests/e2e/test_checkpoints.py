@@ -13,7 +13,7 @@ from lab.topology import named
 from tests.e2e.accounts import administrator
 from tests.e2e.clusters import Kubectl, eventually
 from tests.e2e.federation import PARAMETERS, STEPS, UNTRAINED, Federation, Finished
-from tests.integration.api import Api
+from tests.integration.api.apiserver import Api
 from wardround.api import names
 
 Stop = Callable[[Api, str, str], None]

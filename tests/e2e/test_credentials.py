@@ -12,10 +12,10 @@ import pytest
 from tests.e2e.accounts import account, administrator, bearer, token_request
 from tests.e2e.admission import training_job
 from tests.e2e.federation import Federation
-from tests.integration import attacks
-from tests.integration.api import HOSPITAL_MANAGER, Api, Refused
-from tests.integration.attacks import ATTACKS
-from tests.integration.objects import DIGEST, condition, pod_of
+from tests.integration.api import attacks
+from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
+from tests.integration.api.attacks import ATTACKS
+from tests.integration.api.objects import DIGEST, condition, pod_of
 
 Object = dict[str, Any]
 SITE, OTHERS = "site-b", ("site-a", "site-c")

@@ -30,7 +30,7 @@ NOT_RUN = {
         "a picture"
     ),
     ("docs/contracts.md", "apiVersion: wardround.io/v1alpha1"): (
-        "all kinds at once, with `...` in them: tests/integration/test_kinds.py tries the kinds"
+        "all kinds at once, with `...` in them: tests/integration/api/test_kinds.py tries the kinds"
     ),
     ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-site --wait"): UPGRADED,
     ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-hub --wait"): UPGRADED,
@@ -80,7 +80,7 @@ NOT_RUN_INLINE = {
     "helm upgrade": UPGRADED,
     "helm upgrade wardround-hub charts/hub -n wardround-hub -f hub.yaml": UPGRADED,
     "helm upgrade wardround-site charts/site -n SITE_NAMESPACE -f site.yaml -f from-hub.yaml": UPGRADED,
-    "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/test_enrolment.py applies",
+    "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/api/test_enrolment.py applies",
     "kind load": "no command of ours: says what does not work",
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (
         "would take a hospital's turns away; docs/one-cluster.md has it by label, and is run"
@@ -92,8 +92,8 @@ NOT_RUN_INLINE = {
     "pip install '.[cli]'": "tests.e2e.documentation.tools does, without fetching the dependencies again",
     "pip install '.[operator]'": "as above, and tests/unit/examples runs what it is for",
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
-    "pytest -s tests/integration_hub/test_history.py": "part of make test",
-    "pytest tests/integration_site": "part of make test",
+    "pytest -s tests/integration/hub/test_history.py": "part of make test",
+    "pytest tests/integration/site": "part of make test",
     "python -m lab.images": MINUTES,
     "python -m wardround": "what pods run: tests/unit/golden",
     "python -m wardround_trainer init": "what pods run: tests/unit/golden",

@@ -22,7 +22,7 @@ from tests.e2e.troubles import (
     nothing_restarts,
     store_down,
 )
-from tests.integration.api import Refused
+from tests.integration.api.apiserver import Refused
 from wardround.api.times import parse_time
 from wardround.cli.objects import Condition, condition, is_true
 

@@ -1,6 +1,6 @@
 """The port `Store` on objects in memory, let in by presigned URLs as an S3 store lets in: signature, time, headers.
 
-A signature is right if the hub's own signer makes the same one: that it is S3's is what tests/integration_store shows.
+A signature is right if the hub's own signer makes the same one: that it is S3's is what tests/integration/store shows.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_client import (
+from tests.integration.api.test_client import (
     NAMESPACE,
     Connect,
     client,
@@ -26,8 +26,8 @@ from tests.integration.test_client import (
     test_of_a_name_there_is_one,
     test_what_is_made_has_a_uid_a_version_and_its_defaults_and_no_status,
 )
-from tests.integration_store.conftest import Server as StoreServer
-from tests.integration_store.test_store import (
+from tests.integration.store.conftest import Server as StoreServer
+from tests.integration.store.test_store import (
     key,
     test_a_replayed_put_does_not_replace_what_is_there,
     test_a_shorter_or_longer_put_is_refused,

@@ -1,0 +1,82 @@
+"""Training Jobs in which one mount is not as the table of mounts has it, made from each line of that table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.integration.api.attacks import MOUNTS, TASK_UID, Attack, Object
+from tests.integration.api.jobs import Change, container
+from tests.unit.golden.test_training_golden import TRAIN
+from wardround.manifests.mounts import CONTAINERS, TABLE, Mount, Places
+from wardround.manifests.mounts import of as mounts_of
+from wardround.wire.training import TaskKind
+
+# Golden Jobs, by which kind of task they are and whether of an initial round.
+CASES: dict[str, tuple[TaskKind, bool]] = {
+    "train": ("Train", False),
+    "train-initial": ("Train", True),
+    "evaluate": ("Evaluate", False),
+    "statistics": ("Statistics", False),
+}
+PLACES = Places(TASK_UID, TRAIN.round_uid, TRAIN.state_round)
+
+
+def as_written(mount: Mount) -> Object:
+    found: Object = {"name": mount.volume, "mountPath": PLACES.fill(mount.path)}
+    found |= {"subPath": PLACES.fill(mount.sub_path)} if mount.sub_path else {}
+    return found | ({"readOnly": True} if mount.mode == "ro" else {})
+
+
+def changes(mount: Mount) -> Iterator[tuple[str, Object]]:
+    """What the mount becomes instead."""
+    written = as_written(mount)
+    if mount.mode == "ro":
+        yield "can be written", {key: value for key, value in written.items() if key != "readOnly"}
+    if mount.sub_path:
+        yield "is the whole volume", {key: value for key, value in written.items() if key != "subPath"}
+    another = "out" if mount.volume == "scratch" else "scratch"
+    yield f"is {another}", {**written, "name": another}
+
+
+def instead(mount: Mount, other: Object | None) -> Change:
+    """`other` None: the mount is left out."""
+
+    def change(job: Object) -> None:
+        mounts = container(mount.container)(job)["volumeMounts"]
+        place = next(i for i, each in enumerate(mounts) if each["mountPath"] == PLACES.fill(mount.path))
+        mounts[place : place + 1] = [] if other is None else [other]
+
+    return change
+
+
+def more(name: str, mount: Mount) -> Change:
+    def change(job: Object) -> None:
+        container(name)(job).setdefault("volumeMounts", []).append(as_written(mount))
+
+    return change
+
+
+def changed() -> Iterator[Attack]:
+    """Each line, in the first case that has it."""
+    for mount in TABLE:
+        case = next(name for name, (task, initial) in CASES.items() if mount.is_in(task, initial=initial))
+        where = f"{mount.container} {mount.path} of {mount.volume}"
+        for what, other in changes(mount):
+            yield Attack(f"{where} {what}", MOUNTS, instead(mount, other), case)
+
+
+def added() -> Iterator[Attack]:
+    """To each container each line of the others, where it has nothing at that place."""
+    for name in CONTAINERS:
+        case = "train-initial" if name == "init" else "train"
+        task, initial = CASES[case]
+        taken = {each.path for each in mounts_of(name, task, initial=initial)}
+        others = {(each.path, each.volume, each.sub_path, each.mode): each for each in TABLE if each.path not in taken}
+        volumes = {each.volume for each in TABLE if each.is_in(task, initial=initial)}
+        for each in others.values():
+            if each.volume in volumes:
+                what = f"{name} has {each.path} of {each.volume} {each.sub_path} {each.mode}"
+                yield Attack(what, MOUNTS, more(name, each), case)
+
+
+MOUNT_ATTACKS = {f"{attack.name} ({attack.case})": attack for attack in (*changed(), *added())}

@@ -1,0 +1,161 @@
+"""Valid objects to start from, and the values that the charts are installed with. Each call gives new ones."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Object = dict[str, Any]
+
+ROOT = Path(__file__).parents[3]
+HUB = "wardround-hub"
+FEDERATION = "breast-cancer"
+# Two sites in the hub's cluster: how most people first try it. Each has its own namespace beside the one on the hub.
+PARTICIPANTS = ("site-a", "site-b")
+SITES = {"site-a": "hospital-a", "site-b": "hospital-b"}
+OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
+TRAINER = "registry.example/wardround/trainer@sha256:" + "b" * 64
+DIGEST = "sha256:" + "c" * 64
+API = "wardround.io/v1alpha1"
+
+
+def hub_values() -> Object:
+    return {
+        "image": OURS,
+        "store": {"endpoint": "https://203.0.113.1:30707", "tls": {"existingSecret": "store-tls"}},
+        "network": {"kubernetesAPI": [{"cidr": "203.0.113.1/32", "port": 6443}]},
+    }
+
+
+def site_values(participant: str) -> Object:
+    return {
+        "image": OURS,
+        "hub": {"participantNamespace": participant, "fingerprint": DIGEST},
+        "store": {"origin": "https://203.0.113.1:30707", "caBundle": "-----BEGIN CERTIFICATE-----\n"},
+        "policy": {
+            "approval": "Policy",
+            "images": [TRAINER],
+            "datasets": [{"name": "breast", "federations": [FEDERATION]}],
+            "minQuorum": 1,
+            "parameters": [
+                {"name": "epochs", "minimum": "1", "maximum": "100"},
+                {"name": "batchSize", "minimum": "16"},
+                {"name": "model", "enum": ["mlp", "logistic"]},
+                {"name": "hidden"},
+            ],
+        },
+        "network": {
+            "kubernetesAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],
+            "hubAPI": [{"cidr": "203.0.113.1/32", "port": 6443}],
+            "store": [{"namespace": HUB, "port": 7070}],
+        },
+    }
+
+
+def federated_round(name: str = "train-1", **spec: Any) -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "FederatedRound",
+        "metadata": {"name": name, "namespace": FEDERATION},
+        "spec": {
+            "task": "Train",
+            "initial": {"seed": 7},
+            "image": TRAINER,
+            "datasetName": "breast",
+            "participants": {"names": ["site-a", "site-b"]},
+            "quorum": {"min": 2},
+        }
+        | spec,
+    }
+
+
+def without(obj: Object, *fields: str) -> Object:
+    for field in fields:
+        obj["spec"].pop(field, None)
+    return obj
+
+
+def round_task(namespace: str = "site-a", name: str = "train-1-1a2b3c4d-a1") -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "RoundTask",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "roundRef": {"namespace": FEDERATION, "name": "train-1", "uid": "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"},
+            "attempt": 1,
+            "assignment": "{}",
+            "hubKey": "aGVsbG8=",
+        },
+    }
+
+
+def site_task(namespace: str = "hospital-a", name: str = "train-1-1a2b3c4d-a1") -> Object:
+    task = round_task(namespace, name) | {"kind": "SiteTask"}
+    task["spec"]["roundTaskUID"] = "6f1d7a52-0c1e-4f0e-9a55-8f6f3f5d2c11"
+    return task
+
+
+def dataset(namespace: str = "hospital-a", name: str = "breast") -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "Dataset",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "claimName": "breast-data",
+            "path": "cases.csv",
+            "schema": {
+                "fields": [
+                    {"name": "patient_id", "type": "string", "constraints": {"required": True}},
+                    {
+                        "name": "mean_radius",
+                        "type": "number",
+                        "unit": "mm",
+                        "constraints": {"minimum": "0", "maximum": "50"},
+                    },
+                    {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+                ],
+                "target": "malignant",
+                "identifier": "patient_id",
+            },
+            "split": {"key": "not-a-secret-in-a-test"},
+        },
+    }
+
+
+def keys() -> Object:
+    return {"signing": "A" * 124, "decryption": "B" * 1622 + "=="}
+
+
+def condition(kind: str, status: str = "True", reason: str = "Tested") -> Object:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+
+
+def training_job(case: str = "train", namespace: str = "hospital-a") -> Object:
+    """The Job that the site operator makes, from the golden files of its builder."""
+    job: Object = yaml.safe_load((ROOT / f"tests/unit/golden/training-{case}.yaml").read_text())
+    job["metadata"]["namespace"] = namespace
+    return job
+
+
+def pod_of(job: Object) -> Object:
+    """The pod as the Job controller makes it."""
+    template = copy.deepcopy(job["spec"]["template"])
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": job["metadata"]["name"],
+            "namespace": job["metadata"]["namespace"],
+            **template["metadata"],
+        },
+        "spec": template["spec"],
+    }

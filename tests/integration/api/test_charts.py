@@ -1,0 +1,177 @@
+"""The charts as a user installs and upgrades them, with the real Helm."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.api.apiserver import Api
+from tests.integration.api.conftest import Helm
+from tests.integration.api.objects import HUB, ROOT, hub_values, pod_of, site_values, training_job
+
+Object = dict[str, Any]
+VALUES = {"crds": {}, "hub": hub_values(), "site": site_values("site-a")}
+NAMESPACES = {"crds": "default", "hub": HUB, "site": "hospital-a"}
+
+
+def render(helm: Helm, chart: str, **change: Any) -> list[Object]:
+    values = {**VALUES[chart], **change}
+    folder = str(ROOT / "charts" / chart)
+    text = helm.ok("template", "wardround", folder, "--namespace", NAMESPACES[chart], "--values", helm.values(values))
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
+    return {each["metadata"]["name"]: each for each in objects if each["kind"] == kind}
+
+
+@pytest.mark.parametrize("chart", VALUES)
+def test_a_chart_has_nothing_that_helm_lint_minds(helm: Helm, chart: str) -> None:
+    done = helm.run("lint", "--strict", str(ROOT / "charts" / chart), "--values", helm.values(VALUES[chart]))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("chart", VALUES)
+def test_helm_refuses_a_misspelt_value(helm: Helm, chart: str) -> None:
+    values = {**VALUES[chart], "netwrok": {}}
+    done = helm.run("template", "wardround", str(ROOT / "charts" / chart), "--values", helm.values(values))
+    assert done.returncode != 0
+    assert "netwrok" in done.stderr
+
+
+def test_nothing_with_keys_or_network_mounts_what_training_leaves(helm: Helm) -> None:
+    claims = {
+        name: [
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in each["spec"]["template"]["spec"].get("volumes", [])
+            if "persistentVolumeClaim" in volume
+        ]
+        for name, each in of_kind(render(helm, "site"), "Deployment").items()
+    }
+    assert claims == {"site-operator": [], "courier": ["workspace"]}
+
+
+def versions(api: Api, helm: Helm, chart: str) -> dict[str, str]:
+    """Resource versions of what pods are made from, and of what others write into."""
+    kinds = {
+        "Deployment": "apis/apps/v1",
+        "Secret": "api/v1",
+        "Site": "apis/wardround.io/v1alpha1",
+        "Service": "api/v1",
+    }
+    found = {}
+    for kind, group in kinds.items():
+        plural = f"{kind.lower()}s"
+        for name in of_kind(render(helm, chart), kind):
+            there = api.call("GET", f"/{group}/namespaces/{NAMESPACES[chart]}/{plural}/{name}")
+            found[f"{kind}/{name}"] = there["metadata"]["resourceVersion"]
+    return found
+
+
+@pytest.mark.parametrize("chart", ["hub", "site"])
+def test_an_upgrade_to_the_same_changes_nothing(api: Api, helm: Helm, chart: str) -> None:
+    # The first upgrade stores the default of the Site's status with it, which the API server drops on create.
+    release = f"wardround-{chart}"
+    helm.install(release, chart, NAMESPACES[chart], VALUES[chart])
+    before = versions(api, helm, chart)
+    helm.install(release, chart, NAMESPACES[chart], VALUES[chart])
+    assert versions(api, helm, chart) == before
+
+
+def test_an_upgrade_keeps_the_keys_that_the_courier_made(api: Api, helm: Helm) -> None:
+    path = "/api/v1/namespaces/hospital-a/secrets/courier-keys"
+    assert "data" not in api.call("GET", path)
+    keys = {"signing": "bm90LWEta2V5"}
+    api.patch("Secret", "courier-keys", {"data": keys}, "hospital-a", user="system:serviceaccount:hospital-a:courier")
+    changed = copy.deepcopy(VALUES["site"])
+    changed["policy"]["minSamples"] = 20
+    for values in (changed, VALUES["site"]):
+        helm.install("wardround-site", "site", "hospital-a", values)
+        assert api.call("GET", path)["data"] == keys
+
+
+def test_a_site_that_takes_its_list_of_parameters_away_allows_none(api: Api, helm: Helm) -> None:
+    """And not the default, which would be another list than the admission policy's."""
+    none = copy.deepcopy(VALUES["site"])
+    none["policy"]["parameters"] = []
+    seen = []
+    for values in (none, VALUES["site"]):
+        helm.install("wardround-site", "site", "hospital-a", values)
+        seen.append(api.get("Site", "site", "hospital-a")["spec"]["policy"]["parameters"])
+    assert seen[0] == []
+    assert seen[1] != []
+
+
+@pytest.mark.parametrize("chart", ["hub", "site"])
+def test_pods_keep_to_the_restricted_standard(api: Api, helm: Helm, chart: str) -> None:
+    namespace = f"restricted-{chart}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
+    objects = render(helm, chart)
+    for account in of_kind(objects, "ServiceAccount").values():
+        api.create({**account, "metadata": {"name": account["metadata"]["name"], "namespace": namespace}})
+    pods = [each["spec"]["template"] for each in of_kind(objects, "Deployment").values()]
+    if chart == "site":
+        pods.append(pod_of(training_job("train-initial")))
+    assert len(pods) > 1
+    for template in pods:
+        meta = {"name": "probe", "namespace": namespace, "labels": template["metadata"]["labels"]}
+        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}, dry_run=True)
+
+
+@pytest.mark.parametrize("chart", ["hub", "site"])
+def test_what_no_policy_names_talks_to_nobody(helm: Helm, chart: str) -> None:
+    policies = of_kind(render(helm, chart), "NetworkPolicy")
+    assert policies.pop("default-deny")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    roles = {each["spec"]["podSelector"]["matchLabels"]["wardround.io/role"] for each in policies.values()}
+    assert roles == {"hub": {"operator", "aggregation", "store"}, "site": {"operator", "courier"}}[chart]
+    # Only the store is reached from outside.
+    assert [name for name, each in policies.items() if "ingress" in each["spec"]] == ["store"] * (chart == "hub")
+
+
+def test_egress_goes_to_named_addresses_only(helm: Helm) -> None:
+    policies = of_kind(render(helm, "site"), "NetworkPolicy") | of_kind(render(helm, "hub"), "NetworkPolicy")
+    for policy in policies.values():
+        for rule in policy["spec"].get("egress", []):
+            assert rule["to"]
+            assert rule["ports"]
+    courier = policies["courier"]["spec"]["egress"]
+    assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": HUB}}} in [
+        each["to"][0] for each in courier
+    ]
+    without_dns = render(helm, "site", network={**VALUES["site"]["network"], "dns": None})
+    for policy in of_kind(without_dns, "NetworkPolicy").values():
+        assert not [
+            rule for rule in policy["spec"].get("egress", []) if {"protocol": "UDP", "port": 53} in rule["ports"]
+        ]
+
+
+def test_the_hub_works_with_another_s3(helm: Helm) -> None:
+    store = {"external": {"endpoint": "https://s3.example", "bucket": "models", "caBundle": "PEM"}}
+    network = {**VALUES["hub"]["network"], "store": [{"cidr": "198.51.100.1/32", "port": 443}]}
+    objects = render(helm, "hub", store=store, network=network)
+    assert of_kind(objects, "Deployment").keys() == {"hub-operator"}
+    [container] = of_kind(objects, "Deployment")["hub-operator"]["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each.get("value") for each in container["env"]}
+    assert told["WARDROUND_STORE_ENDPOINT"] == "https://s3.example"
+    assert told["WARDROUND_STORE_BUCKET"] == "models"
+    assert "WARDROUND_STORE_INTERNAL_ENDPOINT" not in told
+    egress = of_kind(objects, "NetworkPolicy")["aggregation"]["spec"]["egress"]
+    assert egress[0]["to"] == [{"ipBlock": {"cidr": "198.51.100.1/32"}}]
+
+
+def test_only_operators_and_courier_hold_a_token(helm: Helm) -> None:
+    for chart in ("hub", "site"):
+        objects = render(helm, chart)
+        assert all(
+            each["automountServiceAccountToken"] is False for each in of_kind(objects, "ServiceAccount").values()
+        )
+        held = {
+            name
+            for name, each in of_kind(objects, "Deployment").items()
+            if each["spec"]["template"]["spec"]["automountServiceAccountToken"]
+        }
+        assert held == {"hub": {"hub-operator"}, "site": {"site-operator", "courier"}}[chart]

@@ -1,0 +1,144 @@
+"""Enrolling a hospital that is enrolled already, on a real API server: what it has there stays."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.api.apiserver import Api, until
+from tests.integration.api.objects import DIGEST
+from wardround.cli.__main__ import main
+
+Object = dict[str, Any]
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+NAME = "site-q"
+# What people decide at the hub after a hospital was enrolled.
+DECIDED: Object = {"keyFingerprint": DIGEST, "maxSamples": 500, "suspend": True}
+LABELS = {"region": "north"}
+
+
+class Admin:
+    """Somebody at the hub with the command line and kubectl."""
+
+    def __init__(self, api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> None:
+        self._api, self._kubectl, self._capsys = api, kubectl, capsys
+
+    def enrol(self, *arguments: str) -> tuple[str, str]:
+        """What `enrol` prints, and what it says beside."""
+        assert main(["enrol", NAME, *arguments, "--kubeconfig", str(self._api.kubeconfig)]) == 0
+        said = self._capsys.readouterr()
+        return said.out, said.err
+
+    def apply(self, text: str, *flags: str) -> None:
+        done = self._kubectl("apply", *flags, "-f", "-", stdin=text)
+        assert done.returncode == 0, done.stderr
+
+    def participant(self) -> Object:
+        return self._api.get("Participant", NAME, NAME)
+
+
+@pytest.fixture
+def admin(api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Iterator[Admin]:
+    """With a hospital that was enrolled for one federation, and decided about since."""
+    here = Admin(api, kubectl, capsys)
+    made, said = here.enrol("--display-name", "Hospital Q", "--federation", "breast-cancer")
+    assert f"There is no Participant {NAME} at" in said
+    here.apply(made)
+    api.patch("Participant", NAME, {"metadata": {"labels": LABELS}, "spec": DECIDED}, NAME)
+    yield here
+    api.delete("Participant", NAME, NAME)
+
+
+def test_what_the_documented_upgrade_applies_changes_nothing(admin: Admin) -> None:
+    before = admin.participant()
+    printed, said = admin.enrol()
+    assert "leave its Participant as it is" in said
+    assert "kubectl diff -f -" in said
+    admin.apply(printed)
+    after = admin.participant()
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["labels"] == LABELS
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    # By a tool that owns all of what it applies.
+    admin.apply(admin.enrol()[0], "--server-side", "--force-conflicts")
+    assert admin.participant()["spec"] == before["spec"]
+
+
+def test_a_flag_adds_and_is_told_and_nothing_else_changes(admin: Admin) -> None:
+    before = admin.participant()["spec"]
+    _, said = admin.enrol("--apply", "--federation", "lung")
+    assert 'spec.allowedFederations: [{"namespace": "breast-cancer"}] -> ' in said
+    assert f"applied Participant {NAME}" in said
+    both = [{"namespace": "breast-cancer"}, {"namespace": "lung"}]
+    assert admin.participant()["spec"] == {**before, "allowedFederations": both}
+
+
+def bearer(api: Api, folder: Path, namespace: str) -> Path:
+    """A kubeconfig with a token of a hospital's account."""
+    found: Object = yaml.safe_load(api.kubeconfig.read_text())
+    [user] = found["users"]
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/site/token"
+    user["user"] = {"token": api.call("POST", path, request)["status"]["token"]}
+    kubeconfig = folder / f"{namespace}.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(found))
+    return kubeconfig
+
+
+def test_who_may_not_read_the_participant_gets_no_manifest_that_would_reset_it(
+    admin: Admin, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig = bearer(api, tmp_path, "site-b")
+    asked = ["enrol", NAME, "--kubeconfig", str(kubeconfig)]
+    for more in ([], ["--apply"]):
+        assert main([*asked, *more]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert "Only if site-q is new there: --new" in said.err
+    assert main([*asked, "--new"]) == 0
+    assert "kind: Participant" in capsys.readouterr().out
+
+
+def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
+    admin: Admin, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubeconfig, administrator = bearer(api, tmp_path, NAME), ("--kubeconfig", str(api.kubeconfig))
+
+    def refused() -> bool:
+        """Whether it is its holder who is unknown, and not only its rights that have gone."""
+        capsys.readouterr()
+        assert main(["explain", f"participant/{NAME}", "--kubeconfig", str(kubeconfig)]) in (0, 2)
+        return "Your credentials for this cluster have expired or are not known" in capsys.readouterr().err
+
+    assert not refused()
+    assert main(["revoke", NAME, *administrator]) == 0
+    said = capsys.readouterr().err
+    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in said
+    # The API server remembers a token that it has seen for ten seconds.
+    until("the token is taken no more", refused)
+    admin.enrol("--apply")
+    assert refused()
+    fresh = bearer(api, tmp_path, NAME)
+    assert main(["explain", f"participant/{NAME}", "--kubeconfig", str(fresh)]) == 0
+    assert admin.participant()["spec"]["keyFingerprint"] == DIGEST
+
+
+def test_to_revoke_again_changes_nothing_and_says_so(
+    admin: Admin, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    administrator = ("--kubeconfig", str(api.kubeconfig))
+    assert main(["revoke", NAME, *administrator]) == 0
+    assert "Revoked. Within seconds" in capsys.readouterr().err
+    assert main(["revoke", NAME, *administrator]) == 0
+    said = capsys.readouterr().err
+    assert f"{NAME} is revoked already" in said
+    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in said
+    admin.enrol("--apply")
+
+    assert main(["revoke", "site-nowhere", *administrator]) == 2
+    assert "There is no hospital site-nowhere" in capsys.readouterr().err

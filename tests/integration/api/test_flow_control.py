@@ -1,0 +1,126 @@
+"""Whose requests take turns with whose at the hub's API server: each hospital in a level of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+
+from tests.integration.api.apiserver import Api, account, until
+from tests.integration.api.objects import HUB, PARTICIPANTS
+from wardround.cli.enrolment import flow_control_name
+
+SCHEMA, LEVEL = "X-Kubernetes-PF-FlowSchema-UID", "X-Kubernetes-PF-PriorityLevel-UID"
+OWN = "/apis/wardround.io/v1alpha1/namespaces/site-a/roundtasks"
+# More than a hospital's level lets run and wait, so that it has no turn left.
+CONNECTIONS = 80
+# Less than a request waits for its turn before it is refused, which is 15 s.
+PATIENCE_SECONDS = 10
+
+
+def uid(api: Api, kind: str, name: str) -> str:
+    found: str = api.get(kind, name)["metadata"]["uid"]
+    return found
+
+
+def sorted_into(api: Api, user: str, path: str = OWN) -> tuple[str, str]:
+    """The UIDs of the FlowSchema that caught a request and of the level in which it took its turn."""
+    headers = api.headers(path, user=user)
+    return headers[SCHEMA], headers[LEVEL]
+
+
+@pytest.fixture(scope="module")
+def levels(api: Api) -> dict[str, str]:
+    """The UID of each hospital's level, once the API server knows who goes there."""
+    found = {name: uid(api, "PriorityLevelConfiguration", flow_control_name(name)) for name in PARTICIPANTS}
+
+    def go() -> bool:
+        return {name: sorted_into(api, account(name, "site"))[1] for name in PARTICIPANTS} == found
+
+    until("hospitals' requests go to their levels", go)
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        OWN,
+        "/apis/coordination.k8s.io/v1/namespaces/site-a/leases/site",
+        # What is refused has been sorted before.
+        "/api/v1/namespaces/site-a/secrets",
+        "/apis/wardround.io/v1alpha1/participants",
+        "/api/v1/nodes",
+        "/version",
+        "/openapi/v3",
+    ],
+)
+def test_all_that_a_hospital_asks_takes_its_own_turns(api: Api, levels: dict[str, str], path: str) -> None:
+    own = uid(api, "FlowSchema", flow_control_name("site-a"))
+    assert sorted_into(api, account("site-a", "site"), path) == (own, levels["site-a"])
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/healthz"])
+def test_probes_take_no_turn_whoever_asks(api: Api, path: str) -> None:
+    """What docs/security.md says that is not bounded."""
+    assert sorted_into(api, account("site-a", "site"), path)[1] == uid(api, "PriorityLevelConfiguration", "exempt")
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        account(HUB, "hub-operator"),
+        # In the hub's own cluster, as many will first try it.
+        account("hospital-a", "site-operator"),
+        account("hospital-a", "courier"),
+        account("site-a", "default"),
+        account("site-b", "site"),
+        account("elsewhere", "site"),
+        "ada",
+    ],
+)
+def test_nobody_else_takes_a_hospitals_turns(api: Api, levels: dict[str, str], user: str) -> None:
+    assert sorted_into(api, user)[1] != levels["site-a"]
+
+
+def test_a_hospital_whose_requests_never_end_keeps_nobody_else_waiting(api: Api, levels: dict[str, str]) -> None:
+    """As against a hub's real API server: in a level that both shared, the other hospital was refused after 15 s."""
+    assert len(set(levels.values())) == len(PARTICIPANTS)
+    with unfinished(api, account("site-a", "site"), CONNECTIONS):
+        # What runs now does so until the API server gives it up, after a minute.
+        until("the unfinished requests hold all turns of site-a", lambda: waiting(api, "site-a") > 0, 30)
+        for user in (account("site-b", "site"), account(HUB, "hub-operator")):
+            assert answer(api, user, "/apis/wardround.io/v1alpha1/namespaces/site-b/roundtasks") == 200
+
+
+@contextmanager
+def unfinished(api: Api, user: str, count: int) -> Iterator[None]:
+    """So many requests that the user may make, and whose bodies do not come."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            connection = stack.enter_context(closing(api.connection(PATIENCE_SECONDS)))
+            connection.putrequest("PATCH", f"{OWN}/train-1/status")
+            headers = {
+                "Impersonate-User": user,
+                "Content-Type": "application/merge-patch+json",
+                "Content-Length": "100",
+            }
+            for name, value in headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(b"{")
+        yield
+
+
+def waiting(api: Api, participant: str) -> int:
+    """How many requests of a hospital wait for a turn, as the API server counts them."""
+    schema = f'flow_schema="{flow_control_name(participant)}"'
+    lines = [each for each in api.text("/metrics").splitlines() if schema in each]
+    queued = [each for each in lines if each.startswith("apiserver_flowcontrol_current_inqueue_requests{")]
+    return sum(int(each.rsplit(" ", 1)[1]) for each in queued)
+
+
+def answer(api: Api, user: str, path: str) -> int:
+    """The status of a GET. Raises TimeoutError where none comes."""
+    with closing(api.connection(PATIENCE_SECONDS)) as connection:
+        connection.request("GET", path, headers={"Impersonate-User": user})
+        return connection.getresponse().status

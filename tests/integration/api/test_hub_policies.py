@@ -1,0 +1,177 @@
+"""Who may write which part of an object on the hub: for each rule one that is let through, and one that is not.
+
+The users here have all rights beside their own name (a binding to cluster-admin), so that the admission policies alone
+refuse: what RBAC says is in test_rights.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.controlplane import ISSUER
+from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.objects import DIGEST, FEDERATION, HUB, condition, federated_round, keys, round_task
+
+Object = dict[str, Any]
+HUB_OPERATOR = account(HUB, "hub-operator")
+SITE_A, SITE_B = account("site-a", "site"), account("site-b", "site")
+
+
+@pytest.fixture(scope="module")
+def hub(api: Api) -> Api:
+    users = [HUB_OPERATOR, SITE_A, SITE_B, "mallory"]
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "all-rights-at-the-hub"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"} for user in users],
+    }
+    api.call("POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
+    api.await_right("mallory", "patch", "participants.wardround.io", "site-a")
+    api.create(round_task(name="task"), user=HUB_OPERATOR)
+    api.create(federated_round("policies"))
+    return api
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_rights_end_here(hub: Api) -> Any:
+    yield
+    hub.call("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/all-rights-at-the-hub")
+
+
+def test_a_participant_is_named_like_its_namespace(hub: Api) -> None:
+    other = {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "Participant",
+        "metadata": {"name": "site-b", "namespace": "site-a"},
+        "spec": {"displayName": "An impostor"},
+    }
+    with pytest.raises(Refused, match="named like its namespace"):
+        hub.create(other)
+
+
+@pytest.mark.parametrize("user", [SITE_A, HUB_OPERATOR])
+@pytest.mark.parametrize("change", [{"keyFingerprint": DIGEST}, {"suspend": True}, {"maxSamples": 5}])
+def test_neither_a_hospital_nor_the_hub_operator_approves(hub: Api, user: str, change: Object) -> None:
+    with pytest.raises(Refused, match="is for the hub's people"):
+        hub.patch("Participant", "site-a", {"spec": change}, "site-a", user=user)
+
+
+def test_people_approve(hub: Api) -> None:
+    hub.patch("Participant", "site-a", {"spec": {"keyFingerprint": DIGEST}}, "site-a")
+
+
+def test_a_hospital_publishes_its_own_keys(hub: Api) -> None:
+    hub.patch_status("Participant", "site-a", {"site": {"keys": keys()}}, "site-a", user=SITE_A)
+
+
+@pytest.mark.parametrize("user", [SITE_B, HUB_OPERATOR, "mallory", ""])
+def test_nobody_publishes_keys_in_a_hospitals_name(hub: Api, user: str) -> None:
+    with pytest.raises(Refused, match="only its own account `site`"):
+        hub.patch_status(
+            "Participant", "site-a", {"site": {"keys": keys() | {"signing": "Q" * 124}}}, "site-a", user=user
+        )
+
+
+OF_THE_HUB: list[Object] = [
+    {"conditions": [condition("Ready")]},
+    {"fingerprint": DIGEST},
+    {"hubFingerprint": DIGEST},
+    {"observedGeneration": 7},
+]
+
+
+@pytest.mark.parametrize("change", OF_THE_HUB)
+@pytest.mark.parametrize("user", [SITE_A, "mallory"])
+def test_a_hospital_says_nothing_in_the_hubs_name(hub: Api, user: str, change: Object) -> None:
+    with pytest.raises(Refused, match="only the hub operator"):
+        hub.patch_status("Participant", "site-a", change, "site-a", user=user)
+
+
+@pytest.mark.parametrize("change", OF_THE_HUB)
+def test_the_hub_writes_its_part_of_a_participants_status(hub: Api, change: Object) -> None:
+    hub.patch_status("Participant", "site-b", change, "site-b", user=HUB_OPERATOR)
+
+
+@pytest.mark.parametrize("user", [SITE_A, "mallory", ""])
+def test_only_the_hub_operator_makes_and_changes_tasks(hub: Api, user: str) -> None:
+    with pytest.raises(Refused, match="written by the hub operator alone"):
+        hub.create(round_task(name="forged"), user=user)
+    with pytest.raises(Refused, match="written by the hub operator alone"):
+        hub.patch("RoundTask", "task", {"spec": {"grants": "theirs"}}, "site-a", user=user)
+    hub.patch("RoundTask", "task", {"spec": {"grants": "ours"}}, "site-a", user=HUB_OPERATOR)
+
+
+def test_the_garbage_collector_may_touch_a_tasks_metadata(hub: Api) -> None:
+    hub.patch("RoundTask", "task", {"metadata": {"labels": {"seen": "yes"}}}, "site-a", user="mallory")
+
+
+@pytest.mark.parametrize("user", [SITE_B, HUB_OPERATOR, "mallory", ""])
+def test_a_tasks_status_is_the_hospitals(hub: Api, user: str) -> None:
+    said = {"conditions": [condition("Accepted")]}
+    with pytest.raises(Refused, match="only its own account `site`"):
+        hub.patch_status("RoundTask", "task", said, "site-a", user=user)
+    hub.patch_status("RoundTask", "task", said, "site-a", user=SITE_A)
+    hub.patch_status("RoundTask", "task", {"conditions": [condition("Accepted", "False")]}, "site-a", user=SITE_A)
+
+
+def test_a_rounds_result_is_the_hub_operators(hub: Api) -> None:
+    result = {"result": {"digest": DIGEST, "location": "models/x/1"}}
+    with pytest.raises(Refused, match="written by the hub operator alone"):
+        hub.patch_status("FederatedRound", "policies", result, FEDERATION, user="mallory")
+    hub.patch_status("FederatedRound", "policies", result, FEDERATION, user=HUB_OPERATOR)
+
+
+def token(api: Api, namespace: str, name: str, seconds: int, user: str, audiences: tuple[str, ...] = ()) -> Object:
+    request = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": seconds, "audiences": list(audiences)},
+    }
+    return api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request, user=user)
+
+
+@pytest.mark.parametrize("audiences", [("vault",), (ISSUER, "vault"), ("https://sts.example",)])
+def test_a_hospitals_token_is_for_the_hubs_api_server_alone(hub: Api, audiences: tuple[str, ...]) -> None:
+    for user in (SITE_A, ""):
+        with pytest.raises(Refused, match="ask for one without audiences"):
+            token(hub, "site-a", "site", 3600, user, audiences)
+    assert token(hub, "site-a", "site", 3600, SITE_A, (ISSUER,))["status"]["token"]
+    assert token(hub, HUB, "hub-operator", 3600, "", audiences)["status"]["token"]
+
+
+def test_a_hospital_renews_its_own_token_for_a_day_at_most(hub: Api) -> None:
+    assert token(hub, "site-a", "site", 86400, SITE_A)["status"]["token"]
+    for user in (SITE_A, ""):
+        with pytest.raises(Refused, match="at most 24 hours"):
+            token(hub, "site-a", "site", 86401, user)
+
+
+@pytest.mark.parametrize(("namespace", "name"), [("site-b", "site"), (HUB, "hub-operator")])
+def test_a_hospital_gets_no_token_of_another_account(hub: Api, namespace: str, name: str) -> None:
+    with pytest.raises(Refused, match="tokens of itself only"):
+        token(hub, namespace, name, 3600, SITE_A)
+
+
+def test_other_accounts_tokens_are_no_concern_of_the_policy(hub: Api) -> None:
+    assert token(hub, HUB, "hub-operator", 100000, "")["status"]["token"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "wardround.io/x"]
+)
+def test_the_hub_operator_makes_no_secret_that_becomes_a_token(hub: Api, kind: str) -> None:
+    """The controller manager would put a lasting token into it, and the operator may read Secrets of its namespace."""
+    metadata = {
+        "name": "lasting",
+        "namespace": HUB,
+        "annotations": {"kubernetes.io/service-account.name": "hub-operator"},
+    }
+    lasting = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind}
+    with pytest.raises(Refused, match="Secrets of type Opaque alone"):
+        hub.create(lasting, user=HUB_OPERATOR)
+    assert hub.create({**lasting, "type": "Opaque"}, user=HUB_OPERATOR)["type"] == "Opaque"
+    hub.call("DELETE", f"/api/v1/namespaces/{HUB}/secrets/lasting")

@@ -1,0 +1,430 @@
+"""The six kinds on a real API server: documentation, defaults, and what is refused with which words."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.objects import (
+    DIGEST,
+    FEDERATION,
+    HUB,
+    ROOT,
+    TRAINER,
+    condition,
+    dataset,
+    federated_round,
+    round_task,
+    site_task,
+    without,
+)
+from wardround import metrics
+from wardround.api.site import DEFAULT_PARAMETERS, LEAST_CELL
+from wardround.wire import codec
+
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+Object = dict[str, Any]
+KINDS = ["Participant", "FederatedRound", "RoundTask", "Site", "SiteTask", "Dataset"]
+HUB_OPERATOR = account(HUB, "hub-operator")
+SITE_OPERATOR = account("hospital-a", "site-operator")
+
+
+def undescribed(schema: Object, path: str) -> Iterator[str]:
+    for name, field in schema.get("properties", {}).items():
+        if not field.get("description"):
+            yield f"{path}.{name}"
+        yield from undescribed(field.get("items", field), f"{path}.{name}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_api_server_documents_every_field(api: Api, kind: str) -> None:
+    document = api.call("GET", "/openapi/v3/apis/wardround.io/v1alpha1")
+    schema = document["components"]["schemas"][f"io.wardround.v1alpha1.{kind}"]
+    for part in ("spec", "status"):
+        assert schema["properties"][part]["properties"]
+        assert list(undescribed(schema["properties"][part], part)) == []
+
+
+def test_kubectl_explain_reads_like_documentation(api: Api, kubectl: Kubectl) -> None:
+    text = kubectl("explain", "fr.spec.quorum.min").stdout
+    assert "Fewest updates that may be aggregated." in text
+    assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
+    for short, kind in zip(("ptc", "fr", "rt", "site", "st", "dset"), KINDS, strict=True):
+        found = kubectl("explain", short)
+        # Another kind's short name would go before ours: `ds` is the DaemonSet's.
+        assert (found.stdout.split("KIND:")[1].split()[0], found.stderr) == (kind, "")
+
+
+def test_a_round_gets_its_defaults(api: Api) -> None:
+    spec = api.create(federated_round(), dry_run=True)["spec"]
+    assert spec["command"] == ["python", "-m", "wardround_trainer"]
+    assert spec["exchange"] == {"frozen": ["input.*"]}
+    assert spec["metrics"] == ["loss"]
+    assert spec["quorum"] == {"min": 2, "required": [], "graceSeconds": 60, "onShortfall": "Fail"}
+    assert spec["deadlines"]["totalSeconds"] == 3600
+    assert spec["aggregation"] == {
+        "strategy": "FedAvg",
+        "weighting": "Samples",
+        "maxWeightShare": "1",
+        "parameters": {},
+    }
+    assert (spec["suspend"], spec["retryLimit"], spec["resources"]["nodes"]) == (False, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("obj", "user"),
+    [(federated_round("fresh"), ""), (round_task(name="fresh"), HUB_OPERATOR), (dataset(name="fresh"), "")],
+)
+def test_a_new_object_is_never_taken_for_finished(api: Api, obj: Object, user: str) -> None:
+    api.create(obj, user=user)
+    status = api.get(obj["kind"], "fresh", obj["metadata"]["namespace"])["status"]
+    assert [(c["type"], c["status"], c["reason"]) for c in status["conditions"]] == [("Reconciling", "True", "Pending")]
+    api.delete(obj["kind"], "fresh", obj["metadata"]["namespace"])
+
+
+BAD_ROUNDS: dict[str, tuple[Object, str]] = {
+    "base and initial": (federated_round(base={"roundName": "r0"}), "exactly one of base"),
+    "neither base nor initial": (without(federated_round(), "initial"), "exactly one of base"),
+    "evaluate without base": (federated_round(task="Evaluate"), "An Evaluate round needs base"),
+    "a metric that no evaluation has": (
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=["acuracy", "auc"]), "initial"),
+        "metrics are among accuracy, sensitivity, auc, rows and positives",
+    ),
+    "evaluate with training's metrics": (
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}), "initial"),
+        "give those that may leave. The default, loss, is for training.",
+    ),
+    "statistics with a base": (
+        without(federated_round(task="Statistics", base={"roundName": "r0"}), "initial", "image"),
+        "neither base nor initial",
+    ),
+    "statistics with parameters": (
+        without(federated_round(task="Statistics", parameters={"epochs": "5"}), "initial", "image"),
+        "A Statistics round has no parameters",
+    ),
+    "statistics with local sockets": (
+        without(federated_round(task="Statistics", resources={"localSockets": True}), "initial", "image"),
+        "A Statistics round has no resources.localSockets",
+    ),
+    "statistics with an image": (without(federated_round(task="Statistics"), "initial"), "absent for Statistics"),
+    "train without an image": (without(federated_round(), "image"), "image is required for Train"),
+    "image by tag": (federated_round(image="trainer:latest"), "by digest"),
+    "min above the names": (federated_round(quorum={"min": 3}), "quorum.min is above the number of names"),
+    "a required stranger": (federated_round(quorum={"min": 1, "required": ["site-x"]}), "quorum.required names"),
+    "names and selector": (
+        federated_round(participants={"names": ["site-a"], "selector": {"matchLabels": {"a": "b"}}}, quorum={"min": 1}),
+        "exactly one of names and selector",
+    ),
+    "nobody": (federated_round(participants={}), "exactly one of names and selector"),
+    "unknown task": (federated_round(task="Guess"), 'supported values: "Train", "Statistics", "Evaluate"'),
+    "misspelt field": (federated_round(qorum={"min": 1}), 'unknown field "spec.qorum"'),
+    "unknown nested field": (federated_round(quorum={"min": 1, "most": 2}), 'unknown field "spec.quorum.most"'),
+    "deadline shorter than a stage": (federated_round(deadlines={"totalSeconds": 60}), "deadlines.totalSeconds"),
+    "share of nothing": (federated_round(aggregation={"maxWeightShare": "0.0"}), "maxWeightShare is a fraction"),
+    "share above one": (federated_round(aggregation={"maxWeightShare": "1.5"}), "maxWeightShare is a fraction"),
+    "number as parameter": (federated_round(parameters={"epochs": 5}), "must be of type string"),
+    "parameter with a long name": (federated_round(parameters={"x" * 64: "1"}), "at most 63 characters"),
+    "no participants twice": (federated_round(participants={"names": ["site-a", "site-a"]}), "Duplicate value"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROUNDS)
+def test_a_bad_round_is_refused_with_the_reason(api: Api, case: str) -> None:
+    obj, words = BAD_ROUNDS[case]
+    with pytest.raises(Refused, match=re.escape(words)):
+        api.create(obj, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        federated_round(quorum={"min": 2, "required": ["site-b"]}),
+        without(federated_round(base={"roundName": "r0"}), "initial"),
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=list(metrics.NAMES)), "initial"),
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=[]), "initial"),
+        federated_round(metrics=["acuracy"]),
+        without(federated_round(task="Statistics"), "initial", "image"),
+        federated_round(participants={"selector": {"matchLabels": {"region": "north"}}}, quorum={"min": 90}),
+        federated_round(aggregation={"maxWeightShare": "0.5"}),
+    ],
+)
+def test_a_good_round_is_taken(api: Api, good: Object) -> None:
+    api.create(good, dry_run=True)
+
+
+CHANGES: list[Object] = [
+    {"task": "Evaluate"},
+    {"initial": {"seed": 8}},
+    {"initial": {"statisticsRoundName": "stats"}},
+    {"initial": None, "base": {"roundName": "r0"}},
+    {"image": TRAINER.replace("b", "d")},
+    {"command": ["sh"]},
+    {"datasetName": "lung"},
+    {"parameters": {"epochs": "6"}},
+    {"exchange": {"frozen": []}},
+    {"metrics": ["loss", "patients"]},
+    {"participants": {"names": ["site-a"]}},
+    {"quorum": {"min": 1}},
+    {"deadlines": {"totalSeconds": 7200}},
+    {"resources": {"acceleratorsPerNode": 1}},
+    {"resources": {"localSockets": True}},
+    {"aggregation": {"maxWeightShare": "0.5"}},
+    {"retryLimit": 3},
+]
+
+
+@pytest.fixture(scope="module")
+def running_round(api: Api) -> Object:
+    return api.create(federated_round("running"))
+
+
+def test_a_round_can_be_suspended_and_resumed(api: Api, running_round: Object) -> None:
+    for value in (True, False):
+        assert (
+            api.patch("FederatedRound", "running", {"spec": {"suspend": value}}, FEDERATION)["spec"]["suspend"] is value
+        )
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=[next(iter(change)) for change in CHANGES])
+def test_nothing_else_of_a_round_can_be_changed(api: Api, running_round: Object, change: Object) -> None:
+    with pytest.raises(Refused, match="immutable but for suspend"):
+        api.patch("FederatedRound", "running", {"spec": change}, FEDERATION)
+
+
+def test_every_field_of_a_round_but_suspend_is_covered_by_the_test_above(api: Api, running_round: Object) -> None:
+    tried = {name for change in CHANGES for name in change}
+    document = api.call("GET", "/openapi/v3/apis/wardround.io/v1alpha1")
+    spec = document["components"]["schemas"]["io.wardround.v1alpha1.FederatedRound"]["properties"]["spec"]
+    assert set(spec["properties"]) - tried == {"suspend"}
+
+
+@pytest.mark.parametrize(
+    ("make", "user", "status"),
+    [
+        (federated_round, HUB_OPERATOR, "FederatedRound"),
+        (site_task, SITE_OPERATOR, "SiteTask"),
+    ],
+)
+def test_a_final_condition_is_not_taken_back(api: Api, make: Callable[..., Object], user: str, status: str) -> None:
+    obj = make(name="final")
+    namespace = obj["metadata"]["namespace"]
+    api.create(obj, user=user if status == "SiteTask" else "")
+    api.patch_status(status, "final", {"conditions": [condition("Failed")]}, namespace, user=user)
+    for conditions in ([condition("Failed", "False")], [condition("Reconciling")]):
+        with pytest.raises(Refused, match="Complete and Failed are final"):
+            api.patch_status(status, "final", {"conditions": conditions}, namespace, user=user)
+    both = [condition("Failed"), condition("Complete")]
+    with pytest.raises(Refused, match="exclude each other"):
+        api.patch_status(status, "final", {"conditions": both}, namespace, user=user)
+    api.patch_status(
+        status, "final", {"conditions": [condition("Failed"), condition("Reconciling", "False")]}, namespace, user=user
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "user"), [(round_task, HUB_OPERATOR), (site_task, SITE_OPERATOR)], ids=["RoundTask", "SiteTask"]
+)
+def test_of_a_task_only_grants_and_cancel_change(api: Api, make: Callable[..., Object], user: str) -> None:
+    task = make(name="fixed")
+    kind, namespace = task["kind"], task["metadata"]["namespace"]
+    api.create(task, user=user)
+    for grants in ("first", "second"):
+        api.patch(kind, "fixed", {"spec": {"grants": grants}}, namespace, user=user)
+    changes: list[Object] = [
+        {"attempt": 2},
+        {"assignment": "[]"},
+        {"hubKey": "b3RoZXI="},
+        {"roundRef": {"uid": "other"}},
+    ]
+    if kind == "SiteTask":
+        changes.append({"roundTaskUID": "other"})
+    for change in changes:
+        with pytest.raises(Refused, match="is immutable"):
+            api.patch(kind, "fixed", {"spec": change}, namespace, user=user)
+    api.patch(kind, "fixed", {"spec": {"cancel": True}}, namespace, user=user)
+    with pytest.raises(Refused, match="cancel cannot be taken back"):
+        api.patch(kind, "fixed", {"spec": {"cancel": False}}, namespace, user=user)
+
+
+@pytest.mark.parametrize(
+    ("make", "user", "speaker"),
+    [(round_task, HUB_OPERATOR, account("site-a", "site")), (site_task, SITE_OPERATOR, SITE_OPERATOR)],
+    ids=["RoundTask", "SiteTask"],
+)
+def test_kubectl_get_tells_a_cancelled_task_from_one_that_runs(
+    api: Api, kubectl: Kubectl, make: Callable[..., Object], user: str, speaker: str
+) -> None:
+    told = {
+        "cancelled": [condition("Failed", reason="Cancelled"), condition("Reconciling", "False", "Cancelled")],
+        "training": [condition("Reconciling", reason="Training")],
+    }
+    seen = {}
+    for name, conditions in told.items():
+        task = make(name=name)
+        kind, namespace = task["kind"], task["metadata"]["namespace"]
+        api.create(task, user=user)
+        api.patch_status(kind, name, {"conditions": conditions}, namespace, user=speaker)
+        header, row = kubectl("get", kind, name, "-n", namespace).stdout.splitlines()
+        # Columns are aligned, and an empty one is empty.
+        seen[name] = [row[header.index(column) :].split("   ")[0].strip() for column in ("FAILED", "STAGE")]
+    assert seen == {"cancelled": ["Cancelled", "Cancelled"], "training": ["", "Training"]}
+
+
+def test_a_task_that_the_hub_cancels_and_nobody_answers_shows_it(api: Api, kubectl: Kubectl) -> None:
+    api.create(round_task(name="unanswered"), user=HUB_OPERATOR)
+    api.patch("RoundTask", "unanswered", {"spec": {"cancel": True}}, "site-a", user=HUB_OPERATOR)
+    header, row = kubectl("get", "rt", "unanswered", "-n", "site-a").stdout.splitlines()
+    assert row[header.index("CANCELLED") :].split()[0] == "true"
+
+
+def test_the_reason_of_a_failure_cannot_be_a_sentence(api: Api) -> None:
+    api.create(round_task(name="wordy"), user=HUB_OPERATOR)
+    site = account("site-a", "site")
+    failure = {"class": "Code", "reason": "could not convert string to float: 'Mrs Doe'"}
+    with pytest.raises(Refused, match="reason"):
+        api.patch_status("RoundTask", "wordy", {"failure": failure}, "site-a", user=site)
+    told = {"class": "Code", "reason": "TrainerFailed", "message": "Mrs Doe"}
+    with pytest.raises(Refused, match="unknown field"):
+        api.patch_status("RoundTask", "wordy", {"failure": told}, "site-a", user=site)
+    api.patch_status(
+        "RoundTask", "wordy", {"failure": {"class": "Code", "reason": "TrainerFailed"}}, "site-a", user=site
+    )
+
+
+BAD_DATASETS: dict[str, tuple[Object, str]] = {
+    "target that is no field": ({"schema": {"target": "outcome"}}, "target names no field"),
+    "identifier that is no field": ({"schema": {"identifier": "mrn"}}, "identifier names no field"),
+    "path to elsewhere": ({"path": "../other.csv"}, "does not leave it"),
+    "absolute path": ({"path": "/etc/passwd"}, "relative to the volume"),
+    "short split key": ({"split": {"key": "short"}}, "at least 16 characters, random and this hospital's own"),
+    "nothing to train on": ({"split": {"validation": "0.5", "test": "0.5"}}, "nothing to train on"),
+    "unknown format": ({"format": "Excel"}, 'supported values: "CSV", "Parquet"'),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATASETS)
+def test_a_bad_dataset_is_refused_with_the_reason(api: Api, case: str) -> None:
+    change, words = BAD_DATASETS[case]
+    obj = dataset()
+    for name, value in change.items():
+        obj["spec"][name] = obj["spec"][name] | value if isinstance(value, dict) else value
+    with pytest.raises(Refused, match=words):
+        api.create(obj, dry_run=True)
+
+
+def test_the_example_of_a_dataset_is_taken_only_with_a_secret_in_its_place(api: Api) -> None:
+    text = (ROOT / "examples" / "breast-cancer" / "dataset.yaml").read_text()
+    as_it_stands, own = (
+        yaml.safe_load(each) for each in (text, text.replace("YOUR-SECRET", "5f1c0a7be2d94c3381f6aa0d97be4c12"))
+    )
+    for obj in (as_it_stands, own):
+        obj["metadata"]["namespace"] = "hospital-a"
+    with pytest.raises(Refused, match="openssl rand -hex 16"):
+        api.create(as_it_stands, dry_run=True)
+    api.create(own, dry_run=True)
+
+
+def test_two_fields_of_one_name_and_bounds_of_text_are_refused(api: Api) -> None:
+    obj = dataset()
+    obj["spec"]["schema"]["fields"].append({"name": "mean_radius", "type": "number"})
+    with pytest.raises(Refused, match="Duplicate value"):
+        api.create(obj, dry_run=True)
+    obj = dataset()
+    obj["spec"]["schema"]["fields"][0]["constraints"]["minimum"] = "1"
+    with pytest.raises(Refused, match="minimum and maximum are for fields of type"):
+        api.create(obj, dry_run=True)
+
+
+def test_the_split_of_a_dataset_never_changes_but_its_schema_may(api: Api) -> None:
+    api.create(dataset(name="split"))
+    with pytest.raises(Refused, match="Make another Dataset"):
+        api.patch("Dataset", "split", {"spec": {"split": {"test": "0.1"}}}, "hospital-a")
+    api.patch("Dataset", "split", {"spec": {"path": "newer.csv"}}, "hospital-a")
+
+
+def test_there_is_one_site_a_namespace(api: Api) -> None:
+    site = api.get("Site", "site", "hospital-a")
+    other = {**site, "metadata": {"name": "second", "namespace": "hospital-a"}}
+    other.pop("status")
+    with pytest.raises(Refused, match="its name is site"):
+        api.create(other, dry_run=True)
+
+
+def test_a_site_is_refused_a_store_without_tls_and_an_image_by_tag(api: Api) -> None:
+    with pytest.raises(Refused, match=r"store\.origin"):
+        api.patch("Site", "site", {"spec": {"store": {"origin": "http://store"}}}, "hospital-a")
+    with pytest.raises(Refused, match=r"policy\.images"):
+        api.patch("Site", "site", {"spec": {"policy": {"images": ["trainer:latest"]}}}, "hospital-a")
+
+
+def test_a_site_lists_commands_word_by_word(api: Api) -> None:
+    refused: list[list[Any]] = [[[]], [["python", ""]], [["x" * 257]], [["x"] * 17], [["x"]] * 17, ["python"]]
+    for commands in refused:
+        with pytest.raises(Refused, match=r"policy\.commands"):
+            api.patch("Site", "site", {"spec": {"policy": {"commands": commands}}}, "hospital-a")
+
+
+BAD_POLICIES: dict[str, tuple[Object, str]] = {
+    "dataset for nobody": ({"datasets": [{"name": "breast"}]}, "federations: Required value"),
+    "dataset for an empty list": ({"datasets": [{"name": "breast", "federations": []}]}, "at least 1 items"),
+    "dataset twice": ({"datasets": [{"name": "a", "federations": [each]} for each in "xy"]}, "names one twice"),
+    "name that no label holds": ({"datasets": [{"name": "x" * 64, "federations": ["a"]}]}, "more than 63"),
+    "name that no round asks for": ({"datasets": [{"name": "Breast", "federations": ["a"]}]}, "should match"),
+    "misspelt federations": ({"datasets": [{"name": "a", "federations": ["a"], "federation": "b"}]}, "unknown field"),
+    "parameter twice": ({"parameters": [{"name": "epochs"}, {"name": "epochs", "maximum": "9"}]}, "names one twice"),
+    "bound that is no number": ({"parameters": [{"name": "epochs", "maximum": "inf"}]}, "should match"),
+    "bound as a number": ({"parameters": [{"name": "epochs", "maximum": 9}]}, "must be of type string"),
+    "no value at all": ({"parameters": [{"name": "device", "enum": []}]}, "at least 1 items"),
+    "metrics over single patients": ({"minCell": 10}, "should be greater than or equal to 11"),
+    "misspelt bound": ({"parameters": [{"name": "epochs", "max": "9"}]}, "unknown field"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_POLICIES)
+def test_a_policy_that_is_misspelt_or_bounds_nothing_is_refused(api: Api, case: str) -> None:
+    change, words = BAD_POLICIES[case]
+    with pytest.raises(Refused, match=re.escape(words)):
+        api.patch("Site", "site", {"spec": {"policy": change}}, "hospital-a")
+
+
+def test_a_site_that_says_nothing_allows_the_built_in_trainer_with_its_bounds_and_no_dataset(api: Api) -> None:
+    site = api.get("Site", "site", "hospital-a")
+    for name in ("commands", "datasets", "parameters", "minSamples", "minCell"):
+        site["spec"]["policy"].pop(name)
+    made = api.create({**site, "metadata": {"name": "site", "namespace": "default"}, "status": {}}, dry_run=True)
+    policy = made["spec"]["policy"]
+    assert policy["commands"] == [["python", "-m", "wardround_trainer"]]
+    assert policy["datasets"] == []
+    assert policy["parameters"] == codec.dump(DEFAULT_PARAMETERS)
+    assert (policy["minSamples"], policy["minCell"]) == (LEAST_CELL, LEAST_CELL)
+
+
+@pytest.mark.parametrize("obj", [federated_round("twice"), dataset(name="twice")], ids=["FederatedRound", "Dataset"])
+def test_applying_twice_changes_nothing(api: Api, kubectl: Kubectl, obj: Object) -> None:
+    first, second = api.apply(obj), api.apply(obj)
+    # The API server stores the default of `status`, which it drops on create, with the first write after it.
+    assert (first["metadata"]["generation"], first["spec"]) == (second["metadata"]["generation"], second["spec"])
+    assert first["status"] == second["status"]
+    assert api.apply(obj) == second
+    text = yaml.safe_dump(obj)
+    diff = kubectl("diff", "--server-side", "--field-manager=test", "-f", "-", stdin=text)
+    assert (diff.returncode, diff.stdout) == (0, "")
+    kubectl("apply", "-f", "-", stdin=text)
+    before = json.loads(kubectl("get", obj["kind"], "twice", "-n", obj["metadata"]["namespace"], "-o", "json").stdout)
+    assert "unchanged" in kubectl("apply", "-f", "-", stdin=text).stdout
+    after = json.loads(kubectl("get", obj["kind"], "twice", "-n", obj["metadata"]["namespace"], "-o", "json").stdout)
+    assert before == after
+    assert kubectl("diff", "-f", "-", stdin=text).returncode == 0
+
+
+def test_a_participant_is_pinned_by_a_whole_fingerprint(api: Api) -> None:
+    with pytest.raises(Refused, match="keyFingerprint"):
+        api.patch("Participant", "site-b", {"spec": {"keyFingerprint": DIGEST[:20]}}, "site-b")
+    api.patch("Participant", "site-b", {"spec": {"keyFingerprint": DIGEST}}, "site-b")

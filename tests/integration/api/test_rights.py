@@ -1,0 +1,146 @@
+"""What RBAC allows each account: least rights, and no way to read another's Secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.api.apiserver import Api, account
+from tests.integration.api.objects import FEDERATION, HUB
+
+HUB_OPERATOR = account(HUB, "hub-operator")
+AGGREGATION = account(HUB, "aggregation")
+AT_HUB = account("site-a", "site")
+OPERATOR = account("hospital-a", "site-operator")
+COURIER = account("hospital-a", "courier")
+TRAINING = account("hospital-a", "training")
+ROUNDS, TASKS, SITETASKS = "federatedrounds.wardround.io", "roundtasks.wardround.io", "sitetasks.wardround.io"
+PARTICIPANTS, LEASES = "participants.wardround.io", "leases.coordination.k8s.io"
+
+ALLOWED = [
+    (HUB_OPERATOR, "watch", PARTICIPANTS, "", ""),
+    (HUB_OPERATOR, "watch", ROUNDS, "", ""),
+    (HUB_OPERATOR, "create", TASKS, "site-a", ""),
+    (HUB_OPERATOR, "delete", TASKS, "site-a", "task"),
+    (HUB_OPERATOR, "patch", f"{ROUNDS}/status", FEDERATION, "train-1"),
+    (HUB_OPERATOR, "create", "secrets", HUB, ""),
+    (HUB_OPERATOR, "patch", "configmaps", HUB, "wardround-hub"),
+    (HUB_OPERATOR, "create", "jobs.batch", HUB, ""),
+    (HUB_OPERATOR, "get", LEASES, "site-a", "site"),
+    *((HUB_OPERATOR, verb, "serviceaccounts", "", "site") for verb in ("get", "list", "watch")),
+    (HUB_OPERATOR, "patch", LEASES, HUB, "hub-operator"),
+    (AT_HUB, "watch", TASKS, "site-a", ""),
+    (AT_HUB, "patch", f"{TASKS}/status", "site-a", "task"),
+    (AT_HUB, "patch", f"{PARTICIPANTS}/status", "site-a", "site-a"),
+    (AT_HUB, "create", "serviceaccounts/token", "site-a", "site"),
+    (AT_HUB, "create", LEASES, "site-a", ""),
+    (AT_HUB, "patch", LEASES, "site-a", "site"),
+    (OPERATOR, "create", SITETASKS, "hospital-a", ""),
+    (OPERATOR, "patch", f"{SITETASKS}/status", "hospital-a", "task"),
+    (OPERATOR, "patch", "sites.wardround.io/status", "hospital-a", "site"),
+    (OPERATOR, "patch", "datasets.wardround.io/status", "hospital-a", "breast"),
+    (OPERATOR, "create", "jobs.batch", "hospital-a", ""),
+    (OPERATOR, "watch", "pods", "hospital-a", ""),
+    (OPERATOR, "patch", "secrets", "hospital-a", "hub-credentials"),
+    (COURIER, "watch", SITETASKS, "hospital-a", ""),
+    (COURIER, "patch", f"{SITETASKS}/status", "hospital-a", "task"),
+    (COURIER, "patch", "sites.wardround.io/status", "hospital-a", "site"),
+    (COURIER, "get", "secrets", "hospital-a", "courier-keys"),
+    (COURIER, "patch", "secrets", "hospital-a", "courier-keys"),
+]
+
+DENIED = [
+    # The hub cannot make rights or tokens, reads Secrets in its own namespace only, and speaks for no hospital.
+    (HUB_OPERATOR, "get", "secrets", "site-a", "any"),
+    (HUB_OPERATOR, "create", "serviceaccounts/token", "site-a", "site"),
+    (HUB_OPERATOR, "list", "serviceaccounts", "", ""),
+    (HUB_OPERATOR, "get", "serviceaccounts", "site-a", "default"),
+    *((HUB_OPERATOR, verb, "serviceaccounts", "site-a", "site") for verb in ("patch", "delete", "impersonate")),
+    (HUB_OPERATOR, "create", "rolebindings.rbac.authorization.k8s.io", "site-a", ""),
+    (HUB_OPERATOR, "patch", PARTICIPANTS, "site-a", "site-a"),
+    (HUB_OPERATOR, "patch", f"{TASKS}/status", "site-a", "task"),
+    (HUB_OPERATOR, "create", "pods", HUB, ""),
+    (HUB_OPERATOR, "create", "jobs.batch", "site-a", ""),
+    (HUB_OPERATOR, "watch", "secrets", HUB, ""),
+    (AGGREGATION, "get", "secrets", HUB, "hub-signing-key"),
+    # A hospital's token on the hub: its own namespace, statuses, its own account's tokens.
+    (AT_HUB, "get", TASKS, "site-b", "task"),
+    (AT_HUB, "list", PARTICIPANTS, "", ""),
+    (AT_HUB, "get", ROUNDS, FEDERATION, "train-1"),
+    (AT_HUB, "patch", PARTICIPANTS, "site-a", "site-a"),
+    (AT_HUB, "patch", TASKS, "site-a", "task"),
+    (AT_HUB, "delete", TASKS, "site-a", "task"),
+    (AT_HUB, "get", "secrets", "site-a", "any"),
+    (AT_HUB, "create", "serviceaccounts/token", "site-a", "default"),
+    (AT_HUB, "create", "serviceaccounts/token", "site-b", "site"),
+    (AT_HUB, "create", "pods", "site-a", ""),
+    (AT_HUB, "create", "events.events.k8s.io", "site-a", ""),
+    (AT_HUB, "create", "events", "site-a", ""),
+    (AT_HUB, "patch", "resourcequotas", "site-a", "participant"),
+    # The site operator: no Secret but its hub credentials, no pod but by a Job, no settings.
+    (OPERATOR, "get", "secrets", "hospital-a", "courier-keys"),
+    (OPERATOR, "list", "secrets", "hospital-a", ""),
+    (OPERATOR, "create", "secrets", "hospital-a", ""),
+    (OPERATOR, "create", "pods", "hospital-a", ""),
+    (OPERATOR, "patch", "pods", "hospital-a", "any"),
+    (OPERATOR, "get", "pods/log", "hospital-a", "any"),
+    (OPERATOR, "create", "pods/exec", "hospital-a", "any"),
+    (OPERATOR, "create", "deployments.apps", "hospital-a", ""),
+    (OPERATOR, "create", "replicasets.apps", "hospital-a", ""),
+    (OPERATOR, "patch", "sites.wardround.io", "hospital-a", "site"),
+    (OPERATOR, "patch", "datasets.wardround.io", "hospital-a", "breast"),
+    (OPERATOR, "update", "datasets.wardround.io", "hospital-a", "breast"),
+    (OPERATOR, "create", "datasets.wardround.io", "hospital-a", ""),
+    (OPERATOR, "delete", "datasets.wardround.io", "hospital-a", "breast"),
+    (OPERATOR, "patch", "jobs.batch", "hospital-a", "any"),
+    (OPERATOR, "update", "jobs.batch", "hospital-a", "any"),
+    (OPERATOR, "create", "cronjobs.batch", "hospital-a", ""),
+    (OPERATOR, "create", "serviceaccounts/token", "hospital-a", "courier"),
+    (OPERATOR, "watch", SITETASKS, "hospital-b", ""),
+    # The courier: no Job, no pod, no other Secret, no patient data's name.
+    (COURIER, "get", "secrets", "hospital-a", "hub-credentials"),
+    (COURIER, "list", "secrets", "hospital-a", ""),
+    (COURIER, "delete", "secrets", "hospital-a", "courier-keys"),
+    (COURIER, "create", "jobs.batch", "hospital-a", ""),
+    (COURIER, "create", "pods", "hospital-a", ""),
+    (COURIER, "patch", SITETASKS, "hospital-a", "task"),
+    (COURIER, "get", "datasets.wardround.io", "hospital-a", "breast"),
+    (COURIER, "patch", f"{SITETASKS}/status", "hospital-b", "task"),
+    (TRAINING, "get", "pods", "hospital-a", "any"),
+    (TRAINING, "get", SITETASKS, "hospital-a", "task"),
+]
+
+
+@pytest.mark.parametrize(("user", "verb", "resource", "namespace", "name"), ALLOWED)
+def test_an_account_may_do_its_work(api: Api, user: str, verb: str, resource: str, namespace: str, name: str) -> None:
+    assert api.may(user, verb, resource, namespace, name=name)
+
+
+@pytest.mark.parametrize(("user", "verb", "resource", "namespace", "name"), DENIED)
+def test_an_account_may_do_nothing_else(
+    api: Api, user: str, verb: str, resource: str, namespace: str, name: str
+) -> None:
+    assert not api.may(user, verb, resource, namespace, name=name)
+
+
+def test_a_federation_editor_reaches_rounds_and_nothing_else(api: Api) -> None:
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "editor", "namespace": FEDERATION},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "wardround-federation-editor",
+        },
+        "subjects": [{"kind": "User", "name": "ada", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
+    api.await_right("ada", "create", ROUNDS, FEDERATION)
+    # By either group, and kubectl describe takes the older one.
+    assert all(api.may("ada", "list", events, FEDERATION) for events in ("events", "events.events.k8s.io"))
+    assert not api.may("ada", "list", "events", HUB)
+    assert not api.may("ada", "patch", f"{ROUNDS}/status", FEDERATION, name="train-1")
+    assert not api.may("ada", "create", ROUNDS, HUB)
+    for verb, resource in [("get", "secrets"), ("create", "pods"), ("create", "jobs.batch"), ("get", "pods/log")]:
+        assert not api.may("ada", verb, resource, HUB, name="any" if verb == "get" else "")
+        assert not api.may("ada", verb, resource, FEDERATION, name="any" if verb == "get" else "")

@@ -1,0 +1,110 @@
+"""Who may write which part of an object at a site. As on the hub, the users here have all rights that RBAC can give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.objects import condition, keys, site_task
+
+Object = dict[str, Any]
+OPERATOR, COURIER = account("hospital-a", "site-operator"), account("hospital-a", "courier")
+# The neighbour in the same cluster is a stranger here.
+NEIGHBOUR = account("hospital-b", "site-operator")
+ROLE_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/hospital-a/rolebindings"
+
+
+@pytest.fixture(scope="module")
+def site(api: Api) -> Any:
+    users = [OPERATOR, COURIER, NEIGHBOUR, "mallory"]
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "all-rights", "namespace": "hospital-a"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"} for user in users],
+    }
+    api.call("POST", ROLE_BINDINGS, binding)
+    api.await_right("mallory", "patch", "sites.wardround.io", "hospital-a")
+    api.create(site_task(name="task"), user=OPERATOR)
+    yield api
+    api.call("DELETE", f"{ROLE_BINDINGS}/all-rights")
+
+
+def test_the_site_operator_cannot_approve(site: Api) -> None:
+    task = site_task(name="self-approved")
+    task["spec"]["approved"] = True
+    with pytest.raises(Refused, match="is for people of this hospital"):
+        site.create(task, user=OPERATOR)
+    with pytest.raises(Refused, match="is for people of this hospital"):
+        site.patch("SiteTask", "task", {"spec": {"approved": True}}, "hospital-a", user=OPERATOR)
+
+
+def test_people_approve_and_may_think_again(site: Api) -> None:
+    for approved in (True, False):
+        site.patch("SiteTask", "task", {"spec": {"approved": approved}}, "hospital-a", user="mallory")
+
+
+def test_an_approval_of_one_task_is_not_taken_for_another_of_its_name(site: Api) -> None:
+    before = site.get("SiteTask", "task", "hospital-a")["metadata"]["uid"]
+    of_another = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "spec": {"approved": True}}
+    with pytest.raises(Refused, match="field is immutable"):
+        site.patch("SiteTask", "task", of_another, "hospital-a", user="mallory")
+    site.patch("SiteTask", "task", of_another | {"metadata": {"uid": before}}, "hospital-a", user="mallory")
+    site.patch("SiteTask", "task", {"spec": {"approved": False}}, "hospital-a", user="mallory")
+
+
+@pytest.mark.parametrize("user", [COURIER, NEIGHBOUR, "mallory", ""])
+def test_nobody_else_makes_tasks_or_changes_what_the_hub_asked(site: Api, user: str) -> None:
+    with pytest.raises(Refused, match="the site operator alone makes it"):
+        site.create(site_task(name="forged"), user=user)
+    for change in ({"cancel": True}, {"grants": "theirs"}):
+        with pytest.raises(Refused, match="the site operator alone makes it"):
+            site.patch("SiteTask", "task", {"spec": change}, "hospital-a", user=user)
+
+
+def test_the_site_operator_passes_on_grants(site: Api) -> None:
+    site.patch("SiteTask", "task", {"spec": {"grants": "sealed"}}, "hospital-a", user=OPERATOR)
+
+
+def test_the_courier_reports_what_it_did(site: Api) -> None:
+    site.patch_status("SiteTask", "task", {"courier": {"input": "Ready"}}, "hospital-a", user=COURIER)
+    site.patch_status("Site", "site", {"courier": {"keys": keys()}}, "hospital-a", user=COURIER)
+
+
+@pytest.mark.parametrize("user", [OPERATOR, NEIGHBOUR, "mallory", ""])
+def test_nobody_else_speaks_for_the_courier(site: Api, user: str) -> None:
+    with pytest.raises(Refused, match="written by the courier alone"):
+        site.patch_status("SiteTask", "task", {"courier": {"reason": "Invented"}}, "hospital-a", user=user)
+    theirs = {"courier": {"keys": keys() | {"signing": "Q" * 124}}}
+    with pytest.raises(Refused, match="written by the courier alone"):
+        site.patch_status("Site", "site", theirs, "hospital-a", user=user)
+
+
+@pytest.mark.parametrize("user", [COURIER, NEIGHBOUR, "mallory"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conditions": [condition("Trained")]},
+        {"failure": {"class": "Site", "reason": "Denied"}},
+        {"timeline": [{"stage": "Trained", "time": "2026-01-01T00:00:00Z"}]},
+        {"observedGeneration": 9},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_courier_derives_no_conditions(site: Api, user: str, change: Object) -> None:
+    with pytest.raises(Refused, match="only the site operator"):
+        site.patch_status("SiteTask", "task", change, "hospital-a", user=user)
+
+
+def test_the_site_operator_derives_conditions(site: Api) -> None:
+    site.patch_status("SiteTask", "task", {"conditions": [condition("Accepted")]}, "hospital-a", user=OPERATOR)
+    site.patch_status("Site", "site", {"conditions": [condition("Ready")]}, "hospital-a", user=OPERATOR)
+
+
+@pytest.mark.parametrize("change", [{"conditions": [condition("Ready", "False")]}, {"observedGeneration": 9}])
+def test_the_courier_says_nothing_of_the_site_but_its_keys(site: Api, change: Object) -> None:
+    with pytest.raises(Refused, match="only the site operator"):
+        site.patch_status("Site", "site", change, "hospital-a", user=COURIER)

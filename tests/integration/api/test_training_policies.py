@@ -1,0 +1,566 @@
+"""The one shape of pod that a site admits. Each attack changes one thing of a Job that is admitted.
+
+Jobs are made with the site operator's own account and rights; pods, which it cannot make, by the administrator.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.api.apiserver import Api, Refused, account, until
+from tests.integration.api.attacks import (
+    ALLOWED,
+    ATTACKS,
+    COMMAND,
+    JOB_ATTACKS,
+    LAUNCH,
+    LIMITS,
+    LINK_LOCAL,
+    LISTED,
+    LONGEST,
+    NODES,
+    OTHER,
+    QUEUE,
+    RUNTIME,
+    TAINTS,
+    THEIR_IMAGE,
+    Attack,
+    limited,
+)
+from tests.integration.api.conftest import Helm
+from tests.integration.api.jobs import (
+    GONE,
+    container,
+    inside,
+    metadata,
+    pod,
+    security,
+    sets,
+    spec,
+    template,
+    variable,
+)
+from tests.integration.api.mount_attacks import MOUNT_ATTACKS
+from tests.integration.api.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
+from wardround.api import parameters_text
+from wardround.api.site import Policy
+from wardround.wire import codec
+
+Object = dict[str, Any]
+OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-b", "site-operator")
+# On its way from the chart's values it passes YAML, JSON, Helm's templates and CEL, and means something in each.
+ODD = """print("it's", 'a \\n {{ .Values.image }} <&> \u00e9\u2028 \\' ,${x})\n# : | - 'train'"""
+REPLICAS = account("kube-system", "replicaset-controller")
+CASES = ["train", "train-initial", "statistics", "evaluate"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def datasets(api: Api) -> Iterator[None]:
+    """Those that the Jobs here are of."""
+    for namespace in ("hospital-a", "hospital-b"):
+        api.create(dataset(namespace))
+    for namespace, user in (("hospital-a", OPERATOR), ("hospital-b", NEIGHBOUR)):
+        _until_admitted(api, training_job(namespace=namespace), user)
+    yield
+    for namespace in ("hospital-a", "hospital-b"):
+        api.delete("Dataset", "breast", namespace)
+
+
+@pytest.fixture(scope="module")
+def site(api: Api) -> Api:
+    runtime = {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": "nvidia"},
+        "handler": "nvidia",
+    }
+    api.call("POST", "/apis/node.k8s.io/v1/runtimeclasses", runtime)
+    return api
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_the_site_operator_builds_is_admitted(site: Api, case: str) -> None:
+    site.create(training_job(case), user=OPERATOR, dry_run=True)
+    site.create(pod_of(training_job(case)), dry_run=True)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"activeDeadlineSeconds": LONGEST},
+        {"podFailurePolicy": GONE},
+        {"completionMode": "NonIndexed"},
+        {"suspend": True},
+    ],
+    ids=" ".join,
+)
+def test_what_a_job_may_also_say_is_admitted(site: Api, setting: Object) -> None:
+    job = training_job()
+    sets(spec, setting)(job)
+    site.create(job, user=OPERATOR, dry_run=True)
+
+
+def test_a_job_without_the_annotation_for_kubectl_is_admitted(site: Api) -> None:
+    """As site operators of before make them while the chart is upgraded."""
+    job = training_job()
+    sets(template, {"annotations": GONE})(job)
+    site.create(job, user=OPERATOR, dry_run=True)
+
+
+@pytest.mark.parametrize("attack", [*ATTACKS.values(), *JOB_ATTACKS.values()], ids=[*ATTACKS, *JOB_ATTACKS])
+def test_a_job_of_another_shape_is_refused_and_told_why(site: Api, attack: Attack) -> None:
+    job = training_job(attack.case)
+    attack.change(job)
+    with pytest.raises(Refused) as refusal:
+        site.create(job, user=OPERATOR, dry_run=True)
+    assert "ValidatingAdmissionPolicy" in str(refusal.value)
+    assert attack.words in str(refusal.value)
+
+
+@pytest.mark.parametrize("attack", MOUNT_ATTACKS.values(), ids=MOUNT_ATTACKS)
+def test_a_job_with_a_mount_that_the_table_does_not_have_is_refused(site: Api, attack: Attack) -> None:
+    job = training_job(attack.case)
+    attack.change(job)
+    with pytest.raises(Refused, match=attack.words):
+        site.create(job, user=OPERATOR, dry_run=True)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_pod_of_another_shape_is_refused_whoever_makes_it(site: Api, name: str) -> None:
+    attack = ATTACKS[name]
+    job = training_job(attack.case)
+    attack.change(job)
+    with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
+        site.create(pod_of(job), dry_run=True)
+
+
+@pytest.mark.parametrize("mark", ["annotations", "labels"])
+def test_what_a_cluster_writes_into_pods_by_itself_is_let_through(site: Api, mark: str) -> None:
+    """LimitRange, Kueue, and webhooks of the cluster's admins mark pods when they are made."""
+    marked = pod_of(training_job())
+    marked["metadata"][mark] = {**marked["metadata"].get(mark, {}), "kubernetes.io/limit-ranger": "by-the-cluster"}
+    site.create(marked, dry_run=True)
+
+
+@pytest.mark.parametrize("mark", ["k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network"])
+def test_no_pod_joins_a_network_to_which_its_policy_does_not_apply(site: Api, mark: str) -> None:
+    joined = pod_of(training_job())
+    joined["metadata"]["annotations"] = {mark: "internet"}
+    with pytest.raises(Refused, match="joins no network beside the cluster's own"):
+        site.create(joined, dry_run=True)
+
+
+# What the golden Job with accelerators is of. Kubernetes' own defaults, and tolerations with and without a time.
+PLACED: Object = {
+    "runtimeClassName": "nvidia",
+    "nodeSelector": {"accelerator": "h100"},
+    "limits": {"cpu": "8", "memory": "32Gi"},
+    "queueName": "gpu",
+    "tolerations": [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "pool", "operator": "Equal", "value": "federated", "effect": "NoExecute", "tolerationSeconds": 3600},
+    ],
+}
+
+
+def test_a_site_that_names_its_place_has_its_tasks_there_alone(api: Api, helm: Helm) -> None:
+    values = site_values("site-b")
+    values["workload"] = PLACED
+    helm.install("wardround-site", "site", "hospital-b", values)
+    there = training_job("train-accelerator", "hospital-b")
+    _until_admitted(api, there)
+    for words, change in (
+        (RUNTIME, sets(pod, {"runtimeClassName": GONE})),
+        (RUNTIME, sets(pod, {"runtimeClassName": "gvisor"})),
+        (NODES, sets(pod, {"nodeSelector": GONE})),
+        (NODES, sets(pod, {"nodeSelector": {"accelerator": "a100"}})),
+        (NODES, sets(pod, {"nodeSelector": {"accelerator": "h100", "kubernetes.io/hostname": "node-1"}})),
+        (QUEUE, sets(inside(metadata, "labels"), {"kueue.x-k8s.io/queue-name": GONE})),
+        (QUEUE, sets(inside(metadata, "labels"), {"kueue.x-k8s.io/queue-name": "default"})),
+        (LIMITS, limited("train", {"cpu": "8", "memory": "33Gi"})),
+        (TAINTS, sets(pod, {"tolerations": [{**PLACED["tolerations"][0], "effect": "NoExecute"}]})),
+        (TAINTS, sets(pod, {"tolerations": [{**PLACED["tolerations"][1], "tolerationSeconds": 86400}]})),
+    ):
+        elsewhere = training_job("train-accelerator", "hospital-b")
+        change(elsewhere)
+        assert words in _refusal(api, elsewhere)
+    for change in (
+        sets(pod, {"tolerations": PLACED["tolerations"]}),
+        sets(pod, {"tolerations": GONE}),
+        limited("train", {"cpu": "8000m", "memory": "32768Mi", "nvidia.com/gpu": "16"}),
+    ):
+        job = training_job("train-accelerator", "hospital-b")
+        change(job)
+        assert _refusal(api, job) == ""
+    helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
+    _until_admitted(api, training_job(namespace="hospital-b"))
+
+
+def test_what_queues_and_sandboxes_add_to_pods_is_let_through(site: Api) -> None:
+    """Kueue its flavour's nodes and gates, Kubernetes tolerations and priorities: in a pod, never in a Job."""
+    made = pod_of(training_job())
+    made["spec"] |= {
+        "nodeSelector": {"kueue.example/flavour": "spot"},
+        "schedulingGates": [{"name": "kueue.x-k8s.io/topology"}],
+        "tolerations": [
+            {"key": "node.kubernetes.io/memory-pressure", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": "nvidia.com/gpu", "operator": "Exists"},
+        ],
+        "affinity": {"nodeAffinity": {}},
+        "imagePullSecrets": [{"name": "of-the-account"}],
+        "hostUsers": False,
+    }
+    site.create(made, dry_run=True)
+
+
+@pytest.mark.parametrize("said", ["", "Strict", "Merge"])
+def test_groups_of_an_image_count_only_where_the_chart_says_so(api: Api, helm: Helm, said: str) -> None:
+    values = site_values("site-b")
+    values["workload"] = {"supplementalGroupsPolicy": said}
+    helm.install("wardround-site", "site", "hospital-b", values)
+    strict, merging = training_job(namespace="hospital-b"), training_job(namespace="hospital-b")
+    security(merging).pop("supplementalGroupsPolicy")
+    admitted, refused = (merging, strict) if said == "Merge" else (strict, merging)
+    _until_admitted(api, admitted)
+    assert "supplementalGroupsPolicy" in _refusal(api, refused)
+    told = api.get("Site", "site", "hospital-b")["spec"]["workload"]["supplementalGroupsPolicy"]
+    assert told == security(admitted).get("supplementalGroupsPolicy", "")
+    helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
+    _until_admitted(api, training_job(namespace="hospital-b"))
+
+
+@pytest.mark.parametrize(
+    ("version", "strict"), [("1.30.0", False), ("1.35.9", False), ("1.36.0", True), ("1.37.2-gke.1", True)]
+)
+def test_a_cluster_that_may_not_know_the_policy_of_groups_is_not_asked_for_it(
+    helm: Helm, version: str, strict: bool
+) -> None:
+    chart, values = str(ROOT / "charts/site"), helm.values(site_values("site-a"))
+    text = helm.ok("template", "s", chart, "--namespace", "hospital-a", "--values", values, "--kube-version", version)
+    [found] = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Site"]
+    assert found["spec"]["workload"]["supplementalGroupsPolicy"] == ("Strict" if strict else "")
+    assert ("has supplementalGroupsPolicy Strict" in text) is strict
+
+
+def test_a_bare_pod_is_refused(site: Api) -> None:
+    spec = {"serviceAccountName": "training", "containers": [{"name": "shell", "image": "busybox"}]}
+    bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shell", "namespace": "hospital-a"}, "spec": spec}
+    with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
+        site.create(bare, dry_run=True)
+
+
+def deployments(helm: Helm) -> dict[str, Object]:
+    chart = str(ROOT / "charts/site")
+    text = helm.ok(
+        "template", "wardround-site", chart, "--namespace", "hospital-a", "--values", helm.values(site_values("site-a"))
+    )
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    return {each["metadata"]["name"]: each for each in documents if each["kind"] == "Deployment"}
+
+
+@pytest.mark.parametrize("name", ["site-operator", "courier"])
+def test_only_the_charts_own_deployments_run_as_operator_and_courier(site: Api, helm: Helm, name: str) -> None:
+    template = deployments(helm)[name]["spec"]["template"]
+    made = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"{name}-1", "namespace": "hospital-a", "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    }
+    with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
+        site.create(made, dry_run=True)
+    for kind, group, owner, user, admitted in [
+        ("ReplicaSet", "apps/v1", f"{name}-5d4f", REPLICAS, True),
+        ("ReplicaSet", "apps/v1", "other-5d4f", REPLICAS, False),
+        ("ReplicaSet", "apps/v1", f"{name}-of-mine-5d4f", REPLICAS, False),
+        ("Job", "batch/v1", f"{name}-5d4f", REPLICAS, False),
+        # Whoever makes a pod can say that any ReplicaSet owns it.
+        ("ReplicaSet", "apps/v1", f"{name}-5d4f", "", False),
+        ("ReplicaSet", "apps/v1", f"{name}-5d4f", account("kube-system", "job-controller"), False),
+    ]:
+        reference = {"apiVersion": group, "kind": kind, "name": owner, "uid": "u", "controller": True}
+        owned = {**made, "metadata": {**made["metadata"], "ownerReferences": [reference]}}
+        if admitted:
+            site.create(owned, user=user, dry_run=True)
+        else:
+            with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
+                site.create(owned, user=user, dry_run=True)
+
+
+def test_no_pod_is_born_with_a_debug_container(site: Api) -> None:
+    """The API server itself sees to this, so the policies need no rule of their own."""
+    debug = [{"name": "debug", "image": "busybox"}]
+    job = training_job()
+    job["spec"]["template"]["spec"]["ephemeralContainers"] = debug
+    with pytest.raises(Refused, match="ephemeralContainers"):
+        site.create(job, user=OPERATOR, dry_run=True)
+    with pytest.raises(Refused, match="ephemeralContainers"):
+        site.create(pod_of(job), dry_run=True)
+
+
+def test_nobody_debugs_a_training_pod(site: Api) -> None:
+    running = pod_of(training_job())
+    site.create(running)
+    name = running["metadata"]["name"]
+    debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox", "targetContainerName": "train"}]}}
+    with pytest.raises(Refused, match="No debug containers here"):
+        site.patch("Pod", name, debug, "hospital-a", subresource="ephemeralcontainers")
+    site.delete("Pod", name, "hospital-a")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"spec": {"containers": [{"name": "check", "image": OTHER}]}}, "keep the images"),
+        ({"spec": {"initContainers": [{"name": "train", "image": OTHER}]}}, "keep the images"),
+        ({"metadata": {"labels": {"wardround.io/role": "courier"}}}, "keep the label wardround.io/role"),
+        ({"metadata": {"labels": {"wardround.io/role": None}}}, "keep the label wardround.io/role"),
+    ],
+    ids=["image", "image of an init container", "role", "no role"],
+)
+def test_a_pod_that_was_admitted_stays_what_it_was(site: Api, change: Object, words: str) -> None:
+    """Of a running pod the images may be changed, and by its labels it is given its network."""
+    running = pod_of(training_job())
+    site.create(running)
+    name = running["metadata"]["name"]
+    try:
+        with pytest.raises(Refused, match=words):
+            site.call(
+                "PATCH",
+                f"/api/v1/namespaces/hospital-a/pods/{name}",
+                change,
+                kind_of_body="application/strategic-merge-patch+json",
+            )
+        site.patch("Pod", name, {"metadata": {"labels": {"seen": "yes"}, "finalizers": None}}, "hospital-a")
+    finally:
+        site.delete("Pod", name, "hospital-a")
+
+
+def test_each_site_in_a_cluster_has_its_own_allow_list(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, images=[OTHER])
+    job = training_job(namespace="hospital-b")
+    container("train")(job)["image"] = OTHER
+    _until_admitted(api, job)
+    with pytest.raises(Refused, match=THEIR_IMAGE):
+        api.create(training_job(namespace="hospital-b"), user=NEIGHBOUR, dry_run=True)
+    api.create(training_job(), user=OPERATOR, dry_run=True)
+
+
+@pytest.mark.parametrize("words", [["julia", "/train.jl"], ["python", "-c", ODD]], ids=["plain", "odd"])
+def test_a_command_that_a_site_lists_is_admitted_there_word_for_word(api: Api, helm: Helm, words: list[str]) -> None:
+    _at_the_neighbours(helm, commands=[["another"], words])
+    for case, verb in (("train", "train"), ("train-initial", "train"), ("evaluate", "predict")):
+        job = training_job(case, "hospital-b")
+        container("train")(job)["command"] = [*LAUNCH, *words, verb]
+        if case == "train-initial":
+            container("init")(job)["command"] = [*LAUNCH, *words, "init"]
+        _until_admitted(api, job)
+    for others in ([*words, "more", "train"], [*words[:-1], "train"], [*words[:-1], words[-1] + " ", "train"]):
+        job = training_job(namespace="hospital-b")
+        container("train")(job)["command"] = [*LAUNCH, *others]
+        with pytest.raises(Refused, match=LISTED):
+            api.create(job, user=NEIGHBOUR, dry_run=True)
+    with pytest.raises(Refused, match=LISTED):
+        api.create(training_job(namespace="hospital-b"), user=NEIGHBOUR, dry_run=True)
+    api.create(training_job(), user=OPERATOR, dry_run=True)
+
+
+def test_a_site_that_allows_local_sockets_admits_them_for_the_rounds_own_code_alone(api: Api, helm: Helm) -> None:
+    cases = [("train", "train"), ("init", "train-initial"), ("train", "evaluate")]
+    for allowed in (True, False):
+        _at_the_neighbours(helm, localSockets=allowed)
+        for name, case in cases:
+            job = _with_local_sockets(training_job(case, "hospital-b"), name)
+            if allowed:
+                _until_admitted(api, job)
+                api.create(training_job(case, "hospital-b"), user=NEIGHBOUR, dry_run=True)
+            else:
+                _until_refused(api, job, "does not allow --local-sockets (policy.localSockets)")
+        for name, case in (("check", "train"), ("check", "evaluate"), ("train", "statistics")):
+            job = _with_local_sockets(training_job(case, "hospital-b"), name)
+            assert COMMAND in _refusal(api, job)
+    assert api.get("Site", "site", "hospital-b")["spec"]["policy"]["localSockets"] is False
+
+
+def _with_local_sockets(job: Object, name: str) -> Object:
+    container(name)(job)["command"].insert(1, "--local-sockets")
+    for each in ("prepare", "isolation"):
+        variable("WARDROUND_LINK_LOCAL", each)(job)["value"] = "Refuse"
+    return job
+
+
+def test_a_site_that_lists_no_command_runs_our_own_code_alone(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, images=[TRAINER], commands=[])
+    _until_refused(api, training_job(namespace="hospital-b"), LISTED)
+    assert _refusal(api, training_job("statistics", "hospital-b")) == ""
+
+
+def test_code_with_local_sockets_never_runs_beside_a_link_that_is_taken_as_it_is(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, localSockets=True)
+    job = training_job("train-local-sockets", "hospital-b")
+    _until_admitted(api, job)
+    for name in ("prepare", "isolation"):
+        warned = copy.deepcopy(job)
+        variable("WARDROUND_LINK_LOCAL", name)(warned)["value"] = "Warn"
+        _until_refused(api, warned, LINK_LOCAL)
+
+
+def test_a_site_that_refuses_link_local_has_it_refused_in_every_pod(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, linkLocal="Refuse")
+    job = training_job(namespace="hospital-b")
+    for name in ("prepare", "isolation"):
+        variable("WARDROUND_LINK_LOCAL", name)(job)["value"] = "Refuse"
+    _until_admitted(api, job)
+    for name in ("prepare", "isolation"):
+        for value in ("Warn", "", "refuse"):
+            warned = copy.deepcopy(job)
+            variable("WARDROUND_LINK_LOCAL", name)(warned)["value"] = value
+            _until_refused(api, warned, LINK_LOCAL)
+    job["metadata"]["namespace"] = "hospital-a"
+    api.create(job, user=OPERATOR, dry_run=True)
+
+
+# Whatever Helm, YAML, Go's JSON, Python's, CEL or Kubernetes might take for something of its own.
+ODDITIES = [
+    *(
+        "'",
+        '"',
+        "\\",
+        '\\"',
+        "\\u0008",
+        "\b\f\n\r\t\v\a",
+        "\0",
+        "\x01\x1f",
+        "<script>&amp;",
+        "\u2028\u2029",
+        " ",
+        "",
+        "0.10",
+    ),
+    *(
+        "$",
+        "$$",
+        "$(WARDROUND_TASK)",
+        "${x}",
+        "{{ .Values.image }}",
+        "yes",
+        "~",
+        "# x",
+    ),
+    *("é µ 患者 \U0001f9ec", "\ufffd\U0001f9ec", "a\u0301", '"},"steps":{"a":"b'),
+]
+
+
+def _allowing(allowed: list[Object]) -> Object:
+    """The Job that the site operator of the neighbours builds when its Site allows this."""
+    job = training_job(namespace="hospital-b")
+    policy = codec.parse(Policy, {"parameters": allowed})
+    variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = _in_a_job(parameters_text.dump(policy.parameters))
+    return job
+
+
+def _in_a_job(text: str) -> str:
+    return text.replace("$", "$$")
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        [
+            {"name": "b", "minimum": "-1000"},
+            {"name": "a", "maximum": "0.5", "minimum": "0"},
+            {"name": "B"},
+            {"name": "é"},
+        ],
+        [{"name": each, "enum": [*reversed(ODDITIES)]} for each in ODDITIES if each],
+        [{"name": "largest", "enum": [f'{number:02}{chr(92) * 497}"' for number in range(32)]}],
+    ],
+    ids=["bounds", "odd", "large"],
+)
+def test_python_and_helm_write_the_same_of_the_oddest_parameters(api: Api, helm: Helm, allowed: list[Object]) -> None:
+    """The Site as Helm has written it, and what the operator makes of it."""
+    _at_the_neighbours(helm, parameters=allowed)
+    there = api.get("Site", "site", "hospital-b")["spec"]["policy"]["parameters"]
+    assert there == allowed
+    job = _allowing(there)
+    _until_admitted(api, job)
+    assert ALLOWED in _refusal(api, training_job(namespace="hospital-b"))
+    for one in there:
+        for others in ([each for each in there if each != one], [*there, {**one, "name": f"{one['name']}x"}]):
+            assert ALLOWED in _refusal(api, _allowing(others))
+
+
+def test_a_chart_that_lists_no_parameters_has_prepare_allow_none(api: Api, helm: Helm) -> None:
+    _at_the_neighbours(helm, parameters=[])
+    _until_admitted(api, _allowing([]))
+    assert ALLOWED in _refusal(api, training_job(namespace="hospital-b"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "",
+        lambda text: "{}",
+        lambda text: text + " ",
+        lambda text: text.replace('"16"', '"1"'),
+        lambda text: text.replace('"16"', '"16","minimum":"1"'),
+        lambda text: text.replace('{"minimum":"16"}', "{}"),
+        lambda text: text.replace('"hidden"', '"steps"'),
+        lambda text: text[:-1] + ',"steps":{}}',
+        lambda text: "$(WARDROUND_TASK)",
+    ],
+    ids=["nothing", "none", "a blank", "less", "a bound twice", "no bound", "another", "one more", "a variable"],
+)
+def test_prepare_is_told_of_the_parameters_that_the_chart_lists_and_no_others(
+    site: Api, change: Callable[[str], str]
+) -> None:
+    job = training_job()
+    told = variable("WARDROUND_ALLOWED_PARAMETERS")(job)
+    assert change(told["value"]) != told["value"]
+    told["value"] = change(told["value"])
+    assert ALLOWED in _refusal(site, job, OPERATOR)
+
+
+def test_a_chart_lists_no_more_parameters_than_a_pod_can_be_told_of(helm: Helm) -> None:
+    values = site_values("site-b")
+    values["policy"]["parameters"] = [{"name": "large", "enum": [f"{number:04}" + "x" * 1020 for number in range(32)]}]
+    chart = str(ROOT / "charts/site")
+    said = helm.run("template", "wardround-site", chart, "--namespace", "hospital-b", "--values", helm.values(values))
+    assert said.returncode != 0
+    assert "list fewer parameters" in said.stderr
+
+
+def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
+    values = site_values("site-b")
+    values["policy"] |= policy
+    helm.install("wardround-site", "site", "hospital-b", values)
+
+
+def _refusal(api: Api, job: Object, user: str = NEIGHBOUR) -> str:
+    """What the API server has against a Job of the neighbours' operator, if anything."""
+    try:
+        api.create(job, user=user, dry_run=True)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
+
+
+def _until_admitted(api: Api, job: Object, user: str = NEIGHBOUR) -> None:
+    """A changed policy works a moment after the change."""
+    until("it is admitted", lambda: _refusal(api, job, user) == "")
+
+
+def _until_refused(api: Api, job: Object, words: str) -> None:
+    until(f"it is refused for {words!r}", lambda: words in _refusal(api, job))
+
+
+def test_other_namespaces_are_left_alone(api: Api) -> None:
+    meta = {"namespace": "default"}
+    api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", **meta}})
+    spec = {"containers": [{"name": "shell", "image": OURS}]}
+    api.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shell", **meta}, "spec": spec}, dry_run=True)

@@ -1,0 +1,121 @@
+"""The hub operator itself, with its own account, at a real API server with the chart's rights, and at a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
+from tests.integration.api.conftest import api, bare, helm, pytest_configure
+from tests.integration.api.objects import HUB, OURS, PARTICIPANTS
+from tests.integration.hub.hospital import Hospital, until
+from tests.integration.store.conftest import Server, server
+from wardround.hub.operator import serve
+from wardround.hub.settings import Settings
+from wardround.kube.client import Client
+
+__all__ = ["api", "bare", "helm", "pytest_configure", "server"]
+
+
+@dataclass
+class World:
+    """A running hub, the administrator, and hospitals that are enrolled, published and approved."""
+
+    admin: Api
+    client: Client
+    hospitals: dict[str, Hospital]
+    server: Server
+    restart: Callable[[], Awaitable[None]]
+
+
+def token(api: Api, namespace: str, account: str) -> str:
+    body = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 3600},
+    }
+    made = api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body)
+    return str(made["status"]["token"])
+
+
+def as_account(api: Api, namespace: str, account: str, manager: str = "") -> Client:
+    held = token(api, namespace, account)
+    configuration = api._client.configuration
+    ca = Path(configuration.ssl_ca_cert).read_text()
+    return Client(configuration.host, ca, lambda: held, namespace, manager)
+
+
+def store_told(api: Api, server: Server) -> Settings:
+    """What the hub's chart tells its operator, with this store and its key pair."""
+    credentials = {"accessKey": "test-access", "secretKey": "test-secret"}
+    meta = {"name": "store-credentials", "namespace": HUB}
+    with contextlib.suppress(Refused):
+        api.delete("Secret", "store-credentials", HUB)
+    api.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": credentials})
+    return Settings(
+        namespace=HUB,
+        image=OURS,
+        store_origin=server.origin,
+        store_internal=server.origin,
+        store_region="us-east-1",
+        store_bucket="wardround",
+        store_ca=server.ca,
+    )
+
+
+class Running:
+    """The hub operator, to be stopped and started like its pod."""
+
+    def __init__(self, api: Api, settings: Settings) -> None:
+        self._api, self._settings = api, settings
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        client = as_account(self._api, HUB, "hub-operator", "wardround-hub")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self._task = asyncio.create_task(serve(self._settings, client, port))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(api: Api, server: Server) -> AsyncIterator[World]:
+    settings = store_told(api, server)
+    running = Running(api, settings)
+    await running.start()
+    client = as_account(api, HUB, "hub-operator")
+    try:
+
+        async def published() -> str | None:
+            found: str | None = (await client.get("ConfigMap", "wardround-hub"))["data"].get("fingerprint")
+            return found
+
+        pinned = await until(published, "the hub's ConfigMap")
+        hospitals = {
+            name: Hospital(name, as_account(api, name, "site", HOSPITAL_MANAGER), pinned) for name in PARTICIPANTS
+        }
+        for hospital in hospitals.values():
+            await hospital.publish()
+            spec = {"spec": {"keyFingerprint": hospital.fingerprint}}
+            api.patch("Participant", hospital.name, spec, hospital.name)
+        yield World(api, client, hospitals, server, running.restart)
+        for hospital in hospitals.values():
+            await hospital.client.close()
+    finally:
+        await running.stop()
+        await client.close()

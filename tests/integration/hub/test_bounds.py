@@ -1,0 +1,48 @@
+"""A hospital that asks the hub for more room than its update can need, at a real API server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api.objects import FEDERATION, federated_round, without
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import until
+from tests.integration.hub.test_hub import complete_round
+from wardround.sealing.body import ciphertext_length
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_room_for_more_than_the_model_is_not_given_and_the_others_go_on(world: World, tmp_path: Path) -> None:
+    first = await complete_round(world, "bound", tmp_path)
+    second = federated_round("bounded", base={"roundName": "bound"}, quorum={"min": 1})
+    world.admin.create(without(second, "initial"))
+    size = ciphertext_length(first["status"]["result"]["bytes"])
+    greedy, modest = world.hospitals["site-a"], world.hospitals["site-b"]
+    for hospital, asked in ((greedy, 20 << 30), (modest, size)):
+        task = await hospital.task("bounded")
+        done = [("Accepted", True, "Accepted"), ("Trained", True, "Trained")]
+        await hospital.report(task, {"upload": {"bytes": asked}}, *done)
+
+    async def attention() -> list[dict[str, Any]]:
+        found = await world.client.get("FederatedRound", "bounded", FEDERATION)
+        told: list[dict[str, Any]] = found.get("status", {}).get("attention", [])
+        return told
+
+    async def cancelled() -> bool:
+        return (await greedy.task("bounded")).spec.cancel
+
+    async def granted() -> list[int]:
+        return [put.bytes for put in modest.grants(await modest.task("bounded")).put or ()]
+
+    await until(cancelled, "the greedy hospital's task to be cancelled")
+    assert await until(granted, "grants of the other") == [size]
+    [told] = await until(attention, "the round to say so")
+    assert (told["participant"], told["reason"]) == ("site-a", "UploadTooLarge")
+    assert "site-a" in told["message"]
+    refused = await greedy.task("bounded")
+    assert refused.metadata.annotations["wardround.io/cancelled"] == "UploadTooLarge"
+    assert greedy.grants(refused).put is None

@@ -1,0 +1,114 @@
+"""A round is deleted, and others start from its result: as long as they are not over it stays, and goes afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api.objects import FEDERATION, HUB, federated_round, without
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import until
+from tests.integration.hub.test_hub import complete_round, play_kubelet, stored, until_condition
+from wardround.api import names
+from wardround.ports import Object
+from wardround.store.transfer import Store
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def follow(world: World, name: str, base: str, **spec: Any) -> str:
+    made = world.admin.create(without(federated_round(name, base={"roundName": base}, **spec), "initial"))
+    return str(made["metadata"]["uid"])
+
+
+async def result(world: World, uid: str) -> Object | None:
+    """The Secret of a round's result; its bytes are in the store."""
+    assert len(await stored(world, f"models/{uid}/")) == 2
+    found = await world.client.get("Secret", names.model_secret(uid))
+    return found if found.get("data") else None
+
+
+async def gone(world: World, uid: str) -> None:
+    """What stays for a while is the empty Secret, as the memory that sites can still put updates."""
+
+    async def is_gone() -> bool:
+        labels = f"{names.ROUND_UID}={uid}"
+        held = any(each.get("data") for each in await world.client.list("Secret", labels=labels))
+        return not held and await stored(world, f"models/{uid}/") == []
+
+    await until(is_gone, "the result is gone")
+
+
+async def send(world: World, name: str, folder: Path) -> None:
+    async with Store(world.server.origin, world.server.ca) as store:
+        for hospital in world.hospitals.values():
+            await hospital.send(name, [0.5, 0.5], 100, store, folder)
+
+
+async def test_a_running_round_goes_on_from_the_result_of_a_round_that_is_deleted(world: World, tmp_path: Path) -> None:
+    first = (await complete_round(world, "pruned-1", tmp_path))["metadata"]["uid"]
+    second = follow(world, "pruned-2", "pruned-1")
+    tasks = [await each.task("pruned-2") for each in world.hospitals.values()]
+    assert {each.metadata.labels[names.BASE_UID] for each in tasks} == {first}
+    world.admin.delete("FederatedRound", "pruned-1", FEDERATION)
+    found = await until_condition(world, "pruned-2", "BaseDeleted", "BaseDeleted")
+    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "BaseDeleted")
+    assert said.startswith("Somebody deleted round pruned-1, from whose result this round starts.")
+
+    async def told() -> bool:
+        path = f"/apis/events.k8s.io/v1/namespaces/{FEDERATION}/events"
+        events = world.admin.call("GET", path)["items"]
+        return ("BaseDeleted", "Warning", said) in {
+            (each["reason"], each["type"], each["note"]) for each in events if each["regarding"]["uid"] == second
+        }
+
+    await until(told, "the Event")
+    await world.restart()
+
+    async def kept() -> bool:
+        left = await world.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={first}")
+        return not left and await result(world, first) is not None
+
+    await until(kept, "the tasks of the round are gone and its result is kept")
+    # Another of that name is not what the running round started from.
+    world.admin.create(federated_round("pruned-1"))
+    await world.hospitals["site-a"].task("pruned-1")
+    await send(world, "pruned-2", tmp_path)
+    assert (await play_kubelet(world, second)).left_out == ()
+    await until_condition(world, "pruned-2", "Complete", "Complete")
+    await gone(world, first)
+    world.admin.delete("FederatedRound", "pruned-1", FEDERATION)
+
+
+async def test_a_round_that_waited_starts_and_one_that_is_made_later_says_that_its_base_is_gone(
+    world: World, tmp_path: Path
+) -> None:
+    """As when a sync applies the next round and prunes the last one, and a hospital is not ready yet."""
+    first = (await complete_round(world, "waited-1", tmp_path))["metadata"]["uid"]
+    follow(world, "waited-2", "waited-1", datasetName="lung")
+    follow(world, "suspended-2", "waited-1", suspend=True)
+    await until_condition(world, "waited-2", "Stalled", "DatasetUnknown")
+    await until_condition(world, "suspended-2", "Suspended", "Suspended")
+    world.admin.delete("FederatedRound", "waited-1", FEDERATION)
+    await until_condition(world, "waited-2", "BaseDeleted", "BaseDeleted")
+
+    async def noted() -> bool:
+        found = await world.client.get("Secret", names.model_secret(first), HUB)
+        return len(found["metadata"]["annotations"].get(names.KEPT_FOR, "").split()) == 2
+
+    await until(noted, "the result is kept for those that were there")
+    follow(world, "late-2", "waited-1")
+    found = await until_condition(world, "late-2", "Stalled", "BaseUnusable")
+    assert any("Somebody deleted round waited-1" in each["message"] for each in found["status"]["conditions"])
+    world.admin.delete("FederatedRound", "waited-2", FEDERATION)
+    world.admin.patch("FederatedRound", "suspended-2", {"spec": {"suspend": False}}, FEDERATION)
+    for hospital in world.hospitals.values():
+        assignment = hospital.assignment(await hospital.task("suspended-2"))
+        assert assignment.base is not None
+        assert assignment.state_round == first
+    assert await result(world, first) is not None
+    world.admin.delete("FederatedRound", "suspended-2", FEDERATION)
+    await gone(world, first)
+    world.admin.delete("FederatedRound", "late-2", FEDERATION)

@@ -1,0 +1,127 @@
+"""Events of rounds and participants at a real API server: told once, seen by kubectl, and in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from tests.integration.api.conftest import kubectl
+from tests.integration.api.objects import FEDERATION, federated_round
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import now, until
+from tests.integration.hub.test_hub import until_condition
+from wardround.api import conditions
+from wardround.api.roundtask import RoundTask, RoundTaskStatus
+from wardround.clock import system_clock
+from wardround.hub.operator import CONTROLLER
+from wardround.kube.events import MOST_WAITING, Reporter
+from wardround.ports import Object
+
+__all__ = ["kubectl"]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def events(world: World, namespace: str, name: str = "") -> list[Object]:
+    found = world.admin.call("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
+    return [each for each in found if name in ("", each["regarding"]["name"])]
+
+
+async def told(world: World, name: str, *reasons: str) -> list[Object]:
+    async def all_there() -> list[Object]:
+        found = events(world, FEDERATION, name)
+        return found if {each["reason"] for each in found} >= set(reasons) else []
+
+    found: list[Object] = await until(all_there, f"Events {', '.join(reasons)} of {name}")
+    return found
+
+
+async def test_a_round_tells_each_step_once_and_says_whose_it_is(world: World) -> None:
+    made = world.admin.create(federated_round("told"))
+    for hospital in world.hospitals.values():
+        await hospital.report(await hospital.task("told"), {}, ("Accepted", False, "ImageNotAllowed"))
+    await until_condition(world, "told", "Failed", "QuorumNotMet")
+    found = await told(world, "told", "Dispatched", "QuorumNotMet")
+    assert set(Counter(each["reason"] for each in found).values()) == {1}
+    failed = next(each for each in found if each["reason"] == "QuorumNotMet")
+    assert failed["regarding"] == {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "FederatedRound",
+        "namespace": FEDERATION,
+        "name": "told",
+        "uid": made["metadata"]["uid"],
+    }
+    assert (failed["type"], failed["action"], failed["reportingController"]) == ("Warning", "SetFailed", CONTROLLER)
+    assert "ImageNotAllowed" in failed["note"]
+
+
+async def test_kubectl_describe_shows_them(world: World, kubectl: Kubectl) -> None:
+    world.admin.create(federated_round("described", participants={"names": ["site-a", "site-z"]}))
+    await told(world, "described", "ParticipantUnknown")
+    shown = await asyncio.to_thread(kubectl, "describe", "federatedround", "described", "-n", FEDERATION)
+    assert shown.returncode == 0, shown.stderr
+    (line,) = [each for each in shown.stdout.splitlines() if "Warning" in each]
+    assert "ParticipantUnknown" in line
+    assert CONTROLLER in line
+
+
+async def test_a_participant_tells_that_it_is_ready(world: World) -> None:
+    async def approved() -> list[Object]:
+        found = events(world, "site-a", "site-a")
+        return [each for each in found if each["reason"] == "Approved"]
+
+    assert len(await until(approved, "the Event of site-a")) == 1
+
+
+async def test_a_restart_tells_nothing_anew(world: World) -> None:
+    before = {each["metadata"]["uid"] for each in events(world, FEDERATION) + events(world, "site-a")}
+    await world.restart()
+    await asyncio.sleep(3)
+    assert {each["metadata"]["uid"] for each in events(world, FEDERATION) + events(world, "site-a")} == before
+
+
+async def of_a_hospital(world: World, name: str) -> tuple[Reporter, Object, RoundTask]:
+    """A hospital's account writes the status of its own RoundTasks, and may make no Events."""
+    hospital = world.hospitals["site-a"]
+    world.admin.create(federated_round(name))
+    task = await hospital.task(name)
+    observed = await hospital.client.get("RoundTask", task.metadata.name)
+    return Reporter(hospital.client, CONTROLLER, "test", system_clock), observed, task
+
+
+def waiting_for(task: RoundTask, reason: str) -> RoundTaskStatus:
+    found = conditions.progressing(task.status.conditions, reason, "said", now=now(), generation=1)
+    return replace(task.status, conditions=found)
+
+
+async def test_an_api_server_that_takes_no_event_hinders_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    reporter, observed, task = await of_a_hospital(world, "mute")
+    working = asyncio.create_task(reporter.run())
+    assert await reporter.write(observed, task.status, waiting_for(task, "Unschedulable")) is not None
+
+    async def logged() -> bool:
+        return any("Event Unschedulable" in each.getMessage() for each in caplog.records)
+
+    await until(logged, "the line in the log")
+    assert not working.done()
+    working.cancel()
+
+
+async def test_what_nobody_takes_away_is_dropped_and_does_not_pile_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    reporter, observed, task = await of_a_hospital(world, "piled")  # which nobody runs
+    for number in range(MOST_WAITING + 1):
+        status = waiting_for(task, f"Reason{number}")
+        observed = await reporter.write(observed, task.status, status) or observed
+        task = replace(task, status=status)
+    assert [each.getMessage() for each in caplog.records if "no room" in each.getMessage()] == [
+        f"no room for the Event Reason{MOST_WAITING} of {task.metadata.name}"
+    ]

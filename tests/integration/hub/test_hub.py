@@ -1,0 +1,321 @@
+"""A round at a real API server and a real store: only the kubelet that would run the aggregation Job is played."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api.objects import FEDERATION, HUB, federated_round, without
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import until
+from wardround.aggregate import plan as aggregate_plan
+from wardround.aggregate.job import aggregate
+from wardround.api import names
+from wardround.api.roundtask import RoundTask
+from wardround.hub import vault
+from wardround.kube.errors import NotFound
+from wardround.plans.round.parts import GRANTS_EXPIRE
+from wardround.ports import Api, Object
+from wardround.sealing import untrusted
+from wardround.sealing.keys import DecryptionKey, VerificationKey, load_verification_key
+from wardround.sealing.manifests import open_model
+from wardround.store.admin import list_keys
+from wardround.store.transfer import Store
+from wardround.wire.aggregation import AggregationResult
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def conditions(found: Object) -> dict[str, tuple[str, str]]:
+    return {each["type"]: (each["status"], each["reason"]) for each in found.get("status", {}).get("conditions", [])}
+
+
+async def until_condition(world: World, name: str, kind: str, reason: str) -> Object:
+    async def reached() -> Object | None:
+        found = await world.client.get("FederatedRound", name, FEDERATION)
+        return found if conditions(found).get(kind) == ("True", reason) else None
+
+    found: Object = await until(reached, f"{name} {kind} {reason}")
+    return found
+
+
+async def aggregation_pod(world: World, uid: str, number: int = 1, node: str | None = None) -> str:
+    """The pod of an aggregation Job, as the Job's controller makes it once the hub has made the Job."""
+    name = names.aggregation_name(uid, number)
+
+    async def made() -> Object | None:
+        try:
+            return await world.client.get("Job", name)
+        except NotFound:
+            return None
+
+    template = (await until(made, f"Job {name}"))["spec"]["template"]
+    meta = {"name": name, "namespace": HUB, **template["metadata"]}
+    spec = {**template["spec"], "nodeName": node} if node else template["spec"]
+    world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    return name
+
+
+async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationResult:
+    """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would."""
+    name = await aggregation_pod(world, uid, number)
+    secret = await world.client.get("Secret", name)
+    plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
+    async with Store(plan.store.origin, plan.store.ca_bundle) as store:
+        result = await aggregate(plan, store, datetime.now(UTC))
+    ended = {
+        "exitCode": 0,
+        "message": aggregate_plan.spell(result).decode(),
+        "startedAt": "2026-01-01T00:00:00Z",
+        "finishedAt": "2026-01-01T00:00:00Z",
+    }
+    container = {
+        "name": "aggregate",
+        "image": "x",
+        "imageID": "x",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": ended},
+    }
+    world.admin.patch_status("Pod", name, {"phase": "Succeeded", "containerStatuses": [container]}, HUB)
+    return result
+
+
+async def stored(world: World, prefix: str) -> list[str]:
+    async with Store(world.server.origin, world.server.ca) as store:
+        return await list_keys(store, world.server.presigner, prefix, datetime.now(UTC))
+
+
+async def test_a_participant_is_ready_once_its_published_keys_are_the_approved_ones(world: World) -> None:
+    async def ready() -> bool:
+        found = await world.client.get("Participant", "site-a", "site-a")
+        return conditions(found).get("Ready") == ("True", "Approved")
+
+    await until(ready, "site-a Ready")
+
+
+async def test_each_hospital_gets_an_assignment_that_it_can_verify(world: World) -> None:
+    world.admin.create(federated_round("assigned", participants={"names": ["site-a", "site-b"]}))
+    for hospital in world.hospitals.values():
+        found = hospital.assignment(await hospital.task("assigned"))
+        assert (found.participant, found.round_name, found.roster) == (hospital.name, "assigned", ("site-a", "site-b"))
+        assert found.site_fingerprint == hospital.fingerprint
+        assert hospital.grants(await hospital.task("assigned")).put is None
+
+
+async def test_the_rounds_key_is_read_once_for_all_hospitals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, asked = vault.round_key, []
+
+    async def counted(client: Api, round_uid: str) -> DecryptionKey:
+        asked.append(round_uid)
+        return await read(client, round_uid)
+
+    monkeypatch.setattr(vault, "round_key", counted)
+    made = world.admin.create(federated_round("one-key"))
+    for hospital in world.hospitals.values():
+        await hospital.task("one-key")
+    await until_condition(world, "one-key", "Reconciling", "Collecting")
+    assert asked.count(made["metadata"]["uid"]) == 1
+    world.admin.delete("FederatedRound", "one-key", FEDERATION)
+
+
+async def sent_round(world: World, name: str, folder: Path, **spec: Any) -> str:
+    """UID of a new round to which both hospitals have sent."""
+    made = world.admin.create(federated_round(name, **spec))
+    async with Store(world.server.origin, world.server.ca) as store:
+        a, b = world.hospitals["site-a"], world.hospitals["site-b"]
+        await asyncio.gather(a.send(name, [1.0, 2.0], 100, store, folder), b.send(name, [4.0, 8.0], 200, store, folder))
+    return str(made["metadata"]["uid"])
+
+
+async def complete_round(world: World, name: str, folder: Path) -> Object:
+    await play_kubelet(world, await sent_round(world, name, folder))
+    return await until_condition(world, name, "Complete", "Complete")
+
+
+async def test_a_round_goes_from_apply_to_complete_and_leaves_no_key(world: World, tmp_path: Path) -> None:
+    started = time.monotonic()
+    found = await complete_round(world, "circle", tmp_path)
+    print(f"apply to Complete, without pods: {time.monotonic() - started:.2f} s")
+    uid, status = found["metadata"]["uid"], found["status"]
+    assert status["participants"] == {"selected": 2, "accepted": 2, "sent": 2, "failed": 0, "aggregated": 2}
+    assert (status["result"]["samples"], status["result"]["location"]) == (300, f"models/{uid}/1")
+    assert [each["stage"] for each in status["timeline"]] == [
+        "Started",
+        "Dispatched",
+        "Collected",
+        "Aggregated",
+        "Complete",
+    ]
+
+    async def tidy() -> bool:
+        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        # The memory that updates are to be deleted once more holds nothing.
+        held = {each["metadata"]["name"] for each in left if each.get("data")}
+        return held == {f"model-{uid}"} and await stored(world, f"updates/{uid}/") == []
+
+    await until(tidy, "the key and the updates are gone")
+    assert len(await stored(world, f"models/{uid}/")) == 2
+
+
+async def test_the_next_round_carries_the_result_back_to_every_hospital(world: World, tmp_path: Path) -> None:
+    first = await complete_round(world, "first", tmp_path)
+    second = without(federated_round("second", base={"roundName": "first"}), "initial")
+    world.admin.create(second)
+    for hospital in world.hospitals.values():
+        task = await hospital.task("second")
+        assignment, grants = hospital.assignment(task), hospital.grants(task)
+        assert assignment.base is not None
+        manifest = open_model(assignment.base.manifest, _hub_key(task))
+        assert manifest.digest == first["status"]["result"]["digest"]
+        assert grants.get is not None
+        async with Store(world.server.origin, world.server.ca) as store:
+            data = await store.get_bytes(grants.get.parts[0], manifest.bytes)
+        assert len(data) == manifest.bytes
+
+
+async def test_who_was_not_counted_goes_on_from_the_state_of_the_round_that_counted_it(
+    world: World, tmp_path: Path
+) -> None:
+    async def states(name: str) -> dict[str, str]:
+        found = {each.name: each.assignment(await each.task(name)) for each in world.hospitals.values()}
+        return {hospital: assignment.state_round for hospital, assignment in found.items()}
+
+    def follow(name: str, base: str, **spec: Any) -> Object:
+        return world.admin.create(without(federated_round(name, base={"roundName": base}, **spec), "initial"))
+
+    first = (await complete_round(world, "counted-1", tmp_path))["metadata"]["uid"]
+    assert await states("counted-1") == {"site-a": "", "site-b": ""}
+    second = follow("counted-2", "counted-1", quorum={"min": 1, "graceSeconds": 0})["metadata"]["uid"]
+    assert await states("counted-2") == {"site-a": first, "site-b": first}
+    async with Store(world.server.origin, world.server.ca) as store:
+        await world.hospitals["site-a"].send("counted-2", [0.5, 0.5], 100, store, tmp_path)
+    await play_kubelet(world, second)
+    await until_condition(world, "counted-2", "Complete", "Complete")
+    # What the next round needs to know stands in the record of this one.
+    world.admin.delete("FederatedRound", "counted-1", FEDERATION)
+    follow("counted-3", "counted-2")
+    follow("counted-seen", "counted-2", task="Evaluate", metrics=["rows"])
+    for name in ("counted-3", "counted-seen"):
+        assert await states(name) == {"site-a": second, "site-b": first}
+
+
+def _hub_key(task: RoundTask) -> VerificationKey:
+    return load_verification_key(untrusted.decode(task.spec.hub_key, "x"))
+
+
+async def test_a_round_goes_on_where_it_was_when_the_operator_is_restarted(world: World, tmp_path: Path) -> None:
+    made = world.admin.create(federated_round("restarted"))
+    a, b = world.hospitals["site-a"], world.hospitals["site-b"]
+    async with Store(world.server.origin, world.server.ca) as store:
+        await a.send("restarted", [1.0, 2.0], 100, store, tmp_path)
+        await world.restart()
+        await b.send("restarted", [4.0, 8.0], 200, store, tmp_path)
+    await world.restart()
+    await play_kubelet(world, made["metadata"]["uid"])
+    await until_condition(world, "restarted", "Complete", "Complete")
+
+
+async def test_a_refusal_everywhere_fails_the_round_with_the_reason(world: World) -> None:
+    world.admin.create(federated_round("refused"))
+    for hospital in world.hospitals.values():
+        task = await hospital.task("refused")
+        await hospital.report(task, {}, ("Accepted", False, "ImageNotAllowed"))
+    found = await until_condition(world, "refused", "Failed", "QuorumNotMet")
+    assert {each["reason"] for each in found["status"]["attention"]} == {"ImageNotAllowed"}
+    assert "ImageNotAllowed" in next(
+        each["message"] for each in found["status"]["conditions"] if each["type"] == "Failed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "kind", "reason"),
+    [
+        ("stranger", {"participants": {"names": ["site-a", "site-z"]}}, "Stalled", "ParticipantUnknown"),
+        ("no-data", {"datasetName": "lung"}, "Stalled", "DatasetUnknown"),
+        ("no-base", {"base": {"roundName": "nowhere"}, "initial": None}, "Stalled", "BaseNotFound"),
+        ("on-failed", {"base": {"roundName": "refused"}, "initial": None}, "Failed", "BaseFailed"),
+    ],
+)
+async def test_bad_input_is_said_on_the_round(
+    world: World, name: str, spec: dict[str, Any], kind: str, reason: str
+) -> None:
+    wanted = federated_round(name, **spec)
+    wanted["spec"] = {key: value for key, value in wanted["spec"].items() if value is not None}
+    world.admin.create(wanted)
+    await until_condition(world, name, kind, reason)
+
+
+async def test_what_a_deleted_round_leaves_is_swept(world: World, tmp_path: Path) -> None:
+    uid = (await complete_round(world, "swept", tmp_path))["metadata"]["uid"]
+    world.admin.delete("FederatedRound", "swept", FEDERATION)
+
+    async def gone() -> bool:
+        labels = f"{names.ROUND_UID}={uid}"
+        tasks = await world.client.list("RoundTask", everywhere=True, labels=labels)
+        secrets = await world.client.list("Secret", labels=labels)
+        return not tasks and not any(each.get("data") for each in secrets) and not await stored(world, f"models/{uid}/")
+
+    await until(gone, "the sweep")
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_what_a_site_puts_after_the_end_goes_too_and_then_nothing_is_left_to_do(
+    world: World, tmp_path: Path, deleted: bool
+) -> None:
+    """A presigned URL holds until it expires, whatever has become of its round. That an hour is over is played."""
+    name, past = f"late-put-{deleted}".lower(), "2026-01-01T00:00:00Z"
+    uid = (await complete_round(world, name, tmp_path))["metadata"]["uid"]
+    hospital = world.hospitals["site-a"]
+    [put] = hospital.grants(await hospital.task(name)).put or []
+    if deleted:
+        world.admin.delete("FederatedRound", name, FEDERATION)
+
+    async def left() -> dict[str, Object]:
+        found = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        return {each["metadata"]["name"]: each for each in found}
+
+    memory, note = (f"model-{uid}", names.PUTS_UNTIL) if deleted else (f"round-{uid}", names.CLEANED_UP)
+
+    async def cleaned() -> bool:
+        found = (await left()).get(memory, {})
+        noted = note in found.get("metadata", {}).get("annotations", {}) and not found.get("data")
+        last = f"models/{uid}/" if deleted else f"updates/{uid}/"
+        return noted and await stored(world, last) == []
+
+    await until(cleaned, "keys and updates are deleted")
+    async with Store(world.server.origin, world.server.ca) as store:
+        await store.put_bytes(put.url, put.headers, bytes(put.bytes))
+    assert len(await stored(world, f"updates/{uid}/")) == 1
+    if deleted:
+        world.admin.patch("Secret", memory, {"metadata": {"annotations": {names.PUTS_UNTIL: past}}}, HUB)
+        await world.restart()
+    else:
+        over = {"metadata": {"annotations": {GRANTS_EXPIRE: past}}}
+        for each in world.hospitals.values():
+            world.admin.patch("RoundTask", (await each.task(name)).metadata.name, over, each.name)
+
+    async def nothing_left() -> bool:
+        expected = set() if deleted else {f"model-{uid}"}
+        return set(await left()) == expected and await stored(world, f"updates/{uid}/") == []
+
+    await until(nothing_left, "the second clean-up")
+
+
+async def test_an_idle_hub_writes_nothing(world: World) -> None:
+    async def versions() -> dict[str, str]:
+        found = []
+        for kind in ("FederatedRound", "RoundTask", "Participant"):
+            found += await world.client.list(kind, everywhere=True)
+        return {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in found}
+
+    before = await versions()
+    await world.restart()
+    await asyncio.sleep(4)
+    assert await versions() == before

@@ -1,0 +1,26 @@
+"""Kinds of which there are ever more, read a few objects at a time from a real API server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.api.objects import HUB
+from tests.integration.hub.conftest import World
+from wardround.kube.client import SMALL_PAGE
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_what_is_read_a_few_at_a_time_is_all_there_is(world: World) -> None:
+    names = [f"listed-{number:03}" for number in range(2 * SMALL_PAGE + 1)]
+    for name in names:
+        metadata = {"name": name, "namespace": HUB, "labels": {"listed": "yes"}}
+        world.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+    try:
+        found = [item async for item in world.client.each("Secret", labels="listed=yes")]
+        assert [item["metadata"]["name"] for item in found] == names
+        assert {item["kind"] for item in found} == {"Secret"}
+        assert found == await world.client.list("Secret", labels="listed=yes")
+    finally:
+        for name in names:
+            world.admin.delete("Secret", name, HUB)

@@ -1,0 +1,282 @@
+"""Rounds in trouble at a real API server and store: each says what it is, and what is beside it goes on."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.api.apiserver import Refused, account
+from tests.integration.api.apiserver import until as until_now
+from tests.integration.api.objects import FEDERATION, HUB, OURS, condition, federated_round, round_task, without
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import until
+from tests.integration.hub.test_hub import (
+    aggregation_pod,
+    complete_round,
+    conditions,
+    play_kubelet,
+    sent_round,
+    stored,
+    until_condition,
+)
+from wardround.api import names
+from wardround.manifests import aggregation
+from wardround.plans.round import plan as round_plan
+from wardround.plans.round.parts import REFUSED
+from wardround.ports import Object
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def from_base(name: str, base: str) -> Object:
+    return without(federated_round(name, base={"roundName": base}), "initial")
+
+
+@contextmanager
+def quota(world: World, namespace: str, resource: str, probe: Object) -> Iterator[None]:
+    """None of this resource may be made in this namespace. `probe`: one that could be made otherwise."""
+    path, hard = f"/api/v1/namespaces/{namespace}/resourcequotas", {f"count/{resource}": "0"}
+    meta = {"name": "none", "namespace": namespace}
+    made = world.admin.call(
+        "POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}
+    )
+    # The controller manager's first count, without which the API server counts nothing.
+    made["status"] = {"hard": hard, "used": hard}
+    world.admin.call("PUT", f"{path}/none/status", made)
+    # The API server counts by it a moment later, and no longer a moment after it is gone.
+    until_now("the quota holds", lambda: not _takes(world, probe))
+    try:
+        yield
+    finally:
+        world.admin.call("DELETE", f"{path}/none")
+        until_now("the quota holds no longer", lambda: _takes(world, probe))
+
+
+def no_tasks(world: World, namespace: str) -> AbstractContextManager[None]:
+    return quota(world, namespace, "roundtasks.wardround.io", round_task(namespace, "probe"))
+
+
+def _takes(world: World, probe: Object) -> bool:
+    try:
+        world.admin.create(probe, user=account(HUB, "hub-operator"), dry_run=True)
+    except Refused as refusal:
+        if "exceeded quota" not in str(refusal):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def store_in_trouble(world: World) -> Iterator[None]:
+    """Its bucket is not to be found."""
+    bucket: Path = world.server.folder / "wardround"
+    away = bucket.with_name("away")
+    bucket.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(bucket)
+
+
+async def test_whose_roundtask_is_not_taken_is_named_and_asked_once_it_is_taken(world: World) -> None:
+    with no_tasks(world, "site-b"):
+        world.admin.create(federated_round("one-refused", quorum={"min": 2}))
+        await world.hospitals["site-a"].task("one-refused")
+        found = await until_condition(world, "one-refused", "Reconciling", "Collecting")
+        (entry,) = found["status"]["attention"]
+        assert (entry["participant"], entry["reason"]) == ("site-b", "TaskRefused")
+        assert "exceeded quota" in entry["message"]
+        await world.restart()
+    await world.hospitals["site-b"].task("one-refused")
+
+    async def unmarked() -> bool:
+        found = await world.client.get("FederatedRound", "one-refused", FEDERATION)
+        return "attention" not in found["status"] or found["status"]["attention"] == []
+
+    await until(unmarked, "nobody needs attention")
+
+
+async def test_a_round_whose_roundtasks_are_not_taken_says_so_and_goes_on_once_they_are(world: World) -> None:
+    with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
+        world.admin.create(federated_round("all-refused"))
+        found = await until_condition(world, "all-refused", "Stalled", "TaskRefused")
+        assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
+    await world.hospitals["site-a"].task("all-refused")
+    await until_condition(world, "all-refused", "Reconciling", "Collecting")
+
+
+async def test_a_round_that_can_ask_nobody_in_time_fails_and_says_why(world: World) -> None:
+    deadlines = {"admissionSeconds": 1, "queueSeconds": 1}
+    with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
+        world.admin.create(federated_round("never-taken", deadlines=deadlines))
+        found = await until_condition(world, "never-taken", "Failed", "QuorumNotMet")
+    assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
+
+
+async def test_a_further_attempt_that_is_not_taken_is_remembered_and_made_once_it_is(world: World) -> None:
+    hospital, failure = world.hospitals["site-b"], {"failure": {"class": "Platform", "reason": "Evicted"}}
+    world.admin.create(federated_round("second-refused", quorum={"min": 1}))
+    await world.hospitals["site-a"].task("second-refused")
+    task = await hospital.task("second-refused")
+    with no_tasks(world, "site-b"):
+        await hospital.report(task, failure, ("Failed", True, "Evicted"))
+
+        async def remembered() -> bool:
+            found = await hospital.task("second-refused")
+            return "exceeded quota" in found.metadata.annotations.get(REFUSED, "")
+
+        await until(remembered, "the first attempt remembers")
+
+        async def told() -> bool:
+            found = await world.client.get("FederatedRound", "second-refused", FEDERATION)
+            said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
+            return said == {"site-b": "TaskRefused"}
+
+        await until(told, "site-b is named")
+        await world.restart()
+
+    async def attempts() -> bool:
+        tasks = await world.client.list("RoundTask", "site-b", labels=f"{names.ROUND}=second-refused")
+        return sorted(each["spec"]["attempt"] for each in tasks) == [1, 2]
+
+    await until(attempts, "the second attempt is made")
+
+
+async def test_rounds_that_wait_for_each_other_fail(world: World) -> None:
+    world.admin.create(from_base("hen", "egg"))
+    await until_condition(world, "hen", "Stalled", "BaseNotFound")
+    world.admin.create(from_base("egg", "hen"))
+    found = await until_condition(world, "egg", "Failed", "BaseCycle")
+    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "Failed")
+    assert said.startswith("egg waits for hen waits for egg.")
+    await until_condition(world, "hen", "Failed", "BaseFailed")
+
+
+async def test_a_round_that_starts_from_itself_fails(world: World) -> None:
+    world.admin.create(from_base("ouroboros", "ouroboros"))
+    await until_condition(world, "ouroboros", "Failed", "BaseCycle")
+
+
+async def test_a_model_whose_manifest_this_hub_did_not_sign_is_no_base(world: World, tmp_path: Path) -> None:
+    uid = (await complete_round(world, "spoilt", tmp_path))["metadata"]["uid"]
+    spoilt = {"data": {"manifest": base64.b64encode(b"{}").decode()}}
+    world.admin.patch("Secret", names.model_secret(uid), spoilt, HUB)
+    world.admin.create(from_base("on-spoilt", "spoilt"))
+    await until_condition(world, "on-spoilt", "Failed", "BaseLost")
+
+
+async def test_a_round_says_that_it_has_failed_though_the_store_is_away_and_tidies_up_later(world: World) -> None:
+    made = world.admin.create(federated_round("no-store"))
+    with store_in_trouble(world):
+        for hospital in world.hospitals.values():
+            await hospital.report(await hospital.task("no-store"), {}, ("Accepted", False, "ImageNotAllowed"))
+        await until_condition(world, "no-store", "Failed", "QuorumNotMet")
+
+        async def said() -> bool:
+            found = await world.client.get("FederatedRound", "no-store", FEDERATION)
+            return conditions(found).get("CleanedUp") == ("False", "StoreObjectMissing")
+
+        await until(said, "the round says that it is not tidied up")
+        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
+        assert [each.get("data") for each in left] == [None]
+
+    async def tidy() -> bool:
+        return not await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
+
+    await until(tidy, "the memory of what was left to do is gone", 90)
+    await until_condition(world, "no-store", "CleanedUp", "CleanedUp")
+
+
+async def test_an_aggregation_whose_node_dies_is_made_again_elsewhere(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the API server shows it then: the pod is being deleted, and no kubelet says that it is gone."""
+    monkeypatch.setattr(round_plan, "NODE_DEAD_AFTER", timedelta(0))
+    uid = await sent_round(world, "node-dies", tmp_path)
+    pod = await aggregation_pod(world, uid, node="node-that-died")
+    grace = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}
+    world.admin.call("DELETE", f"/api/v1/namespaces/{HUB}/pods/{pod}", grace)
+    try:
+        await play_kubelet(world, uid, 2)
+        await until_condition(world, "node-dies", "Complete", "Complete")
+    finally:
+        world.admin.call("DELETE", f"/api/v1/namespaces/{HUB}/pods/{pod}", {**grace, "gracePeriodSeconds": 0})
+
+
+async def test_a_job_that_has_failed_though_its_pod_stays_is_made_again(world: World, tmp_path: Path) -> None:
+    uid = await sent_round(world, "pod-stays", tmp_path)
+    pod = await aggregation_pod(world, uid, node="node-that-died")
+    failed = {
+        **condition("FailureTarget", reason="DeadlineExceeded"),
+        "lastProbeTime": "2026-11-24T12:00:00Z",
+    }
+    world.admin.patch_status("Job", pod, {"startTime": "2026-11-24T12:00:00Z", "conditions": [failed]}, HUB)
+    await play_kubelet(world, uid, 2)
+    await until_condition(world, "pod-stays", "Complete", "Complete")
+
+
+async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_and_is_swept_later(
+    world: World, tmp_path: Path
+) -> None:
+    uid = (await complete_round(world, "gone", tmp_path))["metadata"]["uid"]
+    labels = f"{names.ROUND_UID}={uid}"
+
+    async def left() -> list[str]:
+        found: list[Any] = await world.client.list("RoundTask", everywhere=True, labels=labels)
+        for kind in ("Job", "Secret"):
+            found += await world.client.list(kind, labels=labels)
+        return [each["kind"] for each in found]
+
+    with store_in_trouble(world):
+        world.admin.delete("FederatedRound", "gone", FEDERATION)
+
+        async def stopped() -> bool:
+            return await left() == ["Secret"]
+
+        await until(stopped, "RoundTasks and Jobs are gone, one Secret is the memory")
+        assert (await world.client.list("Secret", labels=labels))[0].get("data") is None
+
+    async def swept() -> bool:
+        return await stored(world, f"models/{uid}/") == await stored(world, f"updates/{uid}/") == []
+
+    await until(swept, "the sweep", 90)
+
+
+async def test_what_the_hub_cannot_do_stands_in_the_round_until_it_can(world: World, tmp_path: Path) -> None:
+    uid = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
+    probe = aggregation.AggregationJob(
+        namespace=HUB, round_namespace=FEDERATION, round_name="probe", round_uid=uid, number=1, image=OURS
+    )
+    with quota(world, HUB, "jobs.batch", aggregation.build(probe)):
+        uid = await sent_round(world, "no-jobs", tmp_path)
+        found = await until_condition(world, "no-jobs", "Reconciling", "ActionFailed")
+    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "Reconciling")
+    assert said.startswith("The hub operator could not start aggregation 1: the API server did not do it (Forbidden).")
+    assert found["status"]["participants"]["sent"] == 2
+    await play_kubelet(world, uid)
+    await until_condition(world, "no-jobs", "Complete", "Complete")
+
+
+async def test_a_participant_deleted_during_a_round_is_out_and_the_round_goes_on(world: World) -> None:
+    world.admin.create(federated_round("bereft", quorum={"min": 1}))
+    await world.hospitals["site-b"].task("bereft")
+    kept = world.admin.get("Participant", "site-b", "site-b")
+    world.admin.delete("Participant", "site-b", "site-b")
+
+    async def out() -> bool:
+        found = await world.client.get("FederatedRound", "bereft", FEDERATION)
+        said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
+        return said == {"site-b": "ParticipantUnknown"}
+
+    await until(out, "site-b is out")
+    task = await world.hospitals["site-b"].task("bereft")
+    assert task.spec.cancel
+    meta = {key: kept["metadata"][key] for key in ("name", "namespace")}
+    world.admin.create({**kept, "metadata": meta, "status": None})
+    await world.hospitals["site-b"].publish()

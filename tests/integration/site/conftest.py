@@ -1,0 +1,142 @@
+"""A site in full against a real API server and a real store; the hub's part is played by the tests.
+
+The installed charts bound what the site may do: its processes run with their own accounts' tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.api.apiserver import Api
+from tests.integration.api.conftest import api, bare, helm
+from tests.integration.api.objects import OURS
+from tests.integration.site.hub import Hub
+from tests.integration.store.conftest import Server, server
+from tests.unit.plans_site.world import HUB_DER
+from wardround.courier import main as courier
+from wardround.courier.settings import Pins, Settings
+from wardround.kube.client import Client
+from wardround.sealing.keys import hub_fingerprint
+from wardround.site.operator import Operator
+
+__all__ = ["api", "bare", "helm", "server"]
+
+NAMESPACE, PARTICIPANT = "hospital-a", "site-a"
+Object = dict[str, Any]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The lab's processes outlive the objects that started them, and a Kopf operator's thread leaves its last
+    # connections to the end of its process.
+    for message in ("ignore:subprocess .* is still running:ResourceWarning", "ignore:unclosed:ResourceWarning"):
+        config.addinivalue_line("filterwarnings", message)
+    config.addinivalue_line("markers", "own_courier: the test runs the courier itself")
+
+
+@dataclass
+class Site:
+    """A running site operator and courier, and the administrator's view of their cluster."""
+
+    api: Api
+    hub: Hub
+    workspace: Path
+    settings: Settings
+    ca: str
+    server: str
+    restart: Callable[[], Awaitable[None]]
+
+    def task(self, name: str) -> Object:
+        return self.api.get("SiteTask", name, NAMESPACE)
+
+    def folder(self, name: str) -> Path:
+        return self.workspace / "tasks" / str(self.task(name)["metadata"]["uid"])
+
+
+def authority(api: Api) -> str:
+    return Path(api._client.configuration.ssl_ca_cert).read_text()
+
+
+def token(api: Api, account: str, namespace: str) -> str:
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    return str(api.call("POST", path, request)["status"]["token"])
+
+
+async def eventually(what: str, holds: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """What `holds` returns, once it is true."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not (found := await asyncio.to_thread(holds)):
+        assert asyncio.get_running_loop().time() < deadline, f"not in {seconds} s: {what}"
+        await asyncio.sleep(0.05)
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest_asyncio.fixture
+async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_path: Path) -> AsyncIterator[Site]:
+    """With the mark `own_courier` the test runs the courier itself."""
+    url, ca = api._host, authority(api)
+    enrol(api, url, ca)
+    api.patch("Site", "site", {"spec": {"hub": {"fingerprint": hub_fingerprint(HUB_DER)}}}, NAMESPACE)
+    settings = Settings(Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, "", "Policy"), tmp_path / "workspace")
+    settings.workspace.mkdir()
+
+    def client(account: str) -> Client:
+        secret = token(api, account, NAMESPACE)
+        return Client(url, ca, lambda: secret, NAMESPACE)
+
+    own = client("site-operator")
+    running = [asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())]
+    if request.node.get_closest_marker("own_courier") is None:
+        running.append(asyncio.create_task(courier.run(settings, client("courier"), free_port())))
+
+    async def restart() -> None:
+        """Of the site operator: what it had in memory is gone."""
+        await _stop(running[0])
+        running[0] = asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())
+
+    hub = Hub(api, server)
+    await hub.open()
+    try:
+        yield Site(api, hub, settings.workspace, settings, ca, url, restart)
+    finally:
+        await hub.close()
+        for task in running:
+            await _stop(task)
+        await own.close()
+        await asyncio.sleep(0.25)  # aiohttp closes TLS connections in the background
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def enrol(api: Api, url: str, ca: str) -> None:
+    """What a person does with the output of `enrol --bootstrap`. A connected site reads it when its Site changes."""
+    values = {"server": url, "ca.crt": ca, "token": token(api, "site", PARTICIPANT), "namespace": PARTICIPANT}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "hub-credentials", "namespace": NAMESPACE},
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+    api.apply(secret)
+    look = {"metadata": {"annotations": {"tests.wardround.io/look": str(time.time_ns())}}}
+    api.patch("Site", "site", look, NAMESPACE)

@@ -1,0 +1,66 @@
+"""Events of a site's objects at a real API server: told once, in our words, and what a container said is in none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+
+from tests.integration.api.conftest import kubectl
+from tests.integration.site.conftest import NAMESPACE, Site, eventually
+from tests.integration.site.hub import Object
+from tests.integration.site.test_site import condition, enrolled, job_of, run_pod
+from wardround.site.operator import CONTROLLER
+
+__all__ = ["kubectl"]
+SECRET = "patient 4711"
+Kubectl = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def events(site: Site, kind: str, name: str) -> list[Object]:
+    found = site.api.call("GET", f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events")["items"]
+    return [each for each in found if (each["regarding"]["kind"], each["regarding"]["name"]) == (kind, name)]
+
+
+def told(site: Site, kind: str, name: str, reason: str) -> Callable[[], list[Object]]:
+    return lambda: [each for each in events(site, kind, name) if each["reason"] == reason]
+
+
+async def test_a_task_tells_what_it_waits_for_and_how_it_ended_once_each(site: Site, kubectl: Kubectl) -> None:
+    await enrolled(site)
+    name = site.hub.ask()["metadata"]["name"]
+    job = await eventually("the Job", lambda: job_of(site, name))
+    run_pod(site.api, job)
+    failed = {"reason": "ColumnMissing", "class": "Site", "message": f"no column for {SECRET}"}
+    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 65}
+    state = {"terminated": {**over, "message": json.dumps(failed)}}
+    prepare = {"name": "prepare", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+    site.api.patch_status("Pod", job["metadata"]["name"], {"initContainerStatuses": [prepare]}, NAMESPACE)
+
+    (warning,) = await eventually("the Event of the failure", told(site, "SiteTask", name, "ColumnMissing"))
+    task = site.task(name)
+    assert SECRET in condition(task, "Failed")["message"], "for the site's people"
+    assert warning["regarding"]["uid"] == task["metadata"]["uid"]
+    assert (warning["type"], warning["reportingController"]) == ("Warning", CONTROLLER)
+    await eventually("the Event of the Dataset", told(site, "Dataset", "breast", "ColumnMissing"))
+    assert SECRET not in json.dumps(events(site, "SiteTask", name) + events(site, "Dataset", "breast"))
+    assert set(Counter(each["reason"] for each in events(site, "SiteTask", name)).values()) == {1}
+
+    shown = await asyncio.to_thread(kubectl, "describe", "sitetask", name, "-n", NAMESPACE)
+    assert shown.returncode == 0, shown.stderr
+    (line,) = [each for each in shown.stdout.splitlines() if "Warning" in each]
+    assert "ColumnMissing" in line
+    assert "The data file lacks a column that the Dataset's schema names." in line
+
+
+async def test_a_site_that_was_ready_before_its_operator_started_tells_nothing(site: Site) -> None:
+    """Each test here starts another operator on the Site of the one before."""
+    await enrolled(site)
+    # That it is ready was told once, by whoever saw it first.
+    await eventually("the Event of the Site", told(site, "Site", "site", "Approved"))
+    before = events(site, "Site", "site")
+    await asyncio.sleep(3)
+    assert condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"
+    assert events(site, "Site", "site") == before

@@ -1,0 +1,216 @@
+"""One request that fails loses nothing: faults between the site operator and the two API servers it talks to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from tests.integration.api.apiserver import Object, Refused
+from tests.integration.api.objects import OURS
+from tests.integration.site.between import Answer, Between, between
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
+from tests.integration.site.test_site import condition, enrolled, job_of
+from tests.integration.site.test_trouble import connected
+from wardround.clock import system_clock
+from wardround.kube.client import Client
+from wardround.kube.events import Reporter
+from wardround.site.control import Controls
+from wardround.site.link import HubLink
+from wardround.site.own import SiteReconciler
+from wardround.site.tasks import TaskReconciler
+
+
+class Faults:
+    """Between a site and its hub. `asked`: "VERB path" of all that came by."""
+
+    def __init__(self, proxy: Between) -> None:
+        self.asked: list[str] = []
+        self._fault: Callable[[web.Request], Answer | None] = lambda _: None
+        proxy.instead = self._instead
+
+    def _instead(self, request: web.Request) -> Answer | None:
+        self.asked.append(f"{request.method} {request.path}")
+        return self._fault(request)
+
+    def fail(self, verb: str, answer: Answer, *, times: int = 1, part: str = "/roundtasks/") -> list[str]:
+        """The next so many requests of that kind get this answer. Those that did are in the list that comes back."""
+        hit: list[str] = []
+
+        def fault(request: web.Request) -> Answer | None:
+            if request.method != verb or part not in request.path or len(hit) >= times:
+                return None
+            hit.append(request.path)
+            return answer
+
+        self._fault = fault
+        return hit
+
+
+@pytest_asyncio.fixture
+async def hub(site: Site) -> AsyncIterator[Faults]:
+    """The site reaches its hub through this."""
+    await enrolled(site)
+    port = free_port()
+    async with between(site.server, site.ca, port) as proxy:
+        faults = Faults(proxy)
+        enrol(site.api, f"http://127.0.0.1:{port}", site.ca)
+        lease = "PATCH /apis/coordination.k8s.io/v1/namespaces/site-a/leases/site"
+        await eventually("the site has moved", lambda: lease in faults.asked)
+        await eventually("the site is connected", lambda: connected(site) == ("True", "Connected"))
+        yield faults
+        enrol(site.api, site.server, site.ca)
+        await eventually("the hub is there again", lambda: connected(site) == ("True", "Connected"))
+
+
+def page(code: int) -> Answer:
+    """As a load balancer's."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=code, text="<html>something else</html>", content_type="text/html")
+
+    return answer
+
+
+def status(code: int, reason: str) -> Answer:
+    """As an API server's that is busy."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        document = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": "not now"}
+        return web.json_response({**document, "code": code}, status=code)
+
+    return answer
+
+
+def here(site: Site, name: str) -> Object | None:
+    try:
+        return site.task(name)
+    except Refused:
+        return None
+
+
+TEMPORARY = {
+    "busy": status(429, "TooManyRequests"),
+    "away": status(503, "ServiceUnavailable"),
+    "a load balancer's 404": page(404),
+    "a proxy's 403": page(403),
+    "a page to log in": page(200),
+}
+
+
+async def test_no_answer_but_the_apis_own_about_this_task_loses_or_ends_one(site: Site, hub: Faults) -> None:
+    """Each task is asked for once more after the request that failed, though nothing happens to it meanwhile."""
+    asked: dict[str, list[str]] = {}
+    for fault, answer in TEMPORARY.items():
+        hit = hub.fail("GET", answer)
+        name = site.hub.ask()["metadata"]["name"]
+        await eventually(f"{fault}: the request fails", lambda: hit)  # noqa: B023 - within this turn
+        asked[name] = hit
+    for name in asked:
+        await eventually("the task is taken", lambda: here(site, name))  # noqa: B023
+    # Each of another task: failures in a row are tried again after ever longer times.
+    for name, answer in zip(asked, TEMPORARY.values(), strict=True):
+        hit = hub.fail("GET", answer, part=f"/roundtasks/{name}")
+        site.hub.touch(name)
+        await eventually("the request fails", lambda: hit)  # noqa: B023
+    name = next(iter(asked))
+    hit = hub.fail("GET", page(404), times=2, part=f"/roundtasks/{name}")
+    site.hub.cancel(name)
+    await eventually("the requests fail", lambda: len(hit) == 2)
+    assert condition(site.task(name), "Failed")["status"] == "Unknown", "a failed request has ended it"
+    await eventually("it hears of it", lambda: condition(site.task(name), "Failed")["status"] == "True")
+    assert condition(site.task(name), "Failed")["reason"] == "Cancelled"
+
+
+async def test_a_changed_site_is_no_matter_of_tasks_that_are_over(site: Site) -> None:
+    await enrolled(site)
+    over = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
+    going = site.hub.ask()["metadata"]["name"]
+    await eventually("one is over", lambda: condition(here(site, over) or {}, "Failed")["status"] == "True")
+    await eventually("one is not", lambda: here(site, going))
+    woken: list[str] = []
+
+    def wake(name: str, /, *, behind: bool = False) -> None:
+        woken.append(name)
+
+    secret = token(site.api, "site-operator", NAMESPACE)
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE, "wardround-site") as own:
+        link = HubLink(own, lambda: None)
+        reporter = Reporter(own, "x/y", "test", system_clock)
+        reconciler = SiteReconciler(own, reporter, link, wake_task=wake, hub_changed=lambda: None, clock=system_clock)
+        await reconciler.reconcile()
+        assert woken == []
+        change = {"spec": {"policy": {"minQuorum": time.time_ns() % 7 + 2}}}
+        site.api.patch("Site", "site", change, NAMESPACE)
+        await reconciler.reconcile()
+        await link.close()
+    site.api.patch("Site", "site", {"spec": {"policy": {"minQuorum": 1}}}, NAMESPACE)
+    assert going in woken
+    assert over not in woken
+
+
+async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when_there_is_room(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enrolled(site)
+    held = len(site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"])
+    monkeypatch.setattr("wardround.plans.sitetask.memory.MOST", held)
+    monkeypatch.setattr("wardround.site.tasks.FULL_SECONDS", 0.5)
+    name = site.hub.ask()["metadata"]["name"]
+
+    def said() -> tuple[object, object]:
+        task = site.api.get("RoundTask", name, PARTICIPANT)
+        return condition(task, "Accepted")["reason"], condition(site.api.get("Site", "site", NAMESPACE), "Ready")[
+            "reason"
+        ]
+
+    await eventually("both say so", lambda: said() == ("TooManyTasks", "TooManyTasks"))
+    assert here(site, name) is None
+    monkeypatch.setattr("wardround.plans.sitetask.memory.MOST", held + 64)
+    await eventually("the task is taken", lambda: here(site, name))
+    await eventually("both say so", lambda: said() == ("Accepted", "Approved"))
+
+
+async def test_a_look_at_a_task_that_trains_reads_no_other_task_and_no_other_job(site: Site) -> None:
+    """A site keeps hundreds of both, and looks at a task about ten times in a round."""
+    await enrolled(site)
+    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
+    name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+    await eventually("it trains", lambda: job_of(site, name))
+    port, secret = free_port(), token(site.api, "site-operator", NAMESPACE)
+    async with (
+        between(site.server, site.ca, port) as proxy,
+        Client(f"http://127.0.0.1:{port}", "", lambda: secret, NAMESPACE, "wardround-site") as own,
+    ):
+        seen = Faults(proxy)
+        link = HubLink(own, lambda: None)
+        reconciler = TaskReconciler(
+            own,
+            Reporter(own, "x/y", "test", system_clock),
+            link,
+            operator_image=OURS,
+            participant=lambda: None,
+            wake=lambda _: None,
+            full_changed=lambda: None,
+            controls=Controls(),
+            clock=system_clock,
+        )
+        await reconciler.reconcile(name)
+        await link.close()
+    asked = [each.removeprefix("GET ").rpartition(f"/namespaces/{NAMESPACE}/")[2] for each in seen.asked]
+    assert [each for each in asked if each.startswith(("sitetasks", "jobs"))] == [f"sitetasks/{name}", f"jobs/{name}"]
+    site.hub.cancel(name)
+
+
+async def test_an_end_that_the_hub_could_not_be_told_is_told_later(site: Site, hub: Faults) -> None:
+    hit = hub.fail("PATCH", status(429, "TooManyRequests"), times=2, part="/status")
+    name = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
+
+    def told() -> bool:
+        return bool(condition(site.api.get("RoundTask", name, PARTICIPANT), "Failed")["status"] == "True")
+
+    await eventually("the hub hears of it", told)
+    assert hit

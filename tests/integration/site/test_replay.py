@@ -1,0 +1,54 @@
+"""An assignment that the site has taken before comes again, after the site has forgotten its SiteTask."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
+from tests.integration.site.hub import HUB_OPERATOR, Object
+from tests.integration.site.test_site import condition, enrolled
+
+REMEMBERED = 3
+
+
+def site_tasks(site: Site) -> set[str]:
+    items = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
+    return {each["metadata"]["name"] for each in items}
+
+
+async def taken_and_ended(site: Site) -> Object:
+    task = site.hub.ask()
+    name = task["metadata"]["name"]
+
+    def reached(kind: str) -> bool:
+        return bool(condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["status"] == "True")
+
+    await eventually("the task is accepted", lambda: reached("Accepted"))
+    site.hub.cancel(name)
+    await eventually("both sides know that it has ended", lambda: reached("Failed"))
+    return task
+
+
+async def test_an_assignment_that_was_taken_and_forgotten_is_refused_after_a_restart(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wardround.plans.assignment.REMEMBERED", REMEMBERED)
+    monkeypatch.setattr("wardround.plans.sitetask.memory.KEPT", REMEMBERED)
+    await enrolled(site)
+    old = await taken_and_ended(site)
+    name = old["metadata"]["name"]
+    for _ in range(REMEMBERED - 1):
+        await taken_and_ended(site)
+    assert name in site_tasks(site)
+    await taken_and_ended(site)
+    await eventually("the oldest is forgotten", lambda: name not in site_tasks(site))
+    await site.restart()
+    site.api.call("DELETE", f"/apis/wardround.io/v1alpha1/namespaces/{PARTICIPANT}/roundtasks/{name}")
+    for again in (name, name.replace("train-1", "train-2")):
+        site.api.create({**old, "metadata": {"name": again, "namespace": PARTICIPANT}}, user=HUB_OPERATOR)
+
+        def refused(again: str = again) -> bool:
+            found = condition(site.api.get("RoundTask", again, PARTICIPANT), "Accepted")
+            return (found["status"], found["reason"]) == ("False", "AssignmentTooOld")
+
+        await eventually("it is refused", refused)

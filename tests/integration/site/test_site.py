@@ -1,0 +1,330 @@
+"""One task from its arrival to the update in the store, and what must not get that far."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.integration.api.apiserver import Api, Refused
+from tests.integration.api.kstatus import kstatus
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
+from tests.integration.site.hub import SCHEMA_DIGEST, Object
+from wardround.api import site as sites
+from wardround.courier import main as courier
+from wardround.kube.client import Client
+from wardround.sealing.keys import generate_signing_key
+from wardround.site.link import HubLink
+from wardround.wire import digests
+
+DATASET = {
+    "apiVersion": "wardround.io/v1alpha1",
+    "kind": "Dataset",
+    "metadata": {"name": "breast", "namespace": NAMESPACE},
+    "spec": {
+        "claimName": "breast-data",
+        "path": "cases.csv",
+        "schema": {
+            "fields": [
+                {"name": "patient_id", "type": "string", "constraints": {"required": True}},
+                {"name": "mean_radius", "type": "number"},
+                {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+            ],
+            "target": "malignant",
+            "identifier": "patient_id",
+        },
+        "split": {"key": "0123456789abcdef", "validation": "0.15", "test": "0.2"},
+    },
+}
+HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
+READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quality": []}
+
+
+def condition(item: Object, kind: str) -> Any:
+    found = (item.get("status") or {}).get("conditions") or []
+    return next((each for each in found if each["type"] == kind), {"status": "Unknown", "reason": ""})
+
+
+def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
+    """What Job controller and kubelet do: the pod of a Job's template, `ended` containers over with 0."""
+    labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
+    meta = {"name": job["metadata"]["name"], "namespace": NAMESPACE, "labels": labels}
+    try:
+        api.get("Pod", meta["name"], NAMESPACE)
+    except Refused:
+        spec = job["spec"]["template"]["spec"]
+        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 0}
+
+    def status(name: str) -> Object:
+        said = {"prepare": json.dumps(READ), "isolation": json.dumps({"linkLocal": HEARD})}
+        text = said.get(name, message)
+        state = (
+            {"terminated": {**over, "message": text}} if name in ended else {"waiting": {"reason": "PodInitializing"}}
+        )
+        return {"name": name, "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+
+    names = [each["name"] for each in job["spec"]["template"]["spec"]["initContainers"]]
+    change = {
+        "phase": "Running",
+        "initContainerStatuses": [status(n) for n in names],
+        "containerStatuses": [status("check")],
+    }
+    return api.patch_status("Pod", meta["name"], change, NAMESPACE)
+
+
+def cancel(site: Site, name: str) -> None:
+    """As the hub operator does."""
+    account = "system:serviceaccount:wardround-hub:hub-operator"
+    site.api.patch("RoundTask", name, {"spec": {"cancel": True}}, PARTICIPANT, user=account)
+
+
+def job_of(site: Site, name: str) -> Object | None:
+    jobs = site.api.call("GET", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")["items"]
+    return next((job for job in jobs if job["metadata"]["name"] == name), None)
+
+
+def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
+    """What `check` leaves: the tensors, then by rename the document."""
+    folder = site.folder(name) / "update"
+    (folder / "update.safetensors").write_bytes(plain)
+    document = {
+        "samples": 290,
+        "metrics": {"loss": "0.1234"},
+        "suppressed": ["auc"],
+        "digest": digests.digest(plain),
+        "schemaDigest": SCHEMA_DIGEST,
+        "baseDigest": base_digest,
+        "length": len(plain),
+    }
+    (folder / "partial").write_text(json.dumps(document))
+    (folder / "partial").rename(folder / "update.json")
+
+
+async def enrolled(site: Site) -> None:
+    site.api.apply(DATASET)
+    await eventually("the site publishes its keys", site.hub.keys)
+    site.hub.approve()
+    await eventually(
+        "the Site is ready", lambda: condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"
+    )
+
+
+async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_open(site: Site) -> None:
+    await enrolled(site)
+
+    def offered() -> list[str]:
+        told = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"]["site"]
+        return [each["name"] for each in told.get("datasets", ())]
+
+    await eventually("the Dataset is offered", lambda: offered() == ["breast"])
+
+    model = os.urandom((1 << 20) * 2 + 12345)
+    earlier = str(uuid.uuid4())
+    task = site.hub.ask(await site.hub.seal_model(model), state_round=earlier, metrics=("auc", "loss"))
+    name = task["metadata"]["name"]
+
+    job = await eventually("the Job is admitted and made", lambda: job_of(site, name))
+    assert (site.folder(name) / "in" / "model.safetensors").read_bytes() == model
+    told = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["initContainers"][0]["env"]}
+    given = json.loads(told["WARDROUND_TASK"])
+    assert given["baseDigest"] == digests.digest(model)
+    assert (given["stateRound"], given["liveRounds"]["states"]) == (earlier, [earlier])
+    [train] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "train"]
+    states = {each["mountPath"]: each["subPath"] for each in train["volumeMounts"] if "/state/" in each["mountPath"]}
+    mine = task["spec"]["roundRef"]["uid"]
+    assert states == {"/wardround/state/in": f"states/{earlier}", "/wardround/state/out": f"states/{mine}"}
+
+    def closed() -> Object:
+        found: Object = condition(site.api.get("Site", "site", NAMESPACE), "LinkLocalClosed")
+        return found
+
+    isolation = json.loads(told["WARDROUND_ISOLATION"])
+    assert {"hub", "store", "metadata"} <= {each["name"] for each in isolation}
+
+    run_pod(site.api, job, "prepare")
+    await eventually(
+        "the Dataset has been read",
+        lambda: site.api.get("Dataset", "breast", NAMESPACE)["status"].get("rows") == 341,
+    )
+    update = os.urandom(70 * (1 << 20))  # two parts
+    leave_update(site, name, update, digests.digest(model))
+    run_pod(site.api, job, "prepare", "train", "check", "isolation")
+    await eventually("the Site says what was heard", lambda: closed()["reason"] == "LinkLocalOpen")
+    assert closed()["status"] == "False"
+    assert kstatus(site.api.get("Site", "site", NAMESPACE)) == ["Current"]
+
+    told = await eventually(
+        "the hub knows how much to grant",
+        lambda: (site.api.get("RoundTask", name, PARTICIPANT).get("status") or {}).get("upload"),
+    )
+    assert told["bytes"] > len(update)
+    site.hub.grant_upload(task, len(update))
+    await eventually(
+        "the task is complete on both sides",
+        lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Complete")["status"] == "True",
+    )
+    assert site.hub.open_update(task, digests.digest(model)) == update
+    live = site.api.get("RoundTask", name, PARTICIPANT)["status"]
+    assert live["update"]["samples"] == 290
+    assert live["update"]["metrics"] == [{"name": "loss", "value": "0.1234"}]
+    assert live["update"]["suppressed"] == ["auc"]
+    stages = [each["stage"] for each in live["timeline"]]
+    assert stages == ["Accepted", "InputReady", "Started", "Prepared", "Trained", "Checked", "Sealed", "Sent"]
+    folder = site.folder(name)
+    await eventually("the workspace is cleared", lambda: not folder.exists())
+
+    site.api.delete("RoundTask", name, PARTICIPANT)
+    assert condition(site.task(name), "Complete")["status"] == "True", "a closed task is remembered"
+
+
+async def test_kstatus_reads_what_the_site_says_as_it_is_meant(site: Site) -> None:
+    """The library by which Flux and Argo CD wait: a Dataset that nobody has read is current, a failure is one."""
+    await enrolled(site)
+
+    def reads(kind: str, name: str, namespace: str = NAMESPACE) -> str:
+        return kstatus(site.api.get(kind, name, namespace))[0]
+
+    await eventually("the Dataset is current", lambda: reads("Dataset", "breast") == "Current")
+    assert reads("Site", "site") == "Current"
+    refused = site.hub.ask(image="registry.example/other@sha256:" + "a" * 64)["metadata"]["name"]
+    await eventually("the task has failed on both sides", lambda: reads("RoundTask", refused, PARTICIPANT) == "Failed")
+    assert reads("SiteTask", refused) == "Failed"
+    waits = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+    await eventually("there is a SiteTask", lambda: job_of(site, waits))
+    assert reads("SiteTask", waits) == "InProgress"
+    # It holds the Site's one place, which the next tests need.
+    cancel(site, waits)
+    await eventually("the Job is gone", lambda: job_of(site, waits) is None)
+
+
+async def test_a_model_whose_manifest_another_key_has_signed_is_not_opened(site: Site) -> None:
+    await enrolled(site)
+    task = site.hub.ask(await site.hub.seal_model(b"model"), sign_by=generate_signing_key())
+    name = task["metadata"]["name"]
+    live = await eventually(
+        "the courier refuses", lambda: (site.api.get("RoundTask", name, PARTICIPANT).get("status") or {}).get("failure")
+    )
+    assert live == {"class": "Network", "reason": "SignatureInvalid"}
+    assert job_of(site, name) is None
+
+
+async def test_a_tampered_assignment_is_refused_on_both_sides(site: Site) -> None:
+    await enrolled(site)
+    task = site.hub.ask(site_fingerprint="sha256:" + "0" * 64)
+    name = task["metadata"]["name"]
+    await eventually(
+        "both sides say so",
+        lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Accepted")["reason"] == "NotAddressee",
+    )
+    assert condition(site.task(name), "Failed")["reason"] == "NotAddressee"
+
+
+async def test_a_cancelled_task_loses_its_job(site: Site) -> None:
+    await enrolled(site)
+    task = site.hub.ask()
+    name = task["metadata"]["name"]
+    await eventually("the Job", lambda: job_of(site, name))
+    cancel(site, name)
+    await eventually("the Job is gone", lambda: job_of(site, name) is None)
+    assert condition(site.task(name), "Failed")["reason"] == "Cancelled"
+
+
+@pytest.mark.parametrize("approved", [True])
+async def test_with_manual_approval_people_decide(site: Site, approved: bool) -> None:
+    await enrolled(site)
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
+    name = site.hub.ask()["metadata"]["name"]
+    await eventually(
+        "the hub sees that it waits",
+        lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Accepted")["reason"] == "WaitingForApproval",
+    )
+    site.api.patch("SiteTask", name, {"spec": {"approved": approved}}, NAMESPACE)
+    await eventually("the Job", lambda: job_of(site, name))
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
+
+
+async def test_a_hospital_that_denies_everything_denies_what_waits_as_well(site: Site) -> None:
+    await enrolled(site)
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
+    try:
+        name = site.hub.ask()["metadata"]["name"]
+
+        def told() -> tuple[str, str]:
+            there = site.api.get("RoundTask", name, PARTICIPANT)
+            return condition(there, "Accepted")["reason"], condition(there, "Failed")["reason"]
+
+        await eventually("it waits", lambda: told()[0] == "WaitingForApproval")
+        await asyncio.sleep(1)  # until what it wrote itself is no reason to look at it any more
+        site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Deny"}}}, NAMESPACE)
+        await eventually("it is denied", lambda: told()[1] == "Denied")
+    finally:
+        site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
+
+
+@pytest.mark.own_courier
+async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: Site) -> None:
+    """The operator accepts by itself, as one that somebody has taken over would: here the Site says Policy."""
+    asks = dataclasses.replace(site.settings, pins=dataclasses.replace(site.settings.pins, approval="Manual"))
+    secret = token(site.api, "courier", NAMESPACE)
+    own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
+    running = asyncio.create_task(courier.run(asks, own, free_port()))
+    try:
+        await enrolled(site)
+        name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+        await eventually(
+            "the courier asks for the people here",
+            lambda: (
+                condition(site.api.get("RoundTask", name, PARTICIPANT), "Reconciling")["reason"] == "WaitingForApproval"
+            ),
+        )
+        assert condition(site.task(name), "Accepted")["status"] == "True"
+        model = site.folder(name) / "in" / "model.safetensors"
+        assert not model.exists()
+        site.api.patch("SiteTask", name, {"spec": {"approved": True}}, NAMESPACE)
+        await eventually("the model", model.exists)
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None:
+    secret = token(site.api, "site-operator", NAMESPACE)
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
+        link = HubLink(own, lambda: None)
+        hub = sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub
+        assert await link.refresh(hub)
+        before = site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"]
+        await link.renew_token(hub, datetime.now(UTC))
+        assert site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"] == before, "not due yet"
+        await link.renew_token(hub, datetime.now(UTC) + timedelta(minutes=45))
+        assert site.api.get("Secret", "hub-credentials", NAMESPACE)["data"]["token"] != before
+        assert not await link.refresh(hub), "it knows the token that it has renewed itself"
+        enrol(site.api, site.server, site.ca)
+        assert await link.refresh(hub), "people have put another one there"
+        assert link.client is not None
+        await link.client.get("Participant", PARTICIPANT)
+        await link.close()
+
+
+async def test_a_hub_of_an_earlier_version_leaves_out_what_it_does_not_know(site: Site) -> None:
+    """Hospitals are upgraded first. What a site says else would be refused whole, its keys with it."""
+    secret = token(site.api, "site-operator", NAMESPACE)
+    async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
+        link = HubLink(own, lambda: None)
+        await link.refresh(sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub)
+        assert link.client is not None
+        there = await link.client.get("Participant", PARTICIPANT)
+        said = {"accelerators": [{"resourceName": "example.com/gpu", "ofALaterVersion": True}]}
+        written = await link.client.apply_status(there, {}, {"site": said})
+        assert written is not None
+        assert written["status"]["site"]["accelerators"] == [{"resourceName": "example.com/gpu"}]
+        await link.close()

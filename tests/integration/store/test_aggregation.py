@@ -1,0 +1,639 @@
+"""Whole aggregations through a real store: what counts is counted to the last bit, what was touched is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.integration.store.conftest import Server
+from wardround import tensors
+from wardround.aggregate import main as aggregation
+from wardround.aggregate.updates import SealedFile
+from wardround.sealing import body, files, keys, manifests, untrusted, wrap
+from wardround.sealing.refused import Refused
+from wardround.store.transfer import Store
+from wardround.wire import canonical, codec, digests
+from wardround.wire.models import Header, ModelManifest, UpdateManifest
+
+IMAGE = "sha256:" + "1" * 64
+ROUND_KEY = keys.DecryptionKey.generate()
+DATA_KEY = body.new_file_key()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Round:
+    """One round at a real store, built as hub and couriers build it."""
+
+    server: Server
+    store: Store
+    folder: Path
+    task: str = "Train"
+    initial: bool = False
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    base: dict[str, Any] | None = None
+    base_digest: str | None = ""
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    max_share: str = "1"
+    max_samples: dict[str, int] = field(default_factory=dict)
+    largest: int = 0
+    opened: dict[str, body.Body] = field(default_factory=dict)
+
+    async def sealed(self, location: str, path: Path, header: Header, key: bytes) -> tuple[str, bytes]:
+        """Seal and upload a file; return its digest and the hashes of its segments."""
+        out = path.with_suffix(".sealed")
+        digest = files.seal_file(path, out, header, key).digest
+        place = 0
+        for index, length in enumerate(body.part_lengths(header.length)):
+            upload = self.server.presigner.put(f"{location}/{body.part_name(index)}", now(), 600, length)
+            assert await self.store.put_file(upload.url, upload.headers, out, place, length)
+            place += length
+        data = out.read_bytes()
+        hashes = b"".join(
+            bytes.fromhex(digests.digest(data[start : start + body.SEALED_SEGMENT])[7:])
+            for start in range(0, len(data), body.SEALED_SEGMENT)
+        )
+        return digest, hashes
+
+    def urls(self, location: str, length: int) -> list[str]:
+        names = [body.part_name(index) for index in range(len(body.part_lengths(length)))]
+        return [self.server.presigner.get(f"{location}/{name}", now(), 600) for name in names]
+
+    async def with_base(self, arrays: Mapping[str, Any], dtypes: dict[str, str] | None = None) -> None:
+        """Store a base model."""
+        path = self.folder / "base"
+        digest = tensors.write(path, dict(arrays), dtypes)
+        layout = tensors.layout(path)
+        header = self.header(layout, body.MODEL, "", DATA_KEY)
+        location = f"models/{uuid.uuid4()}/1"
+        _, hashes = await self.sealed(location, path, header, DATA_KEY)
+        upload = self.server.presigner.put(f"{location}/segments", now(), 600)
+        assert await self.store.put_bytes(upload.url, upload.headers, hashes)
+        manifest = ModelManifest(
+            header, digest, digests.digest(hashes), location, body.ciphertext_length(layout.length)
+        )
+        self.base_digest = digest
+        self.base = {
+            "manifest": codec.dump_document(manifest),
+            "dataKey": canonical.encode(DATA_KEY),
+            "get": {
+                "segments": self.server.presigner.get(f"{location}/segments", now(), 600),
+                "parts": self.urls(location, layout.length),
+            },
+        }
+
+    def header(self, layout: tensors.Layout, kind: str, participant: str, key: bytes) -> Header:
+        return body.new_header(
+            key,
+            kind=kind,
+            round_uid=self.uid,
+            attempt=1,
+            participant=participant,
+            base_digest=self.base_digest or "",
+            image_digest=IMAGE,
+            schema_digest=layout.schema_digest,
+            length=layout.length,
+        )
+
+    async def update(
+        self,
+        participant: str,
+        arrays: Mapping[str, Any],
+        samples: int = 10,
+        *,
+        dtypes: dict[str, str] | None = None,
+        header: Mapping[str, Any] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        signed_by: keys.SigningKey | None = None,
+        wrapped_for: keys.DecryptionKey = ROUND_KEY,
+    ) -> None:
+        """Send an update as a courier does, but for what the arguments change."""
+        path = self.folder / f"{participant}.tensors"
+        tensors.write(path, dict(arrays), dtypes)
+        await self.update_of(
+            participant,
+            path.read_bytes(),
+            samples,
+            header=header,
+            manifest=manifest,
+            signed_by=signed_by,
+            wrapped_for=wrapped_for,
+        )
+
+    async def update_of(
+        self,
+        participant: str,
+        plain: bytes,
+        samples: int = 10,
+        *,
+        header: Mapping[str, Any] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        signed_by: keys.SigningKey | None = None,
+        wrapped_for: keys.DecryptionKey = ROUND_KEY,
+    ) -> None:
+        """Send an update of these very bytes."""
+        path = self.folder / participant
+        path.write_bytes(plain)
+        digest = digests.file_digest(path)
+        layout = tensors.layout(path)
+        file_key = body.new_file_key()
+        head = dataclasses.replace(self.header(layout, body.UPDATE, participant, file_key), **(header or {}))
+        self.opened[participant] = body.Body(file_key, head)
+        location = f"updates/{self.uid}/1/{participant}"
+        await self.sealed(location, path, head, file_key)
+        context = wrap.update_context(self.uid, 1, participant, digest)
+        made = UpdateManifest(
+            head,
+            digest,
+            wrap.wrap(file_key, wrapped_for.public, context),
+            samples,
+            {"loss": "0.5"},
+            (),
+            body.ciphertext_length(layout.length),
+            (now() + timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+        )
+        made = dataclasses.replace(made, **(manifest or {}))
+        pinned = keys.generate_signing_key()
+        self.largest = max(self.largest, layout.length)
+        self.updates.append(
+            {
+                "participant": participant,
+                "attempt": 1,
+                "manifest": manifests.sign_update(made, signed_by or pinned),
+                "signingKey": canonical.encode(keys.dump_verification_key(pinned.public_key())),
+                "get": self.urls(location, layout.length),
+            }
+        )
+
+    def stored(self, participant: str) -> Path:
+        """The one part of an update as the store has it on disk."""
+        return self.server.folder / "wardround" / "updates" / self.uid / "1" / participant / "part-00000"
+
+    async def aggregate(self) -> tuple[int, dict[str, Any]]:
+        """Run the Job's process in a thread of its own; return exit code and answer."""
+        location = f"models/{self.uid}/1"
+        put = self.server.presigner.put
+        uploads = [
+            put(f"{location}/{body.part_name(i)}", now(), 600) for i in range(len(body.part_lengths(self.largest)))
+        ]
+        document = {
+            "round": {"uid": self.uid},
+            "task": self.task,
+            "strategy": "FedAvg",
+            "weighting": "Samples",
+            "maxWeightShare": self.max_share,
+            "parameters": {},
+            "maxSamples": self.max_samples,
+            "privateKey": canonical.encode(ROUND_KEY.raw),
+            "dataKey": canonical.encode(DATA_KEY),
+            "imageDigest": IMAGE,
+            "initial": self.initial,
+            "location": location,
+            "baseDigest": None if self.initial else self.base_digest,
+            "base": self.base,
+            "updates": self.updates,
+            "put": {
+                "parts": [{"url": each.url, "headers": dict(each.headers)} for each in uploads],
+                "segments": dataclasses.asdict(put(f"{location}/segments", now(), 600)),
+            },
+            "store": {"origin": self.server.origin, "caBundle": self.server.ca},
+        }
+        path, log = self.folder / "plan.json", self.folder / "termination-log"
+        path.write_bytes(canonical.dumps(document))
+        code = await run_job(path, log)
+        return code, json.loads(log.read_bytes())
+
+    async def result(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Fetch and open the result as a courier does; return arrays as bits."""
+        header = untrusted.parse(Header, answer["header"], "ManifestUnreadable")
+        opened = body.Body(DATA_KEY, header)
+        location = f"models/{self.uid}/1"
+        url = self.server.presigner.get(f"{location}/segments", now(), 600)
+        hashes = await self.store.get_bytes(url, 32 * opened.segments)
+        path = self.folder / "result"
+        with files.FileOpener(path, opened, hashes, answer["segmentsDigest"], answer["digest"]) as opener:
+            lengths = body.part_lengths(header.length)
+            for url, length in zip(self.urls(location, header.length), lengths, strict=True):
+                opener.feed(await self.store.get_bytes(url, length))
+            opener.finish()
+        layout = tensors.layout(path)
+        assert layout.canonical
+        with path.open("rb") as file:
+            return {place[0].name: tensors.read(file, place) for place in layout.places}
+
+
+async def run_job(path: Path, log: Path) -> int:
+    import asyncio
+    import os
+
+    os.environ["WARDROUND_TERMINATION_LOG"] = str(log)
+    return await asyncio.to_thread(aggregation.main, [str(path)])
+
+
+@pytest.fixture
+def train(server: Server, store: Store, tmp_path: Path) -> Round:
+    return Round(server, store, tmp_path)
+
+
+def weights(seed: int, size: int = 1000) -> dict[str, Any]:
+    dice = np.random.default_rng(seed)
+    return {
+        "layer.weight": dice.normal(size=size).astype("<f4"),
+        "input.mean": np.zeros(7, "<f8"),
+        "half": dice.normal(size=9).astype("<f2"),
+        "steps": np.zeros(2, "<i8"),
+    }
+
+
+BASE = weights(0) | {"input.mean": np.array([-0.0, 0.1, 2, 3, 4, 5, 6]), "steps": np.array([3, 4], "<i8")}
+
+
+async def test_a_round_is_fedavg_to_the_last_bit(train: Round) -> None:
+    size = 3_000_000  # several segments
+    base = BASE | weights(0, size) | {"input.mean": BASE["input.mean"], "steps": BASE["steps"]}
+    await train.with_base(base)
+    counts = {"site-a": 300, "site-b": 140, "site-c": 60}
+    deltas = {name: weights(seed + 1, size) for seed, name in enumerate(counts)}
+    for name, count in counts.items():
+        await train.update(name, deltas[name], count)
+    code, answer = await train.aggregate()
+    assert (code, answer["aggregated"], answer["leftOut"]) == (0, sorted(counts), [])
+    assert (answer["samples"], answer["metrics"]) == (500, {"loss": "0.5"})
+    found = await train.result(answer)
+    for name in ("layer.weight", "half"):
+        mean = sum(counts[site] / 500 * deltas[site][name].astype(np.float64) for site in counts)
+        expected = (base[name].astype(np.float64) + mean).astype(base[name].dtype)
+        assert found[name].tobytes() == expected.tobytes()
+    assert found["input.mean"].tobytes() == base["input.mean"].tobytes()
+    assert found["steps"].tolist() == [3, 4]
+
+
+async def test_samples_count_up_to_the_maximum_and_shares_up_to_the_cap(train: Round) -> None:
+    await train.with_base({"w": np.zeros(1)})
+    train.max_samples = {"site-a": 60}
+    train.max_share = "0.5"
+    for name, value, samples in [("site-a", 1.0, 10**9), ("site-b", 10.0, 30), ("site-c", 100.0, 10)]:
+        await train.update(name, {"w": np.array([value])}, samples)
+    _, answer = await train.aggregate()
+    assert (await train.result(answer))["w"].tolist() == [0.5 + 0.375 * 10 + 0.125 * 100]
+    assert answer["samples"] == 100
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"header": {"round_uid": "other"}}, "WrongRound"),
+        ({"header": {"attempt": 2}}, "WrongAttempt"),
+        ({"header": {"participant": "site-a"}}, "WrongParticipant"),
+        ({"header": {"base_digest": "sha256:other"}}, "WrongBase"),
+        ({"header": {"image_digest": "sha256:other"}}, "WrongImage"),
+        ({"header": {"schema_digest": "sha256:other"}}, "WrongSchema"),
+        ({"manifest": {"expires": "2020-01-01T00:00:00Z"}}, "Expired"),
+        ({"manifest": {"digest": "sha256:other"}}, "KeyUnusable"),
+        ({"manifest": {"wrapped_key": b"x" * 1168}}, "KeyUnusable"),
+        ({"signed_by": keys.generate_signing_key()}, "SignatureInvalid"),
+        ({"wrapped_for": keys.DecryptionKey.generate()}, "KeyUnusable"),
+    ],
+)
+async def test_an_update_that_is_not_the_expected_one_is_left_out_and_named(
+    train: Round, changed: dict[str, Any], reason: str
+) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    await train.update("site-b", weights(2), **changed)
+    code, answer = await train.aggregate()
+    assert code == 0
+    assert answer["aggregated"] == ["site-a"]
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": reason}]
+    mean = BASE["layer.weight"].astype(np.float64) + weights(1)["layer.weight"].astype(np.float64)
+    assert (await train.result(answer))["layer.weight"].tobytes() == mean.astype("<f4").tobytes()
+
+
+@pytest.mark.parametrize("place", [0, 1 << 20, -1])
+async def test_one_changed_byte_of_an_update_anywhere_leaves_it_out(train: Round, place: int) -> None:
+    base = {"w": np.zeros(500_000, "<f4")}
+    await train.with_base(base)
+    await train.update("site-a", {"w": np.ones(500_000, "<f4")})
+    await train.update("site-b", {"w": np.ones(500_000, "<f4") * 9})
+    stored = bytearray(train.stored("site-b").read_bytes())
+    stored[place] ^= 1
+    train.stored("site-b").write_bytes(stored)
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "Altered"}]
+    assert set((await train.result(answer))["w"].tolist()) == {1.0}
+
+
+async def test_an_update_that_is_missing_or_cut_short_is_left_out(train: Round) -> None:
+    await train.with_base(BASE)
+    for name in ("site-a", "site-b", "site-c"):
+        await train.update(name, weights(1))
+    train.stored("site-a").unlink()
+    train.stored("site-b").write_bytes(train.stored("site-b").read_bytes()[:-1])
+    _, answer = await train.aggregate()
+    assert {each["participant"]: each["reason"] for each in answer["leftOut"]} == {
+        "site-a": "Missing",
+        "site-b": "Altered",
+    }
+
+
+async def test_an_update_with_a_value_that_is_no_number_is_left_out(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    await train.update("site-b", weights(2) | {"input.mean": np.array([0, 0, 0, np.nan, 0, 0, 0])})
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "NotFinite"}]
+
+
+async def test_a_file_that_says_one_schema_and_has_another_is_left_out(train: Round) -> None:
+    await train.with_base({"w": np.zeros(4, "<f4")})
+    good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
+    await train.update("site-a", {"w": np.ones(4, "<f4")})
+    await train.update("site-b", {"w": np.ones(8, "<f2")}, header={"schema_digest": good})
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
+
+
+async def test_with_nothing_left_there_is_no_result(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1), signed_by=keys.generate_signing_key())
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (65, "NothingToAggregate")
+    assert answer["leftOut"] == [{"participant": "site-a", "reason": "SignatureInvalid"}]
+
+
+async def test_an_initial_round_averages_the_weights_themselves(server: Server, store: Store, tmp_path: Path) -> None:
+    initial = Round(server, store, tmp_path, initial=True)
+    frozen = np.array([0.1, 1 / 3, -0.0, 1, 2, 3, 4])
+    for seed, (name, count) in enumerate([("site-a", 1), ("site-b", 1), ("site-c", 1)]):
+        await initial.update(name, weights(seed) | {"input.mean": frozen}, count, header={"base_digest": "sha256:i"})
+    _, answer = await initial.aggregate()
+    found = await initial.result(answer)
+    share = 1 / 3
+    mean = sum(share * weights(seed)["layer.weight"].astype(np.float64) for seed in range(3))
+    assert found["layer.weight"].tobytes() == np.asarray(mean).astype("<f4").tobytes()
+    assert found["input.mean"].tobytes() == frozen.tobytes()
+    assert answer["header"]["baseDigest"] == ""
+
+
+async def test_different_initial_weights_are_not_settled_by_a_majority(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    initial = Round(server, store, tmp_path, initial=True)
+    for name, digest in [("site-a", "sha256:x"), ("site-b", "sha256:x"), ("site-c", "sha256:y")]:
+        await initial.update(name, weights(1), header={"base_digest": digest})
+    code, answer = await initial.aggregate()
+    assert (code, answer["reason"]) == (65, "InitialWeightsDiffer")
+    assert "site-a, site-b" in answer["message"]
+    assert "site-c" in answer["message"]
+
+
+def statistics(rows: float, /, shift: float = 1.0, **changes: Any) -> dict[str, Any]:
+    pair = np.array([rows, rows], float)
+    made = {
+        **{"count": pair, "sum": pair * 2, "squares": pair * 5, "shift": np.array([shift, 0.0])},
+        **{"positives": np.array([rows / 2]), "rows": np.array([rows], float)},
+    }
+    return made | {name: np.array(values, float) for name, values in changes.items()}
+
+
+async def test_statistics_are_summed_and_their_centres_kept(server: Server, store: Store, tmp_path: Path) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics")
+    await round_.update("site-a", statistics(10))
+    await round_.update("site-b", statistics(32))
+    _, answer = await round_.aggregate()
+    found = await round_.result(answer)
+    assert found["sum"].tolist() == [84.0, 84.0]
+    assert found["shift"].tolist() == [1.0, 0.0]
+    assert found["rows"].tolist() == [42.0]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"count": [1e300, 32.0]},
+        {"rows": [1e300]},
+        {"positives": [1e300]},
+        {"squares": [1.7e308, 160.0], "sum": [1e150, 64.0]},
+        {"sum": [1e6, 64.0]},
+        {"count": [31.5, 32.0]},
+        {"positives": [-1.0]},
+        # Fewer rows than the samples that its manifest claims.
+        {"rows": [9.0], "count": [9.0, 9.0], "positives": [1.0], "sum": [18.0, 18.0], "squares": [45.0, 45.0]},
+    ],
+)
+async def test_statistics_that_no_rows_give_are_left_out_and_the_others_are_as_without_them(
+    server: Server, store: Store, tmp_path: Path, lie: dict[str, Any]
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics")
+    await round_.update("site-a", statistics(10))
+    await round_.update("site-b", statistics(32, **lie))
+    await round_.update("site-c", statistics(20))
+    code, answer = await round_.aggregate()
+    assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "CountsInvalid"}])
+    found = await round_.result(answer)
+    assert {name: values.tolist() for name, values in found.items()} == {
+        name: values.tolist() for name, values in statistics(30).items()
+    }
+
+
+async def test_sums_over_more_rows_than_the_maximum_count_as_if_they_were_that_many(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics", max_samples={"site-a": 100, "site-b": 100})
+    await round_.update("site-a", statistics(2.0**50))
+    await round_.update("site-b", statistics(20))
+    _, answer = await round_.aggregate()
+    assert answer["leftOut"] == []
+    found = await round_.result(answer)
+    assert found["rows"].tolist() == [120.0]
+    assert found["count"].tolist() == [120.0, 120.0]
+    assert found["sum"].tolist() == [240.0, 240.0]
+    assert found["shift"].tolist() == [1.0, 0.0]
+
+
+async def test_statistics_of_other_tensors_are_left_out(server: Server, store: Store, tmp_path: Path) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics")
+    await round_.update("site-a", statistics(10))
+    await round_.update("site-b", {"w": np.ones(3)})
+    await round_.update("site-c", statistics(10) | {"more": np.zeros(200_000)})  # and more than a segment
+    _, answer = await round_.aggregate()
+    assert {each["participant"]: each["reason"] for each in answer["leftOut"]} == {
+        "site-b": "WrongSchema",
+        "site-c": "WrongSchema",
+    }
+
+
+async def test_statistics_about_different_centres_give_no_result(server: Server, store: Store, tmp_path: Path) -> None:
+    round_ = Round(server, store, tmp_path, task="Statistics")
+    await round_.update("site-a", statistics(10))
+    await round_.update("site-b", statistics(32, shift=2.0))
+    code, answer = await round_.aggregate()
+    assert (code, answer["reason"]) == (65, "SchemasDiffer")
+
+
+async def test_an_evaluation_gives_the_metrics_of_the_summed_counts(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model")
+    for name in ("site-a", "site-b"):
+        negatives, positives = np.zeros(100), np.zeros(100)
+        negatives[10], negatives[90], positives[80] = 6, 2, 4
+        await round_.update(name, {"negatives": negatives, "positives": positives})
+    await round_.update("site-c", {"negatives": np.zeros(100), "positives": np.zeros(99)})
+    # Its few positives are in no metric of theirs: from the others' own ones its own could be worked out.
+    negatives, positives = np.zeros(100), np.zeros(100)
+    negatives[10], positives[20] = 9, 3
+    suppressed = {"suppressed": ("auc", "positives", "sensitivity")}
+    await round_.update("site-d", {"negatives": negatives, "positives": positives}, manifest=suppressed)
+    _, answer = await round_.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-c", "reason": "WrongSchema"}]
+    assert answer["suppressed"] == {"auc": 1, "positives": 1, "sensitivity": 1}
+    assert answer["metrics"] == {"accuracy": "0.81", "sensitivity": "1", "auc": "0.75", "rows": "36", "positives": "8"}
+
+
+@pytest.mark.parametrize(
+    ("place", "count"), [(80, 1e300), (80, -4.0), (80, 0.5), (10, 2.0**53 + 2), (10, float("nan"))]
+)
+async def test_an_evaluation_is_not_moved_by_counts_that_no_rows_give(
+    server: Server, store: Store, tmp_path: Path, place: int, count: float
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model")
+    for name in ("site-a", "site-b"):
+        negatives, positives = np.zeros(100), np.zeros(100)
+        negatives[10], negatives[90], positives[80] = 6, 2, 4
+        if name == "site-b":
+            positives[place] = count
+        await round_.update(name, {"negatives": negatives, "positives": positives}, samples=3)
+    _, answer = await round_.aggregate()
+    reason = "NotFinite" if np.isnan(count) else "CountsInvalid"
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": reason}]
+    assert answer["metrics"]["rows"] == "12"
+
+
+async def test_an_evaluation_counts_a_participants_rows_up_to_its_maximum(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model", max_samples={"site-b": 12})
+    for name, factor in (("site-a", 1), ("site-b", 1_000_000)):
+        negatives, positives = np.zeros(100), np.zeros(100)
+        negatives[10], positives[80 if name == "site-a" else 20] = 6 * factor, 6 * factor
+        await round_.update(name, {"negatives": negatives, "positives": positives})
+    _, answer = await round_.aggregate()
+    assert (answer["metrics"]["rows"], answer["metrics"]["sensitivity"]) == ("24", "0.5")
+
+
+async def test_an_update_of_nobody_does_not_make_up_the_quorum(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    await train.update("site-b", weights(2), samples=0)
+    _, answer = await train.aggregate()
+    assert (answer["aggregated"], answer["leftOut"]) == (
+        ["site-a"],
+        [{"participant": "site-b", "reason": "CountsInvalid"}],
+    )
+
+
+async def test_samples_that_are_no_count_leave_an_update_out(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    for name, samples in (("site-b", -1), ("site-c", 2**63), ("site-d", "10"), ("site-e", True)):
+        await train.update(name, weights(2), manifest={"samples": samples})
+    _, answer = await train.aggregate()
+    assert answer["aggregated"] == ["site-a"]
+    assert {each["reason"] for each in answer["leftOut"]} == {"ManifestUnreadable"}
+
+
+async def test_a_file_as_long_as_the_model_with_another_header_is_left_out(train: Round) -> None:
+    await train.with_base({"w": np.zeros(4, "<f4")})
+    good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
+    await train.update("site-a", {"w": np.ones(4, "<f4")})
+    await train.update("site-b", {"v": np.ones(4, "<f4")}, header={"schema_digest": good})
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
+
+
+async def test_tensors_that_cannot_be_put_into_canonical_order_leave_the_update_out(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    """In canonical order the empty tensors come last: longer offsets make the header longer than headers are."""
+    initial = Round(server, store, tmp_path, initial=True)
+    await initial.update("site-a", {"w": np.ones(4, "<f4")}, header={"base_digest": "sha256:i"})
+    empty = {f"{number:x}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(150_000)}
+    big = {"w": {"dtype": "F32", "shape": [250_000], "data_offsets": [0, 1_000_000]}}
+    text = json.dumps(empty | big, separators=(",", ":")).encode()
+    assert len(text) < tensors.LARGEST_HEADER < len(text) + 12 * len(empty)
+    plain = len(text).to_bytes(8, "little") + text + bytes(1_000_000)
+    await initial.update_of("site-b", plain, header={"base_digest": "sha256:i"})
+    code, answer = await initial.aggregate()
+    assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "WrongSchema"}])
+
+
+async def test_a_second_update_sealed_for_the_place_of_the_first_is_not_read_as_it(train: Round) -> None:
+    """A site knows its file's key: with the store's help it would show one to the check and another to the sum."""
+    await train.with_base({"w": np.zeros(4, "<f4")})
+    await train.update("site-a", {"w": np.ones(4, "<f4")})
+    url = train.updates[0]["get"][0]
+    opened = SealedFile(store=train.store, urls=(url,), body=train.opened["site-a"])
+    first = await opened.segment(0)
+    part = train.stored("site-a")
+    part.write_bytes(train.opened["site-a"].seal(0, first[:-16] + b"\x7f" * 16))
+    with pytest.raises(Refused, match="Altered"):
+        await opened.segment(0)
+
+
+async def test_a_result_is_never_written_twice_to_one_place(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    assert (await train.aggregate())[0] == 0
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (70, "ResultExists")
+
+
+async def test_a_base_replaced_by_someone_who_holds_its_key_is_not_used(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    assert train.base is not None
+    header = untrusted.parse(Header, train.base["manifest"]["header"], "ManifestUnreadable")
+    location = train.base["manifest"]["location"]
+    part = train.server.folder / "wardround" / location / "part-00000"
+    forged = body.Body(DATA_KEY, header).seal(0, bytes(header.length))
+    part.write_bytes(forged)
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (75, "StoreInconsistent")
+
+
+async def test_a_store_that_is_gone_is_said_so_without_a_url(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    gone = dataclasses.replace(train.server, origin="https://127.0.0.1:1")
+    for update in train.updates:
+        update["get"] = [url.replace(train.server.origin, gone.origin) for url in update["get"]]
+    train.server = gone
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (75, "StoreUnreachable")
+    assert "X-Amz" not in answer["message"]
+    assert "https" not in answer["message"]
+
+
+async def test_the_store_holds_no_byte_of_the_tensors(train: Round) -> None:
+    marked = {"w": np.frombuffer(b"THE PATIENTS' OWN BYTES " * 4000, "<f4")}
+    await train.with_base({"w": np.zeros(24000, "<f4")})
+    await train.update("site-a", marked)
+    _, answer = await train.aggregate()
+    assert (await train.result(answer))["w"].tobytes() == marked["w"].tobytes()
+    for path in (train.server.folder / "wardround").rglob("*"):
+        if path.is_file():
+            assert b"PATIENTS" not in path.read_bytes()
+            assert b"F32" not in path.read_bytes()[:200]
