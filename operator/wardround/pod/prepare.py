@@ -232,7 +232,12 @@ def _write(path: Path, document: TrainingTask | PrivateReport) -> None:
 def _begin_state(folders: Folders, request: RequestedTask) -> None:
     """What an earlier pod of this round has left, perhaps half of it, must not count as what this one leaves."""
     try:
-        rounds.remove(folders.states, request.round_uid)
+        if not rounds.remove(folders.states, request.round_uid):
+            message = (
+                f"states/{request.round_uid} on the claim `state` holds files that the pod's user cannot remove: the "
+                f"hospital's administrator removes the folder on the volume, as root: rm -r states/{request.round_uid}"
+            )
+            raise Failure("PodFailed", message)
         if request.state_round:
             rounds.touch(folders.states, request.state_round)
     except OSError as error:
@@ -245,10 +250,18 @@ def _sweep(folders: Folders, live: LiveRounds) -> None:
     kept = ((folders.checkpoints, live.uids, 0), (folders.states, [*live.uids, *live.states], STATES_KEPT))
     for folder, uids, newest in kept:
         try:
-            removed = rounds.sweep(folder, uids, parse_time(live.at), newest)
-            log(f"prepare: removed the {folder.name} of {len(removed)} rounds that are over")
+            swept = rounds.sweep(folder, uids, parse_time(live.at), newest)
         except OSError as error:
             log(f"prepare: {folder.name} of rounds that are over could not be removed: {type(error).__name__}")
+            continue
+        log(f"prepare: removed the {folder.name} of {len(swept.removed)} rounds that are over")
+        if swept.left:
+            log(
+                f"prepare: the {folder.name} of {len(swept.left)} rounds that are over could not be removed. The pod's "
+                "user may not remove what other users own, such as the folders that the container runtime makes for an "
+                "image's VOLUME or WORKDIR. The hospital's administrator removes them on the volume of the claim "
+                f"`state`, as root, for example: rm -r {folder.name}/{swept.left[0]}"
+            )
 
 
 def _work_of_environment() -> Work:
