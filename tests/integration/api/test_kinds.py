@@ -54,7 +54,7 @@ def test_the_api_server_documents_every_field(api: Api, kind: str) -> None:
 
 def test_kubectl_explain_reads_like_documentation(api: Api, kubectl: Kubectl) -> None:
     text = kubectl("explain", "fr.spec.quorum.min").stdout
-    assert "Fewest updates that may be aggregated." in text
+    assert "Smallest number of updates that the hub may aggregate." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
     for short, kind in zip(("ptc", "fr", "rt", "site", "st", "dset"), KINDS, strict=True):
         found = kubectl("explain", short)
