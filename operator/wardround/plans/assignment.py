@@ -27,9 +27,13 @@ from wardround.wire.assignment import Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE = "AssignmentUnreadable"
-# A site forgets an assignment only when it has accepted so many that the hub issued later. Of those that are as old it
-# accepts none that it has no SiteTask of: it cannot know whether it accepted them before. No clock of the site counts.
+# A site forgets an assignment only when it has accepted so many that are later in the order of issue. Of those that are
+# as old it accepts none that it has no SiteTask of: it cannot know whether it accepted them before. No clock of the
+# site counts.
 REMEMBERED = 128
+# When the hub issued an assignment, then its round's UID and its attempt. A site accepts an attempt of a round once, so
+# no two that it has accepted are equal in this order, though the hub may sign one time for all.
+Issue = tuple[datetime, str, int]
 # So far the hub's clock may be ahead. Else a hub whose clock is wrong for a day would make the site refuse all that it
 # issues afterwards.
 AHEAD = timedelta(minutes=5)
@@ -78,14 +82,14 @@ class Claim:
 class Terms:
     """The site's side. `taken`: highest attempt of this very round that this site accepted before, 0 if none.
 
-    `accepted`: when the hub issued what this site has accepted and remembers.
+    `accepted`: the place in the order of issue of each assignment that this site has accepted and remembers.
     """
 
     participant: str
     policy: Policy
     datasets: Collection[str]
     taken: int
-    accepted: Collection[datetime]
+    accepted: Collection[Issue]
     approved: bool
 
 
@@ -187,11 +191,17 @@ def _forgotten(assignment: Assignment, terms: Terms) -> str:
     return "AssignmentTooOld" if overtaken(assignment, terms.accepted) else ""
 
 
-def overtaken(assignment: Assignment, accepted: Iterable[datetime]) -> bool:
+def issue(assignment: Assignment) -> Issue:
+    """The assignment's place in the order of issue. Raises Refused."""
+    return untrusted.time(assignment.issued, UNREADABLE), assignment.round_uid, assignment.attempt
+
+
+def overtaken(assignment: Assignment, accepted: Iterable[Issue]) -> bool:
     """Whether so many were issued later that the site need not remember this one. Once it is so, it stays so: a site
-    that forgets by this rule alone always has the latest `REMEMBERED`."""
-    issued = untrusted.time(assignment.issued, UNREADABLE)
-    return sum(each > issued for each in accepted) >= REMEMBERED
+    that forgets by this rule alone always has the latest `REMEMBERED`. All others of a set are overtaken, whatever
+    times the hub signs, since the order is total."""
+    mine = issue(assignment)
+    return sum(each > mine for each in accepted) >= REMEMBERED
 
 
 def _task(assignment: Assignment, terms: Terms) -> str:

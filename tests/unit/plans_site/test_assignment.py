@@ -190,10 +190,19 @@ def test_a_refusal_says_who_acts_and_how(reason: str) -> None:
 
 def test_an_assignment_older_than_all_that_the_site_remembers_is_refused() -> None:
     issued = NOW - timedelta(minutes=1)
-    later = tuple(issued + timedelta(microseconds=number + 1) for number in range(REMEMBERED))
+    later = tuple((issued + timedelta(microseconds=number + 1), "another", 1) for number in range(REMEMBERED))
+    older = (issued, "another", 7), (issued - timedelta(hours=1), "zz", 1)
     assert decided(accepted=later).reason == "AssignmentTooOld"
-    assert decided(accepted=(*later[1:], issued, issued - timedelta(hours=1))).outcome == "Accepted"
+    assert decided(accepted=(*later[1:], *older)).outcome == "Accepted"
     assert decided(accepted=later, approved=True, policy=a_site(approval="Manual").spec.policy).outcome == "Refused"
+
+
+def test_of_assignments_of_one_time_the_round_and_the_attempt_say_which_is_older() -> None:
+    issued = NOW - timedelta(minutes=1)
+    later = tuple((issued, "round-uid", attempt) for attempt in range(2, REMEMBERED + 2))
+    assert decided(accepted=later).reason == "AssignmentTooOld"
+    assert decided(accepted=(*later[1:], (issued, "round-uie", 1))).reason == "AssignmentTooOld"
+    assert decided(accepted=(*later[1:], (issued, "round-uic", 9))).outcome == "Accepted"
 
 
 def test_an_assignment_of_a_hub_whose_clock_is_ahead_waits_until_this_clock_gets_there() -> None:

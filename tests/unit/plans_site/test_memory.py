@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
+import pytest
+
 from tests.unit.plans_site.world import HUB_DER, NOW, a_round_task, a_task, accepted, condition, seen, signed
 from wardround.api import roundtask
 from wardround.api.sitetask import SiteTask
-from wardround.plans.assignment import REMEMBERED
+from wardround.plans.assignment import AHEAD, REMEMBERED
 from wardround.plans.sitetask.memory import KEPT, MOST, dispensable, live_rounds, live_states, surplus
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import is_accepted
@@ -103,17 +106,16 @@ def newer(number: int, count: int = REMEMBERED) -> tuple[SiteTask, ...]:
     return tuple(a_task(f"later-{each}", envelope=text, status=ended("Complete")) for each, text in enumerate(made))
 
 
-def running(number: int) -> SiteTask:
-    return a_task("running", envelope=signed(issued=issued(number), round_uid="running"), status=accepted())
-
-
 def test_an_old_finished_task_goes_with_its_job_once_the_site_would_not_take_it_again() -> None:
     task = an_old_task()
     there = told(task, "Complete")
     for round_task in (there, None):
         assert plan(seen(task, round_task=round_task, others=newer(1))).actions == ("DeleteTask",)
     assert plan(seen(task, round_task=there, others=newer(1)[1:])).actions == ()
-    assert plan(seen(task, round_task=there, others=(running(1), *newer(1)[1:]))).actions == (), "kept for its logs"
+    others = tuple(replace(each, status=a_task(status=accepted()).status) for each in newer(1)[KEPT - 1 :])
+    assert plan(seen(task, round_task=there, others=(*newer(1)[: KEPT - 1], *others))).actions == (), (
+        "kept for its logs"
+    )
 
 
 def test_a_task_that_the_site_would_take_again_is_remembered_whatever_the_time() -> None:
@@ -159,6 +161,56 @@ def test_a_site_takes_hundreds_of_tasks_in_two_hours_and_none_of_them_twice() ->
             made = plan(seen(again, others=tuple(held.values()), now=now))
             assert made.status.failure is not None
             assert made.status.failure.reason == "AssignmentTooOld"
+
+
+SKEW = int(AHEAD.total_seconds())
+# Seconds from the site's clock at which the hub says that it issued the task of this number.
+HUBS: dict[str, Callable[[int, random.Random], int]] = {
+    "all at one time ahead": lambda number, dice: SKEW - 1 - number,
+    "backwards": lambda number, dice: -30 * number,
+    "at few times": lambda number, dice: dice.choice((-SKEW, 0, SKEW - 60)) - number,
+    "at any time": lambda number, dice: dice.randrange(-3 * SKEW, SKEW),
+}
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["", "half are refused"])
+@pytest.mark.parametrize("hub", HUBS)
+def test_tasks_that_have_ended_leave_room_and_none_is_taken_twice_whatever_times_the_hub_signs(
+    hub: str, refuses: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a site of a sixteenth of the size: one task a second, over as soon as it is there; then each comes again."""
+    for name, value in (("assignment.REMEMBERED", REMEMBERED), ("sitetask.memory.KEPT", KEPT)):
+        monkeypatch.setattr(f"wardround.plans.{name}", value // 16)
+    dice = random.Random(hub)
+    held: dict[str, SiteTask] = {}
+    taken: list[SiteTask] = []
+    for number in range(60):
+        now = NOW + timedelta(seconds=number)
+        uid = f"round-{dice.randrange(10**6)}"
+        refused = refuses and number > 20 and number % 2 == 0
+        envelope = signed(
+            round_uid=uid,
+            issued=issued(number + HUBS[hub](number, dice)),
+            dataset_name="of-others" if refused else "breast",
+        )
+        ref = {"namespace": "breast-cancer", "name": "train-1", "uid": uid}
+        created = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        task = a_task(f"task-{number:03}", envelope=envelope, spec={"roundRef": ref}, created=created)
+        status = plan(seen(task, others=tuple(held.values()), now=now)).status
+        done = is_accepted(replace(task, status=status))
+        if done:
+            taken.append(task)
+        over = ended("Complete") if done else {"conditions": [condition("Failed")]}
+        held[task.metadata.name] = replace(task, status=a_task(status=over).status)
+        for each in dispensable(held.values(), PIN):
+            del held[each]
+        assert len(held) < MOST // 16, "the site is full of tasks that have ended"
+    assert len(taken) >= REMEMBERED // 16
+    for task in taken:
+        again = replace(task, metadata=replace(task.metadata, name="again"))
+        made = plan(seen(again, others=tuple(held.values()), now=NOW + timedelta(minutes=30)))
+        assert made.status.failure is not None
+        assert made.status.failure.reason in ("Replayed", "AssignmentTooOld")
 
 
 def test_a_task_of_whose_end_the_hub_has_not_heard_is_kept_until_it_has() -> None:

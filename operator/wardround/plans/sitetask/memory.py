@@ -2,7 +2,7 @@
 
 The SiteTasks that were accepted are the memory against replay. One that has ended goes only when the site has accepted
 so many newer assignments that it would not take this one again without its SiteTask (`assignment.overtaken`). The
-newest that have ended stay with their Jobs, for the logs.
+newest that have ended stay with their Jobs, for the logs. Together these are fewer than a site may hold.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from functools import lru_cache
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time
-from wardround.plans.assignment import REMEMBERED, open_pinned, overtaken
+from wardround.plans.assignment import Issue, issue, open_pinned, overtaken
 from wardround.plans.sitetask.types import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
 
-KEPT = REMEMBERED
-# Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are.
+KEPT = 64
+# Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are. More than REMEMBERED and
+# KEPT together: else tasks that have ended would leave no room, if the newest need no memory.
 MOST = 256
 FULL = (
     f"this site holds {MOST} SiteTasks, the limit, and takes no new task. It takes more when some of them end; see "
@@ -31,22 +32,22 @@ FULL = (
 def dispensable(tasks: Iterable[SiteTask], hub_fingerprint: str) -> list[str]:
     """Names of the surplus that nobody can have the site do again by sending its assignment once more."""
     tasks = tuple(tasks)
-    accepted = issue_times(tasks, hub_fingerprint)
+    accepted = issues(tasks, hub_fingerprint)
     return [task.metadata.name for task in surplus(tasks) if may_be_forgotten(task, accepted, hub_fingerprint)]
 
 
-def may_be_forgotten(task: SiteTask, accepted: Collection[datetime], hub_fingerprint: str) -> bool:
-    """Whether the site would not take this finished task again. `accepted`: the issue times that it remembers."""
+def may_be_forgotten(task: SiteTask, accepted: Collection[Issue], hub_fingerprint: str) -> bool:
+    """Whether the site would not take this finished task again. `accepted`: what it remembers."""
     if not is_accepted(task):
         return True  # the site has not done it
     opened = _opened(task, hub_fingerprint)
     return opened is None or overtaken(opened, accepted)
 
 
-def issue_times(tasks: Iterable[SiteTask], hub_fingerprint: str) -> list[datetime]:
-    """When the hub issued the assignments that were accepted."""
+def issues(tasks: Iterable[SiteTask], hub_fingerprint: str) -> list[Issue]:
+    """The places in the order of issue of the assignments that were accepted."""
     opened = (_opened(each, hub_fingerprint) for each in tasks if is_accepted(each))
-    return [parse_time(each.issued) for each in opened if each]
+    return [issue(each) for each in opened if each]
 
 
 def seconds_left(task: SiteTask, hub_fingerprint: str, now: datetime) -> float:

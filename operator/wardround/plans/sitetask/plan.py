@@ -214,7 +214,7 @@ def _decide(seen: Observation) -> Decision:
         policy=site.spec.policy,
         datasets=seen.datasets,
         taken=max(same, default=0),
-        accepted=memory.issue_times(seen.others, site.spec.hub.fingerprint),
+        accepted=memory.issues(seen.others, site.spec.hub.fingerprint),
         approved=spec.approved,
     )
     return assignments.decide(claim, terms)
@@ -530,7 +530,7 @@ def _after_the_end(seen: Observation) -> Plan:
     told = seen.round_task is not None and is_final(seen.round_task)
     every, pin = (seen.task, *seen.others), seen.site.spec.hub.fingerprint
     surplus = told and seen.task in memory.surplus(every)
-    if (gone or surplus) and memory.may_be_forgotten(seen.task, memory.issue_times(every, pin), pin):
+    if (gone or surplus) and memory.may_be_forgotten(seen.task, memory.issues(every, pin), pin):
         actions.append("DeleteTask")
     return Plan(status=_final(seen.task, tidy=not actions), actions=tuple(actions))
 
