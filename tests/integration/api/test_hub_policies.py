@@ -125,11 +125,13 @@ def test_a_rounds_result_is_the_hub_operators(hub: Api) -> None:
     hub.patch_status("FederatedRound", "policies", result, FEDERATION, user=HUB_OPERATOR)
 
 
-def token(api: Api, namespace: str, name: str, seconds: int, user: str, audiences: tuple[str, ...] = ()) -> Object:
+def token(
+    api: Api, namespace: str, name: str, seconds: int, user: str, audiences: tuple[str, ...] = (), **more: Any
+) -> Object:
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"expirationSeconds": seconds, "audiences": list(audiences)},
+        "spec": {"expirationSeconds": seconds, "audiences": list(audiences), **more},
     }
     return api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request, user=user)
 
@@ -141,6 +143,15 @@ def test_a_hospitals_token_is_for_the_hubs_api_server_alone(hub: Api, audiences:
             token(hub, "site-a", "site", 3600, user, audiences)
     assert token(hub, "site-a", "site", 3600, SITE_A, (ISSUER,))["status"]["token"]
     assert token(hub, HUB, "hub-operator", 3600, "", audiences)["status"]["token"]
+
+
+@pytest.mark.parametrize(("version", "kind"), [("v1", "Node"), ("v1", "Pod"), ("v1", "Secret")])
+def test_a_hospital_does_not_learn_which_objects_exist_by_a_token_bound_to_one(
+    hub: Api, version: str, kind: str
+) -> None:
+    bound = {"apiVersion": version, "kind": kind, "name": "is-it-there"}
+    with pytest.raises(Refused, match="ask for one without boundObjectRef"):
+        token(hub, "site-a", "site", 3600, SITE_A, boundObjectRef=bound)
 
 
 def test_a_hospital_renews_its_own_token_for_a_day_at_most(hub: Api) -> None:
