@@ -220,11 +220,14 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
 def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
     name = hospital(options.name)
     if verbs.revoke(hub, name):
-        said = f"Revoked. Within seconds, {hub.server} accepts no token of {name}. Rounds continue without {name}."
+        said = (
+            f"Revoked. Within seconds, {hub.server} accepts no new request of {name}. Rounds continue without {name}."
+        )
     else:
         said = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
     say(
-        f"{said}\nTo give the hospital a new token:\n"
+        f"{said}\nA watch that is open continues until its connection ends. To end it now, restart the API server.\n"
+        f"To give the hospital a new token:\n"
         f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
     )
     return 0

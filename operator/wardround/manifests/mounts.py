@@ -17,7 +17,7 @@ Mode = Literal["ro", "rw"]
 CONTAINERS: tuple[Container, ...] = ("prepare", "isolation", "init", "train", "check")
 # Where no image can have prepared anything: a link there, or a VOLUME, would put a program of the image's own in the
 # launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed. Code in the pod
-# learns it; the launcher lets that code make no link (launcher/launch.c).
+# learns it; the launcher lets that code make no symbolic link (launcher/launch.c).
 LAUNCHER_FOLDER = "/wardround-{task_uid}"
 # In the state volume, a folder a round: a further attempt goes on where the one before was stopped.
 CHECKPOINTS = "checkpoints"

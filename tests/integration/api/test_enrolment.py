@@ -133,7 +133,9 @@ def test_to_revoke_again_changes_nothing_and_says_so(
 ) -> None:
     administrator = ("--kubeconfig", str(api.kubeconfig))
     assert main(["revoke", NAME, *administrator]) == 0
-    assert "Revoked. Within seconds" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Revoked. Within seconds" in said
+    assert "A watch that is open continues until its connection ends" in said
     assert main(["revoke", NAME, *administrator]) == 0
     said = capsys.readouterr().err
     assert f"{NAME} is revoked already" in said
