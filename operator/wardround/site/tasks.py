@@ -335,7 +335,7 @@ class TaskReconciler:
                     self._wake(other.metadata.name)
         if ends:
             every = (_with(task, status), *others)
-            for name in memory.dispensable(every, live.seen.site.spec.hub.fingerprint):
+            for name in memory.dispensable(every):
                 self._wake(name)
         return status
 

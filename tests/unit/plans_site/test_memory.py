@@ -11,14 +11,28 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import HUB_DER, NOW, a_round_task, a_task, accepted, condition, seen, signed
+from tests.unit.plans_site.world import (
+    ASSIGNMENT,
+    HUB_DER,
+    NOW,
+    a_round_task,
+    a_site,
+    a_task,
+    accepted,
+    condition,
+    seen,
+    signed,
+)
 from wardround.api import roundtask
+from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
 from wardround.plans.assignment import AHEAD, REMEMBERED
 from wardround.plans.sitetask.memory import KEPT, MOST, dispensable, live_rounds, live_states, surplus
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import is_accepted
-from wardround.sealing.keys import hub_fingerprint
+from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
+from wardround.sealing.manifests import sign_assignment
+from wardround.wire.canonical import encode
 
 PIN = hub_fingerprint(HUB_DER)
 EXPIRED = (NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -147,7 +161,7 @@ def test_a_site_takes_hundreds_of_tasks_in_two_hours_and_none_of_them_twice() ->
         status = plan(seen(task, others=tuple(held.values()), now=now)).status
         assert is_accepted(replace(task, status=status)), number
         held[name] = replace(task, status=a_task(status=ended("Complete")).status)
-        for each in dispensable(held.values(), PIN):
+        for each in dispensable(held.values()):
             others = tuple(other for key, other in held.items() if key != each)
             assert plan(seen(held[each], round_task=told(held[each], "Complete"), others=others)).actions == (
                 "DeleteTask",
@@ -161,6 +175,50 @@ def test_a_site_takes_hundreds_of_tasks_in_two_hours_and_none_of_them_twice() ->
             made = plan(seen(again, others=tuple(held.values()), now=now))
             assert made.status.failure is not None
             assert made.status.failure.reason == "AssignmentTooOld"
+
+
+def pinned(fingerprint: str) -> Site:
+    there = a_site()
+    return replace(there, spec=replace(there.spec, hub=replace(there.spec.hub, fingerprint=fingerprint)))
+
+
+def of_another_hub(number: int) -> SiteTask:
+    """Accepted while that hub was pinned, whose tasks were issued later than the old one."""
+    envelope = sign_assignment(replace(ASSIGNMENT, issued=issued(number), round_uid=f"other-{number}"), OTHER_HUB)
+    ref = {"namespace": "breast-cancer", "name": "train-1", "uid": f"other-{number}"}
+    spec = {"hubKey": encode(OTHER_DER), "roundRef": ref}
+    return a_task(f"other-{number:03}", envelope=envelope, spec=spec, status=ended("Complete"))
+
+
+OTHER_HUB = generate_signing_key()
+OTHER_DER = dump_verification_key(OTHER_HUB.public_key())
+
+
+def test_a_wrong_pin_lets_the_site_forget_nothing() -> None:
+    """The administrator corrects it, and the old assignment comes again."""
+    task, mistaken = an_old_task(), pinned("sha256:" + "0" * 64)
+    for round_task in (told(task, "Complete"), None):
+        made = plan(seen(task, site=mistaken, round_task=round_task, others=newer(1)[1:]))
+        assert "DeleteTask" not in made.actions
+    assert dispensable((task, *newer(1)[1:])) == []
+
+
+def test_a_wrong_pin_ends_what_runs_and_the_site_remembers_that_it_was_accepted() -> None:
+    task = a_task(status=accepted())
+    made = plan(seen(task, site=pinned("sha256:" + "0" * 64)))
+    assert made.status.failure is not None
+    assert made.status.failure.reason == "HubNotPinned"
+    assert is_accepted(replace(task, status=made.status))
+
+
+def test_what_the_hub_before_has_signed_goes_as_tasks_of_the_present_one_follow_and_is_not_taken_again() -> None:
+    task, there = an_old_task(), pinned(hub_fingerprint(OTHER_DER))
+    others = tuple(of_another_hub(number) for number in range(1, REMEMBERED + 1))
+    assert plan(seen(task, site=there, round_task=None, others=others[1:])).actions == ()
+    assert plan(seen(task, site=there, round_task=None, others=others)).actions == ("DeleteTask",)
+    again = plan(seen(replace(task, status=a_task().status), others=others))  # under its own hub's pin
+    assert again.status.failure is not None
+    assert again.status.failure.reason == "AssignmentTooOld"
 
 
 SKEW = int(AHEAD.total_seconds())
@@ -202,7 +260,7 @@ def test_tasks_that_have_ended_leave_room_and_none_is_taken_twice_whatever_times
             taken.append(task)
         over = ended("Complete") if done else {"conditions": [condition("Failed")]}
         held[task.metadata.name] = replace(task, status=a_task(status=over).status)
-        for each in dispensable(held.values(), PIN):
+        for each in dispensable(held.values()):
             del held[each]
         assert len(held) < MOST // 16, "the site is full of tasks that have ended"
     assert len(taken) >= REMEMBERED // 16

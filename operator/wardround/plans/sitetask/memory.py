@@ -3,6 +3,10 @@
 The SiteTasks that were accepted are the memory against replay. One that has ended goes only when the site has accepted
 so many newer assignments that it would not take this one again without its SiteTask (`assignment.overtaken`). The
 newest that have ended stay with their Jobs, for the logs. Together these are fewer than a site may hold.
+
+The memory knows no pin. An accepted task was signed by the hub that was pinned then, and its SiteTask names that key.
+The assignments of all hubs stand in one order of issue. So a pin that is changed by mistake deletes nothing, and what
+another hub has signed goes as the present hub's tasks follow.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from functools import lru_cache
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time
-from wardround.plans.assignment import Issue, issue, open_pinned, overtaken
+from wardround.plans.assignment import Issue, is_pinned, issue, open_signed, overtaken
 from wardround.plans.sitetask.types import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
@@ -29,24 +33,26 @@ FULL = (
 )
 
 
-def dispensable(tasks: Iterable[SiteTask], hub_fingerprint: str) -> list[str]:
+def dispensable(tasks: Iterable[SiteTask]) -> list[str]:
     """Names of the surplus that nobody can have the site do again by sending its assignment once more."""
     tasks = tuple(tasks)
-    accepted = issues(tasks, hub_fingerprint)
-    return [task.metadata.name for task in surplus(tasks) if may_be_forgotten(task, accepted, hub_fingerprint)]
+    accepted = issues(tasks)
+    return [task.metadata.name for task in surplus(tasks) if may_be_forgotten(task, accepted)]
 
 
-def may_be_forgotten(task: SiteTask, accepted: Collection[Issue], hub_fingerprint: str) -> bool:
+def may_be_forgotten(task: SiteTask, accepted: Collection[Issue]) -> bool:
     """Whether the site would not take this finished task again. `accepted`: what it remembers."""
     if not is_accepted(task):
         return True  # the site has not done it
-    opened = _opened(task, hub_fingerprint)
+    opened = _signed(task.spec.assignment, task.spec.hub_key)
+    # An accepted one that its own key does not open was accepted by another version of this code. This version refuses
+    # it under any pin.
     return opened is None or overtaken(opened, accepted)
 
 
-def issues(tasks: Iterable[SiteTask], hub_fingerprint: str) -> list[Issue]:
-    """The places in the order of issue of the assignments that were accepted."""
-    opened = (_opened(each, hub_fingerprint) for each in tasks if is_accepted(each))
+def issues(tasks: Iterable[SiteTask]) -> list[Issue]:
+    """The places in the order of issue of the assignments that were accepted, under whichever pin."""
+    opened = (_signed(each.spec.assignment, each.spec.hub_key) for each in tasks if is_accepted(each))
     return [issue(each) for each in opened if each]
 
 
@@ -82,13 +88,15 @@ def live_states(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str
 
 
 def _opened(task: SiteTask, hub_fingerprint: str) -> Assignment | None:
-    return _open(task.spec.assignment, task.spec.hub_key, hub_fingerprint)
+    """None of what the pinned hub has not signed."""
+    opened = _signed(task.spec.assignment, task.spec.hub_key)
+    return opened if opened is not None and is_pinned(task.spec.hub_key, hub_fingerprint) else None
 
 
 @lru_cache(maxsize=MOST)
-def _open(envelope: str, hub_key: str, hub_fingerprint: str) -> Assignment | None:
-    """None of what the pinned hub has not signed. Each task is opened once, not for each look at another one."""
+def _signed(envelope: str, hub_key: str) -> Assignment | None:
+    """None of what the key does not open. Each task is opened once, not for each look at another one."""
     try:
-        return open_pinned(envelope, hub_key, hub_fingerprint)
+        return open_signed(envelope, hub_key)
     except Refused:
         return None

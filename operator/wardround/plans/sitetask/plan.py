@@ -214,7 +214,7 @@ def _decide(seen: Observation) -> Decision:
         policy=site.spec.policy,
         datasets=seen.datasets,
         taken=max(same, default=0),
-        accepted=memory.issues(seen.others, site.spec.hub.fingerprint),
+        accepted=memory.issues(seen.others),
         approved=spec.approved,
     )
     return assignments.decide(claim, terms)
@@ -247,7 +247,8 @@ def _refused(view: _View) -> Standing | None:
     failure = Failure.by(
         decision.reason, decision.message, parameter=decision.parameter or None, bound=decision.bound or None
     )
-    return _failed(failure, marks={"Accepted": (False, view.decision.reason)})
+    # What was accepted stays so, though the pin has changed: it is the memory against replay (memory.py).
+    return _failed(failure, marks={} if is_accepted(view.seen.task) else {"Accepted": (False, decision.reason)})
 
 
 def _waits_for_people(view: _View) -> Standing | None:
@@ -528,9 +529,9 @@ def _after_the_end(seen: Observation) -> Plan:
         actions.append("DeleteJob")
     gone = seen.hub_reached and seen.round_task is None
     told = seen.round_task is not None and is_final(seen.round_task)
-    every, pin = (seen.task, *seen.others), seen.site.spec.hub.fingerprint
+    every = (seen.task, *seen.others)
     surplus = told and seen.task in memory.surplus(every)
-    if (gone or surplus) and memory.may_be_forgotten(seen.task, memory.issues(every, pin), pin):
+    if (gone or surplus) and memory.may_be_forgotten(seen.task, memory.issues(every)):
         actions.append("DeleteTask")
     return Plan(status=_final(seen.task, tidy=not actions), actions=tuple(actions))
 
