@@ -17,7 +17,7 @@ from wardround import metrics
 from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_microseconds, to_seconds
-from wardround.wire import codec
+from wardround.wire import assignment, codec
 
 Schema = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -221,6 +221,28 @@ def test_the_code_knows_every_field_and_no_other(name: str) -> None:
     # A site's words for its own people: one type in the code, but the hub's kind has no place for them.
     kept_at_the_site = {".status.failure.message"} if name == "roundtasks" else set()
     assert fields(CODE[name]) - {".metadata"} == known | kept_at_the_site
+
+
+def test_the_texts_that_a_hub_signs_are_those_that_its_kinds_take() -> None:
+    """A site refuses to read others: what the kinds take, every site has to be able to read."""
+    rounds, tasks = (dict(walk(root(CRDS[name]))) for name in ("federatedrounds", "roundtasks"))
+    ref = ".spec.roundRef"
+    for text, schema in (
+        (assignment.LABEL, rounds[".spec.datasetName"]),
+        (assignment.LABEL, rounds[".spec.participants.names"]["items"]),
+        (assignment.LABEL, tasks[f"{ref}.namespace"]),
+        (assignment.NAME, tasks[f"{ref}.name"]),
+        (assignment.UID, tasks[f"{ref}.uid"]),
+        (assignment.METRIC, rounds[".spec.metrics"]["items"]),
+    ):
+        assert (f"^{text.pattern}$", text.longest) == (schema["pattern"], schema["maxLength"])
+    for text, schema in (
+        (assignment.IMAGE, rounds[".spec.image"]),
+        (assignment.WORD, rounds[".spec.command"]["items"]),
+        (assignment.VALUE, rounds[".spec.parameters"]["additionalProperties"]),
+        (assignment.PATTERN, rounds[".spec.exchange.frozen"]["items"]),
+    ):
+        assert text.longest == schema["maxLength"]
 
 
 @pytest.mark.parametrize("name", CRDS)

@@ -94,7 +94,7 @@ class TaskRunner:
             except NotFound:
                 break  # the task is gone, or is about to be said to be
             except Refused as refused:
-                logger.warning("task %s: refused: %s", self.name, refused.reason)
+                logger.warning("task %s: refused: %s", self.name, refused)
                 wait = await self._tell(refused.reason, 3600.0)
             except (StoreError, ApiError, OSError) as failure:
                 failures += 1

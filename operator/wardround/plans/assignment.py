@@ -97,7 +97,7 @@ class Terms:
 class Decision:
     """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
     `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
-    site allows for it."""
+    site allows for it. `field`: which of the assignment's fields cannot be read."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
@@ -105,6 +105,7 @@ class Decision:
     asked: str = ""
     parameter: str = ""
     bound: str = ""
+    field: str = ""
 
     @property
     def message(self) -> str:
@@ -117,6 +118,8 @@ class Decision:
             asks = self.assignment
             described = describe(self.parameter, asks.parameters, self.bound)
             reason = reason.about(asks.participant, asks.round_namespace, asks.dataset_name, parameter=described)
+        if self.field:
+            return f"{reason.meaning} Its field {self.field} is not as docs/contracts.md has it. {reason.advice}"
         if not self.asked:
             return reason.text
         asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."
@@ -174,7 +177,7 @@ def decide(claim: Claim, terms: Terms) -> Decision:
     try:
         assignment = verify(claim)
     except Refused as refused:
-        return Decision("Refused", refused.reason)
+        return Decision("Refused", refused.reason, field=refused.field)
     for rule in REFUSALS:
         if reason := rule(assignment, terms):
             asked = ASKED[reason](assignment, terms.policy) if reason in ASKED else ""

@@ -1,10 +1,11 @@
-"""Reads what came from outside by the wire's codec. Whatever is wrong, one enumerated reason is all that is said.
+"""Reads what came from outside by the wire's codec. Whatever is wrong, an enumerated reason and the place are said.
 
-A message of the codec names fields, and whoever wrote what is refused chooses the names of its fields.
+Whoever wrote what is refused chooses the keys of its maps: a place that is no plain word is left out.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from wardround.sealing.refused import Refused
 from wardround.wire import canonical, codec
 
 T = TypeVar("T")
+PLACE = re.compile(r"[A-Za-z0-9_.\[\]-]{1,128}", re.ASCII)
 
 
 def loads(data: bytes, reason: str) -> Any:
@@ -43,5 +45,5 @@ def parse(cls: type[T], value: object, reason: str) -> T:
     """Read a `cls` from a document, else raise Refused(reason)."""
     try:
         return codec.parse_document(cls, value)
-    except codec.Malformed:
-        raise Refused(reason) from None
+    except codec.Malformed as malformed:
+        raise Refused(reason, malformed.place if PLACE.fullmatch(malformed.place) else "") from None

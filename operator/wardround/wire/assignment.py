@@ -1,16 +1,38 @@
-"""What a site is asked: one participant's part of one round, as the hub signs it. docs/contracts.md, section 3."""
+"""What a site is asked: one participant's part of one round, as the hub signs it. docs/contracts.md, section 3.
+
+Its texts come into logs, Events and objects of the hospital, so they have the patterns of the CRDs (test_crds.py). A
+hub that signs others steers no terminal there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from wardround.wire.codec import Text
+
+LABEL = Text("[a-z0-9]([-a-z0-9]*[a-z0-9])?", 63)
+NAME = Text("[a-z0-9]([-a-z0-9.]*[a-z0-9])?", 253)
+UID = Text("[-A-Za-z0-9]+", 64)
+METRIC = Text("[A-Za-z][A-Za-z0-9_.-]*", 64)
+# Whether it is by digest has a reason of its own. Statistics has none.
+IMAGE = Text("([a-z0-9][a-zA-Z0-9._:/@-]*)?", 512)
+PLAIN = "[ -~]*"
+# No control characters but tab and line feed, and no overrides of the writing direction.
+SHOWN = r"[^\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]*"
+WORD = Text(SHOWN, 256)
+PARAMETER = Text(SHOWN, 63)
+VALUE = Text(SHOWN, 1024)
+PATTERN = Text(SHOWN, 128)
+TOKEN = Text(PLAIN, 128)
 
 
 @dataclass(frozen=True)
 class Exchange:
     """Which tensors must come back bit-equal: shell patterns over names."""
 
-    frozen: tuple[str, ...]
+    frozen: tuple[Annotated[str, PATTERN], ...]
 
 
 @dataclass(frozen=True)
@@ -18,9 +40,9 @@ class Quorum:
     """When a round may close without everyone."""
 
     min: int
-    required: tuple[str, ...]
+    required: tuple[Annotated[str, LABEL], ...]
     grace_seconds: int
-    on_shortfall: str
+    on_shortfall: Annotated[str, TOKEN]
 
 
 @dataclass(frozen=True)
@@ -47,26 +69,26 @@ class Assignment:
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     """
 
-    round_uid: str
-    round_namespace: str
-    round_name: str
+    round_uid: Annotated[str, UID]
+    round_namespace: Annotated[str, LABEL]
+    round_name: Annotated[str, NAME]
     attempt: int
-    task: str
-    participant: str
-    site_fingerprint: str
+    task: Annotated[str, TOKEN]
+    participant: Annotated[str, LABEL]
+    site_fingerprint: Annotated[str, TOKEN]
     round_public_key: bytes
-    suite: str
-    image: str
-    image_digest: str
-    command: tuple[str, ...]
-    dataset_name: str
-    parameters: Mapping[str, str]
+    suite: Annotated[str, TOKEN]
+    image: Annotated[str, IMAGE]
+    image_digest: Annotated[str, TOKEN]
+    command: tuple[Annotated[str, WORD], ...]
+    dataset_name: Annotated[str, LABEL]
+    parameters: Mapping[Annotated[str, PARAMETER], Annotated[str, VALUE]]
     seed: int | None
     exchange: Exchange
-    metrics: tuple[str, ...]
+    metrics: tuple[Annotated[str, METRIC], ...]
     initial: bool
     base: AssignedBase | None
-    roster: tuple[str, ...]
+    roster: tuple[Annotated[str, LABEL], ...]
     quorum: Quorum
     resources: Resources
     wait_seconds: int  # from acceptance until training begins

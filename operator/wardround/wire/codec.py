@@ -8,19 +8,21 @@ Two kinds of JSON are read and written:
   and integers are from 0 to 2^63-1.
 
 Names are camelCase in JSON, with `uid` and `url` in capitals unless they come first, as Kubernetes has it. Bytes are
-base64. Whatever is wrong raises Malformed, which names the field.
+base64. A text that is `Annotated[str, Text(...)]` has to match, as the CRDs' texts do. Whatever is wrong raises
+Malformed, which names the field.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from wardround.wire import canonical
 
@@ -36,6 +38,17 @@ class Malformed(ValueError):
     def __init__(self, place: str, fault: str) -> None:
         super().__init__(f"{place}: {fault}")
         self.place = place
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a text has to be: the whole of it matches `pattern`, in at most so many characters."""
+
+    pattern: str
+    longest: int
+
+    def matches(self, text: str) -> bool:
+        return len(text) <= self.longest and re.fullmatch(self.pattern, text, re.ASCII) is not None
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ def json_name(name: str) -> str:
 @cache
 def attributes(cls: Any) -> tuple[Attribute, ...]:
     """The attributes of a dataclass, in order. `field(metadata={"json": name})` overrides a name."""
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(
         Attribute(f, f.metadata.get("json", json_name(f.name)), hints[f.name]) for f in dataclasses.fields(cls)
     )
@@ -131,13 +144,15 @@ def _reader(annotation: Any, closed: bool) -> Reader:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any:
         return lambda value: value
+    if origin is Annotated:
+        return _text(_reader(arguments[0], closed), arguments[1])
     if origin in (Union, types.UnionType):  # only ever `X | None`
         (inner,) = (each for each in arguments if each is not type(None))
         return _optional(_reader(inner, closed))
     if origin is tuple:
         return _list(_reader(arguments[0], closed))
     if origin in (dict, Mapping):
-        return _map(_reader(arguments[1], closed))
+        return _map(_reader(arguments[0], closed), _reader(arguments[1], closed))
     if origin is typing.Literal:
         return _choice(arguments)
     if is_dataclass(annotation):
@@ -164,14 +179,26 @@ def _list(read: Reader) -> Reader:
     return reader
 
 
-def _map(read: Reader) -> Reader:
+def _text(read: Reader, text: Text) -> Reader:
+    def reader(value: Any) -> Any:
+        if not text.matches(read(value)):
+            raise _Wrong(f"expected {text.pattern} in at most {text.longest} characters")
+        return value
+
+    return reader
+
+
+def _map(read_key: Reader, read: Reader) -> Reader:
+    """A key that is wrong is not part of the place: whoever wrote the object chose it."""
+
     def reader(value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise _Wrong("expected an object")
         found = {}
         for key, each in value.items():
+            name = read_key(str(key))
             try:
-                found[str(key)] = read(each)
+                found[name] = read(each)
             except _Wrong as wrong:
                 raise wrong.within(f".{key}") from None
         return found

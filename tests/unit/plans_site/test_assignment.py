@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
-from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide
+from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide, verify
 from wardround.reasons.registry import REASONS
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_assignment
+from wardround.sealing.refused import Refused
+from wardround.wire import codec
+from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.canonical import encode
 
 CLAIM = Claim(
@@ -89,7 +92,7 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"task": "Evaluate", "initial": False, "parameters": {"code": "1"}}, "ParametersNotAllowed"),
         ({"quorum": dataclasses.replace(ASSIGNMENT.quorum, min=1)}, "QuorumTooSmall"),
         ({"round_namespace": "another-federation"}, "DatasetNotAllowed"),
-        ({"round_namespace": ""}, "DatasetNotAllowed"),
+        ({"round_namespace": ""}, "AssignmentUnreadable"),
         ({"dataset_name": "breast", "round_namespace": "lung-cancer"}, "DatasetNotAllowed"),
         ({"dataset_name": "lung", "round_namespace": "lung-cancer"}, "DatasetNotFound"),
         # Whether there is one is not for who may not use it, and neither is what else the policy says.
@@ -165,20 +168,20 @@ def test_a_hospital_that_allows_local_sockets_takes_rounds_with_them_and_without
 
 
 def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
-    told = decided({"envelope": signed(command=("sh", "-c", "echo \x1b[2J"))}).message
-    assert '["sh", "-c", "echo \\u001b[2J"]' in told
+    told = decided({"envelope": signed(command=("sh", "-c", "echo\n"))}).message
+    assert '["sh", "-c", "echo\\n"]' in told
     assert "policy.commands" in told
     assert (
         "registry.example/other"
         in decided({"envelope": signed(image=f"registry.example/other@{IMAGE_DIGEST}")}).message
     )
     assert len(decided({"envelope": signed(command=("x" * 256,) * 16)}).message) < 1024
-    told = decided({"envelope": signed(parameters={"batchSize": "1", "steps": "\x1b[2J"})}).message
+    told = decided({"envelope": signed(parameters={"batchSize": "1", "steps": "\n"})}).message
     assert '"batchSize": "1", which is not at least the minimum "16"; ' in told
-    assert '"steps": "\\u001b[2J", which is not listed' in told
+    assert '"steps": "\\n", which is not listed' in told
     assert len(decided({"envelope": signed(parameters={f"{n}" * 63: "x" * 1024 for n in range(9)})}).message) < 1024
-    told = decided({"envelope": signed(round_namespace="x\x1b[2J")}).message
-    assert '{"name": "breast", "federations": ["skin-cancer", "breast-cancer", "x\\u001b[2J"]}' in told
+    told = decided({"envelope": signed(round_namespace="skin")}).message
+    assert '{"name": "breast", "federations": ["skin-cancer", "breast-cancer", "skin"]}' in told
     assert "policy.datasets" in told
 
 
@@ -186,6 +189,60 @@ def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
 def test_a_refusal_says_who_acts_and_how(reason: str) -> None:
     said = Decision("Refused", reason, ASSIGNMENT).message
     assert all(owner.lower() in said.lower() for owner in REASONS[reason].owner.split(" or "))
+
+
+STEER = "\x1b[2J\r\nrefused: nothing"
+
+
+@pytest.mark.parametrize(
+    ("field", "changes"),
+    [
+        ("roundUID", {"round_uid": STEER}),
+        ("roundNamespace", {"round_namespace": STEER}),
+        ("roundName", {"round_name": STEER}),
+        ("task", {"task": STEER}),
+        ("participant", {"participant": STEER}),
+        ("siteFingerprint", {"site_fingerprint": STEER}),
+        ("suite", {"suite": STEER}),
+        ("image", {"image": STEER}),
+        ("imageDigest", {"image_digest": STEER}),
+        ("command[1]", {"command": ("sh", STEER)}),
+        ("datasetName", {"dataset_name": STEER}),
+        ("datasetName", {"dataset_name": "breast\n"}),
+        ("datasetName", {"dataset_name": "b" * 64}),
+        ("parameters", {"parameters": {STEER: "1"}}),
+        ("parameters.epochs", {"parameters": {"epochs": "\u202e5"}}),
+        ("exchange.frozen[0]", {"exchange": dataclasses.replace(ASSIGNMENT.exchange, frozen=(STEER,))}),
+        ("metrics[0]", {"metrics": (STEER,)}),
+        ("roster[1]", {"roster": ("site-a", STEER)}),
+        ("quorum.required[0]", {"quorum": dataclasses.replace(ASSIGNMENT.quorum, required=(STEER,))}),
+        ("quorum.onShortfall", {"quorum": dataclasses.replace(ASSIGNMENT.quorum, on_shortfall=STEER)}),
+    ],
+)
+def test_no_text_that_the_hub_signs_steers_a_terminal_at_the_site(field: str, changes: dict[str, Any]) -> None:
+    """Site operator and courier both open it so."""
+    decision = decided({"envelope": signed(**changes)})
+    assert (decision.reason, decision.field, decision.assignment) == ("AssignmentUnreadable", field, None)
+    assert f" {field} " in decision.message
+    with pytest.raises(Refused, match="AssignmentUnreadable") as refused:
+        verify(dataclasses.replace(CLAIM, envelope=signed(**changes)))
+    assert (decision.message + str(refused.value)).isprintable()
+
+
+def test_every_text_of_an_assignment_says_what_it_may_be() -> None:
+    """Times are parsed, a state's round is compared with a UID's form, and a manifest is an envelope."""
+    parts = {
+        f"{part.__name__}.{each.json}": repr(each.annotation)
+        for part in (Assignment, AssignedBase, Exchange, Quorum, Resources)
+        for each in codec.attributes(part)
+    }
+    free = {name for name, annotation in parts.items() if "str" in annotation and "Text(" not in annotation}
+    assert free - {"Assignment.base"} == {
+        "Assignment.issued",
+        "Assignment.expires",
+        "Assignment.stateRound",
+        "AssignedBase.manifest",
+    }
 
 
 def test_an_assignment_older_than_all_that_the_site_remembers_is_refused() -> None:

@@ -92,7 +92,7 @@ def test_a_refused_task_has_failed_with_the_reason_on_both_sides(asked: Any, rea
         ({"epochs": "5", "batchSize": "1"}, "batchSize", "minimum 16"),
         ({"epochs": "0"}, "epochs", "minimum 1, maximum 1000"),
         ({"epochs": "5", "optimizer": "adam"}, "optimizer", "one of Adam, SGD"),
-        ({"epochs": "5", "a b\x1b[2J": "1"}, None, None),
+        ({"epochs": "5", "a b": "1"}, None, None),
     ],
 )
 def test_of_refused_parameters_the_hub_hears_the_name_that_it_wrote_itself_and_its_bound(

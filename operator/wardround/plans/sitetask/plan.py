@@ -197,7 +197,7 @@ def _decide(seen: Observation) -> Decision:
                 assignments.open_pinned(spec.assignment, spec.hub_key, site.spec.hub.fingerprint),
             )
         except Refused as refused:
-            return Decision("Refused", refused.reason)
+            return Decision("Refused", refused.reason, field=refused.field)
     identity = site.status.courier
     claim = Claim(
         envelope=spec.assignment,
