@@ -18,11 +18,13 @@ from tests.e2e.troubles import (
     aged,
     another_hub_pinned,
     enrolment_expired,
+    node_dead,
     not_approved,
     nothing_restarts,
     store_down,
 )
 from tests.integration.api.apiserver import Refused
+from wardround.api import names
 from wardround.api.times import parse_time
 from wardround.cli.objects import Condition, condition, is_true
 
@@ -49,11 +51,13 @@ class Seen:
 class Story:
     """The same two rounds through all of it: three hospitals in trouble; then these are well, and the store is not.
 
-    `sent`: a round of a hospital that had sent its update just before the store went away.
+    `sent`: a round of a hospital that had sent its update just before the store went away. The node that was to combine
+    it died first; `lost`: the pod there, when the hub had made another one.
     """
 
     worst: Seen
     without_store: dict[str, tuple[Object, Object, Object]]
+    lost: list[Object]
     first: Finished
     second: Finished
     sent: Finished
@@ -75,21 +79,47 @@ def story(federation: Federation) -> Story:
     with enrolled(federation, played) as hospitals:
         say_sent = _stored(federation, hospitals[played], sent)
         with store_down(federation):
-            with ExitStack() as stack:
-                stack.enter_context(not_approved(federation, UNAPPROVED))
-                stack.enter_context(another_hub_pinned(federation, MISTAKEN))
-                stack.enter_context(enrolment_expired(federation, EXPIRED))
-                _until_said(federation, EXPIRED, "EnrolmentExpired")
-                federation.apply(first, second)
-                worst = _worst(federation, first, second)
-            say_sent()
+            with node_dead("hub"):
+                say_sent()
+                _take_from_its_node(federation, sent)
+                worst = _worst_of(federation, first, second)
+                eventually("the hub tries again", lambda: bool(_combining(federation, sent, attempt=2)))
+                lost = _combining(federation, sent, attempt=1)
             eventually("the round waits", lambda: _reason(_round(federation, sent)) == "StoreUnreachable")
             without_store = {
                 site: _waiting_for_the_store(federation, made, site)
                 for site, made in ((UNAPPROVED, first), (EXPIRED, second))
             }
         ended = [federation.completed(each["metadata"]["name"]) for each in (first, second, sent)]
-    return Story(worst, without_store, *ended)
+    return Story(worst, without_store, lost, *ended)
+
+
+def _worst_of(federation: Federation, first: Object, second: Object) -> Seen:
+    with ExitStack() as stack:
+        stack.enter_context(not_approved(federation, UNAPPROVED))
+        stack.enter_context(another_hub_pinned(federation, MISTAKEN))
+        stack.enter_context(enrolment_expired(federation, EXPIRED))
+        _until_said(federation, EXPIRED, "EnrolmentExpired")
+        federation.apply(first, second)
+        return _worst(federation, first, second)
+
+
+def _take_from_its_node(federation: Federation, made: Object) -> None:
+    """As Kubernetes does with the pods of a node of which it has not heard for some minutes."""
+
+    def bound() -> bool:
+        return any(pod["spec"].get("nodeName") for pod in _combining(federation, made, attempt=1))
+
+    eventually("a node is to combine what was sent", bound)
+    [pod] = [pod["metadata"]["name"] for pod in _combining(federation, made, attempt=1)]
+    where = ("-n", federation.hub_namespace)
+    federation.kubectl("hub")("delete", "pod", pod, *where, "--wait=false", "--grace-period=1")
+
+
+def _combining(federation: Federation, made: Object, attempt: int) -> list[Object]:
+    uid = _round(federation, made)["metadata"]["uid"]
+    labels = f"{names.ROUND_UID}={uid},{names.ATTEMPT}={attempt}"
+    return list(federation.kubectl("hub").get("pods", "-n", federation.hub_namespace, "-l", labels)["items"])
 
 
 def _stored(federation: Federation, hospital: Played, made: Object) -> Callable[[], None]:
@@ -182,6 +212,12 @@ def test_a_store_that_is_away_is_waited_for_and_both_sides_say_so(story: Story) 
 
 def test_updates_that_were_sent_wait_for_a_store_that_goes_away_before_they_are_combined(story: Story) -> None:
     assert story.sent.result["samples"] == SAMPLES
+
+
+def test_updates_that_were_sent_outlive_the_node_that_was_to_combine_them(story: Story) -> None:
+    """Nobody has said that its pod is gone."""
+    assert [bool(pod["metadata"].get("deletionTimestamp")) for pod in story.lost] == [True]
+    assert story.sent.complete
 
 
 def test_nothing_is_lost_by_trouble_that_is_over(story: Story) -> None:

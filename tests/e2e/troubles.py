@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from lab import volumes
+from lab import lifecycle, volumes
 from lab.install import HUB_SERVER
 from lab.topology import named
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
@@ -98,6 +98,18 @@ def store_down(federation: Federation) -> Iterator[None]:
     finally:
         hub("scale", "deployment/store", *where, "--replicas=1")
         hub("rollout", "status", "deployment/store", *where, f"--timeout={PATIENCE_SECONDS:.0f}s")
+
+
+@contextmanager
+def node_dead(cluster: str) -> Iterator[None]:
+    """The API server hears no more of a node, nor the node of what it is to run or to end. Its containers run on."""
+    node = lifecycle.open_existing(cluster)
+    node.stop("kubelet")
+    try:
+        yield
+    finally:
+        node.start("kubelet")
+        node.await_usable("kubelet")
 
 
 def change_a_byte(federation: Federation, name: str, site: str) -> None:
