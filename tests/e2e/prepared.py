@@ -18,7 +18,7 @@ REPOSITORY = "localhost/wardround/prepared"
 PATH = "/prepared/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"
 # A place that is the same for every task, as a maker reads it in an older version or in an example.
 FIXED = "/wardround/launcher"
-GUESSED = "/wardround-00000000-0000-0000-0000-000000000000"
+GUESSED = "/wardround-00000000-0000-0000-0000-000000000000/mounted/after/others"
 # What a false launcher writes first, with the trick that put it there.
 PAST = "WITHOUT A WALL, BY"
 # Links of the image: a runtime follows them, and with them what training code writes into a volume, when it mounts.

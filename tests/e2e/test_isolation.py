@@ -207,7 +207,7 @@ def test_hostile_code_sees_the_files_of_its_task_alone(inside: Inside) -> None:
     mounted = {line.split()[1] for line in inside.found["mounts"] if line.split()[1].startswith("/wardround")}
     folders = ("task", "data", "base", "out", "checkpoint", "state/in", "state/out")
     [launcher] = mounted - {f"/wardround/{each}" for each in folders}
-    assert re.fullmatch("/wardround-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", launcher)
+    assert re.fullmatch("/wardround-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/mounted/after/others", launcher)
     assert len(mounted) == len(folders) + 1
 
 

@@ -19,7 +19,7 @@ LEFT = f"{SHARED}/launcher"
 # By this name it finds its packages.
 PYTHON = "/opt/venv/bin/python"
 # The launcher's folder is the one of ours that lies in memory there.
-LAUNCHER = re.compile(r"^tmpfs (/wardround[^/ ]*(?:/launcher)?) ", re.MULTILINE)
+LAUNCHER = re.compile(r"^tmpfs (/wardround[^/ ]*(?:/launcher|/mounted/after/others)?) ", re.MULTILINE)
 
 
 def trap() -> str:

@@ -18,7 +18,10 @@ CONTAINERS: tuple[Container, ...] = ("prepare", "isolation", "init", "train", "c
 # Where no image can have prepared anything: a link there, or a VOLUME, would put a program of the image's own in the
 # launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed. Code in the pod
 # learns it; the launcher lets that code make no symbolic link (launcher/launch.c).
-LAUNCHER_FOLDER = "/wardround-{task_uid}"
+#
+# It lies deeper than all other mounts: container runtimes mount by depth, so they mount it last. A link of the image
+# can lead another mount onto `/`. A false launcher there, by code of `init`, which knows this place, lies below ours.
+LAUNCHER_FOLDER = "/wardround-{task_uid}/mounted/after/others"
 # In the state volume, a folder a round: a further attempt goes on where the one before was stopped.
 CHECKPOINTS = "checkpoints"
 # There too, a folder a round: what its training leaves for the next one here. Nobody writes into the one of no round.

@@ -180,7 +180,7 @@ SECRETS = {"name": "state", "mountPath": "/wardround/secrets", "subPath": "secre
 UID, ANOTHER_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", "00000000-0000-0000-0000-000000000000"
 LEFT = {"name": "state", "mountPath": "/wardround/state/out", "subPath": "states/0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"}
 TASK_UID = "6f1d7a52-0c1e-4f0e-9a55-8f6f3f5d2c11"  # of the golden files
-LAUNCHER = {"name": "memory", "mountPath": f"/wardround-{TASK_UID}", "readOnly": True}
+LAUNCHER = {"name": "memory", "mountPath": f"/wardround-{TASK_UID}/mounted/after/others", "readOnly": True}
 READ = {"name": "state", "mountPath": "/wardround/state/in", "subPath": "states/none", "readOnly": True}
 OURS = ("prepare", "isolation", "check")
 PLACES: tuple[Object, ...] = (
@@ -208,7 +208,7 @@ READS_CODES: Object = {"action": "Ignore", "onExitCodes": {"operator": "In", "va
 
 # What the site of the tests lists, and commands that it does not.
 LIST = ["python", "-m", "wardround_trainer"]
-LAUNCH = [f"/wardround-{TASK_UID}/launch", "--"]
+LAUNCH = [f"/wardround-{TASK_UID}/mounted/after/others/launch", "--"]
 # Places that an image can have prepared, by a link or a VOLUME, before there was a task.
 PREPARED = ("/wardround/launcher", "/wardround-00000000-0000-0000-0000-000000000000", "/wardround-", "/tmp/launcher")
 PREDICTS, INITIALISES = [*LAUNCH, "python", "-c", "pass", "predict"], [*LAUNCH, "python", "-c", "pass", "init"]

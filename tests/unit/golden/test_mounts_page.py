@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import re
 
+import pytest
+
 from lab.topology import ROOT
-from wardround.manifests.mounts import ALL, CONTAINERS, TABLE, Container, Mount
+from wardround.manifests.mounts import ALL, CONTAINERS, LAUNCHER_FOLDER, TABLE, Container, Mount
 from wardround.manifests.mounts import of as mounts_of
 
 PAGE = ROOT / "docs" / "contracts.md"
@@ -67,3 +69,11 @@ def test_no_two_containers_write_in_one_folder() -> None:
         if each.mode == "rw" and each.volume != "scratch":
             writers.setdefault((each.volume, each.sub_path), set()).add(each.container)
     assert all(len(found) == 1 for found in writers.values())
+
+
+@pytest.mark.parametrize("container", ["init", "train", "check"])
+def test_the_launcher_lies_deeper_than_all_other_mounts(container: Container) -> None:
+    """Runtimes mount by depth. A link of the image can lead another mount onto `/`: it must come before."""
+    depths = {each.path: each.path.count("/") for each in TABLE if each.container == container}
+    launcher = depths.pop(LAUNCHER_FOLDER)
+    assert launcher > max(depths.values())
