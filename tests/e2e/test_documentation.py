@@ -88,6 +88,7 @@ NOT_RUN_INLINE = {
     "make bench": MINUTES,
     "make demo": "as in its block",
     "make lab": "what the fixture `lab` does",
+    "make lint unit": "part of make test",
     "make test": "runs this",
     "pip install '.[cli]'": "tests.e2e.documentation.tools does, without fetching the dependencies again",
     "pip install '.[operator]'": "as above, and tests/unit/examples runs what it is for",
@@ -96,6 +97,7 @@ NOT_RUN_INLINE = {
     "pytest tests/integration/site": "part of make test",
     "python -m lab.images": MINUTES,
     "python -m wardround": "what pods run: tests/unit/golden",
+    "python -m wardround_trainer": "what pods run: tests/unit/golden",
     "python -m wardround_trainer init": "what pods run: tests/unit/golden",
 }
 

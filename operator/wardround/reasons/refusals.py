@@ -36,8 +36,8 @@ REFUSALS = (
         retried=True,
         owner=ROUND,
         meaning="The assignment has expired.",
-        action="Apply a new round. If the hospital needs longer to answer, raise deadlines.admissionSeconds and "
-        "deadlines.totalSeconds.",
+        action="The hub asks the hospital again while the round lasts. If the round has failed, apply a new one. If "
+        "the hospital needs longer to answer, raise deadlines.admissionSeconds and deadlines.totalSeconds.",
     ),
     _site(
         name="Replayed",

@@ -48,7 +48,7 @@ def reason_for(name: str, failure_class: str = "") -> Reason:
     """The reason of this name. One that is unknown is called unknown, and its class says whose problem it is."""
     if name in REASONS:
         return REASONS[name]
-    meaning = f"This version does not know the reason {name}." if name else "There is no reason."
+    meaning = f"This version of Wardround does not know the reason {name}." if name else "There is no reason."
     owner, action = _BY_CLASS.get(failure_class, (CLUSTER, "Read the message beside it, and the log of the operator."))
     return Reason(name=name, owner=owner, meaning=meaning, action=action)
 

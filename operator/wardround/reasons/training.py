@@ -92,14 +92,16 @@ _OUTPUT = (
     _code(
         name="FrozenChanged",
         exit_code=EXIT_CODE,
-        meaning="The training code changed tensors that the round froze.",
-        action="Keep tensors that match exchange.frozen bit for bit: register them as buffers, not as parameters.",
+        meaning="The training code changed tensors that the round froze, or tensors of integers.",
+        action="Write back the base's values of tensors that match exchange.frozen and of tensors of integers, bit for "
+        "bit. BatchNorm counts its batches in such a tensor (num_batches_tracked).",
     ),
     _code(
         name="NotFinite",
         exit_code=EXIT_CODE,
         meaning="The model, or a prediction, contains NaN or infinity.",
-        action="Training diverged. Lower the learning rate, or look for inputs that are not standardised.",
+        action="Training diverged. Lower the learning rate, or look for inputs that are not standardised. Differences "
+        "of F16 tensors can overflow: keep weights in F32.",
     ),
     _code(
         name="MetricsInvalid",
@@ -120,8 +122,9 @@ _CODE = (
         name="TrainerFailed",
         meaning="The training code ended with an error.",
         action="Ask the hospital for the log, which stays at the site: `kubectl logs job/TASK -n SITE_NAMESPACE -c "
-        "train`, or `-c init` if a first round failed while it made the model. Exit code 126 or 127 means that the "
-        "image does not contain the command.",
+        "train`, or `-c init` if a first round failed while it made the model. Exit code 127 means that the image "
+        "does not contain the command, 126 that the command cannot be started. The built-in trainer ends like this "
+        "when its weights diverge, and when it was given no GPU for `device: cuda`. Its log says which of them.",
     ),
     _code(
         name="ParametersRefused",

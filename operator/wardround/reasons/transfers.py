@@ -103,8 +103,8 @@ _UPDATES = (
         name="WrongAttempt",
         owner=HUB,
         meaning="The update belongs to another attempt of this round.",
-        action="Do nothing if the hospital sent a newer attempt: the newer one counts. Otherwise treat it as an "
-        "attack.",
+        action="Do nothing if the hospital sent a newer attempt: the newer one counts. Otherwise treat it as "
+        "an attack.",
     ),
     Reason(
         name="WrongParticipant",
@@ -163,9 +163,10 @@ _UPDATES = (
     ),
     Reason(
         name="UploadTooLarge",
-        owner=HOSPITAL,
+        owner=HUB,
         meaning="The site asks to send more bytes than an update of this round can have.",
-        action="Compare the versions of hub and site. If both are of one version, treat it as an attack.",
+        action="Ask the hospital which version of Wardround its site runs. If that is the hub's version, treat it as "
+        "an attack.",
     ),
 )
 _updates_unusable = partial(Reason, exit_code=EXIT_DATA)
@@ -194,9 +195,9 @@ _AGGREGATION = (
     ),
     _updates_unusable(
         name="ResultNotFinite",
-        owner=IMAGE,
+        owner=ROUND,
         meaning="The combined model would contain infinite values.",
-        action="Training diverged. Lower the learning rate.",
+        action="Training diverged. Apply a new round with a lower learning rate.",
     ),
     _try_again(
         name="StoreInconsistent",
