@@ -70,13 +70,14 @@ async def observe(client: Api, of: FederatedRound, who: Identity, now: datetime)
     )
     # In one: of two, the second's failure is never looked at when the first fails.
     found, model, named = await asyncio.gather(lists, _model(client, of.metadata.uid, who), _named(client, of))
-    participants, tasks, secrets, jobs, pods = found
-    start = await _start(client, of, started_from(tasks), named, who)
+    participants, task_items, secrets, jobs, pods = found
+    tasks = tuple(map(roundtask.parse, task_items))
+    start = await _start(client, of, started_from(task_items), named, who)
     left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
         round=of,
         participants=identified(participants),
-        tasks=tuple(roundtask.parse(each) for each in tasks),
+        tasks=tasks,
         base=start.round,
         base_uid=start.uid,
         base_model=start.model.stored if start.model else None,
@@ -85,7 +86,7 @@ async def observe(client: Api, of: FederatedRound, who: Identity, now: datetime)
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
-        roster=roster(tuple(map(roundtask.parse, tasks)), who),
+        roster=roster(tasks, who),
         waits_for=await _waits_for(client, of, start.round),
         now=now,
     )
