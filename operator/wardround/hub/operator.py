@@ -155,7 +155,7 @@ class Hub:
             except ApiError as failure:
                 failures += 1
                 logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures))
+                await asyncio.sleep(backoff(failures, draw=self._draw))
 
     async def _gone(self, hub: Context, reconciler: Reconciler, queue: WorkQueue[Key]) -> None:
         """For ever: rounds that were deleted while nobody watched are known by what they left."""
