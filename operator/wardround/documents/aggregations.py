@@ -29,15 +29,17 @@ from wardround.wire.aggregation import (
 URL_SECONDS = ACTIVE_SECONDS + 3600
 
 
-def job(of: FederatedRound, what: Aggregate, *, namespace: str, image: str, now: datetime) -> AggregationJob:
+def job(
+    federated_round: FederatedRound, action: Aggregate, *, namespace: str, image: str, now: datetime
+) -> AggregationJob:
     """Kubernetes ends it when the round gives it up, whether the hub operator runs by then or not."""
-    left = math.ceil((what.until - now).total_seconds())
+    left = math.ceil((action.until - now).total_seconds())
     return AggregationJob(
         namespace=namespace,
-        round_namespace=of.metadata.namespace,
-        round_name=of.metadata.name,
-        round_uid=of.metadata.uid,
-        number=what.number,
+        round_namespace=federated_round.metadata.namespace,
+        round_name=federated_round.metadata.name,
+        round_uid=federated_round.metadata.uid,
+        number=action.number,
         image=image,
         active_seconds=min(max(left, 1), ACTIVE_SECONDS),
     )
@@ -45,7 +47,7 @@ def job(of: FederatedRound, what: Aggregate, *, namespace: str, image: str, now:
 
 def plan(
     seen: Observation,
-    what: Aggregate,
+    action: Aggregate,
     key: DecryptionKey,
     base: Model | None,
     *,
@@ -54,10 +56,10 @@ def plan(
     now: datetime,
 ) -> bytes:
     """`plan.json`, with a fresh data key for the result. `presigner` and `store`: the way to the store from the hub."""
-    of, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
+    federated_round, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
     trained = base if spec.task == "Train" and spec.initial is None else None
-    location = names.model_location(uid, what.number)
-    largest = max((task.status.upload.bytes for task in what.tasks if task.status.upload), default=0)
+    location = names.model_location(uid, action.number)
+    largest = max((task.status.upload.bytes for task in action.tasks if task.status.upload), default=0)
     parts = range(len(object_lengths(largest)))
     document = AggregationPlan(
         round=PlannedRound(uid),
@@ -66,15 +68,15 @@ def plan(
         weighting=spec.aggregation.weighting,
         max_weight_share=spec.aggregation.max_weight_share,
         parameters=spec.aggregation.parameters,
-        max_samples={task.metadata.namespace: _most(seen, task) for task in what.tasks},
+        max_samples={task.metadata.namespace: _most(seen, task) for task in action.tasks},
         private_key=key.raw,
         data_key=new_file_key(),
-        image_digest=image_digest(of),
+        image_digest=image_digest(federated_round),
         initial=spec.initial is not None,
         location=location,
-        base_digest=_base_digest(of, base),
+        base_digest=_base_digest(federated_round, base),
         base=_base(trained, presigner, now) if trained else None,
-        updates=tuple(_update(seen, task, presigner, now) for task in what.tasks),
+        updates=tuple(_update(seen, task, presigner, now) for task in action.tasks),
         put=PlannedUploads(
             parts=tuple(_put(presigner.put(f"{location}/{part_name(i)}", now, URL_SECONDS)) for i in parts),
             segments=_put(presigner.put(f"{location}/segments", now, URL_SECONDS)),
@@ -88,9 +90,9 @@ def _most(seen: Observation, task: RoundTask) -> int:
     return seen.participants[task.metadata.namespace].spec.max_samples
 
 
-def _base_digest(of: FederatedRound, base: Model | None) -> str | None:
+def _base_digest(federated_round: FederatedRound, base: Model | None) -> str | None:
     """What each update must name as its base; None where only the sites can know: they must agree."""
-    if of.spec.initial is not None:
+    if federated_round.spec.initial is not None:
         return None
     return base.manifest.digest if base else ""
 
@@ -100,15 +102,15 @@ def _base(base: Model, presigner: Presigner, now: datetime) -> PlannedBase:
 
 
 def _update(seen: Observation, task: RoundTask, presigner: Presigner, now: datetime) -> PlannedUpdate:
-    to = Recipient.of(seen.participants[task.metadata.namespace])
-    location = names.update_location(seen.round.metadata.uid, task.spec.attempt, to.name)
+    recipient = Recipient.of(seen.participants[task.metadata.namespace])
+    location = names.update_location(seen.round.metadata.uid, task.spec.attempt, recipient.name)
     upload, update = task.status.upload, task.status.update
     parts = range(len(object_lengths(upload.bytes if upload else 0)))
     return PlannedUpdate(
-        participant=to.name,
+        participant=recipient.name,
         attempt=task.spec.attempt,
         manifest=update.manifest if update else "",
-        signing_key=untrusted.decode(to.signing, "KeyUnusable"),
+        signing_key=untrusted.decode(recipient.signing, "KeyUnusable"),
         get=tuple(presigner.get(f"{location}/{part_name(i)}", now, URL_SECONDS) for i in parts),
     )
 

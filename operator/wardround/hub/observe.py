@@ -57,9 +57,11 @@ class Start:
     deleted: bool = False
 
 
-async def observe(client: Api, of: FederatedRound, who: Identity, now: datetime) -> tuple[Observation, Model | None]:
+async def observe(
+    client: Api, federated_round: FederatedRound, identity: Identity, now: datetime
+) -> tuple[Observation, Model | None]:
     """The observation, and the base's model for those who carry the plan out."""
-    uid = names.ROUND_UID + "=" + of.metadata.uid
+    uid = names.ROUND_UID + "=" + federated_round.metadata.uid
     job_labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
     lists = asyncio.gather(
         client.list("Participant", everywhere=True),
@@ -69,13 +71,15 @@ async def observe(client: Api, of: FederatedRound, who: Identity, now: datetime)
         client.list("Pod", labels=job_labels),
     )
     # In one: of two, the second's failure is never looked at when the first fails.
-    found, model, named = await asyncio.gather(lists, _model(client, of.metadata.uid, who), _named(client, of))
+    found, model, named = await asyncio.gather(
+        lists, _model(client, federated_round.metadata.uid, identity), _named(client, federated_round)
+    )
     participants, task_items, secrets, jobs, pods = found
     tasks = tuple(map(roundtask.parse, task_items))
-    start = await _start(client, of, started_from(task_items), named, who)
+    start = await _start(client, federated_round, started_from(task_items), named, identity)
     left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
-        round=of,
+        round=federated_round,
         participants=identified(participants),
         tasks=tasks,
         base=start.round,
@@ -86,27 +90,27 @@ async def observe(client: Api, of: FederatedRound, who: Identity, now: datetime)
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
-        roster=roster(tasks, who),
-        waits_for=await _waits_for(client, of, start.round),
+        roster=roster(tasks, identity),
+        waits_for=await _waits_for(client, federated_round, start.round),
         now=now,
     )
     return seen, start.model
 
 
-def roster(tasks: Collection[RoundTask], who: Identity) -> tuple[str, ...]:
+def roster(tasks: Collection[RoundTask], identity: Identity) -> tuple[str, ...]:
     """Whom a round asks, as the hub has signed it in the newest of the first attempts."""
     first = [each for each in tasks if each.spec.attempt == 1]
     newest = max(first, key=lambda each: each.metadata.creation_timestamp, default=None)
     try:
-        return open_assignment(newest.spec.assignment, load_verification_key(who.public)).roster if newest else ()
+        return open_assignment(newest.spec.assignment, load_verification_key(identity.public)).roster if newest else ()
     except Refused:
         return ()  # signed by another key than the hub has now
 
 
-async def _named(client: Api, of: FederatedRound) -> FederatedRound | None:
+async def _named(client: Api, federated_round: FederatedRound) -> FederatedRound | None:
     """The live round of the name that this one starts from."""
-    name = base_name(of)
-    found = await get_round(client, of.metadata.namespace, name) if name else None
+    name = base_name(federated_round)
+    found = await get_round(client, federated_round.metadata.namespace, name) if name else None
     return found[1] if found else None
 
 
@@ -115,42 +119,44 @@ def started_from(tasks: Objects) -> str:
     return next((uid for each in tasks if (uid := each["metadata"]["labels"].get(names.BASE_UID))), "")
 
 
-async def _start(client: Api, of: FederatedRound, started: str, named: FederatedRound | None, who: Identity) -> Start:
-    name = base_name(of)
+async def _start(
+    client: Api, federated_round: FederatedRound, started: str, named: FederatedRound | None, identity: Identity
+) -> Start:
+    name = base_name(federated_round)
     if name is None:
         return Start()
     uid = started or (named.metadata.uid if named else "")
     if uid:
         gone = named is None or named.metadata.uid != uid
-        return Start(named, uid, await _model(client, uid, who), deleted=gone)
-    kept = await vault.results(client, of.metadata.namespace, name)
+        return Start(named, uid, await _model(client, uid, identity), deleted=gone)
+    kept = await vault.results(client, federated_round.metadata.namespace, name)
     for result in kept:
         for_whom = vault.kept_for(result)
-        if for_whom is None or of.metadata.uid in for_whom:
+        if for_whom is None or federated_round.metadata.uid in for_whom:
             uid = result["metadata"]["labels"][names.ROUND_UID]
-            return Start(None, uid, await _model(client, uid, who), deleted=True)
+            return Start(None, uid, await _model(client, uid, identity), deleted=True)
     return Start(deleted=bool(kept))
 
 
-async def _model(client: Api, uid: str, who: Identity) -> Model | None:
+async def _model(client: Api, uid: str, identity: Identity) -> Model | None:
     """A round's stored result; None also where what is kept cannot be used, which must not stop who waits for it."""
     try:
-        return await vault.model(client, uid, who)
+        return await vault.model(client, uid, identity)
     except (Refused, KeyError, ValueError) as damage:
         # Signed by another key than the hub has now, or changed by hand.
         logger.error("Secret %s is of no use: %s", names.model_secret(uid), type(damage).__name__)
         return None
 
 
-async def _waits_for(client: Api, of: FederatedRound, base: FederatedRound | None) -> tuple[str, ...]:
+async def _waits_for(client: Api, federated_round: FederatedRound, base: FederatedRound | None) -> tuple[str, ...]:
     """Asked once, when nothing has been said of the round yet: specs do not change, so the last round of a circle
     finds it at its first look, and the others then start from a round that has failed."""
-    looked = of.status.participants is not None
+    looked = federated_round.status.participants is not None
     if base is None or looked or base.status.timeline:
         return ()
-    rounds = client.each("FederatedRound", of.metadata.namespace)
+    rounds = client.each("FederatedRound", federated_round.metadata.namespace)
     bases = {item["metadata"]["name"]: base_name(federatedround.parse(item)) async for item in rounds}
-    return chain(bases, of.metadata.name)
+    return chain(bases, federated_round.metadata.name)
 
 
 def chain(bases: Mapping[str, str | None], name: str) -> tuple[str, ...]:
