@@ -17,7 +17,7 @@ from lab.images import Images
 from tests.e2e.clusters import PATIENCE_SECONDS, Kubectl
 from tests.e2e.federation import Federation
 from tests.probes import calls
-from wardround.manifests.training import USER
+from wardround.api.names import USER
 
 Object = dict[str, Any]
 SITE = "site-a"

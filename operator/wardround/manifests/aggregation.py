@@ -2,11 +2,11 @@
 
 import base64
 from dataclasses import dataclass
-from typing import Any
 
 from wardround.api import names
+from wardround.manifests import pod
+from wardround.manifests.pod import Manifest
 
-Manifest = dict[str, Any]
 SERVICE_ACCOUNT = "aggregation"
 FOLDER = "/wardround/aggregation"
 ACTIVE_SECONDS = 3600
@@ -45,64 +45,22 @@ def secret(job: AggregationJob, plan: bytes) -> Manifest:
 
 def build(job: AggregationJob) -> Manifest:
     """The Job. One pod, never a second: another would write to the same location."""
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _metadata(job),
-        "spec": {
-            "backoffLimit": 0,
-            "podReplacementPolicy": "Failed",
-            "activeDeadlineSeconds": job.active_seconds,
-            "ttlSecondsAfterFinished": KEPT_SECONDS,
-            "template": {
-                "metadata": {"labels": _labels(job), "annotations": _annotations(job)},
-                "spec": _pod(job),
-            },
-        },
-    }
+    template = {"metadata": {"labels": _labels(job), "annotations": _annotations(job)}, "spec": _pod(job)}
+    return pod.job(
+        _metadata(job), template, activeDeadlineSeconds=job.active_seconds, ttlSecondsAfterFinished=KEPT_SECONDS
+    )
 
 
 def _pod(job: AggregationJob) -> Manifest:
-    return {
-        "serviceAccountName": SERVICE_ACCOUNT,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "restartPolicy": "Never",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": names.USER,
-            "runAsGroup": names.USER,
-            "fsGroup": names.USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "aggregate",
-                "image": job.image,
-                "args": ["aggregate"],
-                # Memory does not grow with the model or the participants: a slice of the model at a time.
-                # It asks for all the memory that it may have, so that the kubelet never swaps it: it holds keys.
-                "resources": {
-                    "requests": {"cpu": "100m", "memory": "512Mi"},
-                    "limits": {"memory": "512Mi"},
-                },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "terminationMessagePolicy": "File",
-                "volumeMounts": [
-                    {"name": "plan", "mountPath": FOLDER, "readOnly": True},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - an emptyDir of this pod
-                ],
-            }
-        ],
-        "volumes": [
-            {"name": "plan", "secret": {"secretName": job.name, "defaultMode": 0o440}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
-        ],
-    }
+    mounts = [
+        pod.mount("plan", FOLDER, read_only=True),
+        pod.mount("tmp", "/tmp"),  # noqa: S108 - an emptyDir of this pod
+    ]
+    # Memory does not grow with the model or the participants: a slice of the model at a time.
+    resources = pod.unswapped({"cpu": "100m"}, {"memory": "512Mi"})
+    container = pod.container("aggregate", job.image, mounts, resources) | {"args": ["aggregate"]}
+    volumes = [pod.secret("plan", job.name), pod.empty("tmp", "16Mi")]
+    return pod.pod(SERVICE_ACCOUNT, volumes) | {"containers": [container]}
 
 
 def _metadata(job: AggregationJob) -> Manifest:

@@ -12,15 +12,13 @@ from typing import Any
 
 from wardround.api import dataset_text, names, parameters_text
 from wardround.api.site import AllowedParameter, LinkLocal
-from wardround.manifests import mounts
+from wardround.manifests import mounts, pod
 from wardround.manifests.mounts import LAUNCHER_FOLDER, Container, Mount, Places
+from wardround.manifests.pod import Manifest
 from wardround.wire import codec, isolation
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import RequestedTask, TaskKind
 
-Manifest = dict[str, Any]
-
-USER = 65532
 SERVICE_ACCOUNT = "training"
 OUR_COMMAND = ("python", "-m", "wardround")
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -89,40 +87,27 @@ def build(job: TrainingJob) -> Manifest:
     """The Job. It is created once and never applied again, so that Kueue may own `suspend`."""
     labels = _labels(job)
     queue = {QUEUE_LABEL: job.workload.queue_name} if job.workload.queue_name else {}
-    spec: Manifest = {
-        "parallelism": 1,
-        "completions": 1,
-        "backoffLimit": 0,
-        # A drained or evicted pod is replaced and goes on from its checkpoint; whatever else fails is final.
-        "podReplacementPolicy": "Failed",
-        "podFailurePolicy": {
-            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-        },
-        "template": {"metadata": {"labels": labels, "annotations": dict(SHOWN)}, "spec": _pod(job)},
+    metadata = {
+        "name": job.name,
+        "namespace": job.namespace,
+        # The Dataset's is for the admission policy: by it the API server finds the object to compare with.
+        "labels": labels | queue | {names.DATASET: job.dataset_name},
+        "ownerReferences": [
+            {
+                "apiVersion": "wardround.io/v1alpha1",
+                "kind": "SiteTask",
+                "name": job.name,
+                "uid": job.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
     }
-    if queue:
-        spec["suspend"] = True
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": job.name,
-            "namespace": job.namespace,
-            # The Dataset's is for the admission policy: by it the API server finds the object to compare with.
-            "labels": labels | queue | {names.DATASET: job.dataset_name},
-            "ownerReferences": [
-                {
-                    "apiVersion": "wardround.io/v1alpha1",
-                    "kind": "SiteTask",
-                    "name": job.name,
-                    "uid": job.uid,
-                    "controller": True,
-                    "blockOwnerDeletion": False,
-                }
-            ],
-        },
-        "spec": spec,
-    }
+    template = {"metadata": {"labels": labels, "annotations": dict(SHOWN)}, "spec": _pod(job)}
+    # A drained or evicted pod is replaced and goes on from its checkpoint; whatever else fails is final.
+    evicted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    suspend = {"suspend": True} if queue else {}
+    return pod.job(metadata, template, parallelism=1, completions=1, podFailurePolicy={"rules": [evicted]}, **suspend)
 
 
 def _labels(job: TrainingJob) -> dict[str, str]:
@@ -143,39 +128,27 @@ def _pod(job: TrainingJob) -> Manifest:
     if job.initial:
         steps.append(_theirs(job, "init", "init", accelerators=0))
     steps.append(_train(job))
-    pod: Manifest = {
-        "restartPolicy": "Never",
+    spec = pod.pod(SERVICE_ACCOUNT, _volumes(job)) | {
         # The pod's, not the Job's: it counts from when a node begins with the pod. Waiting for a node is not training.
         "activeDeadlineSeconds": job.train_seconds,
         "terminationGracePeriodSeconds": 10,
-        "serviceAccountName": SERVICE_ACCOUNT,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
         # No resolver is reachable: asking one on loopback, where none listens, is refused at once instead of
         # timing out, and the pod learns no address or search domain of the hospital.
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": ["127.0.0.1"]},
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
         "initContainers": steps,
         "containers": [_check(job)],
-        "volumes": _volumes(job),
     }
+    spec["securityContext"]["fsGroupChangePolicy"] = "OnRootMismatch"
     if workload.supplemental_groups_policy:
-        pod["securityContext"]["supplementalGroupsPolicy"] = workload.supplemental_groups_policy
+        spec["securityContext"]["supplementalGroupsPolicy"] = workload.supplemental_groups_policy
     if workload.runtime_class:
-        pod["runtimeClassName"] = workload.runtime_class
+        spec["runtimeClassName"] = workload.runtime_class
     if workload.node_selector:
-        pod["nodeSelector"] = dict(workload.node_selector)
+        spec["nodeSelector"] = dict(workload.node_selector)
     if workload.tolerations:
-        pod["tolerations"] = [dict(toleration) for toleration in workload.tolerations]
-    return pod
+        spec["tolerations"] = [dict(toleration) for toleration in workload.tolerations]
+    return spec
 
 
 def _prepare(job: TrainingJob) -> Manifest:
@@ -222,11 +195,8 @@ def _ours(
 ) -> Manifest:
     """`launched`: it reads what others wrote, and needs no network to find that none is there."""
     command = [*(_launch(job) if launched else []), *OUR_COMMAND, verb]
-    container = _container(job, name, job.operator_image, command)
-    limits = dict(job.workload.limits)
-    # Where a node swaps, the kubelet lets no container swap that requests all the memory that it may have.
-    memory = {"memory": limits["memory"]} if "memory" in limits else {}
-    container["resources"] = {"requests": {**SMALL, **memory}, "limits": limits}
+    resources = pod.unswapped(SMALL, job.workload.limits)
+    container = _container(job, name, job.operator_image, command, resources)
     if env:
         container["env"] = env
     return container
@@ -234,43 +204,30 @@ def _ours(
 
 def _theirs(job: TrainingJob, name: Container, verb: str, accelerators: int) -> Manifest:
     flags = ["--local-sockets"] if job.local_sockets else []
-    container = _container(job, name, job.trainer_image, [*_launch(job, *flags), *job.command, verb])
     limits = dict(job.workload.limits)
     if accelerators:
         limits[job.workload.accelerator_resource] = str(accelerators)
-    container["resources"] = {"requests": dict(limits), "limits": limits}
-    return container
+    resources = {"requests": dict(limits), "limits": limits}
+    return _container(job, name, job.trainer_image, [*_launch(job, *flags), *job.command, verb], resources)
 
 
-def _container(job: TrainingJob, name: Container, image: str, command: list[str]) -> Manifest:
-    return {
-        "name": name,
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": command,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        # `FallbackToLogsOnError` would copy log lines of code that sees patient data into an API object.
-        "terminationMessagePolicy": "File",
-        "volumeMounts": [_mount(job, each) for each in mounts.of(name, job.task, initial=job.initial)],
-    }
+def _container(job: TrainingJob, name: Container, image: str, command: list[str], resources: Manifest) -> Manifest:
+    lines = [_mount(job, each) for each in mounts.of(name, job.task, initial=job.initial)]
+    return pod.container(name, image, lines, resources) | {"imagePullPolicy": "IfNotPresent", "command": command}
 
 
 def _volumes(job: TrainingJob) -> list[Manifest]:
-    volumes: list[Manifest] = [
+    volumes = [
         # Read-only as a volume too: else the kubelet would change the group of the hospital's files to fsGroup.
-        {"name": "dataset", "persistentVolumeClaim": {"claimName": job.dataset["claimName"], "readOnly": True}},
-        {"name": "memory", "emptyDir": {"medium": "Memory", "sizeLimit": job.workload.limits.get("memory", "2Gi")}},
-        {"name": "out", "emptyDir": {"sizeLimit": OUT_LIMIT}},
-        {"name": "scratch", "emptyDir": {"sizeLimit": OUT_LIMIT}},
-        {"name": "workspace", "persistentVolumeClaim": {"claimName": job.workload.workspace_claim}},
-        {"name": "state", "persistentVolumeClaim": {"claimName": job.workload.state_claim}},
+        pod.claim("dataset", job.dataset["claimName"], read_only=True),
+        pod.empty("memory", job.workload.limits.get("memory", "2Gi"), in_memory=True),
+        pod.empty("out", OUT_LIMIT),
+        pod.empty("scratch", OUT_LIMIT),
+        pod.claim("workspace", job.workload.workspace_claim),
+        pod.claim("state", job.workload.state_claim),
     ]
     if job.initial:
-        volumes.insert(2, {"name": "initial", "emptyDir": {"sizeLimit": OUT_LIMIT}})
+        volumes.insert(2, pod.empty("initial", OUT_LIMIT))
     return volumes
 
 
@@ -280,12 +237,8 @@ def _places(job: TrainingJob) -> Places:
 
 def _mount(job: TrainingJob, mount: Mount) -> Manifest:
     places = _places(job)
-    found: Manifest = {"name": mount.volume, "mountPath": places.fill(mount.path)}
-    if mount.sub_path:
-        found["subPath"] = places.fill(mount.sub_path)
-    if mount.mode == "ro":
-        found["readOnly"] = True
-    return found
+    path, sub_path = places.fill(mount.path), places.fill(mount.sub_path)
+    return pod.mount(mount.volume, path, sub_path=sub_path, read_only=mount.mode == "ro")
 
 
 def _launch(job: TrainingJob, *flags: str) -> list[str]:
