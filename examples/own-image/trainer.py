@@ -1,6 +1,6 @@
 """A training image's whole code, to copy: logistic regression in numpy under the training contract.
 
-Called with one verb: init, train or predict. docs/training-contract.md says what each finds and leaves; try_trainer.py
+Called with one verb: init, train or predict. docs/training-image.md says what each finds and leaves; try_trainer.py
 beside this file runs all three without a cluster.
 """
 

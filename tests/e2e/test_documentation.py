@@ -15,11 +15,13 @@ from tests.e2e.federation import DATASET, NAMESPACE, Federation
 # tests/unit/test_documentation.py holds these lists against the pages.
 # What is tried, by page and heading.
 FIRST_ROUND = ("README.md", "Wardround")
-OWN_CLUSTERS = ("README.md", "On your own clusters")
+OWN_HUB = ("docs/federation.md", "Install the hub and enrol a hospital")
+OWN_HOSPITAL = ("docs/join.md", "Install")
+OWN_ROUNDS = ("docs/federation.md", "Approve and run rounds")
 LOOKING = ("docs/operations.md", "Looking")
 LINK_LOCAL = ("docs/operations.md", "IPv6 link-local")  # by tests/e2e/test_isolation.py
-OWN_IMAGE = ("docs/training-contract.md", "An image of your own")  # by tests/unit/examples
-TRIED = {FIRST_ROUND, OWN_CLUSTERS, LOOKING, LINK_LOCAL, OWN_IMAGE}
+OWN_IMAGE = ("docs/training-image.md", "An image of your own")  # by tests/unit/examples
+TRIED = {FIRST_ROUND, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK_LOCAL, OWN_IMAGE}
 UPGRADED = "tests/e2e/test_rounds.py upgrades all charts"
 # What is not, by page and first line. docs/one-cluster.md has a test and a list of its own.
 NOT_RUN = {
@@ -42,6 +44,7 @@ NOT_RUN = {
 RUN_INLINE = {
     "python -m lab --help": "python -m lab --help",
     "kubectl wardround": "kubectl wardround --help",
+    "kubectl explain federatedround.spec": "kubectl explain federatedround.spec",
     "kubectl describe": f"kubectl describe site site -n {SITE_NAMESPACE}",
     # By the beginning of its name, which is its Job's.
     "kubectl describe job TASK -n SITE_NAMESPACE": f"kubectl describe job $TASK -n {SITE_NAMESPACE}",
@@ -129,8 +132,8 @@ def at(cluster: str, shell: Shell, script: str) -> str:
 
 @pytest.fixture(scope="module")
 def statistics(shell: Shell, federation: Federation) -> str:
-    """The README's commands for clusters apart, over the federation that runs; what the last of them printed."""
-    hub, hospital, rounds = section(*OWN_CLUSTERS)
+    """What the last command printed of those for clusters apart, which are run over the federation that is there."""
+    [hub], [hospital], [rounds] = section(*OWN_HUB), section(*OWN_HOSPITAL), section(*OWN_ROUNDS)
     before = _generation(federation)
     # With the same values once more nothing changes.
     again = {"helm install": "helm upgrade --install"}
@@ -154,7 +157,7 @@ def _generation(federation: Federation) -> int:
     return int(federation.kubectl("hub").get("participant", "site-a", "-n", "site-a")["metadata"]["generation"])
 
 
-def test_the_readmes_commands_lead_to_a_complete_round(statistics: str) -> None:
+def test_the_commands_for_clusters_apart_lead_to_a_complete_round(statistics: str) -> None:
     assert "round: complete, 3 aggregated" in statistics
     assert "breast-cancer/statistics is complete" in statistics
 
@@ -188,7 +191,7 @@ def test_commands_within_sentences_are_taken(shell: Shell) -> None:
 
 
 def _name_task(shell: Shell) -> None:
-    """TASK: what the round of the README is at site-a, where the tasks of former rounds of that name stay."""
+    """TASK: the task at site-a of the round on the pages, since the tasks of former rounds of that name stay."""
     at("hub", shell, "export ROUND=$(kubectl get fr statistics -n breast-cancer -o jsonpath='{.metadata.uid}')")
     find = f"kubectl get -n {SITE_NAMESPACE} -o jsonpath='{{.items[0].metadata.name}}'"
     at("site-a", shell, f"export TASK=$({find} sitetask -l wardround.io/round-uid=$ROUND)")

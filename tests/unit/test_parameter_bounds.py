@@ -60,7 +60,7 @@ class Place:
 PLACES = [
     Place("crds/sites.yaml", "                      maxItems: 64\n                      default:\n", 24, entry),
     Place("charts/site/values.yaml", "\n  parameters:\n", 4, entry),
-    Place("docs/training-contract.md", "| parameter | by default a site allows |\n|---|---|\n", 0, row),
+    Place("docs/training-image.md", "| parameter | by default a site allows |\n|---|---|\n", 0, row),
 ]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from wardround.wire.assignment import Exchange
 
 TaskKind = Literal["Train", "Statistics", "Evaluate"]
-# Of the training contract (docs/training-contract.md): a trainer refuses a task.json of another.
+# Of the training contract (docs/training-image.md): a trainer refuses a task.json of another.
 CONTRACT = "2"
 
 

@@ -1,4 +1,4 @@
-"""The example of a training image: its commands as docs/training-contract.md gives them, and what is refused of it."""
+"""The example of a training image: its commands as docs/training-image.md gives them, and what is refused of it."""
 
 import re
 import sys
@@ -23,7 +23,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 @pytest.fixture(scope="module")
 def commands() -> str:
-    [block] = section("docs/training-contract.md", "An image of your own")
+    [block] = section("docs/training-image.md", "An image of your own")
     return block.text
 
 

@@ -18,7 +18,7 @@ from wardround.reasons.training import POD
 from wardround.wire import outcome
 from wardround.wire.outcome import Outcome
 
-# What a training image may say by its exit code (docs/training-contract.md).
+# What a training image may say by its exit code (docs/training-image.md).
 BY_EXIT_CODE: Mapping[int, str] = {64: "ParametersRefused", 65: "DataUnreadable", 75: "PodFailed"}
 # What the launcher says of a command that is no program, and a shell of one that a script calls.
 EXIT_NOT_STARTED = (126, 127)
