@@ -1,9 +1,11 @@
 """Training that is stopped on a real cluster goes on where it was, and nothing of it stays once the round is over."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +15,13 @@ from lab.topology import named
 from tests.e2e.accounts import administrator
 from tests.e2e.clusters import Kubectl, eventually
 from tests.e2e.federation import PARAMETERS, STEPS, UNTRAINED, Federation, Finished
+from tests.e2e.troubles import node_dead
 from tests.integration.api.apiserver import Api
 from wardround.api import names
 
 Stop = Callable[[Api, str, str], None]
 BOTH = ("site-a", "site-b")
+DEAD = "site-c"
 RESUMED = "checkpoint: going on from step"
 # Begun while torch starts, which takes some seconds, it ends with the first steps: what was asked to stop before those
 # has nothing to save, and who asks from outside, again and again, may be told too late.
@@ -43,6 +47,15 @@ class Stopped:
         return max(int(task["spec"]["attempt"]) for task in self.finished.tasks)
 
 
+@dataclass(frozen=True)
+class Lost:
+    """A round whose training pod's node died. `said`: the first attempt's RoundTask and SiteTask, before the node
+    came back."""
+
+    finished: Finished
+    said: list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
 def base(federation: Federation) -> Finished:
     return federation.run_round(
@@ -51,12 +64,22 @@ def base(federation: Federation) -> Finished:
 
 
 @pytest.fixture(scope="module")
-def stopped(federation: Federation, base: Finished) -> Iterator[dict[Stop, Future[Stopped]]]:
-    """Both ways to stop one, each at a hospital of its own: at the same time, for nearly all of it is waiting."""
-    with ThreadPoolExecutor(len(STOPS)) as pool:
-        yield {
-            stop: pool.submit(_stopped, federation, base, site, stop) for stop, site in zip(STOPS, BOTH, strict=True)
-        }
+def pool() -> Iterator[ThreadPoolExecutor]:
+    """Each trouble happens at a hospital of its own, at the same time: nearly all of it is waiting."""
+    with ThreadPoolExecutor(len(STOPS) + 1) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def lost(federation: Federation, base: Finished, pool: ThreadPoolExecutor) -> Future[Lost]:
+    return pool.submit(_lost, federation, base)
+
+
+@pytest.fixture(scope="module")
+def stopped(
+    federation: Federation, base: Finished, pool: ThreadPoolExecutor, lost: Future[Lost]
+) -> dict[Stop, Future[Stopped]]:
+    return {stop: pool.submit(_stopped, federation, base, site, stop) for stop, site in zip(STOPS, BOTH, strict=True)}
 
 
 def evict(site: Api, namespace: str, pod: str) -> None:
@@ -75,7 +98,7 @@ STOPS: dict[Stop, int] = {evict: 1, kill: 2}
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=["evicted", "deleted"])
-def test_who_follows_a_stopped_training_pod_goes_on_from_its_checkpoint(
+def test_the_pod_after_a_stopped_training_pod_goes_on_from_the_checkpoint(
     stopped: dict[Stop, Future[Stopped]], stop: Stop
 ) -> None:
     seen = stopped[stop].result()
@@ -85,30 +108,65 @@ def test_who_follows_a_stopped_training_pod_goes_on_from_its_checkpoint(
     assert 0 < int(line.removeprefix(RESUMED)) < STEPS
 
 
+def test_a_task_whose_node_died_is_the_platforms_failure_and_tried_again(lost: Future[Lost]) -> None:
+    seen = lost.result()
+    for side in seen.said:
+        failure = side["status"]["failure"]
+        assert (failure["reason"], failure["class"]) == ("NodeLost", "Platform")
+    assert max(int(task["spec"]["attempt"]) for task in seen.finished.tasks) == 2
+    assert seen.finished.round["status"]["participants"]["aggregated"] == 1
+
+
 def _stopped(federation: Federation, base: Finished, site: str, stop: Stop) -> Stopped:
     kubectl, here = Kubectl(site), ("-n", federation.site_namespace)
-    given = {**PARAMETERS, "steps": str(STEPS)}
-    del given["epochs"]
-    alone = {"participants": {"names": [site]}, "parameters": given}
-    made = federation.manifest(f"stopped-at-{site}", "Train", base={"roundName": base.name}, **alone)
-    federation.apply(made)
-    name = made["metadata"]["name"]
-    uid = Kubectl("hub").get("federatedround", name, "-n", federation.namespace)["metadata"]["uid"]
-
-    def pods() -> list[dict[str, Any]]:
-        found = kubectl.get("pods", *here, "-l", f"{names.ROUND_UID}={uid}")["items"]
-        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
-
-    eventually("training runs", lambda: any(map(is_training, pods())))
-    [first] = [pod["metadata"]["name"] for pod in pods()]
+    name = _begun(federation, base, site)
+    [first] = _pods(federation, site, name)
     with administrator(site) as api:
         api.get("Pod", first, federation.site_namespace)  # connected before it matters
         kubectl("exec", first, *here, "-c", "train", "--", "python", "-c", FIRST_STEPS)
         stop(api, federation.site_namespace, first)
     print(kubectl.run("logs", first, *here, "-c", "train", check=False).stdout)
     finished = federation.completed(name)
-    last = pods()[-1]["metadata"]["name"]
+    last = _pods(federation, site, name)[-1]
     return Stopped(finished, first, last, kubectl("logs", last, *here, "-c", "train"))
+
+
+def _lost(federation: Federation, base: Finished) -> Lost:
+    kubectl, here = Kubectl(DEAD), ("-n", federation.site_namespace)
+    name = _begun(federation, base, DEAD)
+    [pod] = _pods(federation, DEAD, name)
+    with node_dead(DEAD):
+        # A node counts as dead a while after the pod's deadline. The pod is made that old: no kubelet contradicts.
+        long_ago = (datetime.now(UTC) - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        patch = json.dumps({"status": {"startTime": long_ago}})
+        kubectl("patch", "pod", pod, *here, "--subresource=status", "--type=merge", "-p", patch)
+        eventually("the hub asks again", lambda: len(federation.tasks_of(name)) == 2)
+        [task] = [each for each in federation.tasks_of(name) if int(each["spec"]["attempt"]) == 1]
+        said = [task, federation.site_task(DEAD, task["metadata"]["name"])]
+    return Lost(federation.completed(name), said)
+
+
+def _begun(federation: Federation, base: Finished, site: str) -> str:
+    """The name of a round whose one hospital trains for a while, once it does."""
+    given = {**PARAMETERS, "steps": str(STEPS)}
+    del given["epochs"]
+    alone = {"participants": {"names": [site]}, "parameters": given}
+    made = federation.manifest(f"stopped-at-{site}", "Train", base={"roundName": base.name}, **alone)
+    federation.apply(made)
+    name = str(made["metadata"]["name"])
+    eventually("training runs", lambda: any(map(is_training, _pod_objects(federation, site, name))))
+    return name
+
+
+def _pods(federation: Federation, site: str, name: str) -> list[str]:
+    """A round's training pods at a hospital, oldest first."""
+    return [pod["metadata"]["name"] for pod in _pod_objects(federation, site, name)]
+
+
+def _pod_objects(federation: Federation, site: str, name: str) -> list[dict[str, Any]]:
+    uid = Kubectl("hub").get("federatedround", name, "-n", federation.namespace)["metadata"]["uid"]
+    found = Kubectl(site).get("pods", "-n", federation.site_namespace, "-l", f"{names.ROUND_UID}={uid}")["items"]
+    return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
 def is_training(pod: dict[str, Any]) -> bool:
