@@ -64,6 +64,14 @@ class Write:
 
 
 @dataclass(frozen=True)
+class Read:
+    """One answer to a GET, or to a list: how many objects it had."""
+
+    kind: str
+    objects: int
+
+
+@dataclass(frozen=True)
 class Account:
     """Whose token it is, and until when."""
 
@@ -105,6 +113,7 @@ class Server:
         self.url = url
         self.clock = clock
         self.writes: list[Write] = []
+        self.reads: list[Read] = []
         self._refuses = refuses
         self._stored: defaultdict[str, dict[Place, _Stored]] = defaultdict(dict)  # by kind
         self._versions = itertools.count(1)
@@ -133,11 +142,13 @@ class Server:
     # Reading
 
     def read(self, place: Place) -> Object:
+        self.reads.append(Read(place.kind, 1))
         return self._read(place, f"get {place}")
 
     def select(self, kind: str, namespace: str | None, labels: str = "", fields: str = "") -> Objects:
         follower = Follower(kind, namespace, labels, fields)
         found = [each for place, each in self._stored[kind].items() if follower.sees(place, each.item)]
+        self.reads.append(Read(kind, len(found)))
         return [thawed(each.frozen) for each in found]
 
     def follow(self, follower: Follower) -> None:

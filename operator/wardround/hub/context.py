@@ -2,18 +2,24 @@
 
 from dataclasses import dataclass, field
 
+from wardround.api.participant import Participant
 from wardround.clock import Clock
 from wardround.documents.keys import Identity
 from wardround.hub.refusals import Refusals
+from wardround.hub.rosters import Rosters
 from wardround.hub.settings import Settings
 from wardround.kube.events import Reporter
+from wardround.kube.index import Index
 from wardround.ports import Api, Store
 from wardround.store.presign import Presigner
 
 
 @dataclass(frozen=True)
 class Context:
-    """`external` signs URLs for sites, `internal` for the hub and its Jobs: one store, two ways to it."""
+    """`external` signs URLs for sites, `internal` for the hub and its Jobs: one store, two ways to it.
+
+    `participants`: all Participants, as a watch tells of them; what it says may be some seconds old.
+    """
 
     client: Api
     settings: Settings
@@ -23,4 +29,6 @@ class Context:
     internal: Presigner
     reporter: Reporter
     clock: Clock
+    participants: Index[Participant]
+    rosters: Rosters
     refusals: Refusals = field(default_factory=Refusals)

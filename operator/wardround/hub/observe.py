@@ -1,24 +1,28 @@
-"""Gathers what a round's plan is made from, live: no cache that could be behind. Decides nothing."""
+"""Gathers what a round's plan is made from. Decides nothing.
+
+All of it is read live but the Participants: they come from an index, so that no look at a round lists all hospitals.
+`confirmed` asks the API server for those that a plan rests on, before the plan is carried out.
+"""
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from wardround.api import federatedround, names, participant, roundtask
+from wardround.api import federatedround, names, roundtask
 from wardround.api.federatedround import FederatedRound, base_name
 from wardround.api.participant import Participant
-from wardround.api.roundtask import RoundTask
 from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
 from wardround.hub import vault
+from wardround.hub.context import Context
 from wardround.kube.errors import NotFound
-from wardround.plans.round.types import Aggregation, Observation
+from wardround.kube.index import Place
+from wardround.plans.round import plan as round_plan
+from wardround.plans.round.confirmation import Confirmation, confirmation
+from wardround.plans.round.types import Aggregation, Observation, Plan
 from wardround.ports import Api, Object, Objects
-from wardround.sealing.keys import load_verification_key
-from wardround.sealing.manifests import open_assignment
 from wardround.sealing.refused import Refused
 from wardround.wire import aggregation as aggregation_wire
 from wardround.wire import codec
@@ -57,14 +61,13 @@ class Start:
     deleted: bool = False
 
 
-async def observe(
-    client: Api, federated_round: FederatedRound, identity: Identity, now: datetime
-) -> tuple[Observation, Model | None]:
-    """The observation, and the base's model for those who carry the plan out."""
+async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observation, Model | None]:
+    """The observation, and the base model for the execution of the plan."""
+    client, identity = hub.client, hub.identity
+    participants = identified((await hub.participants.objects()).values())
     uid = names.ROUND_UID + "=" + federated_round.metadata.uid
     job_labels = f"{uid},{names.ROLE}={names.ROLE_AGGREGATION}"
     lists = asyncio.gather(
-        client.list("Participant", everywhere=True),
         client.list("RoundTask", everywhere=True, labels=uid),
         client.list("Secret", labels=uid),
         client.list("Job", labels=job_labels),
@@ -74,13 +77,13 @@ async def observe(
     found, model, named = await asyncio.gather(
         lists, _model(client, federated_round.metadata.uid, identity), _named(client, federated_round)
     )
-    participants, task_items, secrets, jobs, pods = found
+    task_items, secrets, jobs, pods = found
     tasks = tuple(map(roundtask.parse, task_items))
     start = await _start(client, federated_round, started_from(task_items), named, identity)
     left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
         round=federated_round,
-        participants=identified(participants),
+        participants=participants,
         tasks=tasks,
         base=start.round,
         base_uid=start.uid,
@@ -90,21 +93,34 @@ async def observe(
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
-        roster=roster(tasks, identity),
+        roster=hub.rosters.roster(tasks),
         waits_for=await _waits_for(client, federated_round, start.round),
-        now=now,
+        now=hub.clock(),
     )
     return seen, start.model
 
 
-def roster(tasks: Collection[RoundTask], identity: Identity) -> tuple[str, ...]:
-    """Whom a round asks, as the hub has signed it in the newest of the first attempts."""
-    first = [each for each in tasks if each.spec.attempt == 1]
-    newest = max(first, key=lambda each: each.metadata.creation_timestamp, default=None)
-    try:
-        return open_assignment(newest.spec.assignment, load_verification_key(identity.public)).roster if newest else ()
-    except Refused:
-        return ()  # signed by another key than the hub has now
+async def confirmed(hub: Context, seen: Observation) -> tuple[Observation, Plan]:
+    """The plan, and the observation that it rests on, once the API server has confirmed the Participants of both.
+
+    The index can be behind: without this, a hospital that was suspended a moment ago could still be asked.
+    """
+    done = Confirmation()
+    while True:
+        plan = round_plan.plan(seen)
+        needed = confirmation(seen, plan)
+        names, labels = needed.names - done.names, needed.labels if not done.labels else None
+        if not names and not labels:
+            return seen, plan
+        index = hub.participants
+        if labels:
+            await index.refresh_selected(labels)
+        await asyncio.gather(*(index.refresh(Place(name, name)) for name in sorted(names)))
+        done = Confirmation(done.names | names, done.labels or labels)
+        participants = identified((await index.objects()).values())
+        if participants == seen.participants:
+            return seen, plan
+        seen = replace(seen, participants=participants)
 
 
 async def _named(client: Api, federated_round: FederatedRound) -> FederatedRound | None:
@@ -169,10 +185,9 @@ def chain(bases: Mapping[str, str | None], name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def identified(found: Objects) -> dict[str, Participant]:
+def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
     """By name. A Participant in a namespace of another name is nobody: the namespace is the identity."""
-    parsed = (participant.parse(each) for each in found)
-    return {each.metadata.name: each for each in parsed if each.metadata.name == each.metadata.namespace}
+    return {each.metadata.name: each for each in participants if each.metadata.name == each.metadata.namespace}
 
 
 def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:

@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from wardround.api import names
+from wardround.api import names, participant
+from wardround.api.participant import Participant
 from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.documents.keys import Identity
 from wardround.hub import settings, vault
 from wardround.hub.context import Context
 from wardround.hub.reconcile import Key, Reconciler
+from wardround.hub.rosters import Rosters
 from wardround.hub.settings import Settings
 from wardround.hub.sweep import leftovers, round_of
 from wardround.kube import tokens
@@ -19,6 +21,7 @@ from wardround.kube.client import Client, backoff
 from wardround.kube.errors import ApiError
 from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
+from wardround.kube.index import Index
 from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
 from wardround.kube.process import run_until_terminated
@@ -74,10 +77,10 @@ class Hub:
         self._clock = clock
         self._draw = draw
         self._missing = "the API server"
-        self._watchers: tuple[RunningWatcher, ...] = ()
+        self._waited_for: tuple[Index[Participant] | RunningWatcher, ...] = ()
 
     def waiting_for(self) -> str:
-        return self._missing or next((each.missing for each in self._watchers if each.missing), "")
+        return self._missing or next((each.missing for each in self._waited_for if each.missing), "")
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -87,22 +90,33 @@ class Hub:
             external = Presigner(told.store_origin, told.store_bucket, told.store_region, credentials)
             internal = Presigner(told.store_internal, told.store_bucket, told.store_region, credentials)
             reporter = Reporter(self.client, CONTROLLER, os.uname().nodename, self._clock)
-            hub = Context(self.client, told, who, store, external, internal, reporter, self._clock)
+            participants = Index(self.client, "Participant", participant.parse, self._draw)
+            hub = Context(
+                client=self.client,
+                settings=told,
+                identity=who,
+                store=store,
+                external=external,
+                internal=internal,
+                reporter=reporter,
+                clock=self._clock,
+                participants=participants,
+                rosters=Rosters(who),
+            )
             queue: WorkQueue[Key] = WorkQueue(draw=self._draw)
             reconciler = Reconciler(hub, queue)
-            rounds = self._watch(
-                self.client, ("Participant", "FederatedRound", "RoundTask"), reconciler.changed, namespaces=None
-            )
+            rounds = self._watch(self.client, ("FederatedRound", "RoundTask"), reconciler.changed, namespaces=None)
             jobs = self._watch(self.client, ("Pod", "Job"), reconciler.changed, namespaces=(told.namespace,))
-            self._watchers = (rounds, jobs)
+            self._waited_for = (participants, rounds, jobs)
             self._missing = ""
             async with asyncio.TaskGroup() as group:
+                group.create_task(participants.run(reconciler.changed))
                 group.create_task(rounds.run())
                 group.create_task(jobs.run())
                 group.create_task(reporter.run())
                 group.create_task(self._bucket(store, internal))
                 group.create_task(self._gone(hub, reconciler, queue))
-                group.create_task(self._accounts(reconciler))
+                group.create_task(self._accounts(hub, reconciler))
                 group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None, self._clock))
                 for _ in range(WORKERS):
                     group.create_task(queue.work(reconciler.reconcile))
@@ -137,7 +151,7 @@ class Hub:
             else:
                 return
 
-    async def _accounts(self, reconciler: Reconciler) -> None:
+    async def _accounts(self, hub: Context, reconciler: Reconciler) -> None:
         """For ever: when a hospital's account goes or comes, its Participant is looked at. Kopf has no field selectors,
         and of all accounts of the cluster the hub operator may see these alone."""
         failures = 0
@@ -150,8 +164,8 @@ class Hub:
                         reconciler.changed("ServiceAccount", item)
                         continue
                     # A list does not say which accounts were deleted since the one before.
-                    async for each in self.client.each("Participant", everywhere=True):
-                        reconciler.changed("Participant", each)
+                    for place in tuple(await hub.participants.objects()):
+                        reconciler.queue.add(Key("Participant", place.namespace, place.name))
             except ApiError as failure:
                 failures += 1
                 logger.warning("%s; trying again", failure)

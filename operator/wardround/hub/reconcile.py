@@ -7,15 +7,15 @@ from wardround.api import participant
 from wardround.api.conditions import Conditions
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
-from wardround.hub.observe import get_round, has_account, observe
+from wardround.hub.observe import confirmed, get_round, has_account, observe
 from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.sweep import Left, round_of, sweep
 from wardround.hub.vault import RoundKey
 from wardround.kube.errors import NotFound
+from wardround.kube.index import Place
 from wardround.kube.queue import WorkQueue
 from wardround.plans import participant as participant_plan
 from wardround.plans.events import headline
-from wardround.plans.round import plan as round_plan
 from wardround.plans.round.status import STARTED, interrupted, is_over, refused
 from wardround.plans.round.types import Dispatch, Refusal
 from wardround.ports import Object
@@ -64,7 +64,9 @@ class Reconciler:
             found = await self.hub.client.get("Participant", key.name, key.namespace)
         except NotFound:
             found = None
+            self.hub.participants.drop(Place(key.namespace, key.name))
         if found is not None:
+            self.hub.participants.put(found)
             seen = participant.parse(found)
             after = participant_plan.status(
                 seen,
@@ -72,7 +74,9 @@ class Reconciler:
                 self.hub.clock(),
                 has_account=await has_account(self.hub.client, key.namespace),
             )
-            await self.hub.reporter.write(found, seen.status, after)
+            written = await self.hub.reporter.write(found, seen.status, after)
+            if written is not None:
+                self.hub.participants.put(written)
         for waiting in self.active:
             self.queue.add(waiting)
 
@@ -92,8 +96,8 @@ class Reconciler:
                 swept_again = await self._sweep(key, seen.metadata.uid)
             except StoreError as away:
                 failure = away  # what is left of another round does not hold this one
-        observation, base = await observe(self.hub.client, seen, self.hub.identity, self.hub.clock())
-        plan = round_plan.plan(observation)
+        observation, base = await observe(self.hub, seen)
+        observation, plan = await confirmed(self.hub, observation)
         try:
             execution = Execution(self.hub, observation, base, RoundKey(self.hub.client, seen.metadata.uid))
             refusals = await execution.run(plan.actions)

@@ -19,6 +19,7 @@ from tests.unit.plans_hub.builders import (
     sent,
 )
 from wardround.aggregate import plan as aggregate_plan
+from wardround.api import participant as participants
 from wardround.api.federatedround import FederatedRound, Resources, Result
 from wardround.api.participant import SiteReport
 from wardround.documents import aggregations
@@ -26,9 +27,11 @@ from wardround.documents.assignments import Recipient, assign, grant, object_len
 from wardround.documents.keys import Identity, Model
 from wardround.hub.context import Context
 from wardround.hub.observe import aggregation, read_answer
+from wardround.hub.rosters import Rosters
 from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
+from wardround.kube.index import Index
 from wardround.manifests import aggregation as manifest
 from wardround.plans.round.types import Aggregate, Dispatch, Observation, StoredModel
 from wardround.sealing import untrusted
@@ -114,7 +117,18 @@ def context() -> Context:
     )
     client = Client("https://127.0.0.1:1", "", lambda: "", "hub")
     reporter = Reporter(client, "wardround.io/test", "test", lambda: NOW)
-    return Context(client, settings, HUB, Store(INTERNAL.origin), EXTERNAL, INTERNAL, reporter, lambda: NOW)
+    return Context(
+        client=client,
+        settings=settings,
+        identity=HUB,
+        store=Store(INTERNAL.origin),
+        external=EXTERNAL,
+        internal=INTERNAL,
+        reporter=reporter,
+        clock=lambda: NOW,
+        participants=Index(client, "Participant", participants.parse),
+        rosters=Rosters(HUB),
+    )
 
 
 def with_base() -> FederatedRound:

@@ -24,7 +24,11 @@ ATTENTION_LIMIT = 16
 
 
 def is_over(of: FederatedRound) -> bool:
-    return any(conditions.is_true(of.status.conditions, kind) for kind in ("Complete", "Failed"))
+    return is_final(of.status)
+
+
+def is_final(status: FederatedRoundStatus) -> bool:
+    return any(conditions.is_true(status.conditions, kind) for kind in ("Complete", "Failed"))
 
 
 def status(
@@ -75,8 +79,7 @@ def interrupted(seen: Observation, planned: FederatedRoundStatus, by: Interrupti
     )
     if is_over(seen.round):
         return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, by.reason, message, seen))
-    final = is_over(replace(seen.round, status=planned))
-    known = before if final else replace(planned, timeline=_started(before, planned))
+    known = before if is_final(planned) else replace(planned, timeline=_started(before, planned))
     told = conditions.progressing(
         known.conditions, by.reason, message, now=seen.now, generation=seen.round.metadata.generation
     )

@@ -1,0 +1,129 @@
+"""Keeps all objects of one kind in memory, as a watch tells of them. What it answers may be some seconds old.
+
+Kopf's watches only make keys: Kopf does not tell which objects were deleted while no watch was open. An index must know
+that, so it uses the client's own watch, which marks the end of each list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from wardround.api.meta import Meta
+from wardround.clock import Draw, system_draw
+from wardround.kube.client import backoff
+from wardround.kube.errors import ApiError, NotFound
+from wardround.ports import Api, Object, OnObject
+from wardround.wire.codec import Malformed
+
+logger = logging.getLogger(__name__)
+
+
+class HasMeta(Protocol):
+    """A parsed object of any of our kinds."""
+
+    @property
+    def metadata(self) -> Meta: ...
+
+
+class Place(NamedTuple):
+    """Where an object lies."""
+
+    namespace: str
+    name: str
+
+
+T = TypeVar("T", bound=HasMeta)
+
+
+class Index(Generic[T]):
+    """All objects of `kind`, in all namespaces."""
+
+    def __init__(self, client: Api, kind: str, parse: Callable[[Object], T], draw: Draw = system_draw) -> None:
+        self._client = client
+        self._kind = kind
+        self._parse = parse
+        self._draw = draw
+        self._objects: dict[Place, T] = {}
+        self._complete = asyncio.Event()
+
+    @property
+    def missing(self) -> str:
+        """What readiness still waits for: the first list."""
+        return "" if self._complete.is_set() else f"the first list of {self._kind} at {self._client.server}"
+
+    async def objects(self) -> Mapping[Place, T]:
+        """All of them, once the first list is complete: of a part nobody could say what does not exist."""
+        await self._complete.wait()
+        return self._objects
+
+    def put(self, item: Object) -> None:
+        """Takes an object that the API server has just answered, unless a newer one is known."""
+        place, fresh = place_of(item), self._parse(item)
+        known = self._objects.get(place)
+        if known is None or _version(known) < _version(fresh):
+            self._objects[place] = fresh
+
+    def drop(self, place: Place) -> None:
+        """The API server has just answered that there is no such object."""
+        self._objects.pop(place, None)
+
+    async def refresh(self, place: Place) -> None:
+        """Asks the API server for one object. Raises ApiError."""
+        try:
+            self.put(await self._client.get(self._kind, place.name, place.namespace))
+        except NotFound:
+            self.drop(place)
+
+    async def refresh_selected(self, labels: Mapping[str, str]) -> None:
+        """Asks the API server for all objects with these labels. Raises ApiError."""
+        selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        live = await self._client.list(self._kind, everywhere=True, labels=selector)
+        for item in live:
+            self.put(item)
+        known = {place for place, each in self._objects.items() if labels.items() <= each.metadata.labels.items()}
+        for place in known - set(map(place_of, live)):
+            await self.refresh(place)
+
+    async def run(self, on_object: OnObject) -> None:
+        """For ever. Calls `on_object` for each object that is listed or changes, as a watch does."""
+        failures = 0
+        while True:
+            try:
+                async for event, item in self._client.watch(self._kind, everywhere=True):
+                    failures = 0
+                    await self._take(event, item, on_object)
+            except (ApiError, Malformed) as failure:
+                failures += 1
+                logger.warning("%s; trying again", failure)
+                await asyncio.sleep(backoff(failures, draw=self._draw))
+
+    async def _take(self, event: str, item: Object, on_object: OnObject) -> None:
+        if event == "LISTED":
+            if self._complete.is_set():
+                await self._drop_deleted(on_object)
+            self._complete.set()
+            return
+        if event != "DELETED":
+            self.put(item)
+        elif (known := self._objects.get(place_of(item))) and _version(known) <= _version(self._parse(item)):
+            self.drop(place_of(item))
+        on_object(self._kind, item)
+
+    async def _drop_deleted(self, on_object: OnObject) -> None:
+        """After a further list: objects that were deleted before it had no event."""
+        live = {place_of(item) async for item in self._client.each(self._kind, everywhere=True)}
+        for place in self._objects.keys() - live:
+            self.drop(place)
+            on_object(self._kind, {"metadata": {"namespace": place.namespace, "name": place.name}})
+
+
+def place_of(item: Object) -> Place:
+    return Place(item["metadata"]["namespace"], item["metadata"]["name"])
+
+
+def _version(item: HasMeta) -> int:
+    """Versions of one kind are decimal numbers that grow (KEP-5504)."""
+    return int(item.metadata.resource_version)

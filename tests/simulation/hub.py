@@ -1,0 +1,117 @@
+"""A hub operator alone in this process, with hospitals that are no more than approved Participants."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.simulation.apiserver import Place, Server
+from tests.simulation.client import Client, Watcher
+from tests.simulation.store import Objects, Opener
+from tests.simulation.virtual import VirtualLoop
+from tests.unit.plans_hub.builders import FEDERATION, IMAGE, keys
+from wardround.api.names import BUCKET
+from wardround.hub.operator import Hub
+from wardround.hub.settings import Settings
+from wardround.plans.participant import fingerprint
+from wardround.ports import Object
+from wardround.store.presign import Credentials, Presigner
+from wardround.wire import codec
+
+NAMESPACE = "wardround-hub"
+ORIGIN = "https://store.example"
+SETTLED_SECONDS = 30.0
+
+
+class LoneHub:
+    """`connect` makes the operator's client, so that a test can hold back some of what it is told."""
+
+    def __init__(self, loop: VirtualLoop, connect: Callable[..., Client] = Client) -> None:
+        self.server = Server("https://hub.example:6443", loop.clock)
+        self._loop = loop
+        self._connect = connect
+        self._random = random.Random(1)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        credentials = Credentials("access", "secret")
+        signer = Presigner(ORIGIN, BUCKET, "us-east-1", credentials)
+        for name in (NAMESPACE, FEDERATION):
+            self._create("v1", "Namespace", name, "")
+        keys = {"accessKey": credentials.access_key, "secretKey": credentials.secret_key}
+        self._create("v1", "Secret", "store-credentials", NAMESPACE, stringData=keys)
+        token = self.server.token(f"{NAMESPACE}:hub-operator", 86400)
+        settings = Settings(
+            namespace=NAMESPACE,
+            image="registry.example/operator@sha256:" + "a" * 64,
+            store_origin=ORIGIN,
+            store_internal=ORIGIN,
+            store_region=signer.region,
+            store_bucket=BUCKET,
+            store_ca="in memory",
+        )
+        operator = Hub(
+            self._connect(self.server, lambda: token, NAMESPACE, self._latency, field_manager="wardround-hub"),
+            settings,
+            watch=Watcher,
+            open_store=Opener(Objects(signer, self._loop.clock), self._latency),
+            clock=self._loop.clock,
+            draw=self._random.random,
+        )
+        running = asyncio.create_task(operator.run())
+        try:
+            await self.settle()
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    async def settle(self) -> None:
+        """Until the operator has done what there is to do."""
+        await asyncio.sleep(SETTLED_SECONDS)
+
+    def enrol(self, name: str, **spec: Any) -> None:
+        """A hospital that has published its keys and is approved."""
+        published = keys(name)
+        approved = {"keyFingerprint": fingerprint(published), "allowedFederations": [{"namespace": FEDERATION}]}
+        self._create("v1", "Namespace", name, "")
+        self._create("v1", "ServiceAccount", "site", name)
+        self._create("wardround.io/v1alpha1", "Participant", name, name, spec={**approved, **spec})
+        site = {"keys": codec.dump(published), "datasets": [{"name": "breast"}]}
+        self.server.change(Place("Participant", name, name), {"status": {"site": site}}, subresource="status")
+
+    def apply_round(self, name: str, hospitals: list[str], **spec: Any) -> None:
+        known = {
+            "task": "Train",
+            "initial": {"seed": 7},
+            "image": IMAGE,
+            "datasetName": "breast",
+            "participants": {"names": hospitals},
+        }
+        self._create("wardround.io/v1alpha1", "FederatedRound", name, FEDERATION, spec={**known, **spec})
+
+    def round(self, name: str) -> Object:
+        return self.server.select("FederatedRound", FEDERATION, fields=f"metadata.name={name}")[0]
+
+    def tasks(self, round_name: str) -> Mapping[str, Object]:
+        """RoundTasks of a round by hospital, in order."""
+        tasks = self.server.select("RoundTask", None, f"wardround.io/round={round_name}")
+        return {
+            each["metadata"]["namespace"]: each
+            for each in sorted(tasks, key=lambda it: str(it["metadata"]["namespace"]))
+        }
+
+    def report(self, task: Object, *conditions: Object) -> None:
+        """As a site operator: the conditions of a RoundTask."""
+        place = Place("RoundTask", task["metadata"]["namespace"], task["metadata"]["name"])
+        self.server.change(place, {"status": {"conditions": list(conditions)}}, subresource="status")
+
+    def _create(self, version: str, kind: str, name: str, namespace: str, **content: Any) -> None:
+        metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+        self.server.create({"apiVersion": version, "kind": kind, "metadata": metadata, **content})
+
+    def _latency(self) -> float:
+        return self._random.uniform(0.001, 0.02)

@@ -1,0 +1,142 @@
+"""What the hub operator asks its API server for a round, and what it does when its memory of hospitals is old."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.simulation.apiserver import Place
+from tests.simulation.client import Client
+from tests.simulation.hub import LoneHub
+from tests.simulation.virtual import VirtualLoop, play
+from tests.unit.plans_hub.builders import condition
+from wardround.hub import rosters
+from wardround.ports import Object
+from wardround.sealing.keys import VerificationKey
+from wardround.sealing.manifests import open_assignment
+from wardround.wire import codec
+from wardround.wire.assignment import Assignment
+
+IN_THE_ROUND = ["site-a", "site-b"]
+ACCEPTED = codec.dump(condition("Accepted", True, "Accepted"))
+
+
+def asked_with(bystanders: int) -> tuple[Counter[str], Counter[str]]:
+    """Requests and objects by kind, from a new round until a hospital's answer has been looked at."""
+
+    async def main(loop: VirtualLoop) -> tuple[Counter[str], Counter[str]]:
+        hub = LoneHub(loop)
+        for name in (*IN_THE_ROUND, *(f"other-{number}" for number in range(bystanders))):
+            hub.enrol(name)
+        async with hub.running():
+            hub.server.reads.clear()
+            hub.apply_round("train-1", IN_THE_ROUND)
+            await hub.settle()
+            asked = list(hub.server.reads)
+            hub.report(hub.tasks("train-1")["site-a"], ACCEPTED)
+            hub.server.reads[:] = asked  # without what this test has read
+            await hub.settle()
+            assert hub.round("train-1")["status"]["participants"]["accepted"] == 1
+            requests, objects = Counter[str](), Counter[str]()
+            for read in hub.server.reads:
+                requests[read.kind] += 1
+                objects[read.kind] += read.objects
+            return requests, objects
+
+    return play(main)
+
+
+def test_a_round_asks_no_more_where_there_are_more_hospitals_that_are_not_in_it() -> None:
+    few, many = asked_with(3), asked_with(30)
+    assert few == many
+    assert few[0]["Participant"] == len(IN_THE_ROUND), "each hospital is confirmed once, when it is asked"
+
+
+class Deaf(Client):
+    """Is told nothing of Participants after the first list, as behind a line that drops what is sent."""
+
+    async def watch(
+        self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[tuple[str, Object]]:
+        listed = False
+        async for event, item in super().watch(kind, namespace, everywhere=everywhere, labels=labels, fields=fields):
+            if kind != "Participant" or not listed:
+                yield event, item
+            listed = listed or event == "LISTED"
+
+
+@pytest.mark.parametrize("participants", [{"names": ["site-a", "site-b", "site-c"]}, {"selector": {}}])
+def test_a_hospital_that_was_suspended_or_deleted_is_not_asked_though_no_watch_has_said_so(
+    participants: Object,
+) -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop, Deaf)
+        for name in ("site-a", "site-b", "site-c"):
+            hub.enrol(name)
+        async with hub.running():
+            hub.server.change(Place("Participant", "site-b", "site-b"), {"spec": {"suspend": True}})
+            hub.server.remove(Place("Participant", "site-c", "site-c"))
+            hub.apply_round("train-1", [], participants=participants, deadlines={"admissionSeconds": 10})
+            await hub.settle()
+            assert list(hub.tasks("train-1")) == ["site-a"]
+
+    play(main)
+
+
+def test_a_hospital_that_was_suspended_gets_no_further_attempt_though_no_watch_has_said_so() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop, Deaf)
+        for name in IN_THE_ROUND:
+            hub.enrol(name)
+        async with hub.running():
+            hub.apply_round("train-1", IN_THE_ROUND)
+            await hub.settle()
+            tasks = hub.tasks("train-1")
+            assert list(tasks) == IN_THE_ROUND
+            hub.server.change(Place("Participant", "site-b", "site-b"), {"spec": {"suspend": True}})
+            task = tasks["site-b"]["metadata"]
+            failed = {
+                "failure": {"class": "Platform", "reason": "Evicted"},
+                "conditions": [codec.dump(condition("Failed", True, "Evicted"))],
+            }
+            hub.server.change(Place("RoundTask", "site-b", task["name"]), {"status": failed}, subresource="status")
+            await hub.settle()
+            assert len(hub.server.select("RoundTask", "site-b")) == 1
+            [attention] = hub.round("train-1")["status"]["attention"]
+            assert (attention["participant"], attention["reason"]) == ("site-b", "ParticipantSuspended")
+
+    play(main)
+
+
+def test_a_round_is_not_failed_for_hospitals_that_a_watch_has_not_told_of() -> None:
+    """They were approved a moment ago, and the time in which the round waits for them is over."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop, Deaf)
+        for name in IN_THE_ROUND:
+            hub.enrol(name, suspend=True)
+        async with hub.running():
+            hub.apply_round("train-1", IN_THE_ROUND, deadlines={"admissionSeconds": 60})
+            await hub.settle()
+            assert not hub.tasks("train-1")
+            for name in IN_THE_ROUND:
+                hub.server.change(Place("Participant", name, name), {"spec": {"suspend": False}})
+            await hub.settle()
+            await hub.settle()
+            assert list(hub.tasks("train-1")) == IN_THE_ROUND
+
+    play(main)
+
+
+def test_a_signed_assignment_is_opened_once_for_all_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[str]()
+
+    def counted(text: str, key: VerificationKey) -> Assignment:
+        opened.append(text)
+        return open_assignment(text, key)
+
+    monkeypatch.setattr(rosters, "open_assignment", counted)
+    asked_with(0)
+    assert len(opened) == len(set(opened)) > 0
