@@ -1,4 +1,4 @@
-"""Conditions: the one vocabulary in which every kind says how it stands. Decides nothing."""
+"""Conditions of all kinds, and how to change them. Decides nothing."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,7 +8,7 @@ from wardround.api.times import read_time, to_seconds
 
 Status = Literal["True", "False", "Unknown"]
 MESSAGE_LIMIT = 1024
-# What the CRDs' defaults say before anybody has looked: no time at which anything changed.
+# The transition time in the CRDs' default conditions, which stand there before an operator has written any.
 NEVER = "1970-01-01T00:00:00Z"
 
 
@@ -30,14 +30,14 @@ def find(conditions: Conditions, kind: str) -> Condition | None:
 
 
 def is_true(conditions: Conditions, kind: str) -> bool:
-    found = find(conditions, kind)
-    return found is not None and found.status == "True"
+    condition = find(conditions, kind)
+    return condition is not None and condition.status == "True"
 
 
 def since(conditions: Conditions, kind: str, status: Status = "True") -> datetime | None:
-    """Since when a condition has this status, or None if it has not."""
-    found = find(conditions, kind)
-    return read_time(found.last_transition_time) if found is not None and found.status == status else None
+    """The time since which the condition has this status, or None if it has another."""
+    condition = find(conditions, kind)
+    return read_time(condition.last_transition_time) if condition is not None and condition.status == status else None
 
 
 def set_condition(
@@ -50,7 +50,7 @@ def set_condition(
     now: datetime,
     generation: int,
 ) -> Conditions:
-    """All conditions with one changed. As in core Kubernetes, the transition time moves only when the status does."""
+    """All conditions, with one changed. As in Kubernetes, the transition time changes only if the status changes."""
     text: Status = ("True" if status else "False") if isinstance(status, bool) else status
     before = find(conditions, kind)
     kept = before is not None and before.status == text and before.last_transition_time not in ("", NEVER)
@@ -67,25 +67,25 @@ def set_condition(
     return tuple(after if each.type == kind else each for each in conditions)
 
 
-def following(conditions: Conditions, generation: int) -> Conditions:
-    """The same, said of this generation: what is final holds for an object whose spec has changed since, and
-    `kubectl wait` and kstatus believe nothing that was said of an earlier one."""
+def with_generation(conditions: Conditions, generation: int) -> Conditions:
+    """The same conditions for a newer generation. A final state holds also after a change of the spec, but
+    `kubectl wait` and kstatus ignore conditions of an older generation."""
     return tuple(replace(each, observed_generation=generation) for each in conditions)
 
 
 def progressing(conditions: Conditions, reason: str, message: str, *, now: datetime, generation: int) -> Conditions:
-    """Under way: kstatus, Argo CD and Flux show it as in progress."""
+    """Sets `Reconciling`: kstatus, Argo CD and Flux show the object as in progress."""
     conditions = set_condition(conditions, "Reconciling", True, reason, message, now=now, generation=generation)
     return set_condition(conditions, "Stalled", False, reason, "", now=now, generation=generation)
 
 
 def stalled(conditions: Conditions, reason: str, message: str, *, now: datetime, generation: int) -> Conditions:
-    """Nothing moves until a person acts, or ever again; kstatus shows it as failed."""
+    """Sets `Stalled`: a person must act, or the object has failed for good. kstatus shows it as failed."""
     conditions = set_condition(conditions, "Reconciling", False, reason, "", now=now, generation=generation)
     return set_condition(conditions, "Stalled", True, reason, message, now=now, generation=generation)
 
 
 def settled(conditions: Conditions, reason: str, *, now: datetime, generation: int) -> Conditions:
-    """Nothing left to do; kstatus shows it as current, unless there is a Ready that is not True."""
+    """Clears both: nothing is left to do. kstatus shows the object as current unless `Ready` is not True."""
     conditions = set_condition(conditions, "Reconciling", False, reason, "", now=now, generation=generation)
     return set_condition(conditions, "Stalled", False, reason, "", now=now, generation=generation)

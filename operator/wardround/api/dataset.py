@@ -1,4 +1,4 @@
-"""Dataset: a table of patients at a site. The split key stays here: it is never dumped into a status or sent."""
+"""Dataset: a file of patients' rows at a site. The split key stays at the site: no status or message holds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class SchemaField:
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """Table Schema (frictionless), the subset that is checked."""
+    """The subset of Table Schema (frictionless) that Wardround checks."""
 
     fields: tuple[SchemaField, ...]
     target: str

@@ -1,9 +1,9 @@
-"""A Dataset's spec as the one text that `prepare` is told; knows nothing of Jobs, files or rows.
+"""The text of a Dataset's spec in WARDROUND_DATASET, from which `prepare` reads it; knows no Jobs, files or rows.
 
-The site chart's admission policy (policies/training-dataset.yaml) writes the same text from the object itself and
-admits no Job that tells another, so both have to agree to the letter. CEL writes no JSON, so keys stand in the order in
-which they are listed here and there, and strings are quoted as CEL's `strings.quote` does it: as JSON would, but for
-\\a, \\v and the control characters that have no such escape, which stand as they are.
+The site chart's admission policy (policies/training-dataset.yaml) writes the same text from the Dataset and rejects a
+Job with another text, so both must write equal bytes. CEL cannot write JSON. So keys have the order listed in both
+places, and strings are quoted like CEL's `strings.quote`: as in JSON, except for \\a, \\v and control characters
+without such an escape, which stay as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-# Linux starts no program with a longer variable: 32 pages of 4 KiB (MAX_ARG_STRLEN), less what its name takes.
+# Linux starts no program with a longer variable: 32 pages of 4 KiB (MAX_ARG_STRLEN), minus room for the name.
 MOST_BYTES = (128 << 10) - 64
 
 _ESCAPES = str.maketrans(
@@ -34,29 +34,29 @@ _NOT_JSON = {r"\a": r"\u0007", r"\v": r"\u000b"}
 
 
 def dump(spec: Mapping[str, Any]) -> str:
-    """Of Dataset.spec as it stands in the API, all but its claim. What is absent is left out."""
+    """The text of Dataset.spec, an object of the API, without its claim. Absent fields are left out."""
     return _object(SPEC, spec)
 
 
 def load(text: str) -> dict[str, Any]:
-    """What `dump` wrote, or any JSON object. Raises ValueError."""
-    spec = json.loads(re.sub(r"\\.", lambda found: _NOT_JSON.get(found[0], found[0]), text), strict=False)
+    """Reads the text of `dump`, or any JSON object. Raises ValueError."""
+    spec = json.loads(re.sub(r"\\.", lambda match: _NOT_JSON.get(match[0], match[0]), text), strict=False)
     if not isinstance(spec, dict):
         raise ValueError("not an object")
     return spec
 
 
 def fault(spec: Mapping[str, Any]) -> str:
-    """Why `prepare` cannot be told of this Dataset, for the people who wrote it, or nothing."""
+    """Why no environment variable can hold this Dataset, for the hospital's data team; empty if one can."""
     text = dump(spec)
     size = len(text.encode())
     if size > MOST_BYTES:
         return (
-            f"spec makes {size} bytes of text, and a container can be told {MOST_BYTES}: "
+            f"spec makes {size} bytes of text, and an environment variable holds at most {MOST_BYTES}: "
             "leave out fields, descriptions or values of enums"
         )
     if "\0" in text:
-        return "spec has a character NUL, which no container can be told: take it out"
+        return "spec has a NUL character, which an environment variable cannot hold: remove it"
     return ""
 
 

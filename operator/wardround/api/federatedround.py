@@ -1,4 +1,4 @@
-"""FederatedRound: one round of a federation. Its spec is immutable but for `suspend`."""
+"""FederatedRound: one round of a federation. Its spec is immutable, except `suspend`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from wardround.api.timeline import Timeline
 from wardround.wire import codec
 
 KIND = "FederatedRound"
-BASE_DELETED = "BaseDeleted"  # condition: the round whose result this one starts from is gone
+BASE_DELETED = "BaseDeleted"  # condition: the round whose result this round starts from was deleted
 Task = Literal["Train", "Statistics", "Evaluate"]
 DEFAULT_COMMAND = ("python", "-m", "wardround_trainer")
 
@@ -23,7 +23,8 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Initial:
-    """A first round: every site initialises from this seed, and from a Statistics round's result if one is named."""
+    """A round without a base: every site makes the initial model from this seed, and from the result of a Statistics
+    round if one is named."""
 
     seed: int
     statistics_round_name: str | None = None
@@ -116,7 +117,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True)
 class Suppressed:
-    """A metric that is not over all who were combined: at so many `participants` too few patients are behind it."""
+    """A metric that does not cover all combined updates: `participants` sites had too few patients behind it."""
 
     name: str
     participants: int
@@ -151,7 +152,7 @@ class FederatedRound:
 
 
 def base_name(federated_round: FederatedRound) -> str | None:
-    """The round whose result this one starts from: its base, or what standardises its initial model."""
+    """The round whose result this round needs: its base, or the Statistics round of its initial model."""
     spec = federated_round.spec
     if spec.base:
         return spec.base.round_name

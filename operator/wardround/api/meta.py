@@ -1,4 +1,4 @@
-"""Object metadata and references, as far as Wardround reads them."""
+"""The part of object metadata and references that Wardround reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Meta:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundRef:
-    """Names a FederatedRound across namespaces, where an owner reference may not."""
+    """A reference to a FederatedRound in another namespace, which an owner reference must not cross."""
 
     namespace: str
     name: str
@@ -42,5 +42,5 @@ class RoundRef:
 
 
 def owner(kind: str, meta: Meta, api_version: str = API_VERSION) -> OwnerReference:
-    """A controller reference to an object of the same namespace."""
+    """A controller owner reference to an object in the same namespace."""
     return OwnerReference(api_version=api_version, kind=kind, name=meta.name, uid=meta.uid, controller=True)

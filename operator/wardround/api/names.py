@@ -1,9 +1,9 @@
-"""Names and labels of what Wardround makes, all derived from the round, so that a restart finds them again."""
+"""Names and labels of the objects that Wardround makes. They derive from the round, so a restart finds the objects."""
 
 import hashlib
 import re
 
-# What every API server gives its objects. Where a UID becomes part of a path, it is compared with this first.
+# The form of UIDs of every API server. A UID must match before it becomes part of a path.
 UID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 ROUND_UID = "wardround.io/round-uid"
@@ -11,16 +11,17 @@ ROUND = "wardround.io/round"
 PARTICIPANT = "wardround.io/participant"
 ATTEMPT = "wardround.io/attempt"
 ROLE = "wardround.io/role"
-BASE_UID = "wardround.io/base-uid"  # of a RoundTask: of the round whose result its own round starts from
+BASE_UID = "wardround.io/base-uid"  # label of a RoundTask: UID of the base round
 TASK_UID = "wardround.io/task-uid"
 DATASET = "wardround.io/dataset"
-# Annotation of the result of a round that was deleted: UIDs of the rounds that may start from it.
+# Annotation on the result of a deleted round: UIDs of the rounds that may still start from it.
 KEPT_FOR = "wardround.io/kept-for"
-# Annotation of the empty Secret `round-<uid>` of a round that is over: keys and updates are deleted.
+# Annotation on the emptied Secret `round-<uid>` of a round that is over: its keys and updates are deleted.
 CLEANED_UP = "wardround.io/cleaned-up"
-# Annotation of the empty Secret by which a sweep of a deleted round goes on: until when sites can put objects.
+# Annotation on the emptied Secret of a deleted round: the time until which grants let sites upload. The sweep goes on
+# until then.
 PUTS_UNTIL = "wardround.io/puts-until"
-ROUND_REF = "wardround.io/round-ref"  # annotation: `namespace/name`, whole, where the label may be cut
+ROUND_REF = "wardround.io/round-ref"  # annotation: the full `namespace/name`, since the label may be cut
 
 ROLE_OPERATOR = "operator"
 ROLE_COURIER = "courier"
@@ -45,7 +46,7 @@ def short(uid: str) -> str:
 
 
 def task_name(round_name: str, round_uid: str, attempt: int) -> str:
-    """Of a RoundTask, its SiteTask and its Job. Cut to 40 characters, the round's name must not end in a separator."""
+    """The name of a RoundTask, its SiteTask and its Job. A round's name that is cut must not end in a separator."""
     return f"{round_name[:40].rstrip('-.')}-{short(round_uid)}-a{attempt}"
 
 
@@ -58,7 +59,7 @@ def model_secret(round_uid: str) -> str:
 
 
 def aggregation_name(round_uid: str, number: int) -> str:
-    """Of the Job and the Secret of a round's aggregation number `number`, from 1."""
+    """The name of the Job and the Secret of a round's aggregation. `number` counts the aggregations from 1."""
     return f"aggregate-{short(round_uid)}-{number}"
 
 
@@ -79,7 +80,7 @@ def round_ref(namespace: str, name: str) -> dict[str, str]:
 
 
 def label_value(text: str) -> str:
-    """A name as a label value: at most 63 characters, alphanumeric at the end."""
+    """The name, cut to a valid label value: at most 63 characters, alphanumeric at the end."""
     return text[:63].rstrip("-_.")
 
 

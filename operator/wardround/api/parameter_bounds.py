@@ -9,26 +9,29 @@ from decimal import Decimal
 
 from wardround.api.site import AllowedParameter
 
-# As JSON writes one (RFC 8259), so that every trainer reads the same: no blanks, no leading zero that some take for
-# octal, no other digits, NaN or infinity; and no power of ten that a float has no room for.
+# A JSON number (RFC 8259), so that every trainer reads the same value: no blanks, no leading zero (octal for some), no
+# digits outside ASCII, no NaN or infinity. The exponent has two digits at most, so that the number fits a float.
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,62}", re.ASCII)
-# As the RoundTask takes it.
+# The pattern of `failure.bound` in the RoundTask CRD.
 PLAIN_BOUND = re.compile(r"[A-Za-z0-9 ,._+-]{1,128}", re.ASCII)
 LONGEST_NUMBER = 64
 LONGEST_SHOWN = 64
 
 
 def outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, ...]:
-    """What is not allowed, each with why, for people; nothing if all are. Names and values are the hub's words: as JSON
-    they cannot steer a terminal. For Statistics nothing is outside: our own code computes them, and takes none."""
-    found = _outside(task, given, allowed)
-    return tuple(f"{_shown(name)}: {_shown(given[name])}, {why}" for name, why in found)
+    """The refused parameters, each with its cause, for people; empty if all are allowed.
+
+    The hub chose names and values, so they are quoted as JSON, which cannot control a terminal. A Statistics task
+    refuses none: our own code runs it and reads no parameter.
+    """
+    refused = _outside(task, given, allowed)
+    return tuple(f"{_shown(name)}: {_shown(given[name])}, {cause}" for name, cause in refused)
 
 
 def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> tuple[str, str]:
-    """Name and bound of the first that is not allowed, for the round's author. The name is one that the round has
-    written; "" where it is no plain word. The bound is "" where the list does not have the name, or it is not plain."""
+    """Name and bound of the first refused parameter with a plain name, for the round's author; ("", "") if there is
+    none. The bound is "" if the site's list lacks the name, or if the bound does not match PLAIN_BOUND."""
     known = {each.name: each for each in allowed}
     for name, _ in _outside(task, given, known.values()):
         if PLAIN.fullmatch(name):
@@ -38,7 +41,7 @@ def first_outside(task: str, given: Mapping[str, object], allowed: Iterable[Allo
 
 
 def _bound(allowed: AllowedParameter) -> str:
-    """In words: `minimum 1, maximum 1000`, `one of Adam, SGD`."""
+    """The bound in words: `minimum 1, maximum 1000`, or `one of Adam, SGD`."""
     if allowed.enum is not None:
         return f"one of {', '.join(allowed.enum)}"
     ends = {"minimum": allowed.minimum, "maximum": allowed.maximum}
@@ -46,18 +49,18 @@ def _bound(allowed: AllowedParameter) -> str:
 
 
 def _outside(task: str, given: Mapping[str, object], allowed: Iterable[AllowedParameter]) -> Iterator[tuple[str, str]]:
-    """Names in order, each with why."""
+    """Names of refused parameters in order, each with the cause."""
     known = {each.name: each for each in allowed}
     for name in sorted(given) if task != "Statistics" else ():
-        if why := _against(given[name], known.get(name)):
-            yield name, why
+        if cause := _refusal(given[name], known.get(name)):
+            yield name, cause
 
 
-def _against(value: object, allowed: AllowedParameter | None) -> str:
+def _refusal(value: object, allowed: AllowedParameter | None) -> str:
     if allowed is None:
         return "which is not listed"
     if not isinstance(value, str):
-        return "which is no text, as all parameters are"
+        return "which is not a string, as every parameter must be"
     if allowed.enum is not None and value not in allowed.enum:
         return f"which is none of {_shown(allowed.enum)}"
     if allowed.minimum is None and allowed.maximum is None:
@@ -73,17 +76,17 @@ def _against(value: object, allowed: AllowedParameter | None) -> str:
 
 
 def _bounds(allowed: AllowedParameter) -> str:
-    told = {"minimum": allowed.minimum, "maximum": allowed.maximum}
-    return " and ".join(f"{name} {_shown(value)}" for name, value in told.items() if value is not None)
+    bounds = {"minimum": allowed.minimum, "maximum": allowed.maximum}
+    return " and ".join(f"{name} {_shown(value)}" for name, value in bounds.items() if value is not None)
 
 
 def _at_most(low: Decimal | None, high: Decimal | None) -> bool:
-    """A bound that is no number bounds nothing, so nothing is within it."""
+    """False if one of them is None: a bound that is not a number allows no value."""
     return low is not None and high is not None and low <= high
 
 
 def _number(text: str) -> Decimal | None:
-    """Exactly: a float would round what lies just outside a bound onto it."""
+    """The exact value: a float could round a number just outside a bound onto the bound."""
     return Decimal(text) if len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text) else None
 
 

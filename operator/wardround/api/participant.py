@@ -1,4 +1,4 @@
-"""Participant: a hospital as the hub knows it. `status.site` is the site's to write, the rest of status the hub's."""
+"""Participant: a hospital as the hub knows it. The site writes `status.site`, the hub writes the rest of the status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Federation:
     namespace: str
 
 
-# Of a site that says nothing else: more patients than most hospitals have.
+# More patients than most hospitals have.
 DEFAULT_MAX_SAMPLES = 1_000_000
 
 
@@ -31,7 +31,7 @@ class ParticipantSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class PublicKeys:
-    """Base64: the signing key as SPKI DER, the decryption key as its 1216 bytes."""
+    """Base64 texts. `signing`: SPKI DER. `decryption`: the raw key, 1216 bytes."""
 
     signing: str
     decryption: str
@@ -52,7 +52,7 @@ class Accelerator:
 
 @dataclass(frozen=True, kw_only=True)
 class SiteReport:
-    """What the site says of itself."""
+    """The site's report on its keys, Datasets and accelerators."""
 
     keys: PublicKeys | None = None
     datasets: tuple[OfferedDataset, ...] | None = None

@@ -1,4 +1,4 @@
-"""RoundTask: one participant's part of one round, on the hub. Spec by the hub, status by the site."""
+"""RoundTask: one participant's task in one round, on the hub. The hub writes the spec, the site writes the status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Site: a hospital's own settings, one object named `site`. `status.courier` is the courier's alone to write."""
+"""Site: a hospital's own settings, one object named `site`. Only the courier writes `status.courier`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Store:
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedDataset:
-    """`federations`: namespaces on the hub."""
+    """`federations`: the hub's namespaces whose rounds may use the Dataset."""
 
     name: str
     federations: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class AllowedDataset:
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedParameter:
-    """With neither bounds nor enum: any value."""
+    """Bounds of a parameter. Without minimum, maximum and enum, every value is allowed."""
 
     name: str
     minimum: str | None = None
@@ -47,13 +47,13 @@ class AllowedParameter:
     enum: tuple[str, ...] | None = None
 
 
-# As in the cell size suppression policy of the US Centers for Medicare & Medicaid Services: nothing of 1 to 10 people.
+# The US Centers for Medicare & Medicaid Services suppress cells of 1 to 10 people (cell size suppression policy).
 LEAST_CELL = 11
 
-# The built-in trainer's parameters, for every site that lists none itself. Without `steps`: one step on a small batch
-# is an update that shows the rows of that batch. With little `weightDecay`: where it and the learning rate are 1,
-# nothing stays of the steps before the last, and the update is that of one batch. With a step at least: without one,
-# what is measured is the base, which the hub has chosen.
+# The built-in trainer's parameters, for sites that list none. `steps` is not listed: an update of one step on a small
+# batch reveals the rows of that batch. `weightDecay` is small: with weight decay and learning rate 1, only the last
+# step's batch remains in the update. `epochs` and `learningRate` are above 0: without training, the metrics measure the
+# base model, which the hub chooses.
 DEFAULT_PARAMETERS = (
     AllowedParameter(name="model", enum=("logistic", "mlp")),
     AllowedParameter(name="hidden"),

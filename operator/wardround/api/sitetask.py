@@ -1,4 +1,4 @@
-"""SiteTask: the site's mirror of a RoundTask and owner of its Job. `status.courier` is the courier's alone to write."""
+"""SiteTask: the site's copy of a RoundTask, and the owner of its Job. Only the courier writes `status.courier`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ KIND = "SiteTask"
 
 @dataclass(frozen=True, kw_only=True)
 class SiteTaskSpec(TaskSpec):
-    """`approved` is for people of the hospital."""
+    """`approved`: set by a person of the hospital."""
 
     round_task_uid: str
     approved: bool = False
@@ -21,7 +21,7 @@ class SiteTaskSpec(TaskSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class CourierReport:
-    """`input` is `Ready` when the base lies in the workspace; `reason` says why the courier failed."""
+    """`input`: `Ready` when the base is in the workspace. `reason`: why the courier failed."""
 
     input: str | None = None
     upload: Upload | None = None
@@ -46,7 +46,7 @@ def parse(value: Mapping[str, Any]) -> SiteTask:
 
 
 def approval(task: str, namespace: str, uid: str) -> str:
-    """The command with which a person at the site approves this very task. Its UID keeps the person from approving
-    another task that the hub puts under the same name while the person reads."""
+    """The command that approves this task. The UID makes it fail if the hub has replaced the task since a person read
+    it."""
     merge = f"""-p '{{"metadata":{{"uid":"{uid}"}},"spec":{{"approved":true}}}}'"""
     return f"kubectl patch sitetask {task} -n {namespace} --type merge {merge}"

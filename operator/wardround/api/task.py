@@ -1,4 +1,4 @@
-"""What RoundTask (hub) and SiteTask (site) share: what is asked of one participant, and how far it has come."""
+"""The common part of RoundTask (hub) and SiteTask (site): the request to one participant, and its progress."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from wardround.wire import codec
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why a task failed. `parameter`: of the round's own, the one that site or training code refuses. `bound`: what the
-    site allows for it. `message` is for the site's own people and never leaves the site."""
+    """Why a task failed. `parameter`: the round's parameter that the site or the training code refuses. `bound`: the
+    site's bound for it. `message`: for the site's own people; it never leaves the site."""
 
     failure_class: FailureClass = field(metadata={"json": "class"})
     reason: str
@@ -36,7 +36,7 @@ class Failure:
         parameter: str | None = None,
         bound: str | None = None,
     ) -> Failure:
-        """A failure for a reason, of the class that the registry gives it. Raises KeyError where it gives none."""
+        """A failure with the reason's class from the registry. Raises KeyError if the reason has no class."""
         return cls(
             failure_class=registry.class_of(reason),
             reason=reason,
@@ -49,7 +49,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """Ciphertext bytes of the update: the hub answers with PUT grants."""
+    """The length of the sealed update in bytes. The hub answers with PUT grants for it."""
 
     bytes: int
 
@@ -62,7 +62,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """What was sent: the signed manifest, and copies of three of its fields for people."""
+    """An uploaded update: its signed manifest, and copies of three of its fields for people."""
 
     manifest: str
     samples: int = 0
@@ -72,7 +72,7 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec:
-    """What the hub asks. `assignment` is signed; `grants` are sealed for the courier and renewed."""
+    """The hub's request. `assignment`: signed by the hub. `grants`: sealed to the courier; the hub renews them."""
 
     round_ref: RoundRef
     attempt: int
@@ -91,7 +91,7 @@ class TaskStatus:
 
 
 def manifest(kind: str, name: str, namespace: str, labels: Mapping[str, str], spec: TaskSpec) -> dict[str, Any]:
-    """The object to create."""
+    """The task as an object to create."""
     return {
         "apiVersion": API_VERSION,
         "kind": kind,

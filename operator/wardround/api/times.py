@@ -1,32 +1,32 @@
-"""How Wardround writes time: RFC 3339, UTC. Knows no clock: the time is always passed in."""
+"""Writes and parses times: RFC 3339, UTC. Knows no clock."""
 
 import re
 from datetime import UTC, datetime
 
 TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?Z", re.ASCII)
-# Deadlines are counted from times that sites write: a later year would leave no room to add to.
+# Deadlines are added to times that sites write, and `datetime` ends with the year 9999.
 LAST_YEAR = 9000
 
 
 def to_seconds(now: datetime) -> str:
-    """As Kubernetes writes `metav1.Time`: `2026-11-24T16:15:00Z`."""
+    """The form of Kubernetes' `metav1.Time`: `2026-11-24T16:15:00Z`."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def to_microseconds(now: datetime) -> str:
-    """As Kubernetes writes `metav1.MicroTime`: `2026-11-24T16:15:00.123456Z`."""
+    """The form of Kubernetes' `metav1.MicroTime`: `2026-11-24T16:15:00.123456Z`."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def parse_time(text: str) -> datetime:
-    """Reads these two forms and no other, as the kinds take no other. Raises ValueError."""
+    """Parses these two forms only, as the CRDs do. Raises ValueError."""
     if not TIME.fullmatch(text):
-        raise ValueError("no time in UTC such as 2026-11-24T16:15:00Z")
+        raise ValueError("not a time in UTC such as 2026-11-24T16:15:00Z")
     return datetime.fromisoformat(text)
 
 
 def read_time(text: str) -> datetime | None:
-    """Like `parse_time`, with None for what cannot be read: one site's clock must not stop everyone's round."""
+    """Like `parse_time`, with None for malformed text and years after LAST_YEAR: one site must not stop a round."""
     try:
         time = parse_time(text)
     except ValueError:

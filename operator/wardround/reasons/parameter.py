@@ -1,4 +1,4 @@
-"""What the round's author is told of one of the round's parameters. Decides nothing."""
+"""The text that replaces PARAMETER in a reason. Decides nothing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ LONGEST_SHOWN = 64
 
 
 def describe(name: str, given: Mapping[str, object], bound: str = "") -> str:
-    """In place of PARAMETER in a reason's text: the name, its value if the round (`given`) is known, and what the
-    hospital allows, if that is known. The round has written name and value. As JSON a value cannot steer a terminal."""
+    """The parameter's name, its value if `given` (the round's parameters) has it, and the hospital's bound, if known.
+
+    The round's author chose the value, so it is quoted as JSON, which cannot control a terminal.
+    """
     text = name
     if name in given:
         value = json.dumps(given[name])

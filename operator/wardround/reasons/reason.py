@@ -1,4 +1,4 @@
-"""What a reason is, which people own one, and the exit codes of our containers. Decides nothing."""
+"""The type of a reason, the people who own reasons, and the exit codes of our containers. Decides nothing."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ CLUSTER = "the administrator of the hospital's cluster"
 NETWORK = "the network administrators of the hospital and the hub"
 NOBODY = "nobody"
 
-# Exit codes of our containers. The words of sysexits.h: EX_DATAERR, EX_TEMPFAIL, EX_SOFTWARE.
+# Exit codes of our containers. The last three are EX_DATAERR, EX_SOFTWARE and EX_TEMPFAIL of sysexits.h.
 EXIT_CODE, EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN = 1, 65, 70, 75
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reason:
-    """One word of a condition, of `status.failure` or of `status.attention`, and what it tells people.
+    """A reason in a condition, in `status.failure` or in `status.attention`, with its explanation.
 
-    `failure_class`: of a task that fails for this reason; None where no task does. `exit_code`: of a container of ours
-    that ends for this reason; None where none does. `retried`: whether the hub asks for another attempt when a site
-    says that its task failed for this reason. `meaning` and `action` are whole sentences. They may hold the words
-    PARTICIPANT, FEDERATION, DATASET, TASK, SITE_NAMESPACE and PARAMETER, for which `about` puts names.
+    `failure_class`: the class of a task that fails for this reason; None if no task does. `exit_code`: the exit code of
+    our container that ends for this reason; None if none does. `retried`: whether the hub makes another attempt after a
+    site's task failed for this reason. `owner`: the people who must act. `meaning` and `action`: whole sentences with
+    the placeholders PARTICIPANT, FEDERATION, DATASET, TASK, SITE_NAMESPACE and PARAMETER, which `about` replaces.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Reason:
         site_namespace: str = "",
         parameter: str = "",
     ) -> Reason:
-        """The reason with these names in its texts, as far as they are known. RoundTask and SiteTask share a name."""
+        """The reason with these names in place of placeholders. An empty name keeps its placeholder."""
         names = {
             "PARTICIPANT": participant,
             "FEDERATION": federation,
             "DATASET": dataset,
             "TASK": task,
             "SITE_NAMESPACE": site_namespace,
-            # The last, since it may be any word.
+            # The last, because a parameter's text may hold another placeholder.
             "PARAMETER": parameter,
         }
         meaning, action = self.meaning, self.action
@@ -66,7 +66,7 @@ class Reason:
 
     @property
     def advice(self) -> str:
-        """Owner and action. The action alone, where nobody has to act or where it names each owner itself."""
+        """Owner and action; only the action if nobody has to act, or if the action names each owner."""
         if self.owner in (NOBODY, ROUND_OR_HOSPITAL):
             return self.action
         return f"{self.owner[0].upper()}{self.owner[1:]}: {self.action}"

@@ -1,6 +1,6 @@
-"""All reasons by name, and what to say of one, also of one that this version does not know. Decides nothing else.
+"""All reasons by name, and the texts that explain a reason, known to this version or not. Decides nothing else.
 
-Hub and command line speak from here. A site sends reasons, never text: a message could carry a patient's row.
+The hub and the command line use these texts. A site sends reasons, never text: a message could carry a patient's row.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _BY_CLASS = {
 
 
 def class_of(reason: str) -> FailureClass:
-    """The class of a task's failure. Raises KeyError for what no task fails of."""
-    found = REASONS[reason].failure_class
-    if found is None:
+    """The failure class of a reason. Raises KeyError if no task fails for this reason."""
+    failure_class = REASONS[reason].failure_class
+    if failure_class is None:
         raise KeyError(reason)
-    return found
+    return failure_class
 
 
 def is_retried(reason: str, failure_class: str) -> bool:
-    """Whether the hub asks for another attempt after a site's failure. The site's word for the class counts only
-    for a reason that this version does not know."""
+    """Whether the hub makes another attempt after a site's failure. The site's `failure_class` counts only for a
+    reason that this version does not know."""
     known = REASONS.get(reason)
     if known is None or known.failure_class is None:
         return failure_class in ("Platform", "Network")
@@ -45,7 +45,7 @@ def is_retried(reason: str, failure_class: str) -> bool:
 
 
 def reason_for(name: str, failure_class: str = "") -> Reason:
-    """The reason of this name. One that is unknown is called unknown, and its class says whose problem it is."""
+    """The reason with this name. For an unknown name, a text that says so; its class then decides the owner."""
     if name in REASONS:
         return REASONS[name]
     meaning = f"This version of Wardround does not know the reason {name}." if name else "There is no reason."
@@ -64,11 +64,11 @@ def advise(
     parameter: str = "",
     guess: str = "",
 ) -> str:
-    """What to tell of `reason` at participant `name`, in sentences. `guess`: the name that was probably meant."""
+    """Sentences that explain `reason` at participant `name`. `guess`: the name that the author probably meant."""
     about = reason_for(reason, failure_class).about(name, federation, dataset, task=task, parameter=parameter)
     return f"{name}: {about.meaning}{meant(guess)} {about.advice}"
 
 
 def meant(guess: str) -> str:
-    """A sentence after others, or nothing."""
+    """A sentence that offers the guess, or nothing."""
     return f" Was {guess} meant?" if guess else ""

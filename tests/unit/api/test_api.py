@@ -1,4 +1,4 @@
-"""Objects are read as the API server gives them, conditions follow the Kubernetes conventions, names fit."""
+"""Objects parse as the API server returns them, conditions follow the Kubernetes conventions, names are valid."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ROUND: dict[str, Any] = {
 }
 
 
-def test_unknown_fields_are_ignored_and_defaults_filled_in() -> None:
-    found = federatedround.parse(ROUND)
-    assert found.spec.command == ("python", "-m", "wardround_trainer")
-    assert found.spec.quorum.grace_seconds == 60
-    assert found.status.conditions == ()
+def test_unknown_fields_are_ignored_and_defaults_are_set() -> None:
+    parsed = federatedround.parse(ROUND)
+    assert parsed.spec.command == ("python", "-m", "wardround_trainer")
+    assert parsed.spec.quorum.grace_seconds == 60
+    assert parsed.status.conditions == ()
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_unknown_fields_are_ignored_and_defaults_filled_in() -> None:
         ({"datasetName": None}, "spec.datasetName"),
     ],
 )
-def test_a_field_of_the_wrong_type_is_named(change: dict[str, Any], place: str) -> None:
+def test_the_error_names_a_field_of_the_wrong_type(change: dict[str, Any], place: str) -> None:
     with pytest.raises(codec.Malformed, match=place):
         federatedround.parse({**ROUND, "spec": {**ROUND["spec"], **change}})
 
 
-def test_names_are_spelt_as_kubernetes_does() -> None:
+def test_field_names_are_spelt_as_in_kubernetes() -> None:
     spec = sitetask.SiteTaskSpec(
         round_ref=meta.RoundRef(namespace="n", name="r", uid="u"),
         round_task_uid="t",
@@ -56,7 +56,7 @@ def test_names_are_spelt_as_kubernetes_does() -> None:
     assert (written["roundTaskUID"], written["roundRef"]["uid"], "grants" in written) == ("t", "u", False)
 
 
-def test_what_is_dumped_is_parsed_to_the_same() -> None:
+def test_a_dumped_task_parses_to_an_equal_task() -> None:
     task = {
         "metadata": {"name": "t"},
         "spec": {
@@ -67,15 +67,15 @@ def test_what_is_dumped_is_parsed_to_the_same() -> None:
         },
         "status": {"failure": {"class": "Site", "reason": "ColumnMissing", "exitCode": 65}, "upload": {"bytes": 3}},
     }
-    found = roundtask.parse(task)
-    assert found.status.failure is not None
-    assert found.status.failure.failure_class == "Site"
-    assert roundtask.parse({"metadata": {"name": "t"}, **codec.dump(found)}) == found
+    parsed = roundtask.parse(task)
+    assert parsed.status.failure is not None
+    assert parsed.status.failure.failure_class == "Site"
+    assert roundtask.parse({"metadata": {"name": "t"}, **codec.dump(parsed)}) == parsed
 
 
-def test_a_secret_of_a_participant_is_not_known() -> None:
-    found = participant.parse({"metadata": {"name": "a"}, "spec": {}})
-    assert (found.spec.key_fingerprint, found.status.site) == (None, None)
+def test_absent_fields_of_a_participant_are_none() -> None:
+    parsed = participant.parse({"metadata": {"name": "a"}, "spec": {}})
+    assert (parsed.spec.key_fingerprint, parsed.status.site) == (None, None)
 
 
 def test_the_transition_time_moves_only_with_the_status() -> None:
@@ -90,7 +90,7 @@ def test_the_transition_time_moves_only_with_the_status() -> None:
     assert moved.last_transition_time == to_seconds(later)
 
 
-def test_other_conditions_are_always_kept() -> None:
+def test_other_conditions_are_kept() -> None:
     both = set_condition((), "A", True, "R", now=NOW, generation=1)
     both = set_condition(both, "B", True, "R", now=NOW, generation=1)
     assert [each.type for each in set_condition(both, "A", False, "S", now=NOW, generation=1)] == ["A", "B"]
@@ -102,14 +102,14 @@ def test_a_stage_is_recorded_once() -> None:
     assert reached(once, "Started") == NOW
 
 
-def test_a_time_that_cannot_be_read_is_none() -> None:
+def test_a_malformed_time_is_none() -> None:
     once = mark((), "Started", NOW)
     assert reached((replace(once[0], time="yesterday"),), "Started") is None
     condition = set_condition((), "Sent", True, "Sent", now=NOW, generation=1)
     assert since((replace(condition[0], last_transition_time="soon"),), "Sent") is None
 
 
-def test_times_are_read_as_they_are_written() -> None:
+def test_written_times_parse_to_equal_times() -> None:
     assert parse_time(to_microseconds(NOW)) == NOW
     assert parse_time(to_seconds(NOW)) == NOW.replace(microsecond=0)
 
@@ -137,13 +137,13 @@ def test_times_are_read_as_they_are_written() -> None:
         "２026-11-24T16:00:00Z",
     ],
 )
-def test_a_time_in_another_form_is_none(text: str) -> None:
+def test_a_time_in_another_form_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_time(text)
 
 
 @pytest.mark.parametrize("name", ["train-1", "a" * 253, "a" * 39 + ".b", "a" * 39 + "-b"])
-def test_child_names_are_valid_names_of_jobs(name: str) -> None:
+def test_task_names_are_valid_job_names(name: str) -> None:
     child = names.task_name(name, "some-uid", 12)
     assert len(child) <= 63
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", child)

@@ -1,4 +1,4 @@
-"""The text by which prepare is told of a Dataset. That CEL writes the same is tried in tests/integration."""
+"""The text of a Dataset in the environment of `prepare`. tests/integration compares it with CEL's text."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ SPEC: dict[str, Any] = {
 }
 
 
-def of(text: str) -> dict[str, Any]:
-    """A Dataset that says this wherever it may say something."""
+def dataset(text: str) -> dict[str, Any]:
+    """A Dataset's spec with `text` in every text field."""
     spec = copy.deepcopy(SPEC)
     spec["path"] = spec["split"]["key"] = spec["schema"]["target"] = spec["schema"]["identifier"] = text
     spec["schema"]["missingValues"] = [text, f"{text}2"]
@@ -43,7 +43,7 @@ def of(text: str) -> dict[str, Any]:
     return spec
 
 
-def test_the_text_is_this_whatever_the_order_in_which_the_object_was_written() -> None:
+def test_the_text_does_not_depend_on_the_order_of_keys() -> None:
     assert dataset_text.dump(SPEC) == (
         '{"path":"cases.csv","format":"CSV","schema":{"fields":['
         '{"name":"patient","type":"string","constraints":{"required":true}},'
@@ -56,7 +56,7 @@ def test_the_text_is_this_whatever_the_order_in_which_the_object_was_written() -
     )
 
 
-def test_what_is_left_out_of_the_object_is_left_out_of_the_text() -> None:
+def test_absent_fields_are_absent_from_the_text() -> None:
     spec = copy.deepcopy(SPEC)
     spec.pop("format")
     spec["schema"].pop("missingValues")
@@ -83,12 +83,12 @@ def test_what_is_left_out_of_the_object_is_left_out_of_the_text() -> None:
         '","path":"other.csv',
     ],
 )
-def test_whatever_a_dataset_says_is_read_as_it_was_said(text: str) -> None:
-    assert dataset_text.load(dataset_text.dump(of(text))) == of(text)
+def test_every_text_of_a_dataset_survives_dump_and_load(text: str) -> None:
+    assert dataset_text.load(dataset_text.dump(dataset(text))) == dataset(text)
 
 
-def test_prepare_is_told_everything_of_a_dataset_but_its_claim() -> None:
-    """A field that a later Dataset has and this does not know would be left out, unseen."""
+def test_the_text_holds_every_field_of_a_dataset_except_its_claim() -> None:
+    """Otherwise a new field of the CRD would silently be missing from the text."""
     [version] = CRD["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     schema = spec["schema"]["properties"]
@@ -100,21 +100,21 @@ def test_prepare_is_told_everything_of_a_dataset_but_its_claim() -> None:
     assert dataset_text.SPLIT.keys() == spec["split"]["properties"].keys()
 
 
-def test_people_may_tell_prepare_by_any_json() -> None:
-    assert dataset_text.load(json.dumps(of('\a\v\\"\u2028'))) == of('\a\v\\"\u2028')
+def test_any_json_object_is_accepted() -> None:
+    assert dataset_text.load(json.dumps(dataset('\a\v\\"\u2028'))) == dataset('\a\v\\"\u2028')
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"a"', "null", '{"a":"\\x"}'])
-def test_what_is_no_object_is_refused(text: str) -> None:
+def test_text_that_is_not_an_object_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         dataset_text.load(text)
 
 
-def test_what_no_container_can_be_told_is_said_before_one_is_made() -> None:
+def test_a_dataset_that_no_variable_can_hold_is_refused() -> None:
     assert dataset_text.fault(SPEC) == ""
-    assert "NUL" in dataset_text.fault(of("\0"))
-    room = dataset_text.MOST_BYTES - len(dataset_text.dump(of("")).encode())
-    spec = of("")
+    assert "NUL" in dataset_text.fault(dataset("\0"))
+    room = dataset_text.MOST_BYTES - len(dataset_text.dump(dataset("")).encode())
+    spec = dataset("")
     spec["schema"]["fields"][0]["description"] = "é" * (room // 2)
     assert dataset_text.fault(spec) == ""
     spec["schema"]["fields"][0]["description"] += "é"

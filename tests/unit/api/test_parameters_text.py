@@ -1,4 +1,4 @@
-"""The text by which prepare is told what a Site allows. That Helm writes the same is tried in tests/integration."""
+"""The text of allowed parameters in the environment of `prepare`. tests/integration compares it with Helm's text."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ TEXT = (
 
 
 @pytest.mark.parametrize("allowed", [ALLOWED, tuple(reversed(ALLOWED))])
-def test_the_text_is_this_whatever_the_order_in_which_they_are_listed(allowed: tuple[AllowedParameter, ...]) -> None:
+def test_the_text_does_not_depend_on_the_order_of_parameters(allowed: tuple[AllowedParameter, ...]) -> None:
     assert parameters_text.dump(allowed) == TEXT
 
 
-def test_none_allowed_is_an_empty_object() -> None:
+def test_no_allowed_parameters_are_an_empty_object() -> None:
     assert parameters_text.dump(()) == "{}"
     assert parameters_text.load("{}") == ()
 
 
-def test_a_text_is_written_as_go_writes_json_for_helm() -> None:
+def test_characters_are_escaped_as_go_does_for_helm() -> None:
     odd = AllowedParameter(name="<\u2028", enum=("\b\f\n\r\t\v\0\x1f\x7f", '"\\', "&>\u2029", "$ é \u0085 \U0001f9ec"))
     assert parameters_text.dump([odd]) == (
         '{"\\u003c\\u2028":{"enum":["\\b\\f\\n\\r\\t\\u000b\\u0000\\u001f\x7f","\\"\\\\",'
@@ -38,13 +38,13 @@ def test_a_text_is_written_as_go_writes_json_for_helm() -> None:
 
 
 @pytest.mark.parametrize("allowed", [ALLOWED, DEFAULT_PARAMETERS])
-def test_what_is_read_is_what_was_allowed(allowed: tuple[AllowedParameter, ...]) -> None:
-    found = {each.name: each for each in parameters_text.load(parameters_text.dump(allowed))}
-    assert found.keys() == {each.name for each in allowed}
+def test_dumped_parameters_load_to_equal_parameters(allowed: tuple[AllowedParameter, ...]) -> None:
+    parsed = {each.name: each for each in parameters_text.load(parameters_text.dump(allowed))}
+    assert parsed.keys() == {each.name for each in allowed}
     for each in allowed:
-        assert (found[each.name].minimum, found[each.name].maximum) == (each.minimum, each.maximum)
-        assert set(found[each.name].enum or ()) == set(each.enum or ())
-        assert (found[each.name].enum is None) == (each.enum is None)
+        assert (parsed[each.name].minimum, parsed[each.name].maximum) == (each.minimum, each.maximum)
+        assert set(parsed[each.name].enum or ()) == set(each.enum or ())
+        assert (parsed[each.name].enum is None) == (each.enum is None)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,6 @@ def test_what_is_read_is_what_was_allowed(allowed: tuple[AllowedParameter, ...])
         *('{"b":{},"a":{}}', '{"a":{},"a":{"minimum":"1"}}', '{"a":{"enum":["b","a"]}}', '{"a": {}}', '{"\\ud800":{}}'),
     ],
 )
-def test_what_no_site_says_is_not_read(text: str) -> None:
+def test_text_that_is_not_canonical_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parameters_text.load(text)

@@ -182,7 +182,7 @@ def dispatched(of: FederatedRound, found: Conditions = ()) -> FederatedRound:
 
 def over(of: FederatedRound, kind: str) -> FederatedRound:
     generation = of.metadata.generation
-    said = conditions.following((condition(kind, True, kind),), generation)
+    said = conditions.with_generation((condition(kind, True, kind),), generation)
     return replace(of, status=FederatedRoundStatus(observed_generation=generation, conditions=said))
 
 

@@ -98,7 +98,7 @@ def test_what_is_over_is_said_of_the_round_as_it_is_now(kind: str) -> None:
     assert made.observed_generation == 2
     assert {each.observed_generation for each in made.conditions} == {2}
     assert made == replace(
-        ended.status, observed_generation=2, conditions=conditions.following(ended.status.conditions, 2)
+        ended.status, observed_generation=2, conditions=conditions.with_generation(ended.status.conditions, 2)
     )
 
 

@@ -97,7 +97,7 @@ def test_statistics_are_computed_by_code_that_takes_none() -> None:
 
 def test_what_is_no_text_is_told_as_such() -> None:
     [said] = outside("Train", {"free": 1}, ALLOWED)
-    assert said == '"free": 1, which is no text, as all parameters are'
+    assert said == '"free": 1, which is not a string, as every parameter must be'
 
 
 def test_what_a_hub_writes_is_cut_and_cannot_steer_a_terminal() -> None:

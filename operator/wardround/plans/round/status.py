@@ -65,7 +65,7 @@ def _over(seen: Observation) -> FederatedRoundStatus:
 def _of_generation(seen: Observation) -> FederatedRoundStatus:
     """What was said, of the round as it is now: `suspend` may change, and changes nothing of what is final."""
     before, generation = seen.round.status, seen.round.metadata.generation
-    said = conditions.following(before.conditions, generation)
+    said = conditions.with_generation(before.conditions, generation)
     return replace(before, conditions=said, observed_generation=generation)
 
 

@@ -569,7 +569,7 @@ def _final(task: SiteTask, *, tidy: bool) -> SiteTaskStatus:
     """What was said at the end, of the task as it is now: the hub may still have changed what is mirrored. Once it is
     `tidy`, without what was left to do."""
     generation = task.metadata.generation
-    said = conditions.following(task.status.conditions, generation)
+    said = conditions.with_generation(task.status.conditions, generation)
     if tidy:
         said = tuple(dataclasses.replace(each, message=_without_trouble(each.message)) for each in said)
     return dataclasses.replace(task.status, observed_generation=generation, conditions=said)
