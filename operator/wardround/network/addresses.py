@@ -1,6 +1,6 @@
-"""Says which addresses this pod has, and who is on its links, from what the kernel shows under /proc/net; asks nobody.
+"""Reads this pod's addresses and its neighbours from the kernel's files under /proc/net; sends nothing.
 
-No netlink: a restricted container may have no such socket, and these files are every process's to read.
+It uses no netlink: a restricted container may have no such socket, but every process may read these files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROUTES = Path("/proc/net/fib_trie")
 NEIGHBOURS = Path("/proc/net/arp")
 LOOPBACK = "lo"
 NO_INTERFACES = ("all", "default", LOOPBACK)
-# Flags of an address (linux/if_addr.h): duplicate address detection has found another such host, or is not over yet.
+# Flags of an address (linux/if_addr.h): duplicate address detection found a duplicate, or is not over.
 DAD_FAILED, TENTATIVE = 0x08, 0x40
 # Flag of an interface (linux/if.h).
 UP = 0x1
@@ -27,9 +27,10 @@ NO_HARDWARE = "00:00:00:00:00:00"
 
 @dataclass(frozen=True)
 class Link:
-    """An interface with IPv6, but lo. `own`: this pod's addresses there. `usable`: the kernel sends from one of them.
+    """An interface with IPv6, except lo. `own`: this pod's addresses on it. `usable`: the kernel sends from one.
 
-    `early`: an address is to come. The kernel makes it up to a second after the interface, and tries it before use.
+    `early`: no address is usable yet. The kernel makes one up to a second after the interface, and checks it for
+    duplicates first.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Link:
 
 
 def links() -> tuple[Link, ...]:
-    """Empty where IPv6 is off but on lo, so that nothing over IPv6 leaves this pod: it may not turn IPv6 on itself."""
+    """All links with IPv6. If there is none, nothing leaves this pod over IPv6: the pod cannot turn IPv6 on."""
     addressed: dict[str, tuple[int, dict[str, int]]] = {name: (0, {}) for name in _enabled()}
     for address, index, _, _, flags, name in _rows(INTERFACES):
         if name != LOOPBACK:
@@ -56,7 +57,7 @@ def _link(name: str, index: int, flags: dict[str, int]) -> Link:
 
 
 def _enabled() -> list[str]:
-    """Interfaces that are up and have IPv6, whether they have an address yet or not."""
+    """Names of interfaces that are up and have IPv6, with or without an address."""
     try:
         names = [each.name for each in SETTINGS.iterdir() if each.name not in NO_INTERFACES]
     except FileNotFoundError:
@@ -65,29 +66,29 @@ def _enabled() -> list[str]:
 
 
 def _is_up(name: str) -> bool:
-    """Where it cannot be seen, it is taken to be."""
+    """Whether the interface is up, or its flags cannot be read."""
     flags = _rows(DEVICES / name / "flags")
     return not flags or bool(int(flags[0][0], 16) & UP)
 
 
 def own_link_local() -> list[str]:
-    """This pod's own link-local addresses, without a scope: neighbours know their links by other numbers."""
+    """This pod's own link-local addresses, without a scope: a link's index differs from host to host."""
     return sorted(address for link in links() for address in link.own if ipaddress.ip_address(address).is_link_local)
 
 
 def has(family: socket.AddressFamily) -> bool:
-    """Whether the pod has an address of that family, but on lo.."""
+    """Whether the pod has an address of the family, except on lo."""
     if family == socket.AF_INET6:
         return any(link.own for link in links())
     return any(not ipaddress.ip_address(address).is_loopback for address in _local_ipv4())
 
 
-def likely(found: Sequence[Link]) -> list[tuple[str, int]]:
-    """Link-local addresses of IPv4 neighbours that this pod has spoken to, each with the link's index.
+def likely(links: Sequence[Link]) -> list[tuple[str, int]]:
+    """Probable link-local addresses of the pod's IPv4 neighbours, each with the link's index.
 
-    Made of their hardware addresses, as Linux makes them unless it is told otherwise (EUI-64; RFC 4291, appendix A).
+    They are derived from hardware addresses, as Linux does by default (EUI-64; RFC 4291, appendix A).
     """
-    index = {link.name: link.index for link in found}
+    index = {link.name: link.index for link in links}
     rows = [row for row in _rows(NEIGHBOURS)[1:] if len(row) == 6 and row[5] in index and row[3] != NO_HARDWARE]
     return [(eui64(row[3]), index[row[5]]) for row in rows]
 
@@ -100,14 +101,14 @@ def eui64(hardware: str) -> str:
 
 
 def _local_ipv4() -> list[str]:
-    """A leaf of the kernel's routing trie stands before the routes to it: `|-- ADDRESS`, then `/32 host LOCAL`."""
-    found, leaf = [], ""
+    """Local IPv4 addresses. In the kernel's routing trie, `|-- ADDRESS` precedes its routes: `/32 host LOCAL`."""
+    local, leaf = [], ""
     for row in _rows(ROUTES):
         if row[0] == "|--":
             leaf = row[1]
         elif row == ["/32", "host", "LOCAL"]:
-            found.append(leaf)
-    return found
+            local.append(leaf)
+    return local
 
 
 def _ipv6(digits: str) -> str:
@@ -115,7 +116,7 @@ def _ipv6(digits: str) -> str:
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """A kernel without the protocol has no such file."""
+    """The file's lines, split at blanks. Empty if there is no file: the kernel lacks the protocol."""
     try:
         lines = path.read_text("ascii").splitlines()
     except FileNotFoundError:

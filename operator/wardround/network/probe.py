@@ -1,6 +1,6 @@
-"""Asks addresses whether they answer, all at once: what did, what did not, and what this host could not even ask.
+"""Probes targets, all at once: which answered, and which this host could not probe.
 
-Knows no policy and no data; standard library only. What could not be asked is never taken for closed.
+Knows no policy and no data; standard library only. A target that could not be probed does not count as closed.
 """
 
 from __future__ import annotations
@@ -16,26 +16,25 @@ from typing import cast
 
 from wardround.network import addresses
 
-# Any resolver answers this: id 0x5752, recursion desired, one question, the root's name servers (RFC 1035, 4.1).
+# Any resolver answers this query: id 0x5752, recursion desired, the root's name servers (RFC 1035, 4.1).
 DNS_QUERY = bytes.fromhex("575201000001000000000000" + "00" + "0002" + "0001")
-# Nearly any host answers this: an echo request; checksum and identifier are the kernel's (RFC 792; RFC 4443, 4.1).
+# Nearly any host answers an echo request. The kernel sets checksum and identifier (RFC 792; RFC 4443, 4.1).
 ECHO = {socket.AF_INET: bytes((8, 0, 0, 0, 0, 0, 0, 1)), socket.AF_INET6: bytes((128, 0, 0, 0, 0, 0, 0, 1))}
 PING = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 PROTOCOLS = ("TCP", "UDP", "ICMP")
-# How long a training pod waits for an answer. The site operator says how slow its control was; it must not say 0, nor
-# for ever.
+# Limits of a training pod's wait for answers. The site operator chooses the wait by its own control's slowest answer.
 LEAST_SECONDS, MOST_SECONDS = 0.25, 1.0
-# All hosts on a link (RFC 4291, 2.7.1).
-EVERYBODY = "ff02::1"
-# What a kernel says that lets us make no socket for ICMP (net.ipv4.ping_group_range), or knows none.
-NO_PING = (errno.EPROTONOSUPPORT, errno.EACCES, errno.EPERM)
-# What a kernel says where nothing can be sent: there is no such family, no route, or nobody who listens on this host.
-NO_WAY = (errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED)
+# The multicast address of all hosts on a link (RFC 4291, 2.7.1).
+ALL_HOSTS = "ff02::1"
+# Errors of a kernel that forbids ICMP sockets (net.ipv4.ping_group_range) or has none.
+PING_REFUSED = (errno.EPROTONOSUPPORT, errno.EACCES, errno.EPERM)
+# Errors of a kernel that cannot send: no such family, no route, or no listener on this host.
+UNREACHABLE = (errno.EAFNOSUPPORT, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNREFUSED)
 
 
 @dataclass(frozen=True)
 class Target:
-    """ICMP has no port. `scope`: the index of the link that a link-local address is on, else 0."""
+    """`port`: 0 for ICMP. `scope`: the index of a link-local address's link, else 0."""
 
     name: str
     host: str
@@ -52,8 +51,8 @@ class Target:
         return (self.host, self.port, 0, self.scope) if self.family == socket.AF_INET6 else (self.host, self.port)
 
     @property
-    def called(self) -> str:
-        """What people read. Never the address: it says nothing to them, and stands in objects that are copied."""
+    def label(self) -> str:
+        """The target's name for people. Never its address: the label is written to objects that the hub copies."""
         if self.scope:
             return f"{self.name} over link-local ({self.protocol}{f' {self.port}' if self.port else ''})"
         return f"{self.name} (ICMP)" if self.protocol == "ICMP" else self.name
@@ -61,9 +60,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Answers:
-    """`open`: what answered; of those who answered a question to everybody, each. `slowest_seconds`: of the answers.
+    """`open`: targets that answered; for ALL_HOSTS, one target for each host that answered.
 
-    `unknown`: what could not be asked, each with the kernel's name for why.
+    `unknown`: targets that could not be probed, each with the name of the error. `slowest_seconds`: the slowest answer.
     """
 
     open: tuple[Target, ...] = ()
@@ -72,7 +71,7 @@ class Answers:
 
 
 def probe(targets: Sequence[Target], seconds: float, own: Collection[str] = ()) -> Answers:
-    """A TCP handshake or any other answer is an answer. `own`: this host's addresses; its kernel answers itself."""
+    """Probes all targets for `seconds`. `own`: this host's addresses, which answer and are not counted."""
     answered: dict[Target, float] = {}
     unknown: list[tuple[Target, str]] = []
     sockets: list[socket.socket] = []
@@ -92,22 +91,21 @@ def probe(targets: Sequence[Target], seconds: float, own: Collection[str] = ()) 
                     selector.register(attempt, event, (target, time.monotonic()))
             while selector.get_map() and (left := begun + seconds - time.monotonic()) > 0:
                 for key, _ in selector.select(left):
-                    target, asked = key.data
-                    for each in _heard(cast(socket.socket, key.fileobj), target):
+                    target, started = key.data
+                    for each in _answers(cast(socket.socket, key.fileobj), target):
                         if each.host not in own:
-                            answered.setdefault(each, time.monotonic() - asked)
-                    # Of everybody, more may answer.
-                    if target.host != EVERYBODY:
+                            answered.setdefault(each, time.monotonic() - started)
+                    if target.host != ALL_HOSTS:
                         selector.unregister(key.fileobj)
         finally:
             for attempt in sockets:
                 attempt.close()
-    named = sorted(answered, key=lambda each: (each.called, each.host))
-    return Answers(tuple(named), tuple(unknown), max(answered.values(), default=0.0))
+    ordered = sorted(answered, key=lambda each: (each.label, each.host))
+    return Answers(tuple(ordered), tuple(unknown), max(answered.values(), default=0.0))
 
 
 def can_ping(family: socket.AddressFamily) -> bool:
-    """Whether this node lets the pod ask by ICMP. Raises OSError where that cannot be seen."""
+    """Whether this node lets the pod open an ICMP socket. Raises OSError for any other error."""
     attempt = _socket(family, "ICMP")
     if attempt is not None:
         attempt.close()
@@ -115,15 +113,15 @@ def can_ping(family: socket.AddressFamily) -> bool:
 
 
 def _start(target: Target) -> socket.socket | None:
-    """A question under way, or nothing where nothing leads there. Raises OSError where it could not be asked."""
+    """Sends the probe. Returns None if the target is unreachable. Raises OSError if it could not be probed."""
     attempt = _socket(target.family, target.protocol)
     if attempt is None:
         return None
     question = ECHO[target.family] if target.protocol == "ICMP" else DNS_QUERY
     try:
         attempt.setblocking(False)
-        if target.host == EVERYBODY:
-            # Answers come from other addresses than the one that was asked, which a connected socket does not take.
+        if target.host == ALL_HOSTS:
+            # Hosts answer from their own addresses, which a connected socket would drop.
             attempt.sendto(question, target.address)
             return attempt
         code = attempt.connect_ex(target.address)
@@ -133,9 +131,9 @@ def _start(target: Target) -> socket.socket | None:
             attempt.send(question)
     except OSError as error:
         attempt.close()
-        # Where every port is taken the kernel says the same as where the pod has no address to ask from.
-        nowhere = error.errno == errno.EADDRNOTAVAIL and not addresses.has(target.family)
-        if error.errno in NO_WAY or nowhere:
+        # EADDRNOTAVAIL: the pod has no address of this family, or all its ports are in use.
+        no_address = error.errno == errno.EADDRNOTAVAIL and not addresses.has(target.family)
+        if error.errno in UNREACHABLE or no_address:
             return None
         raise
     return attempt
@@ -146,17 +144,17 @@ def _socket(family: socket.AddressFamily, protocol: str) -> socket.socket | None
     try:
         return socket.socket(family, kind, PING[family] if protocol == "ICMP" else 0)
     except OSError as error:
-        if error.errno == errno.EAFNOSUPPORT or (protocol == "ICMP" and error.errno in NO_PING):
+        if error.errno == errno.EAFNOSUPPORT or (protocol == "ICMP" and error.errno in PING_REFUSED):
             return None
         raise
 
 
-def _heard(attempt: socket.socket, target: Target) -> list[Target]:
-    """Who has answered. Errors that come now are the network's."""
+def _answers(attempt: socket.socket, target: Target) -> list[Target]:
+    """The target, if it answered; for ALL_HOSTS, the host that answered. An error means that nothing answered."""
     if target.protocol == "TCP":
         return [] if attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else [target]
     try:
         _, sender = attempt.recvfrom(512)
     except OSError:
         return []
-    return [replace(target, host=sender[0].partition("%")[0])] if target.host == EVERYBODY else [target]
+    return [replace(target, host=sender[0].partition("%")[0])] if target.host == ALL_HOSTS else [target]

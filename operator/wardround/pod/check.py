@@ -1,8 +1,8 @@
-"""The last container of Train and Statistics: turns what was trained into an update, or says why it is none.
+"""The last container of Train and Statistics: turns the training output into an update, or refuses it with a reason.
 
-It has neither data nor keys nor network. It trusts its own report and the base that the courier opened; what was
-trained, and in an initial round the initial weights too, come from researchers' code and are trusted in nothing.
-Tensors pass through in slices: memory is constant whatever the model's size.
+The container has no patient data, no keys and no network. It trusts the private report of `prepare`, and the base that
+the courier opened. It trusts nothing that researchers' code wrote: the trained model and, in an initial round, the
+initial weights. Tensors are read in slices, so memory does not grow with the model.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from wardround.tabular import schema
 from wardround.wire import codec, digests
 from wardround.wire.training import PrivateReport
 
-MODEL_LIMIT = 8 << 30  # an initial model; a larger one is not made by three lines of seed and shape
-HEADER_SLACK = 1 << 20  # trainers may write another header than ours, with metadata
-OTHER_FILES = 64 << 20  # metrics, progress, history, logs
-COPIES = 4  # optimizer state beside the model
+MODEL_LIMIT = 8 << 30  # bytes of an initial model, whose size no base limits
+HEADER_SLACK = 1 << 20  # bytes: a trainer's safetensors header may be longer than ours, with metadata
+OTHER_FILES = 64 << 20  # bytes of metrics, progress, history, logs
+COPIES = 4  # model and optimizer state
 
 
 def check(folders: Folders) -> None:
-    """Reads base/ and out/, writes update/. Raises Failure with the first thing that is wrong."""
+    """Reads base/ and out/, writes update/. Raises Failure at the first fault."""
     report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
     if report.task == "Statistics":
         _check_statistics(folders, schema.parse(report.schema), report.samples)
@@ -42,12 +42,12 @@ def check(folders: Folders) -> None:
 def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> None:
     expected = statistics.layout(table)
     output.inspect(folders.out, expected.length + OTHER_FILES)
-    with _tensor_file(folders, expected.length + HEADER_SLACK) as (file, found):
-        _require_equal(expected, found)
+    with _tensor_file(folders, expected.length + HEADER_SLACK) as (file, layout):
+        _require_equal(expected, layout)
 
         def fill(writer: tensors.Writer) -> update.Summary:
             for tensor in writer.layout.tensors:
-                for values in tensors.chunks(file, found.find(tensor.name)):
+                for values in tensors.chunks(file, layout.find(tensor.name)):
                     _require_finite(values, tensor)
                     writer.write(values)
             return update.Summary(samples, metrics.Disclosure({}), "")
@@ -61,8 +61,8 @@ def _check_training(folders: Folders, report: PrivateReport) -> None:
         limit = base.length + HEADER_SLACK
         output.inspect(folders.out, COPIES * limit + OTHER_FILES)
         measured = _metrics(folders, report.metrics, report.cells[metrics.VALIDATION], report.min_cell)
-        with _tensor_file(folders, limit) as (file, found):
-            _require_equal(base, found)
+        with _tensor_file(folders, limit) as (file, layout):
+            _require_equal(base, layout)
             exact = _exact(base, report.exchange.frozen)
 
             def fill(writer: tensors.Writer) -> update.Summary:
@@ -70,7 +70,7 @@ def _check_training(folders: Folders, report: PrivateReport) -> None:
                 squares = 0.0
                 for tensor in writer.layout.tensors:
                     pairs = zip(
-                        tensors.chunks(file, found.find(tensor.name)),
+                        tensors.chunks(file, layout.find(tensor.name)),
                         tensors.chunks(base_file, base.find(tensor.name)),
                         strict=True,
                     )
@@ -111,21 +111,21 @@ def _layout(file: BinaryIO) -> tensors.Layout:
         raise Failure("OutputNotSafetensors", f"{output.MODEL}: {error}") from None
 
 
-def _require_equal(expected: tensors.Layout, found: tensors.Layout) -> None:
-    """The expected alone are told, with what they should be: names found could be made of anything."""
-    wanted = {tensor.name: tensor for tensor in expected.tensors}
-    have = {tensor.name: tensor for tensor in found.tensors}
-    wrong = sorted(name for name, tensor in wanted.items() if have.get(name) != tensor)
-    extra = len(have.keys() - wanted.keys())
+def _require_equal(expected: tensors.Layout, trained: tensors.Layout) -> None:
+    """Raises Failure (TensorsDiffer). The message names expected tensors only: researchers' code chose the others'."""
+    expected_tensors = {tensor.name: tensor for tensor in expected.tensors}
+    trained_tensors = {tensor.name: tensor for tensor in trained.tensors}
+    wrong = sorted(name for name, tensor in expected_tensors.items() if trained_tensors.get(name) != tensor)
+    extra = len(trained_tensors.keys() - expected_tensors.keys())
     if wrong or extra:
-        told = (f"{name} (there {wanted[name].dtype} {list(wanted[name].shape)})" for name in wrong[:8])
-        listed = ", ".join(told) or "none"
-        message = f"tensors missing or of another shape or dtype than in the base: {listed}; tensors too many: {extra}"
+        first = [expected_tensors[name] for name in wrong[:8]]
+        listed = ", ".join(f"{each.name} (expected {each.dtype} {list(each.shape)})" for each in first) or "none"
+        message = f"tensors missing or of another shape or dtype than in the base: {listed}; extra tensors: {extra}"
         raise Failure("TensorsDiffer", message)
 
 
 def _exact(base: tensors.Layout, frozen: Sequence[str]) -> frozenset[str]:
-    """Tensors that must come back as they were: frozen ones, and integers, which no mean is taken of."""
+    """Names of tensors that training must not change: frozen tensors, and integer tensors, which have no mean."""
     return frozenset(
         tensor.name
         for tensor in base.tensors
@@ -134,18 +134,21 @@ def _exact(base: tensors.Layout, frozen: Sequence[str]) -> frozenset[str]:
 
 
 def _difference(trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor, *, exact: bool) -> tensors.Array:
-    """Trained minus base, rounded once to the base's dtype; all zero bytes where they must be equal, bit by bit."""
+    """Trained minus base, rounded once to the base's dtype. With `exact`, zeros, and trained must equal base bitwise.
+
+    Raises Failure (FrozenChanged, NotFinite).
+    """
     if exact:
         if trained.tobytes() != before.tobytes():
             kind = "is frozen" if tensor.dtype in tensors.FLOATS else "holds integers"
-            raise Failure("FrozenChanged", f"tensor {tensor.name} {kind} and did not come back as it was")
+            raise Failure("FrozenChanged", f"tensor {tensor.name} {kind}, and training changed it")
         _require_finite(trained, tensor)
         return np.zeros_like(trained)
     _require_finite(trained, tensor)
     difference = tensors.narrow(
         tensors.widen(trained, tensor.dtype) - tensors.widen(before, tensor.dtype), tensor.dtype
     )
-    # Half precision overflows in a difference of two finite weights.
+    # The difference of two finite half-precision weights can overflow.
     _require_finite(difference, tensor)
     return difference
 
@@ -156,10 +159,13 @@ def _require_finite(values: tensors.Array, tensor: tensors.Tensor) -> None:
 
 
 def _metrics(folders: Folders, declared: Sequence[str], patients: int, min_cell: int) -> metrics.Disclosure:
-    """Declared metrics of the trained model, over so many patients. Others stay here; a trainer may write none."""
+    """The declared metrics of the trained model, over `patients` patients. Undeclared metrics never leave the site.
+
+    A trainer may write no metrics. Raises Failure (MetricsInvalid).
+    """
     if patients < min_cell:
-        # Not even looked at: that one of them is no number would be a word about these few patients.
-        log(f"check: fewer than {min_cell} patients are in the validation rows, so no metric of them is told")
+        # The values are not even read: "this metric is not finite" would itself reveal something about these patients.
+        log(f"check: the validation rows hold fewer than {min_cell} patients, so all metrics are suppressed")
         return metrics.Disclosure({}, tuple(sorted(declared)))
     try:
         document = output.read_json(folders.out, output.METRICS)
@@ -171,7 +177,7 @@ def _metrics(folders: Folders, declared: Sequence[str], patients: int, min_cell:
     if not isinstance(trained, dict):
         raise Failure("MetricsInvalid", "metrics.json must be an object, as must its `trained`")
     if absent := [name for name in declared if name not in trained]:
-        log(f"check: declared, but not under `trained` of {output.METRICS}: {', '.join(absent)}")
+        log(f"check: {output.METRICS} has no value under `trained` for these declared metrics: {', '.join(absent)}")
     return metrics.Disclosure({name: _metric(name, trained[name], patients) for name in declared if name in trained})
 
 

@@ -1,7 +1,6 @@
 """Reads a Dataset's file in batches and leaves out the rows that break its schema; must not know tasks or the split.
 
-Messages name fields as the schema has them and never what stands in the file: neither values nor Arrow's errors, which
-quote them.
+Messages name fields of the schema. They never quote the file's content, nor Arrow's errors, which quote it.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from wardround.tabular import columns
 from wardround.tabular.schema import Schema
 from wardround.wire.outcome import LeftOutRows
 
-# One batch is in memory at a time; a CSV row must fit into a block.
+# Only one batch is in memory at a time. A CSV row must fit into a block.
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 16384
 
-# A CSV line with too few or too many values belongs to no field.
+# Reported for a CSV line with too few or too many values: no single field is at fault.
 EVERY_FIELD, ROW_MALFORMED = "*", "RowMalformed"
 
 # (field, reason) -> rows left out; a row with two faults counts twice.
@@ -35,21 +34,21 @@ Quality = Counter[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Batch:
-    """Valid rows: the patients' identifiers, and the view: features as float32, the target as it is typed."""
+    """Valid rows: the patients' identifiers, and the view (columns of `view_schema`)."""
 
     identifiers: list[str]
     view: pa.RecordBatch
 
 
 def view_schema(schema: Schema) -> pa.Schema:
-    """Columns of the prepared view: features in schema order, then the target; never the identifier."""
+    """Columns of the view: features in schema order as float32, then the target (float32 or int64); no identifier."""
     target = pa.float32() if schema.field(schema.target).type == "number" else pa.int64()
     features = [pa.field(feature.name, pa.float32(), nullable=False) for feature in schema.features]
     return pa.schema([*features, pa.field(schema.target, target, nullable=False)])
 
 
 def read(path: Path, kind: str, schema: Schema, quality: Quality) -> Iterator[Batch]:
-    """Yields valid rows and counts the others into `quality`. Raises Failure (ColumnMissing, DataUnreadable)."""
+    """Yields valid rows and counts invalid rows into `quality`. Raises Failure (ColumnMissing, DataUnreadable)."""
     rows = _csv(path, schema, quality) if kind == "CSV" else _parquet(path, schema)
     while True:
         try:
@@ -69,7 +68,7 @@ def unreadable(path: Path, kind: str) -> Failure:
 
 
 def quality_list(quality: Quality) -> tuple[LeftOutRows, ...]:
-    """Most frequent first: what is cut off where space is short is the rarest."""
+    """Most frequent first, because `outcome.terminate` cuts the list at its end."""
     ordered = sorted(quality.items(), key=lambda item: (-item[1], item[0]))
     return tuple(LeftOutRows(field, reason, rows) for (field, reason), rows in ordered if rows)
 
@@ -77,7 +76,7 @@ def quality_list(quality: Quality) -> tuple[LeftOutRows, ...]:
 def _csv(path: Path, schema: Schema, quality: Quality) -> Iterator[Mapping[str, pa.Array]]:
     names = [field.name for field in schema.fields]
     read_options = pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
-    # A first look at the header alone: a missing column must be named, and columns beyond the schema not be parsed.
+    # The header is read first: the message names missing columns, and columns beyond the schema are not parsed.
     parse_options = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
     with pa.csv.open_csv(path, read_options=read_options, parse_options=parse_options) as reader:
         _require_columns(reader.schema.names, schema)
@@ -111,19 +110,19 @@ def _parquet(path: Path, schema: Schema) -> Iterator[Mapping[str, pa.Array]]:
                 try:
                     texts[field.name] = columns.as_text(batch.column(field.name), field)
                 except pa.ArrowException as error:
-                    message = f"field {field.name!r}: the Parquet column is no {field.type}"
+                    message = f"field {field.name!r}: the Parquet column does not hold the type {field.type}"
                     raise Failure("DataUnreadable", message, field=field.name) from error
             yield texts
 
 
-def _require_columns(found: list[str], schema: Schema) -> None:
-    missing = [field.name for field in schema.fields if field.name not in found]
+def _require_columns(names: list[str], schema: Schema) -> None:
+    missing = [field.name for field in schema.fields if field.name not in names]
     if missing:
         listed = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
         message = f"the data has no column {listed}: correct the file or Dataset.spec.schema"
         raise Failure("ColumnMissing", message, field=missing[0])
     for field in schema.fields:
-        if found.count(field.name) > 1:
+        if names.count(field.name) > 1:
             raise Failure("DataUnreadable", f"the data has column {field.name} more than once", field=field.name)
 
 

@@ -1,12 +1,12 @@
-"""Decides whether a pod can reach anything it must not, by asking given addresses and its neighbours; knows no data.
+"""Decides whether a pod reaches anything it must not, by probing given targets and its neighbours; knows no data.
 
-A closed port proves nothing by itself, since a policy engine that rejects looks the same as a host where nothing
-listens. Therefore the site operator names only targets that it reaches itself (the positive control): what answers
-there and not here is closed by policy. With no policy engine running everything is open, and with one there is a
-window of about 0.1 s after the start of a pod: hence several rounds in a row. What could not be asked is not closed.
+A closed port alone proves nothing: a policy engine that rejects looks like a host where nothing listens. So the site
+operator names only targets that it reaches itself (the positive control). A target that answers the site operator but
+not the pod is closed by policy. A policy engine may need about 0.1 s after a pod's start, so several looks in a row
+must find everything closed. A target that the pod could not probe does not count as closed.
 
-Over IPv6 link-local a pod may reach its neighbours past a policy engine. Nothing outside can be the positive control
-there: an answer is a finding, silence shows nothing. Standard library only.
+Over IPv6 link-local a pod may reach its neighbours past a policy engine. There is no positive control for them: an
+answer shows that link-local is open, and silence shows nothing. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Literal, cast
 
 from wardround.network import addresses
 from wardround.network.addresses import Link
-from wardround.network.probe import EVERYBODY, LEAST_SECONDS, MOST_SECONDS, Answers, Target, can_ping, probe
+from wardround.network.probe import ALL_HOSTS, LEAST_SECONDS, MOST_SECONDS, Answers, Target, can_ping, probe
 from wardround.pod.outcome import Failure, log
 from wardround.wire import isolation
 from wardround.wire.isolation import IsolationTarget
@@ -31,19 +31,19 @@ LinkLocal = Literal["Warn", "Refuse"]
 ROUNDS = 3
 PAUSE_SECONDS = 0.05
 DEADLINE_SECONDS = 10.0
-# An address of a link may come a second after the link; trying it for duplicates takes a second, and up to another one
-# before it begins (RFC 4862, 5.4). Whoever has none by then has none.
+# A link may get its address one second late. Duplicate address detection takes one second, after a delay of up to one
+# second (RFC 4862, 5.4). A link without an address after that gets none.
 EARLY_SECONDS = 3.0
-# DNS, the Kubernetes API, site operator and courier, kubelet: what a neighbour on the link is asked for by TCP.
+# TCP ports probed on a neighbour: DNS, the Kubernetes API, site operator and courier, kubelet.
 NEIGHBOUR_PORTS = (53, 443, 6443, 8080, 10250)
 DNS_PORT = 53
-# A node has about 110 pods. An answer by one is a finding; who else answers only says more about it.
+# A node has about 110 pods. One answer is enough to show that link-local is open.
 MOST_NEIGHBOURS = 64
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the pod is told of the gate. `seconds`: how long an answer is waited for."""
+    """The gate's settings from the pod's environment. `seconds`: how long a probe waits for answers."""
 
     targets: tuple[Target, ...]
     seconds: float = LEAST_SECONDS
@@ -56,30 +56,30 @@ class Settings:
 
 @dataclass(frozen=True)
 class Finding:
-    """What looks at the pod's links showed. `answers`: who answered and how, without addresses."""
+    """The result of probing neighbours over link-local. `answers`: labels (no addresses) of targets that answered."""
 
     heard: Heard
     answers: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
-        """What the sidecar says at its end."""
+        """The sidecar's termination message."""
         return Outcome(link_local=LinkLocalHeard(self.heard, self.answers))
 
     def line(self) -> str:
-        """For the log of a container."""
+        """The finding as a log line."""
         if self.heard == "Open":
             return f"IPv6 link-local is open: {', '.join(self.answers)} answered"
         if self.heard == "Absent":
             return "IPv6 link-local is closed: this pod has no IPv6"
-        return (
-            "IPv6 link-local is not shown to be closed: nobody answered, and nothing outside shows that anybody would"
-        )
+        return "IPv6 link-local is not shown to be closed: no neighbour answered, and there is no positive control"
 
 
 @dataclass(frozen=True)
 class Look:
-    """One look at everything. `neighbours`: what answered over link-local."""
+    """The result of one probe. `open`: targets that answered. `neighbours`: targets that answered over link-local.
+
+    `unknown`: targets that could not be probed, each with the cause."""
 
     open: tuple[Target, ...]
     neighbours: tuple[Target, ...]
@@ -88,7 +88,7 @@ class Look:
 
     @property
     def early(self) -> bool:
-        """Whether somebody could not be asked yet, since the kernel still tries the pod's address on a link."""
+        """Whether the pod has no usable address on a link yet, so that it could not probe neighbours there."""
         return any(link.early for link in self.links)
 
     def failure(self, settings: Settings) -> Failure | None:
@@ -100,26 +100,26 @@ class Look:
 
 @dataclass
 class Gate:
-    """Asks again and again, and remembers who has answered on the pod's links."""
+    """Probes repeatedly, and remembers which neighbours have answered."""
 
     settings: Settings
     _begun: float = field(default_factory=time.monotonic)
     _known: dict[tuple[str, int], None] = field(default_factory=dict)
 
-    def say_what_cannot_be_asked(self) -> None:
-        """Once, for whoever reads the log: where a pod cannot ask by ICMP, only what it does not do keeps it closed."""
-        asked = {target.family for target in self.settings.targets if target.protocol == "ICMP"}
-        for family in sorted(asked):
+    def log_unprobed_protocols(self) -> None:
+        """Logs address families that this pod cannot probe by ICMP."""
+        families = {target.family for target in self.settings.targets if target.protocol == "ICMP"}
+        for family in sorted(families):
             if not can_ping(family):
-                log(f"gate: nothing is asked by ICMP ({family.name}): this node lets no pod make such a socket")
+                log(f"gate: no target is probed by ICMP ({family.name}): this node lets no pod open an ICMP socket")
 
     def look(self, *, neighbours: bool = True) -> Look:
-        """At the targets, and at the neighbours unless they are left out."""
+        """Probes the targets and, with `neighbours`, the pod's neighbours."""
         links = addresses.links()
-        asked = [each for each in self.settings.targets if not _is_link_local(each.host)]
-        asked += self._neighbours(links) if neighbours else []
+        targets = [each for each in self.settings.targets if not _is_link_local(each.host)]
+        targets += self._neighbours(links) if neighbours else []
         own = {address for link in links for address in link.own}
-        answers = probe(asked, self.settings.seconds, own)
+        answers = probe(targets, self.settings.seconds, own)
         self._remember(answers)
         return Look(
             tuple(each for each in answers.open if not each.scope),
@@ -129,21 +129,21 @@ class Gate:
         )
 
     def _neighbours(self, links: Sequence[Link]) -> list[Target]:
-        """Questions to everybody on each link, and to those of whom we know or think that they are there."""
+        """Targets on each link: all hosts (multicast), the targets that the site operator named, and likely hosts."""
         usable = [link for link in links if link.usable]
-        asked = [Target("neighbour", EVERYBODY, 0, "ICMP", link.index) for link in usable]
+        targets = [Target("neighbour", ALL_HOSTS, 0, "ICMP", link.index) for link in usable]
         own = {address for link in links for address in link.own}
         named = [each for each in self.settings.targets if _is_link_local(each.host) and each.host not in own]
-        asked += [replace(each, scope=link.index) for each in named for link in usable]
+        targets += [replace(each, scope=link.index) for each in named for link in usable]
         likely = dict.fromkeys([*addresses.likely(usable), *self._known])
         for host, scope in list(likely)[:MOST_NEIGHBOURS]:
             if host not in own:
-                asked += [Target("neighbour", host, port, "TCP", scope) for port in NEIGHBOUR_PORTS]
-                asked += [
+                targets += [Target("neighbour", host, port, "TCP", scope) for port in NEIGHBOUR_PORTS]
+                targets += [
                     Target("neighbour", host, DNS_PORT, "UDP", scope),
                     Target("neighbour", host, 0, "ICMP", scope),
                 ]
-        return list(dict.fromkeys(asked))
+        return list(dict.fromkeys(targets))
 
     def _remember(self, answers: Answers) -> None:
         for each in answers.open:
@@ -151,15 +151,16 @@ class Gate:
                 self._known.setdefault((each.host, each.scope))
 
     def _unknown(self, answers: Answers, links: Sequence[Link]) -> tuple[str, ...]:
-        """Link-local, where nothing can be shown anyway, counts for those alone who refuse it."""
-        unasked = [f"{each.called}: {why}" for each, why in answers.unknown if not each.scope or self.settings.refuses]
-        if self.settings.refuses and time.monotonic() < self._begun + EARLY_SECONDS:
-            unasked += [f"neighbours on {link.name}: no address to ask from yet" for link in links if link.early]
-        return tuple(unasked)
+        """Link-local counts only if the site refuses it: otherwise the gate does not depend on it."""
+        refuses = self.settings.refuses
+        unprobed = [f"{each.label}: {cause}" for each, cause in answers.unknown if not each.scope or refuses]
+        if refuses and time.monotonic() < self._begun + EARLY_SECONDS:
+            unprobed += [f"neighbours on {link.name}: this pod has no address yet" for link in links if link.early]
+        return tuple(unprobed)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """From the environment. What cannot be read is never replaced by a default: that would be a way around the gate."""
+    """Reads the environment. Raises Failure (PodFailed) for malformed text: a default could weaken the gate."""
     return Settings(
         parse(environment.get("WARDROUND_ISOLATION", "")),
         _seconds(environment.get("WARDROUND_ISOLATION_SECONDS", "")),
@@ -168,7 +169,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def parse(text: str) -> tuple[Target, ...]:
-    """WARDROUND_ISOLATION. No target at all would pass every gate, so it is refused like a malformed one."""
+    """Parses WARDROUND_ISOLATION. Raises Failure (PodFailed), also for an empty list: every pod would pass it."""
     try:
         targets = tuple(map(_target, isolation.read(text)))
     except ValueError as error:
@@ -179,13 +180,14 @@ def parse(text: str) -> tuple[Target, ...]:
 
 
 def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = DEADLINE_SECONDS) -> Finding:
-    """Returns once all was closed in `rounds` consecutive looks; at the deadline raises NetworkOpen, IsolationUnknown.
+    """Returns after `rounds` consecutive looks found everything closed. Raises Failure (NetworkOpen,
+    IsolationUnknown) if that has not happened at the deadline.
 
-    What it returns is what those looks showed of link-local. Where that is refused, nothing answered; where it is not,
-    nobody waited for the pod's address there, which may become usable a second or two after the pod has started.
+    The finding is what these looks showed of link-local. Unless the site refuses link-local, the gate does not wait for
+    the pod's link-local address, which may become usable a second or two after the pod's start.
     """
     gate = Gate(settings)
-    gate.say_what_cannot_be_asked()
+    gate.log_unprobed_protocols()
     deadline = time.monotonic() + deadline_seconds
     closed: list[Look] = []
     while len(closed) < rounds:
@@ -201,11 +203,11 @@ def hold(settings: Settings, *, rounds: int = ROUNDS, deadline_seconds: float = 
 
 
 def network_open(reached: Sequence[Target]) -> Failure:
-    names = sorted({each.called for each in reached})
+    names = sorted({each.label for each in reached})
     if all(each.scope for each in reached):
         why = (
-            "nothing on this node closes IPv6 link-local, and this training pod may not run beside that "
-            "(policy.linkLocal of the site chart); docs/operations.md, IPv6 link-local, has the commands that close it"
+            "nothing on this node closes IPv6 link-local, and policy.linkLocal of the site chart refuses that; "
+            "docs/operations.md, IPv6 link-local, has the commands that close it"
         )
     elif all(each.protocol == "ICMP" for each in reached):
         why = "the policy engine on this node lets ICMP through; see what closes it (docs/security.md)"
@@ -216,17 +218,17 @@ def network_open(reached: Sequence[Target]) -> Failure:
     return Failure("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")
 
 
-def isolation_unknown(unasked: Sequence[str]) -> Failure:
-    names = ", ".join(sorted(set(unasked)))
-    why = "so nothing shows that its network is closed; does something in the pod take all ports?"
-    return Failure("IsolationUnknown", f"the training pod could not ask ({names}), {why}")
+def isolation_unknown(unprobed: Sequence[str]) -> Failure:
+    names = ", ".join(sorted(set(unprobed)))
+    why = "so nothing shows that its network is closed; does a process in the pod use all ports?"
+    return Failure("IsolationUnknown", f"the training pod could not probe ({names}), {why}")
 
 
 def summary(looks: Sequence[Look]) -> Finding:
-    """All answers of those looks. Whether the pod has IPv6 at all is what the last of them saw."""
+    """Combines the answers of all looks. The last look says whether the pod has IPv6."""
     answered = [each for look in looks for each in look.neighbours]
     heard: Heard = "Open" if answered else "Silent" if looks[-1].links else "Absent"
-    return Finding(heard, tuple(sorted({each.called for each in answered})))
+    return Finding(heard, tuple(sorted({each.label for each in answered})))
 
 
 def _is_link_local(host: str) -> bool:
@@ -250,8 +252,8 @@ def _link_local(text: str) -> LinkLocal:
     return cast(LinkLocal, text)
 
 
-def _target(told: IsolationTarget) -> Target:
-    ports = range(1) if told.protocol == "ICMP" else range(1, 1 << 16)
-    if told.port not in ports:
+def _target(target: IsolationTarget) -> Target:
+    ports = range(1) if target.protocol == "ICMP" else range(1, 1 << 16)
+    if target.port not in ports:
         raise ValueError("a port that the protocol does not have")
-    return Target(told.name, str(ipaddress.ip_address(told.host)), told.port, told.protocol)
+    return Target(target.name, str(ipaddress.ip_address(target.host)), target.port, target.protocol)

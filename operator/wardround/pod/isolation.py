@@ -1,8 +1,8 @@
-"""The sidecar that keeps asking whether the network is still closed while researchers' code runs; sees no data.
+"""The sidecar that keeps probing whether the network is closed while researchers' code runs; sees no data.
 
-It exits 75 with the reason NetworkOpen, or IsolationUnknown where it can no longer ask; the site operator then ends the
-Job. When the kubelet ends it, because the pod's work is over, it tells what it heard over IPv6 link-local. Standard
-library only: it lives as long as the pod does and should weigh nothing.
+It exits 75 with the reason NetworkOpen, or IsolationUnknown if it cannot probe; the site operator then ends the Job.
+When the pod's work is over, the kubelet ends the sidecar, which then reports its finding on IPv6 link-local. Standard
+library only: the sidecar lives as long as the pod, so its memory must stay small.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from wardround.pod.outcome import log, run
 from wardround.wire.outcome import Outcome
 
 INTERVAL_SECONDS = 2.0
-# Neighbours that answer a question to everybody are asked by name once; what else answers only says more about it.
+# The first look that is answered finds neighbours by multicast, the second probes them by address. More looks would add
+# nothing: link-local is open.
 MOST_ANSWERED = 2
 
 
 class Watch:
-    """Looks every `interval_seconds`, and at neighbours only until they have answered twice.
+    """Probes every `interval_seconds`, and probes neighbours until two looks were answered.
 
-    `finding`: what was heard over link-local so far; None before anybody there could be asked.
+    `finding`: the finding on link-local so far; None before the pod could probe neighbours.
     """
 
     def __init__(self, settings: Settings, interval_seconds: float = INTERVAL_SECONDS) -> None:
@@ -49,21 +50,21 @@ class Watch:
         self._early_until = time.monotonic() + EARLY_SECONDS
 
     def run(self) -> NoReturn:
-        """Raises NetworkOpen as soon as something answers, IsolationUnknown when it can no longer ask."""
-        self._gate.say_what_cannot_be_asked()
+        """Raises Failure: NetworkOpen when a target answers, IsolationUnknown when targets cannot be probed."""
+        self._gate.log_unprobed_protocols()
         while True:
             look = self._look()
             if (failure := look.failure(self._settings)) is not None:
                 raise failure
-            time.sleep(self._heed(look))
+            time.sleep(self._record(look))
 
-    def _heed(self, look: Look) -> float:
-        """Remembers what was heard, and returns in how many seconds to look again."""
+    def _record(self, look: Look) -> float:
+        """Updates the finding, and returns the seconds until the next look."""
         if look.neighbours:
             self._answered.append(look)
             self.finding = summary(self._answered)
-            if not self._asks_neighbours:
-                log(f"isolation: {self.finding.line()}; it is not asked again")
+            if not self._probes_neighbours:
+                log(f"isolation: {self.finding.line()}; neighbours are not probed again")
             return PAUSE_SECONDS
         if look.early and time.monotonic() < self._early_until:
             return PAUSE_SECONDS
@@ -73,28 +74,28 @@ class Watch:
         return self._interval_seconds
 
     @property
-    def _asks_neighbours(self) -> bool:
+    def _probes_neighbours(self) -> bool:
         return len(self._answered) < MOST_ANSWERED
 
     def _look(self) -> Look:
-        """Memory that is short for a moment must not end training; a question that cannot be asked must be seen."""
-        look = self._gate.look(neighbours=self._asks_neighbours)
+        """Looks up to ROUNDS times while a target cannot be probed: a moment's lack of memory must not end training."""
+        look = self._gate.look(neighbours=self._probes_neighbours)
         for _ in range(ROUNDS - 1):
             if not look.unknown:
                 break
             time.sleep(PAUSE_SECONDS)
-            look = self._gate.look(neighbours=self._asks_neighbours)
+            look = self._gate.look(neighbours=self._probes_neighbours)
         return look
 
 
 def main(argv: Sequence[str]) -> int:
-    # Kubernetes ends a sidecar by SIGTERM when the pod's work is done, and a process with id 1 ignores it by default.
+    # Kubernetes ends a sidecar by SIGTERM, which a process with id 1 ignores by default.
     signal.signal(signal.SIGTERM, _stop)
     return run("isolation", watch_until_stopped)
 
 
 def watch_until_stopped() -> Outcome | None:
-    """What is told at the end: nothing where nobody could be asked over link-local."""
+    """Returns the termination message: None if the pod never could probe neighbours over link-local."""
     watch = Watch(read_settings(os.environ))
     try:
         watch.run()

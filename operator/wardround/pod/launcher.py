@@ -1,7 +1,7 @@
-"""Puts the launcher (launcher/launch.c) where the containers after `prepare` start by it.
+"""Copies the launcher (launcher/launch.c) into the folder from which the containers after `prepare` run it.
 
-They mount its folder read-only. Outside our image, on a laptop or in a test, there is none: then nothing is started by
-it either.
+These containers mount the folder read-only. Outside the operator image, on a laptop or in a test, there is no launcher,
+and no container uses it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from pathlib import Path
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
 
-# The image says where it has it.
-VARIABLE = "WARDROUND_LAUNCHER"
+VARIABLE = "WARDROUND_LAUNCHER"  # the operator image sets it to the launcher's path
 FOR_EVERYBODY = 0o555
 
 
 def place(folders: Folders) -> None:
-    """Copies it, over one of an earlier run of this container. Raises Failure."""
+    """Copies the launcher, replacing the copy of an earlier run of this container. Raises Failure (PodFailed)."""
     source = os.environ.get(VARIABLE)
     if not source:
         return

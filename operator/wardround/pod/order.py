@@ -1,8 +1,8 @@
-"""Makes the number by which a hospital's rows are put in order for training, so that nobody at the hub can know it.
+"""Computes the seed that shuffles a hospital's rows for training. The hub cannot know it.
 
-It is a keyed hash of the work to be done: equal work at one hospital has equal orders, whatever round or attempt asks
-for it, so that a stopped one goes on from its checkpoint. The key is made here, on first use, and lies on the claim
-`state` in a folder that `prepare` alone mounts.
+The seed is a keyed hash of the work. Equal work at one hospital gets an equal seed in every round and attempt, so a
+stopped training continues from its checkpoint. The key is made here on first use. It lies on the claim `state`, in a
+folder that only `prepare` mounts.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from wardround.wire import canonical, digests
 from wardround.wire.training import RequestedTask
 
 KEY_BYTES = 32
-# A folder of its own, since to put a folder in place is one step that only one of several can win.
+# The key has its own folder: of several pods that rename a folder into place, exactly one succeeds.
 FOLDER, FILE = "order", "key"
 
 
 class ViewDigest:
-    """What a view holds: values by side and column, in the order of their rows, however they come in batches."""
+    """Digest of a view: values by side and column, in row order. It does not depend on the batches' sizes."""
 
     def __init__(self) -> None:
         self._columns: dict[tuple[str, str], Any] = {}
 
     def add(self, side: str, batch: Any) -> None:
-        """The next rows, as an Arrow batch of numbers without gaps."""
+        """Adds the next rows, an Arrow batch of numbers without nulls."""
         for name in batch.schema.names:
             values = batch.column(name).to_numpy()
             column = self._columns.setdefault((side, name), hashlib.sha256(values.dtype.str.encode()))
@@ -44,7 +44,7 @@ class ViewDigest:
 
 
 def seed(key: bytes, request: RequestedTask, view: str) -> int:
-    """From 0 to 2^63 - 1: HMAC-SHA256 of what is to be done with which rows, its first eight bytes without one bit."""
+    """From 0 to 2^63 - 1: the first 63 bits of HMAC-SHA256 over the work and the digest of its rows (`view`)."""
     work = {
         "seed": request.seed,
         "baseDigest": request.base_digest,
@@ -55,8 +55,8 @@ def seed(key: bytes, request: RequestedTask, view: str) -> int:
     return int.from_bytes(hmac.digest(key, canonical.dumps(work), "sha256")[:8], "big") >> 1
 
 
-def key_of(folder: Path) -> bytes:
-    """This hospital's key, made if there is none yet. Raises Failure."""
+def hospital_key(folder: Path) -> bytes:
+    """Reads this hospital's key, and makes it if there is none yet. Raises Failure (PodFailed)."""
     try:
         if not (folder / FOLDER).exists():
             _make(folder)
@@ -74,7 +74,7 @@ def key_of(folder: Path) -> bytes:
 
 
 def _make(folder: Path) -> None:
-    """Whole or not at all; of several pods at the same time one is the first, and its key is everybody's."""
+    """Makes the key in one step. Of several pods at the same time the first wins, and all use its key."""
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{secrets.token_hex(8)}"
     draft.mkdir(mode=0o700)
@@ -83,6 +83,6 @@ def _make(folder: Path) -> None:
         durable.publish(draft, folder / FOLDER)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
-        # A folder that is not empty is not replaced: somebody was faster.
+        # Rename does not replace a folder that is not empty: another pod was faster.
         if not (folder / FOLDER).is_dir():
             raise

@@ -1,6 +1,6 @@
-"""Says how a container of ours ended: exit code and termination message; knows nothing of what the container does.
+"""Reports how a container of ours ended, by exit code and termination message; knows nothing of the container's work.
 
-Whatever goes wrong in code that sees patient data, the text of the exception is never written: it can hold a row.
+The text of an unexpected exception is never written: it can hold a row of patient data.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from wardround.reasons.reason import EXIT_OUR_FAULT
 from wardround.reasons.registry import REASONS, class_of
 from wardround.wire.outcome import Outcome, write
 
-# Kubernetes cuts a termination message after this many bytes, which would leave half a JSON document.
+# Bytes. Kubernetes cuts a longer termination message, and half a JSON document cannot be read.
 MESSAGE_LIMIT = 4096
 
 
 class Failure(Exception):
-    """One enumerated reason, and a message for the site's own people. Neither may hold a value of the data.
+    """A registered reason, and a message for the site's own people. Neither may hold a value of the data.
 
-    `field` is the name of a field as the Dataset's schema has it, never as the data has it. `counted`: what is known of
-    the rows all the same.
+    `field`: a field's name in the Dataset's schema, never a column's name in the data. `counted`: row counts known
+    despite the failure.
     """
 
     def __init__(self, reason: str, message: str, *, field: str = "", counted: Outcome | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.category = class_of(reason)
-        # The container ends with it; of a reason without one it is our fault to have raised it.
+        # A reason without an exit code must not be raised here, so raising it is our fault.
         self.exit_code = REASONS[reason].exit_code or EXIT_OUR_FAULT
         self.message = message
         self.field = field
@@ -39,7 +39,7 @@ class Failure(Exception):
 
     @property
     def outcome(self) -> Outcome:
-        """What the container says."""
+        """The container's termination message."""
         return replace(
             self._counted,
             reason=self.reason,
@@ -50,7 +50,7 @@ class Failure(Exception):
 
 
 def run(verb: str, body: Callable[[], Outcome | None]) -> int:
-    """Runs one verb; writes the termination message; returns the exit code. Nothing escapes with its text."""
+    """Runs one verb, writes the termination message, and returns the exit code. Never writes an exception's text."""
     try:
         outcome = body()
     except Failure as failure:
@@ -70,7 +70,7 @@ def run(verb: str, body: Callable[[], Outcome | None]) -> int:
 
 
 def terminate(outcome: Outcome) -> None:
-    """Writes the termination message, `quality` and `message` shortened so that it stays whole JSON."""
+    """Writes the termination message. Shortens `quality`, then `message`, to stay within MESSAGE_LIMIT."""
     while len(text := write(outcome)) > MESSAGE_LIMIT:
         if outcome.quality:
             outcome = replace(outcome, quality=outcome.quality[:-1])
@@ -79,7 +79,7 @@ def terminate(outcome: Outcome) -> None:
     try:
         Path(os.environ.get("WARDROUND_TERMINATION_LOG", "/dev/termination-log")).write_bytes(text)
     except OSError as error:
-        # Outside Kubernetes there is none; inside, the log line and the exit code still tell.
+        # Outside Kubernetes there is no such file. Inside, the log line and the exit code still report the outcome.
         log(f"the termination message could not be written: {type(error).__name__}")
 
 

@@ -1,7 +1,7 @@
-"""Opens what researchers' code left behind, treating every file as hostile; decides nothing about its contents.
+"""Opens the files that researchers' code wrote, and treats each as hostile; decides nothing about their contents.
 
-The code that wrote it has ended, but it may have left links out of the folder, pipes that block a reader, or files
-made to fill memory or disk.
+The code has ended, but it may have left links out of the folder, pipes that block a reader, or files made to fill
+memory or disk.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ ENTRIES_LIMIT = 10_000
 
 
 def inspect(folder: Path, limit_bytes: int) -> None:
-    """Refuses a folder with anything but plain files and folders in it, or with more than `limit_bytes`."""
+    """Raises Failure (OutputLink, OutputTooLarge) unless `folder` holds only plain files and folders, of at most
+    `limit_bytes` together."""
     try:
         _inspect(folder, limit_bytes)
     except OSError:
-        # Closed by its writer, or deeper than a path may be long: that is the code's doing, and no fault of the node.
-        raise Failure("OutputLink", "out/ holds a folder that cannot be looked into") from None
+        # The code closed the folder, or nested it deeper than a path may be long. The node is not at fault.
+        raise Failure("OutputLink", "out/ holds a folder that cannot be listed") from None
 
 
 def _inspect(folder: Path, limit_bytes: int) -> None:
@@ -42,31 +43,34 @@ def _inspect(folder: Path, limit_bytes: int) -> None:
                 entries += 1
                 if entries > ENTRIES_LIMIT:
                     raise Failure("OutputTooLarge", f"out/ holds more than {ENTRIES_LIMIT} files")
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISDIR(found.st_mode):
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
                     waiting.append(Path(entry.path))
                     continue
-                _refuse_link(found)
-                total += found.st_size
+                _refuse_link(status)
+                total += status.st_size
                 if total > limit_bytes:
                     raise Failure("OutputTooLarge", f"out/ holds more than the {limit_bytes} bytes that are allowed")
 
 
 @contextmanager
 def opened(folder: Path, name: str, limit_bytes: int) -> Iterator[BinaryIO]:
-    """A regular file directly in `folder`, at most `limit_bytes` long. Follows no link and waits for no pipe."""
+    """Opens a regular file directly in `folder`, at most `limit_bytes` long. Follows no link and waits for no pipe.
+
+    Raises Failure (OutputMissing, OutputLink, OutputTooLarge).
+    """
     try:
-        # O_NONBLOCK: opening a pipe would wait for its other end for ever.
+        # O_NONBLOCK: without it, opening a pipe waits for its other end.
         descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise Failure("OutputMissing", f"{folder.name}/{name} was not written") from None
     except OSError:
-        # ELOOP for a link, ENXIO for a socket, EACCES for a file that its writer closed to others.
-        raise Failure("OutputLink", f"{folder.name}/{name} is no plain readable file") from None
+        # ELOOP: a link. ENXIO: a socket. EACCES: a file that its writer closed to others.
+        raise Failure("OutputLink", f"{folder.name}/{name} is not a plain readable file") from None
     try:
-        found = os.fstat(descriptor)
-        _refuse_link(found)
-        if found.st_size > limit_bytes:
+        status = os.fstat(descriptor)
+        _refuse_link(status)
+        if status.st_size > limit_bytes:
             message = f"{folder.name}/{name} has more than the {limit_bytes} bytes that are allowed"
             raise Failure("OutputTooLarge", message)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -76,19 +80,19 @@ def opened(folder: Path, name: str, limit_bytes: int) -> Iterator[BinaryIO]:
 
 
 def read_json(folder: Path, name: str) -> Any:
-    """Raises Failure (MetricsInvalid) for what is no JSON; the text of it is never quoted."""
+    """Raises Failure (MetricsInvalid) if the file is not JSON. The message never quotes the file."""
     with opened(folder, name, JSON_LIMIT) as file:
         text = file.read(JSON_LIMIT + 1)
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise Failure("MetricsInvalid", f"{folder.name}/{name} is no JSON") from None
+        raise Failure("MetricsInvalid", f"{folder.name}/{name} is not JSON") from None
 
 
-def _refuse_link(found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _refuse_link(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise Failure(
             "OutputLink", "out/ holds a link, pipe, socket or device: only plain files and folders may be there"
         )
-    if found.st_nlink != 1:
+    if status.st_nlink != 1:
         raise Failure("OutputLink", "out/ holds a file with several names (hard links): write copies")

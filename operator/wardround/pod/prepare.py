@@ -1,7 +1,7 @@
 """The first container of the training pod: after the isolation gate it turns the raw dataset into this task's view.
 
-It is the only one that reads the raw dataset. What the task does not need is not written: no identifier ever, no
-hold-out rows for training, no labels for an evaluation but into the scorer's private folder.
+Only this container reads the raw dataset. It writes only what the task needs: never an identifier, no test rows for
+training, and labels of an evaluation only into the scorer's private folder.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from wardround.wire import codec
 from wardround.wire.outcome import LeftOutRows, Outcome
 from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View
 
-# Of the rounds that are over, so many keep what their training left as state.
+# The newest rounds that are over and keep the state that their training left.
 STATES_KEPT = 64
-# Of the reasons why rows were left out, so many stand in a message.
+# The most reasons for leaving out rows that a message lists.
 MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
 class Work:
-    """What to prepare: what the round asks, and what admission has held to the pod's verb, Dataset and chart."""
+    """`request` is the hub's. Admission has compared the other fields with the verb, the Dataset and the chart."""
 
     request: RequestedTask
     task: TaskKind
@@ -47,7 +47,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Prepared:
-    """`rows` and `patients` are those of the whole valid dataset, `samples` what this task may claim as its weight."""
+    """`rows` and `patients` count the whole valid dataset. `samples` is the weight that this task's update claims."""
 
     rows: int
     patients: int
@@ -57,7 +57,7 @@ class Prepared:
 
     @property
     def outcome(self) -> Outcome:
-        """What the container says."""
+        """The container's termination message."""
         return Outcome(
             rows=self.rows,
             patients=self.patients,
@@ -68,18 +68,22 @@ class Prepared:
 
 
 def prepare(folders: Folders, work: Work) -> Prepared:
-    """Validates, splits and writes the view, task.json and the private report. Raises Failure."""
+    """Validates and splits the rows; writes the view, task.json and the private report.
+
+    Raises Failure (DataUnreadable, ColumnMissing, TooFewSamples, PodFailed).
+    """
     request, dataset = work.request, work.dataset
     try:
         table = schema.parse(dataset["schema"])
         sides = split.parse(dataset["split"])
     except (schema.SchemaInvalid, split.SplitInvalid) as error:
-        # Both speak of the Dataset object, never of its rows.
+        # Both errors quote the Dataset object, never its rows.
         raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
     evaluate = work.task == "Evaluate"
     if evaluate and not table.binary_target:
         message = (
-            f"target {table.target!r} is not 0 or 1 by its schema (a boolean, or enum 0 and 1): Evaluate needs that"
+            "Evaluate needs a target that is 0 or 1 by its schema (a boolean, or enum 0 and 1); "
+            f"{table.target!r} is not"
         )
         raise Failure("DataUnreadable", message, field=table.target)
     counts = _write_view(folders, _raw_file(folders, dataset), dataset["format"], table, sides, evaluate=evaluate)
@@ -88,7 +92,7 @@ def prepare(folders: Folders, work: Work) -> Prepared:
     if samples < needed:
         side = "test" if evaluate else "training"
         message = f"{samples} {side} samples remain after validation and split, {needed} are needed"
-        # A mistake in the schema, such as a wrong type, leaves out every row: then this is all that says which field.
+        # A wrong type in the schema leaves out every row. Only this list names the field.
         if counts.quality:
             message += f"; rows left out: {_listed(counts.quality)}"
         counted = Outcome(rows=counts.rows, patients=counts.patients, quality=counts.quality)
@@ -99,7 +103,7 @@ def prepare(folders: Folders, work: Work) -> Prepared:
         task=work.task,
         participant=request.participant,
         seed=request.seed,
-        order_seed=order.seed(order.key_of(folders.secrets), request, counts.view),
+        order_seed=order.seed(order.hospital_key(folders.secrets), request, counts.view),
         round=request.round,
         state_round=request.state_round,
         base_digest=request.base_digest,
@@ -124,16 +128,16 @@ def prepare(folders: Folders, work: Work) -> Prepared:
 
 
 def _listed(quality: Sequence[LeftOutRows]) -> str:
-    """The most frequent, which come first."""
+    """The most frequent reasons: `quality` is sorted."""
     named = [f"{each.field} {each.reason} {each.rows}" for each in quality[:MOST_LISTED]]
     return ", ".join(named) + (", and more in the Dataset's status.quality" if len(quality) > MOST_LISTED else "")
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """`cells`: distinct patients behind what metrics are over: the validation rows, or the test rows and each class.
+    """`cells`: distinct patients by cell: the validation rows, or for Evaluate the test rows and each class.
 
-    `view`: digest of what the researchers' image sees.
+    `view`: digest of the rows that the researchers' image sees.
     """
 
     rows: int
@@ -148,7 +152,7 @@ class _Counts:
 def _write_view(
     folders: Folders, path: Path, kind: str, table: schema.Schema, sides: split.Split, *, evaluate: bool
 ) -> _Counts:
-    # Not above: what imports Arrow should not wait for it when the gate fails.
+    # Imported here because Arrow is slow to import, and the gate runs first.
     import numpy as np
     import pyarrow as pa
     from pyarrow import parquet
@@ -196,13 +200,13 @@ def _write_view(
         view_rows,
         _distinct(view_patients),
         dataset.quality_list(quality),
-        {name: _distinct(found) for name, found in cells.items()},
+        {name: _distinct(positions) for name, positions in cells.items()},
         digest.text(),
     )
 
 
 def _within(view: Any, belongs: Any, target: str, *, evaluate: bool) -> dict[str, Any]:
-    """Which rows are in which cell."""
+    """For each cell, a boolean mask of its rows."""
     if not evaluate:
         return {metrics.VALIDATION: belongs == "validation"}
     test, positive = belongs == "test", view.column(target).to_numpy() == 1
@@ -230,7 +234,7 @@ def _write(path: Path, document: TrainingTask | PrivateReport) -> None:
 
 
 def _begin_state(folders: Folders, request: RequestedTask) -> None:
-    """What an earlier pod of this round has left, perhaps half of it, must not count as what this one leaves."""
+    """Empties this round's state folder: an earlier pod may have left half a state. Raises Failure (PodFailed)."""
     try:
         if not rounds.remove(folders.states, request.round_uid):
             message = (
@@ -246,7 +250,7 @@ def _begin_state(folders: Folders, request: RequestedTask) -> None:
 
 
 def _sweep(folders: Folders, live: LiveRounds) -> None:
-    """What cannot be removed now is for the next training pod: it is no reason not to train."""
+    """Removes state and checkpoints of rounds that are over. Logs a folder that stays, and does not fail the pod."""
     kept = ((folders.checkpoints, live.uids, 0), (folders.states, [*live.uids, *live.states], STATES_KEPT))
     for folder, uids, newest in kept:
         try:
@@ -264,21 +268,21 @@ def _sweep(folders: Folders, live: LiveRounds) -> None:
             )
 
 
-def _work_of_environment() -> Work:
-    """The task says nothing of what admission holds: whatever else stands in it is not read."""
+def _work_from_environment() -> Work:
+    """Reads from WARDROUND_TASK only the hub's request. Everything else is in variables that admission compares."""
     return Work(
-        request=_told("WARDROUND_TASK", _request),
-        task=_told("WARDROUND_KIND", _kind),
-        dataset=_told("WARDROUND_DATASET", dataset_text.load),
-        min_samples=_told("WARDROUND_MIN_SAMPLES", int),
-        min_cell=_told("WARDROUND_MIN_CELL", int),
+        request=_variable("WARDROUND_TASK", _request),
+        task=_variable("WARDROUND_KIND", _kind),
+        dataset=_variable("WARDROUND_DATASET", dataset_text.load),
+        min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
+        min_cell=_variable("WARDROUND_MIN_CELL", int),
     )
 
 
 def _hold_parameters(work: Work, allowed: Sequence[AllowedParameter]) -> None:
-    """The site operator has compared them too, for hub and people; here it need not be believed."""
-    if found := outside(work.task, work.request.parameters, allowed):
-        raise Failure("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(found)}")
+    """Raises Failure (ParametersNotAllowed). The site operator checks this too, but the pod does not trust it."""
+    if refused := outside(work.task, work.request.parameters, allowed):
+        raise Failure("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(refused)}")
 
 
 def _request(text: str) -> RequestedTask:
@@ -287,11 +291,11 @@ def _request(text: str) -> RequestedTask:
 
 def _kind(text: str) -> TaskKind:
     if text not in get_args(TaskKind):
-        raise ValueError("no kind of task")
+        raise ValueError("not a kind of task")
     return cast(TaskKind, text)
 
 
-def _told(name: str, read: Callable[[str], Any]) -> Any:
+def _variable(name: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(os.environ[name])
     except (KeyError, ValueError) as error:
@@ -300,8 +304,8 @@ def _told(name: str, read: Callable[[str], Any]) -> Any:
 
 def main(argv: Sequence[str]) -> int:
     def body() -> Outcome:
-        work = _work_of_environment()
-        allowed = _told("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
+        work = _work_from_environment()
+        allowed = _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
         gate.hold(gate.read_settings(os.environ))
         _hold_parameters(work, allowed)
         folders = Folders.from_environment()

@@ -1,4 +1,4 @@
-"""Removes what rounds have left in the state volume, a folder a round; opens none of it: researchers' code wrote it."""
+"""Removes folders of rounds from the state volume, one a round. Opens no file there: researchers' code wrote them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wardround.api.names import UID
 
-# Clocks of node and site operator may differ by so much.
+# The clocks of the node and of the site operator may differ by this much.
 SKEW_SECONDS = 300
 
 
@@ -26,18 +26,18 @@ class Swept:
 
 
 def sweep(folder: Path, live: Collection[str], at: datetime, newest: int = 0) -> Swept:
-    """Removes what can be removed. Raises OSError where `folder` cannot be listed.
+    """Removes the folders of rounds that are over. Raises OSError if `folder` cannot be listed.
 
-    `live`: rounds whose folders were needed `at` that time. What was begun since, this list cannot know: a folder that
-    changed later is left alone. Of the others, the `newest` that are not empty are kept.
+    `live`: UIDs of the rounds that needed their folders at the time `at`. A folder that changed later stays: its round
+    may have begun after the list was made. Of the other folders, the `newest` that are not empty stay.
     """
     if not folder.is_dir():
         return Swept()
-    found = [path for path in folder.iterdir() if UID.fullmatch(path.name) and _is_folder(path)]
-    filled = [path for path in found if _is_filled(path)] if newest else []
+    folders = [path for path in folder.iterdir() if UID.fullmatch(path.name) and _is_folder(path)]
+    filled = [path for path in folders if _is_filled(path)] if newest else []
     filled.sort(key=_changed, reverse=True)
     kept = {*live, *(path.name for path in filled[:newest])}
-    stale = [path for path in found if path.name not in kept and _changed(path) < at.timestamp() - SKEW_SECONDS]
+    stale = [path for path in folders if path.name not in kept and _changed(path) < at.timestamp() - SKEW_SECONDS]
     for path in stale:
         _remove(path)
     left = tuple(path.name for path in stale if os.path.lexists(path))
@@ -45,19 +45,19 @@ def sweep(folder: Path, live: Collection[str], at: datetime, newest: int = 0) ->
 
 
 def remove(folder: Path, uid: str) -> bool:
-    """Empties a round's folder, if it is there, for a round that begins anew. Returns whether it holds no file now.
+    """Empties a round's folder, if there is one, before the round starts again. Returns whether no file is left in it.
 
     Folders of another owner may stay: the container runtime makes them for an image's VOLUME or WORKDIR, and the code
-    of the round cannot write in them. Raises ValueError for what is no UID.
+    of the round cannot write in them. Raises ValueError if `uid` is not a UID.
     """
     path = folder / _checked(uid)
     return path.is_symlink() or not path.is_dir() or _remove(path)
 
 
 def touch(folder: Path, uid: str) -> None:
-    """A round's folder, if it is there, is used again: it counts among the newest.
+    """Makes a round's folder, if there is one, the newest, because a round uses it again.
 
-    Raises OSError, and ValueError for what is no UID.
+    Raises OSError, and ValueError if `uid` is not a UID.
     """
     path = folder / _checked(uid)
     if path.is_dir() and not path.is_symlink():
@@ -71,34 +71,35 @@ def _checked(uid: str) -> str:
 
 
 def _remove(folder: Path) -> bool:
-    """Removes all that can be removed, and returns whether no file is left. Never through a link.
+    """Removes all that can be removed, and returns whether no file is left. Follows no link.
 
-    However deep it is nested: what lies deeper is first lifted up here, but for what a folder of another owner holds.
+    Folders may be nested deeper than a path may be long, so each is first moved up into `folder`. A folder inside a
+    folder of another owner cannot be moved.
     """
     waiting, stuck, emptied = [folder], [], True
     while waiting:
         here = waiting.pop()
         _make_ours(here)
         try:
-            found = [(path, _is_folder(path)) for path in here.iterdir()]
+            entries = [(path, _is_folder(path)) for path in here.iterdir()]
         except OSError:
             emptied = False
             continue
-        for path, is_folder in found:
+        for path, is_folder in entries:
             if is_folder:
                 waiting.append(path if here == folder else _lifted(path, folder))
             else:
                 emptied &= _succeeds(path.unlink)
         if not _succeeds(here.rmdir):
             stuck.append(here)
-    # What lies in a stuck folder was looked at later.
+    # A folder's children were visited after it, so the reverse order removes children first.
     for here in reversed(stuck):
         _succeeds(here.rmdir)
     return emptied
 
 
 def _lifted(path: Path, folder: Path) -> Path:
-    """Where a folder lies after the attempt to move it up into `folder`."""
+    """Tries to move `path` into `folder`, and returns the folder's path afterwards."""
     _make_ours(path)
     target = folder / str(uuid.uuid4())
     return target if _succeeds(lambda: path.rename(target)) else path
@@ -113,7 +114,10 @@ def _succeeds(act: Callable[[], object]) -> bool:
 
 
 def _make_ours(folder: Path) -> None:
-    """Else not even its owner may list or move it. The uppermost belongs to the kubelet, and then is open to us."""
+    """Lets the pod's user list and move a folder that researchers' code closed.
+
+    The top folder may belong to the kubelet, which has opened it to the pod's user: then chmod fails and is not needed.
+    """
     with contextlib.suppress(OSError):
         folder.chmod(0o700)
 
@@ -126,14 +130,14 @@ def _is_filled(folder: Path) -> bool:
     try:
         return any(not _is_foreign(path) for path in folder.iterdir())
     except PermissionError:
-        return True  # somebody has closed what there is
+        return True  # only code that wrote into the folder closes it
 
 
 def _is_foreign(path: Path) -> bool:
-    """A folder of another owner in which we cannot write. The code of the round runs as our user and cannot either."""
-    seen = path.lstat()
-    ours = seen.st_uid == os.geteuid() or os.access(path, os.W_OK, effective_ids=True)
-    return stat.S_ISDIR(seen.st_mode) and not ours
+    """Whether `path` is a folder of another owner that the pod's user, and so the round's code, cannot write in."""
+    status = path.lstat()
+    ours = status.st_uid == os.geteuid() or os.access(path, os.W_OK, effective_ids=True)
+    return stat.S_ISDIR(status.st_mode) and not ours
 
 
 def _is_folder(path: Path) -> bool:

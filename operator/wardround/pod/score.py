@@ -1,6 +1,6 @@
-"""The last container of Evaluate: compares predictions with labels that only it has, and lets out nothing but counts.
+"""The last container of Evaluate: compares predictions with labels that only it mounts, and publishes only counts.
 
-Predictions were written by researchers' code and are trusted in nothing.
+Researchers' code wrote the predictions, so nothing in them is trusted.
 """
 
 from __future__ import annotations
@@ -47,18 +47,21 @@ def score(folders: Folders) -> None:
 
 
 def _predictions(folders: Folders, rows: int) -> npt.NDArray[np.float64]:
-    """A double a row and nothing else: beside the labels, no format is parsed that researchers' code wrote."""
+    """Probabilities, float64 of shape (rows,). Raises Failure (PredictionsInvalid, NotFinite).
+
+    The file is raw doubles: this container mounts labels, so it runs no parser on a file that researchers' code wrote.
+    """
     size = ROW_BYTES * rows
     with output.opened(folders.out, output.PREDICTIONS, size + OTHER_FILES) as file:
         data = file.read(size + 1)
     if len(data) != size:
         raise _invalid(f"it must have {size} bytes, {ROW_BYTES} for each of the {rows} rows of test.parquet")
-    found = np.frombuffer(data, "<f8")
-    if not np.isfinite(found).all():
+    probabilities = np.frombuffer(data, "<f8")
+    if not np.isfinite(probabilities).all():
         raise Failure("NotFinite", f"{output.PREDICTIONS} has values that are infinite or no number")
-    if ((found < 0) | (found > 1)).any():
-        raise _invalid("probabilities lie between 0 and 1")
-    return found
+    if ((probabilities < 0) | (probabilities > 1)).any():
+        raise _invalid("each value must be a probability between 0 and 1")
+    return probabilities
 
 
 def _invalid(why: str) -> Failure:

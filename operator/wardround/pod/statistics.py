@@ -1,8 +1,8 @@
 """The training step of a Statistics round: sums over this site's training rows; our own code, no researchers' image.
 
-Over training rows only: the statistics become the model's standardisation, and hold-out rows must not leak into it.
-Sums are taken of x - c, c the middle of the field's range in the schema: equal at every site, so that sums add up, and
-near the data, so that squares lose no digits (Chan, Golub, LeVeque 1983).
+Only training rows count: the statistics become the model's standardisation, and hold-out rows must not leak into it.
+Sums are over x - c, where c is the middle of the field's range in the schema. c is equal at every site, so the hub can
+add the sums. c is near the data, so squares keep their digits (Chan, Golub, LeVeque 1983).
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ Floats = npt.NDArray[np.float64]
 
 
 def layout(table: schema.Schema) -> tensors.Layout:
-    """Of a Statistics update: the same at every site with this schema."""
+    """The layout of a Statistics update: equal at every site with this schema."""
     return tensors.layout_of(layouts.statistics(len(table.features)))
 
 
 def shift(table: schema.Schema) -> Floats:
+    """c of each feature, of shape (features,): the middle of its range, or 0 if the schema bounds one side at most."""
     middles = [
         0.0 if feature.minimum is None or feature.maximum is None else (feature.minimum + feature.maximum) / 2
         for feature in table.features

@@ -1,6 +1,6 @@
-"""Publishes the one thing that the courier reads: update.safetensors, then update.json; decides nothing about them.
+"""Publishes the two files that the courier reads: update.safetensors, then update.json; decides nothing about them.
 
-`update.json` appears last and by rename, so that whoever sees it sees a whole update; a crash leaves none.
+`update.json` appears last, by rename. A reader that sees it sees a whole update. A crash leaves no `update.json`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TENSORS, DOCUMENT = "update.safetensors", "update.json"
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of an update once its tensors are written."""
+    """Facts of an update that are known only after its tensors are written."""
 
     samples: int
     disclosure: Disclosure
@@ -28,9 +28,9 @@ class Summary:
 
 
 def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Summary]) -> None:
-    """`fill` writes all tensors in canonical order and returns what is known only then. What it raises goes through."""
+    """Writes an update into `folder`. `fill` writes all tensors in canonical order. Raises whatever `fill` raises."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Of an earlier pod of the same task: a new update must not be read under an old document.
+    # An earlier pod of this task may have left files. New tensors must not be read with an old document.
     partial = durable.partial_of(folder / TENSORS)
     for path in (folder / DOCUMENT, folder / TENSORS, partial):
         path.unlink(missing_ok=True)

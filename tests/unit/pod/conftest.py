@@ -1,4 +1,4 @@
-"""The gate's tests ask nobody on the links of the machine that they run on."""
+"""Keeps the gate's tests from probing hosts on the links of the machine that runs them."""
 
 from pathlib import Path
 
@@ -9,6 +9,6 @@ from wardround.network import addresses
 
 @pytest.fixture(autouse=True)
 def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a pod without IPv6. Tests that want links have network namespaces of their own."""
+    """A pod without IPv6. Tests that need links make network namespaces."""
     for name in ("INTERFACES", "SETTINGS"):
         monkeypatch.setattr(addresses, name, Path("/no-such-file"))

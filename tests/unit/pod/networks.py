@@ -1,4 +1,4 @@
-"""Two network namespaces on one link, as two pods on one bridge are, and what the gate finds in the first."""
+"""Two network namespaces on one link, like two pods on one bridge. The gate runs in the first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wardround.pod import gate
 
 OPERATOR = Path(gate.__file__).parents[2]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR)}
-# A neighbour in a pod: a resolver that answers anybody, by TCP and UDP, over IPv4 and IPv6.
+# A neighbour: a resolver that answers every host, by TCP and UDP, over IPv4 and IPv6.
 NEIGHBOUR = """
 import socket, socketserver, threading
 class Udp(socketserver.BaseRequestHandler):
@@ -34,7 +34,7 @@ udp.serve_forever()
 
 @dataclass(frozen=True)
 class Pair:
-    """`pid` of a process in the pod's namespace, `beside` of one in its neighbour's."""
+    """`pid`: a process in the pod's namespace. `beside`: a process in its neighbour's namespace."""
 
     pid: int
     beside: int
@@ -50,7 +50,8 @@ class Pair:
         within = ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command]
         return subprocess.run(within, env=ENVIRONMENT, capture_output=True, text=True)
 
-    def found(self, script: str, *arguments: str) -> Any:
+    def json(self, script: str, *arguments: str) -> Any:
+        """Runs a script in the pod's namespace and parses what it prints."""
         done = self.python(script, *arguments)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -58,19 +59,20 @@ class Pair:
 
 @contextlib.contextmanager
 def pair(*, ping: str = "0 2147483647", dad: bool = False, ipv6: bool = True) -> Iterator[Pair]:
-    """The pod has 10.9.0.1, its neighbour 10.9.0.2. `ping`: groups that may. `dad`: its address is tried first."""
+    """The pod has 10.9.0.1, its neighbour 10.9.0.2. `ping`: groups that may open ICMP sockets. `dad`: whether the pod's
+    kernel runs duplicate address detection."""
     with contextlib.ExitStack() as stack:
         pids = [_namespace(stack) for _ in range(2)]
         both = Pair(*pids)
-        # Two ends of one number would hear of each other a second later (linkwatch_urgent_event in the kernel).
+        # With equal indexes, the ends would come up a second later (linkwatch_urgent_event in the kernel).
         here, there = ["eth0", "index", "7", "netns", str(pids[0])], ["eth0", "index", "8", "netns", str(pids[1])]
         subprocess.run(["ip", "link", "add", *here, "type", "veth", "peer", *there], check=True)
         for number, beside in enumerate((False, True), 1):
-            tried = 1 if dad and not beside else 0
+            detection = 1 if dad and not beside else 0
             both.run(
                 f"sysctl -qw net.ipv6.conf.eth0.disable_ipv6={0 if ipv6 else 1} net.ipv4.ping_group_range='{ping}' "
-                f"net.ipv6.conf.all.accept_dad={tried} net.ipv6.conf.eth0.accept_dad={tried} && ip link set lo up && "
-                f"ip addr add 10.9.0.{number}/24 dev eth0 && ip link set eth0 up",
+                f"net.ipv6.conf.all.accept_dad={detection} net.ipv6.conf.eth0.accept_dad={detection} && "
+                f"ip link set lo up && ip addr add 10.9.0.{number}/24 dev eth0 && ip link set eth0 up",
                 beside=beside,
             )
         yield both
@@ -78,7 +80,7 @@ def pair(*, ping: str = "0 2147483647", dad: bool = False, ipv6: bool = True) ->
 
 @contextlib.contextmanager
 def running(both: Pair, script: str, *arguments: str, beside: bool = False) -> Iterator[None]:
-    """Until this is over; begins when the script has said that it is ready."""
+    """Runs a script that prints `ready` when it has started."""
     within = ["nsenter", f"--net=/proc/{both.beside if beside else both.pid}/ns/net"]
     with _started([*within, sys.executable, "-c", script, *arguments]):
         yield
@@ -86,7 +88,7 @@ def running(both: Pair, script: str, *arguments: str, beside: bool = False) -> I
 
 @contextlib.contextmanager
 def resolver(both: Pair) -> Iterator[None]:
-    """On the neighbour."""
+    """Runs NEIGHBOUR in the neighbour's namespace."""
     with running(both, NEIGHBOUR, beside=True):
         yield
 
@@ -108,7 +110,7 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def alone(script: str) -> str:
-    """What a script prints in a namespace with nothing but loopback."""
+    """Runs a script in a network namespace with only loopback. Returns its output."""
     command = ["unshare", "--net", "sh", "-ec", 'ip link set lo up && exec "$@"', "sh", sys.executable, "-c"]
     done = subprocess.run([*command, textwrap.dedent(script)], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

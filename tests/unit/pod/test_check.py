@@ -1,4 +1,4 @@
-"""check against a trainer that is wrong, careless or hostile: each attack has one reason, and leaves no update."""
+"""`check` refuses the output of a faulty or hostile trainer: each attack has one reason, and leaves no update."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def initial(folders: Folders) -> Folders:
     return folders
 
 
-def test_an_update_is_trained_minus_base_with_zeros_where_nothing_may_change(folders: Folders) -> None:
+def test_an_update_is_trained_minus_base_and_zero_for_frozen_tensors(folders: Folders) -> None:
     check(folders)
     update = world.read(folders.update / "update.safetensors")
     assert update["layer.weight"].tolist() == [[0.25, -0.25]]
@@ -49,7 +49,7 @@ def test_an_update_is_trained_minus_base_with_zeros_where_nothing_may_change(fol
     assert {name: array.dtype for name, array in update.items()} == {n: a.dtype for n, a in world.MODEL.items()}
 
 
-def test_the_document_says_what_the_courier_signs(folders: Folders) -> None:
+def test_update_json_holds_the_claims_that_the_courier_signs(folders: Folders) -> None:
     check(folders)
     file = folders.update / "update.safetensors"
     assert world.update(folders) == {
@@ -64,7 +64,7 @@ def test_the_document_says_what_the_courier_signs(folders: Folders) -> None:
     assert sorted(path.name for path in folders.update.iterdir()) == ["update.json", "update.safetensors"]
 
 
-def test_the_update_is_canonical_however_the_trainer_wrote_its_file(folders: Folders) -> None:
+def test_the_update_is_canonical_for_every_order_of_the_trainers_tensors(folders: Folders) -> None:
     from safetensors.numpy import save_file
 
     trained = {**world.MODEL, **{k: v for k, v in TRAINED.items() if v is not None}}
@@ -76,14 +76,14 @@ def test_the_update_is_canonical_however_the_trainer_wrote_its_file(folders: Fol
     assert tensors.layout(expected).canonical
 
 
-def test_an_initial_round_sends_weights_and_the_digest_of_where_they_began(folders: Folders) -> None:
+def test_an_initial_round_sends_weights_and_the_digest_of_the_initial_model(folders: Folders) -> None:
     check(initial(folders))
     assert world.read(folders.update / "update.safetensors")["layer.weight"].tolist() == [[0.75, -0.5]]
     assert world.read(folders.update / "update.safetensors")["input.mean"].tolist() == [14, 55]
     assert world.update(folders)["baseDigest"] == digests.file_digest(folders.base / "model.safetensors")
 
 
-def test_equal_initial_weights_have_equal_digests_in_whatever_order_they_were_written(folders: Folders) -> None:
+def test_equal_initial_weights_have_equal_digests_in_every_order(folders: Folders) -> None:
     from safetensors.numpy import save_file
 
     check(initial(folders))
@@ -104,7 +104,7 @@ def test_every_float_type_is_subtracted_in_its_own_precision(folders: Folders, d
     assert tensors.widen(update, dtype).tolist() == [0.5, -0.25]
 
 
-def test_tensors_larger_than_a_slice_come_through_whole(folders: Folders) -> None:
+def test_tensors_larger_than_a_slice_are_complete_in_the_update(folders: Folders) -> None:
     draw = np.random.default_rng(5)
     before = draw.normal(size=700_001).astype(np.float32)
     after = draw.normal(size=700_001).astype(np.float32)
@@ -162,7 +162,7 @@ def pipe_in_a_folder(folders: Folders) -> None:
 
 
 def deeper_than_a_path(folders: Folders) -> None:
-    """Folders of such names can be made one in the other without end, but not be opened by a path."""
+    """Makes folders nested so deep that no path can open the innermost."""
     inside = os.open(folders.out, os.O_RDONLY)
     for _ in range(32):
         os.mkdir("x" * 200, dir_fd=inside)
@@ -243,7 +243,7 @@ def overflow(folders: Folders) -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_what_is_no_honest_output_is_refused_with_its_reason(folders: Folders, name: str) -> None:
+def test_a_hostile_output_is_refused_with_its_reason(folders: Folders, name: str) -> None:
     reason, attack = ATTACKS[name]
     attack(folders)
     with pytest.raises(Failure) as caught:
@@ -252,30 +252,31 @@ def test_what_is_no_honest_output_is_refused_with_its_reason(folders: Folders, n
     assert not (folders.update / "update.json").exists()
 
 
-def test_a_declared_metric_that_is_not_there_is_named_in_the_log(
+def test_the_log_names_declared_metrics_that_metrics_json_lacks(
     folders: Folders, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`trained` left out, as who writes one flat object does: nothing fails, and no metric is told."""
+    """The trainer wrote one flat object without `trained`. The check passes, and the update has no metrics."""
     (folders.out / "metrics.json").write_text('{"loss": 0.5}')
     check(folders)
-    assert "declared, but not under `trained` of metrics.json: loss" in capsys.readouterr().err
+    line = "metrics.json has no value under `trained` for these declared metrics: loss"
+    assert line in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
-        ("other dtype", r"layer\.weight \(there F32 \[1, 2\]\); tensors too many: 0$"),
-        ("extra tensor", "none; tensors too many: 1$"),
+        ("other dtype", r"layer\.weight \(expected F32 \[1, 2\]\); extra tensors: 0$"),
+        ("extra tensor", "none; extra tensors: 1$"),
         ("unknown dtype", "only F64, F32, F16, BF16, I64, I32, U8, BOOL are$"),
     ],
 )
-def test_what_tensors_should_have_been_is_told_and_what_they_are_is_not(folders: Folders, name: str, told: str) -> None:
+def test_the_message_describes_expected_tensors_and_not_the_trainers(folders: Folders, name: str, message: str) -> None:
     ATTACKS[name][1](folders)
-    with pytest.raises(Failure, match=told):
+    with pytest.raises(Failure, match=message):
         check(folders)
 
 
-def test_initial_weights_are_trusted_no_more_than_trained_ones(folders: Folders) -> None:
+def test_initial_weights_are_checked_like_trained_weights(folders: Folders) -> None:
     initial(folders)
     (folders.base / "model.safetensors").unlink()
     (folders.base / "model.safetensors").symlink_to(folders.out / "model.safetensors")
@@ -284,14 +285,14 @@ def test_initial_weights_are_trusted_no_more_than_trained_ones(folders: Folders)
     assert caught.value.reason == "OutputLink"
 
 
-def test_a_base_that_the_courier_did_not_deliver_is_not_the_trainer_s_fault(folders: Folders) -> None:
+def test_a_missing_base_is_a_platform_failure(folders: Folders) -> None:
     (folders.base / "model.safetensors").unlink()
     with pytest.raises(Failure) as caught:
         check(folders)
     assert (caught.value.category, caught.value.exit_code) == ("Platform", 70)
 
 
-def test_a_frozen_tensor_must_be_equal_by_bits_not_by_value(folders: Folders) -> None:
+def test_a_frozen_tensor_must_be_equal_bit_by_bit(folders: Folders) -> None:
     for folder, zero in ((folders.base, 0.0), (folders.out, -0.0)):
         world.model(folder / "model.safetensors", {"input.mean": np.array([zero, 1], np.float32)})
     with pytest.raises(Failure) as caught:
@@ -299,26 +300,26 @@ def test_a_frozen_tensor_must_be_equal_by_bits_not_by_value(folders: Folders) ->
     assert caught.value.reason == "FrozenChanged"
 
 
-def test_names_that_the_trainer_made_up_are_not_repeated(folders: Folders) -> None:
+def test_the_message_does_not_repeat_tensor_names_of_the_trainer(folders: Folders) -> None:
     world.model(folders.out / "model.safetensors", {"patient.4711": np.zeros(1, np.float32)})
     with pytest.raises(Failure) as caught:
         check(folders)
     assert "4711" not in caught.value.message
 
 
-def test_metrics_that_were_not_declared_stay_here(folders: Folders) -> None:
+def test_undeclared_metrics_are_not_in_the_update(folders: Folders) -> None:
     (folders.out / "metrics.json").write_text('{"trained":{"loss":1,"age of patient 4711":64}}')
     check(folders)
     assert world.update(folders)["metrics"] == {"loss": "1"}
 
 
-def test_a_trainer_that_measures_nothing_is_no_failure(folders: Folders) -> None:
+def test_a_trainer_without_metrics_passes(folders: Folders) -> None:
     (folders.out / "metrics.json").unlink()
     check(folders)
     assert world.update(folders)["metrics"] == {}
 
 
-def test_a_failed_check_leaves_no_document_of_an_earlier_pod(folders: Folders) -> None:
+def test_a_failed_check_removes_the_update_of_an_earlier_pod(folders: Folders) -> None:
     check(folders)
     world.model(folders.out / "model.safetensors", {"input.mean": np.zeros(2, np.float32)})
     with pytest.raises(Failure):
@@ -326,9 +327,7 @@ def test_a_failed_check_leaves_no_document_of_an_earlier_pod(folders: Folders) -
     assert not (folders.update / "update.json").exists()
 
 
-def test_too_many_files_are_refused_before_they_are_all_listed(
-    folders: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_output_files_are_refused(folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(output, "ENTRIES_LIMIT", 10)
     for number in range(11):
         (folders.out / str(number)).touch()

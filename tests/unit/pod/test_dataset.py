@@ -1,4 +1,4 @@
-"""Rows that break the schema are counted and left out; what cannot be read at all is an error without a value in it."""
+"""Rows that break the schema are counted and left out. An unreadable file fails without a value in the message."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def with_field(entry: dict[str, Any]) -> dict[str, Any]:
         ("p,17.3,40.5,1", "age", "NotAnInteger"),
         ("p,17.3,-1,1", "age", "BelowMinimum"),
         ("p,17.3,1e39,1", "age", "NotAnInteger"),
-        # Not required by the schema, but a view has no missing values.
+        # The schema does not require it, but a view has no missing values.
         ("p,17.3,,1", "age", "Missing"),
         (",17.3,40,1", "patient_id", "Missing"),
         ("p,17.3,40,2", "malignant", "NotInEnum"),
@@ -84,7 +84,7 @@ def test_a_row_that_breaks_the_schema_is_counted_and_left_out(
     ("text", "value"),
     [("17.3", 17.3), ("17.3 mm", 17.3), ("17.3mm", 17.3), (" +17.3 ", 17.3), ("1.73e1", 17.3), (".5", 0.5), ("5.", 5)],
 )
-def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str, value: float) -> None:
+def test_numbers_may_have_units_signs_blanks_and_exponents(tmp_path: Path, text: str, value: float) -> None:
     _, view, quality = read(csv(tmp_path, f"p,{text},40,1"))
     assert quality == {}
     assert view.column("mean_radius").to_pylist() == [np.float32(value)]
@@ -115,7 +115,7 @@ def test_every_type_and_constraint_is_checked(
     assert quality == {("x", reason): 1}
 
 
-def test_a_missing_value_of_a_field_that_nothing_needs_keeps_the_row(tmp_path: Path) -> None:
+def test_a_missing_value_of_a_field_outside_the_view_keeps_the_row(tmp_path: Path) -> None:
     path = csv(tmp_path, "p,10,40,0,NA", header=world.HEADER + ",x")
     patients, _, quality = read(path, document=with_field({"name": "x", "type": "date"}))
     assert (patients, quality) == (["p"], {})
@@ -151,7 +151,7 @@ def test_a_missing_column_is_an_error_that_names_it(tmp_path: Path, kind: str) -
     assert (caught.value.reason, caught.value.field, caught.value.exit_code) == ("ColumnMissing", "age", 65)
 
 
-def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="age more than once"):
         read(csv(tmp_path, "p,10,40,1,50", header=world.HEADER + ",age"))
 
@@ -165,9 +165,7 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         ("Parquet", b"PAR1 no more than that PAR1"),
     ],
 )
-def test_a_file_that_is_not_of_its_format_is_an_error_without_its_text(
-    tmp_path: Path, kind: str, content: bytes
-) -> None:
+def test_a_file_of_another_format_fails_without_quoting_it(tmp_path: Path, kind: str, content: bytes) -> None:
     path = tmp_path / "cases.csv"
     path.write_bytes(content)
     with pytest.raises(Failure, match="cannot be read") as caught:
@@ -175,7 +173,7 @@ def test_a_file_that_is_not_of_its_format_is_an_error_without_its_text(
     assert caught.value.reason == "DataUnreadable"
 
 
-def test_parquet_means_the_same_as_csv(tmp_path: Path) -> None:
+def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     path = tmp_path / "cases.parquet"
     document = with_field({"name": "seen", "type": "date", "constraints": {"minimum": "2020-01-01"}})
     columns = {
@@ -198,7 +196,7 @@ def test_parquet_means_the_same_as_csv(tmp_path: Path) -> None:
     }
 
 
-def test_a_parquet_column_that_has_no_text_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_nested_parquet_column_fails_with_the_fields_name(tmp_path: Path) -> None:
     path = tmp_path / "cases.parquet"
     columns = {"patient_id": ["p"], "mean_radius": [[10.0]], "age": [40], "malignant": [1]}
     parquet.write_table(pa.table(columns), path)
@@ -207,7 +205,7 @@ def test_a_parquet_column_that_has_no_text_is_an_error_that_names_it(tmp_path: P
     assert caught.value.reason == "DataUnreadable"
 
 
-def test_an_integer_identifier_is_one_patient_however_it_is_written(tmp_path: Path) -> None:
+def test_all_spellings_of_an_integer_identifier_are_one_patient(tmp_path: Path) -> None:
     document = copy.deepcopy(world.SCHEMA)
     document["fields"][0]["type"] = "integer"
     patients, _, _ = read(csv(tmp_path, "007,10,40,1", "7,10,40,1", "7.0,10,40,1", "+7,10,40,1"), document=document)
@@ -216,9 +214,7 @@ def test_an_integer_identifier_is_one_patient_however_it_is_written(tmp_path: Pa
 
 @pytest.mark.parametrize("kind", ["string", "integer"])
 @pytest.mark.parametrize("number", [7, 12345678901, 20000000000, 2**53 - 1])
-def test_a_patient_stays_the_same_when_a_gap_makes_floats_of_the_identifiers(
-    tmp_path: Path, kind: str, number: int
-) -> None:
+def test_identifiers_stored_as_floats_are_the_same_patients(tmp_path: Path, kind: str, number: int) -> None:
     document = copy.deepcopy(world.SCHEMA)
     document["fields"][0]["type"] = kind
     others = {"mean_radius": [10.0, 10.0], "age": [40, 40], "malignant": [1, 1]}
@@ -231,7 +227,7 @@ def test_a_patient_stays_the_same_when_a_gap_makes_floats_of_the_identifiers(
     assert quality == {("patient_id", "Missing"): 1}
 
 
-def test_a_float_that_is_no_number_is_a_gap_and_no_patient(tmp_path: Path) -> None:
+def test_a_nan_identifier_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "cases.parquet"
     columns = {"patient_id": [float("nan"), 7.5], "mean_radius": [10.0, 10.0], "age": [40, 40], "malignant": [1, 1]}
     parquet.write_table(pa.table(columns), path)

@@ -23,7 +23,7 @@ from wardround.pod.gate import Settings
 from wardround.pod.outcome import Failure
 
 OPERATOR = Path(gate.__file__).parents[2]
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="a network of its own is root's to make")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
 
 
 @contextlib.contextmanager
@@ -60,25 +60,25 @@ def closed(protocol: str = "TCP") -> Target:
 
 @contextlib.contextmanager
 def silent() -> Iterator[tuple[Target, socket.socket]]:
-    """As behind a policy that drops: bound, but whoever asks hears nothing."""
+    """A socket that never answers, like a target behind a policy that drops packets."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         yield Target("silent", "127.0.0.1", server.getsockname()[1], "UDP"), server
 
 
 def names(answers: Answers) -> list[str]:
-    return [each.called for each in answers.open]
+    return [each.label for each in answers.open]
 
 
-def test_a_closed_network_passes_in_a_few_rounds() -> None:
+def test_a_closed_network_passes_after_the_configured_rounds() -> None:
     with silent() as (dropped, server):
         gate.hold(Settings((closed(), closed("UDP"), dropped)))
         server.setblocking(False)
-        asked = 0
+        probes = 0
         with contextlib.suppress(BlockingIOError):
             while server.recv(512):
-                asked += 1
-    assert asked == gate.ROUNDS
+                probes += 1
+    assert probes == gate.ROUNDS
 
 
 def test_an_open_tcp_port_fails_the_gate_and_is_named_without_its_address() -> None:
@@ -89,7 +89,7 @@ def test_an_open_tcp_port_fails_the_gate_and_is_named_without_its_address() -> N
     assert "127.0.0.1" not in caught.value.message
 
 
-def test_an_open_port_over_ipv6_is_seen() -> None:
+def test_an_open_port_over_ipv6_counts_as_open() -> None:
     try:
         with listener(socket.AF_INET6) as target:
             assert names(probe([target], 20)) == ["hub"]
@@ -99,7 +99,7 @@ def test_an_open_port_over_ipv6_is_seen() -> None:
 
 def test_any_answer_over_udp_counts_as_open() -> None:
     with resolver() as target:
-        # It returns once all have answered: the time is for a busy machine.
+        # `probe` returns once all have answered, so only a busy machine needs the time.
         assert names(probe([target, closed("UDP")], 20)) == ["resolver"]
 
 
@@ -108,13 +108,13 @@ import sys
 from wardround.pod import gate
 from wardround.network import probe
 targets = tuple(probe.Target("node", host, 0, "ICMP") for host in sys.argv[1:])
-gate.Gate(gate.Settings(targets)).say_what_cannot_be_asked()
-print([each.called for each in probe.probe(targets, 0.25).open])
+gate.Gate(gate.Settings(targets)).log_unprobed_protocols()
+print([each.label for each in probe.probe(targets, 0.25).open])
 """
 
 
 def echoes(allowed: str, *hosts: str) -> subprocess.CompletedProcess[str]:
-    """What the gate finds in a network of its own with nothing but loopback, where these groups may ask by ICMP."""
+    """Runs PROBES in a network namespace with only loopback, where the `allowed` groups may open ICMP sockets."""
     script = f"ip link set lo up && echo '{allowed}' > /proc/sys/net/ipv4/ping_group_range && exec \"$@\""
     command = ["unshare", "--net", "sh", "-c", script, "sh", sys.executable, "-c", PROBES, *hosts]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR)}
@@ -125,21 +125,21 @@ def echoes(allowed: str, *hosts: str) -> subprocess.CompletedProcess[str]:
 
 @as_root
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_an_echo_is_an_answer_and_is_called_what_it_is(host: str) -> None:
+def test_an_echo_reply_counts_as_open_and_is_labelled_icmp(host: str) -> None:
     if ":" in host and not Path("/proc/net/if_inet6").exists():
         pytest.skip("this machine has no IPv6")
-    found = echoes("0 2147483647", host, "203.0.113.1")
-    assert (found.stdout, found.stderr) == ("['node (ICMP)']\n", "")
+    done = echoes("0 2147483647", host, "203.0.113.1")
+    assert (done.stdout, done.stderr) == ("['node (ICMP)']\n", "")
     echo, hub = Target("node", host, 0, "ICMP"), Target("hub", host, 443, "TCP")
     assert "lets ICMP through" in gate.network_open([echo]).message
     assert "no NetworkPolicy is enforced" in gate.network_open([hub, echo]).message
 
 
 @as_root
-def test_where_nobody_may_ask_by_icmp_the_log_says_so_once() -> None:
-    found = echoes("1 0", "127.0.0.1", "127.0.0.2")
-    assert found.stdout == "[]\n"
-    assert found.stderr == "gate: nothing is asked by ICMP (AF_INET): this node lets no pod make such a socket\n"
+def test_a_node_without_icmp_sockets_is_logged_once() -> None:
+    done = echoes("1 0", "127.0.0.1", "127.0.0.2")
+    assert done.stdout == "[]\n"
+    assert done.stderr == "gate: no target is probed by ICMP (AF_INET): this node lets no pod open an ICMP socket\n"
 
 
 HOLD = """
@@ -152,7 +152,7 @@ try:
 except outcome.Failure as failure:
     print(outcome.write(failure.outcome).decode())
 """
-# As training code may: it binds every port from which this pod can ask.
+# Training code may do this: it binds every port from which this pod can probe.
 TAKES_ALL_PORTS = """
 import socket, sys, time
 kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -167,17 +167,17 @@ time.sleep(600)
 @as_root
 @pytest.mark.parametrize("kinds", [("tcp",), ("udp",), ("tcp", "udp")], ids=" and ".join)
 def test_code_that_takes_all_ports_does_not_blind_the_gate(kinds: tuple[str, ...]) -> None:
-    """All that can be asked here is open."""
+    """Every target here is open."""
     with networks.pair() as both, networks.resolver(both):
         both.run("sysctl -qw net.ipv4.ip_local_port_range='60000 60003'")
         with networks.running(both, TAKES_ALL_PORTS, *kinds):
-            seen = both.found(HOLD)
-        assert both.found(HOLD)["reason"] == "NetworkOpen"
+            outcome = both.json(HOLD)
+        assert both.json(HOLD)["reason"] == "NetworkOpen"
     if kinds == ("tcp", "udp"):
-        assert (seen["reason"], seen["class"]) == ("IsolationUnknown", "Platform")
-        assert "hub: EADDRNOTAVAIL, resolver: EAGAIN" in seen["message"]
+        assert (outcome["reason"], outcome["class"]) == ("IsolationUnknown", "Platform")
+        assert "hub: EADDRNOTAVAIL, resolver: EAGAIN" in outcome["message"]
     else:
-        assert seen["reason"] == "NetworkOpen", "what can still be asked is"
+        assert outcome["reason"] == "NetworkOpen", "the gate still probes by the other protocol"
 
 
 def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
@@ -199,17 +199,17 @@ def test_the_gate_waits_for_a_policy_engine_that_is_late() -> None:
         '[{"name":"hub","host":"127.0.0.1","port":0,"protocol":"TCP"}]',
         '[{"name":"hub","host":"127.0.0.1","port":1,"protocol":"ICMP"}]',
         '[{"name":"hub","host":"127.0.0.1","port":1,"protocol":"SCTP"}]',
-        # A neighbour that is silent proves nothing.
+        # A neighbour's silence proves nothing.
         '[{"name":"site-operator","host":"fe80::1","port":8080,"protocol":"TCP"}]',
     ],
 )
-def test_nothing_to_probe_is_no_isolation(text: str) -> None:
+def test_malformed_or_missing_targets_fail_the_gate(text: str) -> None:
     with pytest.raises(Failure) as caught:
         gate.parse(text)
     assert caught.value.exit_code == 70
 
 
-# Beside the tests' own targets it would ask the neighbours of the machine that they run on.
+# Without links, the sidecar does not probe the neighbours of the machine that runs the tests.
 SIDECAR = """
 import sys
 from pathlib import Path
@@ -220,7 +220,7 @@ sys.exit(isolation.main([]))
 """
 
 
-def sidecar(tmp_path: Path, target: Target, **told: str) -> subprocess.Popen[bytes]:
+def sidecar(tmp_path: Path, target: Target, **variables: str) -> subprocess.Popen[bytes]:
     raw = {"name": target.name, "host": target.host, "port": target.port, "protocol": target.protocol}
     environment = {
         "PATH": os.environ["PATH"],
@@ -229,33 +229,33 @@ def sidecar(tmp_path: Path, target: Target, **told: str) -> subprocess.Popen[byt
         "WARDROUND_ISOLATION": json.dumps([raw]),
         "WARDROUND_ISOLATION_SECONDS": "0.25",
         "WARDROUND_LINK_LOCAL": "Warn",
-        **told,
+        **variables,
     }
     return subprocess.Popen([sys.executable, "-c", SIDECAR], env=environment)
 
 
-def test_the_sidecar_ends_with_the_reason_as_soon_as_something_opens(tmp_path: Path) -> None:
+def test_the_sidecar_exits_with_network_open_when_a_target_answers(tmp_path: Path) -> None:
     with listener() as target:
         assert sidecar(tmp_path, target).wait(60) == 75
     assert json.loads((tmp_path / "termination").read_text())["reason"] == "NetworkOpen"
 
 
-def test_the_sidecar_ends_when_the_pod_is_done(tmp_path: Path) -> None:
+def test_the_sidecar_exits_with_0_on_sigterm(tmp_path: Path) -> None:
     with silent() as (target, server):
         server.settimeout(60)
         process = sidecar(tmp_path, target)
-        server.recv(512)  # it is at work
+        server.recv(512)  # the sidecar has started
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("name", ["WARDROUND_ISOLATION", "WARDROUND_ISOLATION_SECONDS", "WARDROUND_LINK_LOCAL"])
-def test_a_sidecar_that_is_not_told_what_to_do_does_not_watch_by_a_default(tmp_path: Path, name: str) -> None:
+def test_a_sidecar_without_a_setting_fails_instead_of_using_a_default(tmp_path: Path, name: str) -> None:
     assert sidecar(tmp_path, closed(), **{name: ""}).wait(60) == 70
     assert name in json.loads((tmp_path / "termination").read_text())["message"]
 
 
-def test_the_sidecar_loads_nothing_but_the_standard_library() -> None:
+def test_the_sidecar_imports_only_the_standard_library() -> None:
     script = "import sys, wardround.pod.isolation; print({'numpy','pyarrow','aiohttp'} & set(sys.modules))"
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(OPERATOR)}
     loaded = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True)

@@ -1,4 +1,4 @@
-"""prepare brings the launcher: what it leaves for the containers after it."""
+"""`prepare` copies the launcher for the containers after it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
-def test_everybody_may_run_what_prepare_leaves_and_nobody_write_it(image: Path, tmp_path: Path) -> None:
+def test_every_user_may_run_the_launcher_and_none_may_write_it(image: Path, tmp_path: Path) -> None:
     folders = Folders(tmp_path / "pod")
     for content in (image.read_bytes(), b"of a newer image"):
         image.write_bytes(content)
-        launcher.place(folders)  # also over that of an earlier run: a sandbox that was made again
+        launcher.place(folders)  # the second call replaces the copy of an earlier run
         assert folders.launcher_file.read_bytes() == content
         assert folders.launcher_file.stat().st_mode & 0o7777 == 0o555
 
@@ -37,7 +37,7 @@ def test_an_image_without_its_launcher_fails_the_pod(image: Path, tmp_path: Path
     assert caught.value.reason == "PodFailed"
 
 
-def test_outside_the_image_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_the_image_no_launcher_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(launcher.VARIABLE, raising=False)
     launcher.place(Folders(tmp_path))
     assert os.listdir(tmp_path) == []  # noqa: PTH208

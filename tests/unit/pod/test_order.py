@@ -1,4 +1,4 @@
-"""The order of a hospital's rows: the same for equal work there, and for nobody else to compute."""
+"""The seed of a hospital's row order: equal for equal work at one hospital, and secret outside it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from wardround_trainer.batches import batches
 
 def seed(folders: Folders, **changes: Any) -> int:
     prepare(folders, world.task(**changes))
-    found: int = json.loads(folders.task_file.read_text())["orderSeed"]
-    return found
+    order_seed: int = json.loads(folders.task_file.read_text())["orderSeed"]
+    return order_seed
 
 
 def hospital(root: Path, rows: list[str] | None = None) -> Folders:
     return world.pod(root, rows or world.rows(100))
 
 
-def give(folders: Folders, key: bytes) -> Folders:
+def with_key(folders: Folders, key: bytes) -> Folders:
     (folders.secrets / "order").mkdir(parents=True)
     (folders.secrets / "order" / "key").write_bytes(key)
     return folders
 
 
-def trains_in(folders: Folders) -> list[list[int]]:
-    """The batches of the built-in trainer's first epoch, by the task.json that it finds."""
+def first_epoch(folders: Folders) -> list[list[int]]:
+    """Row numbers of the batches in the built-in trainer's first epoch."""
     work = trainer.read(trainer.Folders(folders.root))
     rows = json.loads(folders.task_file.read_text())["dataset"]["rows"]
     per_epoch = work.parameters.batches(rows)
@@ -45,17 +45,17 @@ def trains_in(folders: Folders) -> list[list[int]]:
 
 
 def test_hospitals_with_the_same_rows_train_in_orders_that_the_hub_cannot_compute(tmp_path: Path) -> None:
-    """All that the hub knows of them is equal, so no function of what it knows gives both."""
+    """The hub knows the same facts about both hospitals, so no function of these facts gives both orders."""
     orders = []
     for name in ("one", "another"):
         folders = hospital(tmp_path / name)
         prepare(folders, world.task())
-        orders.append(trains_in(folders))
+        orders.append(first_epoch(folders))
     assert len(orders[0]) > 1
     assert orders[0] != orders[1]
 
 
-def test_equal_work_has_an_equal_order_whichever_round_and_attempt_asks_for_it(tmp_path: Path) -> None:
+def test_equal_work_has_an_equal_order_in_every_round_and_attempt(tmp_path: Path) -> None:
     folders = hospital(tmp_path)
     first = seed(folders)
     again = seed(
@@ -85,15 +85,15 @@ def test_other_work_has_another_order(tmp_path: Path, change: dict[str, Any]) ->
 
 
 def test_other_rows_have_another_order(tmp_path: Path) -> None:
-    folders = give(hospital(tmp_path / "one"), bytes(32))
+    folders = with_key(hospital(tmp_path / "one"), bytes(32))
     changed = [*world.rows(100)[:-1], "patient-99,11.5,40,0"]
-    other = give(hospital(tmp_path / "another", changed), bytes(32))
+    other = with_key(hospital(tmp_path / "another", changed), bytes(32))
     assert seed(folders) != seed(other)
 
 
-def test_who_is_given_the_secret_gets_the_same_order(tmp_path: Path) -> None:
-    """As tests and simulations are."""
-    seeds = {seed(give(hospital(tmp_path / name), b"k" * 32)) for name in ("one", "another")}
+def test_equal_keys_give_equal_orders(tmp_path: Path) -> None:
+    """Tests and simulations set the key."""
+    seeds = {seed(with_key(hospital(tmp_path / name), b"k" * 32)) for name in ("one", "another")}
     assert len(seeds) == 1
 
 
@@ -106,67 +106,67 @@ def test_the_order_depends_on_the_rows_and_not_on_how_they_are_read(
     assert seed(folders) == whole
 
 
-def test_the_secret_is_random_and_its_owners_alone_and_stays(tmp_path: Path) -> None:
-    made = [order.key_of(tmp_path / name) for name in ("one", "another")]
+def test_the_key_is_random_private_and_permanent(tmp_path: Path) -> None:
+    made = [order.hospital_key(tmp_path / name) for name in ("one", "another")]
     assert [len(key) for key in made] == [32, 32]
     assert made[0] != made[1]
     file = tmp_path / "one" / "order" / "key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
-    assert order.key_of(tmp_path / "one") == made[0]
+    assert order.hospital_key(tmp_path / "one") == made[0]
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["order"]
 
 
-def test_pods_that_make_the_secret_at_the_same_time_have_one(tmp_path: Path) -> None:
-    start, found = threading.Barrier(8), []
+def test_pods_that_make_a_key_at_the_same_time_share_one(tmp_path: Path) -> None:
+    start, keys = threading.Barrier(8), []
 
     def make() -> None:
         start.wait()
-        found.append(order.key_of(tmp_path))
+        keys.append(order.hospital_key(tmp_path))
 
     threads = [threading.Thread(target=make) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
+    assert len(keys) == 8
+    assert len(set(keys)) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["order"]
 
 
-def test_who_comes_second_takes_the_secret_of_who_was_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It had seen none, and makes one while the other puts its own in place."""
-    give(Folders(tmp_path), b"f" * 32)
+def test_a_pod_that_loses_the_race_uses_the_winners_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pod sees no key and makes one, but another pod's key is in place first."""
+    with_key(Folders(tmp_path), b"f" * 32)
     monkeypatch.setattr(Path, "exists", lambda path: False)
-    assert order.key_of(tmp_path / "secrets") == b"f" * 32
+    assert order.hospital_key(tmp_path / "secrets") == b"f" * 32
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 33])
-def test_what_is_no_secret_is_not_used(tmp_path: Path, content: bytes) -> None:
-    give(Folders(tmp_path), content)
+def test_a_key_of_another_length_is_refused(tmp_path: Path, content: bytes) -> None:
+    with_key(Folders(tmp_path), content)
     with pytest.raises(Failure, match="delete secrets/order") as caught:
-        order.key_of(tmp_path / "secrets")
+        order.hospital_key(tmp_path / "secrets")
     assert caught.value.reason == "PodFailed"
 
 
-def test_a_volume_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unwritable_volume_fails_the_pod(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("no folder")
     with pytest.raises(Failure, match="folder secrets cannot be used: FileExistsError") as caught:
-        order.key_of(tmp_path / "secrets")
+        order.hospital_key(tmp_path / "secrets")
     assert caught.value.reason == "PodFailed"
 
 
-def test_the_secret_is_in_nothing_that_another_container_sees(
+def test_the_key_is_in_no_file_that_another_container_mounts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folders = give(hospital(tmp_path), b"\x07secret of thirty-two bytes here")
+    folders = with_key(hospital(tmp_path), b"\x07secret of thirty-two bytes here")
     prepared = prepare(folders, world.task())
-    key = order.key_of(folders.secrets)
+    key = order.hospital_key(folders.secrets)
     written = [path for path in folders.root.rglob("*") if path.is_file() and folders.secrets not in path.parents]
     contents = [path.read_bytes() for path in written]
     told = "".join(capfd.readouterr()) + write(prepared.outcome).decode()
     for secret in (key, key.hex().encode(), key[1:]):
         assert not any(secret in content for content in (*contents, told.encode()))
-    # Nor is the number among what leaves the pod: it is for training alone.
+    # The seed is only for training: it does not leave the pod either.
     number = str(json.loads(folders.task_file.read_text())["orderSeed"])
     assert number not in folders.report_file.read_text() + told

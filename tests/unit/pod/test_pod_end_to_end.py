@@ -1,4 +1,4 @@
-"""All verbs one after another as the pod runs them, on folders; and no value of the data where it must not be."""
+"""All verbs in the pod's order, on folders. No value of the data appears outside the view and the private folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wardround.pod.folders import Folders
 
 
 class Pod:
-    """Runs verbs as Kubernetes would: by environment, with a termination message."""
+    """Runs verbs as Kubernetes does: settings in the environment, and a termination message."""
 
     def __init__(self, folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folders = folders
@@ -86,7 +86,7 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     assert update["rows"].tolist() == [samples]
     document = world.update(pod.folders)
     assert (document["samples"], document["baseDigest"], document["metrics"]) == (samples, "", {})
-    assert rows_of("Statistics", update, samples) == view.num_rows  # the aggregation takes it
+    assert rows_of("Statistics", update, samples) == view.num_rows  # the aggregation accepts it
 
 
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
@@ -109,17 +109,17 @@ def test_an_evaluate_round_from_raw_rows_to_counts(pod: Pod) -> None:
     assert pod.run("score") == 0
     assert float(world.update(pod.folders)["metrics"]["auc"]) > 0.8
     update, samples = world.read(pod.folders.update / "update.safetensors"), world.update(pod.folders)["samples"]
-    assert rows_of("Evaluate", update, samples) == len(radius)  # the aggregation takes it
+    assert rows_of("Evaluate", update, samples) == len(radius)  # the aggregation accepts it
 
 
-def test_a_failure_says_reason_class_and_field_in_the_termination_message(pod: Pod) -> None:
+def test_the_termination_message_has_reason_class_and_field(pod: Pod) -> None:
     task = world.task()
     task["dataset"]["schema"]["fields"].append({"name": "texture", "type": "number"})
     assert pod.run("prepare", task) == 65
     assert (pod.message["reason"], pod.message["class"], pod.message["field"]) == ("ColumnMissing", "Site", "texture")
 
 
-def test_a_failed_output_exits_with_a_code_that_is_neither_data_nor_ours(pod: Pod) -> None:
+def test_missing_output_exits_with_1_and_class_code(pod: Pod) -> None:
     world.model(pod.folders.base / "model.safetensors")
     assert pod.run("prepare", world.task()) == 0
     assert pod.run("check") == 1
@@ -146,7 +146,7 @@ def test_a_failed_output_exits_with_a_code_that_is_neither_data_nor_ours(pod: Po
         ("WARDROUND_LINK_LOCAL", "Ignore"),
     ],
 )
-def test_settings_that_cannot_be_read_are_our_own_fault(
+def test_malformed_settings_are_a_platform_failure(
     pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str, text: str
 ) -> None:
     for each, value in {**world.environment(world.task()), name: text}.items():
@@ -156,7 +156,9 @@ def test_settings_that_cannot_be_read_are_our_own_fault(
 
 
 @pytest.mark.parametrize("name", world.environment(world.task()))
-def test_what_prepare_is_not_told_it_does_not_make_up(pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_missing_variable_fails_instead_of_using_a_default(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     for each, value in world.environment(world.task()).items():
         if each != name:
             monkeypatch.setenv(each, value)
@@ -165,14 +167,12 @@ def test_what_prepare_is_not_told_it_does_not_make_up(pod: Pod, monkeypatch: pyt
     assert not pod.folders.task_file.exists()
 
 
-def test_a_task_says_neither_its_kind_nor_of_what_data_it_is_nor_how_few_are_enough(
-    pod: Pod, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Admission holds the other variables to the verb, the Dataset and the chart, and of this one it knows nothing."""
-    told = world.environment(world.task(minSamples=10**6))
-    theirs = world.task("Evaluate", minSamples=1)
-    theirs["dataset"]["path"] = "others.csv"
-    for name, value in {**told, "WARDROUND_TASK": json.dumps(theirs)}.items():
+def test_kind_dataset_and_limits_in_the_hubs_task_are_ignored(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Admission compares the other variables with the verb, the Dataset and the chart, but cannot check this one."""
+    variables = world.environment(world.task(minSamples=10**6))
+    forged = world.task("Evaluate", minSamples=1)
+    forged["dataset"]["path"] = "others.csv"
+    for name, value in {**variables, "WARDROUND_TASK": json.dumps(forged)}.items():
         monkeypatch.setenv(name, value)
     assert pod.run("prepare") == 65
     assert pod.message["reason"] == "TooFewSamples"
@@ -181,29 +181,29 @@ def test_a_task_says_neither_its_kind_nor_of_what_data_it_is_nor_how_few_are_eno
 
 @pytest.mark.parametrize("kind", ["Train", "Evaluate"])
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
         ({"epochs": "1", "batchSize": "1"}, '"batchSize": "1", which is not at least the minimum "16"'),
         ({"steps": "8"}, '"steps": "8", which is not listed'),
         ({"epochs": "11"}, 'maximum "10"'),
     ],
 )
-def test_a_round_whose_parameters_the_hospital_does_not_allow_reads_no_row(
-    pod: Pod, kind: str, parameters: dict[str, Any], said: str
+def test_refused_parameters_fail_before_a_row_is_read(
+    pod: Pod, kind: str, parameters: dict[str, Any], message: str
 ) -> None:
-    """Whoever has the site operator in hand writes WARDROUND_TASK as he likes."""
+    """An attacker who controls the site operator can write any WARDROUND_TASK."""
     (pod.folders.raw / "cases.csv").unlink()
     assert pod.run("prepare", world.task(kind, parameters=parameters)) == 65
     assert (pod.message["reason"], pod.message["class"]) == ("ParametersNotAllowed", "Site")
-    assert said in pod.message["message"]
+    assert message in pod.message["message"]
     assert not pod.folders.task_file.exists()
 
 
-def test_statistics_are_given_no_parameters_and_asked_for_none(pod: Pod) -> None:
+def test_statistics_ignores_parameters(pod: Pod) -> None:
     assert pod.run("prepare", world.task("Statistics", parameters={"steps": "8"})) == 0
 
 
-def test_the_termination_message_stays_whole_json_however_bad_the_data(pod: Pod) -> None:
+def test_a_long_quality_list_leaves_the_termination_message_valid_json(pod: Pod) -> None:
     task = world.task()
     names = [f"a_feature_with_quite_a_long_name_{number}" for number in range(200)]
     task["dataset"]["schema"]["fields"] += [{"name": name, "type": "number"} for name in names]
@@ -216,7 +216,7 @@ def test_the_termination_message_stays_whole_json_however_bad_the_data(pod: Pod)
     assert len(pod.message["quality"]) > 10
 
 
-# Recognisable in text, and as number: whoever writes a value of the data anywhere writes one of these.
+# Every value in DATA is one of these, so a leaked value is recognisable as text and as a number.
 CANARY, NUMBER = "Canary7731", "41.773177"
 
 DATA: dict[str, bytes] = {
@@ -235,7 +235,7 @@ DATA: dict[str, bytes] = {
 
 @pytest.mark.parametrize("kind", ["Statistics", "Train", "Evaluate"])
 @pytest.mark.parametrize("name", DATA)
-def test_no_value_of_the_data_is_found_in_a_message_log_or_update(
+def test_no_value_of_the_data_is_in_a_message_log_or_update(
     pod: Pod, capfd: pytest.CaptureFixture[str], name: str, kind: str
 ) -> None:
     folders = pod.folders
@@ -256,20 +256,20 @@ def test_no_value_of_the_data_is_found_in_a_message_log_or_update(
         assert pod.run("score" if kind == "Evaluate" else "check") == 0
     else:
         messages.append(pod.log.read_text())
-    told = capfd.readouterr()
+    logs = capfd.readouterr()
     written = [path for path in folders.root.rglob("*") if path.is_file()]
     outside = [path for path in written if path.relative_to(folders.root).parts[0] not in ("raw", "data", "private")]
-    texts = [told.out, told.err, *messages, *(path.read_bytes().decode("latin-1") for path in outside)]
+    texts = [logs.out, logs.err, *messages, *(path.read_bytes().decode("latin-1") for path in outside)]
     assert texts
     for text in texts:
         assert CANARY not in text
         assert NUMBER not in text
-    # And nowhere an identifier, not even in the view.
+    # The view holds no identifier either.
     for path in folders.data.glob("*"):
         assert CANARY.encode() not in path.read_bytes()
 
 
-def test_an_exception_nobody_thought_of_is_told_without_its_text(
+def test_an_unexpected_exception_is_reported_without_its_text(
     pod: Pod, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""prepare: what lands in which folder for which task, what counts as a sample, and how it fails."""
+"""`prepare`: which files it writes for each task, how it counts samples, and how it fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def radii(folders: Folders, side: str) -> set[float]:
     return set(parquet.read_table(folders.view_file(side)).column("mean_radius").to_pylist())
 
 
-def test_training_gets_training_and_validation_rows_and_never_the_hold_out(tmp_path: Path) -> None:
+def test_training_gets_training_and_validation_rows_and_no_test_rows(tmp_path: Path) -> None:
     folders = world.pod(tmp_path / "train")
     prepared = prepare(folders, world.task())
     assert files(folders) == {
@@ -47,7 +47,7 @@ def test_training_gets_training_and_validation_rows_and_never_the_hold_out(tmp_p
     assert len(train | validation | test) == prepared.rows == prepared.patients == 300
 
 
-def test_evaluation_gets_features_and_the_labels_lie_elsewhere_in_the_same_order(tmp_path: Path) -> None:
+def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     prepare(folders, world.task("Evaluate"))
     assert files(folders) == {
@@ -62,26 +62,26 @@ def test_evaluation_gets_features_and_the_labels_lie_elsewhere_in_the_same_order
     assert view.column_names == ["mean_radius", "age"]
     assert labels.column_names == ["malignant"]
     truth = {float(f"{float(line.split(',')[1]):.4f}"): int(line.split(",")[3]) for line in world.rows()}
-    found = {round(radius, 4): label for radius, label in zip(*map(column, (view, labels)), strict=True)}
-    assert len(found) > 30
-    assert all(truth[radius] == label for radius, label in found.items())
+    written = {round(radius, 4): label for radius, label in zip(*map(column, (view, labels)), strict=True)}
+    assert len(written) > 30
+    assert all(truth[radius] == label for radius, label in written.items())
 
 
 def column(table: Any) -> list[float]:
     return list(table.column(0).to_pylist())
 
 
-def test_researchers_code_is_told_the_task_without_the_site_s_own_settings(tmp_path: Path) -> None:
+def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     prepared = prepare(folders, world.task(secret="not in the contract"))
-    told = json.loads(folders.task_file.read_text())
-    assert "secret" not in told
+    task = json.loads(folders.task_file.read_text())
+    assert "secret" not in task
     ours = {"minSamples", "minCell", "maxSamples", "liveRounds", "roundUID", "imageDigest"}
-    assert set(told) == set(world.task()) - ours | {"orderSeed"}
-    assert told["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
+    assert set(task) == set(world.task()) - ours | {"orderSeed"}
+    assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
 
-def test_the_report_has_what_check_needs_of_the_task_and_not_the_key_of_the_split(tmp_path: Path) -> None:
+def test_the_private_report_does_not_hold_the_split_key(tmp_path: Path) -> None:
     folders = world.pod(tmp_path)
     prepared = prepare(folders, world.task())
     report = json.loads(folders.report_file.read_text())
@@ -91,7 +91,7 @@ def test_the_report_has_what_check_needs_of_the_task_and_not_the_key_of_the_spli
     assert world.SPLIT["key"] not in folders.report_file.read_text()
 
 
-def test_rows_that_are_added_move_nobody(tmp_path: Path) -> None:
+def test_added_rows_move_no_patient_to_another_side(tmp_path: Path) -> None:
     before, after = world.pod(tmp_path / "before"), world.pod(tmp_path / "after", [*reversed(world.rows(600))])
     for folders in (before, after):
         prepare(folders, world.task())
@@ -111,7 +111,7 @@ def test_all_rows_of_a_patient_are_on_one_side_and_count_as_one_sample(tmp_path:
     assert prepared.samples == len(patients)
 
 
-def test_samples_are_capped_by_what_the_hub_allows(tmp_path: Path) -> None:
+def test_samples_are_at_most_the_hubs_max_samples(tmp_path: Path) -> None:
     assert prepare(world.pod(tmp_path), world.task(maxSamples=50)).samples == 50
 
 
@@ -121,24 +121,24 @@ def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
     assert (caught.value.reason, caught.value.exit_code) == ("TooFewSamples", 65)
 
 
-def test_too_few_samples_say_what_left_the_rows_out(tmp_path: Path) -> None:
+def test_too_few_samples_lists_the_reasons_for_left_out_rows(tmp_path: Path) -> None:
     document = world.task()
     document["dataset"]["schema"]["fields"][1] |= {"type": "integer"}
     with pytest.raises(Failure, match="rows left out: mean_radius NotAnInteger") as caught:
         prepare(world.pod(tmp_path), document)
-    said = caught.value.outcome
-    assert (said.reason, said.rows, said.patients) == ("TooFewSamples", 0, 0)
-    assert said.quality is not None
-    assert said.quality[0].field == "mean_radius"
+    outcome = caught.value.outcome
+    assert (outcome.reason, outcome.rows, outcome.patients) == ("TooFewSamples", 0, 0)
+    assert outcome.quality is not None
+    assert outcome.quality[0].field == "mean_radius"
 
 
-def test_no_rows_at_all_are_too_few(tmp_path: Path) -> None:
+def test_an_empty_dataset_has_too_few_samples(tmp_path: Path) -> None:
     with pytest.raises(Failure) as caught:
         prepare(world.pod(tmp_path, []), world.task())
     assert caught.value.reason == "TooFewSamples"
 
 
-def test_no_rows_are_let_through_when_minimum_is_zero(tmp_path: Path) -> None:
+def test_an_empty_side_has_too_few_samples_with_a_minimum_of_zero(tmp_path: Path) -> None:
     document = world.task("Evaluate", minSamples=0)
     document["dataset"]["split"]["test"] = "0"
     with pytest.raises(Failure) as caught:
@@ -149,7 +149,7 @@ def test_no_rows_are_let_through_when_minimum_is_zero(tmp_path: Path) -> None:
 def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:
     document = world.task("Evaluate")
     document["dataset"]["schema"]["fields"][3]["constraints"] = {}
-    with pytest.raises(Failure, match="'malignant' is not 0 or 1") as caught:
+    with pytest.raises(Failure, match="Evaluate needs a target that is 0 or 1") as caught:
         prepare(world.pod(tmp_path), document)
     assert caught.value.field == "malignant"
 
@@ -157,7 +157,7 @@ def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "words"), [("cases2.csv", "has no file cases2.csv"), ("../task", "leads out"), ("", "has no file")]
 )
-def test_a_path_that_leads_nowhere_or_out_says_so(tmp_path: Path, path: str, words: str) -> None:
+def test_a_missing_file_or_a_path_out_of_the_volume_fails(tmp_path: Path, path: str, words: str) -> None:
     document = world.task()
     document["dataset"]["path"] = path
     with pytest.raises(Failure, match=words) as caught:

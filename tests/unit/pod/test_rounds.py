@@ -1,4 +1,4 @@
-"""What of rounds `prepare` removes, and that nothing that lies there can keep it from it or lead it elsewhere."""
+"""`prepare` removes folders of rounds that are over. Their contents cannot prevent that, or lead it elsewhere."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.unit.pod import world
 from wardround.pod import dataset, prepare, rounds
 from wardround.pod.folders import Folders
 
-# What prepare imports only when it is needed: the pod's user may not read the libraries here.
+# Imported early because `prepare` imports them late, and here the pod's user may not read the libraries.
 assert dataset
 assert parquet
-codecs.lookup("ascii")  # of which /proc/net is read
+codecs.lookup("ascii")  # needed to read /proc/net
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(hours=1)
@@ -37,7 +37,7 @@ def round_folder(folder: Path, age: timedelta = timedelta()) -> Path:
     return made
 
 
-def test_the_folders_of_rounds_that_are_over_go_and_the_live_ones_stay(tmp_path: Path) -> None:
+def test_folders_of_rounds_that_are_over_are_removed_and_live_ones_stay(tmp_path: Path) -> None:
     over, live = round_folder(tmp_path), round_folder(tmp_path)
     assert rounds.sweep(tmp_path, [live.name], LATER).removed == (over.name,)
     assert [path.name for path in tmp_path.iterdir()] == [live.name]
@@ -50,7 +50,7 @@ def test_a_round_that_began_after_the_list_was_made_keeps_its_checkpoint(tmp_pat
     assert begun.is_dir()
 
 
-def test_only_what_is_named_like_a_uid_is_touched(tmp_path: Path) -> None:
+def test_only_folders_named_by_a_uid_are_removed(tmp_path: Path) -> None:
     for name in ("lost+found", "notes", str(uuid.uuid4()) + "~", str(uuid.uuid4()).upper()):
         (tmp_path / name).mkdir()
     (tmp_path / str(uuid.uuid4())).write_text("a file")
@@ -73,10 +73,10 @@ def test_links_are_removed_and_never_followed(tmp_path: Path) -> None:
     assert (elsewhere / "kept").read_text() == "kept"
 
 
-def test_however_deep_it_is_nested_it_goes(tmp_path: Path) -> None:
+def test_deeply_nested_folders_are_removed(tmp_path: Path) -> None:
     over = round_folder(tmp_path)
     here = os.open(over, os.O_RDONLY)
-    for _ in range(3000):  # far deeper than a path can say, and than Python recurses
+    for _ in range(3000):  # deeper than a path may be long and than Python recurses
         os.mkdir("x" * 100, dir_fd=here)
         deeper = os.open("x" * 100, os.O_RDONLY, dir_fd=here)
         os.close(here)
@@ -90,7 +90,7 @@ def test_however_deep_it_is_nested_it_goes(tmp_path: Path) -> None:
 
 @contextmanager
 def as_the_pods_user(folder: Path) -> Iterator[None]:
-    """In `folder`, whose parents are root's alone. As root nothing would be shown: root may do anything."""
+    """Runs as the pod's user in `folder`, whose parents only root may open."""
     before = Path.cwd()
     os.chdir(folder)
     os.seteuid(65532)
@@ -105,7 +105,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="gives files to the pod's 
 
 
 @as_root
-def test_folders_that_nobody_may_list_go_too(tmp_path: Path) -> None:
+def test_folders_closed_by_their_owner_are_removed(tmp_path: Path) -> None:
     over = round_folder(tmp_path)
     inner = over / "closed" / "inner"
     inner.mkdir(parents=True)
@@ -121,7 +121,7 @@ def test_folders_that_nobody_may_list_go_too(tmp_path: Path) -> None:
 
 
 def folders_of_an_image(folder: Path) -> Path:
-    """What the container runtime, root, makes of VOLUME a/b/c; `folder` is the pod user's."""
+    """Makes a/b/c in `folder`, owned by root, as the container runtime does for an image's VOLUME a/b/c."""
     for path in (folder.parent.parent, folder.parent, folder, *folder.iterdir()):
         os.chown(path, 65532, 65532)
     (folder / "a" / "b" / "c").mkdir(parents=True)
@@ -130,11 +130,11 @@ def folders_of_an_image(folder: Path) -> Path:
 
 
 @as_root
-def test_folders_that_an_image_left_keep_no_other_rounds_folder(tmp_path: Path) -> None:
+def test_folders_of_an_image_do_not_keep_other_rounds_folders(tmp_path: Path) -> None:
     states = tmp_path / "states"
     stuck = [folders_of_an_image(round_folder(states)) for _ in range(3)]
     others = [round_folder(states, timedelta(days=age)) for age in (1, 2, 3)]
-    # The code of the round cannot make this one, and were it there, what is in it would go.
+    # The pod's user owns the innermost folder, so its content is removed.
     inner = stuck[0] / "a" / "b" / "c"
     (inner / "deeper").mkdir()
     (inner / "deeper" / "file").write_text("x")
@@ -148,19 +148,21 @@ def test_folders_that_an_image_left_keep_no_other_rounds_folder(tmp_path: Path) 
 
 
 @as_root
-def test_folders_that_an_image_left_take_no_states_place(tmp_path: Path) -> None:
+def test_folders_of_an_image_do_not_count_as_a_newest_state(tmp_path: Path) -> None:
     states = tmp_path / "states"
     stuck, state = folders_of_an_image(round_folder(states)), round_folder(states, timedelta(days=3))
     for path in (state, state / "checkpoint.pt"):
         os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
-        assert rounds.sweep(Path("states"), [], LATER, newest=1).left == (stuck.name,)  # partly removed: changed now
+        assert rounds.sweep(Path("states"), [], LATER, newest=1).left == (
+            stuck.name,
+        )  # removed in part, so its time is now
         assert rounds.sweep(Path("states"), [], LATER + timedelta(days=1), newest=1).removed == ()
     assert (state / "checkpoint.pt").is_file()
 
 
 @as_root
-def test_an_attempt_goes_on_where_an_image_left_folders_in_its_state(
+def test_an_attempt_runs_although_an_image_left_folders_in_its_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = world.pod(tmp_path)
@@ -172,7 +174,7 @@ def test_an_attempt_goes_on_where_an_image_left_folders_in_its_state(
 
 
 @as_root
-def test_a_volume_that_cannot_be_swept_is_no_reason_not_to_train(
+def test_an_unremovable_folder_does_not_fail_the_pod(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = world.pod(tmp_path)
@@ -186,7 +188,7 @@ def test_a_volume_that_cannot_be_swept_is_no_reason_not_to_train(
 
 
 def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **task: Any) -> int:
-    """Runs `prepare` as the pod does; its exit code."""
+    """Runs `prepare` as the pod does. Returns its exit code."""
     target = {"name": "hub", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}
     monkeypatch.setenv("WARDROUND_ROOT", str(root))
     monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(root / "termination"))
@@ -199,7 +201,7 @@ def prepared(root: Path, monkeypatch: pytest.MonkeyPatch, **task: Any) -> int:
 # States
 
 
-def test_the_newest_states_stay_and_empty_ones_do_not_count(tmp_path: Path) -> None:
+def test_the_newest_states_stay_and_empty_states_do_not_count(tmp_path: Path) -> None:
     states = [round_folder(tmp_path, timedelta(hours=hours)) for hours in (1, 2, 3, 4)]
     nothing = round_folder(tmp_path, timedelta(minutes=30))
     (nothing / "checkpoint.pt").unlink()
@@ -209,7 +211,7 @@ def test_the_newest_states_stay_and_empty_ones_do_not_count(tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {each.name for each in (states[0], states[1], states[3])}
 
 
-def test_a_state_that_is_used_is_among_the_newest(tmp_path: Path) -> None:
+def test_a_used_state_is_among_the_newest(tmp_path: Path) -> None:
     used, other = round_folder(tmp_path, timedelta(days=2)), round_folder(tmp_path, timedelta(days=1))
     rounds.touch(tmp_path, used.name)
     rounds.touch(tmp_path, str(uuid.uuid4()))
@@ -218,7 +220,7 @@ def test_a_state_that_is_used_is_among_the_newest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("act", [rounds.remove, rounds.touch])
 @pytest.mark.parametrize("uid", ["", "..", ".", "checkpoints", "../checkpoints"])
-def test_what_is_no_uid_names_no_folder(tmp_path: Path, act: Callable[[Path, str], None], uid: str) -> None:
+def test_a_name_that_is_not_a_uid_is_refused(tmp_path: Path, act: Callable[[Path, str], None], uid: str) -> None:
     kept = tmp_path / "checkpoints" / "kept"
     kept.mkdir(parents=True)
     (tmp_path / "states").mkdir()
@@ -227,7 +229,7 @@ def test_what_is_no_uid_names_no_folder(tmp_path: Path, act: Callable[[Path, str
     assert kept.is_dir()
 
 
-def test_a_link_in_the_place_of_a_state_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_place_of_a_state_is_not_followed(tmp_path: Path) -> None:
     elsewhere, link = tmp_path / "elsewhere", tmp_path / "states" / world.ROUND_UID
     (elsewhere / "kept").mkdir(parents=True)
     link.parent.mkdir()
@@ -255,31 +257,27 @@ def live(*uids: str, states: Sequence[str] = (), at: datetime = LATER) -> dict[s
     return {"uids": list(uids), "states": list(states), "at": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-def test_an_attempt_does_not_begin_with_what_the_one_before_left_half_written(
-    site: Folders, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_attempt_starts_without_the_earlier_attempts_state(site: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     mine, other = left(site, world.ROUND_UID), left(site, str(uuid.uuid4()))
     assert prepared(site.root, monkeypatch, stateRound=other.name) == 0
     assert not mine.exists()
     assert (other / "optimizer.safetensors").is_file()
 
 
-def test_states_go_but_for_the_newest_and_those_that_live_rounds_need(
+def test_states_are_removed_except_the_newest_and_those_of_live_rounds(
     site: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used, running, begun = (left(site, str(uuid.uuid4()), timedelta(days=300)) for _ in range(3))
     old = [left(site, str(uuid.uuid4()), timedelta(days=1, minutes=n)) for n in range(prepare.STATES_KEPT + 3)]
-    told = live(world.ROUND_UID, begun.name, states=[used.name, running.name])
-    assert prepared(site.root, monkeypatch, stateRound=used.name, liveRounds=told) == 0
-    # What this task goes on from has just been used, so it is the newest.
+    rounds_alive = live(world.ROUND_UID, begun.name, states=[used.name, running.name])
+    assert prepared(site.root, monkeypatch, stateRound=used.name, liveRounds=rounds_alive) == 0
+    # This task starts from `used`, so `used` is the newest.
     kept = {used, running, begun, *old[: prepare.STATES_KEPT - 1]}
     assert {path.name for path in site.states.iterdir()} == {path.name for path in kept}
 
 
 @as_root
-def test_a_state_that_cannot_be_removed_stops_the_pod_before_it_is_taken_for_a_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unremovable_state_of_this_round_fails_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = world.pod(tmp_path)
     left(folders, world.ROUND_UID)
     os.chown(tmp_path, 65532, 65532)

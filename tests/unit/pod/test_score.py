@@ -1,4 +1,4 @@
-"""score: labels meet predictions only here, and only counts leave."""
+"""`score` compares labels with predictions, and publishes only counts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def predict(folders: Folders, values: Any, dtype: str = "<f8") -> None:
     np.array(values, dtype).tofile(path(folders))
 
 
-def test_counts_and_metrics_are_those_of_predictions_against_labels(folders: Folders) -> None:
+def test_counts_and_metrics_compare_predictions_with_labels(folders: Folders) -> None:
     truth = labels(folders)
     predict(folders, [0.9 if label else 0.1 for label in truth])
     score(folders)
@@ -55,7 +55,7 @@ def test_a_probability_of_one_is_counted(folders: Folders) -> None:
     assert world.read(folders.update / "update.safetensors")["positives"][99] == sum(labels(folders))
 
 
-def test_what_is_over_too_few_positives_is_suppressed(tmp_path: Path) -> None:
+def test_metrics_over_too_few_positives_are_suppressed(tmp_path: Path) -> None:
     lines = [f"patient-{number},10,50,{int(number < 20)}" for number in range(100)]
     folders = world.pod(tmp_path, lines)
     prepare(folders, world.task("Evaluate"))
@@ -67,7 +67,7 @@ def test_what_is_over_too_few_positives_is_suppressed(tmp_path: Path) -> None:
     assert document["suppressed"] == ["auc", "sensitivity"]
 
 
-def test_the_rows_of_few_patients_are_few_patients(tmp_path: Path) -> None:
+def test_many_rows_of_few_patients_are_suppressed(tmp_path: Path) -> None:
     """Four positives with twelve rows each are four patients."""
     lines = [f"patient-{number % 100},10,50,{int(number % 100 < 20)}" for number in range(1200)]
     folders = world.pod(tmp_path, lines)
@@ -105,7 +105,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Folders, int], Any]]] = {
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_predictions_that_are_none_are_refused_with_their_reason(folders: Folders, name: str) -> None:
+def test_malformed_predictions_are_refused_with_their_reason(folders: Folders, name: str) -> None:
     reason, attack = ATTACKS[name]
     attack(folders, len(labels(folders)))
     with pytest.raises(Failure) as caught:

@@ -1,4 +1,4 @@
-"""A training pod without Kubernetes: one folder, a small dataset, and what the site operator would pass in."""
+"""A training pod without Kubernetes: its folders, a small dataset, and the settings that a site operator passes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
 
 
 def work(document: Mapping[str, Any]) -> preparation.Work:
-    """The same as `prepare` reads it."""
+    """The task as `prepare` reads it from its environment."""
     return preparation.Work(
         request=codec.parse(RequestedTask, document),
         task=document["task"],
@@ -84,11 +84,11 @@ def prepare(folders: Folders, document: Mapping[str, Any]) -> preparation.Prepar
 
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
-    """What `prepare` is told of it: the round's part, and what the hospital alone says."""
-    ours = ("task", "dataset", "minSamples", "minCell")
-    asked = {key: value for key, value in document.items() if key not in ours}
+    """The environment of `prepare`: the hub's request, and the variables that the hospital decides."""
+    hospital = ("task", "dataset", "minSamples", "minCell")
+    request = {key: value for key, value in document.items() if key not in hospital}
     return {
-        "WARDROUND_TASK": json.dumps(asked),
+        "WARDROUND_TASK": json.dumps(request),
         "WARDROUND_KIND": document["task"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
@@ -100,7 +100,7 @@ def environment(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def rows(count: int = 300, seed: int = 1) -> list[str]:
-    """Valid rows of as many patients; the radius tells malignant cases with some error."""
+    """One valid row for each of `count` patients. The radius predicts malignant cases with some error."""
     draw = random.Random(seed)
     lines = []
     for number in range(count):
@@ -120,8 +120,8 @@ def pod(root: Path, lines: Sequence[str] | None = None, header: str = HEADER) ->
 
 
 def report(folders: Folders, document: Mapping[str, Any], samples: int = 10, validation: int = 1000) -> None:
-    """What `prepare` would have left for `check`, for tests that need no dataset."""
-    told = PrivateReport(
+    """Writes the private report of `prepare`, for tests that need no dataset."""
+    private_report = PrivateReport(
         task=document["task"],
         base_digest=document["baseDigest"],
         exchange=Exchange(tuple(document["exchange"]["frozen"])),
@@ -132,7 +132,7 @@ def report(folders: Folders, document: Mapping[str, Any], samples: int = 10, val
         cells={"validation": validation},
     )
     folders.private.mkdir(parents=True, exist_ok=True)
-    folders.report_file.write_bytes(codec.write_document(told))
+    folders.report_file.write_bytes(codec.write_document(private_report))
 
 
 MODEL: dict[str, Array] = {
@@ -145,7 +145,7 @@ MODEL: dict[str, Array] = {
 
 
 def model(path: Path, changes: Mapping[str, Array | None] | None = None, dtypes: dict[str, str] | None = None) -> str:
-    """Writes MODEL with changes, None leaving a tensor out; returns the digest."""
+    """Writes MODEL with changes (None removes a tensor). Returns the digest."""
     arrays = {**MODEL, **(changes or {})}
     path.unlink(missing_ok=True)
     return tensors.write(path, {name: array for name, array in arrays.items() if array is not None}, dtypes)
@@ -158,7 +158,7 @@ def read(path: Path) -> dict[str, Array]:
 
 
 def sparse(path: Path, size: int) -> None:
-    """A file that claims `size` bytes and takes none."""
+    """Writes a sparse file of `size` bytes."""
     with path.open("wb") as file:
         file.truncate(size)
 
