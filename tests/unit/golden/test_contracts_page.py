@@ -1,0 +1,98 @@
+"""docs/contracts.md has a row for each document, label, annotation and setting that the code has.
+
+After an intended change of a document: `UPDATE_GOLDEN=1 pytest tests/unit/golden`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import types
+from collections.abc import Iterator
+from typing import Any, Union, get_args, get_origin
+
+import pytest
+
+from lab.topology import ROOT
+from wardround.wire import aggregation, assignment, codec, grants, models, outcome, training, update
+
+PAGE = ROOT / "docs" / "contracts.md"
+HEAD = "| document | fields |\n|---|---|\n"
+# One table a section: what travels sealed or signed, what lies in the pod, what the aggregation reads and answers.
+TABLES: tuple[tuple[type, ...], ...] = (
+    (assignment.Assignment, models.Header, models.ModelManifest, models.UpdateManifest, grants.Grants),
+    (training.RequestedTask, training.TrainingTask, training.PrivateReport, update.UpdateClaims, outcome.Outcome),
+    (aggregation.AggregationPlan, aggregation.AggregationResult, aggregation.AggregationFailure),
+)
+OURS = re.compile(r"wardround\.io/[a-z-]+(?![a-z0-9])")
+# What follows the group elsewhere: the API's version, and the names under which the operators report Events.
+OTHERS = {"wardround.io/v", "wardround.io/hub-operator", "wardround.io/site-operator"}
+SETTING = re.compile(r"WARDROUND_[A-Z_]+")
+# Where a test puts the folders and the termination message that Kubernetes mounts elsewhere.
+OF_TESTS = {"WARDROUND_ROOT", "WARDROUND_TERMINATION_LOG"}
+
+
+def table(documents: tuple[type, ...]) -> str:
+    return HEAD + "".join(f"| {document.__name__} | `{fields(document)}` |\n" for document in documents)
+
+
+def fields(document: Any) -> str:
+    parts = []
+    for each in codec.attributes(document):
+        mark = "?" if each.optional or type(None) in get_args(each.annotation) else ""
+        parts.append(f'"{each.json}"{mark}{nested(each.annotation)}')
+    return f"{{{', '.join(parts)}}}"
+
+
+def nested(annotation: Any) -> str:
+    """The fields of a document within, in brackets where there are several."""
+    if dataclasses.is_dataclass(annotation):
+        return f": {fields(annotation)}"
+    origin = get_origin(annotation)
+    within = [nested(each) for each in get_args(annotation) if each is not Ellipsis]
+    if origin in (Union, types.UnionType):
+        return "".join(within)
+    if origin is tuple and any(within):
+        return f": [{''.join(within).removeprefix(': ')}]"
+    return ""
+
+
+@pytest.mark.parametrize("number", range(len(TABLES)))
+def test_the_page_has_the_fields_of_each_document(number: int) -> None:
+    page = PAGE.read_text()
+    made = table(TABLES[number])
+    found = re.findall(rf"{re.escape(HEAD)}(?:\|.*\n)+", page)
+    assert len(found) == len(TABLES)
+    if os.environ.get("UPDATE_GOLDEN"):
+        PAGE.write_text(page.replace(found[number], made))
+        return
+    assert found[number] == made
+
+
+def cells(head: str) -> set[str]:
+    """The code in the first column of the tables with this head."""
+    rows = re.findall(rf"^\| {head} \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE.read_text(), re.MULTILINE)
+    assert rows, f"the page has no table {head!r}"
+    return {word for part in rows for row in part.splitlines() for word in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def sources(*folders: str) -> Iterator[str]:
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in {".py", ".yaml", ".tpl"}:
+                yield path.read_text("utf-8")
+
+
+def test_every_label_and_annotation_of_the_code_has_a_row() -> None:
+    used = {name for text in sources("operator/wardround", "charts") for name in OURS.findall(text)} - OTHERS
+    assert cells("label") | cells("annotation") == used
+    assert cells("label") & cells("annotation") == set()
+
+
+def test_every_setting_of_the_code_has_a_row() -> None:
+    used = {name for text in sources("operator/wardround", "charts") for name in SETTING.findall(text)} - OF_TESTS
+    page = PAGE.read_text()
+    settings = {name for row in page.splitlines() if row.startswith("|") for name in SETTING.findall(row)}
+    assert used - settings == set(), "a setting without a row"
+    assert settings - used - {"WARDROUND_LAUNCHER"} == set(), "a row without a setting"
