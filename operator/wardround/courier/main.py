@@ -19,7 +19,7 @@ from wardround.kube.client import Client, backoff, failed_in_a_row
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.kube.health import PORT, health
 from wardround.kube.process import run_until_terminated
-from wardround.plans.sitetask.types import is_final
+from wardround.plans.sitetask.state import is_final
 from wardround.ports import Api, Object, OpenStore
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store

@@ -23,7 +23,7 @@ from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.kube.client import backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.plans.assignment import Claim, base_digest, verify
-from wardround.plans.sitetask.types import is_accepted, is_final
+from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.ports import Api, Object, Store
 from wardround.sealing import untrusted
 from wardround.sealing.keys import load_verification_key

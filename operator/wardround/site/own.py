@@ -15,7 +15,7 @@ from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.events import Reporter
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import site as site_plan
-from wardround.plans.sitetask.types import is_final
+from wardround.plans.sitetask.state import is_final
 from wardround.ports import Api
 from wardround.site.link import HubLink
 

@@ -29,16 +29,9 @@ from wardround.plans.sitetask import hub as telling
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask import plan as plans
 from wardround.plans.sitetask import pod as pods
-from wardround.plans.sitetask.types import (
-    Action,
-    Observation,
-    Plan,
-    is_accepted,
-    is_final,
-    is_refused,
-    is_trained,
-    sooner,
-)
+from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place
+from wardround.plans.sitetask.status import hampered
+from wardround.plans.sitetask.types import Action, Observation, Plan, sooner
 from wardround.ports import Api, Object
 from wardround.site.control import Control, TakesControl
 from wardround.site.link import HubLink
@@ -290,7 +283,7 @@ class TaskReconciler:
             except Exception as raised:
                 failure = raised
                 refused = isinstance(raised, Forbidden | Invalid)
-                told = plans.hampered(_with(task, after), action, _said(raised), live.seen.now, refused=refused)
+                told = hampered(_with(task, after), action, _said(raised), live.seen.now, refused=refused)
                 after = await self._write(live, _with(task, after), told)
                 break
         # Whatever became of the actions, the hub hears how the task stands.
@@ -405,11 +398,7 @@ def _owned(job: Mapping[str, Any], task: SiteTask) -> bool:
 
 
 def _gives_up_its_place(task: SiteTask, status: SiteTaskStatus) -> bool:
-    return _needs_no_place(_with(task, status)) and not _needs_no_place(task)
-
-
-def _needs_no_place(task: SiteTask) -> bool:
-    return is_final(task) or is_trained(task) or is_refused(task)
+    return needs_no_place(_with(task, status)) and not needs_no_place(task)
 
 
 def _with(task: SiteTask, status: SiteTaskStatus) -> SiteTask:

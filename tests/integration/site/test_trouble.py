@@ -133,7 +133,7 @@ def told_waiting(site: Site, name: str) -> str:
 async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next_and_the_refusal_is_the_cause(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wardround.plans.sitetask.plan.QUEUE_SECONDS", 3600.0)
+    monkeypatch.setattr("wardround.plans.sitetask.rules.QUEUE_SECONDS", 3600.0)
     await enrolled(site)
     tasks = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
     # What other tests have left unfinished holds places.

@@ -31,8 +31,9 @@ from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
-from wardround.plans.sitetask.plan import hampered, looks_at_others, plan
+from wardround.plans.sitetask.plan import looks_at_others, plan
 from wardround.plans.sitetask.pod import parse_pod
+from wardround.plans.sitetask.status import hampered
 from wardround.plans.sitetask.types import Observation, Plan
 
 UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}

@@ -19,7 +19,7 @@ from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
 from wardround.api.times import parse_time
 from wardround.plans.assignment import Issue, is_pinned, issue, open_signed, overtaken
-from wardround.plans.sitetask.types import is_accepted, is_final
+from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
 

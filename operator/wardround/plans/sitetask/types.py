@@ -1,31 +1,30 @@
-"""What the plan of a task sees and says, and how a task stands by its conditions; decides nothing."""
+"""What the plan of a task is made from and what it says: observation in, actions and status out. Frozen, no I/O."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from wardround.api import conditions
 from wardround.api.roundtask import RoundTask
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.api.task import Failure
-from wardround.plans.sitetask import pod as pods
+from wardround.plans.sitetask.pod import Job, Pod, Step
 from wardround.wire.assignment import Assignment
 
-NOT_ADMITTED = "JobNotAdmitted"
 Action = Literal["CreateJob", "DeleteJob", "DeleteTask", "Mirror"]
+# Status and reason of a condition, by its type.
+Marks = Mapping[str, tuple[bool | Literal["Unknown"], str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """`round_task` None: the hub has none of this UID, or, with `hub_reached` False, nothing is known of it.
+    """`round_task` None: the hub has no RoundTask of this UID. With `hub_reached` False, the site does not know.
 
     `others` and `busy` (names of SiteTasks whose Jobs are not over) are empty where the plan does not look at them.
-    `datasets`: the specs of those here, by name. `isolation_proven`: the positive control holds.
+    `datasets`: the specs of the site's Datasets, by name. `isolation_proven`: the positive control holds.
     """
 
     site: Site
@@ -35,8 +34,8 @@ class Observation:
     others: Sequence[SiteTask]
     busy: Collection[str]
     datasets: Mapping[str, Mapping[str, Any]]
-    job: pods.Job | None
-    pod: pods.Pod | None
+    job: Job | None
+    pod: Pod | None
     isolation_proven: bool
     now: datetime
 
@@ -52,43 +51,24 @@ class Plan:
     actions: tuple[Action, ...] = ()
     again_seconds: float | None = None
     assignment: Assignment | None = None
-    prepared: pods.Step | None = None
-    watched: pods.Step | None = None
+    prepared: Step | None = None
+    watched: Step | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What one rule says: how the task stands. `waiting`: nothing moves until something else does."""
+class Verdict:
+    """What one rule says: how the task stands and why, what to do, which stages are reached, when to look again."""
 
     reason: str
     message: str = ""
-    stages: Mapping[str, datetime] = dataclasses.field(default_factory=dict)
-    marks: Mapping[str, tuple[bool | Literal["Unknown"], str]] = dataclasses.field(default_factory=dict)
+    stages: Mapping[str, datetime] = field(default_factory=dict)
+    marks: Marks = field(default_factory=dict)
     failure: Failure | None = None
     final: Literal["Complete", "Failed", ""] = ""
     actions: tuple[Action, ...] = ()
     again_seconds: float | None = None
 
 
-def is_final(task: SiteTask | RoundTask) -> bool:
-    """Of either side's object: the hub's is told of the site's end a little later."""
-    found = task.status.conditions
-    return conditions.is_true(found, "Complete") or conditions.is_true(found, "Failed")
-
-
-def is_accepted(task: SiteTask) -> bool:
-    return conditions.is_true(task.status.conditions, "Accepted")
-
-
-def is_refused(task: SiteTask) -> bool:
-    """Whether the site's API server does not admit its Job now."""
-    found = conditions.find(task.status.conditions, "Reconciling")
-    return found is not None and (found.status, found.reason) == ("True", NOT_ADMITTED)
-
-
-def is_trained(task: SiteTask) -> bool:
-    return conditions.is_true(task.status.conditions, "Trained")
-
-
 def sooner(*seconds: float | None) -> float | None:
-    return min((s for s in seconds if s is not None), default=None)
+    """The least of the waits that there are."""
+    return min((each for each in seconds if each is not None), default=None)

@@ -1,0 +1,211 @@
+"""Decides why a training Job has failed, or is about to, by an ordered list of rules; reads Job and pod alone. Pure.
+
+A container's free text counts only when the container is ours, and then only its enumerated reason counts. The text is
+for the site's people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from wardround.api.task import Failure
+from wardround.plans.sitetask.pod import Job, Pod, Step
+from wardround.reasons.registry import REASONS
+from wardround.reasons.training import POD
+from wardround.wire.outcome import Outcome
+
+# What a training image may say by its exit code (docs/training-image.md).
+BY_EXIT_CODE: Mapping[int, str] = {64: "ParametersRefused", 65: "DataUnreadable", 75: "PodFailed"}
+# Exit codes of the launcher for a command that is no program, and of a shell for a program that is not there.
+EXIT_NOT_STARTED = (126, 127)
+# Why a container waits. These causes do not heal by waiting.
+NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
+NEVER_STARTED = ("StartError", "ContainerCannotRun")
+# The pod's deadline counts from when its node begins with it. A start that takes longer than this is not training.
+USUAL_START_SECONDS = 30.0
+# How long a kubelet has to stop a pod whose time is over and report it, and to remove a pod that was deleted.
+VERDICT, REMOVAL = timedelta(seconds=90), timedelta(seconds=120)
+NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_PULLED)
+
+
+def failure(
+    job: Job | None, pod: Pod | None, *, ours: frozenset[str], train_seconds: int | None = None, now: datetime
+) -> Failure | None:
+    """Why the Job has failed or is about to, by the first rule that knows. `ours`: containers of our own image.
+
+    `train_seconds`: how long the round lets the pod train. When the kubelet stops a pod whose time is over, the exit
+    codes of its containers say nothing about the cause. A node that has died says nothing any more.
+    """
+    if pod is not None and (found := _opened(pod, ours) or _out_of_time(pod, train_seconds)):
+        return found
+    if job is not None and job.failed == "DeadlineExceeded":
+        message = "The Job ran longer than its activeDeadlineSeconds, which the round has not set: kubectl describe "
+        f"job/{job.name} -n {job.namespace}"
+        return Failure.by("DeadlineExceeded", message)
+    if pod is not None:
+        for rule in RULES:
+            if found := rule(pod, ours):
+                return found
+    if job is not None and job.failed:
+        evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
+        return Failure.by(
+            "Evicted" if evicted else "PodFailed",
+            f"The Job failed with {job.failed}: kubectl describe job/{job.name} -n {job.namespace}",
+        )
+    return _node_lost(pod, now) if pod is not None else None
+
+
+def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
+    """Why the kubelet has stopped a pod whose time is over. The round's code is the cause only if the pod could train
+    for that time, and only if the deadline is the round's: somebody at the site may have set another."""
+    if pod.reason != "DeadlineExceeded":
+        return None
+    if pod.deadline_seconds != train_seconds:
+        message = f"Pod {pod.name} ran longer than its activeDeadlineSeconds, which the round has not set."
+        return Failure.by("DeadlineExceeded", message)
+    began = pod.step("prepare").started
+    starting = (began - pod.taken).total_seconds() if began and pod.taken else None
+    if starting is not None and starting <= USUAL_START_SECONDS:
+        message = f"Training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)."
+        return Failure.by("TrainDeadline", message)
+    reason = "ImagePullFailed" if began is None and not_pulled(pod) else "StartDeadline"
+    took = "did not begin to train" if starting is None else f"took {starting:.0f} s to start"
+    message = (
+        f"Pod {pod.name} {took} within the {train_seconds} s that its node had for it: "
+        f"kubectl describe pod {pod.name} -n {pod.namespace}"
+    )
+    return Failure.by(reason, message)
+
+
+def silent_from(pod: Pod) -> datetime | None:
+    """When a node that no longer reports this pod counts as dead.
+
+    By then the node should have removed a pod that was deleted, or stopped a pod whose time is over.
+    """
+    if pod.phase in ("Succeeded", "Failed") or pod.step("check").succeeded:
+        return None
+    times = [pod.deleted + REMOVAL] if pod.deleted else []
+    if pod.taken and pod.deadline_seconds is not None:
+        times.append(pod.taken + timedelta(seconds=pod.deadline_seconds) + VERDICT)
+    return min(times, default=None)
+
+
+def _node_lost(pod: Pod, now: datetime) -> Failure | None:
+    silent = silent_from(pod)
+    if silent is None or now < silent:
+        return None
+    message = (
+        f"The node of pod {pod.name} no longer reports the pod's state, so the node counts as dead: "
+        f"kubectl get pod {pod.name} -n {pod.namespace} -o wide"
+    )
+    return Failure.by("NodeLost", message)
+
+
+def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
+    said = (pod.isolation.said if pod.isolation else None) or Outcome()
+    if said.reason != "NetworkOpen":
+        return None
+    return Failure.by("NetworkOpen", _text(said.message), exit_code=REASONS["NetworkOpen"].exit_code)
+
+
+def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
+    """The sidecar has ended before the pod's work was over, so nothing has watched what the pod could reach since."""
+    ended = pod.isolation
+    if ended is None or pod.disrupted or pod.deleted or pod.reason == "Evicted" or _ended_with_pod(pod, ended):
+        return None
+    said = ended.said or Outcome()
+    message = _text(said.message) or (
+        f"The sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
+        f"{ended.exit_code}), so nothing proves that the network stayed closed."
+    )
+    return Failure.by("IsolationUnknown", message, exit_code=ended.exit_code)
+
+
+def _ended_with_pod(pod: Pod, sidecar: Step) -> bool:
+    """Once the other containers have ended, the kubelet sends the sidecar SIGTERM, and the sidecar exits with 0. If it
+    takes too long, the kubelet kills it."""
+    if pod.watched_again:
+        return False
+    if sidecar.succeeded:
+        return True
+    others = [step.finished for step in pod.steps.values() if step.finished is not None]
+    over = pod.step("check").exit_code is not None or any(step.failed for step in pod.steps.values())
+    return over and sidecar.finished is not None and sidecar.finished >= max(others)
+
+
+def _out_of_memory(pod: Pod, _: frozenset[str]) -> Failure | None:
+    step = _failed_step(pod)
+    if step is None or step.reason != "OOMKilled":
+        return None
+    message = f"Container {step.name} needed more memory than its limit (workload.limits.memory of the site chart)."
+    return Failure.by("OutOfMemory", message, exit_code=step.exit_code)
+
+
+def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:
+    step = _failed_step(pod)
+    if step is None or step.name not in ours:
+        return None
+    said = step.said or Outcome()
+    reason = said.reason or ""
+    if reason not in POD:
+        return Failure.by("PodFailed", _ended(pod, step), exit_code=step.exit_code)
+    return Failure.by(reason, _text(said.message), exit_code=step.exit_code)
+
+
+def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
+    step = _failed_step(pod)
+    if step is None or step.name in ours:
+        return None
+    reason = BY_EXIT_CODE.get(step.exit_code or 0, "TrainerFailed")
+    parameter = step.said.parameter if step.said and reason == "ParametersRefused" else None
+    return Failure.by(reason, _ended(pod, step), exit_code=step.exit_code, parameter=parameter)
+
+
+def _ended(pod: Pod, step: Step) -> str:
+    if step.reason in NEVER_STARTED:
+        describe = f"kubectl describe pod {pod.name} -n {pod.namespace}"
+        return f"Container {step.name} could not be started, so it has no log. Does the image fit this node? {describe}"
+    logs = f"kubectl logs {pod.name} -n {pod.namespace} -c {step.name}"
+    if step.exit_code in EXIT_NOT_STARTED:
+        why = "its image does not contain the command, or a program that the command starts"
+        return f"Container {step.name} ended with exit code {step.exit_code}: {why}: {logs}"
+    return f"Container {step.name} ended with exit code {step.exit_code}: {logs}"
+
+
+def _never_pulled(pod: Pod, _: frozenset[str]) -> Failure | None:
+    for step in pod.steps.values():
+        if step.reason in NEVER_PULLED:
+            message = (
+                f"The image of container {step.name} is not on the node, and the node may not pull it ({step.reason})."
+            )
+            return Failure.by("PodFailed", message)
+    return None
+
+
+def not_pulled(pod: Pod) -> str:
+    """The container whose image cannot be pulled for now, or nothing."""
+    return next((step.name for step in pod.steps.values() if step.reason in NOT_PULLED), "")
+
+
+def _failed_step(pod: Pod) -> Step | None:
+    # A container that ended with its node says nothing about code or data. The replacement pod will.
+    if pod.disrupted or pod.reason == "Evicted":
+        return None
+    step = next((step for step in pod.steps.values() if step.failed), None)
+    return None if step is not None and _stopped_for_time(pod, step) else step
+
+
+def _stopped_for_time(pod: Pod, step: Step) -> bool:
+    """When a pod's time is over, its containers end some seconds before the kubelet writes the cause to the pod."""
+    if pod.taken is None or pod.deadline_seconds is None or step.finished is None:
+        return False
+    return step.finished >= pod.taken + timedelta(seconds=pod.deadline_seconds)
+
+
+def _text(message: str | None) -> str:
+    return (message or "")[:2048]
+
+
+Rule = Callable[[Pod, frozenset[str]], Failure | None]
+RULES: tuple[Rule, ...] = (_unwatched, _out_of_memory, _our_own, _trainer, _never_pulled)

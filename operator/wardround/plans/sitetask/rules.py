@@ -1,0 +1,260 @@
+"""The rules of a task before its end, in the order in which they are asked. The first that answers is the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from wardround.api import conditions, dataset_text
+from wardround.api.task import Failure
+from wardround.plans import assignment as assignments
+from wardround.plans import waits
+from wardround.plans.sitetask import failure as failures
+from wardround.plans.sitetask.places import ahead
+from wardround.plans.sitetask.stages import failed, pod_times
+from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_accepted, is_refused
+from wardround.plans.sitetask.types import Action, Marks, Observation, Verdict
+from wardround.plans.sitetask.view import View
+from wardround.reasons.registry import REASONS
+
+# What no time heals, and the courier gives up on. The courier tries again after every other reason, and the task waits.
+COURIER_FAILURES = frozenset(
+    {
+        "HubNotPinned",
+        "AssignmentUnreadable",
+        "NotAddressee",
+        "Replayed",
+        "StoreNotPinned",
+        "Denied",
+        "KeyUnusable",
+        "ManifestUnreadable",
+        "SignatureInvalid",
+        "Altered",
+        "Expired",
+        "WrongBase",
+        "OutputLink",
+        "OutputNotSafetensors",
+        "MetricsInvalid",
+    }
+)
+RETRY_SECONDS = 10.0
+# A task that gives up its place wakes the tasks that wait. This is for a place that went with a task that people
+# deleted.
+QUEUE_SECONDS = 30.0
+CLOCK_SECONDS = 30.0
+ACCEPTED: Marks = {"Accepted": (True, "Accepted")}
+INPUT_READY: Marks = {**ACCEPTED, "InputReady": (True, "Ready")}
+TRAINED: Marks = {**INPUT_READY, "Trained": (True, "Trained")}
+
+
+def _cancelled(view: View) -> Verdict | None:
+    gone = view.seen.hub_reached and view.seen.round_task is None
+    cancelled = view.seen.round_task is not None and view.seen.round_task.spec.cancel
+    if gone or cancelled or view.seen.task.spec.cancel:
+        return Verdict(reason="Cancelled", message=_ended_by_the_hub(view.seen), final="Failed")
+    return None
+
+
+def _ended_by_the_hub(seen: Observation) -> str:
+    """The message of a task that the hub has ended: with what the task waited for, since that may be why."""
+    meaning = REASONS["Cancelled"].meaning
+    last = conditions.find(seen.task.status.conditions, "Reconciling")
+    if last is None or last.status != "True" or last.reason not in waits.TROUBLE:
+        return meaning
+    return f"{meaning} Until then it waited for {last.reason}: {last.message}"
+
+
+def _refused(view: View) -> Verdict | None:
+    if view.decision.outcome != "Refused":
+        return None
+    decision = view.decision
+    failure = Failure.by(
+        decision.reason, decision.message, parameter=decision.parameter or None, bound=decision.bound or None
+    )
+    # An accepted task stays accepted though the pin has changed: it is the memory against replay (memory.py).
+    return failed(failure, marks={} if is_accepted(view.seen.task) else {"Accepted": (False, decision.reason)})
+
+
+def _waits_for_people(view: View) -> Verdict | None:
+    if view.decision.outcome != "Waiting":
+        return None
+    reason = view.decision.reason
+    again = CLOCK_SECONDS if reason == assignments.AHEAD_REASON else None
+    return Verdict(
+        reason=reason, message=view.decision_text, marks={"Accepted": ("Unknown", reason)}, again_seconds=again
+    )
+
+
+def _expired(view: View) -> Verdict | None:
+    if view.seconds_left is None or view.seconds_left > 0:
+        return None
+    return failed(Failure.by("Expired", REASONS["Expired"].meaning))
+
+
+def _pod_failed(view: View) -> Verdict | None:
+    return failed(view.failure, stages=pod_times(view)) if view.failure else None
+
+
+def _courier_failed(view: View) -> Verdict | None:
+    reason = view.courier.reason or ""
+    if reason not in COURIER_FAILURES:
+        return None
+    message = f"The courier gave up. Its log: kubectl logs deployment/courier -n {view.seen.task.metadata.namespace}"
+    return failed(Failure.by(reason, message), stages=pod_times(view))
+
+
+def _sent(view: View) -> Verdict | None:
+    if view.courier.update is None:
+        return None
+    stages = {**pod_times(view), "Sealed": view.seen.now, "Sent": view.seen.now}
+    marks = {**TRAINED, "Sent": (True, "Sent")}
+    return Verdict(reason="Complete", message=REASONS["Sent"].meaning, marks=marks, stages=stages, final="Complete")
+
+
+def _sends(view: View) -> Verdict | None:
+    checked = view.seen.pod is not None and view.seen.pod.step("check").succeeded
+    if view.courier.upload is None and not checked:
+        return None
+    stages = {**pod_times(view), **({"Sealed": view.seen.now} if view.courier.upload else {})}
+    return _progress(view, view.courier.reason or "Sending", marks=TRAINED, stages=stages)
+
+
+def _fetches(view: View) -> Verdict | None:
+    if view.courier.input == "Ready":
+        return None
+    return _progress(view, view.courier.reason or "Fetching", marks=ACCEPTED)
+
+
+def _queues(view: View) -> Verdict | None:
+    """The oldest task goes first. A task that has a Job has its place already."""
+    if view.seen.job is not None:
+        return None
+    names = ahead(view.seen)
+    places = view.seen.site.spec.workload.max_concurrent_tasks
+    if len(names) < places:
+        return None
+    message = f"behind {', '.join(names[:8])}: the Site runs {places} at a time (workload.maxConcurrentTasks)"
+    # While other tasks train, the cause still is what kept the Job out.
+    reason, message = _last_try(view.seen) if is_refused(view.seen.task) else ("Queued", message)
+    return _progress(view, reason, message, marks=INPUT_READY, again_seconds=QUEUE_SECONDS)
+
+
+def _last_try(seen: Observation) -> tuple[str, str]:
+    """Reason and message that a failed try to make the Job has left. They stand until a try succeeds."""
+    last = conditions.find(seen.task.status.conditions, "Reconciling")
+    if last is None or last.status != "True" or last.reason not in ("StepFailed", JOB_NOT_ADMITTED):
+        return "Starting", ""
+    return last.reason, last.message
+
+
+def _dataset_gone(view: View) -> Verdict | None:
+    name = view.assignment.dataset_name if view.assignment else ""
+    if view.seen.job is not None or name in view.seen.datasets:
+        return None
+    return failed(
+        Failure.by("DatasetNotFound", f"Somebody deleted Dataset {name} after the site had accepted the task.")
+    )
+
+
+def _dataset_unusable(view: View) -> Verdict | None:
+    name = view.assignment.dataset_name if view.assignment else ""
+    spec = view.seen.datasets.get(name)
+    fault = "" if view.seen.job is not None or spec is None else dataset_text.fault(spec)
+    if not fault:
+        return None
+    return failed(Failure.by("DataUnreadable", f"Dataset {name}: {fault}"))
+
+
+def _creates_job(view: View) -> Verdict | None:
+    if view.seen.job is not None:
+        return None
+    if not view.seen.isolation_proven:
+        return _progress(view, "IsolationUnproven", marks=INPUT_READY, again_seconds=RETRY_SECONDS)
+    reason, message = _last_try(view.seen)
+    return _progress(view, reason, message, marks=INPUT_READY, actions=("CreateJob",))
+
+
+def _waits_for_a_node(view: View) -> Verdict | None:
+    job, pod = view.seen.job, view.seen.pod
+    if job is not None and job.suspended:
+        queue = view.seen.site.spec.workload.queue_name
+        return _progress(view, "Queued", f"Kueue has not admitted the Job yet (queue {queue}).", marks=INPUT_READY)
+    if pod is None or not pod.unschedulable:
+        return None
+    accelerators, resource = view.accelerators, view.seen.site.spec.workload.accelerator.resource_name
+    asks = f" with {accelerators} x {resource}" if accelerators else ""
+    return _progress(
+        view,
+        "Unschedulable",
+        f"The training pod waits for a node{asks}. The scheduler says: {pod.unschedulable}",
+        marks=INPUT_READY,
+    )
+
+
+def _waits_for_image(view: View) -> Verdict | None:
+    pod = view.seen.pod
+    container = failures.not_pulled(pod) if pod else ""
+    if pod is None or not container:
+        return None
+    why = f"kubectl describe pod {pod.name} -n {pod.namespace}"
+    message = f"The node cannot pull the image of container {container} yet. Its events say why: {why}"
+    return _progress(view, "ImagePullFailed", message, marks=INPUT_READY)
+
+
+def _leaves_its_node(view: View) -> Verdict | None:
+    pod = view.seen.pod
+    if pod is None or not pod.leaving:
+        return None
+    message = (
+        "Kubernetes removed the training pod from its node. The Job makes another pod: "
+        f"kubectl describe job/{pod.name} -n {pod.namespace}"
+    )
+    return _progress(view, "Evicted", message, marks=INPUT_READY)
+
+
+def _trains(view: View) -> Verdict:
+    stages = pod_times(view)
+    return _progress(view, "Training" if "Started" in stages else "Starting", marks=INPUT_READY, stages=stages)
+
+
+def _progress(
+    view: View,
+    reason: str,
+    message: str = "",
+    *,
+    marks: Marks,
+    stages: Mapping[str, datetime] | None = None,
+    actions: tuple[Action, ...] = (),
+    again_seconds: float | None = None,
+) -> Verdict:
+    now = view.seen.now
+    reached = {"Accepted": now, **({"InputReady": now} if "InputReady" in marks else {}), **(stages or {})}
+    return Verdict(
+        reason=reason,
+        message=message or view.text(reason),
+        marks=marks,
+        stages=reached,
+        actions=actions,
+        again_seconds=again_seconds,
+    )
+
+
+RULES: tuple[Callable[[View], Verdict | None], ...] = (
+    _cancelled,
+    _refused,
+    _waits_for_people,
+    _pod_failed,
+    _courier_failed,
+    _sent,
+    _expired,
+    _sends,
+    _fetches,
+    _queues,
+    _dataset_gone,
+    _dataset_unusable,
+    _creates_job,
+    _leaves_its_node,
+    _waits_for_a_node,
+    _waits_for_image,
+    _trains,
+)

@@ -1,0 +1,67 @@
+"""Decides how long a stage of a task may take, and what a task has failed of that took longer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from wardround.api import conditions
+from wardround.api.task import Failure
+from wardround.plans import waits
+from wardround.plans.sitetask.types import Marks, Verdict
+from wardround.plans.sitetask.view import View, has_reached
+
+# Stages that come anew with each pod: the hub counts training from the newest one's start.
+POD_STAGES = frozenset({"Started", "Prepared"})
+
+
+def deadline(view: View, verdict: Verdict) -> datetime | None:
+    """When the time is over for the stage that this verdict is about.
+
+    None while the task trains: the kubelet counts that time, since it stops the pod. The site counts only the time
+    after which a node counts as dead (`failure.silent_from`).
+    """
+    seen, assignment = view.seen, view.assignment
+    if verdict.final or assignment is None or verdict.marks.get("Accepted", (False, ""))[0] is not True:
+        return None
+    found = seen.task.status.conditions
+    if "Trained" in verdict.marks:
+        return (conditions.since(found, "Trained") or seen.now) + timedelta(seconds=assignment.upload_seconds)
+    if verdict.reason == "Training":
+        return None
+    begun = conditions.since(found, "Accepted") or seen.now
+    if has_reached(seen, "Started"):
+        # The task waits once more, for a pod that replaces one that has left its node.
+        begun = (seen.pod.created if seen.pod else None) or seen.now
+    return begun + timedelta(seconds=assignment.wait_seconds)
+
+
+def overdue(verdict: Verdict) -> Verdict:
+    """The failure of a task whose stage took too long. Its cause is what the task waited for."""
+    otherwise = "Sending" if "Trained" in verdict.marks else "Starting"
+    reason = waits.too_long(verdict.reason, otherwise)
+    message = f"The time for this stage is over (deadlines of the round). The task waited for this: {verdict.message}"
+    return failed(Failure.by(reason, message[:2048]), marks=verdict.marks, stages=verdict.stages)
+
+
+def failed(failure: Failure, *, marks: Marks | None = None, stages: Mapping[str, datetime] | None = None) -> Verdict:
+    return Verdict(
+        reason=failure.reason,
+        message=failure.message or "",
+        failure=failure,
+        final="Failed",
+        marks=marks or {},
+        stages=stages or {},
+    )
+
+
+def pod_times(view: View) -> dict[str, datetime]:
+    """When the pod reached its stages, by the containers' own times, which the kubelet gives in whole seconds."""
+    pod = view.seen.pod
+    times = {
+        "Started": pod.step("prepare").started if pod else None,
+        "Prepared": pod.step("prepare").finished if pod else None,
+        "Trained": pod.step("train").finished if pod else None,
+        "Checked": pod.step("check").finished if pod else None,
+    }
+    return {stage: time for stage, time in times.items() if time is not None}

@@ -1,0 +1,86 @@
+"""Says how a task stands: a verdict as conditions, failure and timeline of the SiteTask. Decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+
+from wardround.api import conditions, timeline
+from wardround.api.sitetask import SiteTask, SiteTaskStatus
+from wardround.plans.sitetask.stages import POD_STAGES
+from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
+from wardround.plans.sitetask.types import Action, Verdict
+from wardround.plans.sitetask.view import WAITING, View
+
+ACTIONS: Mapping[Action, str] = {
+    "CreateJob": "make the training Job",
+    "DeleteJob": "delete the training Job",
+    "DeleteTask": "delete this SiteTask",
+    "Mirror": "take over grants or a cancellation from the hub",
+}
+HAMPERED = "The site operator could not"
+
+
+def status(view: View, verdict: Verdict) -> SiteTaskStatus:
+    seen = view.seen
+    now, generation = seen.now, seen.task.metadata.generation
+    found = seen.task.status.conditions
+    for kind, (value, reason) in verdict.marks.items():
+        message = view.decision_text if kind == "Accepted" else ""
+        found = conditions.set_condition(found, kind, value, reason, message, now=now, generation=generation)
+    if verdict.final:
+        found = conditions.set_condition(
+            found, verdict.final, True, verdict.reason, verdict.message, now=now, generation=generation
+        )
+    if verdict.final == "Complete":
+        found = conditions.settled(found, verdict.reason, now=now, generation=generation)
+    elif verdict.final or verdict.reason == WAITING:
+        found = conditions.stalled(found, verdict.reason, verdict.message, now=now, generation=generation)
+    else:
+        found = conditions.progressing(found, verdict.reason, verdict.message, now=now, generation=generation)
+    reached = seen.task.status.timeline
+    for stage, time in verdict.stages.items():
+        reached = timeline.move(reached, stage, time) if stage in POD_STAGES else timeline.mark(reached, stage, time)
+    return dataclasses.replace(
+        seen.task.status,
+        observed_generation=generation,
+        conditions=found,
+        failure=verdict.failure or seen.task.status.failure,
+        timeline=reached,
+    )
+
+
+def final_status(task: SiteTask, *, tidy: bool) -> SiteTaskStatus:
+    """The status of a task that has ended: as at its end, for the generation that the task has now, since the hub may
+    still change what the SiteTask mirrors. Once all is `tidy`, the message no longer says what is left to do."""
+    generation = task.metadata.generation
+    found = conditions.with_generation(task.status.conditions, generation)
+    if tidy:
+        found = tuple(dataclasses.replace(each, message=_without_trouble(each.message)) for each in found)
+    return dataclasses.replace(task.status, observed_generation=generation, conditions=found)
+
+
+def hampered(task: SiteTask, action: Action, words: str, now: datetime, *, refused: bool = False) -> SiteTaskStatus:
+    """The status after an action failed that the operator will try again. `task` as it was written last, `words` of
+    the failure. `refused`: the API server did not take the object, because of a policy, a quota or its schema, which
+    people may correct.
+
+    A final condition stays: its message says in addition what is left to do.
+    """
+    trouble = f"{HAMPERED} {ACTIONS[action]}, and tries again: {words}"
+    found, generation = task.status.conditions, task.metadata.generation
+    if not is_final(task):
+        reason = JOB_NOT_ADMITTED if refused and action == "CreateJob" else "StepFailed"
+        found = conditions.progressing(found, reason, trouble, now=now, generation=generation)
+    else:
+        for kind in ("Complete", "Failed"):
+            end = conditions.find(found, kind)
+            if end is not None and end.status == "True":
+                message = f"{_without_trouble(end.message)} {trouble}"
+                found = conditions.set_condition(found, kind, True, end.reason, message, now=now, generation=generation)
+    return dataclasses.replace(task.status, conditions=found)
+
+
+def _without_trouble(message: str) -> str:
+    return message.partition(f" {HAMPERED}")[0]

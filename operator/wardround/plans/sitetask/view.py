@@ -1,0 +1,135 @@
+"""An observation with what follows from it: the decision about the assignment, why the pod failed, what people read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from wardround.api import timeline
+from wardround.api.sitetask import CourierReport, approval
+from wardround.api.task import Failure
+from wardround.api.times import parse_time
+from wardround.plans import assignment as assignments
+from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
+from wardround.plans.sitetask import failure as failures
+from wardround.plans.sitetask import memory
+from wardround.plans.sitetask.state import is_accepted
+from wardround.plans.sitetask.types import Observation
+from wardround.reasons.reason import NOBODY
+from wardround.reasons.registry import REASONS
+from wardround.sealing.refused import Refused
+from wardround.wire.assignment import Assignment
+
+WAITING = "WaitingForApproval"
+
+
+@dataclass(frozen=True)
+class View:
+    """What the rules read."""
+
+    seen: Observation
+    decision: Decision
+    failure: Failure | None
+
+    @property
+    def assignment(self) -> Assignment | None:
+        return self.decision.assignment
+
+    @property
+    def courier(self) -> CourierReport:
+        return self.seen.task.status.courier or CourierReport()
+
+    @property
+    def decision_text(self) -> str:
+        """What the site's people read about the decision, before they approve and after."""
+        text = self.text(WAITING) if self.decision.reason == WAITING else self.decision.message
+        local = self.assignment is not None and self.assignment.resources.local_sockets
+        if self.decision.outcome == "Refused" or not local:
+            return text
+        return f"{LOCAL_SOCKETS} {text}" if text else LOCAL_SOCKETS
+
+    def text(self, name: str) -> str:
+        """What the site's people read about a reason: its meaning, and what to do if somebody has to act."""
+        metadata = self.seen.task.metadata
+        if name not in REASONS:
+            return ""
+        reason = REASONS[name].about(task=metadata.name, site_namespace=metadata.namespace)
+        if name == WAITING:
+            command = approval(metadata.name, metadata.namespace, metadata.uid)
+            return f"{reason.meaning} To approve it, run `{command}`."
+        return reason.meaning if reason.owner == NOBODY else reason.text
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the assignment expires."""
+        if self.assignment is None:
+            return None
+        return (parse_time(self.assignment.expires) - self.seen.now).total_seconds()
+
+    def seconds_to(self, until: datetime | None) -> list[float]:
+        """Seconds to the times at which the plan changes though nothing happens: the end of the stage (`until`), of a
+        silent node, of the assignment."""
+        silent = failures.silent_from(self.seen.pod) if self.seen.pod else None
+        times = [(time - self.seen.now).total_seconds() for time in (until, silent) if time is not None]
+        return [seconds for seconds in (*times, self.seconds_left) if seconds is not None and seconds > 0]
+
+    @property
+    def accelerators(self) -> int:
+        return self.assignment.resources.accelerators_per_node if self.assignment else 0
+
+
+def view_of(seen: Observation) -> View:
+    decision = decide(seen)
+    assignment = decision.assignment
+    statistics = assignment is not None and assignment.task == "Statistics"
+    ours = {"prepare", "check"} | ({"train"} if statistics else set())
+    seconds = assignment.train_seconds if assignment else None
+    failure = failures.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds, now=seen.now)
+    return View(seen, decision, _with_known_parameter(failure, assignment.parameters if assignment else {}))
+
+
+def has_reached(seen: Observation, stage: str) -> bool:
+    return timeline.reached(seen.task.status.timeline, stage) is not None
+
+
+def _with_known_parameter(failure: Failure | None, parameters: Mapping[str, str]) -> Failure | None:
+    """Training code may name a parameter that it refuses. Only a name that the round itself has written leaves."""
+    if failure is None or failure.parameter is None or failure.parameter in parameters:
+        return failure
+    return dataclasses.replace(failure, parameter=None)
+
+
+def decide(seen: Observation) -> Decision:
+    """Whether the site takes the assignment. It never takes back an acceptance because of a policy that changed."""
+    spec, site = seen.task.spec, seen.site
+    if is_accepted(seen.task):
+        try:
+            return Decision(
+                "Accepted",
+                "Accepted",
+                assignments.open_pinned(spec.assignment, spec.hub_key, site.spec.hub.fingerprint),
+            )
+        except Refused as refused:
+            return Decision("Refused", refused.reason, field=refused.field)
+    identity = site.status.courier
+    claim = Claim(
+        envelope=spec.assignment,
+        hub_key=spec.hub_key,
+        hub_fingerprint=site.spec.hub.fingerprint,
+        round_uid=spec.round_ref.uid,
+        attempt=spec.attempt,
+        site_fingerprint=(identity.fingerprint if identity else None) or "",
+        now=seen.now,
+    )
+    same = [o.spec.attempt for o in seen.others if o.spec.round_ref.uid == spec.round_ref.uid and is_accepted(o)]
+    terms = Terms(
+        participant=site.spec.hub.participant_namespace,
+        policy=site.spec.policy,
+        datasets=seen.datasets,
+        taken=max(same, default=0),
+        accepted=memory.issues(seen.others),
+        approved=spec.approved,
+    )
+    return assignments.decide(claim, terms)
