@@ -12,11 +12,11 @@ from typing import Any
 
 from wardround.api import dataset_text, names, parameters_text
 from wardround.api.site import AllowedParameter, LinkLocal
-from wardround.manifests import mounts, pod
-from wardround.manifests.mounts import LAUNCHER_FOLDER, Container, Mount, Places
+from wardround.manifests import pod
 from wardround.manifests.pod import Manifest
-from wardround.wire import codec, isolation
+from wardround.wire import codec, isolation, mounts
 from wardround.wire.isolation import IsolationTarget
+from wardround.wire.mounts import LAUNCHER_FOLDER, Container, Mount, Places
 from wardround.wire.training import RequestedTask, TaskKind
 
 SERVICE_ACCOUNT = "training"
@@ -212,7 +212,7 @@ def _theirs(job: TrainingJob, name: Container, verb: str, accelerators: int) -> 
 
 
 def _container(job: TrainingJob, name: Container, image: str, command: list[str], resources: Manifest) -> Manifest:
-    lines = [_mount(job, each) for each in mounts.of(name, job.task, initial=job.initial)]
+    lines = [_mount(job, each) for each in mounts.container_mounts(name, job.task, initial=job.initial)]
     return pod.container(name, image, lines, resources) | {"imagePullPolicy": "IfNotPresent", "command": command}
 
 

@@ -1,4 +1,4 @@
-"""Names the folders and files of a training pod (docs/contracts.md, section 6); reads and writes none of them."""
+"""Names the folders and files of a training pod, by the table of mounts; reads and writes none of them."""
 
 from __future__ import annotations
 
@@ -6,56 +6,58 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround.wire import mounts
+
 
 @dataclass(frozen=True)
 class Folders:
-    """All folders lie under one root: `/wardround` in a pod, anything in a simulation."""
+    """All folders lie under one root: that of the table in a pod, anything in a simulation."""
 
     root: Path
 
     @classmethod
     def from_environment(cls) -> Folders:
-        return cls(Path(os.environ.get("WARDROUND_ROOT", "/wardround")))
+        return cls(Path(os.environ.get("WARDROUND_ROOT", mounts.ROOT)))
 
     @property
     def raw(self) -> Path:
-        return self.root / "raw"
+        return self._at(mounts.RAW)
 
     @property
     def task(self) -> Path:
-        return self.root / "task"
+        return self._at(mounts.TASK)
 
     @property
     def data(self) -> Path:
-        return self.root / "data"
+        return self._at(mounts.DATA)
 
     @property
     def private(self) -> Path:
-        return self.root / "private"
+        return self._at(mounts.PRIVATE)
 
     @property
     def base(self) -> Path:
-        return self.root / "base"
+        return self._at(mounts.BASE)
 
     @property
     def out(self) -> Path:
-        return self.root / "out"
+        return self._at(mounts.OUT)
 
     @property
     def checkpoints(self) -> Path:
-        return self.root / "checkpoints"
+        return self._at(mounts.ALL_CHECKPOINTS)
 
     @property
     def states(self) -> Path:
-        return self.root / "states"
+        return self._at(mounts.ALL_STATES)
 
     @property
     def secrets(self) -> Path:
-        return self.root / "secrets"
+        return self._at(mounts.ALL_SECRETS)
 
     @property
     def update(self) -> Path:
-        return self.root / "update"
+        return self._at(mounts.UPDATE)
 
     @property
     def task_file(self) -> Path:
@@ -71,7 +73,10 @@ class Folders:
 
     @property
     def launcher_file(self) -> Path:
-        return self.root / "launcher" / "launch"
+        return self._at(mounts.LAUNCHER) / "launch"
 
     def view_file(self, side: str) -> Path:
         return self.data / f"{side}.parquet"
+
+    def _at(self, path: str) -> Path:
+        return self.root / Path(path).relative_to(mounts.ROOT)

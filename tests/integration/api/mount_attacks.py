@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from tests.integration.api.attacks import MOUNTS, TASK_UID, Attack, Object
 from tests.integration.api.jobs import Change, container
 from tests.unit.golden.test_training_golden import TRAIN
-from wardround.manifests.mounts import CONTAINERS, TABLE, Mount, Places
-from wardround.manifests.mounts import of as mounts_of
+from wardround.wire.mounts import CONTAINERS, TABLE, Mount, Places, container_mounts
 from wardround.wire.training import TaskKind
 
 # Golden Jobs, by which kind of task they are and whether of an initial round.
@@ -70,7 +69,7 @@ def added() -> Iterator[Attack]:
     for name in CONTAINERS:
         case = "train-initial" if name == "init" else "train"
         task, initial = CASES[case]
-        taken = {each.path for each in mounts_of(name, task, initial=initial)}
+        taken = {each.path for each in container_mounts(name, task, initial=initial)}
         others = {(each.path, each.volume, each.sub_path, each.mode): each for each in TABLE if each.path not in taken}
         volumes = {each.volume for each in TABLE if each.is_in(task, initial=initial)}
         for each in others.values():

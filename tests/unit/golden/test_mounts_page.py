@@ -11,8 +11,7 @@ import re
 import pytest
 
 from lab.topology import ROOT
-from wardround.manifests.mounts import ALL, CONTAINERS, LAUNCHER_FOLDER, TABLE, Container, Mount
-from wardround.manifests.mounts import of as mounts_of
+from wardround.wire.mounts import ALL, CONTAINERS, LAUNCHER_FOLDER, TABLE, Container, Mount, container_mounts
 
 PAGE = ROOT / "docs" / "contracts.md"
 NAMES = {"{task_uid}": "<SiteTask UID>", "{round_uid}": "<round UID>", "{state_round}": "<stateRound>"}
@@ -58,7 +57,7 @@ def test_no_container_has_two_mounts_at_one_place() -> None:
     for task in ALL:
         for initial in (False, True):
             for container in CONTAINERS:
-                paths = [each.path for each in mounts_of(container, task, initial=initial)]
+                paths = [each.path for each in container_mounts(container, task, initial=initial)]
                 assert len(paths) == len(set(paths))
 
 

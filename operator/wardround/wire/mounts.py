@@ -1,6 +1,7 @@
-"""What each container of a training pod mounts: one table, from which the Job is built; knows nothing of Kubernetes.
+"""Which folders the containers of a training pod have: one table, which the Job and the containers' own code share.
 
-docs/contracts.md, section 6 shows it, and tests/integration try the admission policy with every line of it.
+Knows nothing of Kubernetes. docs/contracts.md, section 6 shows the table, and tests/integration try the admission
+policy with every line of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,15 @@ from wardround.wire.training import TaskKind
 Container = Literal["prepare", "isolation", "init", "train", "check"]
 Volume = Literal["dataset", "memory", "initial", "out", "scratch", "workspace", "state"]
 Mode = Literal["ro", "rw"]
+
+# Where a container has its folders. Code that runs without a pod has them below another root.
+ROOT = "/wardround"
+RAW, TASK, DATA, PRIVATE = f"{ROOT}/raw", f"{ROOT}/task", f"{ROOT}/data", f"{ROOT}/private"
+BASE, OUT, UPDATE = f"{ROOT}/base", f"{ROOT}/out", f"{ROOT}/update"
+CHECKPOINT, STATE_IN, STATE_OUT = f"{ROOT}/checkpoint", f"{ROOT}/state/in", f"{ROOT}/state/out"
+# Those of `prepare` alone: what the others have of a volume, it has whole.
+LAUNCHER, ALL_CHECKPOINTS, ALL_STATES = f"{ROOT}/launcher", f"{ROOT}/checkpoints", f"{ROOT}/states"
+ALL_SECRETS = f"{ROOT}/secrets"
 
 CONTAINERS: tuple[Container, ...] = ("prepare", "isolation", "init", "train", "check")
 # Where no image can have prepared anything: a link there, or a VOLUME, would put a program of the image's own in the
@@ -67,41 +77,41 @@ class Mount:
 
 
 TABLE: tuple[Mount, ...] = (
-    Mount("prepare", "/wardround/raw", "dataset", "", "ro"),
-    Mount("prepare", "/wardround/task", "memory", "task", "rw"),
-    Mount("prepare", "/wardround/data", "memory", "view", "rw"),
-    Mount("prepare", "/wardround/private", "memory", "private", "rw"),
-    Mount("prepare", "/wardround/launcher", "memory", "launcher", "rw"),
-    Mount("prepare", "/wardround/checkpoints", "state", CHECKPOINTS, "rw"),
-    Mount("prepare", "/wardround/states", "state", STATES, "rw"),
-    Mount("prepare", "/wardround/secrets", "state", SECRETS, "rw"),
+    Mount("prepare", RAW, "dataset", "", "ro"),
+    Mount("prepare", TASK, "memory", "task", "rw"),
+    Mount("prepare", DATA, "memory", "view", "rw"),
+    Mount("prepare", PRIVATE, "memory", "private", "rw"),
+    Mount("prepare", LAUNCHER, "memory", "launcher", "rw"),
+    Mount("prepare", ALL_CHECKPOINTS, "state", CHECKPOINTS, "rw"),
+    Mount("prepare", ALL_STATES, "state", STATES, "rw"),
+    Mount("prepare", ALL_SECRETS, "state", SECRETS, "rw"),
     # On the CPU always and without state: the sites' initial weights must agree to the bit.
-    Mount("init", "/wardround/task", "memory", "task", "ro", initial=True),
-    Mount("init", "/wardround/base", "workspace", "tasks/{task_uid}/in", "ro", initial=True),
-    Mount("init", "/wardround/out", "initial", "", "rw", initial=True),
+    Mount("init", TASK, "memory", "task", "ro", initial=True),
+    Mount("init", BASE, "workspace", "tasks/{task_uid}/in", "ro", initial=True),
+    Mount("init", OUT, "initial", "", "rw", initial=True),
     Mount("init", LAUNCHER_FOLDER, "memory", "launcher", "ro", initial=True),
     # Images of researchers, torch's among them, expect a writable /tmp; the root file system is read-only.
     Mount("init", "/tmp", "scratch", "", "rw", initial=True),  # noqa: S108 (a path in the pod)
-    Mount("train", "/wardround/task", "memory", "task", "ro"),
-    Mount("train", "/wardround/data", "memory", "view", "ro"),
-    Mount("train", "/wardround/base", "workspace", "tasks/{task_uid}/in", "ro", initial=False),
-    Mount("train", "/wardround/base", "initial", "", "ro", initial=True),
-    Mount("train", "/wardround/out", "out", "", "rw"),
-    Mount("train", "/wardround/checkpoint", "state", CHECKPOINTS + "/{round_uid}", "rw", LEAVES),
-    Mount("train", "/wardround/state/in", "state", STATES + "/{state_round}", "ro", READS),
-    Mount("train", "/wardround/state/out", "state", STATES + "/{round_uid}", "rw", LEAVES),
+    Mount("train", TASK, "memory", "task", "ro"),
+    Mount("train", DATA, "memory", "view", "ro"),
+    Mount("train", BASE, "workspace", "tasks/{task_uid}/in", "ro", initial=False),
+    Mount("train", BASE, "initial", "", "ro", initial=True),
+    Mount("train", OUT, "out", "", "rw"),
+    Mount("train", CHECKPOINT, "state", CHECKPOINTS + "/{round_uid}", "rw", LEAVES),
+    Mount("train", STATE_IN, "state", STATES + "/{state_round}", "ro", READS),
+    Mount("train", STATE_OUT, "state", STATES + "/{round_uid}", "rw", LEAVES),
     Mount("train", LAUNCHER_FOLDER, "memory", "launcher", "ro"),
     Mount("train", "/tmp", "scratch", "", "rw"),  # noqa: S108 (a path in the pod)
-    Mount("check", "/wardround/task", "memory", "task", "ro"),
-    Mount("check", "/wardround/private", "memory", "private", "ro"),
-    Mount("check", "/wardround/base", "workspace", "tasks/{task_uid}/in", "ro", initial=False),
-    Mount("check", "/wardround/base", "initial", "", "ro", initial=True),
-    Mount("check", "/wardround/out", "out", "", "ro"),
-    Mount("check", "/wardround/update", "workspace", "tasks/{task_uid}/update", "rw"),
+    Mount("check", TASK, "memory", "task", "ro"),
+    Mount("check", PRIVATE, "memory", "private", "ro"),
+    Mount("check", BASE, "workspace", "tasks/{task_uid}/in", "ro", initial=False),
+    Mount("check", BASE, "initial", "", "ro", initial=True),
+    Mount("check", OUT, "out", "", "ro"),
+    Mount("check", UPDATE, "workspace", "tasks/{task_uid}/update", "rw"),
     Mount("check", LAUNCHER_FOLDER, "memory", "launcher", "ro"),
 )
 
 
-def of(container: Container, task: TaskKind, *, initial: bool) -> list[Mount]:
+def container_mounts(container: Container, task: TaskKind, *, initial: bool) -> list[Mount]:
     """The mounts of one container, in the order in which the Job has them."""
     return [each for each in TABLE if each.container == container and each.is_in(task, initial=initial)]
