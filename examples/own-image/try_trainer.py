@@ -2,10 +2,11 @@
 
     python examples/own-image/try_trainer.py DATASET.yaml CASES.csv -- python examples/own-image/trainer.py
 
-What runs around your command (prepare, check, score) is what runs around it in the pod, and complains of the same
-things. What training leaves in state/out/ is what the next round finds in state/in/. Not tried here: that the pod has
-no network, and nothing to write to but out/, state/out/, checkpoint/ and /tmp. To try a whole image, let the command
-be `docker run --rm --network none --user $(id -u) -e WARDROUND_ROOT -v /tmp:/tmp IMAGE python /trainer.py`.
+A hub and a hospital are played, and the hospital's pods run here: the Job, the folders of each container and what runs
+around your command (prepare, check, score) are those of a real hospital, and complain of the same things. Not tried
+here: that the pod has no network, and nothing to write to but out/, state/out/, checkpoint/ and /tmp. To try a whole
+image, let the command be
+`docker run --rm --network none --user $(id -u) -e WARDROUND_ROOT -v /tmp:/tmp IMAGE python /trainer.py`.
 """
 
 import argparse
@@ -16,155 +17,138 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from wardround.api import dataset_text, parameters_text
-from wardround.api.site import LEAST_CELL, AllowedParameter
-from wardround.wire import codec
-from wardround.wire.assignment import Exchange
-from wardround.wire.digests import file_digest
-from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tests.players.containers import Container, run_ours
+from tests.players.hospital import Hospital
+from tests.players.hub import Hub
+from wardround.api import federatedround, site
+from wardround.courier.fetch import input_name
+from wardround.courier.workspace import Workspace
+from wardround.plans.sitetask.pod import BY_EXIT_CODE
+from wardround.wire.isolation import IsolationTarget
+
+IMAGE = "registry.example/yours@sha256:" + "0" * 64
+NAMESPACE, DATASET = "here", "tried"
 # `prepare` wants to see that the network is closed. Here it is not; this port is.
-CLOSED = [{"name": "nobody", "host": "127.0.0.1", "port": 1, "protocol": "TCP"}]
-# Nor does it ask the neighbours of this machine: our verbs run as in a pod without IPv6.
-WITHOUT_NEIGHBOURS = """
-import sys
-from pathlib import Path
-from wardround import __main__
-from wardround.network import addresses
-addresses.INTERFACES = addresses.SETTINGS = Path("/no-such-folder")
-sys.exit(__main__.main())
-"""
+CLOSED = IsolationTarget("nobody", "127.0.0.1", 1, "TCP")
 
 
 class Refused(Exception):
     """A container failed; the text says which and why."""
 
 
+@dataclass(frozen=True)
 class Pod:
-    """The folders of one round's pod, and its containers as processes. `after`: the pod whose state training reads."""
+    """A round's pod: its Job, and the folder of each of its volumes."""
 
-    def __init__(
-        self, root: Path, dataset: dict[str, Any], rows: Path, command: list[str], after: "Pod | None" = None
-    ) -> None:
-        self.root, self.round_uid = root, str(uuid.uuid4())
-        self._dataset, self._command, self._after = dataset, command, after
-        for folder in ("raw", "base", "out", "checkpoint", "state/in", "state/out"):
-            (root / folder).mkdir(parents=True)
-        if after is not None:
-            shutil.copytree(after.root / "state" / "out", root / "state" / "in", dirs_exist_ok=True)
-        (root / "raw" / dataset["path"]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(rows, root / "raw" / dataset["path"])
-        # A hospital's own is its secret, from which `prepare` makes orderSeed. By this one every try is the same.
-        (root / "secrets" / "order").mkdir(parents=True)
-        (root / "secrets" / "order" / "key").write_bytes(b"only to try a trainer, no secret")
-        self._environment = os.environ | {
-            "WARDROUND_ROOT": str(root),
-            "WARDROUND_TERMINATION_LOG": str(root / "said"),
-            "WARDROUND_ISOLATION": json.dumps(CLOSED),
-            "WARDROUND_ISOLATION_SECONDS": "0.25",
-            "WARDROUND_LINK_LOCAL": "Warn",
-        }
+    name: str
+    round_uid: str
+    job: dict[str, Any]
+    volumes: dict[str, Path]
+    folder: Path
+    update: Path
 
-    def prepare(self, task: str, parameters: dict[str, str], base_digest: str, metrics: list[str]) -> None:
-        request = RequestedTask(
-            contract=CONTRACT,
-            participant="site-a",
-            seed=7,
-            round=RoundAttempt(self.root.name, 1),
-            round_uid=self.round_uid,
-            state_round=self._after.round_uid if self._after else "",
-            base_digest=base_digest,
-            image_digest="",
-            parameters=parameters,
-            exchange=Exchange(("input.*",)),
-            metrics=tuple(metrics),
-            max_samples=2**53 - 1,
-            live_rounds=LiveRounds((), (), "1970-01-01T00:00:00Z"),
-        )
-        self._environment |= {
-            "WARDROUND_TASK": codec.write_document(request).decode(),
-            "WARDROUND_KIND": task,
-            "WARDROUND_DATASET": dataset_text.dump(self._dataset),
-            "WARDROUND_MIN_SAMPLES": "1",
-            "WARDROUND_MIN_CELL": str(LEAST_CELL),
-            # Here people try what they like; a hospital lists what it allows.
-            "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(AllowedParameter(name=name) for name in parameters),
-        }
-        self.ours("prepare")
+    def run(self, command: list[str]) -> "Pod":
+        """Each container after the other, yours as a process with `command`. Raises Refused."""
+        spec = self.job["spec"]["template"]["spec"]
+        for each in [*spec["initContainers"], *spec["containers"]]:
+            if each.get("restartPolicy") != "Always":  # a sidecar watches the network, which is open here
+                self._run(Container.make(self.job, each, self.folder / each["name"], self.volumes.__getitem__), command)
+        return self
 
-    def found(self) -> str:
+    def _run(self, container: Container, command: list[str]) -> None:
+        verb = container.command[-1]
+        if container.ours:
+            failed = run_ours(container)
+            said = json.loads(container.message or "{}")
+            reason, message = said.get("reason"), said.get("message")
+        else:
+            failed = subprocess.run([*command, verb], env=os.environ | container.variables).returncode
+            reason, message = BY_EXIT_CODE.get(failed, "TrainerFailed"), f"exit code {failed}"
+        if failed:
+            raise Refused(f"{self.name}: {verb}: {reason}: {message}")
+
+    def say_data(self) -> None:
         """What `prepare` says of the data; the hospital's Dataset has the same in its status."""
-        said = json.loads((self.root / "said").read_text())
+        said = json.loads((self.folder / "prepare" / "termination-log").read_text())
         left_out = ", ".join(f"{each['field']} {each['reason']} {each['rows']}" for each in said["quality"])
-        return f"data: {said['rows']} rows of {said['patients']} patients are used; left out: {left_out or 'none'}"
+        print(f"data: {said['rows']} rows of {said['patients']} patients are used; left out: {left_out or 'none'}")
 
-    def ours(self, verb: str) -> None:
-        done = subprocess.run([sys.executable, "-c", WITHOUT_NEIGHBOURS, verb], env=self._environment)
-        if done.returncode:
-            said = json.loads((self.root / "said").read_text())
-            raise Refused(f"{self.root.name}: {verb}: {said['reason']}: {said['message']}")
-
-    def theirs(self, verb: str) -> None:
-        done = subprocess.run([*self._command, verb], env=self._environment)
-        if done.returncode:
-            reason = {64: "ParametersRefused", 65: "DataUnreadable", 75: "PodFailed"}.get(
-                done.returncode, "TrainerFailed"
-            )
-            raise Refused(f"{self.root.name}: {verb}: {reason}: exit code {done.returncode}")
-
-    def has_left(self, verb: str) -> dict[str, Any]:
+    def say_update(self) -> None:
         """What would leave the hospital, after our own code has looked at it."""
-        self.ours(verb)
-        document: dict[str, Any] = json.loads((self.root / "update" / "update.json").read_text())
-        print(f"{self.root.name}: {document['samples']} samples, {document['length']} bytes, {document['metrics']}")
+        document = json.loads((self.update / "update.json").read_text())
+        print(f"{self.name}: {document['samples']} samples, {document['length']} bytes, {document['metrics']}")
         if document["suppressed"]:
-            print(f"{self.root.name}: over too few patients to leave a hospital: {', '.join(document['suppressed'])}")
-        return document
+            print(f"{self.name}: over too few patients to leave a hospital: {', '.join(document['suppressed'])}")
+
+    @property
+    def trained(self) -> bytes:
+        return (self.volumes["out"] / "model.safetensors").read_bytes()
+
+
+class Federation:
+    """A hub with one hospital, whose claims are folders here."""
+
+    def __init__(self, folder: Path, dataset: dict[str, Any], rows: Path, parameters: dict[str, str]) -> None:
+        self._folder, self._dataset = folder, dataset
+        self._hub, self._hospital = Hub(), Hospital("site-a")
+        # Here people try what they like; a hospital lists what it allows.
+        policy = {"parameters": [{"name": name} for name in parameters], "minSamples": 1}
+        hub = {"participantNamespace": "site-a", "fingerprint": self._hub.identity.fingerprint}
+        spec = {"hub": hub, "store": {"origin": "https://store.example"}, "policy": policy}
+        self._site = site.parse({"metadata": {"name": "site", "namespace": NAMESPACE}, "spec": spec})
+        data = folder / "dataset" / dataset["path"]
+        data.parent.mkdir(parents=True)
+        shutil.copy(rows, data)
+        # A hospital's own is its secret, from which `prepare` makes orderSeed. By this one every try is the same.
+        order = folder / "state" / "secrets" / "order"
+        order.mkdir(parents=True)
+        (order / "key").write_bytes(b"only to try a trainer, no secret")
+
+    def pod(self, name: str, task: str, *, base: bytes = b"", after: Pod | None = None, **spec: Any) -> Pod:
+        """The pod of a round. `after`: the pod whose state the hospital goes on from."""
+        uid, task_uid = str(uuid.uuid4()), str(uuid.uuid4())
+        asked = {"task": task, "datasetName": DATASET, "image": IMAGE, "participants": {"names": ["site-a"]}, **spec}
+        metadata = {"name": name, "namespace": NAMESPACE, "uid": uid}
+        federated_round = federatedround.parse({"metadata": metadata, "spec": asked})
+        model = self._hub.seal_model(base, str(uuid.uuid4())).model if base else None
+        state_round = after.round_uid if after else ""
+        now = datetime.now(UTC)
+        sent = self._hub.ask(federated_round, self._hospital.recipient, now, model, state_round=state_round)
+        folder = Workspace(self._folder / "workspace").task(task_uid)
+        folder.make()
+        if base:
+            (folder.input / input_name(self._hospital.assignment(sent))).write_bytes(base)
+        dataset = {"metadata": {"name": DATASET}, "spec": self._dataset}
+        job = self._hospital.job(self._site, task_uid, sent, dataset, [CLOSED])
+        here = self._folder / "pods" / name
+        claims = {volume: self._folder / volume for volume in ("dataset", "workspace", "state")}
+        own = {volume: here / volume for volume in ("memory", "initial", "out", "scratch")}
+        return Pod(name, uid, job, claims | own, here / "containers", folder.update)
 
 
 def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str], parameters: dict[str, str]) -> None:
     """Raises Refused."""
-
-    def pod(name: str, after: Pod | None = None) -> Pod:
-        return Pod(folder / name, dataset, rows, command, after)
-
-    statistics = pod("statistics")
-    statistics.prepare("Statistics", {}, "", [])
-    print(statistics.found())
-    statistics.ours("statistics")
-    statistics.has_left("check")
-
-    first = pod("train-1")
-    shutil.copy(statistics.root / "update" / "update.safetensors", first.root / "base" / "statistics.safetensors")
-    first.prepare("Train", parameters, "", ["loss"])
-    first.theirs("init")
-    # From here on what `init` left is the base, as it will be for every later round.
-    shutil.rmtree(first.root / "base")
-    (first.root / "out").rename(first.root / "base")
-    (first.root / "out").mkdir()
-    first.theirs("train")
-    first.has_left("check")
-
-    second = pod("train-2", after=first)
-    base = shutil.copy(first.root / "out" / "model.safetensors", second.root / "base")
-    digest = file_digest(Path(base))
-    second.prepare("Train", parameters, digest, ["loss"])
-    second.theirs("train")
-    second.has_left("check")
-
-    evaluate = pod("evaluate", after=second)
-    # An evaluation reads a state and leaves none.
-    (evaluate.root / "state" / "out").rmdir()
-    (evaluate.root / "checkpoint").rmdir()
-    shutil.copy(second.root / "out" / "model.safetensors", evaluate.root / "base")
-    evaluate.prepare("Evaluate", parameters, digest, ["accuracy", "sensitivity", "auc", "rows", "positives"])
-    evaluate.theirs("predict")
-    evaluate.has_left("score")
+    federation = Federation(folder, dataset, rows, parameters)
+    statistics = federation.pod("statistics", "Statistics").run(command)
+    statistics.say_data()
+    statistics.say_update()
+    training: dict[str, Any] = {"parameters": parameters, "metrics": ["loss"]}
+    counted = (statistics.update / "update.safetensors").read_bytes()
+    first = federation.pod("train-1", "Train", base=counted, initial={"seed": 7}, **training).run(command)
+    first.say_update()
+    second = federation.pod("train-2", "Train", base=first.trained, after=first, **training).run(command)
+    second.say_update()
+    scored = {"parameters": parameters, "metrics": ["accuracy", "sensitivity", "auc", "rows", "positives"]}
+    federation.pod("evaluate", "Evaluate", base=second.trained, after=second, **scored).run(command).say_update()
 
 
 def main() -> int:

@@ -17,8 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tests.players.containers import Container
 from tests.simulation.apiserver import Follower, Place, Server
-from tests.simulation.programs import Container, Programs
+from tests.simulation.programs import Programs
 from wardround.api.times import to_seconds
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
@@ -101,19 +102,9 @@ class Node:
         return {"exitCode": code, "reason": "Completed" if code == 0 else "Error", "message": message, **times}
 
     def _container(self, pod: Pod, spec: Object) -> Container:
-        """With its mounts in place. An image's own folders are not there."""
-        root = pod.folder / "containers" / spec["name"]
         volumes = {each["name"]: each for each in pod.spec["volumes"]}
-        for mount in spec.get("volumeMounts", ()):
-            source = self._volume(pod, volumes[mount["name"]]) / mount.get("subPath", "")
-            source.mkdir(parents=True, exist_ok=True)
-            target = root / mount["mountPath"].lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(source, target_is_directory=True)
-        environment = {each["name"]: each["value"].replace("$$", "$") for each in spec.get("env", ())}
-        words = [*spec.get("command", ()), *spec.get("args", ())]
-        (root / "wardround").mkdir(parents=True, exist_ok=True)
-        return Container(pod.job, spec["name"], spec["image"], words, environment, root)
+        root = pod.folder / "containers" / spec["name"]
+        return Container.make(pod.job, spec, root, lambda name: self._volume(pod, volumes[name]))
 
     def _volume(self, pod: Pod, volume: Object) -> Path:
         if claim := volume.get("persistentVolumeClaim"):

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lab import demo_data, demo_rounds
+from tests.players.containers import Container
 from tests.simulation.federation import Federation, Trainer
-from tests.simulation.programs import Container, own_image
+from tests.simulation.programs import own_image
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.ports import Object
 
@@ -78,7 +79,7 @@ class _Collected:
     def see(self, container: Container) -> None:
         labels = container.job["metadata"]["labels"]
         for file in ("out/model.safetensors", "update/update.safetensors"):
-            path = container.root / "wardround" / file
+            path = container.folder / file
             if path.is_file():
                 key = labels["wardround.io/round"], labels.get("wardround.io/participant", ""), file
                 self.plain[key] = path.read_bytes()

@@ -85,7 +85,8 @@ REMEMBERS = """
     names = seen.read_text() if seen.exists() else ""
     print(f"seen by {sys.argv[1]}: {names}")
     if sys.argv[1] == "train":
-        (ROOT / "state" / "out" / "seen").write_text(f"{names}{ROOT.name} ")
+        name = json.loads((ROOT / "task" / "task.json").read_text())["round"]["name"]
+        (ROOT / "state" / "out" / "seen").write_text(f"{names}{name} ")
     elif sys.argv[1] == "predict":
         assert not (ROOT / "state" / "out").exists()
 """

@@ -1,0 +1,65 @@
+"""Plays `check` and the courier: leaves an update in a workspace, seals it, sends it. Uses the courier's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wardround import durable, tensors
+from wardround.courier import send
+from wardround.courier.send import Sealed
+from wardround.courier.workspace import TaskFolder
+from wardround.pod import update
+from wardround.ports import Store
+from wardround.sealing.keys import SigningKey
+from wardround.wire import codec, digests
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Put
+from wardround.wire.update import UpdateClaims
+
+# Of a plaintext that holds no tensors.
+SCHEMA_DIGEST = digests.digest(b"schema")
+
+
+def leave_update(folder: TaskFolder, plain: bytes, **claims: Any) -> None:
+    """The tensors, then the document, as `check` leaves them. `claims` are what the document says otherwise."""
+    known: dict[str, Any] = {
+        "samples": 10,
+        "metrics": {},
+        "suppressed": (),
+        "digest": digests.digest(plain),
+        "schema_digest": SCHEMA_DIGEST,
+        "base_digest": "",
+        "length": len(plain),
+    }
+    (folder.update / update.TENSORS).write_bytes(plain)
+    partial = durable.partial_of(folder.update / update.DOCUMENT)
+    partial.write_bytes(codec.write_document(UpdateClaims(**{**known, **claims})))
+    partial.rename(folder.update / update.DOCUMENT)
+
+
+async def seal(
+    assignment: Assignment, signing: SigningKey, folder: Path, plain: bytes, **claims: Any
+) -> tuple[Sealed, TaskFolder]:
+    """Leave this update in a fresh workspace and seal it for the round."""
+    place = TaskFolder(folder)
+    place.make()
+    leave_update(place, plain, **claims)
+    return await send.seal(assignment, place, signing, ""), place
+
+
+async def put(sealed: Sealed, place: TaskFolder, puts: tuple[Put, ...] | None, store: Store) -> None:
+    """Into the store, by grants for this very ciphertext."""
+    assert puts is not None
+    assert send.fits(sealed, puts)
+    await send.send(sealed, puts, store, place)
+
+
+def written(
+    folder: Path, arrays: Mapping[str, tensors.Array], dtypes: dict[str, str] | None = None
+) -> tuple[bytes, str]:
+    """A document of these tensors, and the digest of its schema. `folder` must be there."""
+    path = folder / "tensors"
+    tensors.write(path, dict(arrays), dtypes)
+    return path.read_bytes(), tensors.layout(path).schema_digest
