@@ -5,12 +5,13 @@ It seals and sends as a courier does, or not quite: `Lie` says what of it is wro
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,44 +22,33 @@ import numpy as np
 
 from lab import demo_rounds, network
 from lab.topology import STORE_PORT, named
+from wardround.cli.objects import is_true
 from tests.e2e.accounts import administrator, bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, account
+from tests.players import courier
+from tests.players.hospital import Hospital
 from wardround import tensors
+from wardround.api import roundtask
 from wardround.cli import enrolment, verbs
-from wardround.cli.objects import is_true
 from wardround.pod import statistics
-from wardround.sealing import untrusted
-from wardround.sealing.body import UPDATE, new_file_key, new_header
-from wardround.sealing.files import seal_file
-from wardround.sealing.keys import (
-    DecryptionKey,
-    RecipientKey,
-    SigningKey,
-    dump_verification_key,
-    generate_signing_key,
-    load_verification_key,
-)
-from wardround.sealing.manifests import open_assignment, open_grants, sign_update
-from wardround.sealing.wrap import update_context, wrap
+from wardround.sealing.keys import SigningKey
 from wardround.tabular import schema
-from wardround.wire import canonical, layouts
-from wardround.wire.grants import Grants, Put
-from wardround.wire.models import UpdateManifest
+from wardround.wire import layouts
+from wardround.wire.grants import Put
 
 Object = dict[str, Any]
 # Whose line to the store is used.
 LINE = "site-a"
 SAMPLES = 40
-DATASETS = [{"name": DATASET}]
 
 
 @dataclass(frozen=True)
 class Lie:
-    """What is wrong with an update. `header`: fields of the signed header that say something else than they should."""
+    """What is wrong with an update. `assignment`: fields of it that the hospital seals for instead."""
 
-    header: Mapping[str, Any] = field(default_factory=dict)
+    assignment: Mapping[str, Any] = field(default_factory=dict)
     signed_by: SigningKey | None = None
     deviation: float = 0.01
     changed_on_the_way: bool = False
@@ -78,51 +68,29 @@ class Update:
 
 @dataclass(frozen=True)
 class Played:
-    name: str
+    """The player of a hospital, and its account at the hub."""
+
+    player: Hospital
     api: Api
-    signing: SigningKey = field(default_factory=generate_signing_key)
-    decryption: DecryptionKey = field(default_factory=DecryptionKey.generate)
+
+    @property
+    def name(self) -> str:
+        return self.player.name
 
     def publish(self) -> None:
-        keys = {
-            "signing": canonical.encode(dump_verification_key(self.signing.public_key())),
-            "decryption": canonical.encode(self.decryption.public.raw),
-        }
-        self.api.patch_status("Participant", self.name, {"site": {"keys": keys, "datasets": DATASETS}}, self.name)
+        self.api.patch_status("Participant", self.name, self.player.status(DATASET), self.name)
 
     def seal(self, task: Object, lie: Lie = HONEST) -> Update:
         """An update of a Statistics round, for the round that the assignment names."""
-        key = load_verification_key(untrusted.decode(task["spec"]["hubKey"], "HubNotPinned"))
-        assignment = open_assignment(task["spec"]["assignment"], key)
+        asked = replace(self.player.assignment(roundtask.parse(task).spec), **lie.assignment)
         with TemporaryDirectory() as folder:
-            plain, sealed_file = Path(folder, "update"), Path(folder, "sealed")
-            tensors.write(plain, _statistics(lie.deviation))
-            file_key = new_file_key()
-            told = {"round_uid": assignment.round_uid, "attempt": assignment.attempt, "participant": self.name}
-            header = new_header(
-                file_key,
-                kind=UPDATE,
-                base_digest="",
-                image_digest=assignment.image_digest,
-                schema_digest=tensors.layout(plain).schema_digest,
-                length=plain.stat().st_size,
-                **{**told, **lie.header},
-            )
-            sealed = seal_file(plain, sealed_file, header, file_key)
-            data = bytearray(sealed_file.read_bytes())
-        context = update_context(assignment.round_uid, assignment.attempt, self.name, sealed.digest)
-        manifest = UpdateManifest(
-            header=header,
-            digest=sealed.digest,
-            wrapped_key=wrap(file_key, RecipientKey.load(assignment.round_public_key), context),
-            samples=SAMPLES,
-            metrics={},
-            suppressed=(),
-            bytes=sealed.bytes,
-            expires=assignment.expires,
-        )
+            plain, schema_digest = courier.written(_statistics(lie.deviation))
+            claims = {"samples": SAMPLES, "schema_digest": schema_digest}
+            signing = lie.signed_by or self.player.signing
+            sealed, place = asyncio.run(courier.seal(asked, signing, Path(folder, "task"), plain, **claims))
+            data = bytearray(place.ciphertext.read_bytes())
         data[-1] ^= lie.changed_on_the_way
-        return Update(bytes(data), sign_update(manifest, lie.signed_by or self.signing))
+        return Update(bytes(data), sealed.envelope)
 
     def send(self, federation: Federation, task: Object, update: Update, *, stored: bool = True) -> None:
         """Accept, ask for a place in the store, put the update there, and say so."""
@@ -138,7 +106,8 @@ class Played:
         found: list[Put] = []
 
         def granted() -> bool:
-            found[:] = self._grants(name).put or ()
+            spec = roundtask.parse(self.api.get("RoundTask", name, self.name)).spec
+            found[:] = self.player.grants(spec).put or ()
             return bool(found)
 
         eventually(f"the hub grants {self.name} a place", granted)
@@ -148,12 +117,6 @@ class Played:
     def say_sent(self, task: Object, update: Update) -> None:
         told = {"upload": {"bytes": len(update.sealed)}, "update": {"manifest": update.manifest, "samples": SAMPLES}}
         self._report(task["metadata"]["name"], told, "Accepted", "InputReady", "Trained", "Sent", "Complete")
-
-    def _grants(self, task: str) -> Grants:
-        spec = self.api.get("RoundTask", task, self.name)["spec"]
-        sealed = untrusted.decode(spec["grants"], "KeyUnusable")
-        uid, attempt = spec["roundRef"]["uid"], spec["attempt"]
-        return open_grants(sealed, self.decryption, round_uid=uid, attempt=attempt, participant=self.name)
 
     def _report(self, task: str, status: Object, *holds: str) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -176,7 +139,7 @@ def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]
             stack.callback(federation.kubectl("hub"), "delete", *flows)
             verbs.apply_enrolment(hub, name, f"Played by a test: {name}", [federation.namespace])
             api = stack.enter_context(bearer("hub", hub.token("site", name, 3600), HOSPITAL_MANAGER))
-            made[name] = Played(name, api)
+            made[name] = Played(Hospital(name), api)
             admin.await_right(account(name, "site"), "patch", "participants.wardround.io/status", name)
             made[name].publish()
             verbs.pin(hub, name, enrolment.fingerprint_to_pin(verbs.participant(hub, name)))

@@ -21,8 +21,8 @@ Object = dict[str, Any]
 SOUND, TOUCHED = "site-b", "site-a"
 # The others are played, and named by what they do: the lie, and what the round says of it.
 LIES = {
-    "another-attempt": (Lie(header={"attempt": 2}), "WrongAttempt"),
-    "another-participant": (Lie(header={"participant": SOUND}), "WrongParticipant"),
+    "another-attempt": (Lie(assignment={"attempt": 2}), "WrongAttempt"),
+    "another-participant": (Lie(assignment={"participant": SOUND}), "WrongParticipant"),
     "one-byte": (Lie(changed_on_the_way=True), "Altered"),
     "never-stored": (Lie(stored=False), "Missing"),
     "not-finite": (Lie(deviation=float("nan")), "NotFinite"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from wardround import durable, tensors
@@ -56,10 +57,9 @@ async def put(sealed: Sealed, place: TaskFolder, puts: tuple[Put, ...] | None, s
     await send.send(sealed, puts, store, place)
 
 
-def written(
-    folder: Path, arrays: Mapping[str, tensors.Array], dtypes: dict[str, str] | None = None
-) -> tuple[bytes, str]:
-    """A document of these tensors, and the digest of its schema. `folder` must be there."""
-    path = folder / "tensors"
-    tensors.write(path, dict(arrays), dtypes)
-    return path.read_bytes(), tensors.layout(path).schema_digest
+def written(arrays: Mapping[str, tensors.Array], dtypes: dict[str, str] | None = None) -> tuple[bytes, str]:
+    """A document of these tensors, and the digest of its schema."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "tensors")
+        tensors.write(path, dict(arrays), dtypes)
+        return path.read_bytes(), tensors.layout(path).schema_digest

@@ -1,10 +1,10 @@
-"""The hub's part, played with the real sealing: pins keys, seals models, writes RoundTasks, grants, opens updates."""
+"""The hub of a site under test: the player of a hub, at the API server and the store of the tests."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,29 +12,25 @@ from typing import Any
 from tests.integration.api.apiserver import Api
 from tests.integration.api.objects import TRAINER
 from tests.integration.store.conftest import Server
-from tests.unit.plans_site.world import HUB, HUB_DER, signed
-from wardround.api.times import to_microseconds
-from wardround.sealing import body, untrusted
-from wardround.sealing.keys import DecryptionKey, RecipientKey, load_verification_key, participant_fingerprint
-from wardround.sealing.manifests import ExpectedUpdate, seal_grants, sign_model, verify_update
-from wardround.sealing.wrap import base_context, unwrap, update_context, wrap
+from tests.players.courier import SCHEMA_DIGEST
+from tests.unit.plans_site.world import ASSIGNMENT, HUB
+from wardround.api import participant, roundtask
+from wardround.api.meta import RoundRef
+from wardround.api.task import TaskSpec, manifest
+from wardround.api.times import to_microseconds, to_seconds
+from wardround.documents.assignments import Recipient
+from wardround.documents.keys import Model
+from wardround.plans.participant import fingerprint
+from wardround.sealing import untrusted
+from wardround.sealing.body import ciphertext_length
+from wardround.sealing.keys import SigningKey, load_verification_key
+from wardround.sealing.manifests import ExpectedUpdate, sign_model, verify_update
 from wardround.store import admin
 from wardround.store.transfer import Store
-from wardround.wire import canonical, digests
-from wardround.wire.assignment import AssignedBase
-from wardround.wire.grants import Get, Grants, Put
-from wardround.wire.models import ModelManifest
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
-SCHEMA_DIGEST = digests.digest(b"schema")
-HOUR = 3600
-
-
-@dataclass(frozen=True)
-class Model:
-    manifest: ModelManifest
-    key: bytes
+HUB_OPERATOR = "system:serviceaccount:wardround-hub:hub-operator"
 
 
 class Hub:
@@ -44,7 +40,6 @@ class Hub:
         self.api = api
         self._server = server
         self._store = Store(server.origin, server.ca, tries=2)
-        self.round_key = DecryptionKey.generate()
 
     async def open(self) -> None:
         await self._store.__aenter__()
@@ -53,84 +48,45 @@ class Hub:
     async def close(self) -> None:
         await self._store.__aexit__(None, None, None)
 
-    def keys(self) -> tuple[bytes, bytes] | None:
-        """What the site has published: signing key, decryption key."""
-        site = (self.api.get("Participant", PARTICIPANT, PARTICIPANT).get("status") or {}).get("site") or {}
-        if "keys" not in site:
-            return None
-        return tuple(untrusted.decode(site["keys"][each], "KeyUnusable") for each in ("signing", "decryption"))  # type: ignore[return-value]
+    def keys(self) -> participant.PublicKeys | None:
+        """What the site has published."""
+        site = participant.parse(self.api.get("Participant", PARTICIPANT, PARTICIPANT)).status.site
+        return site.keys if site else None
 
     def approve(self) -> None:
         keys = self.keys()
         assert keys is not None
-        pin = {"spec": {"keyFingerprint": participant_fingerprint(*keys)}}
-        self.api.patch("Participant", PARTICIPANT, pin, PARTICIPANT)
+        self.api.patch("Participant", PARTICIPANT, {"spec": {"keyFingerprint": fingerprint(keys)}}, PARTICIPANT)
+
+    def recipient(self) -> Recipient:
+        return Recipient.of(participant.parse(self.api.get("Participant", PARTICIPANT, PARTICIPANT)))
 
     async def seal_model(self, plain: bytes) -> Model:
         """Puts a model into the store, as the aggregation does."""
-        round_uid, key = str(uuid.uuid4()), body.new_file_key()
-        header = body.new_header(
-            key,
-            kind=body.MODEL,
-            round_uid=round_uid,
-            attempt=1,
-            participant="",
-            base_digest="",
-            image_digest="",
-            schema_digest=SCHEMA_DIGEST,
-            length=len(plain),
-        )
-        sealer = body.Body(key, header)
-        segments = []
-        for index in range(sealer.segments):
-            offset, size = body.segment_span(index, len(plain))
-            segments.append(sealer.seal(index, plain[offset : offset + size]))
-        hashes = b"".join(hashlib.sha256(segment).digest() for segment in segments)
-        ciphertext, location = b"".join(segments), f"models/{round_uid}/1"
-        offset = 0
-        for number, length in enumerate(body.part_lengths(len(plain))):
-            await self._put(f"{location}/{body.part_name(number)}", ciphertext[offset : offset + length])
-            offset += length
-        await self._put(f"{location}/segments", hashes)
-        manifest = ModelManifest(
-            header, digests.digest(plain), digests.digest(hashes), location, body.ciphertext_length(len(plain))
-        )
-        return Model(manifest, key)
+        sealed = HUB.seal_model(plain, str(uuid.uuid4()), schema_digest=SCHEMA_DIGEST)
+        await sealed.put(self._store, self._server.presigner, datetime.now(UTC))
+        return sealed.model
 
-    def ask(self, model: Model | None = None, *, sign_by: Any = HUB, **changes: Any) -> Object:
-        """Writes a RoundTask and returns it."""
-        keys = self.keys()
-        assert keys is not None
-        round_uid = str(uuid.uuid4())
-        base = None
-        if model is not None:
-            context = base_context(round_uid, 1, PARTICIPANT, model.manifest.digest)
-            wrapped = wrap(model.key, RecipientKey.load(keys[1]), context)
-            base = AssignedBase(sign_model(model.manifest, sign_by), wrapped)
-        assignment = {
+    def ask(self, model: Model | None = None, *, sign_by: SigningKey | None = None, **changes: Any) -> Object:
+        """Writes a RoundTask and returns it. `sign_by`: a key that signs the model instead of the hub's."""
+        recipient, round_uid, now = self.recipient(), str(uuid.uuid4()), datetime.now(UTC)
+        if model is not None and sign_by is not None:
+            model = dataclasses.replace(model, text=sign_model(model.manifest, sign_by))
+        known = {
             "round_uid": round_uid,
-            "site_fingerprint": participant_fingerprint(*keys),
-            "round_public_key": self.round_key.public.raw,
+            "site_fingerprint": recipient.fingerprint,
             "image": TRAINER,
             "initial": model is None,
-            "base": base,
-            "issued": to_microseconds(datetime.now(UTC)),
-            "expires": (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "base": HUB.base(model, recipient, round_uid) if model else None,
+            "issued": to_microseconds(now),
+            "expires": to_seconds(now + timedelta(hours=1)),
         }
+        envelope = HUB.sign(dataclasses.replace(ASSIGNMENT, **{**known, **changes}))
+        reference = RoundRef(namespace="breast-cancer", name="train-1", uid=round_uid)
+        spec = TaskSpec(round_ref=reference, attempt=1, assignment=envelope, hub_key=HUB.key)
+        spec = HUB.grant(spec, recipient, self._server.presigner, now, base=model)
         name = f"train-1-{hashlib.sha256(round_uid.encode()).hexdigest()[:8]}-a1"
-        task = {
-            "apiVersion": "wardround.io/v1alpha1",
-            "kind": "RoundTask",
-            "metadata": {"name": name, "namespace": PARTICIPANT},
-            "spec": {
-                "roundRef": {"namespace": "breast-cancer", "name": "train-1", "uid": round_uid},
-                "attempt": 1,
-                "assignment": signed(**(assignment | changes)),
-                "hubKey": canonical.encode(HUB_DER),
-                "grants": self._grants(round_uid, self._get(model), None),
-            },
-        }
-        return self.api.create(task, user=HUB_OPERATOR)
+        return self.api.create(manifest("RoundTask", name, PARTICIPANT, {}, spec), user=HUB_OPERATOR)
 
     def cancel(self, name: str) -> None:
         self.api.patch("RoundTask", name, {"spec": {"cancel": True}}, PARTICIPANT, user=HUB_OPERATOR)
@@ -142,65 +98,18 @@ class Hub:
 
     def grant_upload(self, task: Object, length: int) -> None:
         """`length` is the plaintext's: what the courier may put is derived from it."""
-        prefix = f"updates/{task['spec']['roundRef']['uid']}/1/{PARTICIPANT}"
-        puts = []
-        for number, part in enumerate(body.part_lengths(length)):
-            upload = self._server.presigner.put(
-                f"{prefix}/{body.part_name(number)}", datetime.now(UTC), HOUR, length=part
-            )
-            puts.append(Put(upload.url, part, upload.headers))
-        grants = self._grants(task["spec"]["roundRef"]["uid"], None, tuple(puts))
+        spec, upload_bytes = roundtask.parse(task).spec, ciphertext_length(length)
+        spec = HUB.grant(spec, self.recipient(), self._server.presigner, datetime.now(UTC), upload_bytes=upload_bytes)
         name = task["metadata"]["name"]
-        self.api.patch("RoundTask", name, {"spec": {"grants": grants}}, PARTICIPANT, user=HUB_OPERATOR)
+        self.api.patch("RoundTask", name, {"spec": {"grants": spec.grants}}, PARTICIPANT, user=HUB_OPERATOR)
 
     def open_update(self, task: Object, base_digest: str | None) -> bytes:
         """The plaintext of what lies in the store, by the site's signed manifest."""
-        keys = self.keys()
-        assert keys is not None
-        live = self.api.get("RoundTask", task["metadata"]["name"], PARTICIPANT)
-        uid = task["spec"]["roundRef"]["uid"]
+        live = roundtask.parse(self.api.get("RoundTask", task["metadata"]["name"], PARTICIPANT))
+        assert live.status.update is not None
+        uid = live.spec.round_ref.uid
         expected = ExpectedUpdate(uid, 1, PARTICIPANT, TRAINER.split("@")[1], base_digest, SCHEMA_DIGEST)
-        text = live["status"]["update"]["manifest"]
-        manifest = verify_update(text, load_verification_key(keys[0]), expected, datetime.now(UTC))
-        context = update_context(uid, 1, PARTICIPANT, manifest.digest)
-        opener = body.Body(unwrap(manifest.wrapped_key, self.round_key, context), manifest.header)
+        key = load_verification_key(untrusted.decode(self.recipient().signing, "KeyUnusable"))
+        update = verify_update(live.status.update.manifest, key, expected, datetime.now(UTC))
         folder: Path = self._server.folder / "wardround" / "updates" / uid / "1" / PARTICIPANT
-        ciphertext = b"".join(part.read_bytes() for part in sorted(folder.iterdir()))
-        plain = b""
-        for index in range(opener.segments):
-            _, size = body.segment_span(index, manifest.header.length)
-            place = index * body.SEALED_SEGMENT
-            plain += opener.open(index, ciphertext[place : place + size + body.TAG])
-        assert digests.digest(plain) == manifest.digest
-        return plain
-
-    async def _put(self, key: str, data: bytes) -> None:
-        upload = self._server.presigner.put(key, datetime.now(UTC), HOUR, length=len(data))
-        await self._store.put_bytes(upload.url, upload.headers, data)
-
-    def _get(self, model: Model | None) -> Get | None:
-        if model is None:
-            return None
-        manifest, sign = model.manifest, self._server.presigner
-        parts = [body.part_name(number) for number in range(len(body.part_lengths(manifest.header.length)))]
-        now = datetime.now(UTC)
-        return Get(
-            sign.get(f"{manifest.location}/segments", now, HOUR),
-            tuple(sign.get(f"{manifest.location}/{part}", now, HOUR) for part in parts),
-        )
-
-    def _grants(self, round_uid: str, get: Get | None, put: tuple[Put, ...] | None) -> str:
-        keys = self.keys()
-        assert keys is not None
-        expires = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        sealed = seal_grants(
-            Grants(expires, get, put),
-            RecipientKey.load(keys[1]),
-            round_uid=round_uid,
-            attempt=1,
-            participant=PARTICIPANT,
-        )
-        return canonical.encode(sealed)
-
-
-HUB_OPERATOR = "system:serviceaccount:wardround-hub:hub-operator"
+        return HUB.open_update(update, (part.read_bytes() for part in sorted(folder.iterdir())))

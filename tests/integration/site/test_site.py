@@ -16,9 +16,11 @@ import pytest
 from tests.integration.api.apiserver import Api, Refused
 from tests.integration.api.kstatus import kstatus
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
-from tests.integration.site.hub import SCHEMA_DIGEST, Object
+from tests.integration.site.hub import Object
+from tests.players import courier as played
 from wardround.api import site as sites
 from wardround.courier import main as courier
+from wardround.courier.workspace import TaskFolder
 from wardround.kube.client import Client
 from wardround.sealing.keys import generate_signing_key
 from wardround.site.link import HubLink
@@ -92,20 +94,8 @@ def job_of(site: Site, name: str) -> Object | None:
 
 
 def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
-    """What `check` leaves: the tensors, then by rename the document."""
-    folder = site.folder(name) / "update"
-    (folder / "update.safetensors").write_bytes(plain)
-    document = {
-        "samples": 290,
-        "metrics": {"loss": "0.1234"},
-        "suppressed": ["auc"],
-        "digest": digests.digest(plain),
-        "schemaDigest": SCHEMA_DIGEST,
-        "baseDigest": base_digest,
-        "length": len(plain),
-    }
-    (folder / "partial").write_text(json.dumps(document))
-    (folder / "partial").rename(folder / "update.json")
+    claims = {"samples": 290, "metrics": {"loss": "0.1234"}, "suppressed": ("auc",), "base_digest": base_digest}
+    played.leave_update(TaskFolder(site.folder(name)), plain, **claims)
 
 
 async def enrolled(site: Site) -> None:

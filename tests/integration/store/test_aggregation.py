@@ -15,18 +15,33 @@ import numpy as np
 import pytest
 
 from tests.integration.store.conftest import Server
+from tests.players import courier
+from tests.players.hospital import Hospital
+from tests.players.hub import Hub
 from wardround import tensors
 from wardround.aggregate import main as aggregation
+from wardround.aggregate import plan
 from wardround.aggregate.updates import SealedFile
-from wardround.sealing import body, files, keys, manifests, untrusted, wrap
+from wardround.api import federatedround
+from wardround.api.federatedround import FederatedRound
+from wardround.api.meta import Meta
+from wardround.api.roundtask import RoundTask, RoundTaskStatus
+from wardround.api.task import Update, Upload
+from wardround.documents import aggregations
+from wardround.documents.keys import Model
+from wardround.plans.round.types import Aggregate, Observation
+from wardround.sealing import body, files, keys, manifests, untrusted
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
-from wardround.wire import canonical, codec, digests
-from wardround.wire.models import Header, ModelManifest, UpdateManifest
+from wardround.wire import digests
+from wardround.wire.aggregation import StoreAccess
+from wardround.wire.models import Header
 
 IMAGE = "sha256:" + "1" * 64
-ROUND_KEY = keys.DecryptionKey.generate()
-DATA_KEY = body.new_file_key()
+INITIAL, OTHER = digests.digest(b"initial"), digests.digest(b"other")
+NO_LIMIT = 2**53 - 1
+# An aggregation of evaluations reads its digest alone.
+MODEL = Hub().seal_model(b"model", "base").model
 
 
 def now() -> datetime:
@@ -35,7 +50,7 @@ def now() -> datetime:
 
 @dataclass
 class Round:
-    """One round at a real store, built as hub and couriers build it."""
+    """One round at a real store, played by a hub and hospitals."""
 
     server: Server
     store: Store
@@ -43,69 +58,35 @@ class Round:
     task: str = "Train"
     initial: bool = False
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
-    base: dict[str, Any] | None = None
-    base_digest: str | None = ""
-    updates: list[dict[str, Any]] = field(default_factory=list)
+    base: Model | None = None
     max_share: str = "1"
     max_samples: dict[str, int] = field(default_factory=dict)
-    largest: int = 0
-    opened: dict[str, body.Body] = field(default_factory=dict)
+    hub: Hub = field(default_factory=Hub)
+    hospitals: dict[str, Hospital] = field(default_factory=dict)
+    sent: dict[str, RoundTask] = field(default_factory=dict)
+    data_key: bytes = b""
 
-    async def sealed(self, location: str, path: Path, header: Header, key: bytes) -> tuple[str, bytes]:
-        """Seal and upload a file; return its digest and the hashes of its segments."""
-        out = path.with_suffix(".sealed")
-        digest = files.seal_file(path, out, header, key).digest
-        place = 0
-        for index, length in enumerate(body.part_lengths(header.length)):
-            upload = self.server.presigner.put(f"{location}/{body.part_name(index)}", now(), 600, length)
-            assert await self.store.put_file(upload.url, upload.headers, out, place, length)
-            place += length
-        data = out.read_bytes()
-        hashes = b"".join(
-            bytes.fromhex(digests.digest(data[start : start + body.SEALED_SEGMENT])[7:])
-            for start in range(0, len(data), body.SEALED_SEGMENT)
-        )
-        return digest, hashes
-
-    def urls(self, location: str, length: int) -> list[str]:
-        names = [body.part_name(index) for index in range(len(body.part_lengths(length)))]
-        return [self.server.presigner.get(f"{location}/{name}", now(), 600) for name in names]
+    @property
+    def object(self) -> FederatedRound:
+        spec: dict[str, Any] = {
+            "task": self.task,
+            "datasetName": "breast",
+            "participants": {"names": sorted(self.hospitals)},
+            "metrics": ["loss"] if self.task == "Train" else ["auc", "positives", "sensitivity"],
+            "aggregation": {"maxWeightShare": self.max_share},
+        }
+        if self.task != "Statistics":
+            spec["image"] = f"registry.example/trainer@{IMAGE}"
+        if self.initial:
+            spec["initial"] = {"seed": 7}
+        return federatedround.parse({"metadata": {"name": "round", "namespace": "test", "uid": self.uid}, "spec": spec})
 
     async def with_base(self, arrays: Mapping[str, Any], dtypes: dict[str, str] | None = None) -> None:
         """Store a base model."""
-        path = self.folder / "base"
-        digest = tensors.write(path, dict(arrays), dtypes)
-        layout = tensors.layout(path)
-        header = self.header(layout, body.MODEL, "", DATA_KEY)
-        location = f"models/{uuid.uuid4()}/1"
-        _, hashes = await self.sealed(location, path, header, DATA_KEY)
-        upload = self.server.presigner.put(f"{location}/segments", now(), 600)
-        assert await self.store.put_bytes(upload.url, upload.headers, hashes)
-        manifest = ModelManifest(
-            header, digest, digests.digest(hashes), location, body.ciphertext_length(layout.length)
-        )
-        self.base_digest = digest
-        self.base = {
-            "manifest": codec.dump_document(manifest),
-            "dataKey": canonical.encode(DATA_KEY),
-            "get": {
-                "segments": self.server.presigner.get(f"{location}/segments", now(), 600),
-                "parts": self.urls(location, layout.length),
-            },
-        }
-
-    def header(self, layout: tensors.Layout, kind: str, participant: str, key: bytes) -> Header:
-        return body.new_header(
-            key,
-            kind=kind,
-            round_uid=self.uid,
-            attempt=1,
-            participant=participant,
-            base_digest=self.base_digest or "",
-            image_digest=IMAGE,
-            schema_digest=layout.schema_digest,
-            length=layout.length,
-        )
+        plain, schema_digest = courier.written(arrays, dtypes)
+        sealed = self.hub.seal_model(plain, str(uuid.uuid4()), schema_digest=schema_digest)
+        await sealed.put(self.store, self.server.presigner, now())
+        self.base = sealed.model
 
     async def update(
         self,
@@ -114,23 +95,12 @@ class Round:
         samples: int = 10,
         *,
         dtypes: dict[str, str] | None = None,
-        header: Mapping[str, Any] | None = None,
-        manifest: Mapping[str, Any] | None = None,
-        signed_by: keys.SigningKey | None = None,
-        wrapped_for: keys.DecryptionKey = ROUND_KEY,
+        **changes: Any,
     ) -> None:
         """Send an update as a courier does, but for what the arguments change."""
-        path = self.folder / f"{participant}.tensors"
-        tensors.write(path, dict(arrays), dtypes)
-        await self.update_of(
-            participant,
-            path.read_bytes(),
-            samples,
-            header=header,
-            manifest=manifest,
-            signed_by=signed_by,
-            wrapped_for=wrapped_for,
-        )
+        plain, schema_digest = courier.written(arrays, dtypes)
+        changes["claims"] = {"schema_digest": schema_digest, **changes.get("claims", {})}
+        await self.update_of(participant, plain, samples, **changes)
 
     async def update_of(
         self,
@@ -138,44 +108,32 @@ class Round:
         plain: bytes,
         samples: int = 10,
         *,
-        header: Mapping[str, Any] | None = None,
+        assignment: Mapping[str, Any] | None = None,
+        claims: Mapping[str, Any] | None = None,
         manifest: Mapping[str, Any] | None = None,
         signed_by: keys.SigningKey | None = None,
-        wrapped_for: keys.DecryptionKey = ROUND_KEY,
     ) -> None:
-        """Send an update of these very bytes."""
-        path = self.folder / participant
-        path.write_bytes(plain)
-        digest = digests.file_digest(path)
-        layout = tensors.layout(path)
-        file_key = body.new_file_key()
-        head = dataclasses.replace(self.header(layout, body.UPDATE, participant, file_key), **(header or {}))
-        self.opened[participant] = body.Body(file_key, head)
-        location = f"updates/{self.uid}/1/{participant}"
-        await self.sealed(location, path, head, file_key)
-        context = wrap.update_context(self.uid, 1, participant, digest)
-        made = UpdateManifest(
-            head,
-            digest,
-            wrap.wrap(file_key, wrapped_for.public, context),
-            samples,
-            {"loss": "0.5"},
-            (),
-            body.ciphertext_length(layout.length),
-            (now() + timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
+        """Send an update of these very bytes, for an assignment, with claims and a manifest that are changed."""
+        hospital = self.hospitals[participant] = Hospital(participant)
+        spec = self.hub.ask(self.object, hospital.recipient, now(), self.base)
+        sealed, place = await courier.seal(
+            dataclasses.replace(hospital.assignment(spec), **(assignment or {})),
+            hospital.signing,
+            self.folder / participant,
+            plain,
+            **{"samples": samples, "metrics": {"loss": "0.5"}, "base_digest": self.base_digest, **(claims or {})},
         )
-        made = dataclasses.replace(made, **(manifest or {}))
-        pinned = keys.generate_signing_key()
-        self.largest = max(self.largest, layout.length)
-        self.updates.append(
-            {
-                "participant": participant,
-                "attempt": 1,
-                "manifest": manifests.sign_update(made, signed_by or pinned),
-                "signingKey": canonical.encode(keys.dump_verification_key(pinned.public_key())),
-                "get": self.urls(location, layout.length),
-            }
-        )
+        presigner, length = self.server.presigner, sealed.manifest.bytes
+        spec = self.hub.grant(spec, hospital.recipient, presigner, now(), upload_bytes=length)
+        await courier.put(sealed, place, hospital.grants(spec).put, self.store)
+        made = dataclasses.replace(sealed.manifest, **(manifest or {}))
+        text = manifests.sign_update(made, signed_by or hospital.signing)
+        status = RoundTaskStatus(upload=Upload(bytes=length), update=Update(manifest=text, samples=samples))
+        self.sent[participant] = RoundTask(metadata=Meta(name="task", namespace=participant), spec=spec, status=status)
+
+    @property
+    def base_digest(self) -> str:
+        return self.base.manifest.digest if self.base else ""
 
     def stored(self, participant: str) -> Path:
         """The one part of an update as the store has it on disk."""
@@ -183,49 +141,34 @@ class Round:
 
     async def aggregate(self) -> tuple[int, dict[str, Any]]:
         """Run the Job's process in a thread of its own; return exit code and answer."""
-        location = f"models/{self.uid}/1"
-        put = self.server.presigner.put
-        uploads = [
-            put(f"{location}/{body.part_name(i)}", now(), 600) for i in range(len(body.part_lengths(self.largest)))
-        ]
-        document = {
-            "round": {"uid": self.uid},
-            "task": self.task,
-            "strategy": "FedAvg",
-            "weighting": "Samples",
-            "maxWeightShare": self.max_share,
-            "parameters": {},
-            "maxSamples": self.max_samples,
-            "privateKey": canonical.encode(ROUND_KEY.raw),
-            "dataKey": canonical.encode(DATA_KEY),
-            "imageDigest": IMAGE,
-            "initial": self.initial,
-            "location": location,
-            "baseDigest": None if self.initial else self.base_digest,
-            "base": self.base,
-            "updates": self.updates,
-            "put": {
-                "parts": [{"url": each.url, "headers": dict(each.headers)} for each in uploads],
-                "segments": dataclasses.asdict(put(f"{location}/segments", now(), 600)),
-            },
-            "store": {"origin": self.server.origin, "caBundle": self.server.ca},
-        }
+        most = {name: self.max_samples.get(name, NO_LIMIT) for name in self.hospitals}
+        seen = Observation(
+            round=self.object,
+            participants={name: each.participant(most[name]) for name, each in self.hospitals.items()},
+            now=now(),
+        )
+        action = Aggregate(number=1, tasks=tuple(self.sent.values()), until=now() + timedelta(hours=1))
+        store = StoreAccess(self.server.origin, self.server.ca)
+        text = aggregations.plan(
+            seen, action, self.hub.round_key, self.base, presigner=self.server.presigner, store=store, now=now()
+        )
+        self.data_key = plan.parse(text).data_key
         path, log = self.folder / "plan.json", self.folder / "termination-log"
-        path.write_bytes(canonical.dumps(document))
+        path.write_bytes(text)
         code = await run_job(path, log)
         return code, json.loads(log.read_bytes())
 
     async def result(self, answer: dict[str, Any]) -> dict[str, Any]:
         """Fetch and open the result as a courier does; return arrays as bits."""
         header = untrusted.parse(Header, answer["header"], "ManifestUnreadable")
-        opened = body.Body(DATA_KEY, header)
+        opened = body.Body(self.data_key, header)
         location = f"models/{self.uid}/1"
         url = self.server.presigner.get(f"{location}/segments", now(), 600)
         hashes = await self.store.get_bytes(url, 32 * opened.segments)
         path = self.folder / "result"
         with files.FileOpener(path, opened, hashes, answer["segmentsDigest"], answer["digest"]) as opener:
-            lengths = body.part_lengths(header.length)
-            for url, length in zip(self.urls(location, header.length), lengths, strict=True):
+            for index, length in enumerate(body.part_lengths(header.length)):
+                url = self.server.presigner.get(f"{location}/{body.part_name(index)}", now(), 600)
                 opener.feed(await self.store.get_bytes(url, length))
             opener.finish()
         layout = tensors.layout(path)
@@ -294,17 +237,17 @@ async def test_samples_count_up_to_the_maximum_and_shares_up_to_the_cap(train: R
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"header": {"round_uid": "other"}}, "WrongRound"),
-        ({"header": {"attempt": 2}}, "WrongAttempt"),
-        ({"header": {"participant": "site-a"}}, "WrongParticipant"),
-        ({"header": {"base_digest": "sha256:other"}}, "WrongBase"),
-        ({"header": {"image_digest": "sha256:other"}}, "WrongImage"),
-        ({"header": {"schema_digest": "sha256:other"}}, "WrongSchema"),
+        ({"assignment": {"round_uid": "other"}}, "WrongRound"),
+        ({"assignment": {"attempt": 2}}, "WrongAttempt"),
+        ({"assignment": {"participant": "site-a"}}, "WrongParticipant"),
+        ({"claims": {"base_digest": OTHER}}, "WrongBase"),
+        ({"assignment": {"image_digest": "sha256:other"}}, "WrongImage"),
+        ({"claims": {"schema_digest": OTHER}}, "WrongSchema"),
         ({"manifest": {"expires": "2020-01-01T00:00:00Z"}}, "Expired"),
         ({"manifest": {"digest": "sha256:other"}}, "KeyUnusable"),
         ({"manifest": {"wrapped_key": b"x" * 1168}}, "KeyUnusable"),
         ({"signed_by": keys.generate_signing_key()}, "SignatureInvalid"),
-        ({"wrapped_for": keys.DecryptionKey.generate()}, "KeyUnusable"),
+        ({"assignment": {"round_public_key": keys.DecryptionKey.generate().public.raw}}, "KeyUnusable"),
     ],
 )
 async def test_an_update_that_is_not_the_expected_one_is_left_out_and_named(
@@ -360,7 +303,7 @@ async def test_a_file_that_says_one_schema_and_has_another_is_left_out(train: Ro
     await train.with_base({"w": np.zeros(4, "<f4")})
     good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
     await train.update("site-a", {"w": np.ones(4, "<f4")})
-    await train.update("site-b", {"w": np.ones(8, "<f2")}, header={"schema_digest": good})
+    await train.update("site-b", {"w": np.ones(8, "<f2")}, claims={"schema_digest": good})
     _, answer = await train.aggregate()
     assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
 
@@ -377,7 +320,7 @@ async def test_an_initial_round_averages_the_weights_themselves(server: Server, 
     initial = Round(server, store, tmp_path, initial=True)
     frozen = np.array([0.1, 1 / 3, -0.0, 1, 2, 3, 4])
     for seed, (name, count) in enumerate([("site-a", 1), ("site-b", 1), ("site-c", 1)]):
-        await initial.update(name, weights(seed) | {"input.mean": frozen}, count, header={"base_digest": "sha256:i"})
+        await initial.update(name, weights(seed) | {"input.mean": frozen}, count, claims={"base_digest": INITIAL})
     _, answer = await initial.aggregate()
     found = await initial.result(answer)
     share = 1 / 3
@@ -391,8 +334,8 @@ async def test_different_initial_weights_are_not_settled_by_a_majority(
     server: Server, store: Store, tmp_path: Path
 ) -> None:
     initial = Round(server, store, tmp_path, initial=True)
-    for name, digest in [("site-a", "sha256:x"), ("site-b", "sha256:x"), ("site-c", "sha256:y")]:
-        await initial.update(name, weights(1), header={"base_digest": digest})
+    for name, digest in [("site-a", INITIAL), ("site-b", INITIAL), ("site-c", OTHER)]:
+        await initial.update(name, weights(1), claims={"base_digest": digest})
     code, answer = await initial.aggregate()
     assert (code, answer["reason"]) == (65, "InitialWeightsDiffer")
     assert "site-a, site-b" in answer["message"]
@@ -486,7 +429,7 @@ async def test_statistics_about_different_centres_give_no_result(server: Server,
 async def test_an_evaluation_gives_the_metrics_of_the_summed_counts(
     server: Server, store: Store, tmp_path: Path
 ) -> None:
-    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model")
+    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL)
     for name in ("site-a", "site-b"):
         negatives, positives = np.zeros(100), np.zeros(100)
         negatives[10], negatives[90], positives[80] = 6, 2, 4
@@ -509,7 +452,7 @@ async def test_an_evaluation_gives_the_metrics_of_the_summed_counts(
 async def test_an_evaluation_is_not_moved_by_counts_that_no_rows_give(
     server: Server, store: Store, tmp_path: Path, place: int, count: float
 ) -> None:
-    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model")
+    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL)
     for name in ("site-a", "site-b"):
         negatives, positives = np.zeros(100), np.zeros(100)
         negatives[10], negatives[90], positives[80] = 6, 2, 4
@@ -525,7 +468,7 @@ async def test_an_evaluation_is_not_moved_by_counts_that_no_rows_give(
 async def test_an_evaluation_counts_a_participants_rows_up_to_its_maximum(
     server: Server, store: Store, tmp_path: Path
 ) -> None:
-    round_ = Round(server, store, tmp_path, task="Evaluate", base_digest="sha256:model", max_samples={"site-b": 12})
+    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL, max_samples={"site-b": 12})
     for name, factor in (("site-a", 1), ("site-b", 1_000_000)):
         negatives, positives = np.zeros(100), np.zeros(100)
         negatives[10], positives[80 if name == "site-a" else 20] = 6 * factor, 6 * factor
@@ -559,7 +502,7 @@ async def test_a_file_as_long_as_the_model_with_another_header_is_left_out(train
     await train.with_base({"w": np.zeros(4, "<f4")})
     good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
     await train.update("site-a", {"w": np.ones(4, "<f4")})
-    await train.update("site-b", {"v": np.ones(4, "<f4")}, header={"schema_digest": good})
+    await train.update("site-b", {"v": np.ones(4, "<f4")}, claims={"schema_digest": good})
     _, answer = await train.aggregate()
     assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
 
@@ -569,13 +512,13 @@ async def test_tensors_that_cannot_be_put_into_canonical_order_leave_the_update_
 ) -> None:
     """In canonical order the empty tensors come last: longer offsets make the header longer than headers are."""
     initial = Round(server, store, tmp_path, initial=True)
-    await initial.update("site-a", {"w": np.ones(4, "<f4")}, header={"base_digest": "sha256:i"})
+    await initial.update("site-a", {"w": np.ones(4, "<f4")}, claims={"base_digest": INITIAL})
     empty = {f"{number:x}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(150_000)}
     big = {"w": {"dtype": "F32", "shape": [250_000], "data_offsets": [0, 1_000_000]}}
     text = json.dumps(empty | big, separators=(",", ":")).encode()
     assert len(text) < tensors.LARGEST_HEADER < len(text) + 12 * len(empty)
     plain = len(text).to_bytes(8, "little") + text + bytes(1_000_000)
-    await initial.update_of("site-b", plain, header={"base_digest": "sha256:i"})
+    await initial.update_of("site-b", plain, claims={"base_digest": INITIAL})
     code, answer = await initial.aggregate()
     assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "WrongSchema"}])
 
@@ -584,11 +527,14 @@ async def test_a_second_update_sealed_for_the_place_of_the_first_is_not_read_as_
     """A site knows its file's key: with the store's help it would show one to the check and another to the sum."""
     await train.with_base({"w": np.zeros(4, "<f4")})
     await train.update("site-a", {"w": np.ones(4, "<f4")})
-    url = train.updates[0]["get"][0]
-    opened = SealedFile(store=train.store, urls=(url,), body=train.opened["site-a"])
+    url = train.server.presigner.get(f"updates/{train.uid}/1/site-a/{body.part_name(0)}", now(), 600)
+    text, key = train.sent["site-a"].status.update, train.hospitals["site-a"].signing.public_key()
+    assert text is not None
+    sealer = train.hub.opener(manifests.open_update(text.manifest, key))
+    opened = SealedFile(store=train.store, urls=(url,), body=sealer)
     first = await opened.segment(0)
     part = train.stored("site-a")
-    part.write_bytes(train.opened["site-a"].seal(0, first[:-16] + b"\x7f" * 16))
+    part.write_bytes(sealer.seal(0, first[:-16] + b"\x7f" * 16))
     with pytest.raises(Refused, match="Altered"):
         await opened.segment(0)
 
@@ -605,10 +551,9 @@ async def test_a_base_replaced_by_someone_who_holds_its_key_is_not_used(train: R
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     assert train.base is not None
-    header = untrusted.parse(Header, train.base["manifest"]["header"], "ManifestUnreadable")
-    location = train.base["manifest"]["location"]
-    part = train.server.folder / "wardround" / location / "part-00000"
-    forged = body.Body(DATA_KEY, header).seal(0, bytes(header.length))
+    manifest = train.base.manifest
+    part = train.server.folder / "wardround" / manifest.location / "part-00000"
+    forged = body.Body(train.base.data_key, manifest.header).seal(0, bytes(manifest.header.length))
     part.write_bytes(forged)
     code, answer = await train.aggregate()
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
@@ -617,10 +562,9 @@ async def test_a_base_replaced_by_someone_who_holds_its_key_is_not_used(train: R
 async def test_a_store_that_is_gone_is_said_so_without_a_url(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
-    gone = dataclasses.replace(train.server, origin="https://127.0.0.1:1")
-    for update in train.updates:
-        update["get"] = [url.replace(train.server.origin, gone.origin) for url in update["get"]]
-    train.server = gone
+    gone = "https://127.0.0.1:1"
+    presigner = dataclasses.replace(train.server.presigner, origin=gone)
+    train.server = dataclasses.replace(train.server, origin=gone, presigner=presigner)
     code, answer = await train.aggregate()
     assert (code, answer["reason"]) == (75, "StoreUnreachable")
     assert "X-Amz" not in answer["message"]

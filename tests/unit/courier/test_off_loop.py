@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import os
 import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT, DECRYPTION, HUB, SIGNING
+from tests.players import courier
+from tests.unit.plans_site.world import ASSIGNMENT, HOSPITAL, HUB
 from tests.unit.store.test_slow_store import serving, url
 from wardround.courier import fetch, send
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
-from wardround.sealing import body
-from wardround.sealing.manifests import sign_model
-from wardround.sealing.wrap import base_context, wrap
-from wardround.wire import digests
-from wardround.wire.assignment import AssignedBase
 from wardround.wire.grants import Get
-from wardround.wire.models import ModelManifest
 
 PLAIN = bytes(range(256)) * 10_000
 Waits = Callable[[], None]
@@ -55,43 +48,17 @@ async def disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_the_loop_turns_while_an_update_is_sealed(folder: TaskFolder, disk: list[str]) -> None:
-    (folder.update / "update.safetensors").write_bytes(PLAIN)
-    document: dict[str, Any] = {
-        "samples": 290,
-        "metrics": {},
-        "suppressed": [],
-        "digest": digests.digest(PLAIN),
-        "schemaDigest": digests.digest(b"schema"),
-        "baseDigest": "",
-        "length": len(PLAIN),
-    }
-    (folder.update / "update.json").write_text(json.dumps(document))
-    await send.seal(ASSIGNMENT, folder, SIGNING, "")
+    courier.leave_update(folder, PLAIN)
+    await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, "")
     assert {"ciphertext", ".manifest.json.partial"} <= set(disk)
 
 
 async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk: list[str], tmp_path: Path) -> None:
-    key = body.new_file_key()
-    header = body.new_header(
-        key,
-        kind=body.MODEL,
-        round_uid="base",
-        attempt=1,
-        participant="",
-        base_digest="",
-        image_digest="",
-        schema_digest="",
-        length=len(PLAIN),
-    )
-    sealer = body.Body(key, header)
-    spans = [body.segment_span(index, len(PLAIN)) for index in range(sealer.segments)]
-    segments = [sealer.seal(index, PLAIN[start : start + size]) for index, (start, size) in enumerate(spans)]
-    hashes = b"".join(bytes.fromhex(digests.digest(each)[7:]) for each in segments)
-    digest = digests.digest(PLAIN)
-    manifest = ModelManifest(header, digest, digests.digest(hashes), "models/base/1", sum(map(len, segments)))
-    wrapped = wrap(key, DECRYPTION.public, base_context("round-uid", 1, "site-a", digest))
-    assignment = dataclasses.replace(ASSIGNMENT, initial=False, base=AssignedBase(sign_model(manifest, HUB), wrapped))
-    objects = {b"segments": hashes, b"part": b"".join(segments)}
+    sealed = HUB.seal_model(PLAIN, "base")
+    base = HUB.base(sealed.model, HOSPITAL.recipient, "round-uid")
+    assignment = dataclasses.replace(ASSIGNMENT, initial=False, base=base)
+    hashes, part = sealed.objects.values()
+    objects = {b"segments": hashes, b"part": part}
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -108,8 +75,8 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
         await fetch.fetch(
             assignment,
             Get(f"{place}segments", (f"{place}part",)),
-            hub_key=HUB.public_key(),
-            key=DECRYPTION,
+            hub_key=HUB.identity.key.public_key(),
+            key=HOSPITAL.decryption,
             store=store,
             turn=Turn(),
             folder=folder,

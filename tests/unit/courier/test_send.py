@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT, ROUND_KEY, SIGNING
+from tests.unit.plans_site.world import ASSIGNMENT, HOSPITAL, HUB
 from wardround.courier import send
 from wardround.courier.workspace import TaskFolder, Workspace
-from wardround.sealing.body import Body, part_lengths
+from wardround.sealing.body import part_lengths
 from wardround.sealing.refused import Refused
-from wardround.sealing.wrap import unwrap, update_context
 from wardround.wire import digests
 from wardround.wire.grants import Put
 
@@ -41,25 +40,23 @@ def folder(tmp_path: Path) -> TaskFolder:
 
 
 async def test_a_sealed_update_opens_with_the_rounds_key_alone(folder: TaskFolder) -> None:
-    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
-    context = update_context("round-uid", 1, "site-a", DOCUMENT["digest"])
-    body = Body(unwrap(sealed.manifest.wrapped_key, ROUND_KEY, context), sealed.manifest.header)
-    assert body.open(0, folder.ciphertext.read_bytes()) == PLAIN
+    sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
+    assert HUB.open_update(sealed.manifest, [folder.ciphertext.read_bytes()]) == PLAIN
     assert PLAIN[:32] not in folder.ciphertext.read_bytes()
 
 
 async def test_after_a_restart_the_same_ciphertext_goes_out_again(folder: TaskFolder) -> None:
-    first = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    first = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     ciphertext = folder.ciphertext.read_bytes()
     (folder.update / "update.safetensors").write_bytes(PLAIN[::-1])
-    assert await send.seal(ASSIGNMENT, folder, SIGNING, BASE) == first
+    assert await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE) == first
     assert folder.ciphertext.read_bytes() == ciphertext
 
 
 async def test_a_crash_before_the_manifest_means_another_key(folder: TaskFolder) -> None:
-    first = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    first = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     folder.manifest.unlink()
-    again = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    again = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert again.manifest.header.commitment != first.manifest.header.commitment
     assert again.manifest.wrapped_key != first.manifest.wrapped_key
 
@@ -86,36 +83,36 @@ async def test_an_update_that_is_not_what_it_should_be_is_not_sent(
 ) -> None:
     (folder.update / "update.json").write_text(json.dumps(DOCUMENT | change))
     with pytest.raises(Refused, match=reason):
-        await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+        await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert not folder.manifest.exists()
 
 
 @pytest.mark.parametrize("value", ["1.234e-07", "-1.5e+12"])
 async def test_very_small_and_very_large_metrics_are_sent_as_check_writes_them(folder: TaskFolder, value: str) -> None:
     (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": value}}))
-    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert sealed.manifest.metrics == {"loss": value}
 
 
 async def test_a_metric_that_nobody_declared_stays_here(folder: TaskFolder) -> None:
     (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": "0.1", "name": "12"}}))
-    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert sealed.manifest.metrics == {"loss": "0.1"}
 
 
 async def test_of_a_metric_over_too_few_patients_the_name_is_sent(folder: TaskFolder) -> None:
     (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {}, "suppressed": ["loss", "name"]}))
-    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert (sealed.manifest.metrics, sealed.manifest.suppressed) == ({}, ("loss",))
     assert sealed.report["suppressed"] == ["loss"]
 
 
 async def test_in_an_initial_round_the_base_digest_is_the_sites_own(folder: TaskFolder) -> None:
-    assert (await send.seal(ASSIGNMENT, folder, SIGNING, "")).manifest.header.base_digest == BASE
+    assert (await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, "")).manifest.header.base_digest == BASE
 
 
 async def test_grants_for_another_length_do_not_fit(folder: TaskFolder) -> None:
-    sealed = await send.seal(ASSIGNMENT, folder, SIGNING, BASE)
+    sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     fitting = tuple(Put("https://store.example/x", part, {}) for part in part_lengths(len(PLAIN)))
     assert send.fits(sealed, fitting)
     assert not send.fits(sealed, tuple(dataclasses.replace(put, bytes=put.bytes + 1) for put in fitting))

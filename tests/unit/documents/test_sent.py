@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.players.hub import Hub, new_identity
 from tests.unit.plans_hub.builders import (
     IMAGE,
     NAMES,
@@ -20,11 +21,11 @@ from tests.unit.plans_hub.builders import (
 )
 from wardround.aggregate import plan as aggregate_plan
 from wardround.api import participant as participants
-from wardround.api.federatedround import FederatedRound, Resources, Result
+from wardround.api.federatedround import FederatedRound, Resources
 from wardround.api.participant import SiteReport
 from wardround.documents import aggregations
 from wardround.documents.assignments import Recipient, assign, grant, object_lengths
-from wardround.documents.keys import Identity, Model
+from wardround.documents.keys import Model
 from wardround.hub.context import Context
 from wardround.hub.observe import aggregation, read_answer
 from wardround.hub.rosters import Rosters
@@ -33,14 +34,12 @@ from wardround.kube.client import Client
 from wardround.kube.events import Reporter
 from wardround.kube.index import Index
 from wardround.manifests import aggregation as manifest
-from wardround.plans.round.types import Aggregate, Dispatch, Observation, StoredModel
+from wardround.plans.round.types import Aggregate, Dispatch, Observation
 from wardround.sealing import untrusted
-from wardround.sealing.body import MODEL, PART, ciphertext_length, new_file_key, new_header
+from wardround.sealing.body import PART, ciphertext_length
 from wardround.sealing.keys import (
     DecryptionKey,
     RecipientKey,
-    dump_verification_key,
-    generate_signing_key,
     hub_fingerprint,
     load_verification_key,
 )
@@ -51,7 +50,6 @@ from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
 from wardround.wire import assignment
 from wardround.wire.aggregation import AggregationFailure, AggregationPlan, LeftOut, StoreAccess
-from wardround.wire.models import ModelManifest
 
 EXTERNAL = Presigner("https://store.example:9000", "wardround", "us-east-1", Credentials("access", "very-secret"))
 INTERNAL = replace(EXTERNAL, origin="https://store.hub.svc:7070")
@@ -61,34 +59,15 @@ LENGTH = 70 << 20
 STATE_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21"
 
 
-def identity() -> Identity:
-    key = generate_signing_key()
-    public = dump_verification_key(key.public_key())
-    return Identity(key, public, hub_fingerprint(public))
-
-
-HUB = identity()
+HUB = new_identity()
 
 
 def model() -> Model:
-    data_key = new_file_key()
-    header = new_header(
-        data_key,
-        kind=MODEL,
-        round_uid="base-uid",
-        attempt=1,
-        participant="",
-        base_digest="",
-        image_digest="",
-        schema_digest="sha256:" + "1" * 64,
-        length=LENGTH,
-    )
-    digest = "sha256:" + "2" * 64
-    manifest = ModelManifest(header, digest, "sha256:" + "3" * 64, "models/base-uid/1", ciphertext_length(LENGTH))
-    stored = StoredModel(
-        task="Train", result=Result(digest=digest, location="models/base-uid/1", bytes=LENGTH, samples=1)
-    )
-    return Model(data_key, sign_model(manifest, HUB.key), manifest, stored)
+    """Of two parts. What it holds is in the store alone, and nobody reads it here."""
+    sealed = Hub(HUB).seal_model(b"", "base-uid", schema_digest="sha256:" + "1" * 64).model
+    header = replace(sealed.manifest.header, length=LENGTH)
+    manifest = replace(sealed.manifest, header=header, bytes=ciphertext_length(LENGTH))
+    return replace(sealed, manifest=manifest, text=sign_model(manifest, HUB.key))
 
 
 BASE = model()

@@ -7,27 +7,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.players.hospital import Hospital
+from tests.players.hub import Hub
 from wardround.api import roundtask, site, sitetask
 from wardround.plans.sitetask.pod import Job, Pod, parse_pod
 from wardround.plans.sitetask.types import Observation
-from wardround.sealing.keys import (
-    SUITE,
-    DecryptionKey,
-    dump_verification_key,
-    generate_signing_key,
-    hub_fingerprint,
-    participant_fingerprint,
-)
-from wardround.sealing.manifests import sign_assignment
+from wardround.sealing.keys import SUITE
 from wardround.wire.assignment import Assignment, Exchange, Quorum, Resources
-from wardround.wire.canonical import encode
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-HUB = generate_signing_key()
-HUB_DER = dump_verification_key(HUB.public_key())
-ROUND_KEY = DecryptionKey.generate()
-SIGNING, DECRYPTION = generate_signing_key(), DecryptionKey.generate()
-FINGERPRINT = participant_fingerprint(dump_verification_key(SIGNING.public_key()), DECRYPTION.public.raw)
+HUB, HOSPITAL = Hub(), Hospital("site-a")
+HUB_DER, ROUND_KEY = HUB.identity.public, HUB.round_key
+FINGERPRINT = HOSPITAL.fingerprint
 IMAGE_DIGEST = "sha256:" + "b" * 64
 IMAGE = f"registry.example/trainer@{IMAGE_DIGEST}"
 
@@ -64,7 +55,7 @@ ASSIGNMENT = Assignment(
 
 
 def signed(**changes: Any) -> str:
-    return sign_assignment(dataclasses.replace(ASSIGNMENT, **changes), HUB)
+    return HUB.sign(dataclasses.replace(ASSIGNMENT, **changes))
 
 
 def a_site(**policy: Any) -> site.Site:
@@ -72,7 +63,7 @@ def a_site(**policy: Any) -> site.Site:
         {
             "metadata": {"name": "site", "namespace": "hospital-a", "generation": 1},
             "spec": {
-                "hub": {"participantNamespace": "site-a", "fingerprint": hub_fingerprint(HUB_DER)},
+                "hub": {"participantNamespace": "site-a", "fingerprint": HUB.identity.fingerprint},
                 "store": {"origin": "https://store.example:443"},
                 "policy": {
                     "tasks": ["Train", "Statistics", "Evaluate"],
@@ -111,7 +102,7 @@ def a_task(
                 "roundTaskUID": "round-task-uid",
                 "attempt": 1,
                 "assignment": envelope or signed(),
-                "hubKey": encode(HUB_DER),
+                "hubKey": HUB.key,
                 **(spec or {}),
             },
             "status": dict(status or {}),
