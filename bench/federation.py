@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import median
 
 from lab import demo_data
-from tests.simulation.federation import Trainer, is_true
+from tests.conditions import is_true
+from tests.simulation.federation import Trainer
 from tests.simulation.programs import reference_image
 from tests.simulation.rounds import OWN, Played, play_ten_rounds, scratch
 

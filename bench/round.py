@@ -22,11 +22,11 @@ from lab.demo_report import Finished
 from lab.errors import LabError
 from lab.install import SITE_NAMESPACE, WRITTEN, helm, kubectl, merged, namespace
 from lab.topology import named
+from tests.conditions import is_true
 from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.cli import verbs
 from wardround.cli.cluster import Cluster as Api
 from wardround.cli.cluster import CommandError
-from wardround.cli.objects import is_true
 from wardround.wire import codec
 
 SITE, NAMESPACE = "site-a", "bench"

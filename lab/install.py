@@ -20,8 +20,8 @@ from lab.errors import LabError
 from lab.images import Images
 from lab.pki import Authority, Names
 from lab.topology import API_PORT, HOST_NAMES, ROOT, STORE_PORT, Cluster, named
+from wardround.api import conditions, participant
 from wardround.cli import enrolment, verbs
-from wardround.cli import objects as conditions
 from wardround.cli.cluster import Cluster as Api
 
 Progress = Callable[[str], None]
@@ -113,9 +113,14 @@ def install_site(
     wait(f"{name} to publish its keys", has_keys)
     fingerprint = enrolment.fingerprint_to_pin(verbs.participant(hub, name))
     verbs.pin(hub, name, fingerprint)
-    wait(f"{name} to be trusted", lambda: conditions.is_true(verbs.participant(hub, name), "Ready"))
+    wait(f"{name} to be trusted", lambda: trusted(verbs.participant(hub, name)))
     rolled_out(site, SITE_NAMESPACE)
     progress(f"{name}: approved, {fingerprint[:23]}...")
+
+
+def trusted(found: Object) -> bool:
+    """Whether the hub trusts the keys of a Participant."""
+    return conditions.is_true(participant.parse(found).status.conditions, "Ready")
 
 
 def wait_for_dataset(name: str, dataset: str) -> None:

@@ -15,6 +15,7 @@ from lab.images import Images
 from lab.images_oci import ImageRef
 from lab.install import HUB_NAMESPACE, SITE_NAMESPACE
 from lab.topology import named
+from tests.conditions import Condition, condition, is_true
 from tests.e2e import carried, prepared
 from tests.e2e.admission import is_admitted
 from tests.e2e.clusters import Kubectl, eventually
@@ -22,7 +23,6 @@ from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.cli import explain, verbs
 from wardround.cli.cluster import Cluster as Api
-from wardround.cli.objects import Condition, condition, is_true
 from wardround.wire import codec
 
 Object = dict[str, Any]

@@ -22,7 +22,7 @@ import numpy as np
 
 from lab import demo_rounds, network
 from lab.topology import STORE_PORT, named
-from wardround.cli.objects import is_true
+from tests.conditions import is_true
 from tests.e2e.accounts import administrator, bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation

@@ -12,11 +12,11 @@ import pytest
 from lab import demo_rounds
 from lab.install import apply, wait_for_dataset
 from lab.topology import named
+from tests.conditions import condition
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import CHANGING, LACKING, STEPS, UNTRAINED, Federation, Finished
 from wardround.api.federatedround import DEFAULT_COMMAND
-from wardround.cli.objects import condition
 
 ELSEWHERE = "e2e-stranger"
 TRAINER = list(DEFAULT_COMMAND)

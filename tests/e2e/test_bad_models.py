@@ -12,10 +12,10 @@ import pytest
 
 from lab import volumes
 from lab.topology import named
+from tests.conditions import is_true
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.federation import UNTRAINED, Federation, Finished
 from tests.e2e.troubles import nothing_restarts
-from wardround.cli.objects import is_true
 from wardround.sealing.body import Body
 from wardround.sealing.envelope import MODEL, open_envelope
 from wardround.sealing.keys import load_signing_key

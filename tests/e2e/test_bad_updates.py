@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.conditions import is_true
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import ROUND_SECONDS, Federation, Finished
 from tests.e2e.played import SAMPLES, Lie, Played, Update, enrolled
 from tests.e2e.troubles import change_a_byte, nothing_restarts
-from wardround.cli.objects import is_true
 from wardround.sealing.keys import generate_signing_key
 
 Object = dict[str, Any]

@@ -18,6 +18,7 @@ import pytest
 
 from lab import install, lifecycle, network
 from lab.topology import API_PORT, DNS_ADDRESS, STORE_PORT, clusters, named
+from tests.conditions import condition
 from tests.e2e import hostile
 from tests.e2e.accounts import administrator
 from tests.e2e.carried import COMMAND, carried
@@ -26,7 +27,6 @@ from tests.e2e.documentation import section
 from tests.e2e.federation import LOCAL_SOCKETS, UNTRAINED, Federation, Finished
 from wardround.api.names import task_name
 from wardround.api.times import parse_time
-from wardround.cli.objects import condition
 from wardround.plans import assignment, link_local
 from wardround.tabular import split
 

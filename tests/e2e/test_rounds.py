@@ -13,10 +13,10 @@ import yaml
 from lab import demo_data, lifecycle, network
 from lab.install import WRITTEN, helm
 from lab.topology import named
+from tests.conditions import Condition, condition, is_true, timeline
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, fedavg, result
-from wardround.cli.objects import Condition, condition, is_true, timeline
 
 ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
 CUT = "site-c"

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
+from tests.conditions import condition
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, Federation
 from wardround.cli import explain, verbs
-from wardround.cli.objects import condition
 
 NOT_LISTED = "localhost/wardround/trainer@sha256:" + "0" * 64
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.conditions import is_true
 from tests.e2e.accounts import account, administrator, bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import Federation
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
 from tests.integration.api.objects import DIGEST, condition
-from wardround.cli.objects import is_true
 from wardround.kube.resources import RESOURCES
 
 Object = dict[str, Any]

@@ -12,13 +12,13 @@ import pytest
 
 from lab import volumes
 from lab.topology import named
+from tests.conditions import is_true
 from tests.e2e import trail
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import PARAMETERS, ROUND_SECONDS, Federation, Finished
 from tests.e2e.played import Played, enrolled
 from tests.e2e.troubles import change_a_byte, nothing_restarts
-from wardround.cli.objects import is_true
 
 Object = dict[str, Any]
 # The update of one of two real hospitals is changed in the store in the second round.

@@ -17,11 +17,11 @@ import pytest
 
 from lab import network, volumes
 from lab.topology import STORE_PORT, named
+from tests.conditions import condition, is_true
 from tests.e2e.accounts import account
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import ROUND_SECONDS, UNTRAINED, Federation, Finished
 from tests.integration.api.apiserver import Api
-from wardround.cli.objects import condition, is_true
 from wardround.sealing.envelope import ASSIGNMENT, sign_envelope
 from wardround.sealing.keys import dump_verification_key, generate_signing_key
 from wardround.wire.canonical import encode

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conditions import Condition, condition, is_true
 from tests.e2e.accounts import bearer
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import ROUND_SECONDS, Federation, Finished
@@ -26,7 +27,6 @@ from tests.e2e.troubles import (
 from tests.integration.api.apiserver import Refused
 from wardround.api import names
 from wardround.api.times import parse_time
-from wardround.cli.objects import Condition, condition, is_true
 
 Object = dict[str, Any]
 UNAPPROVED, MISTAKEN, EXPIRED = "site-a", "site-b", "site-c"

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lab import lifecycle, volumes
 from lab.install import HUB_SERVER
 from lab.topology import named
+from tests.conditions import is_true
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
 from tests.e2e.federation import Federation
 from wardround.cli.__main__ import main as kubectl_wardround
-from wardround.cli.objects import is_true
 
 Object = dict[str, Any]
 DAY_SECONDS = 24 * 3600

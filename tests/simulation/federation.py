@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import demo_data, demo_rounds
+from tests.conditions import is_true
 from tests.simulation.apiserver import Place, Server, Write
 from tests.simulation.client import Client, Watcher
 from tests.simulation.kubelet import Node, Watched
@@ -120,7 +121,9 @@ class Federation:
 
     async def over(self, name: str) -> Object:
         """A round once it has ended, however."""
-        await self.until(f"round {name} is over", lambda: is_true(self.round(name), "Complete", "Failed"))
+        await self.until(
+            f"round {name} is over", lambda: any(is_true(self.round(name), kind) for kind in ("Complete", "Failed"))
+        )
         return self.round(name)
 
     def _install_hub(self) -> list[Process]:
@@ -229,12 +232,6 @@ class Federation:
 
     def _latency(self) -> float:
         return self._random.uniform(LEAST_LATENCY, MOST_LATENCY)
-
-
-def is_true(item: Object, *kinds: str) -> bool:
-    """Whether one of the conditions holds."""
-    found = (item.get("status") or {}).get("conditions") or ()
-    return any(each["type"] in kinds and each["status"] == "True" for each in found)
 
 
 def _hospitals_write_as_themselves(write: Write) -> str:

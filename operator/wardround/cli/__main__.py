@@ -18,6 +18,7 @@ from wardround.cli import enrolment, explain, verbs, watch
 from wardround.cli.cluster import Cluster, CommandError, MissingError, Object
 from wardround.cli.objects import printable
 from wardround.clock import system_clock
+from wardround.wire import codec
 
 REFRESH_SECONDS = 1.0
 NOBODY_READS = 141
@@ -53,6 +54,9 @@ def carry_out(arguments: list[str] | None) -> int:
         return run(Cluster(options.kubeconfig, options.context), options)
     except CommandError as error:
         say(f"error: {error}")
+        return 2
+    except codec.Malformed as error:
+        say(f"error: The object cannot be read: {error}. Install kubectl-wardround in the version of the CRDs there.")
         return 2
     except KeyboardInterrupt:
         return 130

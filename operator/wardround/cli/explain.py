@@ -7,6 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
+from wardround.api.conditions import Condition, Conditions, find, is_true
+from wardround.api.dataset import Dataset
+from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, FederatedRoundStatus, Result
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
+from wardround.api.site import Site
 from wardround.cli.findings import (
     Finding,
     heard,
@@ -17,7 +24,7 @@ from wardround.cli.findings import (
     of_silence,
     of_task,
 )
-from wardround.cli.objects import Object, began, condition, created, is_true, metrics, printable, seconds, timeline
+from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
 from wardround.reasons.registry import REASONS, reason_for
 
 WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole seconds for when they were made
@@ -70,58 +77,63 @@ def _beyond(message: str, *said: str) -> str:
 class _Round:
     """A FederatedRound with the newest RoundTask of each hospital and the Leases of the sites."""
 
-    item: Object
-    newest: Mapping[str, Object]
+    item: FederatedRound
+    newest: Mapping[str, RoundTask]
     leases: Mapping[str, Object | None]
     now: datetime
 
     @property
-    def spec(self) -> Object:
-        return self.item.get("spec") or {}
+    def spec(self) -> FederatedRoundSpec:
+        return self.item.spec
 
     @property
-    def status(self) -> Object:
-        return self.item.get("status") or {}
+    def status(self) -> FederatedRoundStatus:
+        return self.item.status
 
     @property
     def federation(self) -> str:
-        return str(self.item["metadata"]["namespace"])
+        return self.item.metadata.namespace
 
     @property
     def name(self) -> str:
-        return f"FederatedRound {self.federation}/{self.item['metadata']['name']}"
+        return f"FederatedRound {self.federation}/{self.item.metadata.name}"
+
+    @property
+    def complete(self) -> bool:
+        return is_true(self.status.conditions, "Complete")
 
     @property
     def ended(self) -> bool:
-        return is_true(self.item, "Complete") or is_true(self.item, "Failed")
+        return self.complete or is_true(self.status.conditions, "Failed")
 
 
 def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object | None], now: datetime) -> Explanation:
-    """A FederatedRound with its RoundTasks and the Leases of the sites by participant."""
-    attempts = sorted(printable(tasks), key=lambda each: int(each["spec"]["attempt"]))
-    seen = _Round(printable(round_), {task["metadata"]["namespace"]: task for task in attempts}, leases, now)
+    """A FederatedRound with its RoundTasks and the Leases of the sites by participant. Raises codec.Malformed."""
+    attempts = sorted((read(roundtask.parse, each) for each in tasks), key=lambda each: each.spec.attempt)
+    newest = {task.metadata.namespace: task for task in attempts}
+    seen = _Round(read(federatedround.parse, round_), newest, leases, now)
     findings = _findings(seen)
     return next(found for rule in HEADLINES if (found := rule(seen, findings)) is not None)
 
 
 def _findings(seen: _Round) -> tuple[Finding, ...]:
     """What the round says of hospitals, what it says of its base, and what the tasks of the other hospitals say."""
-    entries = seen.status.get("attention") or []
-    findings = [of_attention(seen.item, seen.newest.get(each["participant"]), each) for each in entries]
+    entries = seen.status.attention
+    findings = [of_attention(seen.item, seen.newest.get(each.participant), each) for each in entries]
     named = {each.where for each in findings}
     if not seen.ended:
         findings += of_base(seen.item)
     for hospital, task in sorted(seen.newest.items()):
         if hospital not in named:
             findings += _of_hospital(seen, hospital, task)
-        if not seen.ended and not is_true(task, "Complete"):
+        if not seen.ended and not is_true(task.status.conditions, "Complete"):
             findings += of_silence(hospital, seen.leases.get(hospital), seen.now)
     return tuple(findings)
 
 
-def _of_hospital(seen: _Round, hospital: str, task: Object) -> list[Finding]:
+def _of_hospital(seen: _Round, hospital: str, task: RoundTask) -> list[Finding]:
     """A round that has ended or is suspended calls back what is on its way: that explains nothing."""
-    called_back = seen.ended or seen.spec.get("suspend")
+    called_back = seen.ended or seen.spec.suspend
     found = of_task(hospital, task, participant=hospital, waits=not seen.ended)
     return [each for each in found if not (called_back and each.reason == "Cancelled")]
 
@@ -130,15 +142,17 @@ Headline = Callable[[_Round, tuple[Finding, ...]], Explanation | None]
 
 
 def _complete(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
-    if not is_true(seen.item, "Complete"):
+    if not seen.complete:
         return None
-    result = seen.status.get("result") or {}
-    counted = (seen.status.get("participants") or {}).get("aggregated", 0)
-    headline = f"{seen.name} is complete{_took(seen.item)}: {counted} hospitals, {result.get('samples', 0)} samples."
-    if shown := metrics(result):
-        headline += f" {shown}"
-    for more in (_suppressed(result, counted), _absent(seen.spec, result)):
-        headline = f"{headline.removesuffix('.')}. {more}" if more else headline
+    result, counts = seen.status.result, seen.status.participants
+    counted = counts.aggregated if counts else 0
+    samples = result.samples if result else 0
+    headline = f"{seen.name} is complete{_took(seen.item)}: {counted} hospitals, {samples} samples."
+    if result is not None:
+        if shown := metrics(result):
+            headline += f" {shown}"
+        for more in (_suppressed(result, counted), _absent(seen.spec, result)):
+            headline = f"{headline.removesuffix('.')}. {more}" if more else headline
     return Explanation(headline, findings)
 
 
@@ -152,105 +166,123 @@ def _stalled(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
 
 def _stands(seen: _Round, findings: tuple[Finding, ...], kind: str, verb: str) -> Explanation | None:
     """By a condition of the round that is True. Its reason is often that of a hospital, the first that it names."""
-    found = condition(seen.item, kind)
+    found = find(seen.status.conditions, kind)
     if found is None or found.status != "True":
         return None
     hospital = next((each.where for each in findings if each.reason == found.reason), "")
-    advice = reason_for(found.reason).about(federation=seen.federation, dataset=seen.spec.get("datasetName", ""))
+    advice = reason_for(found.reason).about(federation=seen.federation, dataset=seen.spec.dataset_name)
     first = Finding("round", found.reason, advice, found.message, hospital)
     return Explanation(f"{seen.name} {verb}: {found.reason}.", (first, *findings))
 
 
 def _suspended(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
-    if not seen.spec.get("suspend"):
+    if not seen.spec.suspend:
         return None
     return Explanation(f"{seen.name} is suspended. {REASONS['Suspended'].action}", findings)
 
 
 def _runs(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
-    chosen = seen.status.get("participants") or {}
-    counts = ", ".join(f"{chosen[key]} {key}" for key in ("selected", "accepted", "sent", "failed") if key in chosen)
-    hospitals = f" Hospitals: {counts}." if counts else ""
-    return Explanation(f"{seen.name} runs{_reconciling(seen.item)}.{hospitals}", findings)
+    counts, hospitals = seen.status.participants, ""
+    if counts is not None:
+        chosen, accepted = f"{counts.selected} selected", f"{counts.accepted} accepted"
+        hospitals = f" Hospitals: {chosen}, {accepted}, {counts.sent} sent, {counts.failed} failed."
+    reconciling = _reconciling(find(seen.status.conditions, "Reconciling"))
+    return Explanation(f"{seen.name} runs{reconciling}.{hospitals}", findings)
 
 
 HEADLINES: tuple[Headline, ...] = (_complete, _failed, _stalled, _suspended, _runs)
 
 
-def _suppressed(result: Object, counted: int) -> str:
+def _suppressed(result: Result, counted: int) -> str:
     """Metrics that are not over all hospitals of the round."""
-    found = [f"{each['name']} at {each['participants']} of {counted}" for each in result.get("suppressed") or []]
+    found = [f"{each.name} at {each.participants} of {counted}" for each in result.suppressed]
     return f"Over too few patients to be told (policy.minCell of each Site): {', '.join(found)}." if found else ""
 
 
-def _absent(spec: Object, result: Object) -> str:
+def _absent(spec: FederatedRoundSpec, result: Result) -> str:
     """Declared metrics that the result lacks: training code may leave one out, and nothing fails for it."""
-    if spec.get("task") == "Statistics":
+    if spec.task == "Statistics":
         return ""
-    present = {each["name"] for kind in ("metrics", "suppressed") for each in result.get(kind) or []}
-    absent = [each for each in spec.get("metrics") or [] if each not in present]
-    why = "no case of what it is over" if spec.get("task") == "Evaluate" else "not under `trained` of out/metrics.json"
+    present = {each.name for each in result.metrics} | {each.name for each in result.suppressed}
+    absent = [each for each in spec.metrics if each not in present]
+    why = "no case of what it is over" if spec.task == "Evaluate" else "not under `trained` of out/metrics.json"
     return f"Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
 
 
-def _took(round_: Object) -> str:
+def _took(federated_round: FederatedRound) -> str:
     """Without the time that the round waited for the round that it starts from, which is told apart."""
-    stages, applied = timeline(round_), created(round_)
-    begun = began(round_) or applied
-    if not stages or begun is None:
+    reached, applied = stages(federated_round.status.timeline), created(federated_round.metadata)
+    begun = began(federated_round) or applied
+    if not reached or begun is None:
         return ""
     waited = (begun - applied).total_seconds() if applied else 0.0
     before = f" (it waited {seconds(waited)} before it started)" if waited >= WORTH_TELLING_SECONDS else ""
-    return f" after {seconds((stages[-1][1] - begun).total_seconds())}{before}"
+    return f" after {seconds((reached[-1][1] - begun).total_seconds())}{before}"
 
 
 # A task
 
 
-def explain_task(task: Object, lease: Object | None, now: datetime) -> Explanation:
-    """A RoundTask on the hub or a SiteTask at the site (which has no Lease of its own: None)."""
-    task = printable(task)
-    metadata = task["metadata"]
-    kind = task.get("kind", "Task")
-    name = f"{kind} {metadata['namespace']}/{metadata['name']}"
-    # The hospital has named the namespace of a SiteTask.
-    participant = metadata["namespace"] if kind == "RoundTask" else ""
-    findings = of_task(metadata["namespace"], task, participant=participant)
-    if kind == "RoundTask" and not is_true(task, "Complete"):
-        findings += of_silence(metadata["namespace"], lease, now)
-    if is_true(task, "Complete"):
-        return Explanation(f"{name} is complete.", tuple(findings))
-    if is_true(task, "Failed"):
-        return Explanation(f"{name} has failed.", tuple(findings))
-    stages = timeline(task)
-    begun = stages[-1][1] if stages else created(task)
+def explain_task(item: Object, lease: Object | None, now: datetime) -> Explanation:
+    """A RoundTask on the hub, or a SiteTask at the site, which has no Lease of its own. Raises codec.Malformed."""
+    if item["kind"] == sitetask.KIND:
+        # The hospital has named the namespace of a SiteTask.
+        return _task(sitetask.KIND, read(sitetask.parse, item), "", (), now)
+    task = read(roundtask.parse, item)
+    complete = is_true(task.status.conditions, "Complete")
+    silent = [] if complete else of_silence(task.metadata.namespace, lease, now)
+    return _task(roundtask.KIND, task, task.metadata.namespace, silent, now)
+
+
+def _task(kind: str, task: Task, participant: str, silent: Sequence[Finding], now: datetime) -> Explanation:
+    metadata, status = task.metadata, task.status
+    name = f"{kind} {metadata.namespace}/{metadata.name}"
+    findings = (*of_task(metadata.namespace, task, participant=participant), *silent)
+    if is_true(status.conditions, "Complete"):
+        return Explanation(f"{name} is complete.", findings)
+    if is_true(status.conditions, "Failed"):
+        return Explanation(f"{name} has failed.", findings)
+    reached = stages(status.timeline)
+    begun = reached[-1][1] if reached else created(metadata)
     age = f", for {seconds((now - begun).total_seconds())}" if begun else ""
-    return Explanation(f"{name} is at stage {stages[-1][0] if stages else 'new'}{age}.", tuple(findings))
+    return Explanation(f"{name} is at stage {reached[-1][0] if reached else 'new'}{age}.", findings)
 
 
 # What is Ready or not
 
 
 def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
-    """A Participant, Site or Dataset."""
-    item = printable(item)
-    metadata = item["metadata"]
-    kind = item.get("kind", "Object")
-    silent = of_silence(metadata["name"], lease, now) if kind == "Participant" else []
-    quality = of_quality(item) if kind == "Dataset" else []
-    said = _readiness(item, heard(lease, now), silent)
-    return Explanation(
-        f"{kind} {metadata['namespace']}/{metadata['name']} {said}", (*of_conditions(item), *silent, *quality)
-    )
+    """A Participant, Site or Dataset. Raises codec.Malformed."""
+    kind = item["kind"]
+    if kind == participant.KIND:
+        silent = of_silence(printable(item["metadata"]["name"]), lease, now)
+        return _long_lived(kind, read(participant.parse, item), heard(lease, now), silent)
+    if kind == dataset.KIND:
+        table = read(dataset.parse, item)
+        return _long_lived(kind, table, None, (), of_quality(table))
+    return _long_lived(kind, read(site.parse, item), None, ())
 
 
-def _readiness(item: Object, heard_ago: float | None, silent: Sequence[Finding]) -> str:
+def _long_lived(
+    kind: str,
+    item: Participant | Site | Dataset,
+    heard_ago: float | None,
+    silent: Sequence[Finding],
+    quality: Sequence[Finding] = (),
+) -> Explanation:
+    readiness = _readiness(item.status.conditions, heard_ago, silent)
+    headline = f"{kind} {item.metadata.namespace}/{item.metadata.name} {readiness}"
+    return Explanation(headline, (*of_conditions(item), *silent, *quality))
+
+
+def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence[Finding]) -> str:
     """What follows the object's name in the headline."""
-    ready = condition(item, "Ready")
-    if is_true(item, "Suspended"):
+    ready = find(conditions, "Ready")
+    if is_true(conditions, "Suspended"):
         return f"is suspended. {REASONS['Suspended'].action}"
     if ready is None:
-        return f"has not been looked at by its operator yet{_reconciling(item)}."
+        reconciling = _reconciling(find(conditions, "Reconciling"))
+        return f"has not been looked at by its operator yet{reconciling}."
     if ready.status != "True":
         return f"is not ready: {ready.reason}."
     if silent:
@@ -261,8 +293,7 @@ def _readiness(item: Object, heard_ago: float | None, silent: Sequence[Finding])
     return f"is ready{f', last heard of {seconds(heard_ago)} ago' if heard_ago is not None else ''}."
 
 
-def _reconciling(item: Object) -> str:
-    found = condition(item, "Reconciling")
-    if found is None or found.status != "True":
+def _reconciling(condition: Condition | None) -> str:
+    if condition is None or condition.status != "True":
         return ""
-    return f" ({found.reason}{': ' + found.message if found.message else ''})"
+    return f" ({condition.reason}{': ' + condition.message if condition.message else ''})"

@@ -4,14 +4,21 @@ Pure: gets the objects and the time, fetches nothing, and says only what they ho
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from wardround.api.federatedround import BASE_DELETED
+from wardround.api.conditions import find
+from wardround.api.dataset import Dataset
+from wardround.api.federatedround import BASE_DELETED, Attention, FederatedRound
+from wardround.api.meta import Meta
 from wardround.api.names import task_name
-from wardround.api.sitetask import approval
+from wardround.api.participant import Participant
+from wardround.api.site import Site
+from wardround.api.sitetask import SiteTask, approval
+from wardround.api.task import Failure
 from wardround.api.times import read_time
-from wardround.cli.objects import Object, assigned, condition, seconds
+from wardround.cli.objects import Object, Task, assigned, seconds
 from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.reasons.parameter import describe
 from wardround.reasons.reason import HOSPITAL, Reason
@@ -33,47 +40,46 @@ class Finding:
     participant: str = ""
 
 
-def of_attention(round_: Object, task: Object | None, entry: Object) -> Finding:
+def of_attention(federated_round: FederatedRound, task: Task | None, entry: Attention) -> Finding:
     """An entry of the round's status.attention. `task`: the hospital's RoundTask, if the reader may see it.
 
     The hub makes its message from the registry too: it is shown where a newer hub knows more.
     """
-    name, reason = entry["participant"], entry["reason"]
-    spec = round_.get("spec") or {}
+    name, reason, message = entry.participant, entry.reason, entry.message
+    metadata, spec = federated_round.metadata, federated_round.spec
     advice = reason_for(reason).about(
-        federation=round_["metadata"]["namespace"],
-        dataset=spec.get("datasetName", ""),
-        task=_task_of_message(entry, round_),
-        parameter=_parameter_of_message(entry, spec),
+        federation=metadata.namespace,
+        dataset=spec.dataset_name,
+        task=_task_of_message(message, metadata),
+        parameter=_parameter_of_message(message, spec.parameters),
     )
-    message = entry.get("message", "")
     if reason in REASONS:
         # The hub knows which names there are.
         guessed = re.search(r"Was \S+ meant\?", message)
         message = guessed.group() if guessed else ""
     if task is not None:
-        advice = _with_names(advice, task, spec)
-        failure = (task.get("status") or {}).get("failure") or {}
-        message = _with_exit_code(message, failure) if failure.get("reason") == reason else message
+        advice = _with_names(advice, task, spec.parameters)
+        failure = task.status.failure
+        message = _with_exit_code(message, failure) if failure and failure.reason == reason else message
     return Finding(name, reason, advice, message, name)
 
 
-def of_base(round_: Object) -> list[Finding]:
-    deleted = condition(round_, BASE_DELETED)
+def of_base(federated_round: FederatedRound) -> list[Finding]:
+    deleted = find(federated_round.status.conditions, BASE_DELETED)
     return [Finding("round", deleted.reason, reason_for(deleted.reason), deleted.message)] if deleted else []
 
 
-def of_task(where: str, task: Object, *, participant: str, waits: bool = True) -> list[Finding]:
+def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> list[Finding]:
     """Why a RoundTask or SiteTask failed, or what it waits for, if that is asked too."""
-    participant = participant or assigned(task, "participant")
-    failure = (task.get("status") or {}).get("failure") or {}
-    if failure.get("reason"):
-        message = _with_exit_code(failure.get("message", ""), failure)
-        advice = _with_names(reason_for(failure["reason"], failure.get("class", "")), task)
-        return [Finding(where, failure["reason"], advice, message, participant)]
+    participant = participant or assigned(task).participant
+    failure = task.status.failure
+    if failure is not None:
+        message = _with_exit_code(failure.message or "", failure)
+        advice = _with_names(reason_for(failure.reason, failure.failure_class), task)
+        return [Finding(where, failure.reason, advice, message, participant)]
     wrong = [("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")]
     for kind, bad in [*wrong, *([("Reconciling", "True")] if waits else [])]:
-        found = condition(task, kind)
+        found = find(task.status.conditions, kind)
         if found is not None and found.status == bad:
             advice = _with_names(_at_the_site(reason_for(found.reason), task), task)
             message = found.message.partition(f" {APPROVE}")[0] if found.reason == WAITING else found.message
@@ -81,34 +87,27 @@ def of_task(where: str, task: Object, *, participant: str, waits: bool = True) -
     return []
 
 
-def of_conditions(item: Object) -> list[Finding]:
-    """What is wrong with a Participant, Site or Dataset."""
-    kind, metadata = item.get("kind"), item["metadata"]
+def of_conditions(item: Participant | Site | Dataset) -> list[Finding]:
+    """What is wrong with it."""
+    metadata = item.metadata
     wrong = {"Ready": ("False", "Unknown"), "HubConnected": ("False", "Unknown"), LINK_LOCAL: ("False",)}
     findings = []
     for name, statuses in wrong.items():
-        found = condition(item, name)
+        found = find(item.status.conditions, name)
         if found is not None and found.status in statuses:
             advice = reason_for(found.reason).about(
-                dataset=metadata["name"] if kind == "Dataset" else "",
-                site_namespace="" if kind == "Participant" else metadata["namespace"],
+                dataset=metadata.name if isinstance(item, Dataset) else "",
+                site_namespace="" if isinstance(item, Participant) else metadata.namespace,
             )
-            participant = metadata["name"] if kind == "Participant" else ""
+            participant = metadata.name if isinstance(item, Participant) else ""
             findings.append(Finding(name, found.reason, advice, found.message, participant))
     return findings
 
 
-def of_quality(dataset: Object) -> list[Finding]:
+def of_quality(dataset: Dataset) -> list[Finding]:
     """The rows of a Dataset that were left out, for each field and reason."""
-    entries = (dataset.get("status") or {}).get("quality") or []
-    return [
-        Finding(
-            each.get("field", ""),
-            each.get("reason", ""),
-            _left_out(int(each.get("rows", 0)), each.get("reason", "")),
-        )
-        for each in entries
-    ]
+    entries = dataset.status.quality or ()
+    return [Finding(each.field, each.reason, _left_out(each.rows, each.reason)) for each in entries]
 
 
 def of_silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
@@ -139,55 +138,55 @@ def _left_out(rows: int, reason: str) -> Reason:
     return Reason(name=reason, owner=HOSPITAL, meaning=f"{rows} rows were left out.", action=action)
 
 
-def _with_exit_code(message: str, failure: Object) -> str:
+def _with_exit_code(message: str, failure: Failure) -> str:
     """Our own messages have it already."""
-    if failure.get("exitCode") is None:
+    if failure.exit_code is None:
         return message
-    code = f"exit code {failure['exitCode']}"
+    code = f"exit code {failure.exit_code}"
     if message.rstrip(".").endswith(code) or f"{code}:" in message:
         return message
     return f"{message} ({code})" if message else code
 
 
-def _with_names(advice: Reason, task: Object, spec: Object | None = None) -> Reason:
-    """With the names that a task itself tells. A RoundTask does not know in which namespace its SiteTask lies. `spec`:
-    the round's, where it is known: a task tells no value of a parameter."""
-    metadata = task["metadata"]
+def _with_names(advice: Reason, task: Task, parameters: Mapping[str, str] | None = None) -> Reason:
+    """With the names that a task itself tells. A RoundTask does not know in which namespace its SiteTask lies.
+    `parameters`: the round's, where they are known: a task tells no value of a parameter."""
     return advice.about(
-        federation=((task.get("spec") or {}).get("roundRef") or {}).get("namespace", ""),
-        dataset=assigned(task, "datasetName"),
-        task=metadata["name"],
-        site_namespace=metadata["namespace"] if task.get("kind") == "SiteTask" else "",
-        parameter=_parameter_of_task(task, spec or {}),
+        federation=task.spec.round_ref.namespace,
+        dataset=assigned(task).dataset_name,
+        task=task.metadata.name,
+        site_namespace=task.metadata.namespace if isinstance(task, SiteTask) else "",
+        parameter=_parameter_of_task(task.status.failure, parameters or {}),
     )
 
 
-def _at_the_site(advice: Reason, task: Object) -> Reason:
+def _at_the_site(advice: Reason, task: Task) -> Reason:
     """Where the task waits for a person, the commands that this person runs."""
-    if advice.name != WAITING or task.get("kind") != "SiteTask":
+    if advice.name != WAITING or not isinstance(task, SiteTask):
         return advice
-    metadata = task["metadata"]
+    metadata = task.metadata
     read = (
-        f"kubectl get sitetask {metadata['name']} -n {metadata['namespace']} -o jsonpath='{{.spec.assignment}}' | "
+        f"kubectl get sitetask {metadata.name} -n {metadata.namespace} -o jsonpath='{{.spec.assignment}}' | "
         "jq -r .payload | base64 -d | jq ."
     )
-    approve = approval(metadata["name"], metadata["namespace"], metadata["uid"])
+    approve = approval(metadata.name, metadata.namespace, metadata.uid)
     return replace(advice, action=f"Read what the task asks for: `{read}`. {APPROVE} `{approve}`.")
 
 
-def _task_of_message(entry: Object, round_: Object) -> str:
+def _task_of_message(message: str, metadata: Meta) -> str:
     """The task's name, as the hub's message has it: a person who runs rounds may not read RoundTasks."""
-    begins = task_name(round_["metadata"]["name"], round_["metadata"]["uid"], 0).removesuffix("0")
-    found = re.search(rf"{re.escape(begins)}[0-9]+", entry.get("message", ""))
+    begins = task_name(metadata.name, metadata.uid, 0).removesuffix("0")
+    found = re.search(rf"{re.escape(begins)}[0-9]+", message)
     return found.group() if found else ""
 
 
-def _parameter_of_task(task: Object, spec: Object) -> str:
-    failure = (task.get("status") or {}).get("failure") or {}
-    return describe(failure.get("parameter") or "", spec.get("parameters") or {}, failure.get("bound") or "")
+def _parameter_of_task(failure: Failure | None, parameters: Mapping[str, str]) -> str:
+    if failure is None:
+        return ""
+    return describe(failure.parameter or "", parameters, failure.bound or "")
 
 
-def _parameter_of_message(entry: Object, spec: Object) -> str:
+def _parameter_of_message(message: str, parameters: Mapping[str, str]) -> str:
     """The parameter that a hospital refuses, as the hub's message describes it: one of the round's own."""
-    found = re.search(r"The parameter is (.+?)\. Compare its name", entry.get("message", ""))
-    return found[1] if found and found[1].partition(". ")[0] in (spec.get("parameters") or {}) else ""
+    found = re.search(r"The parameter is (.+?)\. Compare its name", message)
+    return found[1] if found and found[1].partition(". ")[0] in parameters else ""

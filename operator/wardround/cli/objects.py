@@ -1,70 +1,65 @@
-"""Reading objects as the command line shows them: conditions, reasons, ages. Pure, tolerant of what is absent."""
+"""Reading objects as the command line shows them: their stages, ages and metrics, and what an assignment names. Pure.
+
+What is shown of an object, others than its reader have written: `read` makes its texts printable before it is parsed.
+"""
 
 import base64
 import json
-import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
+from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.meta import Meta
+from wardround.api.roundtask import RoundTask
+from wardround.api.sitetask import SiteTask
+from wardround.api.task import Update
+from wardround.api.timeline import Timeline
 from wardround.api.times import parse_time, read_time
+from wardround.wire import codec
+from wardround.wire.assignment import LABEL
 
 Object = dict[str, Any]
+Task = RoundTask | SiteTask
 T = TypeVar("T")
 
-_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?", re.ASCII)
+
+def read(parse: Callable[[Mapping[str, Any]], T], item: Object) -> T:
+    """A typed object whose texts steer no terminal. Raises codec.Malformed."""
+    return parse(printable(item))
 
 
 @dataclass(frozen=True)
-class Condition:
-    status: str
-    reason: str
-    message: str
-    since: str
+class AssignedNames:
+    """What the assignment of a task names, whoever signed it; "" where it names none."""
+
+    participant: Annotated[str, LABEL] = ""
+    dataset_name: Annotated[str, LABEL] = ""
 
 
-def condition(item: Object, kind: str) -> Condition | None:
-    for each in (item.get("status") or {}).get("conditions") or []:
-        if each.get("type") == kind:
-            return Condition(
-                each.get("status", "Unknown"),
-                each.get("reason", ""),
-                each.get("message", ""),
-                each.get("lastTransitionTime", ""),
-            )
-    return None
+def assigned(task: Task) -> AssignedNames:
+    """Of an assignment that cannot be read: no names."""
+    try:
+        payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
+        return codec.parse(AssignedNames, json.loads(payload))
+    except (KeyError, TypeError, ValueError, RecursionError, codec.Malformed):
+        return AssignedNames()
 
 
-def is_true(item: Object, kind: str) -> bool:
-    found = condition(item, kind)
-    return found is not None and found.status == "True"
-
-
-def timeline(item: Object) -> list[tuple[str, datetime]]:
+def stages(timeline: Timeline) -> list[tuple[str, datetime]]:
     """Stages and when each was reached, in time's order; without those whose time, a site's word, is none."""
-    found = [(each["stage"], read_time(each["time"])) for each in (item.get("status") or {}).get("timeline") or []]
+    found = [(each.stage, read_time(each.time)) for each in timeline]
     return sorted(((stage, time) for stage, time in found if time is not None), key=lambda each: each[1])
 
 
-def assigned(task: Object, field: str) -> str:
-    """A name in the assignment of a RoundTask or SiteTask; empty where there is none. Whoever signed it: what cannot be
-    an object's name is none."""
-    try:
-        payload = json.loads(base64.b64decode(json.loads(task["spec"]["assignment"])["payload"], validate=True))
-        found = payload[field]
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return ""
-    return found if isinstance(found, str) and _NAME.fullmatch(found) else ""
+def created(metadata: Meta) -> datetime | None:
+    return parse_time(metadata.creation_timestamp) if metadata.creation_timestamp else None
 
 
-def created(item: Object) -> datetime | None:
-    stamp = item.get("metadata", {}).get("creationTimestamp")
-    return parse_time(stamp) if stamp else None
-
-
-def began(round_: Object) -> datetime | None:
+def began(federated_round: FederatedRound) -> datetime | None:
     """When a round took up its work: before that it waits for the round that it starts from."""
-    return next((time for stage, time in timeline(round_) if stage == "Started"), None)
+    return next((time for stage, time in stages(federated_round.status.timeline) if stage == "Started"), None)
 
 
 def seconds(text: float) -> str:
@@ -79,12 +74,12 @@ def seconds(text: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def metrics(sent: Object) -> str:
+def metrics(shown: Update | Result) -> str:
     """Of an update or a result: `loss=0.12 auc=suppressed`; of a result also `auc=0.91 (without 1)` hospital."""
-    values = {each["name"]: each["value"] for each in sent.get("metrics") or []}
+    values = {each.name: each.value for each in shown.metrics}
     missing = {}
-    for each in sent.get("suppressed") or []:
-        name, count = (each, 0) if isinstance(each, str) else (each["name"], each["participants"])
+    for each in shown.suppressed:
+        name, count = (each, 0) if isinstance(each, str) else (each.name, each.participants)
         values.setdefault(name, "suppressed")
         missing[name] = f" (without {count})" if count and values[name] != "suppressed" else ""
     return " ".join(f"{name}={value}{missing.get(name, '')}" for name, value in values.items())

@@ -9,7 +9,11 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from wardround.cli.objects import Object, began, condition, created, is_true, metrics, printable, seconds, timeline
+from wardround.api import federatedround, roundtask
+from wardround.api.conditions import find, is_true
+from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
+from wardround.api.roundtask import RoundTask
+from wardround.cli.objects import Object, began, created, metrics, read, seconds, stages
 from wardround.reasons.registry import reason_for
 
 COMPLETE, FAILED, DELETED, TIMED_OUT = 0, 1, 1, 3
@@ -54,21 +58,17 @@ class View:
 
 
 def view(round_: Object, tasks: list[Object], now: datetime) -> View:
-    """One round and its RoundTasks (of any attempt: the newest of each hospital is shown)."""
-    round_, tasks = printable(round_), printable(tasks)
-    newest: dict[str, Object] = {}
-    for task in sorted(tasks, key=lambda each: int(each["spec"].get("attempt", 1))):
-        newest[task["metadata"]["namespace"]] = task
-    metadata, spec, status = round_["metadata"], round_["spec"], round_.get("status") or {}
-    begun = began(round_) or created(round_) or now
-    stages = timeline(round_)
-    ended = is_true(round_, "Complete") or is_true(round_, "Failed")
-    until = stages[-1][1] if ended and stages else now
-    title = (
-        f"{metadata['namespace']}/{metadata['name']} {spec.get('task', '')}, {seconds((until - begun).total_seconds())}"
-    )
+    """One round and its RoundTasks (of any attempt: the newest of each hospital is shown). Raises codec.Malformed."""
+    shown = read(federatedround.parse, round_)
+    attempts = sorted((read(roundtask.parse, each) for each in tasks), key=lambda each: each.spec.attempt)
+    newest = {task.metadata.namespace: task for task in attempts}
+    metadata, reached = shown.metadata, stages(shown.status.timeline)
+    begun = began(shown) or created(metadata) or now
+    exit_code = _exit_code(shown)
+    until = reached[-1][1] if exit_code is not None and reached else now
+    title = f"{metadata.namespace}/{metadata.name} {shown.spec.task}, {seconds((until - begun).total_seconds())}"
     rows = tuple(_row(hospital, newest[hospital], now) for hospital in sorted(newest))
-    return View(title, rows, _footer(round_, status, stages), _exit_code(round_))
+    return View(title, rows, _footer(shown, reached), exit_code)
 
 
 def deleted(before: View) -> View:
@@ -102,81 +102,74 @@ def lines(before: View | None, shown: View) -> list[str]:
     return result
 
 
-def _row(hospital: str, task: Object, now: datetime) -> Row:
-    status = task.get("status") or {}
-    stage, state = _stage(task, status)
-    stages = timeline(task)
-    since = stages[-1][1] if stages else created(task) or now
+def _row(hospital: str, task: RoundTask, now: datetime) -> Row:
+    stage, state = _stage(task)
+    reached, applied = stages(task.status.timeline), created(task.metadata)
+    since = reached[-1][1] if reached else applied or now
     if state == "done":
-        first = created(task) or stages[0][1]
-        duration = seconds((since - first).total_seconds()) if stages else ""
+        duration = seconds((since - (applied or reached[0][1])).total_seconds()) if reached else ""
     else:
         duration = seconds((now - since).total_seconds())
-    update = status.get("update") or {}
-    shown = metrics(update)
-    if "samples" in update:
-        shown = f"samples={update['samples']} {shown}".strip()
+    update = task.status.update
+    shown = f"samples={update.samples} {metrics(update)}".strip() if update else ""
     return Row(hospital, stage, duration, shown, state)
 
 
-def _stage(task: Object, status: Object) -> tuple[str, str]:
-    attempt = int(task["spec"].get("attempt", 1))
-    suffix = f" (attempt {attempt})" if attempt > 1 else ""
-    if is_true(task, "Failed"):
-        reason = (status.get("failure") or {}).get("reason") or _reason(task, "Failed")
-        if reason == "Cancelled":
-            return f"called back{suffix}", "waiting"
-        return f"failed: {reason}{suffix}", "failed"
-    if is_true(task, "Complete"):
-        return f"complete{suffix}", "done"
-    accepted = condition(task, "Accepted")
-    stalled = condition(task, "Stalled")
+def _stage(task: RoundTask) -> tuple[str, str]:
+    stage, state = _without_attempt(task)
+    return (f"{stage} (attempt {task.spec.attempt})" if task.spec.attempt > 1 else stage), state
+
+
+def _without_attempt(task: RoundTask) -> tuple[str, str]:
+    conditions, failure = task.status.conditions, task.status.failure
+    failed, accepted, stalled = (find(conditions, kind) for kind in ("Failed", "Accepted", "Stalled"))
+    if failed is not None and failed.status == "True":
+        reason = failure.reason if failure else failed.reason
+        return ("called back", "waiting") if reason == "Cancelled" else (f"failed: {reason}", "failed")
+    if is_true(conditions, "Complete"):
+        return "complete", "done"
     waits = [accepted, stalled if stalled and stalled.status == "True" else None]
     if any(each is not None and each.reason == "WaitingForApproval" for each in waits):
-        return f"waits for approval{suffix}", "waiting"
+        return "waits for approval", "waiting"
     if accepted is not None and accepted.status == "False":
-        return f"refused: {accepted.reason}{suffix}", "failed"
-    reached = [stage for stage, _ in timeline(task)]
-    if is_true(task, "Sent") or "Sent" in reached:
-        return f"sent{suffix}", "done"
+        return f"refused: {accepted.reason}", "failed"
+    reached = [stage for stage, _ in stages(task.status.timeline)]
+    if is_true(conditions, "Sent") or "Sent" in reached:
+        return "sent", "done"
     if not reached and not (accepted and accepted.status == "True"):
-        return f"not seen by the site yet{suffix}", "waiting"
-    doing = _DOING.get(reached[-1] if reached else "Accepted", "works")
-    return doing + suffix, "working"
+        return "not seen by the site yet", "waiting"
+    return _DOING.get(reached[-1] if reached else "Accepted", "works"), "working"
 
 
-def _reason(item: Object, kind: str) -> str:
-    found = condition(item, kind)
-    return found.reason if found else "unknown"
-
-
-def _footer(round_: Object, status: Object, stages: list[tuple[str, datetime]]) -> str:
-    failed = condition(round_, "Failed")
+def _footer(federated_round: FederatedRound, reached: list[tuple[str, datetime]]) -> str:
+    status = federated_round.status
+    failed, stalled = find(status.conditions, "Failed"), find(status.conditions, "Stalled")
     if failed is not None and failed.status == "True":
         return f"failed: {failed.reason}: {failed.message or reason_for(failed.reason).meaning}"
-    stalled = condition(round_, "Stalled")
     if stalled is not None and stalled.status == "True":
         return f"stalled: {stalled.reason}: {stalled.message}"
-    if is_true(round_, "Complete"):
-        result = status.get("result") or {}
-        counted = (status.get("participants") or {}).get("aggregated", 0)
-        parts = ["complete", f"{counted} aggregated"]
-        if "samples" in result:
-            parts.append(f"{result['samples']} samples")
-        if shown := metrics(result):
-            parts.append(shown)
-        return ", ".join(parts)
-    if round_["spec"].get("suspend"):
+    if is_true(status.conditions, "Complete"):
+        return _completed(status)
+    if federated_round.spec.suspend:
         return "suspended"
-    doing = _ROUND_DOING.get(stages[-1][0] if stages else "", "runs")
-    reconciling = condition(round_, "Reconciling")
+    doing = _ROUND_DOING.get(reached[-1][0] if reached else "", "runs")
+    reconciling = find(status.conditions, "Reconciling")
     message = reconciling.message if reconciling and reconciling.status == "True" else ""
     return f"{doing}" + (f": {message}" if message else "")
 
 
-def _exit_code(round_: Object) -> int | None:
-    if is_true(round_, "Complete"):
+def _completed(status: FederatedRoundStatus) -> str:
+    parts = ["complete", f"{status.participants.aggregated if status.participants else 0} aggregated"]
+    if status.result is not None:
+        parts.append(f"{status.result.samples} samples")
+        if shown := metrics(status.result):
+            parts.append(shown)
+    return ", ".join(parts)
+
+
+def _exit_code(federated_round: FederatedRound) -> int | None:
+    if is_true(federated_round.status.conditions, "Complete"):
         return COMPLETE
-    if is_true(round_, "Failed"):
+    if is_true(federated_round.status.conditions, "Failed"):
         return FAILED
     return None

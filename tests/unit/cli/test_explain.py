@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.cli.required import REQUIRED, RESULT
 from wardround.api.names import task_name
 from wardround.cli import explain
 from wardround.reasons.parameter import describe
@@ -23,7 +24,7 @@ def item(
     kind: str, name: str, namespace: str, status: dict[str, Any], spec: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace, "uid": "u", "creationTimestamp": stamp(100)}
-    return {"kind": kind, "metadata": metadata, "spec": spec or {}, "status": status}
+    return {"kind": kind, "metadata": metadata, "spec": {**REQUIRED[kind], **(spec or {})}, "status": status}
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> dict[str, str]:
@@ -164,7 +165,7 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
     ],
 )
 def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, declared: list[str], said: str) -> None:
-    result = {"samples": 9, "metrics": [{"name": "loss", "value": "0.5"}]}
+    result = {**RESULT, "samples": 9, "metrics": [{"name": "loss", "value": "0.5"}]}
     status = {"conditions": [condition("Complete", "True", "Complete")], "result": result}
     round_ = item("FederatedRound", "r", "n", status, {"task": task, "metrics": declared})
     told = explain.explain_round(round_, [], {}, NOW).headline
@@ -184,6 +185,7 @@ def test_a_running_round_says_that_its_base_was_deleted() -> None:
 
 def test_a_complete_round_says_which_metrics_are_not_over_all_its_hospitals() -> None:
     result = {
+        **RESULT,
         "samples": 9,
         "metrics": [{"name": "loss", "value": "0.5"}],
         "suppressed": [{"name": "f1", "participants": 3}, {"name": "loss", "participants": 1}],
@@ -243,7 +245,10 @@ def assignment(**names: Any) -> dict[str, str]:
 @pytest.mark.parametrize("reason", ["DatasetNotFound", "DatasetNotAllowed", "DataUnreadable", "TooFewSamples"])
 @pytest.mark.parametrize("kind", ["SiteTask", "RoundTask"])
 def test_advice_on_a_tasks_dataset_names_it(kind: str, reason: str) -> None:
-    spec = {"roundRef": {"namespace": "breast-cancer"}, **assignment(datasetName="breast", participant="site-a")}
+    spec = {
+        "roundRef": {"namespace": "breast-cancer", "name": "r", "uid": "u"},
+        **assignment(datasetName="breast", participant="site-a"),
+    }
     failed = {"failure": {"class": "Site", "reason": reason}}
     said = explain.text(explain.explain_task(item(kind, "t", "site-a", failed, spec), lease(1), NOW))
     assert "ataset breast" in said

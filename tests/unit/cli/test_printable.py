@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.unit.cli.required import REQUIRED, RESULT
 from wardround.cli import enrolment, explain, watch
 from wardround.cli.objects import printable
 
@@ -27,19 +28,20 @@ def condition(kind: str) -> Object:
 
 def item(kind: str, *conditions: str) -> Object:
     """With hostile text wherever it takes some."""
-    update = {"samples": 3, "metrics": [{"name": HOSTILE, "value": HOSTILE}]}
+    update = {"manifest": "{}", "samples": 3, "metrics": [{"name": HOSTILE, "value": HOSTILE}]}
     status: Object = {
         "conditions": [condition(each) for each in conditions],
         "attention": [{"participant": HOSTILE, "reason": HOSTILE, "message": HOSTILE}],
         "timeline": [{"stage": HOSTILE, "time": TIME}],
-        "result": {"samples": 3, "metrics": update["metrics"]},
+        "result": {**RESULT, "samples": 3, "metrics": update["metrics"]},
         "update": update,
         "quality": [{"field": HOSTILE, "reason": HOSTILE, "rows": 1}],
     }
     if "Failed" in conditions and kind != "FederatedRound":
         status["failure"] = {"class": "Site", "reason": HOSTILE, "message": HOSTILE, "exitCode": 1}
     metadata = {"name": HOSTILE, "namespace": HOSTILE, "uid": "u", "creationTimestamp": TIME}
-    spec = {"task": HOSTILE, "attempt": 1, "datasetName": HOSTILE, "displayName": HOSTILE, "metrics": [HOSTILE + "2"]}
+    hostile = {"datasetName": HOSTILE, "displayName": HOSTILE, "metrics": [HOSTILE + "2"]}
+    spec = {**REQUIRED[kind], **hostile}
     return {"kind": kind, "metadata": metadata, "spec": spec, "status": status}
 
 

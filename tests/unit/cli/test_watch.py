@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.unit.cli.required import REQUIRED, RESULT
 from wardround.cli import watch
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -21,14 +22,19 @@ def condition(kind: str, status: str, reason: str = "", message: str = "") -> di
 
 def round_(status: dict[str, Any] | None = None) -> dict[str, Any]:
     metadata = {"name": "train-1", "namespace": "breast-cancer", "uid": "u1", "creationTimestamp": at(0)}
-    return {"kind": "FederatedRound", "metadata": metadata, "spec": {"task": "Train"}, "status": status or {}}
+    return {
+        "kind": "FederatedRound",
+        "metadata": metadata,
+        "spec": dict(REQUIRED["FederatedRound"]),
+        "status": status or {},
+    }
 
 
 def task(hospital: str, status: dict[str, Any] | None = None, attempt: int = 1) -> dict[str, Any]:
     return {
         "kind": "RoundTask",
         "metadata": {"name": f"train-1-x-a{attempt}", "namespace": hospital, "creationTimestamp": at(1)},
-        "spec": {"attempt": attempt},
+        "spec": {**REQUIRED["RoundTask"], "attempt": attempt},
         "status": status or {},
     }
 
@@ -108,6 +114,7 @@ def test_a_complete_round_ends_the_watch_with_zero_and_stops_its_clock() -> None
             "conditions": [condition("Complete", "True")],
             "participants": {"aggregated": 3},
             "result": {
+                **RESULT,
                 "samples": 398,
                 "metrics": [{"name": "loss", "value": "0.123"}],
                 "suppressed": [{"name": "auc", "participants": 3}, {"name": "loss", "participants": 1}],
@@ -139,7 +146,12 @@ def test_plain_lines_tell_only_what_is_new() -> None:
     first = watch.view(round_(), [task("site-a"), task("site-b")], START)
     sent = {
         "timeline": [{"stage": "Sent", "time": at(8)}],
-        "update": {"samples": 12, "metrics": [{"name": "loss", "value": "0.5"}], "suppressed": ["auc"]},
+        "update": {
+            "manifest": "{}",
+            "samples": 12,
+            "metrics": [{"name": "loss", "value": "0.5"}],
+            "suppressed": ["auc"],
+        },
     }
     second = watch.view(round_(), [task("site-a", sent), task("site-b")], START + timedelta(seconds=9))
     assert len(watch.lines(None, first)) == 3

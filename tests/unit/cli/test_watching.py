@@ -78,3 +78,15 @@ def test_a_round_that_never_was_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_time_that_is_none_is_refused(given: str) -> None:
     with pytest.raises(SystemExit):
         command.parser().parse_args([*ARGUMENTS, f"--timeout={given}"])
+
+
+def test_an_object_of_another_version_of_the_crds_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = round_()
+    del item["spec"]["datasetName"]
+    monkeypatch.setattr(verbs, "round_with_tasks", lambda *_: (item, []))
+    monkeypatch.setattr(command, "Cluster", lambda *_: None)
+    assert command.main(ARGUMENTS) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: The object cannot be read: spec.datasetName: missing. Install kubectl-wardround")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from lab import demo_data
+from tests.conditions import is_true
 from tests.simulation.apiserver import Place
-from tests.simulation.federation import HUB_NAMESPACE, is_true
+from tests.simulation.federation import HUB_NAMESPACE
 from tests.simulation.rounds import Played, play_ten_rounds, scratch
 from wardround.hub import vault
 from wardround.sealing.body import Body, segment_span

@@ -1,0 +1,28 @@
+"""What the CRDs require of each kind's spec, for tests that are about its status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DATASET: dict[str, Any] = {
+    "claimName": "data",
+    "path": "cases.csv",
+    "schema": {"fields": [], "target": "malignant", "identifier": "patient_id"},
+    "split": {"key": "k"},
+}
+TASK: dict[str, Any] = {
+    "roundRef": {"namespace": "", "name": "r", "uid": "u"},
+    "attempt": 1,
+    "assignment": "{}",
+    "hubKey": "",
+}
+RESULT: dict[str, Any] = {"digest": "", "location": "", "bytes": 1}
+# What each kind's CRD requires.
+REQUIRED: dict[str, dict[str, Any]] = {
+    "FederatedRound": {"task": "Train", "datasetName": "", "participants": {}},
+    "RoundTask": TASK,
+    "SiteTask": {**TASK, "roundTaskUID": "u"},
+    "Participant": {},
+    "Site": {"hub": {"participantNamespace": "site-a", "fingerprint": ""}, "store": {"origin": ""}},
+    "Dataset": DATASET,
+}
