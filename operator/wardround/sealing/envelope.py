@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from securesystemslib.dsse import Envelope
@@ -14,7 +15,7 @@ from securesystemslib.exceptions import UnverifiedSignatureError, VerificationEr
 from securesystemslib.signer import CryptoSigner, Signature, SSlibKey  # type: ignore[attr-defined]  # no __all__ there
 
 from wardround.sealing import untrusted
-from wardround.sealing.keys import SigningKey, VerificationKey, dump_verification_key
+from wardround.sealing.keys import SigningKey, VerificationKey, dump_verification_key, load_verification_key
 from wardround.sealing.refused import Refused
 from wardround.wire import canonical
 
@@ -77,5 +78,10 @@ def _take_apart(text: str, payload_type: str) -> tuple[bytes, bytes]:
 
 
 def _public(key: VerificationKey) -> SSlibKey:
+    return _library_key(dump_verification_key(key))
+
+
+@lru_cache(maxsize=64)
+def _library_key(public: bytes) -> SSlibKey:
     # The key to verify with is always given by the caller; the envelope's `keyid` is a hint that nobody follows.
-    return SSlibKey.from_crypto(key, keyid=hashlib.sha256(dump_verification_key(key)).hexdigest())
+    return SSlibKey.from_crypto(load_verification_key(public), keyid=hashlib.sha256(public).hexdigest())

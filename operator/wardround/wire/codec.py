@@ -220,7 +220,8 @@ def _object(cls: Any, closed: bool) -> Reader:
     names = frozenset(json_name for _, json_name, _, _ in known)
 
     def reader(value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        # Nearly all are dicts, and to ask an abstract class costs more than the rest.
+        if type(value) is not dict and not isinstance(value, Mapping):
             raise _Wrong("expected an object")
         if closed and (unknown := sorted(value.keys() - names)):
             raise _Wrong(f"has the unknown field {unknown[0][:LONGEST_SHOWN]!a}")
@@ -241,6 +242,11 @@ def _object(cls: Any, closed: bool) -> Reader:
 
 
 def _scalar(kind: Any, closed: bool) -> Reader:
+    def text(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise _Wrong("expected str")
+        return value
+
     def reader(value: Any) -> Any:
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise _Wrong(f"expected {kind.__name__}")
@@ -256,12 +262,21 @@ def _scalar(kind: Any, closed: bool) -> Reader:
         except ValueError:
             raise _Wrong("expected base64") from None
 
-    return decoded if kind is bytes else reader
+    if kind is bytes:
+        return decoded
+    return text if kind is str else reader
+
+
+# What is in JSON as it is here.
+_PLAIN = frozenset({str, int, bool, float, type(None)})
 
 
 def _dump(value: Any, *, closed: bool) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((each.json, getattr(value, each.field.name)) for each in attributes(type(value)))
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if is_dataclass(kind):
+        pairs = ((each.json, getattr(value, each.field.name)) for each in attributes(kind))
         return {name: _dump(each, closed=closed) for name, each in pairs if closed or each is not None}
     if isinstance(value, Mapping):
         return {key: _dump(each, closed=closed) for key, each in value.items()}

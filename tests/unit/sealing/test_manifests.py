@@ -193,3 +193,21 @@ def test_the_wire_spelling_is_the_contracts() -> None:
     }  # fmt: skip
     assert canonical.dumps(codec.dump_document(Put("u", 1, {}))) == b'{"bytes":1,"headers":{},"url":"u"}'
     assert {"roundPublicKey", "siteFingerprint", "trainSeconds", "datasetName"} <= set(ASSIGNED)
+
+
+def test_an_assignment_that_was_opened_before_still_needs_the_key_that_signed_it() -> None:
+    text = manifests.sign_assignment(ASSIGNMENT, SIGNING)
+    for _ in range(2):
+        assert manifests.open_assignment(text, PUBLIC) == ASSIGNMENT
+        with pytest.raises(Refused, match="AssignmentUnreadable"):
+            manifests.open_assignment(text, keys.generate_signing_key().public_key())
+
+
+def test_a_long_assignment_is_not_remembered() -> None:
+    """A hub may sign many, each as long as an object may be."""
+    long = dataclasses.replace(ASSIGNMENT, parameters={f"p{number}": "x" * 1024 for number in range(32)})
+    text = manifests.sign_assignment(long, SIGNING)
+    assert len(text) > manifests.LONGEST_REMEMBERED
+    before = manifests._open_assignment.cache_info()
+    assert manifests.open_assignment(text, PUBLIC) == long
+    assert manifests._open_assignment.cache_info() == before
