@@ -1,11 +1,15 @@
 """The example of a training image: its commands as docs/training-image.md gives them, and what is refused of it."""
 
 import re
+import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 
 from lab.topology import ROOT
 from tests.e2e.documentation import Shell, section
@@ -50,7 +54,7 @@ def test_the_example_keeps_the_contract_and_learns_something(told: str) -> None:
     [
         ('model["bias"] -=', 'model["input.mean"] -=', "FrozenChanged: tensor input.mean"),
         ("    save_file(model, OUT / ", "    print(", "OutputMissing"),
-        ("    before = loss(model, task)", "    before = loss(model)", "TrainerFailed: exit code 1"),
+        ("    before = losses(model, task)", "    before = losses(model)", "TrainerFailed: exit code 1"),
     ],
 )
 def test_code_that_breaks_the_contract_is_refused_as_a_round_would(
@@ -102,7 +106,26 @@ def test_what_training_leaves_as_state_is_there_in_the_next_round_and_the_evalua
     assert seen == [("init", ""), ("train", ""), ("train", "train-1 "), ("predict", "train-1 train-2 ")]
 
 
-def test_the_round_of_the_example_says_what_its_dockerfile_starts() -> None:
+def test_without_validation_rows_the_example_reports_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss over training rows would be another number under the same name."""
+    monkeypatch.setenv("WARDROUND_ROOT", str(tmp_path))
+    trainer = runpy.run_path(str(EXAMPLE / "trainer.py"))
+    (tmp_path / "data").mkdir()
+    rows = pa.table({"radius": pa.array([1.0, 2.0], pa.float32()), "malignant": pa.array([0, 1])})
+    parquet.write_table(rows, tmp_path / "data" / "train.parquet")
+    model = {name: np.ones(1, np.float32) for name in ("input.mean", "input.std", "weight", "bias")}
+    fields = [{"name": "radius", "type": "number"}, {"name": "malignant", "type": "integer"}]
+    task = {"dataset": {"schema": {"fields": fields, "target": "malignant"}}}
+    parquet.write_table(rows[:0], tmp_path / "data" / "validation.parquet")
+    assert trainer["losses"](model, task) == {}
+    parquet.write_table(rows, tmp_path / "data" / "validation.parquet")
+    assert set(trainer["losses"](model, task)) == {"loss"}
+
+
+def test_the_round_of_the_example_names_the_program_that_its_dockerfile_installs() -> None:
+    """The pod ignores an ENTRYPOINT, so the example has none."""
     round_ = yaml.safe_load((EXAMPLE / "round.yaml").read_text())
-    [entrypoint] = re.findall(r"^ENTRYPOINT (.*)$", (EXAMPLE / "Dockerfile").read_text(), re.MULTILINE)
-    assert round_["spec"]["command"] == yaml.safe_load(entrypoint)
+    instructions = (EXAMPLE / "Dockerfile").read_text()
+    [program] = re.findall(r"^COPY trainer.py (.*)$", instructions, re.MULTILINE)
+    assert round_["spec"]["command"] == ["python", program]
+    assert "\nENTRYPOINT" not in instructions
