@@ -13,6 +13,7 @@ import pytest
 from lab import volumes
 from lab.topology import named
 from tests.e2e.accounts import administrator
+from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import Kubectl, eventually
 from tests.e2e.federation import PARAMETERS, STEPS, UNTRAINED, Federation, Finished
 from tests.e2e.troubles import node_dead
@@ -30,6 +31,16 @@ import json, pathlib, time
 told = pathlib.Path("/wardround/out/progress.json")
 while not told.exists() or not json.loads(told.read_text())["step"]:
     time.sleep(0.05)
+"""
+# A first attempt never ends by itself; the next one, which finds what the first left, ends at once.
+NEVER_ENDS = """
+import pathlib, shutil, signal, sys, time
+begun = pathlib.Path("/wardround/checkpoint/begun")
+if not begun.exists():
+    begun.touch()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    time.sleep(600)
+shutil.copy("/wardround/base/model.safetensors", "/wardround/out/model.safetensors")
 """
 
 
@@ -119,7 +130,9 @@ def test_a_task_whose_node_died_is_the_platforms_failure_and_tried_again(lost: F
 
 def _stopped(federation: Federation, base: Finished, site: str, stop: Stop) -> Stopped:
     kubectl, here = Kubectl(site), ("-n", federation.site_namespace)
-    name = _begun(federation, base, site)
+    given = {**PARAMETERS, "steps": str(STEPS)}
+    del given["epochs"]
+    name = _begun(federation, base, site, parameters=given)
     [first] = _pods(federation, site, name)
     with administrator(site) as api:
         api.get("Pod", first, federation.site_namespace)  # connected before it matters
@@ -133,7 +146,7 @@ def _stopped(federation: Federation, base: Finished, site: str, stop: Stop) -> S
 
 def _lost(federation: Federation, base: Finished) -> Lost:
     kubectl, here = Kubectl(DEAD), ("-n", federation.site_namespace)
-    name = _begun(federation, base, DEAD)
+    name = _begun(federation, base, DEAD, command=COMMAND, parameters=carried(NEVER_ENDS))
     [pod] = _pods(federation, DEAD, name)
     with node_dead(DEAD):
         # A node counts as dead a while after the pod's deadline. The pod is made that old: no kubelet contradicts.
@@ -146,11 +159,9 @@ def _lost(federation: Federation, base: Finished) -> Lost:
     return Lost(federation.completed(name), said)
 
 
-def _begun(federation: Federation, base: Finished, site: str) -> str:
-    """The name of a round whose one hospital trains for a while, once it does."""
-    given = {**PARAMETERS, "steps": str(STEPS)}
-    del given["epochs"]
-    alone = {"participants": {"names": [site]}, "parameters": given}
+def _begun(federation: Federation, base: Finished, site: str, **training: Any) -> str:
+    """Apply a round whose one hospital trains for a while; return its name once the hospital trains."""
+    alone = {"participants": {"names": [site]}, **training}
     made = federation.manifest(f"stopped-at-{site}", "Train", base={"roundName": base.name}, **alone)
     federation.apply(made)
     name = str(made["metadata"]["name"])
