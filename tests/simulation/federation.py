@@ -27,8 +27,9 @@ from wardround.courier import main as courier
 from wardround.courier import settings as courier_settings
 from wardround.hub.operator import Hub
 from wardround.hub.settings import Settings
+from wardround.network.probe import LEAST_SECONDS
+from wardround.plans.sitetask.types import Control
 from wardround.ports import Api, Object, TokenSource
-from wardround.site.control import Control
 from wardround.site.link import FIELD_MANAGER, Credentials
 from wardround.site.operator import Operator
 from wardround.store.presign import Credentials as StoreCredentials
@@ -53,7 +54,7 @@ class Closed:
     """The positive control where there is no network: one port that is closed, and proven to be open outside."""
 
     async def take(self, *, hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> Control:
-        return Control((IsolationTarget("hub", "127.0.0.1", 1, "TCP"),), proven=True)
+        return Control((IsolationTarget("hub", "127.0.0.1", 1, "TCP"),), proven=True, seconds=LEAST_SECONDS)
 
 
 @dataclass(frozen=True)

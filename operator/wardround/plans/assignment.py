@@ -201,7 +201,7 @@ def _taken_before(assignment: Assignment, terms: Terms) -> str:
 
 
 def _forgotten(assignment: Assignment, terms: Terms) -> str:
-    return "AssignmentTooOld" if overtaken(assignment, terms.accepted) else ""
+    return "AssignmentTooOld" if overtaken(issue(assignment), terms.accepted) else ""
 
 
 def issue(assignment: Assignment) -> Issue:
@@ -209,12 +209,11 @@ def issue(assignment: Assignment) -> Issue:
     return untrusted.time(assignment.issued, UNREADABLE), assignment.round_uid, assignment.attempt
 
 
-def overtaken(assignment: Assignment, accepted: Iterable[Issue]) -> bool:
-    """Whether so many were issued later that the site need not remember this one. Once it is so, it stays so: a site
-    that forgets by this rule alone always has the latest `REMEMBERED`. All others of a set are overtaken, whatever
-    times the hub signs, since the order is total."""
-    mine = issue(assignment)
-    return sum(each > mine for each in accepted) >= REMEMBERED
+def overtaken(place: Issue, accepted: Iterable[Issue]) -> bool:
+    """Whether so many were issued later that the site need not remember the assignment of this place. Once it is so,
+    it stays so: a site that forgets by this rule alone always has the latest `REMEMBERED`. All others of a set are
+    overtaken, whatever times the hub signs, since the order is total."""
+    return sum(each > place for each in accepted) >= REMEMBERED
 
 
 def _task(assignment: Assignment, terms: Terms) -> str:

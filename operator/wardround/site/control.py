@@ -13,7 +13,6 @@ import os
 import re
 import socket
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -22,6 +21,7 @@ from wardround.network import addresses
 from wardround.network.probe import LEAST_SECONDS, MOST_SECONDS, Answers
 from wardround.network.probe import Target as Asked
 from wardround.network.probe import probe as ask
+from wardround.plans.sitetask.types import Control
 from wardround.wire.isolation import IsolationTarget
 
 PROVING = ("hub", "kubernetes-api")
@@ -29,18 +29,6 @@ METADATA = ("169.254.169.254", "fd00:ec2::254")
 KUBELET_PORT, DNS_PORT, HEALTH_PORT = 10250, 53, 8080
 FRESH_SECONDS = 60.0
 PROBE_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Control:
-    """All targets for the pod; `proven` when at least one of those that prove something answered out here.
-
-    `seconds`: how long the pod waits for an answer.
-    """
-
-    targets: tuple[IsolationTarget, ...]
-    proven: bool
-    seconds: float = LEAST_SECONDS
 
 
 class TakesControl(Protocol):

@@ -20,10 +20,12 @@ from wardround.kube.operator import Watcher
 from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object, Watch
+from wardround.site.context import Context
 from wardround.site.control import Controls, TakesControl
+from wardround.site.held import HeldTasks
 from wardround.site.link import Connect, HubLink, connect
 from wardround.site.own import SiteReconciler
-from wardround.site.tasks import TaskReconciler
+from wardround.site.reconcile import TaskReconciler
 
 JOB_NAME = "batch.kubernetes.io/job-name"
 HEARTBEAT_SECONDS = 10.0
@@ -56,24 +58,28 @@ class Operator:
         self._hub_changed = asyncio.Event()
         self._link = HubLink(own, self._link_changed, connect)
         self._reporter = Reporter(own, CONTROLLER, os.uname().nodename, clock)
+        held = HeldTasks(own, full_changed=lambda: self._rest.add(("Site", SITE)))
         self._site = SiteReconciler(
             own,
             self._reporter,
             self._link,
+            held,
             wake_task=self._tasks.add,
             hub_changed=self._hub_changed.set,
             clock=clock,
         )
         self._reconciler = TaskReconciler(
-            own,
-            self._reporter,
-            self._link,
-            operator_image=operator_image,
-            participant=lambda: self._site.participant,
-            wake=self._tasks.add,
-            full_changed=lambda: self._rest.add(("Site", SITE)),
-            controls=controls or Controls(),
-            clock=clock,
+            Context(
+                own,
+                self._reporter,
+                self._link,
+                held,
+                controls or Controls(),
+                operator_image=operator_image,
+                participant=lambda: self._site.participant,
+                wake=self._tasks.add,
+                clock=clock,
+            )
         )
         self._watcher = watch(
             own, ("Site", "SiteTask", "Dataset", "Job", "Pod"), self._seen, namespaces=(own.namespace,)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from wardround.api import dataset, names, participant, roundtask, sitetask
+from wardround.api import dataset, names, participant, roundtask
 from wardround.api import site as sites
 from wardround.api.participant import Participant
 from wardround.api.site import Site
@@ -17,6 +17,7 @@ from wardround.plans import dataset as dataset_plan
 from wardround.plans import site as site_plan
 from wardround.plans.sitetask.state import is_final
 from wardround.ports import Api
+from wardround.site.held import HeldTasks
 from wardround.site.link import HubLink
 
 CONNECTED_SECONDS = 300.0
@@ -36,6 +37,7 @@ class SiteReconciler:
         own: Api,
         reporter: Reporter,
         link: HubLink,
+        held: HeldTasks,
         *,
         wake_task: WakeTask,
         hub_changed: Callable[[], None],
@@ -45,6 +47,7 @@ class SiteReconciler:
         self._own = own
         self._reporter = reporter
         self._link = link
+        self._held = held
         self._wake_task = wake_task
         self._hub_changed = hub_changed
         self._was_connected = False
@@ -70,7 +73,7 @@ class SiteReconciler:
         # As it was when the hub was asked: a heartbeat that comes later says nothing of the Participant.
         link = self._link.state
         whole = link.state != "Connected" or await self._ask_hub(site)
-        tasks = len(await self._own.list("SiteTask"))
+        tasks = await self._held.count()
         status = site_plan.plan(site_plan.Seen(site, link, self.participant, tasks), self._clock())
         await self._reporter.write(item, site.status, status)
         return CONNECTED_SECONDS if self._link.connected and whole else DISCONNECTED_SECONDS
@@ -135,10 +138,9 @@ class SiteReconciler:
 
     async def _wake_tasks(self, *, over: bool) -> None:
         """All that are under way, and, behind them, those that are `over`."""
-        for item in await self._own.list("SiteTask"):
-            ended = is_final(sitetask.parse(item))
-            if over or not ended:
-                self._wake_task(item["metadata"]["name"], behind=ended)
+        for task in await self._held.every():
+            if over or not task.final:
+                self._wake_task(task.name, behind=task.final)
 
     def disconnected(self) -> None:
         self._was_connected = False

@@ -18,10 +18,12 @@ from tests.integration.site.test_trouble import connected
 from wardround.clock import system_clock
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
+from wardround.site.context import Context
 from wardround.site.control import Controls
+from wardround.site.held import HeldTasks
 from wardround.site.link import HubLink
 from wardround.site.own import SiteReconciler
-from wardround.site.tasks import TaskReconciler
+from wardround.site.reconcile import TaskReconciler
 
 
 class Faults:
@@ -140,7 +142,10 @@ async def test_a_changed_site_is_no_matter_of_tasks_that_are_over(site: Site) ->
     async with Client(site.server, site.ca, lambda: secret, NAMESPACE, "wardround-site") as own:
         link = HubLink(own, lambda: None)
         reporter = Reporter(own, "x/y", "test", system_clock)
-        reconciler = SiteReconciler(own, reporter, link, wake_task=wake, hub_changed=lambda: None, clock=system_clock)
+        held = HeldTasks(own, lambda: None)
+        reconciler = SiteReconciler(
+            own, reporter, link, held, wake_task=wake, hub_changed=lambda: None, clock=system_clock
+        )
         await reconciler.reconcile()
         assert woken == []
         change = {"spec": {"policy": {"minQuorum": time.time_ns() % 7 + 2}}}
@@ -158,7 +163,7 @@ async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when
     await enrolled(site)
     held = len(site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"])
     monkeypatch.setattr("wardround.plans.sitetask.memory.MOST", held)
-    monkeypatch.setattr("wardround.site.tasks.FULL_SECONDS", 0.5)
+    monkeypatch.setattr("wardround.plans.sitetask.arrival.FULL_SECONDS", 0.5)
     name = site.hub.ask()["metadata"]["name"]
 
     def said() -> tuple[object, object]:
@@ -174,35 +179,51 @@ async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when
     await eventually("both say so", lambda: said() == ("Accepted", "Approved"))
 
 
-async def test_a_look_at_a_task_that_trains_reads_no_other_task_and_no_other_job(site: Site) -> None:
+async def test_a_look_at_a_task_or_the_site_reads_no_other_task_and_no_other_job(site: Site) -> None:
     """A site keeps hundreds of both, and looks at a task about ten times in a round."""
     await enrolled(site)
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
-    name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
-    await eventually("it trains", lambda: job_of(site, name))
+    over = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
+    trains = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
+    await eventually("one trains", lambda: job_of(site, trains))
+    await eventually("one is over", lambda: condition(here(site, over) or {}, "Failed")["status"] == "True")
     port, secret = free_port(), token(site.api, "site-operator", NAMESPACE)
     async with (
         between(site.server, site.ca, port) as proxy,
         Client(f"http://127.0.0.1:{port}", "", lambda: secret, NAMESPACE, "wardround-site") as own,
     ):
         seen = Faults(proxy)
-        link = HubLink(own, lambda: None)
-        reconciler = TaskReconciler(
+        link, reporter = HubLink(own, lambda: None), Reporter(own, "x/y", "test", system_clock)
+        held = HeldTasks(own, lambda: None)
+        context = Context(
             own,
-            Reporter(own, "x/y", "test", system_clock),
+            reporter,
             link,
+            held,
+            Controls(),
             operator_image=OURS,
             participant=lambda: None,
             wake=lambda _: None,
-            full_changed=lambda: None,
-            controls=Controls(),
             clock=system_clock,
         )
-        await reconciler.reconcile(name)
+        tasks = TaskReconciler(context)
+        whole = SiteReconciler(
+            own, reporter, link, held, wake_task=tasks_are_woken, hub_changed=lambda: None, clock=system_clock
+        )
+        await tasks.reconcile(trains)  # the first look of a process reads what there is
+        seen.asked.clear()
+        for name in (trains, over):
+            await tasks.reconcile(name)
+        await whole.reconcile()
         await link.close()
     asked = [each.removeprefix("GET ").rpartition(f"/namespaces/{NAMESPACE}/")[2] for each in seen.asked]
-    assert [each for each in asked if each.startswith(("sitetasks", "jobs"))] == [f"sitetasks/{name}", f"jobs/{name}"]
-    site.hub.cancel(name)
+    read = [each for each in asked if each.startswith(("sitetasks", "jobs"))]
+    assert read == [f"{kind}/{name}" for name in (trains, over) for kind in ("sitetasks", "jobs")]
+    site.hub.cancel(trains)
+
+
+def tasks_are_woken(name: str, /, *, behind: bool = False) -> None:
+    """Nobody looks at them here."""
 
 
 async def test_an_end_that_the_hub_could_not_be_told_is_told_later(site: Site, hub: Faults) -> None:

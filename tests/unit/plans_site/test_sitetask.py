@@ -11,19 +11,24 @@ import pytest
 
 from tests.unit.plans_site.world import (
     ASSIGNMENT,
+    CONTROL,
     JOB,
     NOW,
+    UNPROVEN,
+    a_dataset,
     a_pod,
     a_round_task,
     a_site,
     a_task,
     accepted,
+    change_names,
     condition,
     ended,
     ready,
     running,
     seen,
     signed,
+    told_dataset,
     waiting,
 )
 from wardround.api import conditions
@@ -31,11 +36,16 @@ from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
-from wardround.plans.sitetask.plan import looks_at_others, plan
+from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.pod import parse_pod
 from wardround.plans.sitetask.status import hampered
-from wardround.plans.sitetask.types import Observation, Plan
+from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
+from wardround.wire.training import LiveRounds
 
+CREATE = CreateJob(
+    assignment=ASSIGNMENT, dataset="breast", control=CONTROL, max_samples=None, live=LiveRounds((), (), "")
+)
+DELETE = DeleteJob(name=JOB.name, uid=JOB.uid)
 UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}
 
 
@@ -63,7 +73,7 @@ def test_a_task_that_the_policy_allows_is_accepted_and_waits_for_its_input() -> 
     assert holds(planned.status, "Accepted").status == "True"
     assert reason(planned) == "Fetching"
     assert [stage.stage for stage in planned.status.timeline] == ["Accepted"]
-    assert planned.actions == ()
+    assert change_names(planned) == ()
 
 
 @pytest.mark.parametrize(
@@ -171,13 +181,13 @@ def test_a_policy_that_changes_later_does_not_touch_what_was_accepted() -> None:
 
 def test_with_its_input_there_the_job_is_made() -> None:
     planned = plan(seen(a_task(status=ready())))
-    assert planned.actions == ("CreateJob",)
+    assert change_names(planned) == ("CreateJob",)
     assert holds(planned.status, "InputReady").status == "True"
 
 
 def test_no_job_is_made_while_a_closed_network_would_prove_nothing() -> None:
-    planned = plan(seen(a_task(status=ready()), isolation_proven=False))
-    assert planned.actions == ()
+    planned = plan(seen(a_task(status=ready()), control=UNPROVEN))
+    assert change_names(planned) == ()
     assert reason(planned) == "IsolationUnproven"
     assert planned.again_seconds == 10
 
@@ -185,7 +195,7 @@ def test_no_job_is_made_while_a_closed_network_would_prove_nothing() -> None:
 def test_a_task_waits_behind_the_one_that_trains_and_says_so() -> None:
     other = a_task("other", spec={"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}, status=ready())
     planned = plan(seen(a_task(status=ready()), others=(other,), busy={"other"}))
-    assert planned.actions == ()
+    assert change_names(planned) == ()
     assert reason(planned) == "Queued"
     assert "behind other" in holds(planned.status, "Reconciling").message
 
@@ -195,14 +205,14 @@ def test_the_oldest_task_goes_first() -> None:
     older = a_task("older", spec=spec, status=ready(), created="2026-11-24T11:00:00Z")
     younger = a_task("younger", spec=spec, status=ready(), created="2026-11-24T11:59:59Z")
     assert reason(plan(seen(a_task(status=ready()), others=(older,)))) == "Queued"
-    assert plan(seen(a_task(status=ready()), others=(younger,))).actions == ("CreateJob",)
+    assert change_names(plan(seen(a_task(status=ready()), others=(younger,)))) == ("CreateJob",)
 
 
 @pytest.mark.parametrize("last", ["Trained", "Complete", "Failed"])
 def test_a_task_that_has_trained_holds_no_place_any_more(last: str) -> None:
     spec = {"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}
     other = a_task("other", spec=spec, status=ready(condition(last)))
-    assert plan(seen(a_task(status=ready()), others=(other,), busy={"other"})).actions == ("CreateJob",)
+    assert change_names(plan(seen(a_task(status=ready()), others=(other,), busy={"other"}))) == ("CreateJob",)
 
 
 def test_a_dataset_that_was_deleted_meanwhile_fails_the_task() -> None:
@@ -211,36 +221,23 @@ def test_a_dataset_that_was_deleted_meanwhile_fails_the_task() -> None:
 
 
 def test_a_dataset_that_no_container_can_be_told_of_fails_the_task_before_there_is_a_job() -> None:
-    planned = plan(seen(a_task(status=ready()), datasets={"breast": {"path": "nul\0.csv"}, "lung": {}}))
-    assert planned.actions == ()
+    planned = plan(
+        seen(a_task(status=ready()), datasets={"breast": a_dataset({"path": "nul\0.csv"}), "lung": a_dataset({})})
+    )
+    assert change_names(planned) == ()
     assert holds(planned.status, "Failed").reason == "DataUnreadable"
     assert "Dataset breast: spec has" in holds(planned.status, "Failed").message
 
 
-def test_where_the_site_does_not_read_other_tasks_the_plan_is_the_same_without_them() -> None:
-    other = a_task("other", status=ready(), created="2026-11-24T10:00:00Z")
-    statuses = [{}, accepted(), ready(), ready(condition("Failed")), ready(condition("Trained"), upload={"bytes": 9})]
-    apart = []
-    for status in statuses:
-        for job in (None, JOB):
-            task = a_task(status=status)
-            observation = seen(task, job=job, pod=a_pod() if job else None)
-            if not looks_at_others(task, job):
-                apart.append((status, job))
-                crowd = dataclasses.replace(observation, others=(other,), busy=frozenset({"other"}))
-                assert plan(crowd) == plan(observation)
-    assert len(apart) == 4
-
-
 def not_admitted(name: str = "train-1-1a2b3c4d-a1", **task: Any) -> SiteTask:
     made = a_task(name, status=ready(), **task)
-    return dataclasses.replace(made, status=hampered(made, "CreateJob", "post Job: 403 no quota", NOW, refused=True))
+    return dataclasses.replace(made, status=hampered(made, CREATE, "post Job: 403 no quota", NOW, refused=True))
 
 
 def test_a_job_that_is_not_admitted_waits_and_says_why_at_the_site_only() -> None:
     waiting = not_admitted()
     planned = plan(seen(waiting))
-    assert planned.actions == ("CreateJob",)
+    assert change_names(planned) == ("CreateJob",)
     assert reason(planned) == "JobNotAdmitted"
     assert "403 no quota" in holds(planned.status, "Reconciling").message
     assert "quota" not in json.dumps(dataclasses.asdict(mirror(planned.status, a_round_task(waiting), ASSIGNMENT)))
@@ -257,9 +254,9 @@ def test_a_job_that_is_not_admitted_in_time_is_the_cause_of_the_failure() -> Non
 def test_a_job_that_is_not_admitted_keeps_no_other_task_waiting_and_its_reason_while_others_train() -> None:
     first = not_admitted("first", created="2026-11-24T11:00:00Z")
     second = a_task("second", status=ready())
-    assert plan(seen(second, others=(first,))).actions == ("CreateJob",)
+    assert change_names(plan(seen(second, others=(first,)))) == ("CreateJob",)
     behind = plan(seen(first, others=(second,), busy={"second"}))
-    assert (reason(behind), behind.actions) == ("JobNotAdmitted", ())
+    assert (reason(behind), change_names(behind)) == ("JobNotAdmitted", ())
 
 
 # The pod
@@ -331,10 +328,10 @@ def test_no_last_words_of_a_training_image_keep_its_task_from_ending(words: str)
 
 def test_what_prepare_said_is_handed_to_the_dataset_once() -> None:
     pod = a_pod(ended("prepare", 0, '{"rows": 1}'), running("train"))
-    assert plan(seen(a_task(status=ready()), job=JOB, pod=pod)).prepared is not None
+    assert told_dataset(plan(seen(a_task(status=ready()), job=JOB, pod=pod))) is not None
     timeline = [{"stage": "Prepared", "time": "2026-11-24T11:59:40.000000Z"}]
     again = seen(a_task(status={**ready(), "timeline": timeline}), job=JOB, pod=pod)
-    assert plan(again).prepared is None
+    assert told_dataset(plan(again)) is None
 
 
 def said(reason: str, message: str = "mean_radius of patient 17") -> str:
@@ -441,7 +438,7 @@ def test_a_network_that_opens_during_training_ends_task_and_job(place: str) -> N
     planned = plan(observation)
     assert holds(planned.status, "Failed").reason == "NetworkOpen"
     after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
-    assert plan(after).actions == ("DeleteJob",)
+    assert change_names(plan(after)) == ("DeleteJob",)
 
 
 def sidecar(place: str, code: int, message: str = "", second: int = 40, why: str = "Error") -> dict[str, Any]:
@@ -467,7 +464,7 @@ def is_ended_and_tried_again(observation: Observation, reason: str) -> None:
     assert failure is not None
     assert (failure.failure_class, failure.reason) == ("Platform", reason)
     after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
-    assert plan(after).actions == ("DeleteJob",)
+    assert change_names(plan(after)) == ("DeleteJob",)
 
 
 @pytest.mark.parametrize("case", LEFT_ALONE)
@@ -609,7 +606,7 @@ WAITS: dict[str, tuple[Observation, str, str]] = {
         "Platform",
     ),
     "a slow fetch": (seen(a_task(status=accepted())), "FetchDeadline", "Network"),
-    "a proof": (seen(a_task(status=ready()), isolation_proven=False), "IsolationUnproven", "Network"),
+    "a proof": (seen(a_task(status=ready()), control=UNPROVEN), "IsolationUnproven", "Network"),
     "others": (
         seen(
             a_task(status=ready()),
@@ -668,7 +665,7 @@ def test_a_pod_in_the_place_of_another_may_wait_as_long_as_the_first_and_trainin
     again = plan(seen(task, job=JOB, pod=a_pod(running("prepare"), phase="Pending"))).status
     assert [each.time for each in again.timeline if each.stage == "Started"] == ["2026-11-24T11:59:30.000000Z"]
     before = RoundTaskStatus(timeline=task.status.timeline)
-    assert due(before, dataclasses.replace(before, timeline=again.timeline), told_ago=0.1) == 0
+    assert due(before, dataclasses.replace(before, timeline=again.timeline), heard_ago=0.1) == 0
 
 
 def test_a_task_that_the_hub_gives_up_says_what_it_waited_for_then() -> None:
@@ -725,7 +722,7 @@ def test_the_hub_is_told_how_many_bytes_to_grant() -> None:
     status = told(observation)
     assert status.upload is not None
     assert status.upload.bytes == 123456
-    assert due(RoundTaskStatus(), status, told_ago=0.1) == 0
+    assert due(RoundTaskStatus(), status, heard_ago=0.1) == 0
 
 
 def test_a_sent_update_completes_the_task_on_both_sides() -> None:
@@ -772,7 +769,7 @@ def test_a_task_that_the_hub_has_ended_is_closed_and_its_job_deleted(changes: di
     planned = plan(observation)
     assert holds(planned.status, "Failed").reason == "Cancelled"
     after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
-    assert "DeleteJob" in plan(after).actions
+    assert "DeleteJob" in change_names(plan(after))
 
 
 def test_a_hub_that_is_away_ends_nothing() -> None:
@@ -789,38 +786,38 @@ def test_a_task_whose_time_is_over_fails_by_itself() -> None:
 
 def test_a_closed_task_is_remembered_though_it_is_gone_at_the_hub_and_has_expired() -> None:
     task = a_task(status=accepted(condition("Complete")))
-    assert plan(seen(task, round_task=None, now=NOW + timedelta(days=9))).actions == ()
+    assert change_names(plan(seen(task, round_task=None, now=NOW + timedelta(days=9)))) == ()
 
 
 def test_a_refused_task_that_is_gone_at_the_hub_is_forgotten_at_once() -> None:
     task = a_task(status={"conditions": [condition("Accepted", "False", "Denied"), condition("Failed")]})
-    assert plan(seen(task, round_task=None)).actions == ("DeleteTask",)
+    assert change_names(plan(seen(task, round_task=None))) == ("DeleteTask",)
 
 
 def test_the_job_of_failed_training_code_stays_for_its_log() -> None:
     task = a_task(status=ready(condition("Failed", reason="TrainerFailed")))
-    assert plan(seen(task, job=JOB, pod=a_pod(ended("train", 1)))).actions == ()
+    assert change_names(plan(seen(task, job=JOB, pod=a_pod(ended("train", 1))))) == ()
 
 
 def test_new_grants_and_a_cancellation_are_passed_on() -> None:
     task = a_task()
-    assert plan(seen(task, round_task=a_round_task(task, grants="bmV3"))).actions == ("Mirror",)
+    assert change_names(plan(seen(task, round_task=a_round_task(task, grants="bmV3")))) == ("Mirror",)
 
 
 def test_the_hub_is_not_told_of_times_alone() -> None:
     quiet = told(seen())
     later = dataclasses.replace(quiet, timeline=told(training(running("prepare"))).timeline)
     without_start = dataclasses.replace(later, timeline=later.timeline[:1])
-    assert due(dataclasses.replace(quiet, timeline=()), without_start, told_ago=3600) is None
-    assert due(quiet, later, told_ago=0.1) == 0
+    assert due(dataclasses.replace(quiet, timeline=()), without_start, heard_ago=3600) is None
+    assert due(quiet, later, heard_ago=0.1) == 0
 
 
-@pytest.mark.parametrize(("told_ago", "wait"), [(1.0, PROGRESS_SECONDS - 1), (60.0, 0), (-3600.0, PROGRESS_SECONDS)])
-def test_progress_that_the_hub_does_not_act_on_is_told_once_in_a_while(told_ago: float, wait: float) -> None:
+@pytest.mark.parametrize(("heard_ago", "wait"), [(1.0, PROGRESS_SECONDS - 1), (60.0, 0), (-3600.0, PROGRESS_SECONDS)])
+def test_progress_that_the_hub_does_not_act_on_is_told_once_in_a_while(heard_ago: float, wait: float) -> None:
     preparing, working = told(training(running("prepare"))), told(training(ended("prepare", 0), running("train")))
     checked = told(training(ended("prepare", 0), ended("train", 0), ended("check", 0)))
-    assert due(preparing, working, told_ago) in (None, wait)
-    assert due(working, checked, told_ago) == wait
+    assert due(preparing, working, heard_ago) in (None, wait)
+    assert due(working, checked, heard_ago) == wait
 
 
 @pytest.mark.parametrize(
@@ -833,19 +830,19 @@ def test_progress_that_the_hub_does_not_act_on_is_told_once_in_a_while(told_ago:
 )
 def test_what_the_hub_acts_on_is_told_at_once(status: dict[str, Any]) -> None:
     acceptance = told(seen(a_task()))
-    assert due(RoundTaskStatus(), acceptance, told_ago=0.1) == 0
-    assert due(acceptance, told(seen(a_task(status=status), job=JOB)), told_ago=0.1) == 0
+    assert due(RoundTaskStatus(), acceptance, heard_ago=0.1) == 0
+    assert due(acceptance, told(seen(a_task(status=status), job=JOB)), heard_ago=0.1) == 0
 
 
 def test_an_action_that_failed_is_named_until_it_succeeds() -> None:
     observation = seen(a_task(status=ready()))
     planned = plan(observation)
     written = dataclasses.replace(observation.task, status=planned.status)
-    status = hampered(written, "CreateJob", "post Job: 503 not now", NOW)
+    status = hampered(written, CREATE, "post Job: 503 not now", NOW)
     assert holds(status, "Reconciling").reason == "StepFailed"
     assert "make the training Job, and tries again: post Job: 503" in holds(status, "Reconciling").message
     again = dataclasses.replace(observation, task=dataclasses.replace(written, status=status))
-    assert plan(again).actions == ("CreateJob",)
+    assert change_names(plan(again)) == ("CreateJob",)
     assert plan(again).status == status, "it would go to and fro with each try"
     assert reason(plan(dataclasses.replace(again, job=JOB))) == "Starting"
     assert "503" not in str(mirror(status, a_round_task(written), ASSIGNMENT))
@@ -854,9 +851,9 @@ def test_an_action_that_failed_is_named_until_it_succeeds() -> None:
 def test_what_is_final_stays_so_while_what_is_left_to_do_fails() -> None:
     end = dataclasses.replace(a_task(status=ready(condition("Failed", reason="Cancelled"))))
     observation = seen(end, job=JOB, pod=a_pod(running("train")))
-    assert plan(observation).actions == ("DeleteJob",)
-    status = hampered(end, "DeleteJob", "delete Job: 403 no", NOW)
-    again = hampered(dataclasses.replace(end, status=status), "DeleteJob", "delete Job: 503 not now", NOW)
+    assert change_names(plan(observation)) == ("DeleteJob",)
+    status = hampered(end, DELETE, "delete Job: 403 no", NOW)
+    again = hampered(dataclasses.replace(end, status=status), DELETE, "delete Job: 503 not now", NOW)
     assert holds(again, "Failed").reason == "Cancelled"
     assert holds(again, "Failed").message.count("could not delete the training Job") == 1
     left = dataclasses.replace(end, status=again)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from tests.players.hospital import Hospital
 from tests.players.hub import Hub
 from wardround.api import roundtask, site, sitetask
+from wardround.plans.sitetask.held import HeldTask, Signed, held, read_signed
 from wardround.plans.sitetask.pod import Job, Pod, parse_pod
-from wardround.plans.sitetask.types import Observation
+from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
 from wardround.wire.assignment import Assignment, Exchange, Quorum, Resources
 
@@ -125,7 +127,42 @@ def a_round_task(task: sitetask.SiteTask, **spec: Any) -> roundtask.RoundTask:
     )
 
 
-def seen(task: sitetask.SiteTask | None = None, **changes: Any) -> Observation:
+@cache
+def _signed(envelope: str, hub_key: str) -> Signed | None:
+    """As the site holds it: a task's assignment is opened once, not for each look at another task."""
+    return read_signed(envelope, hub_key)
+
+
+def a_record(task: sitetask.SiteTask, *, holds_job: bool = False) -> HeldTask:
+    return held(task, _signed(task.spec.assignment, task.spec.hub_key), holds_job=holds_job)
+
+
+def a_dataset(spec: Mapping[str, Any]) -> ObservedDataset:
+    return ObservedDataset(spec=spec)
+
+
+SCHEMA = {
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "radius", "type": "number"},
+        {"name": "malignant", "type": "boolean"},
+    ],
+    "target": "malignant",
+    "identifier": "id",
+}
+BREAST = a_dataset({"path": "breast.csv", "schema": SCHEMA})
+CONTROL = Control((), proven=True, seconds=1.0)
+UNPROVEN = Control((), proven=False, seconds=1.0)
+
+
+def seen(
+    task: sitetask.SiteTask | None = None,
+    *,
+    others: Sequence[sitetask.SiteTask] = (),
+    busy: Collection[str] = (),
+    **changes: Any,
+) -> Observation:
+    """`busy`: names of the others whose Jobs are not over."""
     task = task or a_task()
     return dataclasses.replace(
         Observation(
@@ -133,16 +170,28 @@ def seen(task: sitetask.SiteTask | None = None, **changes: Any) -> Observation:
             task=task,
             round_task=a_round_task(task),
             hub_reached=True,
-            others=(),
-            busy=frozenset(),
-            datasets={"breast": {"path": "breast.csv"}},
+            others=tuple(a_record(each, holds_job=each.metadata.name in busy) for each in others),
+            datasets={"breast": BREAST},
             job=None,
             pod=None,
-            isolation_proven=True,
+            control=CONTROL,
             now=NOW,
         ),
         **changes,
     )
+
+
+def change_names(plan: Plan) -> tuple[str, ...]:
+    """What the plan does to other objects than statuses, by name."""
+    return tuple(type(each).__name__ for each in plan.actions if isinstance(each, Change))
+
+
+def told_hub(plan: Plan) -> TellHub | None:
+    return next((each for each in plan.actions if isinstance(each, TellHub)), None)
+
+
+def told_dataset(plan: Plan) -> TellDataset | None:
+    return next((each for each in plan.actions if isinstance(each, TellDataset)), None)
 
 
 def condition(kind: str, status: str = "True", reason: str = "") -> dict[str, str]:

@@ -1,23 +1,49 @@
-"""Decides what the hub is told of a task: enumerated words, numbers and times; no text of a container or scheduler."""
+"""Decides what the hub is told of a task and when: enumerated words, numbers and times; no text of a container."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from datetime import datetime
 
 from wardround.api import conditions, timeline
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
-from wardround.api.sitetask import CourierReport, SiteTask, SiteTaskStatus
+from wardround.api.sitetask import CourierReport, SiteTaskStatus
 from wardround.plans.assignment import LOCAL_SOCKETS
+from wardround.plans.sitetask.state import is_final
+from wardround.plans.sitetask.types import Observation, RefuseReplay, TellHub
 from wardround.reasons.registry import REASONS
 from wardround.wire.assignment import Assignment
 
-# Stages that the hub's deadlines hang on; the others travel along with the next thing that is told.
+# Stages on which the hub's deadlines depend. The hub hears of the others with the next message.
 STAGES_AT_ONCE = ("Started",)
-# What the hub acts on. The rest is progress for people's eyes, and each write is a request to a shared API server.
+# Conditions on which the hub acts. The rest is progress for people, and each write loads an API server that all share.
 CONDITIONS_AT_ONCE = ("Accepted", "Sent", "Complete", "Failed")
 PROGRESS_SECONDS = 5.0
+
+
+def tell(
+    seen: Observation, status: SiteTaskStatus, assignment: Assignment | None
+) -> tuple[tuple[TellHub, ...], float | None]:
+    """What to tell the hub now, and else in how many seconds. `status`: the SiteTask's."""
+    task = seen.mirrored
+    if task is None:
+        return (), None
+    after = mirror(status, task, assignment)
+    heard_ago = (seen.now - seen.hub_heard).total_seconds() if seen.hub_heard else math.inf
+    seconds = due(task.status, after, heard_ago)
+    if seconds != 0:
+        return (), seconds
+    return (TellHub(status=after, last=is_final(dataclasses.replace(seen.task, status=status))),), None
+
+
+def refuse_replay(seen: Observation) -> tuple[RefuseReplay, ...]:
+    """For a RoundTask that the hub has made anew under the name of the one that the SiteTask mirrors."""
+    there = seen.round_task
+    if there is None or seen.mirrored is not None or is_final(there):
+        return ()
+    return (RefuseReplay(status=refuse_recreated(there, seen.now)),)
 
 
 def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | None) -> RoundTaskStatus:
@@ -34,18 +60,18 @@ def mirror(status: SiteTaskStatus, task: RoundTask, assignment: Assignment | Non
     )
 
 
-def due(told: RoundTaskStatus, now: RoundTaskStatus, told_ago: float) -> float | None:
-    """In how many seconds the hub has to hear what is `now` (0: at once), or None where it knows.
+def due(before: RoundTaskStatus, after: RoundTaskStatus, heard_ago: float) -> float | None:
+    """In how many seconds the hub has to hear the status `after` (0: at once), or None if it knows it.
 
-    `told_ago`: seconds since it was last told anything of this task.
+    `heard_ago`: seconds since the hub last heard anything of this task.
     """
-    if _acted_on(told) != _acted_on(now):
+    if _acted_on(before) != _acted_on(after):
         return 0.0
     # Times alone are never a reason.
-    if dataclasses.replace(told, timeline=()) == dataclasses.replace(now, timeline=()):
+    if dataclasses.replace(before, timeline=()) == dataclasses.replace(after, timeline=()):
         return None
     # A clock that was set back is no reason to be silent for longer.
-    return min(max(0.0, PROGRESS_SECONDS - told_ago), PROGRESS_SECONDS)
+    return min(max(0.0, PROGRESS_SECONDS - heard_ago), PROGRESS_SECONDS)
 
 
 def _acted_on(status: RoundTaskStatus) -> object:
@@ -55,7 +81,7 @@ def _acted_on(status: RoundTaskStatus) -> object:
 
 
 def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
-    """For a RoundTask whose name another one had: its round and attempt are taken."""
+    """The status of a RoundTask whose name another one had before: its round and attempt are taken."""
     found = task.status.conditions
     generation = task.metadata.generation
     for kind, status in (("Accepted", False), ("Failed", True)):
@@ -68,15 +94,11 @@ def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
 
 
 def left_alone(task: RoundTask, reason: str, now: datetime) -> RoundTaskStatus:
-    """For a RoundTask that waits at the hub because the site can make no SiteTask of it."""
+    """The status of a RoundTask that waits at the hub because the site can make no SiteTask for it."""
     found, generation = task.status.conditions, task.metadata.generation
     found = conditions.set_condition(found, "Accepted", "Unknown", reason, now=now, generation=generation)
     found = conditions.progressing(found, reason, "", now=now, generation=generation)
     return dataclasses.replace(task.status, observed_generation=generation, conditions=found)
-
-
-def mirrored(task: RoundTask, site_task: SiteTask) -> bool:
-    return task.metadata.uid == site_task.spec.round_task_uid
 
 
 def _conditions(found: Conditions, generation: int, assignment: Assignment | None) -> Conditions:
@@ -87,7 +109,7 @@ def _conditions(found: Conditions, generation: int, assignment: Assignment | Non
 
 def _message(condition: Condition, assignment: Assignment | None) -> str:
     if condition.type == "Accepted" and condition.status == "True":
-        # By the site's own word: a task that is over is mirrored without its assignment.
+        # The site's own message says it, since a task that has ended is mirrored without its assignment.
         return LOCAL_SOCKETS if LOCAL_SOCKETS in condition.message else ""
     if condition.reason != "Unschedulable" or condition.status != "True":
         return ""

@@ -13,15 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from functools import lru_cache
 
-from wardround.api import conditions
-from wardround.api.sitetask import SiteTask
-from wardround.api.times import parse_time
-from wardround.plans.assignment import Issue, is_pinned, issue, open_signed, overtaken
-from wardround.plans.sitetask.state import is_accepted, is_final
-from wardround.sealing.refused import Refused
-from wardround.wire.assignment import Assignment
+from wardround.plans.assignment import Issue, overtaken
+from wardround.plans.sitetask.held import HeldTask, Signed
 
 KEPT = 64
 # Each may weigh a megabyte in the hospital's etcd, and the hub decides how many there are. More than REMEMBERED and
@@ -33,70 +27,53 @@ FULL = (
 )
 
 
-def dispensable(tasks: Iterable[SiteTask]) -> list[str]:
+def dispensable(tasks: Iterable[HeldTask]) -> tuple[str, ...]:
     """Names of the surplus that nobody can have the site do again by sending its assignment once more."""
     tasks = tuple(tasks)
     accepted = issues(tasks)
-    return [task.metadata.name for task in surplus(tasks) if may_be_forgotten(task, accepted)]
+    return tuple(task.name for task in surplus(tasks) if may_be_forgotten(task, accepted))
 
 
-def may_be_forgotten(task: SiteTask, accepted: Collection[Issue]) -> bool:
+def may_be_forgotten(task: HeldTask, accepted: Collection[Issue]) -> bool:
     """Whether the site would not take this finished task again. `accepted`: what it remembers."""
-    if not is_accepted(task):
+    if not task.accepted:
         return True  # the site has not done it
-    opened = _signed(task.spec.assignment, task.spec.hub_key)
-    # An accepted one that its own key does not open was accepted by another version of this code. This version refuses
-    # it under any pin.
-    return opened is None or overtaken(opened, accepted)
+    # The site accepts no task that its own key does not open. If there is one, another version of this code accepted
+    # it, and this version refuses it under any pin.
+    return task.signed is None or overtaken(task.signed.issue, accepted)
 
 
-def issues(tasks: Iterable[SiteTask]) -> list[Issue]:
+def issues(tasks: Iterable[HeldTask]) -> list[Issue]:
     """The places in the order of issue of the assignments that were accepted, under whichever pin."""
-    opened = (_signed(each.spec.assignment, each.spec.hub_key) for each in tasks if is_accepted(each))
-    return [issue(each) for each in opened if each]
+    return [each.signed.issue for each in tasks if each.accepted and each.signed is not None]
 
 
-def seconds_left(task: SiteTask, hub_fingerprint: str, now: datetime) -> float:
-    """Until the assignment expires, from when on no other attempt follows it."""
-    opened = _opened(task, hub_fingerprint)
-    return (parse_time(opened.expires) - now).total_seconds() if opened else 0.0
-
-
-def surplus(tasks: Iterable[SiteTask]) -> list[SiteTask]:
+def surplus(tasks: Iterable[HeldTask]) -> list[HeldTask]:
     """The finished tasks but for the newest `KEPT`."""
-    finished = [task for task in tasks if is_final(task)]
-    finished.sort(key=lambda task: (task.metadata.creation_timestamp, task.metadata.name), reverse=True)
+    finished = sorted((task for task in tasks if task.final), key=lambda task: task.age, reverse=True)
     return finished[KEPT:]
 
 
-def live_rounds(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str, now: datetime) -> list[str]:
+def live_rounds(task: HeldTask, others: Iterable[HeldTask], pin: str, now: datetime) -> tuple[str, ...]:
     """UIDs of the rounds whose checkpoints may be needed: of `task`, of what has not finished, and of what has failed
-    and may be asked for again."""
+    and may be asked for again. `pin`: the hub's fingerprint."""
     others = tuple(others)
-    sent = {each.spec.round_ref.uid for each in others if conditions.is_true(each.status.conditions, "Complete")}
-    going = {
-        each.spec.round_ref.uid for each in others if not is_final(each) or seconds_left(each, hub_fingerprint, now) > 0
-    }
-    return sorted((going - sent) | {task.spec.round_ref.uid})
+    sent = {each.round_uid for each in others if each.complete}
+    going = {each.round_uid for each in others if not each.final or _may_be_tried_again(each, pin, now)}
+    return tuple(sorted((going - sent) | {task.round_uid}))
 
 
-def live_states(task: SiteTask, others: Iterable[SiteTask], hub_fingerprint: str, rounds: Collection[str]) -> list[str]:
+def live_states(task: HeldTask, others: Iterable[HeldTask], pin: str, rounds: Collection[str]) -> tuple[str, ...]:
     """UIDs of the rounds whose states these live rounds go on from."""
-    live = (each for each in (task, *others) if each.spec.round_ref.uid in rounds)
-    opened = (_opened(each, hub_fingerprint) for each in live)
-    return sorted({each.state_round for each in opened if each and each.state_round})
+    signed = [_of_the_pinned_hub(each, pin) for each in (task, *others) if each.round_uid in rounds]
+    return tuple(sorted({each.state_round for each in signed if each is not None and each.state_round}))
 
 
-def _opened(task: SiteTask, hub_fingerprint: str) -> Assignment | None:
-    """None of what the pinned hub has not signed."""
-    opened = _signed(task.spec.assignment, task.spec.hub_key)
-    return opened if opened is not None and is_pinned(task.spec.hub_key, hub_fingerprint) else None
+def _may_be_tried_again(task: HeldTask, pin: str, now: datetime) -> bool:
+    """Whether another attempt may follow: until the assignment expires."""
+    signed = _of_the_pinned_hub(task, pin)
+    return signed is not None and signed.expires > now
 
 
-@lru_cache(maxsize=MOST)
-def _signed(envelope: str, hub_key: str) -> Assignment | None:
-    """None of what the key does not open. Each task is opened once, not for each look at another one."""
-    try:
-        return open_signed(envelope, hub_key)
-    except Refused:
-        return None
+def _of_the_pinned_hub(task: HeldTask, pin: str) -> Signed | None:
+    return task.signed if task.signed is not None and task.signed.hub == pin else None

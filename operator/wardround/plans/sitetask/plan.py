@@ -1,7 +1,7 @@
-"""Decides what a site does about one task of the hub: the first rule that answers, until its end; does no I/O.
+"""Decides what a site does about one task of the hub, and in which order; does no I/O.
 
-Level-triggered: everything is decided anew from what is observed, and the order of writing is: the Dataset, the
-SiteTask's status, then actions, then the RoundTask's status. A crash in between repeats, and repeating is harmless.
+Level-triggered: everything is decided anew from what is observed. A crash between two actions repeats them, and
+repeating is harmless.
 """
 
 from __future__ import annotations
@@ -9,21 +9,44 @@ from __future__ import annotations
 import dataclasses
 
 from wardround.api import conditions
-from wardround.api.sitetask import CourierReport, SiteTask
-from wardround.plans.sitetask import memory
-from wardround.plans.sitetask.pod import Job
+from wardround.api.sitetask import SiteTaskStatus
+from wardround.plans import dataset, link_local
+from wardround.plans.sitetask import hub, memory
 from wardround.plans.sitetask.rules import RULES
 from wardround.plans.sitetask.stages import deadline, overdue
-from wardround.plans.sitetask.state import is_accepted, is_final
-from wardround.plans.sitetask.status import final_status, status
-from wardround.plans.sitetask.types import Action, Observation, Plan, sooner
-from wardround.plans.sitetask.view import has_reached, view_of
+from wardround.plans.sitetask.state import is_final, needs_no_place
+from wardround.plans.sitetask.status import final_status, hampered, status
+from wardround.plans.sitetask.types import (
+    Action,
+    Change,
+    DeleteJob,
+    DeleteTask,
+    Mirror,
+    Observation,
+    Plan,
+    TellDataset,
+    TellSite,
+    Wake,
+    WriteStatus,
+    sooner,
+)
+from wardround.plans.sitetask.view import View, has_reached, own_record, view_of
 
 
 def plan(seen: Observation) -> Plan:
     """What to do, and how the task stands."""
-    found = _after_the_end(seen) if is_final(seen.task) else _before_the_end(seen)
-    return dataclasses.replace(found, watched=seen.pod.isolation if seen.pod else None)
+    return _after_the_end(seen) if is_final(seen.task) else _before_the_end(seen)
+
+
+def interrupted(
+    seen: Observation, planned: Plan, change: Change, words: str, *, refused: bool = False
+) -> tuple[Action, ...]:
+    """What is left to do after a change failed, which the operator will try again. `words` of the failure; `refused`:
+    the API server did not take the object. Whatever became of the changes, the hub hears how the task stands."""
+    written = dataclasses.replace(seen.task, status=planned.status)
+    after = hampered(written, change, words, seen.now, refused=refused)
+    told, _ = hub.tell(seen, after, planned.assignment)
+    return (*_write(seen, planned.status, after), *told)
 
 
 def _before_the_end(seen: Observation) -> Plan:
@@ -32,45 +55,99 @@ def _before_the_end(seen: Observation) -> Plan:
     until = deadline(view, verdict)
     if until is not None and until <= seen.now:
         verdict = overdue(verdict)
-    prepare = seen.pod.step("prepare") if seen.pod else None
-    first_look = prepare is not None and prepare.exit_code is not None and not has_reached(seen, "Prepared")
+    after = status(view, verdict)
+    told, tell_in = hub.tell(seen, after, view.assignment)
     return Plan(
-        status=status(view, verdict),
-        actions=(*_mirror(seen), *verdict.actions),
-        again_seconds=sooner(verdict.again_seconds, *view.seconds_to(until)),
+        status=after,
+        actions=(
+            *hub.refuse_replay(seen),
+            *_tell_dataset(view),
+            *_tell_site(seen),
+            *_write(seen, seen.task.status, after),
+            *_mirror(seen),
+            *verdict.changes,
+            *told,
+        ),
+        again_seconds=sooner(verdict.again_seconds, *view.seconds_to(until), tell_in),
         assignment=view.assignment,
-        prepared=prepare if first_look else None,
     )
 
 
 def _after_the_end(seen: Observation) -> Plan:
     """The Job stays for its logs, unless its pod would run on. memory.py says how long Job and task stay."""
-    actions: list[Action] = []
-    running = seen.job is not None and not seen.job.finished and not (seen.pod is not None and seen.pod.ended)
-    opened = seen.task.status.failure is not None and seen.task.status.failure.reason == "NetworkOpen"
-    if conditions.is_true(seen.task.status.conditions, "Failed") and seen.job is not None and (running or opened):
-        actions.append("DeleteJob")
-    gone = seen.hub_reached and seen.round_task is None
-    hub_knows = seen.round_task is not None and is_final(seen.round_task)
-    every = (seen.task, *seen.others)
-    surplus = hub_knows and seen.task in memory.surplus(every)
-    if (gone or surplus) and memory.may_be_forgotten(seen.task, memory.issues(every)):
-        actions.append("DeleteTask")
-    return Plan(status=final_status(seen.task, tidy=not actions), actions=tuple(actions))
+    changes: tuple[Change, ...] = (*_delete_job(seen), *_delete_task(seen))
+    after = final_status(seen.task, tidy=not changes)
+    told, tell_in = hub.tell(seen, after, None)
+    return Plan(
+        status=after,
+        actions=(
+            *hub.refuse_replay(seen),
+            *_tell_site(seen),
+            *_write(seen, seen.task.status, after),
+            *changes,
+            *told,
+        ),
+        again_seconds=tell_in,
+    )
 
 
-def _mirror(seen: Observation) -> tuple[Action, ...]:
-    """What the hub may still change of a task: its grants, and that it is cancelled."""
-    if seen.round_task is None:
+def _delete_job(seen: Observation) -> tuple[DeleteJob, ...]:
+    job, task = seen.job, seen.task
+    if job is None or not conditions.is_true(task.status.conditions, "Failed"):
         return ()
-    there, here = seen.round_task.spec, seen.task.spec
-    return ("Mirror",) if (there.grants, there.cancel) != (here.grants, here.cancel) else ()
+    running = not job.finished and not (seen.pod is not None and seen.pod.ended)
+    opened = task.status.failure is not None and task.status.failure.reason == "NetworkOpen"
+    return (DeleteJob(name=job.name, uid=job.uid),) if running or opened else ()
 
 
-def looks_at_others(task: SiteTask, job: Job | None) -> bool:
-    """Whether the plan depends on what other tasks there are: to accept one, to give it a place, and to forget it. The
-    plan of a task whose input the courier fetches, that trains or whose update is sent does not depend on them."""
-    if is_final(task) or not is_accepted(task):
-        return True
-    courier = task.status.courier or CourierReport()
-    return job is None and courier.input == "Ready"
+def _delete_task(seen: Observation) -> tuple[DeleteTask, ...]:
+    """Nobody needs the task any more once the hub has deleted it, or knows its end and newer tasks have ended."""
+    own, metadata = own_record(seen.task), seen.task.metadata
+    every = (own, *seen.others)
+    hub_knows = seen.mirrored is not None and is_final(seen.mirrored)
+    dispensable = seen.gone or (hub_knows and own in memory.surplus(every))
+    if not dispensable or not memory.may_be_forgotten(own, memory.issues(every)):
+        return ()
+    return (DeleteTask(name=metadata.name, uid=metadata.uid),)
+
+
+def _mirror(seen: Observation) -> tuple[Mirror, ...]:
+    if seen.mirrored is None:
+        return ()
+    there, here = seen.mirrored.spec, seen.task.spec
+    same = (there.grants, there.cancel) == (here.grants, here.cancel)
+    return () if same else (Mirror(grants=there.grants, cancel=there.cancel),)
+
+
+def _tell_dataset(view: View) -> tuple[TellDataset, ...]:
+    """What `prepare` said of the Dataset, at the first look at its end."""
+    seen, assignment = view.seen, view.assignment
+    prepare = seen.pod.step("prepare") if seen.pod else None
+    if assignment is None or prepare is None or prepare.exit_code is None or has_reached(seen, "Prepared"):
+        return ()
+    read = seen.datasets.get(assignment.dataset_name)
+    if read is None:
+        return ()
+    after = dataset.plan(read.spec, read.status, prepare, generation=read.generation, now=seen.now)
+    return (TellDataset(name=assignment.dataset_name, status=after),) if after != read.status else ()
+
+
+def _tell_site(seen: Observation) -> tuple[TellSite, ...]:
+    """What the sidecar heard, once the pod's work is over."""
+    watched = seen.pod.isolation if seen.pod else None
+    if watched is None:
+        return ()
+    before = seen.site.status
+    after = link_local.plan(before, watched, generation=seen.site.metadata.generation, now=seen.now)
+    return (TellSite(status=after),) if after != before else ()
+
+
+def _write(seen: Observation, before: SiteTaskStatus, after: SiteTaskStatus) -> tuple[WriteStatus | Wake, ...]:
+    """The status, and then the tasks that wait for what this one gives up: its place, or its part in the memory."""
+    was, becomes = (dataclasses.replace(seen.task, status=each) for each in (before, after))
+    woken: tuple[str, ...] = ()
+    if needs_no_place(becomes) and not needs_no_place(was):
+        woken += tuple(task.name for task in seen.others if not task.final)
+    if is_final(becomes) and not is_final(was):
+        woken += memory.dispensable((own_record(becomes), *seen.others))
+    return (WriteStatus(status=after), *((Wake(names=woken),) if woken else ()))

@@ -7,15 +7,18 @@ from datetime import datetime
 
 from wardround.api import conditions, dataset_text
 from wardround.api.task import Failure
+from wardround.api.times import to_seconds
 from wardround.plans import assignment as assignments
 from wardround.plans import waits
 from wardround.plans.sitetask import failure as failures
+from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.places import ahead
 from wardround.plans.sitetask.stages import failed, pod_times
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_accepted, is_refused
-from wardround.plans.sitetask.types import Action, Marks, Observation, Verdict
+from wardround.plans.sitetask.types import Change, CreateJob, Marks, Observation, Verdict
 from wardround.plans.sitetask.view import View
 from wardround.reasons.registry import REASONS
+from wardround.wire.training import LiveRounds
 
 # What no time heals, and the courier gives up on. The courier tries again after every other reason, and the task waits.
 COURIER_FAILURES = frozenset(
@@ -48,9 +51,9 @@ TRAINED: Marks = {**INPUT_READY, "Trained": (True, "Trained")}
 
 
 def _cancelled(view: View) -> Verdict | None:
-    gone = view.seen.hub_reached and view.seen.round_task is None
-    cancelled = view.seen.round_task is not None and view.seen.round_task.spec.cancel
-    if gone or cancelled or view.seen.task.spec.cancel:
+    there = view.seen.mirrored
+    cancelled = there is not None and there.spec.cancel
+    if view.seen.gone or cancelled or view.seen.task.spec.cancel:
         return Verdict(reason="Cancelled", message=_ended_by_the_hub(view.seen), final="Failed")
     return None
 
@@ -158,20 +161,36 @@ def _dataset_gone(view: View) -> Verdict | None:
 
 def _dataset_unusable(view: View) -> Verdict | None:
     name = view.assignment.dataset_name if view.assignment else ""
-    spec = view.seen.datasets.get(name)
-    fault = "" if view.seen.job is not None or spec is None else dataset_text.fault(spec)
+    dataset = view.seen.datasets.get(name)
+    fault = "" if view.seen.job is not None or dataset is None else dataset_text.fault(dataset.spec)
     if not fault:
         return None
     return failed(Failure.by("DataUnreadable", f"Dataset {name}: {fault}"))
 
 
 def _creates_job(view: View) -> Verdict | None:
-    if view.seen.job is not None:
+    seen, assignment = view.seen, view.assignment
+    if seen.job is not None or assignment is None:
         return None
-    if not view.seen.isolation_proven:
+    if seen.control is None or not seen.control.proven:
         return _progress(view, "IsolationUnproven", marks=INPUT_READY, again_seconds=RETRY_SECONDS)
-    reason, message = _last_try(view.seen)
-    return _progress(view, reason, message, marks=INPUT_READY, actions=("CreateJob",))
+    create = CreateJob(
+        assignment=assignment,
+        dataset=assignment.dataset_name,
+        control=seen.control,
+        max_samples=seen.max_samples,
+        live=_live(view),
+    )
+    reason, message = _last_try(seen)
+    return _progress(view, reason, message, marks=INPUT_READY, changes=(create,))
+
+
+def _live(view: View) -> LiveRounds:
+    """Whose checkpoints and states `prepare` keeps."""
+    seen, pin = view.seen, view.seen.site.spec.hub.fingerprint
+    rounds = memory.live_rounds(view.own, seen.others, pin, seen.now)
+    states = memory.live_states(view.own, seen.others, pin, rounds)
+    return LiveRounds(rounds, states, to_seconds(seen.now))
 
 
 def _waits_for_a_node(view: View) -> Verdict | None:
@@ -224,7 +243,7 @@ def _progress(
     *,
     marks: Marks,
     stages: Mapping[str, datetime] | None = None,
-    actions: tuple[Action, ...] = (),
+    changes: tuple[Change, ...] = (),
     again_seconds: float | None = None,
 ) -> Verdict:
     now = view.seen.now
@@ -234,7 +253,7 @@ def _progress(
         message=message or view.text(reason),
         marks=marks,
         stages=reached,
-        actions=actions,
+        changes=changes,
         again_seconds=again_seconds,
     )
 

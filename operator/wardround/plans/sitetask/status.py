@@ -10,14 +10,14 @@ from wardround.api import conditions, timeline
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.plans.sitetask.stages import POD_STAGES
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
-from wardround.plans.sitetask.types import Action, Verdict
+from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Verdict
 from wardround.plans.sitetask.view import WAITING, View
 
-ACTIONS: Mapping[Action, str] = {
-    "CreateJob": "make the training Job",
-    "DeleteJob": "delete the training Job",
-    "DeleteTask": "delete this SiteTask",
-    "Mirror": "take over grants or a cancellation from the hub",
+DOING: Mapping[type[Change], str] = {
+    CreateJob: "make the training Job",
+    DeleteJob: "delete the training Job",
+    DeleteTask: "delete this SiteTask",
+    Mirror: "take over grants or a cancellation from the hub",
 }
 HAMPERED = "The site operator could not"
 
@@ -61,17 +61,17 @@ def final_status(task: SiteTask, *, tidy: bool) -> SiteTaskStatus:
     return dataclasses.replace(task.status, observed_generation=generation, conditions=found)
 
 
-def hampered(task: SiteTask, action: Action, words: str, now: datetime, *, refused: bool = False) -> SiteTaskStatus:
-    """The status after an action failed that the operator will try again. `task` as it was written last, `words` of
-    the failure. `refused`: the API server did not take the object, because of a policy, a quota or its schema, which
+def hampered(task: SiteTask, change: Change, words: str, now: datetime, *, refused: bool = False) -> SiteTaskStatus:
+    """The status after a change failed that the operator will try again. `task` as it was written last, `words` of the
+    failure. `refused`: the API server did not take the object, because of a policy, a quota or its schema, which
     people may correct.
 
     A final condition stays: its message says in addition what is left to do.
     """
-    trouble = f"{HAMPERED} {ACTIONS[action]}, and tries again: {words}"
+    trouble = f"{HAMPERED} {DOING[type(change)]}, and tries again: {words}"
     found, generation = task.status.conditions, task.metadata.generation
     if not is_final(task):
-        reason = JOB_NOT_ADMITTED if refused and action == "CreateJob" else "StepFailed"
+        reason = JOB_NOT_ADMITTED if refused and isinstance(change, CreateJob) else "StepFailed"
         found = conditions.progressing(found, reason, trouble, now=now, generation=generation)
     else:
         for kind in ("Complete", "Failed"):

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api import timeline
-from wardround.api.sitetask import CourierReport, approval
+from wardround.api.sitetask import CourierReport, SiteTask, approval
 from wardround.api.task import Failure
 from wardround.api.times import parse_time
 from wardround.plans import assignment as assignments
 from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
+from wardround.plans.sitetask.held import HeldTask, held, read_signed
 from wardround.plans.sitetask.state import is_accepted
 from wardround.plans.sitetask.types import Observation
 from wardround.reasons.reason import NOBODY
@@ -68,6 +69,11 @@ class View:
             return None
         return (parse_time(self.assignment.expires) - self.seen.now).total_seconds()
 
+    @property
+    def own(self) -> HeldTask:
+        """The record of this task beside those of the others."""
+        return own_record(self.seen.task)
+
     def seconds_to(self, until: datetime | None) -> list[float]:
         """Seconds to the times at which the plan changes though nothing happens: the end of the stage (`until`), of a
         silent node, of the assignment."""
@@ -88,6 +94,10 @@ def view_of(seen: Observation) -> View:
     seconds = assignment.train_seconds if assignment else None
     failure = failures.failure(seen.job, seen.pod, ours=frozenset(ours), train_seconds=seconds, now=seen.now)
     return View(seen, decision, _with_known_parameter(failure, assignment.parameters if assignment else {}))
+
+
+def own_record(task: SiteTask) -> HeldTask:
+    return held(task, read_signed(task.spec.assignment, task.spec.hub_key))
 
 
 def has_reached(seen: Observation, stage: str) -> bool:
@@ -123,12 +133,12 @@ def decide(seen: Observation) -> Decision:
         site_fingerprint=(identity.fingerprint if identity else None) or "",
         now=seen.now,
     )
-    same = [o.spec.attempt for o in seen.others if o.spec.round_ref.uid == spec.round_ref.uid and is_accepted(o)]
+    attempts = [task.attempt for task in seen.others if task.round_uid == spec.round_ref.uid and task.accepted]
     terms = Terms(
         participant=site.spec.hub.participant_namespace,
         policy=site.spec.policy,
         datasets=seen.datasets,
-        taken=max(same, default=0),
+        taken=max(attempts, default=0),
         accepted=memory.issues(seen.others),
         approved=spec.approved,
     )

@@ -1,0 +1,84 @@
+"""What the site keeps in mind of each SiteTask: the few facts on which the plans of other tasks depend. Pure.
+
+A SiteTask may weigh a megabyte, and a site holds hundreds. So the operator holds these records in memory, and no look
+at one task reads the other tasks from the API server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from wardround.api import conditions
+from wardround.api.sitetask import SiteTask
+from wardround.plans.assignment import UNREADABLE, Issue, issue, open_signed
+from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place
+from wardround.sealing import untrusted
+from wardround.sealing.keys import hub_fingerprint
+from wardround.sealing.refused import Refused
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key."""
+
+    hub: str
+    issue: Issue
+    expires: datetime
+    state_round: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldTask:
+    """`holds_job`: the task's Job is not over. `signed` None: the key does not open the assignment."""
+
+    name: str
+    uid: str
+    created: str
+    round_uid: str
+    attempt: int
+    signed: Signed | None = field(repr=False)
+    accepted: bool
+    final: bool
+    complete: bool
+    needs_no_place: bool
+    input_ready: bool
+    holds_job: bool = False
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Sorts the oldest task first."""
+        return self.created, self.name
+
+
+def held(task: SiteTask, signed: Signed | None, *, holds_job: bool = False) -> HeldTask:
+    """The record of a task. `signed` as `read_signed` says."""
+    found = task.status.conditions
+    return HeldTask(
+        name=task.metadata.name,
+        uid=task.metadata.uid,
+        created=task.metadata.creation_timestamp,
+        round_uid=task.spec.round_ref.uid,
+        attempt=task.spec.attempt,
+        signed=signed,
+        accepted=is_accepted(task),
+        final=is_final(task),
+        complete=conditions.is_true(found, "Complete"),
+        needs_no_place=needs_no_place(task),
+        input_ready=conditions.is_true(found, "InputReady"),
+        holds_job=holds_job,
+    )
+
+
+def read_signed(envelope: str, hub_key: str) -> Signed | None:
+    """None if the key does not open the envelope."""
+    try:
+        opened = open_signed(envelope, hub_key)
+        return Signed(
+            hub=hub_fingerprint(untrusted.decode(hub_key, "HubNotPinned")),
+            issue=issue(opened),
+            expires=untrusted.time(opened.expires, UNREADABLE),
+            state_round=opened.state_round,
+        )
+    except Refused:
+        return None

@@ -1,0 +1,123 @@
+"""Gathers what a task's plan is made from, live but for the records of other tasks. Decides nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wardround.api import names, roundtask, sitetask
+from wardround.api import site as sites
+from wardround.api.dataset import DatasetStatus
+from wardround.api.sitetask import SiteTask
+from wardround.kube.errors import ApiError, NotFound
+from wardround.plans.sitetask.pod import Job, Pod, parse_job, parse_pod
+from wardround.plans.sitetask.state import is_accepted, is_final
+from wardround.plans.sitetask.types import Control, Observation, ObservedDataset
+from wardround.ports import Api, Object
+from wardround.site.context import Context
+from wardround.wire import codec
+
+
+@dataclass(frozen=True)
+class HubView:
+    """What the hub has of a task, if the site `reached` it; `failure`: why it did not, though the link is up."""
+
+    reached: bool
+    task: Object | None = None
+    failure: ApiError | None = None
+
+
+@dataclass(frozen=True)
+class Live:
+    """The objects as read, beside what the plan sees of them."""
+
+    seen: Observation
+    site: Object
+    task: Object
+    round_task: Object | None
+    datasets: Mapping[str, Object]
+
+
+async def find(client: Api, kind: str, name: str) -> Object | None:
+    try:
+        return await client.get(kind, name)
+    except NotFound:
+        return None
+
+
+async def at_hub(context: Context, name: str) -> HubView:
+    """While the link to the hub is down the site does not ask: it looks at all tasks once the hub is back."""
+    client = context.link.client
+    if client is None or not context.link.connected:
+        return HubView(reached=False)
+    try:
+        return HubView(reached=True, task=await find(client, "RoundTask", name))
+    except ApiError as failure:
+        return HubView(reached=False, failure=failure)
+
+
+async def observe(context: Context, site_item: Object, item: Object, hub: HubView) -> Live:
+    """Everything about one SiteTask. Raises ApiError."""
+    site, task = sites.parse(site_item), sitetask.parse(item)
+    name = task.metadata.name
+    datasets = {each["metadata"]["name"]: each for each in await context.own.list("Dataset")}
+    job = await _job(context.own, task)
+    context.held.put(task, holds_job=job is not None and not job.finished)
+    participant = context.participant()
+    seen = Observation(
+        site=site,
+        task=task,
+        round_task=roundtask.parse(hub.task) if hub.task else None,
+        hub_reached=hub.reached,
+        hub_heard=context.hub_heard.get(name),
+        others=await context.held.others(name),
+        datasets={key: _dataset(each) for key, each in datasets.items()},
+        job=job,
+        pod=await _pod(context.own, task) if job else None,
+        control=await _control(context, site, task) if job is None else None,
+        max_samples=participant.spec.max_samples if participant else None,
+        now=context.clock(),
+    )
+    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets)
+
+
+def _dataset(item: Object) -> ObservedDataset:
+    status = codec.parse(DatasetStatus, item.get("status") or {})
+    return ObservedDataset(spec=item["spec"], status=status, generation=item["metadata"]["generation"])
+
+
+async def _job(own: Api, task: SiteTask) -> Job | None:
+    item = await find(own, "Job", task.metadata.name)
+    return parse_job(item) if item is not None and _is_owned(item, task) else None
+
+
+def _is_owned(job: Mapping[str, Any], task: SiteTask) -> bool:
+    """The Job may belong to an older SiteTask of the same name: then the garbage collector is about to remove it."""
+    return any(owner["uid"] == task.metadata.uid for owner in job["metadata"].get("ownerReferences", ()))
+
+
+async def _pod(own: Api, task: SiteTask) -> Pod | None:
+    """The Job's newest pod."""
+    items = await own.list("Pod", labels=f"{names.TASK_UID}={task.metadata.uid}")
+    newest = max(items, key=lambda each: str(each["metadata"]["creationTimestamp"]), default=None)
+    return parse_pod(newest) if newest else None
+
+
+async def _control(context: Context, site: sites.Site, task: SiteTask) -> Control | None:
+    """The positive control, when the site may be about to make the Job."""
+    if not is_accepted(task) or is_final(task):
+        return None
+    node, own = await _addresses(context.own)
+    hub = context.link.client.server if context.link.client else ""
+    return await context.controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
+
+
+async def _addresses(own: Api) -> tuple[Sequence[str], Sequence[str]]:
+    """The addresses of this pod's node and of this pod. There are none outside of a cluster."""
+    pod = await find(own, "Pod", os.environ.get("HOSTNAME", "none"))
+    if pod is None:
+        return (), ()
+    status = pod["status"]
+    return [each["ip"] for each in status.get("hostIPs", ())], [each["ip"] for each in status.get("podIPs", ())]

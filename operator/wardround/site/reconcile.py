@@ -1,0 +1,58 @@
+"""Reconciles one task of the site: observe, plan, execute. Level-triggered and idempotent; decides nothing."""
+
+from __future__ import annotations
+
+from wardround.api import names, roundtask
+from wardround.plans.sitetask import arrival
+from wardround.plans.sitetask import plan as plans
+from wardround.plans.sitetask.arrival import Arrival
+from wardround.ports import Object
+from wardround.site.context import Context
+from wardround.site.execute import Execution, arrive
+from wardround.site.observe import HubView, at_hub, find, observe
+
+
+class TaskReconciler:
+    """All tasks of the site, one at a time."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def reconcile(self, name: str) -> float | None:
+        """Returns in how many seconds to look again.
+
+        Raises ApiError, to be tried again: of the own cluster, or of a hub that the site could not see or tell. The
+        site does before what it can do without the hub.
+        """
+        hub = await at_hub(self._context, name)
+        again = await self._reconcile(name, hub)
+        if hub.failure is not None:
+            raise hub.failure
+        return again
+
+    async def _reconcile(self, name: str, hub: HubView) -> float | None:
+        context = self._context
+        site = await find(context.own, "Site", names.SITE)
+        if site is None:
+            context.hub_heard.pop(name, None)
+            return None
+        item, again = await find(context.own, "SiteTask", name), None
+        if item is None:
+            context.held.drop(name)
+            item, again = await self._arrive(hub)
+        if item is None:
+            context.hub_heard.pop(name, None)
+            return again
+        live = await observe(context, site, item, hub)
+        planned = plans.plan(live.seen)
+        await Execution(context, live).run(planned)
+        return planned.again_seconds
+
+    async def _arrive(self, hub: HubView) -> tuple[Object | None, float | None]:
+        """The SiteTask of a RoundTask that had none, or when to look again."""
+        if hub.task is None:
+            return None, None
+        context = self._context
+        seen = Arrival(round_task=roundtask.parse(hub.task), held=await context.held.count(), now=context.clock())
+        planned = arrival.plan(seen)
+        return await arrive(context, seen, hub.task, planned), planned.again_seconds

@@ -1,0 +1,260 @@
+"""What a plan of the site does, in which order, and what each action carries."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.world import (
+    ASSIGNMENT,
+    BREAST,
+    CONTROL,
+    JOB,
+    NOW,
+    a_pod,
+    a_round_task,
+    a_site,
+    a_task,
+    accepted,
+    condition,
+    ended,
+    ready,
+    running,
+    seen,
+    signed,
+    told_dataset,
+    told_hub,
+)
+from wardround.api import conditions
+from wardround.api.roundtask import RoundTask
+from wardround.plans.sitetask import arrival
+from wardround.plans.sitetask.arrival import FULL_SECONDS, Arrival
+from wardround.plans.sitetask.hub import PROGRESS_SECONDS
+from wardround.plans.sitetask.memory import MOST
+from wardround.plans.sitetask.plan import interrupted, plan
+from wardround.plans.sitetask.types import (
+    Action,
+    CreateJob,
+    DeleteJob,
+    DeleteTask,
+    LeaveAlone,
+    Mirror,
+    Observation,
+    RefuseReplay,
+    TakeTask,
+    Wake,
+    WriteStatus,
+)
+from wardround.wire.training import LiveRounds
+
+ELSEWHERE = {"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}
+
+
+def kinds(actions: tuple[Action, ...]) -> list[str]:
+    return [type(each).__name__ for each in actions]
+
+
+def only(observation: Observation, kind: type[Any]) -> Any:
+    """The one action of this kind."""
+    (found,) = [each for each in plan(observation).actions if isinstance(each, kind)]
+    return found
+
+
+def cancelled(task: Any) -> RoundTask:
+    return a_round_task(task, cancel=True, grants="bmV3")
+
+
+STATE = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
+READ = ended("prepare", 0, '{"rows": 290}')
+HEARD = {**ended("isolation", 0, '{"linkLocal": {"heard": "Silent", "answers": []}}'), "name": "isolation"}
+OVER = a_task(status=ready(condition("Failed", reason="Cancelled")))
+OTHER = a_round_task(a_task())
+REPLAYED = dataclasses.replace(OTHER, metadata=dataclasses.replace(OTHER.metadata, uid="another"))
+
+ORDER: dict[str, tuple[Observation, list[str]]] = {
+    "a task arrives": (seen(), ["WriteStatus", "TellHub"]),
+    "its Job is made after its status is written": (
+        seen(a_task(status=ready())),
+        ["WriteStatus", "CreateJob", "TellHub"],
+    ),
+    "grants come before the Job": (
+        seen(a_task(status=ready()), round_task=a_round_task(a_task(), grants="bmV3")),
+        ["WriteStatus", "Mirror", "CreateJob", "TellHub"],
+    ),
+    "what the pod said comes before the status": (
+        seen(a_task(status=ready()), job=JOB, pod=a_pod(READ, running("train"), HEARD)),
+        ["TellDataset", "TellSite", "WriteStatus", "TellHub"],
+    ),
+    "a cancelled task says so before it is tidied up": (
+        seen(a_task(status=ready()), job=JOB, round_task=cancelled(a_task())),
+        ["WriteStatus", "Mirror", "TellHub"],
+    ),
+    "then its Job goes": (seen(OVER, job=JOB), ["WriteStatus", "DeleteJob", "TellHub"]),
+    "a replay is refused first, and ends the task whose name it has": (
+        seen(a_task(status=ready()), round_task=REPLAYED),
+        ["RefuseReplay", "WriteStatus"],
+    ),
+    "a task that the hub has deleted tells nobody": (
+        seen(a_task(status={"conditions": [condition("Failed")]}), round_task=None),
+        ["WriteStatus", "DeleteTask"],
+    ),
+    "without the hub the site goes on": (
+        seen(a_task(status=ready()), round_task=None, hub_reached=False),
+        ["WriteStatus", "CreateJob"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ORDER)
+def test_a_plan_says_in_which_order_things_are_written(case: str) -> None:
+    observation, wanted = ORDER[case]
+    assert kinds(plan(observation).actions) == wanted
+
+
+def test_the_job_is_made_from_what_the_plan_has_seen() -> None:
+    task = a_task(envelope=signed(state_round=STATE), status=ready())
+    going = a_task("going", spec=ELSEWHERE, status=accepted())
+    create = only(seen(task, others=(going,), max_samples=500), CreateJob)
+    assert create == CreateJob(
+        assignment=dataclasses.replace(ASSIGNMENT, state_round=STATE),
+        dataset="breast",
+        control=CONTROL,
+        max_samples=500,
+        live=LiveRounds(("round-uid", "z"), (STATE,), "2026-11-24T12:00:00Z"),
+    )
+
+
+def test_what_is_deleted_and_mirrored_is_named() -> None:
+    assert only(seen(OVER, job=JOB), DeleteJob) == DeleteJob(name=JOB.name, uid=JOB.uid)
+    task = a_task(status={"conditions": [condition("Failed")]})
+    assert only(seen(task, round_task=None), DeleteTask) == DeleteTask(name=task.metadata.name, uid=task.metadata.uid)
+    assert only(seen(round_task=cancelled(a_task())), Mirror) == Mirror(grants="bmV3", cancel=True)
+
+
+def test_a_recreated_round_task_is_refused_once() -> None:
+    observation = seen(a_task(status=accepted()), round_task=REPLAYED)
+    refused = only(observation, RefuseReplay).status
+    assert conditions.is_true(refused.conditions, "Failed")
+    again = dataclasses.replace(observation, round_task=dataclasses.replace(REPLAYED, status=refused))
+    assert "RefuseReplay" not in kinds(plan(again).actions)
+
+
+def test_a_datasets_status_is_written_only_if_prepare_said_something_new() -> None:
+    observation = seen(a_task(status=ready()), job=JOB, pod=a_pod(READ, running("train")))
+    told = told_dataset(plan(observation))
+    assert told is not None
+    assert (told.name, told.status.rows) == ("breast", 290)
+    known = dataclasses.replace(observation, datasets={"breast": dataclasses.replace(BREAST, status=told.status)})
+    assert told_dataset(plan(known)) is None
+    assert told_dataset(plan(dataclasses.replace(observation, datasets={}))) is None
+
+
+WAITS = a_task("waits", spec=ELSEWHERE, status=ready())
+DONE = a_task("done", spec=ELSEWHERE, status=accepted(condition("Complete")))
+GIVES_UP: dict[str, tuple[Observation, tuple[str, ...]]] = {
+    "it has trained": (
+        seen(a_task(status=ready()), others=(WAITS, DONE), job=JOB, pod=a_pod(ended("check", 0))),
+        ("waits",),
+    ),
+    "it has failed": (
+        seen(a_task(status=ready()), others=(WAITS, DONE), job=JOB, pod=a_pod(ended("train", 1))),
+        ("waits",),
+    ),
+    "it trains": (seen(a_task(status=ready()), others=(WAITS, DONE), job=JOB, pod=a_pod(running("train"))), ()),
+    "it had given its place up before": (
+        seen(a_task(status=ready(condition("Trained"), upload={"bytes": 1})), others=(WAITS, DONE)),
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GIVES_UP)
+def test_a_task_that_gives_up_its_place_wakes_those_that_wait(case: str) -> None:
+    observation, names = GIVES_UP[case]
+    woken = [each.names for each in plan(observation).actions if isinstance(each, Wake)]
+    assert woken == ([names] if names else [])
+
+
+def test_a_job_that_the_api_server_refuses_gives_up_its_place_and_the_hub_hears_of_it() -> None:
+    observation = seen(a_task(status=ready()), others=(WAITS,))
+    planned = plan(observation)
+    create = only(observation, CreateJob)
+    assert kinds(interrupted(observation, planned, create, "403 no quota", refused=True)) == [
+        "WriteStatus",
+        "Wake",
+        "TellHub",
+    ]
+    later = interrupted(observation, planned, create, "503 not now")
+    assert kinds(later) == ["WriteStatus", "TellHub"]
+    assert isinstance(later[0], WriteStatus)
+    reconciling = conditions.find(later[0].status.conditions, "Reconciling")
+    assert reconciling is not None
+    assert (reconciling.reason, "503 not now" in reconciling.message) == ("StepFailed", True)
+
+
+def test_the_hub_hears_of_progress_once_in_a_while_and_of_the_end_for_the_last_time() -> None:
+    task = a_task(status=ready())
+    first = seen(task, job=JOB, pod=a_pod(running("prepare")))
+    told = told_hub(plan(first))
+    assert told is not None
+    assert not told.last
+    there = dataclasses.replace(a_round_task(task), status=told.status)
+    moved = seen(task, round_task=there, job=JOB, pod=a_pod(ended("prepare", 0), ended("train", 0), ended("check", 0)))
+    soon = plan(dataclasses.replace(moved, hub_heard=NOW - timedelta(seconds=1)))
+    assert (told_hub(soon), soon.again_seconds) == (None, PROGRESS_SECONDS - 1)
+    assert told_hub(plan(moved)) is not None, "a new process tells at once"
+    end = told_hub(plan(dataclasses.replace(moved, pod=a_pod(ended("train", 1)), hub_heard=NOW)))
+    assert end is not None
+    assert end.last
+
+
+# A RoundTask that has no SiteTask yet
+
+
+NEW = a_task()
+
+
+def arriving(held: int = 0, *, kind: str = "", **spec: Any) -> Arrival:
+    task = a_round_task(NEW, **spec)
+    if kind:
+        ends = a_task(status={"conditions": [condition(kind)]}).status.conditions
+        task = dataclasses.replace(task, status=dataclasses.replace(task.status, conditions=ends))
+    return Arrival(round_task=task, held=held, now=NOW)
+
+
+def test_a_new_task_is_taken_as_the_hub_asks() -> None:
+    (take,) = arrival.plan(arriving(MOST - 1, grants="bmV3")).actions
+    assert isinstance(take, TakeTask)
+    assert take.name == NEW.metadata.name
+    assert take.spec == dataclasses.replace(NEW.spec, grants="bmV3")
+    assert take.labels["wardround.io/participant"] == a_site().spec.hub.participant_namespace
+
+
+@pytest.mark.parametrize("seen", [arriving(cancel=True), arriving(kind="Failed"), arriving(MOST, kind="Complete")])
+def test_what_has_ended_at_the_hub_is_not_begun(seen: Arrival) -> None:
+    assert arrival.plan(seen) == arrival.ArrivalPlan()
+
+
+def test_a_full_site_says_so_once_and_looks_again() -> None:
+    planned = arrival.plan(arriving(MOST))
+    (alone,) = planned.actions
+    assert isinstance(alone, LeaveAlone)
+    assert planned.again_seconds == FULL_SECONDS
+    accepted_at_hub = conditions.find(alone.status.conditions, "Accepted")
+    assert accepted_at_hub is not None
+    assert (accepted_at_hub.status, accepted_at_hub.reason) == ("Unknown", "TooManyTasks")
+    said = dataclasses.replace(arriving(MOST).round_task, status=alone.status)
+    again = arrival.plan(Arrival(round_task=said, held=MOST, now=NOW + timedelta(minutes=1)))
+    assert (again.actions, again.again_seconds) == ((), FULL_SECONDS)
+
+
+def test_a_task_that_the_api_server_does_not_admit_says_so_at_the_hub_in_our_words_alone() -> None:
+    (alone,) = arrival.not_admitted(arriving(), "422 a policy's words")
+    assert alone.words == "422 a policy's words"
+    assert "policy's words" not in str(alone.status)
+    reconciling = conditions.find(alone.status.conditions, "Reconciling")
+    assert reconciling is not None
+    assert reconciling.reason == "SiteTaskNotAdmitted"
