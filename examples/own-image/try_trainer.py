@@ -32,7 +32,7 @@ from tests.players.hub import Hub
 from wardround.api import federatedround, site
 from wardround.courier.fetch import input_name
 from wardround.courier.workspace import Workspace
-from wardround.plans.sitetask.pod import BY_EXIT_CODE
+from wardround.plans.sitetask.failure import BY_EXIT_CODE
 from wardround.wire.isolation import IsolationTarget
 
 IMAGE = "registry.example/yours@sha256:" + "0" * 64
