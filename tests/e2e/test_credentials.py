@@ -26,7 +26,7 @@ DECISIVE = (
     *(attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS),
     *(attacks.LISTED, attacks.FEWEST, attacks.KIND, attacks.ALLOWED),
 )
-WORD_FOR_WORD = "what stands in it, word for word"
+WORD_FOR_WORD = "WARDROUND_DATASET of prepare differs from the spec"
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_a_hospitals_token_is_for_a_day_at_most(federation: Federation, site: Ap
     with pytest.raises(Refused, match="at most 24 hours"):
         token_request(hospital, SITE, "site", 24 * 3600 + 1)
     # The one above was for the API server, as the hub operator has named it.
-    with pytest.raises(Refused, match="ask for one without audiences"):
+    with pytest.raises(Refused, match="Ask for a token without audiences"):
         token_request(hospital, SITE, "site", 3600, "vault")
 
 

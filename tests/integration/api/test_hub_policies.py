@@ -49,7 +49,7 @@ def test_a_participant_is_named_like_its_namespace(hub: Api) -> None:
         "metadata": {"name": "site-b", "namespace": "site-a"},
         "spec": {"displayName": "An impostor"},
     }
-    with pytest.raises(Refused, match="named like its namespace"):
+    with pytest.raises(Refused, match="has the name of its namespace"):
         hub.create(other)
 
 
@@ -139,7 +139,7 @@ def token(
 @pytest.mark.parametrize("audiences", [("vault",), (ISSUER, "vault"), ("https://sts.example",)])
 def test_a_hospitals_token_is_for_the_hubs_api_server_alone(hub: Api, audiences: tuple[str, ...]) -> None:
     for user in (SITE_A, ""):
-        with pytest.raises(Refused, match="ask for one without audiences"):
+        with pytest.raises(Refused, match="Ask for a token without audiences"):
             token(hub, "site-a", "site", 3600, user, audiences)
     assert token(hub, "site-a", "site", 3600, SITE_A, (ISSUER,))["status"]["token"]
     assert token(hub, HUB, "hub-operator", 3600, "", audiences)["status"]["token"]
@@ -150,7 +150,7 @@ def test_a_hospital_does_not_learn_which_objects_exist_by_a_token_bound_to_one(
     hub: Api, version: str, kind: str
 ) -> None:
     bound = {"apiVersion": version, "kind": kind, "name": "is-it-there"}
-    with pytest.raises(Refused, match="ask for one without boundObjectRef"):
+    with pytest.raises(Refused, match="Ask for a token without boundObjectRef"):
         token(hub, "site-a", "site", 3600, SITE_A, boundObjectRef=bound)
 
 

@@ -99,7 +99,7 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     ),
     "evaluate with training's metrics": (
         without(federated_round(task="Evaluate", base={"roundName": "r0"}), "initial"),
-        "give those that may leave. The default, loss, is for training.",
+        "that may leave the hospitals. The default, loss, is for training.",
     ),
     "statistics with a base": (
         without(federated_round(task="Statistics", base={"roundName": "r0"}), "initial", "image"),
@@ -113,8 +113,8 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
         without(federated_round(task="Statistics", resources={"localSockets": True}), "initial", "image"),
         "A Statistics round has no resources.localSockets",
     ),
-    "statistics with an image": (without(federated_round(task="Statistics"), "initial"), "absent for Statistics"),
-    "train without an image": (without(federated_round(), "image"), "image is required for Train"),
+    "statistics with an image": (without(federated_round(task="Statistics"), "initial"), "Evaluate need an image"),
+    "train without an image": (without(federated_round(), "image"), "Evaluate need an image"),
     "image by tag": (federated_round(image="trainer:latest"), "by digest"),
     "min above the names": (federated_round(quorum={"min": 3}), "quorum.min is above the number of names"),
     "a required stranger": (federated_round(quorum={"min": 1, "required": ["site-x"]}), "quorum.required names"),
@@ -127,10 +127,10 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "misspelt field": (federated_round(qorum={"min": 1}), 'unknown field "spec.qorum"'),
     "unknown nested field": (federated_round(quorum={"min": 1, "most": 2}), 'unknown field "spec.quorum.most"'),
     "deadline shorter than a stage": (federated_round(deadlines={"totalSeconds": 60}), "deadlines.totalSeconds"),
-    "share of nothing": (federated_round(aggregation={"maxWeightShare": "0.0"}), "maxWeightShare is a fraction"),
-    "share above one": (federated_round(aggregation={"maxWeightShare": "1.5"}), "maxWeightShare is a fraction"),
+    "share of nothing": (federated_round(aggregation={"maxWeightShare": "0.0"}), "maxWeightShare has to be a fraction"),
+    "share above one": (federated_round(aggregation={"maxWeightShare": "1.5"}), "maxWeightShare has to be a fraction"),
     "number as parameter": (federated_round(parameters={"epochs": 5}), "must be of type string"),
-    "parameter with a long name": (federated_round(parameters={"x" * 64: "1"}), "at most 63 characters"),
+    "parameter with a long name": (federated_round(parameters={"x" * 64: "1"}), "more than 63 characters"),
     "no participants twice": (federated_round(participants={"names": ["site-a", "site-a"]}), "Duplicate value"),
 }
 
@@ -303,8 +303,8 @@ BAD_DATASETS: dict[str, tuple[Object, str]] = {
     "identifier that is no field": ({"schema": {"identifier": "mrn"}}, "identifier names no field"),
     "path to elsewhere": ({"path": "../other.csv"}, "does not leave it"),
     "absolute path": ({"path": "/etc/passwd"}, "relative to the volume"),
-    "short split key": ({"split": {"key": "short"}}, "at least 16 characters, random and this hospital's own"),
-    "nothing to train on": ({"split": {"validation": "0.5", "test": "0.5"}}, "nothing to train on"),
+    "short split key": ({"split": {"key": "short"}}, "fewer than 16 characters"),
+    "nothing to train on": ({"split": {"validation": "0.5", "test": "0.5"}}, "no rows to train on"),
     "unknown format": ({"format": "Excel"}, 'supported values: "CSV", "Parquet"'),
 }
 
@@ -338,13 +338,13 @@ def test_two_fields_of_one_name_and_bounds_of_text_are_refused(api: Api) -> None
         api.create(obj, dry_run=True)
     obj = dataset()
     obj["spec"]["schema"]["fields"][0]["constraints"]["minimum"] = "1"
-    with pytest.raises(Refused, match="minimum and maximum are for fields of type"):
+    with pytest.raises(Refused, match="minimum and maximum are only for fields of type"):
         api.create(obj, dry_run=True)
 
 
 def test_the_split_of_a_dataset_never_changes_but_its_schema_may(api: Api) -> None:
     api.create(dataset(name="split"))
-    with pytest.raises(Refused, match="Make another Dataset"):
+    with pytest.raises(Refused, match="Make a new Dataset"):
         api.patch("Dataset", "split", {"spec": {"split": {"test": "0.1"}}}, "hospital-a")
     api.patch("Dataset", "split", {"spec": {"path": "newer.csv"}}, "hospital-a")
 
@@ -353,7 +353,7 @@ def test_there_is_one_site_a_namespace(api: Api) -> None:
     site = api.get("Site", "site", "hospital-a")
     other = {**site, "metadata": {"name": "second", "namespace": "hospital-a"}}
     other.pop("status")
-    with pytest.raises(Refused, match="its name is site"):
+    with pytest.raises(Refused, match="with the name site"):
         api.create(other, dry_run=True)
 
 
@@ -374,11 +374,11 @@ def test_a_site_lists_commands_word_by_word(api: Api) -> None:
 BAD_POLICIES: dict[str, tuple[Object, str]] = {
     "dataset for nobody": ({"datasets": [{"name": "breast"}]}, "federations: Required value"),
     "dataset for an empty list": ({"datasets": [{"name": "breast", "federations": []}]}, "at least 1 items"),
-    "dataset twice": ({"datasets": [{"name": "a", "federations": [each]} for each in "xy"]}, "names one twice"),
+    "dataset twice": ({"datasets": [{"name": "a", "federations": [each]} for each in "xy"]}, "names a Dataset"),
     "name that no label holds": ({"datasets": [{"name": "x" * 64, "federations": ["a"]}]}, "more than 63"),
     "name that no round asks for": ({"datasets": [{"name": "Breast", "federations": ["a"]}]}, "should match"),
     "misspelt federations": ({"datasets": [{"name": "a", "federations": ["a"], "federation": "b"}]}, "unknown field"),
-    "parameter twice": ({"parameters": [{"name": "epochs"}, {"name": "epochs", "maximum": "9"}]}, "names one twice"),
+    "parameter twice": ({"parameters": [{"name": "epochs"}, {"name": "epochs", "maximum": "9"}]}, "names a parameter"),
     "bound that is no number": ({"parameters": [{"name": "epochs", "maximum": "inf"}]}, "should match"),
     "bound as a number": ({"parameters": [{"name": "epochs", "maximum": 9}]}, "must be of type string"),
     "no value at all": ({"parameters": [{"name": "device", "enum": []}]}, "at least 1 items"),

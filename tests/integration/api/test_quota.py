@@ -16,7 +16,7 @@ from tests.integration.api.objects import HUB, condition, round_task
 Object = dict[str, Any]
 SITE_B = account("site-b", "site")
 HUB_OPERATOR = account(HUB, "hub-operator")
-SMALL = "A heartbeat holds a name and a time"
+SMALL = "heartbeat may hold only a name"
 TOO_MUCH = "says more than a hospital has to say"
 
 

@@ -26,8 +26,8 @@ OPERATOR = account(NAMESPACE, "site-operator")
 # Of these, `absent` is listed and does not exist, and `unlisted` exists and is not listed.
 BREAST, ODD, LARGE, MOVED, ABSENT, UNLISTED = "breast", "odd", "large", "moved", "absent", "unlisted"
 LISTED = [BREAST, ODD, LARGE, MOVED, ABSENT]
-WORD_FOR_WORD, CLAIM = "what stands in it, word for word", "is the claim of Dataset"
-NOT_LISTED, NOT_THERE = "names that Dataset: list", "no params found for policy binding"
+WORD_FOR_WORD, CLAIM = "WARDROUND_DATASET of prepare differs from the spec", "has to be the claim of Dataset"
+NOT_LISTED, NOT_THERE = "names that Dataset. Add", "no params found for policy binding"
 # Whatever CEL, JSON, Kubernetes or a shell might take for something of its own.
 ODDITIES = [
     *(
