@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wardround.reasons.places import PLACES
 from wardround.reasons.reason import CLUSTER, HOSPITAL, HUB, IMAGE, NETWORK, NOBODY, ROUND, ROUND_OR_HOSPITAL
 from wardround.reasons.registry import REASONS, advise, reason_for
 from wardround.reasons.training import POD
@@ -106,29 +107,76 @@ def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> 
     assert "memory" not in told
 
 
+KINDS = {
+    "Dataset": ("plans/dataset.py",),
+    "Site": ("plans/site.py", "plans/link_local.py"),
+    "Participant": ("plans/participant.py",),
+    "FederatedRound": ("plans/round", "plans/participant.py"),
+    "RoundTask": ("plans/sitetask", "plans/assignment.py", "plans/waits.py"),
+}
+# A condition's type, as far as the same word is also a reason.
+CONDITIONS = {"Accepted", "BaseDeleted", "CleanedUp", "Complete", "Ready", "Sent", "Suspended", "Trained"}
+
+
+def used_by(places: tuple[str, ...]) -> set[str]:
+    """The reasons that these modules name."""
+    paths = [
+        path for place in places for path in ([CODE / place] if place.endswith(".py") else (CODE / place).rglob("*.py"))
+    ]
+    return {word for path in paths for word in words_of(path)} & set(REASONS)
+
+
+def test_every_reason_stands_somewhere() -> None:
+    assert [name for name, places in PLACES.items() if not places] == []
+
+
+@pytest.mark.parametrize("kind", ["Dataset", "Site"])
+def test_a_reason_stands_where_the_plan_of_that_kind_says_it(kind: str) -> None:
+    """These kinds have a plan of their own, which says nothing of another kind."""
+    here = {name for name, places in PLACES.items() if any(place.startswith(f"{kind}: ") for place in places)}
+    said = used_by(KINDS[kind]) - CONDITIONS
+    if kind == "Site":
+        # Suspended is a reason here, and its message has the text of ParticipantSuspended.
+        said = said - {"ParticipantSuspended"} | {"Suspended"}
+    assert here - {"Missing"} == said
+
+
+@pytest.mark.parametrize("kind", ["Participant", "FederatedRound", "RoundTask"])
+def test_what_a_plan_says_stands_in_its_kind_or_in_the_round(kind: str) -> None:
+    """Participants are asked about for rounds too, and a failed task stands in its round's attention."""
+    kinds = ("Participant", "FederatedRound", "RoundTask") if kind != "RoundTask" else (kind, "Dataset")
+    elsewhere = [
+        name
+        for name in sorted(used_by(KINDS[kind]))
+        if not any(each in place for place in PLACES[name] for each in (*kinds, "every kind"))
+    ]
+    assert elsewhere == []
+
+
 def as_markdown() -> str:
     """docs/reasons.md, from the registry."""
     return "\n".join([INTRODUCTION, *(_row(name) for name in sorted(REASONS))]) + "\n"
 
 
 INTRODUCTION = """# Reasons
-A reason is one word. It stands in conditions, in `status.failure` of a task and in `status.attention` of a round.
-`kubectl wardround explain KIND/NAME -n NAMESPACE` gives the same texts, with the names of your objects in place of the
-words in capitals.
+A reason is one word in a condition, in `status.failure` of a task or in `status.attention` of a round. The column
+"stands in" says where: a kind and its condition. An object that a person has to help, or that has failed, repeats the
+reason in `Stalled`. `kubectl wardround explain KIND/NAME -n NAMESPACE` gives the same texts, with the names of your
+objects in place of the words in capitals.
 
 A task that fails has a class, which says what kind of problem it is. When a site reports a failure that is tried again,
 the hub asks for another attempt, up to the round's `retryLimit`. The reason of the last attempt stays.
 
 This page is made from `operator/wardround/reasons` by `as_markdown()` of `tests/unit/plans_hub/test_reasons.py`.
 
-| reason | class | means | who acts | do |
-|---|---|---|---|---|"""
+| reason | stands in | class | means | who acts | do |
+|---|---|---|---|---|---|"""
 
 
 def _row(name: str) -> str:
     each = REASONS[name]
     kind = f"{each.failure_class or ''}{', tried again' if each.retried else ''}"
-    return f"| `{name}` | {kind} | {each.meaning} | {each.owner} | {each.action} |"
+    return f"| `{name}` | {'; '.join(PLACES[name])} | {kind} | {each.meaning} | {each.owner} | {each.action} |"
 
 
 def test_the_documentation_says_what_explain_says() -> None:

@@ -1,0 +1,77 @@
+"""Where each reason stands: a kind and its condition, or a list in a status. Decides nothing.
+
+docs/reasons.md shows it. A reason with a class fails tasks, so those places are derived; the rest is listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from wardround.reasons.refusals import REFUSALS
+from wardround.reasons.registry import REASONS
+
+ACCEPTED = "RoundTask, SiteTask: `Accepted`"
+FAILED = "RoundTask, SiteTask: `Failed`"
+WAITS = "RoundTask, SiteTask: `Reconciling`"
+REACHED = "RoundTask, SiteTask: the condition of the stage"
+ROUND_FAILED = "FederatedRound: `Failed`"
+ROUND_STALLED = "FederatedRound: `Stalled`"
+ROUND_RECONCILING = "FederatedRound: `Reconciling`"
+ROUND_OTHER = "FederatedRound: the condition of that name"
+CLEANING = "FederatedRound: `CleanedUp`"
+ATTENTION = "FederatedRound: `status.attention`"
+PARTICIPANT = "Participant: `Ready`"
+SUSPENDED = "FederatedRound, Participant: `Suspended`"
+SITE = "Site: `Ready`"
+CONNECTED = "Site: `HubConnected`"
+LINK_LOCAL = "Site: `LinkLocalClosed`"
+DATASET = "Dataset: `Ready`"
+QUALITY = "Dataset: `status.quality`"
+CANCELLED = "RoundTask: the annotation `wardround.io/cancelled`"
+EXPLAINED = "the command `kubectl wardround explain`"
+EVERY = "every kind, until its operator has looked at it"
+
+_LISTED: Mapping[str, str] = {
+    ACCEPTED: "Accepted ClockSkew NoKeys SiteTaskNotAdmitted TooManyTasks WaitingForApproval",
+    FAILED: "Cancelled",
+    WAITS: "Evicted Fetching ImagePullFailed IsolationUnproven JobNotAdmitted Queued Sending SiteTaskNotAdmitted "
+    "Starting StepFailed StoreObjectMissing StoreObjectShort StoreRefused StoreTooSlow StoreUnreachable StoreUntrusted "
+    "TooManyTasks Training Unschedulable WorkspaceUnusable",
+    REACHED: "Complete Ready Sent Trained",
+    ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
+    "BaseTaskDiffers BaseUnusable DatasetDiffersFromBase DatasetUnknown InitialWeightsDiffer NotDispatched "
+    "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
+    "QuorumNotMet ResultNotFinite SchemasDiffer StoreInconsistent TooFewParticipants TooManyLeftOut TooMuchToAggregate",
+    ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetDiffersFromBase DatasetNotFound DatasetUnknown "
+    "FederationNotAllowed FingerprintMismatch ParticipantNoKeys ParticipantNotApproved ParticipantRevoked "
+    "ParticipantSuspended ParticipantUnknown TaskRefused TooFewParticipants",
+    ROUND_RECONCILING: "ActionFailed Aggregating Collecting Dispatched ResultExists StoreUnreachable WaitingForBase",
+    CLEANING: "ActionFailed",
+    ROUND_OTHER: "BaseDeleted CleanedUp Complete",
+    ATTENTION: "CountsInvalid DatasetDiffers DatasetDiffersFromBase FederationNotAllowed FingerprintMismatch Missing "
+    "NotSentInTime ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
+    "TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
+    PARTICIPANT: "Approved FingerprintMismatch NamespaceDiffers NoKeys NotApproved Revoked",
+    SUSPENDED: "Resumed Suspended",
+    SITE: "Approved Connecting EnrolmentExpired FingerprintMismatch HubForbids HubNotPinned HubUnreachable NoKeys "
+    "NotApproved NotEnrolled ParticipantUnknown Suspended TooManyTasks",
+    CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",
+    LINK_LOCAL: "LinkLocalAbsent LinkLocalOpen LinkLocalSilent",
+    DATASET: "ColumnMissing DataUnreadable NotReadYet Read SchemaInvalid TooFewSamples",
+    QUALITY: "Missing",
+    CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
+    EXPLAINED: "NotConnected",
+    EVERY: "Pending",
+}
+
+
+def _places(name: str) -> tuple[str, ...]:
+    listed = [place for place, names in _LISTED.items() if name in names.split()]
+    fails = REASONS[name].failure_class is not None
+    refuses = fails and name in {reason.name for reason in REFUSALS}
+    derived = [place for place, holds in ((ACCEPTED, refuses), (FAILED, fails), (ATTENTION, fails)) if holds]
+    return tuple(place for place in (*_LISTED,) if place in listed or place in derived)
+
+
+PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType({name: _places(name) for name in REASONS})
