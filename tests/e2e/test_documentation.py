@@ -21,7 +21,8 @@ OWN_ROUNDS = ("docs/federation.md", "Approve and run rounds")
 LOOKING = ("docs/operations.md", "Looking")
 LINK_LOCAL = ("docs/operations.md", "IPv6 link-local")  # by tests/e2e/test_isolation.py
 OWN_IMAGE = ("docs/training-image.md", "An image of your own")  # by tests/unit/examples
-TRIED = {FIRST_ROUND, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK_LOCAL, OWN_IMAGE}
+APPROVER = ("docs/operations.md", "A role that only approves")  # by tests/integration/api/test_approver.py
+TRIED = {FIRST_ROUND, APPROVER, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK_LOCAL, OWN_IMAGE}
 UPGRADED = "tests/e2e/test_rounds.py upgrades all charts"
 # What is not, by page and first line. docs/one-cluster.md has a test and a list of its own.
 NOT_RUN = {
@@ -36,6 +37,9 @@ NOT_RUN = {
     ),
     ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-site --wait"): UPGRADED,
     ("docs/operations.md", "helm upgrade wardround-crds charts/crds -n wardround-hub --wait"): UPGRADED,
+    ("docs/operations.md", "kubectl delete secret hub-signing-key -n wardround-hub"): (
+        "would end the federation that runs: tests/integration/hub/test_hub_key.py renews a hub's key"
+    ),
     ("docs/operations.md", "- level: Request"): (
         "a rule for the audit policy that a cluster's API server reads when it starts; the lab's has none"
     ),
@@ -73,6 +77,27 @@ RUN_INLINE = {
         '\'import base64, json, sys; found = json.loads(base64.b64decode(json.load(sys.stdin)["payload"])); '
         'print({name: found[name] for name in ("task", "roundNamespace", "image", "command", "parameters")})\''
     ),
+    """kubectl patch secret courier-keys -n SITE_NAMESPACE --type merge -p '{"data":null}'""": (
+        f"""kubectl patch secret courier-keys -n {SITE_NAMESPACE} --type merge -p '{{"data":null}}' --dry-run=server"""
+    ),
+    "kubectl rollout restart deployment/courier -n SITE_NAMESPACE": (
+        f"kubectl rollout restart deployment/courier -n {SITE_NAMESPACE} --dry-run=server -o name"
+    ),
+    "kubectl rollout restart deployment/site-operator -n SITE_NAMESPACE": (
+        f"kubectl rollout restart deployment/site-operator -n {SITE_NAMESPACE} --dry-run=server -o name"
+    ),
+    "kubectl get site site -n SITE_NAMESPACE -o jsonpath='{.status.courier.fingerprint}'": (
+        f"kubectl get site site -n {SITE_NAMESPACE} -o jsonpath='{{.status.courier.fingerprint}}'"
+    ),
+    "kubectl drain NODE --ignore-daemonsets --delete-emptydir-data": (
+        "kubectl drain $(kubectl get nodes -o jsonpath='{.items[0].metadata.name}') --ignore-daemonsets "
+        "--delete-emptydir-data --dry-run=server"
+    ),
+    "kubectl uncordon NODE": (
+        "kubectl uncordon $(kubectl get nodes -o jsonpath='{.items[0].metadata.name}') --dry-run=server"
+    ),
+    "helm history wardround-site -n SITE_NAMESPACE": f"helm history wardround-site -n {SITE_NAMESPACE}",
+    "helm rollback wardround-site -n SITE_NAMESPACE": f"helm rollback wardround-site -n {SITE_NAMESPACE} --dry-run",
     """kubectl patch sitetask TASK -n SITE_NAMESPACE --type merge -p '{"spec":{"approved":true}}'""": (
         f"""kubectl patch sitetask $TASK -n {SITE_NAMESPACE} --type merge -p '{{"spec":{{"approved":true}}}}'"""
     ),
@@ -83,6 +108,10 @@ NOT_RUN_INLINE = {
     "helm upgrade": UPGRADED,
     "helm upgrade wardround-hub charts/hub -n wardround-hub -f hub.yaml": UPGRADED,
     "helm upgrade wardround-site charts/site -n SITE_NAMESPACE -f site.yaml -f from-hub.yaml": UPGRADED,
+    "helm rollback wardround-hub -n wardround-hub": "its twin at a site is run",
+    "kubectl get configmap wardround-hub -n wardround-hub -o jsonpath='{.data.fingerprint}'": (
+        "the ConfigMap is the hub's, and these commands run at a site: `enrol` reads it in all tests"
+    ),
     "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/api/test_enrolment.py applies",
     "kind load": "no command of ours: says what does not work",
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (
