@@ -1,7 +1,7 @@
-"""Metrics of a binary model from two histograms of predicted probability, and which metrics may be told.
+"""Metrics of a binary model from two histograms of predicted probabilities, and which metrics may leave a site.
 
-A hospital's metrics come from its own counts, those of the union from the sums of everyone's: the same functions.
-Pure, knows no site, file or round.
+The same functions compute a hospital's metrics from its counts, and a round's metrics from the sums of all counts.
+Pure; knows no site, file or round.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from wardround.wire.layouts import BINS
 
 THRESHOLD_BIN = BINS // 2  # predicted positive: probability of 0.5 or more
 
-# Cells: groups of patients that metrics are over.
+# Cells: the groups of patients behind metrics.
 VALIDATION = "validation"
 TEST, POSITIVES, NEGATIVES = "test", "positives", "negatives"
 CLASSES = (TEST, POSITIVES, NEGATIVES)
-# What each metric of an evaluation is over. Rows are told, and with the positives the negatives would be known.
+# The cells behind each metric of an evaluation. `positives` has both classes: with `rows`, it reveals the negatives.
 OVER: Mapping[str, tuple[str, ...]] = {
     "accuracy": (TEST,),
     "sensitivity": (POSITIVES,),
@@ -28,20 +28,20 @@ OVER: Mapping[str, tuple[str, ...]] = {
     "positives": (POSITIVES, NEGATIVES),
 }
 NAMES = tuple(OVER)
-# What a second metric leaves of the first, in this round or in another of the same model: with the sensitivity, which
-# is over the positives, the accuracy tells how many of the negatives are right.
+# For a metric, the cell of a second metric, and the cell that both reveal together. The sensitivity (over the
+# positives) and the accuracy reveal how many negatives are right, also if they come from two rounds of one model.
 REST: Mapping[str, tuple[str, str]] = {"accuracy": (POSITIVES, NEGATIVES)}
 
 
 @dataclass(frozen=True)
 class Disclosure:
-    """What leaves a site: texts by name, and the names of those that are over too few patients."""
+    """The metrics that leave a site, as texts by name, and the names of suppressed metrics."""
 
     metrics: Mapping[str, str]
     suppressed: tuple[str, ...] = ()
 
 
-def bin_of(probability: float) -> int:
+def bin_index(probability: float) -> int:
     return min(BINS - 1, int(probability * BINS))
 
 
@@ -59,7 +59,7 @@ def sensitivity(negatives: Sequence[float], positives: Sequence[float]) -> float
 
 
 def auc(negatives: Sequence[float], positives: Sequence[float]) -> float | None:
-    """Area under the ROC curve: the share of pairs in the right order, ties (the same bin) counted half."""
+    """Area under the ROC curve: the share of (negative, positive) pairs in the right order. A tie counts half."""
     total_negatives, total_positives = sum(negatives), sum(positives)
     if not total_negatives or not total_positives:
         return None
@@ -71,7 +71,7 @@ def auc(negatives: Sequence[float], positives: Sequence[float]) -> float | None:
 
 
 def estimate(negatives: Sequence[float], positives: Sequence[float]) -> dict[str, float | None]:
-    """All metrics; None where there is no case of what a metric is over. Both histograms have BINS counts."""
+    """All metrics; None for a metric whose cells are empty. Both histograms have shape (BINS,)."""
     positive_rows = sum(positives)
     return {
         "accuracy": accuracy(negatives, positives),
@@ -83,15 +83,15 @@ def estimate(negatives: Sequence[float], positives: Sequence[float]) -> dict[str
 
 
 def fewest(name: str, cells: Mapping[str, float]) -> float:
-    """How many patients a metric of an evaluation is over, by the smallest cell that it is over."""
+    """The number of patients in the smallest cell behind a metric of an evaluation."""
     return min(cells[each] for each in OVER[name])
 
 
 def disclose(
     estimated: Mapping[str, float | None], declared: Collection[str], cells: Mapping[str, int], min_cell: int
 ) -> Disclosure:
-    """Of the declared metrics those that are over `min_cell` patients or more. `cells`: distinct patients in each."""
-    over = {name: _fewest_told(name, cells, min_cell) for name in estimated if name in declared}
+    """The declared metrics over at least `min_cell` patients. `cells`: the number of distinct patients by cell."""
+    over = {name: _fewest_revealed(name, cells, min_cell) for name in estimated if name in declared}
     return Disclosure(
         {
             name: text(value, over[name])
@@ -102,16 +102,19 @@ def disclose(
     )
 
 
-def _fewest_told(name: str, cells: Mapping[str, int], min_cell: int) -> float:
-    """The same, with the cell that another metric leaves, if that one can be told and somebody is in this one."""
-    told, rest = REST.get(name, (name, name))
-    if name in REST and cells[told] >= min_cell and cells[rest]:
+def _fewest_revealed(name: str, cells: Mapping[str, int], min_cell: int) -> float:
+    """Like `fewest`, but includes the cell that this metric reveals together with a second metric (REST)."""
+    second, rest = REST.get(name, (name, name))
+    if name in REST and cells[second] >= min_cell and cells[rest]:
         return min(fewest(name, cells), cells[rest])
     return fewest(name, cells)
 
 
 def text(value: float, patients: float) -> str:
-    """How a metric over so many patients is told, in so few digits that it says less of one. Raises ValueError."""
+    """A metric's text. Fewer patients give fewer digits, so that the text reveals less about each.
+
+    Raises ValueError if the value is not finite.
+    """
     if not math.isfinite(value):
         raise ValueError("a metric must be finite")
     short = f"{value:.{digits(patients)}g}"
@@ -119,7 +122,7 @@ def text(value: float, patients: float) -> str:
 
 
 def digits(patients: float) -> int:
-    """Significant digits of a metric over so many patients."""
+    """Significant digits of a metric over `patients` patients."""
     if patients < 100:
         return 2
     return 3 if patients < 1000 else 4

@@ -1,9 +1,9 @@
-"""Reads and writes tensor files in their one canonical form; never trusts a size it reads; knows no torch and no keys.
+"""Reads and writes tensor files in canonical form; trusts no size that a file claims; knows no torch and no keys.
 
-Format: safetensors (https://huggingface.co/docs/safetensors), an 8-byte little-endian header length, a JSON header, the
-data. Canonical (docs/contracts.md, section 5): tensors by descending item size, then by name, without gaps; the header
-spelt in one way and padded with spaces to 8 bytes; no metadata. Equal schemas so have equal headers and offsets, and no
-element straddles a 1 MiB segment.
+Format: safetensors (https://huggingface.co/docs/safetensors): an 8-byte little-endian header length, a JSON header, the
+data. Canonical form (docs/contracts.md, section 5): tensors by descending item size, then by name, without gaps; one
+spelling of the header, padded with spaces to 8 bytes; no metadata. So equal schemas have equal headers and offsets, and
+a cut at a multiple of 8 bytes, such as a 1 MiB segment, splits no element.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 LARGEST_HEADER = 8 << 20
 LARGEST_FILE = 1 << 40
 _CHUNK = 1 << 20
-# Objects of strings and of flat lists of whole numbers, in one object; nothing deeper. In one pass, and never back.
+# One object of objects, whose values are strings and flat lists of whole numbers. Possessive quantifiers: no
+# backtracking.
 _SPACE, _STRING = r"[ \t\r\n]*+", r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FIELD = rf"{_STRING}{_SPACE}:{_SPACE}(?:{_STRING}|\[[0-9, \t\r\n]*+\]){_SPACE},?+{_SPACE}"
 _ENTRY = rf"{_STRING}{_SPACE}:{_SPACE}\{{{_SPACE}(?:{_FIELD})*+\}}{_SPACE},?+{_SPACE}"
@@ -38,12 +39,12 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class NotTensors(Exception):
-    """A file is not safetensors, or not in the form asked for. The text names no content of the file."""
+    """A file is not safetensors, or not in the expected form. The text never quotes the file."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor: name, dtype as safetensors writes it, shape."""
+    """Name, dtype (in safetensors' spelling) and shape of a tensor."""
 
     name: str
     dtype: str
@@ -62,7 +63,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each tensor lies in a file: (tensor, start, stop) in bytes from the start of the file, in file order."""
+    """The places of tensors in a file, in file order: (tensor, start, stop), in bytes from the start of the file."""
 
     places: tuple[tuple[Tensor, int, int], ...]
     header: bytes
@@ -75,11 +76,11 @@ class Layout:
 
     @property
     def canonical(self) -> bool:
-        """Whether the file is spelt as `canonical_layout` spells it."""
+        """Whether the header is that of `canonical_layout`."""
         try:
             return self.header == canonical_layout(self.tensors).header
         except NotTensors:
-            return False  # in that order its offsets have so many digits that the header gets too long
+            return False  # in canonical order the offsets have more digits, and the header is too long
 
     @property
     def schema_digest(self) -> str:
@@ -95,13 +96,13 @@ class Layout:
 
 
 def schema_digest(tensors: Iterable[Tensor]) -> str:
-    """Return `sha256:<hex>` over names, dtypes and shapes, whatever their order in the file."""
+    """Return `sha256:<hex>` over names, dtypes and shapes, in an order independent of the file."""
     rows = sorted([tensor.name, tensor.dtype, list(tensor.shape)] for tensor in tensors)
     return digests.digest(canonical.dumps(rows))
 
 
 def canonical_layout(tensors: Iterable[Tensor]) -> Layout:
-    """Return the one layout of these tensors."""
+    """Return the canonical layout of these tensors. Raises NotTensors."""
     ordered = sorted(tensors, key=lambda tensor: (-tensor.item_bytes, tensor.name))
     entries: dict[str, object] = {}
     offset = 0
@@ -125,23 +126,23 @@ def canonical_layout(tensors: Iterable[Tensor]) -> Layout:
 
 
 def header_bytes(prefix: bytes) -> int:
-    """Return how long the header is, its 8-byte length included, from the first 8 bytes of a file."""
+    """Return the header's length in bytes, with the 8 bytes of the length itself. Raises NotTensors."""
     if len(prefix) < 8:
         raise NotTensors("the file ends before its header")
     size = int.from_bytes(prefix[:8], "little")
     if not 2 <= size <= LARGEST_HEADER:
-        raise NotTensors(f"the header says it is {size} bytes long; from 2 to {LARGEST_HEADER} are read")
+        raise NotTensors(f"the header claims {size} bytes; 2 to {LARGEST_HEADER} are allowed")
     return 8 + size
 
 
 def parse_header(header: bytes, length: int) -> Layout:
-    """Return the layout that a header gives for a file of `length` bytes. Raises NotTensors.
+    """Return the layout of a file of `length` bytes from its header. Raises NotTensors.
 
-    Every tensor lies inside the file and follows the one before it without gap or overlap, up to the end.
+    The tensors fill the file from the header to the end, without gap or overlap.
     """
     if len(header) != header_bytes(header) or not len(header) <= length <= LARGEST_FILE:
-        raise NotTensors("the file ends before its header, or is larger than files here are")
-    # Before it is parsed: a byte of nested lists is 44 of objects, and 8 MiB of them more than an aggregation may have.
+        raise NotTensors(f"the file ends before its header, or has more than {LARGEST_FILE} bytes")
+    # Checked before parsing: a byte of nested lists needs 44 bytes as objects, and 8 MiB would exhaust an aggregation.
     if not _HEADER.fullmatch(header, 8):
         raise NotTensors("the header is not a JSON object of tensors")
     try:
@@ -163,7 +164,7 @@ def parse_header(header: bytes, length: int) -> Layout:
 
 
 def layout(source: Path | bytes) -> Layout:
-    """Return the layout of a file or of its bytes. Reads the header only. Raises NotTensors."""
+    """Return the layout of a file, or of a file's bytes. Reads only the header. Raises NotTensors."""
     if isinstance(source, bytes):
         return parse_header(source[: header_bytes(source)], len(source))
     with source.open("rb") as file:
@@ -177,7 +178,7 @@ def read_layout(file: BinaryIO) -> Layout:
 
 
 def read(file: BinaryIO, place: tuple[Tensor, int, int]) -> Array:
-    """Return one tensor whole, in its shape; BF16 as its 16 bits in unsigned integers."""
+    """Return one tensor in its shape; BF16 as unsigned 16-bit integers. Raises NotTensors if the file is too short."""
     tensor, start, stop = place
     file.seek(start)
     data = file.read(stop - start)
@@ -187,7 +188,7 @@ def read(file: BinaryIO, place: tuple[Tensor, int, int]) -> Array:
 
 
 def chunks(file: BinaryIO, place: tuple[Tensor, int, int], size: int = _CHUNK) -> Iterator[Array]:
-    """Yield one tensor flat, in pieces of at most `size` bytes (a multiple of 8)."""
+    """Yield one tensor, flat, in pieces of at most `size` bytes (a multiple of 8). Raises NotTensors."""
     tensor, start, stop = place
     file.seek(start)
     while start < stop:
@@ -199,14 +200,14 @@ def chunks(file: BinaryIO, place: tuple[Tensor, int, int], size: int = _CHUNK) -
 
 
 def widen(values: Array, dtype: str) -> Array:
-    """Return elements as they lie in a file, as float64 (floats; exact) or as they are (integers)."""
+    """Return a file's elements: floats as float64 (exact), integers unchanged."""
     if dtype == "BF16":
         return (values.astype("<u4") << 16).view("<f4").astype(np.float64)
     return values.astype(np.float64) if dtype in FLOATS else values
 
 
 def narrow(values: Array, dtype: str) -> Array:
-    """Return float64 values as a file has them, rounded once, to nearest even. The inverse of `widen`."""
+    """Return float64 values in a file's dtype, rounded once, to nearest even. The inverse of `widen`."""
     if dtype == "BF16":
         return _bfloat16(values)
     with np.errstate(over="ignore"):
@@ -228,15 +229,15 @@ def _bfloat16(values: Array) -> Array:
 
 
 def layout_of(shapes: layouts.Shapes, dtype: str = layouts.DTYPE) -> Layout:
-    """Return the one layout of tensors of these shapes, all of one dtype."""
+    """Return the canonical layout of tensors with these shapes, all of one dtype."""
     return canonical_layout(Tensor(name, dtype, shape) for name, shape in shapes.items())
 
 
 class Writer:
-    """Writes a canonical file as a stream: tensors in canonical order, each in pieces of any size."""
+    """Writes a canonical file as a stream. The caller writes tensors in canonical order, in pieces of any size."""
 
     def __init__(self, path: Path, tensors: Sequence[Tensor]) -> None:
-        """Open `path` (it must not exist) and write the header."""
+        """Create `path`, which must not exist, and write the header."""
         self.layout = canonical_layout(tensors)
         self._file = path.open("xb")
         self._digest = digests.Digest()
@@ -256,7 +257,7 @@ class Writer:
         self._put(data.tobytes() if isinstance(data, np.ndarray) else data)
 
     def finish(self) -> str:
-        """Sync the file and return its `sha256:<hex>`. Raises ValueError where data is missing or too much."""
+        """Sync the file and return its `sha256:<hex>`. Raises ValueError if there is too little or too much data."""
         if self._written != self.layout.length:
             raise ValueError(f"{self._written} of {self.layout.length} bytes were written")
         self._file.flush()
@@ -270,9 +271,9 @@ class Writer:
 
 
 def write(path: Path, arrays: dict[str, Array], dtypes: dict[str, str] | None = None) -> str:
-    """Write small arrays as a canonical file and return its digest. `dtypes` names those that numpy cannot (BF16)."""
-    found = {name: (dtypes or {}).get(name) or _dtype(array) for name, array in arrays.items()}
-    tensors = [Tensor(name, found[name], tuple(array.shape)) for name, array in arrays.items()]
+    """Write small arrays as a canonical file and return its digest. `dtypes`: by name, if numpy lacks it (BF16)."""
+    names = {name: (dtypes or {}).get(name) or _dtype(array) for name, array in arrays.items()}
+    tensors = [Tensor(name, names[name], tuple(array.shape)) for name, array in arrays.items()]
     with Writer(path, tensors) as writer:
         for tensor in writer.layout.tensors:
             writer.write(arrays[tensor.name].astype(DTYPES[tensor.dtype], casting="safe"))
@@ -285,14 +286,14 @@ def _dtype(array: Array) -> str:
     for name, numpy_name in DTYPES.items():
         if name not in ("BF16", "BOOL") and array.dtype == np.dtype(numpy_name):
             return name
-    raise NotTensors(f"arrays of {array.dtype} are not written")
+    raise NotTensors(f"safetensors files cannot hold arrays of {array.dtype}")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
         raise ValueError("duplicate key")
-    return found
+    return entries
 
 
 def _place(name: str, entry: object, data: int) -> tuple[Tensor, int, int]:
@@ -300,13 +301,13 @@ def _place(name: str, entry: object, data: int) -> tuple[Tensor, int, int]:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, stop], **rest} if not rest:
             pass
         case _:
-            raise NotTensors("a tensor's entry is not one")
+            raise NotTensors("a tensor's entry is malformed")
     numbers: list[object] = [*shape, start, stop]
     if dtype not in DTYPES:
-        raise NotTensors(f"a tensor has a dtype that is not read here: only {', '.join(DTYPES)} are")
+        raise NotTensors(f"a tensor has an unsupported dtype: only {', '.join(DTYPES)} are supported")
     if len(shape) > 8 or not all(_count(number) for number in numbers):
-        raise NotTensors("a tensor has a shape or offset that is not read here")
-    if not name.isprintable():  # which also keeps out what UTF-8 cannot spell
+        raise NotTensors("a tensor has an unsupported shape or offset")
+    if not name.isprintable():  # a lone surrogate, which UTF-8 cannot encode, is not printable either
         raise NotTensors("a tensor's name is not printable")
     tensor = Tensor(name, dtype, tuple(shape))
     if stop - start != tensor.nbytes:

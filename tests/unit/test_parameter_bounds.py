@@ -1,4 +1,4 @@
-"""What a round may set by default is written in `api/site.py` alone: kind, chart and documentation are made from it.
+"""The default parameter bounds in the CRD, the chart and the documentation are those of `api/site.py`.
 
 After an intended change: `UPDATE_GOLDEN=1 pytest tests/unit/test_parameter_bounds.py`.
 """
@@ -20,7 +20,7 @@ from wardround_trainer.parameters import READERS
 
 
 def entry(parameter: AllowedParameter) -> str:
-    """As YAML of one line."""
+    """The parameter as one line of YAML."""
     words = [f"name: {parameter.name}"]
     words += [f'{name}: "{bound}"' for name, bound in bounds(parameter)]
     words += [f"enum: [{', '.join(parameter.enum)}]"] if parameter.enum else []
@@ -28,12 +28,12 @@ def entry(parameter: AllowedParameter) -> str:
 
 
 def bounds(parameter: AllowedParameter) -> list[tuple[str, str]]:
-    told = {"minimum": parameter.minimum, "maximum": parameter.maximum}
-    return [(name, bound) for name, bound in told.items() if bound is not None]
+    both = {"minimum": parameter.minimum, "maximum": parameter.maximum}
+    return [(name, bound) for name, bound in both.items() if bound is not None]
 
 
 def row(parameter: AllowedParameter) -> str:
-    """As a row of the documentation's table."""
+    """The parameter as a row of the documentation's table."""
     values = " or ".join(f"`{word}`" for word in parameter.enum or ())
     numbers = ", ".join(f"{name} {bound}" for name, bound in bounds(parameter))
     return f"| `{parameter.name}` | {values or numbers or 'any'} |"
@@ -41,7 +41,7 @@ def row(parameter: AllowedParameter) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the list stands: a line before it, and how each of its lines looks. `indent`: in spaces."""
+    """A copy of the list in a file. `before`: the line before it. `line`: writes one entry. `indent`: in spaces."""
 
     path: str
     before: str
@@ -65,19 +65,19 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.path)
-def test_the_list_stands_there_as_the_code_has_it(place: Place) -> None:
+def test_every_copy_of_the_list_equals_the_codes(place: Place) -> None:
     path, made = ROOT / place.path, place.text(DEFAULT_PARAMETERS)
-    [found] = place.list.findall(path.read_text())
+    [written] = place.list.findall(path.read_text())
     if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(path.read_text().replace(found, made))
-        found = made
-    assert found == made
+        path.write_text(path.read_text().replace(written, made))
+        written = made
+    assert written == made
 
 
-def test_what_is_written_is_read_as_the_same() -> None:
+def test_the_yaml_parses_to_the_same_bounds() -> None:
     assert yaml.safe_load(PLACES[0].text(DEFAULT_PARAMETERS)) == codec.dump(DEFAULT_PARAMETERS)
 
 
-def test_the_built_in_trainer_knows_each_and_by_default_all_but_one_are_allowed() -> None:
+def test_the_defaults_allow_every_trainer_parameter_except_steps() -> None:
     assert READERS.keys() - {each.name for each in DEFAULT_PARAMETERS} == {"steps"}
     assert {each.name for each in DEFAULT_PARAMETERS} < READERS.keys()

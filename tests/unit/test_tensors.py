@@ -1,4 +1,4 @@
-"""The canonical tensor file: equal schemas have equal layouts, and nothing in a header is taken on trust."""
+"""The canonical tensor file: equal schemas have equal layouts, and every claim of a header is verified."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wardround import tensors
 from wardround.wire import digests
 
 
-def test_what_we_write_is_read_by_the_reference_implementation(tmp_path: Path) -> None:
+def test_the_reference_implementation_reads_our_files(tmp_path: Path) -> None:
     arrays = {
         "b": np.arange(6, dtype="<f4").reshape(2, 3),
         "a": np.ones((), "<f8"),
@@ -33,7 +33,7 @@ def test_what_we_write_is_read_by_the_reference_implementation(tmp_path: Path) -
     assert [tensor.name for tensor in layout.tensors] == ["a", "steps", "b", "flags"]
 
 
-def test_what_the_reference_implementation_writes_has_the_same_schema(tmp_path: Path) -> None:
+def test_files_of_the_reference_implementation_have_the_same_schema(tmp_path: Path) -> None:
     arrays = {"w": np.zeros((3, 4), "<f4"), "n": np.zeros(2, "<i8")}
     tensors.write(tmp_path / "ours", arrays)
     theirs = tensors.layout(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
@@ -41,7 +41,7 @@ def test_what_the_reference_implementation_writes_has_the_same_schema(tmp_path: 
     assert not theirs.canonical
 
 
-def test_data_starts_at_a_multiple_of_eight_so_that_no_element_straddles_a_segment() -> None:
+def test_elements_are_aligned_so_that_no_segment_splits_one() -> None:
     for name_length in range(1, 20):
         layout = tensors.canonical_layout(
             [tensors.Tensor("n" * name_length, "F64", (3,)), tensors.Tensor("m", "U8", (5,))]
@@ -81,12 +81,12 @@ GOOD = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         header({"a": GOOD})[:-1].replace(b"{", b"{ ", 1) + b"}" + b"\x00" * 8,
     ],
 )
-def test_a_header_that_does_not_describe_its_file_is_refused(data: bytes) -> None:
+def test_a_malformed_header_is_refused(data: bytes) -> None:
     with pytest.raises(tensors.NotTensors):
         tensors.layout(data)
 
 
-def test_bytes_changed_at_random_are_read_or_refused_but_never_anything_else() -> None:
+def test_randomly_changed_bytes_are_read_or_refused() -> None:
     good = header({"a": GOOD, "b": {"dtype": "U8", "shape": [], "data_offsets": [8, 9]}}) + b"\x00" * 9
     dice = random.Random(1)
     for _ in range(3000):
@@ -100,12 +100,12 @@ def test_bytes_changed_at_random_are_read_or_refused_but_never_anything_else() -
 
 
 @pytest.mark.parametrize("dtype", ["F64", "F32", "F16"])
-def test_widening_and_narrowing_gives_back_the_same_bits(dtype: str) -> None:
+def test_widen_and_narrow_are_inverse(dtype: str) -> None:
     values = np.random.default_rng(0).normal(size=1000).astype(tensors.DTYPES[dtype])
     assert (tensors.narrow(tensors.widen(values, dtype), dtype) == values).all()
 
 
-def test_bfloat16_survives_and_is_rounded_once_to_nearest_even() -> None:
+def test_bfloat16_is_rounded_once_to_nearest_even() -> None:
     every = np.arange(1 << 16, dtype="<u2")
     finite = every[(every & 0x7F80) != 0x7F80]
     assert (tensors.narrow(tensors.widen(finite, "BF16"), "BF16") == finite).all()
@@ -115,7 +115,7 @@ def test_bfloat16_survives_and_is_rounded_once_to_nearest_even() -> None:
     high = tensors.widen((positive + 1).astype("<u2"), "BF16")
     middle = (low + high) / 2  # exact in float64
     assert (tensors.narrow(middle, "BF16") == np.where(positive % 2 == 0, positive, positive + 1)).all()
-    # A hair beside the middle vanishes when rounded to float32 first.
+    # Rounding to float32 first would lose the distance to the middle.
     assert (tensors.narrow(np.nextafter(middle, high), "BF16") == positive + 1).all()
     assert (tensors.narrow(np.nextafter(middle, low), "BF16") == positive).all()
     inside = low + (high - low) * dice.uniform(0.01, 0.49, size=len(low))
@@ -123,15 +123,15 @@ def test_bfloat16_survives_and_is_rounded_once_to_nearest_even() -> None:
     assert (tensors.narrow(inside, "BF16") == positive)[normal].all()
 
 
-def test_a_file_with_missing_or_surplus_data_is_not_finished(tmp_path: Path) -> None:
+def test_a_file_with_missing_data_is_not_finished(tmp_path: Path) -> None:
     with tensors.Writer(tmp_path / "x", [tensors.Tensor("a", "F32", (2,))]) as writer:
         writer.write(b"\x00" * 7)
         with pytest.raises(ValueError, match="bytes were written"):
             writer.finish()
 
 
-def test_a_header_that_would_be_too_long_in_canonical_order_is_not_canonical(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty tensors behind a large one have longer offsets than before it."""
+def test_a_header_that_is_too_long_in_canonical_order_is_not_canonical(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty tensors have longer offsets after a large tensor than before it."""
     empty = {f"{number:x}": {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]} for number in range(100)}
     big = {"w": {"dtype": "F32", "shape": [250], "data_offsets": [0, 1000]}}
     text = json.dumps(empty | big, separators=(",", ":")).encode()
@@ -145,8 +145,8 @@ def test_a_header_that_would_be_too_long_in_canonical_order_is_not_canonical(mon
     ["[" * 900 + "]" * 900, '{"":' * 400 + "0" + "}" * 400, "[[],[],[],[]]", "[{},{},{},{}]"],
     ids=["lists in lists", "objects in objects", "many lists", "many objects"],
 )
-def test_a_header_that_is_made_to_fill_memory_is_refused_before_it_is_parsed(value: str) -> None:
-    """Two bytes of nested lists are 88 of objects: 8 MiB from one participant would end everyone's aggregation."""
+def test_a_nested_header_is_refused_before_it_is_parsed(value: str) -> None:
+    """Two bytes of nested lists need 88 bytes as objects: 8 MiB from one participant would end the aggregation."""
     text = ('{"w":[' + ",".join([value] * ((1 << 20) // len(value))) + "]}").encode()
     tracemalloc.start()
     with pytest.raises(tensors.NotTensors):
@@ -157,7 +157,7 @@ def test_a_header_that_is_made_to_fill_memory_is_refused_before_it_is_parsed(val
 
 
 @pytest.mark.parametrize("name", ['"', "\\", '\\"}:{[,', "{}[]:,", " ", "\u00e9"])
-def test_names_and_metadata_may_be_spelt_like_json_itself(name: str) -> None:
+def test_names_and_metadata_may_contain_json_syntax(name: str) -> None:
     text = json.dumps({"__metadata__": {name: name}, name: GOOD}, indent=2).encode()
     read = tensors.parse_header(len(text).to_bytes(8, "little") + text, 16 + len(text))
     assert [tensor.name for tensor in read.tensors] == [name]

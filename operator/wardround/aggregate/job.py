@@ -1,6 +1,6 @@
-"""One aggregation from plan to answer: examine, reduce as a stream, seal and upload; knows no Kubernetes.
+"""Carries out one aggregation from plan to answer: examine, reduce as a stream, seal, upload; knows no Kubernetes.
 
-Memory is a small constant: one segment of the result at a time, a window of opened segments, one part of ciphertext.
+Memory does not grow with the model: one segment of the result, a window of opened segments, one part of ciphertext.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wardround.aggregate import metrics
 from wardround.aggregate.counts import EVALUATE
 from wardround.aggregate.plan import Failure
 from wardround.aggregate.slices import NotFinite, Run, SegmentReduction, runs, within
-from wardround.aggregate.strategies import Differs, rule_of
+from wardround.aggregate.strategies import Differs, rule_for
 from wardround.aggregate.updates import WINDOW, Form, SealedFile, Usable, examine, ordered, read_layout
 from wardround.aggregate.weights import scales, shares
 from wardround.ports import Store
@@ -33,7 +33,7 @@ from wardround.wire import digests
 from wardround.wire.aggregation import AggregationPlan, AggregationResult, LeftOut, PlannedUpdate, PlannedUpload
 
 EXAMINED_AT_ONCE = 4
-CHANGED_MEANWHILE = "The store returned other bytes than when it was read before."
+CHANGED_MEANWHILE = "The store returned other bytes than in the first reading."
 
 
 async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> AggregationResult:
@@ -50,22 +50,22 @@ async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> Aggre
 
 
 def store_failed(error: StoreError) -> Failure:
-    """The end of an aggregation whose store fails, or cannot even be asked."""
+    """The failure of an aggregation whose store fails or cannot be reached."""
     return Failure(
-        "StoreUnreachable", f"The store failed: {error}. The hub's administrator: Read the log of the store."
+        "StoreUnreachable", f"The store failed: {error}. The hub's administrator reads the log of the store."
     )
 
 
 @dataclass(frozen=True)
 class BaseModel:
-    """What differences are added to: updates have its layout, to the byte of the header."""
+    """The model to which differences are added. All updates have its layout and header."""
 
     file: SealedFile
     layout: Layout
 
 
 async def open_base(store: Store, plan: AggregationPlan) -> BaseModel | None:
-    """Return the plan's base, of which only the header has been read. Raises Failure and StoreError."""
+    """Return the plan's base, if it has one. Reads only the header. Raises Failure and StoreError."""
     base = plan.base
     if base is None:
         return None
@@ -88,11 +88,11 @@ async def open_base(store: Store, plan: AggregationPlan) -> BaseModel | None:
 async def examine_all(
     store: Store, plan: AggregationPlan, form: Form, now: datetime
 ) -> tuple[list[Usable], tuple[LeftOut, ...]]:
-    """Return the updates that count, by participant, and those that do not.
+    """Return the usable updates, sorted by participant, and the updates that are left out.
 
-    This reads every update once before a byte of the result is made, and the reduction reads them again: a result
-    leaves segment by segment, so what is wrong with an update's last byte must be known before its first is added.
-    Keeping what was opened instead would need memory or disk for all updates at once.
+    Each update is read twice: here, and again in the reduction. The result is uploaded segment by segment, so a fault
+    in an update's last byte must be known before its first byte is added. Keeping the opened updates would need memory
+    or disk for all of them.
     """
     gate = asyncio.Semaphore(EXAMINED_AT_ONCE)
     key = DecryptionKey.load(plan.private_key)
@@ -104,16 +104,17 @@ async def examine_all(
             except Refused as refused:
                 return LeftOut(update.participant, refused.reason)
 
-    found = await asyncio.gather(*(one(update) for update in sorted(plan.updates, key=lambda each: each.participant)))
-    usable = [each for each in found if isinstance(each, Usable)]
-    left_out = tuple(each for each in found if isinstance(each, LeftOut))
+    updates = sorted(plan.updates, key=lambda each: each.participant)
+    examined = await asyncio.gather(*(one(update) for update in updates))
+    usable = [each for each in examined if isinstance(each, Usable)]
+    left_out = tuple(each for each in examined if isinstance(each, LeftOut))
     if not usable:
         raise Failure("NothingToAggregate", "", left_out)
     return usable, left_out
 
 
 def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) -> ExpectedUpdate:
-    """Return what this participant's update must be."""
+    """Return the fields that this participant's update must have."""
     return ExpectedUpdate(
         round_uid=plan.round.uid,
         attempt=update.attempt,
@@ -125,27 +126,29 @@ def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) ->
 
 
 def agree(usable: Sequence[Usable], left_out: tuple[LeftOut, ...], *, initial: bool) -> None:
-    """Raise Failure where updates do not add up. No majority wins: we cannot know who is wrong, people can."""
-    _one_group(
+    """Raise Failure if initial weights or schemas differ. The majority does not win: people must find the fault."""
+    _require_one_group(
         "InitialWeightsDiffer", [each.header.base_digest if initial else "" for each in usable], usable, left_out
     )
-    _one_group("SchemasDiffer", [each.header.schema_digest for each in usable], usable, left_out)
+    _require_one_group("SchemasDiffer", [each.header.schema_digest for each in usable], usable, left_out)
 
 
-def _one_group(reason: str, digests: Sequence[str], usable: Sequence[Usable], left_out: tuple[LeftOut, ...]) -> None:
+def _require_one_group(
+    reason: str, digests: Sequence[str], usable: Sequence[Usable], left_out: tuple[LeftOut, ...]
+) -> None:
     groups: dict[str, list[str]] = defaultdict(list)
     for digest, each in zip(digests, usable, strict=True):
         groups[digest].append(each.participant)
     if len(groups) > 1:
-        # A site's word, which people will read in a terminal.
+        # A site chose the digest, and people read it in a terminal: escape it.
         named = "; ".join(f"{', '.join(names)}: {digest[:19]!a}" for digest, names in sorted(groups.items()))
         raise Failure(reason, named, left_out)
 
 
 async def agreed_layout(usable: Sequence[Usable]) -> Layout:
-    """Return the layout that all have, read once more. Raises Failure and StoreError.
+    """Return the layout that all updates have. Raises Failure and StoreError.
 
-    Not kept from the first pass: 8 MiB of a header make 100 MiB of objects, for each that sends one.
+    It is read again because keeping it would cost memory: a header of 8 MiB makes 100 MiB of objects for each update.
     """
     try:
         return await read_layout(usable[0].file)
@@ -154,7 +157,7 @@ async def agreed_layout(usable: Sequence[Usable]) -> Layout:
 
 
 class Aggregation:
-    """The second pass: reduces what counts and stores the result."""
+    """The second pass: reduces the usable updates and uploads the result."""
 
     def __init__(
         self,
@@ -202,7 +205,7 @@ class Aggregation:
         except NotFinite:
             raise Failure("ResultNotFinite", "The sum of finite updates is too large for the dtype.") from None
         except Refused:
-            # Everything opened a moment ago, in the first pass.
+            # Every segment opened in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
         await sealed.finish()
         combined = metrics.combine(plan.task, self._parts())
@@ -234,7 +237,7 @@ class Aggregation:
 
     async def _reduce(self, sealed: SealedResult) -> None:
         plan, layout, base = self._plan, self._layout, self._base
-        all_runs = runs(layout, lambda name, dtype: rule_of(plan.task, plan.initial, name, dtype))
+        all_runs = runs(layout, lambda name, dtype: rule_for(plan.task, plan.initial, name, dtype))
         sources = [each.file for each in self._usable] + ([base] if base else [])
         async with aclosing(ordered(_chunk_major(sources), WINDOW)) as segments:
             await self._reduce_segments(segments, all_runs, sealed)
@@ -257,7 +260,7 @@ class Aggregation:
 
 
 class SealedResult:
-    """The result as it leaves: segments in, parts out."""
+    """Seals the result's segments, and uploads them in parts."""
 
     def __init__(self, store: Store, plan: AggregationPlan, body: bodies.Body) -> None:
         self._store = store
@@ -276,12 +279,12 @@ class SealedResult:
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` of the plaintext so far."""
+        """`sha256:<hex>` of the appended plaintext."""
         return self._plain.text
 
     @property
     def segments_digest(self) -> str:
-        """`sha256:<hex>` of the list of ciphertext hashes so far."""
+        """`sha256:<hex>` of the list of ciphertext hashes of the appended segments."""
         return digests.digest(self._hashes)
 
     async def append(self, segment: bytes) -> None:
@@ -297,7 +300,7 @@ class SealedResult:
             self._part += 1
 
     async def finish(self) -> None:
-        """Upload the list of segments, last: who finds it finds all parts."""
+        """Upload the list of segments. It comes last: if it is there, all parts are."""
         assert self._part == len(self._lengths)
         await self._upload(self._put.segments, bytes(self._hashes))
 

@@ -1,6 +1,6 @@
 """The process of an aggregation Job: reads plan.json, writes one answer; leaves all decisions to `job`.
 
-It has no Kubernetes token. The answer is the container's termination message.
+The process has no Kubernetes token. Its answer is the container's termination message.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ TERMINATION_LOG = "/dev/termination-log"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Aggregate as the plan says (`argv`: its path, default the mounted one). Return the exit code."""
+    """Carry out the plan (`argv`: its path, by default the mounted file). Return the exit code."""
     answer = asyncio.run(carry_out(Path(argv[0]) if argv else PLAN))
     Path(os.environ.get("WARDROUND_TERMINATION_LOG", TERMINATION_LOG)).write_bytes(plans.spell(answer))
     return end(answer)
 
 
 async def carry_out(path: Path, *, open_store: OpenStore = Store, clock: Clock = system_clock) -> AggregationAnswer:
-    """What comes of the plan in a file: always an answer."""
+    """Carry out the plan in a file. Return an answer, also for every error."""
     try:
         plan = plans.parse(await beside(path.read_bytes))
         async with open_store(plan.store.origin, plan.store.ca_bundle) as store:
@@ -45,7 +45,7 @@ async def carry_out(path: Path, *, open_store: OpenStore = Store, clock: Clock =
     except StoreError as error:
         return store_failed(error).answer
     except Exception as error:
-        # Our own bug. The hub must not wait for an answer that never comes; people find the trace in this Job's log.
+        # A bug of ours. Without an answer the hub would wait for ever. The trace is in this Job's log.
         traceback.print_exc()
         return AggregationFailure(
             "AggregatorFailed", f"The aggregation ended with {type(error).__name__}. The log of its Job says where."
@@ -53,7 +53,7 @@ async def carry_out(path: Path, *, open_store: OpenStore = Store, clock: Clock =
 
 
 def end(answer: AggregationAnswer) -> int:
-    """Tell the Job's log how it ended, and return the exit code."""
+    """Log the answer, and return the exit code."""
     if isinstance(answer, AggregationFailure):
         print(f"no result: {answer.reason}: {answer.message}", file=sys.stderr)
         return REASONS[answer.reason].exit_code or EXIT_OUR_FAULT

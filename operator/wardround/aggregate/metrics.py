@@ -1,7 +1,7 @@
-"""The metrics of a result: means of what sites sent, or computed from summed counts; pure.
+"""The metrics of a result: weighted means of the sites' metrics, or computed from summed counts; pure.
 
-What a hospital has suppressed is in no metric of the result. Else its own metric, over too few patients, could be
-worked out from the result and the others' metrics.
+A metric of the result never covers a hospital that suppressed it. Otherwise the suppressed value, over too few
+patients, could be computed from the result and the other hospitals' metrics.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wardround.tensors import Array
 
 @dataclass(frozen=True)
 class Part:
-    """What one site sent. `share`: its weight in means. `counts`: of an evaluation, as they are added up."""
+    """One site's metrics. `share`: its weight in means. `counts`: an evaluation's counts, scaled as they are summed."""
 
     metrics: Mapping[str, str]
     suppressed: Collection[str]
@@ -31,23 +31,23 @@ class Part:
 
 @dataclass(frozen=True)
 class Combined:
-    """All metrics of the round: the hub tells the declared. `suppressed`: how many sites a metric is not over."""
+    """All metrics, of which the hub publishes the declared. `suppressed`: by metric, how many sites suppressed it."""
 
     metrics: Mapping[str, str]
     suppressed: Mapping[str, int]
 
 
 def combine(task: str, parts: Sequence[Part]) -> Combined:
-    """Return each metric over those sites that have not suppressed it; absent is one that there is not."""
-    said = Counter(name for part in parts for name in (*part.metrics, *part.suppressed))
-    # What most have said, so that nobody crowds out the round's own.
-    most = sorted(said, key=lambda name: (-said[name], name))[:MOST_METRICS]
-    names = binary.NAMES if task == "Evaluate" else sorted(most)
-    found = {name: _combined(name, task, [part for part in parts if name not in part.suppressed]) for name in names}
-    silent = Counter(name for part in parts for name in part.suppressed)
+    """Return each metric over the sites that did not suppress it. A metric without a value is left out."""
+    reported = Counter(name for part in parts for name in (*part.metrics, *part.suppressed))
+    # The most common names win, so that few sites cannot crowd out the round's own metrics.
+    common = sorted(reported, key=lambda name: (-reported[name], name))[:MOST_METRICS]
+    names = binary.NAMES if task == "Evaluate" else sorted(common)
+    texts = {name: _combined(name, task, [part for part in parts if name not in part.suppressed]) for name in names}
+    suppressed = Counter(name for part in parts for name in part.suppressed)
     return Combined(
-        {name: text for name, text in found.items() if text is not None},
-        {name: silent[name] for name in names if name in silent},
+        {name: text for name, text in texts.items() if text is not None},
+        {name: suppressed[name] for name in names if name in suppressed},
     )
 
 
@@ -59,21 +59,20 @@ def _combined(name: str, task: str, parts: Sequence[Part]) -> str | None:
 
 def _evaluated(name: str, parts: Sequence[Part]) -> str | None:
     negatives, positives = (
-        np.sum([part.counts[which] for part in parts], axis=0).tolist()
-        for which in (binary.NEGATIVES, binary.POSITIVES)
+        np.sum([part.counts[name] for part in parts], axis=0).tolist() for name in (binary.NEGATIVES, binary.POSITIVES)
     )
     value = binary.estimate(negatives, positives)[name]
     if value is None:
         return None
     rows = {binary.POSITIVES: sum(positives), binary.NEGATIVES: sum(negatives)}
-    # Of a class only rows are known here, and of them a patient may have several.
+    # For a class only the number of rows is known here, and a patient may have several rows.
     return binary.text(value, min(_patients(parts), binary.fewest(name, rows | {binary.TEST: sum(rows.values())})))
 
 
 def _mean(name: str, parts: Sequence[Part]) -> str | None:
     total = sum(part.share for part in parts)
     mean = sum(float(part.metrics[name]) * part.share for part in parts) / total if total > 0 else math.nan
-    # The largest floats, one site's, can overflow even a mean.
+    # A site may report the largest float, and the mean then overflows.
     return binary.text(mean, _patients(parts)) if math.isfinite(mean) else None
 
 

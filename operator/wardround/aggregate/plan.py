@@ -1,4 +1,4 @@
-"""Reads what an aggregation Job is told and fits what it answers into a termination message; combines nothing."""
+"""Reads an aggregation Job's plan, and fits its answer into a termination message; combines nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wardround.wire.aggregation import (
     LeftOut,
 )
 
-# The kubelet cuts a termination message here, and half a JSON object says nothing.
+# Bytes. The kubelet cuts a longer termination message, and half a JSON document cannot be read.
 LARGEST_ANSWER = 4096
 
 
 class Failure(Exception):
-    """Ends the work without a result."""
+    """The aggregation ends without a result."""
 
     def __init__(self, reason: str, message: str, left_out: tuple[LeftOut, ...] = ()) -> None:
         super().__init__(reason, message)
@@ -46,7 +46,7 @@ def parse(data: bytes) -> AggregationPlan:
 def spell(answer: AggregationAnswer) -> bytes:
     """Return the termination message, at most 4096 bytes of JSON.
 
-    Where the names of all participants do not fit, `aggregated` stays empty: it is everyone but those left out.
+    If the names of all participants do not fit, `aggregated` is empty: it is then all participants not in `left_out`.
     """
     if isinstance(answer, AggregationFailure):
         answer = replace(answer, message=answer.message[:512])

@@ -1,4 +1,4 @@
-"""Cuts a canonical tensor file into the runs of each segment and reduces one segment; pure, no keys and no store."""
+"""Cuts a canonical tensor file into runs, and reduces one segment; pure, knows no keys and no store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wardround.tensors import DTYPES, Array, Layout
 
 
 class NotFinite(Exception):
-    """A float is infinite or no number."""
+    """A float is infinite or NaN."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring bytes of one dtype that are reduced alike, from `start` to `stop` in the file."""
+    """Bytes of one dtype, from `start` to `stop`, that one rule reduces."""
 
     start: int
     stop: int
@@ -26,22 +26,22 @@ class Run:
     rule: RuleName
 
 
-def runs(layout: Layout, rule_of: Callable[[str, str], RuleName]) -> list[Run]:
-    """Return the runs of a file: neighbouring tensors are joined, as arithmetic does not care for names."""
-    found: list[Run] = []
+def runs(layout: Layout, rule_for: Callable[[str, str], RuleName]) -> list[Run]:
+    """Return the runs of a file. Neighbouring tensors of one dtype and rule are one run."""
+    joined: list[Run] = []
     for tensor, start, stop in layout.places:
-        run = Run(start, stop, tensor.dtype, rule_of(tensor.name, tensor.dtype))
-        if found and (found[-1].dtype, found[-1].rule) == (run.dtype, run.rule):
-            found[-1] = replace(found[-1], stop=stop)
+        run = Run(start, stop, tensor.dtype, rule_for(tensor.name, tensor.dtype))
+        if joined and (joined[-1].dtype, joined[-1].rule) == (run.dtype, run.rule):
+            joined[-1] = replace(joined[-1], stop=stop)
         elif start < stop:
-            found.append(run)
-    return found
+            joined.append(run)
+    return joined
 
 
 def within(all_runs: Sequence[Run], start: int, stop: int) -> Iterator[Run]:
-    """Yield the pieces of runs that lie between two offsets, with offsets counted from `start`.
+    """Yield the parts of runs between two offsets. Their own offsets count from `start`.
 
-    In a canonical file no element straddles the cut when `start` is a multiple of 8.
+    `start` must be a multiple of 8: then the cut splits no element of a canonical file.
     """
     first = bisect_right(all_runs, start, key=lambda run: run.stop)
     for run in all_runs[first:]:
@@ -51,19 +51,19 @@ def within(all_runs: Sequence[Run], start: int, stop: int) -> Iterator[Run]:
 
 
 def values(data: bytes, run: Run) -> Array:
-    """Return the elements of a run of a segment, without a copy."""
+    """Return the elements of a segment's run, of shape (elements,), without a copy."""
     item = np.dtype(DTYPES[run.dtype])
     return np.frombuffer(data, item, count=(run.stop - run.start) // item.itemsize, offset=run.start)
 
 
 def check_finite(data: bytes, pieces: Sequence[Run]) -> None:
-    """Raise NotFinite where a float of the segment is infinite or no number."""
+    """Raise NotFinite if a float of the segment is infinite or NaN."""
     if not all(finite(values(data, run), run.dtype) for run in pieces):
         raise NotFinite
 
 
 class SegmentReduction:
-    """One segment of the result: `add` once a participant in order, then `result`."""
+    """Reduces one segment. Call `add` once for each participant, in order, then `result`."""
 
     def __init__(self, pieces: Sequence[Run]) -> None:
         self._rules: list[tuple[Run, Rule]] = [
@@ -72,14 +72,14 @@ class SegmentReduction:
         ]
 
     def add(self, data: bytes, share: float) -> None:
-        """Take a participant's opened segment. Raises strategies.Differs."""
+        """Add a participant's opened segment. Raises strategies.Differs."""
         for run, rule in self._rules:
             rule.add(values(data, run), share)
 
     def result(self, head: bytes, base: bytes | None) -> bytes:
-        """Return the reduced segment behind `head`, the part of the file's header that lies in it.
+        """Return the reduced segment. `head`: the part of the file's header in this segment, which comes first.
 
-        Raises NotFinite where finite updates add up to something that the dtype cannot hold.
+        Raises NotFinite if the sum of finite updates overflows the dtype.
         """
         pieces = [head]
         for run, rule in self._rules:

@@ -1,7 +1,7 @@
-"""How many updates become one: pure arithmetic over slices in float64; knows no files, keys or participants.
+"""Reduces many updates to one: pure arithmetic over slices in float64; knows no files, keys or participants.
 
-Each rule takes one participant's slice after the other instead of a (participants x slice) block, so that memory does
-not grow with their number. Participants come in one fixed order: floating-point sums depend on it.
+Each rule takes one participant's slice after another, not a (participants, slice) block, so memory does not grow with
+the number of participants. Participants come in a fixed order, because floating-point sums depend on it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ RuleName = Literal["Delta", "Mean", "Sum", "Equal", "Largest", "Base"]
 
 
 class Differs(Exception):
-    """Slices that must be equal everywhere are not."""
+    """Slices that must be equal at all participants differ."""
 
 
 class Rule(ABC):
-    """Reduces one slice of one dtype. `add` once a participant, then `result` once."""
+    """Reduces one slice of one dtype. Call `add` once for each participant, then `result` once."""
 
     def __init__(self, dtype: str, size: int) -> None:
         self.dtype = dtype
@@ -29,8 +29,11 @@ class Rule(ABC):
 
     @abstractmethod
     def add(self, values: Array, share: float) -> None:
-        """Take a participant's slice as it lies in the file, and how much it counts: its share of the whole, or of
-        sums how much of them is taken (1 for all but those that say too much)."""
+        """Add a participant's slice, in the file's dtype, of shape (size,).
+
+        `share`: for means, the participant's weight (weights sum to 1). For sums, a scale in (0, 1], below 1 only if
+        the participant reported more rows than its `maxSamples`.
+        """
 
     @abstractmethod
     def result(self, base: Array | None) -> Array:
@@ -58,13 +61,13 @@ class Mean(Rule):
         return self._sum
 
     def result(self, base: Array | None) -> Array:
-        # Where all agree the mean is that very value: shares that sum to 1 only nearly must not move a frozen tensor.
+        # If all agree, take that value: shares sum to 1 only approximately, and must not change a frozen tensor.
         assert self._first is not None
         return np.where(self._same, self._first, narrow(self._sum, self.dtype))
 
 
 class Delta(Mean):
-    """Base plus the weighted mean of differences. Where that mean is 0, the base to the bit (-0.0 plus 0.0 is 0.0)."""
+    """Base plus the weighted mean of differences. If the mean is 0, the base bit by bit (-0.0 plus 0.0 is 0.0)."""
 
     def result(self, base: Array | None) -> Array:
         assert base is not None
@@ -73,7 +76,7 @@ class Delta(Mean):
 
 
 class Sum(Rule):
-    """Sum of floats: statistics and counts. Plain where all of them count: 1.0 times a float is that float."""
+    """Scaled sum of floats, for statistics and counts. A scale of 1 is exact."""
 
     def __init__(self, dtype: str, size: int) -> None:
         super().__init__(dtype, size)
@@ -87,7 +90,7 @@ class Sum(Rule):
 
 
 class Equal(Rule):
-    """The value that all have. Raises Differs: sums about different centres do not add up."""
+    """The value that all participants have. `add` raises Differs: sums about different centres must not be added."""
 
     def __init__(self, dtype: str, size: int) -> None:
         super().__init__(dtype, size)
@@ -105,7 +108,7 @@ class Equal(Rule):
 
 
 class Largest(Rule):
-    """The largest value, for integers: they count things, and a mean of counters is no counter."""
+    """The largest value, for integers: a mean of counters is not a counter."""
 
     def __init__(self, dtype: str, size: int) -> None:
         super().__init__(dtype, size)
@@ -120,7 +123,7 @@ class Largest(Rule):
 
 
 class Base(Rule):
-    """The base's value, for integers of a model: what updates say of them is ignored."""
+    """The base's value, for integers of a model. The updates' values are ignored."""
 
     def add(self, values: Array, share: float) -> None:
         return
@@ -140,8 +143,8 @@ RULES: dict[RuleName, type[Rule]] = {
 }
 
 
-def rule_of(task: str, initial: bool, name: str, dtype: str) -> RuleName:
-    """Return how a tensor is reduced (docs/contracts.md, section 5)."""
+def rule_for(task: str, initial: bool, name: str, dtype: str) -> RuleName:
+    """Return the rule that reduces a tensor (docs/contracts.md, section 5)."""
     if task != "Train":
         return "Equal" if name == "shift" else "Sum"
     if dtype in FLOATS:
@@ -150,7 +153,7 @@ def rule_of(task: str, initial: bool, name: str, dtype: str) -> RuleName:
 
 
 def finite(values: Array, dtype: str) -> bool:
-    """Whether all elements are numbers."""
+    """Whether no element is NaN or infinite."""
     if dtype == "BF16":
         return bool(np.all((values & 0x7F80) != 0x7F80))
     return dtype not in FLOATS or bool(np.all(np.isfinite(values)))

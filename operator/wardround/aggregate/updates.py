@@ -1,4 +1,4 @@
-"""Reads sealed files from the store segment by segment and says which updates can be used; reduces nothing."""
+"""Reads sealed files from the store segment by segment, and decides which updates can be used; reduces nothing."""
 
 from __future__ import annotations
 
@@ -31,44 +31,41 @@ from wardround.wire.models import Header
 
 T = TypeVar("T")
 
-# Segments in flight: with ciphertext and plaintext about 2 MiB each.
+# Segments read ahead. Each needs about 2 MiB for ciphertext and plaintext.
 WINDOW = 8
-
-
-_UNSEEN = bytes(HASH_BYTES)
+_UNREAD = bytes(HASH_BYTES)
 
 
 class SealedFile:
-    """A sealed file at the store, readable by segment, in any order, any number of times: each time the same bytes.
+    """A sealed file in the store. Each segment can be read any number of times, and gives the same bytes each time.
 
-    Who holds a file's key can seal two segments for one place. So what was examined need not be what is read again
-    for the sum, unless the ciphertext is the very same: of each segment the hash is kept.
+    A site that holds a file's key can seal two different segments for one place, and swap them between the examination
+    and the sum. So the hash of each ciphertext segment is kept and compared.
     """
 
     def __init__(self, store: Store, urls: tuple[str, ...], body: Body, hashes: bytes | None = None) -> None:
-        """`hashes`: SHA-256 of each ciphertext segment, where they are known before the first is read."""
+        """`hashes`: SHA-256 of each ciphertext segment, if known before the first read."""
         self.body = body
         self._store = store
         self._urls = urls
-        self._hashes = bytearray(_UNSEEN * body.segments if hashes is None else hashes)
+        self._hashes = bytearray(_UNREAD * body.segments if hashes is None else hashes)
 
     async def segment(self, index: int) -> bytes:
         """Return the plaintext of one segment. Raises Refused("Altered") and StoreError."""
         part, offset, size = sealed_place(index, self.body.length)
         sealed = await self._store.get_bytes(self._urls[part], size, offset=offset)
-        found, place = hashlib.sha256(sealed).digest(), slice(HASH_BYTES * index, HASH_BYTES * (index + 1))
-        if not hmac.compare_digest(self._hashes[place], _UNSEEN) and not hmac.compare_digest(
-            self._hashes[place], found
-        ):
+        actual, place = hashlib.sha256(sealed).digest(), slice(HASH_BYTES * index, HASH_BYTES * (index + 1))
+        expected = self._hashes[place]
+        if not hmac.compare_digest(expected, _UNREAD) and not hmac.compare_digest(expected, actual):
             raise Refused("Altered")
         opened = self.body.open(index, sealed)
-        self._hashes[place] = found
+        self._hashes[place] = actual
         return opened
 
 
 @dataclass(frozen=True)
 class Form:
-    """What is known of an update's tensors before it is read. `layout` None: of first weights and of statistics."""
+    """The expected tensors of an update. `layout`: None for initial weights and for Statistics."""
 
     task: str
     layout: Layout | None = None
@@ -76,10 +73,10 @@ class Form:
 
 @dataclass(frozen=True)
 class Usable:
-    """An update of which every byte was seen: it opens, is finite, and has the layout of its schema.
+    """An update that was read completely: it opens, is finite, and has the layout of its schema.
 
-    `rows`: what sums were made from; of weights the samples, as nothing is known of their rows. `counts`: negatives
-    and positives of an evaluation.
+    `rows`: the rows behind its sums; for weights `samples`, since their rows are unknown. `counts`: the negatives and
+    positives of an evaluation.
     """
 
     participant: str
@@ -95,10 +92,10 @@ class Usable:
 async def examine(
     store: Store, update: PlannedUpdate, expected: ExpectedUpdate, form: Form, key: DecryptionKey, now: datetime
 ) -> Usable:
-    """Read one update through. Raises Refused(reason) where it does not count, StoreError where the store fails."""
+    """Read one update completely. Raises Refused if it cannot be used, StoreError if the store fails."""
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
     if manifest.samples < 1:
-        # No site sends an update of nobody, and one would make up the quorum without adding to the result.
+        # No honest site sends an update without samples. It would count for the quorum and add nothing to the result.
         raise Refused("CountsInvalid")
     context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
     body = Body(unwrap(manifest.wrapped_key, key, context), manifest.header)
@@ -113,7 +110,7 @@ async def examine(
         layout = await _read_through(file, form.layout, manifest.digest)
         numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
     except StoreError as error:
-        # An object that is not there or too short is this participant's; all else is everyone's.
+        # A missing or short object concerns this participant only. Any other error of the store concerns all.
         if error.reason in (MISSING, SHORT):
             raise Refused("Missing" if error.reason == MISSING else "Altered") from None
         raise
@@ -132,7 +129,7 @@ async def examine(
 
 
 async def read_layout(file: SealedFile) -> Layout:
-    """Return the layout of a file, of which only the header is read. Raises Refused and StoreError."""
+    """Return the layout of a file. Reads only its header. Raises Refused and StoreError."""
     prefix = b""
     for index in range(file.body.segments):
         prefix += await file.segment(index)
@@ -142,7 +139,7 @@ async def read_layout(file: SealedFile) -> Layout:
 
 
 async def _numbers(file: SealedFile, layout: Layout, task: str) -> dict[str, Array]:
-    """Of an update of sums, which is one segment. Raises Refused("WrongSchema") and StoreError."""
+    """Return the tensors of a Statistics or Evaluate update, which is one segment. Raises Refused and StoreError."""
     if task == "Statistics" and not counts.is_statistics(layout):
         raise Refused("WrongSchema")
     data = await file.segment(0)
@@ -152,34 +149,34 @@ async def _numbers(file: SealedFile, layout: Layout, task: str) -> dict[str, Arr
 def _rows(task: str, numbers: Mapping[str, Array], samples: int) -> int:
     """Raises Refused("CountsInvalid")."""
     try:
-        return counts.rows_of(task, numbers, samples)
+        return counts.row_count(task, numbers, samples)
     except counts.Impossible:
         raise Refused("CountsInvalid") from None
 
 
 async def _read_through(file: SealedFile, known: Layout | None, digest: str) -> Layout:
-    seen = _Seen(file.body.length, known)
+    first_pass = _FirstPass(file.body.length, known)
     readers = (_reader(file, index) for index in range(file.body.segments))
     async with aclosing(ordered(readers, WINDOW // 2)) as segments:
         async for segment in segments:
-            seen.take(segment)
-    return seen.finish(digest)
+            first_pass.add(segment)
+    return first_pass.finish(digest)
 
 
-class _Seen:
-    """What the first pass learns of an update while its segments go by."""
+class _FirstPass:
+    """Checks an update's segments in order: header, finite values, digest."""
 
     def __init__(self, length: int, known: Layout | None = None) -> None:
         self._length = length
         self._known = known
         self._plain = digests.Digest()
-        self._waiting = bytearray()  # until the header is whole; it ends within 8 MiB
+        self._waiting = bytearray()  # the first segments, until the header is complete (at most 8 MiB)
         self._layout: Layout | None = None
         self._runs: list[Run] = []
         self._start = 0
 
-    def take(self, segment: bytes) -> None:
-        """See the next segment. Raises Refused: WrongSchema or NotFinite."""
+    def add(self, segment: bytes) -> None:
+        """Check the next segment. Raises Refused: WrongSchema or NotFinite."""
         self._plain.update(segment)
         if self._layout is None:
             self._waiting += segment
@@ -188,7 +185,7 @@ class _Seen:
             if self._layout is None:
                 return
             self._waiting.clear()
-            self._runs = runs(self._layout, lambda name, dtype: "Base")  # only where floats lie matters here
+            self._runs = runs(self._layout, lambda name, dtype: "Base")  # any rule: only the dtypes matter here
         try:
             check_finite(segment, list(within(self._runs, self._start, self._start + len(segment))))
         except NotFinite:
@@ -196,7 +193,8 @@ class _Seen:
         self._start += len(segment)
 
     def _read_header(self, prefix: bytes) -> Layout | None:
-        """Where the layout is known nothing is parsed: a header of millions of tensors costs more than its bytes."""
+        """Return the layout once the header is complete. A known header is compared, not parsed: parsing the header of
+        millions of tensors needs far more memory than its bytes."""
         if self._known is None:
             return _layout(prefix, self._length)
         length = min(len(prefix), len(self._known.header))
@@ -214,7 +212,7 @@ class _Seen:
 
 
 def _layout(prefix: bytes, length: int) -> Layout | None:
-    """Return the layout as soon as the header is there. It ends after LARGEST_HEADER bytes or is refused."""
+    """Return the layout once the header is complete. Refuses a header of more than LARGEST_HEADER bytes."""
     try:
         size = header_bytes(prefix)
         if size > length:

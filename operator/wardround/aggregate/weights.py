@@ -1,4 +1,4 @@
-"""How much each participant counts; pure and exact, so that a share is the same on every machine."""
+"""Computes each participant's weight; pure and exact, so that shares are equal on every machine."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from fractions import Fraction
 
 
 def shares(samples: Sequence[int], most: Sequence[int], max_share: Fraction) -> list[Fraction]:
-    """Return each participant's share of the whole, in order; they sum to 1.
+    """Return each participant's share, in order. Shares sum to 1.
 
-    Proportional to `samples`, each counted up to `most`, and none above `max_share`: what a capped participant loses
-    goes to the others in proportion to their samples, and again where that lifts one of them above the cap. A cap that
-    so few participants cannot keep (below 1/n) makes them equal, as does a round without any sample.
+    Shares are proportional to `samples`, each counted up to `most`. None exceeds `max_share`: the excess of a capped
+    participant goes to the others in proportion to their samples, repeatedly, until no share exceeds the cap. If the
+    cap is below 1/n, or if there are no samples, shares are equal.
     """
     counts = [min(count, limit) for count, limit in zip(samples, most, strict=True)]
     if not counts:
         return []
-    open_ones = {index for index, count in enumerate(counts) if count > 0}
-    if not open_ones or max_share * len(open_ones) <= 1:
-        members = open_ones or set(range(len(counts)))
+    uncapped = {index for index, count in enumerate(counts) if count > 0}
+    if not uncapped or max_share * len(uncapped) <= 1:
+        members = uncapped or set(range(len(counts)))
         return [Fraction(index in members, len(members)) for index in range(len(counts))]
-    found = [Fraction(0)] * len(counts)
+    result = [Fraction(0)] * len(counts)
     left = Fraction(1)
     while True:
-        total = sum(counts[index] for index in open_ones)
-        above = {index for index in open_ones if left * counts[index] > max_share * total}
+        total = sum(counts[index] for index in uncapped)
+        above = {index for index in uncapped if left * counts[index] > max_share * total}
         if not above:
             break
         for index in above:
-            found[index] = max_share
+            result[index] = max_share
         left -= max_share * len(above)
-        open_ones -= above
-    for index in open_ones:
-        found[index] = left * counts[index] / total
-    return found
+        uncapped -= above
+    for index in uncapped:
+        result[index] = left * counts[index] / total
+    return result
 
 
 def scales(rows: Sequence[int], most: Sequence[int]) -> list[Fraction]:
-    """Return how much of each participant's sums counts, in order: all of it, or what is left of more than `most` rows.
+    """Return the scale of each participant's sums, in order: 1, or most/rows for more than `most` rows.
 
-    What a cap on samples is to a mean this is to a sum: means and rates of one site stay as they are.
+    The scale caps a participant's part in sums. Means and rates within a participant stay as they are.
     """
     return [Fraction(min(count, limit), count) for count, limit in zip(rows, most, strict=True)]

@@ -1,1 +1,1 @@
-"""Tables of patients as their schema describes them: fields, columns of text turned into values, the split."""
+"""Patients' rows by their schema: fields, columns of text turned into values, and the split. No I/O."""

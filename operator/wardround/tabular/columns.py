@@ -1,6 +1,6 @@
-"""Turns one column of text into values and says what is wrong with which row, vectorised; knows no file and no split.
+"""Turns one column of text into values and reports invalid rows, vectorised; knows no file and no split.
 
-Everything is read as text first, Parquet too: one set of rules, and `17.3 mm` or `-999` mean the same in both.
+Parquet columns become text first. So one set of rules holds: `17.3 mm` and `-999` mean the same in CSV and Parquet.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ Mask = npt.NDArray[np.bool_]
 
 MISSING = "Missing"
 NOT_OF_TYPE = {"number": "NotANumber", "integer": "NotAnInteger", "boolean": "NotABoolean", "date": "NotADate"}
-EXACT = 2.0**53  # below it a float is the one integer that it stands for
+EXACT = 2.0**53  # below it, float64 represents every integer exactly
 BELOW, ABOVE, NOT_IN_ENUM = "BelowMinimum", "AboveMaximum", "NotInEnum"
 
 
 @dataclass(frozen=True)
 class Column:
-    """`numbers` for what is compared as a number, else `text`. At a row named in `problems` the value means nothing."""
+    """A checked column. `numbers`: float64 of shape (rows,), or None for strings. `problems`: a reason and the mask of
+    its rows, where `text` and `numbers` have no meaning."""
 
     text: pa.Array
     numbers: npt.NDArray[np.float64] | None
@@ -33,7 +34,7 @@ class Column:
 
 
 def check(raw: pa.Array, field: table.Field, missing_values: tuple[str, ...], *, needed: bool) -> Column:
-    """`raw` is a string column. Each row has at most one problem in a column: the first that is met."""
+    """Checks a column of strings. A row gets only the first problem that applies to it."""
     text = pc.utf8_trim_whitespace(raw)
     missing = _mask(pc.or_kleene(pc.is_null(text), pc.is_in(text, pa.array(missing_values, pa.string()))))
     problems = [(MISSING, missing)] if needed or field.required else []
@@ -43,17 +44,17 @@ def check(raw: pa.Array, field: table.Field, missing_values: tuple[str, ...], *,
     else:
         numbers = _numbers(text, field)
         wrong = _wrong_numbers(numbers, text, field)
-    seen = missing
+    reported = missing
     for reason, mask in wrong:
-        problems.append((reason, mask & ~seen))
-        seen = seen | mask
+        problems.append((reason, mask & ~reported))
+        reported = reported | mask
     if field.type == "integer":
         text = pc.replace_substring_regex(text, pattern=r"^\+?(-?)0*(\d+)(\.0*)?$", replacement=r"\1\2")
     return Column(text, numbers, tuple(problems))
 
 
 def as_text(raw: pa.Array, field: table.Field) -> pa.Array:
-    """A Parquet column as text. Raises pyarrow's errors for types that have none (lists, structs)."""
+    """A Parquet column as text. Raises pyarrow.ArrowException for types without text (lists, structs)."""
     if pa.types.is_dictionary(raw.type):
         raw = raw.dictionary_decode()
     if field.type == "date" and pa.types.is_timestamp(raw.type):
@@ -64,23 +65,23 @@ def as_text(raw: pa.Array, field: table.Field) -> pa.Array:
 
 
 def _whole_as_text(floats: pa.Array, field: table.Field) -> pa.Array:
-    """As the integers that they were before a tool met a gap in their column. By Arrow's own rule 12345678901 becomes
-    1.2345678901e+10: one missing value would make every other another patient, perhaps on the split's other side."""
+    """Whole floats as text of integers. Many tools store an integer column with a gap as floats. Arrow would write
+    12345678901.0 as 1.2345678901e+10: a gap would give every patient another identifier, and perhaps another side."""
     whole = pc.and_(pc.equal(pc.floor(floats), floats), pc.less(pc.abs(floats), EXACT))
     integers = pc.cast(pc.if_else(whole, floats, None), pa.int64())
     text = pc.if_else(whole, pc.cast(integers, pa.string()), pc.cast(floats, pa.string()))
-    # A number that is none is a gap too, and no patient called "nan".
+    # NaN is a gap, too, and not an identifier "nan".
     return pc.if_else(pc.is_nan(floats), None, text) if field.type == "string" else text
 
 
 def _numbers(text: pa.Array, field: table.Field) -> npt.NDArray[np.float64]:
-    """NaN where the text is not of the field's type; may be infinite for a number too large."""
+    """The column as float64. NaN: the text is not of the field's type. Infinite: the number is too large."""
     if field.type == "boolean":
         true, false = (_mask(pc.is_in(text, pa.array(words))) for words in (table.TRUE, table.FALSE))
         return np.where(true, 1.0, np.where(false, 0.0, np.nan))
     if field.type == "date":
         dates = pc.cast(pc.strptime(text, format="%Y-%m-%d", unit="s", error_is_null=True), pa.date32())
-        # strptime makes 1 March of 29 February 2023: only what is spelt as it was read is a date.
+        # strptime turns 29 February 2023 into 1 March: a date must read as it was spelt.
         spelt = pc.equal(pc.cast(dates, pa.string()), text)
         return _floats(pc.cast(pc.if_else(spelt, dates, None), pa.int32()))
     if field.unit:
@@ -92,7 +93,7 @@ def _numbers(text: pa.Array, field: table.Field) -> npt.NDArray[np.float64]:
 
 def _wrong_numbers(numbers: npt.NDArray[np.float64], text: pa.Array, field: table.Field) -> list[tuple[str, Mask]]:
     with np.errstate(over="ignore"):
-        # The view is float32: what overflows there would be infinite for the model.
+        # The view is float32. A number that overflows there would be infinite for the model.
         finite = np.isfinite(numbers.astype(np.float32)) if field.numeric else np.isfinite(numbers)
     wrong = [(NOT_OF_TYPE[field.type], ~finite)]
     if field.minimum is not None:

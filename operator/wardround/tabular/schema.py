@@ -17,7 +17,7 @@ from wardround.wire import digests
 
 TYPES = ("string", "number", "integer", "boolean", "date")
 NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
-INTEGER = r"^[+-]?\d+(\.0*)?$"  # 5.0 too: what most tools make of an integer column that has a gap
+INTEGER = r"^[+-]?\d+(\.0*)?$"  # also 5.0: most tools write an integer column with a gap that way
 TRUE, FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 MISSING = ("",)
 
@@ -33,7 +33,7 @@ _CONSTRAINTS: Mapping[str, frozenset[str]] = {
 
 
 class SchemaInvalid(ValueError):
-    """The schema itself is wrong. The message names the field and what to write instead."""
+    """The schema is invalid. The message names the field and says what to write."""
 
 
 @dataclass(frozen=True)
@@ -67,43 +67,43 @@ class Schema:
 
     @property
     def features(self) -> tuple[Field, ...]:
-        """What a model sees, in schema order: numbers and integers, but for target and identifier."""
+        """The model's inputs, in schema order: numbers and integers, except target and identifier."""
         return tuple(f for f in self.fields if f.numeric and f.name not in (self.target, self.identifier))
 
     @property
     def needed(self) -> frozenset[str]:
-        """Fields without which a row is of no use, `required` or not: the view has no missing values."""
+        """Fields that must not be missing in a row, `required` or not: the view has no missing values."""
         return frozenset({f.name for f in self.features} | {self.target, self.identifier})
 
     @property
     def binary_target(self) -> bool:
-        """Whether the schema itself promises a target of 0 and 1."""
+        """Whether the schema allows only 0 and 1 as the target."""
         target = self.field(self.target)
         bounded = target.type == "integer" and target.minimum == 0 and target.maximum == 1
         return target.type == "boolean" or set(target.enum) == {0.0, 1.0} or bounded
 
 
 def digest(schema: Schema) -> str:
-    """SHA-256 of what must be equal within a round: the features in their order and the target, each with type, unit,
-    bounds and enum. What else stands in a schema is the hospital's own: identifier, missing values, words."""
+    """SHA-256 of the part that must be equal within a round: target and features in order, each with type, unit, bounds
+    and enum. Each hospital may choose the rest: identifier, missing values, descriptions."""
     return _digest(schema, lambda each: [each.name, each.type, each.unit, each.minimum, each.maximum, each.enum])
 
 
 def columns_digest(schema: Schema) -> str:
-    """SHA-256 of what a model takes for granted for ever: the features in their order and the target, with units.
-    Which values are possible may change from round to round."""
+    """SHA-256 of the part that must be equal along a chain of rounds: target and features in order, with their units.
+    Bounds and enums may change from round to round."""
     return _digest(schema, lambda each: [each.name, each.unit])
 
 
-def _digest(schema: Schema, of: Callable[[Field], Sequence[Any]]) -> str:
-    """Of what `of` takes from each column that a model sees or is to tell."""
-    meant = [of(each) for each in (schema.field(schema.target), *schema.features)]
-    return digests.digest(json.dumps(meant).encode())
+def _digest(schema: Schema, facts: Callable[[Field], Sequence[Any]]) -> str:
+    """Digest of the `facts` of the target and of each feature."""
+    columns = [facts(each) for each in (schema.field(schema.target), *schema.features)]
+    return digests.digest(json.dumps(columns).encode())
 
 
 def parse(document: Mapping[str, Any]) -> Schema:
-    """Raises SchemaInvalid for what is wrong or unknown: a constraint that nobody checks is worse than none."""
-    _known("the schema", document, _SCHEMA_KEYS)
+    """Parses a Dataset's schema. Raises SchemaInvalid, also for unknown keys: an unchecked constraint would mislead."""
+    _check_keys("the schema", document, _SCHEMA_KEYS)
     raw_fields = document.get("fields")
     if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str) or not raw_fields:
         raise SchemaInvalid("the schema has no fields: list at least target, identifier and one feature")
@@ -133,15 +133,15 @@ def _field(raw: Any) -> Field:
     if not isinstance(raw, Mapping) or not isinstance(raw.get("name"), str) or not raw["name"]:
         raise SchemaInvalid("each field needs a name and a type")
     name = raw["name"]
-    _known(f"field {name!r}", raw, _FIELD_KEYS)
+    _check_keys(f"field {name!r}", raw, _FIELD_KEYS)
     kind = raw.get("type")
     if kind not in TYPES:
         raise SchemaInvalid(f"field {name!r} has an unknown type: one of {', '.join(TYPES)}")
     constraints = raw.get("constraints") or {}
-    _known(f"the constraints of field {name!r} ({kind})", constraints, _CONSTRAINTS[kind])
+    _check_keys(f"the constraints of field {name!r} ({kind})", constraints, _CONSTRAINTS[kind])
     unit = raw.get("unit") or ""
     if unit and kind not in ("number", "integer"):
-        raise SchemaInvalid(f"field {name!r} has a unit but is no number")
+        raise SchemaInvalid(f"field {name!r} has a unit, but is not a number")
     enum = _texts(f"enum of field {name!r}", constraints.get("enum") or ())
     field = Field(
         name=name,
@@ -158,15 +158,15 @@ def _field(raw: Any) -> Field:
 
 
 def value(name: str, kind: str, text: str) -> float:
-    """A constraint's text as the number that values of this type are compared by. Raises SchemaInvalid."""
+    """A constraint's text as float64, as values of this type are compared. Raises SchemaInvalid."""
     if kind == "date":
         try:
             return float((datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days)
         except ValueError as error:
-            raise SchemaInvalid(f"field {name!r}: a constraint is no date (YYYY-MM-DD)") from error
+            raise SchemaInvalid(f"field {name!r}: a constraint is not a date (YYYY-MM-DD)") from error
     number = float(text) if re.fullmatch(INTEGER if kind == "integer" else NUMBER, text) else math.inf
     if not math.isfinite(number):
-        raise SchemaInvalid(f"field {name!r}: a constraint is no finite {kind}")
+        raise SchemaInvalid(f"field {name!r}: a constraint is not a finite {kind}")
     return number
 
 
@@ -178,9 +178,9 @@ def _bound(name: str, kind: str, bound: str, text: Any) -> float | None:
     return value(name, kind, text)
 
 
-def _texts(what: str, values: Any) -> tuple[str, ...]:
+def _texts(place: str, values: Any) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(v, str) for v in values):
-        raise SchemaInvalid(f"{what} must be a list of strings")
+        raise SchemaInvalid(f"{place} must be a list of strings")
     return tuple(values)
 
 
@@ -191,9 +191,9 @@ def _reference(document: Mapping[str, Any], key: str, names: Sequence[str]) -> s
     return name
 
 
-def _known(what: str, document: Any, keys: set[str] | frozenset[str]) -> None:
+def _check_keys(place: str, document: Any, keys: set[str] | frozenset[str]) -> None:
     if not isinstance(document, Mapping):
-        raise SchemaInvalid(f"{what} must be an object")
+        raise SchemaInvalid(f"{place} must be an object")
     for key in document:
         if key not in keys:
-            raise SchemaInvalid(f"{what} has {key!r}, which is not known: one of {', '.join(sorted(keys))}")
+            raise SchemaInvalid(f"{place} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")

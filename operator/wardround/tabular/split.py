@@ -1,6 +1,7 @@
-"""Decides to which side of the split a patient belongs: a keyed hash, so that it never moves; knows no file, no row.
+"""Decides to which side of the split a patient belongs, by a keyed hash of the identifier; knows no file and no row.
 
-The key is the Dataset's and stays at the site: without it nobody can tell from an identifier on which side it lies.
+A patient never moves to another side. The key belongs to the Dataset and stays at the site: without it, an identifier
+does not reveal its side.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ RANGE = 1 << 64
 
 
 class SplitInvalid(ValueError):
-    """The Dataset's split is wrong; the message never holds the key."""
+    """The Dataset's split is invalid. The message never holds the key."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions below `test_below` are test, then validation below `validation_below`, then training.
+    """Positions below `test_below` are test, from there to `validation_below` validation, the rest training.
 
-    Test comes first so that changing the share of validation moves nobody into or out of the hold-out.
+    Test comes first, so that another share of validation moves no patient into or out of the test side.
     """
 
     key: bytes
@@ -32,7 +33,7 @@ class Split:
     validation_below: int
 
     def position(self, patient: str) -> int:
-        """Uniform in [0, 2^64); also what distinct patients are counted by."""
+        """The patient's position, uniform in [0, 2^64). Distinct patients are counted by their positions."""
         return int.from_bytes(hmac.digest(self.key, patient.encode(), "sha256")[:8], "big")
 
     def side(self, patient: str) -> Side:

@@ -1,4 +1,4 @@
-"""Numbers that some rows give pass, whatever the rows; numbers that no rows give do not."""
+"""Counts and sums that some rows can give pass. Counts and sums that no rows can give are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FEATURES = 3
 
 
 def summed(rows: Any, shift: float = 0.0, positives: int = 0) -> Numbers:
-    """What the statistics container writes of these rows."""
+    """The numbers that the statistics container writes for these rows."""
     centred = rows.astype(np.float64) - shift
     per_feature = {"sum": centred.sum(axis=0), "squares": np.square(centred).sum(axis=0)}
     whole = {"count": np.full(rows.shape[1], float(len(rows))), "shift": np.full(rows.shape[1], shift)}
@@ -33,7 +33,7 @@ def counted(negatives: dict[int, float], positives: dict[int, float]) -> Numbers
     return made
 
 
-def test_the_forms_are_those_that_the_training_pod_writes() -> None:
+def test_the_expected_layout_is_the_training_pods_layout() -> None:
     fields = [{"name": name, "type": "number"} for name in ("a", "b", "c")]
     ends = [{"name": "who", "type": "string"}, {"name": "ill", "type": "boolean"}]
     table = schema.parse({"fields": fields + ends, "target": "ill", "identifier": "who"})
@@ -58,20 +58,20 @@ GOOD = counts.statistics_layout(FEATURES).tensors
         [Tensor(each.name, "F64", (4,) if each.name == "sum" else each.shape) for each in GOOD],
     ],
 )
-def test_another_file_is_no_statistics(tensors: list[Tensor]) -> None:
+def test_a_file_with_other_tensors_is_not_statistics(tensors: list[Tensor]) -> None:
     assert not counts.is_statistics(canonical_layout(tensors))
 
 
-def test_the_sums_of_any_rows_pass() -> None:
+def test_sums_of_random_rows_pass() -> None:
     dice = np.random.default_rng(1)
     for _ in range(300):
         size = int(dice.integers(1, 3000))
         scale = 10.0 ** dice.integers(-40, 30)
         rows = (dice.normal(size=(size, FEATURES)) * scale + dice.choice([0.0, scale, -1e6 * scale])).astype("<f4")
         if dice.random() < 0.3:
-            rows[:] = rows[0]  # equal rows are where the bound is met, and rounding shows
+            rows[:] = rows[0]  # equal rows meet the bound exactly, except for rounding
         numbers = summed(rows, shift=float(dice.choice([0.0, 0.1, -1e3])), positives=int(dice.integers(0, size + 1)))
-        assert counts.rows_of("Statistics", numbers, int(dice.integers(1, size + 1))) == size
+        assert counts.row_count("Statistics", numbers, int(dice.integers(1, size + 1))) == size
 
 
 def changed(name: str, place: int, value: float) -> Callable[[Numbers], None]:
@@ -103,23 +103,23 @@ def changed(name: str, place: int, value: float) -> Callable[[Numbers], None]:
         changed("count", 2, 0.0),
     ],
 )
-def test_sums_that_no_rows_give_are_impossible(change: Callable[[Numbers], None]) -> None:
+def test_sums_that_no_rows_can_give_are_impossible(change: Callable[[Numbers], None]) -> None:
     numbers = summed(np.random.default_rng(2).normal(size=(40, FEATURES)), positives=7)
-    assert counts.rows_of("Statistics", numbers, 30) == 40
+    assert counts.row_count("Statistics", numbers, 30) == 40
     change(numbers)
     with pytest.raises(counts.Impossible):
-        counts.rows_of("Statistics", numbers, 30)
+        counts.row_count("Statistics", numbers, 30)
 
 
-def test_the_bound_on_a_sum_is_the_one_of_equal_rows() -> None:
+def test_equal_rows_meet_the_bound_on_a_sum() -> None:
     numbers = summed(np.full((40, FEATURES), 2.5))
     numbers["sum"] *= 1.00001
     with pytest.raises(counts.Impossible):
-        counts.rows_of("Statistics", numbers, 40)
+        counts.row_count("Statistics", numbers, 40)
 
 
-def test_counts_of_test_rows_pass_where_patients_have_several() -> None:
-    assert counts.rows_of("Evaluate", counted({3: 30, 99: 2}, {80: 9}), 12) == 41
+def test_several_rows_a_patient_are_possible() -> None:
+    assert counts.row_count("Evaluate", counted({3: 30, 99: 2}, {80: 9}), 12) == 41
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_counts_of_test_rows_pass_where_patients_have_several() -> None:
         ({}, {}, 1),
     ],
 )
-def test_counts_that_no_rows_give_are_impossible(
+def test_counts_that_no_rows_can_give_are_impossible(
     negatives: dict[int, float], positives: dict[int, float], samples: int
 ) -> None:
     with pytest.raises(counts.Impossible):
-        counts.rows_of("Evaluate", counted(negatives, positives), samples)
+        counts.row_count("Evaluate", counted(negatives, positives), samples)
 
 
-def test_sums_at_the_limit_from_all_sites_there_can_be_stay_finite() -> None:
+def test_the_largest_sums_of_10_000_sites_stay_finite() -> None:
     assert np.isfinite(counts.LARGEST_SUM * 10_000)

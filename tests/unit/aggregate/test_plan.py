@@ -1,4 +1,4 @@
-"""An answer always fits the termination message, and a plan is what the contract says or refused."""
+"""An answer always fits the termination message. A plan that breaks the contract is refused."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def result(aggregated: int, left_out: int) -> AggregationResult:
     )
 
 
-def test_an_answer_spells_everything_where_there_is_room() -> None:
+def test_a_short_answer_is_complete() -> None:
     answer = json.loads(plan.spell(result(2, 1)))
     assert answer["aggregated"] == ["hospital-0", "hospital-1"]
     assert answer["leftOut"] == [{"participant": "hospital-0", "reason": "Altered"}]
     assert set(answer["header"]) >= {"roundUID", "commitment"}
 
 
-def test_an_answer_for_very_many_fits_by_not_naming_those_who_count() -> None:
+def test_a_long_answer_does_not_name_aggregated_participants() -> None:
     text = plan.spell(result(10_000, 5))
     assert len(text) <= 4096
     assert json.loads(text)["aggregated"] == []
     assert len(json.loads(text)["leftOut"]) == 5
 
 
-def test_an_answer_that_cannot_name_all_left_out_is_a_failure_instead_of_half_a_json() -> None:
+def test_too_many_left_out_participants_are_a_failure() -> None:
     assert json.loads(plan.spell(result(3, 10_000)))["reason"] == "TooManyLeftOut"
     failure = AggregationFailure(
         "NothingToAggregate", "x" * 9000, tuple(LeftOut(f"h{n}", "Altered") for n in range(999))
@@ -63,24 +63,24 @@ def test_an_answer_that_cannot_name_all_left_out_is_a_failure_instead_of_half_a_
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b"[" * 100_000, b'{"round":{"uid":1}}'])
-def test_a_plan_that_is_not_one_is_refused(data: bytes) -> None:
-    with pytest.raises(plan.Failure) as failed:
+def test_a_malformed_plan_is_refused(data: bytes) -> None:
+    with pytest.raises(plan.Failure) as caught:
         plan.parse(data)
-    assert failed.value.answer.reason == "PlanUnreadable"
+    assert caught.value.answer.reason == "PlanUnreadable"
 
 
-def test_a_digest_that_is_none_cannot_steer_the_terminal_in_which_it_is_read() -> None:
-    """In a first round the base's digest is a site's own word."""
-    made = [used("site-a", "sha256:" + "a" * 64), used("site-b", "\u001b[2J\u202eharmless")]
-    with pytest.raises(plan.Failure) as told:
-        job.agree(made, (), initial=True)
-    assert told.value.answer.reason == "InitialWeightsDiffer"
-    assert "site-b" in told.value.answer.message
-    assert told.value.answer.message.isascii()
-    assert told.value.answer.message.isprintable()
+def test_a_sites_digest_cannot_control_a_terminal() -> None:
+    """In an initial round, each site chooses the text of its base's digest."""
+    updates = [usable("site-a", "sha256:" + "a" * 64), usable("site-b", "\u001b[2J\u202eharmless")]
+    with pytest.raises(plan.Failure) as caught:
+        job.agree(updates, (), initial=True)
+    assert caught.value.answer.reason == "InitialWeightsDiffer"
+    assert "site-b" in caught.value.answer.message
+    assert caught.value.answer.message.isascii()
+    assert caught.value.answer.message.isprintable()
 
 
-def used(participant: str, base_digest: str) -> Usable:
+def usable(participant: str, base_digest: str) -> Usable:
     store = Store("https://store.example")
     file = SealedFile(store, (), body.Body(bytes(32), HEADER))
     header = dataclasses.replace(HEADER, base_digest=base_digest)

@@ -1,4 +1,4 @@
-"""A file reduced segment by segment is the file reduced whole."""
+"""Reducing a file segment by segment gives the same bytes as reducing it at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from wardround import tensors
 from wardround.aggregate.slices import NotFinite, SegmentReduction, check_finite, runs, values, within
-from wardround.aggregate.strategies import rule_of
+from wardround.aggregate.strategies import rule_for
 
 LAYOUT = tensors.canonical_layout(
     [
@@ -22,7 +22,7 @@ LAYOUT = tensors.canonical_layout(
 )
 
 
-def file_of(seed: int) -> bytes:
+def random_file(seed: int) -> bytes:
     dice = np.random.default_rng(seed)
     data = LAYOUT.header
     for tensor, start, stop in LAYOUT.places:
@@ -32,60 +32,60 @@ def file_of(seed: int) -> bytes:
     return data
 
 
-ALL_RUNS = runs(LAYOUT, lambda name, dtype: rule_of("Train", False, name, dtype))
+ALL_RUNS = runs(LAYOUT, lambda name, dtype: rule_for("Train", False, name, dtype))
 
 
 def reduced(cut: int) -> bytes:
-    found = b""
+    result = b""
     for start in range(0, LAYOUT.length, cut):
         stop = min(start + cut, LAYOUT.length)
         reduction = SegmentReduction(list(within(ALL_RUNS, start, stop)))
         for seed, share in [(1, 0.25), (2, 0.75)]:
-            reduction.add(file_of(seed)[start:stop], share)
-        found += reduction.result(LAYOUT.header[start:stop], file_of(3)[start:stop])
-    return found
+            reduction.add(random_file(seed)[start:stop], share)
+        result += reduction.result(LAYOUT.header[start:stop], random_file(3)[start:stop])
+    return result
 
 
-def test_where_segments_are_cut_makes_no_difference() -> None:
+def test_the_result_does_not_depend_on_where_segments_are_cut() -> None:
     whole = reduced(1 << 20)
     assert len(whole) == LAYOUT.length
     assert {reduced(cut) for cut in (8, 64, 248, 1024)} == {whole}
 
 
-def test_the_result_is_what_numpy_says_tensor_by_tensor() -> None:
-    whole, one, two, base = reduced(64), file_of(1), file_of(2), file_of(3)
+def test_the_result_equals_numpys_tensor_by_tensor() -> None:
+    whole, one, two, base = reduced(64), random_file(1), random_file(2), random_file(3)
     for tensor, start, stop in LAYOUT.places:
         run = runs(tensors.canonical_layout([tensor]), lambda name, dtype: "Sum")
         if not run:
             continue
         dtype = tensors.DTYPES[tensor.dtype]
-        first, second, old, found = (np.frombuffer(data[start:stop], dtype) for data in (one, two, base, whole))
+        first, second, old, actual = (np.frombuffer(data[start:stop], dtype) for data in (one, two, base, whole))
         if tensor.dtype in tensors.FLOATS:
             mean = 0.25 * tensors.widen(first, tensor.dtype) + 0.75 * tensors.widen(second, tensor.dtype)
             expected = tensors.narrow(tensors.widen(old, tensor.dtype) + mean, tensor.dtype)
         else:
             expected = old
-        assert found.tobytes() == expected.astype(dtype).tobytes(), tensor.name
+        assert actual.tobytes() == expected.astype(dtype).tobytes(), tensor.name
 
 
-def test_neighbouring_tensors_of_one_kind_are_one_run() -> None:
+def test_neighbouring_tensors_of_one_dtype_are_one_run() -> None:
     floats = [run for run in ALL_RUNS if run.dtype == "F32"]
     assert len(floats) == 1
     assert floats[0].stop - floats[0].start == 22 * 4
 
 
-def test_one_value_that_is_no_number_is_found_in_whichever_segment_it_lies() -> None:
+def test_a_single_nan_is_detected() -> None:
     *_, stop = LAYOUT.find("half")
-    bad = bytearray(file_of(1))
+    bad = bytearray(random_file(1))
     bad[stop - 2 : stop] = b"\xc0\x7f"
     pieces = list(within(ALL_RUNS, 0, LAYOUT.length))
-    check_finite(file_of(1), pieces)
+    check_finite(random_file(1), pieces)
     with pytest.raises(NotFinite):
         check_finite(bytes(bad), pieces)
     assert values(bytes(bad), next(run for run in pieces if run.dtype == "BF16")).size == 9
 
 
-def test_finite_updates_that_add_up_to_infinity_give_no_result() -> None:
+def test_a_sum_that_overflows_gives_no_result() -> None:
     layout = tensors.canonical_layout([tensors.Tensor("w", "F16", (1,))])
     data = layout.header + np.array([60000], "<f2").tobytes()
     pieces = list(within(runs(layout, lambda name, dtype: "Delta"), 0, layout.length))

@@ -1,4 +1,4 @@
-"""Memory does not grow with the number of participants or the size of a model: by structure, not by measurement."""
+"""The reader holds a bounded number of segments, so memory does not grow with participants or model size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wardround.aggregate.updates import ordered
 
 
 class Counter:
-    """Jobs that finish in reverse order of their number, and how many of their results were held at once."""
+    """Jobs that finish out of order. `most`: the most results that were held at once."""
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -31,18 +31,18 @@ class Counter:
 
 
 @pytest.mark.parametrize(("jobs", "window"), [(100, 4), (1000, 8), (3, 8), (0, 2)])
-async def test_results_come_in_order_and_never_more_than_the_window_are_held(jobs: int, window: int) -> None:
+async def test_results_come_in_order_and_at_most_a_window_is_held(jobs: int, window: int) -> None:
     counter = Counter(jobs)
-    found = []
+    numbers = []
     async with aclosing(ordered(counter, window)) as results:
         async for number in results:
             counter.held -= 1
-            found.append(number)
-    assert found == list(range(jobs))
+            numbers.append(number)
+    assert numbers == list(range(jobs))
     assert counter.most <= window
 
 
-async def test_when_one_fails_the_others_are_not_left_running() -> None:
+async def test_a_failed_job_cancels_the_other_jobs() -> None:
     ended: list[int] = []
 
     async def job(number: int) -> int:

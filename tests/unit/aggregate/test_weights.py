@@ -1,4 +1,4 @@
-"""Shares: proportional, capped, and always a whole."""
+"""Shares are proportional to samples, capped, and sum to 1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_samples_above_a_participants_maximum_do_not_count() -> None:
     assert shares([100, 10], [10, 10], ALL) == [Fraction(1, 2), Fraction(1, 2)]
 
 
-def test_what_a_capped_participant_loses_goes_to_the_others_in_proportion() -> None:
+def test_the_excess_of_a_capped_participant_goes_to_the_others_in_proportion() -> None:
     assert shares([80, 15, 5], most([1] * 3), Fraction(1, 2)) == [Fraction(1, 2), Fraction(3, 8), Fraction(1, 8)]
 
 
@@ -33,31 +33,31 @@ def test_a_participant_lifted_above_the_cap_is_capped_too() -> None:
 
 
 @pytest.mark.parametrize("cap", ["0.1", "0.333333", "0.000001"])
-def test_a_cap_that_nobody_can_keep_makes_all_equal(cap: str) -> None:
+def test_a_cap_below_one_over_n_makes_shares_equal(cap: str) -> None:
     assert shares([80, 19, 1], most([1] * 3), Fraction(cap)) == [Fraction(1, 3)] * 3
 
 
-def test_a_participant_without_samples_does_not_count_unless_nobody_has_any() -> None:
+def test_a_participant_without_samples_counts_only_if_all_have_none() -> None:
     assert shares([0, 4, 4], most([1] * 3), Fraction("0.1")) == [0, Fraction(1, 2), Fraction(1, 2)]
     assert shares([0, 0], most([1] * 2), ALL) == [Fraction(1, 2), Fraction(1, 2)]
 
 
-def test_one_participant_has_it_all_whatever_the_cap() -> None:
+def test_a_single_participant_has_the_whole_share_with_any_cap() -> None:
     assert shares([7], [7], Fraction("0.5")) == [1]
 
 
-def test_shares_are_a_whole_keep_the_cap_and_the_order_and_do_not_depend_on_scale() -> None:
+def test_shares_sum_to_1_keep_cap_and_order_and_ignore_scale() -> None:
     dice = random.Random(5)
     for _ in range(2000):
         samples = [dice.randrange(1, dice.choice([3, 100, 10_000])) for _ in range(dice.randrange(1, 9))]
         cap = Fraction(dice.randrange(1, 1_000_001), 1_000_000)
-        found = shares(samples, most(samples), cap)
-        assert sum(found) == 1
-        assert all(share <= max(cap, Fraction(1, len(samples))) for share in found)
-        for one, other, mine, theirs in zip(samples, samples[1:], found, found[1:], strict=False):
-            assert (mine <= theirs) if one <= other else (mine >= theirs)
-        assert shares([7 * count for count in samples], most(samples), cap) == found
+        result = shares(samples, most(samples), cap)
+        assert sum(result) == 1
+        assert all(share <= max(cap, Fraction(1, len(samples))) for share in result)
+        for count, next_count, share, next_share in zip(samples, samples[1:], result, result[1:], strict=False):
+            assert (share <= next_share) if count <= next_count else (share >= next_share)
+        assert shares([7 * count for count in samples], most(samples), cap) == result
 
 
-def test_of_sums_over_more_rows_than_a_participants_maximum_so_much_is_left_as_it_allows() -> None:
+def test_sums_over_too_many_rows_are_scaled_down_to_the_maximum() -> None:
     assert scales([50, 100, 400], [100, 100, 100]) == [1, 1, Fraction(1, 4)]

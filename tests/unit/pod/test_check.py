@@ -267,7 +267,7 @@ def test_the_log_names_declared_metrics_that_metrics_json_lacks(
     [
         ("other dtype", r"layer\.weight \(expected F32 \[1, 2\]\); extra tensors: 0$"),
         ("extra tensor", "none; extra tensors: 1$"),
-        ("unknown dtype", "only F64, F32, F16, BF16, I64, I32, U8, BOOL are$"),
+        ("unknown dtype", "only F64, F32, F16, BF16, I64, I32, U8, BOOL are supported$"),
     ],
 )
 def test_the_message_describes_expected_tensors_and_not_the_trainers(folders: Folders, name: str, message: str) -> None:

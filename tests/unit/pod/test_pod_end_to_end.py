@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tests.unit.pod import world
 from wardround import __main__ as wardround
 from wardround import tensors
-from wardround.aggregate.counts import rows_of
+from wardround.aggregate.counts import row_count
 from wardround.pod.folders import Folders
 
 
@@ -86,7 +86,7 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     assert update["rows"].tolist() == [samples]
     document = world.update(pod.folders)
     assert (document["samples"], document["baseDigest"], document["metrics"]) == (samples, "", {})
-    assert rows_of("Statistics", update, samples) == view.num_rows  # the aggregation accepts it
+    assert row_count("Statistics", update, samples) == view.num_rows  # the aggregation accepts it
 
 
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
@@ -109,7 +109,7 @@ def test_an_evaluate_round_from_raw_rows_to_counts(pod: Pod) -> None:
     assert pod.run("score") == 0
     assert float(world.update(pod.folders)["metrics"]["auc"]) > 0.8
     update, samples = world.read(pod.folders.update / "update.safetensors"), world.update(pod.folders)["samples"]
-    assert rows_of("Evaluate", update, samples) == len(radius)  # the aggregation accepts it
+    assert row_count("Evaluate", update, samples) == len(radius)  # the aggregation accepts it
 
 
 def test_the_termination_message_has_reason_class_and_field(pod: Pod) -> None:

@@ -1,4 +1,4 @@
-"""The Table Schema subset: what is read, and what is refused with which words."""
+"""The subset of Table Schema: which schemas are accepted, and the messages of those refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def changed(field: str, **changes: Any) -> dict[str, Any]:
     return document
 
 
-def test_features_are_numbers_and_integers_without_target_and_identifier_in_schema_order() -> None:
+def test_features_are_numeric_fields_except_target_and_identifier() -> None:
     assert [field.name for field in schema.parse(world.SCHEMA).features] == ["mean_radius", "age"]
 
 
@@ -45,7 +45,7 @@ def columns(document: dict[str, Any]) -> str:
     ],
     ids=["order of keys", "missing values", "other fields", "identifier", "words"],
 )
-def test_what_is_the_hospitals_own_does_not_change_the_digest(own: dict[str, Any]) -> None:
+def test_parts_that_a_hospital_may_choose_do_not_change_the_digest(own: dict[str, Any]) -> None:
     assert digest(own) == digest(world.SCHEMA)
     assert columns(own) == columns(world.SCHEMA)
 
@@ -64,7 +64,7 @@ def test_what_is_the_hospitals_own_does_not_change_the_digest(own: dict[str, Any
     ],
     ids=["order", "one more", "unit", "type", "minimum", "maximum", "enum", "target"],
 )
-def test_what_sums_and_weights_take_for_granted_changes_the_digest(other: dict[str, Any]) -> None:
+def test_parts_that_must_be_equal_in_a_round_change_the_digest(other: dict[str, Any]) -> None:
     assert digest(other) != digest(world.SCHEMA)
 
 
@@ -80,7 +80,7 @@ def test_what_sums_and_weights_take_for_granted_changes_the_digest(other: dict[s
     ],
     ids=["order", "one more", "name", "unit", "unit of the target", "another target"],
 )
-def test_what_a_model_takes_for_granted_changes_the_digest_of_the_columns(other: dict[str, Any]) -> None:
+def test_parts_that_must_be_equal_along_a_chain_change_the_columns_digest(other: dict[str, Any]) -> None:
     assert columns(other) != columns(world.SCHEMA)
 
 
@@ -92,9 +92,9 @@ def test_what_a_model_takes_for_granted_changes_the_digest_of_the_columns(other:
         changed("age", constraints={"minimum": "0", "enum": ["1", "2"]}),
         changed("malignant", constraints={"enum": ["0", "1"]}),
     ],
-    ids=["type", "bounds", "enum", "what an evaluation asks of a target"],
+    ids=["type", "bounds", "enum", "enum of the target"],
 )
-def test_which_values_are_possible_may_change_along_a_chain(later: dict[str, Any]) -> None:
+def test_types_bounds_and_enums_do_not_change_the_columns_digest(later: dict[str, Any]) -> None:
     assert columns(later) == columns(world.SCHEMA)
 
 
@@ -111,14 +111,14 @@ def test_which_values_are_possible_may_change_along_a_chain(later: dict[str, Any
         (changed("age", type="duration"), "unknown type"),
         (changed("age", constraints={"unique": True}), "unique"),
         (changed("age", constraints={"minimum": 0}), "must be written as a string"),
-        (changed("age", constraints={"minimum": "none"}), "no finite integer"),
+        (changed("age", constraints={"minimum": "none"}), "not a finite integer"),
         (changed("age", constraints={"minimum": "5", "maximum": "4"}), "minimum lies above maximum"),
-        (changed("patient_id", unit="mm"), "unit but is no number"),
+        (changed("patient_id", unit="mm"), "has a unit, but is not a number"),
         (changed("patient_id", type="number"), "identifier 'patient_id' must be"),
         (changed("malignant", type="string", constraints={}), "target 'malignant' must be"),
     ],
 )
-def test_a_wrong_schema_is_refused_and_the_field_named(document: dict[str, Any], words: str) -> None:
+def test_an_invalid_schema_is_refused_and_the_message_names_the_field(document: dict[str, Any], words: str) -> None:
     with pytest.raises(schema.SchemaInvalid, match=words):
         schema.parse(document)
 
@@ -133,5 +133,5 @@ def test_a_wrong_schema_is_refused_and_the_field_named(document: dict[str, Any],
         ({"constraints": {"enum": ["0", "1", "2"]}}, False),
     ],
 )
-def test_a_target_is_binary_only_if_the_schema_promises_it(changes: dict[str, Any], binary: bool) -> None:
+def test_a_target_is_binary_only_if_the_schema_allows_only_0_and_1(changes: dict[str, Any], binary: bool) -> None:
     assert schema.parse(changed("malignant", **changes)).binary_target is binary
