@@ -1,7 +1,7 @@
-"""Chooses the process that this container is; knows the verbs and nothing of what they do.
+"""Starts the process that the container's verb names; knows nothing of what the process does.
 
-Each verb's module is imported only when it is asked for: the containers that touch patient data never load a network
-client, and the courier never loads Kopf.
+Only the verb's module is imported: the containers that touch patient data never load a network client, and the courier
+never loads Kopf.
 """
 
 from __future__ import annotations

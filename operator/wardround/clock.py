@@ -1,11 +1,11 @@
-"""The one clock and the one source of jitter that real processes have. Everything else is given its time."""
+"""The only clock and the only source of jitter of real processes. All other code gets them as parameters."""
 
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
-# From [0, 1): spreads load, keeps no secret.
+# A number in [0, 1), to spread load. Not for secrets.
 Draw = Callable[[], float]
 
 
@@ -15,5 +15,5 @@ def system_clock() -> datetime:
 
 
 def system_draw() -> float:
-    """A number from [0, 1), another one at each call and in each process."""
+    """A random number in [0, 1)."""
     return random.random()  # noqa: S311 - jitter

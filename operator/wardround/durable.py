@@ -1,6 +1,6 @@
-"""Gives a file its name once it is whole and on the disk, so that also after a power cut it is all there or not at all.
+"""Writes files atomically: after a crash or power cut, a file is complete or absent. Knows no format.
 
-The one atomic write of Wardround. It knows no format. The trainer image has its own, since it must not import this.
+The trainer image has its own copy, because it must not import this package.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def partial_of(path: Path) -> Path:
-    """Where to write what is to become `path`: beside it, so that a rename is enough."""
+    """The path at which to write a file before it is renamed to `path`: in the same folder."""
     return path.with_name(f".{path.name}.partial")
 
 
@@ -26,13 +26,13 @@ def write(path: Path, data: bytes, mode: int = 0o666) -> None:
 
 
 def publish(partial: Path, path: Path) -> None:
-    """Rename a file or folder whose contents are on the disk already. Raises OSError."""
+    """Rename a file or folder whose contents are synced. Raises OSError."""
     partial.rename(path)
     sync(path.parent)
 
 
 def sync(folder: Path) -> None:
-    """Bring the names in a folder onto the disk. Raises OSError."""
+    """Sync a folder's entries to disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

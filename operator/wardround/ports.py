@@ -1,6 +1,6 @@
-"""What our processes reach outside themselves, as protocols: an API server, a watch on it, the store. No I/O here.
+"""Protocols of the services that our processes use: an API server, a watch on it, the store. No I/O here.
 
-`kube.client.Client`, `kube.operator.Watcher` and `store.transfer.Store` are the real ones. A simulation brings its own.
+`kube.client.Client`, `kube.operator.Watcher` and `store.transfer.Store` implement them. The simulation has its own.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ OnObject = Callable[[str, Object], None]
 
 
 class Api(Protocol):
-    """One API server as one identity. All calls raise the ApiErrors of `kube.errors`."""
+    """A client of one API server with one identity. All calls raise the ApiErrors of `kube.errors`."""
 
     @property
     def server(self) -> str:
-        """The URL."""
+        """The server's URL."""
 
     @property
     def ca_pem(self) -> str:
-        """The authority that the server's certificate is signed by."""
+        """The authority that signs the server's certificate, as PEM."""
 
     @property
     def token(self) -> TokenSource:
-        """Asked before each call: tokens rotate."""
+        """Called before each request, because tokens rotate."""
 
     @property
     def namespace(self) -> str:
-        """The namespace of a call that names none."""
+        """The default namespace of calls."""
 
     async def close(self) -> None:
-        """For good: every later call fails."""
+        """Closes the client. Every later call fails."""
 
     async def get(self, kind: str, name: str, namespace: str | None = None) -> Object: ...
 
@@ -48,18 +48,18 @@ class Api(Protocol):
     def each(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = ""
     ) -> AsyncIterator[Object]:
-        """What `list` returns, a few objects at a time."""
+        """Like `list`, but fetches a few objects at a time."""
 
     async def create(self, obj: Mapping[str, Any]) -> Object: ...
 
     async def create_if_absent(self, obj: Mapping[str, Any]) -> bool:
-        """Whether it was made; False if one of that name was there before."""
+        """Whether the object was created; False if an object of that name existed."""
 
     async def patch(self, kind: str, name: str, body: Mapping[str, Any], namespace: str | None = None) -> Object:
-        """A JSON merge patch (RFC 7386)."""
+        """Sends a JSON merge patch (RFC 7386)."""
 
     async def apply_status(self, observed: Mapping[str, Any], before: object, after: object) -> Object | None:
-        """Write what changed between two dumps of the status, if anything did. Conflict unless it is as `observed`."""
+        """Writes the changes between two dumps of the status, if any. Raises Conflict if `observed` is outdated."""
 
     async def delete(
         self,
@@ -70,32 +70,32 @@ class Api(Protocol):
         uid: str | None = None,
         resource_version: str | None = None,
     ) -> None:
-        """Delete an object, and its dependents in the background. Conflict unless UID and version are as given."""
+        """Deletes an object, and its dependents in the background. Raises Conflict if UID or version differ."""
 
     async def delete_if_exists(self, kind: str, name: str, namespace: str | None = None) -> None: ...
 
     async def create_token(self, service_account: str, seconds: int, namespace: str | None = None) -> Object:
-        """A TokenRequest; the answer's `status` has `token` and `expirationTimestamp`."""
+        """Sends a TokenRequest. The answer's `status` has `token` and `expirationTimestamp`."""
 
     def watch(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        """For ever: (ADDED | MODIFIED | DELETED, object), and ("LISTED", {}) after each list."""
+        """Yields (ADDED | MODIFIED | DELETED, object) without end, and ("LISTED", {}) after each list."""
 
 
 class Watcher(Protocol):
-    """Follows some kinds at one API server."""
+    """Watches some kinds at one API server."""
 
     @property
     def missing(self) -> str:
-        """What readiness still waits for; empty once all was listed."""
+        """The first lists that readiness still waits for, as text; empty once all kinds are listed."""
 
     async def run(self) -> None:
-        """For ever."""
+        """Watches without end."""
 
 
 class Watch(Protocol):
-    """Makes a Watcher: `on_object(kind, object)` is called for each object that is listed or changes."""
+    """Makes a Watcher. It calls `on_object(kind, object)` for each object that is listed or changes."""
 
     def __call__(
         self, client: Api, kinds: Iterable[str], on_object: OnObject, *, namespaces: tuple[str, ...] | None
@@ -106,23 +106,23 @@ class Store(Protocol):
     """Moves bytes by presigned URLs. All calls raise StoreError."""
 
     async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
-        """Pass exactly `length` bytes of an object from `offset` on to `sink`, in order."""
+        """Pass exactly `length` bytes of an object, from `offset`, to `sink`, in order."""
 
     async def get_bytes(self, url: str, length: int, *, offset: int = 0) -> bytes:
-        """Return exactly `length` bytes of an object from `offset` on."""
+        """Return exactly `length` bytes of an object, from `offset`."""
 
     async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
-        """Store `length` bytes of a file as one object. Return whether it is there by this call."""
+        """Store `length` bytes of a file as one object. Return whether this call stored it."""
 
     async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
-        """Store `data` as one object. Return whether it is there by this call."""
+        """Store `data` as one object. Return whether this call stored it."""
 
     async def request(self, method: str, url: str) -> bytes:
-        """Send a small request without a body and return the small answer."""
+        """Send a request without a body and return its small answer."""
 
 
 class OpenStore(Protocol):
-    """Opens the store at one origin, whose certificate the authority of `ca_bundle` signed (empty: the system's)."""
+    """Opens the store at one origin. `ca_bundle`: the authority of its certificate, as PEM; empty: the system's."""
 
     def __call__(
         self, origin: str, ca_bundle: str = "", proxy_url: str = "", /

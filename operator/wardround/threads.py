@@ -1,4 +1,4 @@
-"""Runs what blocks beside the event loop. Knows nothing of what that is."""
+"""Runs blocking work in threads, beside the event loop. Knows nothing of the work."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 
 async def beside(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """What `work` returns or raises, from a thread.
+    """Runs `work` in a thread. Returns or raises what it does.
 
-    A thread cannot be stopped. A caller that is cancelled waits for its end, so that nothing is at work any more on
-    what the caller then closes or removes.
+    A thread cannot be stopped. A cancelled caller waits for the thread's end, because the caller may then close or
+    remove files that the thread uses.
     """
     return await _wait_for(partial(work, *arguments, **named), threading.Event())
 
 
 async def beside_until_cancelled(work: Callable[[threading.Event], T]) -> T:
-    """As `beside`, for long work: its argument is set when the caller is cancelled, and `work` then has to end."""
+    """Like `beside`, for long work. The event is set when the caller is cancelled; `work` must then end."""
     stop = threading.Event()
     return await _wait_for(partial(work, stop), stop)
 
@@ -35,5 +35,5 @@ async def _wait_for(work: Callable[[], T], stop: threading.Event) -> T:
         stop.set()
         await asyncio.wait((running,))
         if not running.cancelled():
-            running.exception()  # looked at: the caller's own end is what counts
+            running.exception()  # retrieved, so that asyncio does not log it; the caller gets CancelledError
         raise

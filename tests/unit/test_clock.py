@@ -1,4 +1,4 @@
-"""Our processes have one real clock and one real source of jitter. No test can play what asks the machine elsewhere."""
+"""Only clock.py reads the machine's clock and random numbers. The simulation could not control other readers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import wardround
 
 ROOT = Path(wardround.__file__).parent
-# What tells the time of day, and what draws numbers that are no secret.
-ASKS = {
+# Functions that return the time of day, or random numbers that are not secrets.
+FORBIDDEN = {
     ("datetime", "now"),
     ("datetime", "utcnow"),
     ("datetime", "today"),
@@ -21,12 +21,13 @@ ASKS = {
 }
 
 
-def asked(path: Path) -> Iterator[str]:
+def uses(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (node.value.id, node.attr) in ASKS:
-            yield f"{path.relative_to(ROOT)}: {node.value.id}.{node.attr}"
+        match node:
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if (module, name) in FORBIDDEN:
+                yield f"{path.relative_to(ROOT)}: {module}.{name}"
 
 
-def test_only_the_clock_asks_the_machine_for_the_time_of_day_or_for_chance() -> None:
-    found = [each for path in sorted(ROOT.rglob("*.py")) for each in asked(path)]
-    assert found == ["clock.py: datetime.now", "clock.py: random.random"]
+def test_only_the_clock_module_reads_the_time_of_day_and_random_numbers() -> None:
+    all_uses = [use for path in sorted(ROOT.rglob("*.py")) for use in uses(path)]
+    assert all_uses == ["clock.py: datetime.now", "clock.py: random.random"]

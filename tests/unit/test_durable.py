@@ -1,4 +1,4 @@
-"""What has its name is whole: a write that fails leaves what was there before."""
+"""A file with its final name is complete. A failed write keeps the earlier file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from wardround import durable
 
 
-def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+def test_a_file_is_replaced_and_no_partial_file_is_left(tmp_path: Path) -> None:
     path = tmp_path / "file"
     durable.write(path, b"before, and longer")
     durable.write(path, b"after", 0o600)
@@ -19,7 +19,7 @@ def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_that_fails_leaves_what_was_there_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_earlier_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     durable.write(path, b"before")
 
@@ -32,16 +32,16 @@ def test_a_write_that_fails_leaves_what_was_there_before(tmp_path: Path, monkeyp
     assert path.read_bytes() == b"before"
 
 
-def test_contents_are_on_the_disk_before_the_name_and_the_name_before_it_returns(
+def test_content_is_synced_before_the_rename_and_the_folder_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[str, bool]] = []
+    syncs: list[tuple[str, bool]] = []
     path, fsync = tmp_path / "file", os.fsync
 
-    def noting(descriptor: int) -> None:
-        seen.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, path.exists()))
+    def recording(descriptor: int) -> None:
+        syncs.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, path.exists()))
         fsync(descriptor)
 
-    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(os, "fsync", recording)
     durable.write(path, b"data")
-    assert seen == [(".file.partial", False), (tmp_path.name, True)]
+    assert syncs == [(".file.partial", False), (tmp_path.name, True)]

@@ -1,4 +1,4 @@
-"""Blocking work beside the loop: whoever is cancelled is at rest before it goes on."""
+"""Blocking work in threads: a cancelled caller waits until its thread has ended."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from wardround.threads import beside, beside_until_cancelled
 
 
-async def test_the_loop_turns_while_something_blocks() -> None:
+async def test_the_event_loop_runs_while_work_blocks() -> None:
     free = threading.Event()
     blocked = asyncio.create_task(beside(free.wait, 30))
     await asyncio.sleep(0)
-    free.set()  # by the loop itself: nobody else would
+    free.set()  # only the loop sets it, so the loop must be running
     assert await blocked
 
 
-async def test_who_is_cancelled_waits_for_what_cannot_be_stopped() -> None:
+async def test_a_cancelled_caller_waits_for_its_thread() -> None:
     begun, free, over = threading.Event(), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -37,7 +37,7 @@ async def test_who_is_cancelled_waits_for_what_cannot_be_stopped() -> None:
     assert over.is_set()
 
 
-async def test_long_work_is_told_to_stop() -> None:
+async def test_cancelling_sets_the_stop_event_of_long_work() -> None:
     begun = threading.Event()
 
     def work(stop: threading.Event) -> None:
@@ -52,7 +52,7 @@ async def test_long_work_is_told_to_stop() -> None:
         await running
 
 
-async def test_results_and_faults_come_through() -> None:
+async def test_results_and_exceptions_reach_the_caller() -> None:
     assert await beside(int, "7", base=8) == 7
     with pytest.raises(ValueError):
         await beside(int, "x")

@@ -1,4 +1,4 @@
-"""The image's entry point knows its verbs and nothing else."""
+"""The image's entry point accepts its verbs only, and confines every process."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from wardround.__main__ import VERBS, main
 
 
 @pytest.mark.parametrize("argv", [[], ["agregate"], ["--help"]])
-def test_an_unknown_verb_says_which_there_are(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_verb_prints_all_verbs(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 64
-    said = capsys.readouterr().err
-    assert all(verb in said for verb in VERBS)
+    usage = capsys.readouterr().err
+    assert all(verb in usage for verb in VERBS)
 
 
 ROOT = Path(__file__).parents[2]
 
 
 def held(*before: str) -> dict[str, Any]:
-    """What the verb `held` says of itself, started as every verb is, or without what all verbs begin with."""
+    """The output of the verb `held` (tests/probes), started like every verb. `before`: statements to run first."""
     script = "; ".join(
         (
             "import sys, wardround.__main__ as entry",
@@ -42,15 +42,15 @@ def held(*before: str) -> dict[str, Any]:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
-def test_every_verb_begins_without_core_dumps_and_unreadable_for_others_of_its_user() -> None:
+def test_every_verb_starts_without_core_dumps_and_not_dumpable() -> None:
     assert held() == {"core": [1, 1], "dumpable": 0}
 
 
-def test_a_node_that_allows_no_core_files_is_taken_as_it_is() -> None:
+def test_a_hard_limit_of_0_is_kept() -> None:
     assert held("import resource", "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))") == {
         "core": [0, 0],
         "dumpable": 0,

@@ -25,14 +25,14 @@ from wardround.wire.aggregation import (
     StoreAccess,
 )
 
-# A pod may wait for a node before its deadline begins to count.
+# A pod's deadline starts only when the pod has a node, so the URLs must live longer.
 URL_SECONDS = ACTIVE_SECONDS + 3600
 
 
 def job(
     federated_round: FederatedRound, action: Aggregate, *, namespace: str, image: str, now: datetime
 ) -> AggregationJob:
-    """Kubernetes ends it when the round gives it up, whether the hub operator runs by then or not."""
+    """The aggregation's Job. Kubernetes ends it at the round's deadline, also if the hub operator does not run then."""
     left = math.ceil((action.until - now).total_seconds())
     return AggregationJob(
         namespace=namespace,
@@ -55,7 +55,7 @@ def plan(
     store: StoreAccess,
     now: datetime,
 ) -> bytes:
-    """`plan.json`, with a fresh data key for the result. `presigner` and `store`: the way to the store from the hub."""
+    """`plan.json`, with a fresh data key for the result. `presigner` and `store`: the store as the hub reaches it."""
     federated_round, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
     trained = base if spec.task == "Train" and spec.initial is None else None
     location = names.model_location(uid, action.number)
@@ -91,7 +91,7 @@ def _most(seen: Observation, task: RoundTask) -> int:
 
 
 def _base_digest(federated_round: FederatedRound, base: Model | None) -> str | None:
-    """What each update must name as its base; None where only the sites can know: they must agree."""
+    """The base that each update must name; None in an initial round, where the sites' digests must agree."""
     if federated_round.spec.initial is not None:
         return None
     return base.manifest.digest if base else ""

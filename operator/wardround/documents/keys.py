@@ -1,4 +1,4 @@
-"""What the hub's documents are made with: the key that it signs with, and a result that it has kept."""
+"""The hub's signing key and its stored results, from which its documents are made. No I/O."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from wardround.wire.models import ModelManifest
 
 @dataclass(frozen=True)
 class Identity:
-    """The hub's signing key with what sites know of it."""
+    """The hub's signing key, its public half (SPKI DER), and the fingerprint that sites pin."""
 
     key: SigningKey = field(repr=False)
     public: bytes
@@ -18,7 +18,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Model:
-    """A stored result: its key, its signed manifest as text and as read."""
+    """A stored result: its data key, its signed manifest as text, and parsed."""
 
     data_key: bytes = field(repr=False)
     text: str

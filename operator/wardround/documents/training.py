@@ -1,4 +1,4 @@
-"""Puts together what a training Job depends on: the assignment, the Site and the Dataset; pure, decides nothing."""
+"""Combines assignment, Site and Dataset into a training Job; pure, decides nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wardround.wire.assignment import Assignment
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt, TaskKind
 
-# What a participant may claim when its hub sets no limit: more than any hospital has.
+# The samples that a participant may claim if the hub sets no limit: more than any hospital has.
 NO_LIMIT = 2**53 - 1
 
 
@@ -29,9 +29,9 @@ def training_job(
     live: LiveRounds,
     operator_image: str,
 ) -> TrainingJob:
-    """`dataset` as it stands in the API: what `prepare` gets must be what was applied.
+    """The training Job of a task. `dataset`: the unparsed object of the API, because `prepare` must get exactly that.
 
-    `isolation`: what must not be reachable, `isolation_seconds`: how long its answer is waited for.
+    `isolation`: the targets that the pod must not reach. `isolation_seconds`: how long a probe waits for answers.
     """
     workload = site.spec.workload
     return TrainingJob(
@@ -75,7 +75,7 @@ def training_job(
 
 
 def requested(assignment: Assignment, max_samples: int | None, live: LiveRounds, *, base: str) -> RequestedTask:
-    """What `prepare` is told of the assignment."""
+    """WARDROUND_TASK: the part of the assignment that `prepare` needs."""
     return RequestedTask(
         contract=CONTRACT,
         participant=assignment.participant,

@@ -1,1 +1,1 @@
-"""Envelopes, keys, bodies and manifests: what makes a file readable to one recipient and traceable to one sender."""
+"""Keys, envelopes, bodies and manifests: a file opens for one recipient only, and its sender is verified."""

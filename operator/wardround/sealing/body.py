@@ -1,7 +1,7 @@
 """Seals and opens the segments of one file, in any order and from several threads; knows no files and no transport.
 
 STREAM with a one-byte last flag: Hoang, Reyhanitabar, Rogaway, Vizár, "Online Authenticated-Encryption and its
-Nonce-Reuse Misuse-Resistance", CRYPTO 2015. AES-GCM does not commit to its key, hence the commitment in the header.
+Nonce-Reuse Misuse-Resistance", CRYPTO 2015. AES-GCM does not commit to its key, so the header holds a commitment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TAG = 16
 SEALED_SEGMENT = SEGMENT + TAG
 SEGMENTS_PER_PART = 64
 PART = SEGMENTS_PER_PART * SEALED_SEGMENT
-# A model's list of segment hashes has to fit into a courier's memory, and a URL a part into a RoundTask.
+# Limits a model: its list of segment hashes must fit into a courier's memory, and one URL a part into a RoundTask.
 MOST_PARTS = 400
 
 KEY_BYTES = 32
@@ -50,7 +50,7 @@ def new_header(
     schema_digest: str,
     length: int,
 ) -> Header:
-    """Return the header of a file about to be sealed, with a fresh salt: one header seals one file, once."""
+    """Return the header of a file to seal, with a fresh salt. A header must seal one file, and only once."""
     salt = secrets.token_bytes(SALT_BYTES)
     return Header(
         suite=SUITE,
@@ -68,10 +68,10 @@ def new_header(
 
 
 class Body:
-    """The segments of one sealed file. Has no state after construction, so that threads may share it."""
+    """Seals and opens the segments of one file. It does not change after construction, so threads may share it."""
 
     def __init__(self, file_key: bytes, header: Header) -> None:
-        """Derive the body's key. Raises Refused("KeyUnusable") where the header does not commit to `file_key`."""
+        """Derive the body's key. Raises Refused("KeyUnusable") if the header does not commit to `file_key`."""
         if len(file_key) != KEY_BYTES or len(header.salt) != SALT_BYTES or header.suite != SUITE:
             raise Refused("KeyUnusable")
         if not hmac.compare_digest(_derive(file_key, header.salt, b"wardround/v1/commitment"), header.commitment):
@@ -82,14 +82,14 @@ class Body:
         self._header_digest = header.digest
 
     def seal(self, index: int, plaintext: bytes | memoryview) -> bytes:
-        """Encrypt segment `index`; `plaintext` must have exactly its length."""
+        """Encrypt segment `index`. Raises ValueError unless `plaintext` has exactly its length."""
         _, size = segment_span(index, self.length)
         if len(plaintext) != size:
             raise ValueError(f"segment {index} has {size} bytes, not {len(plaintext)}")
         return self._cipher.encrypt(self._nonce(index), plaintext, self._header_digest)
 
     def open(self, index: int, sealed: bytes | memoryview) -> bytes:
-        """Decrypt segment `index`. Raises Refused("Altered") where it is not that segment of this file."""
+        """Decrypt segment `index`. Raises Refused("Altered") unless it is that segment of this file."""
         _, size = segment_span(index, self.length)
         if len(sealed) != size + TAG:
             raise Refused("Altered")
@@ -103,12 +103,12 @@ class Body:
 
 
 def segment_count(length: int) -> int:
-    """Return how many segments hold `length` plaintext bytes: an empty file is one empty segment."""
+    """Return the number of segments of `length` plaintext bytes. An empty file has one empty segment."""
     return max(1, -(-length // SEGMENT))
 
 
 def segment_span(index: int, length: int) -> tuple[int, int]:
-    """Return (offset, size) of a segment in the plaintext. Raises IndexError beyond the last."""
+    """Return (offset, size) of a segment in the plaintext. Raises IndexError beyond the last segment."""
     if not 0 <= index < segment_count(length):
         raise IndexError(f"no segment {index} in a file of {length} bytes")
     offset = index * SEGMENT
@@ -116,14 +116,14 @@ def segment_span(index: int, length: int) -> tuple[int, int]:
 
 
 def sealed_place(index: int, length: int) -> tuple[int, int, int]:
-    """Return (part, offset in that part, size) of a sealed segment: what to ask the store for."""
+    """Return (part, offset in that part, size) of a sealed segment."""
     _, size = segment_span(index, length)
     part, place = divmod(index, SEGMENTS_PER_PART)
     return part, place * SEALED_SEGMENT, size + TAG
 
 
 def ciphertext_length(length: int) -> int:
-    """Return the bytes of the ciphertext of `length` plaintext bytes."""
+    """Return the ciphertext bytes of `length` plaintext bytes."""
     return length + TAG * segment_count(length)
 
 

@@ -1,4 +1,4 @@
-"""Signs and opens DSSE envelopes; knows payload types and keys, not what a payload means.
+"""Signs and opens DSSE envelopes; knows payload types and keys, not the meaning of a payload.
 
 DSSE: https://github.com/secure-systems-lab/dsse
 """
@@ -23,7 +23,7 @@ ASSIGNMENT = "application/vnd.wardround.assignment.v1+json"
 MODEL = "application/vnd.wardround.model.v1+json"
 UPDATE = "application/vnd.wardround.update.v1+json"
 
-# An envelope travels inside a Kubernetes object, and those end at 1.5 MiB.
+# An envelope is part of a Kubernetes object, which holds at most 1.5 MiB.
 LARGEST = 1 << 20
 
 UNREADABLE = "ManifestUnreadable"
@@ -40,10 +40,11 @@ def sign_envelope(payload: Mapping[str, object], payload_type: str, key: Signing
 def open_envelope(text: str, payload_type: str, public_key: VerificationKey) -> dict[str, Any]:
     """Return the payload that `public_key` signed as `payload_type`.
 
-    Raises Refused("SignatureInvalid") where all is well-formed but the signature, else Refused("ManifestUnreadable"),
-    whatever the malformation. Nothing of the payload is parsed before the signature holds.
+    Raises Refused("SignatureInvalid") if the envelope is well-formed and the signature is wrong, and
+    Refused("ManifestUnreadable") for every malformed envelope or payload. The payload is parsed only after its
+    signature is verified.
     """
-    payload, signature = _take_apart(text, payload_type)
+    payload, signature = _split(text, payload_type)
     key = _public(public_key)
     envelope = Envelope(payload, payload_type, {key.keyid: Signature(key.keyid, signature.hex())})
     try:
@@ -56,9 +57,9 @@ def open_envelope(text: str, payload_type: str, public_key: VerificationKey) -> 
     return value
 
 
-def _take_apart(text: str, payload_type: str) -> tuple[bytes, bytes]:
-    # Strictly one spelling: the library's own parser takes URL-safe base64, further fields and several signatures,
-    # and every freedom in what is signed is one more thing that two readers can see differently.
+def _split(text: str, payload_type: str) -> tuple[bytes, bytes]:
+    # Only one spelling is accepted. The library's parser also takes URL-safe base64, more fields and several
+    # signatures, and two readers could read such an envelope differently.
     if not isinstance(text, str) or len(text) > LARGEST:
         raise Refused(UNREADABLE)
     try:
@@ -69,10 +70,10 @@ def _take_apart(text: str, payload_type: str) -> tuple[bytes, bytes]:
     match outer:
         case {
             "payload": str(payload),
-            "payloadType": str(found_type),
+            "payloadType": str(actual_type),
             "signatures": [{"keyid": str(), "sig": str(signature), **others}],
             **further,
-        } if not others and not further and found_type == payload_type:
+        } if not others and not further and actual_type == payload_type:
             return untrusted.decode(payload, UNREADABLE), untrusted.decode(signature, UNREADABLE)
     raise Refused(UNREADABLE)
 
@@ -83,5 +84,5 @@ def _public(key: VerificationKey) -> SSlibKey:
 
 @lru_cache(maxsize=64)
 def _library_key(public: bytes) -> SSlibKey:
-    # The key to verify with is always given by the caller; the envelope's `keyid` is a hint that nobody follows.
+    # The caller names the key. The envelope's `keyid` is ignored.
     return SSlibKey.from_crypto(load_verification_key(public), keyid=hashlib.sha256(public).hexdigest())

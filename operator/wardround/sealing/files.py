@@ -1,4 +1,4 @@
-"""Seals a file and opens a stream into a file in constant memory; knows no keys' origin and no transport."""
+"""Seals a file, and opens a stream into a file, in constant memory; knows no transport and not where keys come from."""
 
 from __future__ import annotations
 
@@ -20,28 +20,27 @@ from wardround.wire.models import Header
 
 HASH_BYTES = 32
 _WORKERS = 2
-_WINDOW = 4  # segments between reader and disk: 8 MiB in and out at most
+_WINDOW = 4  # segments in memory between reader and disk: at most 8 MiB of plaintext and ciphertext
 
 
 @dataclass(frozen=True)
 class SealedFile:
-    """What was sealed: digest of the plaintext that was read, `sha256:<hex>`, and ciphertext bytes."""
+    """`digest`: `sha256:<hex>` of the plaintext that was sealed. `bytes`: length of the ciphertext."""
 
     digest: str
     bytes: int
 
 
 class Stopped(Exception):
-    """Sealing was to end before the file's end."""
+    """The caller stopped the sealing."""
 
 
 def seal_file(
     path: Path, out_path: Path, header: Header, file_key: bytes, stop: threading.Event | None = None
 ) -> SealedFile:
-    """Seal `path` into `out_path`, synced to disk. The digest is of the very bytes that were sealed.
+    """Seal `path` into `out_path`, synced to disk. Must not be called twice with one header.
 
-    Raises ValueError where the file does not have the header's length, Stopped soon after `stop` is set. Must not be
-    called twice with one header.
+    Raises ValueError if the file does not have the header's length, and Stopped soon after `stop` is set.
     """
     body = Body(file_key, header)
     plain = digests.Digest()
@@ -73,11 +72,11 @@ def _seal_at(body: Body, descriptor: int, index: int, segment: bytes) -> None:
 
 
 class FileOpener:
-    """Opens a model's ciphertext, fed in order in chunks of any size, into a file.
+    """Opens a model's ciphertext, fed in order and in chunks of any size, into a file.
 
-    Every recipient of a model holds its data key, so authentication alone does not tell the hub's ciphertext from
-    another recipient's: each segment must also have the SHA-256 that the signed manifest vouches for.
-    The file appears under its name only by `finish`, synced and whole; leaving the context before removes it.
+    Every recipient of a model holds its data key and could forge ciphertext. So each segment must also have the SHA-256
+    in the list that the hub's signed manifest commits to. `finish` gives the file its name, synced and complete. If the
+    context ends without `finish`, the file is removed.
     """
 
     def __init__(self, path: Path, body: Body, segment_hashes: bytes, segments_digest: str, digest: str) -> None:
@@ -105,34 +104,34 @@ class FileOpener:
         self.close()
 
     def close(self) -> None:
-        """What is not published goes."""
+        """Remove the file unless it is finished."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of ciphertext. Raises Refused("Altered") at the first segment that is not right."""
+        """Open the next bytes of ciphertext. Raises Refused("Altered") at the first wrong segment."""
         rest = memoryview(chunk)
         while rest:
             if self._index >= self._body.segments:
                 raise Refused("Altered")
-            wanted = self._segment_bytes() - len(self._buffer)
-            self._buffer += rest[:wanted]
-            rest = rest[wanted:]
+            needed = self._segment_bytes() - len(self._buffer)
+            self._buffer += rest[:needed]
+            rest = rest[needed:]
             if len(self._buffer) == self._segment_bytes():
                 self._open_segment()
 
     @property
     def whole(self) -> bool:
-        """Whether every segment is here."""
+        """Whether every segment is opened."""
         return self._index == self._body.segments
 
     def pause(self) -> int:
-        """Let go of the segment that is under way. Return how many bytes of ciphertext are done with."""
+        """Drop an incomplete segment. Return how many bytes of ciphertext are opened."""
         self._buffer.clear()
         return self._index * SEALED_SEGMENT if not self.whole else ciphertext_length(self._body.length)
 
     def finish(self) -> None:
-        """Publish the file. Raises Refused("Altered") where ciphertext is missing or the plaintext is another one."""
+        """Publish the file. Raises Refused("Altered") if ciphertext is missing or the plaintext's digest is wrong."""
         if not self.whole or self._plain.text != self._digest:
             raise Refused("Altered")
         self._file.flush()
@@ -145,8 +144,8 @@ class FileOpener:
 
     def _open_segment(self) -> None:
         place = HASH_BYTES * self._index
-        found = hashlib.sha256(self._buffer).digest()
-        if not hmac.compare_digest(found, self._hashes[place : place + HASH_BYTES]):
+        actual = hashlib.sha256(self._buffer).digest()
+        if not hmac.compare_digest(actual, self._hashes[place : place + HASH_BYTES]):
             raise Refused("Altered")
         with memoryview(self._buffer) as sealed:
             segment = self._body.open(self._index, sealed)

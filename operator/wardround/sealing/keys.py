@@ -1,4 +1,4 @@
-"""Key pairs, how they are stored and by what fingerprint people know them; does no sealing and no I/O."""
+"""Key pairs, their serialisation and their fingerprints; does no sealing and no I/O."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RecipientKey:
 
 @dataclass(frozen=True)
 class DecryptionKey:
-    """Private half: 64 bytes of ML-KEM seed, then 32 of X25519. The hybrid key itself has no serialiser."""
+    """Private half: 64 bytes of ML-KEM seed, then 32 of X25519. `hpke`: the hybrid key, which has no serialiser."""
 
     raw: bytes = field(repr=False)
     hpke: MLKEM768X25519PrivateKey = field(repr=False, compare=False)
@@ -62,7 +62,7 @@ class DecryptionKey:
 
     @classmethod
     def generate(cls) -> DecryptionKey:
-        """Make a fresh pair. Any 96 bytes are a valid private key, so fresh random bytes are one."""
+        """Make a fresh pair: any 96 random bytes are a valid private key."""
         return cls.load(secrets.token_bytes(PRIVATE_BYTES))
 
     @classmethod
@@ -82,7 +82,7 @@ def generate_signing_key() -> SigningKey:
 
 
 def dump_signing_key(key: SigningKey) -> bytes:
-    """Return PKCS#8 DER, unencrypted: it goes into a Secret."""
+    """Return PKCS#8 DER, unencrypted, for a Secret."""
     return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -98,14 +98,14 @@ def load_signing_key(der: bytes) -> SigningKey:
 
 
 def dump_verification_key(key: VerificationKey) -> bytes:
-    """Return SPKI DER, the form that fingerprints are taken of."""
+    """Return SPKI DER, the form that fingerprints hash."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def load_verification_key(der: bytes) -> VerificationKey:
     """Parse SPKI DER of a P-256 key. Raises Refused("KeyUnusable").
 
-    Other spellings of the same key are refused: two fingerprints for one key would make a pin meaningless.
+    Only one spelling of a key is accepted: a key with two fingerprints could not be pinned.
     """
     try:
         key = load_der_public_key(der)
@@ -119,14 +119,15 @@ def load_verification_key(der: bytes) -> VerificationKey:
 
 
 def hub_fingerprint(signing: bytes) -> str:
-    """Return `sha256:<hex>` of a hub's signing key (SPKI DER): what a Site pins."""
+    """Return `sha256:<hex>` of a hub's signing key (SPKI DER). A Site pins it."""
     return digests.digest(signing)
 
 
 def participant_fingerprint(signing: bytes, decryption: bytes) -> str:
-    """Return `sha256:<hex>` over both public keys of a participant: what `approve` shows and pins.
+    """Return `sha256:<hex>` over both public keys of a participant. `approve` shows and pins it.
 
-    The decryption key has a fixed length and comes last, so that no other pair reads the same.
+    The decryption key has a fixed length and comes last, so no two pairs give the same bytes. Raises
+    Refused("KeyUnusable").
     """
     if len(decryption) != PUBLIC_BYTES:
         raise Refused("KeyUnusable")

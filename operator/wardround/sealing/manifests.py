@@ -1,6 +1,6 @@
-"""What is signed: assignments, model and update manifests, grants; parses strictly and compares with expectations.
+"""Signs, opens and verifies assignments, manifests of models and updates, and grants; no I/O and no clock.
 
-Does no I/O and reads no clock. Shapes: docs/contracts.md, section 3.
+Shapes: docs/contracts.md, section 3.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from wardround.wire.grants import Grants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
 _UNREADABLE = envelope.UNREADABLE
-# As the CRDs spell it: what `metrics.text` of the pod can say of very small and very large values, too.
+# The CRDs' pattern. It covers every text of `metrics.text`.
 NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
@@ -43,7 +43,7 @@ MOST_REMEMBERED, LONGEST_REMEMBERED = 128, 1 << 15
 
 @dataclass(frozen=True)
 class ExpectedUpdate:
-    """What an update must be. None: not fixed beforehand (initial weights, statistics)."""
+    """The fields that an update must have. None: not known beforehand (initial weights, statistics)."""
 
     round_uid: str
     attempt: int
@@ -59,9 +59,9 @@ def sign_assignment(assignment: Assignment, key: SigningKey) -> str:
 
 
 def open_assignment(text: str, key: VerificationKey) -> Assignment:
-    """Return a signed assignment. Raises Refused("AssignmentUnreadable") whatever is wrong with it.
+    """Return a signed assignment. Raises Refused("AssignmentUnreadable") for every fault.
 
-    Operators look at an assignment as long as its task runs, so those that were opened last are remembered.
+    Operators read a task's assignment again and again while the task runs, so the last ones are cached.
     """
     remembers = isinstance(text, str) and len(text) <= LONGEST_REMEMBERED
     opened = _open_assignment if remembers else _open_assignment.__wrapped__
@@ -70,7 +70,7 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _open_assignment(text: str, public: bytes) -> Assignment:
-    """The same text and key always give the same answer: what is opened holds no time of its own."""
+    """Cached, because the result depends only on text and key, not on the time."""
     reason = "AssignmentUnreadable"
     try:
         payload = envelope.open_envelope(text, envelope.ASSIGNMENT, load_verification_key(public))
@@ -81,10 +81,10 @@ def _open_assignment(text: str, public: bytes) -> Assignment:
     untrusted.time(assignment.expires, reason)
     if assignment.suite != SUITE:
         raise Refused(reason)
-    # Only a model is begun: of other tasks nobody would look at the image and command that begin it.
+    # Only Train makes an initial model. In other tasks, nothing would check the image and command that make it.
     if assignment.initial and assignment.task != "Train":
         raise Refused(reason)
-    # It becomes part of a path on the site's own volume.
+    # The UID becomes part of a path on the site's volume.
     if assignment.state_round and not UID.fullmatch(assignment.state_round):
         raise Refused(reason)
     return assignment
@@ -113,14 +113,14 @@ def sign_update(manifest: UpdateManifest, key: SigningKey) -> str:
 
 
 def open_update(text: str, key: VerificationKey) -> UpdateManifest:
-    """Return a signed update manifest, well-formed but not yet compared with anything.
+    """Return a signed, well-formed update manifest. It is not yet compared with the expected update.
 
     Raises Refused: ManifestUnreadable or SignatureInvalid.
     """
     manifest = untrusted.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
     _check_header(manifest.header, UPDATE, manifest.bytes)
     untrusted.time(manifest.expires, _UNREADABLE)
-    # One participant must not be able to make the round's answer unspeakable: few metrics, short names, finite values.
+    # One participant's metrics must not make the round's answer invalid or too long.
     names = [*manifest.metrics, *manifest.suppressed]
     if len(names) > MOST_METRICS or len(names) != len(set(names)) or not all(map(_NAME.fullmatch, names)):
         raise Refused(_UNREADABLE)
@@ -130,7 +130,7 @@ def open_update(text: str, key: VerificationKey) -> UpdateManifest:
 
 
 def verify_update(text: str, key: VerificationKey, expected: ExpectedUpdate, now: datetime) -> UpdateManifest:
-    """Return the manifest of an update that is the expected one. Raises Refused with the first reason that applies."""
+    """Return the manifest of the expected update. Raises Refused with the first reason that applies."""
     manifest = open_update(text, key)
     header = manifest.header
     checks = (
@@ -149,7 +149,7 @@ def verify_update(text: str, key: VerificationKey, expected: ExpectedUpdate, now
 
 
 def seal_grants(grants: Grants, recipient: RecipientKey, *, round_uid: str, attempt: int, participant: str) -> bytes:
-    """Return grants sealed for the courier that holds `recipient`'s private half."""
+    """Return grants sealed for the courier with the private half of `recipient`."""
     return wrap(codec.write_document(grants), recipient, grants_context(round_uid, attempt, participant))
 
 

@@ -1,14 +1,13 @@
-"""The one error with which something signed or sealed is turned away; knows reasons, never contents."""
+"""The error of signed or sealed data that is refused; knows reasons, never contents."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """Something signed or sealed is not what it should be.
+    """Signed or sealed data is not as expected.
 
-    `reason` is one of the enumerated words of docs/contracts.md. There is no further text on purpose: what was refused
-    came from outside, and whatever of it we repeated would end up in a status or a log. `field` is the place in a
-    document whose value was wrong, for the people at the site; "" where none is known.
+    `reason`: one of the reasons of docs/contracts.md. There is no other text, because a status or log must not repeat
+    data from outside. `field`: the place of the wrong value in a document, for the people at the site; "" if unknown.
     """
 
     def __init__(self, reason: str, field: str = "") -> None:

@@ -1,6 +1,6 @@
-"""Reads what came from outside by the wire's codec. Whatever is wrong, an enumerated reason and the place are said.
+"""Parses data from outside with the wire's codec. For every fault it raises Refused with a reason and the place.
 
-Whoever wrote what is refused chooses the keys of its maps: a place that is no plain word is left out.
+The data's author chooses the keys of maps, so a place that is not a plain word is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PLACE = re.compile(r"[A-Za-z0-9_.\[\]-]{1,128}", re.ASCII)
 
 
 def loads(data: bytes, reason: str) -> Any:
-    """Parse canonical JSON, else raise Refused(reason)."""
+    """Parse canonical JSON. Raises Refused(reason)."""
     try:
         return canonical.loads(data)
     except ValueError:
@@ -26,7 +26,7 @@ def loads(data: bytes, reason: str) -> Any:
 
 
 def decode(text: str, reason: str) -> bytes:
-    """Parse canonical base64, else raise Refused(reason)."""
+    """Parse canonical base64. Raises Refused(reason)."""
     try:
         return canonical.decode(text)
     except ValueError:
@@ -34,7 +34,7 @@ def decode(text: str, reason: str) -> bytes:
 
 
 def time(text: str, reason: str) -> datetime:
-    """Parse a time as api/times.py does, else raise Refused(reason)."""
+    """Parse a time of api/times.py. Raises Refused(reason)."""
     try:
         return parse_time(text)
     except ValueError:
@@ -42,7 +42,7 @@ def time(text: str, reason: str) -> datetime:
 
 
 def parse(cls: type[T], value: object, reason: str) -> T:
-    """Read a `cls` from a document, else raise Refused(reason)."""
+    """Parse a document as `cls`. Raises Refused(reason)."""
     try:
         return codec.parse_document(cls, value)
     except codec.Malformed as malformed:

@@ -1,4 +1,4 @@
-"""Wraps small secrets (file keys, grants) for one recipient and one purpose by HPKE; knows no files."""
+"""Wraps small secrets (file keys, grants) for one recipient and one purpose with HPKE (RFC 9180); knows no files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 @dataclass(frozen=True)
 class Context:
-    """What a wrapped secret is for. It opens under this very context and no other (HPKE `info`, RFC 9180)."""
+    """The purpose of a wrapped secret. The secret opens only with the same context (HPKE `info`, RFC 9180)."""
 
     purpose: str
     round_uid: str
@@ -26,22 +26,22 @@ class Context:
 
     @property
     def info(self) -> bytes:
-        """The context's canonical JSON; `digest` is absent where nothing is named by one (grants)."""
+        """The context's canonical JSON. Grants have no `digest`."""
         return canonical.dumps(codec.dump(self))
 
 
 def base_context(round_uid: str, attempt: int, participant: str, digest: str) -> Context:
-    """Context of the base model's data key, wrapped by the hub for a participant."""
+    """The context of the base model's data key, which the hub wraps for a participant."""
     return Context("base", round_uid, attempt, participant, digest)
 
 
 def update_context(round_uid: str, attempt: int, participant: str, digest: str) -> Context:
-    """Context of an update's file key, wrapped by a courier for the round."""
+    """The context of an update's file key, which a courier wraps for the round."""
     return Context("update", round_uid, attempt, participant, digest)
 
 
 def grants_context(round_uid: str, attempt: int, participant: str) -> Context:
-    """Context of transfer grants, sealed by the hub for a courier."""
+    """The context of grants, which the hub wraps for a courier."""
     return Context("grants", round_uid, attempt, participant)
 
 
@@ -51,7 +51,7 @@ def wrap(secret: bytes, recipient: RecipientKey, context: Context) -> bytes:
 
 
 def unwrap(wrapped: bytes, key: DecryptionKey, context: Context) -> bytes:
-    """Return what was wrapped under the same context for this key. Raises Refused("KeyUnusable")."""
+    """Return a secret that was wrapped for this key with the same context. Raises Refused("KeyUnusable")."""
     try:
         return _SUITE.decrypt(wrapped, key.hpke, info=context.info)
     except (InvalidTag, ValueError):

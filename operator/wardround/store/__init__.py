@@ -1,1 +1,1 @@
-"""The object store as each part sees it: presigned URLs for all, credentials for the hub alone."""
+"""The object store. All parts use presigned URLs; only the hub has credentials."""

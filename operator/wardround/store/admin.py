@@ -1,4 +1,4 @@
-"""What only the hub does at the store: make the bucket, list, delete; by URLs that it presigns for itself."""
+"""The hub's own requests to the store (make the bucket, list, delete), by URLs that it presigns for itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = 60
 
 
 async def ensure_bucket(store: Store, presigner: Presigner, now: datetime) -> None:
-    """Create the bucket unless it is there. Raises StoreError."""
+    """Create the bucket unless it exists. Raises StoreError."""
     try:
         await store.request("HEAD", presigner.sign("HEAD", "", now, _SECONDS))
     except StoreError as error:
@@ -30,17 +30,17 @@ async def list_keys(store: Store, presigner: Presigner, prefix: str, now: dateti
         query = {"list-type": "2", "prefix": prefix} | ({"continuation-token": token} if token else {})
         page = await store.request("GET", presigner.sign("GET", "", now, _SECONDS, query=query))
         try:
-            root = ElementTree.fromstring(page)  # noqa: S314 - our own store's; expat limits entity expansion itself
+            root = ElementTree.fromstring(page)  # noqa: S314 - from our own store; expat limits entity expansion
         except ElementTree.ParseError:
             raise StoreError(REFUSED) from None
-        keys += [found.text or "" for found in root.findall("{*}Contents/{*}Key")]
+        keys += [element.text or "" for element in root.findall("{*}Contents/{*}Key")]
         token = root.findtext("{*}NextContinuationToken") or ""
         if not token:
             return keys
 
 
 async def delete_prefix(store: Store, presigner: Presigner, prefix: str, now: datetime) -> int:
-    """Delete all objects below `prefix`, which must end with a slash; return how many. Raises StoreError."""
+    """Delete all objects below `prefix`, which must end with a slash. Return their number. Raises StoreError."""
     if len(prefix) < 2 or not prefix.endswith("/"):
         raise ValueError("a prefix to delete ends with a slash")
     keys = await list_keys(store, presigner, prefix, now)

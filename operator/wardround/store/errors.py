@@ -1,25 +1,25 @@
-"""What can go wrong between us and the store, without any URL in its text: presigned URLs are keys."""
+"""Errors of the store. No text holds a URL: a presigned URL is a key."""
 
 from __future__ import annotations
 
-# Try again later: nobody answered, or 5xx.
+# No answer, or 5xx. A later attempt may succeed.
 UNREACHABLE = "StoreUnreachable"
-# Try again later: bytes come or go below the least rate.
+# The transfer was slower than the least rate. A later attempt may succeed.
 TOO_SLOW = "StoreTooSlow"
-# The store answered and said no: an expired or foreign URL, a redirect, a PUT that is not the signed one.
+# The store refused the request: an expired or foreign URL, a redirect, a PUT that differs from the signed one.
 REFUSED = "StoreRefused"
-# There is no such object, or fewer bytes of it than were promised.
+# The object does not exist, or is shorter than promised.
 MISSING = "StoreObjectMissing"
 SHORT = "StoreObjectShort"
-# A URL that does not lead to the pinned origin: it never will.
+# A URL outside the pinned origin. No later attempt can succeed.
 NOT_PINNED = "StoreNotPinned"
-# Try again later: a certificate that the pinned CA did not sign, or another failure of TLS, which a gateway that is
-# being set up makes too.
+# The pinned authority did not sign the certificate, or TLS failed otherwise. A later attempt may succeed: a gateway
+# that is being set up fails like that, too.
 UNTRUSTED = "StoreUntrusted"
 
 
 class StoreError(Exception):
-    """A transfer failed, after all tries."""
+    """A transfer failed, after all retries."""
 
     def __init__(self, reason: str, status: int | None = None) -> None:
         super().__init__(reason if status is None else f"{reason} (HTTP {status})")

@@ -1,6 +1,6 @@
-"""Makes presigned S3 URLs from credentials and a given time; speaks to no one. Only the hub has credentials.
+"""Makes presigned S3 URLs, in path style, from credentials and a given time; sends nothing. Only the hub uses it.
 
-botocore's signer alone: its client would load megabytes of service models to do the same. Path style throughout.
+It uses only botocore's signer: botocore's client would load megabytes of service models.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Upload:
-    """A presigned PUT: whoever has it may store one object once, with these very headers."""
+    """A presigned PUT. Its holder may store one object, once, with exactly these headers."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str]
@@ -43,14 +43,14 @@ class Presigner:
     credentials: Credentials
 
     def get(self, key: str, now: datetime, seconds: int) -> str:
-        """Return a URL that reads one object, until `seconds` after `now`. `Range` may be added freely."""
+        """Return a URL that reads one object, until `seconds` after `now`. A request may add `Range`."""
         return self.sign("GET", key, now, seconds)
 
     def put(self, key: str, now: datetime, seconds: int, length: int | None = None) -> Upload:
         """Return a PUT that creates one object and cannot replace one.
 
-        With `length` it takes exactly so many bytes. Without, any number: for the hub's own aggregation Job alone, as
-        the hub does not know how long a first result will be.
+        `length`: the exact number of bytes. Without it, any number is accepted. Only the hub's own aggregation Job gets
+        such a PUT, because the hub does not know the length of an initial round's result.
         """
         headers = {"If-None-Match": "*"}
         if length is not None:
@@ -67,7 +67,10 @@ class Presigner:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> str:
-        """Return the URL of any request; an empty key means the bucket. `headers` must be sent as they are here."""
+        """Return a presigned URL. An empty `key` means the bucket. The request must send exactly these `headers`.
+
+        Raises ValueError for a lifetime outside 1 to LONGEST_SECONDS.
+        """
         if not 1 <= seconds <= LONGEST_SECONDS:
             raise ValueError(f"a URL lives from 1 to {LONGEST_SECONDS} seconds, not {seconds}")
         path = quote(f"/{self.bucket}/{key}".rstrip("/") if not key else f"/{self.bucket}/{key}", safe="/~-_.")
@@ -84,7 +87,7 @@ class _Signer(S3SigV4QueryAuth):  # type: ignore[misc]  # botocore has no types
         super().__init__(_Credentials(credentials.access_key, credentials.secret_key), "s3", region, expires=seconds)
 
     def sign(self, request: AWSRequest, now: datetime) -> None:
-        # What `add_auth` does, with the time as an argument instead of the machine's clock.
+        # Like `add_auth`, but with a given time instead of the machine's clock.
         request.context["timestamp"] = now.astimezone(UTC).strftime(SIGV4_TIMESTAMP)
         self._modify_request_before_signing(request)
         text = self.string_to_sign(request, self.canonical_request(request))

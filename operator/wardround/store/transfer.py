@@ -1,6 +1,7 @@
 """Moves bytes by presigned URL to and from one pinned origin; knows no credentials, keys or meaning of the bytes.
 
-No redirects, no proxy but the one that is named, no environment. Nothing here logs: presigned URLs are keys.
+The client follows no redirects, uses only the configured proxy, and ignores the environment. Nothing here logs: a
+presigned URL is a key.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ TRIES = 6
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 5.0
 _CHUNK = 1 << 18
-# The least rate: a try that moves fewer bytes in so long is over. A store that answers one byte at a time is never
-# silent, and would hold its caller for ever.
+# The least rate: a request that moves fewer bytes in this time ends. A store that sends single bytes never runs into
+# a read timeout, and would hold its caller for ever.
 LEAST_BYTES = 1 << 20
 LEAST_SECONDS = 60.0
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
@@ -35,11 +36,11 @@ _TOO_MANY_REQUESTS = 429
 
 
 class _TryAgain(Exception):
-    """Nobody answered, or the store said that it is its own fault."""
+    """The store's answer was incomplete, or a server error (5xx) or rate limit (429)."""
 
 
 class _Pace:
-    """Ends one try of a transfer that is slower than the least rate. Time that is ours does not count."""
+    """Ends a request that is slower than the least rate. Time that this process spends on its own files is excluded."""
 
     def __init__(self, limit: asyncio.Timeout) -> None:
         self._limit = limit
@@ -55,8 +56,8 @@ class _Pace:
         self._end_in(LEAST_SECONDS)
 
     @asynccontextmanager
-    async def ours(self) -> AsyncIterator[None]:
-        """While files are read and written here, the store is not waited for."""
+    async def paused(self) -> AsyncIterator[None]:
+        """Stops the time while this process reads or writes its own files."""
         until = self._limit.when()
         left = None if until is None else until - asyncio.get_running_loop().time()
         self._end_in(None)
@@ -66,20 +67,20 @@ class _Pace:
             self._end_in(left)
 
     def _end_in(self, seconds: float | None) -> None:
-        # A body may still be read for a moment after its try is over.
+        # aiohttp may still read the body for a moment after the request has ended.
         with suppress(RuntimeError):
             self._limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
 class Store:
-    """A client for one origin. An async context manager; tasks may share it."""
+    """A client for one origin, as an async context manager. Tasks may share it."""
 
     def __init__(
         self, origin: str, ca_bundle: str = "", proxy_url: str = "", *, tries: int = TRIES, draw: Draw = system_draw
     ) -> None:
         """Pin `origin` (https) and, unless `ca_bundle` (PEM) is empty, the authority that signs its certificate.
 
-        Raises StoreError where either is unusable.
+        Raises StoreError if one of them is invalid.
         """
         self._origin = _origin(origin)
         try:
@@ -109,9 +110,9 @@ class Store:
             self._session = None
 
     async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
-        """Pass exactly `length` bytes of an object from `offset` on to `sink`, in order.
+        """Pass exactly `length` bytes of an object, from `offset`, to `sink`, in order.
 
-        A transfer that breaks off goes on where it stopped. Raises StoreError, and whatever `sink` raises.
+        An interrupted transfer continues where it stopped. Raises StoreError, and whatever `sink` raises.
         """
         received = 0
 
@@ -129,7 +130,7 @@ class Store:
                     if received + len(chunk) > length:
                         raise StoreError(REFUSED, response.status)
                     pace.moved(len(chunk))
-                    async with pace.ours():
+                    async with pace.paused():
                         await sink(chunk)
                     received += len(chunk)
             if received < length:
@@ -138,47 +139,47 @@ class Store:
         await self._retry(once)
 
     async def get_bytes(self, url: str, length: int, *, offset: int = 0) -> bytes:
-        """Return exactly `length` bytes of an object from `offset` on. Raises StoreError."""
-        found = bytearray()
+        """Return exactly `length` bytes of an object, from `offset`. Raises StoreError."""
+        data = bytearray()
 
-        async def keep(chunk: bytes) -> None:
-            found.extend(chunk)
+        async def append(chunk: bytes) -> None:
+            data.extend(chunk)
 
-        await self.get(url, length, keep, offset=offset)
-        return bytes(found)
+        await self.get(url, length, append, offset=offset)
+        return bytes(data)
 
     async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
-        """Store `length` bytes of a file from `offset` on as one object. See `put_bytes`."""
+        """Store `length` bytes of a file, from `offset`, as one object. See `put_bytes`."""
         return await self._put(url, headers, length, lambda: _read(path, offset, length))
 
     async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
-        """Store `data` as one object. Return whether it is there by this call.
+        """Store `data` as one object. Return whether this call stored it.
 
-        False: it was there before (nothing is ever replaced). A 412 after a try that broke off counts as stored:
-        the store had taken the object, and only its answer was lost. Raises StoreError. Refusing a large body, a store
-        may close while we still send, so that its answer is lost and the reason is StoreUnreachable.
+        False: the object existed before, and was not replaced. A 412 after an interrupted request counts as stored: the
+        store had taken the object, and only its answer was lost. Raises StoreError. If a store refuses a large body and
+        closes the connection early, its answer is lost and the reason is StoreUnreachable.
         """
         return await self._put(url, headers, len(data), lambda: _whole(data))
 
     async def _put(
         self, url: str, headers: Mapping[str, str], length: int, body: Callable[[], AsyncGenerator[bytes]]
     ) -> bool:
-        broke_off = False
+        interrupted = False
         sent = {**headers, "Content-Length": str(length), "Content-Type": "application/octet-stream"}
 
         async def once(pace: _Pace) -> bool:
-            nonlocal broke_off
-            may_have_landed, broke_off = broke_off, True
+            nonlocal interrupted
+            may_be_stored, interrupted = interrupted, True
             async with self._request("PUT", url, sent, _paced(body(), pace)) as response:
                 if response.status == 412:
-                    return may_have_landed
+                    return may_be_stored
                 self._check(response, {200})
                 return True
 
         return await self._retry(once)
 
     async def request(self, method: str, url: str) -> bytes:
-        """Send a small request without a body and return the small answer. Raises StoreError."""
+        """Send a request without a body and return its small answer. Raises StoreError."""
 
         async def once(_: _Pace) -> bytes:
             async with self._request(method, url, {}) as response:
@@ -194,7 +195,7 @@ class Store:
             raise RuntimeError("use the store as an async context manager")
         if _origin(url) != self._origin:
             raise StoreError(NOT_PINNED)
-        # encoded=True: another spelling of the same URL would not have the same signature.
+        # encoded=True: the signature holds only for this spelling of the URL.
         return self._session.request(
             method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False, proxy=self._proxy
         )
@@ -211,7 +212,7 @@ class Store:
         reason = UNREACHABLE
         for number in range(self._tries):
             if number:
-                # Full jitter: sites that lost the store together must not come back together.
+                # Full jitter: sites that lost the store at the same time must not retry at the same time.
                 longest = min(_LONGEST_DELAY, _FIRST_DELAY * 2**number)
                 await asyncio.sleep(longest * self._draw())
             limit = asyncio.timeout(LEAST_SECONDS)
@@ -221,7 +222,7 @@ class Store:
             except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
                 reason = UNTRUSTED
             except (_TryAgain, aiohttp.ClientError, TimeoutError):
-                # The exception's own text has the URL in it: it ends here.
+                # The exception's text holds the URL, so it must not go further.
                 reason = TOO_SLOW if limit.expired() else UNREACHABLE
         raise StoreError(reason)
 
@@ -250,7 +251,7 @@ async def _read(path: Path, offset: int, length: int) -> AsyncGenerator[bytes]:
         while length:
             chunk = await beside(file.read, min(_CHUNK, length))
             if not chunk:
-                raise ValueError("the file to send is shorter than its manifest says")
+                raise ValueError("the file to send is shorter than its manifest claims")
             length -= len(chunk)
             yield chunk
     finally:
@@ -260,10 +261,10 @@ async def _read(path: Path, offset: int, length: int) -> AsyncGenerator[bytes]:
 async def _paced(body: AsyncGenerator[bytes], pace: _Pace) -> AsyncGenerator[bytes]:
     async with aclosing(body):
         while True:
-            async with pace.ours():
+            async with pace.paused():
                 chunk = await anext(body, None)
             if chunk is None:
-                # Storing what it now has may take the store as long as a part of it.
+                # The store may need as long to commit the object as to receive a part of it.
                 pace.restart()
                 return
             yield chunk

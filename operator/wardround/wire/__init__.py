@@ -1,1 +1,1 @@
-"""Wire formats: what one part of Wardround writes and another reads, each as one frozen type, and how it is spelt."""
+"""Wire formats between parts of Wardround, each as one frozen type, and their one spelling. No I/O."""

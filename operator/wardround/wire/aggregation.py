@@ -1,4 +1,4 @@
-"""What an aggregation Job is told (`plan.json`) and what it answers (its termination message).
+"""The plan of an aggregation Job (`plan.json`), and its answer (the termination message).
 
 Shapes: docs/contracts.md, section 7.
 """
@@ -23,7 +23,7 @@ class PlannedRound:
 
 @dataclass(frozen=True)
 class PlannedBase:
-    """The base model, whose manifest the hub itself signed: key and places."""
+    """The base model: the manifest that the hub signed, the data key, and URLs."""
 
     manifest: ModelManifest
     data_key: bytes = field(repr=False)
@@ -32,7 +32,7 @@ class PlannedBase:
 
 @dataclass(frozen=True)
 class PlannedUpdate:
-    """One participant's update: its manifest, to be verified under the pinned `signing_key`, and its parts' URLs."""
+    """One participant's update: its manifest, the participant's `signing_key` that verifies it, and its parts' URLs."""
 
     participant: str
     attempt: int
@@ -51,7 +51,7 @@ class PlannedUpload:
 
 @dataclass(frozen=True)
 class PlannedUploads:
-    """Where the result goes."""
+    """The uploads of the result."""
 
     parts: tuple[PlannedUpload, ...]
     segments: PlannedUpload
@@ -59,7 +59,7 @@ class PlannedUploads:
 
 @dataclass(frozen=True)
 class StoreAccess:
-    """The store as this Job reaches it."""
+    """The store's address for this Job."""
 
     origin: str
     ca_bundle: str
@@ -67,8 +67,8 @@ class StoreAccess:
 
 @dataclass(frozen=True, kw_only=True)
 class AggregationPlan:
-    """`plan.json`. `base_digest`: what each update must name as its base, "" where there is none, and None where only
-    the sites can know: they must agree. `base`: of a Train round with a base. `max_samples`: by participant."""
+    """`plan.json`. `base_digest`: the base that each update must name; "" without base; None in an initial round, where
+    the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant."""
 
     round: PlannedRound
     task: str
@@ -91,7 +91,7 @@ class AggregationPlan:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An update that does not count, and why."""
+    """An update that is left out, and the reason."""
 
     participant: str
     reason: str
@@ -101,8 +101,8 @@ class LeftOut:
 class AggregationResult:
     """The answer of an aggregation that stored a model.
 
-    `suppressed`: of each metric, how many of those who were combined have too few patients behind it to tell it.
-    `aggregated`: the participants who were combined, or nobody where the names had no room: all but those left out.
+    `suppressed`: by metric, how many combined participants suppressed it. `aggregated`: the combined participants. It
+    is empty if their names have no room; then all participants not in `left_out` were combined.
     """
 
     header: Header
@@ -118,7 +118,7 @@ class AggregationResult:
 
 @dataclass(frozen=True)
 class AggregationFailure:
-    """The answer of an aggregation that stored none."""
+    """The answer of an aggregation that stored no model."""
 
     reason: str
     message: str = ""
@@ -133,7 +133,7 @@ def read_answer(text: str) -> AggregationAnswer:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise codec.Malformed("the answer of the aggregation", "no JSON") from None
+        raise codec.Malformed("the answer of the aggregation", "not JSON") from None
     if isinstance(value, Mapping) and "reason" in value:
         return codec.parse_document(AggregationFailure, value)
     return codec.parse_document(AggregationResult, value)

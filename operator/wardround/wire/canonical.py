@@ -1,4 +1,4 @@
-"""The one spelling of JSON and base64 that is written, signed or hashed; knows nothing of what they say."""
+"""The canonical spelling of JSON and base64, for all that is signed or hashed; knows nothing of the content."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 def dumps(value: object) -> bytes:
-    """Return canonical JSON: sorted keys, no spaces, UTF-8. Floats are not part of it and raise TypeError."""
+    """Return canonical JSON: sorted keys, no spaces, UTF-8. Raises TypeError for floats."""
     _refuse_floats(value)
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def loads(data: bytes) -> Any:
-    """Parse JSON that is spelt exactly as `dumps` spells it, else raise ValueError.
+    """Parse JSON. Raises ValueError unless it is spelt exactly as `dumps` spells it.
 
-    The comparison with our own spelling settles duplicate keys, floats, NaN, lone surrogates and trailing bytes.
+    So duplicate keys, floats, NaN, lone surrogates and trailing bytes are refused.
     """
     try:
         value = json.loads(data)
@@ -34,7 +34,7 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Parse standard base64 in its one canonical form (padding, no stray bits), else raise ValueError."""
+    """Parse standard base64 in canonical form (padding, no stray bits). Raises ValueError."""
     data = base64.b64decode(text, validate=True)
     if encode(data) != text:
         raise ValueError("not canonical base64")

@@ -1,15 +1,14 @@
-"""Turns frozen dataclasses into JSON and back. The types are the schema, and there is no second one.
+"""Turns frozen dataclasses into JSON and back. The types are the only schema.
 
-Two kinds of JSON are read and written:
+There are two kinds of JSON:
 
-- An *object* is the API server's. Unknown fields are ignored, so that a newer API server can be read. Null is absence,
-  and None is left out, as Kubernetes does it.
-- A *document* is ours. Every field without a default has to be there, an unknown field is refused, None is null,
-  and integers are from 0 to 2^63-1.
+- An *object* comes from the API server. Unknown fields are ignored, so that newer versions can be read. As in
+  Kubernetes, null means absent, and None is left out.
+- A *document* is our own. Every field without a default is required, an unknown field is refused, None is null, and
+  integers are from 0 to 2^63-1.
 
-Names are camelCase in JSON, with `uid` and `url` in capitals unless they come first, as Kubernetes has it. Bytes are
-base64. A text that is `Annotated[str, Text(...)]` has to match, as the CRDs' texts do. Whatever is wrong raises
-Malformed, which names the field.
+Names are camelCase in JSON. As in Kubernetes, `uid` and `url` are in capitals unless they come first. Bytes are base64.
+A text of type `Annotated[str, Text(...)]` must match its pattern. Every fault raises Malformed, which names the field.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ LONGEST_SHOWN = 64
 
 
 class Malformed(ValueError):
-    """A field that is missing, unknown or of the wrong type. `place` names it; no value is quoted."""
+    """A field is missing, unknown or of the wrong type. `place`: the field. The message quotes no value."""
 
     def __init__(self, place: str, fault: str) -> None:
         super().__init__(f"{place}: {fault}")
@@ -42,7 +41,7 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True)
 class Text:
-    """What a text has to be: the whole of it matches `pattern`, in at most so many characters."""
+    """A constraint: the whole text matches `pattern`, and has at most `longest` characters."""
 
     pattern: str
     longest: int
@@ -53,7 +52,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Attribute:
-    """A dataclass field and the name that it has in JSON."""
+    """A dataclass field and its name in JSON."""
 
     field: Field[Any]
     json: str
@@ -61,7 +60,7 @@ class Attribute:
 
     @property
     def optional(self) -> bool:
-        """Whether JSON may leave it out."""
+        """Whether JSON may leave the field out."""
         return self.field.default is not MISSING or self.field.default_factory is not MISSING
 
 
@@ -81,7 +80,7 @@ def attributes(cls: Any) -> tuple[Attribute, ...]:
 
 
 def parse(cls: type[T], value: object, where: str = "") -> T:
-    """Read a `cls` from an object. `where` names the place in error messages. Raises Malformed."""
+    """Parse an object as `cls`. `where`: the object's place, for error messages. Raises Malformed."""
     return _parse(cls, value, where, closed=False)
 
 
@@ -91,7 +90,7 @@ def dump(value: Any) -> Any:
 
 
 def parse_document(cls: type[T], value: object, where: str = "") -> T:
-    """Read a `cls` from a document. `where` names the place in error messages. Raises Malformed."""
+    """Parse a document as `cls`. `where`: the document's place, for error messages. Raises Malformed."""
     return _parse(cls, value, where, closed=True)
 
 
@@ -101,11 +100,11 @@ def dump_document(value: Any) -> dict[str, Any]:
 
 
 def read_document(cls: type[T], data: bytes | str, where: str = "") -> T:
-    """Read a `cls` from the text of a document, in any spelling. Raises Malformed."""
+    """Parse a document's text, in any spelling of JSON, as `cls`. Raises Malformed."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
-        raise Malformed(where or cls.__name__, "no JSON") from None
+        raise Malformed(where or cls.__name__, "not JSON") from None
     return parse_document(cls, value, where)
 
 
@@ -115,7 +114,7 @@ def write_document(value: Any) -> bytes:
 
 
 class _Wrong(Exception):
-    """What is wrong with a value, and the way to it, innermost step first. The place is spelt only where one is."""
+    """A fault in a value, and the path to the value, innermost step first."""
 
     def __init__(self, problem: str, *path: str) -> None:
         super().__init__(problem)
@@ -140,7 +139,8 @@ def _parse(cls: type[T], value: object, where: str, *, closed: bool) -> T:
 
 @cache
 def _reader(annotation: Any, closed: bool) -> Reader:
-    """What reads a value of this type, made once: operators read thousands of objects a minute. It raises _Wrong."""
+    """The function that parses a value of this type; it raises _Wrong. Cached, because operators parse thousands of
+    objects a minute."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is Any:
         return lambda value: value
@@ -168,13 +168,13 @@ def _list(read: Reader) -> Reader:
     def reader(value: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise _Wrong("expected a list")
-        found = []
+        items = []
         for each in value:
             try:
-                found.append(read(each))
+                items.append(read(each))
             except _Wrong as wrong:
-                raise wrong.within(f"[{len(found)}]") from None
-        return tuple(found)
+                raise wrong.within(f"[{len(items)}]") from None
+        return tuple(items)
 
     return reader
 
@@ -189,19 +189,19 @@ def _text(read: Reader, text: Text) -> Reader:
 
 
 def _map(read_key: Reader, read: Reader) -> Reader:
-    """A key that is wrong is not part of the place: whoever wrote the object chose it."""
+    """The place of a wrong key does not hold the key, because the object's author chose it."""
 
     def reader(value: Any) -> Any:
         if not isinstance(value, Mapping):
             raise _Wrong("expected an object")
-        found = {}
+        items = {}
         for key, each in value.items():
             name = read_key(str(key))
             try:
-                found[name] = read(each)
+                items[name] = read(each)
             except _Wrong as wrong:
                 raise wrong.within(f".{key}") from None
-        return found
+        return items
 
     return reader
 
@@ -227,13 +227,13 @@ def _object(cls: Any, closed: bool) -> Reader:
             raise _Wrong(f"has the unknown field {unknown[0][:LONGEST_SHOWN]!a}")
         arguments: dict[str, Any] = {}
         for name, json_name, read, optional in known:
-            found = value.get(json_name, MISSING)
-            if found is MISSING or (found is None and not closed):
+            attribute = value.get(json_name, MISSING)
+            if attribute is MISSING or (attribute is None and not closed):
                 if not optional:
                     raise _Wrong("missing", f".{json_name}")
                 continue
             try:
-                arguments[name] = read(found)
+                arguments[name] = read(attribute)
             except _Wrong as wrong:
                 raise wrong.within(f".{json_name}") from None
         return cls(**arguments)

@@ -1,4 +1,4 @@
-"""The one spelling of a digest, `sha256:<64 hex>`; knows nothing of what is digested."""
+"""Computes digests and spells them `sha256:<64 hex>`; knows nothing of the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Digest:
         self._hash = hashlib.sha256(data)
 
     def update(self, data: bytes | bytearray | memoryview) -> None:
-        """Take the next piece."""
+        """Add the next piece."""
         self._hash.update(data)
 
     @property

@@ -1,4 +1,4 @@
-"""What a courier may fetch and store: presigned URLs, sealed for the courier alone. docs/contracts.md, section 3."""
+"""Grants: presigned URLs for one task, sealed to the participant's courier. docs/contracts.md, section 3."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Get:
 
 @dataclass(frozen=True)
 class Put:
-    """One presigned upload; the headers are signed with it."""
+    """A presigned upload. The signature covers the headers."""
 
     url: str
     bytes: int
@@ -25,7 +25,7 @@ class Put:
 
 @dataclass(frozen=True)
 class Grants:
-    """What a courier may fetch and store, until when."""
+    """`get`: the base model's URLs. `put`: the update's uploads. Both end at `expires`."""
 
     expires: str
     get: Get | None

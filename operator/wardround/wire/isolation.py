@@ -1,4 +1,4 @@
-"""WARDROUND_ISOLATION: what a training pod must not reach, told by the site operator to the gate and the sidecar."""
+"""WARDROUND_ISOLATION: the targets that a training pod must not reach, from the site operator to gate and sidecar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wardround.wire import canonical, codec
 
 @dataclass(frozen=True)
 class IsolationTarget:
-    """An address, and the name that people at the site read when it answers. ICMP has no port: it is 0."""
+    """An address, and its name for the people at the site. `port`: 0 for ICMP."""
 
     name: str
     host: str
@@ -26,11 +26,11 @@ def write(targets: Iterable[IsolationTarget]) -> str:
 
 
 def read(text: str) -> tuple[IsolationTarget, ...]:
-    """Read the variable's text. Raises Malformed."""
+    """Parse the variable's text. Raises Malformed."""
     try:
         items = json.loads(text)
     except (ValueError, RecursionError):
-        raise codec.Malformed("WARDROUND_ISOLATION", "no JSON") from None
+        raise codec.Malformed("WARDROUND_ISOLATION", "not JSON") from None
     if not isinstance(items, list):
         raise codec.Malformed("WARDROUND_ISOLATION", "expected a list")
     return tuple(codec.parse_document(IsolationTarget, each, f"[{index}]") for index, each in enumerate(items))

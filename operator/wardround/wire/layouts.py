@@ -1,4 +1,4 @@
-"""Which tensors an update of Statistics or Evaluate has, and of what shapes: all F64. docs/contracts.md, section 5."""
+"""Names and shapes of the tensors in a Statistics or Evaluate update, all F64. docs/contracts.md, section 5."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 Shapes = Mapping[str, tuple[int, ...]]
 
 DTYPE = "F64"
-# Of the predicted probability: bin = min(BINS - 1, floor(BINS p)).
+# Bins of the predicted probability p: bin = min(BINS - 1, floor(BINS p)).
 BINS = 100
 
-# Counts of test rows by predicted probability.
+# Counts of test rows by bin, for each class.
 EVALUATE: Shapes = {"negatives": (BINS,), "positives": (BINS,)}
-# Over the training rows, for each feature in schema order: rows, and sums of x - c and (x - c)^2 with c in `shift`.
+# For each feature in schema order, over the training rows: their number, and sums of x - c and (x - c)^2. `shift`: c.
 PER_FEATURE = ("count", "sum", "squares", "shift")
 
 
 def statistics(features: int) -> Shapes:
-    """Of a Statistics update over so many features."""
+    """The tensors of a Statistics update over `features` features."""
     return {**dict.fromkeys(PER_FEATURE, (features,)), "positives": (1,), "rows": (1,)}

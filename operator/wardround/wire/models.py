@@ -1,4 +1,4 @@
-"""What is said of a sealed file: its header, and the manifests of models and updates. docs/contracts.md, section 3."""
+"""The header of a sealed file, and the manifests of models and updates. docs/contracts.md, section 3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wardround.wire import codec
 
 @dataclass(frozen=True)
 class Header:
-    """What a sealed file says of itself; authenticated with every segment. `length` is in plaintext bytes."""
+    """The description of a sealed file, authenticated with every segment. `length`: plaintext bytes."""
 
     suite: str
     kind: str
@@ -33,7 +33,8 @@ class Header:
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """A model at the store. `digest` is of the plaintext, `segments_digest` of the list of ciphertext hashes."""
+    """A model in the store. `digest`: of the plaintext. `segments_digest`: of the list of ciphertext hashes. `bytes`:
+    of the ciphertext."""
 
     header: Header
     digest: str
@@ -44,9 +45,9 @@ class ModelManifest:
 
 @dataclass(frozen=True)
 class UpdateManifest:
-    """An update at the store, signed by its sender. `wrapped_key` opens with the round's key alone.
+    """An update in the store, signed by its sender. `wrapped_key`: the file key, which only the round's key opens.
 
-    `suppressed`: names of metrics that are over too few patients to be told.
+    `suppressed`: names of metrics over too few patients. `bytes`: of the ciphertext.
     """
 
     header: Header

@@ -1,7 +1,7 @@
-"""What a container of ours says when it ends: its termination message, read by the site operator.
+"""The termination message of our containers, which the site operator reads. docs/contracts.md, section 6.
 
-It is written and read as an object: what there is none of is left out, and what is not known is ignored. Whoever reads
-it believes it of our own containers alone, since the trainer may write anything there. docs/contracts.md, section 6.
+It is an object of the codec: absent fields are left out, and unknown fields are ignored. A reader must trust it only
+from our own containers, because researchers' code can write any termination message.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Heard = Literal["Open", "Silent", "Absent"]
 
 @dataclass(frozen=True)
 class LeftOutRows:
-    """Rows that break the Dataset's schema, by field and why. Field `*`: a row that is malformed as a whole."""
+    """The number of rows that break the Dataset's schema, by field and reason. Field `*`: malformed rows."""
 
     field: str
     reason: str
@@ -27,7 +27,7 @@ class LeftOutRows:
 
 @dataclass(frozen=True)
 class LinkLocalHeard:
-    """What looks at the pod's links showed. `answers`: who answered and how, without addresses."""
+    """The result of probing neighbours over IPv6 link-local. `answers`: labels of targets that answered."""
 
     heard: Heard
     answers: tuple[str, ...] = ()
@@ -35,10 +35,10 @@ class LinkLocalHeard:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """`reason`, `failure_class` and `message`, for the site's people, of a failure; `field` of the Dataset's schema.
+    """`reason`, `failure_class` and `message` (for the site's people): of a failure. `field`: of the Dataset's schema.
 
-    `rows` and `patients` are of the valid dataset, `samples` what this task may claim; `link_local` is the sidecar's.
-    `parameter` is the training code's: the parameter that it refuses. Only a name that the round has written counts.
+    `rows` and `patients`: of the valid dataset. `samples`: the weight that this task claims. `link_local`: from the
+    sidecar. `parameter`: the parameter that the training code refuses; it counts only if the round has set it.
     """
 
     reason: str | None = None
@@ -60,7 +60,7 @@ def write(outcome: Outcome) -> bytes:
 
 
 def read(text: str) -> Outcome | None:
-    """Read a termination message. Return None for what is none of ours."""
+    """Parse a termination message. Return None if it is malformed."""
     try:
         return codec.parse(Outcome, json.loads(text))
     except (ValueError, RecursionError):

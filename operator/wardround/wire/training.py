@@ -1,4 +1,4 @@
-"""What the containers of a training pod tell each other about the task. docs/contracts.md, section 6.
+"""The documents that the containers of a training pod exchange. docs/contracts.md, section 6.
 
 `prepare` reads a RequestedTask from WARDROUND_TASK, and writes a TrainingTask for the code that trains and a
 PrivateReport for `check` and `score`. The trainer image reads the same task.json with its own code.
@@ -13,13 +13,13 @@ from typing import Any, Literal
 from wardround.wire.assignment import Exchange
 
 TaskKind = Literal["Train", "Statistics", "Evaluate"]
-# Of the training contract (docs/training-image.md): a trainer refuses a task.json of another.
+# Version of the training contract (docs/training-image.md). A trainer refuses a task.json of another version.
 CONTRACT = "2"
 
 
 @dataclass(frozen=True)
 class RoundAttempt:
-    """Which attempt of which round, by the round's name."""
+    """A round's name, and the attempt."""
 
     name: str
     attempt: int
@@ -27,9 +27,9 @@ class RoundAttempt:
 
 @dataclass(frozen=True)
 class LiveRounds:
-    """UIDs of the rounds that could still go on at this site `at` that time, and of those whose `states` they need.
+    """`uids`: the rounds that are not over at this site at the time `at`. `states`: the rounds whose states they need.
 
-    `prepare` removes the checkpoints of other rounds, and their states where there are too many.
+    `prepare` removes the checkpoints of other rounds, and the oldest of their states.
     """
 
     uids: tuple[str, ...]
@@ -39,11 +39,11 @@ class LiveRounds:
 
 @dataclass(frozen=True, kw_only=True)
 class RequestedTask:
-    """WARDROUND_TASK: what the round asks of this site, as the site operator took it from the assignment.
+    """WARDROUND_TASK: the round's request to this site, which the site operator takes from the assignment.
 
-    The pod's kind, the Dataset and the site's own limits are in other variables, which admission compares with the
-    objects. `seed`: of an initial round. `base_digest`: of the base model, "" without one. `max_samples`: what this
-    site may claim. `state_round`: UID of the round whose state is read, "" for none.
+    Other variables hold the pod's kind, the Dataset and the site's own limits, and admission compares them with the
+    objects. `seed`: of an initial round. `base_digest`: of the base model, "" without one. `max_samples`: the largest
+    number of samples that this site may claim. `state_round`: UID of the round whose state is read, "" for none.
     """
 
     contract: str
@@ -63,7 +63,7 @@ class RequestedTask:
 
 @dataclass(frozen=True)
 class View:
-    """The prepared data: the Dataset's Table Schema, and rows of train.parquet or, in Evaluate, test.parquet."""
+    """`schema`: the Dataset's Table Schema. `rows`: the rows of train.parquet or, in Evaluate, of test.parquet."""
 
     schema: Mapping[str, Any]
     rows: int
@@ -71,9 +71,9 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingTask:
-    """task.json: all that researchers' code is told.
+    """task.json: the task for researchers' code.
 
-    `seed` is equal at all sites, for initial weights. `order_seed` is this site's secret, for all else that is drawn.
+    `seed`: equal at all sites, for initial weights. `order_seed`: secret of this site, for all other random choices.
     """
 
     contract: str
@@ -92,9 +92,9 @@ class TrainingTask:
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateReport:
-    """private/report.json: what `check` and `score` have to know, where researchers' code cannot change it.
+    """private/report.json: the report of `prepare` to `check` and `score`, which researchers' code cannot change.
 
-    `samples`: what the update counts. `cells`: distinct patients that metrics are over, by cell (pod/metrics.py).
+    `samples`: the weight that the update claims. `cells`: distinct patients behind metrics, by cell (metrics.py).
     """
 
     task: TaskKind

@@ -1,4 +1,4 @@
-"""What the training pod says of an update (`update.json`), to the courier. docs/contracts.md, section 6."""
+"""update.json: the training pod's claims about an update, for the courier. docs/contracts.md, section 6."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateClaims:
-    """`digest` and `length` are those of update.safetensors, `schema_digest` that of its tensors.
+    """`digest` and `length`: of update.safetensors. `schema_digest`: of its tensors.
 
-    `base_digest`: of the model that it is a difference to, in an initial round of this site's own initial weights; ""
-    without base. `suppressed`: names of metrics that are over too few patients to be told.
+    `base_digest`: of the base model, or in an initial round of this site's initial weights; "" without base.
+    `suppressed`: names of metrics over too few patients.
     """
 
     samples: int

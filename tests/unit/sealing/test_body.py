@@ -1,4 +1,4 @@
-"""A sealed body opens whole, in place and under its own key, or not at all."""
+"""A sealed body opens only if it is complete, in order and under its own key."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_body_opens_in_any_order_from_several_threads(length: int) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 5, -1])
-def test_one_changed_byte_is_noticed(place: int) -> None:
+def test_a_changed_byte_is_refused(place: int) -> None:
     head = header(100)
     [segment] = seal(bytes(100), head)
     changed = bytearray(segment)
@@ -60,7 +60,7 @@ def test_one_changed_byte_is_noticed(place: int) -> None:
         body.Body(KEY, head).open(0, bytes(changed))
 
 
-def test_segments_cannot_change_places() -> None:
+def test_a_segment_does_not_open_at_another_place() -> None:
     head = header(3 * body.SEGMENT)
     segments = seal(bytes(3 * body.SEGMENT), head)
     opener = body.Body(KEY, head)
@@ -69,7 +69,7 @@ def test_segments_cannot_change_places() -> None:
             opener.open(index, segments[other])
 
 
-def test_a_body_cut_short_at_a_segment_does_not_pass_as_a_shorter_one() -> None:
+def test_a_truncated_body_does_not_open_as_a_shorter_body() -> None:
     head = header(3 * body.SEGMENT)
     segments = seal(bytes(3 * body.SEGMENT), head)
     shorter = body.Body(KEY, dataclasses.replace(head, length=2 * body.SEGMENT))
@@ -77,8 +77,8 @@ def test_a_body_cut_short_at_a_segment_does_not_pass_as_a_shorter_one() -> None:
         shorter.open(1, segments[1])
 
 
-def test_the_last_flag_alone_tells_the_last_segment_from_an_inner_one() -> None:
-    # Same key and same associated data: what differs is one byte of the nonce.
+def test_an_inner_segment_does_not_open_as_the_last_one() -> None:
+    # Key and associated data are equal. Only one byte of the nonce differs.
     head = header(2 * body.SEGMENT)
     inner, last = body.Body(KEY, head), body.Body(KEY, head)
     inner.segments = 3
@@ -86,7 +86,7 @@ def test_the_last_flag_alone_tells_the_last_segment_from_an_inner_one() -> None:
         last.open(1, inner.seal(1, bytes(body.SEGMENT)))
 
 
-def test_a_body_cannot_be_extended() -> None:
+def test_an_extended_body_does_not_open() -> None:
     head = header(body.SEGMENT)
     segments = seal(bytes(body.SEGMENT), head)
     longer = body.Body(KEY, dataclasses.replace(head, length=body.SEGMENT + 1))
@@ -108,16 +108,16 @@ def test_the_header_is_authenticated_with_every_segment(field: str, value: objec
         body.Body(KEY, changed).open(0, segment)
 
 
-def test_another_key_is_refused_before_a_byte_is_opened() -> None:
+def test_another_key_is_refused_before_a_segment_is_opened() -> None:
     with pytest.raises(Refused, match="KeyUnusable"):
         body.Body(bytes(32), header(10))
 
 
-def test_sealing_again_under_the_same_file_key_uses_another_key() -> None:
+def test_a_new_header_derives_another_key_from_the_same_file_key() -> None:
     assert seal(bytes(10), header(10)) != seal(bytes(10), header(10))
 
 
-def test_parts_hold_64_segments_and_say_where_each_lies() -> None:
+def test_a_part_holds_64_segments() -> None:
     length = 130 * body.SEGMENT + 5
     assert body.part_lengths(length) == [body.PART, body.PART, 2 * body.SEALED_SEGMENT + 5 + body.TAG]
     assert body.sealed_place(0, length) == (0, 0, body.SEALED_SEGMENT)
@@ -140,7 +140,7 @@ def hashes(cipher: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_sealed_file_opens_from_a_stream_of_chunks_of_any_size(tmp_path: Path, length: int) -> None:
+def test_a_sealed_file_opens_from_chunks_of_any_size(tmp_path: Path, length: int) -> None:
     plain = os.urandom(length)
     head, sealed, cipher = sealed_file(tmp_path, plain)
     assert sealed == files.SealedFile(digests.digest(plain), len(cipher))
@@ -155,7 +155,7 @@ def test_a_sealed_file_opens_from_a_stream_of_chunks_of_any_size(tmp_path: Path,
     assert [entry.name for entry in tmp_path.iterdir() if "partial" in entry.name] == []
 
 
-def test_a_segment_sealed_anew_by_someone_who_holds_the_key_is_refused(tmp_path: Path) -> None:
+def test_a_segment_that_another_key_holder_sealed_is_refused(tmp_path: Path) -> None:
     head, sealed, cipher = sealed_file(tmp_path, bytes(50))
     forged = body.Body(KEY, head).seal(0, b"\x01" * 50)
     listed = hashes(cipher)
@@ -169,7 +169,7 @@ def test_a_segment_sealed_anew_by_someone_who_holds_the_key_is_refused(tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_ends_early_or_goes_on_never_appears(tmp_path: Path) -> None:
+def test_a_file_that_is_too_short_or_too_long_is_not_published(tmp_path: Path) -> None:
     head, sealed, cipher = sealed_file(tmp_path, bytes(50))
     listed = hashes(cipher)
     arguments = (tmp_path / "out", body.Body(KEY, head), listed, digests.digest(listed), sealed.digest)
@@ -182,13 +182,13 @@ def test_a_file_that_ends_early_or_goes_on_never_appears(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_a_segment_list_that_the_manifest_does_not_vouch_for_is_refused(tmp_path: Path) -> None:
+def test_a_segment_list_with_another_digest_is_refused(tmp_path: Path) -> None:
     head, sealed, cipher = sealed_file(tmp_path, bytes(50))
     with pytest.raises(Refused, match="Altered"):
         files.FileOpener(tmp_path / "out", body.Body(KEY, head), hashes(cipher), "sha256:0", sealed.digest)
 
 
-def test_a_file_that_is_not_as_long_as_its_header_says_is_not_sealed(tmp_path: Path) -> None:
+def test_a_file_of_another_length_than_its_header_is_not_sealed(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(bytes(10))
     for length in (9, 11):
         with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""Whatever is wrong with an envelope, there is one error; and only one spelling is right."""
+"""Every faulty envelope raises Refused, and only one spelling of an envelope is accepted."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def signature(**fields: Any) -> dict[str, Any]:
     return {**json.loads(TEXT)["signatures"][0], **fields}
 
 
-def unsigned(payload: bytes) -> str:
-    """An envelope with a good signature over bytes that `sign_envelope` would not write."""
+def signed_bytes(payload: bytes) -> str:
+    """An envelope with a valid signature over bytes that `sign_envelope` would not write."""
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
@@ -37,16 +37,16 @@ def unsigned(payload: bytes) -> str:
     return canonical.dumps(made.to_dict()).decode()
 
 
-def test_an_envelope_opens_with_the_key_and_type_it_was_signed_with() -> None:
+def test_an_envelope_opens_with_its_key_and_payload_type() -> None:
     assert envelope.open_envelope(TEXT, envelope.UPDATE, PUBLIC) == PAYLOAD
 
 
-def test_another_key_does_not_open_it() -> None:
+def test_an_envelope_does_not_open_with_another_key() -> None:
     with pytest.raises(Refused, match="SignatureInvalid"):
         envelope.open_envelope(TEXT, envelope.UPDATE, keys.generate_signing_key().public_key())
 
 
-def test_a_payload_of_one_type_is_not_taken_for_another() -> None:
+def test_an_envelope_does_not_open_as_another_payload_type() -> None:
     with pytest.raises(Refused, match="ManifestUnreadable"):
         envelope.open_envelope(TEXT, envelope.MODEL, PUBLIC)
     with pytest.raises(Refused, match="SignatureInvalid"):
@@ -93,24 +93,24 @@ SIGNATURE = base64.b64decode(json.loads(TEXT)["signatures"][0]["sig"])
         changed(signatures=[signature(sig=base64.urlsafe_b64encode(b"\xfb\xff" * 30).decode())]),
         changed(signatures=[signature(sig=canonical.encode(SIGNATURE + b"\x00"))]),
         changed(signatures=[signature(sig=canonical.encode(SIGNATURE[:-1]))]),
-        unsigned(b'{"a":1,"a":1}'),
-        unsigned(b'{"a": 1}'),
-        unsigned(b'{"a":1.5}'),
-        unsigned(b'{"a":NaN}'),
-        unsigned(b'{"b":1,"a":1}'),
-        unsigned(b'{"a":"\\ud800"}'),
-        unsigned(b'{"a":' + b"9" * 10_000 + b"}"),
-        unsigned(b"[1]"),
-        unsigned(b"\xff"),
-        unsigned(b""),
+        signed_bytes(b'{"a":1,"a":1}'),
+        signed_bytes(b'{"a": 1}'),
+        signed_bytes(b'{"a":1.5}'),
+        signed_bytes(b'{"a":NaN}'),
+        signed_bytes(b'{"b":1,"a":1}'),
+        signed_bytes(b'{"a":"\\ud800"}'),
+        signed_bytes(b'{"a":' + b"9" * 10_000 + b"}"),
+        signed_bytes(b"[1]"),
+        signed_bytes(b"\xff"),
+        signed_bytes(b""),
     ],
 )
-def test_every_malformation_is_refused_alike(text: str) -> None:
+def test_a_malformed_envelope_is_refused(text: str) -> None:
     with pytest.raises(Refused):
         envelope.open_envelope(text, envelope.UPDATE, PUBLIC)
 
 
-def test_text_changed_at_random_is_refused_and_nothing_else() -> None:
+def test_randomly_changed_text_is_refused() -> None:
     dice = random.Random(2)
     for _ in range(3000):
         characters = list(TEXT)
@@ -121,9 +121,9 @@ def test_text_changed_at_random_is_refused_and_nothing_else() -> None:
             opened = envelope.open_envelope(text, envelope.UPDATE, PUBLIC)
         except Refused:
             continue
-        assert opened == PAYLOAD  # the key id is a hint outside the signature
+        assert opened == PAYLOAD  # the signature does not cover the key id
 
 
-def test_fractions_are_never_signed_as_floats() -> None:
+def test_a_payload_with_floats_cannot_be_signed() -> None:
     with pytest.raises(TypeError):
         envelope.sign_envelope({"weight": 0.5}, envelope.UPDATE, KEY)

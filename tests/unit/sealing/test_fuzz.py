@@ -1,7 +1,7 @@
-"""Whatever a lying site or store sends, what reads it raises the one error that it documents, and nothing else.
+"""For any data from a hostile site or store, readers raise only Refused.
 
-A site signs with its own key, so that a signature that holds says nothing of the sense of what was signed: most of what
-is changed here is changed before it is signed. Seeds are fixed: what fails here fails again.
+A hostile site signs with its own key, so a valid signature says nothing about the payload. Most data is therefore
+changed before it is signed. Seeds are fixed, so failures are reproducible.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ ODD: list[Any] = [
 
 
 def altered(dice: random.Random, value: Any) -> Any:
-    """The document with one place changed, however deep."""
+    """The document with one change, at any depth."""
     if not isinstance(value, dict | list) or not value or dice.random() < 0.25:
         return dice.choice(ODD)
     if isinstance(value, list):
         place = dice.randrange(len(value))
         return [altered(dice, item) if index == place else item for index, item in enumerate(value)]
     name = dice.choice(sorted(value))
-    what = dice.random()
-    if what < 0.15:
+    draw = dice.random()
+    if draw < 0.15:
         return {key: item for key, item in value.items() if key != name}
-    if what < 0.3:
+    if draw < 0.3:
         return value | {dice.choice(["", "more", name + "s", name.upper()]): dice.choice(ODD)}
     return value | {name: altered(dice, value[name])}
 
@@ -59,7 +59,7 @@ def documents(seed: int, good: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def noise(seed: int, good: bytes) -> Iterator[bytes]:
-    """Bytes changed, cut, doubled, or nothing but noise."""
+    """Variants of `good` (changed, cut, partly doubled), and random bytes."""
     dice = random.Random(seed)
     for _ in range(TIMES):
         data = bytearray(good)
@@ -71,7 +71,7 @@ def noise(seed: int, good: bytes) -> Iterator[bytes]:
 
 
 def refuses(read: Callable[[], object]) -> bool:
-    """Whether it was refused. Any other error goes through and fails the test."""
+    """Whether `read` raises Refused. Any other error fails the test."""
     try:
         read()
     except Refused:
@@ -83,7 +83,7 @@ def signed(document: dict[str, Any], kind: str) -> str | None:
     try:
         return envelope.sign_envelope(document, kind, SIGNING)
     except ValueError:
-        return None  # a number that JSON itself does not write
+        return None  # canonical JSON cannot hold the document
 
 
 READERS: list[tuple[str, dict[str, Any], Callable[[str], object]]] = [
@@ -98,27 +98,27 @@ READERS: list[tuple[str, dict[str, Any], Callable[[str], object]]] = [
 
 
 @pytest.mark.parametrize(("kind", "good", "read"), READERS)
-def test_a_document_that_its_own_sender_made_wrong_is_taken_or_refused(
+def test_a_changed_document_with_a_valid_signature_is_accepted_or_refused(
     kind: str, good: dict[str, Any], read: Callable[[str], object]
 ) -> None:
-    made = signed(good, kind)
-    assert made is not None
-    assert not refuses(lambda: read(made))
+    valid = signed(good, kind)
+    assert valid is not None
+    assert not refuses(lambda: read(valid))
     texts = [text for document in documents(1, good) if (text := signed(document, kind))]
     assert sum(refuses(lambda text=text: read(text)) for text in texts) > TIMES // 2  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("kind", "good", "read"), READERS)
-def test_an_envelope_of_noise_is_refused(kind: str, good: dict[str, Any], read: Callable[[str], object]) -> None:
-    made = signed(good, kind)
-    assert made is not None
-    for data in noise(2, made.encode()):
+def test_a_changed_envelope_is_refused(kind: str, good: dict[str, Any], read: Callable[[str], object]) -> None:
+    valid = signed(good, kind)
+    assert valid is not None
+    for data in noise(2, valid.encode()):
         text = data.decode("utf-8", "surrogateescape")
-        assert text == made or refuses(lambda text=text: read(text)) or _only_the_hint_differs(text, made)  # type: ignore[misc]
+        assert text == valid or refuses(lambda text=text: read(text)) or _only_key_id_differs(text, valid)  # type: ignore[misc]
 
 
-def _only_the_hint_differs(text: str, made: str) -> bool:
-    return bool(json.loads(text)["payload"] == json.loads(made)["payload"])
+def _only_key_id_differs(text: str, valid: str) -> bool:
+    return bool(json.loads(text)["payload"] == json.loads(valid)["payload"])
 
 
 CLAIMS = {
@@ -132,7 +132,7 @@ CLAIMS = {
 }
 
 
-def test_update_json_is_read_or_refused() -> None:
+def test_a_changed_update_json_is_accepted_or_refused() -> None:
     good = json.dumps(CLAIMS).encode()
     assert not refuses(lambda: read_claims(good, ASSIGNMENT))
     wrong = [json.dumps(document).encode() for document in documents(3, CLAIMS) if 10**400 not in document.values()]
@@ -140,7 +140,7 @@ def test_update_json_is_read_or_refused() -> None:
         refuses(lambda data=data: read_claims(data, ASSIGNMENT))  # type: ignore[misc]
 
 
-def test_wrapped_keys_grants_and_keys_of_noise_are_refused() -> None:
+def test_changed_wrapped_keys_grants_and_keys_are_refused() -> None:
     pair = keys.DecryptionKey.generate()
     context = wrap.update_context("uid", 1, "site-a", "sha256:d")
     wrapped = wrap.wrap(bytes(32), pair.public, context)
@@ -172,7 +172,7 @@ def test_wrapped_keys_grants_and_keys_of_noise_are_refused() -> None:
         refuses(lambda data=data: keys.load_signing_key(data))  # type: ignore[misc]
 
 
-def test_a_stream_of_noise_never_becomes_a_file(tmp_path: Path) -> None:
+def test_changed_ciphertext_never_becomes_a_file(tmp_path: Path) -> None:
     key = body.new_file_key()
     plain = bytes(range(256)) * 8
     header = body.new_header(

@@ -1,4 +1,4 @@
-"""Keys survive storage, fingerprints name one key pair, wrapped secrets open in their own context only."""
+"""Keys load as they were stored, fingerprints identify keys, wrapped secrets open only with their own context."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAIR = keys.DecryptionKey.generate()
 CONTEXT = wrap.update_context("uid", 1, "site-a", "sha256:d")
 
 
-def test_keys_come_back_from_storage() -> None:
+def test_stored_keys_load_unchanged() -> None:
     again = keys.DecryptionKey.load(PAIR.raw)
     assert (len(PAIR.raw), len(PAIR.public.raw)) == (96, 1216)
     assert wrap.unwrap(wrap.wrap(b"secret", PAIR.public, CONTEXT), again, CONTEXT) == b"secret"
@@ -27,7 +27,7 @@ def test_keys_come_back_from_storage() -> None:
     assert keys.dump_verification_key(keys.load_verification_key(public)) == public
 
 
-def test_keys_are_not_shown_when_printed() -> None:
+def test_a_private_keys_repr_does_not_show_it() -> None:
     assert repr(PAIR.raw) not in repr(PAIR)
 
 
@@ -35,14 +35,14 @@ def test_keys_are_not_shown_when_printed() -> None:
     ("field", "value"),
     [("purpose", "base"), ("round_uid", "v"), ("attempt", 2), ("participant", "site-b"), ("digest", None)],
 )
-def test_a_wrapped_secret_opens_in_its_own_context_only(field: str, value: object) -> None:
+def test_a_wrapped_secret_opens_only_with_its_own_context(field: str, value: object) -> None:
     wrapped = wrap.wrap(b"secret", PAIR.public, CONTEXT)
     with pytest.raises(Refused, match="KeyUnusable"):
         wrap.unwrap(wrapped, PAIR, dataclasses.replace(CONTEXT, **{field: value}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 1167])
-def test_a_wrapped_secret_cut_short_or_for_another_key_is_refused(cut: int) -> None:
+def test_a_truncated_secret_or_one_for_another_key_is_refused(cut: int) -> None:
     wrapped = wrap.wrap(b"s" * 32, PAIR.public, CONTEXT)
     with pytest.raises(Refused, match="KeyUnusable"):
         wrap.unwrap(wrapped[:cut], PAIR, CONTEXT)
@@ -50,7 +50,7 @@ def test_a_wrapped_secret_cut_short_or_for_another_key_is_refused(cut: int) -> N
         wrap.unwrap(wrapped, keys.DecryptionKey.generate(), CONTEXT)
 
 
-def test_keys_of_another_kind_or_length_are_refused() -> None:
+def test_keys_of_another_type_or_length_are_refused() -> None:
     other = ec.generate_private_key(ec.SECP384R1()).public_key()
     compressed = ec.generate_private_key(ec.SECP256R1()).public_key()
     for der in (
@@ -70,14 +70,14 @@ def test_keys_of_another_kind_or_length_are_refused() -> None:
             keys.RecipientKey.load(raw)
 
 
-def test_a_fingerprint_changes_with_either_key() -> None:
+def test_a_fingerprint_depends_on_both_keys() -> None:
     signing = keys.dump_verification_key(keys.generate_signing_key().public_key())
     other = keys.dump_verification_key(keys.generate_signing_key().public_key())
     decryption = keys.DecryptionKey.generate().public.raw
-    found = {
+    fingerprints = {
         keys.participant_fingerprint(signing, PAIR.public.raw),
         keys.participant_fingerprint(other, PAIR.public.raw),
         keys.participant_fingerprint(signing, decryption),
         keys.hub_fingerprint(signing),
     }
-    assert len(found) == 4
+    assert len(fingerprints) == 4

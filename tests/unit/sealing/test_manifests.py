@@ -1,4 +1,4 @@
-"""A manifest is exactly what was expected, or refused with the reason that says what is different."""
+"""A manifest that differs from the expected one is refused, and the reason says what differs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ASSIGNMENT = Assignment(
     state_round="0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
 )
 ASSIGNED, SENT = codec.dump_document(ASSIGNMENT), codec.dump_document(UPDATE)
-# A state's round becomes part of a path at the site.
+# Texts that are not UIDs. A state's round becomes part of a path at the site.
 NO_UIDS = (
     "..",
     "none",
@@ -82,7 +82,7 @@ def with_header(**fields: Any) -> str:
     return manifests.sign_update(dataclasses.replace(UPDATE, header=dataclasses.replace(HEADER, **fields)), SIGNING)
 
 
-def test_the_expected_update_passes_with_all_it_says() -> None:
+def test_the_expected_update_is_accepted() -> None:
     assert manifests.verify_update(manifests.sign_update(UPDATE, SIGNING), PUBLIC, EXPECTED, NOW) == UPDATE
 
 
@@ -126,19 +126,19 @@ def test_the_expected_update_passes_with_all_it_says() -> None:
         ),
     ],
 )
-def test_another_update_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_another_update_is_refused_with_its_reason(text: str, reason: str) -> None:
     with pytest.raises(Refused) as refused:
         manifests.verify_update(text, PUBLIC, EXPECTED, NOW)
     assert refused.value.reason == reason
 
 
 @pytest.mark.parametrize("value", ["0", "-0.5", "1e-07", "1.234e+15", "123456789012345678"])
-def test_every_number_that_a_pod_can_say_is_a_metric(value: str) -> None:
+def test_every_number_that_a_pod_writes_is_accepted(value: str) -> None:
     manifest = dataclasses.replace(UPDATE, metrics={"loss": value})
     assert manifests.open_update(manifests.sign_update(manifest, SIGNING), PUBLIC) == manifest
 
 
-def test_an_assignment_comes_back_as_it_was_signed() -> None:
+def test_a_signed_assignment_opens_unchanged() -> None:
     assert manifests.open_assignment(manifests.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC) == ASSIGNMENT
 
 
@@ -153,19 +153,19 @@ def test_an_assignment_comes_back_as_it_was_signed() -> None:
         *(sign(ASSIGNED | {field: [[]]}, envelope.ASSIGNMENT) for field in ASSIGNED),
     ],
 )
-def test_an_assignment_with_anything_missing_or_ill_typed_is_unreadable(text: str) -> None:
+def test_an_assignment_with_a_missing_or_mistyped_field_is_unreadable(text: str) -> None:
     with pytest.raises(Refused, match="AssignmentUnreadable"):
         manifests.open_assignment(text, PUBLIC)
 
 
-def test_a_model_manifest_comes_back_as_it_was_signed() -> None:
+def test_a_signed_model_manifest_opens_unchanged() -> None:
     model = ModelManifest(dataclasses.replace(HEADER, kind=body.MODEL), "sha256:d", "sha256:l", "models/uid/1", 21)
     assert manifests.open_model(manifests.sign_model(model, SIGNING), PUBLIC) == model
     with pytest.raises(Refused, match="SignatureInvalid"):
         manifests.open_model(manifests.sign_model(model, SIGNING), keys.generate_signing_key().public_key())
 
 
-def test_a_model_whose_list_of_segments_would_fill_a_couriers_memory_is_unreadable() -> None:
+def test_a_model_with_too_many_segments_is_unreadable() -> None:
     length = body.MOST_PARTS * body.PART
     header = dataclasses.replace(HEADER, kind=body.MODEL, length=length)
     large = ModelManifest(header, "sha256:d", "sha256:l", "models/uid/1", body.ciphertext_length(length))
@@ -173,7 +173,7 @@ def test_a_model_whose_list_of_segments_would_fill_a_couriers_memory_is_unreadab
         manifests.open_model(manifests.sign_model(large, SIGNING), PUBLIC)
 
 
-def test_grants_open_for_their_courier_and_task_only() -> None:
+def test_grants_open_only_for_their_courier_and_task() -> None:
     pair = keys.DecryptionKey.generate()
     grants = Grants(
         "2026-01-01T01:00:00Z",
@@ -186,7 +186,7 @@ def test_grants_open_for_their_courier_and_task_only() -> None:
         manifests.open_grants(sealed, pair, round_uid="uid", attempt=2, participant="site-a")
 
 
-def test_the_wire_spelling_is_the_contracts() -> None:
+def test_field_names_are_those_of_the_contract() -> None:
     assert set(codec.dump_document(HEADER)) == {
         "suite", "kind", "roundUID", "attempt", "participant", "baseDigest", "imageDigest", "schemaDigest", "length",
         "salt", "commitment",

@@ -1,4 +1,4 @@
-"""A store that moves a byte at a time, or takes none, holds nobody for good; real TLS on loopback."""
+"""The client gives up a store that moves single bytes or none; real TLS on loopback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def serving(folder: Path, answer: Answer, tries: int = 2) -> AsyncIterator[Store]:
-    """A client of a TLS server that answers each connection as it is told."""
+    """A client of a TLS server that answers each connection with `answer`."""
     ca = certificates(folder)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(folder / "tls.crt", folder / "tls.key")
@@ -75,8 +75,8 @@ def head(first: int = 0) -> bytes:
 
 
 async def body_by_the_byte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    asked = re.search(rb"bytes=(\d+)-", await reader.readuntil(b"\r\n\r\n"))
-    writer.write(head(int(asked[1]) if asked else 0))
+    requested = re.search(rb"bytes=(\d+)-", await reader.readuntil(b"\r\n\r\n"))
+    writer.write(head(int(requested[1]) if requested else 0))
     await dribble(writer, bytes(LENGTH))
 
 
@@ -91,25 +91,25 @@ async def takes_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -
 
 
 @pytest.mark.parametrize("answer", [body_by_the_byte, head_by_the_byte])
-async def test_a_store_that_answers_a_byte_at_a_time_is_given_up(tmp_path: Path, answer: Answer) -> None:
+async def test_the_client_gives_up_a_store_that_sends_single_bytes(tmp_path: Path, answer: Answer) -> None:
     async with serving(tmp_path, answer) as store, asyncio.timeout(20):
-        with pytest.raises(StoreError) as failed:
+        with pytest.raises(StoreError) as caught:
             await store.get_bytes(url(store), LENGTH)
-    assert failed.value.reason == "StoreTooSlow"
+    assert caught.value.reason == "StoreTooSlow"
 
 
-async def test_a_store_that_takes_no_bytes_is_given_up(tmp_path: Path) -> None:
+async def test_the_client_gives_up_a_store_that_accepts_no_bytes(tmp_path: Path) -> None:
     big = tmp_path / "big"
     with big.open("wb") as file:
         file.truncate(64 << 20)
     async with serving(tmp_path, takes_nothing) as store, asyncio.timeout(20):
-        with pytest.raises(StoreError) as failed:
+        with pytest.raises(StoreError) as caught:
             await store.put_file(url(store), {}, big, 0, 64 << 20)
-    assert failed.value.reason == "StoreTooSlow"
+    assert caught.value.reason == "StoreTooSlow"
 
 
 class StillClock:
-    """The time of the running event loop; only the test moves it, so a busy machine spends none of it."""
+    """The event loop's time, which only the test advances, so a busy machine cannot use it up."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -127,7 +127,7 @@ class StillClock:
         self._now += seconds
 
 
-async def test_a_store_above_the_least_rate_is_borne_with_however_long_it_takes(tmp_path: Path) -> None:
+async def test_a_transfer_above_the_least_rate_may_take_any_time(tmp_path: Path) -> None:
     data = bytes(range(250)) * (LENGTH // 250)
     received = bytearray()
     arrived = asyncio.Condition()
@@ -142,18 +142,18 @@ async def test_a_store_above_the_least_rate_is_borne_with_however_long_it_takes(
             clock.advance(0.25)
             writer.write(data[place : place + 10_000])
 
-    async def keep(chunk: bytes) -> None:
+    async def append(chunk: bytes) -> None:
         async with arrived:
             received.extend(chunk)
             arrived.notify_all()
 
     async with serving(tmp_path, by_the_piece, tries=1) as store:
         with StillClock() as clock:
-            await store.get(url(store), LENGTH, keep)
+            await store.get(url(store), LENGTH, append)
     assert received == data
 
 
-async def test_time_that_files_here_take_is_not_the_stores(tmp_path: Path) -> None:
+async def test_time_for_local_files_does_not_count_against_the_store(tmp_path: Path) -> None:
     async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(head() + bytes(LENGTH))
@@ -163,7 +163,7 @@ async def test_time_that_files_here_take_is_not_the_stores(tmp_path: Path) -> No
     async def slow_disk(_: bytes) -> None:
         clock.advance(5)
         for _turn in range(5):
-            await asyncio.sleep(0)  # a timer that had run out would fire here
+            await asyncio.sleep(0)  # an expired timer would fire here
 
     async with serving(tmp_path, at_once, tries=1) as store:
         with StillClock() as clock:

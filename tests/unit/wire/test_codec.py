@@ -1,4 +1,4 @@
-"""One codec reads what the API server says with patience and what we say to each other without."""
+"""The codec ignores unknown fields in objects of the API server, and refuses them in our own documents."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
-def test_a_document_is_spelt_in_one_way_and_read_back_to_the_same() -> None:
+def test_a_written_document_is_canonical_and_reads_back_equal() -> None:
     assert codec.dump_document(WHOLE) == DOCUMENT
     text = codec.write_document(WHOLE)
     assert text == canonical.dumps(DOCUMENT)
     assert codec.read_document(Whole, text) == WHOLE
 
 
-def test_an_object_leaves_out_what_there_is_none_of_and_is_read_with_more_than_is_known() -> None:
+def test_an_object_leaves_out_none_and_ignores_unknown_fields() -> None:
     assert codec.dump(Open("u")) == {"roundUID": "u", "items": []}
     assert codec.parse(Open, {"roundUID": "u", "seed": None, "items": None, "later": 1}) == Open("u")
 
@@ -87,30 +87,30 @@ def test_an_object_leaves_out_what_there_is_none_of_and_is_read_with_more_than_i
         ({"class": None}, "task.class: expected str"),
     ],
 )
-def test_a_document_with_a_fault_is_refused_and_the_field_is_named(change: dict[str, Any], message: str) -> None:
+def test_a_faulty_document_is_refused_and_the_error_names_the_field(change: dict[str, Any], message: str) -> None:
     with pytest.raises(codec.Malformed, match=message):
         codec.parse_document(Whole, {**DOCUMENT, **change}, "task")
 
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENT if name != "class"])
-def test_of_a_document_every_field_without_a_default_has_to_be_there(name: str) -> None:
+def test_a_document_without_a_required_field_is_refused(name: str) -> None:
     with pytest.raises(codec.Malformed, match=f"{name}: missing"):
         codec.parse_document(Whole, {key: value for key, value in DOCUMENT.items() if key != name})
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "\ud800", "[" * 100_000, "9" * 5000, b"\xff"])
-def test_what_is_no_document_at_all_is_malformed_too(text: str | bytes) -> None:
+def test_text_that_is_not_a_document_is_malformed(text: str | bytes) -> None:
     with pytest.raises(codec.Malformed, match="Whole"):
         codec.read_document(Whole, text)
 
 
 @pytest.mark.parametrize("text", ["AP8", "AP9=", "AP8=\n", "AP8=AP8=", "-_8=", "é"])
-def test_base64_has_one_form(text: str) -> None:
+def test_base64_has_one_spelling(text: str) -> None:
     with pytest.raises(ValueError):
         canonical.decode(text)
 
 
-def test_there_are_no_fractions_in_canonical_json() -> None:
+def test_canonical_json_has_no_floats() -> None:
     with pytest.raises(TypeError):
         canonical.dumps({"a": [0.5]})
     with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""The trainer image must not import `wardround`: its reading of task.json is held to the type that prepare writes."""
+"""The trainer image must not import `wardround`, so these tests compare its reader of task.json with the type."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from wardround_trainer import task as trainer
 from wardround_trainer.failure import Failure
 
 
-def given(root: Path, task: TrainingTask) -> trainer.Folders:
+def pod_folders(root: Path, task: TrainingTask) -> trainer.Folders:
     (root / "task").mkdir()
     (root / "task" / "task.json").write_bytes(codec.write_document(task))
     return trainer.Folders(root)
 
 
-def test_the_trainer_reads_what_prepare_writes(tmp_path: Path) -> None:
-    found = trainer.read(given(tmp_path, dataclasses.replace(TRAINING, seed=7)))
-    assert (found.features, found.target) == (("mean_radius",), "malignant")
-    assert (found.seed, found.order_seed) == (7, TRAINING.order_seed)
-    assert (found.frozen, found.metrics) == (TRAINING.exchange.frozen, TRAINING.metrics)
-    assert found.parameters.epochs == 5
+def test_the_trainer_reads_the_task_that_prepare_writes(tmp_path: Path) -> None:
+    work = trainer.read(pod_folders(tmp_path, dataclasses.replace(TRAINING, seed=7)))
+    assert (work.features, work.target) == (("mean_radius",), "malignant")
+    assert (work.seed, work.order_seed) == (7, TRAINING.order_seed)
+    assert (work.frozen, work.metrics) == (TRAINING.exchange.frozen, TRAINING.metrics)
+    assert work.parameters.epochs == 5
 
 
-def test_the_trainer_knows_the_contract_of_this_version_and_no_other(tmp_path: Path) -> None:
+def test_the_trainer_accepts_only_this_version_of_the_contract(tmp_path: Path) -> None:
     assert trainer.CONTRACT == CONTRACT
     with pytest.raises(Failure, match="contract '3'"):
-        trainer.read(given(tmp_path, dataclasses.replace(TRAINING, contract="3")))
+        trainer.read(pod_folders(tmp_path, dataclasses.replace(TRAINING, contract="3")))
 
 
-def test_the_task_that_the_trainers_own_tests_give_it_is_one_that_prepare_writes() -> None:
-    """They run inside the trainer image, where the type is not."""
+def test_the_task_of_the_trainers_own_tests_is_a_valid_training_task() -> None:
+    """These tests run inside the trainer image, which lacks the type."""
     document: Any = json.loads(json.dumps(DOCUMENT))
     assert codec.dump_document(codec.parse_document(TrainingTask, document)) == document
 
 
-def test_the_trainer_makes_its_standardisation_of_the_tensors_that_a_statistics_round_has() -> None:
+def test_the_trainer_standardises_by_the_tensors_of_a_statistics_round() -> None:
     sums = {name: np.full(shape, 8.0) for name, shape in layouts.statistics(3).items()}
-    given = {**sums, "sum": np.full(3, 16.0), "squares": np.full(3, 64.0), "positives": np.array([2.0])}
-    found = network.initial(3, (), 7, given)
-    assert found["input.mean"].tolist() == [8 + 16 / 8] * 3
-    assert found["input.std"].tolist() == [2.0] * 3
-    assert found["output.bias"].tolist() == [np.float32(round(math.log(3 / 7), 6))]
+    result = {**sums, "sum": np.full(3, 16.0), "squares": np.full(3, 64.0), "positives": np.array([2.0])}
+    model = network.initial(3, (), 7, result)
+    assert model["input.mean"].tolist() == [8 + 16 / 8] * 3
+    assert model["input.std"].tolist() == [2.0] * 3
+    assert model["output.bias"].tolist() == [np.float32(round(math.log(3 / 7), 6))]
