@@ -23,7 +23,7 @@ from wardround.api import names
 Stop = Callable[[Api, str, str], None]
 BOTH = ("site-a", "site-b")
 DEAD = "site-c"
-RESUMED = "checkpoint: going on from step"
+RESUMED = "checkpoint: training continues from step"
 # Begun while torch starts, which takes some seconds, it ends with the first steps: what was asked to stop before those
 # has nothing to save, and who asks from outside, again and again, may be told too late.
 FIRST_STEPS = """

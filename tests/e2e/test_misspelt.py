@@ -74,4 +74,4 @@ def test_a_misspelt_value_of_a_parameter_comes_back_to_whoever_applied_the_round
     assert 'The parameter is hidden. The round gives it the value "16;8". Compare its name' in told
     own = federation.site_task("site-b", task["metadata"]["name"])
     pod = ("logs", f"job/{own['metadata']['name']}", "-n", federation.site_namespace, "-c", "init")
-    assert "parameter hidden is '16;8': a whole number from 1 to 65536 is meant" in federation.kubectl("site-b")(*pod)
+    assert "parameter hidden is '16;8': it must be a whole number from 1 to 65536" in federation.kubectl("site-b")(*pod)

@@ -103,8 +103,8 @@ def test_an_evaluation_finds_what_belongs_to_the_model_and_leaves_nothing(
 
 def test_an_optimizer_goes_on_with_what_it_had(federation: Federation, kept: tuple[str, str]) -> None:
     first, second = map(federation.completed, kept)
-    assert "state: no earlier round has left one here" in log(federation, BESIDE, first)
-    assert "state: going on with what Adam had" in log(federation, BESIDE, second)
+    assert "state: no earlier round has left a state here" in log(federation, BESIDE, first)
+    assert "state: Adam continues with its state of an earlier round" in log(federation, BESIDE, second)
 
 
 def states(federation: Federation, site: str) -> Path:

@@ -1,1 +1,1 @@
-"""The built-in trainer: tabular binary classification in torch, behind the training contract of Wardround."""
+"""The built-in trainer: binary classification of tables in torch. It implements Wardround's training contract."""

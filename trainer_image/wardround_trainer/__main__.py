@@ -1,4 +1,4 @@
-"""Runs one verb and says how it ended: error.json and the exit status for the contract, a line for the site's log."""
+"""Runs one verb, and reports a failure in error.json, by the exit status, and in the site's log."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{arguments[0]}: {failure.code}: {failure.message}", file=sys.stderr)
         task.write_json(folders.out / "error.json", {"code": failure.code})
         if isinstance(failure, ParametersFailure) and failure.parameter:
-            _name(failure.parameter)
+            _report_parameter(failure.parameter)
         return failure.status
     return 0
 
 
-def _name(parameter: str) -> None:
-    """In the termination message: of what stands there, the site passes on a name that the round has written, to its
-    author. Kubernetes makes the file; elsewhere there is none."""
+def _report_parameter(parameter: str) -> None:
+    """Writes the parameter's name to the termination message. If the round has set it, the site passes the name on to
+    the round's author. Outside Kubernetes there is no such file."""
     path = Path(os.environ.get("WARDROUND_TERMINATION_LOG", "/dev/termination-log"))
     if path.is_file():
         path.write_text(json.dumps({"parameter": parameter}), encoding="utf-8")

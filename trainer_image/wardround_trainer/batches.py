@@ -1,4 +1,4 @@
-"""Which rows are in which step: a function of seed and epoch alone, so that a resumed run goes on with its batches."""
+"""Chooses the rows of each step from seed and epoch only, so that a resumed run continues with the same batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from wardround_trainer.network import Array
 
 
 def batches(rows: int, per_epoch: int, seed: int, start: int, stop: int) -> Iterator[Array]:
-    """Row numbers of each step: every epoch all rows, anew shuffled, in batches whose sizes differ by one at most."""
+    """Row numbers of each step from `start` to `stop`. Each epoch shuffles all rows. Batch sizes differ by at most 1.
+
+    Each array has shape (batch size,).
+    """
     order: Array | None = None
     for step in range(start, stop):
         epoch, position = divmod(step, per_epoch)

@@ -1,4 +1,4 @@
-"""Reads the prepared view into arrays. Rows were cleaned before; what cannot be trained on is an error, unquoted."""
+"""Reads the view into arrays. `prepare` has removed invalid rows. No error quotes a value."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from wardround_trainer.network import Array
 
 
 def features(path: Path, names: Sequence[str]) -> Array:
-    """Float32, shape (rows, features), in the order of `names`."""
+    """Features as float32 of shape (rows, features), in the order of `names`. Raises DataFailure."""
     return _stack(_table(path, names), names)
 
 
 def features_and_target(path: Path, names: Sequence[str], target: str) -> tuple[Array, Array]:
-    """Features as above, and the target as float32 of 0 and 1, shape (rows,)."""
+    """Features as above, and the target as float32 of 0 and 1, of shape (rows,). Raises DataFailure."""
     table = _table(path, [*names, target])
     labels = _stack(table, [target])[:, 0]
     if not np.isin(labels, (0, 1)).all():
         raise DataFailure(
-            "TargetNotBinary", f"column {target} holds other values than 0 and 1: one of two classes is learnt"
+            "TargetNotBinary", f"column {target} holds values other than 0 and 1: this trainer learns two classes"
         )
     return _stack(table, names), labels
 
@@ -37,9 +37,9 @@ def _table(path: Path, names: Sequence[str]) -> pa.Table:
                 raise DataFailure("ColumnMissing", f"{path.name} lacks column {', '.join(missing)}")
             return file.read(columns=list(names), use_threads=False)
     except FileNotFoundError:
-        raise DataFailure("ViewMissing", f"{path.name} is not there: did `prepare` run?") from None
+        raise DataFailure("ViewMissing", f"there is no {path.name}: did `prepare` run?") from None
     except pa.ArrowException:
-        # Its text could quote a value.
+        # The exception's text could quote a value.
         raise DataFailure("ViewUnreadable", f"{path.name} cannot be read as Parquet") from None
 
 
@@ -49,7 +49,7 @@ def _stack(table: pa.Table, names: Sequence[str]) -> Array:
         try:
             values[:, position] = table.column(name).to_numpy()
         except (ValueError, TypeError):
-            raise DataFailure("ColumnNotNumeric", f"column {name} of the view holds no numbers") from None
+            raise DataFailure("ColumnNotNumeric", f"column {name} of the view does not hold numbers") from None
     if not np.isfinite(values).all():
         wrong = [name for position, name in enumerate(names) if not np.isfinite(values[:, position]).all()]
         raise DataFailure("ValueMissing", f"missing or infinite values in column {', '.join(wrong[:8])}")

@@ -1,4 +1,4 @@
-"""The errors that a trainer ends on, each with the code that error.json holds and an exit status. Does no I/O."""
+"""The errors that end a trainer, each with a code for error.json and an exit status. Does no I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CODE = 1
 
 
 class Failure(Exception):
-    """`code` may leave the site, so it is one word; `message` is for the site's log and never quotes a data value."""
+    """`code`: one word, which may leave the site. `message`: for the site's log; never quotes a value of the data."""
 
     status = CODE
 
@@ -20,23 +20,23 @@ class Failure(Exception):
 
 
 class ParametersFailure(Failure):
-    """The round asks for what this trainer does not do, or not with this model: another round has to be made."""
+    """This trainer, or this model, does not support the round's parameters. The author must make another round."""
 
     status = PARAMETERS
 
     def __init__(self, code: str, message: str, parameter: str = "") -> None:
-        """`parameter`: the name of the parameter at fault, as the round writes it, for the round's author."""
+        """`parameter`: the name of the parameter at fault, for the round's author."""
         super().__init__(code, message)
         self.parameter = parameter
 
 
 class DataFailure(Failure):
-    """The prepared view is not what the task says: another run will not help, other data will."""
+    """The view does not match the task. Only other data can help."""
 
     status = DATA
 
 
 class Interrupted(Failure):
-    """Stopped from outside, with a checkpoint written: a next run goes on from there."""
+    """The process was asked to stop, and has written a checkpoint. Another run continues from there."""
 
     status = TRY_AGAIN

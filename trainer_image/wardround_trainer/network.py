@@ -1,8 +1,8 @@
-"""The model: which tensors it has, how it starts, what it computes. One function serves numpy and torch alike.
+"""The model: its tensors, initial weights and predictions. `logits` works with numpy and with torch.
 
-Standardisation is part of the model: `input.mean` and `input.std` are buffers that no training touches, so that one
-file of tensors is the whole model. No normalisation layers: their running statistics do not average well.
-Nothing here imports torch: `init` and `predict` start without the second or more that importing it takes.
+Standardisation is part of the model, so one file holds the whole model: `input.mean` and `input.std` are buffers that
+training does not change. There are no normalisation layers, because their running statistics do not average well. This
+module does not import torch: the import would cost `init` and `predict` a second or more.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ ROWS_AT_ONCE = 65536
 
 
 def shapes(features: int, hidden: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors, float32 each."""
-    found: dict[str, tuple[int, ...]] = {"input.mean": (features,), "input.std": (features,)}
+    """Names and shapes of all tensors; each is float32."""
+    by_name: dict[str, tuple[int, ...]] = {"input.mean": (features,), "input.std": (features,)}
     width = features
     for position, units in enumerate(hidden):
-        found[f"hidden.{position}.weight"] = (units, width)
-        found[f"hidden.{position}.bias"] = (units,)
+        by_name[f"hidden.{position}.weight"] = (units, width)
+        by_name[f"hidden.{position}.bias"] = (units,)
         width = units
-    return found | {"output.weight": (1, width), "output.bias": (1,)}
+    return by_name | {"output.weight": (1, width), "output.bias": (1,)}
 
 
 def initial(features: int, hidden: tuple[int, ...], seed: int, statistics: Mapping[str, Array] | None) -> Tensors:
-    """The same bits on every machine, for all sites must start from one model.
+    """The initial model: equal bits on every machine, because all sites must start from one model.
 
-    Only what IEEE 754 rounds in one way is used, and the raw stream of PCG64, which numpy promises never to change
-    (NEP 19); torch makes no such promise. Weights are uniform within sqrt(6 / fan-in) (He et al. 2015), in the output
-    layer within sqrt(1 / fan-in).
+    So it uses only operations that IEEE 754 rounds in one way, and the raw stream of PCG64, which numpy promises never
+    to change (NEP 19); torch makes no such promise. Weights are uniform within sqrt(6 / fan-in) (He et al. 2015), in
+    the output layer within sqrt(1 / fan-in). Raises Failure (StatisticsDiffer).
     """
     stream = np.random.PCG64(seed)
     tensors: Tensors = {}
@@ -56,47 +56,48 @@ def initial(features: int, hidden: tuple[int, ...], seed: int, statistics: Mappi
 
 
 def _standardisation(features: int, statistics: Mapping[str, Array]) -> Tensors:
-    """Mean and deviation of each feature over all sites, and the output's bias: the log odds of a positive."""
+    """Mean and standard deviation of each feature over all sites, and the output's bias: the log odds of a positive."""
     count, shift = statistics["count"], statistics["shift"]
     if count.shape != (features,):
         raise Failure(
             "StatisticsDiffer",
-            f"the statistics are of {count.size} features, this dataset has {features}: other schema?",
+            f"the statistics cover {count.size} features, this dataset has {features}: do the schemas differ?",
         )
     rows = np.maximum(count, 1.0)
     centred = statistics["sum"] / rows
     deviation = np.sqrt(np.maximum(statistics["squares"] / rows - centred * centred, 0.0))
     rows_all, positives = float(statistics["rows"][0]), float(statistics["positives"][0])
-    # One added on each side (Laplace) keeps it finite; rounded, as machines differ in a logarithm's last bit.
+    # Laplace smoothing keeps the odds finite. Rounded, because machines differ in the last bit of a logarithm.
     odds = round(math.log((positives + 1.0) / (rows_all - positives + 1.0)), 6)
     return {
         "input.mean": (shift + centred).astype(np.float32),
-        # A constant feature, also one that float32 cannot tell from constant, is left as it is.
+        # A feature that is constant in float32 is not scaled.
         "input.std": np.where(deviation.astype(np.float32) > 0, deviation, 1.0).astype(np.float32),
         "output.bias": np.array([odds], np.float32),
     }
 
 
 def hidden_widths(tensors: Mapping[str, Array], features: int) -> tuple[int, ...]:
-    """Widths of a base model's hidden layers. Raises Failure when its tensors are not those of such a model."""
+    """Widths of a base model's hidden layers. Raises Failure (BaseDiffers) if its tensors are not this network's."""
     layers = sum(name.startswith("hidden.") and name.endswith(".weight") for name in tensors)
     try:
         widths = tuple(tensors[f"hidden.{position}.weight"].shape[0] for position in range(layers))
     except KeyError:
-        raise Failure("BaseDiffers", "the base model's hidden layers are not numbered from 0 on") from None
+        raise Failure("BaseDiffers", "the base model's hidden layers are not numbered from 0") from None
     expected = shapes(features, widths)
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    if found != expected or any(tensor.dtype != np.float32 for tensor in tensors.values()):
-        names = {name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)}
+    actual = {name: tensor.shape for name, tensor in tensors.items()}
+    if actual != expected or any(tensor.dtype != np.float32 for tensor in tensors.values()):
+        names = {name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name)}
         raise Failure(
             "BaseDiffers",
-            f"the base is no float32 model of {features} features; tensors that differ: {', '.join(sorted(names)[:8])}",
+            f"the base is not a float32 model of {features} features; different tensors: "
+            f"{', '.join(sorted(names)[:8])}",
         )
     return widths
 
 
 def logits(tensors: Mapping[str, Any], rows: Any) -> Any:
-    """The log odds of each row, shape (rows,); tensors and rows are all numpy's or all torch's."""
+    """The log odds of each row, of shape (rows,). Tensors and rows are all numpy arrays, or all torch tensors."""
     values = (rows - tensors["input.mean"]) / tensors["input.std"]
     position = 0
     while f"hidden.{position}.weight" in tensors:
@@ -106,7 +107,7 @@ def logits(tensors: Mapping[str, Any], rows: Any) -> Any:
 
 
 def predict(tensors: Tensors, rows: Array) -> Array:
-    """Log odds in float64, in slices: memory does not grow with hidden layers times rows."""
+    """Log odds as float64 of shape (rows,). Computed in slices, so that memory does not grow with width times rows."""
     wide = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
     slices = range(0, len(rows), ROWS_AT_ONCE)
     parts = [logits(wide, rows[start : start + ROWS_AT_ONCE].astype(np.float64)) for start in slices]
@@ -114,9 +115,9 @@ def predict(tensors: Tensors, rows: Array) -> Array:
 
 
 def measure(tensors: Tensors, rows: Array, target: Array) -> dict[str, float]:
-    """What the model is worth on these rows: mean cross-entropy and accuracy. Raises DataFailure without rows."""
+    """Mean cross-entropy (`loss`) and `accuracy` on these rows. Raises DataFailure (NoRows)."""
     if not len(rows):
-        raise DataFailure("NoRows", "no row to measure a model on")
+        raise DataFailure("NoRows", "there are no rows to measure the model on")
     odds = predict(tensors, rows)
     losses = np.maximum(odds, 0) - odds * target + np.log1p(np.exp(-np.abs(odds)))
     return {"loss": float(losses.mean()), "accuracy": float(((odds > 0) == (target > 0.5)).mean())}

@@ -1,6 +1,6 @@
-"""The training loop, deterministic for a seed on one machine and resumable at any step. Alone it imports torch.
+"""The training loop: deterministic for a seed on one machine, and resumable at any step.
 
-A resumed run goes on with the same batches, and on a CPU ends on the same bits.
+A resumed run continues with the same batches. On a CPU it ends with the same bits. Only this module imports torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# cuBLAS is deterministic only with a workspace of fixed size, which it reads when it starts.
+# cuBLAS is deterministic only with a workspace of fixed size. It reads the variable when it starts.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import numpy as np
@@ -29,15 +29,15 @@ from wardround_trainer.parameters import Parameters
 from wardround_trainer.task import replace
 
 BUFFERS = ("input.*",)
-# Below this many multiplications a step, handing work to further threads takes longer than the work.
+# With fewer multiplications a step, more threads cost more time than they save.
 THREADS_FROM = 1 << 23
-# The loss of fewer rows is hardly an aggregate: not even the site's own log has it.
-LEAST_ROWS_TOLD = 11
+# The loss over fewer rows could reveal a patient, so not even the site's own log has it.
+LEAST_ROWS_LOGGED = 11
 
 
 @dataclass(frozen=True)
 class Keeping:
-    """From which file the optimizer's state comes, if it is there, and into which it goes at the end."""
+    """`source`: the optimizer's state of an earlier round; may be absent. `target`: where training leaves its state."""
 
     source: Path
     target: Path
@@ -45,7 +45,7 @@ class Keeping:
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """Where, and how often in seconds, work is saved. `fingerprint` tells this work from any other."""
+    """The checkpoint's path and interval in seconds. `fingerprint`: identifies the work."""
 
     path: Path
     fingerprint: str
@@ -65,9 +65,10 @@ def train(
     stopping: Callable[[], bool],
     keeping: Keeping | None = None,
 ) -> Tensors:
-    """The trained tensors. Raises Interrupted, with a checkpoint written, once `stopping` says so.
+    """The trained tensors. `rows`: float32 of shape (rows, features). `target`: float32 of 0 and 1, shape (rows,).
 
-    `keeping`: where the optimizer goes on with the state of an earlier round; without it, it starts anew.
+    When `stopping` returns true, writes a checkpoint and raises Interrupted. Raises Failure (Diverged, NoAccelerator,
+    StateUnreadable) and ParametersFailure. `keeping`: continue with the optimizer's state of an earlier round.
     """
     steps = parameters.total_steps(len(rows))
     device = _device(parameters.device)
@@ -76,13 +77,13 @@ def train(
     trainable = {name: tensor.requires_grad_() for name, tensor in tensors.items() if not _matches(name, frozen)}
     optimizer = _optimizer(list(trainable.values()), parameters)
     half = _half(device)
-    # bfloat16 has float32's range: only float16's gradients need scaling.
+    # Only float16 gradients need scaling: bfloat16 has the range of float32.
     scaler = torch.amp.GradScaler(device.type, enabled=half is torch.float16)
     inputs, labels = torch.from_numpy(rows).to(device), torch.from_numpy(target).to(device)
 
     if keeping:
-        _take_up(keeping.source, trainable, optimizer)
-    # A checkpoint has the optimizer's state of its own step.
+        _load_state(keeping.source, trainable, optimizer)
+    # A checkpoint holds the optimizer's state, too, and replaces the state loaded above.
     done = _resume(checkpointing, trainable, optimizer, scaler)
     progress(done, steps)
     saved = time.monotonic()
@@ -91,7 +92,7 @@ def train(
         if stopping():
             _save(checkpointing, trainable, optimizer, scaler, done)
             raise Interrupted(
-                "Interrupted", f"asked to stop at step {done} of {steps}: saved, a next run goes on there"
+                "Interrupted", f"asked to stop at step {done} of {steps}: the next run continues from the checkpoint"
             )
         if time.monotonic() - saved >= checkpointing.seconds:
             _save(checkpointing, trainable, optimizer, scaler, done)
@@ -109,18 +110,18 @@ def train(
         progress(done, steps)
         if done % per_epoch == 0 or done == steps:
             epoch, epochs = -(-done // per_epoch), -(-steps // per_epoch)
-            print(f"epoch {epoch} of {epochs}: step {done} of {steps}, {losses.told()}", file=sys.stderr)
+            print(f"epoch {epoch} of {epochs}: step {done} of {steps}, {losses.summary()}", file=sys.stderr)
     trained = {name: tensor.detach().cpu().numpy() for name, tensor in trainable.items()}
     if not all(np.isfinite(tensor).all() for tensor in trained.values()):
-        raise Failure("Diverged", "weights grew out of bounds: a smaller learningRate may help")
+        raise Failure("Diverged", "weights became infinite or NaN: a smaller learningRate may help")
     if keeping:
-        _keep(keeping.target, trainable, optimizer)
-    # Frozen tensors are handed back as they came, not as a device gave them back.
+        _save_state(keeping.target, trainable, optimizer)
+    # Frozen tensors are the base's arrays, not copies from the device.
     return base | trained
 
 
 class _Losses:
-    """The mean training loss since it was told last. It stays on the device: to read it at each step is to wait."""
+    """The mean training loss since the last summary. The sum stays on the device: reading it waits for the step."""
 
     def __init__(self) -> None:
         self._sum: torch.Tensor | float = 0.0
@@ -130,25 +131,25 @@ class _Losses:
         self._sum = self._sum + loss.detach() * rows
         self._rows += rows
 
-    def told(self) -> str:
+    def summary(self) -> str:
         mean, rows = float(self._sum) / self._rows, self._rows
         self._sum, self._rows = 0.0, 0
-        return f"mean training loss {mean:.4g}" if rows >= LEAST_ROWS_TOLD else "too few rows to tell their loss"
+        return f"mean training loss {mean:.4g}" if rows >= LEAST_ROWS_LOGGED else "too few rows to log their loss"
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in (*BUFFERS, *patterns))
 
 
-def _device(wanted: str) -> torch.device:
+def _device(name: str) -> torch.device:
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise Failure("NoAccelerator", "parameter device is cuda, and this pod was given no GPU that torch can use")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+    if name == "cuda" and not available:
+        raise Failure("NoAccelerator", "parameter device is cuda, but this pod has no GPU that torch can use")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def _half(device: torch.device) -> torch.dtype | None:
-    """What mixed precision (Micikevicius et al., arXiv:1710.03740) multiplies in; None on a CPU: it gains nothing."""
+    """The dtype of mixed precision (Micikevicius et al., arXiv:1710.03740). None on a CPU, which gains nothing."""
     if device.type != "cuda":
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
@@ -158,16 +159,16 @@ def _settle(base: Tensors, batch_size: int, seed: int) -> None:
     work = batch_size * sum(tensor.size for tensor in base.values())
     torch.set_num_threads(_cpus() if work >= THREADS_FROM else 1)
     torch.use_deterministic_algorithms(True)
-    # Whatever is drawn while it trains: nobody outside the hospital may know it either.
+    # Random numbers during training must be as secret as the order of rows.
     torch.manual_seed(seed)
 
 
 def _cpus() -> int:
-    """Processors that this container may use: torch counts those of the machine, and threads beyond a quota wait."""
+    """The number of CPUs that this container may use. torch counts the machine's, and threads beyond a quota wait."""
     allowed = len(os.sched_getaffinity(0))
-    for path, quota_of in (("/sys/fs/cgroup/cpu.max", _quota_v2), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", _quota_v1)):
+    for path, read_quota in (("/sys/fs/cgroup/cpu.max", _quota_v2), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", _quota_v1)):
         if Path(path).is_file():
-            return max(1, min(allowed, quota_of(Path(path)) or allowed))
+            return max(1, min(allowed, read_quota(Path(path)) or allowed))
     return allowed
 
 
@@ -183,33 +184,33 @@ def _quota_v1(path: Path) -> int | None:
 
 def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.optim.Optimizer:
     if not tensors:
-        raise ParametersFailure("ParameterInvalid", "exchange.frozen names every tensor: nothing is left to train")
+        raise ParametersFailure("ParameterInvalid", "exchange.frozen names every tensor: no tensor is left to train")
     rate, decay = parameters.learning_rate, parameters.weight_decay
     if parameters.optimizer == "SGD":
         return torch.optim.SGD(tensors, lr=rate, momentum=parameters.momentum, weight_decay=decay)
     return torch.optim.Adam(tensors, lr=rate, weight_decay=decay)
 
 
-def _take_up(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Raises Failure for a state that is not one of this optimizer for these tensors."""
-    found = kept.load(path)
-    if found is None:
-        print("state: no earlier round has left one here, so the optimizer starts anew", file=sys.stderr)
+def _load_state(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Loads the optimizer's state of an earlier round. Raises Failure (StateUnreadable) and ParametersFailure."""
+    earlier = kept.load(path)
+    if earlier is None:
+        print("state: no earlier round has left a state here, so the optimizer starts without one", file=sys.stderr)
         return
     kind = type(optimizer).__name__
-    slots = {name: (*tensor.shape,) for name, tensor in tensors.items()}
-    per_tensor = kept.check(found, kind, slots, _slots(optimizer))
+    shapes = {name: (*tensor.shape,) for name, tensor in tensors.items()}
+    per_tensor = kept.check(earlier, kind, shapes, _slots(optimizer))
     state = optimizer.state_dict()
-    # The optimizer knows its tensors by number, in the order in which it got them.
+    # The optimizer numbers its tensors in the order in which it got them.
     state["state"] = {
         number: {slot: torch.from_numpy(array.copy()) for slot, array in per_tensor[name].items()}
         for number, name in enumerate(tensors)
     }
     optimizer.load_state_dict(state)
-    print(f"state: going on with what {kind} had at the end of an earlier round", file=sys.stderr)
+    print(f"state: {kind} continues with its state of an earlier round", file=sys.stderr)
 
 
-def _keep(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+def _save_state(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
     state = optimizer.state_dict()["state"]
     slots = _slots(optimizer)
     kept.save(
@@ -224,46 +225,47 @@ def _keep(path: Path, tensors: dict[str, Any], optimizer: torch.optim.Optimizer)
 
 
 def _slots(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
-    """What it remembers of each tensor between steps."""
+    """Names of the arrays that the optimizer keeps for each tensor between steps."""
     if isinstance(optimizer, torch.optim.SGD):
         return ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
     return ("step", "exp_avg", "exp_avg_sq")
 
 
-def _save(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any, step: int) -> None:
+def _save(checkpointing: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any, step: int) -> None:
     state = {
-        "fingerprint": where.fingerprint,
+        "fingerprint": checkpointing.fingerprint,
         "step": step,
         "tensors": {name: tensor.detach() for name, tensor in tensors.items()},
         "optimizer": optimizer.state_dict(),
         "scaler": scaler.state_dict(),
     }
-    replace(where.path, lambda partial: torch.save(state, partial))
+    replace(checkpointing.path, lambda partial: torch.save(state, partial))
 
 
-def _resume(where: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any) -> int:
-    """The step to go on from: 0 without a checkpoint of this work."""
-    if not where.path.exists():
+def _resume(checkpointing: Checkpointing, tensors: dict[str, Any], optimizer: Any, scaler: Any) -> int:
+    """Loads the checkpoint of this work. Returns its step, or 0 if there is none."""
+    if not checkpointing.path.exists():
         return 0
-    if not _intact(where.path):
-        print("checkpoint: it is damaged, so training starts anew", file=sys.stderr)
+    if not _intact(checkpointing.path):
+        print("checkpoint: the file is damaged, so training starts from step 0", file=sys.stderr)
         return 0
     # weights_only: a checkpoint is data and never code.
-    state = torch.load(where.path, map_location="cpu", weights_only=True)
-    if state["fingerprint"] != where.fingerprint:
-        print("checkpoint: it belongs to other work, so training starts anew", file=sys.stderr)
+    state = torch.load(checkpointing.path, map_location="cpu", weights_only=True)
+    if state["fingerprint"] != checkpointing.fingerprint:
+        print("checkpoint: the file belongs to other work, so training starts from step 0", file=sys.stderr)
         return 0
     with torch.no_grad():
         for name, tensor in tensors.items():
             tensor.copy_(state["tensors"][name])
     optimizer.load_state_dict(state["optimizer"])
     scaler.load_state_dict(state["scaler"])
-    print(f"checkpoint: going on from step {state['step']}", file=sys.stderr)
+    print(f"checkpoint: training continues from step {state['step']}", file=sys.stderr)
     return int(state["step"])
 
 
 def _intact(path: Path) -> bool:
-    """torch writes zip archives with checksums; what it does with half of one is not defined."""
+    """Whether the checkpoint is complete. torch writes zip archives with checksums, but does not define what happens
+    when it reads an incomplete one."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None

@@ -1,4 +1,4 @@
-"""Reads a round's parameters, which are strings, into numbers within bounds. Knows no tensors and no files."""
+"""Parses a round's parameters, which are strings, and checks their bounds. Knows no tensors and no files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from wardround_trainer.failure import ParametersFailure
 
 @dataclass(frozen=True)
 class Parameters:
-    """Defaults train a small table in seconds. `steps`, where given, takes the place of `epochs`.
+    """A round's parameters. The defaults train a small table in seconds. `steps` replaces `epochs` if it is given.
 
-    `optimizer_state`: `keep` goes on with the state that this optimizer had here at the end of an earlier round.
+    `optimizer_state`: `keep` continues with the optimizer's state of an earlier round at this hospital.
     """
 
     model: str | None = None
@@ -29,20 +29,20 @@ class Parameters:
     device: str = "auto"
 
     def batches(self, rows: int) -> int:
-        """Batches in an epoch, of `batch_size` rows or somewhat more; fewer rows than that are one batch.
+        """The number of batches in an epoch. Each has `batch_size` rows or slightly more; fewer rows are one batch.
 
-        A smaller one for the rows that are left over would be a step on few patients, whom the update then shows.
+        There is no smaller batch for remaining rows: a step on few patients would reveal them in the update.
         """
         return max(1, rows // self.batch_size)
 
     def total_steps(self, rows: int) -> int:
-        """Optimizer steps for so many rows."""
+        """The number of optimizer steps for `rows` rows."""
         if self.steps is not None:
             return self.steps
         return (DEFAULT_EPOCHS if self.epochs is None else self.epochs) * self.batches(rows)
 
     def widths(self) -> tuple[int, ...]:
-        """Widths of the hidden layers of a new model; none is logistic regression."""
+        """Widths of the hidden layers of a new model; empty for logistic regression."""
         if self.model == "logistic":
             return ()
         return DEFAULT_HIDDEN if self.hidden is None else self.hidden
@@ -53,12 +53,12 @@ DEFAULT_HIDDEN = (32, 16)
 
 
 def parse(given: Mapping[str, str]) -> Parameters:
-    """Raises ParametersFailure that names the parameter, and for an unknown one those that there are."""
+    """Parses all parameters. Raises ParametersFailure, which names the parameter; for an unknown one, it lists all."""
     unknown = sorted(given.keys() - READERS.keys())
     if unknown:
         raise ParametersFailure(
             "ParameterUnknown",
-            f"unknown parameter {', '.join(unknown)}; there are: {', '.join(sorted(READERS))}",
+            f"unknown parameter {', '.join(unknown)}; known are: {', '.join(sorted(READERS))}",
             unknown[0],
         )
     values: dict[str, Any] = {}
@@ -68,24 +68,24 @@ def parse(given: Mapping[str, str]) -> Parameters:
             values[attribute] = read(text.strip())
         except ValueError as error:
             raise ParametersFailure("ParameterInvalid", f"parameter {name} is {text!r}: {error}", name) from None
-    read_all = Parameters(**values)
-    if read_all.model == "logistic" and read_all.hidden:
+    parameters = Parameters(**values)
+    if parameters.model == "logistic" and parameters.hidden:
         raise ParametersFailure(
-            "ParameterInvalid", "parameter hidden is for model mlp: logistic has no hidden layer", "hidden"
+            "ParameterInvalid", "parameter hidden is only for model mlp: logistic has no hidden layer", "hidden"
         )
-    if read_all.momentum and read_all.optimizer != "SGD":
+    if parameters.momentum and parameters.optimizer != "SGD":
         raise ParametersFailure(
-            "ParameterInvalid", "parameter momentum is for optimizer SGD: Adam has its own", "momentum"
+            "ParameterInvalid", "parameter momentum is only for optimizer SGD: Adam has its own", "momentum"
         )
-    if read_all.steps is not None and read_all.epochs is not None:
-        raise ParametersFailure("ParameterInvalid", "give epochs or steps, not both", "steps")
-    return read_all
+    if parameters.steps is not None and parameters.epochs is not None:
+        raise ParametersFailure("ParameterInvalid", "set epochs or steps, not both", "steps")
+    return parameters
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text not in choices:
-            raise ValueError(f"one of {', '.join(choices)} is meant")
+            raise ValueError(f"it must be one of {', '.join(choices)}")
         return text
 
     return read
@@ -94,7 +94,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit()) or not lowest <= int(text) <= highest:
-            raise ValueError(f"a whole number from {lowest} to {highest} is meant")
+            raise ValueError(f"it must be a whole number from {lowest} to {highest}")
         return int(text)
 
     return read
@@ -106,9 +106,9 @@ def _number(lowest: float, highest: float) -> Callable[[str], float]:
             number = float(text)
         except ValueError:
             number = float("nan")
-        # Comparison is false for NaN too.
+        # The comparison is also false for NaN.
         if not lowest <= number <= highest:
-            raise ValueError(f"a number from {lowest:g} to {highest:g} is meant")
+            raise ValueError(f"it must be a number from {lowest:g} to {highest:g}")
         return number
 
     return read
@@ -118,7 +118,7 @@ def _widths(text: str) -> tuple[int, ...]:
     read = _whole(1, 65536)
     widths = tuple(read(part.strip()) for part in text.split(",") if part.strip())
     if not 1 <= len(widths) <= 64:
-        raise ValueError('widths of one to 64 hidden layers are meant, such as "32,16"')
+        raise ValueError('it must list the widths of 1 to 64 hidden layers, such as "32,16"')
     return widths
 
 

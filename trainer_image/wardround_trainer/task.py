@@ -1,6 +1,6 @@
-"""The training contract's files: where they lie, what task.json says, how results are written. Knows no torch.
+"""The files of the training contract: their paths, the reader of task.json, the writer of results. Knows no torch.
 
-Files appear whole: written beside their name and renamed, so that whoever reads never sees half of one.
+A file is written under another name and then renamed, so a reader never sees half a file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OPTIMIZER_STATE = "optimizer.safetensors"
 
 @dataclass(frozen=True)
 class Folders:
-    """All folders lie under one root: `/wardround` in a pod, anything in a test."""
+    """Paths of the pod's files. All lie under one root: `/wardround` in a pod, any folder in a test."""
 
     root: Path
 
@@ -69,10 +69,11 @@ class Folders:
 
 @dataclass(frozen=True)
 class Task:
-    """What the trainer uses of task.json. `features` in schema order: the model's inputs.
+    """The fields of task.json that the trainer uses. `features`: the model's inputs, in schema order.
 
-    `seed` is the round's, for initial weights, which have to be equal at all hospitals. `order_seed` is this hospital's
-    secret, for all else that is drawn: who knows the order of rows can solve for them.
+    `seed`: the round's, for initial weights, which must be equal at all hospitals. `order_seed`: a secret of this
+    hospital, for all other random choices. An attacker who knows the order of rows could compute the rows.
+    `fingerprint`: identifies the work, for checkpoints.
     """
 
     features: tuple[str, ...]
@@ -86,11 +87,11 @@ class Task:
 
 
 def read(folders: Folders) -> Task:
-    """Raises Failure for parameters that are none, or a task.json of another version of the contract."""
+    """Reads task.json. Raises Failure (ContractUnknown) and ParametersFailure."""
     document = json.loads((folders.root / "task" / "task.json").read_text("utf-8"))
     if document["contract"] != CONTRACT:
         raise Failure(
-            "ContractUnknown", f"task.json has contract {document['contract']!r}, this trainer knows {CONTRACT}"
+            "ContractUnknown", f"task.json has contract {document['contract']!r}, this trainer supports {CONTRACT}"
         )
     schema = document["dataset"]["schema"]
     target = schema["target"]
@@ -99,8 +100,8 @@ def read(folders: Folders) -> Task:
         for field in schema["fields"]
         if field["type"] in ("number", "integer") and field["name"] not in (target, schema.get("identifier"))
     ]
-    # An evicted attempt may go on from the checkpoint of an earlier one, but only of the very same work.
-    same_work = {**document, "round": {**document["round"], "attempt": None}}
+    # An attempt may continue from the checkpoint of an earlier attempt, but only for the same work.
+    work = {**document, "round": {**document["round"], "attempt": None}}
     return Task(
         features=tuple(features),
         target=target,
@@ -109,7 +110,7 @@ def read(folders: Folders) -> Task:
         order_seed=document["orderSeed"],
         frozen=tuple(document["exchange"]["frozen"]),
         metrics=tuple(document["metrics"]),
-        fingerprint=hashlib.sha256(json.dumps(same_work, sort_keys=True).encode()).hexdigest(),
+        fingerprint=hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest(),
     )
 
 
@@ -121,10 +122,10 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file beside `path`, then put it in place, on the disk before it has the name."""
+    """Calls `write` with a partial path, syncs that file, and renames it to `path`."""
     partial = path.with_name(f".{path.name}.partial")
     write(partial)
-    # safetensors closes its files to others, and whoever checks them may be another user.
+    # safetensors makes files that only their owner may read, and `check` may run as another user.
     partial.chmod(0o644)
     with partial.open("rb") as file:
         os.fsync(file.fileno())

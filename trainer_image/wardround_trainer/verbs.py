@@ -1,4 +1,4 @@
-"""The three verbs of the training contract, each from folder to folder. torch is imported only to take a step."""
+"""The three verbs of the training contract, each from files to files. torch is imported only if there is training."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ PROGRESS_SECONDS = 1.0
 
 
 def init(folders: Folders) -> None:
-    """Writes out/model.safetensors: equal bits at every site for equal task and statistics."""
+    """Writes out/model.safetensors: equal bits at every site for equal task and statistics. Raises Failure."""
     work = task.read(folders)
     statistics = _load(folders.statistics) if folders.statistics.exists() else None
     tensors = network.initial(len(work.features), work.parameters.widths(), work.seed, statistics)
     _write(folders.trained, tensors)
-    _say(f"init: a new model of {len(work.features)} features with hidden layers of {list(work.parameters.widths())}")
+    _log(f"init: a new model of {len(work.features)} features with hidden layers of {list(work.parameters.widths())}")
 
 
 def train(folders: Folders) -> None:
-    """Reads base/, data/ and perhaps checkpoint/; writes out/model.safetensors, metrics.json and progress.json.
+    """Reads base/, data/ and checkpoint/; writes out/model.safetensors, metrics.json and progress.json.
 
-    Parameter optimizerState asks for state/in/, if there is anything, and state/out/ as well.
+    If the parameter optimizerState is `keep`, it also reads state/in/ and writes state/out/. Raises Failure.
     """
     from wardround_trainer import data
 
     work = task.read(folders)
     base = _base(folders, work)
     rows, target = data.features_and_target(folders.view("train"), work.features, work.target)
-    held, held_target = data.features_and_target(folders.view("validation"), work.features, work.target)
+    held_out, held_out_target = data.features_and_target(folders.view("validation"), work.features, work.target)
     if not len(rows):
         raise DataFailure("NoRows", "train.parquet has no rows")
-    if not len(held):
-        # Few rows can leave none for validation; what training says of itself is better than nothing.
-        held, held_target = rows, target
+    if not len(held_out):
+        # A small dataset can have no validation rows. Metrics over training rows are better than none.
+        held_out, held_out_target = rows, target
     steps = work.parameters.total_steps(len(rows))
     trained = base
     keep = work.parameters.optimizer_state == "keep"
-    # A round without a step hands on the state that it found.
+    # A round without a step passes the earlier state on.
     if steps or keep:
         from wardround_trainer import optimise
 
@@ -61,47 +61,49 @@ def train(folders: Folders) -> None:
             order_seed=work.order_seed,
             checkpointing=optimise.Checkpointing(folders.checkpoint, work.fingerprint),
             progress=_reporter(folders.out / "progress.json"),
-            stopping=_stop_asked(),
+            stopping=_stop_requested(),
             keeping=optimise.Keeping(folders.state_in, _state_out(folders)) if keep else None,
         )
     _write(folders.trained, trained)
     measured = {
         side: {
-            name: value for name, value in network.measure(tensors, held, held_target).items() if name in work.metrics
+            name: value
+            for name, value in network.measure(tensors, held_out, held_out_target).items()
+            if name in work.metrics
         }
         for side, tensors in (("base", base), ("trained", trained))
     }
     task.write_json(folders.out / "metrics.json", {"steps": steps, **measured})
     task.write_json(folders.out / "progress.json", {"step": steps, "steps": steps})
-    _say(f"train: {steps} steps on {len(rows)} rows")
+    _log(f"train: {steps} steps on {len(rows)} rows")
 
 
 def predict(folders: Folders) -> None:
-    """Writes out/predictions.f64: one probability a row, in the order of data/test.parquet."""
+    """Writes out/predictions.f64: one probability for each row of data/test.parquet, in order. Raises Failure."""
     from wardround_trainer import data
 
     work = task.read(folders)
     odds = network.predict(_base(folders, work), data.features(folders.view("test"), work.features))
-    # Clipped where exp would overflow: the probability is 0 or 1 to the last bit long before.
+    # Clipped so that exp does not overflow. The probability is exactly 0 or 1 well before the clip.
     probability = 1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700)))
     task.replace(folders.predictions, probability.astype("<f8").tofile)
-    _say(f"predict: {len(probability)} rows")
+    _log(f"predict: {len(probability)} rows")
 
 
-def _say(line: str) -> None:
-    """For the site's log: counts and shapes, never a value of the data."""
+def _log(line: str) -> None:
+    """Writes to the site's log: counts and shapes, never a value of the data."""
     print(line, file=sys.stderr)
 
 
 def _base(folders: Folders, work: Task) -> Tensors:
     tensors = _load(folders.model)
     widths = network.hidden_widths(tensors, len(work.features))
-    given = work.parameters
-    if (given.model or given.hidden) and given.widths() != widths:
+    parameters = work.parameters
+    if (parameters.model or parameters.hidden) and parameters.widths() != widths:
         raise ParametersFailure(
             "BaseDiffers",
-            f"the base model has hidden layers of {list(widths)}, the parameters ask for {list(given.widths())}: "
-            "leave model and hidden out, or give the base's",
+            f"the base model has hidden layers of {list(widths)}, the parameters name {list(parameters.widths())}: "
+            "leave out model and hidden, or use the base's",
         )
     return tensors
 
@@ -110,26 +112,26 @@ def _load(path: Path) -> Tensors:
     try:
         return dict(load_file(path))
     except FileNotFoundError:
-        raise Failure("BaseMissing", f"base/{path.name} is not there") from None
+        raise Failure("BaseMissing", f"there is no base/{path.name}") from None
     except SafetensorError:
-        raise Failure("BaseUnreadable", f"base/{path.name} is no safetensors file") from None
+        raise Failure("BaseUnreadable", f"base/{path.name} is not a safetensors file") from None
 
 
 def _write(path: Path, tensors: Tensors) -> None:
-    """In the contract's canonical form: all are float32, so the library's order, by name, is the contract's."""
+    """Writes the contract's canonical form. All tensors are float32, so the library's order, by name, is canonical."""
     task.replace(path, lambda partial: save_file(tensors, partial))
 
 
 def _state_out(folders: Folders) -> Path:
-    """Looked for before hours of training, not after."""
+    """The path of the new state. Raises Failure (StateMissing) if there is no folder, before hours of training."""
     if not folders.state_out.parent.is_dir():
-        message = "optimizerState is keep, and this pod has no folder state/out: this hospital's Wardround is older"
+        message = "optimizerState is keep, but this pod has no folder state/out, as the training contract requires"
         raise Failure("StateMissing", message)
     return folders.state_out
 
 
 def _reporter(path: Path) -> Callable[[int, int], None]:
-    """Writes progress at once, then about once a second: a file is not written for each of thousands of steps."""
+    """Writes progress.json at the first step, then about once a second, because there may be thousands of steps."""
     last = float("-inf")
 
     def report(step: int, steps: int) -> None:
@@ -142,13 +144,13 @@ def _reporter(path: Path) -> Callable[[int, int], None]:
     return report
 
 
-def _stop_asked() -> Callable[[], bool]:
-    """Says whether this process was asked to end, which is what eviction does some seconds before it kills."""
-    asked = False
+def _stop_requested() -> Callable[[], bool]:
+    """Returns a function that says whether the process got SIGTERM, which an eviction sends before it kills."""
+    requested = False
 
-    def ask(number: int, frame: object) -> None:
-        nonlocal asked
-        asked = True
+    def stop(number: int, frame: object) -> None:
+        nonlocal requested
+        requested = True
 
-    signal.signal(signal.SIGTERM, ask)
-    return lambda: asked
+    signal.signal(signal.SIGTERM, stop)
+    return lambda: requested

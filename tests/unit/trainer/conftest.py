@@ -1,4 +1,4 @@
-"""A site's folders with a small table in them. The trainer's tests run inside its image: here there is no torch."""
+"""A training pod's folders with a small table. Tests that need torch run inside the trainer image."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCHEMA = {
 }
 
 
-# As tests/unit/wire/test_trainer_reads.py holds it to the type: inside the trainer image that is not there.
+# The trainer image lacks the type of this document: tests/unit/wire/test_trainer_reads.py compares the two.
 DOCUMENT = {
     "contract": "2",
     "task": "Train",
@@ -56,14 +56,14 @@ class Site:
         (self.root / "task" / "task.json").write_text(json.dumps({**DOCUMENT, "participant": participant, **changes}))
 
     def view(self, side: str, rows: int, seed: int = 0, *, target: bool = True) -> np.ndarray[Any, Any]:
-        """A table in which the class depends on two of three features; returns the features."""
+        """Writes a table whose class depends on two of three features. Returns the features, of shape (rows, 3)."""
         random = np.random.default_rng([seed, rows])
         values = random.normal((20, 170, 55), (5, 9, 12), (rows, 3)).astype(np.float32)
         signal = (values[:, 0] - 20) / 5 - (values[:, 2] - 55) / 12
         columns = {name: pa.array(values[:, position]) for position, name in enumerate(FEATURES)}
         if target:
             columns["sick"] = pa.array((signal + 0.3 * random.normal(size=rows) > 0).astype(np.int64))
-        # Columns in another order than the schema's: they go by name.
+        # Columns have another order than in the schema, because the trainer must find them by name.
         shuffled = dict(sorted(columns.items(), key=lambda item: item[0]))
         parquet.write_table(pa.table(shuffled), self.root / "data" / f"{side}.parquet")
         return values
@@ -85,11 +85,11 @@ class Site:
 
     @property
     def state(self) -> bytes:
-        """What training has left for the next round here."""
+        """The state that training left for the next round."""
         return (self.root / "state" / "out" / "optimizer.safetensors").read_bytes()
 
-    def go_on(self, state: bytes | None) -> None:
-        """The next round starts from what this one trained, and from the state that it left, if any."""
+    def next_round(self, state: bytes | None) -> None:
+        """Starts the next round from the trained model and from `state`, if any."""
         self.adopt(self.trained)
         for path in (self.root / "state").glob("*/*"):
             path.unlink()
@@ -112,7 +112,7 @@ def make_site(tmp_path: Path) -> Callable[[str], Site]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Site, str], int]:
-    """Run a verb on a site's folders, as the image's entrypoint does; the exit status."""
+    """Runs a verb on a site's folders, as the image's entrypoint does. Returns the exit status."""
     from wardround_trainer.__main__ import main
 
     def verb(site: Site, name: str) -> int:

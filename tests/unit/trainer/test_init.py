@@ -1,4 +1,4 @@
-"""Initial weights: the same bits everywhere, standardisation inside."""
+"""Initial weights have equal bits on every machine, and include the standardisation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATISTICS = {
 }
 
 
-def test_two_sites_with_one_seed_start_from_the_same_bytes(make_site: Any, run: Any) -> None:
+def test_two_sites_with_one_seed_have_equal_initial_weights(make_site: Any, run: Any) -> None:
     first, second = make_site("a"), make_site("b")
     first.task("site-a")
     second.task("site-b")
@@ -36,14 +36,14 @@ def test_another_seed_gives_other_weights(make_site: Any, run: Any) -> None:
     assert first.trained != second.trained
 
 
-def test_initial_weights_are_these_bytes_on_every_machine(site: Any, run: Any) -> None:
+def test_initial_weights_have_this_digest_on_every_machine(site: Any, run: Any) -> None:
     save_file(STATISTICS, site.root / "base" / "statistics.safetensors")
     run(site, "init")
     digest = hashlib.sha256(site.trained).hexdigest()
     assert digest == "1ddf23e5aa3c87a04e45c2784c01d5932fd48aab63d46128f99b89e4e26748e9"
 
 
-def test_the_file_is_canonical(site: Any, run: Any) -> None:
+def test_the_initial_model_is_a_canonical_file(site: Any, run: Any) -> None:
     run(site, "init")
     length = int.from_bytes(site.trained[:8], "little")
     text = site.trained[8 : 8 + length]
@@ -63,7 +63,7 @@ def test_standardisation_comes_from_the_statistics(site: Any, run: Any) -> None:
     assert run(site, "init") == 0
     tensors = load(site.trained)
     assert tensors["input.mean"].tolist() == [27.0, -1.0, 60.0]
-    # sqrt(80/10 - 2^2), sqrt(90/10 - 1), and 1 for a constant feature.
+    # sqrt(80/10 - 2^2), sqrt(90/10 - 1^2), and 1 for a constant feature.
     assert np.allclose(tensors["input.std"], [2.0, 8**0.5, 1.0])
     assert np.allclose(tensors["output.bias"], np.log(4 / 8))
 
@@ -75,13 +75,13 @@ def test_statistics_of_another_schema_are_refused(site: Any, run: Any, capsys: A
     assert "2 features, this dataset has 3" in capsys.readouterr().err
 
 
-def test_logistic_regression_has_an_output_layer_alone(site: Any, run: Any) -> None:
+def test_logistic_regression_has_only_an_output_layer(site: Any, run: Any) -> None:
     site.task(parameters={"model": "logistic"})
     run(site, "init")
     assert set(load(site.trained)) == {"input.mean", "input.std", "output.weight", "output.bias"}
 
 
-def test_starting_needs_no_torch(site: Any) -> None:
+def test_init_does_not_import_torch(site: Any) -> None:
     import os
     import subprocess
     import sys
@@ -98,17 +98,21 @@ def test_starting_needs_no_torch(site: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "told"),
+    ("given", "code", "message"),
     [
-        ({"learnigRate": "0.1"}, "ParameterUnknown", "unknown parameter learnigRate; there are: batchSize"),
-        ({"learningRate": "abc"}, "ParameterInvalid", "parameter learningRate is 'abc': a number from 0 to 1000"),
-        ({"epochs": "1", "steps": "1"}, "ParameterInvalid", "give epochs or steps, not both"),
+        ({"learnigRate": "0.1"}, "ParameterUnknown", "unknown parameter learnigRate; known are: batchSize"),
+        (
+            {"learningRate": "abc"},
+            "ParameterInvalid",
+            "parameter learningRate is 'abc': it must be a number from 0 to 1000",
+        ),
+        ({"epochs": "1", "steps": "1"}, "ParameterInvalid", "set epochs or steps, not both"),
     ],
 )
-def test_refused_parameters_end_with_the_exit_code_for_them_before_there_is_a_model(
-    site: Any, run: Any, capsys: Any, monkeypatch: Any, given: dict[str, str], code: str, told: str
+def test_refused_parameters_exit_with_64_and_without_a_model(
+    site: Any, run: Any, capsys: Any, monkeypatch: Any, given: dict[str, str], code: str, message: str
 ) -> None:
-    """The termination message names one of them, for the round's author."""
+    """The termination message names one parameter, for the round's author."""
     log = site.root / "termination-log"
     log.touch()
     monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(log))
@@ -116,9 +120,9 @@ def test_refused_parameters_end_with_the_exit_code_for_them_before_there_is_a_mo
     assert run(site, "init") == 64
     assert json.loads(log.read_text())["parameter"] in given
     assert site.json("error.json") == {"code": code}
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (site.root / "out" / "model.safetensors").exists()
 
 
-def test_a_verb_that_there_is_not_is_no_matter_of_parameters(site: Any, run: Any) -> None:
+def test_an_unknown_verb_exits_with_1(site: Any, run: Any) -> None:
     assert run(site, "guess") == 1

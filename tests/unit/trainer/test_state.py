@@ -1,4 +1,4 @@
-"""Parameter optimizerState: what an optimizer remembers goes on at its hospital from round to round, or starts anew."""
+"""The parameter optimizerState: whether an optimizer's state is kept from round to round at its hospital."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-torch = pytest.importorskip("torch", reason="there is no torch here: these run inside the trainer image")
+torch = pytest.importorskip("torch", reason="torch is only in the trainer image")
 
 MOMENTUM = {"optimizer": "SGD", "learningRate": "0.1", "momentum": "0.9"}
 STANDARD = {"input.mean": np.array([20, 170, 55], np.float32), "input.std": np.array([5, 9, 12], np.float32)}
@@ -33,7 +33,7 @@ def begun(site: Any, run: Any) -> Any:
 
 @pytest.fixture
 def one_row(site: Any, run: Any) -> Any:
-    """Every batch is this row, so that several rounds take the same batches as one long training."""
+    """A site with one row, so that several rounds have the same batches as one long training."""
     site.view("train", 1, seed=1)
     site.view("validation", 10, seed=2)
     return begun(site, run)
@@ -46,42 +46,42 @@ def train(site: Any, run: Any, name: str, parameters: Any) -> bytes:
 
 
 def rounds(site: Any, run: Any, parameters: Any, count: int = 5) -> bytes:
-    """So many, each from the result of the one before; the last model."""
+    """Runs `count` rounds, each from the result of the round before. Returns the last model."""
     for number in range(count):
         if number:
-            left = site.root / "state" / "out" / "optimizer.safetensors"
-            site.go_on(left.read_bytes() if left.exists() else None)
+            state = site.root / "state" / "out" / "optimizer.safetensors"
+            site.next_round(state.read_bytes() if state.exists() else None)
         train(site, run, f"train-{number}", parameters)
     return bytes(site.trained)
 
 
 @pytest.mark.parametrize("optimizer", [ADAM, MOMENTUM], ids=["Adam", "momentum"])
-def test_five_rounds_that_keep_it_are_one_long_training_and_five_that_reset_it_are_not(
+def test_only_rounds_that_keep_the_state_equal_one_long_training(
     one_row: Any, run: Any, optimizer: dict[str, str]
 ) -> None:
     first = one_row.base
     whole = train(one_row, run, "long", {**optimizer, **KEEP, "steps": "20"})
     state = load(one_row.state)
 
-    one_row.go_on(None)
+    one_row.next_round(None)
     one_row.adopt(first)
     assert rounds(one_row, run, {**optimizer, **KEEP, "steps": "4"}) == whole
     kept = load(one_row.state)
     assert kept.keys() == state.keys()
     assert all(kept[name].tobytes() == state[name].tobytes() for name in state)
 
-    one_row.go_on(None)
+    one_row.next_round(None)
     one_row.adopt(first)
     assert rounds(one_row, run, {**optimizer, "steps": "4"}) != whole
 
 
 @pytest.mark.parametrize("optimizer", [ADAM, MOMENTUM], ids=["Adam", "momentum"])
-def test_without_the_parameter_nothing_is_read_or_left(ready: Any, run: Any, optimizer: dict[str, str]) -> None:
+def test_without_the_parameter_no_state_is_read_or_written(ready: Any, run: Any, optimizer: dict[str, str]) -> None:
     trained = train(ready, run, "train-1", {**optimizer, **KEEP, "epochs": "1"})
-    ready.go_on(ready.state)
+    ready.next_round(ready.state)
     second = train(ready, run, "train-2", {**optimizer, **KEEP, "epochs": "1"})
 
-    ready.go_on(ready.state)
+    ready.next_round(ready.state)
     for parameters in ({}, {"optimizerState": "reset"}):
         ready.adopt(trained)
         (ready.root / "state" / "out" / "optimizer.safetensors").unlink(missing_ok=True)
@@ -90,20 +90,18 @@ def test_without_the_parameter_nothing_is_read_or_left(ready: Any, run: Any, opt
         assert not list((ready.root / "state" / "out").iterdir())
 
 
-def test_where_no_earlier_round_left_one_it_starts_as_without_the_parameter(
+def test_without_an_earlier_state_keep_trains_like_reset(
     ready: Any, run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(ready, run, "train-1", KEEP) == train(ready, run, "train-1", {})
     assert "state: no earlier round has left one here" in capsys.readouterr().err
 
 
-def test_an_evicted_run_leaves_the_state_of_one_that_was_not(
-    ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_evicted_run_leaves_the_same_state(ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = {**ADAM, **KEEP, "steps": "50"}
     train(ready, run, "train-1", parameters)
     before = ready.state
-    ready.go_on(before)
+    ready.next_round(before)
     whole, state = train(ready, run, "train-2", parameters), ready.state
 
     (ready.root / "state" / "out" / "optimizer.safetensors").unlink()
@@ -127,10 +125,10 @@ def test_an_evicted_run_leaves_the_state_of_one_that_was_not(
     assert all(load(ready.state)[name].tobytes() == array.tobytes() for name, array in load(state).items())
 
 
-def test_a_round_without_a_step_hands_the_state_on(ready: Any, run: Any) -> None:
+def test_a_round_without_a_step_passes_the_state_on(ready: Any, run: Any) -> None:
     train(ready, run, "train-1", KEEP)
     before = ready.state
-    ready.go_on(before)
+    ready.next_round(before)
     base = ready.base
     assert train(ready, run, "train-2", {**KEEP, "steps": "0"}) == base
     assert ready.json("metrics.json")["steps"] == 0
@@ -140,26 +138,26 @@ def test_a_round_without_a_step_hands_the_state_on(ready: Any, run: Any) -> None
 @pytest.mark.parametrize(
     ("parameters", "exchange", "words"),
     [
-        ({"optimizer": "SGD", "momentum": "0.9"}, ["input.*"], "is of Adam, this round asks for SGD"),
+        ({"optimizer": "SGD", "momentum": "0.9"}, ["input.*"], "is of Adam, this round uses SGD"),
         ({}, ["input.*", "hidden.0.*"], "has a hidden.0.bias/exp_avg"),
     ],
 )
-def test_a_state_of_other_work_is_refused_with_what_is_different(
+def test_a_state_of_other_work_is_refused_with_the_difference(
     ready: Any, run: Any, capsys: Any, parameters: dict[str, str], exchange: list[str], words: str
 ) -> None:
     train(ready, run, "train-1", KEEP)
-    ready.go_on(ready.state)
+    ready.next_round(ready.state)
     ready.task(parameters={**KEEP, **parameters}, exchange={"frozen": exchange})
     assert run(ready, "train") == 64
     assert ready.json("error.json") == {"code": "StateDiffers"}
-    said = capsys.readouterr().err
-    assert words in said
-    assert "optimizerState reset" in said
+    log = capsys.readouterr().err
+    assert words in log
+    assert "set optimizerState to reset" in log
 
 
-def test_momentum_that_is_no_longer_asked_for_is_refused_too(ready: Any, run: Any) -> None:
+def test_a_state_with_momentum_is_refused_without_momentum(ready: Any, run: Any) -> None:
     train(ready, run, "train-1", {**MOMENTUM, **KEEP})
-    ready.go_on(ready.state)
+    ready.next_round(ready.state)
     ready.task(parameters={**MOMENTUM, **KEEP, "momentum": "0"})
     assert run(ready, "train") == 64
     assert ready.json("error.json") == {"code": "StateDiffers"}
@@ -170,7 +168,7 @@ def test_a_state_for_another_model_is_refused(ready: Any, run: Any, capsys: Any)
     state = ready.state
     ready.task(parameters={"hidden": "16,4"})
     run(ready, "init")
-    ready.go_on(state)
+    ready.next_round(state)
     ready.task(parameters=KEEP)
     assert run(ready, "train") == 64
     assert ready.json("error.json") == {"code": "StateDiffers"}
@@ -186,28 +184,28 @@ def test_a_state_for_another_model_is_refused(ready: Any, run: Any, capsys: Any)
     ],
     ids=["broken", "pickle", "another image's"],
 )
-def test_what_is_no_state_of_ours_is_refused(ready: Any, run: Any, content: bytes, status: int, code: str) -> None:
+def test_a_malformed_or_foreign_state_is_refused(ready: Any, run: Any, content: bytes, status: int, code: str) -> None:
     ready.task(parameters=KEEP)
     (ready.root / "state" / "in" / "optimizer.safetensors").write_bytes(content)
     assert run(ready, "train") == status
     assert ready.json("error.json") == {"code": code}
 
 
-def test_a_hospital_without_the_folders_is_told_before_it_trains(ready: Any, run: Any, capsys: Any) -> None:
+def test_a_missing_state_folder_fails_before_training(ready: Any, run: Any, capsys: Any) -> None:
     (ready.root / "state" / "out").rmdir()
     ready.task(parameters=KEEP)
     (ready.root / "out" / "model.safetensors").unlink()
     assert run(ready, "train") == 1
     assert ready.json("error.json") == {"code": "StateMissing"}
-    assert "this hospital's Wardround is older" in capsys.readouterr().err
+    assert "this pod has no folder state/out" in capsys.readouterr().err
 
 
-def test_what_remembers_nothing_leaves_nothing(ready: Any, run: Any) -> None:
+def test_an_optimizer_without_state_writes_no_file(ready: Any, run: Any) -> None:
     train(ready, run, "train-1", {"optimizer": "SGD", **KEEP})
     assert not list((ready.root / "state" / "out").iterdir())
 
 
-def test_an_evaluation_reads_no_optimizers_state(ready: Any, run: Any) -> None:
+def test_an_evaluation_reads_no_state(ready: Any, run: Any) -> None:
     (ready.root / "state" / "in" / "optimizer.safetensors").write_bytes(b"of no interest")
     (ready.root / "state" / "out").rmdir()
     ready.view("test", 20, target=False)

@@ -1,4 +1,4 @@
-"""Training: it learns, repeats itself, survives eviction, and says by name what is wrong."""
+"""Training learns, is deterministic, resumes after eviction, and names the fault."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 from safetensors.numpy import load
 
-torch = pytest.importorskip("torch", reason="there is no torch here: these run inside the trainer image")
+torch = pytest.importorskip("torch", reason="torch is only in the trainer image")
 
 from wardround_trainer import optimise, task  # noqa: E402
 from wardround_trainer.batches import batches  # noqa: E402
@@ -48,7 +48,7 @@ def test_training_lowers_the_loss(site: Any, run: Any, model: Any, optimizer: An
 
 
 @pytest.mark.parametrize(("rows", "size"), [(341, 340), (341, 20), (40, 16), (10, 16), (1, 1), (64, 16)])
-def test_no_step_is_on_fewer_rows_than_were_asked_for_and_every_epoch_is_on_all(rows: int, size: int) -> None:
+def test_every_batch_has_at_least_batch_size_rows_and_every_epoch_all_rows(rows: int, size: int) -> None:
     per_epoch = Parameters(batch_size=size).batches(rows)
     steps = list(batches(rows, per_epoch, 7, 0, 2 * per_epoch))
     assert min(map(len, steps)) >= min(size, rows)
@@ -66,12 +66,12 @@ def standardised(model: bytes) -> bytes:
     )
 
 
-def test_only_declared_metrics_are_told(ready: Any, run: Any) -> None:
+def test_only_declared_metrics_are_written(ready: Any, run: Any) -> None:
     run(ready, "train")
     assert set(ready.json("metrics.json")["trained"]) == {"loss"}
 
 
-def test_frozen_tensors_come_back_bit_equal(ready: Any, run: Any) -> None:
+def test_frozen_tensors_stay_equal_bit_by_bit(ready: Any, run: Any) -> None:
     ready.task(exchange={"frozen": ["input.*", "hidden.0.*"]})
     before = load(ready.base)
     assert run(ready, "train") == 0
@@ -80,7 +80,7 @@ def test_frozen_tensors_come_back_bit_equal(ready: Any, run: Any) -> None:
     assert same == {"input.mean", "input.std", "hidden.0.weight", "hidden.0.bias"}
 
 
-def test_equal_work_gives_the_same_bits_whoever_asks_for_it(ready: Any, run: Any) -> None:
+def test_equal_work_gives_equal_bits_in_every_round_and_at_every_participant(ready: Any, run: Any) -> None:
     results = []
     for participant, name in (("site-a", "train-1"), ("site-a", "train-2"), ("site-b", "train-1")):
         ready.task(participant, round={"name": name, "attempt": 1})
@@ -89,10 +89,10 @@ def test_equal_work_gives_the_same_bits_whoever_asks_for_it(ready: Any, run: Any
     assert results[0] == results[1] == results[2]
 
 
-def test_of_hospitals_with_the_same_rows_and_other_secrets_each_trains_in_an_order_of_its_own(
+def test_equal_rows_with_another_secret_train_in_another_order(
     ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that the hub knows is equal: what differs it cannot compute."""
+    """The hub knows the same facts about both hospitals, so it cannot compute the order."""
     orders: list[Any] = []
 
     def watched(*arguments: int) -> Any:
@@ -108,11 +108,11 @@ def test_of_hospitals_with_the_same_rows_and_other_secrets_each_trains_in_an_ord
         results.append(ready.trained)
     assert orders[0] == orders[1] != orders[2]
     assert results[0] == results[1] != results[2]
-    # A step apart, an epoch alike: each is on all rows.
+    # The first steps differ, although each epoch covers all rows.
     assert orders[0][0] != orders[2][0]
 
 
-def test_initial_weights_are_the_rounds_and_no_hospitals_own(site: Any, run: Any) -> None:
+def test_initial_weights_depend_on_the_rounds_seed_only(site: Any, run: Any) -> None:
     made = []
     for secret, seed in ((5, 7), (6, 7), (5, 8)):
         site.task(orderSeed=secret, seed=seed)
@@ -121,7 +121,7 @@ def test_initial_weights_are_the_rounds_and_no_hospitals_own(site: Any, run: Any
     assert made[0] == made[1] != made[2]
 
 
-def test_the_sites_log_has_a_line_an_epoch_with_nothing_of_a_single_patient(
+def test_the_log_has_a_line_for_each_epoch_and_no_loss_of_few_rows(
     ready: Any, run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ready.task(parameters={"epochs": "3"})
@@ -134,14 +134,14 @@ def test_the_sites_log_has_a_line_an_epoch_with_nothing_of_a_single_patient(
 
     ready.view("train", 10)
     run(ready, "train")
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 4
-    assert [line for line in told if "loss" in line] == [
-        f"epoch {n} of 3: step {n} of 3, too few rows to tell their loss" for n in (1, 2, 3)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    assert [line for line in lines if "loss" in line] == [
+        f"epoch {n} of 3: step {n} of 3, too few rows to log their loss" for n in (1, 2, 3)
     ]
 
 
-def test_no_epochs_leave_the_model_as_it_is(ready: Any, run: Any) -> None:
+def test_zero_epochs_do_not_change_the_model(ready: Any, run: Any) -> None:
     ready.task(parameters={"epochs": "0"})
     assert run(ready, "train") == 0
     assert ready.trained == ready.base
@@ -153,7 +153,7 @@ def test_no_epochs_leave_the_model_as_it_is(ready: Any, run: Any) -> None:
 @pytest.mark.parametrize(
     ("optimizer", "half"), [("Adam", None), ("SGD", None), ("Adam", torch.bfloat16), ("Adam", torch.float16)]
 )
-def test_an_evicted_run_goes_on_from_its_checkpoint_to_the_same_bits(
+def test_an_evicted_run_resumes_from_its_checkpoint_to_equal_bits(
     ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch, optimizer: str, half: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(optimise, "_half", lambda device: half)
@@ -177,22 +177,22 @@ def test_an_evicted_run_goes_on_from_its_checkpoint_to_the_same_bits(
     # The next attempt of the same task.
     ready.task(parameters=parameters, round={"name": "train-1", "attempt": 2})
     assert run(ready, "train") == 0
-    assert "going on from step " in capsys.readouterr().err
-    # What a gradient too large for float16 asks for is no step.
+    assert "training continues from step " in capsys.readouterr().err
+    # A gradient that overflows float16 takes no step.
     assert len(taken) == 50 or (half is torch.float16 and 40 < len(taken) < 50)
     assert ready.trained == whole
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_mixed_precision_learns_as_well_and_hands_back_what_it_got(
+def test_mixed_precision_learns_and_returns_float32(
     ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch, half: Any
 ) -> None:
-    """On a CPU, which computes in these types too: what a GPU adds are its own kernels."""
+    """Runs on a CPU, which supports these dtypes, too."""
     ready.task(parameters={"hidden": "8,4", "epochs": "30"}, metrics=["loss"])
     run(ready, "train")
     whole = load(ready.trained)
     monkeypatch.setattr(optimise, "_half", lambda device: half)
-    # Another attempt, which finds no checkpoint.
+    # Another attempt, without a checkpoint.
     assert run(ready, "train") == 0
     metrics, mixed = ready.json("metrics.json"), load(ready.trained)
     assert metrics["trained"]["loss"] < 0.6 * metrics["base"]["loss"]
@@ -221,24 +221,24 @@ def test_a_checkpoint_of_other_work_is_not_used(ready: Any, run: Any, capsys: py
     assert "belongs to other work" in capsys.readouterr().err
 
 
-def test_a_broken_checkpoint_means_starting_anew(ready: Any, run: Any) -> None:
+def test_training_starts_anew_from_a_broken_checkpoint(ready: Any, run: Any) -> None:
     (ready.root / "checkpoint" / "checkpoint.pt").write_bytes(b"half of one")
     assert run(ready, "train") == 0
 
 
-def test_an_unknown_parameter_is_an_error_that_names_it(ready: Any, run: Any, capsys: Any) -> None:
+def test_the_error_names_an_unknown_parameter(ready: Any, run: Any, capsys: Any) -> None:
     ready.task(parameters={"learnRate": "0.1"})
     assert run(ready, "train") == 64
     assert ready.json("error.json") == {"code": "ParameterUnknown"}
-    said = capsys.readouterr().err
-    assert "learnRate" in said
-    assert "learningRate" in said
+    log = capsys.readouterr().err
+    assert "learnRate" in log
+    assert "learningRate" in log
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("epochs", "-1"), ("learningRate", "nan"), ("hidden", "8,x"), ("optimizer", "sgd")]
 )
-def test_a_value_out_of_bounds_is_an_error_that_names_its_parameter(
+def test_the_error_names_the_parameter_of_an_invalid_value(
     ready: Any, run: Any, capsys: Any, name: str, value: str
 ) -> None:
     ready.task(parameters={name: value})
@@ -246,13 +246,13 @@ def test_a_value_out_of_bounds_is_an_error_that_names_its_parameter(
     assert f"parameter {name}" in capsys.readouterr().err
 
 
-def test_a_base_of_another_shape_than_asked_for_is_refused(ready: Any, run: Any) -> None:
+def test_a_base_of_another_shape_than_the_parameters_is_refused(ready: Any, run: Any) -> None:
     ready.task(parameters={"hidden": "16"})
     assert run(ready, "train") == 64
     assert ready.json("error.json") == {"code": "BaseDiffers"}
 
 
-def test_a_missing_column_is_a_data_error_that_names_it(ready: Any, run: Any, capsys: Any) -> None:
+def test_the_data_error_names_a_missing_column(ready: Any, run: Any, capsys: Any) -> None:
     path = ready.root / "data" / "train.parquet"
     parquet.write_table(parquet.read_table(path).drop_columns(["height"]), path)
     assert run(ready, "train") == 65
@@ -260,7 +260,7 @@ def test_a_missing_column_is_a_data_error_that_names_it(ready: Any, run: Any, ca
     assert "height" in capsys.readouterr().err
 
 
-def test_a_missing_value_is_a_data_error_that_quotes_none(ready: Any, run: Any, capsys: Any) -> None:
+def test_the_data_error_for_a_missing_value_quotes_no_value(ready: Any, run: Any, capsys: Any) -> None:
     import pyarrow as pa
 
     path = ready.root / "data" / "train.parquet"
@@ -271,7 +271,7 @@ def test_a_missing_value_is_a_data_error_that_quotes_none(ready: Any, run: Any, 
     assert capsys.readouterr().err == "train: ValueMissing: missing or infinite values in column age\n"
 
 
-def test_numpy_and_torch_compute_the_same_model(ready: Any) -> None:
+def test_numpy_and_torch_give_equal_log_odds(ready: Any) -> None:
     from wardround_trainer import network
 
     tensors = load(ready.base)
@@ -280,18 +280,18 @@ def test_numpy_and_torch_compute_the_same_model(ready: Any) -> None:
     assert np.allclose(odds.numpy(), network.predict(tensors, rows), rtol=1e-4, atol=1e-4)
 
 
-def test_predictions_keep_the_order_of_the_rows(ready: Any, run: Any) -> None:
+def test_predictions_have_the_order_of_the_rows(ready: Any, run: Any) -> None:
     from wardround_trainer import network
 
     rows = ready.view("test", 70, target=False)
     ready.task(task="Evaluate", parameters={})
     assert run(ready, "predict") == 0
-    found = np.fromfile(ready.root / "out" / "predictions.f64", "<f8")
+    probabilities = np.fromfile(ready.root / "out" / "predictions.f64", "<f8")
     single = [network.predict(load(ready.base), rows[i : i + 1])[0] for i in range(70)]
-    assert np.allclose(found, 1 / (1 + np.exp(-np.array(single))))
+    assert np.allclose(probabilities, 1 / (1 + np.exp(-np.array(single))))
 
 
-def test_nothing_but_plain_finished_files_is_left_in_out(ready: Any, run: Any) -> None:
+def test_training_leaves_only_finished_files_in_out(ready: Any, run: Any) -> None:
     run(ready, "train")
-    left = {path.name for path in Path(ready.root / "out").iterdir()}
-    assert left == {"model.safetensors", "metrics.json", "progress.json"}
+    names = {path.name for path in Path(ready.root / "out").iterdir()}
+    assert names == {"model.safetensors", "metrics.json", "progress.json"}
