@@ -1,4 +1,4 @@
-"""kubectl-wardround: reads arguments, fetches, asks, prints. What is decided and shown is in the modules beside it."""
+"""kubectl-wardround: parses arguments, fetches objects, asks the person, prints. The modules beside it decide."""
 
 import argparse
 import math
@@ -33,15 +33,15 @@ _ALIASES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, 2 the command could not be carried out,
-    3 `watch`: its --timeout is over, 141 (as of a program that SIGPIPE ends): whoever read the output has left."""
+    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, 2 the command failed, 3 `watch`: its
+    --timeout is over, 141 the reader of the output has closed it (as if SIGPIPE had ended the program)."""
     try:
         try:
             return carry_out(arguments)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more at its end: into nothing.
+        # Python flushes again when it exits, and must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOBODY_READS
 
@@ -150,10 +150,10 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
     enrolment.check_hospital(options.name, options.hub_namespace)
     for federation in options.federation:
         enrolment.check_name(federation, "a federation")
-    whom = (options.name, options.display_name, options.federation)
+    hospital = (options.name, options.display_name, options.federation)
     if options.apply or options.bootstrap is None:
         before = None if options.new else verbs.enrolled(hub, options.name)
-        items = enrolment.manifests(*whom, before=before, flow_control=options.flow_control)
+        items = enrolment.manifests(*hospital, before=before, flow_control=options.flow_control)
         if not options.new:
             say_changes(hub.server, options.name, before, items, applied=options.apply)
         if options.apply:
@@ -172,19 +172,19 @@ def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
         "The hospital applies the file within that time. Then delete the file.\n"
         "The hospital compares the hub's fingerprint below with you by telephone."
     )
-    asked = (
+    origin = (
         ""
         if options.hub_server
         else ", from your kubeconfig. If the site reaches the hub under another URL, run this again with --hub-server "
         "URL"
     )
-    say(f"The file has this URL of the hub's API server: {secret['stringData']['server']}{asked}.")
+    say(f"The file has this URL of the hub's API server: {secret['stringData']['server']}{origin}.")
     print(yaml.safe_dump(values, sort_keys=False), end="")
     return 0
 
 
 def say_changes(server: str, name: str, before: Object | None, items: list[Object], *, applied: bool) -> None:
-    """What applying these manifests does to a Participant that is there, or that there is none."""
+    """Tells the person how these manifests change the Participant at the hub, or that there is none yet."""
     if before is None:
         say(f"There is no Participant {name} at {server}: these are the manifests of a new hospital.")
         return
@@ -224,13 +224,13 @@ def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
 def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
     name = hospital(options.name)
     if verbs.revoke(hub, name):
-        said = (
+        outcome = (
             f"Revoked. Within seconds, {hub.server} accepts no new request of {name}. Rounds continue without {name}."
         )
     else:
-        said = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
+        outcome = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
     say(
-        f"{said}\nA watch that is open continues until its connection ends. To end it now, restart the API server.\n"
+        f"{outcome}\nA watch that is open continues until its connection ends. To end it now, restart the API server.\n"
         f"To give the hospital a new token:\n"
         f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
     )
@@ -252,13 +252,15 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
 
     def look() -> watch.View:
         try:
-            found, its = verbs.round_with_tasks(hub, name, namespace)
+            newer, newer_tasks = verbs.round_with_tasks(hub, name, namespace)
         except MissingError:
             return watch.deleted(shown)
-        return watch.view(found, its, system_clock()) if found["metadata"]["uid"] == uid else watch.deleted(shown)
+        if newer["metadata"]["uid"] != uid:
+            return watch.deleted(shown)
+        return watch.view(newer, newer_tasks, system_clock())
 
-    def waited() -> bool:
-        """Whether the round is to be looked at once more, after a pause."""
+    def wait() -> bool:
+        """Pauses before the next look. Returns False if there is none: the round or the time is over."""
         left = until - time.monotonic()
         if shown.exit_code is not None or left <= 0:
             return False
@@ -268,7 +270,7 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     console = Console()
     if console.is_terminal:
         with Live(watch.table(shown), console=console, auto_refresh=False) as live:
-            while waited():
+            while wait():
                 shown = look()
                 live.update(watch.table(shown), refresh=True)
     else:
@@ -276,7 +278,7 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
         while True:
             for line in watch.lines(before, shown):
                 print(line, flush=True)
-            if not waited():
+            if not wait():
                 break
             before, shown = shown, look()
     if shown.exit_code is None:
@@ -310,7 +312,8 @@ def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> expla
 
 @contextmanager
 def hint_of_namespace(cluster: Cluster, options: argparse.Namespace, kind: str, name: str) -> Iterator[None]:
-    """Raises MissingError with a hint of the right namespace, if none was given. A Participant's is its name."""
+    """Adds a hint about the namespace to a MissingError, unless the person named one. A Participant needs no hint: its
+    namespace is its name."""
     try:
         yield
     except MissingError as error:
@@ -320,11 +323,11 @@ def hint_of_namespace(cluster: Cluster, options: argparse.Namespace, kind: str, 
 
 
 def seconds(text: str) -> float:
-    """For argparse, which makes a message of the ValueError."""
-    found = float(text)
-    if not 0 <= found < math.inf:
+    """A number of seconds. Raises ValueError, from which argparse makes a message."""
+    value = float(text)
+    if not 0 <= value < math.inf:
         raise ValueError
-    return found
+    return value
 
 
 def target(text: str) -> tuple[str, str]:
@@ -338,33 +341,33 @@ def target(text: str) -> tuple[str, str]:
 
 
 def hospital(text: str) -> str:
-    """A Participant's name, by itself or as participant/NAME. Raises CommandError."""
+    """A Participant's name, from NAME or participant/NAME. Raises CommandError."""
     if "/" not in text:
         return text
     kind, name = target(text)
     if kind != "Participant":
-        raise CommandError(f"{text!r} is no hospital: give its name, or participant/NAME.")
+        raise CommandError(f"{text!r} does not name a hospital: give its name, or participant/NAME.")
     return name
 
 
 def confirmed(question: str) -> bool:
     if not sys.stdin.isatty():
         raise CommandError(
-            "Standard input is no terminal, so nobody can compare fingerprints. Give the one that the hospital read "
-            "out: --fingerprint sha256:..."
+            "Standard input is not a terminal, so you cannot be asked to compare fingerprints. Give the fingerprint "
+            "that the hospital read out: --fingerprint sha256:..."
         )
     return input(question).strip().lower() in ("y", "yes")
 
 
 def write_private(path: Path, text: str) -> None:
-    """A new file that only its owner can read; never an old one with wider rights."""
+    """Writes a new file that only its owner can read. An existing file is replaced, and its rights with it."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
 
 
 def say(text: str) -> None:
-    """To stderr: stdout is for what is piped on."""
+    """Prints to stderr, because stdout may be piped into kubectl."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What the command line asks of an API server, with the person's own kubeconfig. Decides and renders nothing."""
+"""The command line's requests to an API server, with the person's own kubeconfig. Decides and renders nothing."""
 
 import json
 from collections.abc import Callable
@@ -34,8 +34,8 @@ class ForbiddenError(CommandError):
 
 
 class Cluster:
-    """One API server, seen with one kubeconfig context. That is read when the API server is first asked something: who
-    gives a wrong name, or wants manifests for Git, is answered without any."""
+    """A client of one API server, by one kubeconfig context. The kubeconfig is read at the first request: a person who
+    gives a wrong name, or only prints manifests, needs none."""
 
     def __init__(self, kubeconfig: str | None = None, context: str | None = None) -> None:
         self._kubeconfig, self._context = kubeconfig, context
@@ -44,15 +44,15 @@ class Cluster:
     def _api(self) -> Any:
         _refuse_impersonation(_read(_user, self._kubeconfig, self._context))
         configuration = client.Configuration()
-        # A redirect is an answer: nobody is followed elsewhere with a person's credentials.
+        # Redirects are not followed: they would take the person's credentials elsewhere.
         configuration.retries = urllib3.Retry(TRIES, redirect=False)
         return _read(config.new_client_from_config, self._kubeconfig, self._context, client_configuration=configuration)
 
     @cached_property
     def default_namespace(self) -> str:
-        """Of the context that is used, as kubectl has it."""
-        chosen = _read(_context, self._kubeconfig, self._context)
-        return cast(str, chosen["context"].get("namespace") or "default")
+        """The context's namespace, or `default`, as in kubectl."""
+        context = _read(_context, self._kubeconfig, self._context)
+        return cast(str, context["context"].get("namespace") or "default")
 
     @property
     def server(self) -> str:
@@ -60,7 +60,7 @@ class Cluster:
 
     @property
     def ca_certificate(self) -> str:
-        """PEM of the CA that this kubeconfig trusts for the server; empty when it trusts the system's."""
+        """PEM of the CA that the kubeconfig trusts for the server; empty if it trusts the system's CAs."""
         path = self._api.configuration.ssl_ca_cert
         if not path:
             return ""
@@ -68,21 +68,21 @@ class Cluster:
             return file.read()
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """The object, or None where there is none."""
+        """The object, or None if it does not exist."""
         status, answer = self._request("GET", RESOURCES[kind].path(namespace, name))
         if status == 404:
             return None
         return self._ok(status, answer, f"read {kind} {where(name, namespace)}")
 
     def list(self, kind: str, namespace: str | None = None, labels: str = "", fields: str = "") -> list[Object]:
-        """Objects of a kind, in one namespace or (None) in all."""
+        """Objects of a kind, in one namespace or (None) in all namespaces."""
         query = {**({"labelSelector": labels} if labels else {}), **({"fieldSelector": fields} if fields else {})}
         status, answer = self._request("GET", RESOURCES[kind].path(namespace, None), query)
-        found = self._ok(status, answer, f"list {RESOURCES[kind].plural} in {namespace or 'all namespaces'}")
-        return cast(list[Object], found.get("items", []))
+        listed = self._ok(status, answer, f"list {RESOURCES[kind].plural} in {namespace or 'all namespaces'}")
+        return cast(list[Object], listed.get("items", []))
 
     def apply(self, item: Object) -> Object:
-        """Server-side apply, strict about unknown fields; takes over what this command once set by hand."""
+        """Server-side apply. Refuses unknown fields, and takes fields over from other managers (`force`)."""
         kind, metadata = RESOURCES[item["kind"]], item["metadata"]
         status, answer = self._request(
             "PATCH",
@@ -94,7 +94,7 @@ class Cluster:
         return self._ok(status, answer, f"apply {kind.kind} {where(metadata['name'], metadata.get('namespace'))}")
 
     def patch(self, kind: str, name: str, namespace: str, change: Object) -> Object:
-        """JSON merge patch."""
+        """A JSON merge patch (RFC 7386)."""
         status, answer = self._request(
             "PATCH",
             RESOURCES[kind].path(namespace, name),
@@ -105,7 +105,7 @@ class Cluster:
         return self._ok(status, answer, f"change {kind} {where(name, namespace)}")
 
     def delete(self, kind: str, name: str, namespace: str) -> bool:
-        """Whether there was one."""
+        """Deletes the object. Returns whether it existed."""
         status, answer = self._request("DELETE", RESOURCES[kind].path(namespace, name))
         if status == 404:
             return False
@@ -113,7 +113,7 @@ class Cluster:
         return True
 
     def token(self, service_account: str, namespace: str, seconds: int) -> str:
-        """A token for a service account by TokenRequest, with the person's own rights."""
+        """A token for a service account, by a TokenRequest with the person's own rights."""
         status, answer = self._request(
             "POST",
             RESOURCES["ServiceAccount"].path(namespace, service_account) + "/token",
@@ -145,7 +145,7 @@ class Cluster:
     ) -> tuple[int, bytes]:
         url = path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json, text/plain;q=0.5", "Content-Type": content_type}
-        # As bytes: the client would serialise an object by its own idea of the content type.
+        # Bytes, because the client serialises objects of this content type in another way.
         payload = json.dumps(body).encode() if body is not None and "yaml" in content_type else body
         try:
             serialised = self._api.param_serialize(
@@ -156,30 +156,31 @@ class Cluster:
         except (urllib3.exceptions.HTTPError, client.ApiException) as error:
             raise CommandError(
                 f"The API server {self.server} cannot be reached: {type(error).__name__}. "
-                "Check the network between here and there, and which cluster the kubeconfig names."
+                "Check the network to it, and which cluster the kubeconfig names."
             ) from error
 
-    def _ok(self, status: int, answer: bytes, what: str) -> Object:
+    def _ok(self, status: int, answer: bytes, request: str) -> Object:
+        """The parsed answer. `request`: what was requested, for the message of CommandError."""
         if status < 300:
             return cast(Object, json.loads(answer))
         try:
             message = json.loads(answer).get("message", "")
         except ValueError:
             message = answer[:200].decode(errors="replace")
-        whose = {
-            401: "Your credentials for this cluster have expired or are not known to it: log in again.",
-            403: "Your account may not: ask this cluster's administrator for the right, or use another --context.",
+        advice = {
+            401: "Your credentials for this cluster have expired, or it does not know them: log in again.",
+            403: "Your account lacks the right: ask this cluster's administrator for it, or use another --context.",
             404: "Wardround may not be installed there: install its charts, or use another --context.",
-            409: "Someone changed it at the same time: try again.",
-            422: "The API server refuses what was written: correct the field that it names.",
+            409: "Someone changed the object at the same time: try again.",
+            422: "The API server refuses the object: correct the field that it names.",
         }.get(status, "Ask this cluster's administrator.")
         kind = ForbiddenError if status == 403 else CommandError
-        # It may quote what somebody else has written.
-        raise kind(f"Could not {what} at {self.server} ({status}): {printable(str(message))} {whose}")
+        # The message may quote text from another person's object.
+        raise kind(f"Could not {request} at {self.server} ({status}): {printable(str(message))} {advice}")
 
 
 def _read(load: Callable[..., Any], *arguments: str | None, **more: object) -> Any:
-    """What the official client's `load` finds in a kubeconfig."""
+    """Calls a loader of the official client. Raises CommandError if it cannot use the kubeconfig."""
     try:
         return load(*arguments, **more)
     except (config.ConfigException, OSError) as error:
@@ -190,17 +191,17 @@ def _read(load: Callable[..., Any], *arguments: str | None, **more: object) -> A
 
 
 def _context(kubeconfig: str | None, name: str | None) -> Any:
-    """A context of a kubeconfig, by default its current one. The client's own list_kube_config_contexts knows the
-    current one alone, and fails where there is none, as --context allows."""
+    """A context of a kubeconfig, by default the current one. The client's list_kube_config_contexts fails without a
+    current context, which --context makes unnecessary."""
     return OFFICIAL.KubeConfigLoader(config_dict=_merged(kubeconfig), active_context=name).current_context
 
 
 def _user(kubeconfig: str | None, context: str | None) -> Any:
-    """The name and the fields of the user of a context."""
+    """Name and fields of a context's user."""
     name = _context(kubeconfig, context)["context"].get("user")
     merged = _merged(kubeconfig)
-    found = merged["users"].get_with_name(name, safe=True) if name and merged.safe_get("users") else None
-    return name, (found.value.get("user") or {}) if found else {}
+    entry = merged["users"].get_with_name(name, safe=True) if name and merged.safe_get("users") else None
+    return name, (entry.value.get("user") or {}) if entry else {}
 
 
 def _merged(kubeconfig: str | None) -> Any:
@@ -211,13 +212,14 @@ def _merged(kubeconfig: str | None) -> Any:
 
 
 def _refuse_impersonation(user: tuple[str, Object]) -> None:
-    """The official client reads `as` and goes on as the impersonator, who may have more rights."""
+    """Raises CommandError for a user with `as`: the official client ignores it, and the impersonating user may have
+    more rights."""
     name, fields = user
-    found = sorted(field for field in IMPERSONATION if fields.get(field))
-    if found:
+    impersonation = sorted(field for field in IMPERSONATION if fields.get(field))
+    if impersonation:
         raise CommandError(
-            f"User {name} of the kubeconfig impersonates ({', '.join(found)}), which kubectl wardround cannot do. "
-            "Name a context of a user of its own by --context."
+            f"User {name} of the kubeconfig impersonates another user ({', '.join(impersonation)}), which kubectl "
+            "wardround does not support. Use --context to name a context whose user does not impersonate."
         )
 
 

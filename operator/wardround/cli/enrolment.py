@@ -1,6 +1,6 @@
-"""What enrolling a hospital consists of: manifests for Git, the site's first credentials, its chart values, the pin.
+"""Builds a hospital's enrolment: manifests for Git, the site's first credentials, its chart values, the fingerprint.
 
-Pure: builds and compares objects; who applies them, and to which cluster, is not known here.
+Pure: builds and compares objects. It knows no cluster.
 """
 
 import base64
@@ -20,36 +20,42 @@ CLUSTER_ROLE = "wardround-participant"
 SERVICE_ACCOUNT = SITE_ACCOUNT
 QUOTA = "participant"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-# What the kind sets where a Participant's spec says nothing: in Git it would only undo what people set at the hub.
+# Defaults of the CRD. Manifests leave them out: in Git they would undo what people set at the hub.
 DEFAULTS: Object = {"suspend": False, "maxSamples": DEFAULT_MAX_SAMPLES}
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-def check_name(name: str, what: str) -> None:
-    """A namespace's name is an RFC 1123 label: said here, before anybody commits what no API server takes."""
+def check_name(name: str, role: str) -> None:
+    """Raises CommandError unless `name` is an RFC 1123 label, as a namespace's name must be. `role`: for the message.
+
+    The check comes early, before somebody commits manifests that no API server accepts.
+    """
     if LABEL.fullmatch(name) is None:
         raise CommandError(
-            f"{name!r} cannot be {what}. The name is that of a namespace on the hub: at most 63 lower-case letters, "
+            f"{name!r} cannot be {role}. It must be the name of a namespace on the hub: at most 63 lower-case letters, "
             "digits and hyphens, with a letter or digit first and last (an RFC 1123 label), such as site-a."
         )
 
 
 def check_hospital(name: str, hub_namespace: str) -> None:
-    """A name for a hospital, whose namespace is nobody else's."""
+    """Raises CommandError if `name` is not a label, or if its namespace belongs to Kubernetes or to the hub."""
     check_name(name, "a hospital's name")
-    whose = "Kubernetes' own" if name == "default" or name.startswith("kube-") else "the hub's own"
-    if name == hub_namespace or whose == "Kubernetes' own":
+    owner = "Kubernetes' own" if name == "default" or name.startswith("kube-") else "the hub's own"
+    if name == hub_namespace or owner == "Kubernetes' own":
         raise CommandError(
-            f"{name!r} cannot be a hospital's name: the namespace of that name is {whose}. Enrolling puts a quota of "
-            "one Lease and the Pod Security level `restricted` there, which would stop what runs in it. Give the "
+            f"{name!r} cannot be a hospital's name: the namespace of that name is {owner}. Enrolling puts a quota of "
+            "one Lease and the Pod Security level `restricted` there, which would stop the programs in it. Give the "
             "hospital a name that no namespace has yet, such as site-a."
         )
 
 
 def participant(name: str, display_name: str, federations: list[str], before: Object | None) -> Object:
-    """The Participant of a hospital. What it has at the hub (`before`) stays, its pinned fingerprint among it: a
-    manifest without that would take it away when it is applied. `federations` are added. An empty `display_name`
-    changes nothing. A new hospital has no fingerprint: `approve` pins it, after a look at it."""
+    """The Participant of a hospital.
+
+    `before`: the Participant at the hub. Its settings are kept, also the pinned fingerprint, because applying a
+    manifest without it would remove the pin. `federations`: added to those in `before`. `display_name`: empty for no
+    change. A new hospital has no fingerprint: `approve` pins it after a person has compared it.
+    """
     spec: Object = {
         key: value
         for key, value in ((before or {}).get("spec") or {}).items()
@@ -60,16 +66,16 @@ def participant(name: str, display_name: str, federations: list[str], before: Ob
     spec["displayName"] = display_name or spec.get("displayName") or name
     spec["allowedFederations"] = [{"namespace": each} for each in allowed]
     metadata: Object = {"name": name, "namespace": name}
-    # Rounds select by labels, and tools of Git by annotations.
-    known = (before or {}).get("metadata") or {}
+    # Rounds select hospitals by labels, and GitOps tools use annotations.
+    metadata_before = (before or {}).get("metadata") or {}
     for key in ("labels", "annotations"):
-        if kept := {each: value for each, value in (known.get(key) or {}).items() if each != LAST_APPLIED}:
+        if kept := {each: value for each, value in (metadata_before.get(key) or {}).items() if each != LAST_APPLIED}:
             metadata[key] = kept
     return {"apiVersion": API_VERSION, "kind": "Participant", "metadata": metadata, "spec": spec}
 
 
 def changes(before: Object, after: Object) -> list[str]:
-    """What applying `after` changes in the spec of a Participant that is there, one line a field."""
+    """The changes in a Participant's spec that applying `after` makes, one line a field."""
     old, new = ({**DEFAULTS, **each["spec"]} for each in (before, after))
     fields = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
     return [f"spec.{key}: {_short(old.get(key))} -> {_short(new.get(key))}" for key in fields]
@@ -87,22 +93,22 @@ def manifests(
     before: Object | None = None,
     flow_control: bool = True,
 ) -> list[Object]:
-    """What the hub needs to hold for a hospital.
+    """The hub's manifests for a hospital.
 
-    `before`: its Participant as it is at the hub. `flow_control`: whether with the two objects that are neither the
-    hospital's namespace nor in it.
+    `before`: its Participant at the hub. `flow_control`: whether to include the priority level and the FlowSchema,
+    which are cluster-scoped.
     """
     labels = {PARTICIPANT: name}
     return [
         {
             "apiVersion": "v1",
             "kind": "Namespace",
-            # No pod ever runs in a participant's namespace; if one does, it has no rights.
+            # No pod should run in a participant's namespace. This level restricts one that does.
             "metadata": {"name": name, "labels": {**labels, "pod-security.kubernetes.io/enforce": "restricted"}},
         },
         {
-            # Before the binding: the one kind that a hospital may make here is its heartbeat, and it needs one of it.
-            # RBAC cannot hold `create` to a name, so that without this it could fill the hub's etcd.
+            # Listed before the binding. A hospital may create one Lease, its heartbeat. RBAC cannot restrict `create`
+            # to a name, so without the quota a hospital could fill the hub's etcd.
             "apiVersion": "v1",
             "kind": "ResourceQuota",
             "metadata": {"name": QUOTA, "namespace": name, "labels": labels},
@@ -127,7 +133,7 @@ def manifests(
 
 
 def flow_control_name(participant: str) -> str:
-    """Of its priority level and of its FlowSchema: 85 characters at most, of 253 that they may have."""
+    """The name of a participant's priority level and FlowSchema: at most 85 of 253 allowed characters."""
     return f"{CLUSTER_ROLE}-{participant}"
 
 
@@ -136,8 +142,8 @@ def is_flow_control(item: Object) -> bool:
 
 
 def _priority_level(participant: str) -> Object:
-    """The hospital's own turns at the API server. In a level that hospitals share, queues are fair to who waits, but
-    one of them holds all seats by requests whose bodies do not come, and the others are refused."""
+    """The hospital's own priority level at the hub's API server. In a shared level, one hospital could hold all seats
+    with requests whose bodies never arrive, and the API server would refuse the other hospitals."""
     return {
         "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
         "kind": "PriorityLevelConfiguration",
@@ -145,10 +151,10 @@ def _priority_level(participant: str) -> Object:
         "spec": {
             "type": "Limited",
             "limited": {
-                # The least there is, since shares of many hospitals are at the expense of all others: two or three
-                # seats for up to some hundred hospitals, never less than one (docs/operations.md).
+                # The smallest share, because many hospitals' shares reduce the seats of all others: two or three seats
+                # with up to some hundred hospitals, never less than one (docs/operations.md).
                 "nominalConcurrencyShares": 1,
-                # Nothing is lent, since a request that never ends gives nothing back, and nothing borrowed.
+                # A request that never ends would not give a lent or borrowed seat back.
                 "lendablePercent": 0,
                 "borrowingLimitPercent": 0,
                 # One account, one queue.
@@ -162,8 +168,8 @@ def _priority_level(participant: str) -> Object:
 
 
 def _flow_schema(participant: str) -> Object:
-    """Sorts all that the hospital's account asks of the API server into its level: by account and not by resource,
-    since requests are sorted before anybody looks at rights, so that those which are refused count as well."""
+    """Assigns all requests of the hospital's account to its priority level. It selects by account and not by resource:
+    the API server assigns requests before it checks rights, so forbidden requests count, too."""
     everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
     account = {"namespace": participant, "name": SERVICE_ACCOUNT}
     return {
@@ -172,7 +178,7 @@ def _flow_schema(participant: str) -> Object:
         "metadata": {"name": flow_control_name(participant), "labels": {PARTICIPANT: participant}},
         "spec": {
             "priorityLevelConfiguration": {"name": flow_control_name(participant)},
-            # Before Kubernetes' own for service accounts (9000), after those for its own accounts.
+            # Before Kubernetes' FlowSchema for service accounts (9000), after those for its own accounts.
             "matchingPrecedence": 1000,
             "rules": [
                 {
@@ -186,8 +192,8 @@ def _flow_schema(participant: str) -> Object:
 
 
 def credentials(participant: str, server: str, ca_certificate: str, token: str) -> Object:
-    """The Secret that the site starts with. The site renews the token in it by itself; no namespace, so that
-    `kubectl apply -n` decides where at the site it goes."""
+    """The site's first Secret. The site operator renews its token. It has no namespace: the hospital's administrator
+    chooses one with `kubectl apply -n`."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -199,7 +205,7 @@ def credentials(participant: str, server: str, ca_certificate: str, token: str) 
 
 @dataclass(frozen=True)
 class HubFacts:
-    """What a site pins of its hub: public, but to be compared over another channel than the token's."""
+    """The hub's facts that a site pins. They are public, but people must compare them over another channel."""
 
     fingerprint: str
     store_origin: str
@@ -218,7 +224,7 @@ def hub_facts(config_map: Object | None, namespace: str) -> HubFacts:
 
 
 def site_values(participant: str, facts: HubFacts) -> Object:
-    """Values of the site chart that come from the hub."""
+    """The hub's part of the site chart's values."""
     return {
         "hub": {"participantNamespace": participant, "fingerprint": facts.fingerprint},
         "store": {"origin": facts.store_origin, "caBundle": facts.store_ca_bundle},
@@ -226,16 +232,16 @@ def site_values(participant: str, facts: HubFacts) -> Object:
 
 
 def fingerprint_to_pin(participant: Object) -> str:
-    """Fingerprint of the keys that a site has sent, computed here and compared with what the hub says of them.
+    """The fingerprint of a site's published keys, computed here and compared with the fingerprint in the hub's status.
 
-    Raises CommandError where there is nothing that can be approved.
+    Raises CommandError if the keys are missing or malformed, or if the fingerprints differ.
     """
     name = participant["metadata"]["name"]
     status = participant.get("status") or {}
     keys = (status.get("site") or {}).get("keys") or {}
     if not keys.get("signing") or not keys.get("decryption"):
         raise CommandError(
-            f"{name} has not sent its keys yet, so there is nothing to approve. The hospital's administrator: Install "
+            f"{name} has not sent its keys yet, so there is nothing to approve. The hospital's administrator installs "
             f"the site chart with the credentials from `kubectl wardround enrol {name} --bootstrap FILE`."
         )
     try:
@@ -243,15 +249,15 @@ def fingerprint_to_pin(participant: Object) -> str:
         decryption = base64.b64decode(keys["decryption"], validate=True)
     except ValueError as error:
         raise CommandError(
-            f"{name} has published keys that are not base64. Ask the hospital: nothing is pinned."
+            f"{name} has published keys that are not base64, so nothing is pinned. Ask the hospital."
         ) from error
     computed = participant_fingerprint(signing, decryption)
     published = status.get("fingerprint")
     if published and published != computed:
         raise CommandError(
             f"The hub reports the fingerprint {published} for {name}, but the published keys have {computed}. The "
-            "hospital may have just changed its keys: try again. If it stays so, ask the hub's administrator. Nothing "
-            "is pinned."
+            "hospital may have just changed its keys: try again. If they still differ, ask the hub's administrator. "
+            "Nothing is pinned."
         )
     return computed
 

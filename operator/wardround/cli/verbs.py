@@ -1,52 +1,57 @@
-"""What the commands do at a cluster, without a person: apply an enrolment, mint or revoke credentials, pin, fetch.
+"""The commands' steps at a cluster: apply an enrolment, make or revoke credentials, pin, fetch.
 
-The demo enrols its hospitals with these. Asks nothing and prints nothing.
+Asks nothing and prints nothing. The demo enrols its hospitals with these functions.
 """
 
 from wardround.api.names import HUB_CONFIG_MAP, ROUND_UID
 from wardround.cli import enrolment
 from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, MissingError, Object
 
-NAMED = 8  # namespaces in one message
+NAMED = 8  # the most namespaces that a message names
 
 
 def enrolled(hub: Cluster, name: str) -> Object | None:
-    """The Participant of a hospital as it is at the hub; None where there is none. Raises CommandError where that
-    cannot be read: manifests made without it would take its federations and its fingerprint away."""
+    """The Participant of a hospital at the hub, or None. Raises CommandError if the hub cannot be read: manifests made
+    without the Participant would remove its federations and its fingerprint."""
     try:
         return hub.get("Participant", name, name)
     except CommandError as error:
         raise type(error)(
-            f"{error} Manifests that are made without the Participant would take away what {name} has at the hub. Only "
-            f"if {name} is new there: --new prints its manifests without reading the hub."
+            f"{error} Manifests made without the Participant would remove the settings of {name} at the hub. Only if "
+            f"{name} is new there, use --new, which prints its manifests without reading the hub."
         ) from error
 
 
 def apply_enrolment(hub: Cluster, name: str, display_name: str, federations: list[str]) -> None:
-    """What `enrol --apply` does."""
+    """Enrols a hospital like `enrol --apply`."""
     before = enrolled(hub, name)
     apply_manifests(hub, enrolment.manifests(name, display_name, federations, before=before), before)
 
 
 def apply_manifests(hub: Cluster, items: list[Object], before: Object | None) -> None:
-    """The manifests of a hospital, applied with the caller's own rights. `before`: the Participant that they were made
-    from. Refused with CommandError if somebody has changed it meanwhile, pinned a key for example."""
+    """Applies the manifests of a hospital with the caller's own rights.
+
+    `before`: the Participant from which they were made. Raises CommandError if it has changed since, for example if
+    somebody has pinned a key.
+    """
     for item in items:
         if item["kind"] == "Participant" and before is not None:
-            read = {"resourceVersion": before["metadata"]["resourceVersion"]}
-            item = {**item, "metadata": {**item["metadata"], **read}}
+            version = {"resourceVersion": before["metadata"]["resourceVersion"]}
+            item = {**item, "metadata": {**item["metadata"], **version}}
         try:
             hub.apply(item)
         except ForbiddenError as error:
             if not enrolment.is_flow_control(item):
                 raise
-            raise ForbiddenError(f"{error} Everything else is applied. --no-flow-control leaves this out.") from error
+            raise ForbiddenError(
+                f"{error} All other manifests are applied. --no-flow-control omits this one."
+            ) from error
 
 
 def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -> tuple[Object, Object]:
-    """The Secret that the site starts with, and the hub's part of its chart's values.
+    """The site's first Secret, and the hub's part of the site chart's values. Raises CommandError.
 
-    `server`: the hub's API server as the site reaches it; None: as the caller does.
+    `server`: the URL at which the site reaches the hub's API server; None for the caller's URL.
     """
     facts = enrolment.hub_facts(hub.get("ConfigMap", HUB_CONFIG_MAP, hub_namespace), hub_namespace)
     if hub.get("ServiceAccount", enrolment.SERVICE_ACCOUNT, name) is None:
@@ -59,12 +64,12 @@ def bootstrap(hub: Cluster, name: str, server: str | None, hub_namespace: str) -
 
 
 def participant(hub: Cluster, name: str) -> Object:
-    found = hub.get("Participant", name, name)
-    if found is None:
+    item = hub.get("Participant", name, name)
+    if item is None:
         raise CommandError(
             f"There is no Participant {name} on {hub.server}. Enrol the hospital first: kubectl wardround enrol {name}."
         )
-    return found
+    return item
 
 
 def pin(hub: Cluster, name: str, fingerprint: str) -> None:
@@ -72,15 +77,17 @@ def pin(hub: Cluster, name: str, fingerprint: str) -> None:
 
 
 def revoke(hub: Cluster, name: str) -> bool:
-    """Ends all tokens of a hospital: they are bound to the very account that they were minted for, and one that is made
-    anew under its name is another. Whether there was an account; raises CommandError where there is no such hospital.
+    """Ends all tokens of a hospital by deleting its account. Tokens are bound to the account's UID, so a new account of
+    the same name does not revive them.
+
+    Returns whether there was an account. Raises CommandError if there is no such hospital.
     """
     if hub.delete("ServiceAccount", enrolment.SERVICE_ACCOUNT, name):
         return True
     if hub.get("Participant", name, name) is None:
         raise CommandError(
-            f"There is no hospital {name} on {hub.server}, so there is nothing to revoke. If that is the right hub, "
-            "`kubectl get participants -A` shows the hospital's name."
+            f"There is no hospital {name} on {hub.server}, so there is nothing to revoke. If this is the right hub, "
+            "`kubectl get participants -A` shows the hospitals' names."
         )
     return False
 
@@ -96,22 +103,22 @@ def needed(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
 
 
 def elsewhere(cluster: Cluster, kind: str, name: str, namespace: str) -> str:
-    """For somebody who gave no -n: where an object of that name is, as far as that person may list."""
-    looked = f"Without -n, kubectl wardround looks in namespace {namespace}, the default of this context."
+    """A hint for a person who gave no -n: the namespaces with an object of that name, if the person may list them."""
+    default = f"Without -n, kubectl wardround looks in namespace {namespace}, the default of this context."
     try:
-        found = cluster.list(kind, fields=f"metadata.name={name}")
+        items = cluster.list(kind, fields=f"metadata.name={name}")
     except ForbiddenError:
-        return f"{looked} Name the namespace: -n NAMESPACE."
-    namespaces = sorted(item["metadata"]["namespace"] for item in found)
+        return f"{default} Name the namespace: -n NAMESPACE."
+    namespaces = sorted(item["metadata"]["namespace"] for item in items)
     if not namespaces:
-        return f"{looked} No namespace has a {kind} {name}."
+        return f"{default} No namespace has a {kind} {name}."
     more = f" and {len(namespaces) - NAMED} more" if len(namespaces) > NAMED else ""
-    return f"{looked} There is a {kind} {name} in {', '.join(namespaces[:NAMED])}{more}. Try -n {namespaces[0]}."
+    return f"{default} There is a {kind} {name} in {', '.join(namespaces[:NAMED])}{more}. Try -n {namespaces[0]}."
 
 
 def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object]]:
-    """A FederatedRound and its RoundTasks, which lie in the participants' namespaces. Who may make rounds need not be
-    allowed to look in there: no tasks then, and the round's own status has to do."""
+    """A FederatedRound and its RoundTasks, which lie in the participants' namespaces. A round's author may lack the
+    right to read these namespaces: then there are no tasks, and the round's own status must be enough."""
     round_ = needed(hub, "FederatedRound", name, namespace)
     try:
         return round_, hub.list("RoundTask", labels=f"{ROUND_UID}={round_['metadata']['uid']}")

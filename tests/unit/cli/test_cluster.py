@@ -1,4 +1,4 @@
-"""What is read of a kubeconfig."""
+"""The use of a kubeconfig: contexts, namespaces, and users that impersonate."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from wardround.cli.cluster import Cluster, CommandError
 
 
 def kubeconfig(folder: Path, **more: object) -> str:
-    """Contexts `hub` and `site` with namespaces of their own, and `bare` without."""
-    namespaces = {"hub": {"namespace": "breast-cancer"}, "site": {"namespace": "hospital-a"}, "bare": {}}
-    contexts = [{"name": name, "context": {"cluster": "c", "user": "u", **of}} for name, of in namespaces.items()]
+    """A kubeconfig with the contexts `hub` and `site`, which have namespaces, and `bare`, which has none."""
+    fields = {"hub": {"namespace": "breast-cancer"}, "site": {"namespace": "hospital-a"}, "bare": {}}
+    contexts = [{"name": name, "context": {"cluster": "c", "user": "u", **more}} for name, more in fields.items()]
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -29,36 +29,32 @@ def kubeconfig(folder: Path, **more: object) -> str:
     ("context", "namespace"),
     [(None, "breast-cancer"), ("hub", "breast-cancer"), ("site", "hospital-a"), ("bare", "default")],
 )
-def test_the_default_namespace_is_that_of_the_context_in_use(
-    context: str | None, namespace: str, tmp_path: Path
-) -> None:
+def test_the_default_namespace_is_the_contexts(context: str | None, namespace: str, tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, **{"current-context": "hub"})
     assert Cluster(file, context).default_namespace == namespace
 
 
 @pytest.mark.parametrize("current", [{}, {"current-context": ""}])
-def test_who_names_a_context_needs_no_current_one(current: dict[str, str], tmp_path: Path) -> None:
+def test_a_named_context_needs_no_current_context(current: dict[str, str], tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, **current)
     assert Cluster(file, "site").default_namespace == "hospital-a"
     with pytest.raises(CommandError, match="and --context if it holds several"):
         _ = Cluster(file).default_namespace
 
 
-def test_a_context_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_context_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"No kubeconfig can be used here: .*elsewhere"):
         _ = Cluster(kubeconfig(tmp_path), "elsewhere").default_namespace
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no configuration found"):
         _ = Cluster(str(tmp_path / "absent"), "site").default_namespace
 
 
 @pytest.mark.parametrize("field", [{"as": "alice"}, {"as-groups": ["auditors"]}, {"as-user-extra": {"a": ["b"]}}])
-def test_a_user_who_impersonates_is_refused_and_never_taken_for_the_impersonator(
-    field: dict[str, object], tmp_path: Path
-) -> None:
+def test_a_user_that_impersonates_is_refused(field: dict[str, object], tmp_path: Path) -> None:
     users = [{"name": "u", "user": {"token": "t", **field}}]
     file = kubeconfig(tmp_path, **{"current-context": "hub", "users": users})
-    with pytest.raises(CommandError, match="User u of the kubeconfig impersonates"):
+    with pytest.raises(CommandError, match="User u of the kubeconfig impersonates another user"):
         Cluster(file).get("Participant", "site-a", "site-a")

@@ -33,7 +33,7 @@ def test_the_manifests_hold_no_fingerprint_and_bind_the_fixed_role() -> None:
     assert items["RoleBinding"]["roleRef"]["name"] == "wardround-participant"
 
 
-def test_what_a_participant_has_at_the_hub_stays_in_its_manifest() -> None:
+def test_a_manifest_keeps_the_participants_settings_at_the_hub() -> None:
     spec = {
         "displayName": "University hospital",
         "suspend": True,
@@ -61,8 +61,8 @@ def test_what_a_participant_has_at_the_hub_stays_in_its_manifest() -> None:
     ]
 
 
-def test_what_the_kind_sets_by_itself_is_not_written_into_git() -> None:
-    """There `suspend: false` would take a hospital in again that people have suspended at the hub."""
+def test_defaults_of_the_crd_are_not_in_a_manifest() -> None:
+    """In Git, `suspend: false` would end a suspension that people have set at the hub."""
     crd = yaml.safe_load((ROLES.parents[3] / "crds/participants.yaml").read_text())
     fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     by_default = {name: field["default"] for name, field in fields.items() if "default" in field}
@@ -73,8 +73,8 @@ def test_what_the_kind_sets_by_itself_is_not_written_into_git() -> None:
     assert enrolment.changes(before, made) == []
 
 
-def test_all_that_a_hospitals_account_may_make_is_counted() -> None:
-    """A right to create that is added to the chart needs its line in the quota, or it can fill the hub's etcd."""
+def test_the_quota_counts_every_kind_that_a_hospital_may_create() -> None:
+    """Each kind that the chart's role may create needs a line in the quota. Otherwise a hospital could fill etcd."""
     [role] = [each for each in ROLES.read_text().split("---") if "name: wardround-participant\n" in each]
     rules = yaml.safe_load(role[role.index("rules:") :])["rules"]
     made = {
@@ -89,7 +89,7 @@ def test_all_that_a_hospitals_account_may_make_is_counted() -> None:
     assert made - not_stored == set(quota["spec"]["hard"])
 
 
-def test_no_hospital_lends_or_borrows_turns() -> None:
+def test_hospitals_neither_lend_nor_borrow_seats() -> None:
     levels = [enrolment.manifests(name, "", [])[-2] for name in ("site-a", "site-b")]
     assert len({each["metadata"]["name"] for each in levels}) == 2
     for each in levels:
@@ -97,7 +97,7 @@ def test_no_hospital_lends_or_borrows_turns() -> None:
 
 
 @pytest.mark.parametrize("forbidden", ["PriorityLevelConfiguration", "FlowSchema"])
-def test_who_may_make_no_flow_control_can_leave_it_out(forbidden: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_enrol_without_rights_for_flow_control_can_omit_it(forbidden: str, capsys: pytest.CaptureFixture[str]) -> None:
     class Hub:
         server = "https://hub.example"
 
@@ -109,7 +109,9 @@ def test_who_may_make_no_flow_control_can_leave_it_out(forbidden: str, capsys: p
                 raise ForbiddenError("You may not.")
 
     hub = cast(Cluster, Hub())
-    with pytest.raises(ForbiddenError, match=r"You may not\. Everything else is applied\. --no-flow-control leaves"):
+    with pytest.raises(
+        ForbiddenError, match=r"You may not\. All other manifests are applied\. --no-flow-control omits"
+    ):
         run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply"]))
     assert run_enrol(hub, parser().parse_args(["enrol", "site-d", "--apply", "--no-flow-control"])) == 0
     assert "applied RoleBinding" in capsys.readouterr().err
@@ -118,7 +120,7 @@ def test_who_may_make_no_flow_control_can_leave_it_out(forbidden: str, capsys: p
 
 
 @pytest.mark.parametrize("name", ["Site_D", "", "-a", "a-", "a.b", "a" * 64, "ä", "site-a\n"])
-def test_a_name_that_no_namespace_can_have_is_refused_with_what_one_may_be(name: str) -> None:
+def test_a_name_that_is_no_valid_namespace_is_refused(name: str) -> None:
     with pytest.raises(CommandError, match="at most 63 lower-case letters"):
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "--", name]))
     with pytest.raises(CommandError, match="cannot be a federation"):
@@ -126,21 +128,21 @@ def test_a_name_that_no_namespace_can_have_is_refused_with_what_one_may_be(name:
 
 
 @pytest.mark.parametrize("name", ["kube-system", "kube-node-lease", "kube-x", "default", "wardround-hub"])
-def test_a_namespace_that_others_run_in_is_no_hospitals(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_namespace_of_kubernetes_or_the_hub_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     for more in ([], ["--apply"], ["--bootstrap", "/nonexistent"]):
         with pytest.raises(CommandError, match=r"a quota of one Lease .* Give the hospital a name"):
             run_enrol(cast(Cluster, None), parser().parse_args(["enrol", name, *more]))
     assert capsys.readouterr().out == ""
 
 
-def test_where_the_hub_runs_elsewhere_that_namespace_is_its_own() -> None:
+def test_another_namespace_of_the_hub_is_refused() -> None:
     with pytest.raises(CommandError, match="is the hub's own"):
         run_enrol(cast(Cluster, None), parser().parse_args(["enrol", "fl", "--hub-namespace", "fl"]))
-    asked = ["enrol", "site-d", "--new", "--hub-namespace", "fl"]
-    assert run_enrol(cast(Cluster, None), parser().parse_args(asked)) == 0
+    arguments = ["enrol", "site-d", "--new", "--hub-namespace", "fl"]
+    assert run_enrol(cast(Cluster, None), parser().parse_args(arguments)) == 0
 
 
-def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_without_requests_needs_no_kubeconfig(capsys: pytest.CaptureFixture[str]) -> None:
     absent = ("--kubeconfig", "/nonexistent/kubeconfig")
     assert main(["enrol", "Site_D", *absent]) == 2
     assert "'Site_D' cannot be a hospital's name" in capsys.readouterr().err
@@ -148,8 +150,9 @@ def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture
     assert "'pod/x' is not KIND/NAME" in capsys.readouterr().err
     assert main(["enrol", "site-d", "--new", *absent]) == 0
     assert "kind: Participant" in capsys.readouterr().out
-    for asks in (["enrol", "site-d"], ["enrol", "site-d", "--apply"], ["approve", "site-d"], ["watch", "fr/train-1"]):
-        assert main([*asks, *absent]) == 2
+    needing = (["enrol", "site-d"], ["enrol", "site-d", "--apply"], ["approve", "site-d"], ["watch", "fr/train-1"])
+    for arguments in needing:
+        assert main([*arguments, *absent]) == 2
         assert "No kubeconfig can be used here" in capsys.readouterr().err
 
 
@@ -162,12 +165,12 @@ def test_what_needs_no_cluster_needs_no_kubeconfig(capsys: pytest.CaptureFixture
         ("fr/x", "FederatedRound"),
     ],
 )
-def test_what_kubectl_prints_as_a_name_is_one(printed: str, kind: str) -> None:
+def test_names_as_kubectl_prints_them_are_accepted(printed: str, kind: str) -> None:
     assert target(printed) == (kind, "x")
 
 
 @pytest.mark.parametrize("given", ["site-d", "participant/site-d", "participant.wardround.io/site-d", "ptc/site-d"])
-def test_a_hospital_is_named_by_itself_or_as_kubectl_prints_it(given: str) -> None:
+def test_a_hospital_is_named_by_name_or_kind_and_name(given: str) -> None:
     assert hospital(given) == "site-d"
     for wrong in ("sitetask/x", "participant.example.org/x", "participant/"):
         with pytest.raises(CommandError):
@@ -175,11 +178,11 @@ def test_a_hospital_is_named_by_itself_or_as_kubectl_prints_it(given: str) -> No
 
 
 @pytest.mark.parametrize("name", ["a", "site-d", "0-0", "a" * 63, "kubernetes", "default-clinic"])
-def test_a_namespaces_name_is_a_hospitals(name: str) -> None:
+def test_a_valid_namespace_is_a_valid_hospital(name: str) -> None:
     enrolment.check_hospital(name, "wardround-hub")
 
 
-def test_the_fingerprint_is_computed_from_the_keys_not_taken_from_status() -> None:
+def test_the_fingerprint_is_computed_from_the_keys() -> None:
     assert enrolment.fingerprint_to_pin(participant()) == participant_fingerprint(SIGNING, DECRYPTION)
 
 
@@ -188,7 +191,7 @@ def test_a_published_fingerprint_that_differs_from_the_keys_is_never_pinned() ->
         enrolment.fingerprint_to_pin(participant(published="sha256:" + "0" * 64))
 
 
-def test_without_keys_there_is_nothing_to_approve() -> None:
+def test_a_participant_without_keys_cannot_be_approved() -> None:
     with pytest.raises(CommandError, match="has not sent its keys yet"):
         enrolment.fingerprint_to_pin(participant(keys=False))
 
@@ -198,7 +201,7 @@ def test_an_expected_fingerprint_that_differs_is_refused() -> None:
         enrolment.check_expected("sha256:a", "sha256:b")
 
 
-def test_a_hub_that_has_not_published_its_facts_says_what_to_check() -> None:
+def test_a_hub_without_published_facts_is_an_error() -> None:
     with pytest.raises(CommandError, match="--hub-namespace"):
         enrolment.hub_facts(None, "wardround-hub")
 
@@ -210,7 +213,7 @@ def test_site_values_pin_the_hub_and_its_store() -> None:
     assert values["store"] == {"origin": "https://store", "caBundle": "PEM"}
 
 
-def test_credentials_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_credentials(tmp_path: Path) -> None:
     path = tmp_path / "site-a.yaml"
     path.write_text("old")
     path.chmod(0o644)
@@ -219,9 +222,9 @@ def test_credentials_are_readable_by_their_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("asked", ["", "https://hub.example:6443"])
-def test_the_person_is_told_which_server_was_written_and_what_was_replaced(
-    asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("hub_server", ["", "https://hub.example:6443"])
+def test_enrol_reports_the_hubs_url_and_a_replaced_file(
+    hub_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def bootstrap(_: Cluster, name: str, server: str | None, namespace: str) -> tuple[Object, Object]:
         return enrolment.credentials(name, server or "https://10.0.0.1:6443", "", "secret"), {"hub": namespace}
@@ -229,13 +232,13 @@ def test_the_person_is_told_which_server_was_written_and_what_was_replaced(
     monkeypatch.setattr(verbs, "bootstrap", bootstrap)
     file = tmp_path / "site-a.yaml"
     for times in (1, 2):
-        options = parser().parse_args(["enrol", "site-a", "--bootstrap", str(file), "--hub-server", asked])
+        options = parser().parse_args(["enrol", "site-a", "--bootstrap", str(file), "--hub-server", hub_server])
         assert run_enrol(cast(Cluster, None), options) == 0
-        said = capsys.readouterr().err
-        assert (asked or "https://10.0.0.1:6443") in said
-        assert ("from your kubeconfig" in said) == (not asked)
-        assert ("in place of" in said) == (times == 2)
-        assert "secret" not in said
+        output = capsys.readouterr().err
+        assert (hub_server or "https://10.0.0.1:6443") in output
+        assert ("from your kubeconfig" in output) == (not hub_server)
+        assert ("in place of" in output) == (times == 2)
+        assert "secret" not in output
 
 
 def test_targets_are_kind_and_name_with_short_names() -> None:

@@ -1,4 +1,4 @@
-"""A command whose reader has enough, as `| head` has, ends quietly."""
+"""A command ends quietly if its reader closes the pipe, as `| head` does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("arguments", [["enrol", "site-d", "--new"], ["--help"], ["explain", "--help"]])
-def test_a_command_that_nobody_reads_ends_without_a_traceback(arguments: list[str]) -> None:
+def test_a_command_ends_without_a_traceback_if_its_pipe_is_closed(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:

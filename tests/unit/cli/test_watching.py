@@ -1,4 +1,4 @@
-"""How `watch` ends: with the round, with its time, or because the round is no longer there."""
+"""`watch` ends with the round, with its timeout, or when the round is deleted."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -20,11 +20,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "REFRESH_SECONDS", 0.01)
 
 
-def watch(monkeypatch: pytest.MonkeyPatch, found: Iterator[dict[str, Any] | None], *more: str) -> int:
-    """The exit code, when the round is found so from one look to the next; None: not there."""
+def watch(monkeypatch: pytest.MonkeyPatch, rounds: Iterator[dict[str, Any] | None], *more: str) -> int:
+    """The exit code of `watch`. `rounds`: the round at each look; None if it does not exist."""
 
     def look(_: Cluster, name: str, namespace: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        item = next(found)
+        item = next(rounds)
         if item is None:
             raise MissingError(f"no {name} in {namespace}")
         return item, []
@@ -38,29 +38,27 @@ def endless(item: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
         yield item
 
 
-def test_a_round_that_is_stalled_is_watched_as_long_as_was_asked(
+def test_a_stalled_round_is_watched_until_the_timeout(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert watch(monkeypatch, endless(round_(STALLED)), "--timeout", "0.05") == 3
-    said = capsys.readouterr()
-    assert said.out == "round: stalled: ParticipantUnknown: nobody\n"
-    assert "After 0.05 s the round has not ended." in said.err
-    assert "explain federatedround/train-1 -n breast-cancer" in said.err
+    output = capsys.readouterr()
+    assert output.out == "round: stalled: ParticipantUnknown: nobody\n"
+    assert "After 0.05 s the round has not ended." in output.err
+    assert "explain federatedround/train-1 -n breast-cancer" in output.err
 
 
-def test_a_round_that_ends_in_time_ends_the_watch_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_ends_before_the_timeout_ends_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert watch(monkeypatch, iter([round_(), round_(COMPLETE)]), "--timeout", "60") == 0
     assert watch(monkeypatch, iter([round_(COMPLETE)]), "--timeout", "0") == 0
 
 
-def test_a_round_that_is_deleted_meanwhile_ends_the_watch(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_deleted_round_ends_the_watch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert watch(monkeypatch, iter([round_(STALLED), None])) == 1
     assert capsys.readouterr().out.endswith("\nround: deleted\n")
 
 
-def test_another_round_under_the_same_name_is_not_the_one_that_is_watched(
+def test_a_new_round_of_the_same_name_ends_the_watch(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = round_(COMPLETE)
@@ -69,13 +67,13 @@ def test_another_round_under_the_same_name_is_not_the_one_that_is_watched(
     assert capsys.readouterr().out.endswith("\nround: deleted\n")
 
 
-def test_a_round_that_never_was_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_round_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingError, match=r"^no train-1 in breast-cancer$"):
         watch(monkeypatch, iter([None]))
 
 
 @pytest.mark.parametrize("given", ["-1", "nan", "inf", "soon"])
-def test_a_time_that_is_none_is_refused(given: str) -> None:
+def test_an_invalid_timeout_is_refused(given: str) -> None:
     with pytest.raises(SystemExit):
         command.parser().parse_args([*ARGUMENTS, f"--timeout={given}"])
 
