@@ -38,7 +38,7 @@ _LISTED: Mapping[str, str] = {
     WAITS: "Evicted Fetching ImagePullFailed IsolationUnproven JobNotAdmitted Queued Sending SiteTaskNotAdmitted "
     "Starting StepFailed StoreObjectMissing StoreObjectShort StoreRefused StoreTooSlow StoreUnreachable StoreUntrusted "
     "TooManyTasks Training Unschedulable WorkspaceUnusable",
-    REACHED: "Complete Ready Sent Trained",
+    REACHED: "Complete InputFetched Sent Trained",
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
     "BaseTaskDiffers BaseUnusable DatasetDiffersFromBase DatasetUnknown InitialWeightsDiffer NotDispatched "
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "

@@ -57,7 +57,7 @@ PROGRESS = (
     _done(name="Approved", meaning="The hub trusts the hospital's keys."),
     _done(name="Resumed", meaning="spec.suspend is false again."),
     _done(name="Accepted", meaning="The site has accepted the task."),
-    _done(name="Ready", meaning="The courier has the input."),
+    _done(name="InputFetched", meaning="The courier has fetched and opened the input, or the task has none."),
     _done(name="Trained", meaning="The training pod has ended well."),
     _done(name="Sent", meaning="The update is in the store."),
     _done(name="CleanedUp", meaning="The hub has deleted the keys and updates of the round."),

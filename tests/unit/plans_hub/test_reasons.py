@@ -115,7 +115,7 @@ KINDS = {
     "RoundTask": ("plans/sitetask", "plans/assignment.py", "plans/waits.py"),
 }
 # A condition's type, as far as the same word is also a reason.
-CONDITIONS = {"Accepted", "BaseDeleted", "CleanedUp", "Complete", "Ready", "Sent", "Suspended", "Trained"}
+CONDITIONS = {"Accepted", "BaseDeleted", "CleanedUp", "Complete", "Sent", "Suspended", "Trained"}
 
 
 def used_by(places: tuple[str, ...]) -> set[str]:

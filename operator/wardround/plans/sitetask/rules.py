@@ -46,7 +46,7 @@ RETRY_SECONDS = 10.0
 QUEUE_SECONDS = 30.0
 CLOCK_SECONDS = 30.0
 ACCEPTED: Marks = {"Accepted": (True, "Accepted")}
-INPUT_READY: Marks = {**ACCEPTED, "InputReady": (True, "Ready")}
+INPUT_READY: Marks = {**ACCEPTED, "InputReady": (True, "InputFetched")}
 TRAINED: Marks = {**INPUT_READY, "Trained": (True, "Trained")}
 
 
