@@ -9,11 +9,11 @@ import errno
 import json
 import os
 import shutil
-import stat
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -66,13 +66,13 @@ class Launcher:
 
 
 @pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
-    place = tmp_path_factory.mktemp("launcher")
-    for folder in (place, *place.parents):
-        if folder.owner() == place.owner() and folder.name.startswith(("pytest", "launcher")):
-            folder.chmod(folder.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
-    subprocess.run([ROOT / "launcher/build", place / "launch"], check=True)
-    return Launcher(place)
+def launcher() -> Iterator[Launcher]:
+    """Not below pytest's own folder: each pytest that starts on this machine closes that to other users."""
+    with TemporaryDirectory(prefix="launcher-") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        subprocess.run([ROOT / "launcher/build", place / "launch"], check=True)
+        yield Launcher(place)
 
 
 def probed(launcher: Launcher, *flags: str) -> dict[str, str]:
