@@ -94,7 +94,7 @@ def test_without_an_earlier_state_keep_trains_like_reset(
     ready: Any, run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(ready, run, "train-1", KEEP) == train(ready, run, "train-1", {})
-    assert "state: no earlier round has left one here" in capsys.readouterr().err
+    assert "state: no earlier round has left a state here" in capsys.readouterr().err
 
 
 def test_an_evicted_run_leaves_the_same_state(ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
