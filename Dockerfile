@@ -1,25 +1,26 @@
-# Two images from one file. The base images are arguments without a usable default: a tag can change, and a digest that
-# nobody here has pulled would be no better. docs/one-cluster.md looks up the digests of three public images that do; keep
-# the ones that you have looked at. The lab brings its own (lab/images.py).
+# Builds two images. The base images are arguments without a usable default, because a tag can change and you must choose
+# a digest that you have checked. docs/one-cluster.md looks up the digests of three suitable public images. The lab makes
+# its own base images (lab/images.py).
 #
 #   docker build --target operator --build-arg OPERATOR_BASE=...@sha256:... --build-arg LAUNCHER_BASE=...@sha256:... .
 #   docker build --target trainer  --build-arg TRAINER_BASE=...@sha256:... .
 #
-# What a base must have: `python3` >= 3.11 with venv; the trainer's also torch >= 2.4 and numpy >= 2. The launcher's has a
-# shell, `gcc` and a C library to link with; nothing of it is in an image.
-# A build without its argument ends with this name, which no registry has (RFC 2606).
+# OPERATOR_BASE and TRAINER_BASE need `python3` >= 3.11 with venv; TRAINER_BASE also torch >= 2.4 and numpy >= 2.
+# LAUNCHER_BASE needs a shell, `gcc` and a static C library; no file of it is in an image.
+# A build without its argument fails with this name, which no registry has (RFC 2606).
 ARG OPERATOR_BASE=base.invalid/give-build-arg-operator-base-by-digest
 ARG LAUNCHER_BASE=base.invalid/give-build-arg-launcher-base-by-digest
 ARG TRAINER_BASE=base.invalid/give-build-arg-trainer-base-by-digest
 
-# What starts training code without a network (launcher/launch.c). It depends on nothing else here, so a change of other
-# sources compiles nothing again.
+# The program that starts training code without a network (launcher/launch.c). It depends on no other source, so a change
+# of other sources does not compile it again.
 FROM ${LAUNCHER_BASE} AS launcher
 COPY launcher /src
 RUN /src/build /launch
 
-# Bytecode is compiled here, unchecked: the root file system is read-only at run time, and a round is seconds long.
-# pip, headers, and clients of remote storage (Arrow Flight, S3: no data comes from there) stay behind.
+# Bytecode is compiled here, because the root file system is read-only at run time and a round lasts only seconds. It is
+# unchecked, because sources cannot change. Removed: pip, headers, tests, and Arrow's clients of remote storage (Flight,
+# S3), which nothing uses.
 FROM ${OPERATOR_BASE} AS operator-packages
 COPY requirements/operator.txt /tmp/requirements.txt
 RUN python3 -m venv /opt/venv \
@@ -40,7 +41,7 @@ FROM ${OPERATOR_BASE} AS operator
 COPY --from=operator-packages /opt/venv /opt/venv
 COPY --from=launcher /launch /opt/launcher/launch
 COPY --from=operator-sources /opt/app /opt/app
-# One BLAS thread: nothing here multiplies matrices, and each further thread costs resident memory.
+# One BLAS thread: nothing here multiplies matrices, and each thread costs resident memory.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/app \
     PYTHONSAFEPATH=1 \
@@ -53,7 +54,7 @@ WORKDIR /
 ENTRYPOINT ["python", "-m", "wardround"]
 
 
-# torch and numpy are the base's: this environment sees them and adds what reads the data.
+# The base has torch and numpy. This environment uses them, and adds the packages that read data.
 FROM ${TRAINER_BASE} AS trainer-packages
 COPY requirements/trainer.txt /tmp/requirements.txt
 RUN python3 -m venv --system-site-packages /opt/venv \

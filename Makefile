@@ -1,4 +1,4 @@
-# Everything a person runs. `make demo` shows the product, `make test` proves it, `make down` puts the machine back.
+# Commands for people. `make demo` shows the product, `make test` tests it, `make down` restores the machine.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -7,30 +7,30 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-# The lab makes network namespaces and mounts, so it runs as root; tests that use it too.
+# The lab makes network namespaces and mounts, so the lab and its tests run as root.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 export PYTHONPATH := operator:trainer_image:.
 export PYTHONUNBUFFERED := 1
 TESTS ?=
-# So many side by side, unless a make above says how many: to say it again is warned of.
+# Use -jN unless a parent make already set it: make warns about a second -j.
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 
-# The clusters stay up, whatever came of it: who is done is told what they take and how to stop them.
-then_say_what_runs = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab left; exit $$code
+# Run a command, then print what the clusters still use and how to stop them. They stay up also after a failure.
+then_report_clusters = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab left; exit $$code
 
 .PHONY: help demo test checks clusters ready built lint unit integration e2e bench lab down status packages python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: built  ## three hospitals train one model, from nothing to the table
+demo: built  ## three hospitals train one model, from no cluster to the result
 	@$(SUDO) $(BIN)/python -m lab.demo
 
 test: built lint  ## everything: lint, types, unit, integration, e2e on real clusters
-	@$(call then_say_what_runs,$(MAKE) -j2 clusters checks)
+	@$(call then_report_clusters,$(MAKE) -j2 clusters checks)
 
-# Beside e2e, which waits for its clusters a third of the time, and never before it. What each of them says comes in one
-# piece when it is over.
+# Runs beside e2e, which waits for its clusters a third of the time, and leaves e2e the processors first. The output of
+# each target appears when the target ends.
 checks: $(VENV)/.done
 	@$(BIN)/python -m lab.behind $(MAKE) --output-sync=target unit integration
 
@@ -47,12 +47,12 @@ integration: ready  ## tests on a real API server and a real object store
 	@$(BIN)/pytest -q tests/integration $(TESTS)
 
 e2e: built  ## tests on the lab's real clusters
-	@$(call then_say_what_runs,$(MAKE) clusters)
+	@$(call then_report_clusters,$(MAKE) clusters)
 
 clusters:
 	@$(SUDO) $(BIN)/pytest -q tests/e2e $(TESTS)
 
-bench: built  ## what a round takes beside empty Jobs, and what the operators weigh, on the clusters that make demo left
+bench: built  ## a round's time beside empty Jobs, and the operators' memory, on the clusters of make demo
 	@$(SUDO) $(BIN)/python -m bench.round
 	@$(SUDO) $(BIN)/python -m bench.footprint
 	@$(BIN)/python -m bench.federation
@@ -61,13 +61,13 @@ lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up
 	@$(SUDO) $(BIN)/python -m lab left
 
-down: $(VENV)/.done  ## stop the clusters and take away all that the lab made
+down: $(VENV)/.done  ## stop the clusters and remove everything that the lab made
 	@$(SUDO) $(BIN)/python -m lab down
 
-status: $(VENV)/.done  ## what runs
+status: $(VENV)/.done  ## the state of the clusters
 	@$(SUDO) $(BIN)/python -m lab status
 
-# Side by side: what waits for the network leaves the processors to what compiles.
+# In parallel: targets that wait for the network leave the processors to targets that compile.
 ready: packages
 	@$(MAKE) $(call jobs,2) tools $(VENV)/.done
 
@@ -86,7 +86,7 @@ packages: python  ## Debian packages that the lab needs
 python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 
-# A stamp, so that changed pins are installed and unchanged ones cost nothing.
+# A stamp file: changed requirements are installed, and unchanged ones cost no time.
 $(VENV)/.done: requirements/dev.txt | python
 	@echo "Python packages: installing into $(VENV) (about a minute and a half the first time)"
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: install python3-venv"; exit 1; }

@@ -1,8 +1,8 @@
-"""How long ten rounds of three hospitals take in one process without Kubernetes: `python -m bench.federation`.
+"""Measures ten rounds of three hospitals in one process without Kubernetes: `python -m bench.federation`.
 
-Everything of Wardround runs: operators, couriers, aggregation and the steps of each pod, on an API server and a store
-in memory, in virtual time (tests/simulation). Training is that of examples/own-image. With --trainer, wardround_trainer
-trains, which needs torch: the first five models are then those of `make demo` with that image.
+All of Wardround runs: operators, couriers, aggregation and the steps of each pod, on an API server and a store in
+memory, in virtual time (tests/simulation). By default, the trainer of examples/own-image trains. With --trainer,
+wardround_trainer trains, which needs torch: the first five models then equal those of `make demo` with that image.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--trainer", metavar="IMAGE@sha256:...", help="train with wardround_trainer, as this image")
     options = parser.parse_args()
     trainer = Trainer(reference_image, options.trainer) if options.trainer else OWN
-    # A write that came too late is tried again, as in every federation.
+    # Conflicting writes are normal, and the operators retry them: do not log them.
     logging.getLogger("wardround").setLevel(logging.ERROR)
     tables = demo_data.tables()
     seconds, processor = [], []

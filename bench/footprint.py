@@ -1,6 +1,6 @@
-"""What idle operators and couriers weigh and write: `python -m bench.footprint`, with the demo's clusters up.
+"""Measures memory and writes of idle operators and couriers: `python -m bench.footprint`, with the demo's clusters up.
 
-Resident memory is that of each pod's main process. Writes are counted by the API servers themselves, over a minute.
+Memory is the resident memory of each pod's main process. The API servers count the writes, over a minute.
 """
 
 import argparse
@@ -56,27 +56,27 @@ def memory() -> None:
 
 
 def writes(seconds: int) -> None:
-    """Leases of nodes and of Kubernetes' own controllers are among them: those are there without Wardround too."""
+    """Prints the writes at each API server. They include Leases of nodes and Kubernetes' own controllers."""
     names = [cluster.name for cluster in existing()]
     before = {name: _counts(name) for name in names}
     time.sleep(seconds)
     for name in names:
         new = _counts(name) - before[name]
-        told = ", ".join(f"{count} {write}" for write, count in sorted(new.items(), key=str)) or "none"
+        listed = ", ".join(f"{count} {write}" for write, count in sorted(new.items(), key=str)) or "none"
         ours = sum(count for write, count in new.items() if write.group == "wardround.io")
-        print(f"{name:8} writes in {seconds} s: {told}; of wardround.io: {ours}")
+        print(f"{name:8} writes in {seconds} s: {listed}; of wardround.io: {ours}")
 
 
 def count_writes(metrics: str) -> Counter[Write]:
-    """From an API server's metrics: answered writes by verb, group and resource, subresources counted with theirs."""
-    found: Counter[Write] = Counter()
+    """Answered writes in an API server's metrics, by verb, group and resource. Subresources count as their resource."""
+    counts: Counter[Write] = Counter()
     for match in REQUESTS.finditer(metrics):
         labels = dict(LABEL.findall(match["labels"]))
         if labels.get("verb") in WRITES:
-            found[Write(labels["verb"], labels.get("group", ""), labels.get("resource", ""))] += int(
+            counts[Write(labels["verb"], labels.get("group", ""), labels.get("resource", ""))] += int(
                 float(match["count"])
             )
-    return found
+    return counts
 
 
 def _counts(name: str) -> Counter[Write]:
@@ -84,7 +84,7 @@ def _counts(name: str) -> Counter[Write]:
 
 
 def _resident(cluster: Cluster, deployment: str) -> tuple[float, float]:
-    """Megabytes now and at most, of the first process of a deployment's pod."""
+    """Megabytes now and at most of the first process in a deployment's pod."""
     into = HUB_NAMESPACE if cluster.is_hub else SITE_NAMESPACE
     status = kubectl(cluster, "exec", f"deployment/{deployment}", "-n", into, "--", "python", "-c", READ_STATUS)
     values = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))

@@ -1,7 +1,7 @@
-"""How long a Train round takes that trains nothing, beside empty Jobs on the same clusters in the same run.
+"""Measures a Train round with no epochs beside empty Jobs on the same clusters: `python -m bench.round`.
 
-`python -m bench.round`, with the demo's clusters up: starts from its round train-5. What the round costs
-beyond a Job of its pod's shape is Wardround's own time. While it runs, the demo's hospitals allow no epochs.
+The demo's clusters must be up: the round starts from the demo's round train-5. The difference between the round and a
+Job of its pod's shape is Wardround's own time. While it runs, the demo's hospitals allow a round with no epochs.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def measure(runs: int) -> None:
     image = _operator_image()
     namespace(named(SITE), NAMESPACE)
     with _no_epochs_allowed():
-        # The first may wait until the hospitals have heard of their new policy.
+        # The first round may wait until the hospitals use their new policy.
         _round(hub, base, f"bench-{time.time_ns() // 1_000_000:x}-first")
         _measure(runs, hub, site, base, image)
 
@@ -61,13 +61,13 @@ def measure(runs: int) -> None:
 def _measure(runs: int, hub: Api, site: Api, base: dict[str, Any], image: str) -> None:
     seconds: dict[str, list[float]] = {"plain Job": [], "Job of that shape": [], "round": []}
     parts: list[dict[str, float]] = []
-    # In turns, so that what else the machine does meets all three alike.
+    # In turns, so that other load on the machine affects all three equally.
     for number in range(runs):
         stamp = f"{time.time_ns() // 1_000_000:x}-{number}"
         seconds["plain Job"].append(_job(site, f"plain-{stamp}", image, shaped=False))
         seconds["Job of that shape"].append(_job(site, f"shaped-{stamp}", image, shaped=True))
-        took, spans = _round(hub, base, f"bench-{stamp}")
-        seconds["round"].append(took)
+        duration, spans = _round(hub, base, f"bench-{stamp}")
+        seconds["round"].append(duration)
         parts.append(spans)
     middle = {name: median(values) for name, values in seconds.items()}
     for name, values in seconds.items():
@@ -81,7 +81,8 @@ def _measure(runs: int, hub: Api, site: Api, base: dict[str, Any], image: str) -
 
 @contextmanager
 def _no_epochs_allowed() -> Iterator[None]:
-    """A hospital takes no round without a step by default, since it would measure a model of the hub's choice."""
+    """Lets the hospitals accept a round with no epochs. By default they refuse one, because it would measure a model
+    that the hub chooses."""
     values = {
         name: yaml.safe_load((WRITTEN / f"values-{name}-wardround-site.yaml").read_text("utf-8")) for name in NAMES
     }
@@ -99,7 +100,7 @@ def _no_epochs_allowed() -> Iterator[None]:
 
 
 def _round(hub: Api, base: dict[str, Any], name: str) -> tuple[float, dict[str, float]]:
-    """From apply to Complete, of a round like train-5 with no epochs."""
+    """Seconds from apply to Complete of a round like train-5 with no epochs, and its spans."""
     spec = copy.deepcopy(base["spec"])
     spec["base"] = {"roundName": base["metadata"]["name"]}
     spec["parameters"] = {**spec["parameters"], "epochs": "0"}
@@ -113,32 +114,32 @@ def _round(hub: Api, base: dict[str, Any], name: str) -> tuple[float, dict[str, 
     hub.apply(item)
 
     def ended() -> bool:
-        found = verbs.needed(hub, "FederatedRound", name, demo_rounds.NAMESPACE)
-        if is_true(found, "Failed"):
+        item = verbs.needed(hub, "FederatedRound", name, demo_rounds.NAMESPACE)
+        if is_true(item, "Failed"):
             raise LabError(f"round {name} failed: kubectl wardround explain federatedround/{name} says why")
-        return is_true(found, "Complete")
+        return is_true(item, "Complete")
 
-    took = _until(ended, f"round {name}", started)
-    return took, demo_report.spans(Finished(*verbs.round_with_tasks(hub, name, demo_rounds.NAMESPACE)))
+    duration = _wait(ended, f"round {name}", started)
+    return duration, demo_report.spans(Finished(*verbs.round_with_tasks(hub, name, demo_rounds.NAMESPACE)))
 
 
 def _job(site: Api, name: str, image: str, shaped: bool) -> float:
-    """From create to Complete, of a Job that does nothing; `shaped`: with the training pod's containers."""
+    """Seconds from create to Complete of a Job that does nothing. `shaped`: with the training pod's containers."""
     kubectl(named(SITE), "create", "-f", "-", given=json.dumps(_manifest(name, image, shaped)))
     started = time.monotonic()
 
     def ended() -> bool:
         return is_true(site.get("Job", name, NAMESPACE) or {}, "Complete")
 
-    took = _until(ended, f"Job {name}", started)
+    duration = _wait(ended, f"Job {name}", started)
     kubectl(named(SITE), "delete", "job", name, "-n", NAMESPACE, "--wait=false")
-    return took
+    return duration
 
 
 def _manifest(name: str, image: str, shaped: bool) -> dict[str, Any]:
-    def container(called: str, command: list[str]) -> dict[str, Any]:
-        closed = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-        return {"name": called, "image": image, "command": command, "securityContext": closed}
+    def container(container_name: str, command: list[str]) -> dict[str, Any]:
+        restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        return {"name": container_name, "image": image, "command": command, "securityContext": restricted}
 
     sidecar = {**container("isolation", ["sleep", "3600"]), "restartPolicy": "Always"}
     before = [container("prepare", ["true"]), sidecar, container("train", ["true"])] if shaped else []
@@ -159,14 +160,15 @@ def _manifest(name: str, image: str, shaped: bool) -> dict[str, Any]:
 
 
 def _operator_image() -> str:
-    wanted = "jsonpath={.spec.template.spec.containers[0].image}"
-    return kubectl(named(SITE), "get", "deployment", "site-operator", "-n", "wardround-site", "-o", wanted)
+    output = "jsonpath={.spec.template.spec.containers[0].image}"
+    return kubectl(named(SITE), "get", "deployment", "site-operator", "-n", "wardround-site", "-o", output)
 
 
-def _until(ended: Callable[[], bool], what: str, started: float) -> float:
+def _wait(ended: Callable[[], bool], name: str, started: float) -> float:
+    """Wait until `ended()`. Returns the seconds since `started`. Raises LabError after PATIENCE_SECONDS."""
     while not ended():
         if time.monotonic() - started > PATIENCE_SECONDS:
-            raise LabError(f"{what} did not end within {PATIENCE_SECONDS:.0f} s")
+            raise LabError(f"{name} did not end within {PATIENCE_SECONDS:.0f} s")
         time.sleep(POLL_SECONDS)
     return time.monotonic() - started
 

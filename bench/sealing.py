@@ -1,4 +1,4 @@
-"""Prints how fast files are sealed, opened and reduced here, and how much memory that takes. Asserts nothing.
+"""Measures the speed and memory of sealing, opening and reducing files on this machine. Asserts nothing.
 
 python bench/sealing.py [MiB]
 """
@@ -19,17 +19,17 @@ from wardround.sealing import body, files, keys, wrap
 
 
 @contextmanager
-def timed(what: str, mebibytes: float) -> Iterator[None]:
-    """Print seconds, MiB a second and the most memory so far."""
+def timed(name: str, mebibytes: float) -> Iterator[None]:
+    """Print seconds, MiB a second, and the process's peak memory."""
     start = time.perf_counter()
     yield
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{what:<34} {seconds:7.3f} s  {mebibytes / seconds:7.0f} MiB/s  peak {peak:5.0f} MiB")
+    print(f"{name:<34} {seconds:7.3f} s  {mebibytes / seconds:7.0f} MiB/s  peak {peak:5.0f} MiB")
 
 
 def seal_and_open(folder: Path, mebibytes: int) -> None:
-    """Seal a file as a courier does, and open it as it fetches a base."""
+    """Seal a file like a courier that sends an update, and open it like a courier that fetches a base."""
     plain = folder / "plain"
     with plain.open("wb") as file:
         for _ in range(mebibytes):
@@ -62,7 +62,7 @@ def wrap_and_unwrap(times: int) -> None:
 
 
 def reduce(mebibytes: int, participants: int) -> None:
-    """Reduce float32 segments by FedAvg, base included. numpy is loaded here: a courier never has it."""
+    """Reduce float32 segments by FedAvg, with a base. Imports numpy here, because the courier's memory has no numpy."""
     import numpy as np
 
     from wardround.aggregate.slices import Run, SegmentReduction
@@ -78,7 +78,7 @@ def reduce(mebibytes: int, participants: int) -> None:
 
 
 def main() -> None:
-    """Run all."""
+    """Run all measurements."""
     mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else 256
     wrap_and_unwrap(200)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The lab's commands. Only reads arguments and prints; what they do stands in the modules called."""
+"""The lab's commands: parses arguments, calls other modules, prints."""
 
 import argparse
 import sys
@@ -14,30 +14,30 @@ Command = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str]) -> int:
-    chosen = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        if chosen.run not in WITHOUT_ROOT:
+        if options.run not in WITHOUT_ROOT:
             lifecycle.require_root()
-        chosen.run(chosen)
+        options.run(options)
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def up(chosen: argparse.Namespace) -> None:
-    lifecycle.up(chosen.sites)
+def up(options: argparse.Namespace) -> None:
+    lifecycle.up(options.sites)
 
 
-def down(chosen: argparse.Namespace) -> None:
+def down(options: argparse.Namespace) -> None:
     lifecycle.down()
 
 
-def status(chosen: argparse.Namespace) -> None:
-    found = lifecycle.status()
-    if not found:
-        print("no lab here: `python -m lab up` makes one")
-    for each in found:
+def status(options: argparse.Namespace) -> None:
+    statuses = lifecycle.status()
+    if not statuses:
+        print("there is no lab: `python -m lab up` makes one")
+    for each in statuses:
         words = ["Ready" if each.ready else "not ready"]
         words += ["cut off"] if each.cut else []
         words += [f"stopped: {', '.join(each.stopped)}"] if each.stopped else []
@@ -46,68 +46,68 @@ def status(chosen: argparse.Namespace) -> None:
         )
 
 
-def left(chosen: argparse.Namespace) -> None:
-    if said := lifecycle.left():
-        print(said)
+def left(options: argparse.Namespace) -> None:
+    if text := lifecycle.left():
+        print(text)
 
 
-def kubeconfig(chosen: argparse.Namespace) -> None:
-    print(named(chosen.cluster).kubeconfig)
+def kubeconfig(options: argparse.Namespace) -> None:
+    print(named(options.cluster).kubeconfig)
 
 
-def cut(chosen: argparse.Namespace) -> None:
-    network.cut(named(chosen.cluster))
+def cut(options: argparse.Namespace) -> None:
+    network.cut(named(options.cluster))
 
 
-def heal(chosen: argparse.Namespace) -> None:
-    network.heal(named(chosen.cluster))
+def heal(options: argparse.Namespace) -> None:
+    network.heal(named(options.cluster))
 
 
-def block_inbound(chosen: argparse.Namespace) -> None:
-    network.inbound(named(chosen.cluster), ())
+def block_inbound(options: argparse.Namespace) -> None:
+    network.inbound(named(options.cluster), ())
 
 
-def allow_inbound(chosen: argparse.Namespace) -> None:
-    network.inbound(named(chosen.cluster), None)
+def allow_inbound(options: argparse.Namespace) -> None:
+    network.inbound(named(options.cluster), None)
 
 
-def usual_inbound(chosen: argparse.Namespace) -> None:
-    cluster = named(chosen.cluster)
+def usual_inbound(options: argparse.Namespace) -> None:
+    cluster = named(options.cluster)
     network.inbound(cluster, network.usual_inbound(cluster))
 
 
-def stop(chosen: argparse.Namespace) -> None:
-    lifecycle.open_existing(chosen.cluster).stop(chosen.component)
+def stop(options: argparse.Namespace) -> None:
+    lifecycle.open_existing(options.cluster).stop(options.component)
 
 
-def kill(chosen: argparse.Namespace) -> None:
-    lifecycle.open_existing(chosen.cluster).process(chosen.component).stop(grace=0)
+def kill(options: argparse.Namespace) -> None:
+    lifecycle.open_existing(options.cluster).process(options.component).stop(grace=0)
 
 
-def start(chosen: argparse.Namespace) -> None:
-    running = lifecycle.open_existing(chosen.cluster)
-    running.start(chosen.component)
-    running.await_usable(chosen.component)
+def start(options: argparse.Namespace) -> None:
+    running = lifecycle.open_existing(options.cluster)
+    running.start(options.component)
+    running.await_usable(options.component)
 
 
-def restart(chosen: argparse.Namespace) -> None:
-    stop(chosen)
-    start(chosen)
+def restart(options: argparse.Namespace) -> None:
+    stop(options)
+    start(options)
 
 
-def import_images(chosen: argparse.Namespace) -> None:
-    for name in chosen.cluster or [cluster.name for cluster in existing()]:
-        lifecycle.open_existing(name).import_image(chosen.archive)
+def import_images(options: argparse.Namespace) -> None:
+    for name in options.cluster or [cluster.name for cluster in existing()]:
+        lifecycle.open_existing(name).import_image(options.archive)
 
 
-def accelerators(chosen: argparse.Namespace) -> None:
-    lifecycle.open_existing(chosen.cluster).offer_accelerators(chosen.count, chosen.resource)
+def accelerators(options: argparse.Namespace) -> None:
+    lifecycle.open_existing(options.cluster).offer_accelerators(options.count, options.resource)
 
 
-def volume(chosen: argparse.Namespace) -> None:
-    running = lifecycle.open_existing(chosen.cluster)
-    namespace, _, claim = chosen.claim.partition("/")
-    print(volumes.create(running.cluster, running.client, namespace, claim, chosen.size))
+def volume(options: argparse.Namespace) -> None:
+    running = lifecycle.open_existing(options.cluster)
+    namespace, _, claim = options.claim.partition("/")
+    print(volumes.create(running.cluster, running.client, namespace, claim, options.size))
 
 
 WITHOUT_ROOT = (kubeconfig,)
@@ -126,21 +126,19 @@ def _parser() -> argparse.ArgumentParser:
 
     command("up", up, "start all clusters").add_argument("--sites", type=int, default=3)
     command("down", down, "stop all clusters and remove everything that they made")
-    command("status", status, "what runs")
-    command("left", left, "say what still runs, what memory it takes and how to stop it")
+    command("status", status, "print the state of all clusters")
+    command("left", left, "print how many clusters still run, their memory, and how to stop them")
     command("kubeconfig", kubeconfig, "print the path of a cluster's kubeconfig", "cluster")
-    command("cut", cut, "drop all traffic between a cluster and the others, without an answer", "cluster")
+    command("cut", cut, "silently drop all traffic between a cluster and the others", "cluster")
     command("heal", heal, "undo `cut`", "cluster")
-    command(
-        "block-inbound", block_inbound, "let nobody open connections to a cluster (a site's usual state)", "cluster"
-    )
-    command("allow-inbound", allow_inbound, "let everybody open connections to a cluster", "cluster")
+    command("block-inbound", block_inbound, "block all connections to a cluster (a site's usual state)", "cluster")
+    command("allow-inbound", allow_inbound, "allow all connections to a cluster", "cluster")
     command("usual-inbound", usual_inbound, "undo `block-inbound` and `allow-inbound`", "cluster")
     command("stop", stop, "stop a component of a cluster", "component", "cluster")
-    command("kill", kill, "end a component of a cluster without warning", "component", "cluster")
+    command("kill", kill, "kill a component of a cluster (SIGKILL)", "component", "cluster")
     command("start", start, "start a component of a cluster", "component", "cluster")
     command("restart", restart, "stop and start a component of a cluster", "component", "cluster")
-    gpu = command("gpu", accelerators, "let a cluster's node offer pretend accelerators", "cluster")
+    gpu = command("gpu", accelerators, "let a cluster's node claim accelerators that it does not have", "cluster")
     gpu.add_argument("count", type=int)
     gpu.add_argument("--resource", default="nvidia.com/gpu")
     made = command("volume", volume, "make a volume for a claim and print its folder", "cluster")

@@ -1,11 +1,11 @@
-"""What every lab cluster holds beside its components: access rules and CoreDNS. Pure manifests."""
+"""Manifests of every lab cluster: access rules and CoreDNS. Pure."""
 
 from pathlib import Path
 from typing import Any
 
 from lab.topology import DNS_ADDRESS, HOST_NAMES, Cluster
 
-# Names outside the cluster: the lab's internet has two. Everything else does not exist, and says so at once.
+# The lab's internet has two names. CoreDNS answers NXDOMAIN at once for all others.
 COREFILE = """\
 cluster.local in-addr.arpa {{
     errors
@@ -30,7 +30,7 @@ DNS_LABELS = {"k8s-app": "kube-dns"}
 
 
 def access() -> list[dict[str, Any]]:
-    """Rights of the API server at the kubelet, and of kube-router, which no default role gives."""
+    """Rights of the API server at the kubelet, and of kube-router. No default role gives them."""
     watch = ["get", "list", "watch"]
     return [
         _binding("wardround-lab:kubelet-api", "system:kubelet-api-admin", _user("kube-apiserver-kubelet-client")),
@@ -51,7 +51,7 @@ def access() -> list[dict[str, Any]]:
 
 
 def dns(hub: Cluster, image: str, program: Path) -> list[dict[str, Any]]:
-    """CoreDNS as every cluster has it, for policies that name its pods; its program is mounted from this machine."""
+    """CoreDNS with its usual labels, which NetworkPolicies select. Its program is mounted from this machine."""
     meta = {"name": "coredns", "namespace": "kube-system"}
     mounts = [
         {"name": "config", "mountPath": "/etc/coredns", "readOnly": True},

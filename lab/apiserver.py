@@ -25,35 +25,38 @@ class ApiServer:
 
 @contextmanager
 def apiserver(folder: Path) -> Iterator[ApiServer]:
-    """Run an API server whose state lies in `folder`; it ends with the context, or with the calling thread."""
+    """Run an API server with its state in `folder`. It ends with the context, or with the calling thread."""
     binaries = toolchain.ensure()
     pki = folder / "pki"
     names = Names(controlplane.KUBERNETES_NAMES, ("127.0.0.1", controlplane.SERVICE_ADDRESS))
-    held = controlplane.credentials(pki, names, datetime.datetime.now(datetime.UTC))
+    credentials = controlplane.credentials(pki, names, datetime.datetime.now(datetime.UTC))
     client_port, peer_port, secure_port = _free_ports(3)
-    at = controlplane.Endpoints(client_port, peer_port, secure_port, "127.0.0.1", "127.0.0.1")
-    server = f"https://127.0.0.1:{at.secure}"
-    client = Client(server, held.cluster.certificate, held.admin)
+    endpoints = controlplane.Endpoints(client_port, peer_port, secure_port, "127.0.0.1", "127.0.0.1")
+    server = f"https://127.0.0.1:{endpoints.secure}"
+    client = Client(server, credentials.cluster.certificate, credentials.admin)
     etcd, api = Process("etcd", folder), Process("kube-apiserver", folder)
-    # A test run that is killed takes both along.
+    # Both programs end if the test run is killed.
     tied = ["setpriv", "--pdeathsig", "KILL"]
     try:
-        etcd.start([*tied, *controlplane.etcd(binaries / "etcd", folder / "etcd", at, held)])
-        # 127.0.0.1 is no address that the Service `kubernetes` may lead to, and nothing here asks for it.
-        command = [*controlplane.apiserver(binaries / "kube-apiserver", at, held), "--endpoint-reconciler-type=none"]
+        etcd.start([*tied, *controlplane.etcd(binaries / "etcd", folder / "etcd", endpoints, credentials)])
+        # The Service `kubernetes` cannot point to 127.0.0.1, and nothing here uses it.
+        command = [
+            *controlplane.apiserver(binaries / "kube-apiserver", endpoints, credentials),
+            "--endpoint-reconciler-type=none",
+        ]
         api.start([*tied, *command])
         wait_for("the API server", client.ready, api)
         config = controlplane.kubeconfig(
-            folder / "kubeconfig", server, held.cluster.certificate, held.admin, "integration"
+            folder / "kubeconfig", server, credentials.cluster.certificate, credentials.admin, "integration"
         )
-        yield ApiServer(config, server, held.cluster.certificate.read_bytes(), client)
+        yield ApiServer(config, server, credentials.cluster.certificate.read_bytes(), client)
     finally:
         api.stop()
         etcd.stop()
 
 
 def _free_ports(count: int) -> list[int]:
-    # All are held until all are known, so that none is given twice.
+    # All sockets stay open until all ports are known, so that no port is returned twice.
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

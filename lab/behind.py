@@ -1,8 +1,8 @@
-"""Runs a command behind all else on the machine, which has the processors first: `python -m lab.behind COMMAND ...`.
+"""Runs a command with the lowest priority on the machine: `python -m lab.behind COMMAND ...`.
 
-Niceness alone does not do that. Where the kernel shares the processors out among sessions (sched(7), autogroup), a
-process is nice to those of its own session only, and each of the lab's components has one. So the command gets a
-session as well, and that is nice as a whole.
+A process's niceness alone is not enough. If the kernel schedules by session (sched(7), autogroup), niceness only counts
+within a session, and each of the lab's components has its own. So the command gets a session, and this module sets the
+niceness of that session.
 """
 
 import contextlib
@@ -18,20 +18,20 @@ NICEST = 19
 
 
 def share_niceness(leader: int) -> None:
-    """Let the session of that leader be as nice to others as this process is to those of its own, where that can be."""
+    """Give the leader's session the niceness of this process, if the kernel schedules by session."""
     own = os.nice(0)
     for _ in range(20 if own else 0):
         try:
             Path(f"/proc/{leader}/autogroup").write_text(str(own))
             return
         except BlockingIOError:
-            time.sleep(0.05)  # for those who are not root the kernel does it ten times a second, whoever asks
+            time.sleep(0.05)  # for users other than root, the kernel allows ten changes a second on the whole machine
         except OSError:
-            return  # no such file: this kernel does not schedule by session, or the leader is gone already
+            return  # no such file: the kernel does not schedule by session, or the leader has ended
 
 
 def main(command: list[str]) -> int:
-    """The command's exit code. Signals that would end this go to the process group of the command."""
+    """Runs the command and returns its exit code. Forwards terminating signals to the command's process group."""
     group: list[int] = []
     early: list[int] = []
 
@@ -39,14 +39,14 @@ def main(command: list[str]) -> int:
         if not group:
             early.append(number)
             return
-        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+        with contextlib.suppress(ProcessLookupError):  # the group has ended
             os.killpg(group[0], number)
 
     for each in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(each) is not signal.SIG_IGN:  # under nohup, say
+        if signal.getsignal(each) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(each, forward)
-    os.setpriority(os.PRIO_PROCESS, 0, NICEST)  # whatever it was before
-    # What make hands to another make stays open.
+    os.setpriority(os.PRIO_PROCESS, 0, NICEST)
+    # File descriptors stay open: make passes its jobserver to a child make by them.
     with subprocess.Popen(command, start_new_session=True, close_fds=False) as child:
         group.append(child.pid)
         for number in early:

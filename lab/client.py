@@ -15,7 +15,7 @@ from lab.pki import KeyPair
 
 FIELD_MANAGER = "wardround-lab"
 
-# Kind to API prefix and plural, for the kinds that the lab itself applies.
+# API prefix and plural of each kind that the lab applies.
 RESOURCES = {
     "ClusterRole": ("apis/rbac.authorization.k8s.io/v1", "clusterroles"),
     "ClusterRoleBinding": ("apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"),
@@ -29,7 +29,7 @@ RESOURCES = {
 
 @dataclass(frozen=True)
 class Client:
-    """Speaks to one API server as one user."""
+    """A client of one API server with one user's certificate."""
 
     server: str
     ca: Path
@@ -38,7 +38,7 @@ class Client:
     def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, content_type: str = "application/json"
     ) -> dict[str, Any]:
-        """The answer's JSON. Raises LabError for a status of 400 and up, and when there is no answer."""
+        """Sends a request and returns the answer's JSON. Raises LabError for a status of 400 or more, or no answer."""
         host = urlsplit(self.server)
         connection = http.client.HTTPSConnection(host.hostname or "", host.port, timeout=10, context=self._tls)
         try:
@@ -55,7 +55,7 @@ class Client:
         return json.loads(text) if text.startswith(b"{") else {}
 
     def apply(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Server-side apply: creating and repairing are the same call."""
+        """Server-side apply. It creates or updates the object."""
         metadata = manifest["metadata"]
         prefix, plural = RESOURCES[manifest["kind"]]
         within = f"namespaces/{metadata['namespace']}/" if "namespace" in metadata else ""
@@ -63,7 +63,7 @@ class Client:
         return self.request("PATCH", path, manifest, "application/apply-patch+yaml")
 
     def ready(self) -> bool:
-        """Whether the API server says that it is."""
+        """Whether the API server reports that it is ready."""
         try:
             self.request("GET", "/readyz")
         except LabError:

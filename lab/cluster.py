@@ -1,4 +1,4 @@
-"""Runs one cluster: starts its components in order, waits until each is of use, stops and restarts single ones."""
+"""Runs one cluster: starts its components in order, waits until each is usable, and stops single components."""
 
 import datetime
 import os
@@ -21,7 +21,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Running:
-    """One cluster with all that is needed to start any of its components."""
+    """One cluster, with everything that starting a component needs."""
 
     cluster: Cluster
     node: node.Node
@@ -30,33 +30,33 @@ class Running:
 
     @property
     def client(self) -> Client:
-        """Speaks to the API server as the cluster's administrator, over the management link."""
-        held = self.node.credentials
-        return Client(self.cluster.server, held.cluster.certificate, held.admin)
+        """A client with the rights of the cluster's administrator, over the management link."""
+        credentials = self.node.credentials
+        return Client(self.cluster.server, credentials.cluster.certificate, credentials.admin)
 
     def process(self, component: str) -> Process:
         if component not in node.COMPONENTS:
-            raise LabError(f"there is no component {component!r}; there are: {', '.join(node.COMPONENTS)}")
+            raise LabError(f"there is no component {component!r}; known are: {', '.join(node.COMPONENTS)}")
         return Process(component, self.cluster.logs)
 
     def start(self, component: str) -> bool:
-        """Start it unless it runs; whether it was started. What needs waiting for is waited for."""
+        """Start a component unless it runs. Returns whether it was started. Does not wait until it is usable."""
         process = self.process(component)
         if process.pid() is not None:
             return False
-        # containerd finds its shim, and everything finds iptables, ipset and runc, on the PATH.
+        # Components find iptables, ipset and runc on the PATH, and containerd finds its shim there.
         path = f"{self.node.path}:{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"
         process.start([*mounts.inside(self.cluster), *self.node.commands[component]], {"PATH": path})
         return True
 
     def stop(self, component: str) -> None:
-        """Stop it. With the policy engine goes what it enforced: a stopped engine protects nobody."""
+        """Stop a component. With kube-router, its rules are removed, too: a stopped policy engine enforces nothing."""
         self.process(component).stop()
         if component == "kube-router":
             network.forget_policies(self.cluster)
 
     def up(self, hub: Cluster, progress: Progress) -> None:
-        """Start what does not run, and return when the cluster is of use."""
+        """Start all components that do not run, and wait until the cluster is usable."""
         for component in ("etcd", "kube-apiserver", "containerd"):
             self.start(component)
         self.await_usable("containerd")
@@ -81,7 +81,7 @@ class Running:
         progress("DNS answers")
 
     def await_usable(self, component: str) -> None:
-        """Wait until a started component does its work, not only runs."""
+        """Wait until a started component works."""
         ready: dict[str, tuple[str, Callable[[], bool]]] = {
             "etcd": ("the API server", self.client.ready),
             "kube-apiserver": ("the API server", self.client.ready),
@@ -90,11 +90,11 @@ class Running:
             "kube-router": ("network policies to be enforced", self._policies_enforced),
         }
         if component in ready:
-            what, check = ready[component]
-            wait_for(f"{what} of {self.cluster.name}", check, self.process(component))
+            name, check = ready[component]
+            wait_for(f"{name} of {self.cluster.name}", check, self.process(component))
 
     def import_image(self, archive: Path) -> None:
-        """Bring an OCI archive's image into this cluster's containerd, unless it is there."""
+        """Import an OCI archive's image into this cluster's containerd, unless it is there."""
         ctr = [
             str(self.tools / "ctr"),
             f"--address={self.cluster.containerd_socket}",
@@ -112,7 +112,7 @@ class Running:
             raise LabError(f"{archive} could not be imported into {self.cluster.name}: {done.stderr.strip()}")
 
     def offer_accelerators(self, count: int, resource: str = "nvidia.com/gpu") -> None:
-        """Let the node claim to have so many accelerators: the scheduler counts them, nothing backs them."""
+        """Let the node claim `count` accelerators. The scheduler counts them, but there are none."""
         escaped = resource.replace("~", "~0").replace("/", "~1")
         patch: Any = [{"op": "add", "path": f"/status/capacity/{escaped}", "value": str(count)}]
         self.client.request(
@@ -125,16 +125,16 @@ class Running:
 
     def node_ready(self) -> bool:
         try:
-            found = self.client.request("GET", f"/api/v1/nodes/{self.cluster.name}")
+            item = self.client.request("GET", f"/api/v1/nodes/{self.cluster.name}")
         except LabError:
             return False
-        conditions = found.get("status", {}).get("conditions", [])
-        # kube-router exits on a node that has no range of pod addresses yet.
+        conditions = item.get("status", {}).get("conditions", [])
         ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-        return ready and bool(found["spec"].get("podCIDR"))
+        # kube-router exits on a node without a range of pod addresses.
+        return ready and bool(item["spec"].get("podCIDR"))
 
     def _policies_enforced(self) -> bool:
-        """Healthy by its own account, which includes a first whole sync, and its chain is where packets pass."""
+        """Whether kube-router reports that it is healthy (after a complete sync) and its chain is in FORWARD."""
         healthy = subprocess.run(
             [*network.inside(self.cluster), "busybox", "wget", "-q", "-O-", "http://127.0.0.1:20244/healthz"],
             capture_output=True,
@@ -146,13 +146,13 @@ class Running:
 
     def _dns_ready(self) -> bool:
         try:
-            found = self.client.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+            item = self.client.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
         except LabError:
             return False
-        return bool(found.get("status", {}).get("readyReplicas"))
+        return bool(item.get("status", {}).get("readyReplicas"))
 
 
 def open_cluster(cluster: Cluster, tools: Path, sandbox: ImageRef) -> Running:
-    """Write the cluster's files where missing, start nothing."""
+    """Write the cluster's missing files. Starts nothing."""
     written = node.write(cluster, tools, sandbox.reference, datetime.datetime.now(datetime.UTC))
     return Running(cluster, written, tools, sandbox)

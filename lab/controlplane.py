@@ -1,6 +1,6 @@
-"""What etcd and kube-apiserver are started with: certificates and command lines.
+"""Certificates and command lines of etcd and kube-apiserver. Starts nothing.
 
-Shared by whole clusters and by the lone API server of integration tests; starts nothing itself.
+The lab's clusters and the API server of integration tests share them.
 """
 
 import base64
@@ -26,7 +26,7 @@ KUBERNETES_NAMES = (
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a control plane listens. `advertised` is what the Service `kubernetes` leads to."""
+    """Ports and addresses of a control plane. `advertised`: the address to which the Service `kubernetes` leads."""
 
     etcd_client: int
     etcd_peer: int
@@ -37,7 +37,7 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a control plane proves itself with. Two authorities: a client of one is nobody to the other."""
+    """Keys and certificates of a control plane. etcd has its own authority: the cluster's clients cannot use etcd."""
 
     cluster: Authority
     etcd: Authority
@@ -50,7 +50,7 @@ class Credentials:
 
 
 def credentials(folder: Path, serving: Names, now: datetime.datetime) -> Credentials:
-    """Make what is missing of a control plane's certificates in the folder."""
+    """Make the missing certificates of a control plane in `folder`, and return all."""
     cluster = Authority(folder, "ca", now)
     etcd = Authority(folder, "etcd-ca", now)
     return Credentials(
@@ -65,8 +65,8 @@ def credentials(folder: Path, serving: Names, now: datetime.datetime) -> Credent
     )
 
 
-def etcd(binary: Path, data: Path, at: Endpoints, held: Credentials) -> list[str]:
-    client, peer = f"https://127.0.0.1:{at.etcd_client}", f"https://127.0.0.1:{at.etcd_peer}"
+def etcd(binary: Path, data: Path, endpoints: Endpoints, credentials: Credentials) -> list[str]:
+    client, peer = f"https://127.0.0.1:{endpoints.etcd_client}", f"https://127.0.0.1:{endpoints.etcd_peer}"
     return [
         str(binary),
         "--name=lab",
@@ -77,40 +77,40 @@ def etcd(binary: Path, data: Path, at: Endpoints, held: Credentials) -> list[str
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=lab={peer}",
         "--client-cert-auth",
-        f"--trusted-ca-file={held.etcd.certificate}",
-        f"--cert-file={held.etcd_server.certificate}",
-        f"--key-file={held.etcd_server.key}",
+        f"--trusted-ca-file={credentials.etcd.certificate}",
+        f"--cert-file={credentials.etcd_server.certificate}",
+        f"--key-file={credentials.etcd_server.key}",
         "--peer-client-cert-auth",
-        f"--peer-trusted-ca-file={held.etcd.certificate}",
-        f"--peer-cert-file={held.etcd_server.certificate}",
-        f"--peer-key-file={held.etcd_server.key}",
+        f"--peer-trusted-ca-file={credentials.etcd.certificate}",
+        f"--peer-cert-file={credentials.etcd_server.certificate}",
+        f"--peer-key-file={credentials.etcd_server.key}",
         "--log-level=warn",
-        # A lab that loses power is made anew.
+        # The lab need not survive a power cut.
         "--unsafe-no-fsync",
     ]
 
 
-def apiserver(binary: Path, at: Endpoints, held: Credentials) -> list[str]:
+def apiserver(binary: Path, endpoints: Endpoints, credentials: Credentials) -> list[str]:
     return [
         str(binary),
-        f"--bind-address={at.bind}",
-        f"--secure-port={at.secure}",
-        f"--advertise-address={at.advertised}",
-        f"--etcd-servers=https://127.0.0.1:{at.etcd_client}",
-        f"--etcd-cafile={held.etcd.certificate}",
-        f"--etcd-certfile={held.etcd_client.certificate}",
-        f"--etcd-keyfile={held.etcd_client.key}",
-        f"--tls-cert-file={held.serving.certificate}",
-        f"--tls-private-key-file={held.serving.key}",
-        f"--client-ca-file={held.cluster.certificate}",
-        f"--kubelet-certificate-authority={held.cluster.certificate}",
-        f"--kubelet-client-certificate={held.kubelet_client.certificate}",
-        f"--kubelet-client-key={held.kubelet_client.key}",
+        f"--bind-address={endpoints.bind}",
+        f"--secure-port={endpoints.secure}",
+        f"--advertise-address={endpoints.advertised}",
+        f"--etcd-servers=https://127.0.0.1:{endpoints.etcd_client}",
+        f"--etcd-cafile={credentials.etcd.certificate}",
+        f"--etcd-certfile={credentials.etcd_client.certificate}",
+        f"--etcd-keyfile={credentials.etcd_client.key}",
+        f"--tls-cert-file={credentials.serving.certificate}",
+        f"--tls-private-key-file={credentials.serving.key}",
+        f"--client-ca-file={credentials.cluster.certificate}",
+        f"--kubelet-certificate-authority={credentials.cluster.certificate}",
+        f"--kubelet-client-certificate={credentials.kubelet_client.certificate}",
+        f"--kubelet-client-key={credentials.kubelet_client.key}",
         "--kubelet-preferred-address-types=InternalIP",
         f"--service-cluster-ip-range={SERVICE_RANGE}",
         f"--service-account-issuer={ISSUER}",
-        f"--service-account-key-file={held.service_accounts.certificate}",
-        f"--service-account-signing-key-file={held.service_accounts.key}",
+        f"--service-account-key-file={credentials.service_accounts.certificate}",
+        f"--service-account-signing-key-file={credentials.service_accounts.key}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--anonymous-auth=false",
@@ -120,7 +120,7 @@ def apiserver(binary: Path, at: Endpoints, held: Credentials) -> list[str]:
 
 
 def kubeconfig(path: Path, server: str, ca: Path, user: KeyPair, name: str) -> Path:
-    """Write a kubeconfig that stands alone, certificates inside, readable by its owner only."""
+    """Write a kubeconfig with embedded certificates. Only its owner can read it."""
 
     def embedded(file: Path) -> str:
         return base64.b64encode(file.read_bytes()).decode()

@@ -1,6 +1,6 @@
-"""The demo, from nothing to the table: `python -m lab.demo`. Tells the steps; each lies in a module beside it.
+"""The demo, from no cluster to the result: `python -m lab.demo`. Orders the steps, which are in other modules.
 
-Three hospitals, each a Kubernetes cluster of its own, train one model of breast cancer. No row leaves any of them.
+Three hospitals, each with its own Kubernetes cluster, train one model of breast cancer. No row leaves a hospital.
 """
 
 import json
@@ -28,7 +28,7 @@ ROUND_SECONDS = 600.0
 
 
 class Progress:
-    """Lines with the time since the start."""
+    """Prints lines with the time since the start."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def demo(progress: Progress) -> None:
-    progress.step("Images: what the clusters run, built from this checkout")
+    progress.step("Images: built from this checkout")
     built = images.build_all(progress)
     progress.step("Clusters: a hub and three hospitals, each a Kubernetes of its own")
     lifecycle.up(len(HOSPITALS), built.unpacked)
@@ -68,19 +68,19 @@ def demo(progress: Progress) -> None:
         list(pool.map(lambda hospital: _install(hospital, built, progress), HOSPITALS))
 
     hub = Api(str(named("hub").kubeconfig))
-    # Rounds of an earlier run stay as they are for ever: a demo shows its own.
+    # A round never changes, so the rounds of an earlier demo must not be shown again.
     kubectl(named("hub"), "delete", "federatedrounds", "--all", "-n", NAMESPACE)
     together = demo_rounds.federated(built.trainer.reference)
     alone = [demo_rounds.alone(together, name) for name in NAMES]
     progress.step("Together: one Statistics round, five Train rounds")
     trained = _run(hub, "federated", together.training, progress, every_stage=True)
     progress.step("Alone: as many epochs at each hospital by itself, in one round, for comparison")
-    progress("rounds of one hospital hide nothing of its update: these sites allow them by policy.minQuorum 1")
+    progress("a round of one hospital does not hide its update: these sites allow it by policy.minQuorum 1")
     alone_trained = _run(hub, "alone", [each for chain in alone for each in chain.training], progress)
     progress.step("Evaluation: all four models, on rows that no hospital has trained on")
     chains = [together, *alone]
     evaluated = _run(hub, "evaluate", [chain.evaluation for chain in chains], progress)
-    _tell(chains, trained, alone_trained, evaluated, progress)
+    _report(chains, trained, alone_trained, evaluated, progress)
 
 
 def _write_data(progress: Progress) -> None:
@@ -93,7 +93,7 @@ def _write_data(progress: Progress) -> None:
         spoilt = len(demo_data.BLEMISHES[hospital.name])
         progress(
             f"{hospital.name}, {hospital.display_name}: {hospital.cases} cases, {share:.0f} % malignant, "
-            f"{spoilt} {'rows' if spoilt > 1 else 'row'} spoilt as in real exports"
+            f"{spoilt} {'rows' if spoilt > 1 else 'row'} with faults as in real exports"
         )
 
 
@@ -109,7 +109,7 @@ def _install(hospital: Hospital, built: images.Images, progress: Progress) -> No
 def _run(
     hub: Api, file: str, rounds: Sequence[Round], progress: Progress, every_stage: bool = False
 ) -> dict[str, Finished]:
-    """Apply rounds as one file and watch them to their end. Raises LabError, explained, when one fails."""
+    """Apply rounds as one file and watch them until they end. Raises LabError with the explanation of a failure."""
     path = WRITTEN / f"rounds-{file}.yaml"
     path.write_text(demo_rounds.text(rounds), encoding="utf-8")
     kubectl(named("hub"), "apply", "-f", str(path))
@@ -139,7 +139,7 @@ def _run(
     return {name: done[name] for name in (each["metadata"]["name"] for each in rounds)}
 
 
-def _tell(
+def _report(
     chains: Sequence[Chain],
     trained: dict[str, Finished],
     alone_trained: dict[str, Finished],
@@ -150,20 +150,20 @@ def _tell(
     together = next(chain for chain in chains if chain.owner == FEDERATED)
     last = trained[together.names[-1]]
     every = [*trained.values(), *alone_trained.values(), *evaluated.values()]
-    found = demo_report.summary(every, evaluations, last, NAMES)
+    summary = demo_report.summary(every, evaluations, last, NAMES)
     path = WRITTEN / "summary.json"
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     console = Console(width=max(Console().width, 100))
     progress.step("Result")
     display_names = {hospital.name: hospital.display_name for hospital in HOSPITALS}
-    console.print(demo_report.table(found, evaluations[FEDERATED], display_names))
-    for line in demo_report.verdicts(found):
+    console.print(demo_report.table(summary, evaluations[FEDERATED], display_names))
+    for line in demo_report.verdicts(summary):
         console.print(line, highlight=False, soft_wrap=True)
     console.print()
     console.print(demo_report.spans_table([each for each in trained.values() if each.round["spec"]["task"] == "Train"]))
     shell.write()
     (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together), encoding="utf-8")
-    # Soft: what can be copied must not be wrapped.
+    # soft_wrap: commands must stay on one line, so that people can copy them.
     console.print(demo_ending.text(last.name, path.name), highlight=False, soft_wrap=True, markup=False)
 
 

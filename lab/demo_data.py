@@ -1,4 +1,4 @@
-"""Cuts the Wisconsin breast cancer data into three hospitals, with the blemishes of real exports. Knows no cluster.
+"""Splits the Wisconsin breast cancer data into three hospitals, with faults as in real exports. Knows no cluster.
 
 569 cases of W. H. Wolberg, W. N. Street and O. L. Mangasarian, 1995, as scikit-learn ships them.
 `python -m lab.demo_data FOLDER` writes one folder a hospital, each with its cases.csv.
@@ -17,7 +17,8 @@ SEED = 2026
 
 @dataclass(frozen=True)
 class Hospital:
-    """`split_key` decides which patients are held out. A real hospital's is a secret; here everybody may repeat it."""
+    """`split_key` decides which patients are on the test side. A real hospital keeps it secret. The demo's is public,
+    so that its results are reproducible."""
 
     name: str
     display_name: str
@@ -27,7 +28,7 @@ class Hospital:
 
     @property
     def order_key(self) -> bytes:
-        """By it the others are put in order for training. A real hospital's pods make one at random."""
+        """The key of the row order. A real hospital's training pod makes a random one."""
         return hashlib.sha256(f"demo-order-of-{self.name}".encode()).digest()
 
 
@@ -38,7 +39,7 @@ HOSPITALS = (
     Hospital("site-b", "County hospital", 159, 83, "demo-split-of-site-b"),
     Hospital("site-c", "Screening clinic", 69, 7, "demo-split-of-site-c"),
 )
-# (row, column, what the export made of it): a missing value, a unit within a number, an impossible value.
+# (row, column, text in the export): a missing value, a number with a unit, an impossible value.
 BLEMISHES: dict[str, tuple[tuple[int, str, str], ...]] = {
     "site-a": ((17, "mean_texture", ""), (101, "worst_radius", "21.4 mm"), (230, "mean_smoothness", "999")),
     "site-b": ((40, "mean_area", "NA"), (77, "mean_perimeter", "88.2 mm")),
@@ -49,8 +50,8 @@ Table = tuple[list[str], list[list[str]]]
 
 
 def tables() -> dict[str, Table]:
-    """Header and rows of each hospital, the same on every machine."""
-    from sklearn.datasets import load_breast_cancer  # slow to import, and only the demo needs it
+    """Header and rows of each hospital: equal on every machine."""
+    from sklearn.datasets import load_breast_cancer  # slow to import, and used only here
 
     bunch = load_breast_cancer()
     columns = [column_name(name) for name in bunch.feature_names]
@@ -59,8 +60,8 @@ def tables() -> dict[str, Table]:
     pools = {truth: list(shuffle.permutation(np.flatnonzero(malignant == truth))) for truth in (True, False)}
     result: dict[str, Table] = {}
     for hospital in HOSPITALS:
-        wanted = {True: hospital.malignant, False: hospital.cases - hospital.malignant}
-        chosen = [pools[truth].pop() for truth, count in wanted.items() for _ in range(count)]
+        counts = {True: hospital.malignant, False: hospital.cases - hospital.malignant}
+        chosen = [pools[truth].pop() for truth, count in counts.items() for _ in range(count)]
         rows = [
             [f"{hospital.name}-{number:04}", str(int(malignant[case])), *(f"{value:g}" for value in values[case])]
             for number, case in enumerate(shuffle.permutation(chosen), 1)
@@ -73,12 +74,12 @@ def tables() -> dict[str, Table]:
 
 
 def column_name(feature: str) -> str:
-    """`mean concave points` as `mean_concave_points`."""
+    """`mean concave points` becomes `mean_concave_points`."""
     return feature.replace(" ", "_")
 
 
 def write(table: Table, path: Path) -> None:
-    """As CSV, readable by the pod's user."""
+    """Write the table as CSV, readable by the pod's user."""
     header, rows = table
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,5 +1,7 @@
-"""What the demo says at its end: how to look around, and what to try next. Pure; a line that begins with blanks is a
-command, and tests/e2e runs each as it stands here."""
+"""The demo's last text: how to look around, and what to try next. Pure.
+
+A line that begins with blanks is a command, and tests/e2e runs it.
+"""
 
 from lab import demo_rounds
 from lab.demo_rounds import AGAIN, FURTHER, NAMESPACE, Chain
@@ -14,7 +16,7 @@ _UPGRADE = (
 
 
 def text(last: str, summary: str) -> str:
-    """`last`: the round that FURTHER goes on from. `summary`: the file with the result."""
+    """`last`: the round from which FURTHER starts. `summary`: the name of the file with the result."""
     return f"""
 This result as JSON: build/demo/{summary}. The YAML that was applied: build/demo/rounds-*.yaml, values-*.yaml.
 The clusters stay up. Look around:
@@ -38,12 +40,12 @@ What else a hospital decides stands in charts/site/values.yaml under `policy`. T
 
 
 def further_text(together: Chain) -> str:
-    """What is in FURTHER_FILE."""
-    said = (
-        "# One more round. Change what you like; one that was applied keeps its spec, so another needs another name.\n"
+    """The content of FURTHER_FILE."""
+    comment = (
+        "# One more round. You may change it. The spec of an applied round is fixed: give a further round a new name.\n"
     )
-    return said + demo_rounds.text([demo_rounds.further(together)])
+    return comment + demo_rounds.text([demo_rounds.further(together)])
 
 
-def commands(said: str) -> list[str]:
-    return [line.strip() for line in said.splitlines() if line.startswith("  ")]
+def commands(ending: str) -> list[str]:
+    return [line.strip() for line in ending.splitlines() if line.startswith("  ")]

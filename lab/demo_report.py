@@ -1,7 +1,6 @@
-"""What the demo found: its summary as JSON, its table, who gains and who does not, where a round's seconds went.
+"""The demo's results: the summary for JSON, the tables, each hospital's gain or loss, and the spans of a round.
 
-Pure: from finished FederatedRounds and their RoundTasks. A metric over too few patients is suppressed there and None
-here.
+Pure: computed from finished FederatedRounds and their RoundTasks. A suppressed metric is None here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ METRICS = ("accuracy", "sensitivity", "auc")
 # Below half a percentage point, a difference on a hundred patients is noise.
 NOTHING = 0.005
 SUPPRESSED = "suppressed"
-# What ends with which moment of the timelines, in order: the hub's, or the slowest hospital's.
+# Spans of a round in order: name, timeline (the hub's or the slowest hospital's), and the stage that ends the span.
 SPANS = (
     ("hub asks", "hub", "Dispatched"),
     ("site accepts", "site", "Accepted"),
@@ -57,7 +56,7 @@ class Finished:
 def summary(
     rounds: Sequence[Finished], evaluations: Mapping[str, Finished], last: Finished, hospitals: Sequence[str]
 ) -> dict[str, Any]:
-    """`rounds`: all, in order. `evaluations`: by the owner of the model. `last`: made the federated model."""
+    """`rounds`: all rounds, in order. `evaluations`: by the model's owner. `last`: the round of the federated model."""
     result = last.round["status"]["result"]
     return {
         "rounds": [_round(each) for each in rounds],
@@ -78,19 +77,19 @@ def summary(
 
 
 def own_metrics(evaluation: Finished, hospital: str) -> Metrics:
-    """On the hospital's own hold-out."""
+    """A model's metrics on the hospital's own test rows."""
     return _metrics(evaluation.task(hospital)["status"]["update"].get("metrics"))
 
 
 def union_metrics(evaluation: Finished) -> Metrics:
-    """On the union of all hold-outs, from the summed counts."""
+    """A model's metrics on the union of all hospitals' test rows, from the summed counts."""
     return _metrics(evaluation.round["status"]["result"].get("metrics"))
 
 
-def table(found: Mapping[str, Any], evaluation: Finished, display_names: Mapping[str, str]) -> Table:
-    """Federated against own data only: on each hospital's own hold-out, and on the union of all.
+def table(results: Mapping[str, Any], evaluation: Finished, display_names: Mapping[str, str]) -> Table:
+    """The federated model beside the hospitals' own models: on each hospital's test rows, and on all test rows.
 
-    `evaluation`: any of the evaluations, for how many rows were held out.
+    `results`: of `summary`. `evaluation`: any evaluation, for the numbers of test rows.
     """
     result = Table(title="Federated model against own data only", title_justify="left")
     result.add_column("hold-out", no_wrap=True)
@@ -98,13 +97,13 @@ def table(found: Mapping[str, Any], evaluation: Finished, display_names: Mapping
     result.add_column("model of", no_wrap=True)
     for name in METRICS:
         result.add_column(name, justify="right")
-    for hospital, entry in found["hospitals"].items():
+    for hospital, entry in results["hospitals"].items():
         held_out = _rows(evaluation.task(hospital)["status"]["update"])
         result.add_row(f"{display_names[hospital]}, own", held_out, "federation", *_cells(entry["federated"]))
         result.add_row("", "", f"{hospital} alone", *_cells(entry["local"]), end_section=True)
     held_out = _rows(evaluation.round["status"]["result"])
-    result.add_row("all hospitals", held_out, "federation", *_cells(found["common"]["federated"]))
-    for hospital, entry in found["common"]["local"].items():
+    result.add_row("all hospitals", held_out, "federation", *_cells(results["common"]["federated"]))
+    for hospital, entry in results["common"]["local"].items():
         result.add_row("", "", f"{hospital} alone", *_cells(entry))
     result.caption_justify = "left"
     result.caption = _not_over_all(evaluation)
@@ -112,25 +111,25 @@ def table(found: Mapping[str, Any], evaluation: Finished, display_names: Mapping
 
 
 def _not_over_all(evaluation: Finished) -> str:
-    """Which metrics of all hospitals are of some, and why."""
+    """Which metrics do not cover all hospitals, and why."""
     status = evaluation.round["status"]
     counted = len({each["metadata"]["namespace"] for each in evaluation.tasks})
     missing = {each["name"]: each["participants"] for each in status["result"].get("suppressed") or []}
     fewer = [f"{counted - missing[name]} of {counted} in {name}" for name in METRICS if name in missing]
     if not fewer:
         return ""
-    why = f"{SUPPRESSED}: over too few patients to be told (policy.minCell of a Site)."
-    return f"{why} All hospitals are {', '.join(fewer)}."
+    why = f"{SUPPRESSED}: over fewer patients than policy.minCell of a Site allows."
+    return f"{why} The rows for all hospitals cover {', '.join(fewer)}."
 
 
-def verdicts(found: Mapping[str, Any]) -> list[str]:
-    """One sentence a hospital, from the union of hold-outs: a single one is too small to tell."""
-    together = found["common"]["federated"]
-    return [_verdict(hospital, together, own) for hospital, own in found["common"]["local"].items()]
+def verdicts(results: Mapping[str, Any]) -> list[str]:
+    """One sentence a hospital. It compares models on all test rows, because one hospital has too few."""
+    together = results["common"]["federated"]
+    return [_verdict(hospital, together, own) for hospital, own in results["common"]["local"].items()]
 
 
 def spans(finished: Finished) -> dict[str, float]:
-    """Where the seconds of one round went, along its slowest hospital; they add up to the round's length."""
+    """The spans of one round in seconds, along its slowest hospital. They add up to the round's length."""
     hub = _times(finished.round)
     slowest = max((_times(each) for each in finished.tasks), key=lambda each: each.get("Sent", 0.0))
     result: dict[str, float] = {}
@@ -139,14 +138,14 @@ def spans(finished: Finished) -> dict[str, float]:
         reached = (hub if side == "hub" else slowest).get(until)
         if reached is None:
             continue
-        # Never below zero: a site's clock is its own.
+        # Never below zero: a site's clock may differ.
         result[name] = round(max(reached - before, 0.0), 3)
         before = max(before, reached)
     return result
 
 
 def spans_table(rounds: Sequence[Finished]) -> Table:
-    """Medians over rounds."""
+    """The median of each span over the rounds."""
     every = [spans(each) for each in rounds]
     result = Table(title=f"Where the seconds of a Train round went (median of {len(every)})", title_justify="left")
     result.add_column("span")
@@ -174,9 +173,9 @@ def _round(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _rows(of: Mapping[str, Any]) -> str:
-    """Empty where the round does not declare this metric."""
-    return next((each["value"] for each in of.get("metrics") or [] if each["name"] == "rows"), "")
+def _rows(result: Mapping[str, Any]) -> str:
+    """The number of test rows; empty if the round does not declare the metric `rows`."""
+    return next((each["value"] for each in result.get("metrics") or [] if each["name"] == "rows"), "")
 
 
 def _number(value: str) -> int | float:
@@ -199,29 +198,29 @@ def _cells(entry: Metrics) -> list[str]:
 def _cell(name: str, value: float | None) -> str:
     if value is None:
         return SUPPRESSED
-    # No more digits than were told.
+    # The value has few digits on purpose. Show no more.
     return f"{value:g}" if name == "auc" else f"{100 * value:.4g} %"
 
 
 def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
     changes = {}
     for name in METRICS:
-        mine, ours = own[name], together[name]
-        if mine is not None and ours is not None:
-            changes[name] = ours - mine
+        local, federated = own[name], together[name]
+        if local is not None and federated is not None:
+            changes[name] = federated - local
     if not changes:
-        return f"{hospital}: no metric is over enough patients to be told"
-    told = ", ".join(_change(name, change) for name, change in changes.items())
+        return f"{hospital}: all metrics are suppressed, because they cover too few patients"
+    listed = ", ".join(_change(name, change) for name, change in changes.items())
     decisive = [changes[name] for name in ("accuracy", "sensitivity") if name in changes]
     if decisive and max(decisive) > NOTHING and min(decisive) >= -NOTHING:
-        return f"{hospital} gains: {told} on the hospitals' hold-outs"
+        return f"{hospital} gains: {listed} on the hospitals' hold-outs"
     if decisive and min(decisive) < -NOTHING and max(decisive) <= NOTHING:
-        return f"{hospital} loses: {told} on the hospitals' hold-outs"
+        return f"{hospital} loses: {listed} on the hospitals' hold-outs"
     if decisive and max(decisive) > NOTHING:
-        return f"{hospital} gains one and loses another: {told} on the hospitals' hold-outs"
-    return f"{hospital} gains nothing: {told} on the hospitals' hold-outs"
+        return f"{hospital} gains one and loses another: {listed} on the hospitals' hold-outs"
+    return f"{hospital} gains nothing: {listed} on the hospitals' hold-outs"
 
 
 def _change(name: str, change: float) -> str:
-    # z: what rounds to nothing is no loss.
+    # z: a change that rounds to zero has no minus sign.
     return f"AUC {round(change, 4):+zg}" if name == "auc" else f"{name} {round(100 * change, 1):+zg} points"

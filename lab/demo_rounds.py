@@ -1,4 +1,4 @@
-"""Which rounds the demo makes, all derived from the files in examples/breast-cancer. Pure: applies nothing."""
+"""The demo's rounds, derived from the files in examples/breast-cancer. Pure: applies nothing."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import yaml
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "breast-cancer"
 NAMESPACE = "breast-cancer"
 FEDERATED = "federated"
-# For people to apply when the demo is over: one more round, and the same once more.
+# Rounds that people apply after the demo: one more round, and the same under another name.
 FURTHER, AGAIN = "train-6", "train-7"
 
 Round = dict[str, Any]
@@ -19,8 +19,10 @@ Round = dict[str, Any]
 
 @dataclass(frozen=True)
 class Chain:
-    """Rounds that lead to one model, and the round that evaluates it at every hospital. `owner`: a hospital's name for
-    what it gets alone, or FEDERATED."""
+    """Rounds that lead to one model, and the round that evaluates the model at every hospital.
+
+    `owner`: the hospital that trains alone, or FEDERATED.
+    """
 
     owner: str
     training: tuple[Round, ...]  # a Statistics round, then Train rounds, each from the one before
@@ -32,7 +34,7 @@ class Chain:
 
 
 def federated(image: str) -> Chain:
-    """The rounds of the examples, as they are, with the trainer image in its place."""
+    """The rounds of the examples, with `image` as the trainer image."""
     training = [*documents("statistics.yaml"), *documents("train.yaml")]
     [evaluation] = documents("evaluate.yaml")
     for each in (*training, evaluation):
@@ -42,12 +44,12 @@ def federated(image: str) -> Chain:
 
 
 def alone(together: Chain, hospital: str) -> Chain:
-    """As many epochs in one round, with statistics and first weights of its own and one participant: what a hospital
-    without partners would do. The model is still evaluated at every hospital."""
+    """The chain of a hospital without partners: one participant, its own statistics and initial weights, and equally
+    many epochs in one round. The model is still evaluated at every hospital."""
 
-    def own(of: Round) -> Round:
-        result = copy.deepcopy(of)
-        result["metadata"]["name"] = f"{hospital}-alone-{of['metadata']['name']}"
+    def own(federated_round: Round) -> Round:
+        result = copy.deepcopy(federated_round)
+        result["metadata"]["name"] = f"{hospital}-alone-{federated_round['metadata']['name']}"
         return result
 
     statistics, first, *further = together.training
@@ -64,7 +66,7 @@ def alone(together: Chain, hospital: str) -> Chain:
 
 
 def further(together: Chain) -> Round:
-    """FURTHER, from the last round of training and otherwise like it."""
+    """The round FURTHER: it starts from the last round of training, and is otherwise equal to it."""
     result = copy.deepcopy(together.training[-1])
     result["spec"]["base"]["roundName"] = result["metadata"]["name"]
     result["metadata"]["name"] = FURTHER
@@ -83,7 +85,7 @@ def documents(file: str) -> list[dict[str, Any]]:
 
 
 def text(objects: Sequence[dict[str, Any]]) -> str:
-    """As a file that kubectl takes."""
+    """The objects as YAML for kubectl."""
     return yaml.safe_dump_all(objects, sort_keys=False)
 
 

@@ -1,5 +1,5 @@
-"""The one error that the lab's commands end on."""
+"""The error of the lab's commands."""
 
 
 class LabError(Exception):
-    """What went wrong, where, and what to do next, written for the person at the terminal."""
+    """A command failed. The text tells the person what happened, where, and what to do next."""

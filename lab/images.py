@@ -1,7 +1,7 @@
-"""Builds the images that the lab's clusters run, by the Dockerfile at the root, and keeps them by content.
+"""Builds the images of the lab's clusters with the Dockerfile at the root, and caches them by content.
 
-The lab brings its own base images (Debian packages), so that a build needs no image registry. What comes out are OCI
-archives; each imports into containerd under its digest.
+The lab makes its own base images from Debian packages, so a build needs no image registry. The results are OCI
+archives, which containerd imports under their digests.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from lab.images_oci import ImageRef, archive_files, archive_saved, read
 
 ROOT = Path(__file__).parents[1]
 REPOSITORY = "localhost/wardround"
-# Archives of earlier sources that are kept: switching between two branches builds nothing.
+# How many archives of an image are kept, so that switching between two branches builds nothing.
 KEPT = 2
 MOST_LAYERS = 100
 
@@ -34,12 +34,12 @@ class Images:
     operator: ImageRef
     trainer: ImageRef
     store: ImageRef
-    unpacked: Path  # a containerd's folder with all three
+    unpacked: Path  # a folder of containerd with all three images
 
 
 @dataclass(frozen=True)
 class Target:
-    """One target of the Dockerfile. `sources` are all that its content depends on, and `bases`, by their argument."""
+    """One target of the Dockerfile. Its content depends on `sources` and on `bases` (by build argument) only."""
 
     name: str
     bases: Mapping[str, Base]
@@ -59,7 +59,7 @@ TRAINER = Target(
 
 
 def build_all(progress: Progress) -> Images:
-    """All images, built where their content changed. Raises LabError, with what to do, when one cannot be built."""
+    """All images. Builds those whose content changed. Raises LabError if one cannot be built."""
     with _locked(progress) as folder:
         operator = _build(OPERATOR, folder, progress)
         trainer = _build(TRAINER, folder, progress)
@@ -69,7 +69,7 @@ def build_all(progress: Progress) -> Images:
 
 
 def run_in(target: Target, command: Sequence[str], volumes: Iterable[str], progress: Progress) -> str:
-    """Run a command as the image's user in a fresh copy of an image; what it printed. LabError when it fails."""
+    """Run a command as the image's user in a new container. Returns its output. Raises LabError if it fails."""
     with _locked(progress) as folder:
         buildah = Buildah(folder)
         image = _name(target)
@@ -84,7 +84,7 @@ def run_in(target: Target, command: Sequence[str], volumes: Iterable[str], progr
 
 
 def content_key(paths: Iterable[Path], *further: str) -> str:
-    """Sixteen hex digits over names and contents of files, folders included, and further strings."""
+    """Sixteen hex digits of a hash over names and contents of files and folders, and further strings."""
     digest = hashlib.sha256()
     for part in further:
         digest.update(part.encode() + b"\0")
@@ -126,7 +126,7 @@ def _build_image(target: Target, folder: Path, buildah: Buildah, progress: Progr
     bases = {name: images_base.ensure(base, buildah, folder, progress) for name, base in target.bases.items()}
     image = _name(target)
     progress(f"image {target.name}: building")
-    # The timestamp makes equal content an equal digest. Bytecode does not mind: it is compiled without one.
+    # With a fixed timestamp, equal content has an equal digest. Bytecode is compiled without timestamps.
     buildah.build(
         ROOT,
         f"--file={ROOT / 'Dockerfile'}",
@@ -139,7 +139,7 @@ def _build_image(target: Target, folder: Path, buildah: Buildah, progress: Progr
 
 
 def _store(folder: Path, progress: Progress) -> ImageRef:
-    """The object store's image: one static program. Outside the lab people use that project's own image."""
+    """The object store's image: one static program. Outside the lab, use versitygw's own image."""
     program = toolchain.tool("versitygw")
     key = hashlib.sha256(program.read_bytes()).hexdigest()[:16]
     archive = folder / "archives" / f"store-{key}.tar"
@@ -161,10 +161,11 @@ def _prune(folder: Path, name: str) -> None:
 
 
 def _tidy(buildah: Buildah) -> None:
-    """Each change of sources leaves layers in buildah's store: once they are many, only today's images stay."""
+    """Each change of sources leaves layers in buildah's store. If there are many, remove all but the current images."""
     if len(buildah.run("images", "--all", "--quiet").splitlines()) <= MOST_LAYERS:
         return
-    # Of a build that somebody ended: an image with a container is not removed. All are ours, and the store is locked.
+    # An interrupted build leaves a container, and buildah does not remove an image with a container. The store is ours
+    # and locked, so all containers can go.
     buildah.run("rm", "--all")
     current = {_name(target) for target in (OPERATOR, TRAINER)}
     current |= {base.image for target in (OPERATOR, TRAINER) for base in target.bases.values()}
@@ -184,7 +185,7 @@ def _locked(progress: Progress) -> Iterator[Path]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            progress("another process builds images: waiting for it")
+            progress("waiting for another process that builds images")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield folder
 

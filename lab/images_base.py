@@ -1,4 +1,4 @@
-"""Makes the lab's base images from Debian packages and says how buildah runs here. Knows nothing of our own sources."""
+"""Makes the lab's base images from Debian packages, and runs buildah. Knows nothing of our own sources."""
 
 import configparser
 import hashlib
@@ -15,27 +15,28 @@ from pathlib import Path
 from lab.errors import LabError
 
 SUITE = "trixie"
-# Documentation and translations, which no image needs.
+# Files left out of every image: documentation and translations.
 TEXTS = (
     "/usr/share/doc/*",
     "/usr/share/man/*",
     "/usr/share/info/*",
     "/usr/share/locale/*",
 )
-# Of images that run: headers, torch's test programs. No Python files: dpkg compiles those by its lists.
+# Files left out of images that run: headers, torch's test programs. Python files must stay, because dpkg's triggers
+# compile them.
 RUN_WITHOUT = (
     *TEXTS,
     "/usr/share/X11/*",
     "/usr/include/*",
     "/usr/lib/libtorch-test/*",
-    # AMD's compiler, which a plug-in of a communication library of MPI would load.
+    # AMD's compiler, which only a plug-in of MPI's communication library loads.
     "/usr/lib/*/libLLVM*",
     "/usr/lib/*/libamd*",
     "/usr/lib/*/ucx/*rocm*",
     "/usr/lib/python3/dist-packages/torch/bin/test_*",
     "/usr/lib/python3/dist-packages/torch/include/*",
 )
-# Of one that only compiles C: linking over files, sanitizers, a profiler. A third of the whole.
+# Files left out of the image that only compiles C: link-time optimisation, sanitizers, a profiler. A third of its size.
 COMPILE_WITHOUT = (
     *TEXTS,
     "/usr/libexec/gcc/*/*/lto*",
@@ -57,10 +58,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Base:
-    """A base image by the Debian packages that it holds.
+    """A base image made from Debian packages.
 
-    `seconds`: what a build takes on two cores. `left_out`: files of the packages that it does without. `options`:
-    further ones of mmdebstrap.
+    `seconds`: the time of a build on two cores. `left_out`: patterns of files to leave out. `options`: further options
+    of mmdebstrap.
     """
 
     name: str
@@ -77,27 +78,27 @@ class Base:
 
 OPERATOR = Base("python", ("ca-certificates", "libstdc++6", "python3", "python3-venv"), 25)
 TRAINER = Base("torch", (*OPERATOR.packages, "python3-numpy", "python3-torch"), 75)
-# Nothing in it is started but a shell and a compiler, so its packages are unpacked and never configured: half the time.
+# It only runs a shell and a compiler, so its packages are unpacked and not configured, which takes half the time.
 LAUNCHER = Base(
     "gcc", ("base-files", "coreutils", "dash", "gcc", "libc6-dev"), 15, COMPILE_WITHOUT, ("--variant=extract",)
 )
 
 
 class Buildah:
-    """buildah with a store of its own, so that nothing of the user's is touched and all of it goes with the folder."""
+    """buildah with its own store in `folder`, separate from the user's images."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._has_overlay: bool | None = None
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:
-        """What the command printed. Raises LabError with the end of what it said."""
+        """Run a command and return its output. Raises LabError with the end of the output."""
         done = subprocess.run(
             [*self._command(), *arguments], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL
         )
         if done.returncode:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-25:])
-            hint = "\nA line about a connection or a certificate means that packages cannot be fetched from here."
+            hint = "\nA line about a connection or a certificate means that this machine cannot download packages."
             raise LabError(f"buildah {arguments[0]} failed:\n{tail}{hint if arguments[0] == 'build' else ''}")
         return done.stdout.strip()
 
@@ -106,13 +107,13 @@ class Buildah:
         return done.returncode == 0
 
     def build(self, context: Path, *arguments: str) -> None:
-        """Build with layers cached; the machine's own pip settings are mounted, so they end in no image."""
+        """Build with cached layers. The machine's pip settings are mounted, so that no image holds them."""
         with pip_settings() as volumes:
             self.run(
                 "build",
                 "--isolation=chroot",
                 "--network=host",
-                # Without overlay each cached layer is a whole copy: a gigabyte.
+                # Without overlay, each cached layer is a complete copy of a gigabyte.
                 f"--layers={'true' if self._overlay() else 'false'}",
                 "--pull-never",
                 "--format=oci",
@@ -125,10 +126,10 @@ class Buildah:
         return [*self._rooted(), f"--storage-driver={'overlay' if self._overlay() else 'vfs'}"]
 
     def _overlay(self) -> bool:
-        """Several times faster than vfs, but a file system that is an overlay itself cannot carry it."""
+        """Whether overlay works here. It is several times faster than vfs, but does not work on an overlay."""
         if self._has_overlay is None:
-            tried = subprocess.run([*self._rooted(), "--storage-driver=overlay", "info"], capture_output=True)
-            self._has_overlay = tried.returncode == 0
+            done = subprocess.run([*self._rooted(), "--storage-driver=overlay", "info"], capture_output=True)
+            self._has_overlay = done.returncode == 0
         return self._has_overlay
 
     def _rooted(self) -> list[str]:
@@ -140,7 +141,7 @@ class Buildah:
 
 
 def ensure(base: Base, buildah: Buildah, folder: Path, progress: Progress) -> str:
-    """The name of the base image in buildah's store, made from Debian's packages if it is not there."""
+    """Make the base image if buildah's store lacks it. Returns its name. Raises LabError."""
     if buildah.has(base.image):
         return base.image
     progress(f"base image {base.name}: from Debian {SUITE}, about {base.seconds} s on two cores the first time")
@@ -163,10 +164,10 @@ def ensure(base: Base, buildah: Buildah, folder: Path, progress: Progress) -> st
             stdin=subprocess.DEVNULL,
         )
         if done.returncode:
-            said = done.stderr.splitlines()
-            errors = [line for line in said if "rror" in line or line.startswith("E:")]
+            lines = done.stderr.splitlines()
+            errors = [line for line in lines if "rror" in line or line.startswith("E:")]
             raise LabError(
-                f"mmdebstrap could not make the base image {base.name}:\n" + "\n".join((errors or said)[-15:])
+                f"mmdebstrap could not make the base image {base.name}:\n" + "\n".join((errors or lines)[-15:])
             )
         recipe = Path(scratch) / "Dockerfile"
         recipe.write_text(DOCKERFILE)
@@ -176,7 +177,7 @@ def ensure(base: Base, buildah: Buildah, folder: Path, progress: Progress) -> st
 
 @contextmanager
 def pip_settings() -> Iterator[list[str]]:
-    """Volumes that give a build this machine's pip settings: its index, proxy and certificate authorities, if any."""
+    """Volumes with this machine's pip settings for a build: index, proxy and certificate authorities, if any."""
     settings = _pip_settings()
     authority = settings.get("cert") or os.environ.get("SSL_CERT_FILE", "")
     volumes: list[str] = []
@@ -200,7 +201,7 @@ def pip_settings() -> Iterator[list[str]]:
 
 
 def _pip_settings() -> dict[str, str]:
-    """As pip itself reads them: files first, then PIP_ variables."""
+    """pip's settings, read as pip does: files first, then PIP_ variables."""
     home = Path.home()
     parser = configparser.RawConfigParser()
     parser.read(

@@ -18,33 +18,34 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-# containerd names an imported image by this annotation: a kubelet finds `repository@sha256:...` without a registry.
+# containerd names an imported image by this annotation, so that a kubelet finds `repository@sha256:...` without a
+# registry.
 NAME = "io.containerd.image.name"
 
 
 @dataclass(frozen=True)
 class ImageRef:
-    """`reference` is `repository@sha256:...`: what `ctr --namespace k8s.io images import ARCHIVE` brings in."""
+    """`reference`: `repository@sha256:...`, the image's name after `ctr --namespace k8s.io images import ARCHIVE`."""
 
     reference: str
     archive: Path
 
 
 def read(archive: Path) -> ImageRef:
-    """The reference that an archive written here carries."""
+    """The reference in an archive that this module wrote. Raises LabError for another archive."""
     with tarfile.open(archive) as tar:
-        # The index is the first member, so that a gigabyte behind it is not read.
+        # The index is the first member, so the layers are not read.
         first = tar.next()
         content = tar.extractfile(first) if first is not None and first.name == "index.json" else None
         if content is None:
-            raise LabError(f"{archive} is not an archive that the lab wrote: delete it, it is built again")
+            raise LabError(f"{archive} is not an archive of the lab: delete it, and the lab builds it again")
         index = json.load(content)
     return ImageRef(index["manifests"][0]["annotations"][NAME], archive)
 
 
 def archive_saved(saved: Path, repository: str, archive: Path) -> ImageRef:
-    """From an archive in Docker's older format (`buildah push docker-archive:`): there layers are not compressed, and
-    compressing a gigabyte only to unpack it on the same machine takes most of a minute."""
+    """Converts an archive in Docker's older format (`buildah push docker-archive:`). Its layers are not compressed:
+    compressing a gigabyte, and unpacking it on the same machine, would take most of a minute."""
     with tarfile.open(saved) as source:
         (image,) = json.loads(_member(source, "manifest.json").read())
         config = _member(source, image["Config"]).read()
@@ -58,7 +59,7 @@ def archive_saved(saved: Path, repository: str, archive: Path) -> ImageRef:
 def archive_files(
     repository: str, files: Mapping[str, Path], entrypoint: Sequence[str], archive: Path, user: str = "65532:65532"
 ) -> ImageRef:
-    """An image of a few static programs and nothing else: `files` maps a path in the image to a file here."""
+    """An image that holds only static programs. `files` maps a path in the image to a file on this machine."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
         for target, source in sorted(files.items()):
@@ -75,9 +76,9 @@ def archive_files(
 
 
 def archive_over(base: ImageRef, repository: str, layer: bytes, changes: Mapping[str, Any], archive: Path) -> ImageRef:
-    """An image that is another with one more layer, a tar, and with `changes` in its configuration.
+    """The image `base` with one more layer (a tar) and with `changes` in its configuration.
 
-    The archive holds the new layer alone: it can be imported where the other image is.
+    The archive holds only the new layer, so it can be imported only where the base image is.
     """
     with tarfile.open(base.archive) as tar:
         manifest = json.loads(_member(tar, _blob(base.reference.split("@")[1])).read())
@@ -97,8 +98,8 @@ def _write(
     layers: Sequence[tuple[str, int]],
     contents: Iterable[IO[bytes] | None],
 ) -> ImageRef:
-    """The archive, put in place whole. `layers`: digest and size of each. `contents`: the layers themselves, None for
-    one that the archive does without."""
+    """Write the archive and rename it into place. `layers`: digest and size of each. `contents`: the layers; None for a
+    layer that the archive leaves out."""
     manifest = _json(
         {
             "schemaVersion": 2,
@@ -114,7 +115,7 @@ def _write(
         "size": len(manifest),
         "annotations": {NAME: reference},
     }
-    # A name of its own: others may write the same archive at this moment, and the last replaces it by its like.
+    # A unique name, because another process may write the same archive now. Both results are equal.
     partial = archive.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
     with tarfile.open(partial, "w") as tar:
         _add(tar, "index.json", _json({"schemaVersion": 2, "manifests": [described]}))

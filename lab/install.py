@@ -1,6 +1,6 @@
-"""Installs Wardround on the lab's clusters as people install it: Helm charts, Secrets, and the CLI's enrolment.
+"""Installs Wardround on the lab's clusters as people do: by Helm charts, Secrets, and the CLI's enrolment.
 
-The e2e tests install with this too. What belongs to the demo alone (data, rounds, tables) is not known here.
+The demo and the e2e tests use it. It does not know the demo's data, rounds and tables.
 """
 
 import json
@@ -33,21 +33,22 @@ HUB_HOST, STORE_HOST = HOST_NAMES
 HUB_SERVER = f"https://{HUB_HOST}:{API_PORT}"
 STORE_ORIGIN = f"https://{STORE_HOST}:{STORE_PORT}"
 DATA_CLAIM, STATE_CLAIM = "data", "state"
-# What was written for charts and kubectl, for people to read.
+# The values and objects that were applied, for people to read.
 WRITTEN = ROOT / "build" / "demo"
 PATIENCE_SECONDS = 120.0
 
 
 def import_images(sites: Sequence[str], images: Images) -> None:
-    """What each cluster runs. An image that is there already is left as it is."""
-    wanted = [("hub", each) for each in (images.operator, images.store)]
-    wanted += [(name, each) for name in sites for each in (images.operator, images.trainer)]
+    """Import each cluster's images, unless they are there."""
+    imports = [("hub", each) for each in (images.operator, images.store)]
+    imports += [(name, each) for name in sites for each in (images.operator, images.trainer)]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda each: lifecycle.open_existing(each[0]).import_image(each[1].archive), wanted))
+        list(pool.map(lambda each: lifecycle.open_existing(each[0]).import_image(each[1].archive), imports))
 
 
 def install_hub(images: Images, progress: Progress, values: Mapping[str, Any] | None = None) -> None:
-    """Store's key pair and certificate, charts `crds` and `hub`; returns when the hub has said what to pin of it."""
+    """Apply the store's credentials and certificate, install the charts `crds` and `hub`, and wait until the hub has
+    published its fingerprint."""
     hub = named("hub")
     namespace(hub, HUB_NAMESPACE)
     apply(hub, [_store_certificate(), *_store_credentials(hub)], HUB_NAMESPACE)
@@ -77,9 +78,9 @@ def install_site(
     progress: Progress,
     values: Mapping[str, Any] | None = None,
 ) -> None:
-    """Enrol a hospital at the hub, then install its side; returns when the hub trusts it and it has found the hub.
+    """Enrol a hospital at the hub, install its site chart, and wait until the hub trusts it and it reaches the hub.
 
-    `datasets`: the federations that may use each of them.
+    `datasets`: by Dataset, the federations that may use it.
     """
     site, hub = named(name), Api(str(named("hub").kubeconfig))
     verbs.apply_enrolment(hub, name, display_name, sorted({each for allowed in datasets.values() for each in allowed}))
@@ -124,7 +125,7 @@ def trusted(found: Object) -> bool:
 
 
 def wait_for_dataset(name: str, dataset: str) -> None:
-    """Until the hub knows that a hospital offers a dataset: a round before that would leave the hospital out."""
+    """Wait until the hub knows that a hospital offers a dataset. An earlier round would leave the hospital out."""
     hub = Api(str(named("hub").kubeconfig))
 
     def offered() -> bool:
@@ -135,19 +136,19 @@ def wait_for_dataset(name: str, dataset: str) -> None:
 
 
 def data_folder(name: str) -> Path:
-    """Where the content of a site's claim `data` lies on this machine."""
+    """The folder on this machine with the content of a site's claim `data`."""
     return volumes.folder_of(named(name), SITE_NAMESPACE, DATA_CLAIM)
 
 
 def state_folder(name: str) -> Path:
-    """Where the content of a site's claim `state` lies on this machine."""
+    """The folder on this machine with the content of a site's claim `state`."""
     return volumes.folder_of(named(name), SITE_NAMESPACE, STATE_CLAIM)
 
 
 def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[str, Any], *flags: str) -> None:
-    """Install or upgrade; Helm's own output only when it fails. What it was given stays in build/demo.
+    """Install or upgrade a chart. The values stay in build/demo. Raises LabError with Helm's output.
 
-    A kind is served a moment after it was made, which `--wait` waits for.
+    `--wait` is needed for CRDs: the API server serves a kind a moment after its CRD is made.
     """
     WRITTEN.mkdir(parents=True, exist_ok=True)
     file = WRITTEN / f"values-{cluster.name}-{release}.yaml"
@@ -158,20 +159,20 @@ def helm(cluster: Cluster, release: str, chart: str, into: str, values: Mapping[
 
 
 def rolled_out(cluster: Cluster, in_namespace: str) -> None:
-    """Until an upgrade has replaced every pod: an operator of the old image makes pods that the new policy refuses."""
+    """Wait until an upgrade has replaced every pod. An old operator would make pods that the new policy refuses."""
     patience = f"--timeout={PATIENCE_SECONDS:.0f}s"
     for each in kubectl(cluster, "get", "deployments", "-n", in_namespace, "-o", "name").split():
         kubectl(cluster, "rollout", "status", each, "-n", in_namespace, patience)
 
 
 def kubectl(cluster: Cluster, *arguments: str, given: str | None = None) -> str:
-    """What kubectl prints. Raises LabError with what it complains of."""
+    """Run kubectl and return its output. `given`: its standard input. Raises LabError with its errors."""
     command: list[str | Path] = [toolchain.tool("kubectl"), "--kubeconfig", cluster.kubeconfig, *arguments]
     return _run(command, f"kubectl {' '.join(arguments[:3])} on {cluster.name}", given)
 
 
 def apply(cluster: Cluster, objects: list[Object], into: str) -> None:
-    """kubectl apply --server-side: a Secret leaves no copy of itself in an annotation."""
+    """kubectl apply --server-side. Without it, a Secret's annotation would hold a copy of the Secret."""
     kubectl(cluster, "apply", "--server-side", "--namespace", into, "-f", "-", given=yaml.safe_dump_all(objects))
 
 
@@ -185,7 +186,7 @@ def namespace(cluster: Cluster, name: str) -> None:
 
 
 def wait(what: str, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Raises LabError when it takes too long."""
+    """Wait until `met` returns true. Raises LabError after `seconds`."""
     until = time.monotonic() + seconds
     while not met():
         if time.monotonic() > until:
@@ -197,7 +198,7 @@ def wait(what: str, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS) 
 
 
 def _store_certificate() -> Object:
-    """A certificate for the store's outer and inner name, from a CA of its own that the sites pin."""
+    """A certificate for the store's names inside and outside the cluster, from a CA that the sites pin."""
     authority = Authority(WRITTEN / "store-pki", "store-ca", datetime.now(UTC))
     inner = f"store.{HUB_NAMESPACE}.svc"
     pair = authority.issue("store", STORE_HOST, client=False, serving=Names(dns=(STORE_HOST, inner)))
@@ -215,7 +216,7 @@ def _store_certificate() -> Object:
 
 
 def _store_credentials(hub: Cluster) -> list[Object]:
-    """The store's key pair, made once: the store and what lies in it outlive a second install."""
+    """The store's credentials. They are made only once, because the store's content outlives a second install."""
     if Api(str(hub.kubeconfig)).get("Secret", "store-credentials", HUB_NAMESPACE) is not None:
         return []
     content = {"accessKey": f"wardround-{secrets.token_hex(4)}", "secretKey": secrets.token_urlsafe(32)}
@@ -236,12 +237,12 @@ def _data_claim() -> Object:
 
 
 def _api_addresses(cluster: Cluster) -> list[Object]:
-    """As docs say: what the Service `kubernetes` leads to."""
+    """The addresses to which the Service `kubernetes` leads, as the documentation says."""
     selector = "kubernetes.io/service-name=kubernetes"
-    found = json.loads(kubectl(cluster, "get", "endpointslices", "-n", "default", "-l", selector, "-o", "json"))
+    slices = json.loads(kubectl(cluster, "get", "endpointslices", "-n", "default", "-l", selector, "-o", "json"))
     return [
         {"cidr": f"{address}/32", "port": port["port"]}
-        for each in found["items"]
+        for each in slices["items"]
         for port in each["ports"]
         for endpoint in each["endpoints"]
         for address in endpoint["addresses"]
@@ -249,7 +250,7 @@ def _api_addresses(cluster: Cluster) -> list[Object]:
 
 
 def merged(base: Object, over: Mapping[str, Any] | None) -> Object:
-    """Values with others laid over them, mapping by mapping, as Helm does with several files."""
+    """Values with other values merged into them, mapping by mapping, like Helm merges several files."""
     result = dict(base)
     for key, value in (over or {}).items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)

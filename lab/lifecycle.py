@@ -1,4 +1,4 @@
-"""Brings the whole lab up and down: all clusters at once, one lab a machine, owned by one checkout."""
+"""Starts and stops the whole lab. A machine has one lab, which belongs to one checkout."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from lab.images_oci import ImageRef, archive_files
 from lab.topology import INTERNET, MOST_SITES, ROOT, RUNTIME, STATE, Cluster, clusters, existing, named
 
 RECORD = RUNTIME / "lab.json"
-# What a starting kubelet sets for the whole machine; `down` puts the old values back.
+# Settings of the machine that a kubelet changes when it starts. `down` restores them.
 KUBELET_SYSCTLS = (
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -32,13 +32,13 @@ KUBELET_SYSCTLS = (
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
 )
-# What nodes need of the kernel; `down` unloads what was not loaded before.
+# Kernel modules that nodes need. `down` unloads those that were not loaded before.
 MODULES = ("br_netfilter", "overlay")
 
 
 @dataclass(frozen=True)
 class ClusterStatus:
-    """What `status` shows of a cluster: `components` names those that run, with their resident megabytes."""
+    """The state of a cluster. `components`: the running ones, with their resident megabytes."""
 
     cluster: Cluster
     ready: bool
@@ -48,38 +48,38 @@ class ClusterStatus:
 
 
 def up(sites: int, unpacked_images: Path | None = None) -> None:
-    """All clusters Ready, whatever was there before; new ones start with those images. Raises LabError."""
+    """Start all clusters and wait until they are Ready. New clusters start with these images. Raises LabError."""
     require_root()
     packages.require()
     tools = toolchain.ensure()
     with _locked():
         _own()
         started = time.monotonic()
-        wanted = clusters(sites)
-        for cluster in wanted:
-            if not _whole(cluster):
+        members = clusters(sites)
+        for cluster in members:
+            if not _complete(cluster):
                 sweep.sweep(cluster)
-        _say(started, "lab", "namespaces and networks")
+        _log(started, "lab", "namespaces and networks")
         if not network.exists(INTERNET):
             sweep.sweep_internet()
             network.make_internet()
-        for cluster in wanted:
-            if not _whole(cluster):
+        for cluster in members:
+            if not _complete(cluster):
                 cluster.state.mkdir(parents=True)
                 network.make(cluster)
                 mounts.make(cluster)
                 _marker(cluster).touch()
         sandbox = _sandbox()
-        with ThreadPoolExecutor(len(wanted)) as pool:
-            futures = [pool.submit(_up, cluster, tools, sandbox, unpacked_images, started) for cluster in wanted]
+        with ThreadPoolExecutor(len(members)) as pool:
+            futures = [pool.submit(_up, cluster, tools, sandbox, unpacked_images, started) for cluster in members]
             failures = [str(error) for future in futures if (error := future.exception()) is not None]
         if failures:
             raise LabError("\n\n".join(failures))
-        _say(started, "lab", f"all {len(wanted)} clusters up; kubeconfigs: {STATE}/NAME/kubeconfig")
+        _log(started, "lab", f"all {len(members)} clusters up; kubeconfigs: {STATE}/NAME/kubeconfig")
 
 
 def down() -> None:
-    """Remove the lab of this checkout, or of one that is gone, whole or in pieces."""
+    """Remove the lab of this checkout or of a deleted checkout, also an incomplete one."""
     require_root()
     with _locked():
         refuse_foreign()
@@ -87,38 +87,38 @@ def down() -> None:
 
 
 def refuse_foreign() -> None:
-    """Raises LabError where the lab is another checkout's. One that was deleted can run no `make down` any more (the
-    lab that still runs keeps folders there): anybody may remove what it left."""
+    """Raises LabError if the lab belongs to another checkout. The lab of a deleted checkout, which can no longer run
+    `make down`, may be removed from every checkout."""
     if _owner() != ROOT and (_owner() / "Makefile").exists():
         raise LabError(f"the lab that runs on this machine belongs to {_owner()}: run `make down` there first")
 
 
 def status() -> list[ClusterStatus]:
-    """Every existing cluster as it is now."""
+    """The state of every existing cluster."""
     return [_status(running) for running in map(open_existing, (cluster.name for cluster in existing()))]
 
 
 def left() -> str:
-    """What still runs and how to stop it, in a sentence; nothing where nothing does. Reads, and starts nothing."""
-    found = [_components(open_existing(cluster.name)) for cluster in existing() if _whole(cluster)]
-    return left_running([sum(running.values()) for running, _ in found])
+    """A text about the clusters that still run, and how to stop them; empty if none runs. Starts nothing."""
+    components = [_components(open_existing(cluster.name)) for cluster in existing() if _complete(cluster)]
+    return left_running([sum(running.values()) for running, _ in components])
 
 
 def left_running(megabytes: list[int]) -> str:
-    """Of so many clusters, each with what its components take."""
+    """The text of `left`. `megabytes`: the memory of each running cluster's components."""
     if not megabytes:
         return ""
     return (
         f"Clusters that still run: {len(megabytes)}, with {sum(megabytes) / 1024:.1f} GB of memory. The next tests and "
-        "`make demo` start faster with them. `make down` stops them and takes away all that the lab made."
+        "`make demo` start faster with them. `make down` stops them and removes everything that the lab made."
     )
 
 
 def open_existing(name: str) -> Running:
-    """A cluster of the running lab, by name. Raises LabError when there is none."""
+    """A cluster of the running lab, by name. Raises LabError if there is none."""
     cluster = named(name)
-    if not _whole(cluster):
-        raise LabError(f"{name} was left half made: `python -m lab up` makes it anew")
+    if not _complete(cluster):
+        raise LabError(f"{name} is incomplete: `python -m lab up` makes it again")
     return open_cluster(cluster, toolchain.ensure(), _sandbox())
 
 
@@ -126,7 +126,7 @@ def _up(cluster: Cluster, tools: Path, sandbox: ImageRef, unpacked_images: Path 
     if unpacked_images is not None and not cluster.images.exists():
         unpacked.link(unpacked_images, cluster.images)
     running = open_cluster(cluster, tools, sandbox)
-    running.up(clusters(1)[0], lambda line: _say(started, cluster.name, line))
+    running.up(clusters(1)[0], lambda line: _log(started, cluster.name, line))
 
 
 def _status(running: Running) -> ClusterStatus:
@@ -135,7 +135,7 @@ def _status(running: Running) -> ClusterStatus:
 
 
 def _components(running: Running) -> tuple[dict[str, int], list[str]]:
-    """Those that run, with their megabytes, and those that do not."""
+    """The running components with their megabytes, and the stopped ones."""
     components, stopped = {}, []
     for name in running.node.commands:
         pid = running.process(name).pid()
@@ -147,11 +147,11 @@ def _components(running: Running) -> tuple[dict[str, int], list[str]]:
 
 
 def _marker(cluster: Cluster) -> Path:
-    """Its presence says that the cluster's namespaces were made to the end."""
+    """The file that exists once all namespaces of the cluster are made."""
     return cluster.run / "made"
 
 
-def _whole(cluster: Cluster) -> bool:
+def _complete(cluster: Cluster) -> bool:
     return _marker(cluster).exists() and network.exists(cluster.namespace) and cluster.state.is_dir()
 
 
@@ -161,7 +161,7 @@ def _sandbox_archive() -> Path:
 
 @cache
 def _sandbox() -> ImageRef:
-    """Debian's static busybox as an image that sleeps: the pods' sandbox, and a shell for tests and the curious."""
+    """An image of Debian's static busybox: the pods' sandbox, and a shell for tests."""
     program = next(path for path in (Path("/usr/bin/busybox"), Path("/bin/busybox")) if path.exists())
     files = {"/bin/busybox": program, "/bin/sh": program}
     STATE.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def _sandbox() -> ImageRef:
 
 
 def _own() -> None:
-    """Take the machine's one lab for this checkout, and note what `down` must put back."""
+    """Reserve the machine's lab for this checkout, and record the settings that `down` must restore."""
     refuse_foreign()
     if _owner() != ROOT:
         _remove()
@@ -192,13 +192,14 @@ def _own() -> None:
     for folder in folders:
         folder.mkdir(parents=True)
     for module in modules:
-        # Built into some kernels, not for a container to load in others: what is missing shows where it is used.
+        # Errors are ignored: some kernels have the module built in, and in a container modprobe fails. A missing module
+        # shows where it is used.
         if shutil.which("modprobe"):
             subprocess.run(["modprobe", module], capture_output=True)
 
 
 def _remove() -> None:
-    """Everything that the record's owner made, and the record."""
+    """Remove everything that the record's owner made, and the record."""
     started = time.monotonic()
     record = _record()
     state = _owner() / STATE.relative_to(ROOT)
@@ -211,7 +212,7 @@ def _remove() -> None:
     for name, value in record.get("sysctls", {}).items():
         Path("/proc/sys", name).write_text(value)
     for module in sorted(_loaded().intersection(record.get("modules", []))):
-        # What somebody else uses by now stays, as modprobe sees to.
+        # modprobe keeps a module that is in use.
         subprocess.run(["modprobe", "--remove", module], capture_output=True)
     mounts.remove_runtime()
     for made in [*record.get("folders", []), *record.get("cgroups", [])]:
@@ -222,11 +223,11 @@ def _remove() -> None:
     for folder in (RUNTIME, STATE):
         with contextlib.suppress(FileNotFoundError):
             folder.rmdir()
-    _say(started, "lab", "nothing of it is left")
+    _log(started, "lab", "removed")
 
 
 def _loaded() -> set[str]:
-    """Names of the kernel modules that are loaded: without those that are built in, which nobody can unload."""
+    """Names of the loaded kernel modules, without those that are built in."""
     try:
         return {line.split()[0] for line in Path("/proc/modules").read_text().splitlines()}
     except FileNotFoundError:
@@ -234,8 +235,8 @@ def _loaded() -> set[str]:
 
 
 def _record() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    return found
+    record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    return record
 
 
 def _owner() -> Path:
@@ -249,7 +250,7 @@ def require_root() -> None:
 
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
-    """One command at a time on this machine. The name of a socket is a lock that no crash leaves behind."""
+    """Runs one command at a time on this machine. A crash releases the lock, because it is an abstract socket name."""
     with socket.socket(socket.AF_UNIX) as lock:
         waiting = False
         while True:
@@ -258,11 +259,11 @@ def _locked() -> Iterator[None]:
                 break
             except OSError:
                 if not waiting:
-                    print("another lab command is running: waiting for it", file=sys.stderr, flush=True)
+                    print("waiting for another lab command", file=sys.stderr, flush=True)
                 waiting = True
                 time.sleep(0.2)
         yield
 
 
-def _say(started: float, who: str, what: str) -> None:
-    print(f"{time.monotonic() - started:5.1f} s  {who:8} {what}", file=sys.stderr, flush=True)
+def _log(started: float, cluster: str, text: str) -> None:
+    print(f"{time.monotonic() - started:5.1f} s  {cluster:8} {text}", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""One mount namespace a cluster: volumes, image layers and pod networks are mounted there and go with it.
+"""A mount namespace for each cluster. Volumes, image layers and pod networks are mounted there and end with it.
 
-The machine itself sees none of these mounts, so a crashed lab leaves none behind.
+The machine does not see these mounts, so a crashed lab leaves none behind.
 """
 
 import subprocess
@@ -9,12 +9,12 @@ from pathlib import Path
 from lab.errors import LabError
 from lab.topology import RUNTIME, Cluster
 
-# Folders with fixed paths that components write to whatever they are told; each cluster sees its own there.
+# Components write to these fixed paths in every configuration. Each cluster's namespace has its own folders there.
 COVERED = (Path("/var/lib/cni"), Path("/var/lib/kubelet"), Path("/var/log/containers"))
 
 
 def make_runtime() -> None:
-    """Prepare RUNTIME to hold namespaces: they can be kept only on a mount that does not spread into others."""
+    """Prepare RUNTIME to hold namespaces, which needs a private mount."""
     if str(RUNTIME) not in points():
         RUNTIME.mkdir(exist_ok=True)
         _run("mount", "--bind", str(RUNTIME), str(RUNTIME))
@@ -36,12 +36,12 @@ def make(cluster: Cluster) -> None:
 
 
 def inside(cluster: Cluster) -> list[str]:
-    """The prefix that runs a command among the cluster's mounts and in its network."""
+    """The prefix that runs a command in the cluster's mount and network namespaces."""
     return ["nsenter", f"--mount={handle(cluster)}", f"--net={cluster.netns}", "--"]
 
 
 def remove(cluster: Cluster) -> None:
-    """Forget the namespace: with its last process all mounts in it are gone."""
+    """Release the namespace. Its mounts end with its last process."""
     if str(handle(cluster)) in points():
         _run("umount", str(handle(cluster)))
 
@@ -52,7 +52,7 @@ def remove_runtime() -> None:
 
 
 def points() -> set[str]:
-    """Every mount point of the machine. `os.path.ismount` misses a folder bound to its own place."""
+    """Every mount point of the machine. `os.path.ismount` misses a folder that is bound to itself."""
     return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
 
 

@@ -1,7 +1,7 @@
-"""Network namespaces, links and packet rules of the lab. Knows nothing of what runs in them.
+"""Network namespaces, links and packet rules of the lab. Knows no component.
 
-Each cluster has a namespace with two links: `wan` to the lab's internet, and `mgmt` to this machine, over which its own
-administrators reach it. All rules lie in one nftables table, ahead of those of kube-proxy and kube-router.
+Each cluster has a namespace with two links: `wan` to the lab's internet, and `mgmt` to this machine, for the cluster's
+administrators. One nftables table holds all rules, with priority over the rules of kube-proxy and kube-router.
 """
 
 import subprocess
@@ -16,12 +16,12 @@ TABLE = "wardround"
 
 
 def exists(namespace: str) -> bool:
-    """Whether it lives, and is not only a name that a reboot left behind."""
+    """Whether the namespace exists, and is not only a name that a reboot left behind."""
     return f"/run/netns/{namespace}" in points()
 
 
 def make_internet() -> None:
-    """The bridge that joins all clusters, in a namespace without any address: nobody but the clusters is on it."""
+    """The bridge that joins all clusters. Its namespace has no address, so only the clusters are on it."""
     _run(["ip", "netns", "add", INTERNET])
     _no_ipv6(INTERNET)
     _batch(["link add internet type bridge", "link set internet up"], INTERNET)
@@ -47,9 +47,9 @@ def make(cluster: Cluster) -> None:
             "link set wan up",
             f"addr add {cluster.management}/30 dev mgmt",
             "link set mgmt up",
-            # The kubelet asks for the node's addresses before the first pod makes the bridge. Without an address of its
-            # own a bridge takes the lowest of its ports': it changes as pods come and go, and what other pods then send
-            # to the former one is flooded, dropped and takes its connection's masquerading along (30 s of silence).
+            # The bridge is made here because the kubelet reads the node's addresses before the first pod makes it. It
+            # gets a fixed hardware address: by default a bridge uses the lowest of its ports', which changes with the
+            # pods. Packets to the former address are then lost, and connections are silent for 30 s.
             f"link add pods address {_hardware(cluster.pod_gateway)} type bridge",
             f"addr add {cluster.pod_gateway}/24 dev pods",
             "link set pods up",
@@ -62,13 +62,13 @@ def make(cluster: Cluster) -> None:
 
 
 def rules(cluster: Cluster) -> str:
-    """The nftables table of a cluster. `cut` and `inbound` are filled by the commands of that name."""
+    """The nftables table of a cluster. The functions `cut` and `inbound` fill the chains of that name."""
     return f"""
 table inet {TABLE} {{
   chain cut {{ }}
   chain inbound {{ }}
   chain arriving {{
-    # Before destination NAT, so that ports are those that the sender asked for.
+    # Before destination NAT, so that rules see the sender's ports.
     type filter hook prerouting priority -150; policy accept;
     iifname "wan" jump cut
     iifname "wan" ct state new,invalid jump inbound
@@ -80,7 +80,7 @@ table inet {TABLE} {{
   chain leaving {{
     type filter hook postrouting priority -150; policy accept;
     oifname "wan" jump cut
-    # Management is entered, never left by: the administrators' machine is no target.
+    # The management link only accepts connections: a cluster must not connect to the administrators' machine.
     oifname "mgmt" ct state new drop
   }}
   chain masquerading {{
@@ -92,7 +92,7 @@ table inet {TABLE} {{
 
 
 def inbound(cluster: Cluster, allowed: Iterable[int] | None) -> None:
-    """Which TCP ports may be connected to from the lab's internet; None: everything. Running connections stay."""
+    """Set the TCP ports that accept connections from the lab's internet; None for all. Open connections stay."""
     nft(cluster, inbound_rules(allowed))
 
 
@@ -105,12 +105,12 @@ def inbound_rules(allowed: Iterable[int] | None) -> str:
 
 
 def usual_inbound(cluster: Cluster) -> tuple[int, ...]:
-    """The hub is asked; hospitals are not: every connection is opened from the site."""
+    """The hub accepts connections to its API server and store. Sites accept none: they open all connections."""
     return (API_PORT, STORE_PORT) if cluster.is_hub else ()
 
 
 def cut(cluster: Cluster) -> None:
-    """Drop every packet to and from the lab's internet without an answer, as a dead line does."""
+    """Silently drop every packet to and from the lab's internet, like a dead line."""
     nft(cluster, f"flush chain inet {TABLE} cut\nadd rule inet {TABLE} cut counter drop")
 
 
@@ -123,8 +123,8 @@ def is_cut(cluster: Cluster) -> bool:
 
 
 def forget_policies(cluster: Cluster) -> None:
-    """Remove what a stopped kube-router leaves behind (its own --cleanup-config crashes without a service proxy)."""
-    # Nothing else of a cluster works through these tables: kube-proxy and the lab have nftables of their own.
+    """Remove the rules of a stopped kube-router. Its own --cleanup-config crashes without a service proxy."""
+    # Only kube-router uses these tables: kube-proxy and the lab use nftables.
     for command in (["iptables", "-w", "-F"], ["iptables", "-w", "-X"], ["ipset", "destroy"]):
         _run([*inside(cluster), *command])
 
@@ -144,7 +144,7 @@ def sysctl(namespace: str, settings: dict[str, str]) -> None:
 
 
 def _hardware(address: str) -> str:
-    """A locally administered MAC address made of an IPv4 address."""
+    """A locally administered MAC address derived from an IPv4 address."""
     return "0a:58:" + ":".join(f"{int(octet):02x}" for octet in address.split("."))
 
 

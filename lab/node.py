@@ -15,7 +15,7 @@ from lab.controlplane import Credentials, Endpoints
 from lab.pki import KeyPair, Names
 from lab.topology import API_PORT, DNS_ADDRESS, HOST_NAMES, Cluster
 
-# In the order in which they are started; they are stopped the other way round.
+# In the order of starting. They are stopped in the reverse order.
 COMPONENTS = (
     "etcd",
     "kube-apiserver",
@@ -30,7 +30,7 @@ COMPONENTS = (
 
 @dataclass(frozen=True)
 class Node:
-    """A cluster whose certificates and files are written: what each component is started with."""
+    """A cluster whose files are written: credentials, the components' command lines, and their PATH."""
 
     cluster: Cluster
     credentials: Credentials
@@ -39,7 +39,7 @@ class Node:
 
 
 def write(cluster: Cluster, tools: Path, sandbox_image: str, now: datetime.datetime) -> Node:
-    """Write what is missing of the cluster's certificates, and its configuration."""
+    """Write the cluster's missing certificates and its configuration."""
     names = Names(
         (*controlplane.KUBERNETES_NAMES, cluster.name, *(HOST_NAMES if cluster.is_hub else ())),
         ("127.0.0.1", cluster.management, cluster.wan, controlplane.SERVICE_ADDRESS),
@@ -48,7 +48,7 @@ def write(cluster: Cluster, tools: Path, sandbox_image: str, now: datetime.datet
     authority, ca = held.cluster, held.cluster.certificate
 
     def kubeconfig(file: str, user: KeyPair) -> Path:
-        # Components speak to their own API server inside the namespace.
+        # Components use the API server's address inside their namespace.
         path = cluster.pki / f"{file}.kubeconfig"
         return controlplane.kubeconfig(path, f"https://127.0.0.1:{API_PORT}", ca, user, file)
 
@@ -101,7 +101,7 @@ def write(cluster: Cluster, tools: Path, sandbox_image: str, now: datetime.datet
             f"--cluster-cidr={cluster.pods}",
             f"--nodeport-addresses={cluster.wan}/32,{cluster.management}/32",
             "--healthz-bind-address=127.0.0.1:10256",
-            # The limit is the machine's, not the namespace's: it stays as it was.
+            # 0 keeps the limit, which holds for the whole machine.
             "--conntrack-max-per-core=0",
         ],
         "kubelet": [
@@ -126,7 +126,8 @@ def write(cluster: Cluster, tools: Path, sandbox_image: str, now: datetime.datet
 
 
 def containerd(cluster: Cluster, tools: Path, sandbox_image: str) -> str:
-    """One containerd a cluster: two kubelets on one delete each other's pods. All that it makes lies in our folders."""
+    """The configuration of containerd. Each cluster has one, because kubelets on one containerd would delete each
+    other's pods. All its files lie in the lab's folders."""
     return f"""version = 3
 root = "{cluster.images}"
 state = "{cluster.run}/containerd"
@@ -209,20 +210,20 @@ def kubelet(cluster: Cluster, ca: Path, serving: KeyPair) -> dict[str, Any]:
         "containerRuntimeEndpoint": f"unix://{cluster.containerd_socket}",
         "clusterDNS": [DNS_ADDRESS],
         "clusterDomain": "cluster.local",
-        # Not this machine's resolvers: the lab's internet has names of its own.
+        # The lab's internet does not use this machine's resolvers.
         "resolvConf": "/dev/null",
         "podLogsDir": str(cluster.state / "pod-logs"),
         "volumePluginDir": str(cluster.state / "volume-plugins"),
-        # Works on cgroup v1 and v2 and inside a container: nothing is reserved or enforced for the node itself.
+        # These settings work with cgroup v1 and v2 and inside a container: the kubelet reserves nothing for the node.
         "cgroupDriver": "cgroupfs",
-        # An end of a container is seen as it happens, not at the next look a second later (KEP-3386).
+        # The kubelet sees a container's end at once, and not up to a second later (KEP-3386).
         "featureGates": {"EventedPLEG": True},
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "failCgroupV1": False,
         "failSwapOn": False,
         "localStorageCapacityIsolation": False,
-        # A full disk of the machine is not the lab's to tidy: no evictions, and imported images stay.
+        # The lab must not evict pods or delete imported images when the machine's disk is full.
         "evictionHard": {"nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
         "maxPods": 60,

@@ -1,4 +1,4 @@
-"""The Debian packages that the lab calls on: says which are missing, installs them when asked to."""
+"""Finds which Debian packages the lab lacks, and installs them."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 
 from lab.errors import LabError
 
-# Package by the program that shows that it is there: other distributions have them under other names.
+# Package by program. A program shows that its package is installed, also on distributions with other package names.
 PROGRAMS = {
     "buildah": "buildah",
     "busybox": "busybox-static",
@@ -28,25 +28,25 @@ def missing() -> list[str]:
 
 
 def require() -> None:
-    """Raises LabError naming the packages that are not there."""
+    """Raises LabError with the names of missing packages."""
     if absent := missing():
         raise LabError(f"missing: {' '.join(absent)}. `make packages` installs them (Debian, Ubuntu)")
 
 
 def install() -> None:
-    """Install what is missing, after saying so. Raises LabError where that is not possible."""
+    """Install missing packages. Raises LabError if that fails."""
     absent = missing()
     if not absent:
         return
     if not shutil.which("apt-get"):
-        raise LabError(f"this machine has no apt-get: install {' '.join(absent)} by its own means, then go on")
+        raise LabError(f"this machine has no apt-get: install {' '.join(absent)} with its own package manager")
     rights = [] if os.geteuid() == 0 else ["sudo"]
     print(f"installing Debian packages: {' '.join(absent)}", file=sys.stderr, flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *absent]):
         done = subprocess.run([*rights, "apt-get", *arguments], env=environment)
         if done.returncode:
-            raise LabError(f"`apt-get {arguments[0]}` failed with {done.returncode}: its own words stand above")
+            raise LabError(f"`apt-get {arguments[0]}` failed with {done.returncode}: see its output above")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ SKEW = datetime.timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A certificate and its key as PEM files, the form in which every Kubernetes component takes them."""
+    """A certificate and its key, as PEM files."""
 
     certificate: Path
     key: Path
@@ -27,14 +27,14 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class Names:
-    """What a serving certificate is valid for."""
+    """The names and addresses of a serving certificate."""
 
     dns: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
 
 
 class Authority:
-    """A CA that lives in a folder: made on first use, loaded after that."""
+    """A CA in a folder: made on first use, loaded later."""
 
     def __init__(self, folder: Path, name: str, now: datetime.datetime) -> None:
         self._folder = folder
@@ -59,14 +59,14 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        # The certificate last: its presence says that the authority is whole.
+        # The certificate is written last. If it exists, the authority is complete.
         write_secret(key_file, _pem(self._key))
         self.certificate.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(
         self, file: str, common_name: str, organization: str = "", client: bool = True, serving: Names | None = None
     ) -> KeyPair:
-        """A key and a certificate for it at `<folder>/<file>.key` and `.crt`; what is there already stays."""
+        """A key and its certificate at `<folder>/<file>.key` and `.crt`. Existing files stay."""
         pair = KeyPair(self._folder / f"{file}.crt", self._folder / f"{file}.key")
         if pair.certificate.exists():
             return pair
@@ -80,7 +80,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.KeyUsage(True, False, False, False, False, False, False, False, False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            # Without both identifiers (RFC 5280, 4.2.1) Python 3.13 refuses the chain.
+            # Python 3.13 refuses a chain without both identifiers (RFC 5280, 4.2.1).
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
@@ -106,7 +106,7 @@ class Authority:
 
 
 def signing_key(folder: Path, name: str) -> KeyPair:
-    """A bare key pair (`.pub`, `.key`): what service account tokens are signed with."""
+    """A key pair without certificate (`.pub`, `.key`), for signing service account tokens."""
     pair = KeyPair(folder / f"{name}.pub", folder / f"{name}.key")
     if not pair.certificate.exists():
         key = ec.generate_private_key(ec.SECP256R1())
@@ -118,7 +118,7 @@ def signing_key(folder: Path, name: str) -> KeyPair:
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all: others may be reading the last one."""
+    """Write a file that only its owner may read, by a rename, because others may read the old file now."""
     handle, partial = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(content)

@@ -1,6 +1,6 @@
-"""Starts programs in the background, finds them again by pid file, and stops exactly those.
+"""Starts programs in the background, finds them by pid file, and stops only these programs.
 
-A pid file holds the pid, the process's start time and the boot: a pid that was reused since is never touched.
+A pid file holds the pid, the process's start time and the boot, so a reused pid is never touched.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ from lab.behind import share_niceness
 from lab.errors import LabError
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-# They outlive this process on purpose; a Popen that is let go of complains of that.
+# Children outlive this process on purpose. A Popen object that is garbage collected would warn about its child.
 _CHILDREN: list["subprocess.Popen[bytes]"] = []
 
 
 @dataclass(frozen=True)
 class Process:
-    """One program with a name, in a folder that holds its pid file and log."""
+    """A named program, with a folder for its pid file and log."""
 
     name: str
     folder: Path
@@ -37,9 +37,9 @@ class Process:
         return self.folder / f"{self.name}.pid"
 
     def start(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        """Run the command, detached from this process; its output is appended to the log."""
+        """Run the command detached from this process. Its output is appended to the log."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        # What a shell allows by default is too few files for containerd and etcd.
+        # A shell's default limit of open files is too low for containerd and etcd.
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         with self.log.open("ab") as log:
@@ -56,7 +56,7 @@ class Process:
         self._pid_file.write_text(f"{child.pid} {start_time(child.pid)} {BOOT.read_text().strip()}")
 
     def pid(self) -> int | None:
-        """The pid while the process that we started still runs, else None."""
+        """The pid of the process that we started, or None if it has ended."""
         try:
             pid, started, boot = self._pid_file.read_text().split()
         except (FileNotFoundError, ValueError):
@@ -66,7 +66,7 @@ class Process:
         return int(pid)
 
     def stop(self, grace: float = 5.0) -> None:
-        """Ask it to end, insist after `grace` seconds; no grace, no asking."""
+        """Send SIGTERM, and SIGKILL after `grace` seconds. With `grace` 0, send SIGKILL at once."""
         pid = self.pid()
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -93,7 +93,7 @@ class Process:
 
 
 def start_time(pid: int) -> str | None:
-    """Clock ticks since boot at which the process started; None when it is gone or a zombie."""
+    """The process's start time in clock ticks since boot; None if it has ended or is a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -101,8 +101,8 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
-def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: float = 60.0) -> None:
-    """Return once `ready()`; raise LabError with the end of the log when the process ends or time runs out."""
+def wait_for(name: str, ready: Callable[[], bool], process: Process, seconds: float = 60.0) -> None:
+    """Wait until `ready()`. Raises LabError with the end of the log if the process ends or the time is over."""
     deadline = time.monotonic() + seconds
     while not ready():
         alive = process.pid() is not None
@@ -110,4 +110,4 @@ def wait_for(what: str, ready: Callable[[], bool], process: Process, seconds: fl
             time.sleep(0.1)
             continue
         problem = f"not after {seconds:.0f} s" if alive else f"{process.name} ended"
-        raise LabError(f"waiting for {what}: {problem}. The end of {process.log}:\n{process.tail()}")
+        raise LabError(f"waiting for {name}: {problem}. The end of {process.log}:\n{process.tail()}")

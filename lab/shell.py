@@ -1,4 +1,4 @@
-"""Puts kubectl, helm and `kubectl wardround`, as this checkout has them, into build/bin: for people who look around."""
+"""Puts this checkout's kubectl, helm and `kubectl wardround` into build/bin, for people who look around."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ FOLDER = ROOT / "build" / "bin"
 
 
 def write() -> None:
-    """Anew each time: the programs may have been built again. Raises LabError when they cannot be."""
+    """Write build/bin. Replaces existing links, because the programs may have been built again. Raises LabError."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in ("kubectl", "helm"):
         link = FOLDER / name

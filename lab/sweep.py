@@ -1,7 +1,7 @@
-"""Removes a cluster with everything that it made, also after a crash; touches nothing else; twice is once.
+"""Removes a cluster with everything that it made, also after a crash, and nothing else. Idempotent.
 
-What is ours is told by what cannot be mistaken: our binaries running on our folders, the cgroups of containers whose
-ids lie in our folders, namespaces by name.
+It recognises the lab's processes by their binaries and folders, cgroups by the ids of containers in the lab's folders,
+and namespaces by name.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def sweep(cluster: Cluster) -> None:
-    """End all of the cluster's processes, then take away its mounts, networks, cgroups and folders."""
+    """End all processes of the cluster, then remove its mounts, networks, cgroups and folders."""
     for component in reversed(node.COMPONENTS):
         Process(component, cluster.logs).stop(grace=0)
-    # A second look finds what was being started during the first.
+    # Repeated until no process is left, because a process may start another during the first look.
     _end(lambda: [*_programs(cluster), *_pods(cluster)], cluster)
     _remove_cgroups(cluster)
     mounts.remove(cluster)
@@ -40,7 +40,8 @@ def sweep_internet() -> None:
 
 
 def belongs(executable: str, arguments: str, cache: Path, cluster: Cluster) -> bool:
-    """Whether a process is a component or shim of this cluster: a program of ours, told to work in its folders."""
+    """Whether a process is a component or shim of this cluster: a binary of the lab with the cluster's folders in its
+    arguments."""
     ours = executable.startswith(f"{cache}/")
     return ours and (f"{cluster.state}/" in arguments or f"{cluster.run}/" in arguments)
 
@@ -75,16 +76,16 @@ def _end(find: Callable[[], Iterable[int]], cluster: Cluster) -> None:
 
 
 def _delete_network(cluster: Cluster) -> None:
-    # Also a handle that a reboot left without its namespace goes by this command.
+    # This also removes a name that a reboot left without its namespace.
     if cluster.netns.exists():
         _command("ip", "netns", "delete", cluster.namespace)
-    # Goes with the namespace, unless that was never finished.
+    # The link goes with the namespace, unless the namespace was incomplete.
     if (Path("/sys/class/net") / cluster.namespace).exists():
         subprocess.run(["ip", "link", "delete", cluster.namespace], capture_output=True)
 
 
 def _cgroups(cluster: Cluster) -> Iterable[Path]:
-    """The cgroups of the cluster's containers in every hierarchy, children first."""
+    """The cgroups of the cluster's containers in all hierarchies, children first."""
     containers = cluster.containers.iterdir() if cluster.containers.is_dir() else ()
     for container in containers:
         for parent in container_cgroups():
@@ -93,7 +94,7 @@ def _cgroups(cluster: Cluster) -> Iterable[Path]:
 
 
 def container_cgroups() -> list[Path]:
-    """The cgroup in every hierarchy under which containerd puts a Kubernetes node's containers (v1, v2 and both)."""
+    """The parent cgroup of a Kubernetes node's containers in each hierarchy (cgroup v1, v2, or both)."""
     hierarchies = [CGROUPS, *CGROUPS.iterdir()]
     return [each / "k8s.io" for each in hierarchies if (each / "cgroup.procs").exists()]
 
@@ -105,14 +106,14 @@ def _remove_cgroups(cluster: Cluster) -> None:
             try:
                 folder.rmdir()
             except OSError as error:
-                # The kernel takes a moment to let go of processes that ended.
+                # The kernel needs a moment after the processes have ended.
                 if time.monotonic() > deadline:
                     raise LabError(f"cgroup {folder} cannot be removed: {error.strerror}") from error
                 time.sleep(0.05)
 
 
 def _remove_tree(folder: Path) -> None:
-    # What a mount hides is not ours to delete: nothing is mounted below our folders unless somebody put it there.
+    # The lab mounts nothing here in this namespace, so a mount inside belongs to somebody else.
     inside = [point for point in mounts.points() if point.startswith(f"{folder}/")]
     if inside:
         raise LabError(f"{inside[0]} is mounted inside {folder}: unmount it, then run `down` again")

@@ -1,7 +1,6 @@
-"""Builds the Go programs that the lab runs, once, and keeps them in a cache addressed by their content.
+"""Builds the lab's Go programs from `lab/tools/go.mod`, and caches them by content. Knows no clusters.
 
-Knows nothing of clusters: it turns `lab/tools/go.mod` into a folder of programs. One module for all of them, so that
-what they share is compiled once: half of Kubernetes is in helm and CoreDNS too.
+All programs are in one module, so shared packages are compiled once: helm and CoreDNS contain half of Kubernetes.
 """
 
 import fcntl
@@ -21,13 +20,13 @@ from pathlib import Path
 from lab.errors import LabError
 
 SOURCES = Path(__file__).parent / "tools"
-# Nobody debugs these with a debugger: to write no symbols for one saves a tenth of the time.
+# Without symbols for a debugger, the build takes a tenth less time.
 FLAGS = ("-trimpath", "-gcflags=all=-dwarf=false", "-tags=no_btrfs,no_zfs,no_devmapper,no_aufs")
-# Built outside its own repository Kubernetes calls itself v0.0.0-master, which Helm cannot compare.
+# Outside its own repository, Kubernetes is built as v0.0.0-master, which Helm cannot compare.
 STAMPED = "k8s.io/kubernetes"
 # Go names a binary after its package's folder, and etcd's is `server`.
 RENAMED = {"server": "etcd"}
-# Network plugins, one of which has the name of a system tool: not for the PATH.
+# Network plugins. They must not be on the PATH, because one has the name of a system tool.
 PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 PROGRAMS = (
     "containerd",
@@ -46,13 +45,13 @@ PROGRAMS = (
     "kstatus",
     "versitygw",
 )
-# Switching between two branches builds nothing.
+# How many builds are kept, so that switching between two branches builds nothing.
 KEPT = 2
 TITLE = "building Kubernetes and the lab's other programs"
 
 
 def ensure() -> Path:
-    """The folder of all programs, built if they are not; plugins lie in `cni`. Raises LabError when a build fails."""
+    """Build all programs if they are missing. Returns their folder; plugins lie in `cni`. Raises LabError."""
     folder = _folder()
     if folder.is_dir():
         return folder
@@ -64,14 +63,14 @@ def ensure() -> Path:
 
 
 def tool(name: str) -> Path:
-    """The path of one program by its name, built first where needed."""
+    """The path of a program. Builds it if it is missing. Raises LabError."""
     if name not in PROGRAMS:
-        raise LabError(f"{SOURCES}/go.mod builds no program called {name!r}; there are: {', '.join(PROGRAMS)}")
+        raise LabError(f"{SOURCES}/go.mod builds no program {name!r}; known are: {', '.join(PROGRAMS)}")
     return ensure() / name
 
 
 def cache_folder() -> Path:
-    """Where built tools lie. Under sudo it is the calling user's cache: one build serves both."""
+    """The folder of built tools. Under sudo it is the calling user's, so that one build serves both."""
     explicit = os.environ.get("XDG_CACHE_HOME")
     if explicit:
         return Path(explicit) / "wardround" / "tools"
@@ -81,7 +80,7 @@ def cache_folder() -> Path:
 
 
 def content_hash(files: dict[str, bytes], go_version: str, flags: Iterable[str]) -> str:
-    """Sixteen hex digits over everything that decides what a build yields."""
+    """Sixteen hex digits of a hash over all inputs of a build."""
     digest = hashlib.sha256()
     for part in [go_version, *flags]:
         digest.update(part.encode() + b"\0")
@@ -100,13 +99,13 @@ def _build(folder: Path) -> None:
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    said = _run_shown([_go(), "build", "-v", *_flags(), "-o", f"{partial}/", "tool"])
-    if said is not None:
-        tail = "\n".join(said[-20:])
+    output = _run_shown([_go(), "build", "-v", *_flags(), "-o", f"{partial}/", "tool"])
+    if output is not None:
+        tail = "\n".join(output[-20:])
         raise LabError(
             f"go could not build lab/tools:\n{tail}\n"
-            "A line above about a download means that Go modules cannot be fetched from here; "
-            "else try it by hand: cd lab/tools && go build tool"
+            "A line above about a download means that this machine cannot download Go modules. "
+            "Otherwise build by hand to see the error: cd lab/tools && go build tool"
         )
     for old, new in RENAMED.items():
         (partial / old).rename(partial / new)
@@ -116,7 +115,7 @@ def _build(folder: Path) -> None:
     missing = [name for name in PROGRAMS if not (partial / name).is_file()]
     if missing:
         raise LabError(f"lab/tools was built but lacks {', '.join(missing)}: see the tool lines of go.mod")
-    # The rename is what makes a folder that exists a folder that is whole.
+    # Renamed only now, so that an existing folder is always complete.
     partial.rename(folder)
     built = sorted((path for path in folder.parent.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for stale in built[:-KEPT]:
@@ -124,31 +123,31 @@ def _build(folder: Path) -> None:
 
 
 def _run_shown(command: list[str]) -> list[str] | None:
-    """Run a build with a line that counts its packages; what it said if it failed."""
+    """Run a build and show how many packages are compiled. Returns None, or the output of a failed build."""
     listed = subprocess.run(
         [_go(), "list", "-deps", FLAGS[-1], "tool"], cwd=SOURCES, env=_environment(), capture_output=True, text=True
     )
     total = len(listed.stdout.split())
-    # On a terminal a line that counts, in a log one every half minute.
+    # A terminal gets one line that is updated, a log gets a line every half minute.
     terminal, started, shown = sys.stderr.isatty(), time.monotonic(), float("-inf")
 
     def show(text: str) -> None:
         print(f"\r{TITLE}: {text}\033[K" if terminal else f"{TITLE}: {text}", end="", file=sys.stderr, flush=True)
 
-    said: list[str] = []
+    output: list[str] = []
     with subprocess.Popen(
         command, cwd=SOURCES, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            said.append(line.rstrip())
+            output.append(line.rstrip())
             now = time.monotonic()
             if now - shown >= (0.5 if terminal else 30):
                 shown = now
-                compiled = sum(" " not in each for each in said)
+                compiled = sum(" " not in each for each in output)
                 show(f"{compiled} of {total} packages, {now - started:.0f} s" + ("" if terminal else "\n"))
     show(f"{time.monotonic() - started:.0f} s\n")
-    return said if process.returncode else None
+    return output if process.returncode else None
 
 
 def _environment() -> dict[str, str]:
@@ -157,23 +156,23 @@ def _environment() -> dict[str, str]:
 
 def _flags() -> list[str]:
     text = (SOURCES / "go.mod").read_text()
-    found = re.search(rf"^\s*{re.escape(STAMPED)} v(\d+)\.(\d+)\.(\S+)", text, re.MULTILINE)
-    if not found:
+    version = re.search(rf"^\s*{re.escape(STAMPED)} v(\d+)\.(\d+)\.(\S+)", text, re.MULTILINE)
+    if not version:
         raise LabError(f"{SOURCES}/go.mod requires no version of {STAMPED}")
-    major, minor, patch = found.groups()
+    major, minor, patch = version.groups()
     names = {"gitVersion": f"v{major}.{minor}.{patch}", "gitMajor": major, "gitMinor": minor}
     stamps = "".join(f" -X k8s.io/component-base/version.{name}={value}" for name, value in names.items())
     return [*FLAGS, f"-ldflags=-s -w{stamps}"]
 
 
 def _go() -> str:
-    # sudo's secure_path usually leaves out where Go is installed.
-    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
-    if not found:
+    # sudo's secure_path usually lacks Go's folder.
+    program = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
+    if not program:
         raise LabError(
             "the lab needs Go 1.26 or newer to build Kubernetes, and there is no `go` on the PATH: see go.dev/dl"
         )
-    return found
+    return program
 
 
 def _go_version() -> str:
@@ -186,7 +185,7 @@ def _locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"another process is building {path.stem}: waiting for it", file=sys.stderr, flush=True)
+            print(f"waiting for another process that builds {path.stem}", file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

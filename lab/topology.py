@@ -1,4 +1,4 @@
-"""Names, addresses and folders of the lab's clusters: pure, so that every part agrees on them."""
+"""Names, addresses and folders of the lab's clusters. Pure."""
 
 import string
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from lab.errors import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / "build" / "lab"
-# Sockets need short paths and runtime state a file system that is gone after a reboot, as its processes are.
+# Sockets need short paths. Runtime state must end with a reboot, like the processes.
 RUNTIME = Path("/run/wardround")
-# The lab's internet is a namespace with a bridge: the machine's own network and firewall have no part in it.
+# The lab's internet is a namespace with a bridge, separate from the machine's own network and firewall.
 INTERNET = "wr-internet"
 WAN_RANGE = "198.18.0.0/24"
 MANAGEMENT_RANGE = "198.19.0.0/16"
-# What the hub answers to from outside: its API server and its object store.
+# The hub's ports that sites use: its API server and its object store.
 API_PORT = 6443
 STORE_PORT = 30443
 DNS_ADDRESS = "10.96.0.10"
@@ -24,7 +24,7 @@ MOST_SITES = 20
 
 @dataclass(frozen=True)
 class Cluster:
-    """One cluster of one node; node and cluster share the name. Index 0 is the hub."""
+    """A cluster of one node, which has the cluster's name. Index 0 is the hub."""
 
     name: str
     index: int
@@ -44,12 +44,12 @@ class Cluster:
 
     @property
     def wan(self) -> str:
-        """The address that the lab's internet knows it by."""
+        """The cluster's address in the lab's internet."""
         return f"198.18.0.{1 if self.is_hub else 10 + self.index}"
 
     @property
     def management(self) -> str:
-        """The address for its own administrators: reached from this machine, by no pod and no other cluster."""
+        """The address for the cluster's administrators. Only this machine reaches it, no pod and no other cluster."""
         return f"198.19.{self.index}.2"
 
     @property
@@ -102,12 +102,12 @@ class Cluster:
 
     @property
     def images(self) -> Path:
-        """containerd's folder of all that lasts: images and their layers."""
+        """containerd's folder of images and their layers."""
         return self.state / "containerd"
 
     @property
     def containers(self) -> Path:
-        """A folder for each container that runs, named by its id."""
+        """The folder with one folder for each running container, named by its id."""
         return self.run / "runc" / "k8s.io"
 
     @property
@@ -124,14 +124,14 @@ def clusters(sites: int) -> tuple[Cluster, ...]:
 
 
 def existing() -> tuple[Cluster, ...]:
-    """The clusters that this checkout has state of."""
+    """The clusters that have state in this checkout."""
     return tuple(cluster for cluster in clusters(MOST_SITES) if cluster.state.is_dir())
 
 
 def named(name: str) -> Cluster:
-    """The existing cluster of that name. Raises LabError when there is none."""
+    """The existing cluster of that name. Raises LabError if there is none."""
     for cluster in existing():
         if cluster.name == name:
             return cluster
     known = ", ".join(cluster.name for cluster in existing()) or "none: `python -m lab up` makes them"
-    raise LabError(f"there is no lab cluster {name!r}; there are: {known}")
+    raise LabError(f"there is no lab cluster {name!r}; known are: {known}")

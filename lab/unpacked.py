@@ -1,8 +1,7 @@
-"""Keeps a containerd folder in which images lie unpacked, and gives each cluster a copy of it made of hard links.
+"""Keeps a folder of containerd with unpacked images, and gives each cluster a copy made of hard links.
 
-Unpacking a gigabyte for each cluster takes a minute, linking takes a second; and clusters that share files share them
-in the machine's memory too. Layers never change once they are unpacked; what containerd does change, its databases, is
-copied.
+Unpacking a gigabyte for each cluster would take a minute, linking takes a second. Shared files also share the machine's
+memory. Unpacked layers never change. containerd changes its databases, so these are copied.
 """
 
 import hashlib
@@ -25,12 +24,12 @@ Progress = Callable[[str], None]
 
 
 def ensure(images: Sequence[ImageRef], kept: Path, progress: Progress) -> Path:
-    """The folder in `kept` with exactly these images, made from the last one where it is not there: only what differs
-    is unpacked. Raises LabError. One process at a time."""
+    """The folder in `kept` with exactly these images. If it is missing, it is made from the last one, and only new
+    images are unpacked. Raises LabError. Only one process may call it at a time."""
     kept.mkdir(parents=True, exist_ok=True)
     programs = toolchain.ensure()
-    wanted = sorted(image.reference for image in images)
-    key = hashlib.sha256("\0".join([programs.name, *wanted]).encode()).hexdigest()[:16]
+    references = sorted(image.reference for image in images)
+    key = hashlib.sha256("\0".join([programs.name, *references]).encode()).hexdigest()[:16]
     folder = kept / key
     if folder.is_dir():
         return folder
@@ -43,12 +42,12 @@ def ensure(images: Sequence[ImageRef], kept: Path, progress: Progress) -> Path:
     with _containerd(programs, partial) as ctr:
         for image in images:
             _run([*ctr, "images", "import", str(image.archive.resolve())])
-        stale = set(_run([*ctr, "images", "list", "--quiet"]).split()) - set(wanted)
+        stale = set(_run([*ctr, "images", "list", "--quiet"]).split()) - set(references)
         if stale:
-            # Synchronous: returns once what belonged to them is gone too.
+            # --sync waits until their layers are gone, too.
             _run([*ctr, "images", "remove", "--sync", *sorted(stale)])
     partial.rename(folder)
-    # Clusters hold links of their own.
+    # Clusters have their own links to the files.
     for each in earlier:
         shutil.rmtree(each)
     progress(f"images unpacked for all clusters: {time.monotonic() - started:.0f} s")
@@ -56,12 +55,12 @@ def ensure(images: Sequence[ImageRef], kept: Path, progress: Progress) -> Path:
 
 
 def link(folder: Path, into: Path) -> None:
-    """A copy of a containerd's folder that shares all files but the databases. Raises LabError."""
+    """Copy a folder of containerd. The copy shares all files except the databases. Raises LabError."""
     into.parent.mkdir(parents=True, exist_ok=True)
     try:
         _run(["cp", "--archive", "--link", str(folder), str(into)])
     except LabError:
-        # Another file system: then it is copied.
+        # Hard links do not work across file systems, so copy the files.
         shutil.rmtree(into, ignore_errors=True)
         _run(["cp", "--archive", str(folder), str(into)])
     for pattern in DATABASES:
@@ -73,7 +72,7 @@ def link(folder: Path, into: Path) -> None:
 
 @contextmanager
 def _containerd(programs: Path, root: Path) -> Iterator[list[str]]:
-    """A containerd for nothing but images, on that folder; yields the command that speaks to it."""
+    """Runs a containerd that only handles images, on folder `root`. Yields the command line of its client."""
     with tempfile.TemporaryDirectory(prefix="wardround-") as scratch:
         config, socket, log = Path(scratch, "config.toml"), Path(scratch, "s"), Path(scratch, "log")
         config.write_text(
@@ -89,7 +88,7 @@ disabled_plugins = ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime
   address = "{socket}.ttrpc"
 """
         )
-        # A mount namespace of its own takes every mount away with it; so does the end of this process.
+        # containerd gets its own mount namespace, and ends with this process, so that no mount is left.
         alone = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--propagation=slave"]
         with log.open("wb") as output:
             process = subprocess.Popen(

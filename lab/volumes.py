@@ -1,4 +1,4 @@
-"""PersistentVolumes on folders of this machine. `local` ones, not hostPath: only for those does fsGroup work."""
+"""PersistentVolumes on folders of this machine. They are `local`, not hostPath, because fsGroup needs that."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from lab.client import Client
 from lab.errors import LabError
 from lab.topology import Cluster
 
-# The claims that the charts make under their default namespaces, so that an install finds its volumes waiting.
+# The claims of the charts in their default namespaces. Their volumes are made before an install.
 HUB_NAMESPACE = "wardround-hub"
 SITE_NAMESPACE = "wardround-site"
 DEFAULTS = {
@@ -19,9 +19,9 @@ DEFAULT_SIZE = "20Gi"
 
 
 def create(cluster: Cluster, client: Client, namespace: str, claim: str, size: str = DEFAULT_SIZE) -> Path:
-    """A volume that only the claim `namespace`/`claim` can bind; the folder in which its content lies.
+    """Make a volume that only the claim `namespace`/`claim` can bind. Returns the folder with its content.
 
-    Twice is once. A volume whose claim was deleted is given to the next claim of that name, content and all.
+    Idempotent. If the claim was deleted, the next claim of that name gets the volume with its content.
     """
     manifest = volume(cluster, namespace, claim, size)
     folder = Path(manifest["spec"]["local"]["path"])

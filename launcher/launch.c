@@ -1,21 +1,21 @@
 /*
- * launch: takes the network and other processes away from itself, and becomes the command it is given.
+ * launch: gives up access to the network and to other processes, then executes a command.
  *
  *     launch [--local-sockets] -- COMMAND [ARGUMENT...]
  *
- * It starts researchers' code, and our own code that reads what researchers' code wrote, in the training pod
- * (docs/contracts.md, section 6). A NetworkPolicy depends on an engine that may leave an address family open, and a gate
- * can ask only the addresses that it knows. This wall depends on neither: the kernel makes no socket at all. It needs
+ * In the training pod, it starts researchers' code, and our own code that reads files of researchers' code
+ * (docs/contracts.md, section 6). A NetworkPolicy depends on an engine that may leave an address family open, and the
+ * gate can probe only addresses that it knows. The launcher depends on neither: the kernel creates no socket. It needs
  * no privilege, so it works under the restricted Pod Security Standard, in any image.
  *
- * What it sets survives execve and fork, and no process can take it back:
- *   - no_new_privs, without which the kernel takes no filter from an unprivileged process;
- *   - a core file limit of 1 byte, since a core dump holds the patients' rows;
+ * Its settings survive execve and fork, and no process can undo them:
+ *   - no_new_privs: without it, the kernel accepts no filter from an unprivileged process;
+ *   - a core file limit of 1 byte, because a core dump holds patients' rows;
  *   - a seccomp filter (see FILTER below).
- * It closes all files but standard input, output and error: a runtime that leaks a socket must not hand it on.
+ * It closes all files except standard input, output and error: a socket that the runtime leaks must not be inherited.
  *
- * It is one static program without configuration and without environment variables of its own: whoever chooses the
- * image chooses the environment.
+ * It is one static program. It has no configuration and reads no environment variables of its own, because the image's
+ * author chooses the environment.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -34,55 +34,55 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* As a shell answers, and as container runtimes do: the site operator reads these codes (plans/sitetask/pod.py). */
+/* The exit codes of shells and container runtimes. The site operator reads them (plans/sitetask/pod.py). */
 #define NOT_EXECUTABLE 126
 #define NOT_FOUND 127
-/* A node whose kernel refuses the filter is no fault of the code: 75 (EX_TEMPFAIL) is retried, on another node perhaps. */
+/* EX_TEMPFAIL: the node's kernel refuses the filter. The hub makes another attempt, perhaps on another node. */
 #define NO_WALL 75
 #define WRONG_USE 70
 
-/* The container runtime's own, for an image that sets no PATH. */
+/* The container runtime's default, for an image that sets no PATH. */
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define LONGEST_PATH 4096
 
 #if defined(__x86_64__)
 #define NATIVE AUDIT_ARCH_X86_64
-/* x32 calls come under the native architecture, by numbers with this bit: unseen, they would pass every rule below. */
+/* x32 calls have the native architecture and numbers with this bit, so they would pass every rule below. */
 #define X32_BIT 0x40000000U
 #elif defined(__aarch64__)
 #define NATIVE AUDIT_ARCH_AARCH64
 #else
-#error "launch knows the system calls of amd64 and arm64 alone"
+#error "launch knows only the system calls of amd64 and arm64"
 #endif
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, (action))
-/* If the loaded word is this, return that; else go on. */
+/* If the loaded word equals (IF) or differs from (UNLESS) `value`, return `action`; otherwise continue. */
 #define IF(value, action) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, 1), RETURN(action)
 #define UNLESS(value, action) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 1, 0), RETURN(action)
 #define REFUSE(error) (SECCOMP_RET_ERRNO | ((error) & SECCOMP_RET_DATA))
 
 /*
- * The first argument of socket and socketpair. The kernel reads an int, so the upper half of the register counts for
- * nothing; both architectures are little-endian, so the lower half is at the lower address.
+ * Arguments of socket and socketpair. The kernel reads an int, so it ignores the upper half of the register. Both
+ * architectures are little-endian, so the lower half is at the lower address.
  */
 #define FAMILY LOAD(args[0])
 #define PROTOCOL LOAD(args[2])
 
 /*
- * FILTER. The order matters: the number of a call means something only once the architecture is known.
- *   1. Calls of a foreign architecture (int 0x80, 32-bit programs) and of x32 kill: no honest program makes them, and
- *      under their numbers every rule below would miss.
- *   2. io_uring opens sockets by a queue that no filter sees. ENOSYS: libraries then do without.
- *   3. What reaches into other processes, or takes files out of them; and bpf, userfaultfd, perf_event_open, by which
- *      kernels have been broken into. EPERM.
- *   4. Symbolic links. Code knows where its own launcher lies, and volumes outlast its container: a link that it leaves
- *      there leads a mount of the next container (an image's VOLUME, say, through a link of the image's own) over that
- *      container's launcher. EPERM, as file systems without links say.
- *   5. Sockets of AF_UNIX alone. Their other end is on this node, in a folder that training pods alone write, or under
- *      an abstract name of the pod's own network namespace, where the sidecar listens on none.
- * Everything else is allowed here and stays under the runtime's own profile (RuntimeDefault), which is a filter as well:
- * of two filters the stricter answer counts.
+ * FILTER. The order matters: a call's number has a meaning only for a known architecture.
+ *   1. Calls of another architecture (int 0x80, 32-bit programs) and of x32 kill the process: no honest program makes
+ *      them, and their numbers would not match the rules below.
+ *   2. io_uring opens sockets by a queue that no filter sees. ENOSYS: libraries then work without it.
+ *   3. Calls that access other processes or take their files; and bpf, userfaultfd, perf_event_open, which attackers
+ *      have used to break into kernels. EPERM.
+ *   4. Symbolic links. Code knows the path of its launcher, and volumes outlast its container. A link that code leaves
+ *      in a volume could redirect a mount of the next container (for example an image's VOLUME, through a link of the
+ *      image) over that container's launcher. EPERM, like file systems without links.
+ *   5. Sockets other than AF_UNIX. The other end of an AF_UNIX socket is on this node: in a folder that only training
+ *      pods write, or under an abstract name of the pod's network namespace, where the sidecar does not listen.
+ * All other calls are allowed here. The runtime's profile (RuntimeDefault) is a second filter, and the stricter result
+ * counts.
  */
 #define COMMON \
     LOAD(arch), UNLESS(NATIVE, SECCOMP_RET_KILL_PROCESS), LOAD(nr), X32 \
@@ -101,7 +101,7 @@
 #define X32
 #endif
 
-/* arm64 never had the calls of which `...at` is the newer form. */
+/* arm64 has only the newer `...at` calls. */
 #ifdef __NR_symlink
 #define OLD_CALLS IF(__NR_symlink, REFUSE(EPERM)),
 #else
@@ -111,10 +111,10 @@
 static struct sock_filter no_network[] = {COMMON, RETURN(REFUSE(EAFNOSUPPORT))};
 
 /*
- * For a round with resources.localSockets. A filter sees no addresses, so loopback cannot be told from the world here.
- * NCCL, and gloo with a named interface, call getifaddrs, which asks the kernel by a netlink socket of protocol 0
- * (NETLINK_ROUTE). To a process without privileges that one only answers, and /proc/net tells the same. Other
- * protocols of netlink stay closed.
+ * For a round with resources.localSockets. A filter sees no addresses, so it cannot distinguish loopback from other
+ * networks. NCCL, and gloo with a named interface, call getifaddrs, which queries the kernel by a netlink socket of
+ * protocol 0 (NETLINK_ROUTE). A process without privileges can only query it, and can read the same in /proc/net. Other
+ * netlink protocols stay closed.
  */
 static struct sock_filter local_sockets[] = {
     COMMON,
@@ -126,7 +126,7 @@ static struct sock_filter local_sockets[] = {
     RETURN(SECCOMP_RET_ALLOW),
 };
 
-/* One line to the container's log, which stays at the hospital. */
+/* Writes one line to the container's log, which stays at the hospital, and exits. */
 __attribute__((noreturn, format(printf, 2, 3))) static void end(int code, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
@@ -138,9 +138,8 @@ __attribute__((noreturn, format(printf, 2, 3))) static void end(int code, const 
 }
 
 /*
- * The kernel hands a core dump to a program on the node (core_pattern with a pipe) whatever the limit is, but for 1
- * byte: core(5). A process without privileges cannot raise a hard limit of 0; then no file is written, and a piped
- * program is told of the 0.
+ * If core_pattern is a pipe to a program on the node, the kernel ignores every limit except 1 byte (core(5)). A process
+ * without privileges cannot raise a hard limit of 0: then the kernel writes no file, but still dumps into a pipe.
  */
 static void forbid_core_dumps(void) {
     struct rlimit limit;
@@ -148,7 +147,7 @@ static void forbid_core_dumps(void) {
         end(NO_WALL, "the limit for core dumps cannot be read: %s", strerror(errno));
     if (limit.rlim_max == 0) {
         fputs("launch: this node's hard limit for core dumps is 0 and cannot become 1: a program that core_pattern names "
-              "still gets them\n", stderr);
+              "still gets core dumps\n", stderr);
         return;
     }
     limit.rlim_cur = limit.rlim_max = 1;
@@ -169,18 +168,18 @@ static void install(struct sock_filter *rules, size_t count) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         end(NO_WALL, "no_new_privs cannot be set: %s", strerror(errno));
     if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0)
-        end(NO_WALL, "the kernel of this node takes no seccomp filter: %s. Does its runtime allow them?", strerror(errno));
+        end(NO_WALL, "the kernel of this node refuses seccomp filters: %s. Does its runtime allow them?", strerror(errno));
 }
 
-/* A folder of that name is no program: execve says EACCES of it, and the search would end there. */
+/* The search skips folders: execve of a folder fails with EACCES, and would end the search. */
 static int is_file(const char *path) {
-    struct stat found;
-    return stat(path, &found) == 0 && S_ISREG(found.st_mode);
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISREG(status.st_mode);
 }
 
 /*
- * Becomes the command, found as container runtimes find it: a name with a slash as it is, another in the folders of
- * PATH, in order. Never through a shell. Returns only if that failed: whether there is such a file, with errno.
+ * Executes the command, never through a shell. Like container runtimes, it uses a name with a slash as it is, and
+ * searches another name in the folders of PATH. Returns only on failure: whether there is such a file, with errno set.
  */
 static int become(char *const command[]) {
     extern char **environ;
@@ -204,7 +203,7 @@ static int become(char *const command[]) {
             execve(path, command, environ);
             reason = errno;
             found = 1;
-            /* A file that nobody may run does not hide one further on. */
+            /* A file that is not executable does not end the search. */
             if (reason != EACCES)
                 break;
         }
@@ -222,7 +221,7 @@ int main(int count, char *arguments[]) {
         local = 1;
         command++;
     }
-    /* "--" is demanded, so that no word of a round's command is ever read as a flag. */
+    /* "--" is required, so that no word of a round's command can be read as a flag. */
     if (command + 1 >= count || strcmp(arguments[command], "--") != 0)
         end(WRONG_USE, "usage: launch [--local-sockets] -- COMMAND [ARGUMENT...]");
     command++;
@@ -234,7 +233,7 @@ int main(int count, char *arguments[]) {
     else
         install(no_network, sizeof no_network / sizeof *no_network);
 
-    /* A script whose interpreter is missing says ENOENT as well, so errno alone does not tell. */
+    /* errno is not enough: a script without its interpreter fails with ENOENT, too. */
     if (!become(&arguments[command]))
         end(NOT_FOUND, "this image has no program %s", arguments[command]);
     end(NOT_EXECUTABLE, "the program %s cannot be started: %s", arguments[command], strerror(errno));

@@ -1,4 +1,4 @@
-"""The demo's hospitals: the same on every machine, as different from each other as the demo says, with blemishes."""
+"""The demo's hospitals: equal on every machine, different from each other, with faulty rows."""
 
 import csv
 from pathlib import Path
@@ -27,17 +27,17 @@ def test_the_case_mix_differs_and_the_clinic_sees_few_malignant_cases() -> None:
     assert round(shares["site-c"], 1) == 0.1
 
 
-def test_the_cut_is_the_same_every_time() -> None:
+def test_the_tables_are_the_same_every_time() -> None:
     assert demo_data.tables() == demo_data.tables()
 
 
-def test_the_export_has_the_blemishes_of_real_ones() -> None:
+def test_the_tables_have_the_listed_faults() -> None:
     for name, (header, rows) in demo_data.tables().items():
         for row, column, text in demo_data.BLEMISHES[name]:
             assert rows[row][header.index(column)] == text
 
 
-def test_the_example_dataset_describes_the_columns_as_they_are_written(tmp_path: Path) -> None:
+def test_the_example_dataset_describes_the_written_columns(tmp_path: Path) -> None:
     schema = yaml.safe_load(DATASET.read_text())["spec"]["schema"]
     for name, table in demo_data.tables().items():
         demo_data.write(table, tmp_path / f"{name}.csv")

@@ -1,4 +1,4 @@
-"""What the demo says of its result: honest about what cannot be estimated and about who gains nothing."""
+"""The demo's report shows suppressed metrics as suppressed, and names hospitals that gain nothing."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -59,8 +59,8 @@ def finished(
     return Finished(round_, tasks)
 
 
-def found() -> dict[str, Any]:
-    clinic = {"accuracy": "1", "rows": "12"}  # the others are suppressed
+def results() -> dict[str, Any]:
+    clinic = {"accuracy": "1", "rows": "12"}  # the other metrics are suppressed
     evaluations = {
         FEDERATED: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
         "site-a": finished("a", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
@@ -70,8 +70,8 @@ def found() -> dict[str, Any]:
     return demo_report.summary([last, *evaluations.values()], evaluations, last, SITES)
 
 
-def test_the_summary_has_the_agreed_shape() -> None:
-    result = found()
+def test_the_summary_has_the_documented_fields() -> None:
+    result = results()
     assert set(result) == {"rounds", "hospitals", "common", "model"}
     first = result["rounds"][0]
     assert set(first) == {"name", "task", "seconds", "participants", "samples", "metrics", "time"}
@@ -81,8 +81,8 @@ def test_the_summary_has_the_agreed_shape() -> None:
     assert result["model"] == {"digest": "sha256:d", "bytes": 99}
 
 
-def test_what_is_suppressed_is_null_and_said() -> None:
-    result = found()
+def test_a_suppressed_metric_is_null_in_the_summary_and_named_in_the_table() -> None:
+    result = results()
     evaluation = finished("evaluate", "Evaluate", {"rows": "105"}, {"site-a": {}, "site-c": {"rows": "12"}})
     evaluation.round["status"]["result"]["suppressed"] = [{"name": "sensitivity", "participants": 1}]
     assert result["hospitals"]["site-c"]["federated"] == {"accuracy": 1.0, "sensitivity": None, "auc": None}
@@ -92,7 +92,7 @@ def test_what_is_suppressed_is_null_and_said() -> None:
     )
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "All hospitals are 1 of 2 in sensitivity." in " ".join(shown.split())
+    assert "The rows for all hospitals cover 1 of 2 in sensitivity." in " ".join(shown.split())
     [clinic] = [line for line in shown.splitlines() if "Screening clinic" in line]
     assert [each.strip() for each in clinic.split("│")[2:7]] == [
         "12",
@@ -103,19 +103,19 @@ def test_what_is_suppressed_is_null_and_said() -> None:
     ]
 
 
-def test_who_gains_nothing_is_said_as_plainly_as_who_gains() -> None:
-    nothing, gain = demo_report.verdicts(found())
+def test_verdicts_name_hospitals_that_gain_and_that_gain_nothing() -> None:
+    nothing, gain = demo_report.verdicts(results())
     assert nothing.startswith("site-a gains nothing: accuracy +0 points")
     assert gain.startswith("site-c gains: accuracy +7 points, sensitivity +21 points")
 
 
-def test_a_hospital_that_loses_is_said_to_lose() -> None:
-    result = found()
+def test_verdicts_name_hospitals_that_lose() -> None:
+    result = results()
     result["common"]["federated"] = {"accuracy": 0.8, "sensitivity": 0.7, "auc": None}
     assert all(" loses: " in line for line in demo_report.verdicts(result))
 
 
-def test_the_seconds_of_a_round_add_up_along_its_slowest_hospital() -> None:
+def test_spans_along_the_slowest_hospital_add_up_to_the_round() -> None:
     late = finished("train-1", "Train", {}, {"site-a": {}, "site-c": {}}, late=5.0)
     spans = demo_report.spans(late)
     assert spans["update sent"] == 7.0

@@ -1,4 +1,4 @@
-"""What the lab decides before it touches the machine."""
+"""The lab's pure functions: names, addresses, packet rules, configuration, texts."""
 
 import datetime
 import ipaddress
@@ -15,7 +15,7 @@ from lab.topology import MOST_SITES, ROOT, Cluster, clusters
 HUB, SITE = Cluster("hub", 0), Cluster("site-a", 1)
 
 
-def test_every_cluster_has_addresses_of_its_own() -> None:
+def test_every_cluster_has_its_own_addresses() -> None:
     everyone = clusters(MOST_SITES)
     for addresses in ([c.wan for c in everyone], [c.management for c in everyone], [c.pods for c in everyone]):
         assert len(set(addresses)) == len(everyone)
@@ -32,7 +32,7 @@ def test_a_lab_of_impossible_size_is_refused(sites: int) -> None:
         clusters(sites)
 
 
-def test_a_site_lets_nobody_in_and_the_hub_only_to_its_api_and_store() -> None:
+def test_sites_accept_no_connections_and_the_hub_only_to_api_and_store() -> None:
     assert network.inbound_rules(network.usual_inbound(SITE)).splitlines() == [
         "flush chain inet wardround inbound",
         "add rule inet wardround inbound counter drop",
@@ -45,7 +45,7 @@ def test_a_site_lets_nobody_in_and_the_hub_only_to_its_api_and_store() -> None:
     ]
 
 
-def test_a_build_is_another_one_when_anything_that_decides_it_changes() -> None:
+def test_every_input_changes_the_hash_of_a_build() -> None:
     same = toolchain.content_hash({"go.mod": b"a", "go.sum": b"b"}, "go1.26.8", ["-trimpath"])
     assert same == toolchain.content_hash({"go.sum": b"b", "go.mod": b"a"}, "go1.26.8", ["-trimpath"])
     others = {
@@ -56,7 +56,7 @@ def test_a_build_is_another_one_when_anything_that_decides_it_changes() -> None:
     assert len(others | {same}) == 4
 
 
-def test_only_our_programs_on_our_folders_are_ours_to_end() -> None:
+def test_only_the_labs_programs_on_its_folders_belong_to_a_cluster() -> None:
     cache, arguments = Path("/cache"), f"kubelet --root-dir={SITE.state}/kubelet"
     assert sweep.belongs("/cache/kubernetes-1/kubelet", arguments, cache, SITE)
     assert sweep.belongs("/cache/containerd-1/containerd-shim-runc-v2", f"-address {SITE.run}/x.sock", cache, SITE)
@@ -65,32 +65,32 @@ def test_only_our_programs_on_our_folders_are_ours_to_end() -> None:
     assert not sweep.belongs("/cache/kubernetes-1/kubelet", arguments, cache, Cluster("site-b", 2))
 
 
-def test_a_volume_waits_for_one_claim_alone() -> None:
+def test_a_volume_is_reserved_for_one_claim() -> None:
     spec = volumes.volume(SITE, "wardround-site", "state", "1Gi")["spec"]
     assert (spec["claimRef"]["namespace"], spec["claimRef"]["name"]) == ("wardround-site", "state")
     assert "local" in spec  # fsGroup does nothing on hostPath
 
 
-def test_no_component_is_told_to_trust_blindly(tmp_path: Path) -> None:
+def test_no_component_has_an_insecure_setting(tmp_path: Path) -> None:
     site = Cluster("site-a", 1, tmp_path)
     written = node.write(site, tmp_path, "image", datetime.datetime.now(datetime.UTC))
     assert set(written.commands) == set(node.COMPONENTS)
-    said = " ".join(word for command in written.commands.values() for word in command)
-    said += " ".join(path.read_text() for path in tmp_path.rglob("*kubeconfig"))
-    assert "insecure" not in said
-    assert "token-auth-file" not in said
-    assert "http://" not in said
+    text = " ".join(word for command in written.commands.values() for word in command)
+    text += " ".join(path.read_text() for path in tmp_path.rglob("*kubeconfig"))
+    assert "insecure" not in text
+    assert "token-auth-file" not in text
+    assert "http://" not in text
     assert all(path.stat().st_mode & 0o077 == 0 for path in [*tmp_path.rglob("*.key"), *tmp_path.rglob("*kubeconfig")])
 
 
-def test_dns_knows_the_hub_from_outside() -> None:
+def test_dns_knows_the_hubs_outer_address() -> None:
     corefile = next(m for m in addons.dns(HUB, "image", Path("/coredns")) if m["kind"] == "ConfigMap")["data"][
         "Corefile"
     ]
     assert "198.18.0.1 hub.lab.internal store.lab.internal" in corefile
 
 
-def test_a_lab_whose_checkout_was_deleted_is_anybodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lab_of_a_deleted_checkout_may_be_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = tmp_path / "owner"
     (owner / "build" / "lab").mkdir(parents=True)
     record = tmp_path / "lab.json"
@@ -102,15 +102,15 @@ def test_a_lab_whose_checkout_was_deleted_is_anybodys(tmp_path: Path, monkeypatc
         lifecycle.refuse_foreign()
 
 
-def test_what_still_runs_is_said_with_what_it_takes_and_how_to_stop_it() -> None:
+def test_the_text_about_running_clusters_has_their_memory_and_make_down() -> None:
     assert lifecycle.left_running([]) == ""
-    said = lifecycle.left_running([1100, 1000, 1000, 996])
-    assert said.startswith("Clusters that still run: 4, with 4.0 GB of memory.")
-    assert "`make down` stops them" in said
+    text = lifecycle.left_running([1100, 1000, 1000, 996])
+    assert text.startswith("Clusters that still run: 4, with 4.0 GB of memory.")
+    assert "`make down` stops them" in text
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_make_says_what_still_runs_whatever_came_of_the_tests(tmp_path: Path, code: int) -> None:
+def test_make_reports_running_clusters_after_passed_and_failed_tests(tmp_path: Path, code: int) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, script in (("pytest", f"exit {code}"), ("python", "echo asked for: $*")):

@@ -1,6 +1,6 @@
-"""The launcher as this machine's own compiler makes it, run without privileges: what it takes away, and what it starts.
+"""The launcher, compiled and run on this machine without privileges: the calls that it blocks, the programs it starts.
 
-That it does so in a pod is shown on a real cluster: tests/e2e/test_walls.py.
+tests/e2e/test_walls.py tests it in a pod on a real cluster.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ PROBE = Path(calls.__file__).read_text("utf-8")
 PYTHON = shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin") or "python3"
 COMPILER = os.environ.get("CC", "gcc")
 pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason="there is no C compiler here")
-# As the pod's user, where the tests run as root.
+# The pod's user, if the tests run as root.
 NOBODY = 65532 if os.geteuid() == 0 else None
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """`place`: a folder that everybody can read."""
+    """`place`: a folder that every user can read."""
 
     place: Path
 
@@ -78,8 +78,8 @@ def launcher() -> Iterator[Launcher]:
 def probed(launcher: Launcher, *flags: str) -> dict[str, str]:
     done = launcher.run(*flags, "--", PYTHON, "-", stdin=PROBE)
     assert done.returncode == 0, done.stderr
-    found: dict[str, str] = json.loads(done.stdout.removeprefix("FOUND "))["said"]
-    return found
+    results: dict[str, str] = json.loads(done.stdout.removeprefix("FOUND "))["said"]
+    return results
 
 
 @pytest.fixture(scope="module")
@@ -87,34 +87,32 @@ def inside(launcher: Launcher) -> dict[str, str]:
     return probed(launcher)
 
 
-def test_without_it_the_same_probes_make_sockets() -> None:
-    """The control: on this very kernel they answer."""
+def test_without_the_launcher_the_probes_open_sockets() -> None:
+    """The control: on this kernel, the probes succeed."""
     done = subprocess.run([PYTHON, "-"], input=PROBE, capture_output=True, text=True, check=True, timeout=60)
-    said = json.loads(done.stdout.removeprefix("FOUND "))["said"]
-    assert {said[f"{family} stream"] for family in ("UNIX", "INET")} == {"open"}
-    assert said["interfaces"] == said["process_vm_readv"] == "open"
+    results = json.loads(done.stdout.removeprefix("FOUND "))["said"]
+    assert {results[f"{family} stream"] for family in ("UNIX", "INET")} == {"open"}
+    assert results["interfaces"] == results["process_vm_readv"] == "open"
 
 
-def test_no_socket_opens_but_of_the_unix_family(inside: dict[str, str]) -> None:
+def test_only_unix_sockets_open(inside: dict[str, str]) -> None:
     assert calls.sockets(inside) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
 
 
-def test_calls_of_foreign_architectures_kill(inside: dict[str, str]) -> None:
+def test_calls_of_other_architectures_kill_the_process(inside: dict[str, str]) -> None:
     if os.uname().machine == "x86_64":
         assert inside["int 0x80"] == inside["x32"] == "SIGSYS"
 
 
-def test_what_opens_sockets_unseen_or_reaches_into_other_processes_is_refused(inside: dict[str, str]) -> None:
+def test_io_uring_and_access_to_other_processes_are_refused(inside: dict[str, str]) -> None:
     assert {inside[name] for name in calls.CALLS if name.startswith("io_uring")} == {"ENOSYS"}
     refused = ["pidfd_getfd", *calls.NUMBERS[os.uname().machine]]
     assert {name: inside[name] for name in refused} == dict.fromkeys(refused, "EPERM")
 
 
 @pytest.mark.parametrize("flags", [(), ("--local-sockets",)])
-def test_no_code_leaves_a_link_that_leads_a_mount_of_a_later_container(
-    launcher: Launcher, flags: Sequence[str]
-) -> None:
-    """Everything else that makes or moves a name works."""
+def test_symbolic_links_are_refused(launcher: Launcher, flags: Sequence[str]) -> None:
+    """All other calls that make or move a name work."""
     script = """
 import errno, os, sys
 os.chdir(sys.argv[1])
@@ -134,8 +132,8 @@ print(*sorted(os.listdir()))
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the probe is written for amd64")
-def test_an_images_environment_does_not_stand_in_for_it(launcher: Launcher) -> None:
-    """With a dynamic program, the first variable names a library to run before it, and the second ends it at once."""
+def test_the_images_environment_does_not_affect_the_launcher(launcher: Launcher) -> None:
+    """For a dynamic program, the first variable would load a library, and the second would end it at once."""
     probe = launcher.place / "native"
     probe.write_bytes(calls.program(calls.NATIVE + calls.ENDS))
     probe.chmod(0o755)
@@ -144,11 +142,11 @@ def test_an_images_environment_does_not_stand_in_for_it(launcher: Launcher) -> N
     assert (done.returncode, done.stdout, done.stderr) == (errno.EAFNOSUPPORT, "", "")
 
 
-def test_no_core_dump_is_handed_to_the_node(inside: dict[str, str]) -> None:
+def test_core_dumps_are_forbidden(inside: dict[str, str]) -> None:
     assert inside["core"] == "1,1"
 
 
-def test_local_sockets_are_those_of_ip_and_what_lists_interfaces(launcher: Launcher, inside: dict[str, str]) -> None:
+def test_local_sockets_allow_ip_and_the_list_of_interfaces(launcher: Launcher, inside: dict[str, str]) -> None:
     local = probed(launcher, "--local-sockets")
     more = calls.sockets(local) - calls.sockets(inside)
     assert {name.split()[0] for name in more if name in calls.BY_FAMILY} == {"INET", "INET6", "NETLINK"}
@@ -158,7 +156,7 @@ def test_local_sockets_are_those_of_ip_and_what_lists_interfaces(launcher: Launc
     assert {name: local[name] for name in others} == {name: inside[name] for name in others}
 
 
-def test_a_file_that_the_runtime_leaks_is_closed(launcher: Launcher) -> None:
+def test_a_leaked_file_is_closed(launcher: Launcher) -> None:
     reading, writing = os.pipe()
     try:
         done = launcher.run("--", PYTHON, "-", stdin=PROBE, files=(reading, writing))
@@ -168,14 +166,14 @@ def test_a_file_that_the_runtime_leaks_is_closed(launcher: Launcher) -> None:
     assert json.loads(done.stdout.removeprefix("FOUND "))["files"] == []
 
 
-def test_the_command_gets_its_words_and_the_environment_as_they_are(launcher: Launcher) -> None:
+def test_the_command_gets_its_arguments_and_environment_unchanged(launcher: Launcher) -> None:
     words = ["--", "--local-sockets", "a b", "", "$HOME", "é"]
     done = launcher.run("--", PYTHON, "-c", "import os,sys; print(sys.argv[1:], dict(os.environ))", *words, path="/x")
     assert done.stdout.strip().startswith(f"{words} ")
     assert "'PATH': '/x'" in done.stdout
 
 
-def test_no_word_of_a_command_is_read_as_a_flag(launcher: Launcher) -> None:
+def test_no_word_of_the_command_is_read_as_a_flag(launcher: Launcher) -> None:
     for words in ([PYTHON], ["--local-sockets", PYTHON], ["--"], ["--local-sockets", "--"], ["--help"], []):
         done = launcher.run(*words)
         assert done.returncode == 70
@@ -184,13 +182,13 @@ def test_no_word_of_a_command_is_read_as_a_flag(launcher: Launcher) -> None:
     assert (done.returncode, done.stderr) == (127, "launch: this image has no program --local-sockets\n")
 
 
-def test_a_command_that_is_not_there_says_so(launcher: Launcher) -> None:
+def test_a_missing_command_exits_with_127(launcher: Launcher) -> None:
     for command in ("no-such-trainer", "/no/such/trainer", "", f"{launcher.place}", "launch/x"):
         done = launcher.run("--", command, path=f"{launcher.place}:/usr/bin")
         assert (done.returncode, done.stderr) == (127, f"launch: this image has no program {command}\n")
 
 
-def test_a_command_that_cannot_be_started_says_why(launcher: Launcher) -> None:
+def test_a_command_that_cannot_start_exits_with_126(launcher: Launcher) -> None:
     launcher.program("unreadable", "#!/bin/sh\n", 0o644)
     launcher.program("without-interpreter", "#!/no/such/shell\n")
     launcher.program("of-another-machine", "\x7fELF but not really")
@@ -204,7 +202,7 @@ def test_a_command_that_cannot_be_started_says_why(launcher: Launcher) -> None:
             assert (done.returncode, done.stderr) == (126, f"launch: the program {command} cannot be started: {why}\n")
 
 
-def test_a_program_is_found_as_a_container_runtime_finds_it(launcher: Launcher) -> None:
+def test_a_program_is_searched_like_a_container_runtime_does(launcher: Launcher) -> None:
     launcher.program("first/trainer", "#!/bin/sh\necho never\n", 0o644)
     launcher.program("second/trainer", "#!/bin/sh\necho second\n")
     launcher.program("third/trainer", "#!/bin/sh\necho third\n")
