@@ -102,7 +102,7 @@ def lacking(federation: Federation) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_missing_column_is_named_at_the_hospital_and_only_there(federation: Federation, lacking: str) -> None:
+def test_a_missing_column_is_named_only_at_the_hospital(federation: Federation, lacking: str) -> None:
     made = round_(federation, "column", datasetName=lacking)
     federation.apply(made)
     finished = federation.finished(made["metadata"]["name"])
@@ -126,7 +126,7 @@ def changing(federation: Federation) -> Iterator[dict[str, Any]]:
         yield dataset
 
 
-def test_a_hospital_whose_columns_have_changed_does_not_go_on_with_what_was_made_with_the_former(
+def test_a_hospital_with_changed_columns_is_left_out_of_the_chain(
     federation: Federation, changing: dict[str, Any]
 ) -> None:
     """Its schema is sound, and no other hospital is there to be compared with."""
@@ -154,7 +154,7 @@ def test_a_hospital_whose_columns_have_changed_does_not_go_on_with_what_was_made
     assert federation.completed(second["metadata"]["name"]).result["columnsDigest"] == before
 
 
-def test_an_image_that_a_hospital_has_not_allowed_is_refused_there(federation: Federation) -> None:
+def test_a_hospital_refuses_an_image_that_it_does_not_allow(federation: Federation) -> None:
     other = federation.images.trainer.reference.split("@")[0] + "@sha256:" + "1" * 64
     made = round_(federation, "image", "Train", initial={"seed": 7}, image=other)
     _refused_on_both_sides(federation, made, "ImageNotAllowed")
@@ -164,7 +164,7 @@ def test_an_image_that_a_hospital_has_not_allowed_is_refused_there(federation: F
     ("name", "words"),
     [("code", ["python", "-c", "print(open('/wardround/data/train.parquet', 'rb').read())"]), ("prefix", TRAINER[:-1])],
 )
-def test_a_command_that_a_hospital_has_not_listed_is_refused_there(
+def test_a_hospital_refuses_a_command_that_it_does_not_list(
     federation: Federation, name: str, words: list[str]
 ) -> None:
     """In an image that it allows."""
@@ -186,7 +186,7 @@ def test_a_command_that_a_hospital_has_not_listed_is_refused_there(
         ("misspelt", {"learnigRate": "0.1"}, '"learnigRate": "0.1", which is not listed'),
     ],
 )
-def test_parameters_that_a_hospital_does_not_allow_are_refused_there(
+def test_a_hospital_refuses_parameters_that_it_does_not_allow(
     federation: Federation, name: str, given: dict[str, str], told: str
 ) -> None:
     made = round_(federation, f"parameters-{name}", "Train", initial={"seed": 7}, parameters=given)
@@ -199,9 +199,7 @@ def test_parameters_that_a_hospital_does_not_allow_are_refused_there(
     assert ("The hospital allows: minimum 16." in message) is (refused == "batchSize")
 
 
-def test_a_dataset_is_refused_to_a_federation_for_which_a_hospital_does_not_list_it(
-    federation: Federation, lacking: str
-) -> None:
+def test_a_hospital_refuses_a_dataset_to_an_unlisted_federation(federation: Federation, lacking: str) -> None:
     """One that takes part there with another Dataset. The hub says whose consent is missing, for what."""
     theirs = dataclasses.replace(federation, namespace=demo_rounds.NAMESPACE)
     federation.kubectl("hub").apply(*demo_rounds.documents("federation.yaml"))
@@ -237,7 +235,7 @@ def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason:
         ("no-dataset", {"datasetName": "nowhere"}, "DatasetUnknown"),
     ],
 )
-def test_a_round_that_waits_for_someone_says_for_whom(
+def test_a_waiting_round_names_the_hospital_that_it_waits_for(
     federation: Federation, name: str, spec: dict[str, Any], reason: str
 ) -> None:
     _says(federation, round_(federation, name, **spec), reason)
@@ -252,7 +250,9 @@ def elsewhere(federation: Federation) -> str:
     return ELSEWHERE
 
 
-def test_a_federation_that_a_hospital_does_not_allow_gets_nothing_of_it(federation: Federation, elsewhere: str) -> None:
+def test_a_federation_gets_nothing_from_a_hospital_that_does_not_allow_it(
+    federation: Federation, elsewhere: str
+) -> None:
     made = round_(federation, "stranger")
     made["metadata"]["namespace"] = elsewhere
     _says(federation, made, "FederationNotAllowed")
@@ -266,7 +266,7 @@ def test_a_federation_that_a_hospital_does_not_allow_gets_nothing_of_it(federati
         ({"quorom": {"min": 1}}, "unknown field"),
     ],
 )
-def test_what_can_never_work_is_refused_when_it_is_applied(
+def test_an_impossible_round_is_refused_when_it_is_applied(
     federation: Federation, change: dict[str, Any], told: str
 ) -> None:
     made = copy.deepcopy(round_(federation, "never", "Train", initial={"seed": 7}))
@@ -278,7 +278,7 @@ def test_what_can_never_work_is_refused_when_it_is_applied(
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_training_code_must_not_leave_is_refused_at_the_hospital(
+def test_the_hospital_refuses_forbidden_output_of_training_code(
     federation: Federation, broken: dict[str, str], name: str
 ) -> None:
     finished, (reason, _) = federation.finished(broken[name]), BROKEN[name]
@@ -292,7 +292,7 @@ def test_what_training_code_must_not_leave_is_refused_at_the_hospital(
     assert own["status"]["failure"]["message"]
 
 
-def test_a_base_that_failed_or_lies_elsewhere_or_nowhere_is_said(
+def test_a_failed_foreign_or_missing_base_has_its_reason(
     federation: Federation, broken: dict[str, str], base: str, elsewhere: str
 ) -> None:
     federation.finished(broken["a-crash"])

@@ -58,9 +58,7 @@ def base(federation: Federation, different: str) -> Finished:
     return federation.run_round("genuine", "Train", initial={"seed": 7}, parameters=UNTRAINED, **ALONE)
 
 
-def test_a_model_that_somebody_with_its_key_replaced_is_refused_by_the_courier(
-    federation: Federation, base: Finished
-) -> None:
+def test_the_courier_refuses_a_model_that_a_key_holder_replaced(federation: Federation, base: Finished) -> None:
     """Everyone who was sent the model has its data key; the hub's signature is over each segment's hash."""
     with replaced(federation, base):
         made = federation.manifest("replaced", "Train", base={"roundName": base.name}, retryLimit=0, **ALONE)
@@ -80,12 +78,12 @@ def test_a_model_that_somebody_with_its_key_replaced_is_refused_by_the_courier(
     assert f"job.batch/{task['metadata']['name']}" not in jobs.split()
 
 
-def test_the_model_itself_is_taken_afterwards(federation: Federation, base: Finished) -> None:
+def test_the_courier_accepts_the_original_model_afterwards(federation: Federation, base: Finished) -> None:
     again = federation.run_round("genuine-again", "Train", base={"roundName": base.name}, parameters=UNTRAINED, **ALONE)
     assert again.complete
 
 
-def test_first_weights_that_differ_are_never_combined(federation: Federation, different: str) -> None:
+def test_different_initial_weights_are_never_combined(federation: Federation, different: str) -> None:
     finished = federation.finished(different)
     failed = finished.failed
     assert failed.reason == "InitialWeightsDiffer"

@@ -86,13 +86,11 @@ def combined(federation: Federation) -> Iterator[Combined]:
 
 
 @pytest.mark.parametrize(("who", "reason"), [*((who, reason) for who, (_, reason) in LIES.items()), *REPLAYS.items()])
-def test_an_update_that_is_not_the_right_one_is_left_out_and_named(combined: Combined, who: str, reason: str) -> None:
+def test_a_wrong_update_is_left_out_and_named(combined: Combined, who: str, reason: str) -> None:
     assert combined.left_out(who) == reason
 
 
-def test_an_update_that_was_changed_in_the_store_is_left_out_and_named(
-    federation: Federation, combined: Combined
-) -> None:
+def test_an_update_changed_in_the_store_is_left_out_and_named(federation: Federation, combined: Combined) -> None:
     """The hospital did nothing wrong and is told nothing: its task is complete on both sides."""
     assert combined.left_out(TOUCHED) == "Altered"
     task = combined.lenient.task(TOUCHED)
@@ -100,13 +98,13 @@ def test_an_update_that_was_changed_in_the_store_is_left_out_and_named(
         assert is_true(side, "Complete")
 
 
-def test_what_is_sound_makes_the_result_alone(combined: Combined) -> None:
+def test_the_result_combines_only_valid_updates(combined: Combined) -> None:
     counted = int(combined.lenient.task(SOUND)["status"]["update"]["samples"])
     assert combined.lenient.round["status"]["participants"]["aggregated"] == 2
     assert combined.lenient.result["samples"] == counted + SAMPLES
 
 
-def test_a_round_that_needs_what_was_left_out_fails_and_keeps_nothing(combined: Combined) -> None:
+def test_a_round_that_requires_a_left_out_update_fails_and_keeps_nothing(combined: Combined) -> None:
     failed = combined.strict.failed
     assert failed.reason == "QuorumNotMet"
     left_out = failed.message.partition("Left out: ")[2]

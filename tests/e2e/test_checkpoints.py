@@ -109,7 +109,7 @@ STOPS: dict[Stop, int] = {evict: 1, kill: 2}
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=["evicted", "deleted"])
-def test_the_pod_after_a_stopped_training_pod_goes_on_from_the_checkpoint(
+def test_the_pod_after_a_stopped_pod_resumes_from_the_checkpoint(
     stopped: dict[Stop, Future[Stopped]], stop: Stop
 ) -> None:
     seen = stopped[stop].result()
@@ -119,7 +119,7 @@ def test_the_pod_after_a_stopped_training_pod_goes_on_from_the_checkpoint(
     assert 0 < int(line.removeprefix(RESUMED)) < STEPS
 
 
-def test_a_task_whose_node_died_is_the_platforms_failure_and_tried_again(lost: Future[Lost]) -> None:
+def test_a_task_on_a_dead_node_is_a_platform_failure_and_is_retried(lost: Future[Lost]) -> None:
     seen = lost.result()
     for side in seen.said:
         failure = side["status"]["failure"]
@@ -197,7 +197,7 @@ def test_the_next_training_pod_removes_the_checkpoints_of_rounds_that_are_over(
 
 
 @pytest.mark.usefixtures("base")
-def test_each_hospital_has_a_secret_of_its_own_for_the_order_of_rows(federation: Federation) -> None:
+def test_each_hospital_has_its_own_key_for_the_order_of_rows(federation: Federation) -> None:
     folders = [volumes.folder_of(named(site), federation.site_namespace, "state") for site in BOTH]
     keys = [(folder / "secrets" / "order" / "key").read_bytes() for folder in folders]
     assert [len(key) for key in keys] == [32, 32]

@@ -87,13 +87,13 @@ def editor(federation: Federation, hub: Api) -> Iterator[Api]:
     hub.delete("ServiceAccount", name, namespace)
 
 
-def test_the_site_operator_reads_no_secret_but_its_hub_credentials(
+def test_the_site_operator_reads_only_the_secret_of_its_hub_credentials(
     federation: Federation, site: Api, operator: Api
 ) -> None:
     assert _readable(site, operator) == {(federation.site_namespace, "hub-credentials")}
 
 
-def test_the_courier_reads_no_secret_but_its_keys(federation: Federation, site: Api, courier: Api) -> None:
+def test_the_courier_reads_only_the_secret_of_its_keys(federation: Federation, site: Api, courier: Api) -> None:
     assert _readable(site, courier) == {(federation.site_namespace, "courier-keys")}
 
 
@@ -123,7 +123,7 @@ WITH_ANOTHER: dict[str, tuple[Callable[[Object], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", WITH_ANOTHER)
-def test_no_job_reads_a_dataset_in_another_way_than_the_hospital_says(
+def test_no_job_reads_a_dataset_against_the_hospitals_description(
     federation: Federation, site: Api, operator: Api, what: str
 ) -> None:
     """Counts of rows of one's own choice are values of patients."""
@@ -136,7 +136,7 @@ def test_no_job_reads_a_dataset_in_another_way_than_the_hospital_says(
         operator.patch("Dataset", "breast", {"spec": spec}, federation.site_namespace)
 
 
-def test_the_site_operator_makes_no_dataset_of_its_own(federation: Federation, site: Api, operator: Api) -> None:
+def test_the_site_operator_cannot_make_a_dataset(federation: Federation, site: Api, operator: Api) -> None:
     theirs = {**site.get("Dataset", "breast", federation.site_namespace), "metadata": {"name": "theirs"}}
     _forbidden(operator, "POST", f"/apis/wardround.io/v1alpha1/namespaces/{federation.site_namespace}/datasets", theirs)
     job = training_job(site, federation.site_namespace, "train")
@@ -145,7 +145,7 @@ def test_the_site_operator_makes_no_dataset_of_its_own(federation: Federation, s
         operator.create(job, dry_run=True)
 
 
-def test_the_site_operator_makes_no_pod_and_enters_none(federation: Federation, site: Api, operator: Api) -> None:
+def test_the_site_operator_can_neither_make_nor_enter_pods(federation: Federation, site: Api, operator: Api) -> None:
     namespace = federation.site_namespace
     pods = PODS.format(namespace)
     _forbidden(operator, "POST", pods, pod_of(training_job(site, federation.site_namespace, "train")))
@@ -158,12 +158,12 @@ def test_the_site_operator_makes_no_pod_and_enters_none(federation: Federation, 
 
 
 @pytest.mark.parametrize("of", ["courier", "training", "site-operator"])
-def test_the_site_operator_gets_no_token(federation: Federation, operator: Api, of: str) -> None:
+def test_the_site_operator_cannot_get_a_token(federation: Federation, operator: Api, of: str) -> None:
     with pytest.raises(Refused, match="forbidden"):
         token_request(operator, federation.site_namespace, of, 3600)
 
 
-def test_the_courier_makes_no_job_and_no_pod(federation: Federation, site: Api, courier: Api) -> None:
+def test_the_courier_can_make_neither_jobs_nor_pods(federation: Federation, site: Api, courier: Api) -> None:
     job = training_job(site, federation.site_namespace, "train")
     _forbidden(courier, "POST", JOBS.format(federation.site_namespace), job)
     _forbidden(courier, "POST", PODS.format(federation.site_namespace), pod_of(job))
@@ -172,12 +172,12 @@ def test_the_courier_makes_no_job_and_no_pod(federation: Federation, site: Api, 
         courier.get("Dataset", "breast", federation.site_namespace)
 
 
-def test_a_hospital_sees_itself_on_the_hub(hospital: Api) -> None:
+def test_a_hospital_can_read_its_own_participant(hospital: Api) -> None:
     assert hospital.get("Participant", SITE, SITE)["metadata"]["name"] == SITE
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_hospital_sees_nothing_of_another(hospital: Api, other: str) -> None:
+def test_a_hospital_cannot_read_another_hospitals_objects(hospital: Api, other: str) -> None:
     root = f"/apis/wardround.io/v1alpha1/namespaces/{other}"
     _forbidden(hospital, "GET", f"{root}/roundtasks")
     _forbidden(hospital, "GET", f"{root}/participants/{other}")
@@ -186,14 +186,14 @@ def test_a_hospital_sees_nothing_of_another(hospital: Api, other: str) -> None:
     _forbidden(hospital, "GET", f"/apis/coordination.k8s.io/v1/namespaces/{other}/leases/site")
 
 
-def test_a_hospital_sees_no_secret_and_no_round(federation: Federation, hub: Api, hospital: Api) -> None:
+def test_a_hospital_can_read_neither_secrets_nor_rounds(federation: Federation, hub: Api, hospital: Api) -> None:
     assert _readable(hub, hospital) == set()
     _forbidden(hospital, "GET", f"/apis/wardround.io/v1alpha1/namespaces/{federation.namespace}/federatedrounds")
     for kind in ("participants", "roundtasks", "federatedrounds"):
         _forbidden(hospital, "GET", f"/apis/wardround.io/v1alpha1/{kind}")
 
 
-def test_a_hospital_changes_no_spec_and_does_not_approve_itself(hospital: Api) -> None:
+def test_a_hospital_cannot_change_a_spec_or_approve_itself(hospital: Api) -> None:
     root = f"/apis/wardround.io/v1alpha1/namespaces/{SITE}"
     _forbidden(hospital, "PATCH", f"{root}/participants/{SITE}", {"spec": {"keyFingerprint": DIGEST}})
     _forbidden(hospital, "PATCH", f"{root}/roundtasks/any", {"spec": {"cancel": True}})
@@ -203,7 +203,7 @@ def test_a_hospital_changes_no_spec_and_does_not_approve_itself(hospital: Api) -
             hospital.patch_status("Participant", SITE, claim, SITE)
 
 
-def test_a_hospitals_token_is_for_a_day_at_most(federation: Federation, site: Api, hospital: Api) -> None:
+def test_a_hospitals_token_is_valid_for_a_day_at_most(federation: Federation, site: Api, hospital: Api) -> None:
     claims = _claims(_hub_token(site, federation))
     assert claims["sub"] == f"system:serviceaccount:{SITE}:site"
     assert claims["exp"] - claims["iat"] <= 24 * 3600
@@ -215,13 +215,13 @@ def test_a_hospitals_token_is_for_a_day_at_most(federation: Federation, site: Ap
         token_request(hospital, SITE, "site", 3600, "vault")
 
 
-def test_a_hospital_gets_nobody_elses_token(federation: Federation, hospital: Api) -> None:
+def test_a_hospital_cannot_get_another_accounts_token(federation: Federation, hospital: Api) -> None:
     for namespace, name in [(SITE, "default"), ("site-a", "site"), (federation.hub_namespace, "hub-operator")]:
         with pytest.raises(Refused, match="forbidden"):
             token_request(hospital, namespace, name, 3600)
 
 
-def test_a_federation_editor_reaches_no_key(federation: Federation, hub: Api, editor: Api) -> None:
+def test_a_federation_editor_cannot_read_keys(federation: Federation, hub: Api, editor: Api) -> None:
     secrets = hub.call("GET", f"/api/v1/namespaces/{federation.hub_namespace}/secrets")["items"]
     assert "hub-signing-key" in {each["metadata"]["name"] for each in secrets}
     assert _readable(hub, editor) == set()
@@ -229,7 +229,7 @@ def test_a_federation_editor_reaches_no_key(federation: Federation, hub: Api, ed
     _forbidden(editor, "GET", f"/api/v1/namespaces/{federation.hub_namespace}/secrets/round-0")
 
 
-def test_a_federation_editor_reaches_no_aggregation(federation: Federation, editor: Api) -> None:
+def test_a_federation_editor_cannot_access_aggregations(federation: Federation, editor: Api) -> None:
     for namespace in (federation.hub_namespace, federation.namespace):
         for collection in (JOBS, PODS):
             _forbidden(editor, "GET", collection.format(namespace))
@@ -241,7 +241,7 @@ def test_a_federation_editor_reaches_no_aggregation(federation: Federation, edit
             token_request(editor, federation.hub_namespace, name, 3600)
 
 
-def test_a_federation_editor_runs_rounds_in_the_federation_alone(federation: Federation, editor: Api) -> None:
+def test_a_federation_editor_runs_rounds_only_in_the_federation(federation: Federation, editor: Api) -> None:
     made = federation.manifest("edited", "Statistics")
     editor.create(made, dry_run=True)
     namespace, name = federation.namespace, made["metadata"]["name"]

@@ -51,7 +51,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     made.run(COMMANDS[-1])
 
 
-def test_the_ending_leads_to_a_round_and_to_a_policy_that_refuses_it(theirs: Federation, shell: Shell) -> None:
+def test_the_demos_last_commands_run_a_round_and_then_refuse_it(theirs: Federation, shell: Shell) -> None:
     assert [REFUSED in each for each in COMMANDS].count(True) == 1
     assert COMMANDS[-1].startswith("helm upgrade")
     told = shell.run("\n".join(COMMANDS).replace(REFUSED, f"{REFUSED} || [ $? = 1 ]"))
@@ -62,7 +62,7 @@ def test_the_ending_leads_to_a_round_and_to_a_policy_that_refuses_it(theirs: Fed
     assert policy["minQuorum"] == 1
 
 
-def test_the_log_of_a_training_job_is_what_the_training_code_printed(theirs: Federation) -> None:
+def test_the_log_of_a_training_job_is_the_training_codes_output(theirs: Federation) -> None:
     """For whoever does not say which container: kubectl would take the last one otherwise, which is ours."""
     name = theirs.completed("train-5").task("site-a")["metadata"]["name"]
     site = theirs.kubectl("site-a")

@@ -134,7 +134,7 @@ NOT_RUN_INLINE = {
 }
 
 
-def test_the_round_on_the_first_page_is_one(federation: Federation) -> None:
+def test_the_round_in_the_readme_is_valid(federation: Federation) -> None:
     [block] = section(*FIRST_ROUND)
     text = block.filled({"…": "0" * 64, "namespace: breast-cancer": f"namespace: {NAMESPACE}"})
     assert "created" in federation.kubectl("hub")("apply", "--dry-run=server", "-f", "-", stdin=text)
@@ -192,7 +192,7 @@ def test_the_commands_for_clusters_apart_lead_to_a_complete_round(statistics: st
 
 
 @pytest.mark.usefixtures("statistics")
-def test_the_commands_for_looking_show_the_round(shell: Shell) -> None:
+def test_the_commands_for_watching_show_the_round(shell: Shell) -> None:
     _name_task(shell)
     [block] = section(*LOOKING)
     here = {
@@ -213,7 +213,7 @@ def test_the_commands_for_looking_show_the_round(shell: Shell) -> None:
 
 
 @pytest.mark.usefixtures("statistics")
-def test_commands_within_sentences_are_taken(shell: Shell) -> None:
+def test_inline_commands_succeed(shell: Shell) -> None:
     _name_task(shell)
     for command in RUN_INLINE.values():
         assert at("site-a", shell, command), command

@@ -40,7 +40,7 @@ def configuration(image: ImageRef) -> dict[str, Any]:
         return dict(blob(blob(image.reference.split("@")[1])["config"]["digest"])["config"])
 
 
-def test_an_image_is_named_by_the_digest_of_its_manifest_and_runs_as_nobody(built: Images) -> None:
+def test_an_image_has_its_manifests_digest_and_the_unprivileged_user(built: Images) -> None:
     for image in (built.operator, built.trainer, built.store):
         assert configuration(image)["User"] == "65532:65532"
 
@@ -56,7 +56,7 @@ def test_a_second_build_builds_nothing(built: Images) -> None:
     assert said == []
 
 
-def test_the_operator_image_imports_all_that_it_runs() -> None:
+def test_the_operator_image_can_import_all_verbs() -> None:
     script = """
 import importlib, pathlib, pyarrow.parquet, pyarrow.csv, ssl, wardround
 root = pathlib.Path(wardround.__file__).parent

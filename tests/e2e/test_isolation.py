@@ -153,7 +153,7 @@ def without_walls(federation: Federation, targets: list[Target]) -> set[Target]:
     return found
 
 
-def test_the_same_probes_answer_where_there_are_no_walls(
+def test_the_same_probes_succeed_without_isolation(
     federation: Federation, targets: list[Target], without_walls: set[Target]
 ) -> None:
     """The positive control: without it, hostile code finds nothing open also where nothing is there."""
@@ -168,7 +168,7 @@ def test_hostile_code_reaches_nothing(inside: Inside, targets: list[Target], wit
     assert inside.open == set()
 
 
-def test_hostile_code_makes_no_socket_that_leaves_its_pod(inside: Inside) -> None:
+def test_hostile_code_opens_no_socket_out_of_its_pod(inside: Inside) -> None:
     """In a real round's own pod: the launcher that prepare brings has started it."""
     made = dict(inside.found["sockets"])
     assert made.pop("AF_UNIX") == "open"
@@ -196,7 +196,7 @@ def test_hostile_code_sees_no_process_of_its_neighbours(inside: Inside) -> None:
     assert len(inside.found["processes"]) == 1
 
 
-def test_hostile_code_sees_the_files_of_its_task_alone(inside: Inside) -> None:
+def test_hostile_code_sees_only_the_files_of_its_task(inside: Inside) -> None:
     files = [path for path in inside.found["files"] if path.startswith("/wardround")]
     assert sorted(files) == [
         "/wardround/base/model.safetensors",
@@ -211,7 +211,7 @@ def test_hostile_code_sees_the_files_of_its_task_alone(inside: Inside) -> None:
     assert len(mounted) == len(folders) + 1
 
 
-def test_hostile_code_sees_no_raw_data_and_no_held_out_row(federation: Federation, inside: Inside) -> None:
+def test_hostile_code_sees_neither_raw_data_nor_test_rows(federation: Federation, inside: Inside) -> None:
     raw = (install.data_folder(SITE) / "cases.csv").read_text("utf-8")
     dataset = federation.kubectl(SITE).get("dataset", "breast", "-n", federation.site_namespace)["spec"]
     sides = split.parse(dataset["split"])
@@ -241,7 +241,7 @@ def test_without_a_policy_engine_no_row_is_read(federation: Federation) -> None:
     assert "node (ICMP)" in said
 
 
-def test_training_is_ended_when_its_watch_or_the_walls_go(federation: Federation) -> None:
+def test_training_ends_when_its_sidecar_or_its_isolation_ends(federation: Federation) -> None:
     """Without its watch it is tried again; without walls it is not."""
     made = _round(federation, "walls-go", "sleep()")
     name = made["metadata"]["name"]
@@ -260,7 +260,7 @@ def test_training_is_ended_when_its_watch_or_the_walls_go(federation: Federation
         eventually("the Job without walls is gone", lambda: kubectl.find("job", second, "-n", place) is None)
 
 
-def test_an_open_link_is_said_by_the_site(federation: Federation, inside: Inside) -> None:
+def test_the_site_reports_an_open_link(federation: Federation, inside: Inside) -> None:
     """The round went on, and the Site is no less ready."""
     assert inside.open == set()
     kubectl, place = federation.kubectl(SITE), federation.site_namespace
@@ -294,7 +294,7 @@ def test_a_round_with_local_sockets_has_loopback_and_reaches_nothing(federation:
     assert link.local.round["status"]["participants"]["aggregated"] == 1
 
 
-def test_both_sides_say_that_a_round_has_local_sockets(federation: Federation, link: Link) -> None:
+def test_hub_and_site_report_that_a_round_has_local_sockets(federation: Federation, link: Link) -> None:
     task = link.local.task(SITE)
     for side in (task, federation.site_task(SITE, task["metadata"]["name"])):
         accepted = condition(side, "Accepted")

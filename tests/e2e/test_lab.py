@@ -89,7 +89,7 @@ def test_logs_and_exec_work(namespace: Namespace) -> None:
     assert namespace.inside("talker", "echo", "inside").stdout == "inside\n"
 
 
-def test_services_and_the_hub_have_names_and_nothing_else_has(namespace: Namespace) -> None:
+def test_dns_knows_services_and_the_hub_only(namespace: Namespace) -> None:
     namespace.pod("asker")
     for name, answer in (
         ("kubernetes.default.svc.cluster.local", "10.96.0.1"),
@@ -130,7 +130,7 @@ def test_without_the_policy_engine_everything_is_open(namespace: Namespace) -> N
     eventually("the policy stops it again", lambda: not namespace.reaches("asker", "198.18.0.1", 6443))
 
 
-def test_a_site_reaches_the_hub_and_nobody_reaches_a_site(lab: Lab, hub_namespace: Namespace) -> None:
+def test_a_site_reaches_the_hub_and_no_cluster_reaches_a_site(lab: Lab, hub_namespace: Namespace) -> None:
     hub_namespace.pod("asker")
     for site in lab.sites:
         eventually("the hub answers", lambda site=site: from_site(site, named("hub").wan, 6443))  # type: ignore[misc]
@@ -151,7 +151,7 @@ def test_a_pod_cannot_reach_the_administrators_machine(namespace: Namespace) -> 
         assert not from_site("site-a", peer, port)
 
 
-def test_a_site_that_is_cut_off_works_on_and_comes_back(lab: Lab) -> None:
+def test_a_site_works_while_it_is_cut_off(lab: Lab) -> None:
     site = named("site-b")
     network.cut(site)
     try:
@@ -162,7 +162,7 @@ def test_a_site_that_is_cut_off_works_on_and_comes_back(lab: Lab) -> None:
     eventually("the line is there again", lambda: from_site("site-b", named("hub").wan, 6443))
 
 
-def test_the_hub_can_be_made_deaf(lab: Lab) -> None:
+def test_inbound_connections_to_the_hub_can_be_blocked(lab: Lab) -> None:
     hub = named("hub")
     network.inbound(hub, ())
     try:
@@ -198,7 +198,7 @@ def test_a_volume_belongs_to_the_pods_group(namespace: Namespace) -> None:
     assert not folder.exists()
 
 
-def test_a_killed_component_is_started_again(lab: Lab) -> None:
+def test_a_killed_component_can_be_started_again(lab: Lab) -> None:
     site = lifecycle.open_existing("site-c")
     site.process("kube-apiserver").stop(grace=0)
     assert not site.client.ready()
@@ -206,7 +206,9 @@ def test_a_killed_component_is_started_again(lab: Lab) -> None:
     assert site.client.ready()
 
 
-def test_another_checkout_is_told_whose_lab_runs(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_checkout_gets_an_error_that_names_the_owner(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner = str(ROOT)
     monkeypatch.setattr("lab.lifecycle.ROOT", tmp_path)
     with pytest.raises(LabError, match=f"belongs to {owner}"):
@@ -215,7 +217,7 @@ def test_another_checkout_is_told_whose_lab_runs(lab: Lab, tmp_path: Path, monke
         lifecycle.down()
 
 
-def test_a_node_offers_pretend_accelerators(lab: Lab) -> None:
+def test_a_node_can_claim_accelerators(lab: Lab) -> None:
     lifecycle.open_existing("site-a").offer_accelerators(1)
     kubectl = lab.kubectl("site-a")
     eventually(
@@ -229,14 +231,14 @@ def test_the_machine_sees_no_mount_of_a_pod(lab: Lab) -> None:
     assert {point for point in mounts.points() if point.startswith((str(RUNTIME), str(STATE)))} == own
 
 
-def test_kubeconfigs_are_for_their_owner_alone(lab: Lab) -> None:
+def test_only_the_owner_can_read_kubeconfigs(lab: Lab) -> None:
     for name in ("hub", *lab.sites):
         path: Path = named(name).kubeconfig
         assert path.stat().st_mode & 0o077 == 0
         assert "insecure" not in path.read_text()
 
 
-def test_the_pods_gateway_keeps_its_address_while_pods_come_and_go(lab: Lab) -> None:
+def test_the_pods_gateway_keeps_its_hardware_address(lab: Lab) -> None:
     """A bridge without an address of its own has that of one of its ports, and changes it with them."""
     for name in ("hub", *lab.sites):
         shown = subprocess.run(

@@ -54,7 +54,7 @@ def test_a_misspelt_value_is_refused_by_name(chart: str) -> None:
     assert f"'{name}' not allowed" in refused.stderr
 
 
-def test_a_misspelt_value_of_a_parameter_comes_back_to_whoever_applied_the_round(federation: Federation) -> None:
+def test_a_misspelt_parameter_value_is_reported_to_the_rounds_author(federation: Federation) -> None:
     """One attempt. The hospital allows the parameter: the trainer alone knows what a list of widths looks like, and
     names the parameter."""
     made = federation.manifest(

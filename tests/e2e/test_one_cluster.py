@@ -84,7 +84,7 @@ def _helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_the_page_from_its_first_command_to_its_last(shell: Shell, federation: Federation) -> None:
+def test_all_commands_of_the_page_succeed_in_order(shell: Shell, federation: Federation) -> None:
     kubectl = federation.kubectl(CLUSTER)
 
     def neighbours() -> set[str]:

@@ -43,13 +43,13 @@ def logs(federation: Federation, left_before: None) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("container", STARTED)
-def test_code_of_a_prepared_image_opens_no_socket_but_of_the_unix_family(logs: dict[str, str], container: str) -> None:
+def test_code_of_a_prepared_image_opens_only_unix_sockets(logs: dict[str, str], container: str) -> None:
     assert prepared.PAST not in logs[container]
     said = _found(logs[container])
     assert calls.sockets(said) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
 
 
-def test_code_of_an_image_leads_no_mount_of_the_container_after_it(logs: dict[str, str]) -> None:
+def test_code_of_an_image_cannot_redirect_a_later_containers_mount(logs: dict[str, str]) -> None:
     """The image does not know the launcher's place. Its code does, and init and train share volumes."""
     assert _found(logs["init"])["trap"] == "EPERM"
 

@@ -32,9 +32,7 @@ def first(federation: Federation, statistics: Finished) -> Finished:
     return federation.run_round("first", "Train", initial={"seed": 7, "statisticsRoundName": statistics.name})
 
 
-def test_statistics_count_every_hospital_and_leave_spoilt_rows_out(
-    federation: Federation, statistics: Finished
-) -> None:
+def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federation, statistics: Finished) -> None:
     everyone = {"selected": 3, "accepted": 3, "sent": 3, "aggregated": 3, "failed": 0}
     assert statistics.round["status"]["participants"] == everyone
     counted = {site: statistics.task(site)["status"]["update"]["samples"] for site in federation.sites}
@@ -46,7 +44,7 @@ def test_statistics_count_every_hospital_and_leave_spoilt_rows_out(
     assert statistics.result["samples"] == sum(counted.values())
 
 
-def test_a_model_goes_back_to_the_hospitals_and_is_averaged_to_the_last_bit(
+def test_hospitals_train_the_base_and_the_average_is_exact(
     federation: Federation, first: Finished, tmp_path: Path
 ) -> None:
     with Caught(federation.sites, tmp_path) as caught:
@@ -84,7 +82,7 @@ def test_a_model_goes_back_to_the_hospitals_and_is_averaged_to_the_last_bit(
 
 
 @pytest.mark.parametrize("how", [[], ["--server-side"]], ids=["client-side", "server-side"])
-def test_a_round_that_is_applied_again_is_the_same(federation: Federation, how: list[str]) -> None:
+def test_applying_a_round_again_changes_nothing(federation: Federation, how: list[str]) -> None:
     kubectl = federation.kubectl("hub")
     made = federation.manifest(f"again{len(how)}", "Train", initial={"seed": 7}, suspend=True)
     text = yaml.safe_dump(made)
@@ -105,7 +103,7 @@ def test_a_round_that_is_applied_again_is_the_same(federation: Federation, how: 
         kubectl("delete", "federatedround", made["metadata"]["name"], "-n", federation.namespace)
 
 
-def test_an_upgrade_with_the_same_values_changes_nothing_that_runs(federation: Federation) -> None:
+def test_an_upgrade_with_the_same_values_restarts_nothing(federation: Federation) -> None:
     namespaces = {"hub": federation.hub_namespace} | dict.fromkeys(federation.sites, federation.site_namespace)
 
     def running() -> dict[str, str]:
@@ -131,7 +129,7 @@ def test_an_upgrade_with_the_same_values_changes_nothing_that_runs(federation: F
     assert running() == before
 
 
-def test_a_round_outlives_the_hub_operator_and_a_courier(federation: Federation) -> None:
+def test_a_round_survives_restarts_of_hub_operator_and_courier(federation: Federation) -> None:
     made = federation.manifest("restarts", "Train", initial={"seed": 7}, parameters=UNTRAINED)
     name = made["metadata"]["name"]
     federation.apply(made)
@@ -184,7 +182,7 @@ def one_accelerator() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("one_accelerator", "cut_off")
-def test_a_round_gets_the_accelerator_that_a_node_offers_and_waits_for_what_none_does(federation: Federation) -> None:
+def test_a_round_gets_an_offered_accelerator_and_waits_for_a_missing_one(federation: Federation) -> None:
     def asking(count: int) -> dict[str, Any]:
         resources = {"nodes": 1, "acceleratorsPerNode": count}
         spec = {"initial": {"seed": 7}, "parameters": UNTRAINED, **ALONE}

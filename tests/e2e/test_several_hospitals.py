@@ -10,7 +10,7 @@ from wardround.cli import explain, verbs
 NOT_LISTED = "localhost/wardround/trainer@sha256:" + "0" * 64
 
 
-def test_a_round_that_all_refuse_says_so_of_each(federation: Federation) -> None:
+def test_a_round_that_all_refuse_names_each_refusal(federation: Federation) -> None:
     """Not of the fastest alone, which puts the quorum out of reach."""
     made = federation.manifest("refused-by-all", "Train", initial={"seed": 7}, image=NOT_LISTED)
     federation.apply(made)
@@ -19,7 +19,7 @@ def test_a_round_that_all_refuse_says_so_of_each(federation: Federation) -> None
     assert failed.message == f"0 hospitals can still send, but quorum.min is {len(federation.sites)}. Lost: {everyone}."
 
 
-def test_a_misspelt_dataset_is_the_round_authors_to_check(federation: Federation) -> None:
+def test_a_misspelt_dataset_is_reported_to_the_rounds_author(federation: Federation) -> None:
     made = federation.manifest("misspelt-dataset", "Statistics", datasetName="braest")
     name, hub = made["metadata"]["name"], federation.kubectl("hub")
     federation.apply(made)

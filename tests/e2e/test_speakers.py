@@ -92,14 +92,14 @@ def speakers(federation: Federation) -> Iterator[dict[str, dict[str, Api]]]:
 
 
 @pytest.mark.parametrize("name", AT_THE_HUB)
-def test_at_the_hub_each_word_has_one_speaker(speakers: dict[str, dict[str, Api]], task: str, name: str) -> None:
+def test_at_the_hub_each_field_has_one_writer(speakers: dict[str, dict[str, Api]], task: str, name: str) -> None:
     word = AT_THE_HUB[name]
     path = RESOURCES[word.kind].path(SITE, SITE if word.kind == "Participant" else task, word.subresource)
     assert _may_say(speakers["hub"], path, word) == {word.speaker}
 
 
 @pytest.mark.parametrize("name", AT_THE_SITE)
-def test_at_a_site_each_word_has_one_speaker(
+def test_at_a_site_each_field_has_one_writer(
     federation: Federation, speakers: dict[str, dict[str, Api]], task: str, name: str
 ) -> None:
     word = AT_THE_SITE[name]

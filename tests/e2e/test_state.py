@@ -77,14 +77,16 @@ def chain(federation: Federation, kept: tuple[str, str]) -> Chain:
     return Chain(first, second, third, evaluation)
 
 
-def test_the_state_of_an_update_that_did_not_count_is_never_used(federation: Federation, chain: Chain) -> None:
+def test_the_state_of_a_left_out_update_is_never_used(federation: Federation, chain: Chain) -> None:
     assert chain.second.attention(TOUCHED)["reason"] == "Altered"
     assert left(federation, TOUCHED, chain.second) == [chain.first.name, chain.second.name]
     assert left(federation, TOUCHED, chain.third) == [chain.first.name, chain.third.name]
     assert left(federation, SOUND, chain.third) == [chain.first.name, chain.second.name, chain.third.name]
 
 
-def test_training_is_told_whose_state_it_finds_and_cannot_change_it(federation: Federation, chain: Chain) -> None:
+def test_training_knows_the_round_of_its_state_and_cannot_change_the_state(
+    federation: Federation, chain: Chain
+) -> None:
     assert found(federation, TOUCHED, chain.first) == {"stateRound": "", "trail": []}
     assert found(federation, TOUCHED, chain.third)["stateRound"] == chain.first.uid
     assert found(federation, SOUND, chain.third)["stateRound"] == chain.second.uid
@@ -93,15 +95,13 @@ def test_training_is_told_whose_state_it_finds_and_cannot_change_it(federation: 
 
 
 @pytest.mark.parametrize("site", BOTH)
-def test_an_evaluation_finds_what_belongs_to_the_model_and_leaves_nothing(
-    federation: Federation, chain: Chain, site: str
-) -> None:
+def test_an_evaluation_reads_the_models_state_and_leaves_none(federation: Federation, chain: Chain, site: str) -> None:
     seen = found(federation, site, chain.evaluation)
     assert seen == {"stateRound": chain.third.uid, "trail": left(federation, site, chain.third)}
     assert not (states(federation, site) / chain.evaluation.uid).exists()
 
 
-def test_an_optimizer_goes_on_with_what_it_had(federation: Federation, kept: tuple[str, str]) -> None:
+def test_an_optimizer_continues_with_its_state(federation: Federation, kept: tuple[str, str]) -> None:
     first, second = map(federation.completed, kept)
     assert "state: no earlier round has left a state here" in log(federation, BESIDE, first)
     assert "state: Adam continues with its state of an earlier round" in log(federation, BESIDE, second)

@@ -77,7 +77,7 @@ def observed(federation: Federation) -> Observed:
     return Observed(finished[0], finished[1], spy)
 
 
-def test_the_spy_saw_all_there_is(observed: Observed) -> None:
+def test_the_spy_copied_all_objects(observed: Observed) -> None:
     """Without this, finding nothing below would prove nothing."""
     assert {Path(path).name for path in observed.spy.clear} >= {"model.safetensors", "update.safetensors"}
     for finished in (observed.first, observed.second):
@@ -99,7 +99,7 @@ def test_the_store_holds_no_byte_of_a_tensor(observed: Observed) -> None:
     assert b'"dtype"' not in stored
 
 
-def test_updates_go_when_they_are_no_longer_needed(observed: Observed) -> None:
+def test_updates_are_deleted_when_they_are_no_longer_needed(observed: Observed) -> None:
     store = volumes.folder_of(named("hub"), volumes.HUB_NAMESPACE, "store")
     for finished in (observed.first, observed.second):
         eventually(
@@ -152,14 +152,16 @@ def anyone(federation: Federation) -> Passerby:
         ("POST", "?uploads"),
     ],
 )
-def test_nobody_in_passing_touches_an_object(observed: Observed, anyone: Passerby, method: str, query: str) -> None:
+def test_a_client_without_credentials_cannot_access_an_object(
+    observed: Observed, anyone: Passerby, method: str, query: str
+) -> None:
     location = observed.second.result["location"]
     status, _ = anyone.request(method, f"/wardround/{location}/part-00000{query}")
     assert status == 403
 
 
 @pytest.mark.parametrize("path", ["/", "/wardround", "/wardround?list-type=2", "/wardround?uploads", "/wardround?acl"])
-def test_nobody_in_passing_lists_anything(observed: Observed, anyone: Passerby, path: str) -> None:
+def test_a_client_without_credentials_cannot_list(observed: Observed, anyone: Passerby, path: str) -> None:
     status, body = anyone.request("GET", path)
     assert status == 403
     assert observed.second.uid.encode() not in body
@@ -187,7 +189,7 @@ def test_another_hospitals_assignment_is_refused(federation: Federation, observe
     assert _refusal(federation, forger, "misdirected", _spec(observed, OTHER)) == "NotAddressee"
 
 
-def test_the_same_assignment_once_more_is_refused(federation: Federation, observed: Observed, forger: Api) -> None:
+def test_a_repeated_assignment_is_refused(federation: Federation, observed: Observed, forger: Api) -> None:
     assert _refusal(federation, forger, "replayed", _spec(observed, SITE)) == "Replayed"
 
 

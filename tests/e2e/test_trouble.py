@@ -132,7 +132,7 @@ def _stored(federation: Federation, hospital: Played, made: Object) -> Callable[
     return lambda: hospital.say_sent(task, update)
 
 
-def test_a_hospital_that_nobody_approved_is_named_and_sent_nothing(story: Story) -> None:
+def test_an_unapproved_hospital_is_named_and_gets_no_task(story: Story) -> None:
     stalled = _condition(story.worst.first, "Stalled")
     assert (stalled.status, stalled.reason) == ("True", "ParticipantNotApproved")
     assert UNAPPROVED in stalled.message
@@ -144,17 +144,17 @@ def test_a_hospital_that_nobody_approved_is_named_and_sent_nothing(story: Story)
     assert story.worst.participant["status"]["fingerprint"] in ready.message
 
 
-def test_a_hospital_that_nobody_approved_is_told_which_fingerprint_to_read_out(story: Story) -> None:
+def test_an_unapproved_hospital_sees_the_fingerprint_to_read_out(story: Story) -> None:
     ready = _condition(story.worst.sites[UNAPPROVED], "Ready")
     assert (ready.status, ready.reason) == ("False", "NotApproved")
     assert story.worst.participant["status"]["fingerprint"] in ready.message
 
 
-def test_a_round_goes_on_as_soon_as_its_hospital_is_approved(story: Story) -> None:
+def test_a_round_continues_when_its_hospital_is_approved(story: Story) -> None:
     assert story.first.round["status"]["participants"]["aggregated"] == 1
 
 
-def test_a_hospital_that_pins_another_hub_refuses_and_both_sides_say_so(story: Story) -> None:
+def test_a_hospital_that_pins_another_hub_refuses_and_both_sides_report_it(story: Story) -> None:
     for side in (story.worst.round_tasks[MISTAKEN], story.worst.site_tasks[MISTAKEN]):
         accepted = _condition(side, "Accepted")
         assert (accepted.status, accepted.reason) == ("False", "HubNotPinned")
@@ -167,14 +167,14 @@ def test_a_hospital_that_pins_another_hub_refuses_and_both_sides_say_so(story: S
     assert story.second.attention(MISTAKEN)["reason"] == "HubNotPinned"
 
 
-def test_a_hospital_that_pins_another_hub_is_told_so_on_its_site(story: Story) -> None:
+def test_the_site_of_a_hospital_that_pins_another_hub_reports_it(story: Story) -> None:
     for kind, status in (("Ready", "False"), ("Stalled", "True")):
         said = _condition(story.worst.sites[MISTAKEN], kind)
         assert (said.status, said.reason) == (status, "HubNotPinned")
         assert "spec.hub.fingerprint" in said.message
 
 
-def test_a_hospital_whose_enrolment_has_expired_says_what_to_ask_for(story: Story) -> None:
+def test_a_hospital_with_an_expired_enrolment_reports_what_to_request(story: Story) -> None:
     site = story.worst.sites[EXPIRED]
     connected = _condition(site, "HubConnected")
     assert (connected.status, connected.reason) == ("False", "EnrolmentExpired")
@@ -182,14 +182,14 @@ def test_a_hospital_whose_enrolment_has_expired_says_what_to_ask_for(story: Stor
     assert _condition(site, "Stalled").reason == "EnrolmentExpired"
 
 
-def test_a_hospital_whose_enrolment_has_expired_grows_silent_on_the_hub(story: Story) -> None:
+def test_the_hub_reports_a_hospital_with_an_expired_enrolment_as_silent(story: Story) -> None:
     lost = parse_time(_condition(story.worst.sites[EXPIRED], "HubConnected").since)
     # The condition's time has whole seconds.
     assert (parse_time(story.worst.lease["spec"]["renewTime"]) - lost).total_seconds() < 1
     assert "timeline" not in story.worst.round_tasks[EXPIRED]["status"]
 
 
-def test_a_token_of_the_hub_is_refused_for_its_age_alone(federation: Federation) -> None:
+def test_a_token_of_the_hub_is_refused_only_for_its_age(federation: Federation) -> None:
     """Else what was seen above would be a forged token's end, not an expired one's."""
     secret = federation.kubectl(EXPIRED).get("secret", "hub-credentials", "-n", federation.site_namespace)
     held = base64.b64decode(secret["data"]["token"]).decode()
@@ -200,7 +200,7 @@ def test_a_token_of_the_hub_is_refused_for_its_age_alone(federation: Federation)
     assert refusal.value.status == 401
 
 
-def test_a_store_that_is_away_is_waited_for_and_both_sides_say_so(story: Story) -> None:
+def test_both_sides_wait_for_a_missing_store_and_report_it(story: Story) -> None:
     for site, (round_, *sides) in story.without_store.items():
         for side in sides:
             waits = _condition(side, "Reconciling")
@@ -210,17 +210,17 @@ def test_a_store_that_is_away_is_waited_for_and_both_sides_say_so(story: Story) 
         assert said["message"]
 
 
-def test_updates_that_were_sent_wait_for_a_store_that_goes_away_before_they_are_combined(story: Story) -> None:
+def test_sent_updates_wait_for_a_store_that_fails_before_aggregation(story: Story) -> None:
     assert story.sent.result["samples"] == SAMPLES
 
 
-def test_updates_that_were_sent_outlive_the_node_that_was_to_combine_them(story: Story) -> None:
+def test_sent_updates_survive_the_node_of_their_aggregation(story: Story) -> None:
     """Nobody has said that its pod is gone."""
     assert [bool(pod["metadata"].get("deletionTimestamp")) for pod in story.lost] == [True]
     assert story.sent.complete
 
 
-def test_nothing_is_lost_by_trouble_that_is_over(story: Story) -> None:
+def test_no_task_is_lost_after_the_trouble(story: Story) -> None:
     """The very tasks that waited are those that were counted: nobody was asked twice."""
     for finished, site in ((story.first, UNAPPROVED), (story.second, EXPIRED)):
         assert finished.complete
@@ -229,7 +229,7 @@ def test_nothing_is_lost_by_trouble_that_is_over(story: Story) -> None:
         assert [int(task["spec"]["attempt"]) for task in finished.tasks] == [1] * len(finished.tasks)
 
 
-def test_a_round_of_all_who_were_in_trouble_is_complete_afterwards(federation: Federation, story: Story) -> None:
+def test_a_round_of_all_hospitals_completes_after_the_trouble(federation: Federation, story: Story) -> None:
     assert federation.run_round("after-trouble", "Statistics").round["status"]["participants"]["aggregated"] == 3
 
 

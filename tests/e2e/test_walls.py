@@ -58,13 +58,13 @@ def said(federation: Federation) -> Iterator[dict[str, str]]:
         yield {name: kubectl("logs", "-n", place, "probe", "-c", name) for name in (*WAYS, "missing", "torch")}
 
 
-def test_no_policy_stands_before_these_pods(federation: Federation, said: dict[str, str]) -> None:
+def test_no_policy_selects_these_pods(federation: Federation, said: dict[str, str]) -> None:
     kubectl: Kubectl = federation.kubectl(SITE)
     assert kubectl.get("networkpolicies", "-n", federation.name("only-the-launcher"))["items"] == []
     assert said
 
 
-def test_without_the_launcher_sockets_open_by_every_road(said: dict[str, str]) -> None:
+def test_without_the_launcher_every_kind_of_socket_opens(said: dict[str, str]) -> None:
     bare = _found(said["bare"])
     assert {f"{family} {kind}" for family in ("UNIX", "INET", "INET6") for kind in ("stream", "datagram")} <= {
         name for name, answer in bare.items() if answer == "open"
@@ -74,14 +74,14 @@ def test_without_the_launcher_sockets_open_by_every_road(said: dict[str, str]) -
     assert bare["x32"] != "SIGSYS"
 
 
-def test_with_it_no_socket_opens_but_of_the_unix_family(said: dict[str, str]) -> None:
+def test_under_the_launcher_only_unix_sockets_open(said: dict[str, str]) -> None:
     """From Python, from a static program, by int 0x80 and by x32 numbers."""
     launched = _found(said["launched"])
     assert calls.sockets(launched) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
     assert launched["int 0x80"] == launched["x32"] == "SIGSYS"
 
 
-def test_what_reaches_into_others_is_refused(said: dict[str, str]) -> None:
+def test_access_to_other_processes_is_refused(said: dict[str, str]) -> None:
     launched = _found(said["launched"])
     assert {launched[f"io_uring_{name}"] for name in ("setup", "enter", "register")} == {"ENOSYS"}
     refused = ("pidfd_getfd", *calls.NUMBERS["x86_64"])
@@ -89,7 +89,7 @@ def test_what_reaches_into_others_is_refused(said: dict[str, str]) -> None:
     assert launched["core"] == "1,1"
 
 
-def test_local_sockets_open_ip_and_nothing_else(said: dict[str, str]) -> None:
+def test_local_sockets_add_only_ip(said: dict[str, str]) -> None:
     launched, local = _found(said["launched"]), _found(said["local"])
     opened = calls.sockets(local) - calls.sockets(launched)
     assert {name.split()[0] for name in opened if name in calls.BY_FAMILY} == {"INET", "INET6", "NETLINK"}
@@ -97,11 +97,11 @@ def test_local_sockets_open_ip_and_nothing_else(said: dict[str, str]) -> None:
     assert local["int 0x80"] == local["x32"] == "SIGSYS"
 
 
-def test_torch_with_workers_and_managers_runs_under_it(said: dict[str, str]) -> None:
+def test_torch_with_workers_and_managers_runs_under_the_launcher(said: dict[str, str]) -> None:
     assert "TRAINED [112.0, 1.0]" in said["torch"]
 
 
-def test_a_command_that_the_image_does_not_contain_is_named_in_the_log(said: dict[str, str]) -> None:
+def test_the_log_names_a_command_that_the_image_lacks(said: dict[str, str]) -> None:
     assert "launch: this image has no program no-such-trainer" in said["missing"]
     assert "ENDED 127" in said["missing"]
 
