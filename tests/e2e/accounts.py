@@ -1,4 +1,4 @@
-"""An API server as the holder of a real token sees it: no certificate, no impersonation."""
+"""Clients of an API server with real tokens, without certificates and impersonation."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def administrator(cluster: str) -> Iterator[Api]:
 
 @contextmanager
 def bearer(cluster: str, token: str, manager: str = "") -> Iterator[Api]:
-    """Whoever holds this token, at the API server of a cluster of the lab."""
-    found: Object = yaml.safe_load(named(cluster).kubeconfig.read_text("utf-8"))
-    [user] = found["users"]
+    """A client with this token, at the API server of a lab cluster."""
+    config: Object = yaml.safe_load(named(cluster).kubeconfig.read_text("utf-8"))
+    [user] = config["users"]
     user["user"] = {}
     with TemporaryDirectory() as folder:
         kubeconfig = Path(folder, "kubeconfig")
-        kubeconfig.write_text(yaml.safe_dump(found), "utf-8")
+        kubeconfig.write_text(yaml.safe_dump(config), "utf-8")
         api = Api(kubeconfig, token=token, manager=manager)
         try:
             yield api
@@ -43,7 +43,7 @@ def bearer(cluster: str, token: str, manager: str = "") -> Iterator[Api]:
 
 @contextmanager
 def account(cluster: str, namespace: str, name: str) -> Iterator[Api]:
-    """A service account, by a token that the administrator had the API server issue for it."""
+    """A client with the token of a service account."""
     with administrator(cluster) as admin:
         token = token_request(admin, namespace, name, 3600)["status"]["token"]
     with bearer(cluster, token) as api:

@@ -1,4 +1,4 @@
-"""The Job that a site operator builds, and whether its API server admits it as things stand."""
+"""The Job that a site operator builds, and whether the site's API server admits it now."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Object = dict[str, Any]
 
 
 def training_job(site: Api, namespace: str, case: str, spec: Object | None = None) -> Object:
-    """Of a golden file, with the images, the parameters and the Dataset of this site, or of another `spec`."""
+    """The Job of a golden file, with this site's images and parameters, and its Dataset or another `spec`."""
     deployment = site.call("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/site-operator")
     [ours] = [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
     policy = sites.parse(site.get("Site", "site", namespace)).spec.policy
@@ -35,7 +35,7 @@ def training_job(site: Api, namespace: str, case: str, spec: Object | None = Non
 
 
 def is_admitted(cluster: str) -> bool:
-    """Whether the API server admits what the Site says now: it compiles changed policies a second or so later."""
+    """Whether the API server admits a Job by the current Site. It compiles changed policies a second or so later."""
     with administrator(cluster) as site, account(cluster, SITE_NAMESPACE, "site-operator") as operator:
         try:
             operator.create(training_job(site, SITE_NAMESPACE, "train"), dry_run=True)

@@ -1,8 +1,7 @@
-"""Training code of a test, carried by a round's parameters, and the one command that runs it.
+"""Training code of a test, carried by a round's parameters, and the command that runs it.
 
-A hospital admits only commands that it lists, word for word, so code cannot be part of a command. In e2e tests they
-list this one beside the trainer's, and the parameters that it reads: who lists such a command allows any code, which is
-what these tests are about.
+A hospital admits only commands that it lists, so a command cannot carry code. In e2e tests, hospitals also list this
+command and its parameters. A hospital that lists such a command allows any code, and that is what these tests need.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ PIECES = tuple(f"code{number:02}" for number in range(16))
 
 
 def carried(source: str) -> dict[str, str]:
-    """The parameters that `source` travels in. It finds the verb as its last argument."""
+    """The parameters that carry `source`. The code gets the verb as its last argument."""
     packed = base64.b85encode(zlib.compress(source.encode(), 9)).decode()
     pieces = [packed[at : at + LONGEST_VALUE] for at in range(0, len(packed), LONGEST_VALUE)]
     assert len(pieces) <= len(PIECES)

@@ -1,4 +1,4 @@
-"""The lab's clusters as tests see them: kubectl as the administrator of each. Knows nothing of Wardround."""
+"""kubectl for tests, as the administrator of each lab cluster. Knows nothing of Wardround."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ from lab import toolchain
 from lab.topology import named
 from tests.integration.api.apiserver import until
 
-# Nothing here is a claim about speed: four clusters and the other tests share two cores.
+# A generous limit, not a claim about speed: four clusters and other tests share two cores.
 PATIENCE_SECONDS = 120.0
 
 
@@ -28,24 +28,24 @@ class Kubectl:
         return done
 
     def __call__(self, *arguments: str, stdin: str = "") -> str:
-        """Its output; fails the test when kubectl does."""
+        """Runs kubectl and returns its output. Fails the test if kubectl fails."""
         return self.run(*arguments, stdin=stdin).stdout
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         self("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)}))
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self("get", *arguments, "-o", "json"))
-        return found
+        item: dict[str, Any] = json.loads(self("get", *arguments, "-o", "json"))
+        return item
 
     def find(self, *arguments: str) -> dict[str, Any] | None:
-        """One object, or None where there is none (yet)."""
-        said = self("get", *arguments, "--ignore-not-found", "-o", "json")
-        return json.loads(said) if said else None
+        """One object, or None if it does not exist."""
+        output = self("get", *arguments, "--ignore-not-found", "-o", "json")
+        return json.loads(output) if output else None
 
     @contextmanager
     def namespace(self, name: str) -> Iterator[None]:
-        """A namespace until this is over, in which pods can be made: their account comes a moment after it."""
+        """A temporary namespace. Waits for its default account, which pods need."""
         self("create", "namespace", name)
         try:
             account = ("serviceaccount", "default", "-n", name)
@@ -57,7 +57,7 @@ class Kubectl:
 
 @dataclass(frozen=True)
 class Lab:
-    """The running lab: `kubectl("hub")`, and the commands that hurt in `lab.network` and `lab.cluster`."""
+    """The running lab. `lab.network` and `lab.cluster` have the functions that disturb it."""
 
     sites: tuple[str, ...]
 
@@ -65,6 +65,6 @@ class Lab:
         return Kubectl(cluster)
 
 
-def eventually(what: str, check: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Return once `check()` holds; fail the test when it never does."""
-    until(what, check, seconds)
+def eventually(statement: str, check: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until `check()` is true. Fail the test with `statement` if that takes too long."""
+    until(statement, check, seconds)

@@ -1,4 +1,4 @@
-"""What e2e tests run on: the lab, and Wardround installed on it. Both are brought up when they are not, and left up."""
+"""Fixtures of e2e tests: the lab, and Wardround installed on it. Both are started if necessary, and left running."""
 
 import os
 
@@ -24,5 +24,5 @@ def lab() -> Lab:
 
 @pytest.fixture(scope="session")
 def federation(lab: Lab) -> Federation:
-    """The demo's three hospitals with their data, which allow namespace `e2e` to make rounds."""
+    """The demo's three hospitals with their data. They allow rounds of the namespace `e2e`."""
     return installed()

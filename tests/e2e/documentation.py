@@ -1,7 +1,7 @@
-"""Reads commands out of the documentation, and runs them as a reader would: in a shell, with the tools on PATH.
+"""Reads commands from the documentation, and runs them like a reader: in a shell, with the tools on PATH.
 
-What stands on a page is what is run; where a page can only say `…` or an example's name, the test that runs it has a
-table of what is written there instead. Knows nothing of which commands there are.
+Commands run as they are on the page. For `…` and example names, the test has a table of values. This module does not
+know which commands there are.
 """
 
 import atexit
@@ -22,7 +22,7 @@ from lab import toolchain
 from lab.topology import ROOT
 
 PAGES = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
-# What begins a command among the words that a page sets like code.
+# Inline code that begins with one of these programs is a command.
 PROGRAMS = ("docker", "helm", "kind", "kubectl", "make", "minikube", "openssl", "pip", "pytest", "python")
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ +(?P<text>.*)$", re.MULTILINE)
@@ -31,7 +31,7 @@ _INLINE = re.compile(r"(?<!`)`(?P<text>[^`\n]+)`(?!`)")
 
 @dataclass(frozen=True)
 class Block:
-    """What stands between two fences. `heading` is the nearest one above."""
+    """A fenced block. `heading`: the nearest heading above."""
 
     page: str
     heading: str
@@ -40,11 +40,11 @@ class Block:
 
     @property
     def first(self) -> str:
-        """Its first line, by which tests name it."""
+        """The first line, which identifies the block in tests."""
         return self.text.split("\n", 1)[0].strip()
 
     def filled(self, fills: Mapping[str, str]) -> str:
-        """With each placeholder replaced; fails where one is not there: then page and table have drifted apart."""
+        """The text with all placeholders replaced. Fails if the text lacks a placeholder of the table."""
         text = self.text
         for placeholder, value in fills.items():
             assert placeholder in text, f"{self.page}, {self.heading}: no {placeholder!r} in the block {self.first!r}"
@@ -56,7 +56,7 @@ def blocks(page: str) -> list[Block]:
     """All fenced blocks of a page, in order."""
     text = (ROOT / page).read_text(encoding="utf-8")
     fences = list(_FENCE.finditer(text))
-    # A comment in a shell block looks like a heading.
+    # Comments in shell blocks look like headings.
     headings = [each for each in _HEADING.finditer(text) if not any(f.start() < each.start() < f.end() for f in fences)]
     found = []
     for fence in fences:
@@ -66,22 +66,22 @@ def blocks(page: str) -> list[Block]:
 
 
 def section(page: str, heading: str) -> list[Block]:
-    """The blocks under one heading; fails when there are none."""
+    """The blocks under one heading. Fails if there are none."""
     found = [each for each in blocks(page) if each.heading == heading]
     assert found, f"{page} has no block under {heading!r}"
     return found
 
 
 def inline_commands(page: str) -> set[str]:
-    """Commands within sentences and tables: code that begins with a program and goes on."""
+    """Commands in sentences and tables: inline code that begins with a program and has more words."""
     text = _FENCE.sub("", (ROOT / page).read_text(encoding="utf-8"))
-    # A table needs a backslash before a pipe.
+    # In tables, a pipe has a backslash before it.
     code = {each["text"].replace(r"\|", "|") for each in _INLINE.finditer(text)}
     return {each for each in code if re.match(rf"({'|'.join(PROGRAMS)}) ", each)}
 
 
 class Shell:
-    """bash in a folder that looks like a checkout; what one block exports, the next one finds."""
+    """bash in a folder that looks like a checkout. Exported variables stay for later blocks."""
 
     def __init__(self, folder: Path, tools: Path, **variables: str) -> None:
         self.folder = folder
@@ -96,7 +96,7 @@ class Shell:
         }
 
     def run(self, script: str, seconds: float = 900) -> str:
-        """What it printed. Fails the test, with what it said, when a command fails."""
+        """Runs a script and returns its output. Fails the test with the output if a command fails."""
         begun = f"set -euo pipefail; [ ! -e {self._exported} ] || . {self._exported}\n"
         done = subprocess.run(
             ["bash", "-c", f"{begun}{script}\nexport -p > {self._exported}"],
@@ -113,9 +113,9 @@ class Shell:
 
 @cache
 def tools() -> Path:
-    """kubectl and helm as the lab has them, and the command line tool as pip installs it; the folder for PATH.
+    """A folder for PATH with the lab's kubectl and helm, and the command line tool, installed by pip.
 
-    Its dependencies are this environment's: to fetch them again would prove nothing and take a minute.
+    The tool uses this environment's dependencies, because downloading them would take a minute.
     """
     folder = Path(tempfile.mkdtemp(prefix="wardround-tools-"))
     atexit.register(shutil.rmtree, folder)

@@ -1,4 +1,4 @@
-"""Wardround on the lab's clusters for tests: installed as the demo installs it, and rounds from apply to their end."""
+"""Installs Wardround on the lab's clusters for tests, like the demo, and runs rounds."""
 
 import sys
 import time
@@ -30,18 +30,18 @@ Object = dict[str, Any]
 NAMESPACE = "e2e"
 DATASET = "breast"
 LACKING, CHANGING = "lacks-a-column", "changing"  # made by the tests that need them
-# What the hospitals let the demo's federation and that of the tests use.
+# The Datasets that hospitals allow to the demo's federation and to the tests' federation.
 ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE], CHANGING: [NAMESPACE]}
 SITES = tuple(hospital.name for hospital in HOSPITALS)
-# A small net and one pass: these rounds show that things happen, not that a model is good.
+# A small network and one epoch: the tests do not need a good model.
 PARAMETERS = {"model": "mlp", "hidden": "4", "optimizer": "SGD", "learningRate": "0.01", "epochs": "1"}
-# Where it is no matter what is learnt: without training the trainer never loads torch. By default a hospital takes no
-# such round, since it measures the hub's own model; these hospitals take it.
+# For rounds whose model does not matter: without training, the trainer does not load torch. By default, a hospital
+# refuses such a round, because it measures the hub's model. These hospitals accept it.
 UNTRAINED = {**PARAMETERS, "epochs": "0"}
-# By default a hospital takes no round that says how many steps. These take so many: long enough to be stopped on the
-# way, short enough to be waited for.
+# By default, a hospital refuses a round with `steps`. These hospitals accept this number: enough to stop the training
+# midway, and few enough to wait for.
 STEPS = 12_000
-# Beside what a site agrees to by default.
+# Additions to a site's default policy.
 POLICY: Object = {
     "commands": [list(DEFAULT_COMMAND), carried.COMMAND],
     "parameters": [
@@ -53,7 +53,7 @@ POLICY: Object = {
 }
 # The one hospital whose policy allows rounds with local sockets.
 LOCAL_SOCKETS = "site-c"
-# Tests that wait for rounds of their own at the same time need not wait for each other's.
+# Tests run rounds at the same time, and these must not wait for each other.
 WORKLOAD: Object = {"maxConcurrentTasks": 3}
 ROUND_SECONDS = 400.0
 
@@ -115,17 +115,16 @@ class Finished:
 
 @dataclass(frozen=True)
 class Federation:
-    """The hub and its hospitals, all approved; each offers dataset `breast`, and agrees to what a site agrees to by
-    default and to POLICY."""
+    """The hub and its approved hospitals. Each offers the Dataset `breast` and allows the default policy and POLICY."""
 
     images: Images
-    # Listed like the trainer's image, and imported by the test that runs it.
+    # Hospitals list this image like the trainer's. The test that uses it imports it.
     prepared: ImageRef
     sites: tuple[str, ...] = SITES
     namespace: str = NAMESPACE
     hub_namespace: str = HUB_NAMESPACE
     site_namespace: str = SITE_NAMESPACE
-    # Rounds stay for ever, so every run of the tests has names of its own.
+    # Rounds stay for ever, so every test run needs unique names.
     suffix: str = field(default_factory=lambda: uuid.uuid4().hex[:6])
 
     def kubectl(self, cluster: str) -> Kubectl:
@@ -139,7 +138,7 @@ class Federation:
         return f"{base}-{self.suffix}"
 
     def manifest(self, name: str, task: str, **spec: Any) -> Object:
-        """A FederatedRound of all sites. `name` gets the suffix of this run; `spec` is laid over the usual one."""
+        """A FederatedRound of all sites. `name` gets this run's suffix. `spec` replaces fields of the default spec."""
         own: Object = {
             "datasetName": DATASET,
             "participants": {"names": list(self.sites)},
@@ -164,7 +163,7 @@ class Federation:
         self.kubectl("hub").apply(*rounds)
 
     def run_round(self, name: str, task: str, **spec: Any) -> Finished:
-        """Apply a round and wait until it is Complete; fails the test, explained, when it is not."""
+        """Apply a round and wait until it is Complete. Fails the test with an explanation if it fails."""
         return self.run_rounds(self.manifest(name, task, **spec))[0]
 
     def run_rounds(self, *rounds: Object) -> list[Finished]:
@@ -177,7 +176,7 @@ class Federation:
         return found
 
     def finished(self, name: str, seconds: float = ROUND_SECONDS) -> Finished:
-        """Wait until the round of that full name is Complete or Failed."""
+        """Wait until the round with this full name is Complete or Failed."""
         until = time.monotonic() + seconds
         while True:
             found = Finished(*verbs.round_with_tasks(self.hub, name, self.namespace))
@@ -187,11 +186,11 @@ class Federation:
             time.sleep(0.3)
 
     def tasks_of(self, name: str) -> list[Object]:
-        """RoundTasks of the round of that full name, at all participants."""
+        """The RoundTasks of the round with this full name, at all participants."""
         return verbs.round_with_tasks(self.hub, name, self.namespace)[1]
 
     def site_task(self, site: str, name: str) -> Object:
-        """A SiteTask; fails the test when the site has none of that name."""
+        """A SiteTask. Fails the test if the site has none of that name."""
         return self.kubectl(site).get("sitetask", name, "-n", self.site_namespace)
 
     def explained(self, name: str) -> str:
@@ -201,7 +200,7 @@ class Federation:
 
 
 def installed() -> Federation:
-    """Everything from images to datasets; what is there already is left as it is."""
+    """Install everything from images to Datasets. Existing parts stay."""
     built = images.build_all(say)
     install.import_images(SITES, built)
     tables = demo_data.tables()

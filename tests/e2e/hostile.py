@@ -1,7 +1,7 @@
-"""Training code that means harm: runs in the trainer's image, tries what it can, and prints what it found as JSON.
+"""Hostile training code. It probes its surroundings and prints its findings as JSON.
 
-Runs inside the `train` container, where `carried` brings it; stands in a file so that it is linted as code. It imports
-nothing of ours and knows of its target addresses only what the test tells it.
+It runs in the trainer's image, in the `train` container; a round's parameters carry it (`carried`). It imports nothing
+of ours. The test gives it the target addresses.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def reached(targets: list[tuple[str, str, int]]) -> list[list[Any]]:
 
 
 def files() -> dict[str, str]:
-    """Every file that can be read, outside of what the image itself brings; content where it is short."""
+    """The content of every readable file outside the image, or the error."""
     found = {}
     for top in ("/wardround", "/var/run", "/run", "/tmp", "/mnt", "/srv", "/home", "/root", "/dev/shm"):
         for folder, _, names in os.walk(top):
@@ -94,7 +94,7 @@ def rows() -> dict[str, list[dict[str, float]]]:
 
 
 def sockets() -> dict[str, str]:
-    """How the kernel answers to the families by which something could be reached."""
+    """The kernel's answer for each address family that could reach another host."""
     said = {}
     for family in (
         socket.AF_UNIX,
@@ -113,7 +113,7 @@ def sockets() -> dict[str, str]:
 
 
 def loopback() -> str:
-    """What a second process of this pod hears from the first over TCP."""
+    """The bytes that two processes of this pod exchange over TCP, or the error."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             if os.fork() == 0:
@@ -157,7 +157,7 @@ def sleep() -> None:
 
 
 def work() -> None:
-    """Then it does its work, so that nobody notices. The trainer must not find the parameters that this came in."""
+    """Trains as usual, so that nobody notices. Hides the parameters that carried this code from the trainer."""
     from wardround_trainer import __main__ as trainer
 
     parse = json.loads

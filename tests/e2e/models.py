@@ -1,4 +1,4 @@
-"""Tensors as they were on the clusters: results opened with the hub's own key, updates as they appear at the sites."""
+"""Tensors from the clusters: results, opened with the hub's key, and updates, copied at the sites."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ Tensors = dict[str, tensors.Array]
 
 
 def result(finished: Finished, folder: Path) -> Tensors:
-    """A round's result, opened as the hub's administrator could: its Secret, and the store's disk."""
+    """A round's result, opened like the hub's administrator could: with its Secret and the store's disk."""
     hub = Kubectl("hub")
     held = hub.get("secret", f"model-{finished.uid}", "-n", HUB_NAMESPACE)["data"]
     signing = load_signing_key(
@@ -51,7 +51,7 @@ def read(path: Path) -> Tensors:
 
 
 class Caught:
-    """Copies the updates that training pods leave for their couriers, which delete them once they are sent."""
+    """Copies the updates that training pods write for couriers. Couriers delete them after sending."""
 
     def __init__(self, sites: tuple[str, ...], folder: Path) -> None:
         self._sites = sites
@@ -74,7 +74,7 @@ class Caught:
         while not self._over.wait(0.02):
             for site in self._sites:
                 workspace = folder_of(named(site), SITE_NAMESPACE, "workspace")
-                # update.json comes last, by rename: what lies beside it is whole.
+                # update.json comes last, so update.safetensors is complete.
                 for said in workspace.glob("tasks/*/update/update.json"):
                     self._copy(
                         said.with_name("update.safetensors"), self._folder / site / f"{said.parts[-3]}.safetensors"
@@ -93,11 +93,11 @@ class Caught:
 
 
 def fedavg(base: Tensors, updates: list[Tensors], samples: list[int]) -> Tensors:
-    """FedAvg of float32 differences, weighted by samples, in one process: float64 within, rounded once."""
-    found: Tensors = {}
+    """FedAvg of float32 differences, weighted by samples: computed in float64, rounded once."""
+    result: Tensors = {}
     for name, before in base.items():
         change = np.zeros(before.shape, np.float64)
         for update, count in zip(updates, samples, strict=True):
             change += (count / sum(samples)) * update[name].astype(np.float64)
-        found[name] = np.where(change == 0, before, (before.astype(np.float64) + change).astype(np.float32))
-    return found
+        result[name] = np.where(change == 0, before, (before.astype(np.float64) + change).astype(np.float32))
+    return result

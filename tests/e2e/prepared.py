@@ -1,7 +1,8 @@
-"""Makes an image whose links, VOLUMEs, PATH and programs are chosen to get its code past the launcher.
+"""Makes an image whose links, VOLUMEs, PATH and programs try to bypass the launcher.
 
-The image is the trainer's with a layer on top. Its `python` is `tests/probes/stand_in.py`, so a round trains with that.
-At each place where its maker guesses the launcher lies a false launcher, which says so and sets up no wall.
+The image is the trainer's with one more layer. Its `python` is `tests/probes/stand_in.py`, so a round trains with that.
+At each path where its author guesses the launcher, there is a false launcher, which prints a line and starts the
+command without a filter.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from tests.probes import calls, stand_in
 
 REPOSITORY = "localhost/wardround/prepared"
 PATH = "/prepared/bin:/opt/venv/bin:/usr/local/bin:/usr/bin:/bin"
-# A place that is the same for every task, as a maker reads it in an older version or in an example.
+# A fixed path, which an author may know from an older version or from an example.
 FIXED = "/wardround/launcher"
 GUESSED = "/wardround-00000000-0000-0000-0000-000000000000/mounted/after/others"
-# What a false launcher writes first, with the trick that put it there.
+# The first words of a false launcher's line. The trick that put it there follows.
 PAST = "WITHOUT A WALL, BY"
-# Links of the image: a runtime follows them, and with them what training code writes into a volume, when it mounts.
+# Links of the image. A runtime that mounts a volume follows them, and then also links that training code left there.
 LINKS = {
     "/v/fixed": FIXED,
     "/v/guessed": GUESSED,
     "/v/later": stand_in.LEFT,
     "/wardround/state/in": FIXED,
 }
-# Image VOLUMEs: their content is the image's, and the runtime mounts them beside the pod's own volumes.
+# VOLUMEs of the image. The runtime mounts them with the image's content, beside the pod's own volumes.
 VOLUMES = {link: LINKS[link] for link in ("/v/fixed", "/v/guessed", "/v/later")}
 
 
 def archive(trainer: ImageRef) -> ImageRef:
-    """Listed by hospitals that trust it."""
+    """The prepared image. Hospitals list it."""
     folder = ROOT / "build" / "e2e"
     folder.mkdir(parents=True, exist_ok=True)
     changes = {

@@ -1,4 +1,4 @@
-"""Bad input ends as a reason and a message on what people applied, at the side whose problem it is; nothing crashes."""
+"""Bad input gives a reason and a message on the object that people applied, at the right side, and crashes nothing."""
 
 import copy
 import dataclasses
@@ -28,7 +28,7 @@ out = "/wardround/out/model.safetensors"
 model = load_file("/wardround/base/model.safetensors")
 free = next(name for name in model if not name.startswith("input."))
 """
-# What training code may leave behind, or not be done with in time, and what we say of it.
+# Faulty training code, with the reason that it must give.
 BROKEN = {
     "nothing": ("OutputMissing", ""),
     "too-slow": ("TrainDeadline", "import time; time.sleep(300)"),
@@ -44,7 +44,7 @@ BROKEN = {
 
 
 def round_(federation: Federation, name: str, task: str = "Statistics", **spec: Any) -> dict[str, Any]:
-    """Of one hospital, with deadlines that let it fail soon."""
+    """A round of one hospital, with short deadlines."""
     deadlines = {"totalSeconds": 400, "admissionSeconds": 400, "queueSeconds": 400, "startSeconds": 300}
     deadlines |= {"trainSeconds": 300, "uploadSeconds": 300}
     usual: dict[str, Any] = {"participants": {"names": ["site-b"]}, "deadlines": deadlines}
@@ -53,7 +53,7 @@ def round_(federation: Federation, name: str, task: str = "Statistics", **spec: 
 
 @pytest.fixture(scope="module")
 def base(federation: Federation) -> str:
-    """A round that is sound, and which others start from. Under way while other tests work."""
+    """The name of a valid round from which others start. It runs while other tests work."""
     made = federation.manifest("sound", "Train", initial={"seed": 7}, parameters=UNTRAINED)
     federation.apply(made)
     return str(made["metadata"]["name"])
@@ -61,8 +61,8 @@ def base(federation: Federation) -> str:
 
 @pytest.fixture(scope="module")
 def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
-    """One round for each way in which training code can fail us, all at once, spread over the hospitals, and under way
-    while other tests work. None goes on beside the tests of other modules."""
+    """One round for each fault of training code. They run at the same time, spread over the hospitals, while other
+    tests of this module work, and end with the module."""
     names: dict[str, str] = {}
     try:
         for number, (name, (_, code)) in enumerate(BROKEN.items()):
@@ -82,7 +82,7 @@ def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def offered(federation: Federation, name: str, *fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A Dataset of site-b, with these fields beside the usual ones, until this is over."""
+    """A temporary Dataset of site-b with additional fields."""
     dataset = demo_rounds.dataset("a-split-key-of-the-tests")
     dataset["metadata"]["name"] = name
     dataset["spec"]["schema"]["fields"].extend(fields)
@@ -121,7 +121,7 @@ def test_a_missing_column_is_named_only_at_the_hospital(federation: Federation, 
 
 @pytest.fixture
 def changing(federation: Federation) -> Iterator[dict[str, Any]]:
-    """A sound Dataset, to be changed and applied again."""
+    """A valid Dataset that a test changes and applies again."""
     with offered(federation, CHANGING) as dataset:
         yield dataset
 
@@ -129,7 +129,7 @@ def changing(federation: Federation) -> Iterator[dict[str, Any]]:
 def test_a_hospital_with_changed_columns_is_left_out_of_the_chain(
     federation: Federation, changing: dict[str, Any]
 ) -> None:
-    """Its schema is sound, and no other hospital is there to be compared with."""
+    """Its new schema is valid, and there is no other hospital to compare with."""
     hub = federation.kubectl("hub")
 
     def published() -> str:
@@ -167,7 +167,7 @@ def test_a_hospital_refuses_an_image_that_it_does_not_allow(federation: Federati
 def test_a_hospital_refuses_a_command_that_it_does_not_list(
     federation: Federation, name: str, words: list[str]
 ) -> None:
-    """In an image that it allows."""
+    """The image is allowed."""
     made = round_(federation, f"command-{name}", "Train", initial={"seed": 7}, command=words)
     said = _refused_on_both_sides(federation, made, "CommandNotAllowed")
     assert json.dumps(words) in said
@@ -176,7 +176,7 @@ def test_a_hospital_refuses_a_command_that_it_does_not_list(
 @pytest.mark.parametrize(
     ("name", "given", "told"),
     [
-        # One row's gradient is that row.
+        # The gradient of one row reveals the row.
         (
             "one-step",
             {"model": "logistic", "steps": "1", "batchSize": "1"},
@@ -192,7 +192,7 @@ def test_a_hospital_refuses_parameters_that_it_does_not_allow(
     made = round_(federation, f"parameters-{name}", "Train", initial={"seed": 7}, parameters=given)
     said = _refused_on_both_sides(federation, made, "ParametersNotAllowed")
     assert told in said
-    # The round's author hears which of the round's own words it is, and what the hospital allows for it.
+    # The round's author gets the parameter's name and value, and the hospital's bound.
     message = federation.finished(made["metadata"]["name"]).attention("site-b")["message"]
     refused = json.loads(told.partition(":")[0])
     assert f'The parameter is {refused}. The round gives it the value "{given[refused]}". ' in message
@@ -200,7 +200,7 @@ def test_a_hospital_refuses_parameters_that_it_does_not_allow(
 
 
 def test_a_hospital_refuses_a_dataset_to_an_unlisted_federation(federation: Federation, lacking: str) -> None:
-    """One that takes part there with another Dataset. The hub says whose consent is missing, for what."""
+    """The federation may use another Dataset there. The hub names the hospital and the Dataset."""
     theirs = dataclasses.replace(federation, namespace=demo_rounds.NAMESPACE)
     federation.kubectl("hub").apply(*demo_rounds.documents("federation.yaml"))
     made = round_(theirs, "reserved", datasetName=lacking)
@@ -211,7 +211,7 @@ def test_a_hospital_refuses_a_dataset_to_an_unlisted_federation(federation: Fede
 
 
 def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason: str) -> str:
-    """Refused by site-b before a Job was made. What it says to its own people."""
+    """Applies a round that site-b must refuse without making a Job. Returns the message for site-b's own people."""
     federation.apply(made)
     finished = federation.finished(made["metadata"]["name"])
     assert finished.attention("site-b")["reason"] == reason
@@ -313,7 +313,7 @@ def _from(federation: Federation, name: str, base: str) -> dict[str, Any]:
 
 
 def _says(federation: Federation, made: dict[str, Any], reason: str) -> None:
-    """Apply a round, see that it says the reason with a message on itself, and take it away."""
+    """Applies a round, checks that its status has the reason and a message, and deletes it."""
     hub, where = federation.kubectl("hub"), ("-n", made["metadata"]["namespace"])
     federation.apply(made)
     try:

@@ -1,4 +1,4 @@
-"""Models that are not what the hub signed, and first weights that are not the same everywhere: refused, and said."""
+"""Models that the hub did not sign, and initial weights that differ, are refused and reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from wardround.sealing.manifests import parse_model
 Object = dict[str, Any]
 SITE, DIFFERENT = "site-b", ("site-a", "site-c")
 ALONE: Object = {"participants": {"names": [SITE]}}
-# First weights that depend on where they are made, as those of code that takes a clock or a host's name for a seed.
+# Code whose initial weights differ between hospitals, like code that uses the clock or the host's name as a seed.
 DIFFERS = """
 import json, sys
 import numpy as np
@@ -46,7 +46,7 @@ def steady(federation: Federation) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def different(federation: Federation) -> str:
-    """Name of a round whose code makes other first weights at each hospital, under way while other tests work."""
+    """The name of a round whose code makes different initial weights. It runs while other tests work."""
     spec = {"participants": {"names": list(DIFFERENT)}, "command": COMMAND, "parameters": carried(DIFFERS)}
     made = federation.manifest("different", "Train", initial={"seed": 7}, **spec)
     federation.apply(made)
@@ -59,7 +59,7 @@ def base(federation: Federation, different: str) -> Finished:
 
 
 def test_the_courier_refuses_a_model_that_a_key_holder_replaced(federation: Federation, base: Finished) -> None:
-    """Everyone who was sent the model has its data key; the hub's signature is over each segment's hash."""
+    """Every recipient of a model has its data key. The hub's signature covers each segment's hash."""
     with replaced(federation, base):
         made = federation.manifest("replaced", "Train", base={"roundName": base.name}, retryLimit=0, **ALONE)
         federation.apply(made)
@@ -90,14 +90,14 @@ def test_different_initial_weights_are_never_combined(federation: Federation, di
     assert "init" in failed.message
     assert all(site in failed.message for site in DIFFERENT)
     assert "result" not in finished.round["status"]
-    # Each hospital did what it was asked: what is wrong shows only where they come together.
+    # Each hospital completed its task. Only the comparison at the hub shows the fault.
     for site in DIFFERENT:
         assert is_true(federation.site_task(site, finished.task(site)["metadata"]["name"]), "Complete")
 
 
 @contextmanager
 def replaced(federation: Federation, model: Finished) -> Iterator[None]:
-    """Another model in its place in the store, sealed with its own data key, and a list of segments that fits."""
+    """Replaces a model in the store by another, sealed with the model's data key, with a matching list of segments."""
     hub, where = federation.kubectl("hub"), ("-n", federation.hub_namespace)
     held = hub.get("secret", f"model-{model.uid}", *where)["data"]
     key = load_signing_key(base64.b64decode(hub.get("secret", "hub-signing-key", *where)["data"]["key"]))

@@ -1,4 +1,4 @@
-"""Updates that are not what they should be: each is left out and named, and the quorum decides about the round."""
+"""A wrong update is left out and named, and the quorum decides about the round."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.e2e.troubles import change_a_byte, nothing_restarts
 from wardround.sealing.keys import generate_signing_key
 
 Object = dict[str, Any]
-# Two real hospitals. The update of one is changed where it lies, in the store.
+# Two real hospitals. The update of one is changed in the store.
 SOUND, TOUCHED = "site-b", "site-a"
-# The others are played, and named by what they do: the lie, and what the round says of it.
+# The other hospitals are played. They are named by their lie; each has its lie and the reason in the round.
 LIES = {
     "another-attempt": (Lie(assignment={"attempt": 2}), "WrongAttempt"),
     "another-participant": (Lie(assignment={"participant": SOUND}), "WrongParticipant"),
@@ -28,7 +28,7 @@ LIES = {
     "not-finite": (Lie(deviation=float("nan")), "NotFinite"),
     "unpinned-key": (Lie(signed_by=generate_signing_key()), "SignatureInvalid"),
 }
-# What was sealed and signed as it should be, but by somebody else, or for an earlier round.
+# Updates that are sealed and signed correctly, but by another hospital or for an earlier round.
 REPLAYS = {"copied": "SignatureInvalid", "another-round": "WrongRound"}
 HONEST = "honest"
 STRICT = (HONEST, "one-byte", "another-round")
@@ -36,14 +36,14 @@ STRICT = (HONEST, "one-byte", "another-round")
 
 @dataclass(frozen=True)
 class Combined:
-    """`lenient`: a round of everyone. `strict`: one that needs the update that was changed on its way."""
+    """`lenient`: a round of all hospitals. `strict`: a round that requires the changed update."""
 
     lenient: Finished
     strict: Finished
     names: Mapping[str, str]
 
     def left_out(self, who: str) -> str:
-        """The reason; fails the test where the message does not name the hospital."""
+        """The reason. Fails the test if the message does not name the hospital."""
         name = self.names.get(who, who)
         said = self.lenient.attention(name)
         assert name in said["message"]
@@ -63,7 +63,7 @@ def combined(federation: Federation) -> Iterator[Combined]:
         played = {who: hospitals[name] for who, name in names.items()}
         strict = federation.manifest("strict", "Statistics", participants={"names": [names[who] for who in STRICT]})
         everyone = {"names": [SOUND, TOUCHED, *names.values()]}
-        # Those that are sound are enough, but all are waited for.
+        # The valid updates are enough for the quorum, but the long grace makes the round wait for all.
         patient = {"min": 2, "graceSeconds": 600}
         lenient = federation.manifest("lenient", "Statistics", participants=everyone, quorum=patient)
         federation.apply(strict, lenient)
@@ -78,7 +78,7 @@ def combined(federation: Federation) -> Iterator[Combined]:
         bad |= {"copied": honest, "another-round": earlier["another-round"]}
         _send(federation, played, tasks, bad)
         _change_what_was_sent(federation, lenient["metadata"]["name"])
-        # The last one: with it the round closes.
+        # The last update, which closes the round.
         _send(federation, played, tasks, {HONEST: honest})
         yield Combined(
             federation.completed(lenient["metadata"]["name"]), federation.finished(strict["metadata"]["name"]), names
@@ -91,7 +91,7 @@ def test_a_wrong_update_is_left_out_and_named(combined: Combined, who: str, reas
 
 
 def test_an_update_changed_in_the_store_is_left_out_and_named(federation: Federation, combined: Combined) -> None:
-    """The hospital did nothing wrong and is told nothing: its task is complete on both sides."""
+    """The hospital made no mistake, so its task is complete on both sides."""
     assert combined.left_out(TOUCHED) == "Altered"
     task = combined.lenient.task(TOUCHED)
     for side in (task, federation.site_task(TOUCHED, task["metadata"]["name"])):

@@ -1,4 +1,4 @@
-"""Training that is stopped on a real cluster goes on where it was, and nothing of it stays once the round is over."""
+"""Stopped training resumes on a real cluster, and its checkpoint is removed after the round."""
 
 import json
 import os
@@ -24,8 +24,8 @@ Stop = Callable[[Api, str, str], None]
 BOTH = ("site-a", "site-b")
 DEAD = "site-c"
 RESUMED = "checkpoint: training continues from step"
-# Begun while torch starts, which takes some seconds, it ends with the first steps: what was asked to stop before those
-# has nothing to save, and who asks from outside, again and again, may be told too late.
+# Waits inside the pod until training has made its first step, because before that there is nothing to save. Polling
+# from outside could be too late.
 FIRST_STEPS = """
 import json, pathlib, time
 told = pathlib.Path("/wardround/out/progress.json")
@@ -46,7 +46,7 @@ shutil.copy("/wardround/base/model.safetensors", "/wardround/out/model.safetenso
 
 @dataclass(frozen=True)
 class Stopped:
-    """A round whose training pod was stopped once, and what the one after it said."""
+    """A round whose training pod was stopped once. `first`, `last`: logs of the two pods."""
 
     finished: Finished
     first: str
@@ -76,7 +76,7 @@ def base(federation: Federation) -> Finished:
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[ThreadPoolExecutor]:
-    """Each trouble happens at a hospital of its own, at the same time: nearly all of it is waiting."""
+    """Runs each trouble at another hospital at the same time, because most of the time is waiting."""
     with ThreadPoolExecutor(len(STOPS) + 1) as pool:
         yield pool
 
@@ -94,17 +94,17 @@ def stopped(
 
 
 def evict(site: Api, namespace: str, pod: str) -> None:
-    """As a drained node does; the Job makes another pod."""
+    """Evicts the pod like a drained node. The Job makes another pod."""
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
     site.call("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", body)
 
 
 def kill(site: Api, namespace: str, pod: str) -> None:
-    """The Job fails, and the hub asks for another attempt."""
+    """Deletes the pod. The Job fails, and the hub makes another attempt."""
     site.delete("Pod", pod, namespace)
 
 
-# How, and how many attempts it takes then.
+# The ways to stop a pod, with the number of attempts that the round then needs.
 STOPS: dict[Stop, int] = {evict: 1, kill: 2}
 
 
@@ -160,7 +160,7 @@ def _lost(federation: Federation, base: Finished) -> Lost:
 
 
 def _begun(federation: Federation, base: Finished, site: str, **training: Any) -> str:
-    """Apply a round whose one hospital trains for a while; return its name once the hospital trains."""
+    """Applies a long round of one hospital, waits until it trains, and returns its name."""
     alone = {"participants": {"names": [site]}, **training}
     made = federation.manifest(f"stopped-at-{site}", "Train", base={"roundName": base.name}, **alone)
     federation.apply(made)

@@ -1,4 +1,4 @@
-"""What each credential can do on the real clusters, tried with the real thing: tokens, not impersonation."""
+"""The rights of each credential on the real clusters, tested with real tokens and not by impersonation."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.integration.api.objects import DIGEST, condition, pod_of
 Object = dict[str, Any]
 SITE, OTHERS = "site-b", ("site-a", "site-c")
 JOBS, PODS = "/apis/batch/v1/namespaces/{}/jobs", "/api/v1/namespaces/{}/pods"
-# Of all attacks on the shape of a training pod (tried one by one in tests/integration), those that lead to keys, to the
-# network, to raw data or to code that the hospital has not listed.
+# The attacks on a training pod's shape that lead to keys, to the network, to raw data or to unlisted code.
+# tests/integration has all attacks.
 DECISIVE = (
     *(attacks.ROLE, attacks.ACCOUNT, attacks.ENVIRONMENT, attacks.CLAIMS, attacks.SOURCES, attacks.MOUNTS),
     *(attacks.LISTED, attacks.FEWEST, attacks.KIND, attacks.ALLOWED),
@@ -55,14 +55,14 @@ def courier(federation: Federation) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def hospital(federation: Federation, site: Api) -> Iterator[Api]:
-    """The hospital on the hub, by the very token that it holds."""
+    """The hospital's account at the hub, with the token that the hospital holds."""
     with bearer("hub", _hub_token(site, federation), HOSPITAL_MANAGER) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
 def editor(federation: Federation, hub: Api) -> Iterator[Api]:
-    """Somebody who runs rounds: an account bound to the hub chart's role in the federation's namespace alone."""
+    """An author of rounds: an account that has the hub chart's role only in the federation's namespace."""
     namespace, name = federation.namespace, federation.name("editor")
     meta = {"name": name, "namespace": namespace}
     binding = {
@@ -98,7 +98,7 @@ def test_the_courier_reads_only_the_secret_of_its_keys(federation: Federation, s
 
 
 def test_the_site_operators_own_job_is_admitted(federation: Federation, site: Api, operator: Api) -> None:
-    """Without this, the refusals below would prove nothing."""
+    """The control: without it, the refusals below would prove nothing."""
     operator.create(training_job(site, federation.site_namespace, "train"), dry_run=True)
 
 
@@ -126,7 +126,7 @@ WITH_ANOTHER: dict[str, tuple[Callable[[Object], Any], str]] = {
 def test_no_job_reads_a_dataset_against_the_hospitals_description(
     federation: Federation, site: Api, operator: Api, what: str
 ) -> None:
-    """Counts of rows of one's own choice are values of patients."""
+    """An attacker who chooses which rows are counted can read patients' values from the counts."""
     change, words = WITH_ANOTHER[what]
     spec = site.get("Dataset", "breast", federation.site_namespace)["spec"]
     change(spec)
@@ -210,7 +210,7 @@ def test_a_hospitals_token_is_valid_for_a_day_at_most(federation: Federation, si
     assert _claims(token_request(hospital, SITE, "site", 3600)["status"]["token"])["sub"] == claims["sub"]
     with pytest.raises(Refused, match="at most 24 hours"):
         token_request(hospital, SITE, "site", 24 * 3600 + 1)
-    # The one above was for the API server, as the hub operator has named it.
+    # The token above has the API server as its audience, as the hub operator requires.
     with pytest.raises(Refused, match="Ask for a token without audiences"):
         token_request(hospital, SITE, "site", 3600, "vault")
 
@@ -225,7 +225,7 @@ def test_a_federation_editor_cannot_read_keys(federation: Federation, hub: Api, 
     secrets = hub.call("GET", f"/api/v1/namespaces/{federation.hub_namespace}/secrets")["items"]
     assert "hub-signing-key" in {each["metadata"]["name"] for each in secrets}
     assert _readable(hub, editor) == set()
-    # Nor that of a round that is made the very next moment.
+    # The Secret of a round that may be made at the next moment is also forbidden.
     _forbidden(editor, "GET", f"/api/v1/namespaces/{federation.hub_namespace}/secrets/round-0")
 
 
@@ -254,7 +254,7 @@ def test_a_federation_editor_runs_rounds_only_in_the_federation(federation: Fede
 
 
 def _readable(admin: Api, holder: Api) -> set[tuple[str, str]]:
-    """Every Secret of the cluster that the holder of a token gets to read: one by one, or by a list."""
+    """Every Secret of the cluster that the token's holder can get or list."""
     found = set()
     _forbidden(holder, "GET", "/api/v1/secrets")
     for secret in admin.call("GET", "/api/v1/secrets")["items"]:
@@ -271,7 +271,7 @@ def _readable(admin: Api, holder: Api) -> set[tuple[str, str]]:
 
 
 def _forbidden(holder: Api, method: str, path: str, body: Object | None = None) -> None:
-    """By RBAC, before anything else is looked at."""
+    """Checks that RBAC forbids the request."""
     kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
     with pytest.raises(Refused, match="forbidden") as refusal:
         holder.call(method, path, body, kind_of_body=kind)

@@ -1,4 +1,4 @@
-"""What the demo says at its end: each command is run on real clusters as it stands there."""
+"""The demo's last text: each of its commands runs on real clusters."""
 
 import copy
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from tests.e2e.documentation import Shell
 from tests.e2e.federation import Federation
 
 COMMANDS = demo_ending.commands(demo_ending.text("train-5", "summary.json"))
-# Fails, as it says; bash is told that this is meant.
+# The command that must fail, as the text says.
 REFUSED = f"kubectl wardround watch federatedround/{AGAIN} -n {demo_rounds.NAMESPACE}"
 
 
 @pytest.fixture(scope="module")
 def theirs(federation: Federation) -> Iterator[Federation]:
-    """The demo's, in which a round of its last one's name and model is complete, with the file for the next."""
+    """The demo's federation, with a Complete round in place of the demo's last, and the file for a further round."""
     found = replace(federation, namespace=demo_rounds.NAMESPACE)
     hub = federation.kubectl("hub")
     hub.apply(*demo_rounds.documents("federation.yaml"))
@@ -32,7 +32,7 @@ def theirs(federation: Federation) -> Iterator[Federation]:
     last["spec"]["initial"] = {"seed": 7}
     last["spec"]["parameters"]["epochs"] = "0"  # what is learnt is no matter here
     names = (last["metadata"]["name"], FURTHER, AGAIN)
-    # Rounds of an earlier run would be over at once.
+    # Rounds of an earlier run have ended already.
     hub("delete", "fr", *names, "-n", found.namespace, "--ignore-not-found")
     found.run_rounds(last)
     (WRITTEN / demo_ending.FURTHER_FILE).write_text(demo_ending.further_text(together), encoding="utf-8")
@@ -42,7 +42,7 @@ def theirs(federation: Federation) -> Iterator[Federation]:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    """In a folder with what the demo has built and written; what was upgraded is as it was when the test is over."""
+    """A shell in a folder with the demo's files. Afterwards, restores the releases that the commands upgrade."""
     lab.shell.write()
     made = Shell(tmp_path, lab.shell.FOLDER)
     for name, there in (("bin", lab.shell.FOLDER), ("lab", STATE), ("demo", WRITTEN)):
@@ -63,7 +63,7 @@ def test_the_demos_last_commands_run_a_round_and_then_refuse_it(theirs: Federati
 
 
 def test_the_log_of_a_training_job_is_the_training_codes_output(theirs: Federation) -> None:
-    """For whoever does not say which container: kubectl would take the last one otherwise, which is ours."""
+    """Without -c, kubectl logs shows the training code's container. By default it would show `check`."""
     name = theirs.completed("train-5").task("site-a")["metadata"]["name"]
     site = theirs.kubectl("site-a")
     shown, train, check = (

@@ -1,4 +1,4 @@
-"""README and docs: every command is run on real clusters as it stands there, or is on a list that says why not."""
+"""Every command in README and docs runs on real clusters, or is on a list with the reason why not."""
 
 import shutil
 
@@ -12,8 +12,8 @@ from lab.topology import named
 from tests.e2e.documentation import Shell, section, tools
 from tests.e2e.federation import DATASET, NAMESPACE, Federation
 
-# tests/unit/test_documentation.py holds these lists against the pages.
-# What is tried, by page and heading.
+# tests/unit/test_documentation.py compares these lists with the pages.
+# The blocks that are run, by page and heading.
 FIRST_ROUND = ("README.md", "Wardround")
 OWN_HUB = ("docs/federation.md", "Install the hub and enrol a hospital")
 OWN_HOSPITAL = ("docs/join.md", "Install")
@@ -24,7 +24,7 @@ OWN_IMAGE = ("docs/training-image.md", "An image of your own")  # by tests/unit/
 APPROVER = ("docs/operations.md", "A role that only approves")  # by tests/integration/api/test_approver.py
 TRIED = {FIRST_ROUND, APPROVER, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK_LOCAL, OWN_IMAGE}
 UPGRADED = "tests/e2e/test_rounds.py upgrades all charts"
-# What is not, by page and first line. docs/one-cluster.md has a test and a list of its own.
+# The blocks that are not run, by page and first line. docs/one-cluster.md has its own test and list.
 NOT_RUN = {
     ("README.md", "make demo     # three hospitals train one model; ends with a table"): (
         "make test is what runs this; the demo takes minutes, and tests/e2e tries what it is made of"
@@ -44,13 +44,13 @@ NOT_RUN = {
         "a rule for the audit policy that a cluster's API server reads when it starts; the lab's has none"
     ),
 }
-# Within sentences. `kubectl wardround ...` is held to its own parser; this is run, with placeholders filled.
+# Inline commands, with placeholders filled. `kubectl wardround ...` is only parsed.
 RUN_INLINE = {
     "python -m lab --help": "python -m lab --help",
     "kubectl wardround": "kubectl wardround --help",
     "kubectl explain federatedround.spec": "kubectl explain federatedround.spec",
     "kubectl describe": f"kubectl describe site site -n {SITE_NAMESPACE}",
-    # By the beginning of its name, which is its Job's.
+    # kubectl describe finds the pod by the beginning of its name, which is its Job's name.
     "kubectl describe job TASK -n SITE_NAMESPACE": f"kubectl describe job $TASK -n {SITE_NAMESPACE}",
     "kubectl describe pod TASK -n SITE_NAMESPACE": f"kubectl describe pod $TASK -n {SITE_NAMESPACE}",
     "kubectl describe sitetask TASK -n SITE_NAMESPACE": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
@@ -70,7 +70,7 @@ RUN_INLINE = {
     "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz": (
         "kubectl get nodes -o name | cut -d/ -f2 | xargs -I{} kubectl get --raw /api/v1/nodes/{}/proxy/configz"
     ),
-    # jq need not be here: the same filter in Python.
+    # The same filter in Python, because jq may be missing.
     "kubectl get sitetask TASK -n SITE_NAMESPACE -o jsonpath='{.spec.assignment}' | jq -r .payload | base64 -d | "
     "jq .": (
         f"kubectl get sitetask $TASK -n {SITE_NAMESPACE} -o jsonpath='{{.spec.assignment}}' | python -c "
@@ -142,7 +142,7 @@ def test_the_round_in_the_readme_is_valid(federation: Federation) -> None:
 
 @pytest.fixture(scope="module")
 def shell(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """With what a reader has written before: values and a Dataset, here those that the lab was installed with."""
+    """A reader's shell, with the files that the reader has written: the lab's values and Dataset."""
     made = Shell(tmp_path_factory.mktemp("reader"), tools())
     shutil.copy(WRITTEN / "values-hub-wardround-hub.yaml", made.folder / "hub.yaml")
     shutil.copy(WRITTEN / "values-site-a-wardround-site.yaml", made.folder / "site.yaml")
@@ -150,7 +150,7 @@ def shell(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> S
     (made.folder / "dataset.yaml").write_text(yaml.safe_dump(demo_rounds.dataset(site_a.split_key)))
     for name in ("hub", "site-a"):
         (made.folder / f"{name}.kubeconfig").symlink_to(named(name).kubeconfig)
-    # One of an earlier run would be Complete at once.
+    # A round of an earlier run is Complete already.
     federation.kubectl("hub")("delete", "fr", "statistics", "-n", demo_rounds.NAMESPACE, "--ignore-not-found")
     return made
 
@@ -161,10 +161,10 @@ def at(cluster: str, shell: Shell, script: str) -> str:
 
 @pytest.fixture(scope="module")
 def statistics(shell: Shell, federation: Federation) -> str:
-    """What the last command printed of those for clusters apart, which are run over the federation that is there."""
+    """Runs the commands for separate clusters on the installed federation. Returns the last command's output."""
     [hub], [hospital], [rounds] = section(*OWN_HUB), section(*OWN_HOSPITAL), section(*OWN_ROUNDS)
     before = _generation(federation)
-    # With the same values once more nothing changes.
+    # An upgrade with the same values changes nothing.
     again = {"helm install": "helm upgrade --install"}
     at(
         "hub",
@@ -220,7 +220,7 @@ def test_inline_commands_succeed(shell: Shell) -> None:
 
 
 def _name_task(shell: Shell) -> None:
-    """TASK: the task at site-a of the round on the pages, since the tasks of former rounds of that name stay."""
+    """Sets TASK to the task at site-a of the pages' round. Tasks of earlier rounds of that name exist, too."""
     at("hub", shell, "export ROUND=$(kubectl get fr statistics -n breast-cancer -o jsonpath='{.metadata.uid}')")
     find = f"kubectl get -n {SITE_NAMESPACE} -o jsonpath='{{.items[0].metadata.name}}'"
     at("site-a", shell, f"export TASK=$({find} sitetask -l wardround.io/round-uid=$ROUND)")

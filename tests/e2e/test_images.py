@@ -1,4 +1,4 @@
-"""The images as they are built: what is in them, how they start, and the trainer's own tests where its torch is."""
+"""The built images: their configuration, their imports, and the trainer's tests inside its image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.images import Images
 from lab.images_oci import ImageRef
 
 ROOT = Path(__file__).parents[2]
-# pytest is pure Python: the image borrows this environment's, and has none of its own.
+# pytest is pure Python. The image has none, so this environment's is mounted.
 BORROWED = ("_pytest", "iniconfig", "packaging", "pluggy", "py", "pygments", "pytest")
 
 

@@ -1,4 +1,4 @@
-"""What hostile training code finds inside its container on a real cluster: nothing. And what happens without walls."""
+"""Hostile training code finds nothing inside its container on a real cluster; and what happens without isolation."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from wardround.tabular import split
 Object = dict[str, Any]
 Target = tuple[str, str, int]
 SITE = LOCAL_SOCKETS
-# Another, whose policy does not allow them.
+# Another hospital, whose policy does not allow local sockets.
 STRICT = "site-b"
 LOCAL_API = ("tcp", "10.96.0.1", 443)
-# By the lab's own numbering: the lab itself comes up only when the first test asks for it.
+# Computed from the lab's numbering, because the lab starts only with the first test.
 HUB = clusters(1)[0].wan
 HUB_API = ("tcp", HUB, API_PORT)
 STORE = ("tcp", HUB, STORE_PORT)
@@ -44,11 +44,11 @@ RESOLVER = [("udp", DNS_ADDRESS, 53), ("tcp", DNS_ADDRESS, 53)]
 NAMES = [("name", each, 0) for each in ("kubernetes.default.svc.cluster.local", "hub.lab.internal")]
 [NODE] = [each for each in clusters(3) if each.name == SITE]
 KUBELET, ECHOES = ("tcp", NODE.wan, 10250), [("icmp", host, 0) for host in (NODE.wan, NODE.pod_gateway)]
-# What answers a pod that stands behind no wall.
+# The targets that answer a pod without isolation.
 ANSWERS = [HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, KUBELET, *ECHOES]
 WITHOUT_WALLS = "without-walls"
 BEHIND_POLICIES = "behind-policies"
-# The gate alone, with what a real Job is told, in a pod of which a policy lets nothing in or out.
+# Runs only the gate, with a real Job's settings, in a pod that a policy isolates.
 GATE = """
 import json, sys
 from wardround.pod import gate, outcome
@@ -59,14 +59,14 @@ try:
 except outcome.Failure as failure:
     print(outcome.write(failure.outcome).decode())
 """
-# An API server forgets Events after an hour, and a lab may have been up for longer.
+# An API server deletes Events after an hour, and the lab may be older.
 EVENTS_LAST = timedelta(minutes=50)
 ALONE: Object = {"participants": {"names": [SITE]}}
 
 
 @dataclass(frozen=True)
 class Inside:
-    """What the hostile code said of the place where it ran."""
+    """The findings of the hostile code."""
 
     found: Object
 
@@ -93,7 +93,7 @@ def targets(federation: Federation) -> list[Target]:
 
 @pytest.fixture(scope="module")
 def inside(federation: Federation, targets: list[Target]) -> Inside:
-    """One Train round whose training code looks around before it trains."""
+    """A Train round whose training code probes its surroundings before it trains."""
     made = _round(federation, "hostile", f"main({targets!r})")
     [finished] = federation.run_rounds(made)
     return _inside(federation, finished)
@@ -101,7 +101,7 @@ def inside(federation: Federation, targets: list[Target]) -> Inside:
 
 @pytest.fixture(scope="module")
 def link(federation: Federation, inside: Inside) -> Link:
-    """IPv4 is closed by its policy all the while. The lab leaves link-local open, as clusters of others have it."""
+    """The policy closes IPv4 all the time. The lab leaves link-local open, like many clusters."""
     assert inside.open == set()
     close, reopen = (block.text for block in section("docs/operations.md", "IPv6 link-local"))
     kubectl, place = federation.kubectl(SITE), federation.name(BEHIND_POLICIES)
@@ -156,7 +156,7 @@ def without_walls(federation: Federation, targets: list[Target]) -> set[Target]:
 def test_the_same_probes_succeed_without_isolation(
     federation: Federation, targets: list[Target], without_walls: set[Target]
 ) -> None:
-    """The positive control: without it, hostile code finds nothing open also where nothing is there."""
+    """The positive control: without it, targets that do not exist would look closed, too."""
     assert without_walls >= {*ANSWERS}
     other_pods = _addresses(federation, "kube-system")
     for way, port in (("tcp", 53), ("udp", 53), ("icmp", 0)):
@@ -169,14 +169,14 @@ def test_hostile_code_reaches_nothing(inside: Inside, targets: list[Target], wit
 
 
 def test_hostile_code_opens_no_socket_out_of_its_pod(inside: Inside) -> None:
-    """In a real round's own pod: the launcher that prepare brings has started it."""
+    """The code runs in a real round's pod, started by the launcher."""
     made = dict(inside.found["sockets"])
     assert made.pop("AF_UNIX") == "open"
     assert set(made.values()) == {"EAFNOSUPPORT"}
 
 
 def test_hostile_code_finds_no_token_and_no_secret(federation: Federation, inside: Inside) -> None:
-    """Neither by name nor by content: what is in the Secrets of its own site is compared with all that it saw."""
+    """Compares the content of the site's Secrets with everything that the code saw."""
     seen = json.dumps(inside.found)
     environment = inside.found["environment"]
     assert not [name for name in environment if any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY"))]
@@ -242,7 +242,7 @@ def test_without_a_policy_engine_no_row_is_read(federation: Federation) -> None:
 
 
 def test_training_ends_when_its_sidecar_or_its_isolation_ends(federation: Federation) -> None:
-    """Without its watch it is tried again; without walls it is not."""
+    """A task without its sidecar is retried. A task with an open network is not."""
     made = _round(federation, "walls-go", "sleep()")
     name = made["metadata"]["name"]
     federation.apply(made)
@@ -261,7 +261,7 @@ def test_training_ends_when_its_sidecar_or_its_isolation_ends(federation: Federa
 
 
 def test_the_site_reports_an_open_link(federation: Federation, inside: Inside) -> None:
-    """The round went on, and the Site is no less ready."""
+    """The round continues, and the Site stays Ready."""
     assert inside.open == set()
     kubectl, place = federation.kubectl(SITE), federation.site_namespace
     site = kubectl.get("site", "site", "-n", place)
@@ -313,7 +313,7 @@ def test_a_hospital_that_does_not_allow_local_sockets_refuses_them(federation: F
 
 
 def _told(federation: Federation) -> dict[str, str]:
-    """What the gate of this site's last training pod was told, as Kubernetes gives it to the container."""
+    """The gate's settings in this site's last training pod."""
     jobs = federation.kubectl(SITE).get(
         "jobs",
         "-n",
@@ -335,7 +335,7 @@ def _on_the_node(script: str) -> None:
 
 
 def _network_open(federation: Federation, made: Object) -> str:
-    """Hub and site both say so, and whose problem it is. What people at the site read."""
+    """Checks reason and class of the failure on hub and site. Returns the message for the site's people."""
     finished = federation.finished(made["metadata"]["name"])
     task = finished.task(SITE)
     assert task["status"]["failure"]["class"] == "Site"
@@ -366,7 +366,7 @@ def _trains(federation: Federation, task: str) -> bool:
 
 
 def _targets(federation: Federation) -> list[Target]:
-    """All that there is around a training pod: hub, store, other hospitals, its own cluster's parts and neighbours."""
+    """All targets around a training pod: hub, store, other hospitals, its cluster's components, and its neighbours."""
     site = named(SITE)
     found = [HUB_API, STORE, LOCAL_API, *RESOLVER, *NAMES, ("tcp", "169.254.169.254", 80)]
     for host in (site.wan, site.management, site.pod_gateway):
@@ -379,14 +379,14 @@ def _targets(federation: Federation) -> list[Target]:
 
 
 def _addresses(federation: Federation, namespace: str) -> list[str]:
-    """Of the pods that run there."""
+    """Addresses of the pods that run there."""
     pods = federation.kubectl(SITE).get("pods", "-n", namespace)["items"]
     running = [pod["status"] for pod in pods if pod["status"]["phase"] == "Running"]
     return [address for status in running if (address := status.get("podIP"))]
 
 
 def _round(federation: Federation, name: str, call: str, **spec: Any) -> Object:
-    """A Train round of this hospital whose training code is `hostile` with that call at its end."""
+    """A Train round of this hospital whose training code is `hostile` with `call` at its end."""
     usual = {**ALONE, "initial": {"seed": 7}, "command": COMMAND}
     parameters = {**UNTRAINED, **carried(_source(call))}
     return federation.manifest(name, "Train", parameters=parameters, **(usual | spec))
@@ -400,7 +400,7 @@ def _inside(federation: Federation, finished: Finished) -> Inside:
 
 
 def _source(call: str) -> str:
-    """No name in the image leads to the module, so its source travels."""
+    """The module's source with the call. The image does not hold the module, so the parameters carry its source."""
     return Path(hostile.__file__).read_text("utf-8") + f"\n{call}\n"
 
 
@@ -413,7 +413,7 @@ def opened(reached: list[list[Any]]) -> set[Target]:
 
 
 def _bare_pod(namespace: str, image: str) -> Object:
-    """A pod as training pods are, but in another namespace."""
+    """A pod like a training pod, but in another namespace."""
     container = {
         "name": "probe",
         "image": image,
@@ -433,7 +433,7 @@ def _bare_pod(namespace: str, image: str) -> Object:
 
 
 def _fingerprint(row: Object, features: list[str]) -> tuple[str, ...]:
-    """What a row can be recognised by, whether it was read from text or from float32."""
+    """A row's fingerprint, equal for rows read from text and from float32."""
     try:
         return tuple(f"{float(row[name]):.4g}" for name in features)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The lab is what it claims to be: real clusters, real policies, hospitals that nobody can call."""
+"""The lab has real clusters and real policies, and its sites accept no connections."""
 
 import json
 import socket
@@ -26,7 +26,7 @@ DENY_ALL = {
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace of one test on one cluster."""
+    """The namespace of one test on one cluster."""
 
     kubectl: Kubectl
     name: str
@@ -36,7 +36,7 @@ class Namespace:
         container = {
             "name": "main",
             "image": sandbox["containers"][0]["image"],
-            # Every command by its name alone: this busybox looks for its own applets first.
+            # Commands have no path, because this busybox searches its own applets first.
             "command": ["/bin/sh", "-c", f'for a in $(busybox --list); do alias $a="busybox $a"; done; {script}'],
         } | spec.pop("container", {})
         self.kubectl.apply(
@@ -77,14 +77,14 @@ def _namespace(kubectl: Kubectl) -> Iterator[Namespace]:
 
 
 def from_site(site: str, address: str, port: int) -> bool:
-    """Whether a TCP connection is answered, opened by the site's node itself."""
+    """Whether a TCP connection from the site's node is answered."""
     command = [*network.inside(named(site)), "busybox", "nc", "-w", "1", address, str(port), "-e", "/bin/true"]
     return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def test_logs_and_exec_work(namespace: Namespace) -> None:
     namespace.pod("talker", "echo from the pod; sleep 3600")
-    # Ready is said of a container that has started, before its script has come so far.
+    # A container is Ready as soon as it has started, before its script has reached this point.
     eventually("the pod has spoken", lambda: namespace("logs", "talker") == "from the pod\n")
     assert namespace.inside("talker", "echo", "inside").stdout == "inside\n"
 
@@ -108,7 +108,7 @@ def test_a_policy_between_pods_is_enforced(namespace: Namespace) -> None:
     namespace.kubectl.apply({**DENY_ALL, "metadata": {"name": "deny-all", "namespace": namespace.name}})
 
     def closed() -> bool:
-        """All of it: a probe that comes too late by itself, on a busy machine, looks like one that is stopped."""
+        """Waits for all probes: a probe that is late on a busy machine looks like a blocked one."""
         open_ways = (namespace.reaches("asker", *way) for way in ((address, 8080), ("198.18.0.1", 6443)))
         asked = ("asker", "nslookup", "kubernetes.default.svc.cluster.local")
         return not any(open_ways) and namespace.inside(*asked).returncode != 0
@@ -239,7 +239,7 @@ def test_only_the_owner_can_read_kubeconfigs(lab: Lab) -> None:
 
 
 def test_the_pods_gateway_keeps_its_hardware_address(lab: Lab) -> None:
-    """A bridge without an address of its own has that of one of its ports, and changes it with them."""
+    """By default, a bridge has the hardware address of one of its ports, which changes with the ports."""
     for name in ("hub", *lab.sites):
         shown = subprocess.run(
             [*network.inside(named(name)), "ip", "-json", "link", "show"], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What is misspelt is refused when it is applied or installed, by name: nothing is silently left out."""
+"""Misspelt fields and values are refused by name when they are applied or installed. None is silently ignored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab.install import WRITTEN
 from lab.topology import ROOT
 from tests.e2e.federation import Federation
 
-# Kind: the cluster that has it, and what somebody may have meant well.
+# By kind: the cluster that has it, and a misspelt field.
 KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "Participant": ("hub", {"spec": {"keyFingerPrint": "sha256:" + "1" * 64}}, "spec.keyFingerPrint"),
     "FederatedRound": ("hub", {"spec": {"quorum": {"minimum": 2}}}, "spec.quorum.minimum"),
@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "SiteTask": ("site-a", {"spec": {"approve": True}}, "spec.approve"),
     "Dataset": ("site-a", {"spec": {"schema": {"missingValue": [""]}}}, "spec.schema.missingValue"),
 }
-# Chart: as what it is installed where, and a value that it does not have.
+# By chart: its release and cluster, and a misspelt value.
 CHARTS = {
     "crds": ("hub", "wardround-crds", "keep=true", "keep"),
     "hub": ("hub", "wardround-hub", "store.endpiont=https://store.example", "endpiont"),
@@ -43,7 +43,7 @@ def test_a_misspelt_field_is_refused_by_name(federation: Federation, kind: str) 
 @pytest.mark.usefixtures("federation")
 @pytest.mark.parametrize("chart", CHARTS)
 def test_a_misspelt_value_is_refused_by_name(chart: str) -> None:
-    """Beside the very values that the release was installed with, and which are taken without it."""
+    """The other values are those of the installed release, which are valid."""
     cluster, release, value, name = CHARTS[chart]
     given = WRITTEN / f"values-{cluster}-{release}.yaml"
     render = [str(toolchain.tool("helm")), "template", release, f"{ROOT}/charts/{chart}", "--values", str(given)]

@@ -1,4 +1,4 @@
-"""Hub and two hospitals in one real cluster, by the commands of docs/one-cluster.md as they stand there."""
+"""Hub and two hospitals in one real cluster, by the commands of docs/one-cluster.md."""
 
 import json
 import subprocess
@@ -17,14 +17,14 @@ from tests.e2e.federation import Federation
 from wardround.api.names import PARTICIPANT
 
 PAGE = "docs/one-cluster.md"
-# A hospital of the federation that runs already: beside it is room for another one, which must not notice.
+# The cluster of a hospital of the installed federation. The new federation must not affect it.
 CLUSTER = "site-c"
 CLAIMS = [
     ("wardround-hub", "store"),
     *((f"hospital-{x}", claim) for x in "ab" for claim in ("workspace", "state", "data")),
 ]
 NAMESPACES = ("breast-cancer", "wardround-hub", *(f"{kind}-{x}" for x in "ab" for kind in ("site", "hospital")))
-# By their first line: what is not run, and why.
+# Blocks that are not run, by their first line, and why.
 NOT_RUN = {
     """base() { echo "$1@$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$1")"; }""": (
         "the lab has no Docker: it builds the same Dockerfile with buildah, and its references are exported instead"
@@ -42,7 +42,7 @@ def written_instead(block: Block, federation: Federation) -> str:
     if block.first.startswith("helm install wardround-crds"):
         return block.filled(
             {
-                # Once a cluster, and here they are.
+                # The cluster has the CRDs already.
                 "install wardround-crds charts/crds -n wardround-hub --wait": (
                     f"upgrade --install wardround-crds charts/crds -n {SITE_NAMESPACE} --wait"
                 ),
@@ -55,7 +55,8 @@ def written_instead(block: Block, federation: Federation) -> str:
 
 @pytest.fixture
 def shell(federation: Federation, tmp_path: Path) -> Iterator[Shell]:
-    """With the images and volumes that a cluster has from a registry and a storage class. Takes all away in the end."""
+    """A reader's shell, with the images and volumes that other clusters get from a registry and a storage class.
+    Removes everything at the end."""
     running = lifecycle.open_existing(CLUSTER)
     running.import_image(federation.images.store.archive)
     for namespace, claim in CLAIMS:
@@ -70,7 +71,7 @@ def shell(federation: Federation, tmp_path: Path) -> Iterator[Shell]:
 
 
 def _remove(kubectl: Kubectl) -> None:
-    """What a failed test has left; after a good one nothing."""
+    """Removes the objects that a failed test has left."""
     for namespace in ("hospital-a", "hospital-b", "wardround-hub"):
         listed = _helm("list", "--short", "--namespace", namespace).stdout.split()
         for release in listed:
@@ -110,7 +111,7 @@ def test_all_commands_of_the_page_succeed_in_order(shell: Shell, federation: Fed
 
 
 def _look_around(kubectl: Kubectl) -> None:
-    """What the page promises of the two rounds, and that the cluster takes no second hub."""
+    """Checks the page's claims about the two rounds, and that the cluster refuses a second hub."""
     rounds = {each["metadata"]["name"]: each for each in kubectl.get("fr", "-n", "breast-cancer")["items"]}
     assert set(rounds) == {"statistics", "train-1"}
     for each in rounds.values():

@@ -1,4 +1,4 @@
-"""An image that its maker has prepared against the launcher, and a hospital has listed: its code has no network."""
+"""An image that its author has prepared against the launcher, and that a hospital has listed, has no network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def left_before() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def logs(federation: Federation, left_before: None) -> dict[str, str]:
-    """What each container that runs the image's code has written."""
+    """The log of each container that runs the image's code."""
     lifecycle.open_existing(SITE).import_image(federation.prepared.archive)
     spec = {"image": federation.prepared.reference, "parameters": UNTRAINED, "participants": {"names": [SITE]}}
     finished = federation.run_round("prepared", "Train", initial={"seed": 7}, **spec)
@@ -50,7 +50,7 @@ def test_code_of_a_prepared_image_opens_only_unix_sockets(logs: dict[str, str], 
 
 
 def test_code_of_an_image_cannot_redirect_a_later_containers_mount(logs: dict[str, str]) -> None:
-    """The image does not know the launcher's place. Its code does, and init and train share volumes."""
+    """The image does not know the launcher's path, but its code does, and `init` and `train` share volumes."""
     assert _found(logs["init"])["trap"] == "EPERM"
 
 

@@ -1,4 +1,4 @@
-"""Rounds on three real hospitals: from apply to result, through restarts, cuts and upgrades."""
+"""Rounds of three real hospitals, from apply to result, also during restarts, network cuts and upgrades."""
 
 import time
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federat
     for hospital in demo_data.HOSPITALS:
         dataset = federation.kubectl(hospital.name).get("dataset", DATASET, "-n", federation.site_namespace)["status"]
         assert dataset["rows"] == hospital.cases - len(demo_data.BLEMISHES[hospital.name])
-        # The rest is held out for validation and test.
+        # The other rows are on the validation and test sides.
         assert 0.5 * dataset["rows"] < counted[hospital.name] < 0.8 * dataset["rows"]
     assert statistics.result["samples"] == sum(counted.values())
 
@@ -51,7 +51,7 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
         second = federation.run_round("second", "Train", base={"roundName": first.name}, metrics=["loss"])
     assert second.result["digest"] != first.result["digest"]
     assert 0 < float(second.metrics["loss"]) < 10
-    # The clinic has nine validation patients: over so few no metric leaves it.
+    # The clinic has nine validation patients, too few for a metric to leave it.
     told = {site: second.task(site)["status"]["update"] for site in federation.sites}
     assert {site: [each["name"] for each in update["metrics"]] for site, update in told.items()} == {
         site: [] if site == "site-c" else ["loss"] for site in federation.sites
@@ -92,7 +92,7 @@ def test_applying_a_round_again_changes_nothing(federation: Federation, how: lis
 
     try:
         kubectl("apply", *how, "-f", "-", stdin=text)
-        # kubectl reads twice for its diff: what the operator says at its first look must not come in between.
+        # kubectl reads the object twice for its diff. The operator must not write its first status in between.
         eventually("the operator has looked", lambda: is_true(looked(), "Suspended"))
         diff = kubectl.run("diff", *how, "-f", "-", stdin=text, check=False)
         assert (diff.returncode, diff.stdout) == (0, "")
@@ -160,10 +160,10 @@ def test_a_round_survives_restarts_of_hub_operator_and_courier(federation: Feder
 
 @pytest.fixture(scope="module")
 def cut_off(federation: Federation) -> Iterator[str]:
-    """Name of a round of all while CUT cannot be reached, under way while other tests work without it."""
+    """The name of a round of all hospitals while CUT is unreachable. It runs while other tests work without CUT."""
     network.cut(named(CUT))
     try:
-        # Who is there has all the time in the world: what closes the round is the grace after the quorum.
+        # The deadlines are long, so that the grace after the quorum closes the round.
         made = federation.manifest("cut", "Statistics", quorum={"min": 2, "graceSeconds": 10})
         federation.apply(made)
         yield made["metadata"]["name"]
@@ -197,7 +197,7 @@ def test_a_round_gets_an_offered_accelerator_and_waits_for_a_missing_one(federat
 
         def both_say() -> bool:
             tasks = federation.tasks_of(name)
-            # The hospital takes a moment to have it too.
+            # The site copies the task a moment later.
             own = [federation.kubectl("site-a").find("sitetask", each["metadata"]["name"], *there) for each in tasks]
             found[:] = [condition(each, "Reconciling") for each in (*tasks, *own) if each]
             return [each.reason for each in found if each] == ["Unschedulable"] * 2
@@ -226,5 +226,5 @@ def test_a_hospital_that_is_cut_off_is_left_out_and_named(federation: Federation
     assert (said().status, bool(said().message)) == ("False", True)
     network.heal(named(CUT))
     eventually("the hospital is back", lambda: is_true(own_site(), "HubConnected"))
-    # And hears of what it is asked, for which its watch has to find out that the line is there again.
+    # The site gets the task when its watch has noticed that the connection is back.
     assert federation.run_round("healed", "Statistics", participants={"names": [CUT]}).complete

@@ -1,4 +1,4 @@
-"""What a round says when not one hospital stands against it but several: of all of them, and whose problem it is."""
+"""A round that several hospitals refuse names all of them, and the owner of the problem."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ NOT_LISTED = "localhost/wardround/trainer@sha256:" + "0" * 64
 
 
 def test_a_round_that_all_refuse_names_each_refusal(federation: Federation) -> None:
-    """Not of the fastest alone, which puts the quorum out of reach."""
+    """The fastest refusal already makes the quorum unreachable. The round must name the others, too."""
     made = federation.manifest("refused-by-all", "Train", initial={"seed": 7}, image=NOT_LISTED)
     federation.apply(made)
     failed = federation.finished(made["metadata"]["name"]).failed

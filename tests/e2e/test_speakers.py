@@ -1,4 +1,4 @@
-"""Every word on a shared object has one speaker: everyone tries to say it with a real token, and one may."""
+"""Every field of a shared object has one writer: all accounts try to write it with real tokens, and only one may."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STARTED = {"timeline": [{"stage": "Started", "time": "2026-11-24T16:15:00Z"}]}
 
 @dataclass(frozen=True)
 class Word:
-    """One thing to say of an object, and who may. `people`: the cluster's administrators."""
+    """A write to an object, and the account that may do it. `people`: the cluster's administrators."""
 
     kind: str
     change: Mapping[str, Any]
@@ -53,7 +53,7 @@ AT_THE_SITE = {
 
 @pytest.fixture(scope="module")
 def task(federation: Federation) -> Iterator[str]:
-    """Name of a RoundTask of nobody's round, which SITE has mirrored and refused."""
+    """The name of a RoundTask without a round. SITE has copied and refused it."""
     name = federation.name("spoken-of")
     ref = {"namespace": federation.namespace, "name": name, "uid": "none"}
     spec = {"roundRef": ref, "attempt": 1, "assignment": "none", "hubKey": "none"}
@@ -69,7 +69,7 @@ def task(federation: Federation) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def speakers(federation: Federation) -> Iterator[dict[str, dict[str, Api]]]:
-    """By cluster: whoever has a say there, and the neighbour who has none."""
+    """By cluster, the accounts with rights there, and a neighbour without rights."""
     with ExitStack() as stack:
         people = {cluster: stack.enter_context(administrator(cluster)) for cluster in ("hub", SITE, OTHER)}
 
@@ -109,19 +109,19 @@ def test_at_a_site_each_field_has_one_writer(
 
 
 def _may_say(speakers: Mapping[str, Api], path: str, word: Word) -> set[str]:
-    """Who is allowed to: nothing is written."""
+    """The accounts that are allowed to write. All writes are dry runs."""
     allowed = set()
     for who, api in speakers.items():
         try:
             api.call(
                 "PATCH",
-                # The name under which a hospital has to speak; others may have any.
+                # A hospital must use this field manager. Other accounts may use any.
                 f"{path}?dryRun=All&fieldValidation=Strict&fieldManager={HOSPITAL_MANAGER}",
                 word.change,
                 kind_of_body="application/merge-patch+json",
             )
         except Refused as refusal:
-            # By RBAC or an admission policy; anything else is no answer to the question.
+            # Only RBAC and admission policies count. Any other error is a fault of the test.
             if refusal.status not in (403, 422):
                 raise
         else:

@@ -1,4 +1,4 @@
-"""What training leaves at a hospital comes back to it in the next round, unless its update did not count."""
+"""Training gets the state that it left at its hospital in the round before, unless that round left its update out."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.e2e.played import Played, enrolled
 from tests.e2e.troubles import change_a_byte, nothing_restarts
 
 Object = dict[str, Any]
-# The update of one of two real hospitals is changed in the store in the second round.
+# In the second round, the update of one of two real hospitals is changed in the store.
 SOUND, TOUCHED = "site-b", "site-a"
 BOTH = (SOUND, TOUCHED)
-# Where the built-in trainer works meanwhile.
+# The hospital where the built-in trainer works meanwhile.
 BESIDE = "site-c"
 OURS: Object = {"command": COMMAND, "parameters": carried(Path(trail.__file__).read_text("utf-8") + "\nmain()\n")}
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Three Train rounds, each from the one before, and an evaluation of the last model."""
+    """Three Train rounds, each from the round before, and an evaluation of the last model."""
 
     first: Finished
     second: Finished
@@ -61,7 +61,7 @@ def kept(federation: Federation) -> tuple[str, str]:
 def chain(federation: Federation, kept: tuple[str, str]) -> Chain:
     both = {"participants": {"names": list(BOTH)}}
     first = federation.run_round("state-1", "Train", initial={"seed": 7}, **OURS, **both)
-    # Never answered, a task keeps the round open until what has been sent is changed.
+    # A task without an answer keeps the round open until the sent update is changed.
     holds = federation.name("holds-open")
     with enrolled(federation, holds) as hospitals:
         everyone = {"participants": {"names": [*BOTH, holds]}, "quorum": {"min": 1, "graceSeconds": 600}}
@@ -112,7 +112,7 @@ def states(federation: Federation, site: str) -> Path:
 
 
 def left(federation: Federation, site: str, round_: Finished) -> list[str]:
-    """The trail that a round's training left there."""
+    """The trail that a round's training left at the site."""
     found: list[str] = json.loads((states(federation, site) / round_.uid / "trail.json").read_text())
     return found
 
@@ -123,7 +123,7 @@ def log(federation: Federation, site: str, round_: Finished) -> str:
 
 
 def found(federation: Federation, site: str, round_: Finished) -> Object:
-    """What a round's training found, by its own word."""
+    """The state that a round's training printed."""
     [line] = [each for each in log(federation, site, round_).splitlines() if each.startswith("FOUND ")]
     said: Object = json.loads(line.removeprefix("FOUND "))
     return said

@@ -1,4 +1,4 @@
-"""What lies in the real store is ciphertext for nobody in passing, and a site takes only what its hub signed for it."""
+"""The real store holds only ciphertext, and needs credentials. A site accepts only assignments that its hub signed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from wardround.wire.canonical import encode
 Object = dict[str, Any]
 SITE, OTHER = "site-a", "site-b"
 BOTH = {"participants": {"names": [SITE, OTHER]}}
-# Short enough for any tensor, long enough that ciphertext holds none of them by chance.
+# Short enough for every tensor, and long enough that ciphertext does not contain one by chance.
 CHUNK = 16
 
 
 @dataclass
 class Spy:
-    """Somebody who copies the store's disk all the time, and, to compare, what is in the clear at a site."""
+    """Copies the store's disk all the time, and the plaintext at a site for comparison."""
 
     sealed: dict[str, bytes] = field(default_factory=dict)
     clear: dict[str, bytes] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Observed:
 
 @pytest.fixture(scope="module")
 def observed(federation: Federation) -> Observed:
-    """Two Train rounds, the second from the result of the first, with the spy at work."""
+    """Two Train rounds, the second from the result of the first, and the spy's copies."""
     spy = Spy()
     first = federation.manifest("seen", "Train", initial={"seed": 7}, parameters=UNTRAINED, **BOTH)
     second = federation.manifest("seen-again", "Train", base={"roundName": first["metadata"]["name"]}, **BOTH)
@@ -78,7 +78,7 @@ def observed(federation: Federation) -> Observed:
 
 
 def test_the_spy_copied_all_objects(observed: Observed) -> None:
-    """Without this, finding nothing below would prove nothing."""
+    """The control: without it, the tests below would prove nothing."""
     assert {Path(path).name for path in observed.spy.clear} >= {"model.safetensors", "update.safetensors"}
     for finished in (observed.first, observed.second):
         assert observed.spy.of(f"models/{finished.uid}")
@@ -110,7 +110,7 @@ def test_updates_are_deleted_when_they_are_no_longer_needed(observed: Observed) 
 
 @dataclass(frozen=True)
 class Passerby:
-    """Somebody in a hospital's network with no credentials; checks the certificate that sites pin."""
+    """A client in a hospital's network without credentials. It checks the certificate that sites pin."""
 
     host: str
     ca_bundle: str
@@ -169,7 +169,7 @@ def test_a_client_without_credentials_cannot_list(observed: Observed, anyone: Pa
 
 @pytest.fixture(scope="module")
 def forger(federation: Federation) -> Iterator[Api]:
-    """Whoever has taken over the hub operator's account, but not its signing key: nobody else may write a RoundTask."""
+    """An attacker with the hub operator's account, which alone may write RoundTasks, but without the signing key."""
     with account("hub", federation.hub_namespace, "hub-operator") as api:
         yield api
 
@@ -207,7 +207,7 @@ def test_an_assignment_as_another_rounds_is_refused(federation: Federation, obse
 def test_an_assignment_by_another_key_is_refused(
     federation: Federation, observed: Observed, forger: Api, admits: bool, reason: str
 ) -> None:
-    """Whether the RoundTask names that key or goes on naming the hub's."""
+    """`admits`: whether the RoundTask names the other key, or the hub's."""
     spec, key = _spec(observed, SITE), generate_signing_key()
     payload = json.loads(base64.b64decode(json.loads(spec["assignment"])["payload"]))
     spec["assignment"] = sign_envelope(payload, ASSIGNMENT, key)
@@ -217,12 +217,12 @@ def test_an_assignment_by_another_key_is_refused(
 
 
 def _refusal(federation: Federation, forger: Api, name: str, spec: Object) -> str:
-    """Reason with which the site refuses a task, said on both sides; no Job is made for it."""
+    """The reason with which the site refuses a task. Checks that both sides have it, and that there is no Job."""
     full = federation.name(f"attack-{name}")
     task = {
         "apiVersion": "wardround.io/v1alpha1",
         "kind": "RoundTask",
-        # Without the hub's labels it is none of the round's tasks, and the hub leaves it alone.
+        # Without the hub's labels it is not a task of the round, so the hub does not touch it.
         "metadata": {"name": full, "namespace": SITE},
         "spec": spec,
     }
@@ -255,7 +255,7 @@ def _round(federation: Federation, made: Object) -> Object:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Unlike Path.rglob it goes on where a folder goes away while it is looked at."""
+    """All files below a folder. Unlike Path.rglob, it ignores folders that are deleted meanwhile."""
     return [Path(place, name) for place, _, names in os.walk(folder) for name in names]
 
 
@@ -269,5 +269,5 @@ def _copy(paths: Iterable[Path], into: dict[str, bytes]) -> None:
 
 
 def _tensors_at(content: bytes) -> int:
-    """Where the tensors begin in a safetensors file."""
+    """The offset of the tensors in a safetensors file."""
     return 8 + int.from_bytes(content[:8], "little")

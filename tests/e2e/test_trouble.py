@@ -1,4 +1,4 @@
-"""Hospitals and a store in trouble: both sides say what is wrong and who has to act, and nothing is lost meanwhile."""
+"""Hospitals and a store in trouble: both sides report the cause and who must act, and no task is lost."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _worst_of(federation: Federation, first: Object, second: Object) -> Seen:
 
 
 def _take_from_its_node(federation: Federation, made: Object) -> None:
-    """As Kubernetes does with the pods of a node of which it has not heard for some minutes."""
+    """Deletes the pods of a node, like Kubernetes does some minutes after the node's last heartbeat."""
 
     def bound() -> bool:
         return any(pod["spec"].get("nodeName") for pod in _combining(federation, made, attempt=1))
@@ -184,13 +184,13 @@ def test_a_hospital_with_an_expired_enrolment_reports_what_to_request(story: Sto
 
 def test_the_hub_reports_a_hospital_with_an_expired_enrolment_as_silent(story: Story) -> None:
     lost = parse_time(_condition(story.worst.sites[EXPIRED], "HubConnected").since)
-    # The condition's time has whole seconds.
+    # The condition's time has no fraction of a second.
     assert (parse_time(story.worst.lease["spec"]["renewTime"]) - lost).total_seconds() < 1
     assert "timeline" not in story.worst.round_tasks[EXPIRED]["status"]
 
 
 def test_a_token_of_the_hub_is_refused_only_for_its_age(federation: Federation) -> None:
-    """Else what was seen above would be a forged token's end, not an expired one's."""
+    """The control: the token's signature is valid, so it is refused for its age."""
     secret = federation.kubectl(EXPIRED).get("secret", "hub-credentials", "-n", federation.site_namespace)
     held = base64.b64decode(secret["data"]["token"]).decode()
     with bearer("hub", aged(held, 0)) as api:
@@ -215,13 +215,13 @@ def test_sent_updates_wait_for_a_store_that_fails_before_aggregation(story: Stor
 
 
 def test_sent_updates_survive_the_node_of_their_aggregation(story: Story) -> None:
-    """Nobody has said that its pod is gone."""
+    """Kubernetes has not deleted its pod."""
     assert [bool(pod["metadata"].get("deletionTimestamp")) for pod in story.lost] == [True]
     assert story.sent.complete
 
 
 def test_no_task_is_lost_after_the_trouble(story: Story) -> None:
-    """The very tasks that waited are those that were counted: nobody was asked twice."""
+    """The aggregated tasks are those that waited: there is no second attempt."""
     for finished, site in ((story.first, UNAPPROVED), (story.second, EXPIRED)):
         assert finished.complete
         counted = int(finished.task(site)["status"]["update"]["samples"])
@@ -273,7 +273,7 @@ def _until_said(federation: Federation, site: str, reason: str, kind: str = "Hub
 
 
 def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> tuple[Object, Object, Object]:
-    """Round, RoundTask and SiteTask, once all say that they wait for the store."""
+    """Round, RoundTask and SiteTask, after all report that they wait for the store."""
     name = made["metadata"]["name"]
     found: list[Object] = []
 

@@ -1,4 +1,4 @@
-"""The launcher as the only wall: pods that stand behind no NetworkPolicy, no gate and no sidecar, on a real cluster.
+"""The launcher alone, on a real cluster: pods without NetworkPolicy, gate and sidecar.
 
 They are shaped as training pods are, and one runs the same probes without the launcher: what opens there, does not
 open here for any other reason.
@@ -21,17 +21,17 @@ from wardround.api.names import USER
 
 Object = dict[str, Any]
 SITE = "site-a"
-# Where `prepare` puts it.
+# The launcher's path in a training pod.
 LAUNCH = "/wardround/launcher/launch"
 PROBE = Path(calls.__file__).read_text("utf-8")
-# An init container each, in one pod.
+# Each is an init container of one pod.
 WAYS = {
     "bare": [],
     "launched": [LAUNCH, "--"],
     "local": [LAUNCH, "--local-sockets", "--"],
 }
 PLACE = "from wardround.pod import folders, launcher; launcher.place(folders.Folders.from_environment())"
-# Under the launcher a second time, so that the pod goes on after it.
+# Runs under a second launcher, so that the pod continues after it.
 MISSING = f"{LAUNCH} -- no-such-trainer train; echo ENDED $?"
 TORCH = """
 import asyncio, multiprocessing, torch
@@ -49,7 +49,7 @@ with multiprocessing.Manager() as manager:
 
 @pytest.fixture(scope="module")
 def said(federation: Federation) -> Iterator[dict[str, str]]:
-    """What each container wrote."""
+    """The log of each container."""
     kubectl, place = federation.kubectl(SITE), federation.name("only-the-launcher")
     with kubectl.namespace(place):
         kubectl.apply(_pod(place, federation.images))
@@ -75,7 +75,7 @@ def test_without_the_launcher_every_kind_of_socket_opens(said: dict[str, str]) -
 
 
 def test_under_the_launcher_only_unix_sockets_open(said: dict[str, str]) -> None:
-    """From Python, from a static program, by int 0x80 and by x32 numbers."""
+    """Tried from Python, from a static program, by int 0x80 and by x32 numbers."""
     launched = _found(said["launched"])
     assert calls.sockets(launched) == {"UNIX stream", "UNIX datagram", "UNIX raw", "UNIX pair"}
     assert launched["int 0x80"] == launched["x32"] == "SIGSYS"
@@ -113,7 +113,7 @@ def _found(text: str) -> dict[str, str]:
 
 
 def _pod(namespace: str, images: Images) -> Object:
-    """As `wardround.manifests.training` shapes its own, without what stands before and beside them."""
+    """Containers like those of `wardround.manifests.training`, without gate and sidecar."""
     probes = [
         _container(name, images.trainer.reference, [*words, "python", "-c", PROBE]) for name, words in WAYS.items()
     ]

@@ -1,7 +1,7 @@
-"""Training code that keeps a trail in its state: the names of the rounds from which its own state has come to it.
+"""Training code that keeps a trail in its state: the names of the rounds from which it got a state.
 
-Runs inside the `train` container, where `carried` brings it; stands in a file so that it is linted as code. Its model
-is one number that each round raises by one; what it keeps is never part of it, so it never travels.
+It runs in the `train` container; a round's parameters carry it (`carried`). Its model is one number, which each round
+increases by one. The trail is not part of the model, so it never leaves the site.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def init(task: dict[str, Any]) -> None:
-    # Nothing of a state may be seen where all hospitals have to make the same bytes.
+    # `init` must not see a state, because all hospitals must make equal bytes.
     assert not (PLACE / "state").exists()
     save_file({"input.mean": np.zeros(1, np.float32), "weight": np.zeros(1, np.float32)}, OUT / "model.safetensors")
 
@@ -51,7 +51,7 @@ def predict(task: dict[str, Any]) -> None:
 
 
 def read(task: dict[str, Any]) -> list[str]:
-    """What it finds, which is also printed: the log stays at the hospital."""
+    """Reads and prints the trail. The log stays at the hospital."""
     file = PLACE / "state/in/trail.json"
     found: list[str] = json.loads(file.read_text()) if file.exists() else []
     print("FOUND " + json.dumps({"stateRound": task["stateRound"], "trail": found}), flush=True)

@@ -1,4 +1,4 @@
-"""What goes wrong in real federations, done to the lab's and undone at the end of a `with`, as people would undo it."""
+"""Troubles of real federations, as context managers: each causes a trouble, and undoes it at the end as people do."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ OURS = "wardround.io/role in (operator, courier)"
 
 @contextmanager
 def nothing_restarts(federation: Federation) -> Iterator[None]:
-    """Fails the test if an operator or a courier was restarted or replaced meanwhile: bad input crashes nothing."""
-    # What was before may have replaced one of them: the former goes a moment later.
+    """Fails the test if an operator or a courier was restarted or replaced meanwhile."""
+    # An earlier test may have replaced one. The old pod ends a moment later.
     eventually("every operator and courier is ready, and is there once", lambda: _settled(federation))
     before = _restarts(federation)
     yield
@@ -41,7 +41,7 @@ def nothing_restarts(federation: Federation) -> Iterator[None]:
 
 @contextmanager
 def not_approved(federation: Federation, site: str) -> Iterator[None]:
-    """The hub's people have not pinned a hospital's keys; approved with the command line at the end."""
+    """The hub has not pinned a hospital's keys. Approved with the command line at the end."""
     hub = federation.kubectl("hub")
     hub("patch", "participant", site, "-n", site, "--type=merge", "-p", '{"spec":{"keyFingerprint":null}}')
     try:
@@ -52,7 +52,7 @@ def not_approved(federation: Federation, site: str) -> Iterator[None]:
 
 @contextmanager
 def another_hub_pinned(federation: Federation, site: str) -> Iterator[None]:
-    """A hospital has got the hub's fingerprint wrong."""
+    """A hospital pins a wrong fingerprint of the hub."""
     kubectl, where = federation.kubectl(site), ("site", "site", "-n", federation.site_namespace)
 
     def pin(fingerprint: str) -> None:
@@ -68,12 +68,12 @@ def another_hub_pinned(federation: Federation, site: str) -> Iterator[None]:
 
 @contextmanager
 def enrolment_expired(federation: Federation, site: str) -> Iterator[None]:
-    """A hospital's token is of the day before yesterday; enrolled anew with the command line at the end."""
+    """A hospital's token has expired two days ago. Enrolled again with the command line at the end."""
     kubectl, where = federation.kubectl(site), ("-n", federation.site_namespace)
     held = kubectl.get("secret", "hub-credentials", *where)["data"]["token"]
     old = base64.b64encode(aged(base64.b64decode(held).decode(), 2 * DAY_SECONDS).encode()).decode()
     kubectl("patch", "secret", "hub-credentials", *where, "--type=merge", "-p", json.dumps({"data": {"token": old}}))
-    # A token expires where it lies. This one was put there, and the operator reads the Secret when its Site changes.
+    # The operator reads the Secret when its Site changes, so change the Site.
     kubectl("annotate", "site", "site", *where, f"e2e.wardround.io/look={time.time_ns()}", "--overwrite")
     try:
         yield
@@ -87,11 +87,11 @@ def enrolment_expired(federation: Federation, site: str) -> Iterator[None]:
 
 @contextmanager
 def store_down(federation: Federation) -> Iterator[None]:
-    """Nobody answers where the store was, at once: a line that is dead answers so only after a minute of patience."""
+    """The store is gone, and connections to it fail at once. On a dead line, they would fail only after a minute."""
     hub, where = federation.kubectl("hub"), ("-n", federation.hub_namespace)
     hub("scale", "deployment/store", *where, "--replicas=0")
     try:
-        # It goes by itself too, perhaps between the two halves of this.
+        # The pod may also end by itself, even between kubectl's read and delete.
         store = ("-l", "wardround.io/role=store", "--ignore-not-found")
         hub("delete", "pod", *where, *store, "--force", "--grace-period=0")
         yield
@@ -102,7 +102,7 @@ def store_down(federation: Federation) -> Iterator[None]:
 
 @contextmanager
 def node_dead(cluster: str) -> Iterator[None]:
-    """The API server hears no more of a node, nor the node of what it is to run or to end. Its containers run on."""
+    """A node is cut off from its API server: its kubelet is stopped. Its containers run on."""
     node = lifecycle.open_existing(cluster)
     node.stop("kubelet")
     try:
@@ -113,7 +113,7 @@ def node_dead(cluster: str) -> Iterator[None]:
 
 
 def change_a_byte(federation: Federation, name: str, site: str) -> None:
-    """Of the update that a hospital has sent in its first attempt: by somebody with access to the store's disk."""
+    """Changes a byte of the update that a hospital sent in its first attempt, on the store's disk."""
     uid = federation.tasks_of(name)[0]["spec"]["roundRef"]["uid"]
     store = volumes.folder_of(named("hub"), federation.hub_namespace, "store") / "wardround"
     with (store / f"updates/{uid}/1/{site}/part-00000").open("r+b") as file:
@@ -124,7 +124,7 @@ def change_a_byte(federation: Federation, name: str, site: str) -> None:
 
 
 def aged(token: str, seconds: int) -> str:
-    """A service account's token at the hub as it was issued some time earlier, signed with the hub's own key."""
+    """A service account's token at the hub, with all times moved back by `seconds`, signed with the hub's key."""
     header, payload, _ = token.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     claims |= {each: claims[each] - seconds for each in ("iat", "nbf", "exp")}
@@ -156,7 +156,7 @@ def _restarts(federation: Federation) -> dict[str, int]:
 
 
 def _staying(federation: Federation) -> dict[str, Object]:
-    """The pods of ours that stay, by cluster and name."""
+    """Our long-running pods, by cluster and name."""
     namespaces = {"hub": federation.hub_namespace} | dict.fromkeys(federation.sites, federation.site_namespace)
     return {
         f"{cluster}/{pod['metadata']['name']}": pod
