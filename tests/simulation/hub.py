@@ -14,7 +14,7 @@ from tests.simulation.store import Objects, Opener
 from tests.simulation.virtual import VirtualLoop
 from tests.unit.plans_hub.builders import FEDERATION, IMAGE, keys
 from wardround.api.names import BUCKET
-from wardround.hub.operator import Hub
+from wardround.hub.operator import Controllers, Hub, controllers
 from wardround.hub.settings import Settings
 from wardround.plans.participant import fingerprint
 from wardround.ports import Object
@@ -29,10 +29,16 @@ SETTLED_SECONDS = 30.0
 class LoneHub:
     """`connect` makes the operator's client, so that a test can hold back some of what it is told."""
 
-    def __init__(self, loop: VirtualLoop, connect: Callable[..., Client] = Client) -> None:
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        connect: Callable[..., Client] = Client,
+        controllers: Controllers = controllers,
+    ) -> None:
         self.server = Server("https://hub.example:6443", loop.clock)
         self._loop = loop
         self._connect = connect
+        self._controllers = controllers
         self._random = random.Random(1)
 
     @asynccontextmanager
@@ -58,6 +64,7 @@ class LoneHub:
             settings,
             watch=Watcher,
             open_store=Opener(Objects(signer, self._loop.clock), self._latency),
+            controllers=self._controllers,
             clock=self._loop.clock,
             draw=self._random.random,
         )

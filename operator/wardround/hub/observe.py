@@ -41,15 +41,6 @@ async def get_round(client: Api, namespace: str, name: str) -> tuple[Object, Fed
     return found, federatedround.parse(found)
 
 
-async def has_account(client: Api, hospital: str) -> bool:
-    """Whether a hospital's service account is there. `kubectl wardround revoke` deletes it."""
-    try:
-        await client.get("ServiceAccount", names.SITE_ACCOUNT, hospital)
-    except NotFound:
-        return False
-    return True
-
-
 @dataclass(frozen=True)
 class Start:
     """What a round starts from: the result of UID `uid`. `round` is the live one of that name, which may be another;

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from wardround.api import names, participant
 from wardround.api.participant import Participant
@@ -12,12 +12,13 @@ from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.documents.keys import Identity
 from wardround.hub import settings, vault
 from wardround.hub.context import Context
-from wardround.hub.reconcile import Key, Reconciler
+from wardround.hub.participants import ParticipantController
 from wardround.hub.rosters import Rosters
+from wardround.hub.rounds import RoundController
 from wardround.hub.settings import Settings
-from wardround.hub.sweep import leftovers, round_of
 from wardround.kube import tokens
 from wardround.kube.client import Client, backoff
+from wardround.kube.controller import Controller, Key, Manager, Source
 from wardround.kube.errors import ApiError
 from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
@@ -37,8 +38,7 @@ WORKERS = 8
 FIELD_MANAGER = "wardround-hub"
 LEASE = "hub-operator"
 CONTROLLER = "wardround.io/hub-operator"
-# Deletions that a watch has missed are noticed by what they left, this often.
-LEFTOVERS_SECONDS = 3600
+Controllers = Callable[[Context, WorkQueue[Key], Draw], Sequence[Controller]]
 logger = logging.getLogger(__name__)
 
 
@@ -57,6 +57,15 @@ async def publish(client: Api, who: Identity, told: Settings) -> None:
         await client.patch("ConfigMap", names.HUB_CONFIG_MAP, {"data": data})
 
 
+def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Controller, ...]:
+    """The table of the kinds that the hub operator looks after."""
+    rounds = RoundController(hub, queue, draw=draw)
+    return (
+        ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw),
+        rounds,
+    )
+
+
 class Hub:
     """The running operator. `waiting_for` says what it is not ready for yet."""
 
@@ -67,6 +76,7 @@ class Hub:
         *,
         watch: Watch = Watcher,
         open_store: OpenStore = RealStore,
+        controllers: Controllers = controllers,
         clock: Clock = system_clock,
         draw: Draw = system_draw,
     ) -> None:
@@ -74,6 +84,7 @@ class Hub:
         self.told = told
         self._watch = watch
         self._open_store = open_store
+        self._controllers = controllers
         self._clock = clock
         self._draw = draw
         self._missing = "the API server"
@@ -104,22 +115,20 @@ class Hub:
                 rosters=Rosters(who),
             )
             queue: WorkQueue[Key] = WorkQueue(draw=self._draw)
-            reconciler = Reconciler(hub, queue)
-            rounds = self._watch(self.client, ("FederatedRound", "RoundTask"), reconciler.changed, namespaces=None)
-            jobs = self._watch(self.client, ("Pod", "Job"), reconciler.changed, namespaces=(told.namespace,))
-            self._waited_for = (participants, rounds, jobs)
+            manager = Manager(self._controllers(hub, queue, self._draw), queue, WORKERS)
+            watchers = [
+                self._watch(self.client, manager.kinds(source), manager.changed, namespaces=namespaces)
+                for source, namespaces in ((Source.EVERYWHERE, None), (Source.OWN, (told.namespace,)))
+            ]
+            self._waited_for = (participants, *watchers)
             self._missing = ""
             async with asyncio.TaskGroup() as group:
-                group.create_task(participants.run(reconciler.changed))
-                group.create_task(rounds.run())
-                group.create_task(jobs.run())
+                for watcher in watchers:
+                    group.create_task(watcher.run())
+                group.create_task(manager.run())
                 group.create_task(reporter.run())
                 group.create_task(self._bucket(store, internal))
-                group.create_task(self._gone(hub, reconciler, queue))
-                group.create_task(self._accounts(hub, reconciler))
                 group.create_task(heartbeat(self.client, LEASE, os.uname().nodename, lambda _: None, self._clock))
-                for _ in range(WORKERS):
-                    group.create_task(queue.work(reconciler.reconcile))
 
     async def _prepare(self) -> tuple[Identity, Credentials]:
         """Waits for the API server and for the Secrets that people or the chart make."""
@@ -150,48 +159,6 @@ class Hub:
                 await asyncio.sleep(backoff(failures, draw=self._draw))
             else:
                 return
-
-    async def _accounts(self, hub: Context, reconciler: Reconciler) -> None:
-        """For ever: when a hospital's account goes or comes, its Participant is looked at. Kopf has no field selectors,
-        and of all accounts of the cluster the hub operator may see these alone."""
-        failures = 0
-        while True:
-            try:
-                fields = f"metadata.name={names.SITE_ACCOUNT}"
-                async for event, item in self.client.watch("ServiceAccount", everywhere=True, fields=fields):
-                    failures = 0
-                    if event != "LISTED":
-                        reconciler.changed("ServiceAccount", item)
-                        continue
-                    # A list does not say which accounts were deleted since the one before.
-                    for place in tuple(await hub.participants.objects()):
-                        reconciler.queue.add(Key("Participant", place.namespace, place.name))
-            except ApiError as failure:
-                failures += 1
-                logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures, draw=self._draw))
-
-    async def _gone(self, hub: Context, reconciler: Reconciler, queue: WorkQueue[Key]) -> None:
-        """For ever: rounds that were deleted while nobody watched are known by what they left."""
-        failures = 0
-        while True:
-            try:
-                found: dict[Key, set[str]] = {}
-                async for item in leftovers(hub, names.ROUND_UID):
-                    if of := round_of(item):
-                        uid = item["metadata"]["labels"][names.ROUND_UID]
-                        found.setdefault(Key("FederatedRound", *of), set()).add(uid)
-            except ApiError as failure:
-                failures += 1
-                logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures, draw=self._draw))
-            else:
-                failures = 0
-                for key, uids in found.items():
-                    if len(uids) > 1:  # a live round of the name does not hide what is left of another
-                        reconciler.swept.add(key)
-                    queue.add(key)
-                await asyncio.sleep(LEFTOVERS_SECONDS)
 
 
 async def serve(told: Settings, client: Client, port: int = PORT) -> None:

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from wardround.api.names import ROLE, ROLE_TRAINING, SITE
 from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.kube.client import Client
+from wardround.kube.controller import Key, Manager, Source
 from wardround.kube.errors import ApiError
 from wardround.kube.events import Reporter
 from wardround.kube.health import PORT, health
@@ -22,16 +22,15 @@ from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object, Watch
 from wardround.site.context import Context
 from wardround.site.control import Controls, TakesControl
+from wardround.site.controllers import DatasetController, SiteController, TaskController, site_key, task_key
 from wardround.site.held import HeldTasks
 from wardround.site.link import Connect, HubLink, connect
 from wardround.site.own import SiteReconciler
 from wardround.site.reconcile import TaskReconciler
 
-JOB_NAME = "batch.kubernetes.io/job-name"
 HEARTBEAT_SECONDS = 10.0
 LEASE = "site"
 CONTROLLER = "wardround.io/site-operator"
-Key = tuple[str, str]  # kind (Site, Dataset), name
 
 
 class Operator:
@@ -53,22 +52,22 @@ class Operator:
         self._watch = watch
         self._clock = clock
         self._heartbeat_seconds = heartbeat_seconds
-        self._tasks: WorkQueue[str] = WorkQueue(draw=draw)
+        self._tasks: WorkQueue[Key] = WorkQueue(draw=draw)
         self._rest: WorkQueue[Key] = WorkQueue(draw=draw)
         self._hub_changed = asyncio.Event()
         self._link = HubLink(own, self._link_changed, connect)
         self._reporter = Reporter(own, CONTROLLER, os.uname().nodename, clock)
-        held = HeldTasks(own, full_changed=lambda: self._rest.add(("Site", SITE)))
+        held = HeldTasks(own, full_changed=self._wake_site)
         self._site = SiteReconciler(
             own,
             self._reporter,
             self._link,
             held,
-            wake_task=self._tasks.add,
+            wake_task=self._wake_task,
             hub_changed=self._hub_changed.set,
             clock=clock,
         )
-        self._reconciler = TaskReconciler(
+        tasks = TaskReconciler(
             Context(
                 own,
                 self._reporter,
@@ -77,13 +76,16 @@ class Operator:
                 controls or Controls(),
                 operator_image=operator_image,
                 participant=lambda: self._site.participant,
-                wake=self._tasks.add,
+                wake=self._wake_task,
                 clock=clock,
             )
         )
-        self._watcher = watch(
-            own, ("Site", "SiteTask", "Dataset", "Job", "Pod"), self._seen, namespaces=(own.namespace,)
+        # The table of the kinds that the site operator looks after, by queue.
+        self._managers = (
+            Manager((DatasetController(self._site), SiteController(self._site, own.namespace)), self._rest, 1),
+            Manager((TaskController(tasks, own.namespace),), self._tasks, 1),
         )
+        self._watcher = watch(own, self._kinds(Source.OWN), self._changed, namespaces=(own.namespace,))
 
     @property
     def missing(self) -> str:
@@ -91,46 +93,34 @@ class Operator:
 
     async def run(self) -> None:
         """For ever."""
-        self._rest.add(("Site", SITE))
+        self._wake_site()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watcher.run(), name="own watch")
                 group.create_task(self._follow_hub(), name="hub")
                 group.create_task(self._reporter.run(), name="events")
-                group.create_task(self._tasks.work(self._reconciler.reconcile), name="tasks")
-                group.create_task(self._rest.work(self._reconcile), name="site and datasets")
+                for manager in self._managers:
+                    group.create_task(manager.run())
         finally:
             await self._link.close()
 
-    async def _reconcile(self, key: Key) -> float | None:
-        kind, name = key
-        if kind == "Site":
-            return await self._site.reconcile()
-        await self._site.reconcile_dataset(name)
-        return None
+    def _kinds(self, source: Source) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(kind for each in self._managers for kind in each.kinds(source)))
 
-    def _seen(self, kind: str, item: Object) -> None:
-        meta = item["metadata"]
-        labels = meta.get("labels") or {}
-        match kind:
-            case "Site":
-                self._rest.add(("Site", SITE))
-            case "Dataset":
-                self._rest.add(("Dataset", meta["name"]))
-                self._rest.add(("Site", SITE))
-            case "SiteTask" | "RoundTask":
-                self._tasks.add(meta["name"], behind=_is_over(item))
-            case "Participant":
-                self._rest.add(("Site", SITE))
-            case "Job" if labels.get(ROLE) == ROLE_TRAINING:
-                self._tasks.add(meta["name"])
-            case "Pod" if labels.get(ROLE) == ROLE_TRAINING and JOB_NAME in labels:
-                self._tasks.add(labels[JOB_NAME])
+    def _changed(self, kind: str, item: Object) -> None:
+        for manager in self._managers:
+            manager.changed(kind, item)
+
+    def _wake_task(self, name: str, /, *, behind: bool = False) -> None:
+        self._tasks.add(task_key(self._own_client.namespace, name), behind=behind)
+
+    def _wake_site(self) -> None:
+        self._rest.add(site_key(self._own_client.namespace))
 
     def _link_changed(self) -> None:
         if not self._link.connected:
             self._site.disconnected()
-        self._rest.add(("Site", SITE))
+        self._wake_site()
 
     async def _follow_hub(self) -> None:
         """Watch and heartbeat for the client that there is, anew when there is another."""
@@ -140,7 +130,7 @@ class Operator:
             client = self._link.client
             if client is None:
                 continue
-            watcher = self._watch(client, ("RoundTask", "Participant"), self._seen, namespaces=(client.namespace,))
+            watcher = self._watch(client, self._kinds(Source.HUB), self._changed, namespaces=(client.namespace,))
             heard = partial(self._heard, client)
             beat = heartbeat(client, LEASE, "site-operator", heard, self._clock, self._heartbeat_seconds)
             running = [asyncio.create_task(each) for each in (watcher.run(), beat, self._hub_changed.wait())]
@@ -157,12 +147,6 @@ class Operator:
         # The last one at a hub that was left says nothing of the hub that there is now.
         if client is self._link.client:
             self._link.heartbeat(failure)
-
-
-def _is_over(item: Object) -> bool:
-    """Whether a task has ended: what is left to do about it keeps no other task waiting."""
-    found = (item.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in found)
 
 
 async def run(own: Client, operator_image: str, port: int = PORT) -> None:

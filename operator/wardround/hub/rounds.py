@@ -1,86 +1,89 @@
-"""Reconciles one key: observe, plan, execute, one status write if it changed. Level-triggered and idempotent."""
+"""The controller of FederatedRounds: observe, plan, execute, one status write if it changed."""
 
+import asyncio
 import logging
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
-from wardround.api import participant
+from wardround.api import federatedround, names, roundtask
 from wardround.api.conditions import Conditions
+from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
-from wardround.hub.observe import confirmed, get_round, has_account, observe
+from wardround.hub.observe import confirmed, get_round, observe
 from wardround.hub.refusals import ASK_AGAIN
-from wardround.hub.sweep import Left, round_of, sweep
+from wardround.hub.sweep import Left, leftovers, round_of, sweep
 from wardround.hub.vault import RoundKey
-from wardround.kube.errors import NotFound
-from wardround.kube.index import Place
+from wardround.kube.client import backoff
+from wardround.kube.controller import Key, Source, Wake
+from wardround.kube.errors import ApiError
 from wardround.kube.queue import WorkQueue
-from wardround.plans import participant as participant_plan
 from wardround.plans.events import headline
 from wardround.plans.round.status import STARTED, interrupted, is_over, refused
 from wardround.plans.round.types import Dispatch, Refusal
 from wardround.ports import Object
 from wardround.store.errors import StoreError
 
+# Deletions that a watch has missed are noticed by what they left, this often.
+LEFTOVERS_SECONDS = 3600
 logger = logging.getLogger(__name__)
 
 
-class Key(NamedTuple):
-    kind: str
-    namespace: str
-    name: str
-
-
-class Reconciler:
+class RoundController:
     """`active` are the rounds that are not over: looked at again when a participant or another round changes. `swept`
     are names of rounds that are gone and of which something is left, such as a result that others start from: looked
     at again when another round is over or gone."""
 
-    def __init__(self, hub: Context, queue: WorkQueue[Key]) -> None:
+    kind = federatedround.KIND
+    sources: Mapping[str, Source] = {
+        federatedround.KIND: Source.EVERYWHERE,
+        roundtask.KIND: Source.EVERYWHERE,
+        "Pod": Source.OWN,
+        "Job": Source.OWN,
+    }
+
+    def __init__(self, hub: Context, queue: WorkQueue[Key], *, draw: Draw) -> None:
         self.hub = hub
         self.queue = queue
         self.active: set[Key] = set()
         self.swept: set[Key] = set()
+        self._draw = draw
 
-    def changed(self, kind: str, item: Object) -> None:
-        """Something was listed or has happened: which keys does it concern?"""
-        meta = item["metadata"]
-        if kind in ("FederatedRound", "Participant"):
-            self.queue.add(Key(kind, meta["namespace"], meta["name"]))
-        elif kind == "ServiceAccount":
-            # A hospital's, whose Participant is named like its namespace.
-            self.queue.add(Key("Participant", meta["namespace"], meta["namespace"]))
-        elif found := round_of({"kind": kind, **item}):
-            self.queue.add(Key("FederatedRound", *found))
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        if kind == self.kind:
+            meta = item["metadata"]
+            return (Wake(Key(kind, meta["namespace"], meta["name"])),)
+        made_for = round_of({"kind": kind, **item})
+        return (Wake(Key(self.kind, *made_for)),) if made_for else ()
+
+    def wake_active(self) -> None:
+        """A Participant has changed."""
+        for key in self.active:
+            self.queue.add(key)
+
+    async def run(self) -> None:
+        """For ever: rounds that were deleted while nobody watched are known by what they left."""
+        failures = 0
+        while True:
+            try:
+                uids: dict[Key, set[str]] = {}
+                async for item in leftovers(self.hub, names.ROUND_UID):
+                    if made_for := round_of(item):
+                        uids.setdefault(Key(self.kind, *made_for), set()).add(
+                            item["metadata"]["labels"][names.ROUND_UID]
+                        )
+            except ApiError as failure:
+                failures += 1
+                logger.warning("%s; trying again", failure)
+                await asyncio.sleep(backoff(failures, draw=self._draw))
+            else:
+                failures = 0
+                for key, those in uids.items():
+                    if len(those) > 1:  # a live round of the name does not hide what is left of another
+                        self.swept.add(key)
+                    self.queue.add(key)
+                await asyncio.sleep(LEFTOVERS_SECONDS)
 
     async def reconcile(self, key: Key) -> float | None:
-        """Answers in how many seconds it wants the key again, or None."""
-        if key.kind == "Participant":
-            await self._participant(key)
-            return None
-        return await self._round(key)
-
-    async def _participant(self, key: Key) -> None:
-        try:
-            found = await self.hub.client.get("Participant", key.name, key.namespace)
-        except NotFound:
-            found = None
-            self.hub.participants.drop(Place(key.namespace, key.name))
-        if found is not None:
-            self.hub.participants.put(found)
-            seen = participant.parse(found)
-            after = participant_plan.status(
-                seen,
-                self.hub.identity.fingerprint,
-                self.hub.clock(),
-                has_account=await has_account(self.hub.client, key.namespace),
-            )
-            written = await self.hub.reporter.write(found, seen.status, after)
-            if written is not None:
-                self.hub.participants.put(written)
-        for waiting in self.active:
-            self.queue.add(waiting)
-
-    async def _round(self, key: Key) -> float | None:
         found = await get_round(self.hub.client, key.namespace, key.name)
         if found is None:
             self.active.discard(key)

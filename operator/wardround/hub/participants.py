@@ -1,0 +1,95 @@
+"""The controller of Participants: writes what the hub thinks of a hospital, and wakes the rounds under way."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+
+from wardround.api import names, participant
+from wardround.clock import Draw
+from wardround.hub.context import Context
+from wardround.kube.client import backoff
+from wardround.kube.controller import Key, Source, Wake
+from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.index import Place
+from wardround.kube.queue import WorkQueue
+from wardround.plans import participant as participant_plan
+from wardround.ports import Object
+
+logger = logging.getLogger(__name__)
+
+
+class ParticipantController:
+    """`wake_rounds`: a hospital has changed, and any round under way may ask it or have asked it."""
+
+    kind = participant.KIND
+    # Its events come from the index of Participants and from the watch of accounts: `run`.
+    sources: Mapping[str, Source] = {}
+
+    def __init__(self, hub: Context, queue: WorkQueue[Key], *, wake_rounds: Callable[[], None], draw: Draw) -> None:
+        self._hub = hub
+        self._queue = queue
+        self._wake_rounds = wake_rounds
+        self._draw = draw
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        meta = item["metadata"]
+        # An account is a hospital's, and its Participant is named like its namespace.
+        name = meta["namespace"] if kind == "ServiceAccount" else meta["name"]
+        return (Wake(Key(self.kind, meta["namespace"], name)),)
+
+    async def reconcile(self, key: Key) -> None:
+        client, index = self._hub.client, self._hub.participants
+        try:
+            observed = await client.get(self.kind, key.name, key.namespace)
+        except NotFound:
+            index.drop(Place(key.namespace, key.name))
+        else:
+            index.put(observed)
+            seen = participant.parse(observed)
+            after = participant_plan.status(
+                seen,
+                self._hub.identity.fingerprint,
+                self._hub.clock(),
+                has_account=await self._has_account(key.namespace),
+            )
+            written = await self._hub.reporter.write(observed, seen.status, after)
+            if written is not None:
+                index.put(written)
+        self._wake_rounds()
+
+    async def run(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._hub.participants.run(self._changed))
+            group.create_task(self._follow_accounts())
+
+    def _changed(self, kind: str, item: Object) -> None:
+        for wake in self.keys(kind, item):
+            self._queue.add(wake.key)
+
+    async def _has_account(self, hospital: str) -> bool:
+        """Whether a hospital's service account is there. `kubectl wardround revoke` deletes it."""
+        try:
+            await self._hub.client.get("ServiceAccount", names.SITE_ACCOUNT, hospital)
+        except NotFound:
+            return False
+        return True
+
+    async def _follow_accounts(self) -> None:
+        """For ever: looks at a Participant when its hospital's account comes or goes."""
+        failures = 0
+        fields = f"metadata.name={names.SITE_ACCOUNT}"
+        while True:
+            try:
+                async for event, item in self._hub.client.watch("ServiceAccount", everywhere=True, fields=fields):
+                    failures = 0
+                    if event != "LISTED":
+                        self._changed("ServiceAccount", item)
+                        continue
+                    # A list does not say which accounts were deleted since the one before.
+                    for place in tuple(await self._hub.participants.objects()):
+                        self._queue.add(Key(self.kind, place.namespace, place.name))
+            except ApiError as failure:
+                failures += 1
+                logger.warning("%s; trying again", failure)
+                await asyncio.sleep(backoff(failures, draw=self._draw))

@@ -1,0 +1,104 @@
+"""The controllers of the site operator: which keys an event concerns. own and reconcile say what is done about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wardround.api import dataset, participant, roundtask, sitetask
+from wardround.api import site as sites
+from wardround.api.names import ROLE, ROLE_TRAINING, SITE
+from wardround.kube.controller import Key, Source, Wake
+from wardround.ports import Object
+from wardround.site.own import SiteReconciler
+from wardround.site.reconcile import TaskReconciler
+
+JOB_NAME = "batch.kubernetes.io/job-name"
+
+
+def site_key(namespace: str) -> Key:
+    return Key(sites.KIND, namespace, SITE)
+
+
+def task_key(namespace: str, name: str) -> Key:
+    return Key(sitetask.KIND, namespace, name)
+
+
+class SiteController:
+    """The one Site of a namespace. It also says which Datasets there are, and what the hub says of this hospital."""
+
+    kind = sites.KIND
+    sources: Mapping[str, Source] = {
+        sites.KIND: Source.OWN,
+        dataset.KIND: Source.OWN,
+        participant.KIND: Source.HUB,
+    }
+
+    def __init__(self, reconciler: SiteReconciler, namespace: str) -> None:
+        self._reconciler = reconciler
+        self._namespace = namespace
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        return (Wake(site_key(self._namespace)),)
+
+    async def reconcile(self, key: Key) -> float | None:
+        return await self._reconciler.reconcile()
+
+    async def run(self) -> None:
+        """Its events tell all."""
+
+
+class DatasetController:
+    kind = dataset.KIND
+    sources: Mapping[str, Source] = {dataset.KIND: Source.OWN}
+
+    def __init__(self, reconciler: SiteReconciler) -> None:
+        self._reconciler = reconciler
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        return (Wake(Key(kind, item["metadata"]["namespace"], item["metadata"]["name"])),)
+
+    async def reconcile(self, key: Key) -> None:
+        await self._reconciler.reconcile_dataset(key.name)
+
+    async def run(self) -> None:
+        """Its events tell all."""
+
+
+class TaskController:
+    """A task: the RoundTask at the hub, and here the SiteTask, the Job and its pod, which all have one name."""
+
+    kind = sitetask.KIND
+    sources: Mapping[str, Source] = {
+        sitetask.KIND: Source.OWN,
+        roundtask.KIND: Source.HUB,
+        "Job": Source.OWN,
+        "Pod": Source.OWN,
+    }
+
+    def __init__(self, reconciler: TaskReconciler, namespace: str) -> None:
+        self._reconciler = reconciler
+        self._namespace = namespace
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        name, labels = item["metadata"]["name"], item["metadata"].get("labels") or {}
+        match kind:
+            case sitetask.KIND | roundtask.KIND:
+                return (Wake(task_key(self._namespace, name), behind=_is_over(item)),)
+            case "Job" if labels.get(ROLE) == ROLE_TRAINING:
+                return (Wake(task_key(self._namespace, name)),)
+            case "Pod" if labels.get(ROLE) == ROLE_TRAINING and JOB_NAME in labels:
+                return (Wake(task_key(self._namespace, labels[JOB_NAME])),)
+            case _:
+                return ()
+
+    async def reconcile(self, key: Key) -> float | None:
+        return await self._reconciler.reconcile(key.name)
+
+    async def run(self) -> None:
+        """Its events tell all."""
+
+
+def _is_over(item: Object) -> bool:
+    """Whether a task has ended: what is left to do about it keeps no other task waiting."""
+    found = (item.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in found)
