@@ -1,7 +1,6 @@
 """Keeps all objects of one kind in memory, as a watch tells of them. What it answers may be some seconds old.
 
-Kopf's watches only make keys: Kopf does not tell which objects were deleted while no watch was open. An index must know
-that, so it uses the client's own watch, which marks the end of each list.
+It uses the client's own watch, not Kopf: docs/changing.md says why there are two ways to watch.
 """
 
 from __future__ import annotations

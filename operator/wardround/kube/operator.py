@@ -1,7 +1,8 @@
 """Turns what happens at one API server into keys, with Kopf. Decides nothing: its handlers only add keys to a queue.
 
 Each Kopf operator lives in a thread and an event loop of its own, because it ends for good on a 403 or a refused
-connection and cancels every task of its loop; it is then started anew, with back-off.
+connection and cancels every task of its loop; it is then started anew, with back-off. docs/changing.md says which kinds
+are watched without Kopf, and why.
 """
 
 import asyncio
