@@ -40,13 +40,15 @@ class LoneHub:
         self._connect = connect
         self._controllers = controllers
         self._random = random.Random(1)
+        credentials = Credentials("access", "secret")
+        self._signer = Presigner(ORIGIN, BUCKET, "us-east-1", credentials)
+        self.store = Objects(self._signer, loop.clock)
+        for name in (NAMESPACE, FEDERATION):
+            self._create("v1", "Namespace", name, "")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        credentials = Credentials("access", "secret")
-        signer = Presigner(ORIGIN, BUCKET, "us-east-1", credentials)
-        for name in (NAMESPACE, FEDERATION):
-            self._create("v1", "Namespace", name, "")
+        signer, credentials = self._signer, self._signer.credentials
         keys = {"accessKey": credentials.access_key, "secretKey": credentials.secret_key}
         self._create("v1", "Secret", "store-credentials", NAMESPACE, stringData=keys)
         token = self.server.token(f"{NAMESPACE}:hub-operator", 86400)
@@ -63,7 +65,7 @@ class LoneHub:
             self._connect(self.server, lambda: token, NAMESPACE, self._latency, field_manager="wardround-hub"),
             settings,
             watch=Watcher,
-            open_store=Opener(Objects(signer, self._loop.clock), self._latency),
+            open_store=Opener(self.store, self._latency),
             controllers=self._controllers,
             clock=self._loop.clock,
             draw=self._random.random,
@@ -98,7 +100,11 @@ class LoneHub:
             "datasetName": "breast",
             "participants": {"names": hospitals},
         }
-        self._create("wardround.io/v1alpha1", "FederatedRound", name, FEDERATION, spec={**known, **spec})
+        given = {key: value for key, value in {**known, **spec}.items() if value is not None}
+        self._create("wardround.io/v1alpha1", "FederatedRound", name, FEDERATION, spec=given)
+
+    def delete_round(self, name: str) -> None:
+        self.server.remove(Place("FederatedRound", FEDERATION, name))
 
     def round(self, name: str) -> Object:
         return self.server.select("FederatedRound", FEDERATION, fields=f"metadata.name={name}")[0]

@@ -63,8 +63,12 @@ def aggregation_name(round_uid: str, number: int) -> str:
     return f"aggregate-{short(round_uid)}-{number}"
 
 
+def models_prefix(round_uid: str) -> str:
+    return f"models/{round_uid}/"
+
+
 def model_location(round_uid: str, number: int) -> str:
-    return f"models/{round_uid}/{number}"
+    return f"{models_prefix(round_uid)}{number}"
 
 
 def updates_prefix(round_uid: str) -> str:

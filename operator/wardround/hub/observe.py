@@ -19,6 +19,7 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.kube.errors import NotFound
 from wardround.kube.index import Place
+from wardround.plans import result as result_plan
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
 from wardround.plans.round.types import Aggregation, Observation, Plan
@@ -138,8 +139,7 @@ async def _start(
         return Start(named, uid, await _model(client, uid, identity), deleted=gone)
     kept = await vault.results(client, federated_round.metadata.namespace, name)
     for result in kept:
-        for_whom = vault.kept_for(result)
-        if for_whom is None or federated_round.metadata.uid in for_whom:
+        if result_plan.may_start(vault.kept_for(result), federated_round.metadata.uid):
             uid = result["metadata"]["labels"][names.ROUND_UID]
             return Start(None, uid, await _model(client, uid, identity), deleted=True)
     return Start(deleted=bool(kept))

@@ -13,6 +13,7 @@ from wardround.documents.keys import Identity
 from wardround.hub import settings, vault
 from wardround.hub.context import Context
 from wardround.hub.participants import ParticipantController
+from wardround.hub.results import ResultController
 from wardround.hub.rosters import Rosters
 from wardround.hub.rounds import RoundController
 from wardround.hub.settings import Settings
@@ -59,11 +60,10 @@ async def publish(client: Api, who: Identity, told: Settings) -> None:
 
 def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Controller, ...]:
     """The table of the kinds that the hub operator looks after."""
-    rounds = RoundController(hub, queue, draw=draw)
-    return (
-        ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw),
-        rounds,
-    )
+    results = ResultController(hub, queue)
+    rounds = RoundController(hub, queue, results=results, draw=draw)
+    participants = ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw)
+    return (participants, rounds, results)
 
 
 class Hub:

@@ -11,7 +11,8 @@ from wardround.hub.context import Context
 from wardround.hub.execute import Execution, Interrupted
 from wardround.hub.observe import confirmed, get_round, observe
 from wardround.hub.refusals import ASK_AGAIN
-from wardround.hub.sweep import Left, leftovers, round_of, sweep
+from wardround.hub.results import ResultController
+from wardround.hub.sweep import made_for_rounds, round_of, sweep
 from wardround.hub.vault import RoundKey
 from wardround.kube.client import backoff
 from wardround.kube.controller import Key, Source, Wake
@@ -30,8 +31,7 @@ logger = logging.getLogger(__name__)
 
 class RoundController:
     """`active` are the rounds that are not over: looked at again when a participant or another round changes. `swept`
-    are names of rounds that are gone and of which something is left, such as a result that others start from: looked
-    at again when another round is over or gone."""
+    are names of rounds that are gone and of which something is left."""
 
     kind = federatedround.KIND
     sources: Mapping[str, Source] = {
@@ -41,9 +41,10 @@ class RoundController:
         "Job": Source.OWN,
     }
 
-    def __init__(self, hub: Context, queue: WorkQueue[Key], *, draw: Draw) -> None:
+    def __init__(self, hub: Context, queue: WorkQueue[Key], *, results: ResultController, draw: Draw) -> None:
         self.hub = hub
         self.queue = queue
+        self._results = results
         self.active: set[Key] = set()
         self.swept: set[Key] = set()
         self._draw = draw
@@ -66,7 +67,7 @@ class RoundController:
         while True:
             try:
                 uids: dict[Key, set[str]] = {}
-                async for item in leftovers(self.hub, names.ROUND_UID):
+                async for item in made_for_rounds(self.hub, names.ROUND_UID):
                     if made_for := round_of(item):
                         uids.setdefault(Key(self.kind, *made_for), set()).add(
                             item["metadata"]["labels"][names.ROUND_UID]
@@ -127,15 +128,18 @@ class RoundController:
             self.stir(key)
 
     def stir(self, key: Key) -> None:
-        """Others may wait for this round to be over, or start from its result, or be kept for it."""
-        for other in self.active | self.swept:
+        """Others may wait for this round to be over, or start from its result. Results may be kept for it."""
+        for other in self.active:
             if other.namespace == key.namespace and other != key:
                 self.queue.add(other)
+        self._results.wake_kept(key.namespace)
 
     async def _sweep(self, key: Key, live_uid: str | None) -> float | None:
         """In how many seconds again, or None."""
+        self._results.wake(key.namespace, key.name)
         self.swept.add(key)
-        left = await sweep(self.hub, key.namespace, key.name, live_uid)
-        if left == Left():
+        until = await sweep(self.hub, key.namespace, key.name, live_uid)
+        if until is None:
             self.swept.discard(key)
-        return max((left.until - self.hub.clock()).total_seconds(), 0.0) if left.until else None
+            return None
+        return max((until - self.hub.clock()).total_seconds(), 0.0)

@@ -281,13 +281,15 @@ async def test_what_a_site_puts_after_the_end_goes_too_and_then_nothing_is_left_
         found = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
         return {each["metadata"]["name"]: each for each in found}
 
-    memory, note = (f"model-{uid}", names.PUTS_UNTIL) if deleted else (f"round-{uid}", names.CLEANED_UP)
+    memory, note = f"round-{uid}", names.PUTS_UNTIL if deleted else names.CLEANED_UP
+    prefixes = (f"updates/{uid}/", f"models/{uid}/") if deleted else (f"updates/{uid}/",)
 
     async def cleaned() -> bool:
-        found = (await left()).get(memory, {})
-        noted = note in found.get("metadata", {}).get("annotations", {}) and not found.get("data")
-        last = f"models/{uid}/" if deleted else f"updates/{uid}/"
-        return noted and await stored(world, last) == []
+        secrets = await left()
+        metadata = secrets.get(memory, {}).get("metadata", {})
+        noted = note in metadata.get("annotations", {}) and not secrets[memory].get("data")
+        gone = not deleted or f"model-{uid}" not in secrets
+        return noted and gone and not any([await stored(world, prefix) for prefix in prefixes])
 
     await until(cleaned, "keys and updates are deleted")
 

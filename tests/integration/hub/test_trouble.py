@@ -237,10 +237,14 @@ async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_a
         world.admin.delete("FederatedRound", "gone", FEDERATION)
 
         async def stopped() -> bool:
-            return await left() == ["Secret"]
+            return await left() == ["Secret", "Secret"]
 
-        await until(stopped, "RoundTasks and Jobs are gone, one Secret is the memory")
-        assert (await world.client.list("Secret", labels=labels))[0].get("data") is None
+        await until(stopped, "RoundTasks and Jobs are gone, a Secret each is the memory of the round and of its result")
+
+        async def emptied() -> bool:
+            return not any(each.get("data") for each in await world.client.list("Secret", labels=labels))
+
+        await until(emptied, "no key is left")
 
     async def swept() -> bool:
         return await stored(world, f"models/{uid}/") == await stored(world, f"updates/{uid}/") == []

@@ -1,0 +1,75 @@
+"""A result whose round was deleted while no hub operator ran: it stays for the rounds that need it, and then goes."""
+
+from __future__ import annotations
+
+from tests.simulation.hub import NAMESPACE, LoneHub
+from tests.simulation.virtual import VirtualLoop, play
+from tests.unit.plans_hub.builders import FEDERATION, UID
+from wardround.api import names
+from wardround.ports import Object
+
+LOCATION = names.model_location(UID, 1)
+
+
+def leave_result(hub: LoneHub) -> None:
+    """What is left of train-0: its Secret and its bytes. This hub's key did not sign it, so nothing starts from it."""
+    metadata = {
+        "name": names.model_secret(UID),
+        "namespace": NAMESPACE,
+        "labels": names.round_labels("train-0", UID),
+        "annotations": names.round_ref(FEDERATION, "train-0"),
+    }
+    hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}})
+    hub.store.stored[f"{LOCATION}/segments"] = b"sealed"
+
+
+def result(hub: LoneHub) -> Object | None:
+    found = hub.server.select("Secret", NAMESPACE, fields=f"metadata.name={names.model_secret(UID)}")
+    return found[0] if found else None
+
+
+def test_a_result_is_kept_for_the_round_that_waits_for_it_and_goes_when_that_round_is_over() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        hub.enrol("site-a")
+        leave_result(hub)
+        follower = {"initial": None, "base": {"roundName": "train-0"}}
+        hub.apply_round("train-1", ["site-a"], **follower, deadlines={"admissionSeconds": 600})
+        async with hub.running():
+            kept = result(hub)
+            assert kept is not None
+            uid = hub.round("train-1")["metadata"]["uid"]
+            assert kept["metadata"]["annotations"][names.KEPT_FOR] == uid
+            assert kept["data"] == {"dataKey": "AA=="}
+            hub.delete_round("train-1")
+            await hub.settle()
+            assert result(hub) is None
+            assert not hub.store.stored
+
+    play(main)
+
+
+def test_a_result_that_no_round_needs_goes_with_its_bytes() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        hub.enrol("site-a")
+        leave_result(hub)
+        hub.apply_round("train-1", ["site-a"])
+        async with hub.running():
+            assert result(hub) is None
+            assert not hub.store.stored
+
+    play(main)
+
+
+def test_a_new_round_of_the_name_takes_nothing_of_the_result_of_the_old_one() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        hub.enrol("site-a")
+        leave_result(hub)
+        hub.apply_round("train-0", ["site-a"])
+        async with hub.running():
+            assert list(hub.tasks("train-0")) == ["site-a"]
+            assert result(hub) is None
+
+    play(main)
