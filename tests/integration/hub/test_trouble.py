@@ -27,7 +27,7 @@ from tests.integration.hub.test_hub import (
 )
 from wardround.api import names
 from wardround.manifests import aggregation
-from wardround.plans.round import plan as round_plan
+from wardround.plans.round import combine
 from wardround.plans.round.parts import REFUSED
 from wardround.ports import Object
 
@@ -197,7 +197,7 @@ async def test_an_aggregation_whose_node_dies_is_made_again_elsewhere(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the API server shows it then: the pod is being deleted, and no kubelet says that it is gone."""
-    monkeypatch.setattr(round_plan, "NODE_DEAD_AFTER", timedelta(0))
+    monkeypatch.setattr(combine, "NODE_DEAD_AFTER", timedelta(0))
     uid = await sent_round(world, "node-dies", tmp_path)
     pod = await aggregation_pod(world, uid, node="node-that-died")
     grace = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}

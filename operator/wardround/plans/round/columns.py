@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from wardround.api.participant import OfferedDataset
 from wardround.plans.participant import offered
-from wardround.plans.round.parts import COLUMNS, Part, Standing
+from wardround.plans.round.parts import COLUMNS, Part, PartState
 from wardround.plans.round.types import Observation
 
 
@@ -37,10 +37,10 @@ def unless_changed(seen: Observation, part: Part) -> Part:
     data as they are now, and a further one would."""
     asked, now = part.task.metadata.annotations.get(COLUMNS), meant(seen, part.name)
     same = not asked or now is None or now.columns_digest in ("", asked)
-    if same or part.standing in (Standing.SENT, Standing.LOST):
+    if same or part.state in (PartState.SENT, PartState.LOST):
         return part
     reason = "DatasetDiffersFromBase" if _of_base(seen) else "DatasetDiffers"
-    return replace(part, standing=Standing.LOST, reason=reason, failure_class="Site")
+    return replace(part, state=PartState.LOST, reason=reason, failure_class="Site")
 
 
 def made_with(seen: Observation, parts: Iterable[Part], names: Collection[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""How each participant's part of a round stands, from its RoundTasks. Decides nothing about the round."""
+"""Decides how far each participant's part of a round has come, from its RoundTasks. Decides nothing about the round."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -9,10 +9,9 @@ from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
-from wardround.api.timeline import reached
 from wardround.api.times import parse_time, read_time
-from wardround.plans import waits
 from wardround.plans.participant import barred
+from wardround.plans.round.stages import stage
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import advise, is_retried
 
@@ -23,13 +22,12 @@ GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what
 GRANTS_BYTES = "wardround.io/grants-bytes"
 SUSPENDED = "Suspended"
 TASK_REFUSED = "TaskRefused"
-# The site enforces the deadlines after admission itself and says more about them: it is given this long to do so, and
-# longer where it has to wait for a node that may be dead.
-SITE_SAYS_FIRST, SITE_ASKS_THE_NODE = timedelta(seconds=30), timedelta(seconds=120)
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
 
 
-class Standing(Enum):
+class PartState(Enum):
+    """How far one participant's part has come."""
+
     ASKED = "asked"
     ACCEPTED = "accepted"
     SENT = "sent"
@@ -43,7 +41,7 @@ class Part:
     the API server does not take the next attempt."""
 
     name: str
-    standing: Standing
+    state: PartState
     task: RoundTask
     reason: str = ""
     failure_class: str = "Site"
@@ -53,12 +51,12 @@ class Part:
 
     @property
     def open(self) -> bool:
-        return self.standing in (Standing.ASKED, Standing.ACCEPTED)
+        return self.state in (PartState.ASKED, PartState.ACCEPTED)
 
     @property
     def unanswered(self) -> bool:
         """Whether the site has said nothing at all yet, not even that its people are asked."""
-        return self.standing is Standing.ASKED and self.reason != "WaitingForApproval"
+        return self.state is PartState.ASKED and self.reason != "WaitingForApproval"
 
     @property
     def asked(self) -> datetime:
@@ -71,7 +69,7 @@ class Part:
         task = self.task
         return not (task.spec.cancel or is_sent(task) or has_failed(task) or refusal(task))
 
-    def attention(self, of: FederatedRound, guess: str = "") -> Attention | None:
+    def attention(self, federated_round: FederatedRound, guess: str = "") -> Attention | None:
         """What somebody should look at, if anything. `guess`: the name that the round's author probably meant."""
         if not self.reason:
             return None
@@ -80,11 +78,11 @@ class Part:
         message = advise(
             self.reason,
             self.name,
-            federation=of.metadata.namespace,
-            dataset=of.spec.dataset_name,
+            federation=federated_round.metadata.namespace,
+            dataset=federated_round.spec.dataset_name,
             task=self.task.metadata.name,
             failure_class=self.failure_class,
-            parameter=_parameter(of, self.task),
+            parameter=_parameter(federated_round, self.task),
             guess=guess,
         )
         return Attention(participant=self.name, reason=self.reason, message=message)
@@ -95,9 +93,9 @@ def task_refused(name: str, said: str) -> Attention:
     return Attention(participant=name, reason=TASK_REFUSED, message=message[: conditions.MESSAGE_LIMIT])
 
 
-def asks_again(of: FederatedRound) -> timedelta:
+def asks_again(federated_round: FederatedRound) -> timedelta:
     """So long a RoundTask that the API server does not take is made again: a quota or a policy may be corrected."""
-    limits = of.spec.deadlines
+    limits = federated_round.spec.deadlines
     return timedelta(seconds=limits.admission_seconds + limits.queue_seconds)
 
 
@@ -131,7 +129,7 @@ def has_failed(task: RoundTask) -> bool:
 
 
 def parts(
-    of: FederatedRound,
+    federated_round: FederatedRound,
     tasks: Iterable[RoundTask],
     participants: Mapping[str, Participant],
     now: datetime,
@@ -141,22 +139,25 @@ def parts(
     attempts: dict[str, list[RoundTask]] = {}
     for task in sorted(tasks, key=lambda each: each.spec.attempt):
         attempts.setdefault(task.metadata.namespace, []).append(task)
-    found = (_part(of, name, attempts[name], participants.get(name), now, largest_upload) for name in sorted(attempts))
-    return tuple(_unless_refused(of, each, now) for each in found)
+    each_part = (
+        _part(federated_round, name, attempts[name], participants.get(name), now, largest_upload)
+        for name in sorted(attempts)
+    )
+    return tuple(_unless_refused(federated_round, part, now) for part in each_part)
 
 
-def _unless_refused(of: FederatedRound, part: Part, now: datetime) -> Part:
+def _unless_refused(federated_round: FederatedRound, part: Part, now: datetime) -> Part:
     """Another attempt was to be made, and the API server did not take it: it is asked again for a time."""
     since, said = refused_since(part.task)
-    if part.standing is not Standing.AGAIN or since is None:
+    if part.state is not PartState.AGAIN or since is None:
         return part
-    until = since + asks_again(of)
-    standing = Standing.AGAIN if now < until else Standing.LOST
-    return replace(part, standing=standing, reason=TASK_REFUSED, said=said, until=until)
+    until = since + asks_again(federated_round)
+    state = PartState.AGAIN if now < until else PartState.LOST
+    return replace(part, state=state, reason=TASK_REFUSED, said=said, until=until)
 
 
 def _part(
-    of: FederatedRound,
+    federated_round: FederatedRound,
     name: str,
     attempts: list[RoundTask],
     participant: Participant | None,
@@ -166,22 +167,22 @@ def _part(
     latest = attempts[-1]
 
     def lost(reason: str) -> Part:
-        return Part(name=name, standing=Standing.LOST, task=latest, reason=reason)
+        return Part(name=name, state=PartState.LOST, task=latest, reason=reason)
 
-    reason = barred(participant, of.metadata.namespace)
+    reason = barred(participant, federated_round.metadata.namespace)
     # What was sent before is signed by keys that no token gives away.
     if reason and not (reason == "ParticipantRevoked" and is_sent(latest)):
         return lost(reason)
     cancelled = latest.metadata.annotations.get(CANCELLED, "NotSentInTime") if latest.spec.cancel else None
     if cancelled == SUSPENDED:
-        return Part(name=name, standing=Standing.AGAIN, task=latest)
+        return Part(name=name, state=PartState.AGAIN, task=latest)
     if cancelled:
         return lost(cancelled)
     reason = refusal(latest)
     if reason:
         return lost(reason)
     if has_failed(latest):
-        return _failed(of, name, attempts)
+        return _failed(federated_round, name, attempts)
     # Also of what is sent already: URLs are made for as many parts as a site says, and all go into one plan.
     if latest.status.upload is not None and latest.status.upload.bytes > largest_upload:
         return lost("UploadTooLarge")
@@ -189,17 +190,16 @@ def _part(
         if latest.status.update is not None and len(latest.status.update.manifest) > LARGEST_MANIFEST:
             return lost("ManifestUnreadable")
         sent_at = conditions.since(latest.status.conditions, "Sent")
-        return Part(name=name, standing=Standing.SENT, task=latest, sent_at=sent_at)
-    until, lapsed = _stage(of, latest)
-    if now >= until:
-        return lost(lapsed)
+        return Part(name=name, state=PartState.SENT, task=latest, sent_at=sent_at)
+    present = stage(federated_round, latest)
+    if now >= present.until:
+        return lost(present.lapsed)
     accepted = conditions.is_true(latest.status.conditions, "Accepted")
-    standing = Standing.ACCEPTED if accepted else Standing.ASKED
-    waiting = lapsed if lapsed == "WaitingForApproval" else _waits_for(latest)
-    return Part(name=name, standing=standing, task=latest, until=until, reason=waiting)
+    state = PartState.ACCEPTED if accepted else PartState.ASKED
+    return Part(name=name, state=state, task=latest, until=present.until, reason=present.waits_for)
 
 
-def _failed(of: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
+def _failed(federated_round: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
     """Failures of platform and network are tried again (reasons/), as often as the round allows."""
     latest = attempts[-1]
     failure = latest.status.failure
@@ -207,56 +207,15 @@ def _failed(of: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
     reason = failure.reason if failure else condition.reason if condition else "Failed"
     failure_class = failure.failure_class if failure else "Site"
     failures = sum(has_failed(each) for each in attempts)
-    again = is_retried(reason, failure_class) and failures <= of.spec.retry_limit
-    standing = Standing.AGAIN if again else Standing.LOST
-    return Part(name=name, standing=standing, task=latest, reason=reason, failure_class=failure_class)
+    again = is_retried(reason, failure_class) and failures <= federated_round.spec.retry_limit
+    state = PartState.AGAIN if again else PartState.LOST
+    return Part(name=name, state=state, task=latest, reason=reason, failure_class=failure_class)
 
 
-def _parameter(of: FederatedRound, task: RoundTask) -> str:
+def _parameter(federated_round: FederatedRound, task: RoundTask) -> str:
     """The parameter that the site refuses, with its value and bound. Only the round's own names reach its author."""
     failure = task.status.failure
     name = failure.parameter if failure else None
-    if failure is None or name is None or name not in of.spec.parameters:
+    if failure is None or name is None or name not in federated_round.spec.parameters:
         return ""
-    return describe(name, of.spec.parameters, failure.bound or "")
-
-
-def _waits_for(task: RoundTask) -> str:
-    """What somebody should look at while the task is under way, or nothing."""
-    reason = _reconciling(task)
-    return reason if reason in waits.TROUBLE else ""
-
-
-def _reconciling(task: RoundTask) -> str:
-    found = conditions.find(task.status.conditions, "Reconciling")
-    return found.reason if found and found.status == "True" else ""
-
-
-def _stage(of: FederatedRound, task: RoundTask) -> tuple[datetime, str]:
-    """When the present stage of a running task must be over, and the reason of the failure if it is not.
-
-    The reason is what the task waits for. Where the site says that it trains, and nothing of the end, nobody knows of a
-    fault of the training code.
-    """
-    limits = of.spec.deadlines
-    asked = parse_time(task.metadata.creation_timestamp)
-    accepted = conditions.since(task.status.conditions, "Accepted")
-    trained = conditions.since(task.status.conditions, "Trained")
-    started = reached(task.status.timeline, "Started")
-    until_training = timedelta(seconds=limits.queue_seconds + limits.start_seconds)
-    now = _reconciling(task)
-    if trained:
-        return trained + timedelta(seconds=limits.upload_seconds) + SITE_SAYS_FIRST, waits.too_long(now, "Sending")
-    if started and now in waits.BEFORE_TRAINING:
-        # Its pod has lost its node, and another one waits.
-        training = timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
-        return started + training + until_training, waits.too_long(now, "Starting")
-    if started:
-        training = timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
-        return started + training, "SiteSilent"
-    if accepted:
-        return accepted + until_training + SITE_SAYS_FIRST, waits.too_long(now, "Queued")
-    condition = conditions.find(task.status.conditions, "Accepted")
-    said = condition.reason if condition else ""
-    reason = said if said in waits.UNACCEPTED else "NotAnswered"
-    return asked + timedelta(seconds=limits.admission_seconds), reason
+    return describe(name, federated_round.spec.parameters, failure.bound or "")

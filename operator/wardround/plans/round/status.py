@@ -15,7 +15,7 @@ from wardround.api.federatedround import (
 )
 from wardround.api.timeline import Timeline, mark, reached
 from wardround.api.times import to_seconds
-from wardround.plans.round.parts import TASK_REFUSED, Part, Standing, asks_again, task_refused
+from wardround.plans.round.parts import TASK_REFUSED, Part, PartState, asks_again, task_refused
 from wardround.plans.round.types import Interruption, Observation, Refusal, Verdict
 
 STARTED, DISPATCHED, COLLECTED, AGGREGATED, COMPLETE = "Started", "Dispatched", "Collected", "Aggregated", "Complete"
@@ -156,14 +156,14 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
 
 
 def _counts(parts: tuple[Part, ...], selected: tuple[str, ...], verdict: Verdict) -> Counts:
-    def of(*wanted: Standing) -> int:
-        return sum(part.standing in wanted for part in parts)
+    def of(*wanted: PartState) -> int:
+        return sum(part.state in wanted for part in parts)
 
     return Counts(
         selected=len(selected),
         accepted=sum(conditions.is_true(part.task.status.conditions, "Accepted") for part in parts),
-        sent=of(Standing.SENT),
-        failed=of(Standing.LOST),
+        sent=of(PartState.SENT),
+        failed=of(PartState.LOST),
         aggregated=len(verdict.model.aggregated) if verdict.model else 0,
     )
 

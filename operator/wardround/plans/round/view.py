@@ -9,7 +9,7 @@ from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
 from wardround.plans.participant import barred, offered, offers, takes_part
 from wardround.plans.round.columns import unless_changed
-from wardround.plans.round.parts import Part, Standing, parts
+from wardround.plans.round.parts import Part, PartState, parts
 from wardround.plans.round.status import DISPATCHED, asks_until, begun
 from wardround.plans.round.types import Action, Cancel, Observation
 from wardround.plans.states import states
@@ -45,8 +45,8 @@ class View:
     def dispatched(self) -> bool:
         return reached(self.round.status.timeline, DISPATCHED) is not None
 
-    def standing(self, *wanted: Standing) -> tuple[Part, ...]:
-        return tuple(part for part in self.parts if part.standing in wanted)
+    def having(self, *states: PartState) -> tuple[Part, ...]:
+        return tuple(part for part in self.parts if part.state in states)
 
     def attention(self) -> tuple[Attention, ...]:
         """By how each part stands; who was left out when the others were asked has none, and stays named."""

@@ -1,0 +1,86 @@
+"""Rules of a round that starts from the result of another one."""
+
+from datetime import timedelta
+
+from wardround.api import conditions
+from wardround.api.federatedround import base_name
+from wardround.api.times import parse_time, to_seconds
+from wardround.plans.round.types import Verdict
+from wardround.plans.round.verdicts import advice, failed
+from wardround.plans.round.view import View
+
+
+def base_not_ready(view: View) -> Verdict | None:
+    """A round waits for the round that it starts from, as long as that one may still complete."""
+    name = base_name(view.round)
+    if name is None:
+        return None
+    if view.dispatched:
+        return base_lost(view)
+    if view.round.metadata.name in view.seen.waits_for:
+        circle = " waits for ".join((view.round.metadata.name, *view.seen.waits_for))
+        return failed(view, "BaseCycle", f"{circle}. {advice('BaseCycle')}")
+    if view.seen.base is None and view.seen.base_model is None:
+        return _no_base(view, name)
+    return _unfit_base(view, name) or _base_under_way(view, name) or base_lost(view)
+
+
+def base_lost(view: View) -> Verdict | None:
+    """Without a result that the hub can open, no hospital is asked and no update is combined."""
+    name = base_name(view.round)
+    if name is None or view.seen.base_model is not None:
+        return None
+    return failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. {advice('BaseLost')}")
+
+
+def _unfit_base(view: View, name: str) -> Verdict | None:
+    """A base that has failed, or that is a round of another task, will never do."""
+    base, model = view.seen.base, view.seen.base_model
+    if base is not None and conditions.is_true(base.status.conditions, "Failed"):
+        return failed(
+            view,
+            "BaseFailed",
+            f"Round {name} has failed, so this round has nothing to start from. {advice('BaseFailed')}",
+        )
+    needed = "Train" if view.round.spec.base else "Statistics"
+    task = base.spec.task if base is not None else model.task if model else ""
+    if task == needed:
+        return None
+    return failed(
+        view,
+        "BaseTaskDiffers",
+        f"Round {name} is a {task} round. This round needs a {needed} round. {advice('BaseTaskDiffers')}",
+    )
+
+
+def _base_under_way(view: View, name: str) -> Verdict | None:
+    base = view.seen.base
+    if base is None or conditions.is_true(base.status.conditions, "Complete"):
+        return None
+    return Verdict(
+        course="Progressing",
+        reason="WaitingForBase",
+        message=f"This round starts from round {name}, which is not Complete yet.",
+    )
+
+
+def _no_base(view: View, name: str) -> Verdict:
+    """The base may still be applied: tools apply many objects in any order."""
+    created = parse_time(view.round.metadata.creation_timestamp)
+    until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
+    if view.seen.base_deleted:
+        reason = "BaseUnusable"
+        message = (
+            f"Somebody deleted round {name} before this round was applied. The hub keeps its result for earlier rounds "
+            f"only. {advice(reason)}"
+        )
+    else:
+        reason = "BaseNotFound"
+        message = (
+            f"Namespace {view.round.metadata.namespace} has no FederatedRound {name}. A round can start only from a "
+            f"round of its own namespace. {advice(reason)}"
+        )
+    if view.seen.now >= until:
+        return failed(view, reason, message)
+    waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+    return Verdict(course="Stalled", reason=reason, message=waits, again=(until,))

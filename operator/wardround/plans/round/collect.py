@@ -1,0 +1,95 @@
+"""Rules of a round that has asked its hospitals: whom to ask again, until when to wait, and when it is hopeless."""
+
+from datetime import datetime, timedelta
+
+from wardround.api.times import read_time
+from wardround.plans.round.combine import aggregate
+from wardround.plans.round.dispatch import ask
+from wardround.plans.round.parts import GRANTS_BYTES, GRANTS_EXPIRE, PartState
+from wardround.plans.round.status import asks_until
+from wardround.plans.round.types import Cancel, Grant, Verdict
+from wardround.plans.round.verdicts import failed, list_of, sentences
+from wardround.plans.round.view import View, first, grace, hospitals, shortfall
+
+# A round that cannot succeed any more waits so long for each hospital's first answer. It can then say why each refuses
+# it, and not the fastest alone.
+ANSWERS_WITHIN = timedelta(seconds=10)
+RENEW_BEFORE = timedelta(minutes=15)
+
+
+def beyond_quorum(view: View) -> Verdict | None:
+    """So many are lost that no update of the others would change it; their answers are still worth a moment."""
+    hopeful = [*view.unasked, *(part.name for part in view.parts if part.state is not PartState.LOST)]
+    missing = shortfall(view, hopeful, "can still send")
+    if not missing:
+        return None
+    answers = [part.asked + ANSWERS_WITHIN for part in view.parts if part.unanswered]
+    if any(view.seen.now < until for until in answers):
+        return Verdict(
+            course="Progressing",
+            reason="Collecting",
+            message=f"{missing} The round fails as soon as the other hospitals answer.",
+            attention=view.attention(),
+            again=(max(answers),),
+        )
+    lost = [each for each in view.attention() if each.participant not in hopeful]
+    return failed(view, "QuorumNotMet", sentences(missing, list_of("Lost", lost)))
+
+
+def collecting(view: View) -> Verdict | None:
+    """Waits for updates and tries again where that may help, until all have sent or time is up."""
+    sent = view.having(PartState.SENT)
+    unsettled = view.having(PartState.ASKED, PartState.ACCEPTED, PartState.AGAIN)
+    closing = min([view.deadline, *grace(view, sent)])
+    if not (unsettled or view.unasked) or view.seen.now >= closing:
+        return None
+    again = [ask(view, name, view.seen.roster) for name in view.unasked]
+    again += [ask(view, part.name, view.selected, part.task) for part in view.having(PartState.AGAIN)]
+    lost = [Cancel(task=part.task, reason=part.reason) for part in view.having(PartState.LOST) if part.to_cancel]
+    grants, renewals = _grants(view)
+    return Verdict(
+        course="Progressing",
+        reason="Collecting",
+        message=sentences(
+            f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} sent an update.", _to_approve(view)
+        ),
+        actions=(*again, *lost, *grants),
+        attention=view.attention(),
+        again=(
+            closing,
+            *([asks_until(view.seen)] if view.unasked else ()),
+            *renewals,
+            *(part.until for part in view.parts if part.until),
+        ),
+    )
+
+
+def close(view: View) -> Verdict | None:
+    """All have sent, or time is up."""
+    return aggregate(view, 1)
+
+
+def _to_approve(view: View) -> str:
+    """Which hospitals ask a person first. A message names them, because only that person can move them on."""
+    waiting = [part.name for part in view.parts if part.open and part.reason == "WaitingForApproval"]
+    verb = "has" if len(waiting) == 1 else "have"
+    return f"{hospitals(len(waiting))} {verb} still to approve: {first(waiting)}." if waiting else ""
+
+
+def _grants(view: View) -> tuple[list[Grant], list[datetime]]:
+    """Grants to make now, and when the others have to be renewed."""
+    due: list[Grant] = []
+    later: list[datetime] = []
+    for part in view.parts:
+        if not part.open:
+            continue
+        notes = part.task.metadata.annotations
+        upload = part.task.status.upload
+        expires = read_time(notes.get(GRANTS_EXPIRE, ""))
+        renew = expires - RENEW_BEFORE if expires else view.seen.now
+        wanted = str(upload.bytes) if upload else ""
+        if renew <= view.seen.now or notes.get(GRANTS_BYTES, "") != wanted:
+            due.append(Grant(task=part.task, upload_bytes=upload.bytes if upload else None))
+        else:
+            later.append(renew)
+    return due, later

@@ -1,0 +1,194 @@
+"""Rules of a round whose updates are combined: start the aggregation Job, wait for it, keep its result, or give up."""
+
+from datetime import datetime, timedelta
+
+from wardround.api.federatedround import Result, Suppressed
+from wardround.api.names import model_location
+from wardround.api.task import Metric
+from wardround.api.timeline import reached
+from wardround.api.times import to_seconds
+from wardround.plans.round.base import base_lost
+from wardround.plans.round.columns import made_with
+from wardround.plans.round.parts import TASK_REFUSED, Part, PartState
+from wardround.plans.round.status import COLLECTED
+from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
+from wardround.plans.round.verdicts import advice, completed, failed, list_of, sentences
+from wardround.plans.round.view import View, hospitals, left_out, shortfall
+from wardround.plans.states import remaining
+from wardround.reasons.registry import REASONS
+from wardround.reasons.transfers import NO_RESULT
+from wardround.sealing.body import PART
+from wardround.wire.aggregation import AggregationFailure, AggregationResult, LeftOut
+
+AGGREGATION_TRIES = 3
+# A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
+NODE_DEAD_AFTER = timedelta(seconds=30)
+# A round that collects until its deadline has so long to combine what came: as long as the Job itself may take.
+COMBINED_WITHIN = timedelta(hours=1)
+# Between tries to combine while the store is away: doubled each time, up to the longest.
+SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(seconds=60)
+# Kubernetes takes a Secret of 1 MiB and refuses a larger one however often it is asked.
+LARGEST_PLAN = 1_000_000
+URL_BYTES = 640
+
+
+def aggregated(view: View) -> Verdict | None:
+    """The aggregation Job has ended: keep its result, try again, or give up."""
+    job = view.seen.aggregation
+    if job is None:
+        return None
+    node_dead = job.gone_by + NODE_DEAD_AFTER if job.gone_by else None
+    if not job.over and not (node_dead and view.seen.now >= node_dead):
+        return _combining(view, node_dead)
+    answer = job.answer
+    if isinstance(answer, AggregationResult):
+        return _keep(view, job.number, answer)
+    return _no_result(view, answer) or _again(view, job, answer) or _give_up(view, job, answer)
+
+
+def aggregate(view: View, number: int) -> Verdict:
+    """Combines what was sent, if it is enough."""
+    sent = view.having(PartState.SENT)
+    missing = shortfall(view, [part.name for part in sent], "sent an update in time")
+    if missing:
+        late = list_of("Missing", _missing(view, sent))
+        return failed(view, "QuorumNotMet", sentences(missing, "The hub combined nothing.", late))
+    if lost := base_lost(view):
+        return lost
+    if _plan_bytes(sent) > LARGEST_PLAN:
+        return failed(
+            view,
+            "TooMuchToAggregate",
+            f"The plan for {len(sent)} updates of this size does not fit a Secret. {advice('TooMuchToAggregate')}",
+        )
+    return Verdict(
+        course="Progressing",
+        reason="Aggregating",
+        message=f"The hub is combining the updates of {hospitals(len(sent))}.",
+        actions=(
+            *view.cancel("NotSentInTime"),
+            Aggregate(number=number, tasks=tuple(part.task for part in sent), until=_combined_by(view)),
+        ),
+        stages=(COLLECTED,),
+        attention=view.attention(),
+    )
+
+
+def _missing(view: View, sent: tuple[Part, ...]) -> list[LeftOut]:
+    late = [
+        LeftOut(participant=part.name, reason=part.reason or "NotSentInTime") for part in view.parts if part not in sent
+    ]
+    asked = {part.name for part in view.parts}
+    return late + [LeftOut(participant=name, reason=TASK_REFUSED) for name in view.seen.roster if name not in asked]
+
+
+def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
+    """Keeps a result over enough hospitals. The aggregation may have left out so many that it is not."""
+    names = answer.aggregated or _all_but(view, answer.left_out)
+    missing = shortfall(view, names, "could be counted")
+    if missing:
+        attention = (*view.attention(), *left_out(view, answer.left_out))
+        texts = (missing, list_of("Left out", answer.left_out), "The hub kept no result.")
+        return failed(view, "QuorumNotMet", sentences(*texts), attention)
+    model = StoredModel(
+        task=view.round.spec.task,
+        result=_result(view, number, answer, names),
+        aggregated=names,
+        left_out=answer.left_out,
+        states=remaining(view.states, frozenset(names)),
+    )
+    return completed(view, model, StoreModel(number=number, answer=answer, model=model))
+
+
+def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
+    """The aggregation says that these updates give no result, so a further try would say the same."""
+    if answer is None or answer.reason not in NO_RESULT:
+        return None
+    attention = (*view.attention(), *left_out(view, answer.left_out))
+    texts = (REASONS[answer.reason].text, answer.message, list_of("Left out", answer.left_out))
+    return failed(view, answer.reason, sentences(*texts), attention)
+
+
+def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict | None:
+    if answer is not None and answer.reason == "StoreUnreachable" and view.seen.now < view.deadline:
+        return _store_away(view, job, answer)
+    if job.number < AGGREGATION_TRIES and view.seen.now < _combined_by(view):
+        return aggregate(view, job.number + 1)
+    return None
+
+
+def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict:
+    why = f"{answer.reason}. {answer.message}" if answer is not None else "its pod ended without an answer."
+    times = "once" if job.number == 1 else f"{job.number} times"
+    message = f"The aggregation Job failed {times}. The last reason: {why} {advice('AggregationFailed')}"
+    return failed(view, "AggregationFailed", message)
+
+
+def _combined_by(view: View) -> datetime:
+    """Until when the aggregation may take, with all its tries."""
+    collected = reached(view.round.status.timeline, COLLECTED) or view.seen.now
+    return max(view.deadline, collected + COMBINED_WITHIN)
+
+
+def _combining(view: View, node_dead: datetime | None) -> Verdict:
+    """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
+    until = _combined_by(view)
+    if view.seen.now >= until:
+        why = "Kubernetes is deleting its pod, and the node does not answer" if node_dead else "It has not ended"
+        return failed(
+            view,
+            "AggregationDeadline",
+            f"The aggregation Job had until {to_seconds(until)}. {why}. {advice('AggregationDeadline')}",
+        )
+    return Verdict(
+        course="Progressing",
+        reason="Aggregating",
+        message=REASONS["Aggregating"].meaning,
+        attention=view.attention(),
+        stages=(COLLECTED,),
+        again=(until, *([node_dead] if node_dead else [])),
+    )
+
+
+def _store_away(view: View, job: Aggregation, answer: AggregationFailure) -> Verdict:
+    """The hospitals are done and their updates are stored: a store that comes back in time loses none of them."""
+    pause = min(SHORTEST_PAUSE * 2 ** min(job.number - 1, 8), LONGEST_PAUSE)
+    if job.ended is None or view.seen.now >= job.ended + pause:
+        return aggregate(view, job.number + 1)
+    return Verdict(
+        course="Progressing",
+        reason="StoreUnreachable",
+        message=f"The hub cannot combine the updates yet: {answer.message}",
+        stages=(COLLECTED,),
+        attention=view.attention(),
+        again=(job.ended + pause, view.deadline),
+    )
+
+
+def _plan_bytes(sent: tuple[Part, ...]) -> int:
+    """About how large the aggregation's Secret gets: a URL for each part, of the base and the result too."""
+    parts = [-(-part.task.status.upload.bytes // PART) for part in sent if part.task.status.upload]
+    manifests = sum(len(part.task.status.update.manifest) for part in sent if part.task.status.update)
+    return URL_BYTES * (sum(parts) + 2 * max(parts, default=0)) + manifests
+
+
+def _all_but(view: View, absent: tuple[LeftOut, ...]) -> tuple[str, ...]:
+    """The hospitals that were combined, where the answer had no room for their names."""
+    names = {each.participant for each in absent}
+    return tuple(part.name for part in view.having(PartState.SENT) if part.name not in names)
+
+
+def _result(view: View, number: int, answer: AggregationResult, names: tuple[str, ...]) -> Result:
+    spec = view.round.spec
+    # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
+    metrics = {name: value for name, value in answer.metrics.items() if name in spec.metrics}
+    suppressed = {name: count for name, count in answer.suppressed.items() if name in spec.metrics}
+    return Result(
+        digest=answer.digest,
+        location=model_location(view.round.metadata.uid, number),
+        bytes=answer.header.length,
+        samples=answer.samples,
+        metrics=tuple(Metric(name=name, value=value) for name, value in sorted(metrics.items())),
+        suppressed=tuple(Suppressed(name=name, participants=count) for name, count in sorted(suppressed.items())),
+        columns_digest=made_with(view.seen, view.parts, names),
+    )

@@ -1,0 +1,164 @@
+"""Rules of a round that has asked no hospital yet: who may be asked, who is waited for, and when all are asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from wardround.api.federatedround import Attention
+from wardround.api.roundtask import RoundTask
+from wardround.api.times import to_seconds
+from wardround.plans.round.columns import differing, meant
+from wardround.plans.round.status import DISPATCHED, STARTED
+from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
+from wardround.plans.round.verdicts import advice, failed, list_of, sentences
+from wardround.plans.round.view import View, hospitals, named, nowhere_offered, selected, shortfall, tell, unfit
+from wardround.reasons.registry import REASONS
+
+TOO_FEW = "TooFewParticipants"
+# The hub's own people shut these out, and know how long that will last: no round waits for them.
+SHUT_OUT = ("ParticipantSuspended", "ParticipantRevoked")
+# A courier has to open an assignment hours after the round's deadline, when training ended in its last second.
+EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
+
+
+def quorum_impossible(view: View) -> Verdict | None:
+    """Said at once, since a round's spec cannot change."""
+    names, quorum = view.round.spec.participants.names, view.round.spec.quorum
+    if names is None:
+        return None
+    if quorum.min > len(names):
+        return failed(
+            view,
+            "QuorumImpossible",
+            f"quorum.min is {quorum.min}, but the round names {hospitals(len(names))}. {advice('QuorumImpossible')}",
+        )
+    stranger = next((name for name in quorum.required if name not in names), None)
+    if stranger:
+        return failed(
+            view,
+            "QuorumImpossible",
+            f"quorum.required has {stranger}, which the round does not name. {advice('QuorumImpossible')}",
+        )
+    return None
+
+
+def never_dispatched(view: View) -> Verdict | None:
+    """The hub tried until now to write a first RoundTask, and the API server took none."""
+    if view.dispatched or view.seen.now < view.deadline:
+        return None
+    return failed(view, "NotDispatched", REASONS["NotDispatched"].text)
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """The hospitals that a round selects. `barred`: why a hospital cannot be asked. `unknown`: what to say if no
+    hospital offers the Dataset. `missing`: what the others lack to be a quorum. `until`: when waiting ends."""
+
+    barred: Mapping[str, str]
+    fit: tuple[str, ...]
+    unknown: str
+    missing: str
+    attention: tuple[Attention, ...]
+    until: datetime
+
+
+def dispatch(view: View) -> Verdict | None:
+    """Asks all hospitals that may be asked, once they are enough. A named hospital that may not be is waited for."""
+    if view.dispatched:
+        return None
+    candidates = _candidates(view)
+    return _wait(view, candidates) or _give_up(view, candidates) or _ask_all(view, candidates)
+
+
+def ask(view: View, name: str, roster: tuple[str, ...], after: RoundTask | None = None) -> Dispatch:
+    """A first attempt, or the one that follows `after`."""
+    dataset = meant(view.seen, name)
+    return Dispatch(
+        participant=name,
+        attempt=after.spec.attempt + 1 if after else 1,
+        after=after,
+        roster=roster,
+        expires=view.deadline + EXPIRES_AFTER_DEADLINE,
+        state_round=view.states.get(name, ""),
+        columns=dataset.columns_digest if dataset else "",
+    )
+
+
+def _candidates(view: View) -> _Candidates:
+    barred = {name: reason for name in view.selected if (reason := unfit(view, name))}
+    barred |= differing(view.seen, [name for name in view.selected if name not in barred])
+    unknown = nowhere_offered(view, barred)
+    fit = tuple(name for name in view.selected if name not in barred)
+    lack = shortfall(view, fit)
+    return _Candidates(
+        barred=barred,
+        fit=fit,
+        unknown=unknown,
+        missing=sentences(lack, selected(view)) if lack else "",
+        # Where no hospital offers the Dataset, its name is the author's to check: no hospital is blamed.
+        attention=tuple(
+            Attention(participant=name, reason=reason, message=tell(view, reason, name))
+            for name, reason in barred.items()
+            if not (unknown and reason == "DatasetNotFound")
+        ),
+        until=view.start + timedelta(seconds=view.round.spec.deadlines.admission_seconds),
+    )
+
+
+def _wait(view: View, candidates: _Candidates) -> Verdict | None:
+    """As long as admission lasts: for a quorum, and for each hospital that the round names and nobody shut out."""
+    named_by_author = view.round.spec.participants.names is not None
+    awaited = [name for name, reason in candidates.barred.items() if named_by_author and reason not in SHUT_OUT]
+    if view.seen.now >= candidates.until or not (candidates.missing or awaited):
+        return None
+    concerned = tuple(each for each in candidates.attention if each.participant in awaited) or candidates.attention
+    reason, why = (
+        ("DatasetUnknown", candidates.unknown) if candidates.unknown else _waits_for(concerned, candidates.missing)
+    )
+    then = "fails" if candidates.missing else f"continues with {len(candidates.fit)} of {hospitals(len(view.selected))}"
+    return Verdict(
+        course="Stalled",
+        reason=reason,
+        message=f"{why} The round waits until {to_seconds(candidates.until)}. Then it {then}.",
+        stages=(STARTED,),
+        attention=candidates.attention,
+        again=(candidates.until,),
+    )
+
+
+def _waits_for(concerned: tuple[Attention, ...], missing: str) -> tuple[str, str]:
+    """Reason and message of a round that waits for these hospitals: the first in full, then the others by name."""
+    if not concerned:
+        return TOO_FEW, missing
+    first, *others = concerned
+    also = f" It also waits for {named(others)}." if others else ""
+    return first.reason, f"{first.message}{also}"
+
+
+def _give_up(view: View, candidates: _Candidates) -> Verdict | None:
+    if candidates.unknown:
+        return failed(view, "DatasetUnknown", candidates.unknown, candidates.attention)
+    if not candidates.missing:
+        return None
+    reasons = set(candidates.barred.values()) or {TOO_FEW}
+    reason = reasons.pop() if len(reasons) == 1 else "QuorumNotMet"
+    # All names come first: a text that is too long for a condition loses its end.
+    texts = (
+        candidates.missing,
+        list_of("Left out", candidates.attention),
+        *(each.message for each in candidates.attention[:3]),
+    )
+    return failed(view, reason, sentences(*texts), candidates.attention)
+
+
+def _ask_all(view: View, candidates: _Candidates) -> Verdict:
+    asked = {part.name for part in view.parts}
+    return Verdict(
+        course="Progressing",
+        reason="Dispatched",
+        message=f"The hub has asked {hospitals(len(candidates.fit))}.",
+        actions=(MakeRoundKey(), *(ask(view, name, candidates.fit) for name in candidates.fit if name not in asked)),
+        stages=(STARTED, DISPATCHED),
+        attention=candidates.attention,
+        again=(candidates.until, view.deadline),
+    )

@@ -1,0 +1,44 @@
+"""Rules of a round that is over, complete or suspended."""
+
+from wardround.api import conditions
+from wardround.plans.round.parts import SUSPENDED, puts_until
+from wardround.plans.round.status import is_over
+from wardround.plans.round.types import Action, Cancel, CleanUp, Verdict
+from wardround.plans.round.verdicts import completed
+from wardround.plans.round.view import View
+
+
+def over(view: View) -> Verdict | None:
+    """A final condition is never taken back: what is left is to tidy up."""
+    if not is_over(view.round):
+        return None
+    until = puts_until(task.metadata.annotations for task in view.seen.tasks)
+    last = until is None or view.seen.now >= until
+    due = view.seen.leftovers and (last or not view.seen.cleaned_up)
+    tidy: tuple[Action, ...] = (CleanUp(last=last),) if due else ()
+    has_failed = conditions.is_true(view.round.status.conditions, "Failed")
+    return Verdict(
+        course="Over",
+        reason="Over",
+        actions=(*view.cancel("RoundFailed" if has_failed else "RoundOver"), *tidy),
+        again=(until,) if until and view.seen.leftovers else (),
+    )
+
+
+def complete(view: View) -> Verdict | None:
+    """The result is stored: whatever happened before, the round is complete."""
+    model = view.seen.model
+    return None if model is None else completed(view, model)
+
+
+def suspended(view: View) -> Verdict | None:
+    """The hub calls back tasks that are on their way, and keeps updates that were sent."""
+    if not view.round.spec.suspend:
+        return None
+    return Verdict(
+        course="Suspended",
+        reason=SUSPENDED,
+        message="spec.suspend is true. The hub asks no hospital and combines nothing until it is false.",
+        actions=tuple(Cancel(task=part.task, reason=SUSPENDED) for part in view.parts if part.open),
+        attention=view.attention(),
+    )

@@ -1,0 +1,62 @@
+"""Decides until when the present stage of a running task may take, and why the task failed if it takes longer."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from wardround.api import conditions
+from wardround.api.federatedround import FederatedRound
+from wardround.api.roundtask import RoundTask
+from wardround.api.timeline import reached
+from wardround.api.times import parse_time
+from wardround.plans import waits
+
+# The site enforces the deadlines after admission itself and says more about them: it is given this long to do so, and
+# longer where it has to wait for a node that may be dead.
+SITE_SAYS_FIRST, SITE_ASKS_THE_NODE = timedelta(seconds=30), timedelta(seconds=120)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`until`: when the stage must be over. `lapsed`: the reason of the failure if it is not. `waits_for`: what a
+    person should look at while the task is under way, or nothing."""
+
+    until: datetime
+    lapsed: str
+    waits_for: str = ""
+
+
+def stage(federated_round: FederatedRound, task: RoundTask) -> Stage:
+    """The present stage: sending, training, waiting to train, or not accepted yet."""
+    accepted = conditions.since(task.status.conditions, "Accepted")
+    trained = conditions.since(task.status.conditions, "Trained")
+    started = reached(task.status.timeline, "Started")
+    reason = _reconciling(task)
+    trouble = reason if reason in waits.TROUBLE else ""
+    limits = federated_round.spec.deadlines
+    if trained:
+        until = trained + timedelta(seconds=limits.upload_seconds) + SITE_SAYS_FIRST
+        return Stage(until, waits.too_long(reason, "Sending"), trouble)
+    until_training = timedelta(seconds=limits.queue_seconds + limits.start_seconds)
+    if started:
+        until = started + timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
+        if reason in waits.BEFORE_TRAINING:
+            # Its pod has lost its node, and another one waits.
+            return Stage(until + until_training, waits.too_long(reason, "Starting"), trouble)
+        # The site says that it trains, and nothing of the end. So nobody knows of a fault of the training code.
+        return Stage(until, "SiteSilent", trouble)
+    if accepted:
+        return Stage(accepted + until_training + SITE_SAYS_FIRST, waits.too_long(reason, "Queued"), trouble)
+    return _admission(federated_round, task, trouble)
+
+
+def _admission(federated_round: FederatedRound, task: RoundTask, trouble: str) -> Stage:
+    condition = conditions.find(task.status.conditions, "Accepted")
+    lapsed = condition.reason if condition and condition.reason in waits.UNACCEPTED else "NotAnswered"
+    asked = parse_time(task.metadata.creation_timestamp)
+    until = asked + timedelta(seconds=federated_round.spec.deadlines.admission_seconds)
+    return Stage(until, lapsed, lapsed if lapsed == "WaitingForApproval" else trouble)
+
+
+def _reconciling(task: RoundTask) -> str:
+    condition = conditions.find(task.status.conditions, "Reconciling")
+    return condition.reason if condition and condition.status == "True" else ""

@@ -1,0 +1,45 @@
+"""Builds the verdicts and sentences that several rules of a round share. Decides nothing."""
+
+from collections.abc import Sequence
+
+from wardround.api.federatedround import Attention
+from wardround.plans.round.status import AGGREGATED, COLLECTED
+from wardround.plans.round.types import Action, StoredModel, Verdict
+from wardround.plans.round.view import View, hospitals, left_out, named
+from wardround.reasons.registry import REASONS
+from wardround.wire.aggregation import LeftOut
+
+
+def failed(view: View, reason: str, message: str, attention: tuple[Attention, ...] | None = None) -> Verdict:
+    return Verdict(
+        course="Failed",
+        reason=reason,
+        message=message,
+        attention=view.attention() if attention is None else attention,
+    )
+
+
+def completed(view: View, model: StoredModel, *actions: Action) -> Verdict:
+    return Verdict(
+        course="Complete",
+        reason="Complete",
+        message=f"The hub combined {model.result.samples} samples of {hospitals(len(model.aggregated))}.",
+        actions=actions,
+        stages=(COLLECTED, AGGREGATED),
+        attention=(*view.attention(), *left_out(view, model.left_out)),
+        model=model,
+    )
+
+
+def list_of(title: str, entries: Sequence[Attention | LeftOut]) -> str:
+    """A sentence that names hospitals with their reasons; nothing where there are none."""
+    return f"{title}: {named(entries)}." if entries else ""
+
+
+def advice(reason: str) -> str:
+    return REASONS[reason].advice
+
+
+def sentences(*texts: str) -> str:
+    """Those that say something, in one text."""
+    return " ".join(text for text in texts if text)
