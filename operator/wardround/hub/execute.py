@@ -1,4 +1,4 @@
-"""Carries out a round's plan, action by action. Each may be repeated: after a crash the plan comes again."""
+"""Carries out a round's plan, action by action. Each action may be repeated: after a crash the plan comes again."""
 
 import asyncio
 import logging
@@ -53,29 +53,30 @@ logger = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
-    """An action raised. `said` is for the round's status, which is no place for an API server's words about Secrets."""
+    """An action raised. `interruption` goes into the round's status. It holds none of the API server's own words, which
+    may be about Secrets."""
 
     def __init__(self, action: Action, failure: Exception) -> None:
         super().__init__(f"could not {doing(action)}: {failure}")
-        why = f"the hub operator's own fault ({type(failure).__name__})"
+        cause = f"the hub operator's own fault ({type(failure).__name__})"
         if isinstance(failure, StoreError):
-            why = f"the store failed ({failure})"
+            cause = f"the store failed ({failure})"
         elif isinstance(failure, ApiError):
-            why = f"the API server did not do it ({type(failure).__name__})"
+            cause = f"the API server did not do it ({type(failure).__name__})"
         reason = failure.reason if isinstance(failure, StoreError) else "ActionFailed"
-        self.said = Interruption(reason=reason, doing=doing(action), why=why)
+        self.interruption = Interruption(reason=reason, doing=doing(action), cause=cause)
 
 
 def doing(action: Action) -> str:
-    """After "could not"."""
+    """The words that follow "could not"."""
     match action:
         case MakeRoundKey():
             return "make the round's key"
         case Dispatch():
             return f"make the RoundTask of {action.participant}, attempt {action.attempt}"
         case Grant() | Cancel():
-            what = "renew the grants" if isinstance(action, Grant) else "call back the task"
-            return f"{what} of {action.task.metadata.namespace}"
+            verb = "renew the grants" if isinstance(action, Grant) else "call back the task"
+            return f"{verb} of {action.task.metadata.namespace}"
         case Aggregate():
             return f"start aggregation {action.number}"
         case StoreModel():
@@ -86,7 +87,7 @@ def doing(action: Action) -> str:
 
 @dataclass(frozen=True)
 class Execution:
-    """One round's actions. `base` is what the round starts from, `seen` what the plan was made from."""
+    """One round's actions. `base`: the result that the round starts from. `seen`: what the plan was made from."""
 
     hub: Context
     seen: Observation
@@ -98,8 +99,8 @@ class Execution:
         return self.seen.round
 
     async def run(self, actions: Sequence[Action]) -> tuple[Refusal, ...]:
-        """In order; tasks of different participants at once. Returns whose RoundTask the API server does not take now;
-        raises Interrupted for whatever else an action raises."""
+        """Carries out the actions in order, tasks of different participants at once. Returns the participants whose
+        RoundTask the API server does not take now. Raises Interrupted for whatever else an action raises."""
         refusals: list[Refusal] = []
         parallel: list[Action] = []
         for action in actions:
@@ -118,7 +119,7 @@ class Execution:
             raise Interrupted(action, failure) from failure
 
     async def _together(self, actions: Sequence[Action]) -> list[Refusal]:
-        """To the end of all, whatever becomes of one: nothing of them may still run when the round is tried again."""
+        """Waits for the end of all, even if one fails: none of them may still run when the round is tried again."""
         results = await asyncio.gather(*map(self._one, actions), return_exceptions=True)
         for each in results:
             if isinstance(each, BaseException):
@@ -135,54 +136,56 @@ class Execution:
 
     @perform.register
     async def _dispatch(self, action: Dispatch) -> Refusal | None:
-        of, uid = self.round, self.round.metadata.uid
-        asked = (uid, action.participant, action.attempt)
-        just_said = self.hub.refusals.recent(asked, self.hub.clock())
-        if just_said is not None:
-            return Refusal(participant=action.participant, said=just_said)
-        to = self._recipient(action.participant)
+        round_meta, uid = self.round.metadata, self.round.metadata.uid
+        attempt = (uid, action.participant, action.attempt)
+        refused = self.hub.refusals.recent(attempt, self.hub.clock())
+        if refused is not None:
+            return Refusal(participant=action.participant, message=refused)
+        recipient = self._recipient(action.participant)
         key = await self.key.get()
-        spec = assign(of, to, action, key.public.raw, self.base, self.hub.identity, self.hub.clock())
-        labels = names.task_labels(of.metadata.name, uid, to.name, action.attempt)
+        spec = assign(self.round, recipient, action, key.public.raw, self.base, self.hub.identity, self.hub.clock())
+        labels = names.task_labels(round_meta.name, uid, recipient.name, action.attempt)
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid
-        name = names.task_name(of.metadata.name, uid, action.attempt)
-        sealed, expires = await self._grants(to, action.attempt, None)
-        task = manifest(roundtask.KIND, name, to.name, labels, replace(spec, grants=sealed))
-        told = {COLUMNS: action.columns} if action.columns else {}
-        task["metadata"]["annotations"] = _granted(expires, None) | told
+        name = names.task_name(round_meta.name, uid, action.attempt)
+        sealed, expires = await self._grants(recipient, action.attempt, None)
+        task = manifest(roundtask.KIND, name, recipient.name, labels, replace(spec, grants=sealed))
+        columns = {COLUMNS: action.columns} if action.columns else {}
+        task["metadata"]["annotations"] = _granted(expires, None) | columns
         try:
-            made = await self.hub.client.create_if_absent(task)
-        except ApiError as refused:
-            # A quota, a policy or a webhook may be corrected: the plan asks again. Nobody else waits for it.
-            said = refused.said[: conditions.MESSAGE_LIMIT]
-            self.hub.refusals.note(asked, said, self.hub.clock())
-            if not self._is_told(to.name, said):
-                logger.warning("round %s/%s: %s", of.metadata.namespace, of.metadata.name, refused)
-            await self._remember(action.after, said)
-            return Refusal(participant=to.name, said=said)
-        if made:
+            created = await self.hub.client.create_if_absent(task)
+        except ApiError as failure:
+            # A quota, a policy or a webhook may be corrected: the plan asks again. No other participant waits for it.
+            message = failure.said[: conditions.MESSAGE_LIMIT]
+            self.hub.refusals.note(attempt, message, self.hub.clock())
+            if task_refused(recipient.name, message) not in self.round.status.attention:
+                logger.warning("round %s/%s: %s", round_meta.namespace, round_meta.name, failure)
+            await self._remember(action.after, message)
+            return Refusal(participant=recipient.name, message=message)
+        if created:
             logger.info(
-                "round %s/%s: asked %s, attempt %d", of.metadata.namespace, of.metadata.name, to.name, action.attempt
+                "round %s/%s: asked %s, attempt %d",
+                round_meta.namespace,
+                round_meta.name,
+                recipient.name,
+                action.attempt,
             )
         return None
 
-    def _is_told(self, name: str, said: str) -> bool:
-        return task_refused(name, said) in self.round.status.attention
-
-    async def _remember(self, before: RoundTask | None, said: str) -> None:
-        """At the attempt before, where there is one. The round itself remembers whom it was to ask first."""
+    async def _remember(self, before: RoundTask | None, message: str) -> None:
+        """Notes a refusal at the attempt before, if there is one. A first attempt needs no note: the signed roster says
+        which participants were to be asked."""
         if before is None:
             return
         since, last = refused_since(before)
-        if since is None or said != last:
-            await self._patch(before, {}, {REFUSED: f"{to_seconds(since or self.hub.clock())} {said}"})
+        if since is None or message != last:
+            await self._patch(before, {}, {REFUSED: f"{to_seconds(since or self.hub.clock())} {message}"})
 
     @perform.register
     async def _grant(self, action: Grant) -> None:
         task = action.task
-        to = self._recipient(task.metadata.namespace)
-        sealed, expires = await self._grants(to, task.spec.attempt, action.upload_bytes)
+        recipient = self._recipient(task.metadata.namespace)
+        sealed, expires = await self._grants(recipient, task.spec.attempt, action.upload_bytes)
         await self._patch(task, {"grants": sealed}, _granted(expires, action.upload_bytes))
 
     @perform.register
@@ -215,8 +218,8 @@ class Execution:
 
     @perform.register
     async def _clean_up(self, action: CleanUp) -> None:
-        """Keys go first, for which no store is needed. The empty Secret goes last: as long as it is there, the plan
-        asks for this again."""
+        """Deletes the keys first, because that needs no store. The emptied Secret goes last: as long as it exists, the
+        plan asks for this action again."""
         client, uid = self.hub.client, self.round.metadata.uid
         secrets = await client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
         memory = [each for each in secrets if each["metadata"]["name"] == names.round_secret(uid)]
@@ -235,12 +238,12 @@ class Execution:
     def _recipient(self, name: str) -> Recipient:
         return Recipient.of(self.seen.participants[name])
 
-    async def _grants(self, to: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
+    async def _grants(self, recipient: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
         uid = self.round.metadata.uid
-        location = names.update_location(uid, attempt, to.name)
+        location = names.update_location(uid, attempt, recipient.name)
         now = self.hub.clock()
-        # A URL a part: those of a large model take a tenth of a second for each participant.
-        return await beside(grant, to, uid, attempt, location, self.base, upload_bytes, self.hub.external, now)
+        # Each part has a URL: to sign those of a large model takes a tenth of a second for each participant.
+        return await beside(grant, recipient, uid, attempt, location, self.base, upload_bytes, self.hub.external, now)
 
     async def _patch(self, task: RoundTask, spec: dict[str, object], notes: dict[str, str]) -> None:
         metadata = {"uid": task.metadata.uid, "annotations": notes}

@@ -10,13 +10,13 @@ from wardround.api import names, participant
 from wardround.api.participant import Participant
 from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.documents.keys import Identity
-from wardround.hub import settings, vault
+from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.participants import ParticipantController
 from wardround.hub.results import ResultController
 from wardround.hub.rosters import Rosters
 from wardround.hub.rounds import RoundController
-from wardround.hub.settings import Settings
+from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.kube import tokens
 from wardround.kube.client import Client, backoff
 from wardround.kube.controller import Controller, Key, Manager, Source
@@ -43,18 +43,21 @@ Controllers = Callable[[Context, WorkQueue[Key], Draw], Sequence[Controller]]
 logger = logging.getLogger(__name__)
 
 
-async def publish(client: Api, who: Identity, told: Settings) -> None:
-    """What sites pin of this hub, for people and `enrol` to read: nothing in it is secret. And for whom the hub's own
-    token is, its API server: for nobody else a hospital's account gets one (policy `token-audience`)."""
+async def publish(client: Api, identity: Identity, settings: Settings) -> None:
+    """Writes what sites pin of this hub, for people and `enrol` to read. Nothing in it is secret. It also has the
+    audiences of the hub operator's own token: a hospital's account gets tokens for these alone (policy
+    `token-audience`)."""
     data = {
-        "fingerprint": who.fingerprint,
-        "storeOrigin": told.store_origin,
-        "storeCABundle": told.store_ca,
+        "fingerprint": identity.fingerprint,
+        "storeOrigin": settings.store_origin,
+        "storeCABundle": settings.store_ca,
         "tokenAudiences": "\n".join(tokens.audiences(client.token())),
     }
     metadata = {"name": names.HUB_CONFIG_MAP, "namespace": client.namespace}
-    made = await client.create_if_absent({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-    if not made and (await client.get("ConfigMap", names.HUB_CONFIG_MAP)).get("data") != data:
+    created = await client.create_if_absent(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    )
+    if not created and (await client.get("ConfigMap", names.HUB_CONFIG_MAP)).get("data") != data:
         await client.patch("ConfigMap", names.HUB_CONFIG_MAP, {"data": data})
 
 
@@ -67,12 +70,12 @@ def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Contro
 
 
 class Hub:
-    """The running operator. `waiting_for` says what it is not ready for yet."""
+    """The running operator. `waiting_for` says why it is not ready yet."""
 
     def __init__(
         self,
         client: Api,
-        told: Settings,
+        settings: Settings,
         *,
         watch: Watch = Watcher,
         open_store: OpenStore = RealStore,
@@ -81,7 +84,7 @@ class Hub:
         draw: Draw = system_draw,
     ) -> None:
         self.client = client
-        self.told = told
+        self._settings = settings
         self._watch = watch
         self._open_store = open_store
         self._controllers = controllers
@@ -95,30 +98,31 @@ class Hub:
 
     async def run(self) -> None:
         """Until cancelled."""
-        who, credentials = await self._prepare()
-        told = self.told
-        async with self._open_store(told.store_internal, told.store_ca) as store:
-            external = Presigner(told.store_origin, told.store_bucket, told.store_region, credentials)
-            internal = Presigner(told.store_internal, told.store_bucket, told.store_region, credentials)
+        identity, credentials = await self._prepare()
+        settings = self._settings
+        async with self._open_store(settings.store_internal, settings.store_ca) as store:
+            bucket, region = settings.store_bucket, settings.store_region
+            external = Presigner(settings.store_origin, bucket, region, credentials)
+            internal = Presigner(settings.store_internal, bucket, region, credentials)
             reporter = Reporter(self.client, CONTROLLER, os.uname().nodename, self._clock)
             participants = Index(self.client, "Participant", participant.parse, self._draw)
             hub = Context(
                 client=self.client,
-                settings=told,
-                identity=who,
+                settings=settings,
+                identity=identity,
                 store=store,
                 external=external,
                 internal=internal,
                 reporter=reporter,
                 clock=self._clock,
                 participants=participants,
-                rosters=Rosters(who),
+                rosters=Rosters(identity),
             )
             queue: WorkQueue[Key] = WorkQueue(draw=self._draw)
             manager = Manager(self._controllers(hub, queue, self._draw), queue, WORKERS)
             watchers = [
                 self._watch(self.client, manager.kinds(source), manager.changed, namespaces=namespaces)
-                for source, namespaces in ((Source.EVERYWHERE, None), (Source.OWN, (told.namespace,)))
+                for source, namespaces in ((Source.EVERYWHERE, None), (Source.OWN, (settings.namespace,)))
             ]
             self._waited_for = (participants, *watchers)
             self._missing = ""
@@ -135,8 +139,8 @@ class Hub:
         failures = 0
         while True:
             try:
-                who = await vault.identity(self.client)
-                await publish(self.client, who, self.told)
+                identity = await vault.identity(self.client)
+                await publish(self.client, identity, self._settings)
                 credentials = await vault.store_credentials(self.client)
             except (ApiError, KeyError) as failure:
                 failures += 1
@@ -144,8 +148,8 @@ class Hub:
                 logger.warning("%s; trying again", failure)
                 await asyncio.sleep(backoff(failures, most=10, draw=self._draw))
             else:
-                logger.info("hub fingerprint %s", who.fingerprint)
-                return who, credentials
+                logger.info("hub fingerprint %s", identity.fingerprint)
+                return identity, credentials
 
     async def _bucket(self, store: Store, presigner: Presigner) -> None:
         """Rounds can be read and judged without the store, so that its absence stops no more than it must."""
@@ -155,21 +159,21 @@ class Hub:
                 await ensure_bucket(store, presigner, self._clock())
             except StoreError as failure:
                 failures += 1
-                logger.warning("store %s: %s; trying again", self.told.store_internal, failure)
+                logger.warning("store %s: %s; trying again", self._settings.store_internal, failure)
                 await asyncio.sleep(backoff(failures, draw=self._draw))
             else:
                 return
 
 
-async def serve(told: Settings, client: Client, port: int = PORT) -> None:
+async def serve(settings: Settings, client: Client, port: int = PORT) -> None:
     async with client:
-        hub = Hub(client, told)
+        hub = Hub(client, settings)
         async with health(hub.waiting_for, port):
             await hub.run()
 
 
 async def _main() -> None:
-    await serve(settings.read(os.environ), Client.in_cluster(FIELD_MANAGER))
+    await serve(read(os.environ), Client.in_cluster(FIELD_MANAGER))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -181,7 +185,7 @@ def main(arguments: Sequence[str]) -> int:
     logging.getLogger("kopf").setLevel(logging.ERROR)
     try:
         run_until_terminated(_main())
-    except settings.SettingMissing as failure:
+    except SettingMissing as failure:
         print(failure, file=sys.stderr)
         return 64
     return 0

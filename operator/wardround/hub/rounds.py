@@ -107,8 +107,8 @@ class RoundController:
             refusals = await execution.run(plan.actions)
             asked = sum(isinstance(each, Dispatch) for each in plan.actions)
             status = refused(observation, plan.status, asked, refusals)
-        except Interrupted as interruption:
-            failure, status = interruption, interrupted(observation, plan.status, interruption.said)
+        except Interrupted as interrupt:
+            failure, status = interrupt, interrupted(observation, plan.status, interrupt.interruption)
         if await self.hub.reporter.write(observed, seen.status, status) is not None:
             self._tell(key, status.conditions)
         if is_over(seen):

@@ -1,4 +1,4 @@
-"""The hub's Secrets: its signing key, rounds' private keys, models' data keys. Nothing of them is ever logged."""
+"""The hub's Secrets: its signing key, private keys of rounds, data keys of results. Their values are never logged."""
 
 import asyncio
 import base64
@@ -25,49 +25,48 @@ from wardround.store.presign import Credentials
 from wardround.wire import canonical, codec
 
 
-def secret(name: str, namespace: str, data: Mapping[str, bytes], of: FederatedRound | None = None) -> Object:
-    """A Secret; if it is of a round, found again by its labels when that round is gone."""
+def secret(name: str, namespace: str, data: Mapping[str, bytes], owner: FederatedRound | None = None) -> Object:
+    """A Secret. Its labels name the round that it belongs to, if any, so that it is found when that round is gone."""
     metadata: dict[str, Any] = {"name": name, "namespace": namespace}
-    if of is not None:
-        metadata["labels"] = names.round_labels(of.metadata.name, of.metadata.uid)
-        metadata["annotations"] = names.round_ref(of.metadata.namespace, of.metadata.name)
+    if owner is not None:
+        metadata["labels"] = names.round_labels(owner.metadata.name, owner.metadata.uid)
+        metadata["annotations"] = names.round_ref(owner.metadata.namespace, owner.metadata.name)
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": encoded}
 
 
-def value(found: Object, key: str) -> bytes:
+def value(item: Object, key: str) -> bytes:
     """One value of a Secret. Raises KeyError with names only."""
-    data = found.get("data") or {}
+    data = item.get("data") or {}
     if key not in data:
-        raise KeyError(f"Secret {found['metadata']['name']} has no {key}")
+        raise KeyError(f"Secret {item['metadata']['name']} has no {key}")
     return base64.b64decode(data[key])
 
 
 async def identity(client: Api) -> Identity:
     """The signing key, made at the first start."""
     try:
-        found = await client.get("Secret", names.HUB_SIGNING_KEY)
+        item = await client.get("Secret", names.HUB_SIGNING_KEY)
     except NotFound:
         fresh = secret(names.HUB_SIGNING_KEY, client.namespace, {"key": dump_signing_key(generate_signing_key())})
         await client.create_if_absent(fresh)
-        found = await client.get("Secret", names.HUB_SIGNING_KEY)
-    key = load_signing_key(value(found, "key"))
+        item = await client.get("Secret", names.HUB_SIGNING_KEY)
+    key = load_signing_key(value(item, "key"))
     public = dump_verification_key(key.public_key())
     return Identity(key, public, hub_fingerprint(public))
 
 
 async def store_credentials(client: Api) -> Credentials:
-    found = await client.get("Secret", "store-credentials")
-    return Credentials(value(found, "accessKey").decode().strip(), value(found, "secretKey").decode().strip())
+    item = await client.get("Secret", "store-credentials")
+    return Credentials(value(item, "accessKey").decode().strip(), value(item, "secretKey").decode().strip())
 
 
 async def round_key(client: Api, round_uid: str) -> DecryptionKey:
-    found = await client.get("Secret", names.round_secret(round_uid))
-    return DecryptionKey.load(value(found, "privateKey"))
+    return DecryptionKey.load(value(await client.get("Secret", names.round_secret(round_uid)), "privateKey"))
 
 
 class RoundKey:
-    """A round's private key: read when it is first asked for, and kept as long as one reconcile."""
+    """A round's private key. It is read when it is first needed, and kept for one reconcile."""
 
     def __init__(self, client: Api, round_uid: str) -> None:
         self._client, self._round_uid = client, round_uid
@@ -81,39 +80,39 @@ class RoundKey:
             return self._key
 
 
-async def make_round_key(client: Api, of: FederatedRound) -> None:
-    """Unless it is there: tasks that were dispatched before a restart name its public half."""
+async def make_round_key(client: Api, federated_round: FederatedRound) -> None:
+    """Makes the key unless it exists: tasks that were dispatched before a restart name its public half."""
     key = DecryptionKey.generate()
-    name = names.round_secret(of.metadata.uid)
-    await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, of))
+    name = names.round_secret(federated_round.metadata.uid)
+    await client.create_if_absent(secret(name, client.namespace, {"privateKey": key.raw}, federated_round))
 
 
-async def note(client: Api, found: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:
-    """Annotates a Secret; `emptied`: and deletes what it holds, so that it is only a memory of what is to be done."""
-    body: dict[str, Any] = {"metadata": {"uid": found["metadata"]["uid"], "annotations": dict(notes)}}
+async def note(client: Api, item: Object, notes: Mapping[str, str], *, emptied: bool = False) -> None:
+    """Annotates a Secret. `emptied`: also deletes its values, so that it is only a memory of what is left to do."""
+    body: dict[str, Any] = {"metadata": {"uid": item["metadata"]["uid"], "annotations": dict(notes)}}
     if emptied:
-        body["data"] = dict.fromkeys(found.get("data") or {})
-    await client.patch("Secret", found["metadata"]["name"], body)
+        body["data"] = dict.fromkeys(item.get("data") or {})
+    await client.patch("Secret", item["metadata"]["name"], body)
 
 
-async def model(client: Api, round_uid: str, who: Identity) -> Model | None:
+async def model(client: Api, round_uid: str, identity: Identity) -> Model | None:
     """A round's stored result, or None. Raises Refused if the manifest is not signed by this hub."""
     try:
-        found = await client.get("Secret", names.model_secret(round_uid))
+        item = await client.get("Secret", names.model_secret(round_uid))
     except NotFound:
         return None
-    if not found.get("data"):
-        return None  # its round was deleted, and what is left is a memory
-    text = value(found, "manifest").decode()
-    stored = codec.parse(StoredModel, json.loads(value(found, "result")))
-    return Model(value(found, "dataKey"), text, open_model(text, who.key.public_key()), stored)
+    if not item.get("data"):
+        return None  # its round was deleted, and the Secret is only a memory
+    text = value(item, "manifest").decode()
+    stored = codec.parse(StoredModel, json.loads(value(item, "result")))
+    return Model(value(item, "dataKey"), text, open_model(text, identity.key.public_key()), stored)
 
 
 async def results(client: Api, namespace: str, name: str) -> Objects:
-    """The Secrets of the results of rounds of this name, the newest first: a round that was deleted can leave one."""
-    found = await client.list("Secret", labels=f"{names.ROUND}={names.label_value(name)}")
+    """The Secrets of the results of rounds of this name, the newest first. A round that was deleted can leave one."""
+    secrets = await client.list("Secret", labels=f"{names.ROUND}={names.label_value(name)}")
     ref = names.round_ref(namespace, name)
-    mine = [each for each in found if is_result(each) and ref.items() <= each["metadata"]["annotations"].items()]
+    mine = [each for each in secrets if is_result(each) and ref.items() <= each["metadata"]["annotations"].items()]
     return sorted(mine, key=lambda each: str(each["metadata"]["creationTimestamp"]), reverse=True)
 
 
@@ -123,12 +122,17 @@ def is_result(item: Object) -> bool:
 
 
 def kept_for(result: Object) -> frozenset[str] | None:
-    """UIDs of the rounds that may start from a result although its round was deleted; None as long as nobody has
-    noticed that it was."""
-    said = result["metadata"]["annotations"].get(names.KEPT_FOR)
-    return None if said is None else frozenset(said.split())
+    """UIDs of the rounds that may start from a result although its round was deleted; None until the hub operator has
+    noticed the deletion."""
+    uids = result["metadata"]["annotations"].get(names.KEPT_FOR)
+    return None if uids is None else frozenset(uids.split())
 
 
-async def keep_model(client: Api, of: FederatedRound, data_key: bytes, text: str, stored: StoredModel) -> None:
+async def keep_model(
+    client: Api, federated_round: FederatedRound, data_key: bytes, text: str, stored: StoredModel
+) -> None:
+    """Stores the key, the signed manifest and the record of a round's result."""
     data = {"dataKey": data_key, "manifest": text.encode(), "result": canonical.dumps(codec.dump(stored))}
-    await client.create_if_absent(secret(names.model_secret(of.metadata.uid), client.namespace, data, of))
+    await client.create_if_absent(
+        secret(names.model_secret(federated_round.metadata.uid), client.namespace, data, federated_round)
+    )

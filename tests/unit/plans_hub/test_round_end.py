@@ -531,7 +531,7 @@ def test_after_a_crash_a_stored_result_completes_the_round_whatever_else_is_ther
     assert [type(each) for each in then(seen, made).actions] == [Cancel, CleanUp]
 
 
-INTERRUPTION = Interruption(reason="ActionFailed", doing="start aggregation 1", why="Forbidden")
+INTERRUPTION = Interruption(reason="ActionFailed", doing="start aggregation 1", cause="Forbidden")
 
 
 def test_an_action_that_raises_leaves_a_status_that_names_it() -> None:

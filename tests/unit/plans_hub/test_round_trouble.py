@@ -30,7 +30,7 @@ from wardround.plans.round.status import refused
 from wardround.plans.round.types import Aggregate, Dispatch, Observation, Plan, Refusal
 
 WINDOW = 1200  # admissionSeconds and queueSeconds
-REFUSAL = Refusal(participant="site-b", said="422 spec.assignment: Too long")
+REFUSAL = Refusal(participant="site-b", message="422 spec.assignment: Too long")
 
 
 def after(first: Observation, *refusals: Refusal, **changes: Any) -> Plan:
@@ -156,7 +156,7 @@ def test_an_attempt_that_goes_on_is_not_lost_to_a_refusal_of_before() -> None:
 
 
 def test_a_refusal_says_no_more_than_a_status_can_hold() -> None:
-    (entry,) = refused(observation(), FederatedRoundStatus(), 3, (replace(REFUSAL, said="x" * 5000),)).attention
+    (entry,) = refused(observation(), FederatedRoundStatus(), 3, (replace(REFUSAL, message="x" * 5000),)).attention
     assert len(entry.message) == conditions.MESSAGE_LIMIT
 
 

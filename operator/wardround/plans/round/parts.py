@@ -15,11 +15,12 @@ from wardround.plans.round.stages import stage
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import advise, is_retried
 
-CANCELLED = "wardround.io/cancelled"  # annotation: why the hub cancelled a task
-REFUSED = "wardround.io/refused"  # annotation: since when the attempt after this one is not taken, and what is said
-COLUMNS = "wardround.io/columns-digest"  # annotation: of the hospital's Dataset when it was asked
-GRANTS_EXPIRE = "wardround.io/grants-expire"  # annotations of a RoundTask: what the sealed grants hold
-GRANTS_BYTES = "wardround.io/grants-bytes"
+# Annotations of a RoundTask.
+CANCELLED = "wardround.io/cancelled"  # why the hub cancelled it
+REFUSED = "wardround.io/refused"  # since when the API server does not take the next attempt, and its words
+COLUMNS = "wardround.io/columns-digest"  # of the hospital's Dataset when the hub asked
+GRANTS_EXPIRE = "wardround.io/grants-expire"  # until when the sealed grants hold
+GRANTS_BYTES = "wardround.io/grants-bytes"  # the size of the update that they are for
 SUSPENDED = "Suspended"
 TASK_REFUSED = "TaskRefused"
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
@@ -37,8 +38,8 @@ class PartState(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One participant's part. `task` is its latest attempt; `until` when its present stage must be over; `said` why
-    the API server does not take the next attempt."""
+    """One participant's part. `task`: its latest attempt. `until`: when its present stage must be over. `refusal`: why
+    the API server does not take the next attempt, in its own words."""
 
     name: str
     state: PartState
@@ -47,7 +48,7 @@ class Part:
     failure_class: str = "Site"
     until: datetime | None = None
     sent_at: datetime | None = None
-    said: str = ""
+    refusal: str = ""
 
     @property
     def open(self) -> bool:
@@ -55,12 +56,12 @@ class Part:
 
     @property
     def unanswered(self) -> bool:
-        """Whether the site has said nothing at all yet, not even that its people are asked."""
+        """Whether the site has not answered at all yet, not even that it waits for approval."""
         return self.state is PartState.ASKED and self.reason != "WaitingForApproval"
 
     @property
     def asked(self) -> datetime:
-        """When this attempt was, by the API server's clock."""
+        """When this attempt was made, by the API server's clock."""
         return parse_time(self.task.metadata.creation_timestamp)
 
     @property
@@ -70,11 +71,11 @@ class Part:
         return not (task.spec.cancel or is_sent(task) or has_failed(task) or refusal(task))
 
     def attention(self, federated_round: FederatedRound, guess: str = "") -> Attention | None:
-        """What somebody should look at, if anything. `guess`: the name that the round's author probably meant."""
+        """What a person should look at, if anything. `guess`: the name that the round's author probably meant."""
         if not self.reason:
             return None
         if self.reason == TASK_REFUSED:
-            return task_refused(self.name, self.said)
+            return task_refused(self.name, self.refusal)
         message = advise(
             self.reason,
             self.name,
@@ -88,26 +89,28 @@ class Part:
         return Attention(participant=self.name, reason=self.reason, message=message)
 
 
-def task_refused(name: str, said: str) -> Attention:
-    message = f"{advise(TASK_REFUSED, name)} It says: {said}"
+def task_refused(name: str, refusal: str) -> Attention:
+    """`refusal`: the API server's own words."""
+    message = f"{advise(TASK_REFUSED, name)} It says: {refusal}"
     return Attention(participant=name, reason=TASK_REFUSED, message=message[: conditions.MESSAGE_LIMIT])
 
 
 def asks_again(federated_round: FederatedRound) -> timedelta:
-    """So long a RoundTask that the API server does not take is made again: a quota or a policy may be corrected."""
+    """How long the hub tries to make a RoundTask that the API server does not take. A quota or a policy may be
+    corrected meanwhile."""
     limits = federated_round.spec.deadlines
     return timedelta(seconds=limits.admission_seconds + limits.queue_seconds)
 
 
 def refused_since(task: RoundTask) -> tuple[datetime | None, str]:
-    """Since when the API server has not taken the attempt after this one, and what it said last."""
-    since, _, said = task.metadata.annotations.get(REFUSED, "").partition(" ")
-    return read_time(since), said
+    """Since when the API server has not taken the attempt after this one, and its last words."""
+    since, _, message = task.metadata.annotations.get(REFUSED, "").partition(" ")
+    return read_time(since), message
 
 
 def puts_until(tasks: Iterable[Mapping[str, str]]) -> datetime | None:
-    """Until when the store takes what sites were granted to put, by the annotations of their RoundTasks; None where
-    nobody was. What is deleted before can come again."""
+    """Until when sites can store objects by their grants; None if no site has such a grant. Objects that are deleted
+    before can come again. `tasks`: the annotations of the RoundTasks."""
     granted = (each.get(GRANTS_EXPIRE, "") for each in tasks if each.get(GRANTS_BYTES))
     return max((until for text in granted if (until := read_time(text))), default=None)
 
@@ -117,7 +120,7 @@ def is_sent(task: RoundTask) -> bool:
 
 
 def refusal(task: RoundTask) -> str | None:
-    """The reason of a refusal; waiting for the site's people is none."""
+    """The reason why the site refuses; None if it does not. Waiting for approval is no refusal."""
     accepted = conditions.find(task.status.conditions, "Accepted")
     if accepted is None or accepted.status != "False" or accepted.reason == "WaitingForApproval":
         return None
@@ -147,13 +150,13 @@ def parts(
 
 
 def _unless_refused(federated_round: FederatedRound, part: Part, now: datetime) -> Part:
-    """Another attempt was to be made, and the API server did not take it: it is asked again for a time."""
-    since, said = refused_since(part.task)
+    """The hub wanted to make another attempt, and the API server did not take it: the hub asks again for a time."""
+    since, message = refused_since(part.task)
     if part.state is not PartState.AGAIN or since is None:
         return part
     until = since + asks_again(federated_round)
     state = PartState.AGAIN if now < until else PartState.LOST
-    return replace(part, state=state, reason=TASK_REFUSED, said=said, until=until)
+    return replace(part, state=state, reason=TASK_REFUSED, refusal=message, until=until)
 
 
 def _part(

@@ -23,8 +23,8 @@ CLEANED_UP = "CleanedUp"  # condition of a round that is over, if it could not b
 ATTENTION_LIMIT = 16
 
 
-def is_over(of: FederatedRound) -> bool:
-    return is_final(of.status)
+def is_over(federated_round: FederatedRound) -> bool:
+    return is_final(federated_round.status)
 
 
 def is_final(status: FederatedRoundStatus) -> bool:
@@ -54,7 +54,7 @@ def status(
 
 
 def _over(seen: Observation) -> FederatedRoundStatus:
-    """What was said at the end stays; only whether all is tidied up is still told, where it could not be at first."""
+    """The final conditions stay. Only `CleanedUp` may still change, where the first clean-up failed."""
     before = _of_generation(seen)
     untidy = conditions.find(before.conditions, CLEANED_UP)
     if untidy is None or untidy.status == "True" or (seen.leftovers and not seen.cleaned_up):
@@ -63,27 +63,29 @@ def _over(seen: Observation) -> FederatedRoundStatus:
 
 
 def _of_generation(seen: Observation) -> FederatedRoundStatus:
-    """What was said, of the round as it is now: `suspend` may change, and changes nothing of what is final."""
+    """The status before, as a statement about the present generation. `suspend` may change, and what is final stays."""
     before, generation = seen.round.status, seen.round.metadata.generation
-    said = conditions.with_generation(before.conditions, generation)
-    return replace(before, conditions=said, observed_generation=generation)
+    known = conditions.with_generation(before.conditions, generation)
+    return replace(before, conditions=known, observed_generation=generation)
 
 
-def interrupted(seen: Observation, planned: FederatedRoundStatus, by: Interruption) -> FederatedRoundStatus:
-    """The status when an action of the plan raised. Nothing is final that the plan wanted, and no stage is reached but
-    the start: the round's deadlines count from there, whatever goes wrong."""
+def interrupted(seen: Observation, planned: FederatedRoundStatus, interruption: Interruption) -> FederatedRoundStatus:
+    """The status when an action of the plan raised. No final condition of the plan is written. Of its stages only the
+    start is: the round's deadlines count from there, whatever goes wrong."""
     before = _of_generation(seen)
     message = (
-        f"The hub operator could not {by.doing}: {by.why}. It tries again. "
+        f"The hub operator could not {interruption.doing}: {interruption.cause}. It tries again. "
         "The hub's administrator: Read the log of the hub operator."
     )
     if is_over(seen.round):
-        return replace(before, conditions=_set(before.conditions, CLEANED_UP, False, by.reason, message, seen))
+        return replace(
+            before, conditions=_set(before.conditions, CLEANED_UP, False, interruption.reason, message, seen)
+        )
     known = before if is_final(planned) else replace(planned, timeline=_started(before, planned))
-    told = conditions.progressing(
-        known.conditions, by.reason, message, now=seen.now, generation=seen.round.metadata.generation
+    progressing = conditions.progressing(
+        known.conditions, interruption.reason, message, now=seen.now, generation=seen.round.metadata.generation
     )
-    return replace(known, conditions=told)
+    return replace(known, conditions=progressing)
 
 
 def _started(before: FederatedRoundStatus, planned: FederatedRoundStatus) -> Timeline:
@@ -92,9 +94,9 @@ def _started(before: FederatedRoundStatus, planned: FederatedRoundStatus) -> Tim
     return tuple(each for each in planned.timeline if each.stage == STARTED)
 
 
-def _set(found: Conditions, kind: str, holds: bool, reason: str, message: str, seen: Observation) -> Conditions:
+def _set(before: Conditions, kind: str, holds: bool, reason: str, message: str, seen: Observation) -> Conditions:
     generation = seen.round.metadata.generation
-    return conditions.set_condition(found, kind, holds, reason, message, now=seen.now, generation=generation)
+    return conditions.set_condition(before, kind, holds, reason, message, now=seen.now, generation=generation)
 
 
 def begun(seen: Observation) -> datetime:
@@ -113,38 +115,37 @@ def asks_until(seen: Observation) -> datetime:
 def refused(
     seen: Observation, planned: FederatedRoundStatus, asked: int, refusals: tuple[Refusal, ...]
 ) -> FederatedRoundStatus:
-    """The status once it is known whose RoundTask the API server does not take now, of those that were to be `asked`.
+    """The status once it is known which RoundTasks the API server does not take now. `asked`: how many there were.
 
-    Where nobody at all was asked, the round is not dispatched, as long as there is time to ask again.
+    A round of which it took none is not dispatched, as long as there is time to ask again.
     """
     if not refusals:
         return planned
-    told = tuple(task_refused(each.participant, each.said) for each in refusals)
-    status = replace(planned, attention=_attention((*told, *planned.attention)))
+    entries = tuple(task_refused(each.participant, each.message) for each in refusals)
+    status = replace(planned, attention=_attention((*entries, *planned.attention)))
     until = asks_until(seen)
     if seen.tasks or len(refusals) < asked or seen.now >= until:
         return status
-    message = f"The hub operator asks again until {to_seconds(until)}, then the round fails. {told[0].message}"
+    message = f"The hub operator asks again until {to_seconds(until)}, then the round fails. {entries[0].message}"
     waiting = Verdict(course="Stalled", reason=TASK_REFUSED, message=message)
     return replace(status, conditions=_conditions(seen, waiting), timeline=_started(seen.round.status, planned))
 
 
 def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
-    of, now = seen.round, seen.now
-    generation = of.metadata.generation
-    result = of.status.conditions
+    spec, now, generation = seen.round.spec, seen.now, seen.round.metadata.generation
+    result = seen.round.status.conditions
     for kind in ("Complete", "Failed"):
         holds = verdict.course == kind
         message = verdict.message if holds else ""
         result = _set(result, kind, holds, verdict.reason, message, seen)
     was_suspended = conditions.find(result, "Suspended") is not None
-    if of.spec.suspend or was_suspended:
-        reason = "Suspended" if of.spec.suspend else "Resumed"
-        told = verdict.message if verdict.course == "Suspended" else ""
-        result = _set(result, "Suspended", of.spec.suspend, reason, told, seen)
+    if spec.suspend or was_suspended:
+        reason = "Suspended" if spec.suspend else "Resumed"
+        message = verdict.message if verdict.course == "Suspended" else ""
+        result = _set(result, "Suspended", spec.suspend, reason, message, seen)
     if seen.base_deleted and seen.base_model is not None:
         kept = (
-            f"Somebody deleted round {base_name(of)}, from whose result this round starts. The hub keeps that "
+            f"Somebody deleted round {base_name(seen.round)}, from whose result this round starts. The hub keeps that "
             "result until this round is over. No other round can start from it."
         )
         result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
@@ -156,21 +157,21 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
 
 
 def _counts(parts: tuple[Part, ...], selected: tuple[str, ...], verdict: Verdict) -> Counts:
-    def of(*wanted: PartState) -> int:
-        return sum(part.state in wanted for part in parts)
+    def count(state: PartState) -> int:
+        return sum(part.state is state for part in parts)
 
     return Counts(
         selected=len(selected),
         accepted=sum(conditions.is_true(part.task.status.conditions, "Accepted") for part in parts),
-        sent=of(PartState.SENT),
-        failed=of(PartState.LOST),
+        sent=count(PartState.SENT),
+        failed=count(PartState.LOST),
         aggregated=len(verdict.model.aggregated) if verdict.model else 0,
     )
 
 
-def _attention(found: tuple[Attention, ...]) -> tuple[Attention, ...]:
-    """One entry a participant, the first that is said of it."""
+def _attention(entries: tuple[Attention, ...]) -> tuple[Attention, ...]:
+    """One entry a participant: its first."""
     first: dict[str, Attention] = {}
-    for each in found:
+    for each in entries:
         first.setdefault(each.participant, each)
     return tuple(first.values())[:ATTENTION_LIMIT]

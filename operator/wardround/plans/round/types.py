@@ -1,4 +1,4 @@
-"""What a round's plan is made from and what it says: observation in, actions and status out. Frozen, no I/O."""
+"""The types of a round's plan: an observation goes in, actions and a status come out. Frozen, no I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from wardround.wire.aggregation import AggregationAnswer, AggregationResult, Lef
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregation:
-    """The latest aggregation Job of a round: running until `over`. `ended`: when its pod did, if it is known.
+    """The latest aggregation Job of a round. It runs until `over`. `ended`: when its pod ended, if that is known.
 
-    `gone_by`: when a pod that is being deleted should be gone. If its node has died, nobody says that it is.
+    `gone_by`: when a pod that is being deleted should be gone. If its node has died, Kubernetes never says that it is.
     """
 
     number: int
@@ -29,7 +29,7 @@ class Aggregation:
 class StoredModel:
     """A round's result whose key and signed manifest the hub keeps. `task`: the round's.
 
-    `states`: UID of the round whose state a participant has that is not `aggregated` here (plans/states.py).
+    `states`: by participant that is not `aggregated` here, UID of the round whose state it has (plans/states.py).
     """
 
     task: Task
@@ -41,13 +41,15 @@ class StoredModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """All that a plan may know. `base` is the live round that the spec names as base or for its statistics,
-    `base_model` the result that the round starts from, if the hub has one that it can use, `base_uid` the UID of the
-    round that made it. `base_deleted`: that round is gone; without `base_model` it was gone before this one came.
-    `leftovers`: there are Secrets of the round but its result's; `cleaned_up`: only the memory of a first clean-up.
+    """All that a plan may know.
 
-    `roster`: whom the round asks, as the first assignments say; empty where there is none.
-    `waits_for`: that round's name, the one that it starts from in turn, and so on; empty where nobody has looked.
+    `base`: the live round that the spec names as base or for its statistics. `base_model`: the result that the round
+    starts from, if the hub has one that it can use. `base_uid`: UID of the round that made that result. `base_deleted`:
+    that round is gone. If there is no `base_model` either, it was gone before this round was applied.
+    `leftovers`: the round has other Secrets than the one of its result. `cleaned_up`: they are only the memory of a
+    first clean-up.
+    `roster`: the participants that the round asks, as the first assignments say; empty if there is no assignment.
+    `waits_for`: the name of the base, of the base's base, and so on; empty if it was not looked up.
     """
 
     round: FederatedRound
@@ -68,14 +70,14 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True)
 class MakeRoundKey:
-    """Unless it exists."""
+    """Make the round's key pair, unless it exists."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatch:
     """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from.
-    `columns`: digest of the columns that it means by the Dataset; empty where it has not said. `after`: the attempt
-    before, which remembers when the API server does not take this one."""
+    `columns`: digest of the columns of the site's Dataset; empty if the site has not published it. `after`: the attempt
+    before this one. If the API server does not take this one, that is noted there."""
 
     participant: str
     attempt: int
@@ -88,7 +90,7 @@ class Dispatch:
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
-    """Fresh transfer grants: for the base, and for an update of `upload_bytes` once that is known."""
+    """Fresh grants: to fetch the base, and to store an update of `upload_bytes` once that is known."""
 
     task: RoundTask
     upload_bytes: int | None
@@ -102,7 +104,7 @@ class Cancel:
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregate:
-    """A Job that reduces the updates of these tasks. `until`: when the round gives it up, and it has to end."""
+    """A Job that combines the updates of these tasks. `until`: when the round gives it up, and it has to end."""
 
     number: int
     tasks: tuple[RoundTask, ...]
@@ -120,27 +122,27 @@ class StoreModel:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanUp:
-    """Delete the round's private key and the aggregation's Secrets, then the updates; unless it is the `last` time,
-    remember that sites may still put some."""
+    """Delete the round's private key and the aggregation's Secrets, then the updates. Unless it is the `last` time,
+    remember that sites may still store some."""
 
     last: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """What became of a Dispatch: the API server does not take the RoundTask now, and in what words."""
+    """The API server does not take the RoundTask of a Dispatch now. `message`: its own words."""
 
     participant: str
-    said: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interruption:
-    """An action that raised, in words: what was to be done, and what stood against it. It is tried again."""
+    """An action that raised, in words: `doing` says what was to be done, `cause` why it was not. It is tried again."""
 
     reason: str
     doing: str
-    why: str
+    cause: str
 
 
 Action = MakeRoundKey | Dispatch | Grant | Cancel | Aggregate | StoreModel | CleanUp
@@ -149,7 +151,7 @@ Course = Literal["Progressing", "Suspended", "Stalled", "Failed", "Complete", "O
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one rule says: how the round stands and why, what to do, which stages are reached, when to look again."""
+    """What one rule decides: the course of the round and why, actions, stages reached, and when to look `again`."""
 
     course: Course
     reason: str
@@ -163,8 +165,8 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Actions in order, then the status; `requeue_after` in seconds. A final status comes without tidying up: people
-    read it at once, and what is left to do follows."""
+    """Actions in order, then the status; `requeue_after` in seconds. A final status is written before tidying up, so
+    that people read it at once."""
 
     actions: tuple[Action, ...]
     status: FederatedRoundStatus

@@ -1,4 +1,4 @@
-"""An observation of a round with what its rules ask of it: who is in, who is missing, until when. Decides nothing."""
+"""An observation of a round with what its rules need: which hospitals are in, which are missing, until when."""
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
@@ -23,8 +23,8 @@ NEAR = 0.8  # of two names, by difflib: one or two letters of a short one are an
 
 @dataclass(frozen=True)
 class View:
-    """An observation with what several rules need of it. `states`: by participant, as `plans.states` says. `unasked`:
-    whom the round asks, and whose RoundTask the API server has not taken yet."""
+    """An observation with what several rules need. `states`: by participant, as `plans.states` says. `unasked`:
+    participants that the round asks and whose RoundTask the API server has not taken yet."""
 
     seen: Observation
     parts: tuple[Part, ...]
@@ -49,25 +49,26 @@ class View:
         return tuple(part for part in self.parts if part.state in states)
 
     def attention(self) -> tuple[Attention, ...]:
-        """By how each part stands; who was left out when the others were asked has none, and stays named."""
+        """One entry for each part that needs a person, and for each participant that was left out when the others were
+        asked."""
         asked = {part.name for part in self.parts}
         left_out = tuple(
             each for each in self.round.status.attention if self.dispatched and each.participant not in asked
         )
-        said = (part.attention(self.round, guess(self, part.reason, part.name)) for part in self.parts)
-        return (*left_out, *(each for each in said if each is not None))
+        entries = (part.attention(self.round, guess(self, part.reason, part.name)) for part in self.parts)
+        return (*left_out, *(each for each in entries if each is not None))
 
     def cancel(self, reason: str) -> tuple[Action, ...]:
-        """Stops what still runs, and what was given up, under the reason for which it was.
+        """Stops tasks that still run, and tasks that were given up, the latter under their own reason.
 
-        A task that is too late is stopped under what it waited for.
+        A task that is too late is stopped under the reason that it waited for.
         """
 
-        def why(part: Part) -> str:
+        def reason_of(part: Part) -> str:
             late = reason == "NotSentInTime" and bool(part.reason)
             return part.reason if late or not part.open else reason
 
-        return tuple(Cancel(task=part.task, reason=why(part)) for part in self.parts if part.to_cancel)
+        return tuple(Cancel(task=part.task, reason=reason_of(part)) for part in self.parts if part.to_cancel)
 
 
 def view_of(seen: Observation) -> View:
@@ -92,7 +93,7 @@ def _selected(seen: Observation) -> tuple[str, ...]:
         return tuple(sorted(wanted.names))
     labels = wanted.selector.match_labels.items() if wanted.selector else {}.items()
     federation = seen.round.metadata.namespace
-    # Among those of this federation: who else there is, is not for whoever makes rounds in it.
+    # Only participants of this federation: its authors must not learn of others.
     return tuple(
         sorted(
             name
@@ -102,19 +103,20 @@ def _selected(seen: Observation) -> tuple[str, ...]:
     )
 
 
-def shortfall(view: View, names: Collection[str], what: str = "can take part") -> str:
-    """What is missing for these to be a quorum; nothing if they are. `what`: of one or of many, what they do."""
+def shortfall(view: View, names: Collection[str], predicate: str = "can take part") -> str:
+    """A sentence that says what these hospitals lack to be a quorum; empty if they are one. `predicate`: what one or
+    many of them do."""
     quorum = view.round.spec.quorum
     absent = [name for name in quorum.required if name not in names]
     if absent:
         return f"Required hospital {absent[0]} is missing."
     if len(names) < quorum.min:
-        return f"{hospitals(len(names))} {what}, but quorum.min is {quorum.min}."
+        return f"{hospitals(len(names))} {predicate}, but quorum.min is {quorum.min}."
     return ""
 
 
 def selected(view: View) -> str:
-    """How many the round's selector finds; nothing where it has names instead."""
+    """A sentence that says how many hospitals the round's selector finds; empty if the round has names instead."""
     wanted = view.round.spec.participants.selector
     if wanted is None:
         return ""
@@ -148,9 +150,9 @@ def unfit(view: View, name: str) -> str | None:
 
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
-    """What is to be said when no participant of the round offers its Dataset: then the round's author is to check the
-    name. Nothing where one may offer it. `barred`: who is, and why. Which others a hospital offers may be for another
-    federation to know, so a name is told only to who has nearly written it."""
+    """A text for a round whose Dataset no participant offers: the round's author has to check its name. Empty if a
+    participant may offer it. `barred`: by participant, why it cannot be asked. Datasets may belong to other
+    federations, so the text names one only if the author has nearly written its name."""
     known = [each for name in view.selected if (each := view.seen.participants.get(name)) is not None]
     ours = [each for each in known if barred.get(each.metadata.name) != "FederationNotAllowed"]
     lack = [each for each in ours if barred.get(each.metadata.name) == "DatasetNotFound"]
@@ -163,8 +165,8 @@ def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:
 
 
 def guess(view: View, reason: str, name: str) -> str:
-    """The name that the round's author probably meant, or nothing. Names of other federations are not the author's to
-    know, so a name is told only to somebody who has nearly written it."""
+    """The name that the round's author probably meant, or nothing. Names may belong to other federations, so one is
+    given only if the author has nearly written it."""
     if reason == "ParticipantUnknown":
         here = view.round.metadata.namespace
         known = {other for other, each in view.seen.participants.items() if takes_part(each, here)}
@@ -180,9 +182,9 @@ def _nearest(word: str, known: Collection[str]) -> str:
     return near[0] if near else ""
 
 
-def named(found: Sequence[Attention | LeftOut]) -> str:
-    """Each with its reason, as many as a message has room for."""
-    return first([f"{each.participant} ({each.reason})" for each in found])
+def named(entries: Sequence[Attention | LeftOut]) -> str:
+    """Each hospital with its reason, as many as a message has room for."""
+    return first([f"{each.participant} ({each.reason})" for each in entries])
 
 
 def first(texts: Sequence[str]) -> str:
@@ -191,13 +193,14 @@ def first(texts: Sequence[str]) -> str:
     return ", ".join(texts[:NAMED]) + more
 
 
-def left_out(view: View, found: tuple[LeftOut, ...]) -> tuple[Attention, ...]:
+def left_out(view: View, entries: tuple[LeftOut, ...]) -> tuple[Attention, ...]:
     return tuple(
         Attention(participant=each.participant, reason=each.reason, message=tell(view, each.reason, each.participant))
-        for each in found
+        for each in entries
     )
 
 
 def tell(view: View, reason: str, name: str) -> str:
+    """A message about one hospital that is left out."""
     federation, dataset = view.round.metadata.namespace, view.round.spec.dataset_name
     return advise(reason, name, federation=federation, dataset=dataset, guess=guess(view, reason, name))
