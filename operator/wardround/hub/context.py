@@ -1,4 +1,4 @@
-"""What every reconcile of the hub operator works with."""
+"""The things that every reconcile of the hub operator works with."""
 
 from dataclasses import dataclass, field
 
@@ -16,9 +16,9 @@ from wardround.store.presign import Presigner
 
 @dataclass(frozen=True)
 class Context:
-    """`external` signs URLs for sites, `internal` for the hub and its Jobs: one store, two ways to it.
+    """`external` signs URLs for sites, and `internal` for the hub and its Jobs. Both lead to one store.
 
-    `participants`: all Participants, as a watch tells of them; what it says may be some seconds old.
+    `participants`: all Participants, as a watch shows them; they may be some seconds old.
     """
 
     client: Api

@@ -36,16 +36,17 @@ logger = logging.getLogger(__name__)
 
 async def get_round(client: Api, namespace: str, name: str) -> tuple[Object, FederatedRound] | None:
     try:
-        found = await client.get("FederatedRound", name, namespace)
+        item = await client.get("FederatedRound", name, namespace)
     except NotFound:
         return None
-    return found, federatedround.parse(found)
+    return item, federatedround.parse(item)
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a round starts from: the result of UID `uid`. `round` is the live one of that name, which may be another;
-    `deleted`: the one that the result is of is gone, and there may be no `model` for whoever comes too late."""
+    """What a round starts from. `uid`: UID of the round that made the result. `round`: the live round of the base's
+    name, which may be another one. `deleted`: the round that made the result is gone. A round that was applied after
+    that gets no `model`."""
 
     round: FederatedRound | None = None
     uid: str = ""
@@ -65,11 +66,11 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         client.list("Job", labels=job_labels),
         client.list("Pod", labels=job_labels),
     )
-    # In one: of two, the second's failure is never looked at when the first fails.
-    found, model, named = await asyncio.gather(
+    # In one call: if two were made and the first failed, nobody would look at the second's failure.
+    listed, model, named = await asyncio.gather(
         lists, _model(client, federated_round.metadata.uid, identity), _named(client, federated_round)
     )
-    task_items, secrets, jobs, pods = found
+    task_items, secrets, jobs, pods = listed
     tasks = tuple(map(roundtask.parse, task_items))
     start = await _start(client, federated_round, started_from(task_items), named, identity)
     left = [each for each in secrets if not vault.is_result(each)]
@@ -118,12 +119,12 @@ async def confirmed(hub: Context, seen: Observation) -> tuple[Observation, Plan]
 async def _named(client: Api, federated_round: FederatedRound) -> FederatedRound | None:
     """The live round of the name that this one starts from."""
     name = base_name(federated_round)
-    found = await get_round(client, federated_round.metadata.namespace, name) if name else None
-    return found[1] if found else None
+    live = await get_round(client, federated_round.metadata.namespace, name) if name else None
+    return live[1] if live else None
 
 
 def started_from(tasks: Objects) -> str:
-    """UID of the round whose result a round has started from: its RoundTasks say it, whatever became of that round."""
+    """UID of the round whose result a round has started from, by its RoundTasks; nothing before there is one."""
     return next((uid for each in tasks if (uid := each["metadata"]["labels"].get(names.BASE_UID))), "")
 
 
@@ -146,7 +147,7 @@ async def _start(
 
 
 async def _model(client: Api, uid: str, identity: Identity) -> Model | None:
-    """A round's stored result; None also where what is kept cannot be used, which must not stop who waits for it."""
+    """A round's stored result; None also if the hub cannot use it, since that must not stop rounds that wait for it."""
     try:
         return await vault.model(client, uid, identity)
     except (Refused, KeyError, ValueError) as damage:
@@ -156,10 +157,10 @@ async def _model(client: Api, uid: str, identity: Identity) -> Model | None:
 
 
 async def _waits_for(client: Api, federated_round: FederatedRound, base: FederatedRound | None) -> tuple[str, ...]:
-    """Asked once, when nothing has been said of the round yet: specs do not change, so the last round of a circle
-    finds it at its first look, and the others then start from a round that has failed."""
-    looked = federated_round.status.participants is not None
-    if base is None or looked or base.status.timeline:
+    """Looks once, before the round has a status. Specs do not change, so the last round of a circle finds the circle at
+    its first look, and the others then start from a round that has failed."""
+    has_status = federated_round.status.participants is not None
+    if base is None or has_status or base.status.timeline:
         return ()
     rounds = client.each("FederatedRound", federated_round.metadata.namespace)
     bases = {item["metadata"]["name"]: base_name(federatedround.parse(item)) async for item in rounds}
@@ -167,13 +168,13 @@ async def _waits_for(client: Api, federated_round: FederatedRound, base: Federat
 
 
 def chain(bases: Mapping[str, str | None], name: str) -> tuple[str, ...]:
-    """What a round waits for, and that in turn, until one is not there, starts from nothing or comes again."""
-    found: list[str] = []
+    """A round's base, the base's base, and so on, until a round does not exist, has no base, or comes again."""
+    names_of_bases: list[str] = []
     following = bases.get(name)
-    while following is not None and following not in found:
-        found.append(following)
+    while following is not None and following not in names_of_bases:
+        names_of_bases.append(following)
         following = bases.get(following)
-    return tuple(found)
+    return tuple(names_of_bases)
 
 
 def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
@@ -182,7 +183,7 @@ def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
 
 
 def aggregation(jobs: Objects, pods: Objects) -> Aggregation | None:
-    """The latest aggregation. Its pod is asked first: it knows seconds before its Job does."""
+    """The latest aggregation. Its pod is looked at first, because a pod shows its end seconds before its Job does."""
     numbers = {int(each["metadata"]["labels"][names.ATTEMPT]): each for each in jobs}
     if not numbers:
         return None
@@ -208,7 +209,7 @@ def _terminated(pod: Object) -> dict[str, Any] | None:
 
 
 def read_answer(text: str) -> AggregationAnswer | None:
-    """A termination message; None if it is no answer, which then counts as a pod that failed."""
+    """A termination message; None if it is no answer. Such a pod counts as failed."""
     try:
         return aggregation_wire.read_answer(text)
     except codec.Malformed:

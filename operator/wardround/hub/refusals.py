@@ -1,4 +1,4 @@
-"""Remembers for a moment what the API server said to a RoundTask, so that not each look at the round asks it again."""
+"""Remembers for a moment that the API server refused a RoundTask, so that not each look at the round asks again."""
 
 from datetime import datetime, timedelta
 
@@ -7,16 +7,16 @@ Key = tuple[str, str, int]  # UID of the round, participant, attempt
 
 
 class Refusals:
-    """A new process remembers nothing, and asks at once."""
+    """The API server's words by RoundTask. A new process remembers none, and asks at once."""
 
     def __init__(self) -> None:
-        self._said: dict[Key, tuple[datetime, str]] = {}
+        self._messages: dict[Key, tuple[datetime, str]] = {}
 
     def recent(self, key: Key, now: datetime) -> str | None:
-        """What was said, if that was just now."""
-        time, said = self._said.get(key, (now, None))
-        return said if now - time < ASK_AGAIN else None
+        """The words of a refusal, if it was within the last ASK_AGAIN."""
+        time, message = self._messages.get(key, (now, None))
+        return message if now - time < ASK_AGAIN else None
 
-    def note(self, key: Key, said: str, now: datetime) -> None:
-        self._said = {each: kept for each, kept in self._said.items() if now - kept[0] < ASK_AGAIN}
-        self._said[key] = now, said
+    def note(self, key: Key, message: str, now: datetime) -> None:
+        self._messages = {each: kept for each, kept in self._messages.items() if now - kept[0] < ASK_AGAIN}
+        self._messages[key] = now, message

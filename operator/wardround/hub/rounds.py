@@ -85,13 +85,13 @@ class RoundController:
                 await asyncio.sleep(LEFTOVERS_SECONDS)
 
     async def reconcile(self, key: Key) -> float | None:
-        found = await get_round(self.hub.client, key.namespace, key.name)
-        if found is None:
+        live = await get_round(self.hub.client, key.namespace, key.name)
+        if live is None:
             self.active.discard(key)
             if key not in self.swept:
                 self.stir(key)
             return await self._sweep(key, None)
-        observed, seen = found
+        observed, seen = live
         failure: Exception | None = None
         refusals: tuple[Refusal, ...] = ()
         swept_again: float | None = None

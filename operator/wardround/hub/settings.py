@@ -1,4 +1,4 @@
-"""What the hub operator is told by its chart (docs/contracts.md, section 8)."""
+"""The settings that the chart gives the hub operator (docs/contracts.md, section 8)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class SettingMissing(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`store_origin` is what sites use, `store_internal` what the hub and its Jobs use."""
+    """`store_origin`: the store's address for sites. `store_internal`: its address for the hub and its Jobs."""
 
     namespace: str
     image: str

@@ -1,6 +1,6 @@
-"""A thin typed asyncio client for an API server. Knows paths and errors, nothing of what the objects mean.
+"""A thin typed asyncio client for an API server. It knows paths and errors, and not what the objects mean.
 
-Thin because the official client costs each process 20 MB of models, and the courier has 64 MB in all.
+The official client would cost each process 20 MB of models, and the courier has 64 MB in all.
 """
 
 import asyncio
@@ -24,26 +24,25 @@ from wardround.ports import Object, Objects, TokenSource
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=10)
 WATCH_SECONDS = 300
-# A watch without even a bookmark (the server sends one a minute) for this long is a black hole.
+# The server sends at least a bookmark a minute. A watch that is silent for so long has lost its connection.
 WATCH_SILENCE = 75
 PAGE, SMALL_PAGE = 500, 25
-# A watch, or an operator, that held for so long was no failed try.
+# A watch, or an operator, that ran for so long does not count as a failed try when it ends.
 STABLE_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
 
 class _Page(NamedTuple):
-    """Some of the objects of a list, and the version of the whole of it."""
+    """Some of the objects of a list, and the version of the whole list."""
 
     items: Objects
     version: str
 
 
 class Client:
-    """Talks to one API server as one identity. The token is read anew for every call, so that rotation works, and may
-    come from anywhere: a site at its hub, or a site operator that is run near the hub.
+    """Talks to one API server as one identity. The token is read anew for every call, so that rotation works.
 
-    Not `strict`: fields that the API server does not know are left out of what is written instead of refused.
+    `strict`: the API server refuses a write with a field that it does not know; otherwise it drops the field.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class Client:
 
     @classmethod
     def in_cluster(cls, field_manager: str = "", folder: Path = SERVICE_ACCOUNT) -> Self:
-        """As the pod's own service account, by the address that the kubelet gives: it needs no DNS."""
+        """A client with the pod's own service account. The kubelet gives the address, so this needs no DNS."""
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
         server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         ca, namespace = (folder / "ca.crt").read_text(), (folder / "namespace").read_text().strip()
@@ -81,7 +80,7 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """For good: whoever asks it afterwards reaches nobody."""
+        """Closes it for good: each later call raises Unavailable."""
         self._closed = True
         if self._session is not None:
             await self._session.close()
@@ -99,9 +98,9 @@ class Client:
     async def each(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = ""
     ) -> AsyncIterator[Object]:
-        """What `list` finds, but only a few of them in memory: for kinds of which there are ever more.
+        """The objects of `list`, with only a few of them in memory: for kinds whose number grows for ever.
 
-        Raises Gone where the caller takes minutes for a page: what it has seen by then counts for nothing.
+        Raises Gone if the caller takes minutes for a page. The caller then has to begin anew.
         """
         where = None if everywhere else namespace or self.namespace
         async for page in self._pages(kind, where, labels, "", SMALL_PAGE):
@@ -115,10 +114,10 @@ class Client:
         while True:
             answer = await self._call("GET", kind, namespace, query=query)
             try:
-                found, meta = answer["items"], answer["metadata"]
+                listed, meta = answer["items"], answer["metadata"]
                 version, resume = meta["resourceVersion"], meta.get("continue")
                 # The items of a list come without their own kind.
-                items = [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in found]
+                items = [{"apiVersion": RESOURCES[kind].api_version, "kind": kind, **item} for item in listed]
             except (KeyError, TypeError, AttributeError):
                 raise Unavailable(f"list {kind}", f"{self.server}: the answer is no list of objects") from None
             yield _Page(items, version)
@@ -131,7 +130,7 @@ class Client:
         return await self._call("POST", obj["kind"], namespace, body=obj, named=obj["metadata"].get("name", ""))
 
     async def create_if_absent(self, obj: Mapping[str, Any]) -> bool:
-        """Whether it was made; False if one of that name was there before."""
+        """Returns True if it was created, and False if an object of that name exists."""
         try:
             await self.create(obj)
         except AlreadyExists:
@@ -147,10 +146,10 @@ class Client:
         return await self._call("PATCH", kind, namespace or self.namespace, name, body=body)
 
     async def apply_status(self, observed: Mapping[str, Any], before: object, after: object) -> Object | None:
-        """Writes what changed between two dumps of the status, if anything did.
+        """Writes the difference of two dumps of the status, if there is one.
 
-        Refused with Conflict when the object has changed since it was `observed` or is another of the same name. What
-        other writers own is not in the difference; lists, such as conditions, are always sent whole.
+        Raises Conflict if the object has changed since it was `observed`, or is another one of the same name. Fields of
+        other writers are not in the difference. Lists, such as conditions, are always sent whole.
         """
         change = merge_patch(before, after)
         if change == {}:
@@ -170,7 +169,7 @@ class Client:
         uid: str | None = None,
         resource_version: str | None = None,
     ) -> None:
-        """Deletes with dependents in the background; given a UID, only that very object (else Conflict)."""
+        """Deletes an object, and its dependents in the background. Raises Conflict if its UID or version is another."""
         conditions = {"uid": uid, "resourceVersion": resource_version}
         body = {
             "apiVersion": "v1",
@@ -199,11 +198,11 @@ class Client:
     async def watch(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Everything that is and then happens to a kind, for ever: (ADDED | MODIFIED | DELETED, object).
+        """Lists a kind and then follows it, for ever: (ADDED | MODIFIED | DELETED, object).
 
-        Lists, then follows; after a loss of connection goes on from where it was, after 410 lists again (and then
-        says ADDED of what it may have said before, and nothing of what was deleted meanwhile). Each list ends with
-        ("LISTED", {}). Forbidden and Invalid end it: time does not heal them.
+        After a loss of connection the watch continues where it was. After 410 it lists again: it then yields ADDED for
+        objects that it may have yielded before, and nothing for objects that were deleted meanwhile. Each list ends
+        with ("LISTED", {}). Raises Forbidden, Unauthorized or Invalid, which a further try would not heal.
         """
         where = None if everywhere else namespace or self.namespace
         version: str | None = None
@@ -268,7 +267,7 @@ class Client:
             raise aiohttp.ClientConnectionError("this client was closed")
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cadata=self.ca_pem), limit=32)
-            # The environment's proxies are not asked: the API server's address is given, not found.
+            # The API server's address is a setting, so proxies of the environment do not apply.
             self._session = aiohttp.ClientSession(connector=connector, timeout=CALL_TIMEOUT, trust_env=False)
         return self._session
 
@@ -318,21 +317,21 @@ class Client:
 
 
 def failed_in_a_row(failures: int, held_seconds: float) -> int:
-    """After one more failure, of what had held for so long: that long, and it was no failed try."""
+    """The number of failures in a row after one more, of a watch or an operator that had run for so many seconds."""
     return 1 if held_seconds > STABLE_SECONDS else failures + 1
 
 
 def backoff(failures: int, base: float = 0.5, most: float = 30.0, *, draw: Draw = system_draw) -> float:
     """Seconds to wait before try number `failures` + 1: from half of an exponential ceiling up to it, at random.
 
-    Thus clients that failed together do not come back together, and none comes back at once.
+    Clients that failed together then do not come back together, and none comes back at once.
     """
     ceiling = min(most, base * float(2 ** min(failures, 16)))
     return ceiling * (0.5 + draw() / 2)
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length: an object can be longer than aiohttp's own limit for a line."""
+    """The lines of a stream. An object can be longer than aiohttp's own limit for a line."""
     pending = bytearray()
     async for chunk in stream.iter_any():
         pending += chunk
@@ -344,7 +343,7 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _object(text: str) -> Object:
-    """Raises ValueError: whatever stands in front of a hub, a proxy's page among it, may answer 200."""
+    """Raises ValueError if the text is no JSON object: a proxy in front of a hub may answer 200 with a page."""
     answer = json.loads(text)
     if not isinstance(answer, dict):
         raise ValueError("the answer is no JSON object")

@@ -73,8 +73,8 @@ class Manager:
 
     def kinds(self, source: Source) -> tuple[str, ...]:
         """The kinds to be watched there."""
-        found = (kind for each in self._controllers.values() for kind, at in each.sources.items() if at is source)
-        return tuple(dict.fromkeys(found))
+        kinds = (kind for each in self._controllers.values() for kind, at in each.sources.items() if at is source)
+        return tuple(dict.fromkeys(kinds))
 
     def changed(self, kind: str, item: Object) -> None:
         """An object was listed or has changed."""

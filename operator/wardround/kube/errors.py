@@ -1,8 +1,8 @@
-"""What can go wrong at an API server, as few exception types as callers tell apart.
+"""The failures of calls to an API server, one exception type for each that callers tell apart.
 
-An answer is final only if it is a `Status` of the Kubernetes API that names the object that was asked for. A load
-balancer, a proxy or an API server that starts answers 403 and 404 as well, and a 409 may be about another object (a
-quota that somebody changed meanwhile): all these can be tried again.
+An answer is final only if it is a `Status` of the Kubernetes API and names the object of the call. A load balancer, a
+proxy or an API server that starts may also answer 403 or 404, and a 409 may be about another object (a quota that
+changed meanwhile). Those calls can be tried again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from wardround.kube.resources import Resource
 
 
 class ApiError(Exception):
-    """Any answer but success. The message says verb, kind and name, and what the server said."""
+    """Any answer but success. The message has verb, kind and name, and the server's own words (`said`)."""
 
     def __init__(self, doing: str, said: str) -> None:
         super().__init__(f"{doing}: {said}")
@@ -35,7 +35,7 @@ class Conflict(ApiError):
 
 
 class Forbidden(ApiError):
-    """RBAC, a quota or an admission policy said no to this very object."""
+    """RBAC, a quota or an admission policy refuses this very object."""
 
 
 class Unauthorized(ApiError):
@@ -51,11 +51,10 @@ class Invalid(ApiError):
 
 
 class Unavailable(ApiError):
-    """The server was not reached, did not answer in time, had a fault of its own, or said nothing of this object. Try
-    again."""
+    """The server was not reached, did not answer in time, had a fault, or answered about another object. Try again."""
 
 
-# By `reason` of a Status. The first have to name the object; of the others the API server names none.
+# By `reason` of a Status. NAMING: the Status must name the object. NAMELESS: the API server names none.
 NAMING: Mapping[str, type[ApiError]] = {
     "NotFound": NotFound,
     "AlreadyExists": AlreadyExists,
@@ -101,11 +100,11 @@ def status_error(
 
 
 def _names(details: object, resource: Resource, name: str) -> bool:
-    """Whether they are of this object. Schemas say the kind where all others say the plural."""
+    """Whether the details name this object. An answer about a schema has the kind, all others have the plural."""
     if not isinstance(details, dict):
         return False
     group = resource.api_version.rpartition("/")[0]
-    # Events of events.k8s.io are stored, and spoken of, as those of the core group.
+    # The API server stores Events of events.k8s.io in the core group, and names that group.
     return (
         details.get("name", "") == name
         and details.get("kind") in (resource.plural, resource.kind)

@@ -1,4 +1,4 @@
-"""Writes statuses, and after each that changed the headline an Event. What an Event says is decided in plans.events."""
+"""Writes statuses, and an Event after each status that changed the headline. plans.events decides what it says."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from wardround.plans.events import Event
 from wardround.ports import Api, Object
 from wardround.wire import codec
 
-# Of about 1 KiB each. An API server that takes none loses some: they are a courtesy, the conditions are what counts.
+# Of about 1 KiB each. Further ones are lost if the API server takes none: Events are best effort, conditions are not.
 MOST_WAITING = 256
 WINDOW_SECONDS = 600
 logger = logging.getLogger(__name__)
@@ -28,11 +28,13 @@ class Status(Protocol):
 
 
 class Reporter:
-    """At most one Event a transition: a status write is a compare-and-swap on the object's resourceVersion, so it
-    succeeds once, and a crash between it and its Event loses the Event. It is named after object, headline and time of
-    day, so that what goes back and forth, for whatever a site may do, is told once in `WINDOW_SECONDS`.
+    """Writes at most one Event for each transition.
 
-    `controller` is `domain/name`, `instance` tells this process from another.
+    Only one status write of a version of the object succeeds, so a transition is written once. A crash between the
+    write and its Event loses the Event. The name of an Event comes from object, headline and time of day. So a
+    condition that goes back and forth, for example because of a site, makes one Event in `WINDOW_SECONDS`.
+
+    `controller`: `domain/name`. `instance` tells this process from another.
     """
 
     def __init__(self, client: Api, controller: str, instance: str, clock: Clock) -> None:
@@ -43,11 +45,11 @@ class Reporter:
         self._waiting: asyncio.Queue[Object] = asyncio.Queue(MOST_WAITING)
 
     async def write(self, observed: Object, before: Status, after: Status) -> Object | None:
-        """Writes what changed of a status, and never waits for its Event. Raises ApiError, see Client.apply_status."""
+        """Writes the change of a status, and never waits for its Event. Raises ApiError, see Client.apply_status."""
         written = await self._client.apply_status(observed, codec.dump(before), codec.dump(after))
         if written is not None:
-            for found in events.transitions(before.conditions, after.conditions):
-                self._tell(observed, found)
+            for event in events.transitions(before.conditions, after.conditions):
+                self._tell(observed, event)
         return written
 
     def _tell(self, observed: Object, event: Event) -> None:
@@ -57,22 +59,22 @@ class Reporter:
             logger.warning("no room for the Event %s of %s", event.reason, observed["metadata"]["name"])
 
     async def run(self) -> None:
-        """For ever: writes what was told, one after the other."""
+        """Writes the waiting Events one after the other, for ever."""
         while True:
             manifest = await self._waiting.get()
             try:
                 await self._client.create_if_absent(manifest)
-            except Exception as failure:  # whatever it is, no work may end for an Event
+            except Exception as failure:  # no failure of an Event may end the work
                 logger.warning("Event %s: %s", manifest["reason"], failure)
 
     def _manifest(self, observed: Object, event: Event, now: datetime) -> Object:
         meta = observed["metadata"]
         window = int(now.timestamp()) // WINDOW_SECONDS
-        told = hashlib.sha256(f"{meta['uid']}/{event.action}/{event.reason}/{window}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{meta['uid']}/{event.action}/{event.reason}/{window}".encode()).hexdigest()[:16]
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{meta['name'][:200].rstrip('-.')}.{told}", "namespace": meta["namespace"]},
+            "metadata": {"name": f"{meta['name'][:200].rstrip('-.')}.{digest}", "namespace": meta["namespace"]},
             "eventTime": to_microseconds(now),
             "type": event.type,
             "reason": event.reason,

@@ -1,4 +1,4 @@
-"""Answers the kubelet: /healthz while the loop turns, /readyz once `ready` says so. Knows nothing of why."""
+"""Answers the kubelet: /healthz while the event loop runs, /readyz once nothing is waited for."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ PORT = 8080
 
 @asynccontextmanager
 async def health(waiting_for: Callable[[], str], port: int = PORT) -> AsyncIterator[None]:
-    """Serves while the context is open. `waiting_for` says what is still missing, or nothing when ready."""
+    """Serves while the context is open. `waiting_for` names what is still missing; empty when ready."""
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -1,4 +1,4 @@
-"""A heartbeat: renews a Lease. The only thing that an idle process writes."""
+"""A heartbeat: renews a Lease. An idle process writes nothing else."""
 
 import asyncio
 import logging
@@ -27,14 +27,16 @@ async def heartbeat(
     client: Api,
     name: str,
     holder: str,
-    told: Callable[[ApiError | None], None],
+    report: Callable[[ApiError | None], None],
     clock: Clock,
     seconds: float = 10.0,
     patience: float = 10.0,
 ) -> None:
-    """Renews for ever, every so many `seconds`, and tells how each renewal went: it is the proof that the API server is
-    reached, which a silent watch is not. No answer within `patience` is told as none: a line that was cut is noticed
-    sooner than other calls give up."""
+    """Renews for ever, every so many `seconds`, and reports how each renewal went.
+
+    A renewal proves that the API server can be reached; a silent watch does not. No answer within `patience` seconds is
+    reported as a failure, so that a line that was cut is noticed before other calls give up.
+    """
     while True:
         try:
             async with asyncio.timeout(patience):
@@ -47,5 +49,5 @@ async def heartbeat(
             failure = None
         if failure is not None:
             logger.warning("%s", failure)
-        told(failure)
+        report(failure)
         await asyncio.sleep(seconds)

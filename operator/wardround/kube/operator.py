@@ -1,7 +1,7 @@
-"""Turns what happens at one API server into keys, with Kopf. Decides nothing: its handlers only add keys to a queue.
+"""Turns the events of one API server into keys, with Kopf. Decides nothing: its handlers only add keys to a queue.
 
-Each Kopf operator lives in a thread and an event loop of its own, because it ends for good on a 403 or a refused
-connection and cancels every task of its loop; it is then started anew, with back-off. docs/changing.md says which kinds
+Each Kopf operator runs in a thread and an event loop of its own, because a 403 or a refused connection ends it for
+good, and it then cancels every task of its loop. A new one is started, with back-off. docs/changing.md says which kinds
 are watched without Kopf, and why.
 """
 
@@ -55,11 +55,11 @@ class Watcher:
 
     @property
     def missing(self) -> str:
-        """What readiness still waits for: the first list of each kind."""
+        """Readiness still waits for this: the first list of each kind."""
         return "" if self.listed else f"the first list of {', '.join(self.kinds)} at {self.client.server}"
 
     async def run(self) -> None:
-        """For ever: lists, then follows, and starts anew when either ends."""
+        """Lists and then follows, for ever. Starts anew when either ends."""
         failures = 0
         loop = asyncio.get_running_loop()
         while True:
@@ -72,13 +72,13 @@ class Watcher:
             except (ApiError, _Ended) as failure:
                 logger.warning("watching %s ended: %s", self.client.server, failure)
             except Exception:
-                # A hub that answers nonsense must not take the site's process with it: logged, and tried again later.
+                # A hub with malformed answers must not end the site operator.
                 logger.exception("watching %s broke off", self.client.server)
             failures = failed_in_a_row(failures, loop.time() - started)
             await asyncio.sleep(backoff(failures, draw=self._draw))
 
     async def _list(self) -> None:
-        """Also shows that the kinds exist: Kopf would overlook a kind that it does not find when it starts."""
+        """The list also shows that the kinds exist: Kopf ignores a kind that does not exist when Kopf starts."""
         for kind in self.kinds:
             for namespace in self.namespaces or (None,):
                 async for item in self.client.each(kind, namespace, everywhere=namespace is None):
@@ -105,13 +105,13 @@ class Watcher:
         settings.scanning.disabled = True
         settings.watching.server_timeout = 300
         settings.watching.connect_timeout = 10
-        # A federation of years has thousands of objects that are over: they must not all be in memory, at no time.
+        # After years a federation has thousands of objects that are over. They must never all be in memory at a time.
         settings.watching.chunk_size = SMALL_PAGE
         settings.queueing.idle_timeout = IDLE_SECONDS
         return settings
 
     def registry(self, emit: Callable[[str, Object], None]) -> kopf.OperatorRegistry:
-        """A fresh one for each start: a registry keeps what it resolved at the last one."""
+        """A new registry for each start: a registry remembers what it resolved at the start before."""
         registry = kopf.OperatorRegistry()
 
         async def login(**_: Any) -> kopf.AiohttpSession:
@@ -134,12 +134,12 @@ class Watcher:
 
 
 class Redirected(Exception):
-    """The API server, or who stands in front of it, sends the watch elsewhere. Nobody is asked there."""
+    """The API server, or a proxy in front of it, redirects the watch. The watch does not follow."""
 
 
 def _session(client: Api) -> aiohttp.ClientSession:
-    """What Kopf asks the API server with; Kopf closes it. Kopf's own sessions follow redirects: within the server with
-    the token, and to any other address that the process reaches without it."""
+    """The session that Kopf uses and closes. Kopf's own sessions follow redirects: within the server with the token,
+    and to any other address without it."""
     redirects = aiohttp.TraceConfig()
     redirects.on_request_redirect.append(_refuse)
     tls = ssl.create_default_context(cadata=client.ca_pem or None)
@@ -166,7 +166,7 @@ class _OperatorThread(threading.Thread):
         self._watcher = watcher
         self._main = main
         self._ended = ended
-        # Made before it runs, so that it can be asked to stop before it has begun.
+        # The flag exists before the thread runs, so that `stop` works before the thread has begun.
         self._loop = asyncio.new_event_loop()
         self._flag = asyncio.Event()
 
@@ -194,13 +194,13 @@ class _OperatorThread(threading.Thread):
             registry=watcher.registry(self._emit),
             settings=watcher.settings(),
             standalone=True,
-            # Else Kopf asks for the user's name, which a container's numeric user does not have.
-            identity=cast(Any, "wardround"),  # a str to Kopf too, by a name it keeps to itself
+            # Without it Kopf looks up the user's name, and the numeric user of a container has none.
+            identity=cast(Any, "wardround"),  # Kopf's type for it is a str with a private name
             clusterwide=watcher.namespaces is None,
             namespaces=watcher.namespaces or (),
             stop_flag=self._flag,
         )
-        # TLS connections that Kopf has closed go away in the next turns of the loop; it must not end before.
+        # TLS connections that Kopf has closed end in the next turns of the loop, which must not end before.
         await asyncio.sleep(CLOSING_SECONDS)
 
     def _emit(self, kind: str, item: Object) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 
 def merge_patch(before: object, after: object) -> object:
-    """What a merge patch must say to turn `before` into `after`; {} if nothing."""
+    """The merge patch that turns `before` into `after`; {} if they are equal."""
     if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
         return {} if before == after else after
     change: dict[str, object] = {key: None for key in before if key not in after}

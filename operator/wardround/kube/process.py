@@ -1,4 +1,4 @@
-"""Runs a process's work until Kubernetes asks it to end. Knows nothing of the work."""
+"""Runs a process's work until Kubernetes ends the process."""
 
 import asyncio
 import signal
@@ -8,10 +8,10 @@ from typing import Any
 
 
 def run_until_terminated(work: Coroutine[Any, Any, None]) -> None:
-    """Returns once `work` was cancelled by SIGTERM, or raises what it raises.
+    """Returns once SIGTERM has cancelled `work`, or raises the exception of `work`.
 
-    The first process of a container is not ended by a signal that it does not handle: Kubernetes would wait for its
-    whole grace period, half a minute, before each pod of an upgrade is replaced.
+    A signal without a handler does not end the first process of a container. In an upgrade Kubernetes would then wait
+    for the whole grace period, half a minute, before it replaces a pod.
     """
     with suppress(asyncio.CancelledError):
         asyncio.run(_cancelled_by_signal(work))

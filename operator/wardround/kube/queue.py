@@ -1,7 +1,7 @@
-"""A work queue of keys: each waits at most once, is worked on by one worker at a time, and is retried with back-off.
+"""A work queue of keys, like client-go's workqueue: a key waits at most once, one worker at a time works on it, and it
+is retried with back-off.
 
-As client-go's workqueue. Knows nothing of what a key means. Belongs to one event loop: from other threads,
-`loop.call_soon_threadsafe(queue.add, key)`.
+A queue belongs to one event loop. From another thread, use `loop.call_soon_threadsafe(queue.add, key)`.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 class WorkQueue(Generic[K]):
-    """Keys in order of arrival, those `behind` after all others. A key that is added while it is worked on is worked on
-    again afterwards."""
+    """Keys in order of arrival, those `behind` after all others. A key that is added while a worker works on it is
+    worked on again afterwards."""
 
     def __init__(self, *, draw: Draw = system_draw) -> None:
         self._draw = draw
@@ -35,7 +35,7 @@ class WorkQueue(Generic[K]):
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
     def add(self, key: K, *, behind: bool = False) -> None:
-        """At once, or `behind` all that anybody waits for."""
+        """Adds a key, or adds it `behind` all keys that are waited for."""
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting or (self._waiting[key] and not behind):
@@ -43,7 +43,7 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait((behind, next(self._arrivals), key))
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Later; of several times that are asked for, the soonest."""
+        """Adds a key later; if this is asked several times, at the soonest of them."""
         loop = asyncio.get_running_loop()
         when = loop.time() + max(seconds, 0.0)
         timer = self._timers.get(key)
@@ -58,10 +58,10 @@ class WorkQueue(Generic[K]):
         self.add(key)
 
     async def work(self, reconcile: Callable[[K], Awaitable[float | None]]) -> None:
-        """One worker, for ever. `reconcile` answers in how many seconds it wants the key again, or None.
+        """One worker, for ever. `reconcile` returns in how many seconds it wants the key again, or None.
 
-        Run several for keys in parallel. Whatever it raises is logged and the key retried: a reconcile is
-        level-triggered, so the next try starts from what is there.
+        Several workers work on several keys at once. An exception is logged and the key retried: a reconcile is
+        level-triggered, so the next try starts from the present state.
         """
         while True:
             behind, _, key = await self._ready.get()
@@ -88,8 +88,9 @@ class WorkQueue(Generic[K]):
 
 
 def _log(key: object, failure: Exception, failures: int, seconds: float) -> None:
-    """An API server's answer is complete in one line. A conflict with another writer is no fault, unless it goes on. A
-    fault of ours is logged with its traceback, once: what lasts for a night must not fill the log."""
+    """Logs a failure. An API server's answer fits one line. A conflict with another writer is no fault unless it goes
+    on. A fault of our own code is logged once with its traceback, so that a fault that lasts a night does not fill the
+    log."""
     usual = isinstance(failure, Conflict | AlreadyExists) and failures < WORTH_A_WARNING
     ours = not isinstance(failure, ApiError) and failures == 1
     level = logging.DEBUG if usual else logging.WARNING

@@ -1,4 +1,4 @@
-"""Reads what a service account's token says of itself. Verifies nothing: its holder asks, and knows whose it is."""
+"""Reads the claims of a service account's token. Verifies nothing: only the token's holder asks."""
 
 import base64
 import json
@@ -6,16 +6,16 @@ from typing import Any
 
 
 def claims(token: str) -> dict[str, Any]:
-    """Of a JWT (RFC 7519); empty for any other token."""
+    """The claims of a JWT (RFC 7519); empty for any other token."""
     try:
         part = token.split(".")[1]
-        found = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        payload = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (IndexError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return payload if isinstance(payload, dict) else {}
 
 
 def audiences(token: str) -> list[str]:
-    """For whom a token is. A pod's own is for its API server."""
-    found = claims(token).get("aud", [])
-    return [found] if isinstance(found, str) else [str(each) for each in found]
+    """The audiences of a token. A pod's own token is for its API server."""
+    audience = claims(token).get("aud", [])
+    return [audience] if isinstance(audience, str) else [str(each) for each in audience]
