@@ -31,14 +31,14 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def until(found: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+async def until(found: Callable[[], Any], subject: str, seconds: float = 60) -> Any:
     """Polls until `found` (a coroutine function) returns something true."""
     for _ in range(int(seconds / 0.05)):
         value = await found()
         if value:
             return value
         await asyncio.sleep(0.05)
-    raise AssertionError(f"waited {seconds} s for {what}")
+    raise AssertionError(f"waited {seconds} s for {subject}")
 
 
 @dataclass

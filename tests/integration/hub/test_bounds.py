@@ -29,8 +29,8 @@ async def test_room_for_more_than_the_model_is_not_given_and_the_others_go_on(wo
 
     async def attention() -> list[dict[str, Any]]:
         found = await world.client.get("FederatedRound", "bounded", FEDERATION)
-        told: list[dict[str, Any]] = found.get("status", {}).get("attention", [])
-        return told
+        entries: list[dict[str, Any]] = found.get("status", {}).get("attention", [])
+        return entries
 
     async def cancelled() -> bool:
         return (await greedy.task("bounded")).spec.cancel
@@ -40,9 +40,9 @@ async def test_room_for_more_than_the_model_is_not_given_and_the_others_go_on(wo
 
     await until(cancelled, "the greedy hospital's task to be cancelled")
     assert await until(granted, "grants of the other") == [size]
-    [told] = await until(attention, "the round to say so")
-    assert (told["participant"], told["reason"]) == ("site-a", "UploadTooLarge")
-    assert "site-a" in told["message"]
+    [entries] = await until(attention, "the round to say so")
+    assert (entries["participant"], entries["reason"]) == ("site-a", "UploadTooLarge")
+    assert "site-a" in entries["message"]
     refused = await greedy.task("bounded")
     assert refused.metadata.annotations["wardround.io/cancelled"] == "UploadTooLarge"
     assert greedy.grants(refused).put is None

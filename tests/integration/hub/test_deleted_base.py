@@ -57,14 +57,14 @@ async def test_a_running_round_goes_on_from_the_result_of_a_round_that_is_delete
     said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "BaseDeleted")
     assert said.startswith("Somebody deleted round pruned-1, from whose result this round starts.")
 
-    async def told() -> bool:
+    async def event_written() -> bool:
         path = f"/apis/events.k8s.io/v1/namespaces/{FEDERATION}/events"
         events = world.admin.call("GET", path)["items"]
         return ("BaseDeleted", "Warning", said) in {
             (each["reason"], each["type"], each["note"]) for each in events if each["regarding"]["uid"] == second
         }
 
-    await until(told, "the Event")
+    await until(event_written, "the Event")
     await world.restart()
 
     async def kept() -> bool:

@@ -32,7 +32,7 @@ def events(world: World, namespace: str, name: str = "") -> list[Object]:
     return [each for each in found if name in ("", each["regarding"]["name"])]
 
 
-async def told(world: World, name: str, *reasons: str) -> list[Object]:
+async def events_of(world: World, name: str, *reasons: str) -> list[Object]:
     async def all_there() -> list[Object]:
         found = events(world, FEDERATION, name)
         return found if {each["reason"] for each in found} >= set(reasons) else []
@@ -46,7 +46,7 @@ async def test_a_round_tells_each_step_once_and_says_whose_it_is(world: World) -
     for hospital in world.hospitals.values():
         await hospital.report(await hospital.task("told"), {}, ("Accepted", False, "ImageNotAllowed"))
     await until_condition(world, "told", "Failed", "QuorumNotMet")
-    found = await told(world, "told", "Dispatched", "QuorumNotMet")
+    found = await events_of(world, "told", "Dispatched", "QuorumNotMet")
     assert set(Counter(each["reason"] for each in found).values()) == {1}
     failed = next(each for each in found if each["reason"] == "QuorumNotMet")
     assert failed["regarding"] == {
@@ -62,7 +62,7 @@ async def test_a_round_tells_each_step_once_and_says_whose_it_is(world: World) -
 
 async def test_kubectl_describe_shows_them(world: World, kubectl: Kubectl) -> None:
     world.admin.create(federated_round("described", participants={"names": ["site-a", "site-z"]}))
-    await told(world, "described", "ParticipantUnknown")
+    await events_of(world, "described", "ParticipantUnknown")
     shown = await asyncio.to_thread(kubectl, "describe", "federatedround", "described", "-n", FEDERATION)
     assert shown.returncode == 0, shown.stderr
     (line,) = [each for each in shown.stdout.splitlines() if "Warning" in each]
@@ -114,7 +114,7 @@ async def test_an_api_server_that_takes_no_event_hinders_nothing(
     working.cancel()
 
 
-async def test_what_nobody_takes_away_is_dropped_and_does_not_pile_up(
+async def test_events_that_the_api_server_does_not_take_are_dropped_and_do_not_pile_up(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     reporter, observed, task = await of_a_hospital(world, "piled")  # which nobody runs

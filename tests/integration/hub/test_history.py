@@ -56,12 +56,12 @@ def alone(tmp_path: Path) -> Iterator[Api]:
 
 
 def test_many_rounds_that_are_over_weigh_next_to_nothing(alone: Api, server: Server) -> None:
-    told = dataclasses.asdict(store_told(alone, server))
+    settings = dataclasses.asdict(store_told(alone, server))
     weights = []
     for first, last in ((0, FEW), (FEW, MANY)):
         for number in range(first, last):
             finished(alone, f"round-{number:03}")
-        weights.append(peak_megabytes(alone, told))
+        weights.append(peak_megabytes(alone, settings))
     few, many = weights
     print(f"\nhub operator, peak resident: {few:.0f} MB with {FEW} rounds that are over, {many:.0f} MB with {MANY}")
     assert many - few < MOST_MEGABYTES
@@ -87,12 +87,12 @@ def finished(api: Api, name: str) -> None:
         )
 
 
-def peak_megabytes(api: Api, told: dict[str, Any]) -> float:
+def peak_megabytes(api: Api, settings: dict[str, Any]) -> float:
     """Of an operator that starts, reads all there is, and has come to rest."""
     configuration: Any = api._client.configuration
     port = free_port()
     given = {
-        "settings": told,
+        "settings": settings,
         "server": configuration.host,
         "ca": Path(configuration.ssl_ca_cert).read_text(),
         "token": token(api, HUB, "hub-operator"),

@@ -180,7 +180,7 @@ async def test_the_next_round_carries_the_result_back_to_every_hospital(world: W
         assert len(data) == manifest.bytes
 
 
-async def test_who_was_not_counted_goes_on_from_the_state_of_the_round_that_counted_it(
+async def test_a_hospital_that_was_not_counted_goes_on_from_the_state_of_the_round_that_counted_it(
     world: World, tmp_path: Path
 ) -> None:
     async def states(name: str) -> dict[str, str]:

@@ -56,12 +56,12 @@ def made(world: World, name: str) -> None:
 
 
 async def until_left_out(world: World, name: str) -> None:
-    async def told() -> bool:
+    async def left_out() -> bool:
         found = await world.client.get("FederatedRound", name, FEDERATION)
         said = {each["participant"]: each["reason"] for each in found.get("status", {}).get("attention", [])}
         return said == {NAME: "ParticipantRevoked"}
 
-    await until(told, f"{name} goes on without {NAME}")
+    await until(left_out, f"{name} goes on without {NAME}")
 
 
 async def test_a_revoked_hospital_says_so_and_no_round_waits_for_it(world: World, hospital: Hospital) -> None:

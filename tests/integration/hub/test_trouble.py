@@ -84,7 +84,7 @@ def store_in_trouble(world: World) -> Iterator[None]:
         away.rename(bucket)
 
 
-async def test_whose_roundtask_is_not_taken_is_named_and_asked_once_it_is_taken(world: World) -> None:
+async def test_a_hospital_whose_roundtask_is_not_taken_is_named_and_asked_once_it_is_taken(world: World) -> None:
     with no_tasks(world, "site-b"):
         world.admin.create(federated_round("one-refused", quorum={"min": 2}))
         await world.hospitals["site-a"].task("one-refused")
@@ -133,12 +133,12 @@ async def test_a_further_attempt_that_is_not_taken_is_remembered_and_made_once_i
 
         await until(remembered, "the first attempt remembers")
 
-        async def told() -> bool:
+        async def named() -> bool:
             found = await world.client.get("FederatedRound", "second-refused", FEDERATION)
             said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
             return said == {"site-b": "TaskRefused"}
 
-        await until(told, "site-b is named")
+        await until(named, "site-b is named")
         await world.restart()
 
     async def attempts() -> bool:

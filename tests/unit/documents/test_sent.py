@@ -77,10 +77,10 @@ def recipient() -> Recipient:
     return Recipient("site-a", "sha256:" + "f" * 64, SITE_KEY.public, keys("site-a").signing)
 
 
-def planned(seen: Observation, what: Aggregate, base: Model | None = None) -> AggregationPlan:
+def planned(seen: Observation, action: Aggregate, base: Model | None = None) -> AggregationPlan:
     """As the aggregation Job reads it."""
     store = StoreAccess(INTERNAL.origin, "")
-    text = aggregations.plan(seen, what, ROUND_KEY, base, presigner=INTERNAL, store=store, now=NOW)
+    text = aggregations.plan(seen, action, ROUND_KEY, base, presigner=INTERNAL, store=store, now=NOW)
     return aggregate_plan.parse(text)
 
 
@@ -116,13 +116,13 @@ def with_base() -> FederatedRound:
 
 def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone() -> None:
     asked = Resources(nodes=1, accelerators_per_node=3, local_sockets=True)
-    of = replace(with_base(), spec=replace(with_base().spec, resources=asked))
+    current = replace(with_base(), spec=replace(with_base().spec, resources=asked))
     expires = NOW + timedelta(hours=2)
-    what = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=expires, state_round=STATE_ROUND)
-    spec = assign(of, recipient(), what, ROUND_KEY.public.raw, BASE, HUB, NOW)
+    action = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=expires, state_round=STATE_ROUND)
+    spec = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert hub_fingerprint(untrusted.decode(spec.hub_key, "x")) == HUB.fingerprint
     found = open_assignment(spec.assignment, load_verification_key(HUB.public))
-    assert (found.round_uid, found.attempt, found.participant) == (of.metadata.uid, 2, "site-a")
+    assert (found.round_uid, found.attempt, found.participant) == (current.metadata.uid, 2, "site-a")
     assert found.resources == assignment.Resources(1, 3, local_sockets=True)
     assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (found.roster, found.parameters, found.initial, found.seed) == (NAMES, {"epochs": "5"}, False, None)
@@ -131,7 +131,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     assert RecipientKey.load(found.round_public_key).raw == ROUND_KEY.public.raw
     assert found.base is not None
     manifest = open_model(found.base.manifest, load_verification_key(HUB.public))
-    here = base_context(of.metadata.uid, 2, "site-a", manifest.digest)
+    here = base_context(current.metadata.uid, 2, "site-a", manifest.digest)
     assert unwrap(found.base.wrapped_key, SITE_KEY, here) == BASE.data_key
     with pytest.raises(Refused):
         unwrap(found.base.wrapped_key, DecryptionKey.generate(), here)
@@ -171,7 +171,7 @@ def test_a_ciphertext_is_cut_into_parts(size: int, lengths: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("of", "base", "base_digest", "has_base"),
+    ("current", "base", "base_digest", "has_base"),
     [
         (with_base(), BASE, BASE.manifest.digest, True),
         (federated_round(), None, None, False),
@@ -186,17 +186,17 @@ def test_a_ciphertext_is_cut_into_parts(size: int, lengths: list[int]) -> None:
     ],
 )
 def test_the_aggregation_reads_the_plan_that_the_hub_writes(
-    of: FederatedRound, base: Model | None, base_digest: str | None, has_base: bool
+    current: FederatedRound, base: Model | None, base_digest: str | None, has_base: bool
 ) -> None:
-    seen = observation(of, tasks=tuple(map(sent, NAMES)))
-    what = Aggregate(number=2, tasks=seen.tasks, until=NOW)
-    found = planned(seen, what, base)
-    assert found.location == f"models/{of.metadata.uid}/2"
+    seen = observation(current, tasks=tuple(map(sent, NAMES)))
+    action = Aggregate(number=2, tasks=seen.tasks, until=NOW)
+    found = planned(seen, action, base)
+    assert found.location == f"models/{current.metadata.uid}/2"
     assert (found.base_digest, found.base is not None) == (base_digest, has_base)
     assert [update.participant for update in found.updates] == list(NAMES)
     assert found.max_samples == dict.fromkeys(NAMES, 1000)
     assert found.updates[0].signing_key == untrusted.decode(keys("site-a").signing, "x")
-    assert f"updates/{of.metadata.uid}/1/site-a/part-00000?" in found.updates[0].get[0]
+    assert f"updates/{current.metadata.uid}/1/site-a/part-00000?" in found.updates[0].get[0]
     assert len(found.put.parts) == 1
     assert found.put.segments.url.startswith(INTERNAL.origin)
     assert DecryptionKey.load(found.private_key).public.raw == ROUND_KEY.public.raw
@@ -204,8 +204,8 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
 
 def test_each_aggregation_has_a_data_key_of_its_own() -> None:
     seen = observation(tasks=tuple(map(sent, NAMES)))
-    what = Aggregate(number=1, tasks=seen.tasks, until=NOW)
-    plans = [planned(seen, what) for _ in range(2)]
+    action = Aggregate(number=1, tasks=seen.tasks, until=NOW)
+    plans = [planned(seen, action) for _ in range(2)]
     assert plans[0].data_key != plans[1].data_key
 
 
@@ -213,10 +213,10 @@ def test_each_aggregation_has_a_data_key_of_its_own() -> None:
     ("left", "seconds"), [(86400, 3600), (3600, 3600), (599.2, 600), (0.5, 1), (0, 1), (-60, 1)], ids=str
 )
 def test_an_aggregation_runs_no_longer_than_its_round_waits_for_it(left: float, seconds: int) -> None:
-    what = Aggregate(number=3, tasks=(), until=NOW + timedelta(seconds=left))
+    action = Aggregate(number=3, tasks=(), until=NOW + timedelta(seconds=left))
     job = manifest.build(
         aggregations.job(
-            federated_round(), what, namespace=context().settings.namespace, image=context().settings.image, now=NOW
+            federated_round(), action, namespace=context().settings.namespace, image=context().settings.image, now=NOW
         )
     )
     assert job["spec"]["activeDeadlineSeconds"] == seconds
@@ -229,7 +229,7 @@ def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:
         Recipient.of(bare)
 
 
-def test_what_the_aggregation_says_is_what_the_hub_hears() -> None:
+def test_the_hub_reads_the_answer_that_the_aggregation_writes() -> None:
     said = combined("site-a", left_out=(LeftOut("site-c", "Altered"),))
     assert read_answer(aggregate_plan.spell(said).decode()) == said
     failed = AggregationFailure("NothingToAggregate", "none", (LeftOut("site-c", "Altered"),))
@@ -237,7 +237,7 @@ def test_what_the_aggregation_says_is_what_the_hub_hears() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Killed", "[]", "{}", '{"digest":"x"}', '{"digest":"x","header":{}}'])
-def test_what_is_no_answer_counts_as_a_pod_that_failed(text: str) -> None:
+def test_a_message_that_is_no_answer_counts_as_a_pod_that_failed(text: str) -> None:
     assert read_answer(text) is None
 
 
@@ -258,7 +258,7 @@ def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
     assert told.ended == datetime(2026, 11, 24, 16, 15, tzinfo=UTC)
 
 
-def test_of_a_job_whose_pod_stays_the_condition_before_failed_counts_and_when_the_pod_should_be_gone() -> None:
+def test_a_job_whose_pod_stays_counts_by_its_condition_before_failed() -> None:
     labels = {"labels": {"wardround.io/attempt": "1"}}
     job = {"metadata": labels, "status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}}
     failed = aggregation([job], [])

@@ -121,7 +121,7 @@ async def test_a_list_is_forbidden_by_what_names_its_kind() -> None:
             await client.list("SiteTask")
 
 
-async def test_what_was_there_already_is_no_fault_and_a_conflict_about_something_else_is_one() -> None:
+async def test_an_object_that_exists_is_no_fault_and_a_conflict_about_another_object_is_one() -> None:
     event = {"kind": "Event", "metadata": {"name": "e"}}
     async with answering(status("AlreadyExists", {"name": "e", "kind": "events"}), 409) as client:
         assert not await client.create_if_absent(event)

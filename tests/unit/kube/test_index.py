@@ -51,27 +51,27 @@ def suspended(index_objects: object) -> dict[str, bool]:
     return {place.name: each.spec.suspend for place, each in index_objects.items()}
 
 
-def test_what_was_deleted_while_no_watch_was_open_is_dropped_and_told() -> None:
+def test_an_object_that_was_deleted_while_no_watch_was_open_is_dropped_and_reported() -> None:
     async def main(loop: VirtualLoop) -> None:
-        server, told = served(loop, "site-a", "site-b"), list[str]()
+        server, changes = served(loop, "site-a", "site-b"), list[str]()
         client = account(server, Cut)
         assert isinstance(client, Cut)
         client.healed = asyncio.Event()
         index: Index[Participant] = Index(client, "Participant", participant.parse)
-        running = asyncio.create_task(index.run(lambda _, item: told.append(item["metadata"]["name"])))
+        running = asyncio.create_task(index.run(lambda _, item: changes.append(item["metadata"]["name"])))
         assert suspended(await index.objects()) == {"site-a": False, "site-b": False}
         server.remove(At("Participant", "site-b", "site-b"))
-        told.clear()
+        changes.clear()
         client.healed.set()
         await asyncio.sleep(5)
         assert suspended(await index.objects()) == {"site-a": False}
-        assert told == ["site-a", "site-b"]
+        assert changes == ["site-a", "site-b"]
         running.cancel()
 
     play(main)
 
 
-def test_of_two_answers_the_newer_one_counts_in_whatever_order_they_come() -> None:
+def test_the_newer_of_two_answers_counts_in_whatever_order_they_come() -> None:
     async def main(loop: VirtualLoop) -> None:
         server = served(loop, "site-a")
         place = At("Participant", "site-a", "site-a")

@@ -12,19 +12,19 @@ from wardround.kube.errors import ApiError, Unavailable
 from wardround.kube.lease import heartbeat
 
 
-async def test_who_takes_a_connection_and_says_nothing_is_told_as_away() -> None:
+async def test_a_server_that_takes_a_connection_and_never_answers_is_reported_as_away() -> None:
     async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await over.wait()
         writer.close()
 
-    over, told = asyncio.Event(), asyncio.Queue[ApiError | None]()
+    over, reports = asyncio.Event(), asyncio.Queue[ApiError | None]()
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     address = "http://{}:{}".format(*server.sockets[0].getsockname())
     async with server, Client(address, "", lambda: "token", "site-a") as client:
         beat = asyncio.create_task(
-            heartbeat(client, "site", "me", told.put_nowait, system_clock, seconds=60, patience=0.1)
+            heartbeat(client, "site", "me", reports.put_nowait, system_clock, seconds=60, patience=0.1)
         )
-        failure = await asyncio.wait_for(told.get(), timeout=60)
+        failure = await asyncio.wait_for(reports.get(), timeout=60)
         beat.cancel()
         with pytest.raises(asyncio.CancelledError):
             await beat

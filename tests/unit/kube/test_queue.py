@@ -69,7 +69,7 @@ async def test_a_failure_is_tried_again_and_does_not_end_the_worker(caplog: pyte
     assert "the store is away" in caplog.text
 
 
-async def test_what_nobody_waits_for_comes_behind_all_else_and_may_overtake_itself() -> None:
+async def test_a_key_behind_comes_after_all_others_and_may_overtake_itself() -> None:
     seen: list[str] = []
     done = asyncio.Event()
     queue: WorkQueue[str] = WorkQueue()
@@ -114,7 +114,7 @@ async def test_somebody_who_wrote_in_between_is_no_warning(caplog: pytest.LogCap
     assert caplog.text == ""
 
 
-async def test_what_an_api_server_says_is_one_line_and_a_fault_of_ours_has_its_traceback(
+async def test_an_api_servers_answer_is_one_line_and_a_fault_of_ours_has_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await failing(Unavailable("get RoundTask site-a/x", "503"), 2)
@@ -141,7 +141,7 @@ async def test_a_key_comes_back_when_the_reconcile_asked_for_it() -> None:
     assert times[1] - times[0] >= 0.09
 
 
-async def test_of_two_later_times_the_sooner_counts() -> None:
+async def test_the_sooner_of_two_later_times_counts() -> None:
     seen: list[str] = []
     done = asyncio.Event()
     queue: WorkQueue[str] = WorkQueue()

@@ -175,20 +175,20 @@ def stages(*names: str) -> tuple[Stage, ...]:
     return tuple(Stage(name, to_seconds(NOW)) for name in names)
 
 
-def dispatched(of: FederatedRound, found: Conditions = ()) -> FederatedRound:
+def dispatched(current: FederatedRound, found: Conditions = ()) -> FederatedRound:
     status = FederatedRoundStatus(timeline=stages("Started", "Dispatched"), conditions=found)
-    return replace(of, status=status)
+    return replace(current, status=status)
 
 
-def over(of: FederatedRound, kind: str) -> FederatedRound:
-    generation = of.metadata.generation
+def over(current: FederatedRound, kind: str) -> FederatedRound:
+    generation = current.metadata.generation
     said = conditions.with_generation((condition(kind, True, kind),), generation)
-    return replace(of, status=FederatedRoundStatus(observed_generation=generation, conditions=said))
+    return replace(current, status=FederatedRoundStatus(observed_generation=generation, conditions=said))
 
 
-def observation(of: FederatedRound | None = None, **changes: Any) -> Observation:
+def observation(current: FederatedRound | None = None, **changes: Any) -> Observation:
     known: dict[str, Any] = {
-        "round": of or federated_round(),
+        "round": current or federated_round(),
         "participants": {name: participant(name) for name in NAMES},
         "now": NOW,
     }

@@ -40,15 +40,15 @@ def hospitals(*columns: str, schema: str = "sha256:s") -> dict[str, Participant]
 
 
 def following(model: StoredModel, participants: Mapping[str, Participant]) -> Observation:
-    of = federated_round("train-2", initial=None, base={"roundName": "train-1"})
+    current = federated_round("train-2", initial=None, base={"roundName": "train-1"})
     base = over(federated_round("train-1", "base"), "Complete")
-    return observation(of, base=base, base_model=model, participants=participants)
+    return observation(current, base=base, base_model=model, participants=participants)
 
 
-def noted(of: RoundTask, columns: str) -> RoundTask:
+def noted(current: RoundTask, columns: str) -> RoundTask:
     """As it was made where the hospital had said so of its columns."""
-    notes = {**of.metadata.annotations, **({COLUMNS: columns} if columns else {})}
-    return replace(of, metadata=replace(of.metadata, annotations=notes))
+    notes = {**current.metadata.annotations, **({COLUMNS: columns} if columns else {})}
+    return replace(current, metadata=replace(current.metadata, annotations=notes))
 
 
 def result_of(seen: Observation, now: Mapping[str, Participant] | None = None) -> StoredModel:
@@ -71,7 +71,7 @@ def test_columns_are_those_of_when_hospitals_were_asked() -> None:
     assert result_of(asked, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
 
 
-def test_of_older_hospitals_nothing_is_known() -> None:
+def test_nothing_is_known_of_hospitals_that_publish_no_digest() -> None:
     assert result_of(observation(participants=hospitals("", "", ""))).result.columns_digest is None
     assert result_of(observation(participants=hospitals("", FIRST, ""))).result.columns_digest is None
     assert result_of(observation(participants=hospitals("", FIRST, FIRST))).result.columns_digest == FIRST
@@ -83,14 +83,16 @@ def test_within_a_round_other_columns_show_whatever_the_schemas_say() -> None:
     assert attention_of(made) == {"site-a": "DatasetDiffers"}
 
 
-def test_who_means_another_schema_has_no_voice_in_what_the_rest_mean() -> None:
-    told = {"site-a": ("sha256:2", OTHER), "site-b": ("sha256:1", FIRST), "site-c": ("sha256:1", "")}
-    made = plan(observation(participants={name: meaning(name, *each) for name, each in told.items()}))
+def test_a_hospital_with_another_schema_has_no_vote_on_the_columns_of_the_rest() -> None:
+    offers = {"site-a": ("sha256:2", OTHER), "site-b": ("sha256:1", FIRST), "site-c": ("sha256:1", "")}
+    made = plan(observation(participants={name: meaning(name, *each) for name, each in offers.items()}))
     assert attention_of(made) == {"site-a": "DatasetDiffers"}
 
 
 @pytest.mark.parametrize("standing", [task, accepted])
-def test_who_changes_its_columns_before_it_has_sent_is_called_back(standing: Callable[[str], RoundTask]) -> None:
+def test_a_hospital_that_changes_its_columns_before_it_has_sent_is_called_back(
+    standing: Callable[[str], RoundTask],
+) -> None:
     """Its Job may not be made yet, and would read what there is then."""
     tasks = (noted(standing("site-a"), FIRST), *(noted(sent(name), FIRST) for name in NAMES[1:]))
     made = plan(observation(dispatched(federated_round()), tasks=tasks, participants=hospitals(OTHER, OTHER, FIRST)))
@@ -101,7 +103,7 @@ def test_who_changes_its_columns_before_it_has_sent_is_called_back(standing: Cal
 
 
 @pytest.mark.parametrize(("now", "again"), [(FIRST, True), ("", True), (OTHER, False)])
-def test_who_means_other_columns_by_now_is_not_asked_again(now: str, again: bool) -> None:
+def test_a_hospital_with_other_columns_by_now_is_not_asked_again(now: str, again: bool) -> None:
     tasks = (noted(failed("site-a"), FIRST), *(noted(sent(name), FIRST) for name in NAMES[1:]))
     seen = observation(dispatched(federated_round()), tasks=tasks, participants=hospitals(now, FIRST, FIRST))
     made = plan(seen)
@@ -127,7 +129,7 @@ def test_hospitals_that_have_all_changed_their_columns_do_not_go_on_with_the_mod
     assert "those that the round's base was made with" in message_of(made, "Stalled")
 
 
-def test_who_has_changed_alone_is_named_alone() -> None:
+def test_a_hospital_that_has_changed_alone_is_named_alone() -> None:
     first = result_of(observation(participants=hospitals(FIRST, FIRST, FIRST)))
     # Two of three, so that most of the round mean the new columns.
     changed = {name: meaning(name, "sha256:new", OTHER) for name in NAMES[1:]}

@@ -55,12 +55,12 @@ def observations() -> list[Any]:
         federated_round(quorum={"min": 3, "required": ["site-a"]}),
     ]
     seen = []
-    for of, parts, seconds in itertools.product(rounds, itertools.product(PARTS, repeat=3), TIMES):
+    for current, parts, seconds in itertools.product(rounds, itertools.product(PARTS, repeat=3), TIMES):
         tasks = tuple(make(name) for make, name in zip(parts, NAMES, strict=True))
-        seen.append(observation(dispatched(of), tasks=tasks, now=at(seconds)))
-    for of, known, seconds in itertools.product(rounds, range(4), TIMES):
+        seen.append(observation(dispatched(current), tasks=tasks, now=at(seconds)))
+    for current, known, seconds in itertools.product(rounds, range(4), TIMES):
         participants = {name: participant(name) for name in NAMES[:known]}
-        seen.append(observation(of, participants=participants, now=at(seconds)))
+        seen.append(observation(current, participants=participants, now=at(seconds)))
     for answer, number in itertools.product((None, AggregationFailure(reason="NothingToAggregate")), (1, 2, 3)):
         job = Aggregation(number=number, over=True, answer=answer)
         seen.append(observation(dispatched(federated_round()), tasks=tuple(map(sent, NAMES)), aggregation=job))

@@ -30,9 +30,9 @@ def stalled(reason: str, message: str = "said") -> Conditions:
 
 def transition(before: Conditions, after: Conditions) -> Event | None:
     """The one Event of a change, if there is one."""
-    told = transitions(before, after)
-    assert len(told) <= 1
-    return told[0] if told else None
+    written = transitions(before, after)
+    assert len(written) <= 1
+    return written[0] if written else None
 
 
 def test_the_same_status_again_is_no_news_even_when_its_message_changes() -> None:

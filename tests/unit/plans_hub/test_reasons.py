@@ -90,8 +90,8 @@ def test_an_unknown_reason_is_not_guessed_at() -> None:
 
 
 def test_a_sentence_has_the_names_of_what_it_is_about() -> None:
-    told = advise("FederationNotAllowed", "site-a", federation="breast-cancer", dataset="breast")
-    assert "kubectl wardround enrol site-a --federation breast-cancer --apply" in told
+    message = advise("FederationNotAllowed", "site-a", federation="breast-cancer", dataset="breast")
+    assert "kubectl wardround enrol site-a --federation breast-cancer --apply" in message
     assert "Dataset breast" in advise("DataUnreadable", "site-a", dataset="breast")
 
 
@@ -103,9 +103,9 @@ def test_a_command_for_a_cluster_names_the_namespace() -> None:
 
 
 def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:
-    told = REASONS["JobNotAdmitted"].action
-    assert all(word in told for word in ("ResourceQuota", "admission policy", "chart, CRDs and operator"))
-    assert "memory" not in told
+    message = REASONS["JobNotAdmitted"].action
+    assert all(word in message for word in ("ResourceQuota", "admission policy", "chart, CRDs and operator"))
+    assert "memory" not in message
 
 
 KINDS = {

@@ -47,7 +47,7 @@ def test_a_result_whose_round_is_there_stays_and_nothing_is_noted(
     assert plan(replace(GONE, round_exists=True, kept_for=kept_for, followers=followers)) == Keep()
 
 
-def test_who_may_start_from_a_result_is_settled_when_its_round_is_seen_to_be_gone() -> None:
+def test_the_rounds_that_may_start_from_a_result_are_settled_when_its_round_is_seen_to_be_gone() -> None:
     assert may_start(None, "any")
     assert may_start(frozenset({"early"}), "early")
     assert not may_start(frozenset({"early"}), "late")

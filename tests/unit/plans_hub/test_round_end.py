@@ -144,8 +144,8 @@ def test_a_round_out_of_reach_says_how_many_were_left_and_who_was_lost_why(least
 def test_a_round_that_has_lost_many_names_the_first_of_them() -> None:
     names = [f"site-{number:02}" for number in range(12)]
     known = {name: participant(name) for name in names}
-    of = dispatched(federated_round(participants={"names": names}))
-    made = plan(observation(of, participants=known, tasks=tuple(refused(name, "Denied") for name in names)))
+    current = dispatched(federated_round(participants={"names": names}))
+    made = plan(observation(current, participants=known, tasks=tuple(refused(name, "Denied") for name in names)))
     assert message_of(made, "Failed").endswith("site-07 (Denied) and 4 more.")
 
 
@@ -182,20 +182,22 @@ def test_a_lost_required_participant_fails_the_round() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "told"),
+    ("named", "reported"),
     [
         ("learningrate", 'learningrate. The round gives it the value "0.1". The hospital allows: maximum 1'),
         ("patient-17", "PARAMETER"),
         (None, "PARAMETER"),
     ],
 )
-def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_other_word(named: str, told: str) -> None:
+def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_other_word(
+    named: str, reported: str
+) -> None:
     failure = Failure.by("ParametersNotAllowed", parameter=named, bound="maximum 1")
     spec = {"parameters": {"epochs": "5", "learningrate": "0.1"}}
     refusing = refused("site-a", "ParametersNotAllowed", failure=failure)
     made = plan(collecting(refusing, sent("site-b"), sent("site-c"), spec=spec))
     [said] = [each.message for each in made.status.attention if each.participant == "site-a"]
-    assert f"The parameter is {told}. Compare its name" in str(said)
+    assert f"The parameter is {reported}. Compare its name" in str(said)
     assert len(said) < 1024
 
 
@@ -398,21 +400,21 @@ def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted
 
 def test_only_metrics_that_the_round_declares_stand_in_its_result() -> None:
     """Each site signs its own metrics, under names of its own choice."""
-    told = replace(combined(*NAMES), metrics={"loss": "0.5", "accuracy": "1", "CallThisNumber": "1"})
+    reported = replace(combined(*NAMES), metrics={"loss": "0.5", "accuracy": "1", "CallThisNumber": "1"})
     for declared in (["loss"], ["accuracy", "loss"]):
-        assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=told))) == declared
+        assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=reported))) == declared
 
 
-def test_of_what_follows_from_an_evaluations_counts_it_tells_what_it_declares() -> None:
-    told = replace(combined(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8", "rows": "40"})
+def test_an_evaluation_reports_only_the_metrics_that_it_declares() -> None:
+    reported = replace(combined(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8", "rows": "40"})
     for declared in ([], ["auc"], ["accuracy", "auc"]):
         spec = {**EVALUATE, "metrics": declared}
-        assert metrics_of(plan(aggregating(spec=spec, answer=told))) == declared
+        assert metrics_of(plan(aggregating(spec=spec, answer=reported))) == declared
 
 
 def test_a_result_says_which_of_its_metrics_are_not_over_all_who_were_combined() -> None:
-    told = replace(combined(*NAMES), suppressed={"loss": 1, "CallThisNumber": 2})
-    result = plan(aggregating(spec={"metrics": ["loss"]}, answer=told)).status.result
+    reported = replace(combined(*NAMES), suppressed={"loss": 1, "CallThisNumber": 2})
+    result = plan(aggregating(spec={"metrics": ["loss"]}, answer=reported)).status.result
     assert result is not None
     assert result.suppressed == (Suppressed(name="loss", participants=1),)
 

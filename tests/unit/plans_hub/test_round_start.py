@@ -199,35 +199,35 @@ def test_a_dataset_that_nobody_offers_is_for_the_rounds_author_to_check(seconds:
 def test_a_dataset_that_one_may_offer_who_cannot_take_part_is_not_taken_for_misspelt(
     other: Participant, reason: str
 ) -> None:
-    of = federated_round(datasetName="lung", participants={"names": ["site-a", "site-b"]})
-    made = plan(observation(of, participants={"site-a": participant("site-a"), "site-b": other}))
+    current = federated_round(datasetName="lung", participants={"names": ["site-a", "site-b"]})
+    made = plan(observation(current, participants={"site-a": participant("site-a"), "site-b": other}))
     assert condition_of(made, "Stalled") == ("True", reason)
     assert "secret" not in message_of(made, "Stalled")
 
 
 def test_a_hospital_that_is_nearly_one_of_the_federation_is_guessed_and_no_other() -> None:
-    of = federated_round(participants={"names": ["siet-a", "hospital"]}, quorum={"min": 1})
+    current = federated_round(participants={"names": ["siet-a", "hospital"]}, quorum={"min": 1})
     participants = {
         "site-a": participant("site-a"),
         "hospitals": participant("hospitals", allowed_federations=()),
     }
-    made = plan(observation(of, participants=participants))
+    made = plan(observation(current, participants=participants))
     said = {each.participant: each.message for each in made.status.attention}
     assert "The hub knows no hospital siet-a. Was site-a meant? The round's author:" in said["siet-a"]
     assert "meant" not in said["hospital"]
 
 
 def test_a_dataset_that_a_hospital_offers_under_nearly_that_name_is_guessed() -> None:
-    of = federated_round(datasetName="braest", participants={"names": ["site-a", "site-b"]}, quorum={"min": 1})
+    current = federated_round(datasetName="braest", participants={"names": ["site-a", "site-b"]}, quorum={"min": 1})
     participants = {"site-a": offering("site-a", "braest"), "site-b": offering("site-b", "breast", "asthma")}
-    [left_out] = plan(observation(of, participants=participants)).status.attention
+    [left_out] = plan(observation(current, participants=participants)).status.attention
     assert "The hospital offers no Dataset braest. Was breast meant?" in left_out.message
     assert "asthma" not in left_out.message
 
 
 def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
-    of = federated_round(datasetName="breast", participants={"names": ["site-a"]}, quorum={"min": 1})
-    made = plan(observation(of, participants={"site-a": offering("site-a", "asthma", "breast-of-others")}))
+    current = federated_round(datasetName="breast", participants={"names": ["site-a"]}, quorum={"min": 1})
+    made = plan(observation(current, participants={"site-a": offering("site-a", "asthma", "breast-of-others")}))
     said = message_of(made, "Stalled")
     assert "offers a Dataset breast. The round's author: Check" in said
     assert "asthma" not in said
@@ -252,7 +252,7 @@ def test_a_site_that_has_not_said_what_it_offers_is_asked() -> None:
     ("out", "reason"),
     [(participant("site-b", suspend=True), "ParticipantSuspended"), (revoked("site-b"), "ParticipantRevoked")],
 )
-def test_whom_the_hub_has_shut_out_is_left_out_without_waiting(out: Participant, reason: str) -> None:
+def test_a_hospital_that_the_hub_has_shut_out_is_left_out_without_waiting(out: Participant, reason: str) -> None:
     participants = {name: participant(name) for name in NAMES} | {"site-b": out}
     made = plan(observation(participants=participants))
     assert [each.participant for each in of_type(made, Dispatch)] == ["site-a", "site-c"]

@@ -48,7 +48,7 @@ OTHERS: dict[str, Any] = {"tasks": (accepted("site-a"), accepted("site-c")), "ro
 ALL = tuple(replace(REFUSAL, participant=name) for name in ("site-a", "site-b", "site-c"))
 
 
-def test_whose_task_is_not_taken_is_named_and_asked_again_while_the_others_go_on() -> None:
+def test_a_hospital_whose_task_is_not_taken_is_named_and_asked_again_while_the_others_go_on() -> None:
     made = after(observation(), REFUSAL, **OTHERS)
     assert asked_again(made) == [("site-b", 1)]
     assert of_type(made, Dispatch)[0].roster == ("site-a", "site-b", "site-c")
@@ -58,7 +58,7 @@ def test_whose_task_is_not_taken_is_named_and_asked_again_while_the_others_go_on
     assert conditions.is_true(made.status.conditions, "Reconciling")
 
 
-def test_whose_task_is_not_taken_in_time_is_left_out_and_the_round_says_why_for_good() -> None:
+def test_a_hospital_whose_task_is_not_taken_in_time_is_left_out_and_the_round_says_why_for_good() -> None:
     train = tuple(accepted(name, timeline=stages("Started")) for name in ("site-a", "site-c"))
     late = {**OTHERS, "tasks": train, "now": at(WINDOW)}
     assert asked_again(after(observation(), REFUSAL, **{**late, "now": at(WINDOW - 1)})) == [("site-b", 1)]
@@ -69,7 +69,7 @@ def test_whose_task_is_not_taken_in_time_is_left_out_and_the_round_says_why_for_
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
 
 
-def test_who_is_asked_at_last_takes_part_as_all_others() -> None:
+def test_a_hospital_that_is_asked_at_last_takes_part_as_all_others() -> None:
     tasks = (*OTHERS["tasks"], accepted("site-b"))
     made = after(observation(), REFUSAL, **{**OTHERS, "tasks": tasks})
     assert asked_again(made) == []
@@ -128,8 +128,8 @@ def test_further_attempts_that_are_not_taken_are_made_again_for_a_time_however_m
     """More than status.attention has room for: each is remembered by the attempt before it."""
     names = [f"site-{number:02}" for number in range(20)]
     known = {name: participant(name) for name in names}
-    of = dispatched(federated_round(participants={"names": names}))
-    first = observation(of, participants=known, tasks=tuple(map(failed, names)), leftovers=True)
+    current = dispatched(federated_round(participants={"names": names}))
+    first = observation(current, participants=known, tasks=tuple(map(failed, names)), leftovers=True)
     asked = of_type(plan(first), Dispatch)
     assert [(each.participant, each.attempt) for each in asked] == [(name, 2) for name in names]
     assert [each.after for each in asked] == list(first.tasks)
@@ -160,7 +160,7 @@ def test_a_refusal_says_no_more_than_a_status_can_hold() -> None:
     assert len(entry.message) == conditions.MESSAGE_LIMIT
 
 
-def test_who_was_left_out_when_the_others_were_asked_stays_named() -> None:
+def test_a_hospital_that_was_left_out_when_the_others_were_asked_stays_named() -> None:
     participants = {name: participant(name, suspend=name == "site-b") for name in ("site-a", "site-b", "site-c")}
     first = observation(participants=participants)
     made = after(first, tasks=(accepted("site-a"), accepted("site-c")))
@@ -190,9 +190,9 @@ def test_a_chain_of_bases_ends_where_it_comes_back(bases: dict[str, str | None],
 
 
 def test_a_round_that_waits_for_itself_fails_and_names_the_circle() -> None:
-    of = federated_round(initial=None, base={"roundName": "train-0"})
+    current = federated_round(initial=None, base={"roundName": "train-0"})
     base = federated_round("train-0", "other", initial=None, base={"roundName": "train-1"})
-    made = plan(observation(of, base=base, waits_for=("train-0", "train-1")))
+    made = plan(observation(current, base=base, waits_for=("train-0", "train-1")))
     assert condition_of(made, "Failed") == ("True", "BaseCycle")
     found = conditions.find(made.status.conditions, "Failed")
     assert found is not None
@@ -200,9 +200,9 @@ def test_a_round_that_waits_for_itself_fails_and_names_the_circle() -> None:
 
 
 def test_a_round_that_only_leads_to_a_circle_waits_for_its_end() -> None:
-    of = federated_round(initial=None, base={"roundName": "train-0"})
+    current = federated_round(initial=None, base={"roundName": "train-0"})
     base = federated_round("train-0", "other", initial=None, base={"roundName": "train-x"})
-    made = plan(observation(of, base=base, waits_for=("train-0", "train-x")))
+    made = plan(observation(current, base=base, waits_for=("train-0", "train-x")))
     assert condition_of(made, "Failed")[0] == "False"
     broken = replace(base, status=FederatedRoundStatus(conditions=(condition("Failed", True, "BaseCycle"),)))
-    assert condition_of(plan(observation(of, base=broken)), "Failed") == ("True", "BaseFailed")
+    assert condition_of(plan(observation(current, base=broken)), "Failed") == ("True", "BaseFailed")

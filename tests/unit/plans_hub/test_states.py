@@ -34,8 +34,10 @@ FOLLOWING: dict[str, Any] = {"initial": None, "base": {"roundName": "train-0"}, 
 
 def following(base: str, model: StoredModel, **spec: Any) -> Observation:
     """Of a round that goes on from another, whose record is `model`."""
-    of = federated_round("train-1", "uid-1", **{**FOLLOWING, **spec})
-    return observation(of, base=over(federated_round("train-0", base), "Complete"), base_uid=base, base_model=model)
+    current = federated_round("train-1", "uid-1", **{**FOLLOWING, **spec})
+    return observation(
+        current, base=over(federated_round("train-0", base), "Complete"), base_uid=base, base_model=model
+    )
 
 
 def asked(seen: Observation) -> dict[str, str]:
@@ -57,7 +59,7 @@ def record(seen: Observation, counted: Collection[str]) -> StoredModel:
     return codec.parse(StoredModel, json.loads(json.dumps(codec.dump(kept.model))))
 
 
-def test_who_was_counted_goes_on_from_that_round_and_who_was_not_from_the_one_before() -> None:
+def test_a_hospital_goes_on_from_the_last_round_that_counted_it() -> None:
     model = replace(STORED, aggregated=("site-a",), states={"site-b": "uid-of-an-earlier-one"})
     assert asked(following("uid-0", model)) == {"site-a": "uid-0", "site-b": "uid-of-an-earlier-one", "site-c": ""}
 
@@ -108,5 +110,5 @@ def test_along_a_chain_each_has_the_state_of_the_last_round_that_counted_it() ->
 
 
 def after(base: FederatedRound, number: int, model: StoredModel) -> Observation:
-    of = federated_round(f"train-{number + 1}", f"uid-{number + 1}", **FOLLOWING)
-    return observation(of, base=over(base, "Complete"), base_uid=base.metadata.uid, base_model=model)
+    current = federated_round(f"train-{number + 1}", f"uid-{number + 1}", **FOLLOWING)
+    return observation(current, base=over(base, "Complete"), base_uid=base.metadata.uid, base_model=model)

@@ -38,9 +38,9 @@ def base(length: int = MODEL_BYTES) -> StoredModel:
     return replace(STORED, result=replace(STORED.result, bytes=length))
 
 
-def collecting(of: FederatedRound, *tasks: Any, **changes: Any) -> Observation:
+def collecting(current: FederatedRound, *tasks: Any, **changes: Any) -> Observation:
     known = {"base_model": base(), "leftovers": True}
-    return observation(dispatched(of), tasks=tasks, **known | changes)
+    return observation(dispatched(current), tasks=tasks, **known | changes)
 
 
 def granted(made: Plan) -> dict[str, int | None]:
@@ -61,18 +61,22 @@ LIMITS = [
 ]
 
 
-@pytest.mark.parametrize(("of", "limit"), LIMITS)
-def test_room_is_given_up_to_what_the_update_can_be(of: FederatedRound, limit: int) -> None:
-    made = plan(collecting(of, accepted("site-a", upload=Upload(bytes=limit)), accepted("site-b"), accepted("site-c")))
+@pytest.mark.parametrize(("current", "limit"), LIMITS)
+def test_room_is_given_up_to_what_the_update_can_be(current: FederatedRound, limit: int) -> None:
+    made = plan(
+        collecting(current, accepted("site-a", upload=Upload(bytes=limit)), accepted("site-b"), accepted("site-c"))
+    )
     assert granted(made) == {"site-a": limit}
     assert attention_of(made) == {}
 
 
-@pytest.mark.parametrize(("of", "limit"), LIMITS)
-def test_who_asks_for_a_byte_more_is_given_up_once_and_told_why(of: FederatedRound, limit: int) -> None:
+@pytest.mark.parametrize(("current", "limit"), LIMITS)
+def test_a_hospital_that_asks_for_a_byte_more_is_given_up_once_and_the_round_says_why(
+    current: FederatedRound, limit: int
+) -> None:
     greedy = accepted("site-a", upload=Upload(bytes=limit + 1))
     others = accepted("site-b"), accepted("site-c")
-    made = plan(collecting(of, greedy, *others))
+    made = plan(collecting(current, greedy, *others))
     assert granted(made) == {}
     [cancel] = [action for action in made.actions if isinstance(action, Cancel)]
     assert (cancel.task.metadata.namespace, cancel.reason) == ("site-a", "UploadTooLarge")
@@ -81,8 +85,10 @@ def test_who_asks_for_a_byte_more_is_given_up_once_and_told_why(of: FederatedRou
     assert conditions.is_true(made.status.conditions, "Reconciling")
     # As it stands when the plan has been carried out: nothing is left to do about it.
     notes = {**greedy.metadata.annotations, CANCELLED: "UploadTooLarge"}
-    told = replace(greedy, spec=replace(greedy.spec, cancel=True), metadata=replace(greedy.metadata, annotations=notes))
-    after = plan(replace(collecting(of, told, *others), round=replace(of, status=made.status)))
+    cancelled = replace(
+        greedy, spec=replace(greedy.spec, cancel=True), metadata=replace(greedy.metadata, annotations=notes)
+    )
+    after = plan(replace(collecting(current, cancelled, *others), round=replace(current, status=made.status)))
     assert after.actions == ()
     assert after.status == made.status
 
