@@ -12,7 +12,7 @@ from lab import demo_ending, demo_rounds
 from lab.demo_rounds import AGAIN, FURTHER
 from lab.install import SITE_NAMESPACE, WRITTEN
 from lab.topology import STATE
-from tests.e2e.documentation import Shell
+from tests.documentation import Shell
 from tests.e2e.federation import Federation
 
 COMMANDS = demo_ending.commands(demo_ending.text("train-5", "summary.json"))

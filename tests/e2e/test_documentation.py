@@ -9,7 +9,7 @@ from lab import demo_rounds
 from lab.demo_data import HOSPITALS
 from lab.install import HUB_SERVER, SITE_NAMESPACE, WRITTEN
 from lab.topology import named
-from tests.e2e.documentation import Shell, section, tools
+from tests.documentation import Shell, section, tools
 from tests.e2e.federation import DATASET, NAMESPACE, Federation
 
 # tests/unit/test_documentation.py compares these lists with the pages.
@@ -122,7 +122,7 @@ NOT_RUN_INLINE = {
     "make lab": "what the fixture `lab` does",
     "make lint unit": "part of make test",
     "make test": "runs this",
-    "pip install '.[cli]'": "tests.e2e.documentation.tools does, without fetching the dependencies again",
+    "pip install '.[cli]'": "tests.documentation.tools does, without fetching the dependencies again",
     "pip install '.[operator]'": "as above, and tests/unit/examples runs what it is for",
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
     "pytest -s tests/integration/hub/test_history.py": "part of make test",

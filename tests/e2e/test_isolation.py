@@ -19,11 +19,11 @@ import pytest
 from lab import install, lifecycle, network
 from lab.topology import API_PORT, DNS_ADDRESS, STORE_PORT, clusters, named
 from tests.conditions import condition
+from tests.documentation import section
 from tests.e2e import hostile
 from tests.e2e.accounts import administrator
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
-from tests.e2e.documentation import section
 from tests.e2e.federation import LOCAL_SOCKETS, UNTRAINED, Federation, Finished
 from wardround.api.names import task_name
 from wardround.api.times import parse_time

@@ -11,8 +11,8 @@ import pytest
 from lab import lifecycle, toolchain, volumes
 from lab.install import SITE_NAMESPACE
 from lab.topology import ROOT, named
+from tests.documentation import Block, Shell, blocks, tools
 from tests.e2e.clusters import Kubectl
-from tests.e2e.documentation import Block, Shell, blocks, tools
 from tests.e2e.federation import Federation
 from wardround.api.names import PARTICIPANT
 
@@ -30,7 +30,7 @@ NOT_RUN = {
         "the lab has no Docker: it builds the same Dockerfile with buildah, and its references are exported instead"
     ),
     "python3 -m venv build/cli && build/cli/bin/pip install '.[cli]' scikit-learn": (
-        "done by tests.e2e.documentation.tools, without fetching the dependencies again"
+        "done by tests.documentation.tools, without fetching the dependencies again"
     ),
     "kubectl get crd -o name | grep wardround.io | xargs kubectl delete": (
         "would take the objects of the federation that runs in this cluster with it"

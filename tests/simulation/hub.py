@@ -8,20 +8,19 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.players.hospital import Hospital
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client, Watcher
 from tests.simulation.store import Objects, Opener
 from tests.simulation.virtual import VirtualLoop
-from tests.unit.plans_hub.builders import FEDERATION, IMAGE, keys
 from wardround.api.names import BUCKET
 from wardround.hub.operator import Controllers, Hub, controllers
 from wardround.hub.settings import Settings
-from wardround.plans.participant import fingerprint
 from wardround.ports import Object
 from wardround.store.presign import Credentials, Presigner
-from wardround.wire import codec
 
-NAMESPACE = "wardround-hub"
+NAMESPACE, FEDERATION = "wardround-hub", "breast-cancer"
+IMAGE = "registry.example/trainer@sha256:" + "b" * 64
 ORIGIN = "https://store.example"
 SETTLED_SECONDS = 30.0
 
@@ -84,13 +83,13 @@ class LoneHub:
 
     def enrol(self, name: str, **spec: Any) -> None:
         """A hospital that has published its keys and is approved."""
-        published = keys(name)
-        approved = {"keyFingerprint": fingerprint(published), "allowedFederations": [{"namespace": FEDERATION}]}
+        hospital = Hospital(name)
+        approved = {"keyFingerprint": hospital.fingerprint, "allowedFederations": [{"namespace": FEDERATION}]}
         self._create("v1", "Namespace", name, "")
         self._create("v1", "ServiceAccount", "site", name)
         self._create("wardround.io/v1alpha1", "Participant", name, name, spec={**approved, **spec})
-        site = {"keys": codec.dump(published), "datasets": [{"name": "breast"}]}
-        self.server.change(Place("Participant", name, name), {"status": {"site": site}}, subresource="status")
+        place = Place("Participant", name, name)
+        self.server.change(place, {"status": hospital.status("breast")}, subresource="status")
 
     def apply_round(self, name: str, hospitals: list[str], **spec: Any) -> None:
         known = {

@@ -1,7 +1,7 @@
 """The lists in tests/e2e of commands that are run, and of those that are not, cover all of README and docs."""
 
+from tests.documentation import PAGES, blocks, inline_commands
 from tests.e2e import test_one_cluster
-from tests.e2e.documentation import PAGES, blocks, inline_commands
 from tests.e2e.test_documentation import NOT_RUN, NOT_RUN_INLINE, RUN_INLINE, TRIED
 from wardround.cli.__main__ import parser
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab.topology import ROOT
-from tests.e2e.documentation import PAGES
+from tests.documentation import PAGES
 
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.e2e.documentation import section
+from tests.documentation import section
 from tests.e2e.test_documentation import APPROVER
 from tests.integration.api.apiserver import Api, Refused, account
 from tests.integration.api.objects import site_task

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.certificates import certificates
 from tests.integration.site.between import Answer, between
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
 from tests.integration.site.hub import HUB_OPERATOR, Hub
 from tests.integration.site.test_site import condition, enrolled, job_of, leave_update
-from tests.integration.store.conftest import Server, certificates
+from tests.integration.store.conftest import Server
 from wardround.courier import main as courier
 from wardround.courier import turn
 from wardround.courier.settings import Settings

@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.integration.store.conftest import Server, certificates
+from tests.certificates import certificates
+from tests.integration.store.conftest import Server
 from wardround.store import admin
 from wardround.store.errors import StoreError
 from wardround.store.presign import Credentials, Presigner

@@ -12,7 +12,7 @@ import yaml
 from pyarrow import parquet
 
 from lab.topology import ROOT
-from tests.e2e.documentation import Shell, section
+from tests.documentation import Shell, section
 
 EXAMPLE = ROOT / "examples" / "own-image"
 TRAINER = "examples/own-image/trainer.py"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from tests.players.hospital import Hospital
 from wardround.api import conditions
 from wardround.api.conditions import Condition, Conditions
 from wardround.api.federatedround import FederatedRound, FederatedRoundStatus, Result
@@ -18,12 +19,10 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Failure, TaskSpec, Update, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
-from wardround.plans.participant import fingerprint
 from wardround.plans.participant import status as told_of
 from wardround.plans.round.types import Observation, StoredModel
 from wardround.sealing.body import MODEL, new_header
-from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key
-from wardround.wire import canonical, codec
+from wardround.wire import codec
 from wardround.wire.aggregation import AggregationResult, LeftOut
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
@@ -65,18 +64,19 @@ def at(seconds: float) -> datetime:
 
 
 @cache
+def hospital(name: str) -> Hospital:
+    """With one pair of real keys a name: plans recompute fingerprints."""
+    return Hospital(name)
+
+
 def keys(name: str) -> PublicKeys:
-    """One pair of real keys a name: plans recompute fingerprints."""
-    signing = dump_verification_key(generate_signing_key().public_key())
-    return PublicKeys(
-        signing=canonical.encode(signing), decryption=canonical.encode(DecryptionKey.generate().public.raw)
-    )
+    return hospital(name).keys
 
 
 def participant(name: str, **spec: Any) -> Participant:
     approved: dict[str, Any] = {
         "display_name": name,
-        "key_fingerprint": fingerprint(keys(name)),
+        "key_fingerprint": hospital(name).fingerprint,
         "allowed_federations": (Federation(namespace=FEDERATION),),
         "max_samples": 1000,
     }

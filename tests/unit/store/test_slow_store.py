@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.store.conftest import certificates
+from tests.certificates import certificates
 from wardround.store import transfer
 from wardround.store.errors import StoreError
 from wardround.store.transfer import Store
