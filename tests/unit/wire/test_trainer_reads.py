@@ -13,7 +13,7 @@ import pytest
 
 from tests.unit.golden.test_wire_golden import TRAINING
 from tests.unit.trainer.conftest import DOCUMENT
-from wardround.wire import codec, layouts
+from wardround.wire import codec, layouts, mounts
 from wardround.wire.training import CONTRACT, TrainingTask
 from wardround_trainer import network
 from wardround_trainer import task as trainer
@@ -32,6 +32,18 @@ def test_the_trainer_reads_the_task_that_prepare_writes(tmp_path: Path) -> None:
     assert (work.seed, work.order_seed) == (7, TRAINING.order_seed)
     assert (work.frozen, work.metrics) == (TRAINING.exchange.frozen, TRAINING.metrics)
     assert work.parameters.epochs == 5
+
+
+def test_the_trainers_folders_are_mounted_in_its_containers() -> None:
+    """It cannot import the table of mounts. `from_environment` has the root of the pod."""
+    folders = trainer.Folders.from_environment()
+    assert folders.root == Path(mounts.ROOT)
+    files = (
+        *(folders.model, folders.statistics, folders.trained, folders.predictions),
+        *(folders.checkpoint, folders.state_in, folders.state_out, folders.view("train")),
+    )
+    mounted = {each.path for each in mounts.TABLE if each.container == "train"}
+    assert {str(file.parent) for file in files} <= mounted
 
 
 def test_the_trainer_accepts_only_this_version_of_the_contract(tmp_path: Path) -> None:
