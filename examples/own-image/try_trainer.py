@@ -30,8 +30,8 @@ from tests.players.containers import Container, run_ours
 from tests.players.hospital import Hospital
 from tests.players.hub import Hub
 from wardround.api import federatedround, site
-from wardround.courier.fetch import input_name
 from wardround.courier.workspace import Workspace
+from wardround.plans.courier.step import input_name
 from wardround.plans.sitetask.failure import BY_EXIT_CODE
 from wardround.wire.isolation import IsolationTarget
 

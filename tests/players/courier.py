@@ -11,6 +11,7 @@ from wardround import durable, tensors
 from wardround.courier import send
 from wardround.courier.send import Sealed
 from wardround.courier.workspace import TaskFolder
+from wardround.plans.courier.step import fits
 from wardround.pod import update
 from wardround.ports import Store
 from wardround.sealing.keys import SigningKey
@@ -53,8 +54,8 @@ async def seal(
 async def put(sealed: Sealed, place: TaskFolder, puts: tuple[Put, ...] | None, store: Store) -> None:
     """Into the store, by grants for this very ciphertext."""
     assert puts is not None
-    assert send.fits(sealed, puts)
-    await send.send(sealed, puts, store, place)
+    assert fits(sealed.view, puts)
+    await send.send(puts, store, place)
 
 
 def written(arrays: Mapping[str, tensors.Array], dtypes: dict[str, str] | None = None) -> tuple[bytes, str]:

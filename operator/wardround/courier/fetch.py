@@ -7,6 +7,8 @@ from functools import partial
 
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder
+from wardround.plans.courier.turns import is_too_slow
+from wardround.plans.courier.types import Fetch
 from wardround.ports import Store
 from wardround.sealing.body import PART, Body, part_lengths, segment_count
 from wardround.sealing.files import HASH_BYTES, FileOpener
@@ -21,19 +23,8 @@ from wardround.wire.grants import Get
 from wardround.wire.models import ModelManifest
 
 
-def input_name(assignment: Assignment) -> str:
-    """An initial round's base is the result of a Statistics round."""
-    return "statistics.safetensors" if assignment.initial else "model.safetensors"
-
-
-def is_here(assignment: Assignment, folder: TaskFolder) -> bool:
-    """Whether nothing is left to fetch. The file has its name only once it is verified and whole."""
-    return assignment.base is None or (folder.input / input_name(assignment)).is_file()
-
-
 async def fetch(
-    assignment: Assignment,
-    grant: Get,
+    order: Fetch,
     *,
     hub_key: VerificationKey,
     key: DecryptionKey,
@@ -41,12 +32,13 @@ async def fetch(
     turn: Turn,
     folder: TaskFolder,
 ) -> None:
-    """Fetch and open the base, in turns with other tasks. Raises Refused, StoreError, OSError.
+    """Fetch and open the base model, in turns with other tasks. Raises Refused, StoreError, OSError.
 
     All participants hold the model's data key, so the hub's signature over each segment's hash is what makes it the
     hub's model (FileOpener).
     """
-    manifest, body = _open(assignment, hub_key, key)
+    grant = order.grant
+    manifest, body = _open(order.assignment, hub_key, key)
     lengths = part_lengths(manifest.header.length)
     if len(grant.parts) != len(lengths):
         raise StoreError(SHORT)
@@ -57,12 +49,13 @@ async def fetch(
 
     if not await turn.some(fetch_hashes):
         raise StoreError(TOO_SLOW)
-    target = folder.input / input_name(assignment)
+    target = folder.input / order.name
     opener = await beside(FileOpener, target, body, bytes(hashes), manifest.segments_digest, manifest.digest)
     try:
         while not opener.whole:
             before = opener.pause()
-            if not await turn.some(partial(_go_on, opener, grant, lengths, store)) and opener.pause() == before:
+            finished = await turn.some(partial(_go_on, opener, grant, lengths, store))
+            if is_too_slow(finished=finished, before=before, after=opener.pause()):
                 raise StoreError(TOO_SLOW)
         await beside(opener.finish)
     finally:
@@ -70,7 +63,7 @@ async def fetch(
 
 
 async def _go_on(opener: FileOpener, grant: Get, lengths: Sequence[int], store: Store) -> None:
-    """Fetch what is missing. When it is cancelled, whole segments that came are kept."""
+    """Fetch what is missing. A fetch that is cancelled keeps the whole segments that came."""
 
     async def open_chunk(chunk: bytes) -> None:
         await beside(opener.feed, chunk)

@@ -19,7 +19,7 @@ from wardround.kube.client import Client, backoff, failed_in_a_row
 from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.kube.health import PORT, health
 from wardround.kube.process import run_until_terminated
-from wardround.plans.sitetask.state import is_final
+from wardround.plans.courier.step import on_object
 from wardround.ports import Api, Object, OpenStore
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
@@ -67,20 +67,21 @@ class Courier:
 
     async def _take(self, item: Object) -> None:
         uid = item["metadata"]["uid"]
-        if uid in self._running:
-            self._running[uid][0].observe(item)
-        elif is_final(sitetask.parse(item)):
-            await beside(self._means.workspace.task(uid).remove)
-        else:
-            runner = TaskRunner(self._means, item)
-            task = asyncio.create_task(runner.run(), name=f"task {runner.name}")
-            self._running[uid] = (runner, task)
-            task.add_done_callback(lambda done: self._ended(uid, done))
+        match on_object(sitetask.parse(item), followed=uid in self._running):
+            case "Observe":
+                self._running[uid][0].observe(item)
+            case "RemoveFolder":
+                await beside(self._means.workspace.task(uid).remove)
+            case "Follow":
+                runner = TaskRunner(self._means, item)
+                task = asyncio.create_task(runner.run(), name=f"task {runner.name}")
+                self._running[uid] = (runner, task)
+                task.add_done_callback(lambda done: self._ended(uid, done))
 
     def _ended(self, uid: str, done: asyncio.Task[None]) -> None:
         self._running.pop(uid, None)
         if not done.cancelled() and (failure := done.exception()) is not None:
-            # A fault of ours. The next event of the object, or a restart, tries again.
+            # A fault of this program. The next event of the object, or a restart, tries again.
             logger.error("%s broke off", done.get_name(), exc_info=failure)
 
     async def _drop(self, uid: str) -> None:
@@ -90,7 +91,7 @@ class Courier:
             await beside(self._means.workspace.task(uid).remove)
 
     async def _sweep(self) -> None:
-        """After a list, which says nothing of what was deleted since the last."""
+        """After a list, which does not name the tasks that were deleted since the last list."""
         for uid, (runner, _) in list(self._running.items()):
             try:
                 live = (await self._means.client.get("SiteTask", runner.name))["metadata"]["uid"]
@@ -100,7 +101,7 @@ class Courier:
                 await self._drop(uid)
         # Nothing is taken up meanwhile: this is called between two events.
         for uid in await beside(self._means.workspace.sweep, frozenset(self._running)):
-            logger.info("removed the folder of task %s, which is no more", uid)
+            logger.info("removed the folder of task %s, which was deleted", uid)
         self.listed = True
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
 
 from wardround import durable
 from wardround.api.task import Metric, Update
 from wardround.courier.workspace import TaskFolder, Unsafe
+from wardround.plans.courier.types import SealedUpdate
 from wardround.ports import Store
 from wardround.sealing import body
 from wardround.sealing.files import seal_file
@@ -33,14 +33,15 @@ class Sealed:
     manifest: UpdateManifest
 
     @property
-    def report(self) -> dict[str, Any]:
-        """`status.courier.update`."""
+    def view(self) -> SealedUpdate:
+        """What the next steps are decided from."""
         manifest = self.manifest
         metrics = tuple(Metric(name=name, value=value) for name, value in sorted(manifest.metrics.items()))
         update = Update(
             manifest=self.envelope, samples=manifest.samples, metrics=metrics, suppressed=manifest.suppressed
         )
-        return cast(dict[str, Any], codec.dump(update))
+        parts = tuple(body.part_lengths(manifest.header.length))
+        return SealedUpdate(bytes=manifest.bytes, parts=parts, update=update)
 
 
 def read_claims(document: bytes, assignment: Assignment) -> UpdateClaims:
@@ -119,17 +120,12 @@ def _seal(
     return Sealed(envelope, manifest)
 
 
-async def send(sealed: Sealed, puts: tuple[Put, ...], store: Store, folder: TaskFolder) -> None:
-    """Store every part, by grants that fit. Raises StoreError.
+async def send(puts: tuple[Put, ...], store: Store, folder: TaskFolder) -> None:
+    """Put every part of the ciphertext into the store, by grants that fit it. Raises StoreError.
 
-    A part that is there already is from an earlier run, of this very ciphertext.
+    A part that the store has already is from an earlier run, of this very ciphertext.
     """
     offset = 0
     for put in puts:
         await store.put_file(put.url, put.headers, folder.ciphertext, offset, put.bytes)
         offset += put.bytes
-
-
-def fits(sealed: Sealed, puts: tuple[Put, ...] | None) -> bool:
-    """Whether these grants are for this ciphertext: older ones may be for none, or for another length."""
-    return puts is not None and [put.bytes for put in puts] == body.part_lengths(sealed.manifest.header.length)

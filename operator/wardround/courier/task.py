@@ -1,4 +1,4 @@
-"""One task's way through the courier: fetch, wait for training, seal, ask for a place, send. Starts anew at any point.
+"""Follows one task: asks plans/courier for the next step and carries it out. Decides nothing, starts anew at any point.
 
 What is done is read off the workspace and the object, never off memory, so that a restart goes on where the last run
 was. Nothing here is logged but names, reasons and sizes.
@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
+from functools import singledispatchmethod
 from typing import Any
 
 from wardround.api import sitetask
-from wardround.api.sitetask import SiteTask
+from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.clock import Clock, Draw
 from wardround.courier import fetch, send
 from wardround.courier.keys import Identity
@@ -22,8 +23,24 @@ from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.kube.client import backoff
 from wardround.kube.errors import ApiError, Conflict, NotFound
-from wardround.plans.assignment import Claim, base_digest, verify
-from wardround.plans.sitetask.state import is_accepted, is_final
+from wardround.plans.courier.report import report
+from wardround.plans.courier.step import UNREPORTED_SECONDS, after, next_step, stops_transfers
+from wardround.plans.courier.types import (
+    AwaitUpdate,
+    Fetch,
+    FolderView,
+    Leave,
+    LookAtFolder,
+    Observation,
+    OpenGrants,
+    Report,
+    Rest,
+    Seal,
+    Send,
+    Trouble,
+    TryAgain,
+    Work,
+)
 from wardround.ports import Api, Object, Store
 from wardround.sealing import untrusted
 from wardround.sealing.keys import load_verification_key
@@ -31,12 +48,8 @@ from wardround.sealing.manifests import open_grants
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.threads import beside
-from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Grants
 
-POLL_SECONDS = 0.2
-WORKSPACE_UNUSABLE = "WorkspaceUnusable"
-NOT_APPROVED = "WaitingForApproval"
 logger = logging.getLogger(__name__)
 
 
@@ -54,6 +67,16 @@ class Means:
     draw: Draw
 
 
+@dataclass
+class Pass:
+    """What the steps have come to since the courier last rested. `grants` with the text that they were opened from."""
+
+    folder: FolderView | None = None
+    grants: tuple[str, Grants] | None = None
+    sealed: send.Sealed | None = None
+    sent: bool = False
+
+
 class TaskRunner:
     """Follows one SiteTask, of one UID, until it is final or gone."""
 
@@ -62,7 +85,8 @@ class TaskRunner:
         self._item = item
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
-        self._gone = False
+        self._deleted = False
+        self._pass = Pass()
         self.uid: str = item["metadata"]["uid"]
         self.name: str = item["metadata"]["name"]
         self._folder: TaskFolder = means.workspace.task(self.uid)
@@ -70,41 +94,61 @@ class TaskRunner:
     def observe(self, item: Object) -> None:
         """The object as the watch now has it."""
         self._item = item
-        if is_final(self._task) or self._task.spec.cancel:
+        if stops_transfers(self._task):
             self._over.set()
         self._changed.set()
 
     def leave(self) -> None:
         """The object is gone."""
-        self._gone = True
+        self._deleted = True
         self._over.set()
         self._changed.set()
 
     async def run(self) -> None:
-        """Until the end of the task, in the middle of a transfer if need be. Whatever fails before is told on the
-        object and tried again."""
+        """Until the end of the task, in the middle of a transfer if need be."""
         failures = 0
-        while not (self._gone or is_final(self._task)):
+        while True:
             self._changed.clear()
+            step: Rest | Leave | TryAgain
             try:
-                await self._until_over(self._advance())
+                decided = next_step(self._observation())
+                if not isinstance(decided, Rest | Leave):
+                    await self._until_over(self.perform(decided))
+                    # What failed before training says nothing of what may fail after it.
+                    failures = 0 if isinstance(decided, AwaitUpdate) else failures
+                    continue
+                step = decided
+            except (Refused, StoreError, ApiError, OSError) as failure:
+                # An OSError names a path at most, and the store's errors carry no URL.
+                logger.warning("task %s: %s: %s", self.name, type(failure).__name__, failure)
+                step = after(_trouble(failure), failures)
+            self._pass = Pass()
+            if isinstance(step, Leave):
+                break
+            if isinstance(step, Rest):
                 failures = 0
                 await self._changed.wait()
-                continue
-            except NotFound:
-                break  # the task is gone, or is about to be said to be
-            except Refused as refused:
-                logger.warning("task %s: refused: %s", self.name, refused)
-                wait = await self._tell(refused.reason, 3600.0)
-            except (StoreError, ApiError, OSError) as failure:
-                failures += 1
-                # An OSError names a path at most; those of the store carry no URL.
-                logger.warning("task %s: %s: %s", self.name, type(failure).__name__, failure)
-                reason = WORKSPACE_UNUSABLE if isinstance(failure, OSError) else ""
-                reason = failure.reason if isinstance(failure, StoreError) else reason
-                wait = await self._tell(reason, backoff(failures, draw=self._means.draw))
-            await self._change(wait)
+            else:
+                failures = step.failures
+                await self._change(await self._report_trouble(step))
         await beside(self._folder.remove)
+
+    def _observation(self) -> Observation:
+        task, made = self._task, self._pass
+        # Grants that have been renewed meanwhile are opened again.
+        current = made.grants is not None and made.grants[0] == task.spec.grants
+        return Observation(
+            task=task,
+            deleted=self._deleted,
+            approval=self._means.pins.approval,
+            hub_fingerprint=self._means.pins.hub_fingerprint,
+            site_fingerprint=self._means.identity.fingerprint,
+            folder=made.folder,
+            grants=made.grants[1] if made.grants is not None and current else None,
+            sealed=made.sealed.view if made.sealed else None,
+            sent=made.sent,
+            now=self._means.clock(),
+        )
 
     async def _until_over(self, work: Coroutine[Any, Any, None]) -> None:
         """Does `work`, and cancels it when nobody wants it any more. Raises what it raises."""
@@ -124,121 +168,71 @@ class TaskRunner:
     def _task(self) -> SiteTask:
         return sitetask.parse(self._item)
 
-    async def _advance(self) -> None:
-        """Everything that can be done now. Raises Refused, StoreError, ApiError, OSError."""
-        task, means = self._task, self._means
-        if not is_accepted(task) or task.spec.cancel:
-            return
-        if not self._may(task):
-            await self._report({}, NOT_APPROVED)
-            return
-        assignment = self._verify(task)
-        hub_key = load_verification_key(untrusted.decode(task.spec.hub_key, "HubNotPinned"))
+    @singledispatchmethod
+    async def perform(self, step: Work) -> None:
+        """Raises Refused, StoreError, ApiError, OSError."""
+        raise TypeError(f"no way to perform {step}")
+
+    @perform.register
+    async def _look(self, _: LookAtFolder) -> None:
         await beside(self._folder.make)
-        if not await beside(fetch.is_here, assignment, self._folder):
-            grants = self._grants(task, assignment)
-            if grants is None or grants.get is None:
-                return
-            await fetch.fetch(
-                assignment,
-                grants.get,
-                hub_key=hub_key,
-                key=means.identity.decryption,
-                store=means.store,
-                turn=means.turn,
-                folder=self._folder,
-            )
-        await self._report({"input": "Ready"})
-        if not await self._update_is_there():
-            return
-        async with means.turn.whole():
-            base = base_digest(assignment, task.spec.hub_key)
-            sealed = await send.seal(assignment, self._folder, means.identity.signing, base)
-        await self._report({"upload": {"bytes": sealed.manifest.bytes}})
-        grants = self._grants(self._task, assignment)
-        if self._courier.get("update") or grants is None or grants.put is None or not send.fits(sealed, grants.put):
-            return
-        await send.send(sealed, grants.put, means.store, self._folder)
-        await self._report({"update": sealed.report})
-        logger.info("task %s: sent %d bytes", self.name, sealed.manifest.bytes)
+        self._pass.folder = await beside(self._folder.look)
 
-    def _may(self, task: SiteTask) -> bool:
-        """Whether people here agree, where they are asked: that a task is accepted is the site operator's word alone,
-        and `spec.approved` is not his to write. Raises Refused."""
-        if self._means.pins.approval == "Deny":
-            raise Refused("Denied")
-        return self._means.pins.approval == "Policy" or task.spec.approved
-
-    def _verify(self, task: SiteTask) -> Assignment:
-        return verify(
-            Claim(
-                envelope=task.spec.assignment,
-                hub_key=task.spec.hub_key,
-                hub_fingerprint=self._means.pins.hub_fingerprint,
-                round_uid=task.spec.round_ref.uid,
-                attempt=task.spec.attempt,
-                site_fingerprint=self._means.identity.fingerprint,
-                now=self._means.clock(),
-            )
-        )
-
-    def _grants(self, task: SiteTask, assignment: Assignment) -> Grants | None:
-        if not task.spec.grants:
-            return None
-        return open_grants(
-            untrusted.decode(task.spec.grants, "KeyUnusable"),
+    @perform.register
+    async def _open_grants(self, step: OpenGrants) -> None:
+        text = self._task.spec.grants or ""
+        grants = open_grants(
+            untrusted.decode(text, "KeyUnusable"),
             self._means.identity.decryption,
-            round_uid=assignment.round_uid,
-            attempt=assignment.attempt,
-            participant=assignment.participant,
+            round_uid=step.assignment.round_uid,
+            attempt=step.assignment.attempt,
+            participant=step.assignment.participant,
         )
+        self._pass.grants = (text, grants)
 
-    async def _update_is_there(self) -> bool:
-        """Waits for training; gives up when the object changes, for then everything is looked at anew."""
+    @perform.register
+    async def _fetch(self, step: Fetch) -> None:
+        await fetch.fetch(
+            step,
+            hub_key=load_verification_key(untrusted.decode(self._task.spec.hub_key, "HubNotPinned")),
+            key=self._means.identity.decryption,
+            store=self._means.store,
+            turn=self._means.turn,
+            folder=self._folder,
+        )
+        self._pass.folder = await beside(self._folder.look)
+
+    @perform.register
+    async def _await_update(self, step: AwaitUpdate) -> None:
         while not await beside(self._folder.is_trained):
-            if await self._change(POLL_SECONDS):
-                return False
-        return True
+            if await self._change(step.every_seconds):
+                self._pass = Pass()
+                return
+        self._pass.folder = await beside(self._folder.look)
 
-    async def _change(self, seconds: float) -> bool:
-        """Waits for a change of the object, at most so long; whether there was one."""
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+    @perform.register
+    async def _seal(self, step: Seal) -> None:
+        async with self._means.turn.whole():
+            self._pass.sealed = await send.seal(
+                step.assignment, self._folder, self._means.identity.signing, step.base_digest
+            )
 
-    @property
-    def _courier(self) -> Mapping[str, Any]:
-        return (self._item.get("status") or {}).get("courier") or {}
+    @perform.register
+    async def _send(self, step: Send) -> None:
+        await send.send(step.puts, self._means.store, self._folder)
+        self._pass.sent = True
+        logger.info("task %s: sent %d bytes", self.name, sum(put.bytes for put in step.puts))
 
-    async def _tell(self, reason: str, seconds: float) -> float:
-        """Says why it does not go on; returns in how many seconds to try again."""
-        if reason:
-            try:
-                await self._report({}, reason)
-            except ApiError as failure:
-                logger.warning("task %s: %s", self.name, failure)
-                return min(seconds, 5.0)
-        return seconds
-
-    async def _report(self, change: Mapping[str, Any], reason: str = "") -> None:
-        """Writes status.courier if that changes it. Raises ApiError.
-
-        Progress clears the reason. A new try is none: each begins by saying what was said before, and people on both
-        sides have to see the reason while it holds.
-        """
+    @perform.register
+    async def _report(self, step: Report) -> None:
+        """Writes status.courier if that changes it. Raises ApiError."""
         while True:
-            before = dict(self._courier)
-            after = before | dict(change)
-            if reason:
-                after["reason"] = reason
-            elif after != before:
-                after.pop("reason", None)
-            known = (self._item.get("status") or {}).get("courier") is not None
+            before = dict(self._reported)
+            written_before = (self._item.get("status") or {}).get("courier") is not None
+            changed = report(before, step.change, step.reason)
             try:
                 written = await self._means.client.apply_status(
-                    self._item, {"courier": before} if known else {}, {"courier": after} if after else {}
+                    self._item, {"courier": before} if written_before else {}, {"courier": changed} if changed else {}
                 )
             except Conflict:
                 fresh = await self._means.client.get("SiteTask", self.name)
@@ -249,3 +243,42 @@ class TaskRunner:
             if written is not None:
                 self._item = written
             return
+
+    @property
+    def _reported(self) -> Mapping[str, Any]:
+        return (self._item.get("status") or {}).get("courier") or {}
+
+    async def _change(self, seconds: float) -> bool:
+        """Waits for a change of the object, at most so long. Returns whether there was one."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _report_trouble(self, step: TryAgain) -> float:
+        """Reports why the task does not go on. Returns in how many seconds to try again."""
+        seconds = step.wait_seconds
+        if seconds is None:
+            seconds = backoff(step.failures, draw=self._means.draw)
+        if step.reason:
+            try:
+                await self.perform(Report(change=CourierReport(), reason=step.reason))
+            except ApiError as failure:
+                logger.warning("task %s: %s", self.name, failure)
+                return min(seconds, UNREPORTED_SECONDS)
+        return seconds
+
+
+def _trouble(failure: Exception) -> Trouble:
+    match failure:
+        case NotFound():
+            return Trouble(kind="Gone")
+        case Refused():
+            return Trouble(kind="Refused", reason=failure.reason)
+        case StoreError():
+            return Trouble(kind="Store", reason=failure.reason)
+        case OSError():
+            return Trouble(kind="Workspace")
+        case _:
+            return Trouble(kind="Api")

@@ -1,4 +1,4 @@
-"""Whose turn it is to move or seal a model: one task at a time, in the order in which they ask. Knows no models."""
+"""Gives turns to move or seal a model: one task at a time, in the order in which they ask. Knows no models."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-# Who waits for the store lets others go first after so long. A store that is fast enough gives a segment (1 MiB) in it.
-SLICE_SECONDS = 30.0
+from wardround.plans.courier.turns import turn_ends
 
 
 class Turn:
@@ -21,7 +20,7 @@ class Turn:
 
     @asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
-        """A turn for work that cannot be put aside, and that waits for nobody outside."""
+        """A turn for work that cannot be cut short and does not wait for the store."""
         self._waiting += 1
         self._hurry()
         try:
@@ -34,7 +33,7 @@ class Turn:
             self._lock.release()
 
     async def some(self, work: Callable[[], Awaitable[None]]) -> bool:
-        """A turn for work that is cancelled where it takes long and others wait; whether it came to its end."""
+        """A turn for work that is cancelled if it takes long while other tasks wait. Returns whether it finished."""
         async with self.whole():
             limit = asyncio.timeout(None)
             try:
@@ -53,4 +52,4 @@ class Turn:
 
     def _hurry(self) -> None:
         if self._limit is not None and self._limit.when() is None:
-            self._limit.reschedule(max(self._since + SLICE_SECONDS, asyncio.get_running_loop().time()))
+            self._limit.reschedule(turn_ends(self._since, asyncio.get_running_loop().time()))

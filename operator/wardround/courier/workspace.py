@@ -12,6 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround.plans.courier.types import FolderView
+
 UPDATE_DOCUMENT_LIMIT = 1 << 20
 
 
@@ -54,6 +56,10 @@ class TaskFolder:
     def is_trained(self) -> bool:
         """Whether there is something to send: an update, or one that was sealed before."""
         return self.has_update() or self.manifest.is_file()
+
+    def look(self) -> FolderView:
+        names = [each.name for each in self.input.iterdir() if each.is_file()] if self.input.is_dir() else []
+        return FolderView(frozenset(names), self.is_trained())
 
     def read_update_document(self) -> bytes:
         """Raises Unsafe. No link is followed: the folder is written by another container."""

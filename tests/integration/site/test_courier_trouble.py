@@ -21,9 +21,9 @@ from tests.integration.site.hub import HUB_OPERATOR, Hub
 from tests.integration.site.test_site import condition, enrolled, job_of, leave_update
 from tests.integration.store.conftest import Server
 from wardround.courier import main as courier
-from wardround.courier import turn
 from wardround.courier.settings import Settings
 from wardround.kube.client import Client
+from wardround.plans.courier import turns
 from wardround.store.presign import Credentials, Presigner
 from wardround.wire import digests
 
@@ -104,7 +104,7 @@ async def ready(site: Site) -> None:
 async def test_one_slow_task_stops_no_other_and_ends_when_the_hub_calls_it_back(
     site: Site, server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "SLICE_SECONDS", 1.0)
+    monkeypatch.setattr(turns, "SLICE_SECONDS", 1.0)
     async with (
         between(server.origin, server.ca, store.port, store.tls()) as proxy,
         running(site, store.settings(site)),

@@ -18,6 +18,7 @@ from tests.unit.store.test_slow_store import serving, url
 from wardround.courier import fetch, send
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
+from wardround.plans.courier.types import Fetch
 from wardround.wire.grants import Get
 
 PLAIN = bytes(range(256)) * 10_000
@@ -73,8 +74,11 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
     async with serving(tmp_path, answer) as store:
         place = url(store).removesuffix("x")
         await fetch.fetch(
-            assignment,
-            Get(f"{place}segments", (f"{place}part",)),
+            Fetch(
+                assignment=assignment,
+                grant=Get(f"{place}segments", (f"{place}part",)),
+                name="model.safetensors",
+            ),
             hub_key=HUB.identity.key.public_key(),
             key=HOSPITAL.decryption,
             store=store,

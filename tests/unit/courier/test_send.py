@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.sealing.body import part_lengths
 from wardround.sealing.refused import Refused
 from wardround.wire import digests
-from wardround.wire.grants import Put
 
 PLAIN = b"tensors" * 1000
 BASE = digests.digest(b"base")
@@ -104,16 +102,14 @@ async def test_of_a_metric_over_too_few_patients_the_name_is_sent(folder: TaskFo
     (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {}, "suppressed": ["loss", "name"]}))
     sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
     assert (sealed.manifest.metrics, sealed.manifest.suppressed) == ({}, ("loss",))
-    assert sealed.report["suppressed"] == ["loss"]
+    assert sealed.view.update.suppressed == ("loss",)
 
 
 async def test_in_an_initial_round_the_base_digest_is_the_sites_own(folder: TaskFolder) -> None:
     assert (await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, "")).manifest.header.base_digest == BASE
 
 
-async def test_grants_for_another_length_do_not_fit(folder: TaskFolder) -> None:
+async def test_what_grants_have_to_fit_is_the_ciphertexts_parts(folder: TaskFolder) -> None:
     sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
-    fitting = tuple(Put("https://store.example/x", part, {}) for part in part_lengths(len(PLAIN)))
-    assert send.fits(sealed, fitting)
-    assert not send.fits(sealed, tuple(dataclasses.replace(put, bytes=put.bytes + 1) for put in fitting))
-    assert not send.fits(sealed, None)
+    assert sealed.view.parts == tuple(part_lengths(len(PLAIN)))
+    assert sealed.view.bytes == sum(sealed.view.parts)

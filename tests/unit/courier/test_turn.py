@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from wardround.courier import turn
 from wardround.courier.turn import Turn
+from wardround.plans.courier import turns
 
 
 async def never() -> None:
@@ -22,7 +22,7 @@ async def nothing() -> None:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "SLICE_SECONDS", 0.05)
+    monkeypatch.setattr(turns, "SLICE_SECONDS", 0.05)
 
 
 async def test_work_that_takes_long_gives_way_to_what_comes_later(short: None) -> None:

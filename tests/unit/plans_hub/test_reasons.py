@@ -27,7 +27,8 @@ OTHER_WORDS = {
     "status of conditions": "True False Unknown",
     "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
     "courses and standings of plans": "Progressing Over Refused Waiting",
-    "actions": "CreateJob DeleteJob DeleteTask Mirror",
+    "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone Store "
+    "Workspace",
     "tasks and policies": "Train Statistics Evaluate Policy Manual Deny Warn Refuse",
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Samples Sum Update",

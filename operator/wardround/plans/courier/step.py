@@ -1,0 +1,173 @@
+"""Decides the courier's next step for one task, and what an error becomes. Pure: knows no file, store or API server.
+
+Each step is decided anew from the object and the workspace, so that a restarted courier goes on where the last one was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+from wardround.api.sitetask import CourierReport, SiteTask
+from wardround.api.task import Upload
+from wardround.plans.assignment import Claim, base_digest, verify
+from wardround.plans.courier.types import (
+    AwaitUpdate,
+    Fetch,
+    Leave,
+    LookAtFolder,
+    Observation,
+    OpenGrants,
+    Report,
+    Rest,
+    Seal,
+    SealedUpdate,
+    Send,
+    Step,
+    Trouble,
+    TryAgain,
+)
+from wardround.plans.sitetask.state import is_accepted, is_final
+from wardround.sealing.refused import Refused
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Put
+
+POLL_SECONDS = 0.2
+# What is refused stays refused until the SiteTask changes.
+REFUSED_SECONDS = 3600.0
+# After a report that the API server did not take.
+UNREPORTED_SECONDS = 5.0
+WORKSPACE_UNUSABLE = "WorkspaceUnusable"
+NOT_APPROVED = "WaitingForApproval"
+REST = Rest()
+
+
+def next_step(seen: Observation) -> Step:
+    """Raises Refused where something signed is not what it should be; `after` says what follows."""
+    task = seen.task
+    if seen.deleted or is_final(task):
+        return Leave()
+    if not is_accepted(task) or task.spec.cancel:
+        return REST
+    if not _is_approved(seen):
+        return _report(seen, reason=NOT_APPROVED) or REST
+    return _admitted(seen, _verified(seen))
+
+
+def _is_approved(seen: Observation) -> bool:
+    """Whether people of the hospital agree, where they are asked. That a task is accepted is the site operator's word
+    alone, and the site operator may not write `spec.approved`. Raises Refused."""
+    if seen.approval == "Deny":
+        raise Refused("Denied")
+    return seen.approval == "Policy" or seen.task.spec.approved
+
+
+def _verified(seen: Observation) -> Assignment:
+    """Raises Refused."""
+    spec = seen.task.spec
+    return verify(
+        Claim(
+            envelope=spec.assignment,
+            hub_key=spec.hub_key,
+            hub_fingerprint=seen.hub_fingerprint,
+            round_uid=spec.round_ref.uid,
+            attempt=spec.attempt,
+            site_fingerprint=seen.site_fingerprint,
+            now=seen.now,
+        )
+    )
+
+
+def _admitted(seen: Observation, assignment: Assignment) -> Step:
+    """The way of a task that this site does: fetch, wait for training, seal, ask for grants, send."""
+    if seen.folder is None:
+        return LookAtFolder()
+    if not has_input(assignment, seen.folder.inputs):
+        return _fetch(seen, assignment)
+    if report := _report(seen, CourierReport(input="Ready")):
+        return report
+    if not seen.folder.has_update:
+        return AwaitUpdate(every_seconds=POLL_SECONDS)
+    if seen.sealed is None:
+        return Seal(assignment=assignment, base_digest=base_digest(assignment, seen.task.spec.hub_key))
+    if report := _report(seen, CourierReport(upload=Upload(bytes=seen.sealed.bytes))):
+        return report
+    if seen.sent:
+        return _report(seen, CourierReport(update=seen.sealed.update)) or REST
+    return _send(seen, assignment)
+
+
+def _fetch(seen: Observation, assignment: Assignment) -> Step:
+    if seen.grants is None:
+        return OpenGrants(assignment=assignment) if seen.task.spec.grants else REST
+    if seen.grants.get is None:
+        return REST
+    return Fetch(assignment=assignment, grant=seen.grants.get, name=input_name(assignment))
+
+
+def _send(seen: Observation, assignment: Assignment) -> Step:
+    if _reported(seen).update is not None or seen.sealed is None:
+        return REST
+    if seen.grants is None:
+        return OpenGrants(assignment=assignment) if seen.task.spec.grants else REST
+    puts = seen.grants.put
+    return Send(puts=puts) if puts is not None and fits(seen.sealed, puts) else REST
+
+
+def fits(sealed: SealedUpdate, puts: tuple[Put, ...]) -> bool:
+    """Whether these grants are for this ciphertext: older ones may be for another length."""
+    return tuple(put.bytes for put in puts) == sealed.parts
+
+
+def _reported(seen: Observation) -> CourierReport:
+    return seen.task.status.courier or CourierReport()
+
+
+def _report(seen: Observation, change: CourierReport | None = None, *, reason: str = "") -> Report | None:
+    """None if the report says so already."""
+    before, change = _reported(seen), change or CourierReport()
+    news = [
+        change.input is not None and change.input != before.input,
+        change.upload is not None and change.upload != before.upload,
+        change.update is not None and change.update != before.update,
+        bool(reason) and reason != before.reason,
+    ]
+    return Report(change=change, reason=reason) if any(news) else None
+
+
+def after(trouble: Trouble, failures: int) -> Leave | TryAgain:
+    """What an error becomes. `failures`: how many came in a row before."""
+    match trouble.kind:
+        case "Gone":
+            return Leave()
+        case "Refused":
+            return TryAgain(reason=trouble.reason, failures=failures, wait_seconds=REFUSED_SECONDS)
+        case "Workspace":
+            return TryAgain(reason=WORKSPACE_UNUSABLE, failures=failures + 1)
+        case "Store":
+            return TryAgain(reason=trouble.reason, failures=failures + 1)
+        case "Api":
+            # The API server does not take a report now either.
+            return TryAgain(reason="", failures=failures + 1)
+
+
+def stops_transfers(task: SiteTask) -> bool:
+    """Whether nobody wants any more what the courier does for the task: it stops in the middle of a transfer."""
+    return is_final(task) or task.spec.cancel
+
+
+def on_object(task: SiteTask, *, followed: bool) -> Literal["Observe", "Follow", "RemoveFolder"]:
+    """What a SiteTask of the watch means. `followed`: the courier follows it already."""
+    if followed:
+        return "Observe"
+    return "RemoveFolder" if is_final(task) else "Follow"
+
+
+def input_name(assignment: Assignment) -> str:
+    """The file that training reads. The base of an initial round is the result of a Statistics round."""
+    return "statistics.safetensors" if assignment.initial else "model.safetensors"
+
+
+def has_input(assignment: Assignment, inputs: Collection[str]) -> bool:
+    """Whether nothing is left to fetch. A file has its name only once it is verified and whole."""
+    return assignment.base is None or input_name(assignment) in inputs

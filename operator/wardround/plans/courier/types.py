@@ -1,0 +1,137 @@
+"""What the courier's next step is decided from, and the steps. Frozen, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from wardround.api.sitetask import CourierReport, SiteTask
+from wardround.api.task import Update
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Get, Grants, Put
+
+
+@dataclass(frozen=True, kw_only=True)
+class SealedUpdate:
+    """A durable ciphertext. `bytes`: of all of it; `parts`: of each object that the store will have; `update`: what the
+    hub is told once they are there."""
+
+    bytes: int
+    parts: tuple[int, ...]
+    update: Update
+
+
+@dataclass(frozen=True)
+class FolderView:
+    """The task's folder in the workspace. `inputs`: names of the files in its input folder; a file has its name only
+    once it is verified and whole. `has_update`: training has left an update, or the courier has sealed one."""
+
+    inputs: Collection[str] = ()
+    has_update: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What the courier knows of one task.
+
+    `task` as the watch last had it; `deleted`: there is no such SiteTask any more. `approval`, `hub_fingerprint` and
+    `site_fingerprint` are the courier's own: no API object can change them. `folder`, `grants`, `sealed` and `sent` are
+    what the steps of this pass have come to, None where no step has looked.
+    """
+
+    task: SiteTask
+    deleted: bool = False
+    approval: str
+    hub_fingerprint: str
+    site_fingerprint: str
+    folder: FolderView | None = None
+    grants: Grants | None = None
+    sealed: SealedUpdate | None = None
+    sent: bool = False
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Remove the task's folder. The courier is done with the task."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """There is nothing to do until the SiteTask changes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write into `status.courier` what is set in `change`, and the reason if there is one."""
+
+    change: CourierReport
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class LookAtFolder:
+    """Make the task's folders, and see what is in them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenGrants:
+    """Open the sealed grants with this site's key."""
+
+    assignment: Assignment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """Fetch the base model, verify it and open it into the input folder under this name."""
+
+    assignment: Assignment
+    grant: Get
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwaitUpdate:
+    """Look for an update in the workspace, so often, until there is one or the SiteTask changes."""
+
+    every_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seal:
+    """Seal the update for the round's key, unless it is sealed already. It must name this base."""
+
+    assignment: Assignment
+    base_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Send:
+    """Put the ciphertext into the store."""
+
+    puts: tuple[Put, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryAgain:
+    """After trouble: report the reason, if there is one, wait, and begin a new pass. `wait_seconds` None: ever longer,
+    by how many `failures` came in a row. The wait ends when the SiteTask changes."""
+
+    reason: str
+    failures: int
+    wait_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """What stood against a step. `Refused`: something signed or sealed is not what it should be. `Store`, `Api`,
+    `Workspace`: who failed. `Gone`: the API server has no such SiteTask."""
+
+    kind: Literal["Refused", "Store", "Api", "Workspace", "Gone"]
+    reason: str = ""
+
+
+Work = Report | LookAtFolder | OpenGrants | Fetch | AwaitUpdate | Seal | Send
+Step = Leave | Rest | Work

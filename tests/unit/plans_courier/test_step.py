@@ -1,0 +1,254 @@
+"""The courier's next step for a task, as a table: what it has found, and what it does next."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB_DER, NOW, a_task, accepted, condition, signed
+from wardround.api.sitetask import CourierReport
+from wardround.api.task import Update, Upload
+from wardround.plans.courier.report import report
+from wardround.plans.courier.step import (
+    POLL_SECONDS,
+    REFUSED_SECONDS,
+    after,
+    has_input,
+    input_name,
+    next_step,
+    on_object,
+    stops_transfers,
+)
+from wardround.plans.courier.turns import SLICE_SECONDS, is_too_slow, turn_ends
+from wardround.plans.courier.types import (
+    AwaitUpdate,
+    Fetch,
+    FolderView,
+    Leave,
+    LookAtFolder,
+    Observation,
+    OpenGrants,
+    Report,
+    Rest,
+    Seal,
+    SealedUpdate,
+    Send,
+    Step,
+    Trouble,
+    TryAgain,
+)
+from wardround.sealing.keys import hub_fingerprint
+from wardround.sealing.refused import Refused
+from wardround.wire.assignment import AssignedBase
+from wardround.wire.grants import Get, Grants, Put
+
+# The base of an initial round is a Statistics round's result. Its manifest is the business of whoever fetches it.
+BASED = dataclasses.replace(ASSIGNMENT, base=AssignedBase("manifest", b"wrapped key"))
+SIGNED, SIGNED_BASED = signed(), signed(base=BASED.base)
+PIN = hub_fingerprint(HUB_DER)
+GET = Get("https://store.example/segments", ("https://store.example/part-0",))
+PUTS = (Put("https://store.example/put-0", 100, {}), Put("https://store.example/put-1", 7, {}))
+UPDATE = Update(manifest="{}", samples=290)
+SEALED = SealedUpdate(bytes=107, parts=(100, 7), update=UPDATE)
+HERE = FolderView(frozenset({"statistics.safetensors"}))
+TRAINED = FolderView(frozenset({"statistics.safetensors"}), has_update=True)
+READY = {"input": "Ready"}
+AWAY = {**READY, "reason": "StoreUnreachable"}
+UPLOAD = {**READY, "upload": {"bytes": 107}}
+SENT = {**UPLOAD, "update": {"manifest": "{}", "samples": 290}}
+
+
+def grants(*, get: Get | None = None, put: tuple[Put, ...] | None = None) -> Grants:
+    return Grants("2026-11-24T13:00:00Z", get, put)
+
+
+def seen(
+    *conditions: dict[str, str],
+    courier: dict[str, Any] | None = None,
+    envelope: str = SIGNED,
+    spec: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
+    **changes: Any,
+) -> Observation:
+    """An accepted task whose hub has granted something."""
+    status = accepted(*conditions, courier=courier or {}) if status is None else status
+    task = a_task(envelope=envelope, spec={"grants": "c2VhbGVk", **(spec or {})}, status=status)
+    return dataclasses.replace(
+        Observation(
+            task=task,
+            approval="Policy",
+            hub_fingerprint=PIN,
+            site_fingerprint=FINGERPRINT,
+            now=NOW,
+        ),
+        **changes,
+    )
+
+
+def based(**changes: Any) -> Observation:
+    return seen(envelope=SIGNED_BASED, **changes)
+
+
+def ungranted(**changes: Any) -> Observation:
+    return based(spec={"grants": None}, **changes)
+
+
+REPORT_READY = Report(change=CourierReport(input="Ready"))
+SEAL = Seal(assignment=ASSIGNMENT, base_digest="")
+STEPS: dict[str, tuple[Observation, Step]] = {
+    # Whether it does anything at all
+    "nobody has accepted the task": (seen(status={}), Rest()),
+    "the task is complete": (seen(condition("Complete")), Leave()),
+    "the task has failed": (seen(condition("Failed")), Leave()),
+    "the task was deleted": (seen(deleted=True), Leave()),
+    "the hub has cancelled the task": (seen(spec={"cancel": True}), Rest()),
+    "people have not approved": (seen(approval="Manual"), Report(change=CourierReport(), reason="WaitingForApproval")),
+    "it has said so": (seen(approval="Manual", courier={"reason": "WaitingForApproval"}), Rest()),
+    "people have approved": (seen(approval="Manual", spec={"approved": True}), LookAtFolder()),
+    # Fetching
+    "it does not know the folder": (based(), LookAtFolder()),
+    "the base is missing": (based(folder=FolderView()), OpenGrants(assignment=BASED)),
+    "the hub has granted nothing yet": (ungranted(folder=FolderView()), Rest()),
+    "the grants are for an update": (based(folder=FolderView(), grants=grants(put=PUTS)), Rest()),
+    "the grants are for the base": (
+        based(folder=FolderView(), grants=grants(get=GET)),
+        Fetch(assignment=BASED, grant=GET, name="statistics.safetensors"),
+    ),
+    "a part of the base is here": (
+        based(folder=FolderView(frozenset({".statistics.safetensors.partial"}))),
+        OpenGrants(assignment=BASED),
+    ),
+    "the base is here": (based(folder=HERE), REPORT_READY),
+    "the round has no base": (seen(folder=FolderView()), REPORT_READY),
+    # Sending
+    "training has left nothing": (seen(folder=HERE, courier=READY), AwaitUpdate(every_seconds=POLL_SECONDS)),
+    "training has left an update": (seen(folder=TRAINED, courier=READY), SEAL),
+    "a restarted courier finds what it sealed": (seen(folder=TRAINED, courier=UPLOAD), SEAL),
+    "the update is sealed": (
+        seen(folder=TRAINED, courier=READY, sealed=SEALED),
+        Report(change=CourierReport(upload=Upload(bytes=107))),
+    ),
+    "the hub knows its length": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED),
+        OpenGrants(assignment=ASSIGNMENT),
+    ),
+    "there are no grants": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, spec={"grants": None}),
+        Rest(),
+    ),
+    "the grants are older than the update": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(get=GET)),
+        Rest(),
+    ),
+    "the grants are for another length": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(put=PUTS[:1])),
+        Rest(),
+    ),
+    "the grants fit": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(put=PUTS)),
+        Send(puts=PUTS),
+    ),
+    "all is sent": (
+        seen(folder=TRAINED, courier=UPLOAD, sealed=SEALED, grants=grants(put=PUTS), sent=True),
+        Report(change=CourierReport(update=UPDATE)),
+    ),
+    "the hub knows that all is sent": (
+        seen(folder=TRAINED, courier=SENT, sealed=SEALED, grants=grants(put=PUTS)),
+        Rest(),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_the_next_step_follows_from_what_the_courier_has_found(case: str) -> None:
+    observation, step = STEPS[case]
+    assert next_step(observation) == step
+
+
+REFUSALS: dict[str, tuple[Observation, str]] = {
+    "the hospital does no tasks": (seen(approval="Deny"), "Denied"),
+    "another hub is pinned": (seen(hub_fingerprint="sha256:" + "0" * 64), "HubNotPinned"),
+    "the keys are others": (seen(site_fingerprint="sha256:" + "0" * 64), "NotAddressee"),
+    "the envelope is of another attempt": (seen(spec={"attempt": 2}), "Replayed"),
+    "it cannot be read": (seen(envelope="{}"), "AssignmentUnreadable"),
+    "its time is over": (seen(now=NOW + timedelta(hours=2)), "Expired"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_is_not_for_this_site_is_refused_whatever_the_operator_accepted(case: str) -> None:
+    observation, reason = REFUSALS[case]
+    with pytest.raises(Refused) as refused:
+        next_step(dataclasses.replace(observation, folder=TRAINED))
+    assert refused.value.reason == reason
+
+
+TROUBLES: dict[str, tuple[Trouble, Leave | TryAgain]] = {
+    "the task is gone": (Trouble(kind="Gone"), Leave()),
+    "something is refused": (
+        Trouble(kind="Refused", reason="Altered"),
+        TryAgain(reason="Altered", failures=3, wait_seconds=REFUSED_SECONDS),
+    ),
+    "the store fails": (
+        Trouble(kind="Store", reason="StoreTooSlow"),
+        TryAgain(reason="StoreTooSlow", failures=4),
+    ),
+    "the volume fails": (Trouble(kind="Workspace"), TryAgain(reason="WorkspaceUnusable", failures=4)),
+    "the API server fails": (Trouble(kind="Api"), TryAgain(reason="", failures=4)),
+}
+
+
+@pytest.mark.parametrize("case", TROUBLES)
+def test_an_error_becomes_a_reason_and_a_time_to_try_again(case: str) -> None:
+    trouble, step = TROUBLES[case]
+    assert after(trouble, 3) == step
+
+
+def test_transfers_stop_when_nobody_wants_the_update_any_more() -> None:
+    going, over = seen().task, seen(condition("Failed")).task
+    assert [stops_transfers(task) for task in (going, over, seen(spec={"cancel": True}).task)] == [False, True, True]
+    assert [on_object(task, followed=followed) for task in (going, over) for followed in (False, True)] == [
+        "Follow",
+        "Observe",
+        "RemoveFolder",
+        "Observe",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "reason", "wanted"),
+    [
+        ({}, CourierReport(input="Ready"), "", READY),
+        ({"reason": "StoreUnreachable"}, CourierReport(input="Ready"), "", READY),
+        (AWAY, CourierReport(input="Ready"), "", AWAY),
+        (READY, CourierReport(), "StoreTooSlow", {**READY, "reason": "StoreTooSlow"}),
+        ({**READY, "reason": "StoreTooSlow"}, CourierReport(upload=Upload(bytes=107)), "", UPLOAD),
+    ],
+    ids=["progress", "progress clears", "a retry is none", "trouble", "sealed"],
+)
+def test_a_reason_stays_until_there_is_progress(
+    before: dict[str, Any], change: CourierReport, reason: str, wanted: dict[str, Any]
+) -> None:
+    assert report(before, change, reason) == wanted
+
+
+def test_the_input_has_the_name_that_training_reads() -> None:
+    later = dataclasses.replace(BASED, initial=False)
+    assert [input_name(each) for each in (BASED, later)] == ["statistics.safetensors", "model.safetensors"]
+    assert not has_input(later, ("statistics.safetensors",))
+    assert has_input(ASSIGNMENT, ())
+
+
+def test_a_turn_ends_after_its_slice_once_another_task_waits_and_never_in_the_past() -> None:
+    assert turn_ends(since=100.0, now=101.0) == 100.0 + SLICE_SECONDS
+    assert turn_ends(since=100.0, now=500.0) == 500.0
+
+
+@pytest.mark.parametrize(
+    ("finished", "after", "too_slow"), [(True, 7, False), (False, 8, False), (False, 7, True), (True, 8, False)]
+)
+def test_a_fetch_that_a_whole_turn_gave_nothing_is_too_slow(finished: bool, after: int, too_slow: bool) -> None:
+    assert is_too_slow(finished=finished, before=7, after=after) is too_slow
