@@ -47,7 +47,6 @@ class OfferedDataset:
 @dataclass(frozen=True, kw_only=True)
 class Accelerator:
     resource_name: str
-    per_node: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

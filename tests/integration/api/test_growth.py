@@ -106,7 +106,7 @@ PARTICIPANT = Target(
                 {"name": f"d{number:02}" + "d" * 60, "schemaDigest": DIGEST, "columnsDigest": DIGEST}
                 for number in range(64)
             ],
-            "accelerators": [{"resourceName": f"a{number:02}" + "a" * 314, "perNode": 1024} for number in range(16)],
+            "accelerators": [{"resourceName": f"a{number:02}" + "a" * 314} for number in range(16)],
         }
     },
     {
