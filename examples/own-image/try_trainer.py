@@ -3,10 +3,13 @@
     python examples/own-image/try_trainer.py DATASET.yaml CASES.csv -- python examples/own-image/trainer.py
 
 A hub and a hospital are played, and the hospital's pods run here: the Job, the folders of each container and what runs
-around your command (prepare, check, score) are those of a real hospital, and complain of the same things. Not tried
-here: that the pod has no network, and nothing to write to but out/, state/out/, checkpoint/ and /tmp. To try a whole
-image, let the command be
+around your command (prepare, check, score) are those of a real hospital, and complain of the same things. To try a
+whole image, let the command be
 `docker run --rm --network none --user $(id -u) -e WARDROUND_ROOT -v /tmp:/tmp IMAGE python /trainer.py`.
+
+Your code has to read the root of all paths from WARDROUND_ROOT. Not tried here: the launcher (so sockets, symbolic
+links and io_uring work here and fail at a hospital), the closed network, the read-only file system, and the limits of
+CPU and memory.
 """
 
 import argparse
@@ -168,7 +171,7 @@ def main() -> int:
         except Refused as why:
             print(f"refused: {why}", file=sys.stderr)
             return 1
-    print("A pod would have taken all of it.")
+    print("All rounds were accepted. What this did not try: see the text of this program.")
     return 0
 
 

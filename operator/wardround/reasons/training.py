@@ -86,8 +86,9 @@ _OUTPUT = (
         name="TensorsDiffer",
         exit_code=EXIT_CODE,
         meaning="The output's tensors differ from the base model's in names, shapes or types.",
-        action="Start from base/model.safetensors. Keep the names, shapes and types of its tensors, and add none. "
-        "Write what the next round's training needs into state/out/.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the tensors. Start from "
+        "base/model.safetensors. Keep the names, shapes and types of its tensors, and add none. Write what the next "
+        "round's training needs into state/out/.",
     ),
     _code(
         name="FrozenChanged",
@@ -107,7 +108,8 @@ _OUTPUT = (
         name="MetricsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/metrics.json does not follow the training contract.",
-        action="Write an object whose `trained` has a finite number for each metric that the round declares.",
+        action="Write an object whose `trained` is an object. Each of its values whose name the round declares has to "
+        "be a finite number. A name may be absent.",
     ),
     _code(
         name="PredictionsInvalid",

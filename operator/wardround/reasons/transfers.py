@@ -184,7 +184,8 @@ _AGGREGATION = (
         name="SchemasDiffer",
         owner=ROUND,
         meaning="The hospitals' updates do not have the same tensors, or their statistics have different centres.",
-        action="Ask the hospitals to compare spec.schema of their Datasets, and to make them equal.",
+        action="Ask the hospitals to compare spec.schema of their Datasets, and to make features and bounds equal. If "
+        "they are, ask the author of the training image: `init` has to make the same tensors at all hospitals.",
     ),
     _updates_unusable(
         name="InitialWeightsDiffer",
