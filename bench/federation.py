@@ -3,6 +3,7 @@
 All of Wardround runs: operators, couriers, aggregation and the steps of each pod, on an API server and a store in
 memory, in virtual time (tests/simulation). By default, the trainer of examples/own-image trains. With --trainer,
 wardround_trainer trains, which needs torch: the first five models then equal those of `make demo` with that image.
+tests/e2e/test_rounds.py compares two rounds of the lab's clusters with a simulation inside the trainer image.
 """
 
 import argparse

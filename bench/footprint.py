@@ -14,7 +14,7 @@ from lab.errors import LabError
 from lab.install import HUB_NAMESPACE, SITE_NAMESPACE, kubectl
 from lab.topology import Cluster, existing, named
 from wardround.cli.cluster import Cluster as Api
-from wardround.cli.cluster import CommandError
+from wardround.cli.errors import CommandError
 
 LIMITS_MB = {"hub-operator": 100, "site-operator": 100, "courier": 64}
 READ_STATUS = "print(open('/proc/1/status').read())"

@@ -26,7 +26,7 @@ from tests.conditions import is_true
 from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.cli import verbs
 from wardround.cli.cluster import Cluster as Api
-from wardround.cli.cluster import CommandError
+from wardround.cli.errors import CommandError
 from wardround.wire import codec
 
 SITE, NAMESPACE = "site-a", "bench"

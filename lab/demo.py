@@ -21,7 +21,7 @@ from lab.install import SITE_NAMESPACE, WRITTEN, apply, kubectl
 from lab.topology import named
 from wardround.cli import explain, verbs, watch
 from wardround.cli.cluster import Cluster as Api
-from wardround.cli.cluster import CommandError
+from wardround.cli.errors import CommandError
 
 NAMES = [hospital.name for hospital in HOSPITALS]
 ROUND_SECONDS = 600.0
@@ -88,7 +88,7 @@ def _write_data(progress: Progress) -> None:
     for hospital in HOSPITALS:
         folder = install.data_folder(hospital.name)
         demo_data.write(tables[hospital.name], folder / "cases.csv")
-        demo_data.write_order_key(hospital, install.state_folder(hospital.name))
+        demo_data.write_order_key(hospital.order_key, install.state_folder(hospital.name))
         share = 100 * hospital.malignant / hospital.cases
         spoilt = len(demo_data.BLEMISHES[hospital.name])
         progress(

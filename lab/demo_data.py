@@ -88,12 +88,16 @@ def write(table: Table, path: Path) -> None:
     path.chmod(0o644)
 
 
-def write_order_key(hospital: Hospital, state: Path) -> None:
-    """Where `prepare` looks for it on the claim `state` before it makes one."""
-    folder = state / "secrets" / "order"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "key").write_bytes(hospital.order_key)
-    (folder / "key").chmod(0o644)
+def order_key_file(state: Path) -> Path:
+    """Where `prepare` looks for the key on the claim `state` before it makes one."""
+    return state / "secrets" / "order" / "key"
+
+
+def write_order_key(key: bytes, state: Path) -> None:
+    file = order_key_file(state)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(key)
+    file.chmod(0o644)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Rounds of three real hospitals, from apply to result, also during restarts, network cuts and upgrades."""
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lab import demo_data, lifecycle, network
 from lab.install import WRITTEN, helm
 from lab.topology import named
 from tests.conditions import Condition, condition, is_true, timeline
+from tests.e2e import simulated as simulation
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, fedavg, result
@@ -28,8 +29,21 @@ def statistics(federation: Federation) -> Finished:
 
 
 @pytest.fixture(scope="module")
-def first(federation: Federation, statistics: Finished) -> Finished:
-    return federation.run_round("first", "Train", initial={"seed": 7, "statisticsRoundName": statistics.name})
+def first(federation: Federation, statistics: Finished, simulated: Future[Mapping[str, str]]) -> Finished:
+    return federation.run_rounds(first_round(federation))[0]
+
+
+def first_round(federation: Federation) -> dict[str, Any]:
+    initial = {"seed": 7, "statisticsRoundName": federation.name("statistics")}
+    return federation.manifest("first", "Train", initial=initial)
+
+
+@pytest.fixture(scope="module")
+def simulated(federation: Federation, statistics: Finished) -> Iterator[Future[Mapping[str, str]]]:
+    """Digests of the first two rounds, simulated beside the tests that follow."""
+    rounds = [federation.manifest("statistics", "Statistics"), first_round(federation)]
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(simulation.digests, federation, rounds)
 
 
 def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federation, statistics: Finished) -> None:
@@ -79,6 +93,13 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
         assert {each["name"] for each in task["status"]["update"]["metrics"]} <= {*declared}
     assert 0 <= float(evaluated.metrics["accuracy"]) <= 1
     assert int(evaluated.metrics["rows"]) == evaluated.result["samples"]
+
+
+def test_a_simulation_inside_the_trainer_image_makes_the_same_models(
+    statistics: Finished, first: Finished, simulated: Future[Mapping[str, str]]
+) -> None:
+    found = simulated.result()
+    assert found == {each.name: each.result["digest"] for each in (statistics, first)}
 
 
 @pytest.mark.parametrize("how", [[], ["--server-side"]], ids=["client-side", "server-side"])

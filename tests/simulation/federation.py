@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lab import demo_data, demo_rounds
@@ -73,13 +74,20 @@ class Federation:
     """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended."""
 
     def __init__(
-        self, loop: VirtualLoop, folder: Path, trainer: Trainer, seed: int, watched: Watched = lambda _: None
+        self,
+        loop: VirtualLoop,
+        folder: Path,
+        trainer: Trainer,
+        seed: int,
+        watched: Watched = lambda _: None,
+        order_keys: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         self._random = random.Random(seed)
         self._clock = loop.clock
         self._folder = folder
         self._trainer = trainer
         self._watched = watched
+        self._order_keys = order_keys
         signer = Presigner(STORE_ORIGIN, BUCKET, "us-east-1", StoreCredentials("access", "in memory, no secret"))
         self._signer = signer
         self.store = Objects(signer, loop.clock)
@@ -171,7 +179,7 @@ class Federation:
         for claim in ("data", "state", "workspace"):
             (claims / claim).mkdir(parents=True)
         demo_data.write(table, claims / "data" / "cases.csv")
-        demo_data.write_order_key(hospital, claims / "state")
+        demo_data.write_order_key(self._order_keys.get(name, hospital.order_key), claims / "state")
 
         operator = Operator(
             self._client(server, "site-operator", SITE_NAMESPACE),

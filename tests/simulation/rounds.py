@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,10 +89,23 @@ def play_ten_rounds(
     folder: Path, tables: Mapping[str, demo_data.Table], *, seed: int = 1, trainer: Trainer = OWN
 ) -> Played:
     """From nothing to the end of the last round."""
-    rounds, collected = documents(trainer), _Collected()
+    return play_rounds(folder, tables, documents(trainer), seed=seed, trainer=trainer)
+
+
+def play_rounds(
+    folder: Path,
+    tables: Mapping[str, demo_data.Table],
+    rounds: Sequence[Object],
+    *,
+    seed: int = 1,
+    trainer: Trainer = OWN,
+    order_keys: Mapping[str, bytes] | None = None,
+) -> Played:
+    """Rounds that are all applied at once. `order_keys`: each hospital's secret, the demo's where there is none."""
+    collected = _Collected()
 
     async def main(loop: VirtualLoop) -> Played:
-        federation = Federation(loop, folder, trainer, seed, collected.see)
+        federation = Federation(loop, folder, trainer, seed, collected.see, order_keys=order_keys or {})
         async with federation.running(tables):
             federation.apply(*copy.deepcopy(rounds))
             ended = [await federation.over(each["metadata"]["name"]) for each in rounds]

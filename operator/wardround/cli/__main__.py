@@ -15,7 +15,8 @@ from rich.live import Live
 
 from wardround.api.meta import API_VERSION
 from wardround.cli import enrolment, explain, verbs, watch
-from wardround.cli.cluster import Cluster, CommandError, MissingError, Object
+from wardround.cli.cluster import Cluster, Object
+from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
 from wardround.clock import system_clock
 from wardround.wire import codec

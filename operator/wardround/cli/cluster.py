@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import urllib3
 from kubernetes import client, config
 
+from wardround.cli.errors import CommandError, ForbiddenError
 from wardround.cli.objects import printable
 from wardround.kube.resources import RESOURCES
 
@@ -19,18 +20,6 @@ TIMEOUT_SECONDS = 30
 TRIES = 3
 IMPERSONATION = ("as", "as-uid", "as-groups", "as-user-extra")
 OFFICIAL: Any = config.kube_config  # which has no types
-
-
-class CommandError(Exception):
-    """Ends a command. The text says what happened, where, whose problem it is and what to do next."""
-
-
-class MissingError(CommandError):
-    """The object that was asked for is not there."""
-
-
-class ForbiddenError(CommandError):
-    """The person's account may not do this here."""
 
 
 class Cluster:

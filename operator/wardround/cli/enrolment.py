@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from wardround.api.meta import API_VERSION
 from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT, SITE_ACCOUNT
 from wardround.api.participant import DEFAULT_MAX_SAMPLES
-from wardround.cli.cluster import CommandError, Object
-from wardround.cli.objects import printable
+from wardround.cli.errors import CommandError
+from wardround.cli.objects import Object, printable
 from wardround.sealing.keys import participant_fingerprint
 
 TOKEN_SECONDS = 24 * 3600

@@ -5,7 +5,8 @@ Asks nothing and prints nothing. The demo enrols its hospitals with these functi
 
 from wardround.api.names import HUB_CONFIG_MAP, ROUND_UID
 from wardround.cli import enrolment
-from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, MissingError, Object
+from wardround.cli.cluster import Cluster, Object
+from wardround.cli.errors import CommandError, ForbiddenError, MissingError
 
 NAMED = 8  # the most namespaces that a message names
 

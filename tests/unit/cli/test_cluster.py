@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wardround.cli.cluster import Cluster, CommandError
+from wardround.cli.cluster import Cluster
+from wardround.cli.errors import CommandError
 
 
 def kubeconfig(folder: Path, **more: object) -> str:

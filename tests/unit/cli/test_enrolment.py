@@ -10,7 +10,8 @@ import yaml
 
 from wardround.cli import enrolment, verbs
 from wardround.cli.__main__ import hospital, main, parser, run_enrol, target, write_private
-from wardround.cli.cluster import Cluster, CommandError, ForbiddenError, Object
+from wardround.cli.cluster import Cluster, Object
+from wardround.cli.errors import CommandError, ForbiddenError
 from wardround.sealing.keys import participant_fingerprint
 
 ROLES = Path(__file__).parents[3] / "charts/hub/templates/rbac.yaml"

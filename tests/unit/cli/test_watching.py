@@ -8,7 +8,8 @@ import pytest
 from tests.unit.cli.test_watch import condition, round_
 from wardround.cli import __main__ as command
 from wardround.cli import verbs
-from wardround.cli.cluster import Cluster, MissingError
+from wardround.cli.cluster import Cluster
+from wardround.cli.errors import MissingError
 
 ARGUMENTS = ["watch", "fr/train-1", "-n", "breast-cancer"]
 COMPLETE = {"conditions": [condition("Complete", "True", "Complete")]}

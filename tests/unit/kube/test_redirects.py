@@ -12,7 +12,8 @@ import pytest
 import yaml
 from aiohttp import web
 
-from wardround.cli.cluster import Cluster, CommandError
+from wardround.cli.cluster import Cluster
+from wardround.cli.errors import CommandError
 from wardround.kube.client import Client
 from wardround.kube.errors import Unavailable
 from wardround.kube.operator import Watcher
