@@ -81,10 +81,12 @@ RUN_INLINE = {
         f"""kubectl patch secret courier-keys -n {SITE_NAMESPACE} --type merge -p '{{"data":null}}' --dry-run=server"""
     ),
     "kubectl rollout restart deployment/courier -n SITE_NAMESPACE": (
-        f"kubectl rollout restart deployment/courier -n {SITE_NAMESPACE} --dry-run=server -o name"
+        f"kubectl rollout restart deployment/courier -n {SITE_NAMESPACE} && "
+        f"kubectl rollout status deployment/courier -n {SITE_NAMESPACE} --timeout=5m"
     ),
     "kubectl rollout restart deployment/site-operator -n SITE_NAMESPACE": (
-        f"kubectl rollout restart deployment/site-operator -n {SITE_NAMESPACE} --dry-run=server -o name"
+        f"kubectl rollout restart deployment/site-operator -n {SITE_NAMESPACE} && "
+        f"kubectl rollout status deployment/site-operator -n {SITE_NAMESPACE} --timeout=5m"
     ),
     "kubectl get site site -n SITE_NAMESPACE -o jsonpath='{.status.courier.fingerprint}'": (
         f"kubectl get site site -n {SITE_NAMESPACE} -o jsonpath='{{.status.courier.fingerprint}}'"
