@@ -6,6 +6,7 @@ After an intended change of a document: `UPDATE_GOLDEN=1 pytest tests/unit/golde
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import re
 import types
@@ -15,6 +16,8 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 
 from lab.topology import ROOT
+from wardround.plans.assignment import REFUSALS
+from wardround.reasons.registry import REASONS
 from wardround.wire import aggregation, assignment, codec, grants, models, outcome, training, update
 
 PAGE = ROOT / "docs" / "contracts.md"
@@ -96,3 +99,11 @@ def test_every_setting_of_the_code_has_a_row() -> None:
     settings = {name for row in page.splitlines() if row.startswith("|") for name in SETTING.findall(row)}
     assert used - settings == set(), "a setting without a row"
     assert settings - used - {"WARDROUND_LAUNCHER"} == set(), "a row without a setting"
+
+
+def test_a_site_compares_an_assignment_in_the_order_of_the_page() -> None:
+    """After the envelope and the claims of `verify`, which stand in the first four rows."""
+    rows = re.findall(r"^\| (\d+) \| .* \| ([^|]*) \|$", PAGE.read_text(), re.MULTILINE)
+    page = [reason for number, cell in rows for reason in re.findall(r"`(\w+)`", cell) if int(number) > 4]
+    words = [re.findall(r'"(\w+)"', inspect.getsource(rule)) for rule in REFUSALS]
+    assert page == [word for rule in words for word in rule if word in REASONS]
