@@ -1,4 +1,4 @@
-"""What the courier is told by files and environment, and by nobody else: pins that no API object can change."""
+"""What the courier takes from files and environment alone: pins that no API object can change."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class TaskRunner:
         )
 
     async def _until_over(self, work: Coroutine[Any, Any, None]) -> None:
-        """Does `work`, and cancels it when nobody wants it any more. Raises what it raises."""
+        """Does `work`, and cancels it when the task is over. Raises what `work` raises."""
         working, over = asyncio.create_task(work), asyncio.create_task(self._over.wait())
         both = (working, over)
         try:

@@ -68,8 +68,8 @@ class TaskFolder:
         except OSError:
             raise Unsafe from None
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > UPDATE_DOCUMENT_LIMIT:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > UPDATE_DOCUMENT_LIMIT:
                 raise Unsafe
             return os.read(descriptor, UPDATE_DOCUMENT_LIMIT)
         finally:
@@ -79,10 +79,10 @@ class TaskFolder:
         """The update's tensors. Raises Unsafe unless a plain file of exactly this length."""
         path = self.update / "update.safetensors"
         try:
-            found = path.lstat()
+            status = path.lstat()
         except OSError:
             raise Unsafe from None
-        if not stat.S_ISREG(found.st_mode) or found.st_size != length:
+        if not stat.S_ISREG(status.st_mode) or status.st_size != length:
             raise Unsafe
         return path
 

@@ -63,16 +63,16 @@ def plan(
     )
     if fault := dataset_text.fault(spec):
         return failed(found, "SchemaInvalid", fault)
-    said = prepared.said if prepared is not None and prepared.said else Outcome()
+    report = prepared.report if prepared is not None and prepared.report else Outcome()
     whole = prepared is not None and prepared.succeeded
-    refused = said.reason in OF_THE_DATA
-    counted = said.rows is not None and (refused or whole)
+    refused = report.reason in OF_THE_DATA
+    counted = report.rows is not None and (refused or whole)
     if counted:
         # Also where too few rows are left: that is when people look for why.
-        quality = (said.quality or ())[:QUALITY_LIMIT]
-        found = dataclasses.replace(found, rows=said.rows, patients=said.patients, quality=quality)
-    if said.reason is not None and refused:
-        return failed(found, said.reason, said.message or "")
+        quality = (report.quality or ())[:QUALITY_LIMIT]
+        found = dataclasses.replace(found, rows=report.rows, patients=report.patients, quality=quality)
+    if report.reason is not None and refused:
+        return failed(found, report.reason, report.message or "")
     if counted:
         return settled(found, "Read", REASONS["Read"].meaning)
     known = conditions.find(status.conditions, "Ready")

@@ -33,7 +33,7 @@ def plan(status: SiteStatus, watched: Step, *, generation: int, now: datetime) -
     It is unchanged where the sidecar says nothing of link-local, or ended before the condition last changed: then it
     was heard before, and a newer pod has told something else since.
     """
-    heard = watched.said.link_local if watched.said else None
+    heard = watched.report.link_local if watched.report else None
     if heard is None or _is_older(watched, status):
         return status
     value, reason, message = _condition(heard)

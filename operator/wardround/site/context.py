@@ -18,7 +18,7 @@ from wardround.site.link import HubLink
 @dataclass(frozen=True)
 class Context:
     """`wake` asks for a look at another task. `participant`: this site at its hub, as last read. `hub_heard`: when the
-    hub was last told of a task that runs, by name; a new process tells at once."""
+    hub last heard of a task that runs, by name. A new process tells the hub at once."""
 
     own: Api
     reporter: Reporter

@@ -57,7 +57,7 @@ class Controls:
 
 def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tuple[IsolationTarget, ...]:
     """Everything that a training pod must not reach. Names that do not resolve now are left out."""
-    found = [
+    closed = [
         *_url("hub", hub),
         *_url("store", store),
         *_hosts("kubernetes-api", _env("KUBERNETES_SERVICE_HOST"), int(os.environ.get("KUBERNETES_SERVICE_PORT", 443))),
@@ -66,25 +66,25 @@ def targets(hub: str, store: str, node: Sequence[str], own: Sequence[str]) -> tu
         *_hosts("site-operator", [*own, *addresses.own_link_local()], HEALTH_PORT),
     ]
     for address in resolvers(Path("/etc/resolv.conf")):
-        found += [
+        closed += [
             IsolationTarget("resolver", address, DNS_PORT, "TCP"),
             IsolationTarget("resolver", address, DNS_PORT, "UDP"),
         ]
     # An engine may close the ports that NetworkPolicies name and let an echo through, which carries data as well.
-    found += [IsolationTarget(each.name, each.host, 0, "ICMP") for each in found]
-    return tuple(dict.fromkeys(found))
+    closed += [IsolationTarget(each.name, each.host, 0, "ICMP") for each in closed]
+    return tuple(dict.fromkeys(closed))
 
 
-def probe(found: tuple[IsolationTarget, ...]) -> Control:
-    """Tries those that prove something, with the very probe that the pod uses."""
-    proving = [Asked(t.name, t.host, t.port, t.protocol) for t in found if t.name in PROVING and t.port]
-    return judge(found, ask(proving, PROBE_SECONDS))
+def probe(closed: tuple[IsolationTarget, ...]) -> Control:
+    """Probes the targets that prove something, with the very probe that the pod uses."""
+    proving = [Asked(t.name, t.host, t.port, t.protocol) for t in closed if t.name in PROVING and t.port]
+    return judge(closed, ask(proving, PROBE_SECONDS))
 
 
-def judge(found: tuple[IsolationTarget, ...], answers: Answers) -> Control:
-    """An answer that is twice as late inside as the slowest was out here is still heard there."""
+def judge(closed: tuple[IsolationTarget, ...], answers: Answers) -> Control:
+    """The pod waits twice as long as the slowest answer took out here."""
     seconds = min(max(2 * answers.slowest_seconds, LEAST_SECONDS), MOST_SECONDS)
-    return Control(found, bool(answers.open), seconds)
+    return Control(closed, bool(answers.open), seconds)
 
 
 def resolvers(path: Path) -> list[str]:
@@ -92,8 +92,8 @@ def resolvers(path: Path) -> list[str]:
         text = path.read_text("utf-8")
     except OSError:
         return []
-    found = re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)
-    return [address for address in found if not address.startswith("127.") and "%" not in address]
+    servers = re.findall(r"^nameserver\s+(\S+)", text, re.MULTILINE)
+    return [address for address in servers if not address.startswith("127.") and "%" not in address]
 
 
 def _url(name: str, url: str) -> list[IsolationTarget]:

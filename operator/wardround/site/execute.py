@@ -52,8 +52,8 @@ class Execution:
         self._task = live.seen.task
 
     async def run(self, planned: Plan) -> None:
-        """In order. When a change of other objects fails, the status and the hub are told before its error is raised.
-        Raises whatever an action raises."""
+        """In order. Raises whatever an action raises. After a change of other objects has failed, the status first says
+        so, and the hub hears of it."""
         for action in planned.actions:
             try:
                 await self.perform(action)

@@ -45,9 +45,9 @@ class HeldTasks:
 
     async def count(self) -> int:
         """Raises ApiError."""
-        found = len(await self.every())
+        count = len(await self.every())
         self._compare()
-        return found
+        return count
 
     def put(self, task: SiteTask, *, holds_job: bool | None = None) -> None:
         """The task as it is now. `holds_job` None: as it was."""

@@ -91,10 +91,10 @@ class HubLink:
         """
         name = hub.enrolment_secret_name
         try:
-            found = Credentials.of(await self._own.get("Secret", name))
-            if found.namespace != hub.participant_namespace:
+            credentials = Credentials.of(await self._own.get("Secret", name))
+            if credentials.namespace != hub.participant_namespace:
                 raise NotEnrolled(
-                    f"The enrolment is for {found.namespace}, but Site.spec.hub.participantNamespace is "
+                    f"The enrolment is for {credentials.namespace}, but Site.spec.hub.participantNamespace is "
                     f"{hub.participant_namespace}."
                 )
         except NotFound:
@@ -103,11 +103,11 @@ class HubLink:
         except NotEnrolled as why:
             self._lost(str(why), hub)
             return False
-        before, self._credentials = self._credentials, found
-        if before == found and self.client is not None:
+        before, self._credentials = self._credentials, credentials
+        if before == credentials and self.client is not None:
             return False
         former = self.client
-        self.client = self._connect(found, self._token)
+        self.client = self._connect(credentials, self._token)
         if former is not None:
             await former.close()
         return True
@@ -119,7 +119,7 @@ class HubLink:
     def heartbeat(self, failure: ApiError | None) -> None:
         """How the last renewal of the Lease went: the proof of being connected, which a silent watch is not."""
         if self._credentials is None:
-            return  # the enrolment is gone: what a client without a token is told says nothing
+            return  # the enrolment is gone: the answers that a client without a token gets say nothing
         if failure is None:
             self._set(Link("Connected"))
         elif isinstance(failure, Unauthorized):
@@ -171,9 +171,9 @@ class HubLink:
 
 def due(token: str, now: datetime) -> bool:
     """Whether half of a token's life is over. A token that does not say (not a JWT) is left alone."""
-    said = tokens.claims(token)
+    claims = tokens.claims(token)
     try:
-        issued, expires = float(said["iat"]), float(said["exp"])
+        issued, expires = float(claims["iat"]), float(claims["exp"])
     except (ValueError, KeyError, TypeError):
         return False
     return now.astimezone(UTC).timestamp() >= issued + (expires - issued) / 2

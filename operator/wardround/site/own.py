@@ -83,11 +83,11 @@ class SiteReconciler:
             item = await self._own.get("Dataset", name)
         except NotFound:
             return
-        found = dataset.parse(item)
+        observed = dataset.parse(item)
         status = dataset_plan.plan(
-            item["spec"], found.status, None, generation=found.metadata.generation, now=self._clock()
+            item["spec"], observed.status, None, generation=observed.metadata.generation, now=self._clock()
         )
-        await self._reporter.write(item, found.status, status)
+        await self._reporter.write(item, observed.status, status)
 
     async def _ask_hub(self, site: Site) -> bool:
         """Token, Participant and tasks; whether all of it is known now.

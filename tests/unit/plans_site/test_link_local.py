@@ -31,7 +31,7 @@ ANSWERS = [
 def after(outcome: Outcome, before: SiteStatus | None = None, *, minutes: float = 0) -> SiteStatus:
     """What the Site says after a sidecar told this at the end of its pod, so many minutes after NOW."""
     told, ended = NOW + timedelta(minutes=minutes, seconds=1), NOW + timedelta(minutes=minutes)
-    watched = Step(name="isolation", finished=ended, exit_code=0, said=outcome)
+    watched = Step(name="isolation", finished=ended, exit_code=0, report=outcome)
     return plan(before or SiteStatus(conditions=READY), watched, generation=1, now=told)
 
 

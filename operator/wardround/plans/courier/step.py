@@ -152,7 +152,7 @@ def after(trouble: Trouble, failures: int) -> Leave | TryAgain:
 
 
 def stops_transfers(task: SiteTask) -> bool:
-    """Whether nobody wants any more what the courier does for the task: it stops in the middle of a transfer."""
+    """Whether the hub has ended the task, or it is over: the courier then stops in the middle of a transfer."""
     return is_final(task) or task.spec.cancel
 
 

@@ -16,7 +16,7 @@ from wardround.wire.grants import Get, Grants, Put
 @dataclass(frozen=True, kw_only=True)
 class SealedUpdate:
     """A durable ciphertext. `bytes`: of all of it; `parts`: of each object that the store will have; `update`: what the
-    hub is told once they are there."""
+    hub hears once the store has them."""
 
     bytes: int
     parts: tuple[int, ...]

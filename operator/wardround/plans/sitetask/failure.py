@@ -103,10 +103,10 @@ def _node_lost(pod: Pod, now: datetime) -> Failure | None:
 
 
 def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
-    said = (pod.isolation.said if pod.isolation else None) or Outcome()
-    if said.reason != "NetworkOpen":
+    report = (pod.isolation.report if pod.isolation else None) or Outcome()
+    if report.reason != "NetworkOpen":
         return None
-    return Failure.by("NetworkOpen", _text(said.message), exit_code=REASONS["NetworkOpen"].exit_code)
+    return Failure.by("NetworkOpen", _text(report.message), exit_code=REASONS["NetworkOpen"].exit_code)
 
 
 def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
@@ -114,8 +114,8 @@ def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
     ended = pod.isolation
     if ended is None or pod.disrupted or pod.deleted or pod.reason == "Evicted" or _ended_with_pod(pod, ended):
         return None
-    said = ended.said or Outcome()
-    message = _text(said.message) or (
+    report = ended.report or Outcome()
+    message = _text(report.message) or (
         f"The sidecar that watches the training pod's network ended ({ended.reason or 'no reason'}, exit code "
         f"{ended.exit_code}), so nothing proves that the network stayed closed."
     )
@@ -146,11 +146,11 @@ def _our_own(pod: Pod, ours: frozenset[str]) -> Failure | None:
     step = _failed_step(pod)
     if step is None or step.name not in ours:
         return None
-    said = step.said or Outcome()
-    reason = said.reason or ""
+    report = step.report or Outcome()
+    reason = report.reason or ""
     if reason not in POD:
         return Failure.by("PodFailed", _ended(pod, step), exit_code=step.exit_code)
-    return Failure.by(reason, _text(said.message), exit_code=step.exit_code)
+    return Failure.by(reason, _text(report.message), exit_code=step.exit_code)
 
 
 def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
@@ -158,7 +158,7 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
     if step is None or step.name in ours:
         return None
     reason = BY_EXIT_CODE.get(step.exit_code or 0, "TrainerFailed")
-    parameter = step.said.parameter if step.said and reason == "ParametersRefused" else None
+    parameter = step.report.parameter if step.report and reason == "ParametersRefused" else None
     return Failure.by(reason, _ended(pod, step), exit_code=step.exit_code, parameter=parameter)
 
 

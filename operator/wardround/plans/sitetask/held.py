@@ -53,7 +53,7 @@ class HeldTask:
 
 def held(task: SiteTask, signed: Signed | None, *, holds_job: bool = False) -> HeldTask:
     """The record of a task. `signed` as `read_signed` says."""
-    found = task.status.conditions
+    known = task.status.conditions
     return HeldTask(
         name=task.metadata.name,
         uid=task.metadata.uid,
@@ -63,9 +63,9 @@ def held(task: SiteTask, signed: Signed | None, *, holds_job: bool = False) -> H
         signed=signed,
         accepted=is_accepted(task),
         final=is_final(task),
-        complete=conditions.is_true(found, "Complete"),
+        complete=conditions.is_true(known, "Complete"),
         needs_no_place=needs_no_place(task),
-        input_ready=conditions.is_true(found, "InputReady"),
+        input_ready=conditions.is_true(known, "InputReady"),
         holds_job=holds_job,
     )
 

@@ -1,4 +1,4 @@
-"""Decides what the hub is told of a task and when: enumerated words, numbers and times; no text of a container."""
+"""Decides what the hub hears about a task and when: enumerated words, numbers and times; no text of a container."""
 
 from __future__ import annotations
 
@@ -76,34 +76,35 @@ def due(before: RoundTaskStatus, after: RoundTaskStatus, heard_ago: float) -> fl
 
 def _acted_on(status: RoundTaskStatus) -> object:
     stages = tuple(timeline.reached(status.timeline, stage) for stage in STAGES_AT_ONCE)
-    found = tuple((c.type, c.status, c.reason) for c in status.conditions if c.type in CONDITIONS_AT_ONCE)
-    return stages, found, status.failure, status.upload, status.update
+    states = tuple((c.type, c.status, c.reason) for c in status.conditions if c.type in CONDITIONS_AT_ONCE)
+    return stages, states, status.failure, status.upload, status.update
 
 
 def refuse_recreated(task: RoundTask, now: datetime) -> RoundTaskStatus:
     """The status of a RoundTask whose name another one had before: its round and attempt are taken."""
-    found = task.status.conditions
+    current = task.status.conditions
     generation = task.metadata.generation
     for kind, status in (("Accepted", False), ("Failed", True)):
-        found = conditions.set_condition(found, kind, status, "Replayed", now=now, generation=generation)
+        current = conditions.set_condition(current, kind, status, "Replayed", now=now, generation=generation)
     return dataclasses.replace(
         task.status,
         observed_generation=generation,
-        conditions=conditions.stalled(found, "Replayed", "", now=now, generation=generation),
+        conditions=conditions.stalled(current, "Replayed", "", now=now, generation=generation),
     )
 
 
 def left_alone(task: RoundTask, reason: str, now: datetime) -> RoundTaskStatus:
     """The status of a RoundTask that waits at the hub because the site can make no SiteTask for it."""
-    found, generation = task.status.conditions, task.metadata.generation
-    found = conditions.set_condition(found, "Accepted", "Unknown", reason, now=now, generation=generation)
-    found = conditions.progressing(found, reason, "", now=now, generation=generation)
-    return dataclasses.replace(task.status, observed_generation=generation, conditions=found)
+    current, generation = task.status.conditions, task.metadata.generation
+    current = conditions.set_condition(current, "Accepted", "Unknown", reason, now=now, generation=generation)
+    current = conditions.progressing(current, reason, "", now=now, generation=generation)
+    return dataclasses.replace(task.status, observed_generation=generation, conditions=current)
 
 
-def _conditions(found: Conditions, generation: int, assignment: Assignment | None) -> Conditions:
+def _conditions(current: Conditions, generation: int, assignment: Assignment | None) -> Conditions:
     return tuple(
-        dataclasses.replace(each, message=_message(each, assignment), observed_generation=generation) for each in found
+        dataclasses.replace(each, message=_message(each, assignment), observed_generation=generation)
+        for each in current
     )
 
 

@@ -28,7 +28,7 @@ FULL = (
 
 
 def dispensable(tasks: Iterable[HeldTask]) -> tuple[str, ...]:
-    """Names of the surplus that nobody can have the site do again by sending its assignment once more."""
+    """Names of the surplus tasks that the site would refuse if the hub sent their assignments once more."""
     tasks = tuple(tasks)
     accepted = issues(tasks)
     return tuple(task.name for task in surplus(tasks) if may_be_forgotten(task, accepted))

@@ -45,18 +45,18 @@ def interrupted(
     the API server did not take the object. Whatever became of the changes, the hub hears how the task stands."""
     written = dataclasses.replace(seen.task, status=planned.status)
     after = hampered(written, change, words, seen.now, refused=refused)
-    told, _ = hub.tell(seen, after, planned.assignment)
-    return (*_write(seen, planned.status, after), *told)
+    messages, _ = hub.tell(seen, after, planned.assignment)
+    return (*_write(seen, planned.status, after), *messages)
 
 
 def _before_the_end(seen: Observation) -> Plan:
     view = view_of(seen)
-    verdict = next(found for rule in RULES if (found := rule(view)) is not None)
+    verdict = next(answer for rule in RULES if (answer := rule(view)) is not None)
     until = deadline(view, verdict)
     if until is not None and until <= seen.now:
         verdict = overdue(verdict)
     after = status(view, verdict)
-    told, tell_in = hub.tell(seen, after, view.assignment)
+    messages, tell_in = hub.tell(seen, after, view.assignment)
     return Plan(
         status=after,
         actions=(
@@ -66,7 +66,7 @@ def _before_the_end(seen: Observation) -> Plan:
             *_write(seen, seen.task.status, after),
             *_mirror(seen),
             *verdict.changes,
-            *told,
+            *messages,
         ),
         again_seconds=sooner(verdict.again_seconds, *view.seconds_to(until), tell_in),
         assignment=view.assignment,
@@ -77,7 +77,7 @@ def _after_the_end(seen: Observation) -> Plan:
     """The Job stays for its logs, unless its pod would run on. memory.py says how long Job and task stay."""
     changes: tuple[Change, ...] = (*_delete_job(seen), *_delete_task(seen))
     after = final_status(seen.task, tidy=not changes)
-    told, tell_in = hub.tell(seen, after, None)
+    messages, tell_in = hub.tell(seen, after, None)
     return Plan(
         status=after,
         actions=(
@@ -85,7 +85,7 @@ def _after_the_end(seen: Observation) -> Plan:
             *_tell_site(seen),
             *_write(seen, seen.task.status, after),
             *changes,
-            *told,
+            *messages,
         ),
         again_seconds=tell_in,
     )
@@ -120,7 +120,7 @@ def _mirror(seen: Observation) -> tuple[Mirror, ...]:
 
 
 def _tell_dataset(view: View) -> tuple[TellDataset, ...]:
-    """What `prepare` said of the Dataset, at the first look at its end."""
+    """What `prepare` reported about the Dataset, at the first look after it ended."""
     seen, assignment = view.seen, view.assignment
     prepare = seen.pod.step("prepare") if seen.pod else None
     if assignment is None or prepare is None or prepare.exit_code is None or has_reached(seen, "Prepared"):

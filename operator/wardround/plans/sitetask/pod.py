@@ -14,14 +14,14 @@ from wardround.wire.outcome import Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One container. `said`: its termination message, if it is such a one as ours write."""
+    """One container. `report`: its termination message, if it has the form that our own containers write."""
 
     name: str
     started: datetime | None = None
     finished: datetime | None = None
     exit_code: int | None = None
     reason: str = ""
-    said: Outcome | None = None
+    report: Outcome | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -129,7 +129,7 @@ def _step(container: Mapping[str, Any]) -> Step:
             finished=_time(ended.get("finishedAt")),
             exit_code=ended.get("exitCode", 0),
             reason=ended.get("reason", ""),
-            said=outcome.read(ended.get("message") or ""),
+            report=outcome.read(ended.get("message") or ""),
         )
     if running := state.get("running"):
         return Step(name=container["name"], started=_time(running.get("startedAt")))
@@ -140,7 +140,7 @@ def _end_of_sidecar(container: Mapping[str, Any]) -> Step | None:
     """A sidecar is started again when it ends, so how it ended may be its last state. A reason counts most."""
     states = (container.get("state", {}), container.get("lastState", {}))
     ends = [_step({**container, "state": state}) for state in states if "terminated" in state]
-    return next((step for step in ends if step.said and step.said.reason), ends[0] if ends else None)
+    return next((step for step in ends if step.report and step.report.reason), ends[0] if ends else None)
 
 
 def _time(text: str | None) -> datetime | None:

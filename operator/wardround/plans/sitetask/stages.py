@@ -24,12 +24,12 @@ def deadline(view: View, verdict: Verdict) -> datetime | None:
     seen, assignment = view.seen, view.assignment
     if verdict.final or assignment is None or verdict.marks.get("Accepted", (False, ""))[0] is not True:
         return None
-    found = seen.task.status.conditions
+    known = seen.task.status.conditions
     if "Trained" in verdict.marks:
-        return (conditions.since(found, "Trained") or seen.now) + timedelta(seconds=assignment.upload_seconds)
+        return (conditions.since(known, "Trained") or seen.now) + timedelta(seconds=assignment.upload_seconds)
     if verdict.reason == "Training":
         return None
-    begun = conditions.since(found, "Accepted") or seen.now
+    begun = conditions.since(known, "Accepted") or seen.now
     if has_reached(seen, "Started"):
         # The task waits once more, for a pod that replaces one that has left its node.
         begun = (seen.pod.created if seen.pod else None) or seen.now

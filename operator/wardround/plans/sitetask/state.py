@@ -11,8 +11,8 @@ JOB_NOT_ADMITTED = "JobNotAdmitted"
 
 def is_final(task: SiteTask | RoundTask) -> bool:
     """Whether the task is complete or has failed. The RoundTask says so a little later than the SiteTask."""
-    found = task.status.conditions
-    return conditions.is_true(found, "Complete") or conditions.is_true(found, "Failed")
+    known = task.status.conditions
+    return conditions.is_true(known, "Complete") or conditions.is_true(known, "Failed")
 
 
 def is_accepted(task: SiteTask) -> bool:
@@ -21,8 +21,8 @@ def is_accepted(task: SiteTask) -> bool:
 
 def is_refused(task: SiteTask) -> bool:
     """Whether the site's API server does not admit the task's Job now."""
-    found = conditions.find(task.status.conditions, "Reconciling")
-    return found is not None and (found.status, found.reason) == ("True", JOB_NOT_ADMITTED)
+    known = conditions.find(task.status.conditions, "Reconciling")
+    return known is not None and (known.status, known.reason) == ("True", JOB_NOT_ADMITTED)
 
 
 def is_trained(task: SiteTask) -> bool:

@@ -25,27 +25,27 @@ HAMPERED = "The site operator could not"
 def status(view: View, verdict: Verdict) -> SiteTaskStatus:
     seen = view.seen
     now, generation = seen.now, seen.task.metadata.generation
-    found = seen.task.status.conditions
+    current = seen.task.status.conditions
     for kind, (value, reason) in verdict.marks.items():
         message = view.decision_text if kind == "Accepted" else ""
-        found = conditions.set_condition(found, kind, value, reason, message, now=now, generation=generation)
+        current = conditions.set_condition(current, kind, value, reason, message, now=now, generation=generation)
     if verdict.final:
-        found = conditions.set_condition(
-            found, verdict.final, True, verdict.reason, verdict.message, now=now, generation=generation
+        current = conditions.set_condition(
+            current, verdict.final, True, verdict.reason, verdict.message, now=now, generation=generation
         )
     if verdict.final == "Complete":
-        found = conditions.settled(found, verdict.reason, now=now, generation=generation)
+        current = conditions.settled(current, verdict.reason, now=now, generation=generation)
     elif verdict.final or verdict.reason == WAITING:
-        found = conditions.stalled(found, verdict.reason, verdict.message, now=now, generation=generation)
+        current = conditions.stalled(current, verdict.reason, verdict.message, now=now, generation=generation)
     else:
-        found = conditions.progressing(found, verdict.reason, verdict.message, now=now, generation=generation)
+        current = conditions.progressing(current, verdict.reason, verdict.message, now=now, generation=generation)
     reached = seen.task.status.timeline
     for stage, time in verdict.stages.items():
         reached = timeline.move(reached, stage, time) if stage in POD_STAGES else timeline.mark(reached, stage, time)
     return dataclasses.replace(
         seen.task.status,
         observed_generation=generation,
-        conditions=found,
+        conditions=current,
         failure=verdict.failure or seen.task.status.failure,
         timeline=reached,
     )
@@ -55,10 +55,10 @@ def final_status(task: SiteTask, *, tidy: bool) -> SiteTaskStatus:
     """The status of a task that has ended: as at its end, for the generation that the task has now, since the hub may
     still change what the SiteTask mirrors. Once all is `tidy`, the message no longer says what is left to do."""
     generation = task.metadata.generation
-    found = conditions.with_generation(task.status.conditions, generation)
+    current = conditions.with_generation(task.status.conditions, generation)
     if tidy:
-        found = tuple(dataclasses.replace(each, message=_without_trouble(each.message)) for each in found)
-    return dataclasses.replace(task.status, observed_generation=generation, conditions=found)
+        current = tuple(dataclasses.replace(each, message=_without_trouble(each.message)) for each in current)
+    return dataclasses.replace(task.status, observed_generation=generation, conditions=current)
 
 
 def hampered(task: SiteTask, change: Change, words: str, now: datetime, *, refused: bool = False) -> SiteTaskStatus:
@@ -69,17 +69,19 @@ def hampered(task: SiteTask, change: Change, words: str, now: datetime, *, refus
     A final condition stays: its message says in addition what is left to do.
     """
     trouble = f"{HAMPERED} {DOING[type(change)]}, and tries again: {words}"
-    found, generation = task.status.conditions, task.metadata.generation
+    current, generation = task.status.conditions, task.metadata.generation
     if not is_final(task):
         reason = JOB_NOT_ADMITTED if refused and isinstance(change, CreateJob) else "StepFailed"
-        found = conditions.progressing(found, reason, trouble, now=now, generation=generation)
+        current = conditions.progressing(current, reason, trouble, now=now, generation=generation)
     else:
         for kind in ("Complete", "Failed"):
-            end = conditions.find(found, kind)
+            end = conditions.find(current, kind)
             if end is not None and end.status == "True":
                 message = f"{_without_trouble(end.message)} {trouble}"
-                found = conditions.set_condition(found, kind, True, end.reason, message, now=now, generation=generation)
-    return dataclasses.replace(task.status, conditions=found)
+                current = conditions.set_condition(
+                    current, kind, True, end.reason, message, now=now, generation=generation
+                )
+    return dataclasses.replace(task.status, conditions=current)
 
 
 def _without_trouble(message: str) -> str:
