@@ -1,4 +1,4 @@
-"""The charts' values: what is needed and what is refused. How charts behave on a cluster is in tests/integration."""
+"""The charts' values: which are required and which are refused. tests/integration tests charts on an API server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def schema(chart: str) -> Any:
 
 
 def merged(base: Any, change: Any) -> Any:
-    """As Helm merges values: maps by key, all else replaced."""
+    """Merges values like Helm: maps by key, all other values replaced."""
     if not (isinstance(base, dict) and isinstance(change, dict)):
         return change
     return {**base, **{key: merged(base.get(key), value) for key, value in change.items()}}
@@ -53,12 +53,12 @@ def refusals(chart: str, *changes: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("chart", GOOD)
-def test_a_chart_takes_the_values_that_it_needs(chart: str) -> None:
+def test_a_chart_accepts_its_required_values(chart: str) -> None:
     assert refusals(chart, GOOD[chart]) == []
 
 
 @pytest.mark.parametrize("chart", ["hub", "site"])
-def test_a_chart_installs_nothing_before_it_is_told_whom_to_trust_and_reach(chart: str) -> None:
+def test_a_chart_without_its_required_values_is_refused(chart: str) -> None:
     assert refusals(chart)
 
 
@@ -76,7 +76,7 @@ def test_no_object_in_the_values_is_open(chart: str) -> None:
 
 
 @pytest.mark.parametrize("chart", ["hub", "site"])
-def test_every_value_that_the_schema_knows_has_a_default_to_read(chart: str) -> None:
+def test_every_value_of_the_schema_has_a_default_in_values(chart: str) -> None:
     values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
     assert schema(chart)["properties"].keys() - {"global"} == values.keys()
 
@@ -130,7 +130,7 @@ def test_unknown_and_unsafe_values_are_refused(chart: str, change: dict[str, Any
     )
 
 
-def test_another_s3_takes_the_place_of_the_charts_own() -> None:
+def test_an_external_store_replaces_the_charts_store() -> None:
     values = copy.deepcopy(GOOD["hub"])
     values["store"] = {"external": {"endpoint": "https://s3.example"}}
     assert refusals("hub", values) == []
@@ -148,7 +148,7 @@ def spec(kind: str) -> Any:
     return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
 
-def test_a_site_allows_by_default_the_command_that_a_round_has_by_default() -> None:
+def test_the_default_policy_allows_the_default_command() -> None:
     command = spec("federatedrounds")["command"]["default"]
     values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())
     assert values["policy"]["commands"] == [command]
@@ -157,14 +157,14 @@ def test_a_site_allows_by_default_the_command_that_a_round_has_by_default() -> N
 
 
 @pytest.mark.parametrize("name", ["datasets", "parameters"])
-def test_code_kind_and_chart_allow_the_same_when_a_hospital_says_nothing(name: str) -> None:
+def test_defaults_of_code_crd_and_chart_are_equal(name: str) -> None:
     by_default = codec.dump(getattr(Policy(), name))
     assert spec("sites")["policy"]["properties"][name]["default"] == by_default
     assert yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"][name] == by_default
     assert (name == "datasets") is (by_default == [])
 
 
-def test_by_default_and_at_the_least_eleven_patients_are_behind_a_metric() -> None:
+def test_the_smallest_cell_has_eleven_patients_by_default_and_at_least() -> None:
     kind, chart = spec("sites")["policy"]["properties"], schema("site")["properties"]["policy"]["properties"]
     values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"]
     told = (kind["minCell"]["default"], kind["minCell"]["minimum"], chart["minCell"]["minimum"], values["minCell"])
@@ -184,14 +184,14 @@ def policy(chart: str, name: str) -> str:
         ("site", "sitetask-status", "sitetasks"),
     ],
 )
-def test_a_policy_that_splits_a_status_names_every_part_of_it(chart: str, name: str, kind: str) -> None:
+def test_a_policy_about_a_status_names_every_field_of_it(chart: str, name: str, kind: str) -> None:
     crd = yaml.safe_load((CHARTS.parent / f"crds/{kind}.yaml").read_text())
     status = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     text = policy(chart, name)
     assert [part for part in status if f"object.?status.?{part} == oldObject.?status.?{part}" not in text] == []
 
 
-def test_people_can_change_nothing_of_a_task_but_their_approval() -> None:
+def test_people_can_change_only_the_approval_of_a_task() -> None:
     crd = yaml.safe_load((CHARTS.parent / "crds/sitetasks.yaml").read_text())
     fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     text = policy("site", "sitetask")

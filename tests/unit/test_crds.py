@@ -67,13 +67,13 @@ def offenders(test: typing.Callable[[Schema], bool]) -> list[str]:
     return [name + path for name, crd in CRDS.items() for path, field in walk(root(crd)) if not test(field)]
 
 
-def test_there_are_the_six_kinds_with_their_short_names() -> None:
+def test_there_are_six_kinds_with_short_names() -> None:
     assert {name: crd["spec"]["names"].get("shortNames", []) for name, crd in CRDS.items()} == SHORT
     assert {name: crd["metadata"]["name"] for name, crd in CRDS.items()} == {n: f"{n}.wardround.io" for n in CRDS}
 
 
 @pytest.mark.parametrize("name", CRDS)
-def test_a_kind_is_namespaced_categorised_and_keeps_a_status_apart(name: str) -> None:
+def test_a_kind_is_namespaced_and_has_a_category_and_a_status_subresource(name: str) -> None:
     crd = CRDS[name]
     assert crd["spec"]["scope"] == "Namespaced"
     assert crd["spec"]["names"]["categories"] == ["wardround"]
@@ -84,11 +84,11 @@ def test_a_kind_is_namespaced_categorised_and_keeps_a_status_apart(name: str) ->
 
 
 @pytest.mark.parametrize("name", CRDS)
-def test_uninstalling_the_chart_keeps_the_kinds_and_with_them_all_objects(name: str) -> None:
+def test_uninstalling_the_chart_keeps_the_crds(name: str) -> None:
     assert CRDS[name]["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-def test_the_chart_installs_these_files_and_no_copies() -> None:
+def test_the_charts_crds_are_links_to_these_files() -> None:
     templates = {path.stem: path for path in (ROOT / "charts/crds/templates").iterdir()}
     assert {name: path.resolve() for name, path in templates.items()} == FILES
     # Nothing in them is taken for a template.
@@ -119,7 +119,7 @@ def test_every_list_and_map_is_bounded() -> None:
         ("participants", ".status.site", set()),
     ],
 )
-def test_what_a_hospital_writes_at_the_hub_has_no_text_of_its_own_choice(kind: str, part: str, free: set[str]) -> None:
+def test_a_hospital_cannot_write_free_text_at_the_hub(kind: str, part: str, free: set[str]) -> None:
     """A control character takes six bytes where it is stored. The policy `roundtask-status` is about messages."""
     fields = {path.removeprefix(part): field for path, field in walk(root(CRDS[kind])) if path.startswith(f"{part}.")}
     strings = {path: field for path, field in fields.items() if field.get("type") == "string"}
@@ -129,7 +129,7 @@ def test_what_a_hospital_writes_at_the_hub_has_no_text_of_its_own_choice(kind: s
         assert "pattern" not in field or re.search(field["pattern"], "\x1b" * field.get("minLength", 1)) is None
 
 
-def test_every_time_is_taken_as_it_is_written_and_no_other_text() -> None:
+def test_the_crds_accept_times_as_the_code_writes_them_only() -> None:
     fields = [field for crd in CRDS.values() for path, field in walk(root(crd)) if path.lower().endswith("time")]
     assert len(fields) == 9
     now = datetime(2026, 11, 24, 16, 15, 1, 123, UTC)
@@ -145,19 +145,19 @@ def test_every_number_is_whole_and_bounded_below() -> None:
     assert offenders(lambda field: field.get("type") != "integer" or {"minimum", "format"} <= field.keys()) == []
 
 
-def test_nothing_unknown_is_preserved() -> None:
+def test_unknown_fields_are_not_preserved() -> None:
     assert offenders(lambda field: not any(key.startswith("x-kubernetes-preserve") for key in field)) == []
     assert offenders(lambda field: field.get("additionalProperties") is not True) == []
 
 
-def test_every_list_says_how_server_side_apply_merges_it() -> None:
+def test_every_list_has_a_list_type() -> None:
     lists = {"x-kubernetes-list-type"}
     merged = offenders(lambda field: field.get("type") != "array" or lists <= field.keys())
     # Histories, written whole by one writer.
     assert {path.rpartition(".")[2] for path in merged} <= {"timeline"}
 
 
-def test_every_rule_says_what_to_change() -> None:
+def test_every_validation_rule_has_a_message() -> None:
     rules = [
         rule
         for crd in CRDS.values()
@@ -168,7 +168,7 @@ def test_every_rule_says_what_to_change() -> None:
     assert all(rule["message"].endswith((".", "shorten that stage")) for rule in rules)
 
 
-def test_an_evaluation_declares_what_the_scorer_can_say() -> None:
+def test_an_evaluation_can_declare_only_the_scorers_metrics() -> None:
     [rule] = [each for each in rules_of("federatedrounds", "spec") if "self.metrics" in each["rule"]]
     assert f"m in {list(metrics.NAMES)}" in rule["rule"]
     assert all(name in rule["message"] for name in metrics.NAMES)
@@ -179,7 +179,7 @@ def rules_of(kind: str, field: str) -> list[Any]:
     return found
 
 
-def test_conditions_are_the_same_everywhere() -> None:
+def test_conditions_have_the_same_schema_in_every_kind() -> None:
     items = [root(crd)["properties"]["status"]["properties"]["conditions"]["items"] for crd in CRDS.values()]
     assert all(each == items[0] for each in items)
 
@@ -191,13 +191,13 @@ def test_a_new_object_is_pending(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CRDS)
-def test_final_conditions_are_final_where_there_are_any(name: str) -> None:
+def test_final_conditions_cannot_change(name: str) -> None:
     conditions = root(CRDS[name])["properties"]["status"]["properties"]["conditions"]
     rules = [rule["rule"] for rule in conditions.get("x-kubernetes-validations", [])]
     assert any("oldSelf" in rule for rule in rules) == (name in WITH_FINAL_CONDITIONS)
 
 
-def test_the_hub_takes_every_dataset_that_a_site_can_list() -> None:
+def test_the_hub_accepts_as_many_datasets_as_a_site_can_list() -> None:
     offered = root(CRDS["participants"])["properties"]["status"]["properties"]["site"]["properties"]["datasets"]
     asked = root(CRDS["federatedrounds"])["properties"]["spec"]["properties"]["datasetName"]
     listed = root(CRDS["sites"])["properties"]["spec"]["properties"]["policy"]["properties"]["datasets"]
@@ -207,14 +207,14 @@ def test_the_hub_takes_every_dataset_that_a_site_can_list() -> None:
     assert (name["maxLength"], name["pattern"]) == (asked["maxLength"], asked["pattern"])
 
 
-def test_a_task_carries_the_same_assignment_on_both_sides() -> None:
+def test_round_task_and_site_task_have_the_same_fields() -> None:
     there, here = (root(CRDS[name])["properties"]["spec"]["properties"] for name in ("roundtasks", "sitetasks"))
     assert {name: here[name] for name in there} == there
     assert here.keys() - there.keys() == {"roundTaskUID", "approved"}
 
 
 @pytest.mark.parametrize("name", CRDS)
-def test_the_code_knows_every_field_and_no_other(name: str) -> None:
+def test_the_codes_types_have_exactly_the_crds_fields(name: str) -> None:
     schema = {path for path, _ in walk(root(CRDS[name])) if not path.endswith("[]")}
     # The code passes on tolerations without looking inside.
     known = {path for path in schema if ".tolerations[]." not in path}
@@ -223,7 +223,7 @@ def test_the_code_knows_every_field_and_no_other(name: str) -> None:
     assert fields(CODE[name]) - {".metadata"} == known | kept_at_the_site
 
 
-def test_the_texts_that_a_hub_signs_are_those_that_its_kinds_take() -> None:
+def test_an_assignments_texts_have_the_crds_patterns() -> None:
     """A site refuses to read others: what the kinds take, every site has to be able to read."""
     rounds, tasks = (dict(walk(root(CRDS[name]))) for name in ("federatedrounds", "roundtasks"))
     ref = ".spec.roundRef"
@@ -246,7 +246,7 @@ def test_the_texts_that_a_hub_signs_are_those_that_its_kinds_take() -> None:
 
 
 @pytest.mark.parametrize("name", CRDS)
-def test_what_a_kind_has_by_default_the_code_has_by_default(name: str) -> None:
+def test_defaults_of_crd_and_code_are_equal(name: str) -> None:
     """The API server fills in its own: the code's are seen where no API server was, in a test or a tool."""
     wrong = {
         path: (schema["default"], default)

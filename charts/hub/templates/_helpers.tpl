@@ -25,7 +25,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* What operator and store pods have in common: priority, pull secrets, placement. Takes (list root part). */}}
+{{/* The common part of operator and store pods: priority, pull secrets, placement. Takes (list root part). */}}
 {{- define "hub.placement" -}}
 {{- $root := index . 0 }}{{ $part := index . 1 }}
 {{- with $root.Values.priorityClassName }}
@@ -43,9 +43,9 @@ tolerations: {{ toJson . }}
 {{- end }}
 
 {{/*
-What the policies about a hospital's writes have in common. An object remembers each manager of its fields with what that
-manager wrote, and a request may bring such a memory along. Where there are more than ten, the API server puts the oldest
-together under the name ancient-changes.
+The common part of the policies about a hospital's writes. An object's managedFields list each manager and its fields, and
+a request may bring such a list. If there are more than ten managers, the API server combines the oldest under the name
+ancient-changes.
 */}}
 {{- define "hub.hospital" -}}
 - name: bySite
@@ -58,7 +58,7 @@ together under the name ancient-changes.
   expression: object.metadata.?managedFields.orValue([]).filter(entry, entry.?manager.orValue('') == 'wardround-site')
 {{- end }}
 
-{{/* Takes how many characters the memory of what wardround-site wrote may have. */}}
+{{/* Takes the largest number of characters in the managedFields of wardround-site. */}}
 {{- define "hub.hospitalWrites" -}}
 - expression: "!variables.bySite || request.options.?fieldManager.orValue('') == 'wardround-site'"
   message: A hospital's account writes as the field manager wardround-site and under no other name.

@@ -14,7 +14,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
 {{/*
-Strict or nothing. Kubernetes serves it from 1.33, but only from 1.36 it takes no container runtime that does not know it.
+Strict or nothing. Kubernetes serves the field from 1.33. Only from 1.36 does it refuse a container runtime without support.
 */}}
 {{- define "site.supplementalGroupsPolicy" -}}
 {{- with .Values.workload.supplementalGroupsPolicy }}
@@ -33,8 +33,8 @@ system:serviceaccount:{{ .Release.Namespace }}:courier
 {{- end }}
 
 {{/*
-policy.parameters as the one text that prepare is told of them: wardround.api.parameters_text writes the same of the Site.
-Its length is bounded by what CEL takes as an expression, in which each character may be an escape.
+The text of policy.parameters in the environment of prepare. wardround.api.parameters_text writes the same text from the
+Site. CEL limits the length of an expression, in which each character may be an escape, so the text's length is limited.
 */}}
 {{- define "site.allowedParameters" -}}
 {{- $allowed := dict }}
@@ -67,7 +67,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* What operator and courier pods have in common: priority, pull secrets, placement. Takes (list root part). */}}
+{{/* The common part of operator and courier pods: priority, pull secrets, placement. Takes (list root part). */}}
 {{- define "site.placement" -}}
 {{- $root := index . 0 }}{{ $part := index . 1 }}
 {{- with $root.Values.priorityClassName }}

@@ -1,6 +1,6 @@
-"""What a round looks like while it runs: one row a hospital, with its stage, how long it is in it, and its metrics.
+"""Shows a round while it runs: for each hospital a row with its stage, the stage's duration, and metrics.
 
-Pure: from objects and a time to rows and tables; fetching and refreshing is the caller's.
+Pure: makes rows, tables and lines from objects and a time. The caller fetches the objects.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from wardround.reasons.registry import reason_for
 COMPLETE, FAILED, DELETED, TIMED_OUT = 0, 1, 1, 3
 GONE = "deleted"
 
-# What a hospital does after it has reached a stage of the timeline.
+# By the last stage that a hospital has reached: the text about its present work.
 _DOING = {
     "Accepted": "fetches its input",
     "InputReady": "waits for its pod",
@@ -46,7 +46,7 @@ class Row:
     stage: str
     duration: str
     metrics: str
-    state: str  # waiting, working, done, failed: decides the colour alone
+    state: str  # waiting, working, done or failed: only for the colour
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class View:
     title: str
     rows: tuple[Row, ...]
     footer: str
-    exit_code: int | None  # None while it runs
+    exit_code: int | None  # None while the round runs
 
 
 def view(round_: Object, tasks: list[Object], now: datetime) -> View:
-    """One round and its RoundTasks (of any attempt: the newest of each hospital is shown). Raises codec.Malformed."""
+    """The view of a round and its RoundTasks. Only each hospital's newest attempt counts. Raises codec.Malformed."""
     shown = read(federatedround.parse, round_)
     attempts = sorted((read(roundtask.parse, each) for each in tasks), key=lambda each: each.spec.attempt)
     newest = {task.metadata.namespace: task for task in attempts}
@@ -72,12 +72,12 @@ def view(round_: Object, tasks: list[Object], now: datetime) -> View:
 
 
 def deleted(before: View) -> View:
-    """What is to be said of a round that was there before."""
+    """The view of a round that was deleted."""
     return replace(before, footer=GONE, exit_code=DELETED)
 
 
 def table(shown: View) -> Table:
-    """The view as a rich table. Its texts are Text: rich takes what stands in brackets in a str for markup."""
+    """The view as a rich table. All texts are Text objects, because rich reads brackets in a str as markup."""
     colours = {"waiting": "yellow", "working": "cyan", "done": "green", "failed": "red"}
     title, caption = Text(shown.title), Text(shown.footer)
     result = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
@@ -90,7 +90,7 @@ def table(shown: View) -> Table:
 
 
 def lines(before: View | None, shown: View) -> list[str]:
-    """What is new since `before`, as plain lines for logs and pipes."""
+    """The changes since `before`, as plain lines for logs and pipes."""
     known = {row.hospital: (row.stage, row.metrics) for row in before.rows} if before else {}
     result = [
         f"{row.hospital}: {row.stage}" + (f" ({row.metrics})" if row.metrics else "")

@@ -1,4 +1,4 @@
-"""What others have written in an object steers no terminal, and is no markup, whichever command shows it."""
+"""Text that other people have written in objects does not control a terminal, and is not markup, in any command."""
 
 import io
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from wardround.cli.objects import printable
 
 Object = dict[str, Any]
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
-# A window's title, a colour, the clipboard, the writing direction, lines of its own, and rich's markup.
+# Sets a window's title, a colour, the clipboard and the writing direction; has line breaks and rich's markup.
 HOSTILE = (
     "x\x1b]0;title\x07\x1b[31m\x9b2J\x1b]52;c;ZXZpbA==\x07 \u202ereversed\u2066 \r\nround: complete\x08\x7f\u2028 "
     "[/] [bold] [link=https://x]"
@@ -27,7 +27,7 @@ def condition(kind: str) -> Object:
 
 
 def item(kind: str, *conditions: str) -> Object:
-    """With hostile text wherever it takes some."""
+    """An object with hostile text in every text field."""
     update = {"manifest": "{}", "samples": 3, "metrics": [{"name": HOSTILE, "value": HOSTILE}]}
     status: Object = {
         "conditions": [condition(each) for each in conditions],
@@ -69,7 +69,7 @@ def explained(conditions: tuple[str, ...]) -> str:
 
 @pytest.mark.parametrize("conditions", ENDS, ids=lambda conditions: conditions[0])
 @pytest.mark.parametrize("show", [watched, explained])
-def test_nothing_that_is_shown_steers_a_terminal_or_is_markup(
+def test_no_shown_text_controls_a_terminal_or_is_markup(
     show: Callable[[tuple[str, ...]], str], conditions: tuple[str, ...]
 ) -> None:
     said = show(conditions)
@@ -79,13 +79,13 @@ def test_nothing_that_is_shown_steers_a_terminal_or_is_markup(
     assert "  round: complete" in said
 
 
-def test_what_enrol_says_of_a_change_steers_no_terminal() -> None:
+def test_enrols_text_about_changes_does_not_control_a_terminal() -> None:
     before: Object = {"metadata": {}, "spec": {"displayName": HOSTILE, "allowedFederations": []}}
     after = enrolment.participant("site-a", "Hospital", [], before)
     [said] = enrolment.changes(before, after)
     assert said.isprintable()
 
 
-def test_what_is_read_as_it_is_meant_stays() -> None:
+def test_printable_text_stays_unchanged() -> None:
     said: Object = {"name": "Universitätsspital Zürich 病院", "numbers": [1, None, True], "deep": [{"x": "a\tb"}]}
     assert printable(said) == {**said, "deep": [{"x": "a b"}]}

@@ -1,4 +1,4 @@
-"""What a round looks like while it runs."""
+"""The view of a round: rows, footer, exit code, table and lines."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -43,14 +43,14 @@ def row(shown: watch.View, hospital: str) -> watch.Row:
     return next(each for each in shown.rows if each.hospital == hospital)
 
 
-def test_a_task_that_the_site_has_not_answered_is_said_to_be_unseen() -> None:
+def test_a_task_without_an_answer_is_shown_as_unseen() -> None:
     shown = watch.view(round_(), [task("site-a")], START + timedelta(seconds=8))
     assert row(shown, "site-a").stage == "not seen by the site yet"
     assert row(shown, "site-a").duration == "7.0s"
     assert shown.exit_code is None
 
 
-def test_a_hospital_that_trains_shows_since_when() -> None:
+def test_a_training_hospital_shows_the_duration_of_its_stage() -> None:
     status = {
         "conditions": [condition("Accepted", "True", "Accepted")],
         "timeline": [{"stage": "Accepted", "time": at(2)}, {"stage": "Prepared", "time": at(5)}],
@@ -60,8 +60,8 @@ def test_a_hospital_that_trains_shows_since_when() -> None:
     assert row(shown, "site-a").duration == "1m05s"
 
 
-def test_waiting_for_approval_is_not_a_refusal() -> None:
-    """However it is said: the site itself says Unknown; its courier asks also where the operator has accepted."""
+def test_waiting_for_approval_is_not_shown_as_a_refusal() -> None:
+    """The site reports `Accepted=Unknown`, or `Stalled=True` if the courier asks after the operator has accepted."""
     waiting = task("site-a", {"conditions": [condition("Accepted", "Unknown", "WaitingForApproval")]})
     refused = task("site-b", {"conditions": [condition("Accepted", "False", "TaskNotAllowed")]})
     stalled = [condition("Accepted", "True", "Accepted"), condition("Stalled", "True", "WaitingForApproval")]
@@ -88,7 +88,7 @@ def test_a_failed_hospital_shows_its_reason() -> None:
     assert row(watch.view(round_(), [failed], START), "site-a").stage == "failed: ColumnMissing"
 
 
-def test_a_suspended_round_is_said_to_be_and_nobody_has_failed() -> None:
+def test_a_suspended_round_shows_no_failed_hospital() -> None:
     cancelled = task("site-a", {"conditions": [condition("Failed", "True", "Cancelled")]})
     status = {
         "conditions": [condition("Reconciling", "True", "Suspended", "Nobody is asked")],
@@ -102,13 +102,13 @@ def test_a_suspended_round_is_said_to_be_and_nobody_has_failed() -> None:
     assert shown.exit_code is None
 
 
-def test_a_suspended_round_that_has_ended_has_ended() -> None:
+def test_a_suspended_round_that_is_complete_is_shown_as_complete() -> None:
     over = round_({"conditions": [condition("Complete", "True", "Complete")]})
     over["spec"]["suspend"] = True
     assert watch.view(over, [], START).footer.startswith("complete")
 
 
-def test_a_complete_round_ends_the_watch_with_zero_and_stops_its_clock() -> None:
+def test_a_complete_round_exits_with_0_and_shows_its_duration() -> None:
     done = round_(
         {
             "conditions": [condition("Complete", "True")],
@@ -128,21 +128,21 @@ def test_a_complete_round_ends_the_watch_with_zero_and_stops_its_clock() -> None
     assert shown.footer == "complete, 3 aggregated, 398 samples, loss=0.123 (without 1) auc=suppressed"
 
 
-def test_a_rounds_clock_starts_when_its_base_is_there() -> None:
+def test_a_rounds_duration_starts_when_its_base_is_complete() -> None:
     stages = [{"stage": "Started", "time": at(78)}, {"stage": "Complete", "time": at(89)}]
     done = round_({"conditions": [condition("Complete", "True")], "timeline": stages})
     assert watch.view(done, [], START + timedelta(hours=1)).title.endswith(", 11s")
     assert watch.view(round_(), [], START + timedelta(seconds=20)).title.endswith(", 20s")
 
 
-def test_a_failed_round_ends_the_watch_with_one() -> None:
+def test_a_failed_round_exits_with_1() -> None:
     failed = round_({"conditions": [condition("Failed", "True", "QuorumNotReached", "1 of 2 hospitals sent")]})
     shown = watch.view(failed, [], START)
     assert shown.exit_code == 1
     assert shown.footer == "failed: QuorumNotReached: 1 of 2 hospitals sent"
 
 
-def test_plain_lines_tell_only_what_is_new() -> None:
+def test_plain_lines_show_only_changes() -> None:
     first = watch.view(round_(), [task("site-a"), task("site-b")], START)
     sent = {
         "timeline": [{"stage": "Sent", "time": at(8)}],

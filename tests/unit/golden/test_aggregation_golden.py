@@ -19,7 +19,7 @@ JOB = AggregationJob(
 )
 
 
-def test_the_job_and_its_secret_are_as_in_the_golden_file() -> None:
+def test_the_job_and_its_secret_match_the_golden_file() -> None:
     golden = Path(__file__).with_name("aggregation.yaml")
     made = [build(JOB), secret(JOB, b'{"round":{}}')]
     if os.environ.get("UPDATE_GOLDEN"):

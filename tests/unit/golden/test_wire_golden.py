@@ -213,7 +213,7 @@ FORMATS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_wire_format_is_written_as_in_its_golden_file_and_read_back(name: str) -> None:
+def test_a_wire_format_matches_its_golden_file_and_reads_back(name: str) -> None:
     golden, value = HERE / f"{name}.json", FORMATS[name]
     document = codec.dump_document(value)
     if os.environ.get("UPDATE_GOLDEN"):
@@ -225,14 +225,14 @@ def test_a_wire_format_is_written_as_in_its_golden_file_and_read_back(name: str)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_wire_format_with_a_field_more_is_refused(name: str) -> None:
+def test_a_wire_format_with_an_unknown_field_is_refused(name: str) -> None:
     written = json.loads((HERE / f"{name}.json").read_text())
     with pytest.raises(codec.Malformed, match="unknown field 'more'"):
         codec.parse_document(type(FORMATS[name]), {**written, "more": 1})
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
-def test_what_a_container_says_at_its_end_is_written_as_in_its_golden_file_and_read_back(name: str) -> None:
+def test_a_termination_message_matches_its_golden_file_and_reads_back(name: str) -> None:
     golden, value = HERE / f"{name}.json", OUTCOMES[name]
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(json.dumps(codec.dump(value), indent=2, sort_keys=True) + "\n")
@@ -244,11 +244,11 @@ def test_what_a_container_says_at_its_end_is_written_as_in_its_golden_file_and_r
 @pytest.mark.parametrize(
     "text", ["", "Killed", "null", "[]", '"reason"', '{"rows":"341"}', '{"quality":[{}]}', "[" * 100_000]
 )
-def test_what_is_no_outcome_of_ours_is_none(text: str) -> None:
+def test_a_malformed_termination_message_is_none(text: str) -> None:
     assert outcome.read(text) is None
 
 
-def test_keys_are_wrapped_for_the_contexts_of_the_contract() -> None:
+def test_wrapping_contexts_are_those_of_the_contract() -> None:
     names = b'"attempt":1,%s"participant":"site-a","purpose":"%s","roundUID":"u"}'
     assert wrap.base_context("u", 1, "site-a", "d").info == b"{" + names % (b'"digest":"d",', b"base")
     assert wrap.update_context("u", 1, "site-a", "d").info == b"{" + names % (b'"digest":"d",', b"update")
@@ -268,5 +268,5 @@ def test_the_tensors_of_statistics_and_evaluate_are_those_of_the_contract() -> N
     assert layouts.DTYPE == "F64"
 
 
-def test_there_is_a_golden_file_of_each_format_and_no_other() -> None:
+def test_each_format_has_a_golden_file_and_there_is_no_other() -> None:
     assert {path.stem for path in HERE.iterdir()} == {*FORMATS, *OUTCOMES}

@@ -1,4 +1,4 @@
-"""The API server, the store and the loop of the simulation do what the real ones do: they pass the real ones' tests."""
+"""The simulation's API server, store and event loop pass the tests of the real ones."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def store(server: StoreServer) -> AsyncIterator[Store]:
         yield opened
 
 
-def test_time_jumps_to_the_next_timer_and_work_for_threads_takes_none() -> None:
+def test_time_jumps_to_the_next_timer_and_threads_take_no_time() -> None:
     async def main(loop: VirtualLoop) -> list[str]:
         told = []
 
@@ -122,7 +122,7 @@ def test_time_jumps_to_the_next_timer_and_work_for_threads_takes_none() -> None:
     assert play(main) == ["at once", "1", "86400"]
 
 
-def test_who_waits_for_nothing_that_comes_is_told() -> None:
+def test_a_wait_without_a_timer_is_an_error() -> None:
     async def main(_: VirtualLoop) -> None:
         await asyncio.Event().wait()
 
@@ -130,7 +130,7 @@ def test_who_waits_for_nothing_that_comes_is_told() -> None:
         play(main)
 
 
-def test_what_belongs_to_an_object_goes_after_it_and_what_belongs_to_another_too_stays() -> None:
+def test_dependents_are_deleted_unless_they_have_another_owner() -> None:
     def owned(name: str, *uids: str) -> Object:
         owners = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid} for uid in uids]
         metadata = {"name": name, "namespace": NAMESPACE, "ownerReferences": owners}
@@ -150,7 +150,7 @@ def test_what_belongs_to_an_object_goes_after_it_and_what_belongs_to_another_too
     assert play(main) == ["another", "shared"]
 
 
-def test_a_token_ends() -> None:
+def test_a_token_expires() -> None:
     async def main(loop: VirtualLoop) -> None:
         server = Server("https://api.example", loop.clock)
         token = server.token("site-a:site", 60)

@@ -24,7 +24,7 @@ from wardround.wire.digests import digest
 from wardround.wire.models import ModelManifest
 
 NAMES = [hospital.name for hospital in demo_data.HOSPITALS]
-# Bytes of a plaintext in a row that no ciphertext has by chance.
+# So many bytes of plaintext do not occur in ciphertext by chance.
 TELLING = 8
 
 
@@ -45,14 +45,14 @@ def secret(played: Played, round_uid: str) -> dict[str, Any]:
 
 
 def manifest(played: Played, played_round: dict[str, Any]) -> ModelManifest:
-    """Of a round's result, as the hub has signed it."""
+    """The manifest of a round's result, which the hub has signed."""
     hub = played.federation.hub.read(Place("Secret", HUB_NAMESPACE, "hub-signing-key"))
     key = load_signing_key(vault.value(hub, "key")).public_key()
     return open_model(secret(played, played_round["metadata"]["uid"])["manifest"].decode(), key)
 
 
 def opened(played: Played, played_round: dict[str, Any]) -> bytes:
-    """The plaintext of a round's result, from what lies in the store."""
+    """The plaintext of a round's result in the store."""
     signed = manifest(played, played_round)
     body = Body(secret(played, played_round["metadata"]["uid"])["dataKey"], signed.header)
     stored = played.federation.store.stored
@@ -71,7 +71,7 @@ def arrays(plain: bytes) -> dict[str, np.ndarray[Any, Any]]:
     return {each.name: np.frombuffer(plain[start:stop], kinds[each.dtype]) for each, start, stop in layout.places}
 
 
-def test_every_round_is_complete_and_has_aggregated_all_three(played: Played) -> None:
+def test_every_round_completes_with_all_three_hospitals(played: Played) -> None:
     assert len(played.rounds) == 10
     for each in played.rounds:
         assert is_true(each, "Complete"), each["status"]["conditions"]
@@ -82,13 +82,13 @@ def test_every_round_is_complete_and_has_aggregated_all_three(played: Played) ->
     }
 
 
-def test_each_model_is_made_from_the_one_before(played: Played) -> None:
+def test_each_model_starts_from_the_model_before(played: Played) -> None:
     statistics, first, *further = played.rounds
     assert manifest(played, statistics).header.base_digest == ""
     before = first
     for each in further:
         assert manifest(played, each).header.base_digest == before["status"]["result"]["digest"]
-        # The evaluation is of the last model, and makes none.
+        # The evaluation starts from the last model, and makes none.
         before = each
     for each in played.rounds:
         plain = opened(played, each)
@@ -96,8 +96,8 @@ def test_each_model_is_made_from_the_one_before(played: Played) -> None:
     assert len(set(played.digests)) == 10
 
 
-def test_each_model_is_the_weighted_mean_of_what_the_hospitals_have_trained(played: Played) -> None:
-    """Computed once more, from the plaintexts that never left them."""
+def test_each_model_is_the_weighted_mean_of_the_hospitals_models(played: Played) -> None:
+    """Computes the mean again from the hospitals' plaintexts."""
     for before, each in zip(played.rounds[1:8], played.rounds[2:9], strict=True):
         name = each["metadata"]["name"]
         base, result = arrays(opened(played, before)), arrays(opened(played, each))
@@ -125,8 +125,8 @@ def test_an_update_in_the_store_is_signed_by_its_hospital_and_names_its_base(pla
                 assert update.header.base_digest == base["status"]["result"]["digest"]
 
 
-def test_no_parameter_lies_plain_in_the_store(played: Played) -> None:
-    """Not of a model, not of an update: of whatever was ever stored."""
+def test_the_store_holds_no_parameter_in_plaintext(played: Played) -> None:
+    """Checks every object that was ever stored: models and updates."""
     plain = dict(played.plain)
     for each in played.rounds:
         plain[each["metadata"]["name"], "", "result"] = opened(played, each)
@@ -145,16 +145,14 @@ def test_no_parameter_lies_plain_in_the_store(played: Played) -> None:
         assert b'"dtype"' not in data, key
 
 
-def test_when_all_is_over_the_store_has_the_results_alone(played: Played) -> None:
+def test_after_the_rounds_the_store_holds_only_results(played: Played) -> None:
     uids = {each["metadata"]["uid"] for each in played.rounds}
     assert {key.split("/")[1] for key in played.federation.store.stored} == uids
     assert all(key.startswith("models/") for key in played.federation.store.stored)
 
 
-def test_in_whatever_order_calls_arrive_the_models_are_the_same(
-    played: Played, tables: Mapping[str, demo_data.Table]
-) -> None:
-    """Keys, tokens and latencies are others; and so is the order in which hospitals answer."""
+def test_the_models_do_not_depend_on_the_order_of_calls(played: Played, tables: Mapping[str, demo_data.Table]) -> None:
+    """Keys, tokens, latencies and the order of the hospitals' answers differ."""
     with scratch() as folder:
         again = play_ten_rounds(Path(folder), tables, seed=2)
     assert again.digests == played.digests
