@@ -58,18 +58,18 @@ def blocks(page: str) -> list[Block]:
     fences = list(_FENCE.finditer(text))
     # Comments in shell blocks look like headings.
     headings = [each for each in _HEADING.finditer(text) if not any(f.start() < each.start() < f.end() for f in fences)]
-    found = []
+    result = []
     for fence in fences:
         above = [each["text"] for each in headings if each.start() < fence.start()]
-        found.append(Block(page, above[-1] if above else "", fence["language"], fence["text"]))
-    return found
+        result.append(Block(page, above[-1] if above else "", fence["language"], fence["text"]))
+    return result
 
 
 def section(page: str, heading: str) -> list[Block]:
     """The blocks under one heading. Fails if there are none."""
-    found = [each for each in blocks(page) if each.heading == heading]
-    assert found, f"{page} has no block under {heading!r}"
-    return found
+    result = [each for each in blocks(page) if each.heading == heading]
+    assert result, f"{page} has no block under {heading!r}"
+    return result
 
 
 def inline_commands(page: str) -> set[str]:
@@ -126,10 +126,10 @@ def tools() -> Path:
     python = str(environment / "bin" / "python")
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-build-isolation", str(ROOT)], check=True)
-    found = folder / "bin"
-    found.mkdir()
+    programs = folder / "bin"
+    programs.mkdir()
     for name in ("kubectl", "helm"):
-        (found / name).symlink_to(toolchain.tool(name))
+        (programs / name).symlink_to(toolchain.tool(name))
     for name in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]:
-        (found / name).symlink_to(environment / "bin" / name)
-    return found
+        (programs / name).symlink_to(environment / "bin" / name)
+    return programs

@@ -83,15 +83,15 @@ class Finished:
 
     @property
     def result(self) -> Object:
-        found: Object = self.round["status"]["result"]
-        return found
+        result: Object = self.round["status"]["result"]
+        return result
 
     @property
     def failed(self) -> Condition:
-        found = condition(self.round, "Failed")
-        assert found is not None, f"{self.name} has no condition Failed: {self.round['status']}"
-        assert found.status == "True", f"{self.name} has not failed: {self.round['status']}"
-        return found
+        failed = condition(self.round, "Failed")
+        assert failed is not None, f"{self.name} has no condition Failed: {self.round['status']}"
+        assert failed.status == "True", f"{self.name} has not failed: {self.round['status']}"
+        return failed
 
     @property
     def metrics(self) -> dict[str, str]:
@@ -99,8 +99,8 @@ class Finished:
 
     def attention(self, participant: str) -> Object:
         """What the round says of a participant; fails the test where it says nothing."""
-        found = self.round["status"].get("attention") or []
-        [said] = [each for each in found if each["participant"] == participant] or [None]
+        attention = self.round["status"].get("attention") or []
+        [said] = [each for each in attention if each["participant"] == participant] or [None]
         assert said is not None, f"{self.name} says nothing of {participant}: {self.round['status']}"
         return dict(said)
 
@@ -171,17 +171,17 @@ class Federation:
         return [self.completed(each["metadata"]["name"]) for each in rounds]
 
     def completed(self, name: str, seconds: float = ROUND_SECONDS) -> Finished:
-        found = self.finished(name, seconds)
-        assert found.complete, self.explained(name)
-        return found
+        finished = self.finished(name, seconds)
+        assert finished.complete, self.explained(name)
+        return finished
 
     def finished(self, name: str, seconds: float = ROUND_SECONDS) -> Finished:
         """Wait until the round with this full name is Complete or Failed."""
         until = time.monotonic() + seconds
         while True:
-            found = Finished(*verbs.round_with_tasks(self.hub, name, self.namespace))
-            if found.over:
-                return found
+            finished = Finished(*verbs.round_with_tasks(self.hub, name, self.namespace))
+            if finished.over:
+                return finished
             assert time.monotonic() < until, f"not over after {seconds:.0f} s: {self.explained(name)}"
             time.sleep(0.3)
 

@@ -80,16 +80,16 @@ class Caught:
                         said.with_name("update.safetensors"), self._folder / site / f"{said.parts[-3]}.safetensors"
                     )
 
-    def _copy(self, update: Path, to: Path) -> None:
-        if to.exists():
+    def _copy(self, update: Path, target: Path) -> None:
+        if target.exists():
             return
-        to.parent.mkdir(parents=True, exist_ok=True)
-        partial = to.with_suffix(".partial")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
         try:
             shutil.copyfile(update, partial)
         except FileNotFoundError:  # of a task that has just ended
             return
-        partial.rename(to)
+        partial.rename(target)
 
 
 def fedavg(base: Tensors, updates: list[Tensors], samples: list[int]) -> Tensors:

@@ -103,20 +103,20 @@ class Played:
         name = task["metadata"]["name"]
         upload = {"upload": {"bytes": len(update.sealed)}}
         self._report(name, upload, "Accepted", "InputReady", "Trained")
-        found: list[Put] = []
+        puts: list[Put] = []
 
         def granted() -> bool:
             spec = roundtask.parse(self.api.get("RoundTask", name, self.name)).spec
-            found[:] = self.player.grants(spec).put or ()
-            return bool(found)
+            puts[:] = self.player.grants(spec).put or ()
+            return bool(puts)
 
         eventually(f"the hub grants {self.name} a place", granted)
-        [put] = found
+        [put] = puts
         return put
 
     def say_sent(self, task: Object, update: Update) -> None:
-        told = {"upload": {"bytes": len(update.sealed)}, "update": {"manifest": update.manifest, "samples": SAMPLES}}
-        self._report(task["metadata"]["name"], told, "Accepted", "InputReady", "Trained", "Sent", "Complete")
+        report = {"upload": {"bytes": len(update.sealed)}, "update": {"manifest": update.manifest, "samples": SAMPLES}}
+        self._report(task["metadata"]["name"], report, "Accepted", "InputReady", "Trained", "Sent", "Complete")
 
     def _report(self, task: str, status: Object, *holds: str) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -152,8 +152,8 @@ def _statistics(deviation: float) -> dict[str, tensors.Array]:
     table = schema.parse(demo_rounds.dataset("a-split-key-of-nobody")["spec"]["schema"])
     values = {"sum": SAMPLES * deviation, "squares": SAMPLES * deviation**2, "positives": SAMPLES / 2}
     shapes = layouts.statistics(len(table.features))
-    found = {name: np.full(shape, values.get(name, SAMPLES), np.float64) for name, shape in shapes.items()}
-    return found | {"shift": statistics.shift(table)}
+    arrays = {name: np.full(shape, values.get(name, SAMPLES), np.float64) for name, shape in shapes.items()}
+    return arrays | {"shift": statistics.shift(table)}
 
 
 def store(federation: Federation, put: Put, update: Update) -> None:

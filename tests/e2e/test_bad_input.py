@@ -174,7 +174,7 @@ def test_a_hospital_refuses_a_command_that_it_does_not_list(
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "told"),
+    ("name", "given", "message_part"),
     [
         # The gradient of one row reveals the row.
         (
@@ -187,14 +187,14 @@ def test_a_hospital_refuses_a_command_that_it_does_not_list(
     ],
 )
 def test_a_hospital_refuses_parameters_that_it_does_not_allow(
-    federation: Federation, name: str, given: dict[str, str], told: str
+    federation: Federation, name: str, given: dict[str, str], message_part: str
 ) -> None:
     made = round_(federation, f"parameters-{name}", "Train", initial={"seed": 7}, parameters=given)
     said = _refused_on_both_sides(federation, made, "ParametersNotAllowed")
-    assert told in said
+    assert message_part in said
     # The round's author gets the parameter's name and value, and the hospital's bound.
     message = federation.finished(made["metadata"]["name"]).attention("site-b")["message"]
-    refused = json.loads(told.partition(":")[0])
+    refused = json.loads(message_part.partition(":")[0])
     assert f'The parameter is {refused}. The round gives it the value "{given[refused]}". ' in message
     assert ("The hospital allows: minimum 16." in message) is (refused == "batchSize")
 
@@ -206,8 +206,8 @@ def test_a_hospital_refuses_a_dataset_to_an_unlisted_federation(federation: Fede
     made = round_(theirs, "reserved", datasetName=lacking)
     said = _refused_on_both_sides(theirs, made, "DatasetNotAllowed")
     assert json.dumps({"name": lacking, "federations": [federation.namespace, theirs.namespace]}) in said
-    told = theirs.finished(made["metadata"]["name"]).attention("site-b")["message"]
-    assert f"does not let federation {theirs.namespace} use Dataset {lacking}" in told
+    explanation = theirs.finished(made["metadata"]["name"]).attention("site-b")["message"]
+    assert f"does not let federation {theirs.namespace} use Dataset {lacking}" in explanation
 
 
 def _refused_on_both_sides(federation: Federation, made: dict[str, Any], reason: str) -> str:
@@ -259,7 +259,7 @@ def test_a_federation_gets_nothing_from_a_hospital_that_does_not_allow_it(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message_part"),
     [
         ({"quorum": {"min": 2}}, "quorum.min is above the number"),
         ({"image": "localhost/wardround/trainer:latest"}, "by digest"),
@@ -267,14 +267,14 @@ def test_a_federation_gets_nothing_from_a_hospital_that_does_not_allow_it(
     ],
 )
 def test_an_impossible_round_is_refused_when_it_is_applied(
-    federation: Federation, change: dict[str, Any], told: str
+    federation: Federation, change: dict[str, Any], message_part: str
 ) -> None:
     made = copy.deepcopy(round_(federation, "never", "Train", initial={"seed": 7}))
     made["spec"] |= change
     hub = federation.kubectl("hub")
     refused = hub.run("apply", "-f", "-", stdin=str_of(made), check=False)
     assert refused.returncode != 0
-    assert told in refused.stderr
+    assert message_part in refused.stderr
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -326,8 +326,8 @@ def _eventually_says(federation: Federation, made: dict[str, Any], reason: str) 
     meta = made["metadata"]
 
     def said() -> bool:
-        found = federation.kubectl("hub").get("federatedround", meta["name"], "-n", meta["namespace"])
-        conditions = [condition(found, kind) for kind in ("Stalled", "Failed")]
+        item = federation.kubectl("hub").get("federatedround", meta["name"], "-n", meta["namespace"])
+        conditions = [condition(item, kind) for kind in ("Stalled", "Failed")]
         return any(each and each.status == "True" and each.reason == reason and each.message for each in conditions)
 
     eventually(f"{meta['name']} says {reason}", said)

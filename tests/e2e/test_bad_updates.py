@@ -42,9 +42,9 @@ class Combined:
     strict: Finished
     names: Mapping[str, str]
 
-    def left_out(self, who: str) -> str:
+    def left_out(self, hospital: str) -> str:
         """The reason. Fails the test if the message does not name the hospital."""
-        name = self.names.get(who, who)
+        name = self.names.get(hospital, hospital)
         said = self.lenient.attention(name)
         assert name in said["message"]
         return str(said["reason"])
@@ -58,10 +58,12 @@ def steady(federation: Federation) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def combined(federation: Federation) -> Iterator[Combined]:
-    names = {who: federation.name(who) for who in (HONEST, *LIES, *REPLAYS)}
+    names = {hospital: federation.name(hospital) for hospital in (HONEST, *LIES, *REPLAYS)}
     with enrolled(federation, *names.values()) as hospitals:
-        played = {who: hospitals[name] for who, name in names.items()}
-        strict = federation.manifest("strict", "Statistics", participants={"names": [names[who] for who in STRICT]})
+        played = {hospital: hospitals[name] for hospital, name in names.items()}
+        strict = federation.manifest(
+            "strict", "Statistics", participants={"names": [names[hospital] for hospital in STRICT]}
+        )
         everyone = {"names": [SOUND, TOUCHED, *names.values()]}
         # The valid updates are enough for the quorum, but the long grace makes the round wait for all.
         patient = {"min": 2, "graceSeconds": 600}
@@ -69,12 +71,15 @@ def combined(federation: Federation) -> Iterator[Combined]:
         federation.apply(strict, lenient)
 
         tasks = _tasks(federation, strict, played, STRICT)
-        earlier = {who: played[who].seal(tasks[who], LIES[who][0] if who in LIES else Lie()) for who in STRICT}
+        earlier = {
+            hospital: played[hospital].seal(tasks[hospital], LIES[hospital][0] if hospital in LIES else Lie())
+            for hospital in STRICT
+        }
         _send(federation, played, tasks, earlier)
 
         tasks = _tasks(federation, lenient, played, names)
         honest = played[HONEST].seal(tasks[HONEST])
-        bad = {who: played[who].seal(tasks[who], lie) for who, (lie, _) in LIES.items()}
+        bad = {hospital: played[hospital].seal(tasks[hospital], lie) for hospital, (lie, _) in LIES.items()}
         bad |= {"copied": honest, "another-round": earlier["another-round"]}
         _send(federation, played, tasks, bad)
         _change_what_was_sent(federation, lenient["metadata"]["name"])
@@ -85,9 +90,11 @@ def combined(federation: Federation) -> Iterator[Combined]:
         )
 
 
-@pytest.mark.parametrize(("who", "reason"), [*((who, reason) for who, (_, reason) in LIES.items()), *REPLAYS.items()])
-def test_a_wrong_update_is_left_out_and_named(combined: Combined, who: str, reason: str) -> None:
-    assert combined.left_out(who) == reason
+@pytest.mark.parametrize(
+    ("hospital", "reason"), [*((hospital, reason) for hospital, (_, reason) in LIES.items()), *REPLAYS.items()]
+)
+def test_a_wrong_update_is_left_out_and_named(combined: Combined, hospital: str, reason: str) -> None:
+    assert combined.left_out(hospital) == reason
 
 
 def test_an_update_changed_in_the_store_is_left_out_and_named(federation: Federation, combined: Combined) -> None:
@@ -114,26 +121,26 @@ def test_a_round_that_requires_a_left_out_update_fails_and_keeps_nothing(combine
 
 
 def _tasks(
-    federation: Federation, made: Object, played: Mapping[str, Played], whose: Iterable[str]
+    federation: Federation, made: Object, played: Mapping[str, Played], asked: Iterable[str]
 ) -> dict[str, Object]:
     """The round's tasks of played hospitals."""
-    found: dict[str, Object] = {}
+    tasks: dict[str, Object] = {}
 
     def dispatched() -> bool:
         there = {task["metadata"]["namespace"]: task for task in federation.tasks_of(made["metadata"]["name"])}
-        found.update({who: there[played[who].name] for who in whose if played[who].name in there})
-        return found.keys() == set(whose)
+        tasks.update({hospital: there[played[hospital].name] for hospital in asked if played[hospital].name in there})
+        return tasks.keys() == set(asked)
 
     eventually("all are asked", dispatched)
-    return found
+    return tasks
 
 
 def _send(
     federation: Federation, played: Mapping[str, Played], tasks: Mapping[str, Object], updates: Mapping[str, Update]
 ) -> None:
-    def send(who: str) -> None:
-        stored = who not in LIES or LIES[who][0].stored
-        played[who].send(federation, tasks[who], updates[who], stored=stored)
+    def send(hospital: str) -> None:
+        stored = hospital not in LIES or LIES[hospital][0].stored
+        played[hospital].send(federation, tasks[hospital], updates[hospital], stored=stored)
 
     with ThreadPoolExecutor(len(updates)) as pool:
         list(pool.map(send, updates))

@@ -28,8 +28,8 @@ RESUMED = "checkpoint: training continues from step"
 # from outside could be too late.
 FIRST_STEPS = """
 import json, pathlib, time
-told = pathlib.Path("/wardround/out/progress.json")
-while not told.exists() or not json.loads(told.read_text())["step"]:
+progress = pathlib.Path("/wardround/out/progress.json")
+while not progress.exists() or not json.loads(progress.read_text())["step"]:
     time.sleep(0.05)
 """
 # A first attempt never ends by itself; the next one, which finds what the first left, ends at once.
@@ -176,8 +176,8 @@ def _pods(federation: Federation, site: str, name: str) -> list[str]:
 
 def _pod_objects(federation: Federation, site: str, name: str) -> list[dict[str, Any]]:
     uid = Kubectl("hub").get("federatedround", name, "-n", federation.namespace)["metadata"]["uid"]
-    found = Kubectl(site).get("pods", "-n", federation.site_namespace, "-l", f"{names.ROUND_UID}={uid}")["items"]
-    return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    pods = Kubectl(site).get("pods", "-n", federation.site_namespace, "-l", f"{names.ROUND_UID}={uid}")["items"]
+    return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
 def is_training(pod: dict[str, Any]) -> bool:

@@ -122,12 +122,12 @@ WITH_ANOTHER: dict[str, tuple[Callable[[Object], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", WITH_ANOTHER)
+@pytest.mark.parametrize("change_name", WITH_ANOTHER)
 def test_no_job_reads_a_dataset_against_the_hospitals_description(
-    federation: Federation, site: Api, operator: Api, what: str
+    federation: Federation, site: Api, operator: Api, change_name: str
 ) -> None:
     """An attacker who chooses which rows are counted can read patients' values from the counts."""
-    change, words = WITH_ANOTHER[what]
+    change, words = WITH_ANOTHER[change_name]
     spec = site.get("Dataset", "breast", federation.site_namespace)["spec"]
     change(spec)
     with pytest.raises(Refused, match=words):
@@ -157,10 +157,10 @@ def test_the_site_operator_can_neither_make_nor_enter_pods(federation: Federatio
     _forbidden(operator, "POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", {})
 
 
-@pytest.mark.parametrize("of", ["courier", "training", "site-operator"])
-def test_the_site_operator_cannot_get_a_token(federation: Federation, operator: Api, of: str) -> None:
+@pytest.mark.parametrize("account", ["courier", "training", "site-operator"])
+def test_the_site_operator_cannot_get_a_token(federation: Federation, operator: Api, account: str) -> None:
     with pytest.raises(Refused, match="forbidden"):
-        token_request(operator, federation.site_namespace, of, 3600)
+        token_request(operator, federation.site_namespace, account, 3600)
 
 
 def test_the_courier_can_make_neither_jobs_nor_pods(federation: Federation, site: Api, courier: Api) -> None:
@@ -255,7 +255,7 @@ def test_a_federation_editor_runs_rounds_only_in_the_federation(federation: Fede
 
 def _readable(admin: Api, holder: Api) -> set[tuple[str, str]]:
     """Every Secret of the cluster that the token's holder can get or list."""
-    found = set()
+    readable = set()
     _forbidden(holder, "GET", "/api/v1/secrets")
     for secret in admin.call("GET", "/api/v1/secrets")["items"]:
         namespace, name = secret["metadata"]["namespace"], secret["metadata"]["name"]
@@ -266,8 +266,8 @@ def _readable(admin: Api, holder: Api) -> set[tuple[str, str]]:
             if refusal.status != 403:
                 raise
         else:
-            found.add((namespace, name))
-    return found
+            readable.add((namespace, name))
+    return readable
 
 
 def _forbidden(holder: Api, method: str, path: str, body: Object | None = None) -> None:
@@ -285,5 +285,5 @@ def _hub_token(site: Api, federation: Federation) -> str:
 
 def _claims(token: str) -> Object:
     payload = token.split(".")[1]
-    found: Object = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return found
+    claims: Object = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims

@@ -70,8 +70,8 @@ def test_a_misspelt_parameter_value_is_reported_to_the_rounds_author(federation:
     [task] = finished.tasks
     failure = {"class": "Code", "reason": "ParametersRefused", "exitCode": 64, "parameter": "hidden"}
     assert task["status"]["failure"] == failure
-    told = finished.attention("site-b")["message"]
-    assert 'The parameter is hidden. The round gives it the value "16;8". Compare its name' in told
+    message = finished.attention("site-b")["message"]
+    assert 'The parameter is hidden. The round gives it the value "16;8". Compare its name' in message
     own = federation.site_task("site-b", task["metadata"]["name"])
     pod = ("logs", f"job/{own['metadata']['name']}", "-n", federation.site_namespace, "-c", "init")
     assert "parameter hidden is '16;8': it must be a whole number from 1 to 65536" in federation.kubectl("site-b")(*pod)

@@ -25,16 +25,16 @@ def test_a_misspelt_dataset_is_reported_to_the_rounds_author(federation: Federat
     federation.apply(made)
 
     def said() -> bool:
-        found = condition(hub.get("fr", name, "-n", federation.namespace), "Stalled")
-        return found is not None and found.status == "True" and found.reason == "DatasetUnknown"
+        stalled = condition(hub.get("fr", name, "-n", federation.namespace), "Stalled")
+        return stalled is not None and stalled.status == "True" and stalled.reason == "DatasetUnknown"
 
     try:
         eventually(f"{name} waits", said)
         round_, tasks = verbs.round_with_tasks(federation.hub, name, federation.namespace)
-        told = explain.text(explain.explain_round(round_, tasks, {}, datetime.now(UTC)))
+        explanation = explain.text(explain.explain_round(round_, tasks, {}, datetime.now(UTC)))
     finally:
         hub("delete", "fr", name, "-n", federation.namespace)
-    assert "offers a Dataset braest.\n" in told
-    assert f"  says:   Was {DATASET} meant? The round waits until " in told
-    assert "whose:  the round's author" in told
-    assert "hospital's administrator\n" not in told
+    assert "offers a Dataset braest.\n" in explanation
+    assert f"  says:   Was {DATASET} meant? The round waits until " in explanation
+    assert "whose:  the round's author" in explanation
+    assert "hospital's administrator\n" not in explanation

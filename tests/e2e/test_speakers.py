@@ -111,7 +111,7 @@ def test_at_a_site_each_field_has_one_writer(
 def _may_say(speakers: Mapping[str, Api], path: str, word: Word) -> set[str]:
     """The accounts that are allowed to write. All writes are dry runs."""
     allowed = set()
-    for who, api in speakers.items():
+    for speaker, api in speakers.items():
         try:
             api.call(
                 "PATCH",
@@ -125,5 +125,5 @@ def _may_say(speakers: Mapping[str, Api], path: str, word: Word) -> set[str]:
             if refusal.status not in (403, 422):
                 raise
         else:
-            allowed.add(who)
+            allowed.add(speaker)
     return allowed

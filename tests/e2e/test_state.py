@@ -87,16 +87,16 @@ def test_the_state_of_a_left_out_update_is_never_used(federation: Federation, ch
 def test_training_knows_the_round_of_its_state_and_cannot_change_the_state(
     federation: Federation, chain: Chain
 ) -> None:
-    assert found(federation, TOUCHED, chain.first) == {"stateRound": "", "trail": []}
-    assert found(federation, TOUCHED, chain.third)["stateRound"] == chain.first.uid
-    assert found(federation, SOUND, chain.third)["stateRound"] == chain.second.uid
+    assert printed_state(federation, TOUCHED, chain.first) == {"stateRound": "", "trail": []}
+    assert printed_state(federation, TOUCHED, chain.third)["stateRound"] == chain.first.uid
+    assert printed_state(federation, SOUND, chain.third)["stateRound"] == chain.second.uid
     assert "NOT WRITTEN OSError" in log(federation, SOUND, chain.third)
     assert left(federation, SOUND, chain.second) == [chain.first.name, chain.second.name]
 
 
 @pytest.mark.parametrize("site", BOTH)
 def test_an_evaluation_reads_the_models_state_and_leaves_none(federation: Federation, chain: Chain, site: str) -> None:
-    seen = found(federation, site, chain.evaluation)
+    seen = printed_state(federation, site, chain.evaluation)
     assert seen == {"stateRound": chain.third.uid, "trail": left(federation, site, chain.third)}
     assert not (states(federation, site) / chain.evaluation.uid).exists()
 
@@ -113,8 +113,8 @@ def states(federation: Federation, site: str) -> Path:
 
 def left(federation: Federation, site: str, round_: Finished) -> list[str]:
     """The trail that a round's training left at the site."""
-    found: list[str] = json.loads((states(federation, site) / round_.uid / "trail.json").read_text())
-    return found
+    rounds: list[str] = json.loads((states(federation, site) / round_.uid / "trail.json").read_text())
+    return rounds
 
 
 def log(federation: Federation, site: str, round_: Finished) -> str:
@@ -122,7 +122,7 @@ def log(federation: Federation, site: str, round_: Finished) -> str:
     return federation.kubectl(site)("logs", "-n", federation.site_namespace, job, "-c", "train")
 
 
-def found(federation: Federation, site: str, round_: Finished) -> Object:
+def printed_state(federation: Federation, site: str, round_: Finished) -> Object:
     """The state that a round's training printed."""
     [line] = [each for each in log(federation, site, round_).splitlines() if each.startswith("FOUND ")]
     said: Object = json.loads(line.removeprefix("FOUND "))

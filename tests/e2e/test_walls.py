@@ -108,8 +108,8 @@ def test_the_log_names_a_command_that_the_image_lacks(said: dict[str, str]) -> N
 
 def _found(text: str) -> dict[str, str]:
     [line] = [each for each in text.splitlines() if each.startswith("FOUND ")]
-    found: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
-    return found
+    results: dict[str, str] = json.loads(line.removeprefix("FOUND "))["said"]
+    return results
 
 
 def _pod(namespace: str, images: Images) -> Object:

@@ -34,9 +34,9 @@ def train(task: dict[str, Any]) -> None:
     model = load_file(PLACE / "base/model.safetensors")
     model["weight"] += 1
     save_file(model, OUT / "model.safetensors")
-    found = read(task)
+    trail = read(task)
     assert list((PLACE / "state/out").iterdir()) == []
-    (PLACE / "state/out/trail.json").write_text(json.dumps([*found, task["round"]["name"]]))
+    (PLACE / "state/out/trail.json").write_text(json.dumps([*trail, task["round"]["name"]]))
     try:
         (PLACE / "state/in/more").write_text("more")
     except OSError as error:
@@ -53,6 +53,6 @@ def predict(task: dict[str, Any]) -> None:
 def read(task: dict[str, Any]) -> list[str]:
     """Reads and prints the trail. The log stays at the hospital."""
     file = PLACE / "state/in/trail.json"
-    found: list[str] = json.loads(file.read_text()) if file.exists() else []
-    print("FOUND " + json.dumps({"stateRound": task["stateRound"], "trail": found}), flush=True)
-    return found
+    trail: list[str] = json.loads(file.read_text()) if file.exists() else []
+    print("FOUND " + json.dumps({"stateRound": task["stateRound"], "trail": trail}), flush=True)
+    return trail

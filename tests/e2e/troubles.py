@@ -144,8 +144,8 @@ def _hub_kubeconfig() -> tuple[str, str]:
 
 
 def _settled(federation: Federation) -> bool:
-    found = _staying(federation)
-    return len(found) == 1 + 2 * len(federation.sites) and all(is_true(pod, "Ready") for pod in found.values())
+    pods = _staying(federation)
+    return len(pods) == 1 + 2 * len(federation.sites) and all(is_true(pod, "Ready") for pod in pods.values())
 
 
 def _restarts(federation: Federation) -> dict[str, int]:
