@@ -119,9 +119,9 @@ def install_site(
     progress(f"{name}: approved, {fingerprint[:23]}...")
 
 
-def trusted(found: Object) -> bool:
-    """Whether the hub trusts the keys of a Participant."""
-    return conditions.is_true(participant.parse(found).status.conditions, "Ready")
+def trusted(item: Object) -> bool:
+    """Whether the hub trusts the keys of this Participant."""
+    return conditions.is_true(participant.parse(item).status.conditions, "Ready")
 
 
 def wait_for_dataset(name: str, dataset: str) -> None:
@@ -185,13 +185,13 @@ def namespace(cluster: Cluster, name: str) -> None:
     )
 
 
-def wait(what: str, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait until `met` returns true. Raises LabError after `seconds`."""
+def wait(event: str, met: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until `met` returns true. Raises LabError, which names the event, after `seconds`."""
     until = time.monotonic() + seconds
     while not met():
         if time.monotonic() > until:
             raise LabError(
-                f"waited {seconds:.0f} s for {what}. The clusters stay up: see `kubectl get pods -A` with "
+                f"waited {seconds:.0f} s for {event}. The clusters stay up: see `kubectl get pods -A` with "
                 "KUBECONFIG=build/lab/NAME/kubeconfig, and docs/operations.md"
             )
         time.sleep(0.3)
@@ -258,8 +258,8 @@ def merged(base: Object, over: Mapping[str, Any] | None) -> Object:
     return result
 
 
-def _run(command: Sequence[str | Path], what: str, given: str | None = None) -> str:
+def _run(command: Sequence[str | Path], action: str, given: str | None = None) -> str:
     done = subprocess.run([str(each) for each in command], input=given, capture_output=True, text=True)
     if done.returncode:
-        raise LabError(f"{what} failed:\n{done.stderr.strip()[-2000:]}")
+        raise LabError(f"{action} failed:\n{done.stderr.strip()[-2000:]}")
     return done.stdout

@@ -65,16 +65,16 @@ def reached(targets: list[tuple[str, str, int]]) -> list[list[Any]]:
 
 def files() -> dict[str, str]:
     """The content of every readable file outside the image, or the error."""
-    found = {}
+    contents = {}
     for top in ("/wardround", "/var/run", "/run", "/tmp", "/mnt", "/srv", "/home", "/root", "/dev/shm"):
         for folder, _, names in os.walk(top):
             for each in names:
                 path = Path(folder, each)
                 try:
-                    found[str(path)] = path.read_bytes().decode("latin-1")
+                    contents[str(path)] = path.read_bytes().decode("latin-1")
                 except OSError as error:
-                    found[str(path)] = type(error).__name__
-    return found
+                    contents[str(path)] = type(error).__name__
+    return contents
 
 
 def processes() -> list[str]:
@@ -163,10 +163,10 @@ def work() -> None:
     parse = json.loads
 
     def without_code(text: str) -> Any:
-        found = parse(text)
-        if "parameters" in found:
-            found["parameters"] = {name: each for name, each in found["parameters"].items() if name[:4] != "code"}
-        return found
+        task = parse(text)
+        if "parameters" in task:
+            task["parameters"] = {name: each for name, each in task["parameters"].items() if name[:4] != "code"}
+        return task
 
     with mock.patch.object(json, "loads", without_code):
         sys.exit(trainer.main(sys.argv[-1:]))

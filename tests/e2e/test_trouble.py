@@ -237,8 +237,8 @@ def _worst(federation: Federation, first: Object, second: Object) -> Seen:
     """Once everything that can be said is said."""
     hub, name = federation.kubectl("hub"), second["metadata"]["name"]
 
-    def site(of: str) -> Object:
-        return federation.kubectl(of).get("site", "site", "-n", federation.site_namespace)
+    def site(name: str) -> Object:
+        return federation.kubectl(name).get("site", "site", "-n", federation.site_namespace)
 
     def round_tasks() -> dict[str, Object]:
         return {task["metadata"]["namespace"]: task for task in federation.tasks_of(name)}
@@ -266,8 +266,8 @@ def _worst(federation: Federation, first: Object, second: Object) -> Seen:
 
 def _until_said(federation: Federation, site: str, reason: str, kind: str = "HubConnected") -> None:
     def said() -> bool:
-        found = federation.kubectl(site).get("site", "site", "-n", federation.site_namespace)
-        return _condition(found, kind).reason == reason
+        item = federation.kubectl(site).get("site", "site", "-n", federation.site_namespace)
+        return _condition(item, kind).reason == reason
 
     eventually(f"the Site of {site} says {reason}", said)
 
@@ -275,18 +275,18 @@ def _until_said(federation: Federation, site: str, reason: str, kind: str = "Hub
 def _waiting_for_the_store(federation: Federation, made: Object, site: str) -> tuple[Object, Object, Object]:
     """Round, RoundTask and SiteTask, after all report that they wait for the store."""
     name = made["metadata"]["name"]
-    found: list[Object] = []
+    objects: list[Object] = []
 
     def said() -> bool:
         round_ = _round(federation, made)
         there = [task for task in federation.tasks_of(name) if task["metadata"]["namespace"] == site]
         if not there or (site, "StoreUnreachable") not in _attention(round_):
             return False
-        found[:] = [round_, there[0], federation.site_task(site, there[0]["metadata"]["name"])]
-        return all(_reason(task) == "StoreUnreachable" for task in found[1:])
+        objects[:] = [round_, there[0], federation.site_task(site, there[0]["metadata"]["name"])]
+        return all(_reason(task) == "StoreUnreachable" for task in objects[1:])
 
     eventually(f"{site} waits for the store", said, ROUND_SECONDS)
-    round_, there, here = found
+    round_, there, here = objects
     return round_, there, here
 
 
@@ -299,12 +299,12 @@ def _attention(round_: Object) -> set[tuple[str, str]]:
 
 
 def _reason(item: Object) -> str:
-    """What it waits for, if it does."""
-    found = condition(item, "Reconciling")
-    return found.reason if found else ""
+    """The reason why the item is not ready yet. Empty if it has none."""
+    reconciling = condition(item, "Reconciling")
+    return reconciling.reason if reconciling else ""
 
 
 def _condition(item: Object, kind: str) -> Condition:
-    found = condition(item, kind)
-    assert found is not None, f"no condition {kind}: {item.get('status')}"
-    return found
+    result = condition(item, kind)
+    assert result is not None, f"no condition {kind}: {item.get('status')}"
+    return result

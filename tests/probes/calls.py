@@ -1,7 +1,8 @@
-"""What a process can ask of its kernel: sockets of every kind, by every road, and calls that reach into others.
+"""Tries the system calls that a pod's seccomp filter denies: sockets, and calls that reach into other processes.
 
-Runs where the tests run and, as text, inside a pod: it imports the standard library alone, and prints one JSON object
-of what was tried and how it ended: "open", the name of an error, or the name of the signal that killed the process.
+The script runs where the tests run and, as text, inside a pod, so it imports only the standard library. It prints one
+JSON object with the outcome of each call: "open", the name of an error, or the name of the signal that killed the
+process.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import struct
 import subprocess
 import sys
 
-# Linux's numbers (include/linux/socket.h), the ones that a pod may have a use for or an attacker.
+# Linux's numbers (include/linux/socket.h) of the families that a pod or an attacker could use.
 FAMILIES = {"UNIX": 1, "INET": 2, "INET6": 10, "NETLINK": 16, "PACKET": 17, "ALG": 38, "VSOCK": 40, "QIPCRTR": 42}
 TYPES = {"stream": 1, "datagram": 2, "raw": 3}
-# On both architectures; those that differ are in NUMBERS.
+# Equal on both architectures. NUMBERS has the numbers that differ.
 CALLS = {"io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427, "pidfd_getfd": 438}
 NUMBERS = {
     "x86_64": {
@@ -54,9 +55,9 @@ def word(opcode: int, value: int) -> bytes:
     return bytes([opcode]) + struct.pack("<I", value)
 
 
-# Ends with the error's number, or with 256 less the file's: mov edi, -eax; exit(edi).
+# Exits with the error's number, or with 256 minus the file descriptor: mov edi, -eax; exit(edi).
 ENDS = bytes.fromhex("f7d889c7") + word(0xB8, 60) + bytes.fromhex("0f05")
-# eax: the call's number; three arguments in edi, esi, edx, or for a 32-bit call in ebx, ecx, edx.
+# eax holds the call's number. The arguments are in edi, esi, edx; for a 32-bit call in ebx, ecx, edx.
 NATIVE = b"".join([word(0xB8, 41), word(0xBF, 2), word(0xBE, 1), word(0xBA, 0), b"\x0f\x05"])
 X32 = b"".join([word(0xB8, X32_BIT + 41), word(0xBF, 2), word(0xBE, 1), word(0xBA, 0), b"\x0f\x05"])
 INT_80 = b"".join([word(0xB8, 359), word(0xBB, 2), word(0xB9, 1), word(0xBA, 0), b"\xcd\x80"])
@@ -78,7 +79,7 @@ def program(code: bytes) -> bytes:
 
 
 def run(code: bytes) -> str:
-    """How a program of that code ends. It lies in memory, so that no volume is needed."""
+    """The outcome of a program with this code. The program is in memory, because a pod may have no writable volume."""
     file = os.memfd_create("probe", 0)
     os.write(file, program(code + ENDS))
     path = f"/proc/self/fd/{file}"
@@ -109,14 +110,14 @@ def pair(family: int) -> str:
 
 
 def called(number: int) -> str:
-    """With arguments that harm nobody: the filter looks at the number, the kernel mostly says EINVAL or EFAULT."""
+    """The outcome of a call with harmless arguments: most that pass fail with EINVAL or EFAULT."""
     libc = ctypes.CDLL(None, use_errno=True)
     said = libc.syscall(ctypes.c_long(number), ctypes.c_long(0), *(ctypes.c_long(0) for _ in range(5)))
     return "open" if said >= 0 else named(ctypes.get_errno())
 
 
 def in_a_child(number: int) -> str:
-    """ptrace(PTRACE_TRACEME) would make this process a traced one."""
+    """As `called`, in a child, because ptrace(PTRACE_TRACEME) would make this process a traced one."""
     child = os.fork()
     if child == 0:
         said = called(number)
@@ -126,7 +127,7 @@ def in_a_child(number: int) -> str:
 
 
 def interfaces() -> str:
-    """As NCCL looks for them: getifaddrs."""
+    """The outcome of getifaddrs, by which NCCL lists the interfaces."""
     try:
         return "open" if socket.if_nameindex() else "none"
     except OSError as error:
@@ -138,25 +139,27 @@ def named(number: int | None) -> str:
 
 
 def sockets(said: dict[str, str]) -> set[str]:
-    """The ways by which a socket was made, or refused by something behind the filter."""
+    """The calls that passed the filter, whether or not the kernel then made a socket."""
     return {name for name in (*BY_FAMILY, *PROGRAMS, "interfaces") if said.get(name) not in (None, *WALLS)}
 
 
 def everything() -> dict[str, str]:
-    found = {f"{family} {kind}": made(number, of) for family, number in FAMILIES.items() for kind, of in TYPES.items()}
-    found |= {f"{family} pair": pair(number) for family, number in FAMILIES.items()}
-    found["netlink of the packet filter"] = made(FAMILIES["NETLINK"], TYPES["raw"], 12)
-    found["interfaces"] = interfaces()
+    outcomes = {
+        f"{family} {kind}": made(number, value) for family, number in FAMILIES.items() for kind, value in TYPES.items()
+    }
+    outcomes |= {f"{family} pair": pair(number) for family, number in FAMILIES.items()}
+    outcomes["netlink of the packet filter"] = made(FAMILIES["NETLINK"], TYPES["raw"], 12)
+    outcomes["interfaces"] = interfaces()
     machine = os.uname().machine
-    found |= {name: in_a_child(number) for name, number in (CALLS | NUMBERS[machine]).items()}
+    outcomes |= {name: in_a_child(number) for name, number in (CALLS | NUMBERS[machine]).items()}
     if machine == "x86_64":
-        found |= {name: run(code) for name, code in PROGRAMS.items()}
-    found["core"] = ",".join(map(str, resource.getrlimit(resource.RLIMIT_CORE)))
-    return found
+        outcomes |= {name: run(code) for name, code in PROGRAMS.items()}
+    outcomes["core"] = ",".join(map(str, resource.getrlimit(resource.RLIMIT_CORE)))
+    return outcomes
 
 
 def files() -> list[int]:
-    """Beside standard input, output and error, and the folder that is read here."""
+    """The open file descriptors, without the three standard ones and the one of the folder that is read here."""
     return [int(each) for each in os.listdir("/proc/self/fd") if int(each) > 2][:-1]  # noqa: PTH208
 
 

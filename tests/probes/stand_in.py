@@ -1,7 +1,7 @@
-"""The `python` of an image that is prepared against the launcher (tests/e2e/prepared.py), and so its training code.
+"""The `python` of an image that attacks the launcher (tests/e2e/prepared.py).
 
-It sets a trap for the container after it, tries every socket, prints the answers as one JSON object, and then does its
-work.
+The script sets a trap for the next container, tries every socket, prints the outcomes as one JSON object, and then
+starts the real Python.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ import re
 import sys
 from pathlib import Path
 
-# Where an image's links may lead: init and train share the volume at /tmp.
+# Links of the image can point here: init and train share the volume at /tmp.
 SHARED = Path("/tmp/left")
 LEFT = f"{SHARED}/launcher"
-# By this name it finds its packages.
+# Python finds its packages by this name.
 PYTHON = "/opt/venv/bin/python"
-# The launcher's folder is the one of ours that lies in memory there.
+# The launcher's folder is a tmpfs below /wardround.
 LAUNCHER = re.compile(r"^tmpfs (/wardround[^/ ]*(?:/launcher|/mounted/after/others)?) ", re.MULTILINE)
 
 
 def trap() -> str:
-    """A link to the launcher's place, which is known here: what the runtime mounts by it in the next container lies
-    over the launcher there. Says what the kernel says to it."""
+    """Links to the launcher's folder. Returns "made" or the name of the kernel's error.
+
+    A mount through the link would cover the launcher in the next container.
+    """
     [place] = set(LAUNCHER.findall(Path("/proc/self/mounts").read_text()))
     try:
-        # The runtime has made it for this container's VOLUME.
+        # The runtime made the folder for this container's VOLUME.
         if SHARED.exists():
             SHARED.rename(SHARED.with_name("former"))
         SHARED.mkdir()

@@ -214,13 +214,13 @@ async def test_a_round_is_fedavg_to_the_last_bit(train: Round) -> None:
     code, answer = await train.aggregate()
     assert (code, answer["aggregated"], answer["leftOut"]) == (0, sorted(counts), [])
     assert (answer["samples"], answer["metrics"]) == (500, {"loss": "0.5"})
-    found = await train.result(answer)
+    result = await train.result(answer)
     for name in ("layer.weight", "half"):
         mean = sum(counts[site] / 500 * deltas[site][name].astype(np.float64) for site in counts)
         expected = (base[name].astype(np.float64) + mean).astype(base[name].dtype)
-        assert found[name].tobytes() == expected.tobytes()
-    assert found["input.mean"].tobytes() == base["input.mean"].tobytes()
-    assert found["steps"].tolist() == [3, 4]
+        assert result[name].tobytes() == expected.tobytes()
+    assert result["input.mean"].tobytes() == base["input.mean"].tobytes()
+    assert result["steps"].tolist() == [3, 4]
 
 
 async def test_samples_count_up_to_the_maximum_and_shares_up_to_the_cap(train: Round) -> None:
@@ -322,11 +322,11 @@ async def test_an_initial_round_averages_the_weights_themselves(server: Server, 
     for seed, (name, count) in enumerate([("site-a", 1), ("site-b", 1), ("site-c", 1)]):
         await initial.update(name, weights(seed) | {"input.mean": frozen}, count, claims={"base_digest": INITIAL})
     _, answer = await initial.aggregate()
-    found = await initial.result(answer)
+    result = await initial.result(answer)
     share = 1 / 3
     mean = sum(share * weights(seed)["layer.weight"].astype(np.float64) for seed in range(3))
-    assert found["layer.weight"].tobytes() == np.asarray(mean).astype("<f4").tobytes()
-    assert found["input.mean"].tobytes() == frozen.tobytes()
+    assert result["layer.weight"].tobytes() == np.asarray(mean).astype("<f4").tobytes()
+    assert result["input.mean"].tobytes() == frozen.tobytes()
     assert answer["header"]["baseDigest"] == ""
 
 
@@ -356,10 +356,10 @@ async def test_statistics_are_summed_and_their_centres_kept(server: Server, stor
     await round_.update("site-a", statistics(10))
     await round_.update("site-b", statistics(32))
     _, answer = await round_.aggregate()
-    found = await round_.result(answer)
-    assert found["sum"].tolist() == [84.0, 84.0]
-    assert found["shift"].tolist() == [1.0, 0.0]
-    assert found["rows"].tolist() == [42.0]
+    result = await round_.result(answer)
+    assert result["sum"].tolist() == [84.0, 84.0]
+    assert result["shift"].tolist() == [1.0, 0.0]
+    assert result["rows"].tolist() == [42.0]
 
 
 @pytest.mark.parametrize(
@@ -385,8 +385,8 @@ async def test_statistics_that_no_rows_give_are_left_out_and_the_others_are_as_w
     await round_.update("site-c", statistics(20))
     code, answer = await round_.aggregate()
     assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "CountsInvalid"}])
-    found = await round_.result(answer)
-    assert {name: values.tolist() for name, values in found.items()} == {
+    result = await round_.result(answer)
+    assert {name: values.tolist() for name, values in result.items()} == {
         name: values.tolist() for name, values in statistics(30).items()
     }
 
@@ -399,11 +399,11 @@ async def test_sums_over_more_rows_than_the_maximum_count_as_if_they_were_that_m
     await round_.update("site-b", statistics(20))
     _, answer = await round_.aggregate()
     assert answer["leftOut"] == []
-    found = await round_.result(answer)
-    assert found["rows"].tolist() == [120.0]
-    assert found["count"].tolist() == [120.0, 120.0]
-    assert found["sum"].tolist() == [240.0, 240.0]
-    assert found["shift"].tolist() == [1.0, 0.0]
+    result = await round_.result(answer)
+    assert result["rows"].tolist() == [120.0]
+    assert result["count"].tolist() == [120.0, 120.0]
+    assert result["sum"].tolist() == [240.0, 240.0]
+    assert result["shift"].tolist() == [1.0, 0.0]
 
 
 async def test_statistics_of_other_tensors_are_left_out(server: Server, store: Store, tmp_path: Path) -> None:

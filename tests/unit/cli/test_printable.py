@@ -59,12 +59,12 @@ def watched(conditions: tuple[str, ...]) -> str:
 def explained(conditions: tuple[str, ...]) -> str:
     round_, task = item("FederatedRound", *conditions), item("RoundTask", *conditions)
     ready = [item(kind, *conditions) for kind in ("Participant", "Site", "Dataset")]
-    told = [
+    explanations = [
         explain.explain_round(round_, [task], {}, NOW),
         explain.explain_task(task, None, NOW),
         *(explain.explain_long_lived(each, None, NOW) for each in ready),
     ]
-    return "".join(line for each in told for line in explain.text(each).split("\n"))
+    return "".join(line for each in explanations for line in explain.text(each).split("\n"))
 
 
 @pytest.mark.parametrize("conditions", ENDS, ids=lambda conditions: conditions[0])

@@ -164,9 +164,9 @@ def test_the_key_is_in_no_file_that_another_container_mounts(
     key = order.hospital_key(folders.secrets)
     written = [path for path in folders.root.rglob("*") if path.is_file() and folders.secrets not in path.parents]
     contents = [path.read_bytes() for path in written]
-    told = "".join(capfd.readouterr()) + write(prepared.outcome).decode()
+    output = "".join(capfd.readouterr()) + write(prepared.outcome).decode()
     for secret in (key, key.hex().encode(), key[1:]):
-        assert not any(secret in content for content in (*contents, told.encode()))
+        assert not any(secret in content for content in (*contents, output.encode()))
     # The seed is only for training: it does not leave the pod either.
     number = str(json.loads(folders.task_file.read_text())["orderSeed"])
-    assert number not in folders.report_file.read_text() + told
+    assert number not in folders.report_file.read_text() + output
