@@ -1,4 +1,4 @@
-"""A test's view of an API server: one call, as any user, and what it answers. Knows no kind by heart."""
+"""A test's client of an API server. It calls as any user and returns the answers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from kubernetes import client, config
 from wardround.kube.resources import RESOURCES
 
 Object = dict[str, Any]
-# The one under which the hub takes what a hospital's account writes.
+# The hub accepts writes of a hospital's account only from this field manager.
 HOSPITAL_MANAGER = "wardround-site"
 
 
 class Refused(Exception):
-    """The API server said no: `status` is the HTTP code, the text its message."""
+    """The API server refused a request. `status` is the HTTP status code, the text the server's message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,15 +29,15 @@ class Refused(Exception):
 
 
 class Api:
-    """Whose kubeconfig it is: the administrator, who may act as anybody (impersonation), or the holder of a token.
+    """A client that acts as the kubeconfig's administrator, or as the holder of `token`.
 
-    `manager`: the field manager that is named where none is given. A hospital's account has one of its own.
+    The administrator can impersonate any user. `manager` is the default field manager, except for hospitals' accounts.
     """
 
     def __init__(self, kubeconfig: Path, *, token: str = "", manager: str = "") -> None:
         self.kubeconfig = kubeconfig
         self._manager = manager
-        official: Any = config  # which has no types
+        official: Any = config  # The package has no types.
         self._client = official.new_client_from_config(str(kubeconfig), client_configuration=client.Configuration())
         self._pool: Any = self._client.rest_client.pool_manager
         self._host: str = self._client.configuration.host
@@ -63,19 +63,19 @@ class Api:
         return document
 
     def headers(self, path: str, *, user: str = "") -> Mapping[str, str]:
-        """Of the answer to a GET, a refusal's too."""
+        """Returns the headers of the answer to a GET, even of a refusal."""
         headers: Mapping[str, str] = self._request("GET", path, None, user, "application/json").headers
         return headers
 
     def text(self, path: str) -> str:
-        """The answer to a GET of what is no JSON."""
+        """Returns the body of the answer to a GET as text."""
         answer = self._request("GET", path, None, "", "application/json")
         assert answer.status == 200
-        found: str = answer.data.decode()
-        return found
+        body: str = answer.data.decode()
+        return body
 
     def connection(self, timeout: float) -> HTTPSConnection:
-        """One of the administrator's own, for what is no whole call. The caller closes it."""
+        """Opens a connection as the administrator, for tests that send only part of a request. The caller closes it."""
         configuration, at = self._client.configuration, urlsplit(self._host)
         context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
         context.load_cert_chain(configuration.cert_file, configuration.key_file)
@@ -123,7 +123,7 @@ class Api:
         self.call("DELETE", RESOURCES[kind].path(namespace, name))
 
     def may(self, user: str, verb: str, resource: str, namespace: str = "", *, name: str = "") -> bool:
-        """What RBAC says. `resource` is `plural[.group][/subresource]`."""
+        """Whether RBAC allows the request. `resource` is `plural[.group][/subresource]`."""
         whole, _, subresource = resource.partition("/")
         plural, _, group = whole.partition(".")
         review = {
@@ -146,15 +146,15 @@ class Api:
         return bool(answer["status"]["allowed"])
 
     def await_right(self, user: str, verb: str, resource: str, namespace: str) -> None:
-        """RBAC knows of a right a moment after it was given."""
+        """Waits until the user has the right. RBAC applies a new right with a short delay."""
         until(f"{user} may {verb} {resource} in {namespace}", lambda: self.may(user, verb, resource, namespace))
 
 
-def until(what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Return once `holds()` does; fail the test when it never does."""
+def until(event: str, holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Waits until `holds()` is true. Fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"not after {seconds:.0f} s: {event}"
         time.sleep(0.2)
 
 

@@ -1,6 +1,6 @@
-"""Ways to change a training Job that is admitted into one that must not be: each changes one thing.
+"""Changes of an admitted training Job that the site chart's policies must refuse. Each attack changes one thing.
 
-Knows the Job's shape from the golden files of its builder, and the words in which the site chart's policies refuse.
+The Jobs are the golden files of their builder. Each attack has words of the policy's message.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ANOTHER_TASK = "tasks/00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True)
 class Attack:
-    """`words` are in the refusal; `case` names the golden Job that is changed."""
+    """`words` are part of the refusal. `case` is the name of the golden Job before the change."""
 
     name: str
     words: str
@@ -54,7 +54,7 @@ def failures(*rules: Object) -> Object:
 
 
 def asks_for(resource: str) -> Change:
-    """An extended resource has to be in requests and limits alike."""
+    """Adds an extended resource. Kubernetes requires it in both requests and limits."""
 
     def change(job: Object) -> None:
         asked = container("train")(job)["resources"]
@@ -64,19 +64,19 @@ def asks_for(resource: str) -> Change:
     return change
 
 
-# What the chart's workload.limits give each container but isolation.
+# The chart's workload.limits of each container except isolation.
 EACH = {"cpu": "1", "memory": "2Gi"}
 
 
 def limited(name: str, limits: Object | None) -> Change:
-    """With requests that Kubernetes takes beside them. None: no resources at all."""
+    """Sets a container's limits. None removes its resources."""
 
     def change(job: Object) -> None:
-        found = container(name)(job)
+        target = container(name)(job)
         if limits is None:
-            found.pop("resources")
+            target.pop("resources")
         else:
-            found["resources"] = {"limits": dict(limits)}
+            target["resources"] = {"limits": dict(limits)}
 
     return change
 
@@ -93,7 +93,7 @@ def is_of_another_task(job: Object) -> None:
 
 def restarts(job: Object) -> None:
     pod(job)["restartPolicy"] = "OnFailure"
-    # The API server itself takes a failure policy with Never only.
+    # The API server accepts a failure policy only with restartPolicy Never.
     job["spec"].pop("podFailurePolicy")
 
 
@@ -198,7 +198,7 @@ PLACES: tuple[Object, ...] = (
 HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 
 
-# The most that a round may give training, and what a Job may say of failures, changed.
+# The maximum of a round's trainSeconds, and rules for changed failure policies.
 LONGEST: int = yaml.safe_load((ROOT / "crds/federatedrounds.yaml").read_text("utf-8"))["spec"]["versions"][0]["schema"][
     "openAPIV3Schema"
 ]["properties"]["spec"]["properties"]["deadlines"]["properties"]["trainSeconds"]["maximum"]
@@ -206,10 +206,10 @@ DISRUPTED: Object = {"action": "Ignore", "onPodConditions": [{"type": "Disruptio
 NOT_DISRUPTED: Object = {"type": "DisruptionTarget", "status": "False"}
 READS_CODES: Object = {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [70]}}
 
-# What the site of the tests lists, and commands that it does not.
+# The command that the test site lists, and commands that it does not list.
 LIST = ["python", "-m", "wardround_trainer"]
 LAUNCH = [f"/wardround-{TASK_UID}/mounted/after/others/launch", "--"]
-# Places that an image can have prepared, by a link or a VOLUME, before there was a task.
+# Paths at which an image can have a link or a VOLUME, because they do not contain the task's UID.
 PREPARED = ("/wardround/launcher", "/wardround-00000000-0000-0000-0000-000000000000", "/wardround-", "/tmp/launcher")
 PREDICTS, INITIALISES = [*LAUNCH, "python", "-c", "pass", "predict"], [*LAUNCH, "python", "-c", "pass", "init"]
 
@@ -396,9 +396,9 @@ CONTAINERS = [
         sets(inside(container("train"), "securityContext"), {"runAsGroup": 0}),
     ),
     *(
-        Attack(f"{name} {what}", ENVIRONMENT, sets(container(name), setting))
+        Attack(f"{name} {description}", ENVIRONMENT, sets(container(name), setting))
         for name in (*OURS, "train")
-        for what, setting in (
+        for description, setting in (
             ("gets a Secret as a variable", {"env": [{"name": "WARDROUND_ISOLATION", "valueFrom": SECRET}]}),
             ("gets a Secret as its environment", {"envFrom": [{"secretRef": {"name": "courier-keys"}}]}),
             ("loads other code", {"env": [{"name": "PYTHONPATH", "value": "/wardround/raw"}]}),
@@ -427,17 +427,25 @@ CONTAINERS = [
         )
     ),
     *(
-        Attack(f"{name} has {told}", ENVIRONMENT, sets(container(name), {"env": [{"name": told, "value": "10"}]}))
+        Attack(
+            f"{name} has {variable_name}",
+            ENVIRONMENT,
+            sets(container(name), {"env": [{"name": variable_name, "value": "10"}]}),
+        )
         for name in ("isolation", "train", "check")
-        for told in (
+        for variable_name in (
             *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
             *("WARDROUND_MIN_CELL", "WARDROUND_ALLOWED_PARAMETERS"),
         )
     ),
     *(
-        Attack(f"{name} is told {told}", ENVIRONMENT, sets(container(name), {"env": [{"name": told, "value": "1.00"}]}))
+        Attack(
+            f"{name} is told {variable_name}",
+            ENVIRONMENT,
+            sets(container(name), {"env": [{"name": variable_name, "value": "1.00"}]}),
+        )
         for name in ("train", "check")
-        for told in ("WARDROUND_ISOLATION", "WARDROUND_ISOLATION_SECONDS", "WARDROUND_LINK_LOCAL")
+        for variable_name in ("WARDROUND_ISOLATION", "WARDROUND_ISOLATION_SECONDS", "WARDROUND_LINK_LOCAL")
     ),
     *(
         Attack(
@@ -463,9 +471,9 @@ CONTAINERS = [
     Attack("prepare takes fewer samples", FEWEST, sets(variable("WARDROUND_MIN_SAMPLES"), {"value": "9"})),
     Attack("prepare takes any samples", FEWEST, adds(container("prepare"), "env", FEWER)),
     *(
-        Attack(f"metrics are over {what} patients", CELL, sets(variable("WARDROUND_MIN_CELL"), {"value": value}), case)
+        Attack(f"metrics are over {count} patients", CELL, sets(variable("WARDROUND_MIN_CELL"), {"value": value}), case)
         for case in ("train", "train-initial", "evaluate", "statistics")
-        for what, value in (("fewer", "10"), ("any", "0"), ("who knows how many", GONE))
+        for count, value in (("fewer", "10"), ("any", "0"), ("who knows how many", GONE))
     ),
     Attack("metrics are over fewer patients too", CELL, adds(container("prepare"), "env", FEWER_BEHIND)),
     Attack("prepare allows any steps", ALLOWED, adds(container("prepare"), "env", STEPS)),
@@ -671,7 +679,7 @@ VOLUME = [
     ),
 ]
 
-# Of the Job itself: into pods a cluster may write such things for good reasons.
+# These policies apply only to the Job, because a cluster may write such fields into pods for good reasons.
 JOB = [
     *(
         Attack(f"marks its pods with {name}", MARKS, sets(template, {"annotations": {name: "x"}}))
@@ -722,8 +730,8 @@ JOB = [
         for setting in ({"activeDeadlineSeconds": GONE}, {"activeDeadlineSeconds": LONGEST + 1})
     ),
     *(
-        Attack(f"has the podFailurePolicy {what}", FAILURES, sets(spec, failures(*rules)))
-        for what, rules in (
+        Attack(f"has the podFailurePolicy {description}", FAILURES, sets(spec, failures(*rules)))
+        for description, rules in (
             ("of no rule", ()),
             ("that reads exit codes", (READS_CODES,)),
             ("that reads exit codes too", (DISRUPTED, READS_CODES)),

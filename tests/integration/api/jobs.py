@@ -1,4 +1,4 @@
-"""Places in a Job of ours, and ways to change what stands there."""
+"""Places in a training Job, and changes of the fields at a place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Change = Callable[[Object], None]
 Place = Callable[[Object], Object]
 
 GONE: Any = object()
-# What takes something away from the security that each container of ours has.
+# Each setting weakens the securityContext that each container of a training pod has.
 WEAKER: tuple[Object, ...] = (
     {"allowPrivilegeEscalation": True},
     {"allowPrivilegeEscalation": True, "privileged": True},
@@ -31,13 +31,13 @@ def pod(job: Object) -> Object:
 
 
 def labels(job: Object) -> Object:
-    found: Object = job["spec"]["template"]["metadata"]["labels"]
-    return found
+    result: Object = job["spec"]["template"]["metadata"]["labels"]
+    return result
 
 
 def security(job: Object) -> Object:
-    found: Object = pod(job)["securityContext"]
-    return found
+    context: Object = pod(job)["securityContext"]
+    return context
 
 
 def container(name: str) -> Place:
@@ -50,16 +50,16 @@ def container(name: str) -> Place:
 
 def volume(name: str) -> Place:
     def find(job: Object) -> Object:
-        found: Object = next(each for each in pod(job)["volumes"] if each["name"] == name)
-        return found
+        item: Object = next(each for each in pod(job)["volumes"] if each["name"] == name)
+        return item
 
     return find
 
 
 def inside(place: Place, key: str) -> Place:
     def find(job: Object) -> Object:
-        found: Object = place(job)[key]
-        return found
+        value: Object = place(job)[key]
+        return value
 
     return find
 
@@ -68,78 +68,78 @@ def claim(name: str) -> Place:
     return inside(volume(name), "persistentVolumeClaim")
 
 
-def mount(of: str, folder: str) -> Place:
+def mount(container_name: str, folder: str) -> Place:
     def find(job: Object) -> Object:
-        mounts = container(of)(job)["volumeMounts"]
-        found: Object = next(each for each in mounts if each["mountPath"] == f"/wardround/{folder}")
-        return found
+        mounts = container(container_name)(job)["volumeMounts"]
+        item: Object = next(each for each in mounts if each["mountPath"] == f"/wardround/{folder}")
+        return item
 
     return find
 
 
-def launcher(of: str) -> Place:
-    """Where a container after prepare has the launcher: at a place that is its task's alone."""
+def launcher(container_name: str) -> Place:
+    """A container's mount of the launcher. The mount's path contains the task's UID."""
 
     def find(job: Object) -> Object:
-        mounts = container(of)(job)["volumeMounts"]
-        found: Object = next(each for each in mounts if each["mountPath"].startswith("/wardround-"))
-        return found
+        mounts = container(container_name)(job)["volumeMounts"]
+        item: Object = next(each for each in mounts if each["mountPath"].startswith("/wardround-"))
+        return item
 
     return find
 
 
-def variable(name: str, of: str = "prepare") -> Place:
-    """What a container is told by it."""
+def variable(name: str, container_name: str = "prepare") -> Place:
+    """An environment variable of a container."""
 
     def find(job: Object) -> Object:
-        found: Object = next(each for each in container(of)(job)["env"] if each["name"] == name)
-        return found
+        item: Object = next(each for each in container(container_name)(job)["env"] if each["name"] == name)
+        return item
 
     return find
 
 
 def sets(place: Place, changes: Object) -> Change:
-    """Sets fields, or removes those that are GONE."""
+    """Sets the fields at a place. The value GONE removes a field."""
 
     def change(job: Object) -> None:
-        found = place(job)
+        target = place(job)
         for key, value in changes.items():
             if value is GONE:
-                found.pop(key)
+                target.pop(key)
             else:
-                found[key] = value
+                target[key] = value
 
     return change
 
 
 def adds(place: Place, key: str, item: Object) -> Change:
     def change(job: Object) -> None:
-        found = place(job)
-        found[key] = [*found[key], item]
+        target = place(job)
+        target[key] = [*target[key], item]
 
     return change
 
 
 def becomes(place: Place, new: Object) -> Change:
     def change(job: Object) -> None:
-        found = place(job)
-        found.clear()
-        found.update(new)
+        target = place(job)
+        target.clear()
+        target.update(new)
 
     return change
 
 
 def template(job: Object) -> Object:
-    found: Object = job["spec"]["template"]["metadata"]
-    return found
+    result: Object = job["spec"]["template"]["metadata"]
+    return result
 
 
 def spec(job: Object) -> Object:
-    found: Object = job["spec"]
-    return found
+    result: Object = job["spec"]
+    return result
 
 
 def metadata(job: Object) -> Object:
-    """The Job's own."""
-    found: Object = job["metadata"]
-    return found
+    """The metadata of the Job itself."""
+    result: Object = job["metadata"]
+    return result

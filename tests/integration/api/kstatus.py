@@ -1,4 +1,4 @@
-"""What kstatus, the library by which Flux and Argo CD wait, makes of our objects."""
+"""The status that kstatus, the library of Flux and Argo CD for waiting, computes for objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.integration.api.apiserver import Object
 
 
 def kstatus(*objects: Object) -> list[str]:
-    """Current, InProgress, Failed or Terminating of each."""
+    """Returns Current, InProgress, Failed or Terminating for each object."""
     text = "\n".join(map(json.dumps, objects))
     done = subprocess.run([toolchain.tool("kstatus")], input=text, capture_output=True, text=True, check=True)
     return done.stdout.split()

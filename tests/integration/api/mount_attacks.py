@@ -1,4 +1,4 @@
-"""Training Jobs in which one mount is not as the table of mounts has it, made from each line of that table."""
+"""Training Jobs in which one mount differs from the table of mounts, for each line of the table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.golden.test_training_golden import TRAIN
 from wardround.wire.mounts import CONTAINERS, TABLE, Mount, Places, container_mounts
 from wardround.wire.training import TaskKind
 
-# Golden Jobs, by which kind of task they are and whether of an initial round.
+# Each golden Job with the kind of its task, and whether its round is an initial round.
 CASES: dict[str, tuple[TaskKind, bool]] = {
     "train": ("Train", False),
     "train-initial": ("Train", True),
@@ -21,13 +21,13 @@ PLACES = Places(TASK_UID, TRAIN.round_uid, TRAIN.state_round)
 
 
 def as_written(mount: Mount) -> Object:
-    found: Object = {"name": mount.volume, "mountPath": PLACES.fill(mount.path)}
-    found |= {"subPath": PLACES.fill(mount.sub_path)} if mount.sub_path else {}
-    return found | ({"readOnly": True} if mount.mode == "ro" else {})
+    item: Object = {"name": mount.volume, "mountPath": PLACES.fill(mount.path)}
+    item |= {"subPath": PLACES.fill(mount.sub_path)} if mount.sub_path else {}
+    return item | ({"readOnly": True} if mount.mode == "ro" else {})
 
 
 def changes(mount: Mount) -> Iterator[tuple[str, Object]]:
-    """What the mount becomes instead."""
+    """Changes of a mount: a description, and the mount after the change."""
     written = as_written(mount)
     if mount.mode == "ro":
         yield "can be written", {key: value for key, value in written.items() if key != "readOnly"}
@@ -38,7 +38,7 @@ def changes(mount: Mount) -> Iterator[tuple[str, Object]]:
 
 
 def instead(mount: Mount, other: Object | None) -> Change:
-    """`other` None: the mount is left out."""
+    """Replaces a mount by `other`, or removes the mount if `other` is None."""
 
     def change(job: Object) -> None:
         mounts = container(mount.container)(job)["volumeMounts"]
@@ -56,16 +56,16 @@ def more(name: str, mount: Mount) -> Change:
 
 
 def changed() -> Iterator[Attack]:
-    """Each line, in the first case that has it."""
+    """Attacks on the mount of each line, in the first golden Job with this mount."""
     for mount in TABLE:
         case = next(name for name, (task, initial) in CASES.items() if mount.is_in(task, initial=initial))
         where = f"{mount.container} {mount.path} of {mount.volume}"
-        for what, other in changes(mount):
-            yield Attack(f"{where} {what}", MOUNTS, instead(mount, other), case)
+        for description, other in changes(mount):
+            yield Attack(f"{where} {description}", MOUNTS, instead(mount, other), case)
 
 
 def added() -> Iterator[Attack]:
-    """To each container each line of the others, where it has nothing at that place."""
+    """Attacks that add each mount of other containers to a container, if its path is free."""
     for name in CONTAINERS:
         case = "train-initial" if name == "init" else "train"
         task, initial = CASES[case]
@@ -74,8 +74,8 @@ def added() -> Iterator[Attack]:
         volumes = {each.volume for each in TABLE if each.is_in(task, initial=initial)}
         for each in others.values():
             if each.volume in volumes:
-                what = f"{name} has {each.path} of {each.volume} {each.sub_path} {each.mode}"
-                yield Attack(what, MOUNTS, more(name, each), case)
+                description = f"{name} has {each.path} of {each.volume} {each.sub_path} {each.mode}"
+                yield Attack(description, MOUNTS, more(name, each), case)
 
 
 MOUNT_ATTACKS = {f"{attack.name} ({attack.case})": attack for attack in (*changed(), *added())}

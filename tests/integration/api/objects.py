@@ -1,4 +1,4 @@
-"""Valid objects to start from, and the values that the charts are installed with. Each call gives new ones."""
+"""Valid objects, and valid values of the charts. Each call returns a new object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Object = dict[str, Any]
 ROOT = Path(__file__).parents[3]
 HUB = "wardround-hub"
 FEDERATION = "breast-cancer"
-# Two sites in the hub's cluster: how most people first try it. Each has its own namespace beside the one on the hub.
+# Two sites in the hub's cluster, as in most first trials. Each site has a namespace besides its participant namespace.
 PARTICIPANTS = ("site-a", "site-b")
 SITES = {"site-a": "hospital-a", "site-b": "hospital-b"}
 OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
@@ -140,14 +140,14 @@ def condition(kind: str, status: str = "True", reason: str = "Tested") -> Object
 
 
 def training_job(case: str = "train", namespace: str = "hospital-a") -> Object:
-    """The Job that the site operator makes, from the golden files of its builder."""
+    """Returns the Job that the site operator creates, from the golden files of its builder."""
     job: Object = yaml.safe_load((ROOT / f"tests/unit/golden/training-{case}.yaml").read_text())
     job["metadata"]["namespace"] = namespace
     return job
 
 
 def pod_of(job: Object) -> Object:
-    """The pod as the Job controller makes it."""
+    """Returns the pod that the Job controller creates."""
     template = copy.deepcopy(job["spec"]["template"])
     return {
         "apiVersion": "v1",

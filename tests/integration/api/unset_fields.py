@@ -1,6 +1,6 @@
-"""Every field that the API server knows inside an object and that the object does not set, each with some value for it.
+"""Every field of an object that the API server knows and the object does not set, each with a valid value.
 
-Read from the server's own OpenAPI document, so that a later Kubernetes brings its new fields along.
+The fields come from the server's OpenAPI document, so the tests cover new fields of a later Kubernetes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ QUANTITY, TIME, TEXT_OR_NUMBER = "resource.Quantity", "meta.v1.Time", "intstr.In
 
 @dataclass(frozen=True)
 class Unset:
-    """`name` is the path as people write it; `value` one that fits the field's type."""
+    """An unset field. `value` fits the field's type."""
 
     path: Path
     value: Any
@@ -29,7 +29,7 @@ class Unset:
         return ".".join(str(each) for each in self.path if not isinstance(each, int))
 
     def set_in(self, obj: Object) -> Object:
-        """A copy of the object with the field."""
+        """Returns a copy of the object with the field."""
         changed = copy.deepcopy(obj)
         parent = value_at(changed, self.path[:-1])
         parent[self.path[-1]] = copy.deepcopy(self.value)
@@ -37,7 +37,7 @@ class Unset:
 
 
 def value_at(obj: Any, path: Path) -> Any:
-    """What stands at a path; None where there is nothing."""
+    """Returns the value at a path, or None if there is no value."""
     for each in path:
         if isinstance(obj, dict):
             obj = obj.get(each)
@@ -55,20 +55,23 @@ class Schemas:
         self._schemas: Object = api.call("GET", f"/openapi/v3/apis/{group_version}")["components"]["schemas"]
 
     def unset(self, name: str, obj: Object, values: Mapping[str, Any]) -> Iterator[Unset]:
-        """`name` is the schema's. `values`: by a field's name, where the server takes no value made from its type."""
+        """Yields the unset fields of `obj`, which has the schema `name`.
+
+        `values` has values by field name, for fields whose type alone does not determine a valid value.
+        """
         yield from self._inside({"$ref": f"#/components/schemas/{name}"}, obj, (), values)
 
-    def _inside(self, schema: Object, found: Any, path: Path, values: Mapping[str, Any]) -> Iterator[Unset]:
+    def _inside(self, schema: Object, value: Any, path: Path, values: Mapping[str, Any]) -> Iterator[Unset]:
         schema = self._resolved(schema)
-        if isinstance(found, list):
-            for index, each in enumerate(found):
+        if isinstance(value, list):
+            for index, each in enumerate(value):
                 yield from self._inside(schema["items"], each, (*path, index), values)
-        elif isinstance(found, dict):
+        elif isinstance(value, dict):
             if "additionalProperties" in schema:
                 yield Unset((*path, "example.org/strange"), self._value(schema["additionalProperties"]))
             for key, its in schema.get("properties", {}).items():
-                if key in found:
-                    yield from self._inside(its, found[key], (*path, key), values)
+                if key in value:
+                    yield from self._inside(its, value[key], (*path, key), values)
                 else:
                     yield Unset((*path, key), values[key] if key in values else self._value(its))
 
