@@ -34,6 +34,7 @@ from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Grants
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.training import LiveRounds
+from wardround.wire.versions import KNOWN
 
 OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
 
@@ -67,14 +68,15 @@ class Hospital:
     def status(self, *datasets: str) -> dict[str, Any]:
         """`status` of its Participant, with the keys and the datasets that it offers."""
         keys = {"signing": self.keys.signing, "decryption": self.keys.decryption}
-        return {"site": {"keys": keys, "datasets": [{"name": name} for name in datasets]}}
+        offered = [{"name": name} for name in datasets]
+        return {"site": {"keys": keys, "datasets": offered, "assignmentVersions": list(KNOWN)}}
 
     def participant(self, max_samples: int) -> Participant:
         """Its object on the hub, approved."""
         return Participant(
             metadata=Meta(name=self.name, namespace=self.name),
             spec=ParticipantSpec(key_fingerprint=self.fingerprint, max_samples=max_samples),
-            status=ParticipantStatus(site=SiteReport(keys=self.keys)),
+            status=ParticipantStatus(site=SiteReport(keys=self.keys, assignment_versions=KNOWN)),
         )
 
     def assignment(self, spec: TaskSpec, hub: str = "") -> Assignment:

@@ -27,6 +27,7 @@ from wardround.store.presign import Presigner
 from wardround.wire import canonical, digests
 from wardround.wire.assignment import AssignedBase, Assignment
 from wardround.wire.models import ModelManifest, UpdateManifest
+from wardround.wire.versions import LATEST
 
 HOUR = timedelta(hours=1)
 
@@ -71,7 +72,7 @@ class Hub:
         **more: Any,
     ) -> TaskSpec:
         """The spec of a RoundTask without grants. `more` are fields of the action `Dispatch`."""
-        known = {"attempt": 1, "roster": (recipient.name,), "expires": now + HOUR}
+        known = {"attempt": 1, "version": LATEST, "roster": (recipient.name,), "expires": now + HOUR}
         action = Dispatch(participant=recipient.name, **{**known, **more})
         public = self.round_key.public.raw
         return assignments.assign(federated_round, recipient, action, public, base, self.identity, now)

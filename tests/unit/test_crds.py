@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import typing
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from wardround import metrics
 from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_microseconds, to_seconds
+from wardround.plans.versions import LARGEST, MOST_PUBLISHED
 from wardround.wire import assignment, codec
+from wardround.wire.versions import KNOWN, LATEST
 
 Schema = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -293,3 +296,14 @@ def dataclasses_in(annotation: Any, suffix: str = "") -> Iterator[tuple[Any, str
     else:
         for argument in typing.get_args(annotation):
             yield from dataclasses_in(argument, suffix)
+
+
+def test_a_site_may_ask_for_the_versions_that_there_are_and_no_other() -> None:
+    """In the kind and in the chart, so that a version that is added is added there too."""
+    policy = root(CRDS["sites"])["properties"]["spec"]["properties"]["policy"]["properties"]
+    chart = json.loads((ROOT / "charts/site/values.schema.json").read_text())["properties"]["policy"]["properties"]
+    for found in (policy["lowestAssignmentVersion"], chart["lowestAssignmentVersion"]):
+        assert (found["minimum"], found["maximum"]) == (KNOWN[0], LATEST)
+    published = root(CRDS["participants"])["properties"]["status"]["properties"]["site"]["properties"]
+    bounds = published["assignmentVersions"]
+    assert (bounds["maxItems"], bounds["items"]["maximum"]) == (MOST_PUBLISHED, LARGEST)

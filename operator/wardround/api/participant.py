@@ -51,11 +51,16 @@ class Accelerator:
 
 @dataclass(frozen=True, kw_only=True)
 class SiteReport:
-    """The site's report on its keys, Datasets and accelerators."""
+    """The site's report on its keys, Datasets, accelerators, and the versions of assignments that it accepts.
+
+    `assignment_versions` is any JSON, which `plans/versions.py` reads. So a site that publishes rubbish stops no round
+    of other sites.
+    """
 
     keys: PublicKeys | None = None
     datasets: tuple[OfferedDataset, ...] | None = None
     accelerators: tuple[Accelerator, ...] | None = None
+    assignment_versions: Any = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,7 @@ class Policy:
     parameters: tuple[AllowedParameter, ...] = DEFAULT_PARAMETERS
     local_sockets: bool = False
     min_quorum: int = 2
+    lowest_assignment_version: int = 1
     min_samples: int = LEAST_CELL
     min_cell: int = LEAST_CELL
     link_local: LinkLocal = "Warn"

@@ -16,7 +16,7 @@ from wardround.sealing.keys import SUITE, RecipientKey
 from wardround.sealing.manifests import seal_grants, sign_assignment
 from wardround.sealing.wrap import base_context, wrap
 from wardround.store.presign import Presigner
-from wardround.wire import canonical
+from wardround.wire import canonical, versions
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 
@@ -66,6 +66,8 @@ def assign(
         spec.quorum.min, spec.quorum.required, spec.quorum.grace_seconds, on_shortfall=spec.quorum.on_shortfall
     )
     assignment = Assignment(
+        version=what.version,
+        critical=versions.critical(what.version),
         round_uid=uid,
         round_namespace=of.metadata.namespace,
         round_name=of.metadata.name,

@@ -26,7 +26,7 @@ from wardround.wire import digests
 from wardround.wire.assignment import Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
-UNREADABLE = "AssignmentUnreadable"
+UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
 # A site forgets an assignment only when it has accepted so many that are later in the order of issue. Of those that are
 # as old it accepts none that it has no SiteTask of: it cannot know whether it accepted them before. No clock of the
 # site counts.
@@ -118,6 +118,8 @@ class Decision:
             asks = self.assignment
             described = describe(self.parameter, asks.parameters, self.bound)
             reason = reason.about(asks.participant, asks.round_namespace, asks.dataset_name, parameter=described)
+        if self.field and self.reason == NOT_UNDERSTOOD:
+            return f"{reason.meaning} It is {self.field}. {reason.advice}"
         if self.field:
             return f"{reason.meaning} Its field {self.field} is not as docs/contracts.md has it. {reason.advice}"
         if not self.asked:
@@ -216,6 +218,12 @@ def overtaken(place: Issue, accepted: Iterable[Issue]) -> bool:
     return sum(each > place for each in accepted) >= REMEMBERED
 
 
+def _version(assignment: Assignment, terms: Terms) -> str:
+    """A hub that writes a lower version leaves out what the higher one has the site check."""
+    too_low = assignment.version < terms.policy.lowest_assignment_version
+    return "AssignmentVersionTooLow" if too_low else ""
+
+
 def _task(assignment: Assignment, terms: Terms) -> str:
     allowed = assignment.task in terms.policy.tasks and assignment.resources.nodes == 1
     return "" if allowed else "TaskNotAllowed"
@@ -266,6 +274,7 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _addressee,
     _taken_before,
     _forgotten,
+    _version,
     _task,
     # Before all that is said of how it would be done: a federation that may not ask learns nothing of it.
     _dataset,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.participant import OfferedDataset, Participant, ParticipantStatus, PublicKeys
+from wardround.plans import versions
 from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
 from wardround.sealing.keys import RecipientKey, load_verification_key, participant_fingerprint
@@ -129,7 +130,7 @@ def _message(reason: str, participant: Participant, published: str | None) -> st
 def judge(participant: Participant, *, has_account: bool) -> Said:
     if participant.metadata.name != participant.metadata.namespace:
         return Said(False, "NamespaceDiffers")
-    reason = distrust(participant, has_account=has_account)
+    reason = distrust(participant, has_account=has_account) or versions.none_in_common(participant)
     return Said(reason is None, reason or "Approved")
 
 

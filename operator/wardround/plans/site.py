@@ -12,11 +12,13 @@ from wardround.api import conditions
 from wardround.api.dataset import Dataset
 from wardround.api.participant import Participant
 from wardround.api.site import Site, SiteStatus
+from wardround.plans import versions
 from wardround.plans.sitetask import memory
 from wardround.reasons.registry import REASONS
 from wardround.wire import codec
 
 LinkState = Literal["Connecting", "Connected", "NotEnrolled", "EnrolmentExpired", "HubForbids", "HubUnreachable"]
+VERSIONS_DIFFER = (versions.SITE_TOO_OLD, versions.HUB_TOO_OLD)
 # These do not heal by waiting: a person has to act.
 STALLED = (
     "NotEnrolled",
@@ -26,6 +28,7 @@ STALLED = (
     "Suspended",
     "FingerprintMismatch",
     "ParticipantUnknown",
+    *VERSIONS_DIFFER,
 )
 
 
@@ -88,6 +91,7 @@ def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
     ]
     return {
         **({"keys": codec.dump(keys)} if keys else {}),
+        "assignmentVersions": list(versions.accepted(site.spec.policy.lowest_assignment_version)),
         "datasets": offered,
         "accelerators": [{"resourceName": site.spec.workload.accelerator.resource_name}],
     }
@@ -161,6 +165,14 @@ def _not_approved(seen: Seen) -> Said:
     return None
 
 
+def _no_common_version(seen: Seen) -> Said:
+    """What the hub says in the Participant: this site does not know which versions the hub writes."""
+    ready = conditions.find(seen.participant.status.conditions, "Ready") if seen.participant else None
+    if seen.participant is None or ready is None or ready.reason not in VERSIONS_DIFFER:
+        return None
+    return ready.reason, REASONS[ready.reason].about(seen.participant.metadata.name).text
+
+
 RULES: tuple[Callable[[Seen], Said], ...] = (
     _not_enrolled,
     _no_keys,
@@ -169,5 +181,6 @@ RULES: tuple[Callable[[Seen], Said], ...] = (
     _not_pinned,
     _suspended,
     _not_approved,
+    _no_common_version,
     _full,
 )

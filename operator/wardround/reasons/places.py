@@ -42,20 +42,21 @@ _LISTED: Mapping[str, str] = {
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
     "BaseTaskDiffers BaseUnusable DatasetDiffersFromBase DatasetUnknown InitialWeightsDiffer NotDispatched "
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
-    "QuorumNotMet ResultNotFinite SchemasDiffer StoreInconsistent TooFewParticipants TooManyLeftOut TooMuchToAggregate",
+    "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent TooFewParticipants "
+    "TooManyLeftOut TooMuchToAggregate",
     ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetDiffersFromBase DatasetNotFound DatasetUnknown "
     "FederationNotAllowed FingerprintMismatch ParticipantNoKeys ParticipantNotApproved ParticipantRevoked "
-    "ParticipantSuspended ParticipantUnknown TaskRefused TooFewParticipants",
+    "HubTooOld ParticipantSuspended ParticipantUnknown SiteTooOld TaskRefused TooFewParticipants",
     ROUND_RECONCILING: "ActionFailed Aggregating Collecting Dispatched ResultExists StoreUnreachable WaitingForBase",
     CLEANING: "ActionFailed",
     ROUND_OTHER: "BaseDeleted CleanedUp Complete",
     ATTENTION: "CountsInvalid DatasetDiffers DatasetDiffersFromBase FederationNotAllowed FingerprintMismatch Missing "
     "NotSentInTime ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
-    "TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
-    PARTICIPANT: "Approved FingerprintMismatch NamespaceDiffers NoKeys NotApproved Revoked",
+    "HubTooOld SiteTooOld TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
+    PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
     SITE: "Approved Connecting EnrolmentExpired FingerprintMismatch HubForbids HubNotPinned HubUnreachable NoKeys "
-    "NotApproved NotEnrolled ParticipantUnknown Suspended TooManyTasks",
+    "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",
     LINK_LOCAL: "LinkLocalAbsent LinkLocalOpen LinkLocalSilent",
     DATASET: "ColumnMissing DataUnreadable NotReadYet Read SchemaInvalid TooFewSamples",

@@ -17,6 +17,20 @@ REFUSALS = (
         "both are of one version, somebody has changed the assignment: check who can write RoundTasks on the hub.",
     ),
     _site(
+        name="AssignmentNotUnderstood",
+        owner=HOSPITAL,
+        meaning="The assignment has a version, or a critical field, that this site does not know.",
+        action="Upgrade the site to the hub's version. If the hub is not newer than the site, ask the hub's "
+        "administrator who can write RoundTasks on the hub: a hub writes only versions that the site accepts.",
+    ),
+    _site(
+        name="AssignmentVersionTooLow",
+        owner=HUB,
+        meaning="The version of the assignment is lower than policy.lowestAssignmentVersion of the site.",
+        action="Upgrade the hub. If the hub knows the higher version, check who can write RoundTasks on the hub: a hub "
+        "writes only versions that the site accepts.",
+    ),
+    _site(
         name="HubNotPinned",
         owner=HOSPITAL,
         meaning="The hub signs with another key than the one that this site has pinned.",

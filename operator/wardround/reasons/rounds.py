@@ -88,6 +88,22 @@ _PARTICIPANTS = (
         action="If the hospital agrees, run `kubectl wardround enrol PARTICIPANT --federation FEDERATION --apply`.",
     ),
 )
+_VERSIONS = (
+    _hub(
+        name="SiteTooOld",
+        owner=HOSPITAL,
+        meaning="The site of PARTICIPANT accepts no version of assignments that the hub writes, or has published none.",
+        action="Upgrade the kinds and the site chart to the hub's version (docs/operations.md, Upgrade). If the site "
+        "has that version already, read the log of its site operator, which publishes the versions at the hub.",
+    ),
+    _hub(
+        name="HubTooOld",
+        meaning="The site of PARTICIPANT accepts only versions of assignments that are higher than those that the hub "
+        "writes.",
+        action="Upgrade the hub (docs/operations.md, Upgrade). Or ask the hospital's administrator to lower "
+        "policy.lowestAssignmentVersion in the values of the site chart.",
+    ),
+)
 _DATASETS = (
     Reason(
         name="DatasetDiffers",
@@ -246,4 +262,4 @@ _PARTS = (
         "-n FEDERATION` on the hub.",
     ),
 )
-ROUNDS = (*_PARTICIPANTS, *_DATASETS, *_BASES, *_QUORUM, *_HUB, *_PARTS)
+ROUNDS = (*_PARTICIPANTS, *_VERSIONS, *_DATASETS, *_BASES, *_QUORUM, *_HUB, *_PARTS)

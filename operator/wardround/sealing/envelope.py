@@ -19,7 +19,8 @@ from wardround.sealing.keys import SigningKey, VerificationKey, dump_verificatio
 from wardround.sealing.refused import Refused
 from wardround.wire import canonical
 
-ASSIGNMENT = "application/vnd.wardround.assignment.v1+json"
+# Which version of an assignment it is stands in the payload, signed (wire/versions.py).
+ASSIGNMENT = "application/vnd.wardround.assignment+json"
 MODEL = "application/vnd.wardround.model.v1+json"
 UPDATE = "application/vnd.wardround.update.v1+json"
 

@@ -26,7 +26,7 @@ from wardround.sealing.keys import (
 )
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import grants_context, unwrap, wrap
-from wardround.wire import codec
+from wardround.wire import codec, versions
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Grants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
@@ -55,11 +55,12 @@ class ExpectedUpdate:
 
 def sign_assignment(assignment: Assignment, key: SigningKey) -> str:
     """Return the assignment's envelope."""
-    return envelope.sign_envelope(codec.dump_document(assignment), envelope.ASSIGNMENT, key)
+    return envelope.sign_envelope(versions.write(assignment), envelope.ASSIGNMENT, key)
 
 
 def open_assignment(text: str, key: VerificationKey) -> Assignment:
-    """Return a signed assignment. Raises Refused("AssignmentUnreadable") for every fault.
+    """Return a signed assignment. Raises Refused("AssignmentNotUnderstood") if it needs a reader of another version,
+    Refused("AssignmentUnreadable") for every other fault.
 
     Operators read a task's assignment again and again while the task runs, so the last ones are cached.
     """
@@ -76,7 +77,12 @@ def _open_assignment(text: str, public: bytes) -> Assignment:
         payload = envelope.open_envelope(text, envelope.ASSIGNMENT, load_verification_key(public))
     except Refused:
         raise Refused(reason) from None
-    assignment = untrusted.parse(Assignment, payload, reason)
+    try:
+        assignment = versions.read(payload)
+    except versions.NotUnderstood as unknown:
+        raise Refused("AssignmentNotUnderstood", untrusted.place(unknown.field)) from None
+    except codec.Malformed as malformed:
+        raise Refused(reason, untrusted.place(malformed.place)) from None
     untrusted.time(assignment.issued, reason)
     untrusted.time(assignment.expires, reason)
     if assignment.suite != SUITE:

@@ -46,4 +46,9 @@ def parse(cls: type[T], value: object, reason: str) -> T:
     try:
         return codec.parse_document(cls, value)
     except codec.Malformed as malformed:
-        raise Refused(reason, malformed.place if PLACE.fullmatch(malformed.place) else "") from None
+        raise Refused(reason, place(malformed.place)) from None
+
+
+def place(text: str) -> str:
+    """The place in a document as it may be shown, or nothing."""
+    return text if PLACE.fullmatch(text) else ""

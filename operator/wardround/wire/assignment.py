@@ -26,6 +26,7 @@ PARAMETER = Text(SHOWN, 63)
 VALUE = Text(SHOWN, 1024)
 PATTERN = Text(SHOWN, 128)
 TOKEN = Text(PLAIN, 128)
+FIELD = Text("[a-z][A-Za-z0-9]*", 64)
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,14 @@ class AssignedBase:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One participant's part of one round, as the hub signs it.
+    """One participant's part of one round, as the hub signs it. `wire/versions.py` reads and writes it.
 
+    `version`: which fields there are. `critical`: those that a reader must understand, beside the fields of version 1.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     """
 
+    version: int
+    critical: tuple[Annotated[str, FIELD], ...]
     round_uid: Annotated[str, UID]
     round_namespace: Annotated[str, LABEL]
     round_name: Annotated[str, NAME]

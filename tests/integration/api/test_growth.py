@@ -106,6 +106,7 @@ PARTICIPANT = Target(
                 {"name": f"d{number:02}" + "d" * 60, "schemaDigest": DIGEST, "columnsDigest": DIGEST}
                 for number in range(64)
             ],
+            "assignmentVersions": list(range(999_984, 1_000_000)),
             "accelerators": [{"resourceName": f"a{number:02}" + "a" * 314} for number in range(16)],
         }
     },
@@ -117,6 +118,11 @@ PARTICIPANT = Target(
         "control characters in accelerators": {"site": {"accelerators": [{"resourceName": "\x01" * 317}]}},
         "long digest": {"site": {"datasets": [{"name": "one", "schemaDigest": LONG}]}},
         "unknown field": {"site": {"filler": LONG}},
+        "many versions": {"site": {"assignmentVersions": list(range(1, 5000))}},
+        "a version as text": {"site": {"assignmentVersions": ["1"]}},
+        "a version below 1": {"site": {"assignmentVersions": [-1]}},
+        "a version above the bound": {"site": {"assignmentVersions": [10**18]}},
+        "a version twice": {"site": {"assignmentVersions": [1, 1]}},
     },
 )
 LEASE = Target(

@@ -118,7 +118,9 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     asked = Resources(nodes=1, accelerators_per_node=3, local_sockets=True)
     current = replace(with_base(), spec=replace(with_base().spec, resources=asked))
     expires = NOW + timedelta(hours=2)
-    action = Dispatch(participant="site-a", attempt=2, roster=NAMES, expires=expires, state_round=STATE_ROUND)
+    action = Dispatch(
+        participant="site-a", attempt=2, version=1, roster=NAMES, expires=expires, state_round=STATE_ROUND
+    )
     spec = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert hub_fingerprint(untrusted.decode(spec.hub_key, "x")) == HUB.fingerprint
     found = open_assignment(spec.assignment, load_verification_key(HUB.public))

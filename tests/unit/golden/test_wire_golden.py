@@ -29,6 +29,7 @@ from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import LeftOutRows, LinkLocalHeard, Outcome
 from wardround.wire.training import CONTRACT, LiveRounds, PrivateReport, RequestedTask, RoundAttempt, TrainingTask, View
 from wardround.wire.update import UpdateClaims
+from wardround.wire.versions import LATEST, critical
 
 HERE = Path(__file__).parent / "wire"
 UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
@@ -114,6 +115,8 @@ OUTCOMES = {
 LEFT_OUT = (LeftOut("site-b", "Altered"),)
 FORMATS: dict[str, Any] = {
     "assignment": Assignment(
+        version=LATEST,
+        critical=critical(LATEST),
         round_uid=UID,
         round_namespace="breast-cancer",
         round_name="train-1",

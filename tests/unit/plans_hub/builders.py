@@ -24,6 +24,7 @@ from wardround.plans.round.types import Observation, StoredModel
 from wardround.sealing.body import MODEL, new_header
 from wardround.wire import codec
 from wardround.wire.aggregation import AggregationResult, LeftOut
+from wardround.wire.versions import KNOWN
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 FEDERATION = "breast-cancer"
@@ -80,7 +81,7 @@ def participant(name: str, **spec: Any) -> Participant:
         "allowed_federations": (Federation(namespace=FEDERATION),),
         "max_samples": 1000,
     }
-    site = SiteReport(keys=keys(name), datasets=(OfferedDataset(name="breast"),))
+    site = SiteReport(keys=keys(name), datasets=(OfferedDataset(name="breast"),), assignment_versions=KNOWN)
     return Participant(
         metadata=Meta(name=name, namespace=name, uid=f"uid-{name}", labels={"country": "de"}),
         spec=ParticipantSpec(**approved | spec),

@@ -12,12 +12,14 @@ from wardround.api import conditions
 from wardround.api.participant import Participant, PublicKeys, SiteReport
 from wardround.plans.events import headline
 from wardround.plans.participant import barred, fingerprint, status
+from wardround.wire.versions import KNOWN
 
 HUB = "sha256:" + "1" * 64
 
 
 def with_keys(found: Participant, published: PublicKeys | None) -> Participant:
-    return replace(found, status=replace(found.status, site=SiteReport(keys=published)))
+    site = SiteReport(keys=published, assignment_versions=KNOWN)
+    return replace(found, status=replace(found.status, site=site))
 
 
 @pytest.mark.parametrize(

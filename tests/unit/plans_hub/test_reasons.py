@@ -111,9 +111,9 @@ def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> 
 
 KINDS = {
     "Dataset": ("plans/dataset.py",),
-    "Site": ("plans/site.py", "plans/link_local.py"),
-    "Participant": ("plans/participant.py",),
-    "FederatedRound": ("plans/round", "plans/participant.py"),
+    "Site": ("plans/site.py", "plans/link_local.py", "plans/versions.py"),
+    "Participant": ("plans/participant.py", "plans/versions.py"),
+    "FederatedRound": ("plans/round", "plans/participant.py", "plans/versions.py"),
     "RoundTask": ("plans/sitetask", "plans/assignment.py", "plans/waits.py"),
 }
 # A condition's type, as far as the same word is also a reason.

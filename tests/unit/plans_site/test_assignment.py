@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
+from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
 from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide, verify
+from wardround.plans.sitetask.rules import COURIER_FAILURES
 from wardround.reasons.registry import REASONS
+from wardround.sealing import envelope
+from wardround.sealing.envelope import sign_envelope
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_assignment
 from wardround.sealing.refused import Refused
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.canonical import encode
+from wardround.wire.versions import LATEST, write
 
 CLAIM = Claim(
     envelope=signed(),
@@ -243,6 +247,52 @@ def test_every_text_of_an_assignment_says_what_it_may_be() -> None:
         "Assignment.stateRound",
         "AssignedBase.manifest",
     }
+
+
+@pytest.mark.parametrize("lowest", [LATEST + 1, LATEST + 100])
+def test_a_hub_that_writes_a_lower_version_than_the_site_allows_is_refused(lowest: int) -> None:
+    """Whatever it takes to be allowed otherwise: a signature, a policy and people who approve."""
+    policy = dataclasses.replace(POLICY, lowest_assignment_version=lowest)
+    decision = decided(policy=policy, approved=True)
+    assert (decision.outcome, decision.reason) == ("Refused", "AssignmentVersionTooLow")
+    assert "The hub's administrator: Upgrade the hub." in decision.message
+    assert decided(policy=dataclasses.replace(POLICY, lowest_assignment_version=LATEST)).outcome == "Accepted"
+
+
+def resigned(**changes: Any) -> str:
+    """As a hub signs it that follows other rules than ours."""
+    return sign_envelope({**write(ASSIGNMENT), **changes}, envelope.ASSIGNMENT, HUB.identity.key)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"critical": ["seal"], "seal": "value"}, "seal"),
+        ({"critical": ["seal"]}, "seal"),
+        ({"version": LATEST + 1}, "version"),
+        ({"critical": ["\x1b[2J"]}, ""),
+    ],
+)
+def test_what_a_site_must_understand_and_does_not_is_refused_by_operator_and_courier(
+    changes: dict[str, Any], field: str
+) -> None:
+    decision = decided({"envelope": resigned(**changes)})
+    assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentNotUnderstood", field)
+    assert (f" It is {field}. " in decision.message) == bool(field)
+    assert "The hospital's administrator: Upgrade the site" in decision.message
+    with pytest.raises(Refused, match="AssignmentNotUnderstood"):
+        verify(dataclasses.replace(CLAIM, envelope=resigned(**changes)))
+    assert "AssignmentNotUnderstood" in COURIER_FAILURES
+
+
+@pytest.mark.parametrize("listed", [[""], ["image"], ["seal", "seal"], None, "image", [1]])
+def test_a_list_that_is_not_the_versions_is_unreadable(listed: Any) -> None:
+    decision = decided({"envelope": resigned(critical=listed, seal="value")})
+    assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentUnreadable", "critical")
+
+
+def test_a_field_that_is_not_critical_may_be_unknown() -> None:
+    assert decided({"envelope": resigned(hint="value")}) == Decision("Accepted", "Accepted", ASSIGNMENT)
 
 
 def test_an_assignment_older_than_all_that_the_site_remembers_is_refused() -> None:

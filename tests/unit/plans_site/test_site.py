@@ -9,11 +9,13 @@ import pytest
 
 from tests.unit.plans_site.world import FINGERPRINT, NOW, a_site
 from wardround.api import conditions, participant
+from wardround.api.conditions import Condition
 from wardround.api.dataset import Dataset
 from wardround.api.dataset import parse as parse_dataset
 from wardround.api.participant import Participant, PublicKeys
 from wardround.api.site import CourierIdentity, Site, SiteStatus
 from wardround.plans.site import Link, LinkState, Seen, plan, report
+from wardround.wire.versions import KNOWN, LATEST
 
 KEYS = PublicKeys(signing="QQ==", decryption="Qg==")
 SITE = dataclasses.replace(a_site(), status=SiteStatus(courier=CourierIdentity(keys=KEYS, fingerprint=FINGERPRINT)))
@@ -69,6 +71,25 @@ def test_a_site_that_pins_another_hub_needs_a_person_before_any_task_comes() -> 
         assert reason(known=known) == expected
         stalled = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
         assert conditions.is_true(stalled, "Stalled") is (expected[0] == "False")
+
+
+@pytest.mark.parametrize("told", ["SiteTooOld", "HubTooOld"])
+def test_a_site_whose_hub_knows_none_of_its_versions_says_who_has_to_upgrade(told: str) -> None:
+    ready = Condition(type="Ready", status="False", reason=told, last_transition_time="2026-11-24T12:00:00Z")
+    known = a_participant()
+    known = dataclasses.replace(known, status=dataclasses.replace(known.status, conditions=(ready,)))
+    assert reason(known=known) == ("False", told)
+    found = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
+    stalled = conditions.find(found, "Stalled")
+    assert stalled is not None
+    assert stalled.status == "True"
+    assert "Upgrade the" in stalled.message
+
+
+def test_a_site_publishes_the_versions_that_its_policy_accepts() -> None:
+    assert report(SITE, [])["assignmentVersions"] == list(KNOWN)
+    assert report(a_site(lowestAssignmentVersion=LATEST), [])["assignmentVersions"] == [LATEST]
+    assert report(a_site(lowestAssignmentVersion=LATEST + 1), [])["assignmentVersions"] == []
 
 
 def test_a_site_without_keys_waits_for_its_courier() -> None:

@@ -16,6 +16,7 @@ from wardround.plans.sitetask.pod import Job, Pod, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
 from wardround.wire.assignment import Assignment, Exchange, Quorum, Resources
+from wardround.wire.versions import LATEST, critical
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HUB, HOSPITAL = Hub(), Hospital("site-a")
@@ -25,6 +26,8 @@ IMAGE_DIGEST = "sha256:" + "b" * 64
 IMAGE = f"registry.example/trainer@{IMAGE_DIGEST}"
 
 ASSIGNMENT = Assignment(
+    version=LATEST,
+    critical=critical(LATEST),
     round_uid="round-uid",
     round_namespace="breast-cancer",
     round_name="train-1",

@@ -14,6 +14,7 @@ from wardround.wire import canonical, codec
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import ModelManifest, UpdateManifest
+from wardround.wire.versions import LATEST, critical
 
 SIGNING = keys.generate_signing_key()
 PUBLIC = SIGNING.public_key()
@@ -32,6 +33,8 @@ HEADER = body.new_header(
 UPDATE = UpdateManifest(HEADER, "sha256:d", b"wrapped", 290, {"loss": "0.123"}, ("auc",), 21, "2026-01-01T01:00:00Z")
 EXPECTED = manifests.ExpectedUpdate("uid", 1, "site-a", "sha256:i", "sha256:b", "sha256:s")
 ASSIGNMENT = Assignment(
+    version=LATEST,
+    critical=critical(LATEST),
     round_uid="uid",
     round_namespace="breast-cancer",
     round_name="train-1",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from wardround.api.federatedround import Attention
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
+from wardround.plans import versions
 from wardround.plans.round.columns import differing, meant
 from wardround.plans.round.status import DISPATCHED, STARTED
 from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
@@ -76,6 +77,7 @@ def ask(view: View, name: str, roster: tuple[str, ...], after: RoundTask | None 
     return Dispatch(
         participant=name,
         attempt=after.spec.attempt + 1 if after else 1,
+        version=versions.common(view.seen.participants[name]),
         after=after,
         roster=roster,
         expires=view.deadline + EXPIRES_AFTER_DEADLINE,

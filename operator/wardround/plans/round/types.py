@@ -77,10 +77,11 @@ class MakeRoundKey:
 class Dispatch:
     """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from.
     `columns`: digest of the columns of the site's Dataset; empty if the site has not published it. `after`: the attempt
-    before this one. If the API server does not take this one, that is noted there."""
+    before this one. If the API server does not take this one, that is noted there. `version`: of the assignment."""
 
     participant: str
     attempt: int
+    version: int
     roster: tuple[str, ...]
     expires: datetime
     state_round: str = ""

@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from wardround.api.federatedround import Attention, FederatedRound
 from wardround.api.timeline import reached
+from wardround.plans import versions
 from wardround.plans.participant import barred, offered, offers, takes_part
 from wardround.plans.round.columns import unless_changed
 from wardround.plans.round.parts import Part, PartState, parts
@@ -73,7 +74,7 @@ class View:
 
 def view_of(seen: Observation) -> View:
     every = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base_model))
-    found = tuple(unless_changed(seen, part) for part in every)
+    found = tuple(_unless_no_common_version(seen, unless_changed(seen, part)) for part in every)
     asked = tuple(part.name for part in found)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
     unasked = _unasked(seen, asked) if dispatched and seen.now < asks_until(seen) else ()
@@ -83,8 +84,21 @@ def view_of(seen: Observation) -> View:
 def _unasked(seen: Observation, asked: Collection[str]) -> tuple[str, ...]:
     federation = seen.round.metadata.namespace
     return tuple(
-        name for name in seen.roster if name not in asked and barred(seen.participants.get(name), federation) is None
+        name
+        for name in seen.roster
+        if name not in asked
+        and barred(seen.participants.get(name), federation) is None
+        and versions.none_in_common(seen.participants[name]) is None
     )
+
+
+def _unless_no_common_version(seen: Observation, part: Part) -> Part:
+    """A further attempt needs an assignment that hub and site both know."""
+    participant = seen.participants.get(part.name)
+    if part.state is not PartState.AGAIN or participant is None:
+        return part
+    reason = versions.none_in_common(participant)
+    return replace(part, state=PartState.LOST, reason=reason, failure_class="Site") if reason else part
 
 
 def _selected(seen: Observation) -> tuple[str, ...]:
@@ -144,9 +158,11 @@ def grace(view: View, sent: tuple[Part, ...]) -> list[datetime]:
 def unfit(view: View, name: str) -> str | None:
     participant = view.seen.participants.get(name)
     reason = barred(participant, view.round.metadata.namespace)
-    if reason is None and participant is not None and not offers(participant, view.round.spec.dataset_name):
+    if reason is not None or participant is None:
+        return reason
+    if not offers(participant, view.round.spec.dataset_name):
         return "DatasetNotFound"
-    return reason
+    return versions.none_in_common(participant)
 
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:

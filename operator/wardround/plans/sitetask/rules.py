@@ -25,6 +25,7 @@ COURIER_FAILURES = frozenset(
     {
         "HubNotPinned",
         "AssignmentUnreadable",
+        "AssignmentNotUnderstood",
         "NotAddressee",
         "Replayed",
         "StoreNotPinned",

@@ -1,0 +1,43 @@
+"""Decides which versions of assignments a site accepts, and which one the hub writes for it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wardround.api.participant import Participant
+from wardround.wire.versions import KNOWN
+
+# As the CRD bounds what a site publishes.
+MOST_PUBLISHED, LARGEST = 16, 1_000_000
+SITE_TOO_OLD, HUB_TOO_OLD = "SiteTooOld", "HubTooOld"
+
+
+def accepted(lowest: int) -> tuple[int, ...]:
+    """What a site publishes: the versions that it knows, from its policy's lowest on."""
+    return tuple(version for version in KNOWN if version >= lowest)
+
+
+def published(value: Any) -> frozenset[int]:
+    """The versions in what a site has published. Of a list in which one entry is none, nothing is believed."""
+    if not isinstance(value, list | tuple) or len(value) > MOST_PUBLISHED:
+        return frozenset()
+    if not all(isinstance(each, int) and not isinstance(each, bool) and 1 <= each <= LARGEST for each in value):
+        return frozenset()
+    return frozenset(value)
+
+
+def common(participant: Participant) -> int:
+    """The highest version that hub and site both know; 0 if there is none."""
+    return max(_published(participant) & set(KNOWN), default=0)
+
+
+def none_in_common(participant: Participant) -> str | None:
+    """Why the hub can write no assignment for this site, or None. The side that is older has to be upgraded."""
+    if common(participant):
+        return None
+    return HUB_TOO_OLD if max(_published(participant), default=0) > KNOWN[-1] else SITE_TOO_OLD
+
+
+def _published(participant: Participant) -> frozenset[int]:
+    site = participant.status.site
+    return published(site.assignment_versions if site else None)
