@@ -40,6 +40,7 @@ from wardround.wire.isolation import IsolationTarget
 HUB_NAMESPACE, SITE_NAMESPACE = "wardround-hub", "wardround-site"
 OPERATOR_IMAGE = "registry.example/wardround/operator@sha256:" + "a" * 64
 TRAINER_IMAGE = "registry.example/wardround/trainer@sha256:" + "b" * 64
+HUB_URL = "https://hub.example:6443"
 STORE_ORIGIN, STORE_INTERNAL = "https://store.example:30707", "https://store.wardround-hub.svc:7070"
 # What runs for ever.
 Process = Coroutine[Any, Any, None]
@@ -71,7 +72,8 @@ class Trainer:
 
 
 class Federation:
-    """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended."""
+    """`seed` decides in which order calls arrive, and nothing else. `watched` sees each container that has ended. `hub`
+    and `store` are given where they are in another process (`apart`)."""
 
     def __init__(
         self,
@@ -81,6 +83,9 @@ class Federation:
         seed: int,
         watched: Watched = lambda _: None,
         order_keys: Mapping[str, bytes] = MappingProxyType({}),
+        *,
+        hub: Server | None = None,
+        store: Objects | None = None,
     ) -> None:
         self._random = random.Random(seed)
         self._clock = loop.clock
@@ -90,9 +95,9 @@ class Federation:
         self._order_keys = order_keys
         signer = Presigner(STORE_ORIGIN, BUCKET, "us-east-1", StoreCredentials("access", "in memory, no secret"))
         self._signer = signer
-        self.store = Objects(signer, loop.clock)
+        self.store = store or Objects(signer, loop.clock)
         self._open_store = Opener(self.store, self._latency)
-        self.hub = Server("https://hub.example:6443", loop.clock, refuses=_hospitals_write_as_themselves)
+        self.hub = hub or Server(HUB_URL, loop.clock, refuses=_hospitals_write_as_themselves)
         self.sites = {
             each.name: Server(f"https://{each.name}.example:6443", loop.clock) for each in demo_data.HOSPITALS
         }
@@ -101,15 +106,30 @@ class Federation:
     async def running(self, tables: Mapping[str, demo_data.Table]) -> AsyncIterator[None]:
         """Hub and hospitals, until all hospitals are trusted and offer their data."""
         async with asyncio.TaskGroup() as group:
-            started = [group.create_task(each) for each in self._install_hub()]
-            await self.until("the hub publishes what it is", lambda: self._facts() is not None)
-            for hospital in demo_data.HOSPITALS:
-                started += [group.create_task(each) for each in self._install_site(hospital, tables[hospital.name])]
-            for hospital in demo_data.HOSPITALS:
-                await self._approve(hospital.name)
+            started = [group.create_task(self.run_hub()), group.create_task(self.run_hospitals(tables))]
+            await self.approve()
             yield
             for task in started:
                 task.cancel()
+
+    async def run_hub(self) -> None:
+        """For ever."""
+        async with asyncio.TaskGroup() as group:
+            for process in self._install_hub():
+                group.create_task(process)
+
+    async def run_hospitals(self, tables: Mapping[str, demo_data.Table]) -> None:
+        """For ever: once the hub is there."""
+        await self.until("the hub publishes what it is", lambda: self._facts() is not None)
+        async with asyncio.TaskGroup() as group:
+            for hospital in demo_data.HOSPITALS:
+                for process in self._install_site(hospital, tables[hospital.name]):
+                    group.create_task(process)
+
+    async def approve(self) -> None:
+        """As people do it who have compared the fingerprints: until all hospitals are trusted and offer their data."""
+        for hospital in demo_data.HOSPITALS:
+            await self._approve(hospital.name)
 
     def apply(self, *items: Object) -> None:
         """As a person at the hub."""
@@ -215,7 +235,8 @@ class Federation:
             return self.hub.read(Place("Participant", name, name))
 
         def published() -> bool:
-            return bool((participant().get("status") or {}).get("fingerprint"))
+            enrolled = self.hub.select("Participant", name)
+            return bool(enrolled and (participant().get("status") or {}).get("fingerprint"))
 
         await self.until(f"{name} publishes its keys", published)
         pin = {"spec": {"keyFingerprint": enrolment.fingerprint_to_pin(participant())}}
