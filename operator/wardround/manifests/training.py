@@ -113,12 +113,9 @@ def build(job: TrainingJob) -> Manifest:
 def _labels(job: TrainingJob) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "wardround",
-        "wardround.io/role": "training",
-        "wardround.io/round": job.round_name[:63].rstrip("-."),
-        "wardround.io/round-uid": job.round_uid,
-        "wardround.io/participant": job.participant,
-        "wardround.io/attempt": str(job.attempt),
-        "wardround.io/task-uid": job.uid,
+        names.ROLE: names.ROLE_TRAINING,
+        names.TASK_UID: job.uid,
+        **names.task_labels(job.round_name, job.round_uid, job.participant, job.attempt),
     }
 
 
