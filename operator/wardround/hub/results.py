@@ -19,6 +19,7 @@ from wardround.plans.result import Follower, Forget, Keep, Observation
 from wardround.ports import Object
 from wardround.store.admin import delete_prefix
 
+# No kind of the API: the name of this controller's keys.
 KIND = "Result"
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class ResultController:
         return ()
 
     async def run(self) -> None:
-        """The controller of rounds finds what was left while no operator ran."""
+        """Nothing to run. The controller of rounds finds what was left while no operator ran."""
 
     def wake(self, namespace: str, name: str) -> None:
         """A round of this name is gone, or another one has taken its place."""

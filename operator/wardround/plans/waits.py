@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What does not pass by itself: somebody should look at it meanwhile, and it is the reason when time is over.
+# Waits that a person should look at meanwhile. Each is the reason of the failure when time is over.
 TROUBLE = frozenset(
     {
         "Unschedulable",
@@ -29,7 +29,7 @@ TROUBLE = frozenset(
         "WaitingForApproval",
     }
 )
-# What is as it should be, and the name of having lasted too long.
+# Normal waits, each with the reason of the failure when it lasted too long.
 PROGRESS: Mapping[str, str] = {
     "Fetching": "FetchDeadline",
     "Queued": "QueueDeadline",

@@ -44,7 +44,7 @@ class SiteController:
         return await self._reconciler.reconcile()
 
     async def run(self) -> None:
-        """Its events tell all."""
+        """Nothing to run: events wake this controller."""
 
 
 class DatasetController:
@@ -61,7 +61,7 @@ class DatasetController:
         await self._reconciler.reconcile_dataset(key.name)
 
     async def run(self) -> None:
-        """Its events tell all."""
+        """Nothing to run: events wake this controller."""
 
 
 class TaskController:
@@ -95,7 +95,7 @@ class TaskController:
         return await self._reconciler.reconcile(key.name)
 
     async def run(self) -> None:
-        """Its events tell all."""
+        """Nothing to run: events wake this controller."""
 
 
 def _is_over(item: Object) -> bool:

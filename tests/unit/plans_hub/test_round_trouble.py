@@ -26,8 +26,10 @@ from wardround.api.timeline import reached
 from wardround.hub.observe import chain
 from wardround.plans.round.parts import REFUSED
 from wardround.plans.round.plan import plan
+from wardround.plans.round.stages import SITE_NOTICES_A_DEAD_NODE
 from wardround.plans.round.status import refused
 from wardround.plans.round.types import Aggregate, Dispatch, Observation, Plan, Refusal
+from wardround.plans.sitetask.failure import KUBELET_STOPS_WITHIN
 
 WINDOW = 1200  # admissionSeconds and queueSeconds
 REFUSAL = Refusal(participant="site-b", message="422 spec.assignment: Too long")
@@ -206,3 +208,8 @@ def test_a_round_that_only_leads_to_a_circle_waits_for_its_end() -> None:
     assert condition_of(made, "Failed")[0] == "False"
     broken = replace(base, status=FederatedRoundStatus(conditions=(condition("Failed", True, "BaseCycle"),)))
     assert condition_of(plan(observation(current, base=broken)), "Failed") == ("True", "BaseFailed")
+
+
+def test_the_hub_gives_a_site_longer_than_the_site_takes_to_notice_a_dead_node() -> None:
+    """Else the hub ends the task for another reason, which is not tried again."""
+    assert SITE_NOTICES_A_DEAD_NODE > KUBELET_STOPS_WITHIN

@@ -507,9 +507,10 @@ def test_an_evicted_pod_is_waited_for_since_its_job_replaces_it() -> None:
 )
 def test_a_failed_job_without_a_pod_that_says_why(failed: str, why: str) -> None:
     """The round's deadline is the pod's. One on the Job is somebody else's."""
-    failure = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed=failed))).status.failure
-    assert failure is not None
-    assert (failure.failure_class, failure.reason) == ("Platform", why)
+    status = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed=failed))).status
+    assert status.failure is not None
+    assert (status.failure.failure_class, status.failure.reason) == ("Platform", why)
+    assert f"kubectl describe job/{JOB.name} -n {JOB.namespace}" in holds(status, "Failed").message
 
 
 # Time
@@ -565,7 +566,7 @@ def test_a_network_that_opened_is_said_even_when_time_is_over() -> None:
 def on_a_dead_node(*, deleted: str = "", now: timedelta) -> Observation:
     """Its containers run, by the last word of a kubelet that says nothing any more."""
     pod = a_pod(ended("prepare", 0), running("train"), startTime="2026-11-24T11:59:00Z")
-    pod = dataclasses.replace(pod, deadline_seconds=1800, deleted=NOW if deleted else None, disrupted=bool(deleted))
+    pod = dataclasses.replace(pod, deadline_seconds=1800, gone_by=NOW if deleted else None, disrupted=bool(deleted))
     return seen(a_task(status=ready()), job=JOB, pod=pod, now=NOW + now)
 
 

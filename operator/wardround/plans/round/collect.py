@@ -43,8 +43,8 @@ def collecting(view: View) -> Verdict | None:
     closing = min([view.deadline, *grace(view, sent)])
     if not (unsettled or view.unasked) or view.seen.now >= closing:
         return None
-    again = [ask(view, name, view.seen.roster) for name in view.unasked]
-    again += [ask(view, part.name, view.selected, part.task) for part in view.having(PartState.AGAIN)]
+    asks = [ask(view, name, view.seen.roster) for name in view.unasked]
+    asks += [ask(view, part.name, view.selected, part.task) for part in view.having(PartState.AGAIN)]
     lost = [Cancel(task=part.task, reason=part.reason) for part in view.having(PartState.LOST) if part.to_cancel]
     grants, renewals = _grants(view)
     return Verdict(
@@ -53,7 +53,7 @@ def collecting(view: View) -> Verdict | None:
         message=sentences(
             f"{len(sent)} of {hospitals(len(view.parts) + len(view.unasked))} sent an update.", _to_approve(view)
         ),
-        actions=(*again, *lost, *grants),
+        actions=(*asks, *lost, *grants),
         attention=view.attention(),
         again=(
             closing,

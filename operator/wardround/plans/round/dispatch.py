@@ -18,7 +18,7 @@ from wardround.reasons.registry import REASONS
 TOO_FEW = "TooFewParticipants"
 # The hub's own people shut these out, and know how long that will last: no round waits for them.
 SHUT_OUT = ("ParticipantSuspended", "ParticipantRevoked")
-# A courier has to open an assignment hours after the round's deadline, when training ended in its last second.
+# A courier may open an assignment after the round's deadline, when training ended in its last second.
 EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
 
 

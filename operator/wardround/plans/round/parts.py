@@ -203,7 +203,7 @@ def _part(
 
 
 def _failed(federated_round: FederatedRound, name: str, attempts: list[RoundTask]) -> Part:
-    """Failures of platform and network are tried again (reasons/), as often as the round allows."""
+    """Reasons that are tried again (reasons/) are so as often as the round allows."""
     latest = attempts[-1]
     failure = latest.status.failure
     condition = conditions.find(latest.status.conditions, "Failed")

@@ -1,4 +1,4 @@
-"""Decides until when the present stage of a running task may take, and why the task failed if it takes longer."""
+"""Decides how long the present stage of a running task may last, and why the task failed if it lasts longer."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from wardround.plans import waits
 
 # The site enforces the deadlines after admission itself and says more about them: it is given this long to do so, and
 # longer where it has to wait for a node that may be dead.
-SITE_SAYS_FIRST, SITE_ASKS_THE_NODE = timedelta(seconds=30), timedelta(seconds=120)
+SITE_SAYS_FIRST, SITE_NOTICES_A_DEAD_NODE = timedelta(seconds=30), timedelta(seconds=120)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def stage(federated_round: FederatedRound, task: RoundTask) -> Stage:
         return Stage(until, waits.too_long(reason, "Sending"), trouble)
     until_training = timedelta(seconds=limits.queue_seconds + limits.start_seconds)
     if started:
-        until = started + timedelta(seconds=limits.train_seconds) + SITE_ASKS_THE_NODE
+        until = started + timedelta(seconds=limits.train_seconds) + SITE_NOTICES_A_DEAD_NODE
         if reason in waits.BEFORE_TRAINING:
             # Its pod has lost its node, and another one waits.
             return Stage(until + until_training, waits.too_long(reason, "Starting"), trouble)

@@ -24,8 +24,8 @@ NEVER_PULLED = ("ErrImageNeverPull", "InvalidImageName")
 NEVER_STARTED = ("StartError", "ContainerCannotRun")
 # The pod's deadline counts from when its node begins with it. A start that takes longer than this is not training.
 USUAL_START_SECONDS = 30.0
-# How long a kubelet has to stop a pod whose time is over and report it, and to remove a pod that was deleted.
-VERDICT, REMOVAL = timedelta(seconds=90), timedelta(seconds=120)
+# How long a kubelet may take to stop a pod whose time is over and report it, and to remove a pod that was deleted.
+KUBELET_STOPS_WITHIN, KUBELET_REMOVES_WITHIN = timedelta(seconds=90), timedelta(seconds=120)
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", *NEVER_PULLED)
 
 
@@ -40,8 +40,10 @@ def failure(
     if pod is not None and (found := _opened(pod, ours) or _out_of_time(pod, train_seconds)):
         return found
     if job is not None and job.failed == "DeadlineExceeded":
-        message = "The Job ran longer than its activeDeadlineSeconds, which the round has not set: kubectl describe "
-        f"job/{job.name} -n {job.namespace}"
+        message = (
+            "The Job ran longer than its activeDeadlineSeconds, which the round has not set: "
+            f"kubectl describe job/{job.name} -n {job.namespace}"
+        )
         return Failure.by("DeadlineExceeded", message)
     if pod is not None:
         for rule in RULES:
@@ -65,7 +67,7 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
         message = f"Pod {pod.name} ran longer than its activeDeadlineSeconds, which the round has not set."
         return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
-    starting = (began - pod.taken).total_seconds() if began and pod.taken else None
+    starting = (began - pod.started).total_seconds() if began and pod.started else None
     if starting is not None and starting <= USUAL_START_SECONDS:
         message = f"Training ran longer than the {train_seconds} s that the round gives it (deadlines.trainSeconds)."
         return Failure.by("TrainDeadline", message)
@@ -85,9 +87,9 @@ def silent_from(pod: Pod) -> datetime | None:
     """
     if pod.phase in ("Succeeded", "Failed") or pod.step("check").succeeded:
         return None
-    times = [pod.deleted + REMOVAL] if pod.deleted else []
-    if pod.taken and pod.deadline_seconds is not None:
-        times.append(pod.taken + timedelta(seconds=pod.deadline_seconds) + VERDICT)
+    times = [pod.gone_by + KUBELET_REMOVES_WITHIN] if pod.gone_by else []
+    if pod.started and pod.deadline_seconds is not None:
+        times.append(pod.started + timedelta(seconds=pod.deadline_seconds) + KUBELET_STOPS_WITHIN)
     return min(times, default=None)
 
 
@@ -112,7 +114,7 @@ def _opened(pod: Pod, _: frozenset[str]) -> Failure | None:
 def _unwatched(pod: Pod, _: frozenset[str]) -> Failure | None:
     """The sidecar has ended before the pod's work was over, so nothing has watched what the pod could reach since."""
     ended = pod.isolation
-    if ended is None or pod.disrupted or pod.deleted or pod.reason == "Evicted" or _ended_with_pod(pod, ended):
+    if ended is None or pod.disrupted or pod.gone_by or pod.reason == "Evicted" or _ended_with_pod(pod, ended):
         return None
     report = ended.report or Outcome()
     message = _text(report.message) or (
@@ -198,9 +200,9 @@ def _failed_step(pod: Pod) -> Step | None:
 
 def _stopped_for_time(pod: Pod, step: Step) -> bool:
     """When a pod's time is over, its containers end some seconds before the kubelet writes the cause to the pod."""
-    if pod.taken is None or pod.deadline_seconds is None or step.finished is None:
+    if pod.started is None or pod.deadline_seconds is None or step.finished is None:
         return False
-    return step.finished >= pod.taken + timedelta(seconds=pod.deadline_seconds)
+    return step.finished >= pod.started + timedelta(seconds=pod.deadline_seconds)
 
 
 def _text(message: str | None) -> str:

@@ -36,7 +36,7 @@ class Step:
 class Pod:
     """The newest pod of a Job. `isolation`: how the sidecar ended, if it did; `watched_again`: it was started anew.
 
-    `deleted`: somebody has deleted the pod, so the kubelet ends its containers.
+    `started`: when its node began with it; the time before is waiting. `gone_by`: when a deleted pod should be gone.
     """
 
     name: str
@@ -49,8 +49,8 @@ class Pod:
     isolation: Step | None = None
     watched_again: bool = False
     created: datetime | None = None
-    taken: datetime | None = None  # when its node began with it: what comes before is waiting
-    deleted: datetime | None = None  # by when it should be gone
+    started: datetime | None = None
+    gone_by: datetime | None = None
     deadline_seconds: int | None = None
 
     def step(self, name: str) -> Step:
@@ -59,7 +59,7 @@ class Pod:
     @property
     def leaving(self) -> bool:
         """Whether it is being removed from its node, or was, or its node has gone: its Job makes another."""
-        return self.disrupted or self.deleted is not None or self.phase == "Unknown"
+        return self.disrupted or self.gone_by is not None or self.phase == "Unknown"
 
     @property
     def ended(self) -> bool:
@@ -114,8 +114,8 @@ def parse_pod(value: Mapping[str, Any]) -> Pod:
         isolation=_end_of_sidecar(isolation) if isolation else None,
         watched_again=bool(isolation and isolation.get("lastState", {}).get("terminated")),
         created=_time(meta.get("creationTimestamp")),
-        taken=_time(status.get("startTime")),
-        deleted=_time(meta.get("deletionTimestamp")),
+        started=_time(status.get("startTime")),
+        gone_by=_time(meta.get("deletionTimestamp")),
         deadline_seconds=value.get("spec", {}).get("activeDeadlineSeconds"),
     )
 

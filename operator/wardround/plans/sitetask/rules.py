@@ -20,7 +20,7 @@ from wardround.plans.sitetask.view import View
 from wardround.reasons.registry import REASONS
 from wardround.wire.training import LiveRounds
 
-# What no time heals, and the courier gives up on. The courier tries again after every other reason, and the task waits.
+# The courier's reasons that fail the task. After every other reason the courier tries again, and the task waits.
 COURIER_FAILURES = frozenset(
     {
         "HubNotPinned",
