@@ -1,4 +1,4 @@
-"""One API server for all tests here, with the CRDs, a hub and two sites installed by Helm as a user would."""
+"""One API server for all tests of this folder, with the CRDs, a hub and two sites that Helm installed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from wardround.cli.enrolment import manifests
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # The lab's processes outlive the objects that started them on purpose, and are stopped by pid.
+    # The lab's processes outlive the objects that started them. The fixture stops them by PID.
     config.addinivalue_line("filterwarnings", "ignore:subprocess .* is still running:ResourceWarning")
 
 
@@ -91,13 +91,13 @@ def api(bare: Api, helm: Helm) -> Api:
     """The administrator of a cluster with a hub, two participants enrolled, and both their sites."""
     helm.install("wardround-crds", "crds", "default", {}, "--wait")
     helm.install("wardround-hub", "hub", HUB, hub_values())
-    # As docs/one-cluster.md sets it up.
+    # The setup of docs/one-cluster.md.
     restricted = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     bare.patch("Namespace", HUB, restricted, "")
     for participant, namespace in SITES.items():
         helm.install("wardround-site", "site", namespace, site_values(participant))
     _namespace(bare, FEDERATION)
-    # What the hub operator says when it starts.
+    # The hub operator writes this when it starts.
     published = {"metadata": {"name": "wardround-hub", "namespace": HUB}, "data": {"tokenAudiences": ISSUER}}
     bare.create({"apiVersion": "v1", "kind": "ConfigMap", **published})
     for participant in PARTICIPANTS:
@@ -107,7 +107,7 @@ def api(bare: Api, helm: Helm) -> Api:
 
 
 def enrol(api: Api, participant: str) -> None:
-    """What the command line prints for this hospital, applied."""
+    """Applies the command line's manifests for this hospital."""
     for manifest in manifests(participant, f"Hospital {participant}", [FEDERATION]):
         _create(api, manifest)
 

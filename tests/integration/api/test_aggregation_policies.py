@@ -1,4 +1,4 @@
-"""The one shape of Job that the hub operator may make, and of the pod that it gets. Each attack changes one thing.
+"""The policy admits only one shape of the hub operator's Job and of its pod. Each attack changes one thing.
 
 Jobs are made with the hub operator's own account and rights; pods, which it cannot make, as the Job controller.
 """
@@ -40,21 +40,21 @@ LIMITS = inside(inside(AGGREGATE, "resources"), "limits")
 
 
 def aggregation() -> Object:
-    """The Job that the hub operator makes, from the golden file of its builder."""
+    """Returns the Job that the hub operator creates, from the golden file of its builder."""
     job: Object = next(yaml.safe_load_all((ROOT / "tests/unit/golden/aggregation.yaml").read_text()))
     return job
 
 
-def made_by(owner: str, api_version: str, name: str, of: Object) -> Object:
-    """The pod as this controller makes it."""
-    made = pod_of({**of, "metadata": {**of["metadata"], "namespace": HUB}})
+def made_by(owner: str, api_version: str, name: str, job: Object) -> Object:
+    """Returns the pod that this controller creates for the Job."""
+    made = pod_of({**job, "metadata": {**job["metadata"], "namespace": HUB}})
     reference = {"apiVersion": api_version, "kind": owner, "name": name, "uid": "u", "controller": True}
     made["metadata"] |= {"name": f"{name}-x", "ownerReferences": [reference]}
     return made
 
 
 def a_privileged_host(job: Object) -> None:
-    """What the role of the hub operator is worth without this policy."""
+    """Without this policy, the hub operator could create this pod."""
     pod(job)["volumes"].append({"name": "host", "hostPath": {"path": "/"}})
     AGGREGATE(job)["volumeMounts"].append({"name": "host", "mountPath": "/host"})
     AGGREGATE(job).update(image=TRAINER, command=["sh"], securityContext={"privileged": True})
@@ -72,7 +72,7 @@ STORE = {"persistentVolumeClaim": {"claimName": "store"}}
 EXTERNAL = {"store": {"external": {"endpoint": "https://s3.example"}}}
 PROBE = {"exec": {"command": ["true"]}}
 SECRET = {"secretKeyRef": {"name": "hub-signing-key", "key": "key"}}
-# Of the pod: refused in a Job and in a pod.
+# Changes of the pod. The policy refuses them in a Job and in a pod.
 POD: dict[str, Change] = {
     "is a privileged host": a_privileged_host,
     "runs as the operator": sets(pod, {"serviceAccountName": "hub-operator"}),
@@ -151,7 +151,7 @@ POD: dict[str, Change] = {
     "writes its plan": sets(mount("aggregate", "aggregation"), {"readOnly": False}),
     "hides its program": adds(AGGREGATE, "volumeMounts", {"name": "tmp", "mountPath": "/usr"}),
 }
-# Of the Job alone: a pod has such fields from the cluster's own admission, or has none of them.
+# Changes of the Job only. A pod does not have these fields, or gets them from the cluster's admission.
 JOB: dict[str, Change] = {
     "has another runtime": sets(pod, {"runtimeClassName": "theirs"}),
     "has another name": lambda job: job["metadata"].update(name="backup"),
@@ -181,7 +181,7 @@ JOB: dict[str, Change] = {
 
 
 def test_the_hub_operators_own_job_is_admitted_and_so_is_its_pod(api: Api) -> None:
-    """Without this, the refusals below would prove nothing."""
+    """The control: the refusals of the other tests come from their one change."""
     api.create(aggregation(), user=OPERATOR, dry_run=True)
     api.create(pod_of_job(aggregation()), user=JOBS, dry_run=True)
 
@@ -203,7 +203,7 @@ def test_the_job_controller_makes_no_other_pod_of_an_aggregation(api: Api, name:
         api.create(pod_of_job(job), user=JOBS, dry_run=True)
 
 
-# Of fields that the golden Job does not set: values that the API server takes, and that are not its defaults.
+# Valid values, other than the defaults, of fields that the golden Job does not set.
 PROFILE, CLAIM = {"type": "Unconfined"}, {"name": "nic", "resourceClaimName": "nic"}
 VALUES: Object = {
     "finalizers": ["example.org/never"],
@@ -238,7 +238,7 @@ VALUES: Object = {
         {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
     ],
 }
-# What the API server itself takes in no Job, or only beside another field that is refused here.
+# The API server accepts these fields in no Job, or only with another field that the policy refuses.
 NOT_ALONE = {
     "spec.backoffLimitPerIndex",
     "spec.maxFailedIndexes",
@@ -254,9 +254,9 @@ NOT_ALONE = {
     "spec.template.spec.containers.volumeDevices",
 }
 ONE_SOURCE = "may not specify more than 1 volume type"
-# What the API server says itself of each object that it stores.
+# The API server sets these fields of each object.
 ITS_OWN = {f"metadata.{name}" for name in ("uid", "resourceVersion", "creationTimestamp", "managedFields")}
-# What changes nothing of what runs, such as where a node takes the image from, or that tmp cannot be written.
+# These fields do not change the running program: for example the image's source, or a read-only tmp.
 MAY_SAY = {
     "spec.template.metadata.creationTimestamp",
     "spec.template.spec.containers.imagePullPolicy",
@@ -265,7 +265,7 @@ MAY_SAY = {
 
 
 def test_a_job_says_nothing_but_what_the_hub_operators_own_job_says(api: Api) -> None:
-    """Each field that this API server knows and the golden Job does not have, alone."""
+    """Each case sets one field that the API server knows and the golden Job does not have."""
     admitted: set[str] = set()
     not_asked: dict[str, str] = {}
     ours = api.create(aggregation(), user=OPERATOR, dry_run=True)

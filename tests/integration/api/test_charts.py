@@ -1,4 +1,4 @@
-"""The charts as a user installs and upgrades them, with the real Helm."""
+"""Installs and upgrades of the charts with the real Helm, as users run it."""
 
 from __future__ import annotations
 
@@ -55,25 +55,25 @@ def test_nothing_with_keys_or_network_mounts_what_training_leaves(helm: Helm) ->
 
 
 def versions(api: Api, helm: Helm, chart: str) -> dict[str, str]:
-    """Resource versions of what pods are made from, and of what others write into."""
+    """Returns the resource versions of the objects that define pods or that other programs write."""
     kinds = {
         "Deployment": "apis/apps/v1",
         "Secret": "api/v1",
         "Site": "apis/wardround.io/v1alpha1",
         "Service": "api/v1",
     }
-    found = {}
+    versions = {}
     for kind, group in kinds.items():
         plural = f"{kind.lower()}s"
         for name in of_kind(render(helm, chart), kind):
             there = api.call("GET", f"/{group}/namespaces/{NAMESPACES[chart]}/{plural}/{name}")
-            found[f"{kind}/{name}"] = there["metadata"]["resourceVersion"]
-    return found
+            versions[f"{kind}/{name}"] = there["metadata"]["resourceVersion"]
+    return versions
 
 
 @pytest.mark.parametrize("chart", ["hub", "site"])
 def test_an_upgrade_to_the_same_changes_nothing(api: Api, helm: Helm, chart: str) -> None:
-    # The first upgrade stores the default of the Site's status with it, which the API server drops on create.
+    # The first upgrade stores the default of the Site's status. The API server drops this default on create.
     release = f"wardround-{chart}"
     helm.install(release, chart, NAMESPACES[chart], VALUES[chart])
     before = versions(api, helm, chart)
@@ -94,7 +94,7 @@ def test_an_upgrade_keeps_the_keys_that_the_courier_made(api: Api, helm: Helm) -
 
 
 def test_a_site_that_takes_its_list_of_parameters_away_allows_none(api: Api, helm: Helm) -> None:
-    """And not the default, which would be another list than the admission policy's."""
+    """The default list would differ from the admission policy's list."""
     none = copy.deepcopy(VALUES["site"])
     none["policy"]["parameters"] = []
     seen = []
@@ -128,7 +128,7 @@ def test_what_no_policy_names_talks_to_nobody(helm: Helm, chart: str) -> None:
     assert policies.pop("default-deny")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     roles = {each["spec"]["podSelector"]["matchLabels"]["wardround.io/role"] for each in policies.values()}
     assert roles == {"hub": {"operator", "aggregation", "store"}, "site": {"operator", "courier"}}[chart]
-    # Only the store is reached from outside.
+    # Only the store accepts connections from outside the cluster.
     assert [name for name, each in policies.items() if "ingress" in each["spec"]] == ["store"] * (chart == "hub")
 
 
@@ -155,10 +155,10 @@ def test_the_hub_works_with_another_s3(helm: Helm) -> None:
     objects = render(helm, "hub", store=store, network=network)
     assert of_kind(objects, "Deployment").keys() == {"hub-operator"}
     [container] = of_kind(objects, "Deployment")["hub-operator"]["spec"]["template"]["spec"]["containers"]
-    told = {each["name"]: each.get("value") for each in container["env"]}
-    assert told["WARDROUND_STORE_ENDPOINT"] == "https://s3.example"
-    assert told["WARDROUND_STORE_BUCKET"] == "models"
-    assert "WARDROUND_STORE_INTERNAL_ENDPOINT" not in told
+    variables = {each["name"]: each.get("value") for each in container["env"]}
+    assert variables["WARDROUND_STORE_ENDPOINT"] == "https://s3.example"
+    assert variables["WARDROUND_STORE_BUCKET"] == "models"
+    assert "WARDROUND_STORE_INTERNAL_ENDPOINT" not in variables
     egress = of_kind(objects, "NetworkPolicy")["aggregation"]["spec"]["egress"]
     assert egress[0]["to"] == [{"ipBlock": {"cidr": "198.51.100.1/32"}}]
 

@@ -22,7 +22,7 @@ Connect = Callable[[str], Api]
 
 @pytest.fixture
 async def connect(api: Admin) -> AsyncIterator[Connect]:
-    """Makes clients by their token."""
+    """Creates clients, each with one token."""
     made: list[Client] = []
 
     def client(token: str) -> Api:
@@ -36,7 +36,7 @@ async def connect(api: Admin) -> AsyncIterator[Connect]:
 
 @pytest.fixture
 def token(api: Admin) -> str:
-    """Of an account that may do everything."""
+    """A client of an account with all rights."""
     with contextlib.suppress(Exception):
         api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "all", "namespace": NAMESPACE}})
@@ -61,7 +61,7 @@ def client(connect: Connect, token: str) -> Api:
 
 @pytest.fixture
 async def dataset(client: Api) -> AsyncIterator[Object]:
-    """An object with defaults, a generation and a status apart."""
+    """An object with defaults, a generation and a status subresource."""
     made = await client.create(objects.dataset(NAMESPACE, "one"))
     yield made
     await client.delete_if_exists("Dataset", "one")
@@ -97,7 +97,7 @@ async def test_of_a_name_there_is_one(client: Api, dataset: Object) -> None:
 
 
 async def test_in_a_namespace_that_is_not_there_nothing_is_made(client: Api) -> None:
-    """The answer is of the namespace, and so none that says no to this object for good."""
+    """The answer names the namespace, so it does not refuse this object for ever."""
     with pytest.raises(Unavailable):
         await client.create(objects.dataset("nowhere", "one"))
 
@@ -107,7 +107,7 @@ async def test_a_field_that_the_kind_does_not_have_is_refused(client: Api, datas
     item["spec"]["schema"]["fields"][0]["colour"] = "red"
     with pytest.raises(Invalid):
         await client.create(item)
-    with pytest.raises(Unavailable):  # this answer does not name the object
+    with pytest.raises(Unavailable):  # The answer does not name the object.
         await client.patch("Dataset", "one", {"spec": {"colour": "red"}})
 
 
@@ -164,15 +164,15 @@ async def test_lists_select_by_labels_and_name(client: Api) -> None:
     for item in (config("x", a="1", b="1"), config("y", a="2"), config("z")):
         await client.create(item)
 
-    async def found(labels: str = "", fields: str = "") -> list[str]:
+    async def listed(labels: str = "", fields: str = "") -> list[str]:
         listed = await client.list("ConfigMap", labels=labels, fields=fields)
         return sorted(each["metadata"]["name"] for each in listed)
 
-    assert {"x", "y", "z"} <= set(await found())
-    assert await found(labels="a=1") == ["x"]
-    assert await found(labels="a") == ["x", "y"]
-    assert await found(labels="a,b=1") == ["x"]
-    assert await found(fields="metadata.name=z") == ["z"]
+    assert {"x", "y", "z"} <= set(await listed())
+    assert await listed(labels="a=1") == ["x"]
+    assert await listed(labels="a") == ["x", "y"]
+    assert await listed(labels="a,b=1") == ["x"]
+    assert await listed(fields="metadata.name=z") == ["z"]
     everywhere = await client.list("ConfigMap", everywhere=True, labels="a=2")
     assert [(each["kind"], each["metadata"]["namespace"]) for each in everywhere] == [("ConfigMap", NAMESPACE)]
     assert [each["metadata"]["name"] async for each in client.each("ConfigMap", labels="b")] == ["x"]
@@ -182,15 +182,15 @@ async def test_lists_select_by_labels_and_name(client: Api) -> None:
 
 async def test_a_watch_says_what_is_there_and_then_what_happens(client: Api) -> None:
     await client.create(config("before", watched="yes"))
-    told = list[tuple[str, str]]()
+    events = list[tuple[str, str]]()
     listed = asyncio.Event()
 
     async def follow() -> None:
         async for event, item in client.watch("ConfigMap", labels="watched=yes"):
-            told.append((event, item.get("metadata", {}).get("name", "")))
+            events.append((event, item.get("metadata", {}).get("name", "")))
             if event == "LISTED":
                 listed.set()
-            if told[-1] == ("DELETED", "after"):
+            if events[-1] == ("DELETED", "after"):
                 return
 
     following = asyncio.create_task(follow())
@@ -198,12 +198,12 @@ async def test_a_watch_says_what_is_there_and_then_what_happens(client: Api) -> 
     await client.create(config("other"))
     await client.create(config("after", watched="yes"))
     await client.patch("ConfigMap", "after", {"data": {"a": "2"}})
-    # What no longer has the label is gone for who watches it.
+    # The watcher gets DELETED for an object that loses the label.
     await client.patch("ConfigMap", "before", {"metadata": {"labels": {"watched": None}}})
     await client.patch("ConfigMap", "other", {"metadata": {"labels": {"watched": "yes"}}})
     await client.delete("ConfigMap", "after")
     await asyncio.wait_for(following, 30)
-    assert told == [
+    assert events == [
         ("ADDED", "before"),
         ("LISTED", ""),
         ("ADDED", "after"),

@@ -1,4 +1,4 @@
-"""Enrolling a hospital that is enrolled already, on a real API server: what it has there stays."""
+"""Enrolment of an enrolled hospital, on a real API server: its objects and decisions remain."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from wardround.cli.__main__ import main
 Object = dict[str, Any]
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 NAME = "site-q"
-# What people decide at the hub after a hospital was enrolled.
+# Decisions of people at the hub after the enrolment of a hospital.
 DECIDED: Object = {"keyFingerprint": DIGEST, "maxSamples": 500, "suspend": True}
 LABELS = {"region": "north"}
 
 
 class Admin:
-    """Somebody at the hub with the command line and kubectl."""
+    """An administrator of the hub with the command line and kubectl."""
 
     def __init__(self, api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> None:
         self._api, self._kubectl, self._capsys = api, kubectl, capsys
 
     def enrol(self, *arguments: str) -> tuple[str, str]:
-        """What `enrol` prints, and what it says beside."""
+        """Runs `enrol`. Returns its standard output and its standard error."""
         assert main(["enrol", NAME, *arguments, "--kubeconfig", str(self._api.kubeconfig)]) == 0
         said = self._capsys.readouterr()
         return said.out, said.err
@@ -44,7 +44,7 @@ class Admin:
 
 @pytest.fixture
 def admin(api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Iterator[Admin]:
-    """With a hospital that was enrolled for one federation, and decided about since."""
+    """An administrator of a hub with an enrolled hospital and later decisions about it."""
     here = Admin(api, kubectl, capsys)
     made, said = here.enrol("--display-name", "Hospital Q", "--federation", "breast-cancer")
     assert f"There is no Participant {NAME} at" in said
@@ -64,7 +64,7 @@ def test_what_the_documented_upgrade_applies_changes_nothing(admin: Admin) -> No
     assert after["spec"] == before["spec"]
     assert after["metadata"]["labels"] == LABELS
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
-    # By a tool that owns all of what it applies.
+    # As a tool that owns all fields that it applies.
     admin.apply(admin.enrol()[0], "--server-side", "--force-conflicts")
     assert admin.participant()["spec"] == before["spec"]
 
@@ -79,14 +79,14 @@ def test_a_flag_adds_and_is_told_and_nothing_else_changes(admin: Admin) -> None:
 
 
 def bearer(api: Api, folder: Path, namespace: str) -> Path:
-    """A kubeconfig with a token of a hospital's account."""
-    found: Object = yaml.safe_load(api.kubeconfig.read_text())
-    [user] = found["users"]
+    """Writes a kubeconfig with a token of a hospital's account."""
+    content: Object = yaml.safe_load(api.kubeconfig.read_text())
+    [user] = content["users"]
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/site/token"
     user["user"] = {"token": api.call("POST", path, request)["status"]["token"]}
     kubeconfig = folder / f"{namespace}.kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(found))
+    kubeconfig.write_text(yaml.safe_dump(content))
     return kubeconfig
 
 
@@ -110,7 +110,7 @@ def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
     kubeconfig, administrator = bearer(api, tmp_path, NAME), ("--kubeconfig", str(api.kubeconfig))
 
     def refused() -> bool:
-        """Whether it is its holder who is unknown, and not only its rights that have gone."""
+        """Whether the API server does not know the token's holder. A known holder without rights gets 403."""
         capsys.readouterr()
         assert main(["explain", f"participant/{NAME}", "--kubeconfig", str(kubeconfig)]) in (0, 2)
         return "Your credentials for this cluster have expired" in capsys.readouterr().err
@@ -119,7 +119,7 @@ def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
     assert main(["revoke", NAME, *administrator]) == 0
     said = capsys.readouterr().err
     assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in said
-    # The API server remembers a token that it has seen for ten seconds.
+    # The API server caches a valid token for ten seconds.
     until("the token is taken no more", refused)
     admin.enrol("--apply")
     assert refused()

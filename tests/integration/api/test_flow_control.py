@@ -1,4 +1,4 @@
-"""Whose requests take turns with whose at the hub's API server: each hospital in a level of its own."""
+"""API Priority and Fairness at the hub's API server: each hospital has its own priority level."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from wardround.cli.enrolment import flow_control_name
 
 SCHEMA, LEVEL = "X-Kubernetes-PF-FlowSchema-UID", "X-Kubernetes-PF-PriorityLevel-UID"
 OWN = "/apis/wardround.io/v1alpha1/namespaces/site-a/roundtasks"
-# More than a hospital's level lets run and wait, so that it has no turn left.
+# More requests than a hospital's level runs and queues.
 CONNECTIONS = 80
-# Less than a request waits for its turn before it is refused, which is 15 s.
+# Shorter than the 15 s after which the API server refuses a queued request.
 PATIENCE_SECONDS = 10
 
 
 def uid(api: Api, kind: str, name: str) -> str:
-    found: str = api.get(kind, name)["metadata"]["uid"]
-    return found
+    result: str = api.get(kind, name)["metadata"]["uid"]
+    return result
 
 
 def sorted_into(api: Api, user: str, path: str = OWN) -> tuple[str, str]:
-    """The UIDs of the FlowSchema that caught a request and of the level in which it took its turn."""
+    """Returns the UIDs of the FlowSchema and of the priority level of a request."""
     headers = api.headers(path, user=user)
     return headers[SCHEMA], headers[LEVEL]
 
 
 @pytest.fixture(scope="module")
 def levels(api: Api) -> dict[str, str]:
-    """The UID of each hospital's level, once the API server knows who goes there."""
-    found = {name: uid(api, "PriorityLevelConfiguration", flow_control_name(name)) for name in PARTICIPANTS}
+    """The UID of each hospital's level, after the API server applies the FlowSchemas."""
+    uids = {name: uid(api, "PriorityLevelConfiguration", flow_control_name(name)) for name in PARTICIPANTS}
 
     def go() -> bool:
-        return {name: sorted_into(api, account(name, "site"))[1] for name in PARTICIPANTS} == found
+        return {name: sorted_into(api, account(name, "site"))[1] for name in PARTICIPANTS} == uids
 
     until("hospitals' requests go to their levels", go)
-    return found
+    return uids
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def levels(api: Api) -> dict[str, str]:
     [
         OWN,
         "/apis/coordination.k8s.io/v1/namespaces/site-a/leases/site",
-        # What is refused has been sorted before.
+        # The API server classifies a request before it refuses the request.
         "/api/v1/namespaces/site-a/secrets",
         "/apis/wardround.io/v1alpha1/participants",
         "/api/v1/nodes",
@@ -62,7 +62,7 @@ def test_all_that_a_hospital_asks_takes_its_own_turns(api: Api, levels: dict[str
 
 @pytest.mark.parametrize("path", ["/readyz", "/livez", "/healthz"])
 def test_probes_take_no_turn_whoever_asks(api: Api, path: str) -> None:
-    """What docs/security.md says that is not bounded."""
+    """docs/security.md says that probes have no limit."""
     assert sorted_into(api, account("site-a", "site"), path)[1] == uid(api, "PriorityLevelConfiguration", "exempt")
 
 
@@ -70,7 +70,7 @@ def test_probes_take_no_turn_whoever_asks(api: Api, path: str) -> None:
     "user",
     [
         account(HUB, "hub-operator"),
-        # In the hub's own cluster, as many will first try it.
+        # The site in the hub's cluster, as in most first trials.
         account("hospital-a", "site-operator"),
         account("hospital-a", "courier"),
         account("site-a", "default"),
@@ -84,10 +84,10 @@ def test_nobody_else_takes_a_hospitals_turns(api: Api, levels: dict[str, str], u
 
 
 def test_a_hospital_whose_requests_never_end_keeps_nobody_else_waiting(api: Api, levels: dict[str, str]) -> None:
-    """As against a hub's real API server: in a level that both shared, the other hospital was refused after 15 s."""
+    """If both hospitals shared a level, the API server would refuse the other hospital after 15 s."""
     assert len(set(levels.values())) == len(PARTICIPANTS)
     with unfinished(api, account("site-a", "site"), CONNECTIONS):
-        # What runs now does so until the API server gives it up, after a minute.
+        # The running requests end when the API server cancels them after a minute.
         until("the unfinished requests hold all turns of site-a", lambda: waiting(api, "site-a") > 0, 30)
         for user in (account("site-b", "site"), account(HUB, "hub-operator")):
             assert answer(api, user, "/apis/wardround.io/v1alpha1/namespaces/site-b/roundtasks") == 200
@@ -95,7 +95,7 @@ def test_a_hospital_whose_requests_never_end_keeps_nobody_else_waiting(api: Api,
 
 @contextmanager
 def unfinished(api: Api, user: str, count: int) -> Iterator[None]:
-    """So many requests that the user may make, and whose bodies do not come."""
+    """Opens `count` allowed requests of the user and never sends their bodies."""
     with ExitStack() as stack:
         for _ in range(count):
             connection = stack.enter_context(closing(api.connection(PATIENCE_SECONDS)))
@@ -112,7 +112,7 @@ def unfinished(api: Api, user: str, count: int) -> Iterator[None]:
 
 
 def waiting(api: Api, participant: str) -> int:
-    """How many requests of a hospital wait for a turn, as the API server counts them."""
+    """Returns the number of a hospital's queued requests, from the API server's metrics."""
     schema = f'flow_schema="{flow_control_name(participant)}"'
     lines = [each for each in api.text("/metrics").splitlines() if schema in each]
     queued = [each for each in lines if each.startswith("apiserver_flowcontrol_current_inqueue_requests{")]
@@ -120,7 +120,7 @@ def waiting(api: Api, participant: str) -> int:
 
 
 def answer(api: Api, user: str, path: str) -> int:
-    """The status of a GET. Raises TimeoutError where none comes."""
+    """Returns the status of a GET. Raises TimeoutError if no answer comes."""
     with closing(api.connection(PATIENCE_SECONDS)) as connection:
         connection.request("GET", path, headers={"Impersonate-User": user})
         return connection.getresponse().status

@@ -261,12 +261,12 @@ def test_of_a_task_only_grants_and_cancel_change(api: Api, make: Callable[..., O
 def test_kubectl_get_tells_a_cancelled_task_from_one_that_runs(
     api: Api, kubectl: Kubectl, make: Callable[..., Object], user: str, speaker: str
 ) -> None:
-    told = {
+    stages = {
         "cancelled": [condition("Failed", reason="Cancelled"), condition("Reconciling", "False", "Cancelled")],
         "training": [condition("Reconciling", reason="Training")],
     }
     seen = {}
-    for name, conditions in told.items():
+    for name, conditions in stages.items():
         task = make(name=name)
         kind, namespace = task["kind"], task["metadata"]["namespace"]
         api.create(task, user=user)
@@ -290,9 +290,9 @@ def test_the_reason_of_a_failure_cannot_be_a_sentence(api: Api) -> None:
     failure = {"class": "Code", "reason": "could not convert string to float: 'Mrs Doe'"}
     with pytest.raises(Refused, match="reason"):
         api.patch_status("RoundTask", "wordy", {"failure": failure}, "site-a", user=site)
-    told = {"class": "Code", "reason": "TrainerFailed", "message": "Mrs Doe"}
+    failure_with_message = {"class": "Code", "reason": "TrainerFailed", "message": "Mrs Doe"}
     with pytest.raises(Refused, match="unknown field"):
-        api.patch_status("RoundTask", "wordy", {"failure": told}, "site-a", user=site)
+        api.patch_status("RoundTask", "wordy", {"failure": failure_with_message}, "site-a", user=site)
     api.patch_status(
         "RoundTask", "wordy", {"failure": {"class": "Code", "reason": "TrainerFailed"}}, "site-a", user=site
     )

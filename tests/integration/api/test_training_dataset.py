@@ -1,4 +1,4 @@
-"""That a Job reads a Dataset as the hospital has written it, whoever makes the Job.
+"""A Job reads a Dataset only as the hospital described it, whoever creates the Job.
 
 The site operator may write Jobs and no Dataset. All is made with its account and rights, from the Job that it builds.
 """
@@ -92,12 +92,12 @@ def odd(spec: Object) -> Object:
 
 
 def _spec(api: Api, name: str) -> Object:
-    found: Object = api.get("Dataset", name, NAMESPACE)["spec"]
-    return found
+    dataset_spec: Object = api.get("Dataset", name, NAMESPACE)["spec"]
+    return dataset_spec
 
 
 def _job(api: Api, name: str) -> Object:
-    """The Job that the site operator builds of a Dataset as it stands in the API."""
+    """Returns the Job that the site operator builds for a Dataset in the API."""
     return _job_of(name, _spec(api, name))
 
 
@@ -118,7 +118,7 @@ def _refusal(api: Api, job: Object) -> str:
 
 
 def _until_refused(api: Api, job: Object, words: str) -> None:
-    """A changed policy works a moment after the change, and so does a Dataset that was made, changed or deleted."""
+    """Waits, because the API server applies a changed policy or Dataset with a short delay."""
     until(f"it is refused for {words!r}", lambda: words in _refusal(api, job))
 
 
@@ -183,17 +183,17 @@ def test_a_job_that_tells_prepare_anything_else_is_refused(site: Api, change: Ca
 )
 def test_the_text_is_compared_and_not_its_meaning(site: Api, change: Callable[[str], str]) -> None:
     job = _job(site, BREAST)
-    told = variable("WARDROUND_DATASET")(job)
-    told["value"] = change(told["value"])
+    item = variable("WARDROUND_DATASET")(job)
+    item["value"] = change(item["value"])
     assert WORD_FOR_WORD in _refusal(site, job)
 
 
 @pytest.mark.parametrize("position", [0, 9])
 def test_prepare_is_not_told_twice(site: Api, position: int) -> None:
-    """Of a variable that is there twice, the last one counts."""
+    """If a variable occurs twice, the last one counts."""
     job = _job(site, BREAST)
-    told = variable("WARDROUND_DATASET")(job)
-    container("prepare")(job)["env"].insert(position, told | {"value": told["value"].replace("cases", "other")})
+    item = variable("WARDROUND_DATASET")(job)
+    container("prepare")(job)["env"].insert(position, item | {"value": item["value"].replace("cases", "other")})
     assert WORD_FOR_WORD in _refusal(site, job)
 
 
@@ -238,7 +238,7 @@ def test_a_site_that_lists_nothing_reads_nothing(site: Api, api: Api, helm: Helm
 
 
 def test_helm_binds_a_dataset_to_what_compares_it_before_the_refusal_lets_it_pass(helm: Helm) -> None:
-    """Helm upgrades in the order of its template: else there would be a moment in which anything is admitted."""
+    """Helm upgrades in the order of its template. In the other order, any Job would be admitted for a moment."""
     chart = str(ROOT / "charts/site")
     text = helm.ok("template", "wardround-site", chart, "--namespace", NAMESPACE, "--values", helm.values(listing()))
     objects = [each for each in yaml.safe_load_all(text) if each and each["kind"].endswith("PolicyBinding")]
@@ -261,21 +261,21 @@ def test_a_dataset_that_has_changed_is_read_as_it_is_now(site: Api) -> None:
 NUMBERS = {"WARDROUND_MIN_SAMPLES": FEWEST, "WARDROUND_MIN_CELL": CELL}
 
 
-@pytest.mark.parametrize(("told", "admitted"), [("10", False), ("11", True), ("12", True)])
+@pytest.mark.parametrize(("value", "admitted"), [("10", False), ("11", True), ("12", True)])
 @pytest.mark.parametrize("name", NUMBERS)
 def test_prepare_is_told_to_ask_for_no_fewer_patients_than_the_chart(
-    site: Api, name: str, told: str, admitted: bool
+    site: Api, name: str, value: str, admitted: bool
 ) -> None:
     job = _job(site, BREAST)
-    variable(name)(job)["value"] = told
+    variable(name)(job)["value"] = value
     assert (NUMBERS[name] in _refusal(site, job)) is not admitted
 
 
-@pytest.mark.parametrize("told", ["", "-1", "1e3", " 11", "11\n", "1_1", "$(X)", "9" * 19])
+@pytest.mark.parametrize("value", ["", "-1", "1e3", " 11", "11\n", "1_1", "$(X)", "9" * 19])
 @pytest.mark.parametrize("name", NUMBERS)
-def test_prepare_is_told_a_number_of_patients(site: Api, name: str, told: str) -> None:
+def test_prepare_is_told_a_number_of_patients(site: Api, name: str, value: str) -> None:
     job = _job(site, BREAST)
-    variable(name)(job)["value"] = told
+    variable(name)(job)["value"] = value
     assert NUMBERS[name] in _refusal(site, job)
 
 
@@ -303,7 +303,7 @@ SHAPES: dict[str, Callable[[int], list[Object]]] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_largest_dataset_that_a_container_can_be_told_of_is_admitted(site: Api, shape: str) -> None:
-    """The API server bounds what a policy may compute: about a tenth of a second for each expression."""
+    """The API server limits the cost of each policy expression to about a tenth of a second."""
     large = dataset(NAMESPACE, LARGE) | {"spec": _spec(site, BREAST)}
     most = bisect.bisect_left(range(1, MOST_FIELDS + 1), 1, key=lambda count: _fault(large, SHAPES[shape](count)) != "")
     large["spec"]["schema"]["fields"] = _of(SHAPES[shape](most))

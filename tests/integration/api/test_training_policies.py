@@ -1,4 +1,4 @@
-"""The one shape of pod that a site admits. Each attack changes one thing of a Job that is admitted.
+"""A site admits only one shape of pod. Each attack changes one thing of an admitted Job.
 
 Jobs are made with the site operator's own account and rights; pods, which it cannot make, by the administrator.
 """
@@ -106,7 +106,7 @@ def test_what_a_job_may_also_say_is_admitted(site: Api, setting: Object) -> None
 
 
 def test_a_job_without_the_annotation_for_kubectl_is_admitted(site: Api) -> None:
-    """As site operators of before make them while the chart is upgraded."""
+    """Earlier site operators create such Jobs during an upgrade of the chart."""
     job = training_job()
     sets(template, {"annotations": GONE})(job)
     site.create(job, user=OPERATOR, dry_run=True)
@@ -141,7 +141,7 @@ def test_a_pod_of_another_shape_is_refused_whoever_makes_it(site: Api, name: str
 
 @pytest.mark.parametrize("mark", ["annotations", "labels"])
 def test_what_a_cluster_writes_into_pods_by_itself_is_let_through(site: Api, mark: str) -> None:
-    """LimitRange, Kueue, and webhooks of the cluster's admins mark pods when they are made."""
+    """LimitRange, Kueue, and webhooks of the cluster's administrators add fields to new pods."""
     marked = pod_of(training_job())
     marked["metadata"][mark] = {**marked["metadata"].get(mark, {}), "kubernetes.io/limit-ranger": "by-the-cluster"}
     site.create(marked, dry_run=True)
@@ -202,7 +202,7 @@ def test_a_site_that_names_its_place_has_its_tasks_there_alone(api: Api, helm: H
 
 
 def test_what_queues_and_sandboxes_add_to_pods_is_let_through(site: Api) -> None:
-    """Kueue its flavour's nodes and gates, Kubernetes tolerations and priorities: in a pod, never in a Job."""
+    """Kueue adds nodes and gates, and Kubernetes adds tolerations and priorities, to pods but never to Jobs."""
     made = pod_of(training_job())
     made["spec"] |= {
         "nodeSelector": {"kueue.example/flavour": "spot"},
@@ -228,8 +228,8 @@ def test_groups_of_an_image_count_only_where_the_chart_says_so(api: Api, helm: H
     admitted, refused = (merging, strict) if said == "Merge" else (strict, merging)
     _until_admitted(api, admitted)
     assert "supplementalGroupsPolicy" in _refusal(api, refused)
-    told = api.get("Site", "site", "hospital-b")["spec"]["workload"]["supplementalGroupsPolicy"]
-    assert told == security(admitted).get("supplementalGroupsPolicy", "")
+    policy = api.get("Site", "site", "hospital-b")["spec"]["workload"]["supplementalGroupsPolicy"]
+    assert policy == security(admitted).get("supplementalGroupsPolicy", "")
     helm.install("wardround-site", "site", "hospital-b", site_values("site-b"))
     _until_admitted(api, training_job(namespace="hospital-b"))
 
@@ -242,8 +242,8 @@ def test_a_cluster_that_may_not_know_the_policy_of_groups_is_not_asked_for_it(
 ) -> None:
     chart, values = str(ROOT / "charts/site"), helm.values(site_values("site-a"))
     text = helm.ok("template", "s", chart, "--namespace", "hospital-a", "--values", values, "--kube-version", version)
-    [found] = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Site"]
-    assert found["spec"]["workload"]["supplementalGroupsPolicy"] == ("Strict" if strict else "")
+    [site] = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Site"]
+    assert site["spec"]["workload"]["supplementalGroupsPolicy"] == ("Strict" if strict else "")
     assert ("has supplementalGroupsPolicy Strict" in text) is strict
 
 
@@ -279,7 +279,7 @@ def test_only_the_charts_own_deployments_run_as_operator_and_courier(site: Api, 
         ("ReplicaSet", "apps/v1", "other-5d4f", REPLICAS, False),
         ("ReplicaSet", "apps/v1", f"{name}-of-mine-5d4f", REPLICAS, False),
         ("Job", "batch/v1", f"{name}-5d4f", REPLICAS, False),
-        # Whoever makes a pod can say that any ReplicaSet owns it.
+        # The creator of a pod can name any ReplicaSet as its owner.
         ("ReplicaSet", "apps/v1", f"{name}-5d4f", "", False),
         ("ReplicaSet", "apps/v1", f"{name}-5d4f", account("kube-system", "job-controller"), False),
     ]:
@@ -293,7 +293,7 @@ def test_only_the_charts_own_deployments_run_as_operator_and_courier(site: Api, 
 
 
 def test_no_pod_is_born_with_a_debug_container(site: Api) -> None:
-    """The API server itself sees to this, so the policies need no rule of their own."""
+    """The API server itself refuses this, so the policies need no rule."""
     debug = [{"name": "debug", "image": "busybox"}]
     job = training_job()
     job["spec"]["template"]["spec"]["ephemeralContainers"] = debug
@@ -324,7 +324,7 @@ def test_nobody_debugs_a_training_pod(site: Api) -> None:
     ids=["image", "image of an init container", "role", "no role"],
 )
 def test_a_pod_that_was_admitted_stays_what_it_was(site: Api, change: Object, words: str) -> None:
-    """Of a running pod the images may be changed, and by its labels it is given its network."""
+    """Kubernetes lets users change the images of a running pod, and its labels select its network policy."""
     running = pod_of(training_job())
     site.create(running)
     name = running["metadata"]["name"]
@@ -457,7 +457,7 @@ ODDITIES = [
 
 
 def _allowing(allowed: list[Object]) -> Object:
-    """The Job that the site operator of the neighbours builds when its Site allows this."""
+    """Returns the Job that the neighbours' site operator builds if its Site allows these parameters."""
     job = training_job(namespace="hospital-b")
     policy = codec.parse(Policy, {"parameters": allowed})
     variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = _in_a_job(parameters_text.dump(policy.parameters))
@@ -483,7 +483,7 @@ def _in_a_job(text: str) -> str:
     ids=["bounds", "odd", "large"],
 )
 def test_python_and_helm_write_the_same_of_the_oddest_parameters(api: Api, helm: Helm, allowed: list[Object]) -> None:
-    """The Site as Helm has written it, and what the operator makes of it."""
+    """The test compares the Site that Helm writes with the Job that the operator builds."""
     _at_the_neighbours(helm, parameters=allowed)
     there = api.get("Site", "site", "hospital-b")["spec"]["policy"]["parameters"]
     assert there == allowed
@@ -520,9 +520,9 @@ def test_prepare_is_told_of_the_parameters_that_the_chart_lists_and_no_others(
     site: Api, change: Callable[[str], str]
 ) -> None:
     job = training_job()
-    told = variable("WARDROUND_ALLOWED_PARAMETERS")(job)
-    assert change(told["value"]) != told["value"]
-    told["value"] = change(told["value"])
+    item = variable("WARDROUND_ALLOWED_PARAMETERS")(job)
+    assert change(item["value"]) != item["value"]
+    item["value"] = change(item["value"])
     assert ALLOWED in _refusal(site, job, OPERATOR)
 
 
@@ -542,7 +542,7 @@ def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
 
 
 def _refusal(api: Api, job: Object, user: str = NEIGHBOUR) -> str:
-    """What the API server has against a Job of the neighbours' operator, if anything."""
+    """Returns the API server's refusal of a Job of the neighbours' operator. Empty if the Job is admitted."""
     try:
         api.create(job, user=user, dry_run=True)
     except Refused as refusal:
@@ -551,7 +551,7 @@ def _refusal(api: Api, job: Object, user: str = NEIGHBOUR) -> str:
 
 
 def _until_admitted(api: Api, job: Object, user: str = NEIGHBOUR) -> None:
-    """A changed policy works a moment after the change."""
+    """Waits, because the API server applies a changed policy with a short delay."""
     until("it is admitted", lambda: _refusal(api, job, user) == "")
 
 
