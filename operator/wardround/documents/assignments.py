@@ -98,6 +98,7 @@ def assign(
         issued=to_microseconds(now),
         expires=to_seconds(what.expires),
         state_round=what.state_round,
+        columns_digest=what.columns,
     )
     return TaskSpec(
         round_ref=RoundRef(namespace=of.metadata.namespace, name=of.metadata.name, uid=uid),

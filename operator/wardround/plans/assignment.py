@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from wardround.api import conditions
 from wardround.api.parameter_bounds import first_outside, outside
@@ -22,6 +22,7 @@ from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
+from wardround.tabular import schema as table_schema
 from wardround.wire import digests
 from wardround.wire.assignment import Assignment
 
@@ -87,7 +88,7 @@ class Terms:
 
     participant: str
     policy: Policy
-    datasets: Collection[str]
+    datasets: Mapping[str, Mapping[str, Any]]
     taken: int
     accepted: Collection[Issue]
     approved: bool
@@ -237,6 +238,19 @@ def _dataset(assignment: Assignment, terms: Terms) -> str:
     return "" if name in terms.datasets else "DatasetNotFound"
 
 
+def _columns(assignment: Assignment, terms: Terms) -> str:
+    """The hub combines columns by position: of others it would make a wrong result, and nobody would notice."""
+    dataset = terms.datasets[assignment.dataset_name]
+    return "" if assignment.columns_digest in ("", _columns_digest(dataset)) else "DatasetChanged"
+
+
+def _columns_digest(dataset: Mapping[str, Any]) -> str | None:
+    try:
+        return table_schema.columns_digest(table_schema.parse(dataset.get("schema", {})))
+    except table_schema.SchemaInvalid:
+        return None
+
+
 def _image(assignment: Assignment, terms: Terms) -> str:
     if assignment.task == "Statistics":
         return ""  # our own code computes it
@@ -278,6 +292,7 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _task,
     # Before all that is said of how it would be done: a federation that may not ask learns nothing of it.
     _dataset,
+    _columns,
     _image,
     _command,
     _local_sockets,

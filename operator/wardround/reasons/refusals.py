@@ -90,6 +90,13 @@ REFUSALS = (
         "The hospital's administrator: Apply Dataset DATASET at the site, and list it with federation FEDERATION in "
         "policy.datasets in the values of the site chart.",
     ),
+    _site(
+        name="DatasetChanged",
+        owner=HOSPITAL,
+        meaning="Dataset DATASET has other columns now than the site had published when the hub asked.",
+        action="Check target and features in spec.schema of Dataset DATASET: names, order and units. If they are "
+        "right, ask the round's author to apply a new round.",
+    ),
     Reason(
         name="ImageNotByDigest",
         failure_class="Site",

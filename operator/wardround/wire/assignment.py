@@ -26,6 +26,8 @@ PARAMETER = Text(SHOWN, 63)
 VALUE = Text(SHOWN, 1024)
 PATTERN = Text(SHOWN, 128)
 TOKEN = Text(PLAIN, 128)
+# Empty where the hub does not know it.
+COLUMNS = Text("(sha256:[0-9a-f]{64})?", 71)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
 
 
@@ -68,6 +70,7 @@ class Assignment:
     """One participant's part of one round, as the hub signs it. `wire/versions.py` reads and writes it.
 
     `version`: which fields there are. `critical`: those that a reader must understand, beside the fields of version 1.
+    `columns_digest`: the columns that the hub means by the Dataset, as the site has published them; "" if it has not.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     """
 
@@ -101,3 +104,4 @@ class Assignment:
     issued: str  # by the hub's clock, in microseconds
     expires: str
     state_round: str
+    columns_digest: Annotated[str, COLUMNS] = ""  # from version 2 on

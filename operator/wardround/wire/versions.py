@@ -16,7 +16,10 @@ from wardround.wire.assignment import Assignment
 
 # The critical fields that each version adds to the one before, by their names in JSON. docs/changing.md says how to add
 # a version.
-ADDED: Mapping[int, tuple[str, ...]] = {1: ()}
+# Version 2 is about columns. The hub combines them by position. A site that ignores which columns the hub means may
+# send an update of others, and only the site's next report would show it. Without the field the hub alone compares
+# columns, as version 1 has it, so sites of both versions may be in one round.
+ADDED: Mapping[int, tuple[str, ...]] = {1: (), 2: ("columnsDigest",)}
 KNOWN = tuple(sorted(ADDED))
 LATEST = KNOWN[-1]
 # Of the names in one list.

@@ -56,6 +56,7 @@ INTERNAL = replace(EXTERNAL, origin="https://store.hub.svc:7070")
 SITE_KEY = DecryptionKey.generate()
 ROUND_KEY = DecryptionKey.generate()
 LENGTH = 70 << 20
+COLUMNS = "sha256:" + "c" * 64
 STATE_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21"
 
 
@@ -114,12 +115,21 @@ def with_base() -> FederatedRound:
     return federated_round(initial=None, base={"roundName": "train-0"}, parameters={"epochs": "5"})
 
 
-def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone() -> None:
+@pytest.mark.parametrize(("version", "columns"), [(1, ""), (2, COLUMNS)])
+def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone(
+    version: int, columns: str
+) -> None:
     asked = Resources(nodes=1, accelerators_per_node=3, local_sockets=True)
     current = replace(with_base(), spec=replace(with_base().spec, resources=asked))
     expires = NOW + timedelta(hours=2)
     action = Dispatch(
-        participant="site-a", attempt=2, version=1, roster=NAMES, expires=expires, state_round=STATE_ROUND
+        participant="site-a",
+        attempt=2,
+        version=version,
+        roster=NAMES,
+        expires=expires,
+        state_round=STATE_ROUND,
+        columns=COLUMNS,
     )
     spec = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert hub_fingerprint(untrusted.decode(spec.hub_key, "x")) == HUB.fingerprint
@@ -128,6 +138,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     assert found.resources == assignment.Resources(1, 3, local_sockets=True)
     assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (found.roster, found.parameters, found.initial, found.seed) == (NAMES, {"epochs": "5"}, False, None)
+    assert (found.version, found.columns_digest) == (version, columns)
     assert found.issued == "2026-11-24T16:00:00.000000Z"
     assert (found.expires, found.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
     assert RecipientKey.load(found.round_public_key).raw == ROUND_KEY.public.raw

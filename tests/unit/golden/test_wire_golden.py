@@ -145,6 +145,7 @@ FORMATS: dict[str, Any] = {
         issued="2026-11-24T16:15:00.000000Z",
         expires="2026-11-24T17:15:00Z",
         state_round=BEFORE,
+        columns_digest=digest("c"),
     ),
     "model": MODEL,
     "update": UpdateManifest(

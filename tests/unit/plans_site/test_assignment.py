@@ -17,6 +17,8 @@ from wardround.sealing.envelope import sign_envelope
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_assignment
 from wardround.sealing.refused import Refused
+from wardround.tabular.schema import columns_digest
+from wardround.tabular.schema import parse as parse_schema
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.canonical import encode
@@ -34,7 +36,19 @@ CLAIM = Claim(
 # Listed, and not there yet.
 LUNG = {"name": "lung", "federations": ["lung-cancer"]}
 POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
-TERMS = Terms(participant="site-a", policy=POLICY, datasets={"breast"}, taken=0, accepted=(), approved=False)
+BREAST: dict[str, Any] = {
+    "fields": [
+        {"name": "patient", "type": "string"},
+        {"name": "radius", "type": "number", "unit": "mm"},
+        {"name": "area", "type": "number", "unit": "mm2"},
+        {"name": "malignant", "type": "integer"},
+    ],
+    "target": "malignant",
+    "identifier": "patient",
+}
+COLUMNS = columns_digest(parse_schema(BREAST))
+DATASETS = {"breast": {"schema": BREAST}}
+TERMS = Terms(participant="site-a", policy=POLICY, datasets=DATASETS, taken=0, accepted=(), approved=False)
 
 
 def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Decision:
@@ -257,6 +271,41 @@ def test_a_hub_that_writes_a_lower_version_than_the_site_allows_is_refused(lowes
     assert (decision.outcome, decision.reason) == ("Refused", "AssignmentVersionTooLow")
     assert "The hub's administrator: Upgrade the hub." in decision.message
     assert decided(policy=dataclasses.replace(POLICY, lowest_assignment_version=LATEST)).outcome == "Accepted"
+
+
+OLDER: dict[str, Any] = {"version": 1, "critical": ()}
+
+
+def test_a_site_that_demands_the_check_of_columns_refuses_a_hub_that_leaves_it_out() -> None:
+    """The hub knows that the columns differ, and signs a version that does not say which it means."""
+    strict = dataclasses.replace(POLICY, lowest_assignment_version=2)
+    other = signed(columns_digest="sha256:" + "0" * 64)
+    downgraded = signed(columns_digest="sha256:" + "0" * 64, **OLDER)
+    assert decided({"envelope": other}, policy=strict).reason == "DatasetChanged"
+    assert decided({"envelope": downgraded}, policy=strict).reason == "AssignmentVersionTooLow"
+    assert decided({"envelope": downgraded}).outcome == "Accepted"
+
+
+def test_the_columns_have_to_be_those_that_the_hub_means() -> None:
+    asked = {"envelope": signed(columns_digest=COLUMNS)}
+    assert decided(asked).outcome == "Accepted"
+    fields = BREAST["fields"]
+    swapped = {**BREAST, "fields": [fields[0], fields[2], fields[1], fields[3]]}
+    unit = {**BREAST, "fields": [fields[0], {**fields[1], "unit": "cm"}, *fields[2:]]}
+    others: tuple[dict[str, Any], ...] = (swapped, unit, {"fields": []}, {})
+    for changed in others:
+        decision = decided(asked, datasets={"breast": {"schema": changed}})
+        assert (decision.outcome, decision.reason) == ("Refused", "DatasetChanged")
+        assert "Dataset breast has other columns" in decision.message
+    bounds = {**BREAST, "fields": [*fields[:3], {**fields[3], "constraints": {"enum": ["0", "1"]}}]}
+    assert decided(asked, datasets={"breast": {"schema": bounds}}).outcome == "Accepted"
+    assert decided({"envelope": signed(columns_digest="")}, datasets={"breast": {}}).outcome == "Accepted"
+
+
+@pytest.mark.parametrize("columns", ["sha256:", "\x1b[2J", COLUMNS.upper(), COLUMNS + "\n"])
+def test_columns_that_are_no_digest_are_unreadable(columns: str) -> None:
+    decision = decided({"envelope": signed(columns_digest=columns)})
+    assert (decision.reason, decision.field) == ("AssignmentUnreadable", "columnsDigest")
 
 
 def resigned(**changes: Any) -> str:

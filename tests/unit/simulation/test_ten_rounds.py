@@ -17,11 +17,12 @@ from tests.simulation.rounds import Played, play_ten_rounds, scratch
 from wardround.hub import vault
 from wardround.sealing.body import Body, segment_span
 from wardround.sealing.keys import load_signing_key, load_verification_key
-from wardround.sealing.manifests import open_model, open_update
+from wardround.sealing.manifests import open_assignment, open_model, open_update
 from wardround.tensors import parse_header
 from wardround.wire import canonical
 from wardround.wire.digests import digest
 from wardround.wire.models import ModelManifest
+from wardround.wire.versions import LATEST
 
 NAMES = [hospital.name for hospital in demo_data.HOSPITALS]
 # So many bytes of plaintext do not occur in ciphertext by chance.
@@ -80,6 +81,17 @@ def test_every_round_completes_with_all_three_hospitals(played: Played) -> None:
     assert {name: sorted(task["metadata"]["namespace"] for task in tasks) for name, tasks in played.tasks.items()} == {
         each["metadata"]["name"]: NAMES for each in played.rounds
     }
+
+
+def test_every_assignment_has_the_latest_version_and_names_the_columns_of_the_dataset(played: Played) -> None:
+    hub = played.federation.hub
+    key = load_signing_key(vault.value(hub.read(Place("Secret", HUB_NAMESPACE, "hub-signing-key")), "key")).public_key()
+    for tasks in played.tasks.values():
+        for task in tasks:
+            site = task["metadata"]["namespace"]
+            [dataset] = hub.read(Place("Participant", site, site))["status"]["site"]["datasets"]
+            asked = open_assignment(task["spec"]["assignment"], key)
+            assert (asked.version, asked.columns_digest) == (LATEST, dataset["columnsDigest"])
 
 
 def test_each_model_starts_from_the_model_before(played: Played) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,39 @@ def test_a_field_of_version_1_is_not_listed() -> None:
     """One spelling: two readers never see two lists."""
     with pytest.raises(codec.Malformed, match=r"^critical: "):
         read(changed(critical=[*DOCUMENT["critical"], "image"]))
+
+
+def without_columns(**fields: Any) -> dict[str, Any]:
+    return {key: value for key, value in changed(**fields).items() if key != "columnsDigest"}
+
+
+def test_version_2_lists_the_columns_and_has_them() -> None:
+    assert DOCUMENT["critical"] == ["columnsDigest"]
+    for listed in ([], ["columnsDigest", "columnsDigest"]):
+        with pytest.raises(codec.Malformed, match=r"^critical: "):
+            read(changed(critical=listed))
+    with pytest.raises(codec.Malformed, match=r"^columnsDigest: missing"):
+        read(without_columns())
+
+
+def test_version_1_has_no_columns_whatever_it_holds() -> None:
+    """So a reader of version 2 takes from it what a reader of version 1 takes."""
+    for document in (without_columns(version=1, critical=[]), changed(version=1, critical=[], columnsDigest="any")):
+        assert read(document) == replace(ASSIGNMENT, version=1, critical=())
+    with pytest.raises(NotUnderstood, match="columnsDigest"):
+        read(changed(version=1))
+
+
+def test_version_1_is_written_without_the_columns() -> None:
+    document = write(replace(ASSIGNMENT, version=1, critical=(), columns_digest="sha256:" + "a" * 64))
+    assert "columnsDigest" not in document
+    assert (document["version"], document["critical"]) == (1, [])
+
+
+def test_nobody_writes_a_list_that_is_not_the_versions() -> None:
+    for version, listed in ((1, ("columnsDigest",)), (2, ()), (2, ("columnsDigest", "image"))):
+        with pytest.raises(ValueError, match=f"version {version}"):
+            write(replace(ASSIGNMENT, version=version, critical=listed))
 
 
 def test_nobody_writes_a_version_that_this_code_does_not_know() -> None:
