@@ -99,7 +99,7 @@ def test_who_may_not_read_the_participant_gets_no_manifest_that_would_reset_it(
         assert main([*asked, *more]) == 2
         said = capsys.readouterr()
         assert said.out == ""
-        assert "Only if site-q is new there: --new" in said.err
+        assert "Only if site-q is new there, use --new, which" in said.err
     assert main([*asked, "--new"]) == 0
     assert "kind: Participant" in capsys.readouterr().out
 
