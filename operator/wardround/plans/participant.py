@@ -1,6 +1,7 @@
-"""Decides whether a Participant may be in a round, and its status. Recomputes facts; trusts nobody by a condition.
+"""Decides whether a Participant may be in a round, and its status. It recomputes facts and trusts no condition.
 
-One fact is read from a condition: that a hospital was revoked. It stands in no Participant, and by it nobody is let in.
+One fact is read from a condition: that a hospital was revoked. No other field of a Participant has this fact, and it
+only shuts hospitals out.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from wardround.sealing.refused import Refused
 
 
 def fingerprint(keys: PublicKeys | None) -> str | None:
-    """Of the published keys; None if there are none, or none that can be used."""
+    """The fingerprint of published keys; None if there are none, or none that can be used."""
     if keys is None:
         return None
     try:
@@ -59,14 +60,17 @@ IN_A_ROUND = {
 
 
 def revoked(participant: Participant) -> bool:
-    """Whether the hub operator has said so. Only the hub operator may write conditions of a Participant."""
+    """Whether the hub operator has found that the hospital's account is gone. Nobody else may write conditions of a
+    Participant."""
     ready = conditions.find(participant.status.conditions, "Ready")
     return ready is not None and ready.reason == REVOKED
 
 
 def distrust(participant: Participant, *, has_account: bool) -> str | None:
-    """The first reason why nothing may be sent to or taken from this participant, or None. A hospital that has not
-    published keys may be one whose account is not made yet; one that has published keys has had an account."""
+    """The first reason why nothing may be sent to or taken from this participant, or None.
+
+    A hospital without keys may be one whose account does not exist yet. A hospital that has published keys had one.
+    """
     reasons = (
         suspended(participant),
         no_keys(participant),
@@ -78,7 +82,7 @@ def distrust(participant: Participant, *, has_account: bool) -> str | None:
 
 
 def barred(participant: Participant | None, federation: str) -> str | None:
-    """Why it may not take part in a federation's rounds, or None."""
+    """The reason why a participant may not take part in a federation's rounds, or None."""
     if participant is None:
         return "ParticipantUnknown"
     reason = distrust(participant, has_account=not revoked(participant))
@@ -95,27 +99,27 @@ def takes_part(participant: Participant, federation: str) -> bool:
 
 
 def offers(participant: Participant, dataset: str) -> bool:
-    """Whether the site offers a dataset; a site that has not said which it has is asked, and refuses itself."""
+    """Whether the site offers a dataset. A site that has published no list is asked, and may refuse."""
     site = participant.status.site
     return site is None or site.datasets is None or dataset in offered(participant)
 
 
 def offered(participant: Participant) -> dict[str, OfferedDataset]:
-    """The datasets that the site has said it offers, by name."""
+    """The datasets that the site has published, by name."""
     site = participant.status.site
     return {each.name: each for each in (site.datasets if site else None) or ()}
 
 
 @dataclass(frozen=True)
-class Said:
-    """Whether a participant is ready, and why not."""
+class Readiness:
+    """Whether a participant is ready, and the reason."""
 
     ready: bool
     reason: str
 
 
 def _message(reason: str, participant: Participant, published: str | None) -> str:
-    """For the hub's administrator, with the fingerprints to compare."""
+    """A message for the hub's administrator, with the fingerprints to compare."""
     name = participant.metadata.name
     text = REASONS[reason].about(name).text
     if reason == "NotApproved":
@@ -127,40 +131,40 @@ def _message(reason: str, participant: Participant, published: str | None) -> st
     return text
 
 
-def judge(participant: Participant, *, has_account: bool) -> Said:
+def judge(participant: Participant, *, has_account: bool) -> Readiness:
     if participant.metadata.name != participant.metadata.namespace:
-        return Said(False, "NamespaceDiffers")
+        return Readiness(False, "NamespaceDiffers")
     reason = distrust(participant, has_account=has_account) or versions.none_in_common(participant)
-    return Said(reason is None, reason or "Approved")
+    return Readiness(reason is None, reason or "Approved")
 
 
 def status(
     participant: Participant, hub_fingerprint: str, now: datetime, *, has_account: bool = True
 ) -> ParticipantStatus:
-    """The status that should be; `site` is passed through: it is not the hub's to write. `has_account`: whether the
-    hospital's service account is there, without which none of its tokens is good."""
-    said = judge(participant, has_account=has_account)
+    """The status that should be. `site` stays as it is, because only the site writes it. `has_account`: whether the
+    hospital's service account exists. Without it none of the hospital's tokens is valid."""
+    readiness = judge(participant, has_account=has_account)
     published = _published(participant)
-    message = _message(said.reason, participant, published)
+    message = _message(readiness.reason, participant, published)
     generation = participant.metadata.generation
     result = participant.status.conditions
-    suspended = said.reason == "Suspended"
+    suspended = readiness.reason == "Suspended"
     if suspended:
-        # kstatus takes a Ready that is not True for work under way, and Flux would wait for it for ever.
+        # kstatus reads a Ready that is not True as work under way, so Flux would wait for ever.
         result = tuple(each for each in result if each.type != "Ready")
     else:
         result = conditions.set_condition(
-            result, "Ready", said.ready, said.reason, message, now=now, generation=generation
+            result, "Ready", readiness.ready, readiness.reason, message, now=now, generation=generation
         )
     if suspended or conditions.find(result, "Suspended") is not None:
-        reason, told = ("Suspended", message) if suspended else ("Resumed", "")
-        result = conditions.set_condition(result, "Suspended", suspended, reason, told, now=now, generation=generation)
-    if said.ready or suspended:
-        result = conditions.settled(result, said.reason, now=now, generation=generation)
-    elif said.reason == "NoKeys":
-        result = conditions.progressing(result, said.reason, message, now=now, generation=generation)
+        reason, shown = ("Suspended", message) if suspended else ("Resumed", "")
+        result = conditions.set_condition(result, "Suspended", suspended, reason, shown, now=now, generation=generation)
+    if readiness.ready or suspended:
+        result = conditions.settled(result, readiness.reason, now=now, generation=generation)
+    elif readiness.reason == "NoKeys":
+        result = conditions.progressing(result, readiness.reason, message, now=now, generation=generation)
     else:
-        result = conditions.stalled(result, said.reason, message, now=now, generation=generation)
+        result = conditions.stalled(result, readiness.reason, message, now=now, generation=generation)
     return replace(
         participant.status,
         observed_generation=generation,

@@ -118,9 +118,9 @@ def _again(view: View, job: Aggregation, answer: AggregationFailure | None) -> V
 
 
 def _give_up(view: View, job: Aggregation, answer: AggregationFailure | None) -> Verdict:
-    why = f"{answer.reason}. {answer.message}" if answer is not None else "its pod ended without an answer."
+    cause = f"{answer.reason}. {answer.message}" if answer is not None else "its pod ended without an answer."
     times = "once" if job.number == 1 else f"{job.number} times"
-    message = f"The aggregation Job failed {times}. The last reason: {why} {advice('AggregationFailed')}"
+    message = f"The aggregation Job failed {times}. The last reason: {cause} {advice('AggregationFailed')}"
     return failed(view, "AggregationFailed", message)
 
 
@@ -134,11 +134,11 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
     """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
     until = _combined_by(view)
     if view.seen.now >= until:
-        why = "Kubernetes is deleting its pod, and the node does not answer" if node_dead else "It has not ended"
+        cause = "Kubernetes is deleting its pod, and the node does not answer" if node_dead else "It has not ended"
         return failed(
             view,
             "AggregationDeadline",
-            f"The aggregation Job had until {to_seconds(until)}. {why}. {advice('AggregationDeadline')}",
+            f"The aggregation Job had until {to_seconds(until)}. {cause}. {advice('AggregationDeadline')}",
         )
     return Verdict(
         course="Progressing",

@@ -114,14 +114,14 @@ def _wait(view: View, candidates: _Candidates) -> Verdict | None:
     if view.seen.now >= candidates.until or not (candidates.missing or awaited):
         return None
     concerned = tuple(each for each in candidates.attention if each.participant in awaited) or candidates.attention
-    reason, why = (
+    reason, message = (
         ("DatasetUnknown", candidates.unknown) if candidates.unknown else _waits_for(concerned, candidates.missing)
     )
     then = "fails" if candidates.missing else f"continues with {len(candidates.fit)} of {hospitals(len(view.selected))}"
     return Verdict(
         course="Stalled",
         reason=reason,
-        message=f"{why} The round waits until {to_seconds(candidates.until)}. Then it {then}.",
+        message=f"{message} The round waits until {to_seconds(candidates.until)}. Then it {then}.",
         stages=(STARTED,),
         attention=candidates.attention,
         again=(candidates.until,),
