@@ -102,7 +102,7 @@ def _base(base: Model, presigner: Presigner, now: datetime) -> PlannedBase:
 
 
 def _update(seen: Observation, task: RoundTask, presigner: Presigner, now: datetime) -> PlannedUpdate:
-    recipient = Recipient.of(seen.participants[task.metadata.namespace])
+    recipient = Recipient.from_participant(seen.participants[task.metadata.namespace])
     location = names.update_location(seen.round.metadata.uid, task.spec.attempt, recipient.name)
     upload, update = task.status.upload, task.status.update
     parts = range(len(object_lengths(upload.bytes if upload else 0)))

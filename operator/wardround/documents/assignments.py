@@ -1,4 +1,4 @@
-"""Builds what a site is sent for a round: the signed assignment and the sealed grants. No I/O; time is passed in."""
+"""Builds the signed assignment and the sealed grants that the hub sends to a site. No I/O; time is passed in."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ GRANT_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Recipient:
-    """A participant as one to whom something is sealed. Its keys have the approved fingerprint: the plan saw to it."""
+    """A participant as the recipient of sealed data. The plan has checked that its keys are the approved ones."""
 
     name: str
     fingerprint: str
@@ -33,7 +33,7 @@ class Recipient:
     signing: str
 
     @classmethod
-    def of(cls, participant: Participant) -> "Recipient":
+    def from_participant(cls, participant: Participant) -> "Recipient":
         keys = participant.status.site.keys if participant.status.site else None
         if keys is None or participant.spec.key_fingerprint is None:
             raise ValueError(f"participant {participant.metadata.name} lost its keys while it was asked")
@@ -42,43 +42,44 @@ class Recipient:
         return cls(name, participant.spec.key_fingerprint, RecipientKey.load(raw), keys.signing)
 
 
-def image_digest(of: FederatedRound) -> str:
-    """Nothing for Statistics, which runs our own code only."""
-    return of.spec.image.partition("@")[2] if of.spec.image else ""
+def image_digest(federated_round: FederatedRound) -> str:
+    """The digest in the round's image reference; empty for Statistics, which runs our own code only."""
+    image = federated_round.spec.image
+    return image.partition("@")[2] if image else ""
 
 
 def assign(
-    of: FederatedRound,
-    to: Recipient,
-    what: Dispatch,
+    federated_round: FederatedRound,
+    recipient: Recipient,
+    dispatch: Dispatch,
     round_public: bytes,
     base: Model | None,
-    who: Identity,
+    identity: Identity,
     now: datetime,
 ) -> TaskSpec:
     """The spec of a RoundTask, without grants."""
-    spec, uid = of.spec, of.metadata.uid
+    spec, meta = federated_round.spec, federated_round.metadata
     wrapped = None
     if base is not None:
-        context = base_context(uid, what.attempt, to.name, base.manifest.digest)
-        wrapped = AssignedBase(base.text, wrap(base.data_key, to.decryption, context))
+        context = base_context(meta.uid, dispatch.attempt, recipient.name, base.manifest.digest)
+        wrapped = AssignedBase(base.text, wrap(base.data_key, recipient.decryption, context))
     quorum = Quorum(
         spec.quorum.min, spec.quorum.required, spec.quorum.grace_seconds, on_shortfall=spec.quorum.on_shortfall
     )
     assignment = Assignment(
-        version=what.version,
-        critical=versions.critical(what.version),
-        round_uid=uid,
-        round_namespace=of.metadata.namespace,
-        round_name=of.metadata.name,
-        attempt=what.attempt,
+        version=dispatch.version,
+        critical=versions.critical(dispatch.version),
+        round_uid=meta.uid,
+        round_namespace=meta.namespace,
+        round_name=meta.name,
+        attempt=dispatch.attempt,
         task=spec.task,
-        participant=to.name,
-        site_fingerprint=to.fingerprint,
+        participant=recipient.name,
+        site_fingerprint=recipient.fingerprint,
         round_public_key=round_public,
         suite=SUITE,
         image=spec.image or "",
-        image_digest=image_digest(of),
+        image_digest=image_digest(federated_round),
         command=spec.command,
         dataset_name=spec.dataset_name,
         parameters=spec.parameters,
@@ -87,7 +88,7 @@ def assign(
         metrics=spec.metrics,
         initial=spec.initial is not None,
         base=wrapped,
-        roster=what.roster,
+        roster=dispatch.roster,
         quorum=quorum,
         resources=Resources(
             spec.resources.nodes, spec.resources.accelerators_per_node, local_sockets=spec.resources.local_sockets
@@ -96,15 +97,15 @@ def assign(
         train_seconds=spec.deadlines.train_seconds,
         upload_seconds=spec.deadlines.upload_seconds,
         issued=to_microseconds(now),
-        expires=to_seconds(what.expires),
-        state_round=what.state_round,
-        columns_digest=what.columns,
+        expires=to_seconds(dispatch.expires),
+        state_round=dispatch.state_round,
+        columns_digest=dispatch.columns,
     )
     return TaskSpec(
-        round_ref=RoundRef(namespace=of.metadata.namespace, name=of.metadata.name, uid=uid),
-        attempt=what.attempt,
-        assignment=sign_assignment(assignment, who.key),
-        hub_key=canonical.encode(who.public),
+        round_ref=RoundRef(namespace=meta.namespace, name=meta.name, uid=meta.uid),
+        attempt=dispatch.attempt,
+        assignment=sign_assignment(assignment, identity.key),
+        hub_key=canonical.encode(identity.public),
     )
 
 
@@ -125,7 +126,7 @@ def object_lengths(ciphertext_bytes: int) -> list[int]:
 
 
 def grant(
-    to: Recipient,
+    recipient: Recipient,
     round_uid: str,
     attempt: int,
     location: str,
@@ -145,5 +146,5 @@ def grant(
     expires = now + timedelta(seconds=GRANT_SECONDS)
     got = fetch(base, presigner, now, GRANT_SECONDS) if base else None
     grants = Grants(expires=to_seconds(expires), get=got, put=puts)
-    sealed = seal_grants(grants, to.decryption, round_uid=round_uid, attempt=attempt, participant=to.name)
+    sealed = seal_grants(grants, recipient.decryption, round_uid=round_uid, attempt=attempt, participant=recipient.name)
     return canonical.encode(sealed), expires

@@ -236,7 +236,7 @@ class Execution:
                 await vault.note(client, secret, {names.CLEANED_UP: to_seconds(self.hub.clock())})
 
     def _recipient(self, name: str) -> Recipient:
-        return Recipient.of(self.seen.participants[name])
+        return Recipient.from_participant(self.seen.participants[name])
 
     async def _grants(self, recipient: Recipient, attempt: int, upload_bytes: int | None) -> tuple[str, datetime]:
         uid = self.round.metadata.uid

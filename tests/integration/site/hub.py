@@ -59,7 +59,7 @@ class Hub:
         self.api.patch("Participant", PARTICIPANT, {"spec": {"keyFingerprint": fingerprint(keys)}}, PARTICIPANT)
 
     def recipient(self) -> Recipient:
-        return Recipient.of(participant.parse(self.api.get("Participant", PARTICIPANT, PARTICIPANT)))
+        return Recipient.from_participant(participant.parse(self.api.get("Participant", PARTICIPANT, PARTICIPANT)))
 
     async def seal_model(self, plain: bytes) -> Model:
         """Puts a model into the store, as the aggregation does."""

@@ -239,7 +239,7 @@ def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:
     found = participant("site-a")
     bare = replace(found, status=replace(found.status, site=SiteReport()))
     with pytest.raises(ValueError, match="site-a lost its keys"):
-        Recipient.of(bare)
+        Recipient.from_participant(bare)
 
 
 def test_the_hub_reads_the_answer_that_the_aggregation_writes() -> None:

@@ -32,5 +32,5 @@ class Slow(Presigner):
 async def test_the_loop_turns_while_grants_are_signed() -> None:
     hub: Any = SimpleNamespace(external=Slow(asyncio.get_running_loop()), clock=lambda: NOW)
     execution = Execution(cast(Any, hub), observation(), None, RoundKey(cast(Any, None), ""))
-    sealed, _ = await execution._grants(Recipient.of(participant("site-a")), 1, 1000)
+    sealed, _ = await execution._grants(Recipient.from_participant(participant("site-a")), 1, 1000)
     assert sealed
