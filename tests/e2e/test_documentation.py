@@ -56,6 +56,7 @@ RUN_INLINE = {
     "kubectl describe sitetask TASK -n SITE_NAMESPACE": f"kubectl describe sitetask $TASK -n {SITE_NAMESPACE}",
     "kubectl get dataset breast -n hospital-a -o yaml": f"kubectl get dataset breast -n {SITE_NAMESPACE} -o yaml",
     "kubectl get sitetask -n hospital-a": f"kubectl get sitetask -n {SITE_NAMESPACE}",
+    "kubectl get site site -n SITE_NAMESPACE -o yaml": f"kubectl get site site -n {SITE_NAMESPACE} -o yaml",
     "kubectl get sitetasks -n SITE_NAMESPACE": f"kubectl get sitetasks -n {SITE_NAMESPACE}",
     "kubectl delete jobs -n SITE_NAMESPACE -l wardround.io/dataset=NAME": (
         f"kubectl delete jobs -n {SITE_NAMESPACE} -l wardround.io/dataset={DATASET} --dry-run=server"
@@ -119,6 +120,7 @@ NOT_RUN_INLINE = {
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (
         "would take a hospital's turns away; docs/one-cluster.md has it by label, and is run"
     ),
+    "kubectl apply -n SITE_NAMESPACE -f FILE": "its twin stands in the block of docs/join.md",
     "make bench": MINUTES,
     "make demo": "as in its block",
     "make lab": "what the fixture `lab` does",
@@ -129,6 +131,11 @@ NOT_RUN_INLINE = {
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
     "pytest -s tests/integration/hub/test_history.py": "part of make test",
     "pytest tests/integration/site": "part of make test",
+    "pytest tests/unit/simulation/test_ten_rounds.py": "part of make test",
+    "python -c 'from tests.unit.plans_hub.test_reasons import *; PAGE.write_text(as_markdown())'": (
+        "tests/unit/plans_hub/test_reasons.py compares the page with the same text"
+    ),
+    "python -m bench.federation": MINUTES,
     "python -m lab.images": MINUTES,
     "python -m wardround": "what pods run: tests/unit/golden",
     "python -m wardround_trainer": "what pods run: tests/unit/golden",

@@ -1,1 +1,1 @@
-"""The one registry of reasons: what each means, who has to act, and how. Data alone; imports no other room."""
+"""The one registry of reasons: what each means, who has to act, and how. Data alone; imports no other package."""

@@ -26,8 +26,9 @@ class Reason:
 
     `failure_class`: the class of a task that fails for this reason; None if no task does. `exit_code`: the exit code of
     our container that ends for this reason; None if none does. `retried`: whether the hub makes another attempt after a
-    site's task failed for this reason. `owner`: the people who must act. `meaning` and `action`: whole sentences with
-    the placeholders PARTICIPANT, FEDERATION, DATASET, TASK, SITE_NAMESPACE and PARAMETER, which `about` replaces.
+    site's task failed for this reason; the exit code does not decide it. `owner`: the people who must act. `meaning`
+    and `action`: whole sentences with the placeholders PARTICIPANT, FEDERATION, DATASET, TASK, SITE_NAMESPACE and
+    PARAMETER, which `about` replaces.
     """
 
     name: str

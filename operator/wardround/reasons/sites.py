@@ -21,7 +21,9 @@ SITES = (
         owner=HUB,
         meaning="The hub does not accept the site's token: it has expired, or the hub's administrator has revoked it.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap FILE`, with the URL "
-        "under which the site reaches the hub. Hand the file over to the hospital, whose administrator applies it.",
+        "under which the site reaches the hub. PARTICIPANT is hub.participantNamespace in the values of the site "
+        "chart. Hand the file over to the hospital, whose administrator runs `kubectl apply -n SITE_NAMESPACE -f "
+        "FILE`.",
     ),
     _hospital(
         name="HubForbids",
@@ -48,9 +50,11 @@ SITES = (
     _hospital(
         name="LinkLocalOpen",
         owner=CLUSTER,
-        meaning="Training pods can reach their neighbours over IPv6 link-local, past the NetworkPolicy.",
+        meaning="Neighbours answer training pods over IPv6 link-local, past the NetworkPolicy. Training code cannot "
+        "use this: without resources.localSockets, the launcher lets it open no IP socket.",
         action="Run the command of the message on each node, as docs/operations.md says (IPv6 link-local). Rounds go "
-        "on meanwhile, unless policy.linkLocal in the values of the site chart is Refuse.",
+        "on meanwhile, except rounds with local sockets, and except all rounds if policy.linkLocal in the values of "
+        "the site chart is Refuse.",
     ),
     _nobody(
         name="LinkLocalSilent",

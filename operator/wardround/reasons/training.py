@@ -213,15 +213,16 @@ _PLATFORM = (
         name="JobNotAdmitted",
         meaning="The site's API server did not admit the training Job.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it quotes the API server. Look "
-        "for a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster or of the site chart, "
-        "or chart, CRDs and operator of different versions (upgrade them together with `helm upgrade`). "
-        "The site operator tries again.",
+        "for a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster, a Dataset that "
+        "policy.datasets no longer lists, or chart, CRDs and operator that do not fit each other: chart and operator "
+        "have to be of one version, and the CRDs may be newer but not older (`helm upgrade`). The site operator tries "
+        "again.",
     ),
     _platform(
         name="SiteTaskNotAdmitted",
         meaning="The site's API server did not admit the SiteTask.",
         action="Read the log of the site operator: it quotes the API server. Look for a ResourceQuota of the namespace "
-        "or an admission policy of the cluster, or for CRDs of another version. The site operator tries again.",
+        "or an admission policy of the cluster, or for CRDs older than the operator. The site operator tries again.",
     ),
     _platform(
         name="Unschedulable",
@@ -239,8 +240,8 @@ _PLATFORM = (
     _platform(
         name="WorkspaceUnusable",
         meaning="The courier cannot use the volume that it shares with the training pod.",
-        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. Often the volume of "
-        "workload.workspaceClaimName is full or not mounted.",
+        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. Often the volume of the "
+        "claim `workspace` (workspace.existingClaim in the values of the site chart) is full or not mounted.",
     ),
     Reason(
         name="SiteSilent",

@@ -146,7 +146,7 @@ def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
     if seen.base_deleted and seen.base_model is not None:
         kept = (
             f"Somebody deleted round {base_name(seen.round)}, from whose result this round starts. The hub keeps that "
-            "result until this round is over. No other round can start from it."
+            "result until this round is over. A round applied later cannot start from it."
         )
         result = _set(result, BASE_DELETED, True, BASE_DELETED, kept, seen)
     if verdict.course == "Progressing":
