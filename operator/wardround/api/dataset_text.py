@@ -52,8 +52,8 @@ def fault(spec: Mapping[str, Any]) -> str:
     size = len(text.encode())
     if size > MOST_BYTES:
         return (
-            f"spec makes {size} bytes of text, and an environment variable holds at most {MOST_BYTES}: "
-            "leave out fields, descriptions or values of enums"
+            f"spec is {size} bytes as text. A training pod gets it in an environment variable, which holds at most "
+            f"{MOST_BYTES}: leave out fields, descriptions or values of enums"
         )
     if "\0" in text:
         return "spec has a NUL character, which an environment variable cannot hold: remove it"

@@ -231,7 +231,8 @@ def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
     else:
         outcome = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
     say(
-        f"{outcome}\nA watch that is open continues until its connection ends. To end it now, restart the API server.\n"
+        f"{outcome}\nA watch that is open continues until its connection ends. To end it now, restart the hub's API "
+        "server.\n"
         f"To give the hospital a new token:\n"
         f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
     )

@@ -175,7 +175,11 @@ def parse(text: str) -> tuple[Target, ...]:
     except ValueError as error:
         raise Failure("PodFailed", "WARDROUND_ISOLATION cannot be read: a fault of the site operator") from error
     if all(_is_link_local(each.host) for each in targets):
-        raise Failure("PodFailed", "no target to probe, so isolation cannot be shown: the site operator reaches none")
+        message = (
+            "isolation is not proven: the site operator reaches no address to test with. Restore its access to the "
+            "hub or to the Kubernetes API"
+        )
+        raise Failure("PodFailed", message)
     return targets
 
 

@@ -20,6 +20,13 @@ NOBODY = "nobody"
 EXIT_CODE, EXIT_DATA, EXIT_OUR_FAULT, EXIT_TRY_AGAIN = 1, 65, 70, 75
 
 
+# What the hub's administrator does first if somebody may have a hospital's keys.
+SUSPEND = (
+    "treat this as an attack: set spec.suspend of Participant PARTICIPANT to true, and compare the fingerprint of the "
+    "keys with the hospital by telephone"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reason:
     """A reason in a condition, in `status.failure` or in `status.attention`, with its explanation.

@@ -159,7 +159,8 @@ REFUSALS = (
         owner=HOSPITAL,
         meaning="The task waits until a person at the hospital approves it (policy.approval is Manual).",
         action="Run `kubectl wardround explain sitetask/TASK -n SITE_NAMESPACE` at the site. It shows the command "
-        "that approves this very task. Read the assignment before you run that command.",
+        "that approves this very task. Read the assignment before you run that command: docs/operations.md (At a site) "
+        "has the command that shows it.",
     ),
     _site(
         name="TooManyTasks",

@@ -26,6 +26,11 @@ _BY_CLASS = {
     "Network": (NETWORK, "Check that the site's network lets connections out to hub and store."),
 }
 
+_READ_LOGS = (
+    "Read the condition's message, and the log of the operator: `kubectl logs deployment/site-operator -n "
+    "SITE_NAMESPACE` at the site, or `kubectl logs deployment/hub-operator -n wardround-hub` on the hub."
+)
+
 
 def class_of(reason: str) -> FailureClass:
     """The failure class of a reason. Raises KeyError if no task fails for this reason."""
@@ -49,7 +54,7 @@ def reason_for(name: str, failure_class: str = "") -> Reason:
     if name in REASONS:
         return REASONS[name]
     meaning = f"This version of Wardround does not know the reason {name}." if name else "There is no reason."
-    owner, action = _BY_CLASS.get(failure_class, (CLUSTER, "Read the message beside it, and the log of the operator."))
+    owner, action = _BY_CLASS.get(failure_class, (CLUSTER, _READ_LOGS))
     return Reason(name=name, owner=owner, meaning=meaning, action=action)
 
 

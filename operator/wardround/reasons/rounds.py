@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, ROUND, Reason
+from wardround.reasons.reason import HOSPITAL, HUB, NOBODY, ROUND, SUSPEND, Reason
 
 _hub = partial(Reason, owner=HUB)
 _round = partial(Reason, owner=ROUND)
@@ -37,7 +37,8 @@ _PARTICIPANTS = (
         name="FingerprintMismatch",
         meaning="The site publishes other keys than those that the hub's administrator approved.",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
-        "approve PARTICIPANT`. If it has not, treat this as an attack.",
+        "approve PARTICIPANT`. If it has not, "
+        f"{SUSPEND}.",
     ),
     _hub(
         name="Suspended",

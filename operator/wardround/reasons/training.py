@@ -165,7 +165,7 @@ _PLATFORM = (
     _platform(
         name="QueueDeadline",
         owner=HOSPITAL,
-        meaning="Other tasks of the site came first until deadlines.queueSeconds and startSeconds were over.",
+        meaning="Other tasks of the site came first for longer than deadlines.queueSeconds plus startSeconds.",
         action="Raise workload.maxConcurrentTasks in the values of the site chart, or the quota of the site's Kueue "
         "queue. The round tries again.",
     ),
@@ -184,7 +184,7 @@ _PLATFORM = (
     ),
     _platform(
         name="ClockSkew",
-        meaning="The hub issued the task more than 5 minutes after the present time of the hospital's cluster.",
+        meaning="The task's issue time is more than 5 minutes ahead of the hospital's clock: the clocks differ.",
         action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong one. The site takes "
         "the task when its own clock gets there.",
     ),
@@ -255,7 +255,7 @@ _PLATFORM = (
 _TRANSFERS = (
     _network(
         name="FetchDeadline",
-        meaning="The courier did not fetch the base model before deadlines.queueSeconds and startSeconds were over.",
+        meaning="The courier did not fetch the base model within deadlines.queueSeconds plus startSeconds.",
         action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. If the line is slow, the round's "
         "author can raise deadlines.queueSeconds in a new round. The round tries again.",
     ),

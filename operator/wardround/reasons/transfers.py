@@ -13,6 +13,7 @@ from wardround.reasons.reason import (
     IMAGE,
     NETWORK,
     ROUND,
+    SUSPEND,
     Reason,
 )
 
@@ -91,32 +92,31 @@ _UPDATES = (
         owner=HUB,
         meaning="The pinned key has not signed the manifest.",
         action="If the hospital has renewed its keys, run `kubectl wardround approve PARTICIPANT`. If it has not, "
-        "treat this as an attack.",
+        f"{SUSPEND}.",
     ),
     Reason(
         name="WrongRound",
         owner=HUB,
         meaning="The update belongs to another round.",
-        action="Ask the hospital how that can be. Without an explanation, treat it as an attack.",
+        action=f"Ask the hospital how that can be. Until there is an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongAttempt",
         owner=HUB,
         meaning="The update belongs to another attempt of this round.",
-        action="Do nothing if the hospital sent a newer attempt: the newer one counts. Otherwise treat it as "
-        "an attack.",
+        action=f"Do nothing if the hospital sent a newer attempt: the newer one counts. Otherwise {SUSPEND}.",
     ),
     Reason(
         name="WrongParticipant",
         owner=HUB,
         meaning="The update names another hospital.",
-        action="Ask the hospital how that can be. Without an explanation, treat it as an attack.",
+        action=f"Ask the hospital how that can be. Until there is an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongImage",
         owner=HUB,
         meaning="The update says that another image than the round's made it.",
-        action="Ask the hospital how that can be. Without an explanation, treat it as an attack.",
+        action=f"Ask the hospital how that can be. Until there is an explanation, {SUSPEND}.",
     ),
     Reason(
         name="WrongBase",
@@ -165,8 +165,7 @@ _UPDATES = (
         name="UploadTooLarge",
         owner=HUB,
         meaning="The site asks to send more bytes than an update of this round can have.",
-        action="Ask the hospital which version of Wardround its site runs. If that is the hub's version, treat it as "
-        "an attack.",
+        action=f"Ask the hospital which version of Wardround its site runs. If that is the hub's version, {SUSPEND}.",
     ),
 )
 _updates_unusable = partial(Reason, exit_code=EXIT_DATA)

@@ -38,7 +38,7 @@ def quorum_impossible(view: View) -> Verdict | None:
         return failed(
             view,
             "QuorumImpossible",
-            f"quorum.required has {stranger}, which the round does not name. {advice('QuorumImpossible')}",
+            f"quorum.required names {stranger}, but participants.names does not. {advice('QuorumImpossible')}",
         )
     return None
 
