@@ -47,7 +47,7 @@ Site. CEL limits the length of an expression, in which each character may be an 
 {{- end }}
 {{- $text := toJson $allowed }}
 {{- if gt (len $text) 32768 }}
-{{- fail (printf "policy.parameters makes %d bytes of text, and a training pod can be told 32768: list fewer parameters, or fewer values of enum." (len $text)) }}
+{{- fail (printf "policy.parameters is %d bytes as text. A training pod gets it in an environment variable of at most 32768 bytes: list fewer parameters, or fewer values of enum." (len $text)) }}
 {{- end }}
 {{- $text }}
 {{- end }}

@@ -17,7 +17,7 @@ INSTALL = "Install the site chart with the values that `kubectl wardround enrol 
 ENROL_AGAIN = (
     "To let the hospital in again, run `kubectl wardround enrol PARTICIPANT --apply --hub-server URL --bootstrap "
     "FILE`, with the URL under which the site reaches the hub. Hand the file over to the hospital, whose administrator "
-    "applies it."
+    "runs `kubectl apply -n SITE_NAMESPACE -f FILE`."
 )
 RESUME = "Set spec.suspend of Participant PARTICIPANT to false."
 
