@@ -64,7 +64,7 @@ class Connect(Protocol):
 
 def connect(credentials: Credentials, token: TokenSource) -> Api:
     """The real one."""
-    # Hospitals are upgraded before their hub, which may not know yet all that they say.
+    # A site may be newer than its hub, whose kinds then lack some fields of its report.
     return Client(credentials.server, credentials.ca, token, credentials.namespace, FIELD_MANAGER, strict=False)
 
 
