@@ -9,6 +9,7 @@ from functools import singledispatchmethod
 
 from wardround.api import conditions, names, roundtask
 from wardround.api.federatedround import FederatedRound
+from wardround.api.names import CANCELLED, COLUMNS, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
@@ -19,15 +20,7 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.kube.errors import ApiError
 from wardround.manifests import aggregation
-from wardround.plans.round.parts import (
-    CANCELLED,
-    COLUMNS,
-    GRANTS_BYTES,
-    GRANTS_EXPIRE,
-    REFUSED,
-    refused_since,
-    task_refused,
-)
+from wardround.plans.round.parts import refused_since, task_refused
 from wardround.plans.round.types import (
     Action,
     Aggregate,

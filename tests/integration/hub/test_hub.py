@@ -17,10 +17,10 @@ from tests.integration.hub.hospital import until
 from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
 from wardround.api import names
+from wardround.api.names import GRANTS_EXPIRE
 from wardround.api.roundtask import RoundTask
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
-from wardround.plans.round.parts import GRANTS_EXPIRE
 from wardround.ports import Api, Object
 from wardround.sealing import untrusted
 from wardround.sealing.keys import DecryptionKey, VerificationKey, load_verification_key

@@ -26,9 +26,9 @@ from tests.integration.hub.test_hub import (
     until_condition,
 )
 from wardround.api import names
+from wardround.api.names import REFUSED
 from wardround.manifests import aggregation
 from wardround.plans.round import combine
-from wardround.plans.round.parts import REFUSED
 from wardround.ports import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

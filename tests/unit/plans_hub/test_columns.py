@@ -25,9 +25,9 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, message_of, of_type
+from wardround.api.names import COLUMNS
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
-from wardround.plans.round.parts import COLUMNS
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Aggregation, Cancel, Dispatch, Observation, StoredModel, StoreModel
 from wardround.wire import codec

@@ -27,10 +27,10 @@ from tests.unit.plans_hub.builders import (
     task,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type
+from wardround.api.names import CANCELLED
 from wardround.api.participant import OfferedDataset, Participant
 from wardround.api.participant import ParticipantStatus as Status
 from wardround.api.times import to_seconds
-from wardround.plans.round.parts import CANCELLED
 from wardround.plans.round.plan import plan
 from wardround.plans.round.status import interrupted
 from wardround.plans.round.types import (

@@ -22,9 +22,9 @@ from tests.unit.plans_hub.builders import (
 from tests.unit.plans_hub.reading import attention_of, condition_of, of_type
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRoundStatus
+from wardround.api.names import REFUSED
 from wardround.api.timeline import reached
 from wardround.hub.observe import chain
-from wardround.plans.round.parts import REFUSED
 from wardround.plans.round.plan import plan
 from wardround.plans.round.stages import SITE_NOTICES_A_DEAD_NODE
 from wardround.plans.round.status import refused

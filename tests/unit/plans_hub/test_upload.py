@@ -19,8 +19,9 @@ from tests.unit.plans_hub.builders import (
 from wardround.aggregate.counts import EVALUATE, statistics_layout
 from wardround.api import conditions
 from wardround.api.federatedround import FederatedRound
+from wardround.api.names import CANCELLED
 from wardround.api.task import Update, Upload
-from wardround.plans.round.parts import CANCELLED, LARGEST_MANIFEST
+from wardround.plans.round.parts import LARGEST_MANIFEST
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Aggregate, Cancel, Grant, Observation, Plan, StoredModel
 from wardround.plans.upload import LARGEST_INITIAL, largest_upload

@@ -2,10 +2,11 @@
 
 from datetime import datetime, timedelta
 
+from wardround.api.names import GRANTS_BYTES, GRANTS_EXPIRE
 from wardround.api.times import read_time
 from wardround.plans.round.combine import aggregate
 from wardround.plans.round.dispatch import ask
-from wardround.plans.round.parts import GRANTS_BYTES, GRANTS_EXPIRE, PartState
+from wardround.plans.round.parts import PartState
 from wardround.plans.round.status import asks_until
 from wardround.plans.round.types import Cancel, Grant, Verdict
 from wardround.plans.round.verdicts import failed, list_of, sentences

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from wardround.api.names import COLUMNS
 from wardround.api.participant import OfferedDataset
 from wardround.plans.participant import offered
-from wardround.plans.round.parts import COLUMNS, Part, PartState
+from wardround.plans.round.parts import Part, PartState
 from wardround.plans.round.types import Observation
 
 

@@ -7,6 +7,7 @@ from enum import Enum
 
 from wardround.api import conditions
 from wardround.api.federatedround import Attention, FederatedRound
+from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import parse_time, read_time
@@ -15,12 +16,6 @@ from wardround.plans.round.stages import stage
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import advise, is_retried
 
-# Annotations of a RoundTask.
-CANCELLED = "wardround.io/cancelled"  # why the hub cancelled it
-REFUSED = "wardround.io/refused"  # since when the API server does not take the next attempt, and its words
-COLUMNS = "wardround.io/columns-digest"  # of the hospital's Dataset when the hub asked
-GRANTS_EXPIRE = "wardround.io/grants-expire"  # until when the sealed grants hold
-GRANTS_BYTES = "wardround.io/grants-bytes"  # the size of the update that they are for
 SUSPENDED = "Suspended"
 TASK_REFUSED = "TaskRefused"
 LARGEST_MANIFEST = 1 << 14  # ours have about 5 KiB
