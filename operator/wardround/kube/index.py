@@ -71,20 +71,30 @@ class Index(Generic[T]):
 
     async def refresh(self, place: Place) -> None:
         """Asks the API server for one object. Raises ApiError."""
+        known = self._objects.get(place)
         try:
-            self.put(await self._client.get(self._kind, place.name, place.namespace))
+            self._confirm(await self._client.get(self._kind, place.name, place.namespace), known)
         except NotFound:
             self.drop(place)
 
     async def refresh_selected(self, labels: Mapping[str, str]) -> None:
         """Asks the API server for all objects with these labels. Raises ApiError."""
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+        before = dict(self._objects)
         live = await self._client.list(self._kind, everywhere=True, labels=selector)
         for item in live:
-            self.put(item)
+            self._confirm(item, before.get(place_of(item)))
         known = {place for place, each in self._objects.items() if labels.items() <= each.metadata.labels.items()}
         for place in known - set(map(place_of, live)):
             await self.refresh(place)
+
+    def _confirm(self, item: Object, known: T | None) -> None:
+        """Takes an answer to a question that was asked when `known` was known. Versions decide only if another object
+        came meanwhile: they begin anew when people restore the API server from a backup."""
+        if self._objects.get(place_of(item)) is known:
+            self._objects[place_of(item)] = self._parse(item)
+        else:
+            self.put(item)
 
     async def run(self, on_object: OnObject) -> None:
         """For ever. Calls `on_object` for each object that is listed or changes, as a watch does."""
