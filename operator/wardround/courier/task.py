@@ -227,7 +227,7 @@ class TaskRunner:
     async def _report(self, step: Report) -> None:
         """Writes status.courier if that changes it. Raises ApiError."""
         while True:
-            before = dict(self._reported)
+            observed, before = self._item, dict(self._reported)
             written_before = (self._item.get("status") or {}).get("courier") is not None
             changed = report(before, step.change, step.reason)
             try:
@@ -238,11 +238,16 @@ class TaskRunner:
                 fresh = await self._means.client.get("SiteTask", self.name)
                 if fresh["metadata"]["uid"] != self.uid:
                     raise NotFound(f"task {self.name}", "another one has its name") from None
-                self._item = fresh
+                self._answered(observed, fresh)
                 continue
             if written is not None:
-                self._item = written
+                self._answered(observed, written)
             return
+
+    def _answered(self, observed: Object, item: Object) -> None:
+        """The API server's answer, unless the watch has told of another version since the courier asked."""
+        if self._item is observed:
+            self._item = item
 
     @property
     def _reported(self) -> Mapping[str, Any]:
