@@ -57,11 +57,16 @@ class ResultController:
         live = await get_round(self._hub.client, key.namespace, key.name)
         live_uid = live[1].metadata.uid if live else None
         self.kept.add(key)
-        decisions = [
-            await self._one(key, result, live_uid)
+        gone = [
+            result
             for result in await vault.results(self._hub.client, key.namespace, key.name)
             if result["metadata"]["labels"][names.ROUND_UID] != live_uid
         ]
+        decisions = [await self._one(key, result, live_uid) for result in gone]
+        # After all keys: these need the store.
+        for result, decision in zip(gone, decisions, strict=True):
+            if isinstance(decision, Forget):
+                await self._forget(result)
         if not any(isinstance(each, Keep) for each in decisions):
             self.kept.discard(key)
 
@@ -73,7 +78,7 @@ class ResultController:
                 logger.info("the result of round %s/%s is kept for %d others", key.namespace, key.name, len(uids))
                 await vault.note(self._hub.client, result, {names.KEPT_FOR: " ".join(sorted(uids))})
             case Forget():
-                await self._forget(result, seen.round_uid)
+                await vault.note(self._hub.client, result, {names.KEPT_FOR: ""}, emptied=True)
         return decision
 
     async def _observe(self, key: Key, result: Object, live_uid: str | None) -> Observation:
@@ -92,10 +97,8 @@ class ResultController:
         tasks = await self._hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
         return Follower(uid=uid, started_from=started_from(tasks))
 
-    async def _forget(self, result: Object, round_uid: str) -> None:
-        """The key goes first, for which no store is needed. The empty Secret is deleted last: by it a new process finds
-        what is left to do."""
-        hub = self._hub
-        await vault.note(hub.client, result, {names.KEPT_FOR: ""}, emptied=True)
+    async def _forget(self, result: Object) -> None:
+        """Its key has gone. The empty Secret is deleted last: by it a new process finds what is left to do."""
+        hub, round_uid = self._hub, result["metadata"]["labels"][names.ROUND_UID]
         await delete_prefix(hub.store, hub.internal, names.models_prefix(round_uid), hub.clock())
         await delete_made(hub, result)

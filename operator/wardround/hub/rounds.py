@@ -67,11 +67,15 @@ class RoundController:
         while True:
             try:
                 uids: dict[Key, set[str]] = {}
+                live: dict[Key, str] = {}
                 async for item in made_for_rounds(self.hub, names.ROUND_UID):
                     if made_for := round_of(item):
                         uids.setdefault(Key(self.kind, *made_for), set()).add(
                             item["metadata"]["labels"][names.ROUND_UID]
                         )
+                async for item in self.hub.client.each(self.kind, everywhere=True):
+                    meta = item["metadata"]
+                    live[Key(self.kind, meta["namespace"], meta["name"])] = meta["uid"]
             except ApiError as failure:
                 failures += 1
                 logger.warning("%s; trying again", failure)
@@ -79,7 +83,7 @@ class RoundController:
             else:
                 failures = 0
                 for key, those in uids.items():
-                    if len(those) > 1:  # a live round of the name does not hide what is left of another
+                    if those - {live.get(key)}:  # a live round of the name does not hide what is left of another
                         self.swept.add(key)
                     self.queue.add(key)
                 await asyncio.sleep(LEFTOVERS_SECONDS)

@@ -1,0 +1,91 @@
+"""Keys and bytes of a round that is gone do not outlive a restart of the hub operator behind a live namesake."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.simulation.apiserver import Place
+from tests.simulation.hub import FEDERATION as NAMESPACE_OF_ROUNDS
+from tests.simulation.hub import NAMESPACE, LoneHub
+from tests.simulation.store import Let
+from tests.simulation.virtual import VirtualLoop, play
+from tests.unit.hub.test_results import leave_result, result
+from tests.unit.plans_hub.builders import UID
+from wardround.api import names
+from wardround.api.times import to_seconds
+from wardround.store.errors import MISSING, StoreError
+
+
+def test_a_result_goes_though_a_new_round_of_the_name_had_started_before_the_operator_restarted() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        hub.enrol("site-a", suspend=True)
+        leave_result(hub)  # was kept for a round that is over by now
+        # The namesake has started, has asked nobody and so has left nothing of its own.
+        hub.apply_round("train-0", ["site-a"], deadlines={"admissionSeconds": 86400, "totalSeconds": 604800})
+        started = {"timeline": [{"stage": "Started", "time": to_seconds(loop.clock())}]}
+        place = Place("FederatedRound", NAMESPACE_OF_ROUNDS, "train-0")
+        hub.server.change(place, {"status": started}, subresource="status")
+        async with hub.running():
+            await asyncio.sleep(3 * 3600)  # three times LEFTOVERS_SECONDS
+            assert result(hub) is None
+            assert not hub.store.stored
+
+    play(main)
+
+
+def test_late_uploads_and_the_memory_of_a_gone_round_go_though_a_namesake_had_started_before_the_restart() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        hub.enrol("site-a", suspend=True)
+        metadata = {
+            "name": names.round_secret(UID),
+            "namespace": NAMESPACE,
+            "labels": names.round_labels("train-0", UID),
+            "annotations": {
+                **names.round_ref(NAMESPACE_OF_ROUNDS, "train-0"),
+                names.PUTS_UNTIL: to_seconds(loop.clock()),
+            },
+        }
+        # Emptied by the sweep of the process before, which was to delete the updates once more.
+        hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
+        hub.store.stored[f"{names.updates_prefix(UID)}1/site-a"] = b"sent after the round was deleted"
+        hub.apply_round("train-0", ["site-a"], deadlines={"admissionSeconds": 86400, "totalSeconds": 604800})
+        started = {"timeline": [{"stage": "Started", "time": to_seconds(loop.clock())}]}
+        place = Place("FederatedRound", NAMESPACE_OF_ROUNDS, "train-0")
+        hub.server.change(place, {"status": started}, subresource="status")
+        async with hub.running():
+            await asyncio.sleep(3 * 3600)
+            assert not hub.store.stored
+
+    play(main)
+
+
+OLDER = "1b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e78"
+
+
+def test_while_the_store_is_away_the_keys_of_all_results_of_a_name_go() -> None:
+    """Both rounds train-0 were deleted while no operator ran."""
+
+    async def main(loop: VirtualLoop) -> None:
+        hub = LoneHub(loop)
+        leave_result(hub)
+        metadata = {
+            "name": names.model_secret(OLDER),
+            "namespace": NAMESPACE,
+            "labels": names.round_labels("train-0", OLDER),
+            "annotations": names.round_ref(NAMESPACE_OF_ROUNDS, "train-0"),
+        }
+        hub.server.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"dataKey": "AA=="}})
+
+        def away(method: str, let: Let) -> bytes:
+            raise StoreError(MISSING, 503)
+
+        hub.store.answer = away  # type: ignore[method-assign]
+        async with hub.running():
+            await asyncio.sleep(600)
+            secrets = hub.server.select("Secret", NAMESPACE, fields="")
+            left = [each["metadata"]["name"] for each in secrets if (each.get("data") or {}).get("dataKey")]
+            assert left == []
+
+    play(main)
