@@ -84,18 +84,18 @@ ORDER: dict[str, tuple[Observation, list[str]]] = {
         seen(a_task(status=ready()), round_task=a_round_task(a_task(), grants="bmV3")),
         ["WriteStatus", "Mirror", "CreateJob", "TellHub"],
     ),
-    "what the pod said comes before the status": (
+    "what the pod said of the Dataset comes before the status, and what it said of the Site last": (
         seen(a_task(status=ready()), job=JOB, pod=a_pod(READ, running("train"), HEARD)),
-        ["TellDataset", "TellSite", "WriteStatus", "TellHub"],
+        ["TellDataset", "WriteStatus", "TellHub", "TellSite"],
     ),
     "a cancelled task says so before it is tidied up": (
         seen(a_task(status=ready()), job=JOB, round_task=cancelled(a_task())),
         ["WriteStatus", "Mirror", "TellHub"],
     ),
     "then its Job goes": (seen(OVER, job=JOB), ["WriteStatus", "DeleteJob", "TellHub"]),
-    "a replay is refused first, and ends the task whose name it has": (
+    "a replay ends the task whose name it has, and is refused then": (
         seen(a_task(status=ready()), round_task=REPLAYED),
-        ["RefuseReplay", "WriteStatus"],
+        ["WriteStatus", "RefuseReplay"],
     ),
     "a task that the hub has deleted tells nobody": (
         seen(a_task(status={"conditions": [condition("Failed")]}), round_task=None),

@@ -60,13 +60,12 @@ def _before_the_end(seen: Observation) -> Plan:
     return Plan(
         status=after,
         actions=(
-            *hub.refuse_replay(seen),
             *_tell_dataset(view),
-            *_tell_site(seen),
             *_write(seen, seen.task.status, after),
             *_mirror(seen),
             *verdict.changes,
             *messages,
+            *_tell_others(seen),
         ),
         again_seconds=sooner(verdict.again_seconds, *view.seconds_to(until), tell_in),
         assignment=view.assignment,
@@ -81,14 +80,18 @@ def _after_the_end(seen: Observation) -> Plan:
     return Plan(
         status=after,
         actions=(
-            *hub.refuse_replay(seen),
-            *_tell_site(seen),
             *_write(seen, seen.task.status, after),
             *changes,
             *messages,
+            *_tell_others(seen),
         ),
         again_seconds=tell_in,
     )
+
+
+def _tell_others(seen: Observation) -> tuple[Action, ...]:
+    """What other objects than the task say. Last: whoever refuses to hear it does not keep the task from its end."""
+    return (*_tell_site(seen), *hub.refuse_replay(seen))
 
 
 def _delete_job(seen: Observation) -> tuple[DeleteJob, ...]:
