@@ -123,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     revoke = verbs.add_parser(
         "revoke",
         parents=[shared],
-        help="end all tokens of a hospital for the hub, for example after one was lost",
+        help="revoke all tokens with which a hospital logs in to the hub, for example after one was lost",
         description="Deletes the hospital's account at the hub, and with it every token of that account. Its "
         "Participant, keys and tasks stay. Rounds leave the hospital out until it has an account again. To leave a "
         "hospital out of rounds without ending its tokens, set spec.suspend of its Participant.",

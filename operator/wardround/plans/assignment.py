@@ -52,7 +52,7 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
 LONGEST_ASKED = 512
 # Told on both sides, since whoever reads that a task was accepted counts on all walls.
 LOCAL_SOCKETS = (
-    "The round's code may open sockets of IP (resources.localSockets). The cluster's network alone isolates it."
+    "The round's code is allowed to open IP sockets (resources.localSockets). Only the cluster's network isolates it."
 )
 
 

@@ -263,7 +263,7 @@ def _sweep(folders: Folders, live: LiveRounds) -> None:
             log(
                 f"prepare: the {folder.name} of {len(swept.left)} rounds that are over could not be removed. The pod's "
                 "user may not remove what other users own, such as the folders that the container runtime makes for an "
-                "image's VOLUME or WORKDIR. The hospital's administrator removes them on the volume of the claim "
+                "image's VOLUME or WORKDIR. The hospital's administrator: Remove them on the volume of the claim "
                 f"`state`, as root, for example: rm -r {folder.name}/{swept.left[0]}"
             )
 

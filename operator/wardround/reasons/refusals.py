@@ -34,8 +34,8 @@ REFUSALS = (
         name="HubNotPinned",
         owner=HOSPITAL,
         meaning="The hub signs with another key than the one that this site has pinned.",
-        action="Ask the hub's administrator by telephone for the hub's fingerprint. Compare it with hub.fingerprint "
-        "in the values of the site chart. Never copy a fingerprint from a task.",
+        action="Ask the hub's administrator by telephone for the hub's fingerprint. If it is not "
+        "hub.fingerprint in the values of the site chart, write it there. Never copy a fingerprint from a task.",
     ),
     _site(
         name="NotAddressee",
@@ -116,7 +116,7 @@ REFUSALS = (
         name="CommandNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round's command is not in the hospital's policy.commands, word for word.",
-        action="The round's author: Compare the command with the one that the image documents, and correct it in a "
+        action="The round's author: Compare the command with that in the image's documentation, and correct it in a "
         "new round. The hospital's administrator: Review what the command runs in that image, and add it without its "
         "verb to policy.commands in the values of the site chart.",
     ),

@@ -168,7 +168,8 @@ _BASES = (
     ),
     _hub(
         name="BaseLost",
-        meaning="The hub no longer has the key of the result that this round starts from.",
+        meaning="The hub cannot open the result that this round starts from: its Secret is gone, or the hub's signing "
+        "key is another one now.",
         action="Restore the Secret of that result (model-UID) from your backup. Without a backup, ask the round's "
         "author to repeat the round that made the result.",
     ),

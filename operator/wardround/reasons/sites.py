@@ -58,7 +58,8 @@ SITES = (
     ),
     _nobody(
         name="LinkLocalSilent",
-        meaning="Nobody answered the newest training pod over IPv6 link-local. That does not prove that nobody can.",
+        meaning="The newest training pod asked its neighbours over IPv6 link-local, and none answered. The path may "
+        "still be open.",
         action="Nothing to do.",
     ),
     _nobody(

@@ -144,14 +144,14 @@ _UPDATES = (
     _network(
         name="KeyUnusable",
         owner=HOSPITAL,
-        meaning="The key that was wrapped for this round cannot be unwrapped.",
+        meaning="The site cannot unwrap the key that was wrapped for this round.",
         action="If the site's keys were renewed while the round ran, ask the round's author to apply a new round that "
         "includes this hospital. Otherwise run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     _network(
         name="Altered",
         owner=HUB,
-        meaning="A model or an update in the store does not have the bytes that were sealed.",
+        meaning="A model or an update in the store was changed after it was sealed.",
         action="Check who can write to the store. Wardround used nothing of the object.",
     ),
     Reason(
@@ -214,7 +214,7 @@ _AGGREGATION = (
     _our_fault(
         name="TooManyLeftOut",
         owner=HUB,
-        meaning="The aggregation left out more updates than its answer can name.",
+        meaning="The aggregation left out more updates than the list in its result can name.",
         action="Report it, with the log of the aggregation Job.",
     ),
     _our_fault(

@@ -296,13 +296,13 @@ def test_that_a_round_has_local_sockets_is_said_before_it_is_approved_and_on_bot
         planned = plan(observation)
         here = holds(planned.status, "Accepted")
         assert here.reason == reason
-        assert ("may open sockets of IP" in here.message) is local
+        assert ("is allowed to open IP sockets" in here.message) is local
         assert ("kubectl patch sitetask" in here.message) is (approval == "Manual")
         assert observation.round_task is not None
         # A task that is over is mirrored without its assignment.
         for assignment in (planned.assignment, None):
             there = holds(mirror(planned.status, observation.round_task, assignment), "Accepted")
-            assert ("may open sockets of IP" in there.message) is (local and approval == "Policy")
+            assert ("is allowed to open IP sockets" in there.message) is (local and approval == "Policy")
             assert len(there.message) <= 256, "more of a condition the hub's policy takes from no site"
 
 

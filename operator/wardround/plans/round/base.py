@@ -71,8 +71,8 @@ def _no_base(view: View, name: str) -> Verdict:
     if view.seen.base_deleted:
         reason = "BaseUnusable"
         message = (
-            f"Somebody deleted round {name} before this round was applied. The hub keeps its result for earlier rounds "
-            f"only. {advice(reason)}"
+            f"Somebody deleted round {name} before this round was applied. The hub keeps the deleted round's result "
+            f"only for rounds that started from it before. {advice(reason)}"
         )
     else:
         reason = "BaseNotFound"

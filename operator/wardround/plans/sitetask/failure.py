@@ -41,7 +41,7 @@ def failure(
         return found
     if job is not None and job.failed == "DeadlineExceeded":
         message = (
-            "The Job ran longer than its activeDeadlineSeconds, which the round has not set: "
+            "The Job ran longer than its activeDeadlineSeconds. Something in this cluster set that, not the round: "
             f"kubectl describe job/{job.name} -n {job.namespace}"
         )
         return Failure.by("DeadlineExceeded", message)
@@ -64,7 +64,10 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
     if pod.reason != "DeadlineExceeded":
         return None
     if pod.deadline_seconds != train_seconds:
-        message = f"Pod {pod.name} ran longer than its activeDeadlineSeconds, which the round has not set."
+        message = (
+            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. Something in this cluster set that, not the "
+            "round."
+        )
         return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
     starting = (began - pod.started).total_seconds() if began and pod.started else None
