@@ -118,7 +118,7 @@ WITH_ANOTHER: dict[str, tuple[Callable[[Object], Any], str]] = {
     "file": (lambda spec: spec.update(path="other.csv"), WORD_FOR_WORD),
     "schema": (lambda spec: spec["schema"]["fields"][2]["constraints"].update(minimum="14.2"), WORD_FOR_WORD),
     "split": (lambda spec: spec["split"].update(test="0"), WORD_FOR_WORD),
-    "claim": (lambda spec: spec.update(claimName="other"), "is the claim of Dataset breast"),
+    "claim": (lambda spec: spec.update(claimName="other"), "has to be the claim of Dataset breast"),
 }
 
 
