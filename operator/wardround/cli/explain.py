@@ -113,7 +113,7 @@ def explain_round(round_: Object, tasks: list[Object], leases: dict[str, Object 
     newest = {task.metadata.namespace: task for task in attempts}
     seen = _Round(read(federatedround.parse, round_), newest, leases, now)
     findings = _findings(seen)
-    return next(found for rule in HEADLINES if (found := rule(seen, findings)) is not None)
+    return next(headline for rule in HEADLINES if (headline := rule(seen, findings)) is not None)
 
 
 def _findings(seen: _Round) -> tuple[Finding, ...]:
@@ -134,8 +134,8 @@ def _findings(seen: _Round) -> tuple[Finding, ...]:
 def _of_hospital(seen: _Round, hospital: str, task: RoundTask) -> list[Finding]:
     """A round that has ended or is suspended calls back what is on its way: that explains nothing."""
     called_back = seen.ended or seen.spec.suspend
-    found = of_task(hospital, task, participant=hospital, waits=not seen.ended)
-    return [each for each in found if not (called_back and each.reason == "Cancelled")]
+    said = of_task(hospital, task, participant=hospital, waits=not seen.ended)
+    return [each for each in said if not (called_back and each.reason == "Cancelled")]
 
 
 Headline = Callable[[_Round, tuple[Finding, ...]], Explanation | None]
@@ -166,13 +166,13 @@ def _stalled(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
 
 def _stands(seen: _Round, findings: tuple[Finding, ...], kind: str, verb: str) -> Explanation | None:
     """By a condition of the round that is True. Its reason is often that of a hospital, the first that it names."""
-    found = find(seen.status.conditions, kind)
-    if found is None or found.status != "True":
+    condition = find(seen.status.conditions, kind)
+    if condition is None or condition.status != "True":
         return None
-    hospital = next((each.where for each in findings if each.reason == found.reason), "")
-    advice = reason_for(found.reason).about(federation=seen.federation, dataset=seen.spec.dataset_name)
-    first = Finding("round", found.reason, advice, found.message, hospital)
-    return Explanation(f"{seen.name} {verb}: {found.reason}.", (first, *findings))
+    hospital = next((each.where for each in findings if each.reason == condition.reason), "")
+    advice = reason_for(condition.reason).about(federation=seen.federation, dataset=seen.spec.dataset_name)
+    first = Finding("round", condition.reason, advice, condition.message, hospital)
+    return Explanation(f"{seen.name} {verb}: {condition.reason}.", (first, *findings))
 
 
 def _suspended(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
@@ -195,8 +195,8 @@ HEADLINES: tuple[Headline, ...] = (_complete, _failed, _stalled, _suspended, _ru
 
 def _suppressed(result: Result, counted: int) -> str:
     """Metrics that are not over all hospitals of the round."""
-    found = [f"{each.name} at {each.participants} of {counted}" for each in result.suppressed]
-    return f"Over too few patients to be told (policy.minCell of each Site): {', '.join(found)}." if found else ""
+    parts = [f"{each.name} at {each.participants} of {counted}" for each in result.suppressed]
+    return f"Over too few patients to be told (policy.minCell of each Site): {', '.join(parts)}." if parts else ""
 
 
 def _absent(spec: FederatedRoundSpec, result: Result) -> str:

@@ -79,11 +79,13 @@ def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> 
         return [Finding(where, failure.reason, advice, message, participant)]
     wrong = [("Failed", "True"), ("Accepted", "False"), ("Stalled", "True")]
     for kind, bad in [*wrong, *([("Reconciling", "True")] if waits else [])]:
-        found = find(task.status.conditions, kind)
-        if found is not None and found.status == bad:
-            advice = _with_names(_at_the_site(reason_for(found.reason), task), task)
-            message = found.message.partition(f" {APPROVE}")[0] if found.reason == WAITING else found.message
-            return [Finding(where, found.reason, advice, message, participant)]
+        condition = find(task.status.conditions, kind)
+        if condition is not None and condition.status == bad:
+            advice = _with_names(_at_the_site(reason_for(condition.reason), task), task)
+            message = (
+                condition.message.partition(f" {APPROVE}")[0] if condition.reason == WAITING else condition.message
+            )
+            return [Finding(where, condition.reason, advice, message, participant)]
     return []
 
 
@@ -93,14 +95,14 @@ def of_conditions(item: Participant | Site | Dataset) -> list[Finding]:
     wrong = {"Ready": ("False", "Unknown"), "HubConnected": ("False", "Unknown"), LINK_LOCAL: ("False",)}
     findings = []
     for name, statuses in wrong.items():
-        found = find(item.status.conditions, name)
-        if found is not None and found.status in statuses:
-            advice = reason_for(found.reason).about(
+        condition = find(item.status.conditions, name)
+        if condition is not None and condition.status in statuses:
+            advice = reason_for(condition.reason).about(
                 dataset=metadata.name if isinstance(item, Dataset) else "",
                 site_namespace="" if isinstance(item, Participant) else metadata.namespace,
             )
             participant = metadata.name if isinstance(item, Participant) else ""
-            findings.append(Finding(name, found.reason, advice, found.message, participant))
+            findings.append(Finding(name, condition.reason, advice, condition.message, participant))
     return findings
 
 
@@ -176,8 +178,8 @@ def _at_the_site(advice: Reason, task: Task) -> Reason:
 def _task_of_message(message: str, metadata: Meta) -> str:
     """The task's name, as the hub's message has it: a person who runs rounds may not read RoundTasks."""
     begins = task_name(metadata.name, metadata.uid, 0).removesuffix("0")
-    found = re.search(rf"{re.escape(begins)}[0-9]+", message)
-    return found.group() if found else ""
+    match = re.search(rf"{re.escape(begins)}[0-9]+", message)
+    return match.group() if match else ""
 
 
 def _parameter_of_task(failure: Failure | None, parameters: Mapping[str, str]) -> str:
@@ -188,5 +190,5 @@ def _parameter_of_task(failure: Failure | None, parameters: Mapping[str, str]) -
 
 def _parameter_of_message(message: str, parameters: Mapping[str, str]) -> str:
     """The parameter that a hospital refuses, as the hub's message describes it: one of the round's own."""
-    found = re.search(r"The parameter is (.+?)\. Compare its name", message)
-    return found[1] if found and found[1].partition(". ")[0] in parameters else ""
+    match = re.search(r"The parameter is (.+?)\. Compare its name", message)
+    return match[1] if match and match[1].partition(". ")[0] in parameters else ""

@@ -49,8 +49,8 @@ def assigned(task: Task) -> AssignedNames:
 
 def stages(timeline: Timeline) -> list[tuple[str, datetime]]:
     """Stages and when each was reached, in time's order; without those whose time, a site's word, is none."""
-    found = [(each.stage, read_time(each.time)) for each in timeline]
-    return sorted(((stage, time) for stage, time in found if time is not None), key=lambda each: each[1])
+    reached = [(each.stage, read_time(each.time)) for each in timeline]
+    return sorted(((stage, time) for stage, time in reached if time is not None), key=lambda each: each[1])
 
 
 def created(metadata: Meta) -> datetime | None:

@@ -29,20 +29,20 @@ def plan(
     """
     schema: Mapping[str, Any] = spec["schema"]
 
-    def ready(found: DatasetStatus, value: bool, reason: str, message: str = "") -> Conditions:
+    def ready(draft: DatasetStatus, value: bool, reason: str, message: str = "") -> Conditions:
         return conditions.set_condition(
-            found.conditions, "Ready", value, reason, message, now=now, generation=generation
+            draft.conditions, "Ready", value, reason, message, now=now, generation=generation
         )
 
-    def failed(found: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+    def failed(draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
         stalled = conditions.stalled(
-            ready(found, False, reason, message), reason, message, now=now, generation=generation
+            ready(draft, False, reason, message), reason, message, now=now, generation=generation
         )
-        return dataclasses.replace(found, conditions=stalled)
+        return dataclasses.replace(draft, conditions=stalled)
 
-    def settled(found: DatasetStatus, reason: str, message: str) -> DatasetStatus:
-        done = conditions.settled(ready(found, True, reason, message), reason, now=now, generation=generation)
-        return dataclasses.replace(found, conditions=done)
+    def settled(draft: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+        done = conditions.settled(ready(draft, True, reason, message), reason, now=now, generation=generation)
+        return dataclasses.replace(draft, conditions=done)
 
     unread = dataclasses.replace(
         status,
@@ -58,11 +58,11 @@ def plan(
     except table_schema.SchemaInvalid as error:
         # Without a digest it is offered to nobody.
         return failed(unread, "SchemaInvalid", f"spec.schema: {error}")
-    found = dataclasses.replace(
+    draft = dataclasses.replace(
         unread, schema_digest=table_schema.digest(table), columns_digest=table_schema.columns_digest(table)
     )
     if fault := dataset_text.fault(spec):
-        return failed(found, "SchemaInvalid", fault)
+        return failed(draft, "SchemaInvalid", fault)
     report = prepared.report if prepared is not None and prepared.report else Outcome()
     whole = prepared is not None and prepared.succeeded
     refused = report.reason in OF_THE_DATA
@@ -70,12 +70,12 @@ def plan(
     if counted:
         # Also where too few rows are left: that is when people look for why.
         quality = (report.quality or ())[:QUALITY_LIMIT]
-        found = dataclasses.replace(found, rows=report.rows, patients=report.patients, quality=quality)
+        draft = dataclasses.replace(draft, rows=report.rows, patients=report.patients, quality=quality)
     if report.reason is not None and refused:
-        return failed(found, report.reason, report.message or "")
+        return failed(draft, report.reason, report.message or "")
     if counted:
-        return settled(found, "Read", REASONS["Read"].meaning)
+        return settled(draft, "Read", REASONS["Read"].meaning)
     known = conditions.find(status.conditions, "Ready")
     if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
-        return dataclasses.replace(found, rows=status.rows, patients=status.patients, quality=status.quality)
-    return settled(found, "NotReadYet", REASONS["NotReadYet"].meaning)
+        return dataclasses.replace(draft, rows=status.rows, patients=status.patients, quality=status.quality)
+    return settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)

@@ -34,18 +34,18 @@ class Event:
 
 def transitions(before: Conditions, after: Conditions) -> tuple[Event, ...]:
     """The Events of going from one status to the next: of a new headline, and of what is told beside it."""
-    told: list[Event] = []
+    events: list[Event] = []
     for old, new in (
         (headline(before), headline(after)),
         *((_with(before, kind, status), _with(after, kind, status)) for kind, status in BESIDE.items()),
     ):
         if new is not None and (old is None or _key(old) != _key(new)):
-            told.append(_event(new))
-    return tuple(told)
+            events.append(_event(new))
+    return tuple(events)
 
 
-def _with(found: Conditions, kind: str, status: conditions.Status) -> Condition | None:
-    condition = conditions.find(found, kind)
+def _with(shown: Conditions, kind: str, status: conditions.Status) -> Condition | None:
+    condition = conditions.find(shown, kind)
     return condition if condition is not None and condition.status == status else None
 
 
@@ -58,17 +58,17 @@ def _event(new: Condition) -> Event:
     )
 
 
-def headline(found: Conditions) -> Condition | None:
+def headline(shown: Conditions) -> Condition | None:
     """The one condition that says how the object stands."""
     for kind in ("Complete", "Failed", "Stalled"):
-        if conditions.is_true(found, kind):
-            return conditions.find(found, kind)
-    ready = conditions.find(found, "Ready")
+        if conditions.is_true(shown, kind):
+            return conditions.find(shown, kind)
+    ready = conditions.find(shown, "Ready")
     if ready is not None:
         return ready
     for kind in ("Reconciling", "Suspended"):
-        if conditions.is_true(found, kind):
-            return conditions.find(found, kind)
+        if conditions.is_true(shown, kind):
+            return conditions.find(shown, kind)
     return None
 
 

@@ -53,7 +53,7 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
     if seen.link.state == "Connecting" and conditions.find(seen.site.status.conditions, "HubConnected") is not None:
         return seen.site.status  # a restart is no news: what holds now is known in a moment
     generation = seen.site.metadata.generation
-    found = conditions.set_condition(
+    after = conditions.set_condition(
         seen.site.status.conditions,
         "HubConnected",
         seen.link.state == "Connected",
@@ -65,14 +65,14 @@ def plan(seen: Seen, now: datetime) -> SiteStatus:
     approved = ("Approved", "The site is connected to the hub, and the hub trusts its keys.")
     reason, message = next((said for rule in RULES if (said := rule(seen))), approved)
     ready = reason == "Approved"
-    found = conditions.set_condition(found, "Ready", ready, reason, message, now=now, generation=generation)
+    after = conditions.set_condition(after, "Ready", ready, reason, message, now=now, generation=generation)
     if ready:
-        found = conditions.settled(found, reason, now=now, generation=generation)
+        after = conditions.settled(after, reason, now=now, generation=generation)
     elif reason in STALLED:
-        found = conditions.stalled(found, reason, message, now=now, generation=generation)
+        after = conditions.stalled(after, reason, message, now=now, generation=generation)
     else:
-        found = conditions.progressing(found, reason, message, now=now, generation=generation)
-    return dataclasses.replace(seen.site.status, observed_generation=generation, conditions=found)
+        after = conditions.progressing(after, reason, message, now=now, generation=generation)
+    return dataclasses.replace(seen.site.status, observed_generation=generation, conditions=after)
 
 
 def report(site: Site, datasets: Sequence[Dataset]) -> dict[str, Any]:
@@ -129,8 +129,8 @@ def _unknown(seen: Seen) -> Said:
 
 def _not_pinned(seen: Seen) -> Said:
     """Only to say it before a task is refused for it: what is pinned comes over another channel."""
-    told = seen.participant.status.hub_fingerprint if seen.participant else None
-    if told is None or told == seen.site.spec.hub.fingerprint:
+    published = seen.participant.status.hub_fingerprint if seen.participant else None
+    if published is None or published == seen.site.spec.hub.fingerprint:
         return None
     return "HubNotPinned", (
         "The hub says that it signs with another key than the one in spec.hub.fingerprint, so this site refuses its "

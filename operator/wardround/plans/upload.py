@@ -8,14 +8,14 @@ from wardround.sealing.body import SEALED_SEGMENT, ciphertext_length
 LARGEST_INITIAL = 8 << 30
 
 
-def largest_upload(of: FederatedRound, base: StoredModel | None) -> int:
+def largest_upload(federated_round: FederatedRound, base: StoredModel | None) -> int:
     """Ciphertext bytes. `base`: what the round starts from, if it is known.
 
     Counts and sums are one segment: 2048 fields, the most of a Dataset, are 66 KB of statistics. A trained model has
     the length of its base. Only a first model is taken at the site's word, up to a limit.
     """
-    if of.spec.task != "Train":
+    if federated_round.spec.task != "Train":
         return SEALED_SEGMENT
-    if of.spec.initial is None and base is not None:
+    if federated_round.spec.initial is None and base is not None:
         return ciphertext_length(base.result.bytes)
     return ciphertext_length(LARGEST_INITIAL)

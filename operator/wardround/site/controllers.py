@@ -100,5 +100,5 @@ class TaskController:
 
 def _is_over(item: Object) -> bool:
     """Whether a task has ended: what is left to do about it keeps no other task waiting."""
-    found = (item.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in found)
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") in ("Complete", "Failed") and each.get("status") == "True" for each in conditions)

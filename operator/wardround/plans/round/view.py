@@ -74,11 +74,11 @@ class View:
 
 def view_of(seen: Observation) -> View:
     every = parts(seen.round, seen.tasks, seen.participants, seen.now, largest_upload(seen.round, seen.base_model))
-    found = tuple(_unless_no_common_version(seen, unless_changed(seen, part)) for part in every)
-    asked = tuple(part.name for part in found)
+    current = tuple(_unless_no_common_version(seen, unless_changed(seen, part)) for part in every)
+    asked = tuple(part.name for part in current)
     dispatched = reached(seen.round.status.timeline, DISPATCHED) is not None
     unasked = _unasked(seen, asked) if dispatched and seen.now < asks_until(seen) else ()
-    return View(seen, found, asked if dispatched else _selected(seen), begun(seen), states(seen), unasked)
+    return View(seen, current, asked if dispatched else _selected(seen), begun(seen), states(seen), unasked)
 
 
 def _unasked(seen: Observation, asked: Collection[str]) -> tuple[str, ...]:

@@ -37,8 +37,8 @@ def failure(
     `train_seconds`: how long the round lets the pod train. When the kubelet stops a pod whose time is over, the exit
     codes of its containers say nothing about the cause. A node that has died says nothing any more.
     """
-    if pod is not None and (found := _opened(pod, ours) or _out_of_time(pod, train_seconds)):
-        return found
+    if pod is not None and (cause := _opened(pod, ours) or _out_of_time(pod, train_seconds)):
+        return cause
     if job is not None and job.failed == "DeadlineExceeded":
         message = (
             "The Job ran longer than its activeDeadlineSeconds. Something in this cluster set that, not the round: "
@@ -47,8 +47,8 @@ def failure(
         return Failure.by("DeadlineExceeded", message)
     if pod is not None:
         for rule in RULES:
-            if found := rule(pod, ours):
-                return found
+            if cause := rule(pod, ours):
+                return cause
     if job is not None and job.failed:
         evicted = pod is not None and (pod.reason == "Evicted" or pod.disrupted)
         return Failure.by(
