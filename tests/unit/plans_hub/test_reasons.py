@@ -178,7 +178,16 @@ This page is made from `operator/wardround/reasons` by `as_markdown()` of `tests
 def _row(name: str) -> str:
     each = REASONS[name]
     kind = f"{each.failure_class or ''}{', tried again' if each.retried else ''}"
-    return f"| `{name}` | {'; '.join(PLACES[name])} | {kind} | {each.meaning} | {each.owner} | {each.action} |"
+    return f"| `{name}` | {_stands_in(name)} | {kind} | {each.meaning} | {each.owner} | {each.action} |"
+
+
+def _stands_in(name: str) -> str:
+    """Each kind once, with all its conditions."""
+    places: dict[str, list[str]] = {}
+    for place in PLACES[name]:
+        kinds, _, condition = place.partition(": ")
+        places.setdefault(kinds, []).append(condition)
+    return "; ".join(": ".join(filter(None, (kinds, ", ".join(conditions)))) for kinds, conditions in places.items())
 
 
 def test_the_documentation_says_what_explain_says() -> None:
