@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from types import MappingProxyType
 
 from wardround.api.names import UID
 from wardround.sealing import envelope, untrusted
@@ -93,7 +94,8 @@ def _open_assignment(text: str, public: bytes) -> Assignment:
     # The UID becomes part of a path on the site's volume.
     if assignment.state_round and not UID.fullmatch(assignment.state_round):
         raise Refused(reason)
-    return assignment
+    # All callers share what is cached, so nobody may change it.
+    return replace(assignment, parameters=MappingProxyType(assignment.parameters))
 
 
 def sign_model(manifest: ModelManifest, key: SigningKey) -> str:

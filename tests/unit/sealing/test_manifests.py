@@ -214,3 +214,9 @@ def test_a_long_assignment_is_not_remembered() -> None:
     before = manifests._open_assignment.cache_info()
     assert manifests.open_assignment(text, PUBLIC) == long
     assert manifests._open_assignment.cache_info() == before
+
+
+def test_no_reader_changes_an_assignment_for_the_next_one() -> None:
+    opened = manifests.open_assignment(manifests.sign_assignment(ASSIGNMENT, SIGNING), PUBLIC)
+    with pytest.raises(TypeError):
+        opened.parameters["steps"] = "1"  # type: ignore[index]
