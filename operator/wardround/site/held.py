@@ -51,9 +51,7 @@ class HeldTasks:
 
     def put(self, task: SiteTask, *, holds_job: bool | None = None) -> None:
         """The task as it is now. `holds_job` None: as it was."""
-        name = task.metadata.name
-        before = self._records.get(name)
-        same = before if before is not None and before.uid == task.metadata.uid else None
+        name, same = task.metadata.name, self._same(task)
         holds = holds_job if holds_job is not None else same is not None and same.holds_job
         self._records[name] = _record(task, same, holds_job=holds)
         self._newer.add(name)
@@ -91,14 +89,17 @@ class HeldTasks:
         async for item in self._own.each("SiteTask"):
             task = sitetask.parse(item)
             name = task.metadata.name
-            before = self._records.get(name)
-            same = before if before is not None and before.uid == task.metadata.uid else None
-            records[name] = _record(task, same, holds_job=name in running)
+            records[name] = _record(task, self._same(task), holds_job=name in running)
         for name in self._newer:
             records.pop(name, None)
             if name in self._records:
                 records[name] = self._records[name]
         self._records = records
+
+    def _same(self, task: SiteTask) -> HeldTask | None:
+        """The record of this very task, not of an earlier one of its name."""
+        record = self._records.get(task.metadata.name)
+        return record if record is not None and record.uid == task.metadata.uid else None
 
     def _compare(self) -> None:
         full = len(self._records) >= memory.MOST
