@@ -62,7 +62,8 @@ class ResultController:
             for result in await vault.results(self._hub.client, key.namespace, key.name)
             if result["metadata"]["labels"][names.ROUND_UID] != live_uid
         ]
-        decisions = [await self._one(key, result, live_uid) for result in gone]
+        followers = await self._followers(key) if gone else ()
+        decisions = [await self._one(key, result, live_uid, followers) for result in gone]
         # After all keys: these need the store.
         for result, decision in zip(gone, decisions, strict=True):
             if isinstance(decision, Forget):
@@ -70,9 +71,15 @@ class ResultController:
         if not any(isinstance(each, Keep) for each in decisions):
             self.kept.discard(key)
 
-    async def _one(self, key: Key, result: Object, live_uid: str | None) -> Keep | Forget:
-        seen = await self._observe(key, result, live_uid)
-        decision = result_plan.plan(seen)
+    async def _one(
+        self, key: Key, result: Object, live_uid: str | None, followers: tuple[Follower, ...]
+    ) -> Keep | Forget:
+        uid = result["metadata"]["labels"][names.ROUND_UID]
+        decision = result_plan.plan(
+            Observation(
+                round_uid=uid, round_exists=uid == live_uid, kept_for=vault.kept_for(result), followers=followers
+            )
+        )
         match decision:
             case Keep(note=frozenset() as uids):
                 logger.info("the result of round %s/%s is kept for %d others", key.namespace, key.name, len(uids))
@@ -81,16 +88,10 @@ class ResultController:
                 await vault.note(self._hub.client, result, {names.KEPT_FOR: ""}, emptied=True)
         return decision
 
-    async def _observe(self, key: Key, result: Object, live_uid: str | None) -> Observation:
-        client, uid = self._hub.client, result["metadata"]["labels"][names.ROUND_UID]
-        followers = []
-        async for item in client.each("FederatedRound", key.namespace):
-            follower = federatedround.parse(item)
-            if result_plan.is_follower(follower, key.name):
-                followers.append(await self._follower(follower))
-        return Observation(
-            round_uid=uid, round_exists=uid == live_uid, kept_for=vault.kept_for(result), followers=tuple(followers)
-        )
+    async def _followers(self, key: Key) -> tuple[Follower, ...]:
+        """The rounds that start from the result of a round of this name."""
+        rounds = [federatedround.parse(item) async for item in self._hub.client.each("FederatedRound", key.namespace)]
+        return tuple([await self._follower(each) for each in rounds if result_plan.is_follower(each, key.name)])
 
     async def _follower(self, federated_round: FederatedRound) -> Follower:
         uid = federated_round.metadata.uid
