@@ -31,10 +31,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def until(found: Callable[[], Any], subject: str, seconds: float = 60) -> Any:
-    """Polls until `found` (a coroutine function) returns something true."""
+async def until(look: Callable[[], Any], subject: str, seconds: float = 60) -> Any:
+    """Polls until `look` (a coroutine function) returns something true."""
     for _ in range(int(seconds / 0.05)):
-        value = await found()
+        value = await look()
         if value:
             return value
         await asyncio.sleep(0.05)

@@ -176,8 +176,8 @@ def stages(*names: str) -> tuple[Stage, ...]:
     return tuple(Stage(name, to_seconds(NOW)) for name in names)
 
 
-def dispatched(current: FederatedRound, found: Conditions = ()) -> FederatedRound:
-    status = FederatedRoundStatus(timeline=stages("Started", "Dispatched"), conditions=found)
+def dispatched(current: FederatedRound, held: Conditions = ()) -> FederatedRound:
+    status = FederatedRoundStatus(timeline=stages("Started", "Dispatched"), conditions=held)
     return replace(current, status=status)
 
 

@@ -73,14 +73,14 @@ def test_a_site_that_pins_another_hub_needs_a_person_before_any_task_comes() -> 
         assert conditions.is_true(stalled, "Stalled") is (expected[0] == "False")
 
 
-@pytest.mark.parametrize("told", ["SiteTooOld", "HubTooOld"])
-def test_a_site_whose_hub_knows_none_of_its_versions_says_who_has_to_upgrade(told: str) -> None:
-    ready = Condition(type="Ready", status="False", reason=told, last_transition_time="2026-11-24T12:00:00Z")
+@pytest.mark.parametrize("too_old", ["SiteTooOld", "HubTooOld"])
+def test_a_site_whose_hub_knows_none_of_its_versions_says_who_has_to_upgrade(too_old: str) -> None:
+    ready = Condition(type="Ready", status="False", reason=too_old, last_transition_time="2026-11-24T12:00:00Z")
     known = a_participant()
     known = dataclasses.replace(known, status=dataclasses.replace(known.status, conditions=(ready,)))
-    assert reason(known=known) == ("False", told)
-    found = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
-    stalled = conditions.find(found, "Stalled")
+    assert reason(known=known) == ("False", too_old)
+    after = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
+    stalled = conditions.find(after, "Stalled")
     assert stalled is not None
     assert stalled.status == "True"
     assert "Upgrade the" in stalled.message
