@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from wardround import metrics
 from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_microseconds, to_seconds
+from wardround.metrics import binary as metrics
 from wardround.plans.versions import LARGEST, MOST_PUBLISHED
 from wardround.wire import assignment, codec
 from wardround.wire.versions import KNOWN, LATEST

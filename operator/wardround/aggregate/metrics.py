@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wardround import metrics as binary
+from wardround.metrics import binary
 from wardround.sealing.manifests import MOST_METRICS
 from wardround.tensors import Array
 

@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from wardround import metrics, tensors
+from wardround import tensors
+from wardround.metrics import binary as metrics
 from wardround.pod import output, statistics, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run

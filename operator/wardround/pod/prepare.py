@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from wardround import durable, metrics
+from wardround import durable
 from wardround.api import dataset_text, parameters_text
 from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter
 from wardround.api.times import parse_time
+from wardround.metrics import binary as metrics
 from wardround.pod import gate, launcher, order, rounds
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run

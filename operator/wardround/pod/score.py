@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pyarrow import parquet
 
-from wardround import metrics
+from wardround.metrics import binary as metrics
 from wardround.pod import output, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, run

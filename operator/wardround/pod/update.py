@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround import durable
-from wardround.metrics import Disclosure
+from wardround.metrics.binary import Disclosure
 from wardround.tensors import Tensor, Writer
 from wardround.wire import codec
 from wardround.wire.update import UpdateClaims

@@ -12,6 +12,24 @@ BINS = 100
 
 # Counts of test rows by bin, for each class.
 EVALUATE: Shapes = {"negatives": (BINS,), "positives": (BINS,)}
+# The sums of a hospital over the people of a bucket (metrics/sums.py). A row weighs one over its patient's rows.
+#
+# people: whole counts: all, with a positive row, with a negative row. rows: whole count.
+# weights: over negative rows, over positive rows. loss, brier: sum and sum of squares over people.
+# confusion: weights of true positives, false positives, true negatives, false negatives at p >= 0.5. expected: of w p.
+# pairs: of (positive, negative) pairs; of those in order; the squared first times the variance of the AUC.
+SUMS: Shapes = {
+    "people": (3,),
+    "rows": (1,),
+    "weights": (2,),
+    "loss": (2,),
+    "brier": (2,),
+    "confusion": (4,),
+    "expected": (1,),
+    "pairs": (3,),
+}
+# Weights by class (negatives, positives) and bin of probability (metrics/bins.py).
+HISTOGRAM = (2, 256)
 # For each feature in schema order, over the training rows: their number, and sums of x - c and (x - c)^2. `shift`: c.
 PER_FEATURE = ("count", "sum", "squares", "shift")
 

@@ -25,8 +25,8 @@ from tests.integration.api.objects import (
     site_task,
     without,
 )
-from wardround import metrics
 from wardround.api.site import DEFAULT_PARAMETERS, LEAST_CELL
+from wardround.metrics import binary as metrics
 from wardround.wire import codec
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]

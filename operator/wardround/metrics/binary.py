@@ -6,11 +6,10 @@ Pure; knows no site, file or round.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
+from wardround.metrics.digits import text as text
 from wardround.wire.layouts import BINS
 
 THRESHOLD_BIN = BINS // 2  # predicted positive: probability of 0.5 or more
@@ -108,21 +107,3 @@ def _fewest_revealed(name: str, cells: Mapping[str, int], min_cell: int) -> floa
     if name in REST and cells[second] >= min_cell and cells[rest]:
         return min(fewest(name, cells), cells[rest])
     return fewest(name, cells)
-
-
-def text(value: float, patients: float) -> str:
-    """A metric's text. Fewer patients give fewer digits, so that the text reveals less about each.
-
-    Raises ValueError if the value is not finite.
-    """
-    if not math.isfinite(value):
-        raise ValueError("a metric must be finite")
-    short = f"{value:.{digits(patients)}g}"
-    return format(Decimal(short), "f") if value == 0 or 1e-6 <= abs(value) < 1e12 else short
-
-
-def digits(patients: float) -> int:
-    """Significant digits of a metric over `patients` patients."""
-    if patients < 100:
-        return 2
-    return 3 if patients < 1000 else 4

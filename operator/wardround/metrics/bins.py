@@ -1,0 +1,71 @@
+"""The 256 bins of predicted probability, their edges, and the merging of neighbouring bins.
+
+The bins have equal width in asinh(logit(p)) over the clipped range. They are narrow near 0 and 1, so they also resolve
+the predictions of a rare disease.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wardround.wire import layouts
+
+Floats = npt.NDArray[np.float64]
+
+BINS = layouts.HISTOGRAM[1]
+MIDDLE = BINS // 2
+# The range of probabilities. Without it, one person with the probability 0 or 1 could make the log loss infinite.
+LEAST, MOST = 1e-6, 1 - 1e-6
+# The most groups of a calibration curve.
+MOST_GROUPS = 10
+
+
+def clip(probabilities: npt.ArrayLike) -> Floats:
+    """Probabilities within [1e-6, 1 - 1e-6], as float64."""
+    return np.clip(np.asarray(probabilities, np.float64), LEAST, MOST)
+
+
+def _edge(index: int) -> float:
+    """The lower edge of a bin. Rounded, so that all machines agree in spite of their mathematical libraries."""
+    if index in (0, MIDDLE, BINS):
+        return {0: LEAST, MIDDLE: 0.5, BINS: MOST}[index]
+    end = math.asinh(math.log(MOST / LEAST))
+    odds = math.sinh(end * (index / MIDDLE - 1))
+    return float(f"{1 / (1 + math.exp(-odds)):.12g}")
+
+
+# Bin b holds the probabilities from EDGES[b] up to, but without, EDGES[b + 1]. The last bin holds MOST too.
+EDGES: Floats = np.array([_edge(index) for index in range(BINS + 1)])
+
+
+def indices(clipped: Floats) -> npt.NDArray[np.int64]:
+    """The bin of each clipped probability. Probabilities from 0.5 on are in the bins from MIDDLE on."""
+    return np.searchsorted(EDGES[1:-1], clipped, side="right").astype(np.int64)
+
+
+def merge(weights: npt.ArrayLike, least: float, most_groups: int = BINS) -> list[tuple[int, int]]:
+    """Merges neighbouring bins from the left until each group holds at least `least` people.
+
+    With `most_groups`, a group also holds at least that share of all people. Returns (start, stop) of each group; the
+    groups cover all bins. The list is empty if all bins together hold fewer than `least`.
+    """
+    counts: Any = np.asarray(weights, np.float64)
+    total = float(counts.sum())
+    if total < least or total <= 0:
+        return []
+    # Sums of weights such as 1/3 are not exact. Rounding must not leave a last group short of its share.
+    enough = max(least, total / most_groups) * (1 - 1e-9)
+    stops: list[int] = []
+    held = 0.0
+    for index, count in enumerate(counts.tolist()):
+        held += count
+        if held >= enough and held > 0:
+            stops.append(index + 1)
+            held = 0.0
+    # The rest on the right is too small for a group of its own.
+    stops[-1:] = [len(counts)]
+    return list(zip([0, *stops[:-1]], stops, strict=True))

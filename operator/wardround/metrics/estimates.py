@@ -1,0 +1,216 @@
+"""The metrics with their intervals, from the sums of one hospital or from sums over hospitals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wardround.metrics import bins, intervals, registry
+from wardround.metrics.bins import Floats
+from wardround.metrics.intervals import Interval
+from wardround.metrics.withheld import too_few
+
+# The loss of a person whose label has the probability 1e-6.
+LARGEST_LOSS = -math.log(bins.LEAST)
+
+Numbers = Mapping[str, npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value, its 95 % interval where it has one, and the number of people that it is over."""
+
+    value: float
+    low: float | None
+    high: float | None
+    people: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of the calibration curve: people with a predicted probability in [start, stop), and the share of
+    positives among them."""
+
+    start: float
+    stop: float
+    people: int
+    observed: float
+
+
+def estimates(numbers: Numbers, min_cell: float, specificity: float = 0.9) -> dict[str, Estimate | None]:
+    """Each metric that these sums allow, by name. None: withheld, or undefined.
+
+    A metric is withheld if its denominator holds fewer than `min_cell` people. Metrics that depend on labels are
+    withheld too if a class holds fewer. `specificity`: the least that `sensitivityAtSpecificity` asks for. Sums without
+    a histogram have no metric that needs it.
+    """
+    people = numbers["people"].tolist()
+    made = {name: estimator(numbers) for name, estimator in _ESTIMATORS.items()}
+    if "histogram" in numbers:
+        made |= _at_specificity(_Histogram.read(numbers), min_cell, specificity)
+    return {
+        name: _told(each, min_cell, hidden=too_few(people, min_cell, classes=registry.METRICS[name].labels))
+        for name, each in made.items()
+    }
+
+
+def calibration(numbers: Numbers, min_cell: float) -> tuple[Group, ...]:
+    """The calibration curve: at most 10 groups of at least `min_cell` people. Empty if a class holds fewer."""
+    if too_few(numbers["people"].tolist(), min_cell):
+        return ()
+    histogram = _Histogram.read(numbers)
+    groups = bins.merge(histogram.both, min_cell, bins.MOST_GROUPS)
+    return tuple(
+        Group(
+            float(bins.EDGES[start]),
+            float(bins.EDGES[stop]),
+            round(float(histogram.both[start:stop].sum())),
+            float(histogram.positives[start:stop].sum() / histogram.both[start:stop].sum()),
+        )
+        for start, stop in groups
+    )
+
+
+@dataclass(frozen=True)
+class _Over:
+    """An estimate, and its denominator as a weight."""
+
+    estimate: Estimate
+    denominator: float
+
+
+def _told(each: _Over | None, min_cell: float, *, hidden: bool) -> Estimate | None:
+    # Sums of weights such as 1/3 are not exact.
+    if each is None or hidden or each.denominator < min_cell * (1 - 1e-9):
+        return None
+    return each.estimate
+
+
+def _over(value: float, interval: Interval | None, people: float, denominator: float) -> _Over:
+    low, high = interval if interval is not None else (None, None)
+    return _Over(Estimate(float(value), low, high, round(people)), denominator)
+
+
+def _mean(name: str, highest: float) -> Callable[[Numbers], _Over | None]:
+    def estimator(numbers: Numbers) -> _Over | None:
+        people = float(numbers["people"][0])
+        if people <= 0:
+            return None
+        total, squares = numbers[name].tolist()
+        return _over(total / people, intervals.normal(total, squares, people, highest), people, people)
+
+    return estimator
+
+
+def _share(hits: float, weight: float, people: float) -> _Over | None:
+    if weight <= 0:
+        return None
+    value = min(1.0, max(0.0, hits / weight))
+    return _over(value, intervals.wilson(value, weight), people, weight)
+
+
+def _accuracy(numbers: Numbers) -> _Over | None:
+    true_positives, _, true_negatives, _ = numbers["confusion"].tolist()
+    return _share(true_positives + true_negatives, float(numbers["weights"].sum()), float(numbers["people"][0]))
+
+
+def _sensitivity(numbers: Numbers) -> _Over | None:
+    return _share(float(numbers["confusion"][0]), float(numbers["weights"][1]), float(numbers["people"][1]))
+
+
+def _specificity(numbers: Numbers) -> _Over | None:
+    return _share(float(numbers["confusion"][2]), float(numbers["weights"][0]), float(numbers["people"][2]))
+
+
+def _ppv(numbers: Numbers) -> _Over | None:
+    true, false = numbers["confusion"].tolist()[:2]
+    return _share(true, true + false, true + false)
+
+
+def _auc(numbers: Numbers) -> _Over | None:
+    pairs, ordered, variance = numbers["pairs"].tolist()
+    if pairs <= 0:
+        return None
+    value = min(1.0, ordered / pairs)
+    people = float(numbers["people"][0])
+    return _over(value, intervals.area(value, variance / pairs**2), people, people)
+
+
+def _calibration(numbers: Numbers) -> _Over | None:
+    people, observed, expected = (
+        float(each) for each in (numbers["people"][0], numbers["weights"][1], numbers["expected"][0])
+    )
+    if expected <= 0:
+        return None
+    return _over(observed / expected, intervals.ratio(observed, expected, people), people, people)
+
+
+def _count(name: str, place: int) -> Callable[[Numbers], _Over | None]:
+    def estimator(numbers: Numbers) -> _Over | None:
+        people = float(numbers["people"][0])
+        return _over(float(numbers[name][place]), None, people, people)
+
+    return estimator
+
+
+_ESTIMATORS: Mapping[str, Callable[[Numbers], _Over | None]] = {
+    "loss": _mean("loss", LARGEST_LOSS),
+    "brier": _mean("brier", 1.0),
+    "accuracy": _accuracy,
+    "sensitivity": _sensitivity,
+    "specificity": _specificity,
+    "ppv": _ppv,
+    "auc": _auc,
+    "calibration": _calibration,
+    "people": _count("people", 0),
+    "positives": _count("people", 1),
+    "rows": _count("rows", 0),
+}
+
+
+@dataclass(frozen=True)
+class _Histogram:
+    """Weights by bin, and the numbers of people: all, positives, negatives."""
+
+    negatives: Floats
+    positives: Floats
+    people: Floats
+
+    @classmethod
+    def read(cls, numbers: Numbers) -> _Histogram:
+        negatives, positives = np.asarray(numbers["histogram"]).reshape(2, -1)
+        return cls(negatives, positives, numbers["people"])
+
+    @property
+    def both(self) -> Floats:
+        return self.negatives + self.positives
+
+
+def _at_specificity(histogram: _Histogram, min_cell: float, least: float) -> dict[str, _Over | None]:
+    """The lowest edge of a merged bin at which the specificity is at least `least`, and the sensitivity there.
+
+    A person is predicted positive from the edge on.
+    """
+    people, with_positive, with_negative = histogram.people.tolist()
+    negatives, positives = float(histogram.negatives.sum()), float(histogram.positives.sum())
+    # Sums of weights such as 1/3 are not exact.
+    needed = least * negatives * (1 - 1e-12)
+    edges = [start for start, _ in bins.merge(histogram.both, min_cell)]
+    reached = [edge for edge in edges if negatives > 0 and _below(histogram.negatives, edge) >= needed]
+    if not reached:
+        return dict.fromkeys(("sensitivityAtSpecificity", "threshold", "specificityAtThreshold"))
+    edge = reached[0]
+    caught = positives - _below(histogram.positives, edge)
+    return {
+        "sensitivityAtSpecificity": _share(caught, positives, with_positive),
+        "threshold": _over(float(bins.EDGES[edge]), None, people, people),
+        "specificityAtThreshold": _share(_below(histogram.negatives, edge), negatives, with_negative),
+    }
+
+
+def _below(counts: Floats, edge: int) -> float:
+    return float(counts[:edge].sum())

@@ -1,0 +1,68 @@
+"""The metrics that Wardround computes itself: by name, what each is, and in which direction it is better. No numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["Higher", "Lower", ""]
+Interval = Literal["Normal", "Wilson", "DeLong", "LogNormal", ""]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`labels`: whether the metric depends on labels. `better`: "" where neither direction is better.
+
+    `histogram`: whether the metric needs the histogram, which only an Evaluate update has. `companions`: metrics that
+    say nothing without this one. No round declares them, and a result has them where it has this one.
+    """
+
+    name: str
+    better: Better
+    interval: Interval
+    labels: bool = True
+    histogram: bool = False
+    companions: tuple[str, ...] = ()
+
+
+_THRESHOLD, _AT_THRESHOLD = "threshold", "specificityAtThreshold"
+_ALL = (
+    Metric("loss", "Lower", "Normal"),
+    Metric("brier", "Lower", "Normal"),
+    Metric("accuracy", "Higher", "Wilson"),
+    Metric("sensitivity", "Higher", "Wilson"),
+    Metric("specificity", "Higher", "Wilson"),
+    Metric("ppv", "Higher", "Wilson"),
+    Metric("auc", "Higher", "DeLong"),
+    Metric("calibration", "", "LogNormal"),
+    Metric(
+        "sensitivityAtSpecificity",
+        "Higher",
+        "Wilson",
+        histogram=True,
+        companions=(_THRESHOLD, _AT_THRESHOLD),
+    ),
+    Metric("people", "", "", labels=False),
+    Metric("positives", "", ""),
+    Metric("rows", "", "", labels=False),
+)
+_COMPANIONS = (
+    Metric(_THRESHOLD, "", "", histogram=True),
+    Metric(_AT_THRESHOLD, "Higher", "Wilson", histogram=True),
+)
+METRICS: Mapping[str, Metric] = {each.name: each for each in (*_ALL, *_COMPANIONS)}
+# The names that a round may declare and that Wardround computes.
+EVALUATE = tuple(each.name for each in _ALL)
+TRAIN = tuple(each.name for each in _ALL if not each.histogram)
+
+
+def better(name: str) -> Better:
+    """The direction in which a metric is better; "" for a metric that Wardround does not know."""
+    known = METRICS.get(name)
+    return known.better if known else ""
+
+
+def with_companions(declared: tuple[str, ...]) -> tuple[str, ...]:
+    """The declared metrics, each followed by its companions."""
+    return tuple(name for each in declared for name in (each, *(METRICS[each].companions if each in METRICS else ())))
