@@ -10,7 +10,7 @@ import pytest
 from tests.integration.api.objects import FEDERATION, federated_round, without
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
-from tests.integration.hub.test_hub import complete_round
+from tests.integration.hub.rounds import complete_round
 from wardround.sealing.body import ciphertext_length
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.api.objects import FEDERATION, HUB, federated_round, without
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
-from tests.integration.hub.test_hub import complete_round, play_kubelet, stored, until_condition
+from tests.integration.hub.rounds import complete_round, play_kubelet, stored, until_condition
 from wardround.api import names
 from wardround.ports import Object
 from wardround.store.transfer import Store

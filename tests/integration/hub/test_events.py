@@ -14,7 +14,7 @@ from tests.integration.api.conftest import kubectl
 from tests.integration.api.objects import FEDERATION, federated_round
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import now, until
-from tests.integration.hub.test_hub import until_condition
+from tests.integration.hub.rounds import until_condition
 from wardround.api import conditions
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.clock import system_clock

@@ -12,7 +12,7 @@ from tests.integration.api.kstatus import kstatus
 from tests.integration.api.objects import FEDERATION, federated_round
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
-from tests.integration.hub.test_hub import complete_round, until_condition
+from tests.integration.hub.rounds import complete_round, until_condition
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -16,7 +16,7 @@ from tests.integration.api.apiserver import until as until_now
 from tests.integration.api.objects import FEDERATION, HUB, OURS, condition, federated_round, round_task, without
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
-from tests.integration.hub.test_hub import (
+from tests.integration.hub.rounds import (
     aggregation_pod,
     complete_round,
     conditions,

@@ -1,0 +1,95 @@
+"""Plays rounds at the hub: hospitals send, an aggregation runs as its pod would, the round reaches a condition."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.integration.api.objects import FEDERATION, HUB, federated_round
+from tests.integration.hub.conftest import World
+from tests.integration.hub.hospital import until
+from wardround.aggregate import plan as aggregate_plan
+from wardround.aggregate.job import aggregate
+from wardround.api import names
+from wardround.kube.errors import NotFound
+from wardround.ports import Object
+from wardround.store.admin import list_keys
+from wardround.store.transfer import Store
+from wardround.wire.aggregation import AggregationResult
+
+
+def conditions(found: Object) -> dict[str, tuple[str, str]]:
+    return {each["type"]: (each["status"], each["reason"]) for each in found.get("status", {}).get("conditions", [])}
+
+
+async def until_condition(world: World, name: str, kind: str, reason: str) -> Object:
+    async def reached() -> Object | None:
+        found = await world.client.get("FederatedRound", name, FEDERATION)
+        return found if conditions(found).get(kind) == ("True", reason) else None
+
+    found: Object = await until(reached, f"{name} {kind} {reason}")
+    return found
+
+
+async def sent_round(world: World, name: str, folder: Path, **spec: Any) -> str:
+    """UID of a new round to which both hospitals have sent."""
+    made = world.admin.create(federated_round(name, **spec))
+    async with Store(world.server.origin, world.server.ca) as store:
+        a, b = world.hospitals["site-a"], world.hospitals["site-b"]
+        await asyncio.gather(a.send(name, [1.0, 2.0], 100, store, folder), b.send(name, [4.0, 8.0], 200, store, folder))
+    return str(made["metadata"]["uid"])
+
+
+async def complete_round(world: World, name: str, folder: Path) -> Object:
+    await play_kubelet(world, await sent_round(world, name, folder))
+    return await until_condition(world, name, "Complete", "Complete")
+
+
+async def aggregation_pod(world: World, uid: str, number: int = 1, node: str | None = None) -> str:
+    """The pod of an aggregation Job, as the Job's controller makes it once the hub has made the Job."""
+    name = names.aggregation_name(uid, number)
+
+    async def made() -> Object | None:
+        try:
+            return await world.client.get("Job", name)
+        except NotFound:
+            return None
+
+    template = (await until(made, f"Job {name}"))["spec"]["template"]
+    meta = {"name": name, "namespace": HUB, **template["metadata"]}
+    spec = {**template["spec"], "nodeName": node} if node else template["spec"]
+    world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    return name
+
+
+async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationResult:
+    """Runs the aggregation of a Job as its pod would, and reports its end as the kubelet would."""
+    name = await aggregation_pod(world, uid, number)
+    secret = await world.client.get("Secret", name)
+    plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
+    async with Store(plan.store.origin, plan.store.ca_bundle) as store:
+        result = await aggregate(plan, store, datetime.now(UTC))
+    ended = {
+        "exitCode": 0,
+        "message": aggregate_plan.spell(result).decode(),
+        "startedAt": "2026-01-01T00:00:00Z",
+        "finishedAt": "2026-01-01T00:00:00Z",
+    }
+    container = {
+        "name": "aggregate",
+        "image": "x",
+        "imageID": "x",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": ended},
+    }
+    world.admin.patch_status("Pod", name, {"phase": "Succeeded", "containerStatuses": [container]}, HUB)
+    return result
+
+
+async def stored(world: World, prefix: str) -> list[str]:
+    async with Store(world.server.origin, world.server.ca) as store:
+        return await list_keys(store, world.server.presigner, prefix, datetime.now(UTC))
