@@ -40,18 +40,18 @@ def token(api: Api, namespace: str, account: str) -> str:
         "kind": "TokenRequest",
         "spec": {"expirationSeconds": 3600},
     }
-    made = api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body)
-    return str(made["status"]["token"])
+    reply = api.call("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", body)
+    return str(reply["status"]["token"])
 
 
 def as_account(api: Api, namespace: str, account: str, manager: str = "") -> Client:
-    held = token(api, namespace, account)
+    account_token = token(api, namespace, account)
     configuration = api._client.configuration
     ca = Path(configuration.ssl_ca_cert).read_text()
-    return Client(configuration.host, ca, lambda: held, namespace, manager)
+    return Client(configuration.host, ca, lambda: account_token, namespace, manager)
 
 
-def store_told(api: Api, server: Server) -> Settings:
+def store_settings(api: Api, server: Server) -> Settings:
     """What the hub's chart tells its operator, with this store and its key pair."""
     credentials = {"accessKey": "test-access", "secretKey": "test-secret"}
     meta = {"name": "store-credentials", "namespace": HUB}
@@ -95,15 +95,15 @@ class Running:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(api: Api, server: Server) -> AsyncIterator[World]:
-    settings = store_told(api, server)
+    settings = store_settings(api, server)
     running = Running(api, settings)
     await running.start()
     client = as_account(api, HUB, "hub-operator")
     try:
 
         async def published() -> str | None:
-            found: str | None = (await client.get("ConfigMap", "wardround-hub"))["data"].get("fingerprint")
-            return found
+            fingerprint: str | None = (await client.get("ConfigMap", "wardround-hub"))["data"].get("fingerprint")
+            return fingerprint
 
         pinned = await until(published, "the hub's ConfigMap")
         hospitals = {

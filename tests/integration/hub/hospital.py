@@ -59,9 +59,9 @@ class Hospital:
         """Keys and datasets into status.site."""
 
         async def published() -> bool:
-            found = await self.client.get("Participant", self.name)
+            participant = await self.client.get("Participant", self.name)
             try:
-                await self.client.apply_status(found, {}, self.player.status("breast"))
+                await self.client.apply_status(participant, {}, self.player.status("breast"))
             except Conflict:  # the hub has just written its part
                 return False
             return True
@@ -73,9 +73,9 @@ class Hospital:
             tasks = map(roundtask.parse, await self.client.list("RoundTask"))
             return next((t for t in tasks if (t.spec.round_ref.name, t.spec.attempt) == (round_name, attempt)), None)
 
-        found = await until(find, f"a RoundTask of {round_name} at {self.name}")
-        assert isinstance(found, RoundTask)
-        return found
+        task = await until(find, f"a RoundTask of {round_name} at {self.name}")
+        assert isinstance(task, RoundTask)
+        return task
 
     def assignment(self, task: RoundTask) -> Assignment:
         return self.player.assignment(task.spec, self.hub_fingerprint)
@@ -85,12 +85,12 @@ class Hospital:
 
     async def report(self, task: RoundTask, status: dict[str, Any], *kinds: tuple[str, bool, str]) -> None:
         """Writes the RoundTask's status as the site operator does: all conditions, and again on a conflict."""
-        found = await self.client.get("RoundTask", task.metadata.name)
-        known = roundtask.parse(found).status.conditions
+        stored = await self.client.get("RoundTask", task.metadata.name)
+        known = roundtask.parse(stored).status.conditions
         for kind, holds, reason in kinds:
             known = conditions.set_condition(known, kind, holds, reason, now=now(), generation=1)
         try:
-            await self.client.apply_status(found, {}, {**status, "conditions": [codec.dump(each) for each in known]})
+            await self.client.apply_status(stored, {}, {**status, "conditions": [codec.dump(each) for each in known]})
         except Conflict:
             await self.report(task, status, *kinds)
 

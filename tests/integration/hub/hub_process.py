@@ -11,6 +11,6 @@ from wardround.kube.client import Client
 from wardround.kube.process import run_until_terminated
 
 if __name__ == "__main__":
-    given = json.loads(sys.stdin.read())
-    client = Client(given["server"], given["ca"], lambda: str(given["token"]), given["namespace"])
-    run_until_terminated(serve(Settings(**given["settings"]), client, int(given["port"])))
+    instructions = json.loads(sys.stdin.read())
+    client = Client(instructions["server"], instructions["ca"], lambda: str(instructions["token"]), instructions["namespace"])
+    run_until_terminated(serve(Settings(**instructions["settings"]), client, int(instructions["port"])))

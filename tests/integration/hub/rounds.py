@@ -21,26 +21,26 @@ from wardround.store.transfer import Store
 from wardround.wire.aggregation import AggregationResult
 
 
-def conditions(found: Object) -> dict[str, tuple[str, str]]:
-    return {each["type"]: (each["status"], each["reason"]) for each in found.get("status", {}).get("conditions", [])}
+def conditions(item: Object) -> dict[str, tuple[str, str]]:
+    return {each["type"]: (each["status"], each["reason"]) for each in item.get("status", {}).get("conditions", [])}
 
 
 async def until_condition(world: World, name: str, kind: str, reason: str) -> Object:
     async def reached() -> Object | None:
-        found = await world.client.get("FederatedRound", name, FEDERATION)
-        return found if conditions(found).get(kind) == ("True", reason) else None
+        round_ = await world.client.get("FederatedRound", name, FEDERATION)
+        return round_ if conditions(round_).get(kind) == ("True", reason) else None
 
-    found: Object = await until(reached, f"{name} {kind} {reason}")
-    return found
+    round_: Object = await until(reached, f"{name} {kind} {reason}")
+    return round_
 
 
 async def sent_round(world: World, name: str, folder: Path, **spec: Any) -> str:
     """UID of a new round to which both hospitals have sent."""
-    made = world.admin.create(federated_round(name, **spec))
+    created = world.admin.create(federated_round(name, **spec))
     async with Store(world.server.origin, world.server.ca) as store:
         a, b = world.hospitals["site-a"], world.hospitals["site-b"]
         await asyncio.gather(a.send(name, [1.0, 2.0], 100, store, folder), b.send(name, [4.0, 8.0], 200, store, folder))
-    return str(made["metadata"]["uid"])
+    return str(created["metadata"]["uid"])
 
 
 async def complete_round(world: World, name: str, folder: Path) -> Object:

@@ -22,14 +22,14 @@ async def test_room_for_more_than_the_model_is_not_given_and_the_others_go_on(wo
     world.admin.create(without(second, "initial"))
     size = ciphertext_length(first["status"]["result"]["bytes"])
     greedy, modest = world.hospitals["site-a"], world.hospitals["site-b"]
-    for hospital, asked in ((greedy, 20 << 30), (modest, size)):
+    for hospital, bytes_wanted in ((greedy, 20 << 30), (modest, size)):
         task = await hospital.task("bounded")
         done = [("Accepted", True, "Accepted"), ("Trained", True, "Trained")]
-        await hospital.report(task, {"upload": {"bytes": asked}}, *done)
+        await hospital.report(task, {"upload": {"bytes": bytes_wanted}}, *done)
 
     async def attention() -> list[dict[str, Any]]:
-        found = await world.client.get("FederatedRound", "bounded", FEDERATION)
-        entries: list[dict[str, Any]] = found.get("status", {}).get("attention", [])
+        round_ = await world.client.get("FederatedRound", "bounded", FEDERATION)
+        entries: list[dict[str, Any]] = round_.get("status", {}).get("attention", [])
         return entries
 
     async def cancelled() -> bool:

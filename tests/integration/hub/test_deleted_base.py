@@ -19,15 +19,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def follow(world: World, name: str, base: str, **spec: Any) -> str:
-    made = world.admin.create(without(federated_round(name, base={"roundName": base}, **spec), "initial"))
-    return str(made["metadata"]["uid"])
+    created = world.admin.create(without(federated_round(name, base={"roundName": base}, **spec), "initial"))
+    return str(created["metadata"]["uid"])
 
 
 async def result(world: World, uid: str) -> Object | None:
     """The Secret of a round's result; its bytes are in the store."""
     assert len(await stored(world, f"models/{uid}/")) == 2
-    found = await world.client.get("Secret", names.model_secret(uid))
-    return found if found.get("data") else None
+    secret = await world.client.get("Secret", names.model_secret(uid))
+    return secret if secret.get("data") else None
 
 
 async def gone(world: World, uid: str) -> None:
@@ -53,14 +53,14 @@ async def test_a_running_round_goes_on_from_the_result_of_a_round_that_is_delete
     tasks = [await each.task("pruned-2") for each in world.hospitals.values()]
     assert {each.metadata.labels[names.BASE_UID] for each in tasks} == {first}
     world.admin.delete("FederatedRound", "pruned-1", FEDERATION)
-    found = await until_condition(world, "pruned-2", "BaseDeleted", "BaseDeleted")
-    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "BaseDeleted")
-    assert said.startswith("Somebody deleted round pruned-1, from whose result this round starts.")
+    round_ = await until_condition(world, "pruned-2", "BaseDeleted", "BaseDeleted")
+    message = next(each["message"] for each in round_["status"]["conditions"] if each["type"] == "BaseDeleted")
+    assert message.startswith("Somebody deleted round pruned-1, from whose result this round starts.")
 
     async def event_written() -> bool:
         path = f"/apis/events.k8s.io/v1/namespaces/{FEDERATION}/events"
         events = world.admin.call("GET", path)["items"]
-        return ("BaseDeleted", "Warning", said) in {
+        return ("BaseDeleted", "Warning", message) in {
             (each["reason"], each["type"], each["note"]) for each in events if each["regarding"]["uid"] == second
         }
 
@@ -68,8 +68,8 @@ async def test_a_running_round_goes_on_from_the_result_of_a_round_that_is_delete
     await world.restart()
 
     async def kept() -> bool:
-        left = await world.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={first}")
-        return not left and await result(world, first) is not None
+        tasks_left = await world.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={first}")
+        return not tasks_left and await result(world, first) is not None
 
     await until(kept, "the tasks of the round are gone and its result is kept")
     # Another of that name is not what the running round started from.
@@ -95,13 +95,13 @@ async def test_a_round_that_waited_starts_and_one_that_is_made_later_says_that_i
     await until_condition(world, "waited-2", "BaseDeleted", "BaseDeleted")
 
     async def noted() -> bool:
-        found = await world.client.get("Secret", names.model_secret(first), HUB)
-        return len(found["metadata"]["annotations"].get(names.KEPT_FOR, "").split()) == 2
+        secret = await world.client.get("Secret", names.model_secret(first), HUB)
+        return len(secret["metadata"]["annotations"].get(names.KEPT_FOR, "").split()) == 2
 
     await until(noted, "the result is kept for those that were there")
     follow(world, "late-2", "waited-1")
-    found = await until_condition(world, "late-2", "Stalled", "BaseUnusable")
-    assert any("Somebody deleted round waited-1" in each["message"] for each in found["status"]["conditions"])
+    late_round = await until_condition(world, "late-2", "Stalled", "BaseUnusable")
+    assert any("Somebody deleted round waited-1" in each["message"] for each in late_round["status"]["conditions"])
     world.admin.delete("FederatedRound", "waited-2", FEDERATION)
     world.admin.patch("FederatedRound", "suspended-2", {"spec": {"suspend": False}}, FEDERATION)
     for hospital in world.hospitals.values():

@@ -28,33 +28,33 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def events(world: World, namespace: str, name: str = "") -> list[Object]:
-    found = world.admin.call("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
-    return [each for each in found if name in ("", each["regarding"]["name"])]
+    items = world.admin.call("GET", f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")["items"]
+    return [each for each in items if name in ("", each["regarding"]["name"])]
 
 
 async def events_of(world: World, name: str, *reasons: str) -> list[Object]:
     async def all_there() -> list[Object]:
-        found = events(world, FEDERATION, name)
-        return found if {each["reason"] for each in found} >= set(reasons) else []
+        written = events(world, FEDERATION, name)
+        return written if {each["reason"] for each in written} >= set(reasons) else []
 
-    found: list[Object] = await until(all_there, f"Events {', '.join(reasons)} of {name}")
-    return found
+    written: list[Object] = await until(all_there, f"Events {', '.join(reasons)} of {name}")
+    return written
 
 
 async def test_a_round_tells_each_step_once_and_says_whose_it_is(world: World) -> None:
-    made = world.admin.create(federated_round("told"))
+    created = world.admin.create(federated_round("told"))
     for hospital in world.hospitals.values():
         await hospital.report(await hospital.task("told"), {}, ("Accepted", False, "ImageNotAllowed"))
     await until_condition(world, "told", "Failed", "QuorumNotMet")
-    found = await events_of(world, "told", "Dispatched", "QuorumNotMet")
-    assert set(Counter(each["reason"] for each in found).values()) == {1}
-    failed = next(each for each in found if each["reason"] == "QuorumNotMet")
+    written = await events_of(world, "told", "Dispatched", "QuorumNotMet")
+    assert set(Counter(each["reason"] for each in written).values()) == {1}
+    failed = next(each for each in written if each["reason"] == "QuorumNotMet")
     assert failed["regarding"] == {
         "apiVersion": "wardround.io/v1alpha1",
         "kind": "FederatedRound",
         "namespace": FEDERATION,
         "name": "told",
-        "uid": made["metadata"]["uid"],
+        "uid": created["metadata"]["uid"],
     }
     assert (failed["type"], failed["action"], failed["reportingController"]) == ("Warning", "SetFailed", CONTROLLER)
     assert "ImageNotAllowed" in failed["note"]
@@ -72,8 +72,8 @@ async def test_kubectl_describe_shows_them(world: World, kubectl: Kubectl) -> No
 
 async def test_a_participant_tells_that_it_is_ready(world: World) -> None:
     async def approved() -> list[Object]:
-        found = events(world, "site-a", "site-a")
-        return [each for each in found if each["reason"] == "Approved"]
+        written = events(world, "site-a", "site-a")
+        return [each for each in written if each["reason"] == "Approved"]
 
     assert len(await until(approved, "the Event of site-a")) == 1
 
@@ -85,7 +85,7 @@ async def test_a_restart_tells_nothing_anew(world: World) -> None:
     assert {each["metadata"]["uid"] for each in events(world, FEDERATION) + events(world, "site-a")} == before
 
 
-async def of_a_hospital(world: World, name: str) -> tuple[Reporter, Object, RoundTask]:
+async def hospital_reporter(world: World, name: str) -> tuple[Reporter, Object, RoundTask]:
     """A hospital's account writes the status of its own RoundTasks, and may make no Events."""
     hospital = world.hospitals["site-a"]
     world.admin.create(federated_round(name))
@@ -95,14 +95,14 @@ async def of_a_hospital(world: World, name: str) -> tuple[Reporter, Object, Roun
 
 
 def waiting_for(task: RoundTask, reason: str) -> RoundTaskStatus:
-    found = conditions.progressing(task.status.conditions, reason, "said", now=now(), generation=1)
-    return replace(task.status, conditions=found)
+    waiting = conditions.progressing(task.status.conditions, reason, "said", now=now(), generation=1)
+    return replace(task.status, conditions=waiting)
 
 
 async def test_an_api_server_that_takes_no_event_hinders_nothing(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reporter, observed, task = await of_a_hospital(world, "mute")
+    reporter, observed, task = await hospital_reporter(world, "mute")
     working = asyncio.create_task(reporter.run())
     assert await reporter.write(observed, task.status, waiting_for(task, "Unschedulable")) is not None
 
@@ -117,7 +117,7 @@ async def test_an_api_server_that_takes_no_event_hinders_nothing(
 async def test_events_that_the_api_server_does_not_take_are_dropped_and_do_not_pile_up(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reporter, observed, task = await of_a_hospital(world, "piled")  # which nobody runs
+    reporter, observed, task = await hospital_reporter(world, "piled")  # which nobody runs
     for number in range(MOST_WAITING + 1):
         status = waiting_for(task, f"Reason{number}")
         observed = await reporter.write(observed, task.status, status) or observed

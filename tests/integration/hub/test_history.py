@@ -29,7 +29,7 @@ from tests.integration.api.objects import (
     hub_values,
     round_task,
 )
-from tests.integration.hub.conftest import store_told, token
+from tests.integration.hub.conftest import store_settings, token
 from tests.integration.site.conftest import free_port
 from tests.integration.store.conftest import Server
 
@@ -56,7 +56,7 @@ def alone(tmp_path: Path) -> Iterator[Api]:
 
 
 def test_many_rounds_that_are_over_weigh_next_to_nothing(alone: Api, server: Server) -> None:
-    settings = dataclasses.asdict(store_told(alone, server))
+    settings = dataclasses.asdict(store_settings(alone, server))
     weights = []
     for first, last in ((0, FEW), (FEW, MANY)):
         for number in range(first, last):
@@ -69,21 +69,21 @@ def test_many_rounds_that_are_over_weigh_next_to_nothing(alone: Api, server: Ser
 
 def finished(api: Api, name: str) -> None:
     """A round that is over and its tasks, the grants those of a model of many segments."""
-    made = api.create(federated_round(name))
+    created = api.create(federated_round(name))
     over = [condition(kind, reason="Complete") for kind in ("Complete", "Reconciling", "Failed", "Stalled")]
     over = [{**each, "status": "True" if each["type"] == "Complete" else "False"} for each in over]
     start = [{"stage": stage, "time": "2026-11-24T12:00:00.000000Z"} for stage in ("Started", "Dispatched")]
     status = {"conditions": over, "timeline": start, "participants": {"selected": 2, "accepted": 2}}
     api.patch_status("FederatedRound", name, status, FEDERATION, user=OPERATOR)
-    ref = {"namespace": FEDERATION, "name": name, "uid": made["metadata"]["uid"]}
+    ref = {"namespace": FEDERATION, "name": name, "uid": created["metadata"]["uid"]}
     for participant in PARTICIPANTS:
         task = round_task(participant, f"{name}-a1")
         task["metadata"]["labels"] = {"wardround.io/round": name, "wardround.io/round-uid": ref["uid"]}
         task["spec"].update(roundRef=ref, assignment="a" * 3700, grants="g" * 40_000)
         api.create(task, user=OPERATOR)
-        said = [condition(kind) for kind in ("Accepted", "InputReady", "Trained", "Sent")]
+        progress = [condition(kind) for kind in ("Accepted", "InputReady", "Trained", "Sent")]
         api.patch_status(
-            "RoundTask", f"{name}-a1", {"conditions": said}, participant, user=account(participant, "site")
+            "RoundTask", f"{name}-a1", {"conditions": progress}, participant, user=account(participant, "site")
         )
 
 
@@ -91,7 +91,7 @@ def peak_megabytes(api: Api, settings: dict[str, Any]) -> float:
     """Of an operator that starts, reads all there is, and has come to rest."""
     configuration: Any = api._client.configuration
     port = free_port()
-    given = {
+    instructions = {
         "settings": settings,
         "server": configuration.host,
         "ca": Path(configuration.ssl_ca_cert).read_text(),
@@ -107,7 +107,7 @@ def peak_megabytes(api: Api, settings: dict[str, Any]) -> float:
     )
     try:
         assert process.stdin is not None
-        process.stdin.write(json.dumps(given).encode())
+        process.stdin.write(json.dumps(instructions).encode())
         process.stdin.close()
         ready(process, port)
         rested(process)

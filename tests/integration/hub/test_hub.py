@@ -28,8 +28,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 async def test_a_participant_is_ready_once_its_published_keys_are_the_approved_ones(world: World) -> None:
     async def ready() -> bool:
-        found = await world.client.get("Participant", "site-a", "site-a")
-        return conditions(found).get("Ready") == ("True", "Approved")
+        participant = await world.client.get("Participant", "site-a", "site-a")
+        return conditions(participant).get("Ready") == ("True", "Approved")
 
     await until(ready, "site-a Ready")
 
@@ -37,33 +37,33 @@ async def test_a_participant_is_ready_once_its_published_keys_are_the_approved_o
 async def test_each_hospital_gets_an_assignment_that_it_can_verify(world: World) -> None:
     world.admin.create(federated_round("assigned", participants={"names": ["site-a", "site-b"]}))
     for hospital in world.hospitals.values():
-        found = hospital.assignment(await hospital.task("assigned"))
-        assert (found.participant, found.round_name, found.roster) == (hospital.name, "assigned", ("site-a", "site-b"))
-        assert found.site_fingerprint == hospital.fingerprint
+        assignment = hospital.assignment(await hospital.task("assigned"))
+        assert (assignment.participant, assignment.round_name, assignment.roster) == (hospital.name, "assigned", ("site-a", "site-b"))
+        assert assignment.site_fingerprint == hospital.fingerprint
         assert hospital.grants(await hospital.task("assigned")).put is None
 
 
 async def test_the_rounds_key_is_read_once_for_all_hospitals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, asked = vault.round_key, []
+    read, round_uids = vault.round_key, []
 
     async def counted(client: Api, round_uid: str) -> DecryptionKey:
-        asked.append(round_uid)
+        round_uids.append(round_uid)
         return await read(client, round_uid)
 
     monkeypatch.setattr(vault, "round_key", counted)
-    made = world.admin.create(federated_round("one-key"))
+    created = world.admin.create(federated_round("one-key"))
     for hospital in world.hospitals.values():
         await hospital.task("one-key")
     await until_condition(world, "one-key", "Reconciling", "Collecting")
-    assert asked.count(made["metadata"]["uid"]) == 1
+    assert round_uids.count(created["metadata"]["uid"]) == 1
     world.admin.delete("FederatedRound", "one-key", FEDERATION)
 
 
 async def test_a_round_goes_from_apply_to_complete_and_leaves_no_key(world: World, tmp_path: Path) -> None:
     started = time.monotonic()
-    found = await complete_round(world, "circle", tmp_path)
+    round_ = await complete_round(world, "circle", tmp_path)
     print(f"apply to Complete, without pods: {time.monotonic() - started:.2f} s")
-    uid, status = found["metadata"]["uid"], found["status"]
+    uid, status = round_["metadata"]["uid"], round_["status"]
     assert status["participants"] == {"selected": 2, "accepted": 2, "sent": 2, "failed": 0, "aggregated": 2}
     assert (status["result"]["samples"], status["result"]["location"]) == (300, f"models/{uid}/1")
     assert [each["stage"] for each in status["timeline"]] == [
@@ -75,9 +75,9 @@ async def test_a_round_goes_from_apply_to_complete_and_leaves_no_key(world: Worl
     ]
 
     async def tidy() -> bool:
-        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        secrets = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
         # The memory that updates are to be deleted once more holds nothing.
-        held = {each["metadata"]["name"] for each in left if each.get("data")}
+        held = {each["metadata"]["name"] for each in secrets if each.get("data")}
         return held == {f"model-{uid}"} and await stored(world, f"updates/{uid}/") == []
 
     await until(tidy, "the key and the updates are gone")
@@ -104,8 +104,8 @@ async def test_a_hospital_that_was_not_counted_goes_on_from_the_state_of_the_rou
     world: World, tmp_path: Path
 ) -> None:
     async def states(name: str) -> dict[str, str]:
-        found = {each.name: each.assignment(await each.task(name)) for each in world.hospitals.values()}
-        return {hospital: assignment.state_round for hospital, assignment in found.items()}
+        assignments = {each.name: each.assignment(await each.task(name)) for each in world.hospitals.values()}
+        return {hospital: assignment.state_round for hospital, assignment in assignments.items()}
 
     def follow(name: str, base: str, **spec: Any) -> Object:
         return world.admin.create(without(federated_round(name, base={"roundName": base}, **spec), "initial"))
@@ -131,14 +131,14 @@ def _hub_key(task: RoundTask) -> VerificationKey:
 
 
 async def test_a_round_goes_on_where_it_was_when_the_operator_is_restarted(world: World, tmp_path: Path) -> None:
-    made = world.admin.create(federated_round("restarted"))
+    created = world.admin.create(federated_round("restarted"))
     a, b = world.hospitals["site-a"], world.hospitals["site-b"]
     async with Store(world.server.origin, world.server.ca) as store:
         await a.send("restarted", [1.0, 2.0], 100, store, tmp_path)
         await world.restart()
         await b.send("restarted", [4.0, 8.0], 200, store, tmp_path)
     await world.restart()
-    await play_kubelet(world, made["metadata"]["uid"])
+    await play_kubelet(world, created["metadata"]["uid"])
     await until_condition(world, "restarted", "Complete", "Complete")
 
 
@@ -147,10 +147,10 @@ async def test_a_refusal_everywhere_fails_the_round_with_the_reason(world: World
     for hospital in world.hospitals.values():
         task = await hospital.task("refused")
         await hospital.report(task, {}, ("Accepted", False, "ImageNotAllowed"))
-    found = await until_condition(world, "refused", "Failed", "QuorumNotMet")
-    assert {each["reason"] for each in found["status"]["attention"]} == {"ImageNotAllowed"}
+    round_ = await until_condition(world, "refused", "Failed", "QuorumNotMet")
+    assert {each["reason"] for each in round_["status"]["attention"]} == {"ImageNotAllowed"}
     assert "ImageNotAllowed" in next(
-        each["message"] for each in found["status"]["conditions"] if each["type"] == "Failed"
+        each["message"] for each in round_["status"]["conditions"] if each["type"] == "Failed"
     )
 
 
@@ -166,9 +166,9 @@ async def test_a_refusal_everywhere_fails_the_round_with_the_reason(world: World
 async def test_bad_input_is_said_on_the_round(
     world: World, name: str, spec: dict[str, Any], kind: str, reason: str
 ) -> None:
-    wanted = federated_round(name, **spec)
-    wanted["spec"] = {key: value for key, value in wanted["spec"].items() if value is not None}
-    world.admin.create(wanted)
+    round_ = federated_round(name, **spec)
+    round_["spec"] = {key: value for key, value in round_["spec"].items() if value is not None}
+    world.admin.create(round_)
     await until_condition(world, name, kind, reason)
 
 
@@ -197,15 +197,15 @@ async def test_what_a_site_puts_after_the_end_goes_too_and_then_nothing_is_left_
     if deleted:
         world.admin.delete("FederatedRound", name, FEDERATION)
 
-    async def left() -> dict[str, Object]:
-        found = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
-        return {each["metadata"]["name"]: each for each in found}
+    async def secrets_left() -> dict[str, Object]:
+        remaining = await world.client.list("Secret", labels=f"{names.ROUND_UID}={uid}")
+        return {each["metadata"]["name"]: each for each in remaining}
 
     memory, note = f"round-{uid}", names.PUTS_UNTIL if deleted else names.CLEANED_UP
     prefixes = (f"updates/{uid}/", f"models/{uid}/") if deleted else (f"updates/{uid}/",)
 
     async def cleaned() -> bool:
-        secrets = await left()
+        secrets = await secrets_left()
         metadata = secrets.get(memory, {}).get("metadata", {})
         noted = note in metadata.get("annotations", {}) and not secrets[memory].get("data")
         gone = not deleted or f"model-{uid}" not in secrets
@@ -230,17 +230,17 @@ async def test_what_a_site_puts_after_the_end_goes_too_and_then_nothing_is_left_
 
     async def nothing_left() -> bool:
         expected = set() if deleted else {f"model-{uid}"}
-        return set(await left()) == expected and await stored(world, f"updates/{uid}/") == []
+        return set(await secrets_left()) == expected and await stored(world, f"updates/{uid}/") == []
 
     await until(nothing_left, "the second clean-up")
 
 
 async def test_an_idle_hub_writes_nothing(world: World) -> None:
     async def versions() -> dict[str, str]:
-        found = []
+        objects = []
         for kind in ("FederatedRound", "RoundTask", "Participant"):
-            found += await world.client.list(kind, everywhere=True)
-        return {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in found}
+            objects += await world.client.list(kind, everywhere=True)
+        return {each["metadata"]["uid"]: each["metadata"]["resourceVersion"] for each in objects}
 
     before = await versions()
     await world.restart()

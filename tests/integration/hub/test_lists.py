@@ -17,10 +17,10 @@ async def test_what_is_read_a_few_at_a_time_is_all_there_is(world: World) -> Non
         metadata = {"name": name, "namespace": HUB, "labels": {"listed": "yes"}}
         world.admin.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata})
     try:
-        found = [item async for item in world.client.each("Secret", labels="listed=yes")]
-        assert [item["metadata"]["name"] for item in found] == names
-        assert {item["kind"] for item in found} == {"Secret"}
-        assert found == await world.client.list("Secret", labels="listed=yes")
+        items = [item async for item in world.client.each("Secret", labels="listed=yes")]
+        assert [item["metadata"]["name"] for item in items] == names
+        assert {item["kind"] for item in items} == {"Secret"}
+        assert items == await world.client.list("Secret", labels="listed=yes")
     finally:
         for name in names:
             world.admin.delete("Secret", name, HUB)

@@ -27,20 +27,20 @@ async def hospital(world: World) -> AsyncIterator[Hospital]:
     """One that was enrolled, has published its keys and is approved."""
     enrol(world.admin, NAME)
     account = as_account(world.admin, NAME, "site", HOSPITAL_MANAGER)
-    found = Hospital(NAME, account, world.hospitals["site-a"].hub_fingerprint)
-    await found.publish()
-    world.admin.patch("Participant", NAME, {"spec": {"keyFingerprint": found.fingerprint}}, NAME)
+    enrolled = Hospital(NAME, account, world.hospitals["site-a"].hub_fingerprint)
+    await enrolled.publish()
+    world.admin.patch("Participant", NAME, {"spec": {"keyFingerprint": enrolled.fingerprint}}, NAME)
     await until_ready(world, "True", "Approved")
-    yield found
-    await found.client.close()
+    yield enrolled
+    await enrolled.client.close()
 
 
 async def until_ready(world: World, status: str, reason: str) -> None:
-    async def said() -> bool:
-        found = await world.client.get("Participant", NAME, NAME)
-        return conditions(found).get("Ready") == (status, reason)
+    async def reported() -> bool:
+        participant = await world.client.get("Participant", NAME, NAME)
+        return conditions(participant).get("Ready") == (status, reason)
 
-    await until(said, f"{NAME} Ready {status} {reason}")
+    await until(reported, f"{NAME} Ready {status} {reason}")
 
 
 async def printed(world: World, *arguments: str) -> str:
@@ -51,21 +51,21 @@ async def printed(world: World, *arguments: str) -> str:
     return out.decode()
 
 
-def made(world: World, name: str) -> None:
+def create(world: World, name: str) -> None:
     world.admin.create(federated_round(name, participants={"names": ["site-a", NAME]}, quorum={"min": 1}))
 
 
 async def until_left_out(world: World, name: str) -> None:
     async def left_out() -> bool:
-        found = await world.client.get("FederatedRound", name, FEDERATION)
-        said = {each["participant"]: each["reason"] for each in found.get("status", {}).get("attention", [])}
-        return said == {NAME: "ParticipantRevoked"}
+        round_ = await world.client.get("FederatedRound", name, FEDERATION)
+        reasons = {each["participant"]: each["reason"] for each in round_.get("status", {}).get("attention", [])}
+        return reasons == {NAME: "ParticipantRevoked"}
 
     await until(left_out, f"{name} goes on without {NAME}")
 
 
 async def test_a_revoked_hospital_says_so_and_no_round_waits_for_it(world: World, hospital: Hospital) -> None:
-    made(world, "revoked-meanwhile")
+    create(world, "revoked-meanwhile")
     task = await hospital.task("revoked-meanwhile")
     assert main(["revoke", NAME, "--kubeconfig", str(world.admin.kubeconfig)]) == 0
     await until_ready(world, "False", "Revoked")
@@ -80,7 +80,7 @@ async def test_a_revoked_hospital_says_so_and_no_round_waits_for_it(world: World
 
     await until(called_back, "its task is called back")
     # One that is made now asks the others at once, though it names this hospital.
-    made(world, "revoked-before")
+    create(world, "revoked-before")
     await world.hospitals["site-a"].task("revoked-before")
     await until_condition(world, "revoked-before", "Reconciling", "Collecting")
     await until_left_out(world, "revoked-before")

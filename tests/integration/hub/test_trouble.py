@@ -43,12 +43,12 @@ def quota(world: World, namespace: str, resource: str, probe: Object) -> Iterato
     """None of this resource may be made in this namespace. `probe`: one that could be made otherwise."""
     path, hard = f"/api/v1/namespaces/{namespace}/resourcequotas", {f"count/{resource}": "0"}
     meta = {"name": "none", "namespace": namespace}
-    made = world.admin.call(
+    created = world.admin.call(
         "POST", path, {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}
     )
     # The controller manager's first count, without which the API server counts nothing.
-    made["status"] = {"hard": hard, "used": hard}
-    world.admin.call("PUT", f"{path}/none/status", made)
+    created["status"] = {"hard": hard, "used": hard}
+    world.admin.call("PUT", f"{path}/none/status", created)
     # The API server counts by it a moment later, and no longer a moment after it is gone.
     until_now("the quota holds", lambda: not _takes(world, probe))
     try:
@@ -88,16 +88,16 @@ async def test_a_hospital_whose_roundtask_is_not_taken_is_named_and_asked_once_i
     with no_tasks(world, "site-b"):
         world.admin.create(federated_round("one-refused", quorum={"min": 2}))
         await world.hospitals["site-a"].task("one-refused")
-        found = await until_condition(world, "one-refused", "Reconciling", "Collecting")
-        (entry,) = found["status"]["attention"]
+        round_ = await until_condition(world, "one-refused", "Reconciling", "Collecting")
+        (entry,) = round_["status"]["attention"]
         assert (entry["participant"], entry["reason"]) == ("site-b", "TaskRefused")
         assert "exceeded quota" in entry["message"]
         await world.restart()
     await world.hospitals["site-b"].task("one-refused")
 
     async def unmarked() -> bool:
-        found = await world.client.get("FederatedRound", "one-refused", FEDERATION)
-        return "attention" not in found["status"] or found["status"]["attention"] == []
+        round_ = await world.client.get("FederatedRound", "one-refused", FEDERATION)
+        return "attention" not in round_["status"] or round_["status"]["attention"] == []
 
     await until(unmarked, "nobody needs attention")
 
@@ -105,8 +105,8 @@ async def test_a_hospital_whose_roundtask_is_not_taken_is_named_and_asked_once_i
 async def test_a_round_whose_roundtasks_are_not_taken_says_so_and_goes_on_once_they_are(world: World) -> None:
     with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
         world.admin.create(federated_round("all-refused"))
-        found = await until_condition(world, "all-refused", "Stalled", "TaskRefused")
-        assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
+        round_ = await until_condition(world, "all-refused", "Stalled", "TaskRefused")
+        assert {each["reason"] for each in round_["status"]["attention"]} == {"TaskRefused"}
     await world.hospitals["site-a"].task("all-refused")
     await until_condition(world, "all-refused", "Reconciling", "Collecting")
 
@@ -115,8 +115,8 @@ async def test_a_round_that_can_ask_nobody_in_time_fails_and_says_why(world: Wor
     deadlines = {"admissionSeconds": 1, "queueSeconds": 1}
     with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
         world.admin.create(federated_round("never-taken", deadlines=deadlines))
-        found = await until_condition(world, "never-taken", "Failed", "QuorumNotMet")
-    assert {each["reason"] for each in found["status"]["attention"]} == {"TaskRefused"}
+        round_ = await until_condition(world, "never-taken", "Failed", "QuorumNotMet")
+    assert {each["reason"] for each in round_["status"]["attention"]} == {"TaskRefused"}
 
 
 async def test_a_further_attempt_that_is_not_taken_is_remembered_and_made_once_it_is(world: World) -> None:
@@ -128,15 +128,15 @@ async def test_a_further_attempt_that_is_not_taken_is_remembered_and_made_once_i
         await hospital.report(task, failure, ("Failed", True, "Evicted"))
 
         async def remembered() -> bool:
-            found = await hospital.task("second-refused")
-            return "exceeded quota" in found.metadata.annotations.get(REFUSED, "")
+            first = await hospital.task("second-refused")
+            return "exceeded quota" in first.metadata.annotations.get(REFUSED, "")
 
         await until(remembered, "the first attempt remembers")
 
         async def named() -> bool:
-            found = await world.client.get("FederatedRound", "second-refused", FEDERATION)
-            said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
-            return said == {"site-b": "TaskRefused"}
+            round_ = await world.client.get("FederatedRound", "second-refused", FEDERATION)
+            reasons = {each["participant"]: each["reason"] for each in round_["status"].get("attention", [])}
+            return reasons == {"site-b": "TaskRefused"}
 
         await until(named, "site-b is named")
         await world.restart()
@@ -152,9 +152,9 @@ async def test_rounds_that_wait_for_each_other_fail(world: World) -> None:
     world.admin.create(from_base("hen", "egg"))
     await until_condition(world, "hen", "Stalled", "BaseNotFound")
     world.admin.create(from_base("egg", "hen"))
-    found = await until_condition(world, "egg", "Failed", "BaseCycle")
-    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "Failed")
-    assert said.startswith("egg waits for hen waits for egg.")
+    round_ = await until_condition(world, "egg", "Failed", "BaseCycle")
+    message = next(each["message"] for each in round_["status"]["conditions"] if each["type"] == "Failed")
+    assert message.startswith("egg waits for hen waits for egg.")
     await until_condition(world, "hen", "Failed", "BaseFailed")
 
 
@@ -172,22 +172,22 @@ async def test_a_model_whose_manifest_this_hub_did_not_sign_is_no_base(world: Wo
 
 
 async def test_a_round_says_that_it_has_failed_though_the_store_is_away_and_tidies_up_later(world: World) -> None:
-    made = world.admin.create(federated_round("no-store"))
+    created = world.admin.create(federated_round("no-store"))
     with store_in_trouble(world):
         for hospital in world.hospitals.values():
             await hospital.report(await hospital.task("no-store"), {}, ("Accepted", False, "ImageNotAllowed"))
         await until_condition(world, "no-store", "Failed", "QuorumNotMet")
 
-        async def said() -> bool:
-            found = await world.client.get("FederatedRound", "no-store", FEDERATION)
-            return conditions(found).get("CleanedUp") == ("False", "StoreObjectMissing")
+        async def reported() -> bool:
+            round_ = await world.client.get("FederatedRound", "no-store", FEDERATION)
+            return conditions(round_).get("CleanedUp") == ("False", "StoreObjectMissing")
 
-        await until(said, "the round says that it is not tidied up")
-        left = await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
-        assert [each.get("data") for each in left] == [None]
+        await until(reported, "the round says that it is not tidied up")
+        secrets = await world.client.list("Secret", labels=f"{names.ROUND_UID}={created['metadata']['uid']}")
+        assert [each.get("data") for each in secrets] == [None]
 
     async def tidy() -> bool:
-        return not await world.client.list("Secret", labels=f"{names.ROUND_UID}={made['metadata']['uid']}")
+        return not await world.client.list("Secret", labels=f"{names.ROUND_UID}={created['metadata']['uid']}")
 
     await until(tidy, "the memory of what was left to do is gone", 90)
     await until_condition(world, "no-store", "CleanedUp", "CleanedUp")
@@ -228,10 +228,10 @@ async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_a
     labels = f"{names.ROUND_UID}={uid}"
 
     async def left() -> list[str]:
-        found: list[Any] = await world.client.list("RoundTask", everywhere=True, labels=labels)
+        items: list[Any] = await world.client.list("RoundTask", everywhere=True, labels=labels)
         for kind in ("Job", "Secret"):
-            found += await world.client.list(kind, labels=labels)
-        return [each["kind"] for each in found]
+            items += await world.client.list(kind, labels=labels)
+        return [each["kind"] for each in items]
 
     with store_in_trouble(world):
         world.admin.delete("FederatedRound", "gone", FEDERATION)
@@ -259,10 +259,10 @@ async def test_what_the_hub_cannot_do_stands_in_the_round_until_it_can(world: Wo
     )
     with quota(world, HUB, "jobs.batch", aggregation.build(probe)):
         uid = await sent_round(world, "no-jobs", tmp_path)
-        found = await until_condition(world, "no-jobs", "Reconciling", "ActionFailed")
-    said = next(each["message"] for each in found["status"]["conditions"] if each["type"] == "Reconciling")
-    assert said.startswith("The hub operator could not start aggregation 1: the API server did not do it (Forbidden).")
-    assert found["status"]["participants"]["sent"] == 2
+        round_ = await until_condition(world, "no-jobs", "Reconciling", "ActionFailed")
+    message = next(each["message"] for each in round_["status"]["conditions"] if each["type"] == "Reconciling")
+    assert message.startswith("The hub operator could not start aggregation 1: the API server did not do it (Forbidden).")
+    assert round_["status"]["participants"]["sent"] == 2
     await play_kubelet(world, uid)
     await until_condition(world, "no-jobs", "Complete", "Complete")
 
@@ -270,17 +270,17 @@ async def test_what_the_hub_cannot_do_stands_in_the_round_until_it_can(world: Wo
 async def test_a_participant_deleted_during_a_round_is_out_and_the_round_goes_on(world: World) -> None:
     world.admin.create(federated_round("bereft", quorum={"min": 1}))
     await world.hospitals["site-b"].task("bereft")
-    kept = world.admin.get("Participant", "site-b", "site-b")
+    participant = world.admin.get("Participant", "site-b", "site-b")
     world.admin.delete("Participant", "site-b", "site-b")
 
     async def out() -> bool:
-        found = await world.client.get("FederatedRound", "bereft", FEDERATION)
-        said = {each["participant"]: each["reason"] for each in found["status"].get("attention", [])}
-        return said == {"site-b": "ParticipantUnknown"}
+        round_ = await world.client.get("FederatedRound", "bereft", FEDERATION)
+        reasons = {each["participant"]: each["reason"] for each in round_["status"].get("attention", [])}
+        return reasons == {"site-b": "ParticipantUnknown"}
 
     await until(out, "site-b is out")
     task = await world.hospitals["site-b"].task("bereft")
     assert task.spec.cancel
-    meta = {key: kept["metadata"][key] for key in ("name", "namespace")}
-    world.admin.create({**kept, "metadata": meta, "status": None})
+    meta = {key: participant["metadata"][key] for key in ("name", "namespace")}
+    world.admin.create({**participant, "metadata": meta, "status": None})
     await world.hospitals["site-b"].publish()
