@@ -16,7 +16,7 @@ from wardround.sealing.body import ciphertext_length
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_room_for_more_than_the_model_is_not_given_and_the_others_go_on(world: World, tmp_path: Path) -> None:
+async def test_the_hub_grants_no_more_bytes_than_the_model_needs(world: World, tmp_path: Path) -> None:
     first = await complete_round(world, "bound", tmp_path)
     second = federated_round("bounded", base={"roundName": "bound"}, quorum={"min": 1})
     world.admin.create(without(second, "initial"))

@@ -47,7 +47,7 @@ async def send(world: World, name: str, folder: Path) -> None:
             await hospital.send(name, [0.5, 0.5], 100, store, folder)
 
 
-async def test_a_running_round_goes_on_from_the_result_of_a_round_that_is_deleted(world: World, tmp_path: Path) -> None:
+async def test_a_running_round_uses_the_result_of_a_deleted_round(world: World, tmp_path: Path) -> None:
     first = (await complete_round(world, "pruned-1", tmp_path))["metadata"]["uid"]
     second = follow(world, "pruned-2", "pruned-1")
     tasks = [await each.task("pruned-2") for each in world.hospitals.values()]
@@ -82,7 +82,7 @@ async def test_a_running_round_goes_on_from_the_result_of_a_round_that_is_delete
     world.admin.delete("FederatedRound", "pruned-1", FEDERATION)
 
 
-async def test_a_round_that_waited_starts_and_one_that_is_made_later_says_that_its_base_is_gone(
+async def test_only_rounds_that_already_waited_start_from_a_deleted_round(
     world: World, tmp_path: Path
 ) -> None:
     """As when a sync applies the next round and prunes the last one, and a hospital is not ready yet."""

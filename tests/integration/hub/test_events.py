@@ -41,7 +41,7 @@ async def events_of(world: World, name: str, *reasons: str) -> list[Object]:
     return written
 
 
-async def test_a_round_tells_each_step_once_and_says_whose_it_is(world: World) -> None:
+async def test_each_step_of_a_round_makes_one_event_about_that_round(world: World) -> None:
     created = world.admin.create(federated_round("told"))
     for hospital in world.hospitals.values():
         await hospital.report(await hospital.task("told"), {}, ("Accepted", False, "ImageNotAllowed"))
@@ -60,7 +60,7 @@ async def test_a_round_tells_each_step_once_and_says_whose_it_is(world: World) -
     assert "ImageNotAllowed" in failed["note"]
 
 
-async def test_kubectl_describe_shows_them(world: World, kubectl: Kubectl) -> None:
+async def test_kubectl_describe_shows_the_events_of_a_round(world: World, kubectl: Kubectl) -> None:
     world.admin.create(federated_round("described", participants={"names": ["site-a", "site-z"]}))
     await events_of(world, "described", "ParticipantUnknown")
     shown = await asyncio.to_thread(kubectl, "describe", "federatedround", "described", "-n", FEDERATION)
@@ -70,7 +70,7 @@ async def test_kubectl_describe_shows_them(world: World, kubectl: Kubectl) -> No
     assert CONTROLLER in line
 
 
-async def test_a_participant_tells_that_it_is_ready(world: World) -> None:
+async def test_an_approved_participant_gets_an_event(world: World) -> None:
     async def approved() -> list[Object]:
         written = events(world, "site-a", "site-a")
         return [each for each in written if each["reason"] == "Approved"]
@@ -78,7 +78,7 @@ async def test_a_participant_tells_that_it_is_ready(world: World) -> None:
     assert len(await until(approved, "the Event of site-a")) == 1
 
 
-async def test_a_restart_tells_nothing_anew(world: World) -> None:
+async def test_a_restart_repeats_no_event(world: World) -> None:
     before = {each["metadata"]["uid"] for each in events(world, FEDERATION) + events(world, "site-a")}
     await world.restart()
     await asyncio.sleep(3)
@@ -99,7 +99,7 @@ def waiting_for(task: RoundTask, reason: str) -> RoundTaskStatus:
     return replace(task.status, conditions=waiting)
 
 
-async def test_an_api_server_that_takes_no_event_hinders_nothing(
+async def test_a_refused_event_does_not_stop_the_status(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     reporter, observed, task = await hospital_reporter(world, "mute")
@@ -114,7 +114,7 @@ async def test_an_api_server_that_takes_no_event_hinders_nothing(
     working.cancel()
 
 
-async def test_events_that_the_api_server_does_not_take_are_dropped_and_do_not_pile_up(
+async def test_the_reporter_drops_events_beyond_its_limit(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     reporter, observed, task = await hospital_reporter(world, "piled")  # which nobody runs

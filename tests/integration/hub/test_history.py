@@ -55,7 +55,7 @@ def alone(tmp_path: Path) -> Iterator[Api]:
         api.close()
 
 
-def test_many_rounds_that_are_over_weigh_next_to_nothing(alone: Api, server: Server) -> None:
+def test_ended_rounds_use_little_memory(alone: Api, server: Server) -> None:
     settings = dataclasses.asdict(store_settings(alone, server))
     weights = []
     for first, last in ((0, FEW), (FEW, MANY)):

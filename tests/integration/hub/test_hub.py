@@ -26,7 +26,7 @@ from wardround.store.transfer import Store
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_participant_is_ready_once_its_published_keys_are_the_approved_ones(world: World) -> None:
+async def test_a_participant_with_the_approved_keys_is_ready(world: World) -> None:
     async def ready() -> bool:
         participant = await world.client.get("Participant", "site-a", "site-a")
         return conditions(participant).get("Ready") == ("True", "Approved")
@@ -34,7 +34,7 @@ async def test_a_participant_is_ready_once_its_published_keys_are_the_approved_o
     await until(ready, "site-a Ready")
 
 
-async def test_each_hospital_gets_an_assignment_that_it_can_verify(world: World) -> None:
+async def test_each_hospital_can_verify_its_assignment(world: World) -> None:
     world.admin.create(federated_round("assigned", participants={"names": ["site-a", "site-b"]}))
     for hospital in world.hospitals.values():
         assignment = hospital.assignment(await hospital.task("assigned"))
@@ -43,7 +43,7 @@ async def test_each_hospital_gets_an_assignment_that_it_can_verify(world: World)
         assert hospital.grants(await hospital.task("assigned")).put is None
 
 
-async def test_the_rounds_key_is_read_once_for_all_hospitals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_hub_reads_the_rounds_key_once_for_all_hospitals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     read, round_uids = vault.round_key, []
 
     async def counted(client: Api, round_uid: str) -> DecryptionKey:
@@ -59,7 +59,7 @@ async def test_the_rounds_key_is_read_once_for_all_hospitals(world: World, monke
     world.admin.delete("FederatedRound", "one-key", FEDERATION)
 
 
-async def test_a_round_goes_from_apply_to_complete_and_leaves_no_key(world: World, tmp_path: Path) -> None:
+async def test_a_complete_round_leaves_no_key_and_no_update(world: World, tmp_path: Path) -> None:
     started = time.monotonic()
     round_ = await complete_round(world, "circle", tmp_path)
     print(f"apply to Complete, without pods: {time.monotonic() - started:.2f} s")
@@ -84,7 +84,7 @@ async def test_a_round_goes_from_apply_to_complete_and_leaves_no_key(world: Worl
     assert len(await stored(world, f"models/{uid}/")) == 2
 
 
-async def test_the_next_round_carries_the_result_back_to_every_hospital(world: World, tmp_path: Path) -> None:
+async def test_the_next_round_sends_the_result_to_every_hospital(world: World, tmp_path: Path) -> None:
     first = await complete_round(world, "first", tmp_path)
     second = without(federated_round("second", base={"roundName": "first"}), "initial")
     world.admin.create(second)
@@ -100,7 +100,7 @@ async def test_the_next_round_carries_the_result_back_to_every_hospital(world: W
         assert len(data) == manifest.bytes
 
 
-async def test_a_hospital_that_was_not_counted_goes_on_from_the_state_of_the_round_that_counted_it(
+async def test_each_hospital_continues_from_its_last_counted_state(
     world: World, tmp_path: Path
 ) -> None:
     async def states(name: str) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _hub_key(task: RoundTask) -> VerificationKey:
     return load_verification_key(untrusted.decode(task.spec.hub_key, "x"))
 
 
-async def test_a_round_goes_on_where_it_was_when_the_operator_is_restarted(world: World, tmp_path: Path) -> None:
+async def test_a_round_survives_restarts_of_the_hub_operator(world: World, tmp_path: Path) -> None:
     created = world.admin.create(federated_round("restarted"))
     a, b = world.hospitals["site-a"], world.hospitals["site-b"]
     async with Store(world.server.origin, world.server.ca) as store:
@@ -142,7 +142,7 @@ async def test_a_round_goes_on_where_it_was_when_the_operator_is_restarted(world
     await until_condition(world, "restarted", "Complete", "Complete")
 
 
-async def test_a_refusal_everywhere_fails_the_round_with_the_reason(world: World) -> None:
+async def test_a_round_that_every_hospital_refuses_fails_with_their_reason(world: World) -> None:
     world.admin.create(federated_round("refused"))
     for hospital in world.hospitals.values():
         task = await hospital.task("refused")
@@ -163,7 +163,7 @@ async def test_a_refusal_everywhere_fails_the_round_with_the_reason(world: World
         ("on-failed", {"base": {"roundName": "refused"}, "initial": None}, "Failed", "BaseFailed"),
     ],
 )
-async def test_bad_input_is_said_on_the_round(
+async def test_a_round_reports_its_bad_input(
     world: World, name: str, spec: dict[str, Any], kind: str, reason: str
 ) -> None:
     round_ = federated_round(name, **spec)
@@ -172,7 +172,7 @@ async def test_bad_input_is_said_on_the_round(
     await until_condition(world, name, kind, reason)
 
 
-async def test_what_a_deleted_round_leaves_is_swept(world: World, tmp_path: Path) -> None:
+async def test_the_hub_deletes_all_objects_of_a_deleted_round(world: World, tmp_path: Path) -> None:
     uid = (await complete_round(world, "swept", tmp_path))["metadata"]["uid"]
     world.admin.delete("FederatedRound", "swept", FEDERATION)
 
@@ -186,7 +186,7 @@ async def test_what_a_deleted_round_leaves_is_swept(world: World, tmp_path: Path
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-async def test_what_a_site_puts_after_the_end_goes_too_and_then_nothing_is_left_to_do(
+async def test_the_hub_deletes_an_update_that_arrives_after_the_end(
     world: World, tmp_path: Path, deleted: bool
 ) -> None:
     """A presigned URL holds until it expires, whatever has become of its round. That an hour is over is played."""

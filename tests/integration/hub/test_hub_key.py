@@ -12,7 +12,7 @@ from wardround.api.names import HUB_CONFIG_MAP, HUB_SIGNING_KEY
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_hub_whose_key_is_deleted_makes_another_and_publishes_its_fingerprint(world: World) -> None:
+async def test_a_hub_replaces_its_deleted_key_and_publishes_the_fingerprint(world: World) -> None:
     before = world.admin.get("Secret", HUB_SIGNING_KEY, HUB)
     pinned = world.admin.get("ConfigMap", HUB_CONFIG_MAP, HUB)["data"]["fingerprint"]
 

@@ -28,7 +28,7 @@ async def until_read(world: World, expected: str, kind: str, name: str, namespac
     await until(is_read, f"{kind} {name} to be {expected}")
 
 
-async def test_a_suspended_participant_is_current_and_one_that_waits_for_people_has_failed(world: World) -> None:
+async def test_kstatus_reads_suspended_participants_as_current_and_unapproved_ones_as_failed(world: World) -> None:
     await until_read(world, "Current", "Participant", "site-b", "site-b")
     pinned = world.admin.get("Participant", "site-b", "site-b")["spec"]["keyFingerprint"]
     try:
@@ -44,7 +44,7 @@ async def test_a_suspended_participant_is_current_and_one_that_waits_for_people_
     await until_read(world, "Current", "Participant", "site-b", "site-b")
 
 
-async def test_a_round_is_in_progress_until_it_has_failed(world: World) -> None:
+async def test_kstatus_reads_a_round_as_in_progress_until_it_fails(world: World) -> None:
     world.admin.create(federated_round("reads-failed"))
     tasks = [await hospital.task("reads-failed") for hospital in world.hospitals.values()]
     await until_condition(world, "reads-failed", "Reconciling", "Collecting")
@@ -55,7 +55,7 @@ async def test_a_round_is_in_progress_until_it_has_failed(world: World) -> None:
     assert reads(world, "FederatedRound", "reads-failed") == "Failed"
 
 
-async def test_a_suspended_round_is_current_and_in_progress_again_when_it_goes_on(world: World) -> None:
+async def test_kstatus_reads_a_suspended_round_as_current_until_it_resumes(world: World) -> None:
     world.admin.create(federated_round("reads-suspended"))
     for hospital in world.hospitals.values():
         await hospital.task("reads-suspended")
@@ -65,7 +65,7 @@ async def test_a_suspended_round_is_current_and_in_progress_again_when_it_goes_o
     world.admin.delete("FederatedRound", "reads-suspended", FEDERATION)
 
 
-async def test_a_complete_round_stays_so_when_suspend_changes(world: World, tmp_path: Path) -> None:
+async def test_a_change_of_suspend_leaves_a_complete_round_complete(world: World, tmp_path: Path) -> None:
     await complete_round(world, "reads-complete", tmp_path)
     assert reads(world, "FederatedRound", "reads-complete") == "Current"
     world.admin.patch("FederatedRound", "reads-complete", {"spec": {"suspend": True}}, FEDERATION)

@@ -11,7 +11,7 @@ from wardround.kube.client import SMALL_PAGE
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_what_is_read_a_few_at_a_time_is_all_there_is(world: World) -> None:
+async def test_small_pages_return_every_object(world: World) -> None:
     names = [f"listed-{number:03}" for number in range(2 * SMALL_PAGE + 1)]
     for name in names:
         metadata = {"name": name, "namespace": HUB, "labels": {"listed": "yes"}}

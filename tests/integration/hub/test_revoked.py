@@ -64,7 +64,7 @@ async def until_left_out(world: World, name: str) -> None:
     await until(left_out, f"{name} goes on without {NAME}")
 
 
-async def test_a_revoked_hospital_says_so_and_no_round_waits_for_it(world: World, hospital: Hospital) -> None:
+async def test_no_round_waits_for_a_revoked_hospital(world: World, hospital: Hospital) -> None:
     create(world, "revoked-meanwhile")
     task = await hospital.task("revoked-meanwhile")
     assert main(["revoke", NAME, "--kubeconfig", str(world.admin.kubeconfig)]) == 0

@@ -84,7 +84,7 @@ def store_in_trouble(world: World) -> Iterator[None]:
         away.rename(bucket)
 
 
-async def test_a_hospital_whose_roundtask_is_not_taken_is_named_and_asked_once_it_is_taken(world: World) -> None:
+async def test_a_round_names_a_hospital_whose_roundtask_was_refused_and_asks_it_later(world: World) -> None:
     with no_tasks(world, "site-b"):
         world.admin.create(federated_round("one-refused", quorum={"min": 2}))
         await world.hospitals["site-a"].task("one-refused")
@@ -102,7 +102,7 @@ async def test_a_hospital_whose_roundtask_is_not_taken_is_named_and_asked_once_i
     await until(unmarked, "nobody needs attention")
 
 
-async def test_a_round_whose_roundtasks_are_not_taken_says_so_and_goes_on_once_they_are(world: World) -> None:
+async def test_a_round_without_roundtasks_stalls_until_the_api_server_accepts_them(world: World) -> None:
     with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
         world.admin.create(federated_round("all-refused"))
         round_ = await until_condition(world, "all-refused", "Stalled", "TaskRefused")
@@ -111,7 +111,7 @@ async def test_a_round_whose_roundtasks_are_not_taken_says_so_and_goes_on_once_t
     await until_condition(world, "all-refused", "Reconciling", "Collecting")
 
 
-async def test_a_round_that_can_ask_nobody_in_time_fails_and_says_why(world: World) -> None:
+async def test_a_round_without_roundtasks_fails_at_its_deadline(world: World) -> None:
     deadlines = {"admissionSeconds": 1, "queueSeconds": 1}
     with no_tasks(world, "site-b"), no_tasks(world, "site-a"):
         world.admin.create(federated_round("never-taken", deadlines=deadlines))
@@ -119,7 +119,7 @@ async def test_a_round_that_can_ask_nobody_in_time_fails_and_says_why(world: Wor
     assert {each["reason"] for each in round_["status"]["attention"]} == {"TaskRefused"}
 
 
-async def test_a_further_attempt_that_is_not_taken_is_remembered_and_made_once_it_is(world: World) -> None:
+async def test_the_hub_makes_a_refused_second_attempt_later(world: World) -> None:
     hospital, failure = world.hospitals["site-b"], {"failure": {"class": "Platform", "reason": "Evicted"}}
     world.admin.create(federated_round("second-refused", quorum={"min": 1}))
     await world.hospitals["site-a"].task("second-refused")
@@ -163,7 +163,7 @@ async def test_a_round_that_starts_from_itself_fails(world: World) -> None:
     await until_condition(world, "ouroboros", "Failed", "BaseCycle")
 
 
-async def test_a_model_whose_manifest_this_hub_did_not_sign_is_no_base(world: World, tmp_path: Path) -> None:
+async def test_a_model_without_this_hubs_signature_is_no_base(world: World, tmp_path: Path) -> None:
     uid = (await complete_round(world, "spoilt", tmp_path))["metadata"]["uid"]
     spoilt = {"data": {"manifest": base64.b64encode(b"{}").decode()}}
     world.admin.patch("Secret", names.model_secret(uid), spoilt, HUB)
@@ -171,7 +171,7 @@ async def test_a_model_whose_manifest_this_hub_did_not_sign_is_no_base(world: Wo
     await until_condition(world, "on-spoilt", "Failed", "BaseLost")
 
 
-async def test_a_round_says_that_it_has_failed_though_the_store_is_away_and_tidies_up_later(world: World) -> None:
+async def test_a_round_fails_without_the_store_and_cleans_up_later(world: World) -> None:
     created = world.admin.create(federated_round("no-store"))
     with store_in_trouble(world):
         for hospital in world.hospitals.values():
@@ -193,7 +193,7 @@ async def test_a_round_says_that_it_has_failed_though_the_store_is_away_and_tidi
     await until_condition(world, "no-store", "CleanedUp", "CleanedUp")
 
 
-async def test_an_aggregation_whose_node_dies_is_made_again_elsewhere(
+async def test_the_hub_repeats_an_aggregation_whose_node_died(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the API server shows it then: the pod is being deleted, and no kubelet says that it is gone."""
@@ -209,7 +209,7 @@ async def test_an_aggregation_whose_node_dies_is_made_again_elsewhere(
         world.admin.call("DELETE", f"/api/v1/namespaces/{HUB}/pods/{pod}", {**grace, "gracePeriodSeconds": 0})
 
 
-async def test_a_job_that_has_failed_though_its_pod_stays_is_made_again(world: World, tmp_path: Path) -> None:
+async def test_the_hub_repeats_a_failed_job_whose_pod_stays(world: World, tmp_path: Path) -> None:
     uid = await sent_round(world, "pod-stays", tmp_path)
     pod = await aggregation_pod(world, uid, node="node-that-died")
     failed = {
@@ -221,7 +221,7 @@ async def test_a_job_that_has_failed_though_its_pod_stays_is_made_again(world: W
     await until_condition(world, "pod-stays", "Complete", "Complete")
 
 
-async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_and_is_swept_later(
+async def test_a_round_deleted_without_the_store_stops_its_sites_at_once(
     world: World, tmp_path: Path
 ) -> None:
     uid = (await complete_round(world, "gone", tmp_path))["metadata"]["uid"]
@@ -252,7 +252,7 @@ async def test_a_round_deleted_while_the_store_is_away_stops_its_sites_at_once_a
     await until(swept, "the sweep", 90)
 
 
-async def test_what_the_hub_cannot_do_stands_in_the_round_until_it_can(world: World, tmp_path: Path) -> None:
+async def test_a_round_reports_an_action_that_the_api_server_refuses(world: World, tmp_path: Path) -> None:
     uid = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
     probe = aggregation.AggregationJob(
         namespace=HUB, round_namespace=FEDERATION, round_name="probe", round_uid=uid, number=1, image=OURS
@@ -267,7 +267,7 @@ async def test_what_the_hub_cannot_do_stands_in_the_round_until_it_can(world: Wo
     await until_condition(world, "no-jobs", "Complete", "Complete")
 
 
-async def test_a_participant_deleted_during_a_round_is_out_and_the_round_goes_on(world: World) -> None:
+async def test_a_round_goes_on_without_a_deleted_participant(world: World) -> None:
     world.admin.create(federated_round("bereft", quorum={"min": 1}))
     await world.hospitals["site-b"].task("bereft")
     participant = world.admin.get("Participant", "site-b", "site-b")
