@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
-from tests.integration.site.test_site import condition, enrolled, job_of, leave_update, run_pod
+from tests.integration.site.play import condition, enrolled, job_of, leave_update, run_pod
 from wardround.wire import digests
 
 SIZE = 200 << 20

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from tests.integration.api.conftest import kubectl
 from tests.integration.site.conftest import NAMESPACE, Site, eventually
 from tests.integration.site.hub import Object
-from tests.integration.site.test_site import condition, enrolled, job_of, run_pod
+from tests.integration.site.play import condition, enrolled, job_of, run_pod
 from wardround.site.operator import CONTROLLER
 
 __all__ = ["kubectl"]

@@ -13,8 +13,7 @@ from tests.integration.api.apiserver import Object, Refused
 from tests.integration.api.objects import OURS
 from tests.integration.site.between import Answer, Between, between
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
-from tests.integration.site.test_site import condition, enrolled, job_of
-from tests.integration.site.test_trouble import connected
+from tests.integration.site.play import condition, connected, enrolled, job_of
 from wardround.clock import system_clock
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter

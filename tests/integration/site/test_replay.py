@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
 from tests.integration.site.hub import HUB_OPERATOR, Object
-from tests.integration.site.test_site import condition, enrolled
+from tests.integration.site.play import condition, enrolled
 
 REMEMBERED = 3
 

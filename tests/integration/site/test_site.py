@@ -13,98 +13,16 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.apiserver import Api, Refused
 from tests.integration.api.kstatus import kstatus
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
 from tests.integration.site.hub import Object
-from tests.players import courier as played
+from tests.integration.site.play import condition, enrolled, job_of, leave_update, run_pod
 from wardround.api import site as sites
 from wardround.courier import main as courier
-from wardround.courier.workspace import TaskFolder
 from wardround.kube.client import Client
 from wardround.sealing.keys import generate_signing_key
 from wardround.site.link import HubLink
 from wardround.wire import digests
-
-DATASET = {
-    "apiVersion": "wardround.io/v1alpha1",
-    "kind": "Dataset",
-    "metadata": {"name": "breast", "namespace": NAMESPACE},
-    "spec": {
-        "claimName": "breast-data",
-        "path": "cases.csv",
-        "schema": {
-            "fields": [
-                {"name": "patient_id", "type": "string", "constraints": {"required": True}},
-                {"name": "mean_radius", "type": "number"},
-                {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
-            ],
-            "target": "malignant",
-            "identifier": "patient_id",
-        },
-        "split": {"key": "0123456789abcdef", "validation": "0.15", "test": "0.2"},
-    },
-}
-HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
-READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quality": []}
-
-
-def condition(item: Object, kind: str) -> Any:
-    found = (item.get("status") or {}).get("conditions") or []
-    return next((each for each in found if each["type"] == kind), {"status": "Unknown", "reason": ""})
-
-
-def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
-    """What Job controller and kubelet do: the pod of a Job's template, `ended` containers over with 0."""
-    labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
-    meta = {"name": job["metadata"]["name"], "namespace": NAMESPACE, "labels": labels}
-    try:
-        api.get("Pod", meta["name"], NAMESPACE)
-    except Refused:
-        spec = job["spec"]["template"]["spec"]
-        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
-    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 0}
-
-    def status(name: str) -> Object:
-        said = {"prepare": json.dumps(READ), "isolation": json.dumps({"linkLocal": HEARD})}
-        text = said.get(name, message)
-        state = (
-            {"terminated": {**over, "message": text}} if name in ended else {"waiting": {"reason": "PodInitializing"}}
-        )
-        return {"name": name, "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
-
-    names = [each["name"] for each in job["spec"]["template"]["spec"]["initContainers"]]
-    change = {
-        "phase": "Running",
-        "initContainerStatuses": [status(n) for n in names],
-        "containerStatuses": [status("check")],
-    }
-    return api.patch_status("Pod", meta["name"], change, NAMESPACE)
-
-
-def cancel(site: Site, name: str) -> None:
-    """As the hub operator does."""
-    account = "system:serviceaccount:wardround-hub:hub-operator"
-    site.api.patch("RoundTask", name, {"spec": {"cancel": True}}, PARTICIPANT, user=account)
-
-
-def job_of(site: Site, name: str) -> Object | None:
-    jobs = site.api.call("GET", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")["items"]
-    return next((job for job in jobs if job["metadata"]["name"] == name), None)
-
-
-def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
-    claims = {"samples": 290, "metrics": {"loss": "0.1234"}, "suppressed": ("auc",), "base_digest": base_digest}
-    played.leave_update(TaskFolder(site.folder(name)), plain, **claims)
-
-
-async def enrolled(site: Site) -> None:
-    site.api.apply(DATASET)
-    await eventually("the site publishes its keys", site.hub.keys)
-    site.hub.approve()
-    await eventually(
-        "the Site is ready", lambda: condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"
-    )
 
 
 async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_open(site: Site) -> None:
@@ -191,7 +109,7 @@ async def test_kstatus_reads_what_the_site_says_as_it_is_meant(site: Site) -> No
     await eventually("there is a SiteTask", lambda: job_of(site, waits))
     assert reads("SiteTask", waits) == "InProgress"
     # It holds the Site's one place, which the next tests need.
-    cancel(site, waits)
+    site.hub.cancel(waits)
     await eventually("the Job is gone", lambda: job_of(site, waits) is None)
 
 
@@ -222,7 +140,7 @@ async def test_a_cancelled_task_loses_its_job(site: Site) -> None:
     task = site.hub.ask()
     name = task["metadata"]["name"]
     await eventually("the Job", lambda: job_of(site, name))
-    cancel(site, name)
+    site.hub.cancel(name)
     await eventually("the Job is gone", lambda: job_of(site, name) is None)
     assert condition(site.task(name), "Failed")["reason"] == "Cancelled"
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.integration.api.apiserver import Object, Refused
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port
-from tests.integration.site.test_site import condition, enrolled, job_of
+from tests.integration.site.play import condition, connected, enrolled, job_of
 
 
 @asynccontextmanager
@@ -30,11 +30,6 @@ async def nonsense() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
-
-
-def connected(site: Site) -> tuple[str, str]:
-    found = condition(site.api.get("Site", "site", NAMESPACE), "HubConnected")
-    return found["status"], found["reason"]
 
 
 async def test_a_hub_that_answers_nonsense_does_not_silence_the_site(site: Site) -> None:

@@ -1,0 +1,91 @@
+"""Plays a round at the site: people enrol it, a pod runs and ends, `check` leaves an update."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.integration.api.apiserver import Api, Refused
+from tests.integration.site.conftest import NAMESPACE, Site, eventually
+from tests.integration.site.hub import Object
+from tests.players import courier
+from wardround.courier.workspace import TaskFolder
+
+DATASET = {
+    "apiVersion": "wardround.io/v1alpha1",
+    "kind": "Dataset",
+    "metadata": {"name": "breast", "namespace": NAMESPACE},
+    "spec": {
+        "claimName": "breast-data",
+        "path": "cases.csv",
+        "schema": {
+            "fields": [
+                {"name": "patient_id", "type": "string", "constraints": {"required": True}},
+                {"name": "mean_radius", "type": "number"},
+                {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+            ],
+            "target": "malignant",
+            "identifier": "patient_id",
+        },
+        "split": {"key": "0123456789abcdef", "validation": "0.15", "test": "0.2"},
+    },
+}
+HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
+READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quality": []}
+
+
+def condition(item: Object, kind: str) -> Any:
+    found = (item.get("status") or {}).get("conditions") or []
+    return next((each for each in found if each["type"] == kind), {"status": "Unknown", "reason": ""})
+
+
+async def enrolled(site: Site) -> None:
+    site.api.apply(DATASET)
+    await eventually("the site publishes its keys", site.hub.keys)
+    site.hub.approve()
+    await eventually(
+        "the Site is ready", lambda: condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"
+    )
+
+
+def job_of(site: Site, name: str) -> Object | None:
+    jobs = site.api.call("GET", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs")["items"]
+    return next((job for job in jobs if job["metadata"]["name"] == name), None)
+
+
+def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
+    """What Job controller and kubelet do: the pod of a Job's template, `ended` containers over with 0."""
+    labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
+    meta = {"name": job["metadata"]["name"], "namespace": NAMESPACE, "labels": labels}
+    try:
+        api.get("Pod", meta["name"], NAMESPACE)
+    except Refused:
+        spec = job["spec"]["template"]["spec"]
+        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 0}
+
+    def status(name: str) -> Object:
+        said = {"prepare": json.dumps(READ), "isolation": json.dumps({"linkLocal": HEARD})}
+        text = said.get(name, message)
+        state = (
+            {"terminated": {**over, "message": text}} if name in ended else {"waiting": {"reason": "PodInitializing"}}
+        )
+        return {"name": name, "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+
+    names = [each["name"] for each in job["spec"]["template"]["spec"]["initContainers"]]
+    change = {
+        "phase": "Running",
+        "initContainerStatuses": [status(n) for n in names],
+        "containerStatuses": [status("check")],
+    }
+    return api.patch_status("Pod", meta["name"], change, NAMESPACE)
+
+
+def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
+    claims = {"samples": 290, "metrics": {"loss": "0.1234"}, "suppressed": ("auc",), "base_digest": base_digest}
+    courier.leave_update(TaskFolder(site.folder(name)), plain, **claims)
+
+
+def connected(site: Site) -> tuple[str, str]:
+    found = condition(site.api.get("Site", "site", NAMESPACE), "HubConnected")
+    return found["status"], found["reason"]
