@@ -23,7 +23,7 @@ from tests.integration.api.conftest import api, bare, helm
 from tests.integration.api.objects import OURS
 from tests.integration.site.hub import Hub
 from tests.integration.store.conftest import Server, server
-from tests.unit.plans_site.world import HUB_DER
+from tests.worlds.site import HUB_DER
 from wardround.courier import main as courier
 from wardround.courier.settings import Pins, Settings
 from wardround.kube.client import Client

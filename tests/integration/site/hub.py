@@ -13,7 +13,7 @@ from tests.integration.api.apiserver import Api
 from tests.integration.api.objects import TRAINER
 from tests.integration.store.conftest import Server
 from tests.players.courier import SCHEMA_DIGEST
-from tests.unit.plans_site.world import ASSIGNMENT, HUB
+from tests.worlds.site import ASSIGNMENT, HUB
 from wardround.api import participant, roundtask
 from wardround.api.meta import RoundRef
 from wardround.api.task import TaskSpec, manifest

@@ -7,7 +7,7 @@ import copy
 from types import SimpleNamespace
 from typing import Any
 
-from tests.unit.plans_site.world import FINGERPRINT, HUB, NOW, accepted, signed
+from tests.worlds.site import FINGERPRINT, HUB, NOW, accepted, signed
 from wardround.courier.task import TaskRunner
 from wardround.ports import Object
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT, HOSPITAL, HUB
+from tests.worlds.site import ASSIGNMENT, HOSPITAL, HUB
 from wardround.courier import send
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.sealing.body import part_lengths

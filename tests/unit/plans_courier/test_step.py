@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB_DER, NOW, a_task, accepted, condition, signed
+from tests.worlds.site import ASSIGNMENT, FINGERPRINT, HUB_DER, NOW, a_task, accepted, condition, signed
 from wardround.api.sitetask import CourierReport
 from wardround.api.task import Update, Upload
 from wardround.plans.courier.report import report

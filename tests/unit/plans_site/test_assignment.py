@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT, FINGERPRINT, HUB, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
+from tests.worlds.site import ASSIGNMENT, FINGERPRINT, HUB, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
 from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide, verify
 from wardround.plans.sitetask.rules import COURIER_FAILURES
 from wardround.reasons.registry import REASONS

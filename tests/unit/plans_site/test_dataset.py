@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from tests.unit.plans_site.world import NOW, a_pod, ended
+from tests.worlds.site import NOW, a_pod, ended
 from wardround.api import conditions
 from wardround.api.conditions import Condition
 from wardround.api.dataset import DatasetStatus

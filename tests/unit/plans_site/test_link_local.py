@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import NOW
+from tests.worlds.site import NOW
 from wardround.api import conditions
 from wardround.api.conditions import MESSAGE_LIMIT, Condition
 from wardround.api.site import SiteStatus

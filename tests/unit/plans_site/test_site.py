@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import FINGERPRINT, NOW, a_site
+from tests.worlds.site import FINGERPRINT, NOW, a_site
 from wardround.api import conditions, participant
 from wardround.api.conditions import Condition
 from wardround.api.dataset import Dataset

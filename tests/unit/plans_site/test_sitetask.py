@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import (
+from tests.worlds.site import (
     ASSIGNMENT,
     CONTROL,
     JOB,

@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.virtual import START, VirtualLoop, play
-from tests.unit.plans_site.world import FINGERPRINT, HUB_DER, IMAGE, SCHEMA, condition, ready, signed
+from tests.worlds.site import FINGERPRINT, HUB_DER, IMAGE, SCHEMA, condition, ready, signed
 from wardround.api.names import ROLE, ROLE_TRAINING
 from wardround.kube.errors import Unavailable
 from wardround.kube.events import Reporter

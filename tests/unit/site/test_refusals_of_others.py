@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.unit.plans_site.test_actions import REPLAYED
-from tests.unit.plans_site.world import JOB, a_pod, a_task, condition, ended, ready, running, seen
+from tests.worlds.site import JOB, a_pod, a_task, condition, ended, ready, running, seen
 from wardround.kube.errors import ApiError, Forbidden, Invalid
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import Observation, TellSite

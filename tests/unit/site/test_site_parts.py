@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT
+from tests.worlds.site import ASSIGNMENT
 from wardround.documents.training import requested
 from wardround.kube.client import Client
 from wardround.kube.errors import Unauthorized

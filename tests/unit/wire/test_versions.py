@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.world import ASSIGNMENT
+from tests.worlds.site import ASSIGNMENT
 from wardround.wire import codec, versions
 from wardround.wire.assignment import Assignment
 from wardround.wire.versions import ADDED, KNOWN, LATEST, NotUnderstood, critical, known_fields, read, write
