@@ -28,11 +28,11 @@ def condition(item: Object, kind: str) -> Condition | None:
 
 
 def is_true(item: Object, kind: str) -> bool:
-    found = condition(item, kind)
-    return found is not None and found.status == "True"
+    state = condition(item, kind)
+    return state is not None and state.status == "True"
 
 
 def timeline(item: Object) -> list[tuple[str, datetime]]:
     """Stages and when each was reached, in time's order; without those whose time is none."""
-    found = [(each["stage"], read_time(each["time"])) for each in (item.get("status") or {}).get("timeline") or []]
-    return sorted(((stage, time) for stage, time in found if time is not None), key=lambda each: each[1])
+    stages = [(each["stage"], read_time(each["time"])) for each in (item.get("status") or {}).get("timeline") or []]
+    return sorted(((stage, time) for stage, time in stages if time is not None), key=lambda each: each[1])

@@ -96,16 +96,16 @@ class Hospital:
     ) -> dict[str, Any]:
         """The Job of the SiteTask with this UID."""
         metadata = Meta(name=spec.round_ref.name, namespace=site.metadata.namespace, uid=uid)
-        asked = SiteTaskSpec(
+        task_spec = SiteTaskSpec(
             round_ref=spec.round_ref,
             attempt=spec.attempt,
             assignment=spec.assignment,
             hub_key=spec.hub_key,
             round_task_uid=uid,
         )
-        wanted = training_job(
+        job = training_job(
             site,
-            SiteTask(metadata=metadata, spec=asked),
+            SiteTask(metadata=metadata, spec=task_spec),
             self.assignment(spec),
             dataset,
             isolation=isolation,
@@ -114,4 +114,4 @@ class Hospital:
             live=LiveRounds((), (), "1970-01-01T00:00:00Z"),
             operator_image=OURS,
         )
-        return training.build(wanted)
+        return training.build(job)

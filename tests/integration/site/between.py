@@ -26,7 +26,7 @@ class Between:
         self._trust = trust
 
     async def dribble(self, request: web.Request) -> web.StreamResponse:
-        """All that was asked for, one byte at a time."""
+        """Answers with the requested range, one byte at a time."""
         first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
         headers = {"Content-Range": f"bytes {first}-{last}/*", "Content-Length": str(last - first + 1)}
         response = web.StreamResponse(status=206, headers=headers)
@@ -54,12 +54,12 @@ class Between:
                 data=request.content if request.body_exists else None,
                 ssl=self._trust,
                 allow_redirects=False,
-            ) as found,
+            ) as reply,
         ):
-            passed = {name: value for name, value in found.headers.items() if name not in OWN}
-            response = web.StreamResponse(status=found.status, headers=passed)
+            passed = {name: value for name, value in reply.headers.items() if name not in OWN}
+            response = web.StreamResponse(status=reply.status, headers=passed)
             await response.prepare(request)
-            async for chunk in found.content.iter_any():
+            async for chunk in reply.content.iter_any():
                 await response.write(chunk)
             return response
 

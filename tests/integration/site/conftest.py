@@ -73,13 +73,13 @@ def token(api: Api, account: str, namespace: str) -> str:
     return str(api.call("POST", path, request)["status"]["token"])
 
 
-async def eventually(what: str, holds: Callable[[], Any], seconds: float = 60.0) -> Any:
+async def eventually(expectation: str, holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `holds` returns, once it is true."""
     deadline = asyncio.get_running_loop().time() + seconds
-    while not (found := await asyncio.to_thread(holds)):
-        assert asyncio.get_running_loop().time() < deadline, f"not in {seconds} s: {what}"
+    while not (value := await asyncio.to_thread(holds)):
+        assert asyncio.get_running_loop().time() < deadline, f"not in {seconds} s: {expectation}"
         await asyncio.sleep(0.05)
-    return found
+    return value
 
 
 def free_port() -> int:

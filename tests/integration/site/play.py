@@ -35,8 +35,8 @@ READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quali
 
 
 def condition(item: Object, kind: str) -> Any:
-    found = (item.get("status") or {}).get("conditions") or []
-    return next((each for each in found if each["type"] == kind), {"status": "Unknown", "reason": ""})
+    conditions = (item.get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == kind), {"status": "Unknown", "reason": ""})
 
 
 async def enrolled(site: Site) -> None:
@@ -65,8 +65,8 @@ def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
     over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 0}
 
     def status(name: str) -> Object:
-        said = {"prepare": json.dumps(READ), "isolation": json.dumps({"linkLocal": HEARD})}
-        text = said.get(name, message)
+        messages = {"prepare": json.dumps(READ), "isolation": json.dumps({"linkLocal": HEARD})}
+        text = messages.get(name, message)
         state = (
             {"terminated": {**over, "message": text}} if name in ended else {"waiting": {"reason": "PodInitializing"}}
         )
@@ -87,5 +87,5 @@ def leave_update(site: Site, name: str, plain: bytes, base_digest: str) -> None:
 
 
 def connected(site: Site) -> tuple[str, str]:
-    found = condition(site.api.get("Site", "site", NAMESPACE), "HubConnected")
-    return found["status"], found["reason"]
+    state = condition(site.api.get("Site", "site", NAMESPACE), "HubConnected")
+    return state["status"], state["reason"]

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def start(site: Site) -> subprocess.Popen[bytes]:
-    given = {
+    instructions = {
         "pins": list(dataclasses.astuple(site.settings.pins)),
         "workspace": str(site.settings.workspace),
         "server": site.server,
@@ -41,7 +41,7 @@ def start(site: Site) -> subprocess.Popen[bytes]:
         env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}", "MALLOC_ARENA_MAX": "1"},
     )
     assert process.stdin is not None
-    process.stdin.write(json.dumps(given).encode())
+    process.stdin.write(json.dumps(instructions).encode())
     process.stdin.close()
     return process
 
@@ -52,7 +52,7 @@ def peak_megabytes(process: subprocess.Popen[bytes]) -> float:
 
 
 @pytest.mark.own_courier
-async def test_a_killed_courier_goes_on_where_it_was_and_stays_small(site: Site) -> None:
+async def test_a_killed_courier_resumes_and_uses_little_memory(site: Site) -> None:
     process = await asyncio.to_thread(start, site)
     try:
         await enrolled(site)

@@ -80,7 +80,7 @@ def store(server: Server, tmp_path: Path) -> Store:
 
 
 def waits(site: Site, name: str) -> Any:
-    """As the hub is told, once it is told anything."""
+    """The reason that the RoundTask shows for its wait."""
     return condition(site.api.get("RoundTask", name, PARTICIPANT), "Reconciling")["reason"]
 
 
@@ -96,12 +96,12 @@ async def hub_at(site: Site, store: Store) -> AsyncIterator[Hub]:
 
 async def ready(site: Site) -> None:
     await enrolled(site)
-    # What other tests have left unfinished holds places.
+    # Unfinished tasks of other tests hold places.
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
 
 
 @pytest.mark.own_courier
-async def test_one_slow_task_stops_no_other_and_ends_when_the_hub_calls_it_back(
+async def test_a_slow_task_delays_no_other_and_ends_when_the_hub_cancels_it(
     site: Site, server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns, "SLICE_SECONDS", 1.0)
@@ -132,7 +132,7 @@ async def test_one_slow_task_stops_no_other_and_ends_when_the_hub_calls_it_back(
 
 
 @pytest.mark.own_courier
-async def test_a_store_that_cannot_be_trusted_for_a_while_is_waited_for(
+async def test_a_task_waits_while_the_store_has_an_untrusted_certificate(
     site: Site, server: Server, store: Store, tmp_path: Path
 ) -> None:
     strangers = tmp_path / "stranger"
@@ -150,7 +150,7 @@ async def test_a_store_that_cannot_be_trusted_for_a_while_is_waited_for(
 
 
 @pytest.mark.own_courier
-async def test_a_courier_outlives_faults_of_its_api_server(site: Site) -> None:
+async def test_a_courier_survives_faults_of_its_api_server(site: Site) -> None:
     """Also at the moments that once ended it: after its list of tasks, and when it publishes its keys."""
     async with running(site, site.settings):
         await ready(site)
@@ -176,5 +176,5 @@ async def test_a_courier_outlives_faults_of_its_api_server(site: Site) -> None:
             )
             await eventually("the update is sealed", lambda: site.task(name)["status"]["courier"].get("upload"))
             assert not task.done()
-    ours = f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}"
-    assert {f"GET {ours}/sitetasks/{name}", f"PATCH {ours}/sites/site/status"} <= set(refused)
+    path = f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}"
+    assert {f"GET {path}/sitetasks/{name}", f"PATCH {path}/sites/site/status"} <= set(refused)

@@ -1,4 +1,4 @@
-"""Events of a site's objects at a real API server: told once, in our words, and what a container said is in none."""
+"""Events of a site's objects at a real API server: each is written once, in our words, without a container's message."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def events(site: Site, kind: str, name: str) -> list[Object]:
-    found = site.api.call("GET", f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events")["items"]
-    return [each for each in found if (each["regarding"]["kind"], each["regarding"]["name"]) == (kind, name)]
+    items = site.api.call("GET", f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events")["items"]
+    return [each for each in items if (each["regarding"]["kind"], each["regarding"]["name"]) == (kind, name)]
 
 
-def told(site: Site, kind: str, name: str, reason: str) -> Callable[[], list[Object]]:
+def event_written(site: Site, kind: str, name: str, reason: str) -> Callable[[], list[Object]]:
     return lambda: [each for each in events(site, kind, name) if each["reason"] == reason]
 
 
-async def test_a_task_tells_what_it_waits_for_and_how_it_ended_once_each(site: Site, kubectl: Kubectl) -> None:
+async def test_a_failed_task_writes_each_event_once_without_the_containers_message(site: Site, kubectl: Kubectl) -> None:
     await enrolled(site)
     name = site.hub.ask()["metadata"]["name"]
     job = await eventually("the Job", lambda: job_of(site, name))
@@ -39,12 +39,12 @@ async def test_a_task_tells_what_it_waits_for_and_how_it_ended_once_each(site: S
     prepare = {"name": "prepare", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
     site.api.patch_status("Pod", job["metadata"]["name"], {"initContainerStatuses": [prepare]}, NAMESPACE)
 
-    (warning,) = await eventually("the Event of the failure", told(site, "SiteTask", name, "ColumnMissing"))
+    (warning,) = await eventually("the Event of the failure", event_written(site, "SiteTask", name, "ColumnMissing"))
     task = site.task(name)
     assert SECRET in condition(task, "Failed")["message"], "for the site's people"
     assert warning["regarding"]["uid"] == task["metadata"]["uid"]
     assert (warning["type"], warning["reportingController"]) == ("Warning", CONTROLLER)
-    await eventually("the Event of the Dataset", told(site, "Dataset", "breast", "ColumnMissing"))
+    await eventually("the Event of the Dataset", event_written(site, "Dataset", "breast", "ColumnMissing"))
     assert SECRET not in json.dumps(events(site, "SiteTask", name) + events(site, "Dataset", "breast"))
     assert set(Counter(each["reason"] for each in events(site, "SiteTask", name)).values()) == {1}
 
@@ -55,11 +55,11 @@ async def test_a_task_tells_what_it_waits_for_and_how_it_ended_once_each(site: S
     assert "The data file lacks a column that the Dataset's schema names." in line
 
 
-async def test_a_site_that_was_ready_before_its_operator_started_tells_nothing(site: Site) -> None:
+async def test_a_restarted_operator_writes_no_event_about_a_ready_site(site: Site) -> None:
     """Each test here starts another operator on the Site of the one before."""
     await enrolled(site)
-    # That it is ready was told once, by whoever saw it first.
-    await eventually("the Event of the Site", told(site, "Site", "site", "Approved"))
+    # The operator of an earlier test has written the Event Approved.
+    await eventually("the Event of the Site", event_written(site, "Site", "site", "Approved"))
     before = events(site, "Site", "site")
     await asyncio.sleep(3)
     assert condition(site.api.get("Site", "site", NAMESPACE), "Ready")["status"] == "True"

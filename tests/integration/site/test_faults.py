@@ -26,19 +26,19 @@ from wardround.site.reconcile import TaskReconciler
 
 
 class Faults:
-    """Between a site and its hub. `asked`: "VERB path" of all that came by."""
+    """Between a site and its hub. `requests`: "VERB path" of every request that passed."""
 
     def __init__(self, proxy: Between) -> None:
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self._fault: Callable[[web.Request], Answer | None] = lambda _: None
         proxy.instead = self._instead
 
     def _instead(self, request: web.Request) -> Answer | None:
-        self.asked.append(f"{request.method} {request.path}")
+        self.requests.append(f"{request.method} {request.path}")
         return self._fault(request)
 
     def fail(self, verb: str, answer: Answer, *, times: int = 1, part: str = "/roundtasks/") -> list[str]:
-        """The next so many requests of that kind get this answer. Those that did are in the list that comes back."""
+        """Gives this answer to the next `times` requests of that kind. Returns the list of their paths, which grows."""
         hit: list[str] = []
 
         def fault(request: web.Request) -> Answer | None:
@@ -60,7 +60,7 @@ async def hub(site: Site) -> AsyncIterator[Faults]:
         faults = Faults(proxy)
         enrol(site.api, f"http://127.0.0.1:{port}", site.ca)
         lease = "PATCH /apis/coordination.k8s.io/v1/namespaces/site-a/leases/site"
-        await eventually("the site has moved", lambda: lease in faults.asked)
+        await eventually("the site has moved", lambda: lease in faults.requests)
         await eventually("the site is connected", lambda: connected(site) == ("True", "Connected"))
         yield faults
         enrol(site.api, site.server, site.ca)
@@ -86,7 +86,7 @@ def status(code: int, reason: str) -> Answer:
     return answer
 
 
-def here(site: Site, name: str) -> Object | None:
+def site_task(site: Site, name: str) -> Object | None:
     try:
         return site.task(name)
     except Refused:
@@ -102,22 +102,22 @@ TEMPORARY = {
 }
 
 
-async def test_no_answer_but_the_apis_own_about_this_task_loses_or_ends_one(site: Site, hub: Faults) -> None:
+async def test_a_failed_request_to_the_hub_neither_loses_nor_ends_a_task(site: Site, hub: Faults) -> None:
     """Each task is asked for once more after the request that failed, though nothing happens to it meanwhile."""
-    asked: dict[str, list[str]] = {}
+    failed_requests: dict[str, list[str]] = {}
     for fault, answer in TEMPORARY.items():
         hit = hub.fail("GET", answer)
         name = site.hub.ask()["metadata"]["name"]
         await eventually(f"{fault}: the request fails", lambda: hit)  # noqa: B023 - within this turn
-        asked[name] = hit
-    for name in asked:
-        await eventually("the task is taken", lambda: here(site, name))  # noqa: B023
+        failed_requests[name] = hit
+    for name in failed_requests:
+        await eventually("the task is taken", lambda: site_task(site, name))  # noqa: B023
     # Each of another task: failures in a row are tried again after ever longer times.
-    for name, answer in zip(asked, TEMPORARY.values(), strict=True):
+    for name, answer in zip(failed_requests, TEMPORARY.values(), strict=True):
         hit = hub.fail("GET", answer, part=f"/roundtasks/{name}")
         site.hub.touch(name)
         await eventually("the request fails", lambda: hit)  # noqa: B023
-    name = next(iter(asked))
+    name = next(iter(failed_requests))
     hit = hub.fail("GET", page(404), times=2, part=f"/roundtasks/{name}")
     site.hub.cancel(name)
     await eventually("the requests fail", lambda: len(hit) == 2)
@@ -126,12 +126,12 @@ async def test_no_answer_but_the_apis_own_about_this_task_loses_or_ends_one(site
     assert condition(site.task(name), "Failed")["reason"] == "Cancelled"
 
 
-async def test_a_changed_site_is_no_matter_of_tasks_that_are_over(site: Site) -> None:
+async def test_a_changed_site_wakes_only_unfinished_tasks(site: Site) -> None:
     await enrolled(site)
     over = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
     going = site.hub.ask()["metadata"]["name"]
-    await eventually("one is over", lambda: condition(here(site, over) or {}, "Failed")["status"] == "True")
-    await eventually("one is not", lambda: here(site, going))
+    await eventually("one is over", lambda: condition(site_task(site, over) or {}, "Failed")["status"] == "True")
+    await eventually("one is not", lambda: site_task(site, going))
     woken: list[str] = []
 
     def wake(name: str, /, *, behind: bool = False) -> None:
@@ -156,7 +156,7 @@ async def test_a_changed_site_is_no_matter_of_tasks_that_are_over(site: Site) ->
     assert over not in woken
 
 
-async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when_there_is_room(
+async def test_a_full_site_reports_it_on_both_sides_and_takes_the_task_later(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await enrolled(site)
@@ -165,33 +165,33 @@ async def test_a_site_that_is_full_says_so_on_both_sides_and_takes_the_task_when
     monkeypatch.setattr("wardround.plans.sitetask.arrival.FULL_SECONDS", 0.5)
     name = site.hub.ask()["metadata"]["name"]
 
-    def said() -> tuple[object, object]:
+    def reasons() -> tuple[object, object]:
         task = site.api.get("RoundTask", name, PARTICIPANT)
         return condition(task, "Accepted")["reason"], condition(site.api.get("Site", "site", NAMESPACE), "Ready")[
             "reason"
         ]
 
-    await eventually("both say so", lambda: said() == ("TooManyTasks", "TooManyTasks"))
-    assert here(site, name) is None
+    await eventually("both say so", lambda: reasons() == ("TooManyTasks", "TooManyTasks"))
+    assert site_task(site, name) is None
     monkeypatch.setattr("wardround.plans.sitetask.memory.MOST", held + 64)
-    await eventually("the task is taken", lambda: here(site, name))
-    await eventually("both say so", lambda: said() == ("Accepted", "Approved"))
+    await eventually("the task is taken", lambda: site_task(site, name))
+    await eventually("both say so", lambda: reasons() == ("Accepted", "Approved"))
 
 
-async def test_a_look_at_a_task_or_the_site_reads_no_other_task_and_no_other_job(site: Site) -> None:
+async def test_a_reconcile_reads_no_other_task_and_no_other_job(site: Site) -> None:
     """A site keeps hundreds of both, and looks at a task about ten times in a round."""
     await enrolled(site)
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
     over = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
     trains = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
     await eventually("one trains", lambda: job_of(site, trains))
-    await eventually("one is over", lambda: condition(here(site, over) or {}, "Failed")["status"] == "True")
+    await eventually("one is over", lambda: condition(site_task(site, over) or {}, "Failed")["status"] == "True")
     port, secret = free_port(), token(site.api, "site-operator", NAMESPACE)
     async with (
         between(site.server, site.ca, port) as proxy,
         Client(f"http://127.0.0.1:{port}", "", lambda: secret, NAMESPACE, "wardround-site") as own,
     ):
-        seen = Faults(proxy)
+        recorded = Faults(proxy)
         link, reporter = HubLink(own, lambda: None), Reporter(own, "x/y", "test", system_clock)
         held = HeldTasks(own, lambda: None)
         context = Context(
@@ -210,13 +210,13 @@ async def test_a_look_at_a_task_or_the_site_reads_no_other_task_and_no_other_job
             own, reporter, link, held, wake_task=tasks_are_woken, hub_changed=lambda: None, clock=system_clock
         )
         await tasks.reconcile(trains)  # the first look of a process reads what there is
-        seen.asked.clear()
+        recorded.requests.clear()
         for name in (trains, over):
             await tasks.reconcile(name)
         await whole.reconcile()
         await link.close()
-    asked = [each.removeprefix("GET ").rpartition(f"/namespaces/{NAMESPACE}/")[2] for each in seen.asked]
-    read = [each for each in asked if each.startswith(("sitetasks", "jobs"))]
+    paths = [each.removeprefix("GET ").rpartition(f"/namespaces/{NAMESPACE}/")[2] for each in recorded.requests]
+    read = [each for each in paths if each.startswith(("sitetasks", "jobs"))]
     assert read == [f"{kind}/{name}" for name in (trains, over) for kind in ("sitetasks", "jobs")]
     site.hub.cancel(trains)
 
@@ -225,12 +225,12 @@ def tasks_are_woken(name: str, /, *, behind: bool = False) -> None:
     """Nobody looks at them here."""
 
 
-async def test_an_end_that_the_hub_could_not_be_told_is_told_later(site: Site, hub: Faults) -> None:
+async def test_the_site_reports_an_end_again_after_the_hub_refused_it(site: Site, hub: Faults) -> None:
     hit = hub.fail("PATCH", status(429, "TooManyRequests"), times=2, part="/status")
     name = site.hub.ask(image="registry.example/x:tag")["metadata"]["name"]
 
-    def told() -> bool:
+    def has_failed() -> bool:
         return bool(condition(site.api.get("RoundTask", name, PARTICIPANT), "Failed")["status"] == "True")
 
-    await eventually("the hub hears of it", told)
+    await eventually("the hub hears of it", has_failed)
     assert hit

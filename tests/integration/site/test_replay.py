@@ -29,7 +29,7 @@ async def taken_and_ended(site: Site) -> Object:
     return task
 
 
-async def test_an_assignment_that_was_taken_and_forgotten_is_refused_after_a_restart(
+async def test_a_site_refuses_a_forgotten_assignment_after_a_restart(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wardround.plans.assignment.REMEMBERED", REMEMBERED)
@@ -48,7 +48,7 @@ async def test_an_assignment_that_was_taken_and_forgotten_is_refused_after_a_res
         site.api.create({**old, "metadata": {"name": again, "namespace": PARTICIPANT}}, user=HUB_OPERATOR)
 
         def refused(again: str = again) -> bool:
-            found = condition(site.api.get("RoundTask", again, PARTICIPANT), "Accepted")
-            return (found["status"], found["reason"]) == ("False", "AssignmentTooOld")
+            accepted = condition(site.api.get("RoundTask", again, PARTICIPANT), "Accepted")
+            return (accepted["status"], accepted["reason"]) == ("False", "AssignmentTooOld")
 
         await eventually("it is refused", refused)

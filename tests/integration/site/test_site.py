@@ -25,12 +25,12 @@ from wardround.site.link import HubLink
 from wardround.wire import digests
 
 
-async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_open(site: Site) -> None:
+async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Site) -> None:
     await enrolled(site)
 
     def offered() -> list[str]:
-        told = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"]["site"]
-        return [each["name"] for each in told.get("datasets", ())]
+        report = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"]["site"]
+        return [each["name"] for each in report.get("datasets", ())]
 
     await eventually("the Dataset is offered", lambda: offered() == ["breast"])
 
@@ -41,20 +41,20 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
 
     job = await eventually("the Job is admitted and made", lambda: job_of(site, name))
     assert (site.folder(name) / "in" / "model.safetensors").read_bytes() == model
-    told = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["initContainers"][0]["env"]}
-    given = json.loads(told["WARDROUND_TASK"])
-    assert given["baseDigest"] == digests.digest(model)
-    assert (given["stateRound"], given["liveRounds"]["states"]) == (earlier, [earlier])
+    variables = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["initContainers"][0]["env"]}
+    document = json.loads(variables["WARDROUND_TASK"])
+    assert document["baseDigest"] == digests.digest(model)
+    assert (document["stateRound"], document["liveRounds"]["states"]) == (earlier, [earlier])
     [train] = [each for each in job["spec"]["template"]["spec"]["initContainers"] if each["name"] == "train"]
     states = {each["mountPath"]: each["subPath"] for each in train["volumeMounts"] if "/state/" in each["mountPath"]}
-    mine = task["spec"]["roundRef"]["uid"]
-    assert states == {"/wardround/state/in": f"states/{earlier}", "/wardround/state/out": f"states/{mine}"}
+    own_round = task["spec"]["roundRef"]["uid"]
+    assert states == {"/wardround/state/in": f"states/{earlier}", "/wardround/state/out": f"states/{own_round}"}
 
     def closed() -> Object:
-        found: Object = condition(site.api.get("Site", "site", NAMESPACE), "LinkLocalClosed")
-        return found
+        state: Object = condition(site.api.get("Site", "site", NAMESPACE), "LinkLocalClosed")
+        return state
 
-    isolation = json.loads(told["WARDROUND_ISOLATION"])
+    isolation = json.loads(variables["WARDROUND_ISOLATION"])
     assert {"hub", "store", "metadata"} <= {each["name"] for each in isolation}
 
     run_pod(site.api, job, "prepare")
@@ -69,11 +69,11 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
     assert closed()["status"] == "False"
     assert kstatus(site.api.get("Site", "site", NAMESPACE)) == ["Current"]
 
-    told = await eventually(
+    upload = await eventually(
         "the hub knows how much to grant",
         lambda: (site.api.get("RoundTask", name, PARTICIPANT).get("status") or {}).get("upload"),
     )
-    assert told["bytes"] > len(update)
+    assert upload["bytes"] > len(update)
     site.hub.grant_upload(task, len(update))
     await eventually(
         "the task is complete on both sides",
@@ -93,7 +93,7 @@ async def test_a_task_goes_from_arrival_to_an_update_that_only_the_round_can_ope
     assert condition(site.task(name), "Complete")["status"] == "True", "a closed task is remembered"
 
 
-async def test_kstatus_reads_what_the_site_says_as_it_is_meant(site: Site) -> None:
+async def test_kstatus_reads_the_objects_of_a_site_correctly(site: Site) -> None:
     """The library by which Flux and Argo CD wait: a Dataset that nobody has read is current, a failure is one."""
     await enrolled(site)
 
@@ -113,7 +113,7 @@ async def test_kstatus_reads_what_the_site_says_as_it_is_meant(site: Site) -> No
     await eventually("the Job is gone", lambda: job_of(site, waits) is None)
 
 
-async def test_a_model_whose_manifest_another_key_has_signed_is_not_opened(site: Site) -> None:
+async def test_the_courier_refuses_a_model_that_another_key_signed(site: Site) -> None:
     await enrolled(site)
     task = site.hub.ask(await site.hub.seal_model(b"model"), sign_by=generate_signing_key())
     name = task["metadata"]["name"]
@@ -124,7 +124,7 @@ async def test_a_model_whose_manifest_another_key_has_signed_is_not_opened(site:
     assert job_of(site, name) is None
 
 
-async def test_a_tampered_assignment_is_refused_on_both_sides(site: Site) -> None:
+async def test_both_sides_report_a_refused_assignment(site: Site) -> None:
     await enrolled(site)
     task = site.hub.ask(site_fingerprint="sha256:" + "0" * 64)
     name = task["metadata"]["name"]
@@ -135,7 +135,7 @@ async def test_a_tampered_assignment_is_refused_on_both_sides(site: Site) -> Non
     assert condition(site.task(name), "Failed")["reason"] == "NotAddressee"
 
 
-async def test_a_cancelled_task_loses_its_job(site: Site) -> None:
+async def test_the_site_deletes_the_job_of_a_cancelled_task(site: Site) -> None:
     await enrolled(site)
     task = site.hub.ask()
     name = task["metadata"]["name"]
@@ -146,7 +146,7 @@ async def test_a_cancelled_task_loses_its_job(site: Site) -> None:
 
 
 @pytest.mark.parametrize("approved", [True])
-async def test_with_manual_approval_people_decide(site: Site, approved: bool) -> None:
+async def test_with_manual_approval_a_task_waits_for_a_person(site: Site, approved: bool) -> None:
     await enrolled(site)
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
     name = site.hub.ask()["metadata"]["name"]
@@ -159,31 +159,31 @@ async def test_with_manual_approval_people_decide(site: Site, approved: bool) ->
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
 
 
-async def test_a_hospital_that_denies_everything_denies_what_waits_as_well(site: Site) -> None:
+async def test_a_site_with_approval_deny_denies_a_waiting_task(site: Site) -> None:
     await enrolled(site)
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
     try:
         name = site.hub.ask()["metadata"]["name"]
 
-        def told() -> tuple[str, str]:
+        def reasons() -> tuple[str, str]:
             there = site.api.get("RoundTask", name, PARTICIPANT)
             return condition(there, "Accepted")["reason"], condition(there, "Failed")["reason"]
 
-        await eventually("it waits", lambda: told()[0] == "WaitingForApproval")
+        await eventually("it waits", lambda: reasons()[0] == "WaitingForApproval")
         await asyncio.sleep(1)  # until what it wrote itself is no reason to look at it any more
         site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Deny"}}}, NAMESPACE)
-        await eventually("it is denied", lambda: told()[1] == "Denied")
+        await eventually("it is denied", lambda: reasons()[1] == "Denied")
     finally:
         site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
 
 
 @pytest.mark.own_courier
-async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: Site) -> None:
+async def test_the_courier_itself_waits_for_a_manual_approval(site: Site) -> None:
     """The operator accepts by itself, as one that somebody has taken over would: here the Site says Policy."""
-    asks = dataclasses.replace(site.settings, pins=dataclasses.replace(site.settings.pins, approval="Manual"))
+    manual = dataclasses.replace(site.settings, pins=dataclasses.replace(site.settings.pins, approval="Manual"))
     secret = token(site.api, "courier", NAMESPACE)
     own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
-    running = asyncio.create_task(courier.run(asks, own, free_port()))
+    running = asyncio.create_task(courier.run(manual, own, free_port()))
     try:
         await enrolled(site)
         name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
@@ -204,7 +204,7 @@ async def test_the_courier_takes_the_site_operators_word_for_no_approval(site: S
             await running
 
 
-async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None:
+async def test_the_site_operator_can_renew_its_token(site: Site) -> None:
     secret = token(site.api, "site-operator", NAMESPACE)
     async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
         link = HubLink(own, lambda: None)
@@ -223,16 +223,16 @@ async def test_the_site_renews_its_token_with_its_own_rights(site: Site) -> None
         await link.close()
 
 
-async def test_a_hub_of_an_earlier_version_leaves_out_what_it_does_not_know(site: Site) -> None:
+async def test_the_hub_drops_unknown_fields_of_a_sites_report(site: Site) -> None:
     """Hospitals are upgraded first. What a site says else would be refused whole, its keys with it."""
     secret = token(site.api, "site-operator", NAMESPACE)
     async with Client(site.server, site.ca, lambda: secret, NAMESPACE) as own:
         link = HubLink(own, lambda: None)
         await link.refresh(sites.parse(site.api.get("Site", "site", NAMESPACE)).spec.hub)
         assert link.client is not None
-        there = await link.client.get("Participant", PARTICIPANT)
-        said = {"accelerators": [{"resourceName": "example.com/gpu", "ofALaterVersion": True}]}
-        written = await link.client.apply_status(there, {}, {"site": said})
+        participant = await link.client.get("Participant", PARTICIPANT)
+        report = {"accelerators": [{"resourceName": "example.com/gpu", "ofALaterVersion": True}]}
+        written = await link.client.apply_status(participant, {}, {"site": report})
         assert written is not None
         assert written["status"]["site"]["accelerators"] == [{"resourceName": "example.com/gpu"}]
         await link.close()

@@ -15,7 +15,7 @@ from tests.integration.site.play import condition, connected, enrolled, job_of
 
 @asynccontextmanager
 async def nonsense() -> AsyncIterator[str]:
-    """Somebody who answers everything with 200 and an object that is none of what was asked for."""
+    """A server that answers every request with 200 and an object of no kind."""
 
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"metadata": {"name": 7}, "status": []})
@@ -32,7 +32,7 @@ async def nonsense() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_hub_that_answers_nonsense_does_not_silence_the_site(site: Site) -> None:
+async def test_a_site_reports_its_state_while_the_hub_answers_nonsense(site: Site) -> None:
     await enrolled(site)
     try:
         enrol(site.api, f"https://127.0.0.1:{free_port()}", site.ca)
@@ -88,12 +88,12 @@ def none_is_admitted(site: Site) -> bool:
     return False
 
 
-async def test_a_job_that_is_refused_for_a_moment_is_made_after_it(
+async def test_the_site_makes_a_job_after_a_temporary_refusal(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As when a Dataset has just changed and the API server compares with what it was."""
     await enrolled(site)
-    # What other tests have left unfinished holds places.
+    # Unfinished tasks of other tests hold places.
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
     with refusing(site, "batch", "jobs"):
         await eventually("no Job is admitted", lambda: none_is_admitted(site))
@@ -102,40 +102,40 @@ async def test_a_job_that_is_refused_for_a_moment_is_made_after_it(
         assert condition(site.task(name), "Failed")["status"] == "Unknown"
         step = condition(site.task(name), "Reconciling")
         assert (step["reason"], REFUSED in step["message"]) == ("JobNotAdmitted", True)
-        await eventually("the hub hears of it", lambda: told_waiting(site, name) == "JobNotAdmitted")
+        await eventually("the hub hears of it", lambda: reported_wait(site, name) == "JobNotAdmitted")
     job = await eventually("the Job is made after all", lambda: job_of(site, name))
     assert job["metadata"]["labels"]["wardround.io/dataset"] == "breast"
     assert condition(site.task(name), "Failed")["status"] == "Unknown"
 
 
-async def test_a_task_that_the_site_may_not_make_says_so_at_the_hub_and_is_made_after_it(site: Site) -> None:
+async def test_the_hub_shows_a_refused_sitetask_and_the_site_makes_it_later(site: Site) -> None:
     await enrolled(site)
     with refusing(site, "wardround.io", "sitetasks"):
         await eventually("no SiteTask is admitted", lambda: none_is_admitted(site))
         name = site.hub.ask()["metadata"]["name"]
-        await eventually("the hub hears of it", lambda: told_waiting(site, name) == "SiteTaskNotAdmitted")
+        await eventually("the hub hears of it", lambda: reported_wait(site, name) == "SiteTaskNotAdmitted")
         assert condition(site.api.get("RoundTask", name, PARTICIPANT), "Accepted")["status"] == "Unknown"
-    await eventually("it is made after all", lambda: told_waiting(site, name) != "SiteTaskNotAdmitted")
+    await eventually("it is made after all", lambda: reported_wait(site, name) != "SiteTaskNotAdmitted")
     assert condition(site.task(name), "Accepted")["status"] == "True"
     site.hub.cancel(name)
     await eventually("it holds no place", lambda: condition(site.task(name), "Failed")["status"] == "True")
 
 
-def told_waiting(site: Site, name: str) -> str:
+def reported_wait(site: Site, name: str) -> str:
     return str(condition(site.api.get("RoundTask", name, PARTICIPANT), "Reconciling")["reason"])
 
 
-async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next_and_the_refusal_is_the_cause(
+async def test_a_task_whose_job_is_refused_holds_no_place_and_fails_with_that_reason(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wardround.plans.sitetask.rules.QUEUE_SECONDS", 3600.0)
     await enrolled(site)
     tasks = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
-    # What other tests have left unfinished holds places.
+    # Unfinished tasks of other tests hold places.
     held = sum(_holds_a_place(task) for task in tasks)
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": held + 1}}}, NAMESPACE)
 
-    def told(name: str, kind: str) -> str:
+    def reason(name: str, kind: str) -> str:
         return str(condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["reason"])
 
     with refusing(site, "batch", "jobs"):
@@ -143,8 +143,8 @@ async def test_a_job_that_is_refused_for_good_gives_its_place_to_the_next_and_th
         model = await site.hub.seal_model(b"model")
         both = [site.hub.ask(model, wait_seconds=20)["metadata"]["name"] for _ in "ab"]
         refused = ["JobNotAdmitted"] * 2
-        await eventually("neither waits for the other", lambda: [told(each, "Reconciling") for each in both] == refused)
-        await eventually("both end", lambda: [told(each, "Failed") for each in both] == refused, 240)
+        await eventually("neither waits for the other", lambda: [reason(each, "Reconciling") for each in both] == refused)
+        await eventually("both end", lambda: [reason(each, "Failed") for each in both] == refused, 240)
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
 
 

@@ -250,7 +250,7 @@ async def test_samples_count_up_to_the_maximum_and_shares_up_to_the_cap(train: R
         ({"assignment": {"round_public_key": keys.DecryptionKey.generate().public.raw}}, "KeyUnusable"),
     ],
 )
-async def test_an_update_that_is_not_the_expected_one_is_left_out_and_named(
+async def test_the_aggregation_leaves_out_and_names_an_unexpected_update(
     train: Round, changed: dict[str, Any], reason: str
 ) -> None:
     await train.with_base(BASE)
@@ -265,7 +265,7 @@ async def test_an_update_that_is_not_the_expected_one_is_left_out_and_named(
 
 
 @pytest.mark.parametrize("place", [0, 1 << 20, -1])
-async def test_one_changed_byte_of_an_update_anywhere_leaves_it_out(train: Round, place: int) -> None:
+async def test_the_aggregation_leaves_out_an_update_with_one_changed_byte(train: Round, place: int) -> None:
     base = {"w": np.zeros(500_000, "<f4")}
     await train.with_base(base)
     await train.update("site-a", {"w": np.ones(500_000, "<f4")})
@@ -278,7 +278,7 @@ async def test_one_changed_byte_of_an_update_anywhere_leaves_it_out(train: Round
     assert set((await train.result(answer))["w"].tolist()) == {1.0}
 
 
-async def test_an_update_that_is_missing_or_cut_short_is_left_out(train: Round) -> None:
+async def test_the_aggregation_leaves_out_a_missing_or_truncated_update(train: Round) -> None:
     await train.with_base(BASE)
     for name in ("site-a", "site-b", "site-c"):
         await train.update(name, weights(1))
@@ -291,7 +291,7 @@ async def test_an_update_that_is_missing_or_cut_short_is_left_out(train: Round) 
     }
 
 
-async def test_an_update_with_a_value_that_is_no_number_is_left_out(train: Round) -> None:
+async def test_the_aggregation_leaves_out_an_update_with_a_value_that_is_no_number(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     await train.update("site-b", weights(2) | {"input.mean": np.array([0, 0, 0, np.nan, 0, 0, 0])})
@@ -299,7 +299,7 @@ async def test_an_update_with_a_value_that_is_no_number_is_left_out(train: Round
     assert answer["leftOut"] == [{"participant": "site-b", "reason": "NotFinite"}]
 
 
-async def test_a_file_that_says_one_schema_and_has_another_is_left_out(train: Round) -> None:
+async def test_the_aggregation_leaves_out_a_file_of_another_schema_than_claimed(train: Round) -> None:
     await train.with_base({"w": np.zeros(4, "<f4")})
     good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
     await train.update("site-a", {"w": np.ones(4, "<f4")})
@@ -308,7 +308,7 @@ async def test_a_file_that_says_one_schema_and_has_another_is_left_out(train: Ro
     assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
 
 
-async def test_with_nothing_left_there_is_no_result(train: Round) -> None:
+async def test_an_aggregation_without_updates_has_no_result(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1), signed_by=keys.generate_signing_key())
     code, answer = await train.aggregate()
@@ -316,7 +316,7 @@ async def test_with_nothing_left_there_is_no_result(train: Round) -> None:
     assert answer["leftOut"] == [{"participant": "site-a", "reason": "SignatureInvalid"}]
 
 
-async def test_an_initial_round_averages_the_weights_themselves(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_an_initial_round_averages_the_weights(server: Server, store: Store, tmp_path: Path) -> None:
     initial = Round(server, store, tmp_path, initial=True)
     frozen = np.array([0.1, 1 / 3, -0.0, 1, 2, 3, 4])
     for seed, (name, count) in enumerate([("site-a", 1), ("site-b", 1), ("site-c", 1)]):
@@ -330,7 +330,7 @@ async def test_an_initial_round_averages_the_weights_themselves(server: Server, 
     assert answer["header"]["baseDigest"] == ""
 
 
-async def test_different_initial_weights_are_not_settled_by_a_majority(
+async def test_the_aggregation_does_not_settle_different_initial_weights_by_majority(
     server: Server, store: Store, tmp_path: Path
 ) -> None:
     initial = Round(server, store, tmp_path, initial=True)
@@ -351,7 +351,7 @@ def statistics(rows: float, /, shift: float = 1.0, **changes: Any) -> dict[str, 
     return made | {name: np.array(values, float) for name, values in changes.items()}
 
 
-async def test_statistics_are_summed_and_their_centres_kept(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_statistics_are_summed_and_keep_their_centres(server: Server, store: Store, tmp_path: Path) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
     await round_.update("site-b", statistics(32))
@@ -376,7 +376,7 @@ async def test_statistics_are_summed_and_their_centres_kept(server: Server, stor
         {"rows": [9.0], "count": [9.0, 9.0], "positives": [1.0], "sum": [18.0, 18.0], "squares": [45.0, 45.0]},
     ],
 )
-async def test_statistics_that_no_rows_give_are_left_out_and_the_others_are_as_without_them(
+async def test_the_aggregation_leaves_out_impossible_statistics(
     server: Server, store: Store, tmp_path: Path, lie: dict[str, Any]
 ) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
@@ -391,7 +391,7 @@ async def test_statistics_that_no_rows_give_are_left_out_and_the_others_are_as_w
     }
 
 
-async def test_sums_over_more_rows_than_the_maximum_count_as_if_they_were_that_many(
+async def test_sums_over_too_many_rows_are_scaled_to_the_maximum(
     server: Server, store: Store, tmp_path: Path
 ) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics", max_samples={"site-a": 100, "site-b": 100})
@@ -406,7 +406,7 @@ async def test_sums_over_more_rows_than_the_maximum_count_as_if_they_were_that_m
     assert result["shift"].tolist() == [1.0, 0.0]
 
 
-async def test_statistics_of_other_tensors_are_left_out(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_the_aggregation_leaves_out_statistics_of_other_tensors(server: Server, store: Store, tmp_path: Path) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
     await round_.update("site-b", {"w": np.ones(3)})
@@ -418,7 +418,7 @@ async def test_statistics_of_other_tensors_are_left_out(server: Server, store: S
     }
 
 
-async def test_statistics_about_different_centres_give_no_result(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_statistics_with_different_centres_give_no_result(server: Server, store: Store, tmp_path: Path) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
     await round_.update("site-b", statistics(32, shift=2.0))
@@ -449,7 +449,7 @@ async def test_an_evaluation_gives_the_metrics_of_the_summed_counts(
 @pytest.mark.parametrize(
     ("place", "count"), [(80, 1e300), (80, -4.0), (80, 0.5), (10, 2.0**53 + 2), (10, float("nan"))]
 )
-async def test_an_evaluation_is_not_moved_by_counts_that_no_rows_give(
+async def test_an_evaluation_leaves_out_impossible_counts(
     server: Server, store: Store, tmp_path: Path, place: int, count: float
 ) -> None:
     round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL)
@@ -477,7 +477,7 @@ async def test_an_evaluation_counts_a_participants_rows_up_to_its_maximum(
     assert (answer["metrics"]["rows"], answer["metrics"]["sensitivity"]) == ("24", "0.5")
 
 
-async def test_an_update_of_nobody_does_not_make_up_the_quorum(train: Round) -> None:
+async def test_an_update_without_samples_does_not_count_for_the_quorum(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     await train.update("site-b", weights(2), samples=0)
@@ -488,7 +488,7 @@ async def test_an_update_of_nobody_does_not_make_up_the_quorum(train: Round) -> 
     )
 
 
-async def test_samples_that_are_no_count_leave_an_update_out(train: Round) -> None:
+async def test_the_aggregation_leaves_out_an_update_whose_samples_are_no_count(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     for name, samples in (("site-b", -1), ("site-c", 2**63), ("site-d", "10"), ("site-e", True)):
@@ -498,7 +498,7 @@ async def test_samples_that_are_no_count_leave_an_update_out(train: Round) -> No
     assert {each["reason"] for each in answer["leftOut"]} == {"ManifestUnreadable"}
 
 
-async def test_a_file_as_long_as_the_model_with_another_header_is_left_out(train: Round) -> None:
+async def test_the_aggregation_leaves_out_a_file_with_another_header(train: Round) -> None:
     await train.with_base({"w": np.zeros(4, "<f4")})
     good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
     await train.update("site-a", {"w": np.ones(4, "<f4")})
@@ -507,7 +507,7 @@ async def test_a_file_as_long_as_the_model_with_another_header_is_left_out(train
     assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
 
 
-async def test_tensors_that_cannot_be_put_into_canonical_order_leave_the_update_out(
+async def test_the_aggregation_leaves_out_tensors_without_a_canonical_order(
     server: Server, store: Store, tmp_path: Path
 ) -> None:
     """In canonical order the empty tensors come last: longer offsets make the header longer than headers are."""
@@ -523,7 +523,7 @@ async def test_tensors_that_cannot_be_put_into_canonical_order_leave_the_update_
     assert (code, answer["leftOut"]) == (0, [{"participant": "site-b", "reason": "WrongSchema"}])
 
 
-async def test_a_second_update_sealed_for_the_place_of_the_first_is_not_read_as_it(train: Round) -> None:
+async def test_the_aggregation_leaves_out_a_second_update_in_the_place_of_the_first(train: Round) -> None:
     """A site knows its file's key: with the store's help it would show one to the check and another to the sum."""
     await train.with_base({"w": np.zeros(4, "<f4")})
     await train.update("site-a", {"w": np.ones(4, "<f4")})
@@ -559,7 +559,7 @@ async def test_a_base_replaced_by_someone_who_holds_its_key_is_not_used(train: R
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
 
 
-async def test_a_store_that_is_gone_is_said_so_without_a_url(train: Round) -> None:
+async def test_the_error_of_an_unreachable_store_contains_no_url(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     gone = "https://127.0.0.1:1"

@@ -40,7 +40,7 @@ async def raw(server: Server, method: str, url: str, headers: dict[str, str], da
         return response.status
 
 
-async def test_an_object_is_stored_and_read_in_pieces(server: Server, store: Store, key: str, tmp_path: Path) -> None:
+async def test_the_client_stores_and_reads_an_object_in_pieces(server: Server, store: Store, key: str, tmp_path: Path) -> None:
     data = os.urandom(3_000_001)
     (tmp_path / "file").write_bytes(b"before" + data + b"after")
     upload = server.presigner.put(key, now(), 60, len(data))
@@ -50,7 +50,7 @@ async def test_an_object_is_stored_and_read_in_pieces(server: Server, store: Sto
     assert await store.get_bytes(url, 1000, offset=1_999_999) == data[1_999_999:2_000_999]
 
 
-async def test_a_replayed_put_does_not_replace_what_is_there(server: Server, store: Store, key: str) -> None:
+async def test_a_replayed_put_does_not_replace_the_object(server: Server, store: Store, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     assert await store.put_bytes(upload.url, upload.headers, b"first")
     assert not await store.put_bytes(upload.url, upload.headers, b"other")
@@ -59,21 +59,21 @@ async def test_a_replayed_put_does_not_replace_what_is_there(server: Server, sto
     assert await store.get_bytes(server.presigner.get(key, now(), 60), 5) == b"first"
 
 
-async def test_a_put_without_the_header_that_forbids_overwriting_is_refused(server: Server, key: str) -> None:
+async def test_the_store_refuses_a_put_without_the_header_against_overwriting(server: Server, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     headers = {name: value for name, value in upload.headers.items() if name != "If-None-Match"}
     assert await raw(server, "PUT", upload.url, headers, b"first") == 403
 
 
 @pytest.mark.parametrize("length", [4, 6, 5_000_000])
-async def test_a_shorter_or_longer_put_is_refused(server: Server, store: Store, key: str, length: int) -> None:
+async def test_the_store_refuses_a_put_of_another_length(server: Server, store: Store, key: str, length: int) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     with pytest.raises(StoreError, match=r"StoreRefused|StoreUnreachable"):  # it hangs up in the middle of a large one
         await store.put_bytes(upload.url, upload.headers, bytes(length))
     assert await admin.list_keys(store, server.presigner, key, now()) == []
 
 
-async def test_a_body_longer_than_its_signed_length_does_not_arrive(server: Server, store: Store, key: str) -> None:
+async def test_the_store_refuses_a_body_longer_than_signed(server: Server, store: Store, key: str) -> None:
     # Past our client: the header says 5, and more follows on the connection.
     upload = server.presigner.put(key, now(), 60, 5)
     host, port = URL(server.origin).host, URL(server.origin).port
@@ -98,7 +98,7 @@ async def test_anonymous_requests_are_refused(server: Server, store: Store, key:
     assert await raw(server, "GET", f"{server.origin}/wardround?list-type=2", {}) == 403
 
 
-async def test_a_url_does_one_thing_to_one_object(server: Server, store: Store, key: str) -> None:
+async def test_a_url_allows_one_operation_on_one_object(server: Server, store: Store, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     await store.put_bytes(upload.url, upload.headers, b"first")
     url = server.presigner.get(key, now(), 60)
@@ -118,20 +118,20 @@ async def test_a_url_expires(server: Server, store: Store, key: str) -> None:
         await store.get_bytes(url, 5)
 
 
-async def test_a_url_signed_with_another_secret_is_refused(server: Server, store: Store, key: str) -> None:
+async def test_the_store_refuses_a_url_signed_with_another_secret(server: Server, store: Store, key: str) -> None:
     forged = Presigner(server.origin, "wardround", "us-east-1", Credentials("test-access", "guessed"))
     with pytest.raises(StoreError, match="StoreRefused"):
         await store.get_bytes(forged.get(key, now(), 60), 5)
 
 
-async def test_what_is_not_there_is_missing_and_says_no_url(server: Server, store: Store, key: str) -> None:
+async def test_the_error_of_a_missing_object_contains_no_url(server: Server, store: Store, key: str) -> None:
     with pytest.raises(StoreError) as failed:
         await store.get_bytes(server.presigner.get(key, now(), 60), 5)
     assert failed.value.reason == "StoreObjectMissing"
     assert "http" not in str(failed.value)
 
 
-async def test_only_the_pinned_origin_is_spoken_to(server: Server, store: Store) -> None:
+async def test_a_client_connects_only_to_the_pinned_origin(server: Server, store: Store) -> None:
     for url in (
         "https://127.0.0.1:1/wardround/x",
         "https://elsewhere.example/x",
@@ -161,7 +161,7 @@ async def test_a_store_that_does_not_answer_is_unreachable(server: Server) -> No
     assert failed.value.__cause__ is None
 
 
-async def test_the_environments_proxy_is_not_used(
+async def test_the_client_ignores_the_environments_proxy(
     server: Server, store: Store, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")

@@ -29,14 +29,14 @@ from tests.integration.api.test_client import (
 from tests.integration.store.conftest import Server as StoreServer
 from tests.integration.store.test_store import (
     key,
-    test_a_replayed_put_does_not_replace_what_is_there,
-    test_a_shorter_or_longer_put_is_refused,
+    test_a_replayed_put_does_not_replace_the_object,
+    test_the_store_refuses_a_put_of_another_length,
     test_a_url_expires,
-    test_a_url_signed_with_another_secret_is_refused,
-    test_an_object_is_stored_and_read_in_pieces,
-    test_only_the_pinned_origin_is_spoken_to,
+    test_the_store_refuses_a_url_signed_with_another_secret,
+    test_the_client_stores_and_reads_an_object_in_pieces,
+    test_a_client_connects_only_to_the_pinned_origin,
     test_the_hub_lists_and_deletes_below_a_prefix,
-    test_what_is_not_there_is_missing_and_says_no_url,
+    test_the_error_of_a_missing_object_contains_no_url,
 )
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
@@ -54,23 +54,23 @@ __all__ = [
     "key",
     "test_a_field_that_the_kind_does_not_have_is_refused",
     "test_a_generation_counts_changes_of_the_spec_and_a_version_changes",
-    "test_a_replayed_put_does_not_replace_what_is_there",
-    "test_a_shorter_or_longer_put_is_refused",
+    "test_a_replayed_put_does_not_replace_the_object",
+    "test_the_store_refuses_a_put_of_another_length",
     "test_a_status_is_written_apart_and_only_to_the_version_that_was_seen",
     "test_a_token_is_made_for_an_account_and_no_other_is_taken",
     "test_a_url_expires",
-    "test_a_url_signed_with_another_secret_is_refused",
+    "test_the_store_refuses_a_url_signed_with_another_secret",
     "test_a_watch_says_what_is_there_and_then_what_happens",
     "test_a_write_to_another_version_or_another_object_of_the_name_is_refused",
     "test_an_immutable_secret_keeps_its_data",
-    "test_an_object_is_stored_and_read_in_pieces",
+    "test_the_client_stores_and_reads_an_object_in_pieces",
     "test_in_a_namespace_that_is_not_there_nothing_is_made",
     "test_lists_select_by_labels_and_name",
     "test_of_a_name_there_is_one",
-    "test_only_the_pinned_origin_is_spoken_to",
+    "test_a_client_connects_only_to_the_pinned_origin",
     "test_the_hub_lists_and_deletes_below_a_prefix",
     "test_what_is_made_has_a_uid_a_version_and_its_defaults_and_no_status",
-    "test_what_is_not_there_is_missing_and_says_no_url",
+    "test_the_error_of_a_missing_object_contains_no_url",
 ]
 
 
