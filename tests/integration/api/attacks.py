@@ -57,9 +57,9 @@ def asks_for(resource: str) -> Change:
     """Adds an extended resource. Kubernetes requires it in both requests and limits."""
 
     def change(job: Object) -> None:
-        asked = container("train")(job)["resources"]
+        resources = container("train")(job)["resources"]
         for kind in ("requests", "limits"):
-            asked[kind] = {**asked[kind], resource: "1"}
+            resources[kind] = {**resources[kind], resource: "1"}
 
     return change
 

@@ -180,14 +180,14 @@ JOB: dict[str, Change] = {
 }
 
 
-def test_the_hub_operators_own_job_is_admitted_and_so_is_its_pod(api: Api) -> None:
+def test_the_policy_admits_the_hub_operators_job_and_its_pod(api: Api) -> None:
     """The control: the refusals of the other tests come from their one change."""
     api.create(aggregation(), user=OPERATOR, dry_run=True)
     api.create(pod_of_job(aggregation()), user=JOBS, dry_run=True)
 
 
 @pytest.mark.parametrize("name", [*POD, *JOB])
-def test_the_hub_operator_makes_no_other_job(api: Api, name: str) -> None:
+def test_the_hub_operator_can_make_no_other_job(api: Api, name: str) -> None:
     job = aggregation()
     {**POD, **JOB}[name](job)
     with pytest.raises(Refused, match=r"aggregation-(job|pod\.jobs)\.wardround-hub") as refused:
@@ -196,7 +196,7 @@ def test_the_hub_operator_makes_no_other_job(api: Api, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", POD)
-def test_the_job_controller_makes_no_other_pod_of_an_aggregation(api: Api, name: str) -> None:
+def test_the_policy_refuses_any_other_pod_of_an_aggregation(api: Api, name: str) -> None:
     job = aggregation()
     POD[name](job)
     with pytest.raises(Refused, match=r"aggregation-pod\.pods\.wardround-hub|violates PodSecurity"):
@@ -264,11 +264,11 @@ MAY_SAY = {
 }
 
 
-def test_a_job_says_nothing_but_what_the_hub_operators_own_job_says(api: Api) -> None:
+def test_the_policy_admits_only_the_fields_of_the_hub_operators_job(api: Api) -> None:
     """Each case sets one field that the API server knows and the golden Job does not have."""
     admitted: set[str] = set()
     not_asked: dict[str, str] = {}
-    ours = api.create(aggregation(), user=OPERATOR, dry_run=True)
+    admitted_job = api.create(aggregation(), user=OPERATOR, dry_run=True)
     unset = list(Schemas(api, "batch/v1").unset("io.k8s.api.batch.v1.Job", aggregation(), VALUES))
     for each in unset:
         try:
@@ -278,7 +278,7 @@ def test_a_job_says_nothing_but_what_the_hub_operators_own_job_says(api: Api) ->
                 not_asked[each.name] = str(refused)
             continue
         # What the API server overwrites, does not serve or has as its default is nothing that the Job says.
-        if value_at(answer, each.path) != value_at(ours, each.path):
+        if value_at(answer, each.path) != value_at(admitted_job, each.path):
             admitted.add(each.name)
     assert {name: not_asked[name] for name in not_asked.keys() - NOT_ALONE} == {}, "VALUES needs other values"
     assert admitted - ITS_OWN == MAY_SAY
@@ -289,7 +289,7 @@ def pod_of_job(job: Object) -> Object:
     return made_by("Job", "batch/v1", job["metadata"]["name"], job)
 
 
-def test_who_else_makes_a_job_here_is_no_concern_of_the_policy(api: Api) -> None:
+def test_the_policy_ignores_jobs_of_other_accounts(api: Api) -> None:
     backup = aggregation()
     backup["metadata"]["name"] = "backup"
     AGGREGATE(backup).update(image=TRAINER, args=["save"])
@@ -300,7 +300,7 @@ def test_who_else_makes_a_job_here_is_no_concern_of_the_policy(api: Api) -> None
 @pytest.mark.parametrize(
     "values", [{}, {"store": {"external": {"endpoint": "https://s3.example"}}}], ids=["own", "external"]
 )
-def test_the_pods_of_the_charts_own_deployments_run_where_the_documented_label_is(
+def test_the_charts_pods_run_in_a_namespace_with_the_documented_label(
     api: Api, helm: Helm, values: Object
 ) -> None:
     labels = api.get("Namespace", HUB)["metadata"]["labels"]

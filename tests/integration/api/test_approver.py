@@ -33,12 +33,12 @@ def site(api: Api) -> Iterator[Api]:
     api.call("DELETE", f"{RBAC}/roles/{role['metadata']['name']}")
 
 
-def test_the_approver_approves(site: Api) -> None:
+def test_the_approver_can_approve(site: Api) -> None:
     site.patch("SiteTask", "to-approve", {"spec": {"approved": True}}, SITE, user=PERSON)
     assert site.get("SiteTask", "to-approve", SITE)["spec"]["approved"] is True
 
 
-def test_the_approver_changes_nothing_else_of_a_task(site: Api) -> None:
+def test_the_approver_can_change_nothing_else_of_a_task(site: Api) -> None:
     with pytest.raises(Refused, match="the site operator alone makes it"):
         site.patch("SiteTask", "to-approve", {"spec": {"cancel": True}}, SITE, user=PERSON)
     with pytest.raises(Refused, match="forbidden"):

@@ -29,7 +29,7 @@ def of_kind(objects: list[Object], kind: str) -> dict[str, Object]:
 
 
 @pytest.mark.parametrize("chart", VALUES)
-def test_a_chart_has_nothing_that_helm_lint_minds(helm: Helm, chart: str) -> None:
+def test_helm_lint_accepts_the_charts(helm: Helm, chart: str) -> None:
     done = helm.run("lint", "--strict", str(ROOT / "charts" / chart), "--values", helm.values(VALUES[chart]))
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -42,7 +42,7 @@ def test_helm_refuses_a_misspelt_value(helm: Helm, chart: str) -> None:
     assert "netwrok" in done.stderr
 
 
-def test_nothing_with_keys_or_network_mounts_what_training_leaves(helm: Helm) -> None:
+def test_no_pod_with_keys_or_network_mounts_the_state_of_training(helm: Helm) -> None:
     claims = {
         name: [
             volume["persistentVolumeClaim"]["claimName"]
@@ -72,7 +72,7 @@ def versions(api: Api, helm: Helm, chart: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("chart", ["hub", "site"])
-def test_an_upgrade_to_the_same_changes_nothing(api: Api, helm: Helm, chart: str) -> None:
+def test_an_upgrade_to_the_same_chart_changes_nothing(api: Api, helm: Helm, chart: str) -> None:
     # The first upgrade stores the default of the Site's status. The API server drops this default on create.
     release = f"wardround-{chart}"
     helm.install(release, chart, NAMESPACES[chart], VALUES[chart])
@@ -81,7 +81,7 @@ def test_an_upgrade_to_the_same_changes_nothing(api: Api, helm: Helm, chart: str
     assert versions(api, helm, chart) == before
 
 
-def test_an_upgrade_keeps_the_keys_that_the_courier_made(api: Api, helm: Helm) -> None:
+def test_an_upgrade_keeps_the_couriers_keys(api: Api, helm: Helm) -> None:
     path = "/api/v1/namespaces/hospital-a/secrets/courier-keys"
     assert "data" not in api.call("GET", path)
     keys = {"signing": "bm90LWEta2V5"}
@@ -93,7 +93,7 @@ def test_an_upgrade_keeps_the_keys_that_the_courier_made(api: Api, helm: Helm) -
         assert api.call("GET", path)["data"] == keys
 
 
-def test_a_site_that_takes_its_list_of_parameters_away_allows_none(api: Api, helm: Helm) -> None:
+def test_a_site_with_an_empty_list_of_parameters_allows_none(api: Api, helm: Helm) -> None:
     """The default list would differ from the admission policy's list."""
     none = copy.deepcopy(VALUES["site"])
     none["policy"]["parameters"] = []
@@ -123,7 +123,7 @@ def test_pods_keep_to_the_restricted_standard(api: Api, helm: Helm, chart: str) 
 
 
 @pytest.mark.parametrize("chart", ["hub", "site"])
-def test_what_no_policy_names_talks_to_nobody(helm: Helm, chart: str) -> None:
+def test_only_pods_with_a_named_role_have_a_network_policy_that_allows_traffic(helm: Helm, chart: str) -> None:
     policies = of_kind(render(helm, chart), "NetworkPolicy")
     assert policies.pop("default-deny")["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     roles = {each["spec"]["podSelector"]["matchLabels"]["wardround.io/role"] for each in policies.values()}
@@ -132,7 +132,7 @@ def test_what_no_policy_names_talks_to_nobody(helm: Helm, chart: str) -> None:
     assert [name for name, each in policies.items() if "ingress" in each["spec"]] == ["store"] * (chart == "hub")
 
 
-def test_egress_goes_to_named_addresses_only(helm: Helm) -> None:
+def test_egress_goes_only_to_named_addresses(helm: Helm) -> None:
     policies = of_kind(render(helm, "site"), "NetworkPolicy") | of_kind(render(helm, "hub"), "NetworkPolicy")
     for policy in policies.values():
         for rule in policy["spec"].get("egress", []):
@@ -163,7 +163,7 @@ def test_the_hub_works_with_another_s3(helm: Helm) -> None:
     assert egress[0]["to"] == [{"ipBlock": {"cidr": "198.51.100.1/32"}}]
 
 
-def test_only_operators_and_courier_hold_a_token(helm: Helm) -> None:
+def test_only_operators_and_courier_have_a_token(helm: Helm) -> None:
     for chart in ("hub", "site"):
         objects = render(helm, chart)
         assert all(

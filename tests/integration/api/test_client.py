@@ -75,7 +75,7 @@ def config(name: str, **labels: str) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}, "data": {"a": "1"}}
 
 
-async def test_what_is_made_has_a_uid_a_version_and_its_defaults_and_no_status(client: Api) -> None:
+async def test_a_created_object_has_uid_version_and_defaults_but_no_status(client: Api) -> None:
     item = {**objects.dataset(NAMESPACE, "made"), "status": {"observedGeneration": 7}}
     made = await client.create(item)
     meta = made["metadata"]
@@ -90,19 +90,19 @@ async def test_what_is_made_has_a_uid_a_version_and_its_defaults_and_no_status(c
         await client.get("Dataset", "made")
 
 
-async def test_of_a_name_there_is_one(client: Api, dataset: Object) -> None:
+async def test_a_name_exists_only_once(client: Api, dataset: Object) -> None:
     with pytest.raises(AlreadyExists):
         await client.create(objects.dataset(NAMESPACE, "one"))
     assert not await client.create_if_absent(objects.dataset(NAMESPACE, "one"))
 
 
-async def test_in_a_namespace_that_is_not_there_nothing_is_made(client: Api) -> None:
+async def test_nothing_is_created_in_a_missing_namespace(client: Api) -> None:
     """The answer names the namespace, so it does not refuse this object for ever."""
     with pytest.raises(Unavailable):
         await client.create(objects.dataset("nowhere", "one"))
 
 
-async def test_a_field_that_the_kind_does_not_have_is_refused(client: Api, dataset: Object) -> None:
+async def test_the_api_server_refuses_an_unknown_field(client: Api, dataset: Object) -> None:
     item = objects.dataset(NAMESPACE, "strange")
     item["spec"]["schema"]["fields"][0]["colour"] = "red"
     with pytest.raises(Invalid):
@@ -111,7 +111,7 @@ async def test_a_field_that_the_kind_does_not_have_is_refused(client: Api, datas
         await client.patch("Dataset", "one", {"spec": {"colour": "red"}})
 
 
-async def test_a_generation_counts_changes_of_the_spec_and_a_version_changes(client: Api, dataset: Object) -> None:
+async def test_a_change_of_the_spec_raises_the_generation_and_the_version(client: Api, dataset: Object) -> None:
     first = dataset["metadata"]
     noted = await client.patch("Dataset", "one", {"metadata": {"annotations": {"a": "b"}}})
     assert noted["metadata"]["generation"] == first["generation"]
@@ -124,7 +124,7 @@ async def test_a_generation_counts_changes_of_the_spec_and_a_version_changes(cli
     assert not gone["metadata"].get("annotations")
 
 
-async def test_a_write_to_another_version_or_another_object_of_the_name_is_refused(
+async def test_a_write_to_another_version_or_uid_is_refused(
     client: Api, dataset: Object
 ) -> None:
     await client.patch("Dataset", "one", {"metadata": {"annotations": {"a": "b"}}})
@@ -137,7 +137,7 @@ async def test_a_write_to_another_version_or_another_object_of_the_name_is_refus
         await client.delete("Dataset", "one", uid="0" * 36)
 
 
-async def test_a_status_is_written_apart_and_only_to_the_version_that_was_seen(client: Api, dataset: Object) -> None:
+async def test_a_status_update_needs_the_version_that_was_read(client: Api, dataset: Object) -> None:
     assert await client.apply_status(dataset, {"rows": 1}, {"rows": 1}) is None
     written = await client.apply_status(dataset, {}, {"observedGeneration": 1})
     assert written is not None
@@ -180,7 +180,7 @@ async def test_lists_select_by_labels_and_name(client: Api) -> None:
         await client.delete("ConfigMap", name)
 
 
-async def test_a_watch_says_what_is_there_and_then_what_happens(client: Api) -> None:
+async def test_a_watch_lists_objects_and_then_their_changes(client: Api) -> None:
     await client.create(config("before", watched="yes"))
     events = list[tuple[str, str]]()
     listed = asyncio.Event()
@@ -216,7 +216,7 @@ async def test_a_watch_says_what_is_there_and_then_what_happens(client: Api) -> 
         await client.delete("ConfigMap", name)
 
 
-async def test_a_token_is_made_for_an_account_and_no_other_is_taken(client: Api, connect: Connect) -> None:
+async def test_the_api_server_accepts_only_tokens_that_it_issued(client: Api, connect: Connect) -> None:
     answer = await client.create_token("all", 3600)
     fresh = connect(answer["status"]["token"])
     assert await fresh.list("ConfigMap", labels="nobody") == []

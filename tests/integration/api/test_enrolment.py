@@ -31,8 +31,8 @@ class Admin:
     def enrol(self, *arguments: str) -> tuple[str, str]:
         """Runs `enrol`. Returns its standard output and its standard error."""
         assert main(["enrol", NAME, *arguments, "--kubeconfig", str(self._api.kubeconfig)]) == 0
-        said = self._capsys.readouterr()
-        return said.out, said.err
+        output = self._capsys.readouterr()
+        return output.out, output.err
 
     def apply(self, text: str, *flags: str) -> None:
         done = self._kubectl("apply", *flags, "-f", "-", stdin=text)
@@ -46,19 +46,19 @@ class Admin:
 def admin(api: Api, kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> Iterator[Admin]:
     """An administrator of a hub with an enrolled hospital and later decisions about it."""
     here = Admin(api, kubectl, capsys)
-    made, said = here.enrol("--display-name", "Hospital Q", "--federation", "breast-cancer")
-    assert f"There is no Participant {NAME} at" in said
+    made, output = here.enrol("--display-name", "Hospital Q", "--federation", "breast-cancer")
+    assert f"There is no Participant {NAME} at" in output
     here.apply(made)
     api.patch("Participant", NAME, {"metadata": {"labels": LABELS}, "spec": DECIDED}, NAME)
     yield here
     api.delete("Participant", NAME, NAME)
 
 
-def test_what_the_documented_upgrade_applies_changes_nothing(admin: Admin) -> None:
+def test_the_documented_upgrade_of_an_enrolment_changes_nothing(admin: Admin) -> None:
     before = admin.participant()
-    printed, said = admin.enrol()
-    assert "leave its Participant as it is" in said
-    assert "kubectl diff -f -" in said
+    printed, report = admin.enrol()
+    assert "leave its Participant as it is" in report
+    assert "kubectl diff -f -" in report
     admin.apply(printed)
     after = admin.participant()
     assert after["spec"] == before["spec"]
@@ -69,11 +69,11 @@ def test_what_the_documented_upgrade_applies_changes_nothing(admin: Admin) -> No
     assert admin.participant()["spec"] == before["spec"]
 
 
-def test_a_flag_adds_and_is_told_and_nothing_else_changes(admin: Admin) -> None:
+def test_a_flag_of_enrol_changes_only_its_field_and_is_reported(admin: Admin) -> None:
     before = admin.participant()["spec"]
-    _, said = admin.enrol("--apply", "--federation", "lung")
-    assert 'spec.allowedFederations: [{"namespace": "breast-cancer"}] -> ' in said
-    assert f"applied Participant {NAME}" in said
+    _, report = admin.enrol("--apply", "--federation", "lung")
+    assert 'spec.allowedFederations: [{"namespace": "breast-cancer"}] -> ' in report
+    assert f"applied Participant {NAME}" in report
     both = [{"namespace": "breast-cancer"}, {"namespace": "lung"}]
     assert admin.participant()["spec"] == {**before, "allowedFederations": both}
 
@@ -90,21 +90,21 @@ def bearer(api: Api, folder: Path, namespace: str) -> Path:
     return kubeconfig
 
 
-def test_who_may_not_read_the_participant_gets_no_manifest_that_would_reset_it(
+def test_enrol_prints_no_manifest_without_the_right_to_read_the_participant(
     admin: Admin, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kubeconfig = bearer(api, tmp_path, "site-b")
-    asked = ["enrol", NAME, "--kubeconfig", str(kubeconfig)]
+    command = ["enrol", NAME, "--kubeconfig", str(kubeconfig)]
     for more in ([], ["--apply"]):
-        assert main([*asked, *more]) == 2
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert "Only if site-q is new there, use --new, which" in said.err
-    assert main([*asked, "--new"]) == 0
+        assert main([*command, *more]) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert "Only if site-q is new there, use --new, which" in output.err
+    assert main([*command, "--new"]) == 0
     assert "kind: Participant" in capsys.readouterr().out
 
 
-def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
+def test_a_revoked_token_stays_revoked_after_another_enrolment(
     admin: Admin, api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kubeconfig, administrator = bearer(api, tmp_path, NAME), ("--kubeconfig", str(api.kubeconfig))
@@ -117,8 +117,8 @@ def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
 
     assert not refused()
     assert main(["revoke", NAME, *administrator]) == 0
-    said = capsys.readouterr().err
-    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in said
+    report = capsys.readouterr().err
+    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in report
     # The API server caches a valid token for ten seconds.
     until("the token is taken no more", refused)
     admin.enrol("--apply")
@@ -128,18 +128,18 @@ def test_a_revoked_token_stays_revoked_also_when_the_hospital_is_enrolled_again(
     assert admin.participant()["spec"]["keyFingerprint"] == DIGEST
 
 
-def test_to_revoke_again_changes_nothing_and_says_so(
+def test_a_second_revoke_changes_nothing_and_says_so(
     admin: Admin, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
     administrator = ("--kubeconfig", str(api.kubeconfig))
     assert main(["revoke", NAME, *administrator]) == 0
-    said = capsys.readouterr().err
-    assert "Revoked. Within seconds" in said
-    assert "A watch that is open continues until its connection ends" in said
+    report = capsys.readouterr().err
+    assert "Revoked. Within seconds" in report
+    assert "A watch that is open continues until its connection ends" in report
     assert main(["revoke", NAME, *administrator]) == 0
-    said = capsys.readouterr().err
-    assert f"{NAME} is revoked already" in said
-    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in said
+    report = capsys.readouterr().err
+    assert f"{NAME} is revoked already" in report
+    assert f"enrol {NAME} --apply --hub-server URL --bootstrap FILE" in report
     admin.enrol("--apply")
 
     assert main(["revoke", "site-nowhere", *administrator]) == 2

@@ -55,13 +55,13 @@ def levels(api: Api) -> dict[str, str]:
         "/openapi/v3",
     ],
 )
-def test_all_that_a_hospital_asks_takes_its_own_turns(api: Api, levels: dict[str, str], path: str) -> None:
+def test_all_requests_of_a_hospital_share_its_own_turns(api: Api, levels: dict[str, str], path: str) -> None:
     own = uid(api, "FlowSchema", flow_control_name("site-a"))
     assert sorted_into(api, account("site-a", "site"), path) == (own, levels["site-a"])
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/livez", "/healthz"])
-def test_probes_take_no_turn_whoever_asks(api: Api, path: str) -> None:
+def test_probes_take_no_turn(api: Api, path: str) -> None:
     """docs/security.md says that probes have no limit."""
     assert sorted_into(api, account("site-a", "site"), path)[1] == uid(api, "PriorityLevelConfiguration", "exempt")
 
@@ -79,11 +79,11 @@ def test_probes_take_no_turn_whoever_asks(api: Api, path: str) -> None:
         "ada",
     ],
 )
-def test_nobody_else_takes_a_hospitals_turns(api: Api, levels: dict[str, str], user: str) -> None:
+def test_other_requests_take_no_turn_of_a_hospital(api: Api, levels: dict[str, str], user: str) -> None:
     assert sorted_into(api, user)[1] != levels["site-a"]
 
 
-def test_a_hospital_whose_requests_never_end_keeps_nobody_else_waiting(api: Api, levels: dict[str, str]) -> None:
+def test_a_hospital_with_endless_requests_delays_nobody_else(api: Api, levels: dict[str, str]) -> None:
     """If both hospitals shared a level, the API server would refuse the other hospital after 15 s."""
     assert len(set(levels.values())) == len(PARTICIPANTS)
     with unfinished(api, account("site-a", "site"), CONNECTIONS):

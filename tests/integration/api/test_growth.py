@@ -52,9 +52,9 @@ class Target:
 
 def entry(target: Target, manager: str = HOSPITAL_MANAGER, **more: Any) -> Object:
     """Of managedFields."""
-    said: Object = {"manager": manager, "operation": "Update", "apiVersion": target.api_version}
+    header: Object = {"manager": manager, "operation": "Update", "apiVersion": target.api_version}
     fields: Object = {f"f:{target.part}": {"f:invented": {}}}
-    return {**said, "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields, **more}
+    return {**header, "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields, **more}
 
 
 DIGEST = "sha256:" + "a" * 64
@@ -161,7 +161,7 @@ class Hospital:
     def send(
         self,
         target: Target,
-        said: object,
+        content: object,
         metadata: Object | None = None,
         *,
         by: str = MERGE,
@@ -169,10 +169,10 @@ class Hospital:
         method: str = "PATCH",
     ) -> bool:
         """One request; whether it was taken. What became of it is looked at in what is stored."""
-        body: Any = said
+        body: Any = content
         if by != JSON_PATCH:
             named = {"apiVersion": target.api_version, "kind": target.kind}
-            body = {**named, "metadata": {"name": target.name, **(metadata or {})}, target.part: said}
+            body = {**named, "metadata": {"name": target.name, **(metadata or {})}, target.part: content}
         try:
             self.api.call(method, f"{target.path}?{query}", body, user=SITE, kind_of_body=by)
         except Refused as refusal:
@@ -185,8 +185,8 @@ class Hospital:
         return self.api.call("GET", f"{target.collection}/{target.name}")
 
     def managers(self, target: Target) -> list[Object]:
-        found: list[Object] = self.stored(target)["metadata"].get("managedFields", [])
-        return found
+        entries: list[Object] = self.stored(target)["metadata"].get("managedFields", [])
+        return entries
 
 
 def weight(target: Target, item: Object) -> int:
@@ -285,9 +285,9 @@ def by_json_patch(hospital: Hospital, target: Target) -> None:
 
 
 def with_too_much(hospital: Hospital, target: Target) -> None:
-    for said in target.too_much.values():
-        hospital.send(target, said)
-        hospital.send(target, said, by=APPLY, query=f"fieldManager={HOSPITAL_MANAGER}&force=true")
+    for part in target.too_much.values():
+        hospital.send(target, part)
+        hospital.send(target, part, by=APPLY, query=f"fieldManager={HOSPITAL_MANAGER}&force=true")
 
 
 def with_as_much_as_it_may(hospital: Hospital, target: Target) -> None:
@@ -320,7 +320,7 @@ def test_no_object_grows(hospital: Hospital, target: Target, way: Callable[[Hosp
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.kind)
-def test_what_a_hospital_has_to_say_is_taken_beside_the_entries_of_many_people(
+def test_a_hospitals_largest_report_fits_beside_entries_of_many_managers(
     hospital: Hospital, target: Target
 ) -> None:
     """More than ten: the API server puts the oldest of them together when the next one writes."""
@@ -329,14 +329,14 @@ def test_what_a_hospital_has_to_say_is_taken_beside_the_entries_of_many_people(
         body = {"metadata": {"labels": {f"people-{number}": "x"}}}
         path = f"{target.collection}/{target.name}?fieldManager=people-{number}"
         hospital.api.call("PATCH", path, body, user=user, kind_of_body=MERGE)
-    for said in target.says:
+    for part in target.says:
         query = f"?fieldValidation=Strict&fieldManager={HOSPITAL_MANAGER}"
-        hospital.api.call("PATCH", target.path + query, {target.part: said}, user=SITE, kind_of_body=MERGE)
+        hospital.api.call("PATCH", target.path + query, {target.part: part}, user=SITE, kind_of_body=MERGE)
     assert {HOSPITAL_MANAGER, "ancient-changes"} <= {each["manager"] for each in hospital.managers(target)}
     gone = {"metadata": {"labels": None}}
     hospital.api.call("PATCH", f"{target.collection}/{target.name}", gone, user=user, kind_of_body=MERGE)
 
 
-def test_a_time_is_taken_as_sites_write_it(hospital: Hospital) -> None:
-    said = {"timeline": [{"stage": "Accepted", "time": "2026-01-01T00:00:00.123456Z"}]}
-    hospital.api.patch_status("RoundTask", TASK.name, said, NAMESPACE, user=SITE)
+def test_the_api_server_accepts_times_as_sites_write_them(hospital: Hospital) -> None:
+    status = {"timeline": [{"stage": "Accepted", "time": "2026-01-01T00:00:00.123456Z"}]}
+    hospital.api.patch_status("RoundTask", TASK.name, status, NAMESPACE, user=SITE)

@@ -42,7 +42,7 @@ def _all_rights_end_here(hub: Api) -> Any:
     hub.call("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/all-rights-at-the-hub")
 
 
-def test_a_participant_is_named_like_its_namespace(hub: Api) -> None:
+def test_a_participant_has_the_name_of_its_namespace(hub: Api) -> None:
     other = {
         "apiVersion": "wardround.io/v1alpha1",
         "kind": "Participant",
@@ -55,21 +55,21 @@ def test_a_participant_is_named_like_its_namespace(hub: Api) -> None:
 
 @pytest.mark.parametrize("user", [SITE_A, HUB_OPERATOR])
 @pytest.mark.parametrize("change", [{"keyFingerprint": DIGEST}, {"suspend": True}, {"maxSamples": 5}])
-def test_neither_a_hospital_nor_the_hub_operator_approves(hub: Api, user: str, change: Object) -> None:
+def test_neither_a_hospital_nor_the_hub_operator_can_approve(hub: Api, user: str, change: Object) -> None:
     with pytest.raises(Refused, match="is for the hub's people"):
         hub.patch("Participant", "site-a", {"spec": change}, "site-a", user=user)
 
 
-def test_people_approve(hub: Api) -> None:
+def test_a_person_can_approve_a_participant(hub: Api) -> None:
     hub.patch("Participant", "site-a", {"spec": {"keyFingerprint": DIGEST}}, "site-a")
 
 
-def test_a_hospital_publishes_its_own_keys(hub: Api) -> None:
+def test_a_hospital_can_publish_its_own_keys(hub: Api) -> None:
     hub.patch_status("Participant", "site-a", {"site": {"keys": keys()}}, "site-a", user=SITE_A)
 
 
 @pytest.mark.parametrize("user", [SITE_B, HUB_OPERATOR, "mallory", ""])
-def test_nobody_publishes_keys_in_a_hospitals_name(hub: Api, user: str) -> None:
+def test_nobody_else_can_publish_keys_of_a_hospital(hub: Api, user: str) -> None:
     with pytest.raises(Refused, match="only its own account `site`"):
         hub.patch_status(
             "Participant", "site-a", {"site": {"keys": keys() | {"signing": "Q" * 124}}}, "site-a", user=user
@@ -86,7 +86,7 @@ OF_THE_HUB: list[Object] = [
 
 @pytest.mark.parametrize("change", OF_THE_HUB)
 @pytest.mark.parametrize("user", [SITE_A, "mallory"])
-def test_a_hospital_says_nothing_in_the_hubs_name(hub: Api, user: str, change: Object) -> None:
+def test_a_hospital_cannot_write_the_hubs_part_of_a_status(hub: Api, user: str, change: Object) -> None:
     with pytest.raises(Refused, match="only the hub operator"):
         hub.patch_status("Participant", "site-a", change, "site-a", user=user)
 
@@ -105,20 +105,20 @@ def test_only_the_hub_operator_makes_and_changes_tasks(hub: Api, user: str) -> N
     hub.patch("RoundTask", "task", {"spec": {"grants": "ours"}}, "site-a", user=HUB_OPERATOR)
 
 
-def test_the_garbage_collector_may_touch_a_tasks_metadata(hub: Api) -> None:
+def test_the_garbage_collector_may_change_a_tasks_metadata(hub: Api) -> None:
     hub.patch("RoundTask", "task", {"metadata": {"labels": {"seen": "yes"}}}, "site-a", user="mallory")
 
 
 @pytest.mark.parametrize("user", [SITE_B, HUB_OPERATOR, "mallory", ""])
-def test_a_tasks_status_is_the_hospitals(hub: Api, user: str) -> None:
-    said = {"conditions": [condition("Accepted")]}
+def test_only_the_hospital_writes_the_status_of_its_task(hub: Api, user: str) -> None:
+    status = {"conditions": [condition("Accepted")]}
     with pytest.raises(Refused, match="only its own account `site`"):
-        hub.patch_status("RoundTask", "task", said, "site-a", user=user)
-    hub.patch_status("RoundTask", "task", said, "site-a", user=SITE_A)
+        hub.patch_status("RoundTask", "task", status, "site-a", user=user)
+    hub.patch_status("RoundTask", "task", status, "site-a", user=SITE_A)
     hub.patch_status("RoundTask", "task", {"conditions": [condition("Accepted", "False")]}, "site-a", user=SITE_A)
 
 
-def test_a_rounds_result_is_the_hub_operators(hub: Api) -> None:
+def test_only_the_hub_operator_writes_the_result_of_a_round(hub: Api) -> None:
     result = {"result": {"digest": DIGEST, "location": "models/x/1"}}
     with pytest.raises(Refused, match="written by the hub operator alone"):
         hub.patch_status("FederatedRound", "policies", result, FEDERATION, user="mallory")
@@ -137,7 +137,7 @@ def token(
 
 
 @pytest.mark.parametrize("audiences", [("vault",), (ISSUER, "vault"), ("https://sts.example",)])
-def test_a_hospitals_token_is_for_the_hubs_api_server_alone(hub: Api, audiences: tuple[str, ...]) -> None:
+def test_a_hospitals_token_is_valid_only_at_the_hubs_api_server(hub: Api, audiences: tuple[str, ...]) -> None:
     for user in (SITE_A, ""):
         with pytest.raises(Refused, match="Ask for a token without audiences"):
             token(hub, "site-a", "site", 3600, user, audiences)
@@ -146,7 +146,7 @@ def test_a_hospitals_token_is_for_the_hubs_api_server_alone(hub: Api, audiences:
 
 
 @pytest.mark.parametrize(("version", "kind"), [("v1", "Node"), ("v1", "Pod"), ("v1", "Secret")])
-def test_a_hospital_does_not_learn_which_objects_exist_by_a_token_bound_to_one(
+def test_a_token_bound_to_an_object_does_not_show_whether_it_exists(
     hub: Api, version: str, kind: str
 ) -> None:
     bound = {"apiVersion": version, "kind": kind, "name": "is-it-there"}
@@ -154,7 +154,7 @@ def test_a_hospital_does_not_learn_which_objects_exist_by_a_token_bound_to_one(
         token(hub, "site-a", "site", 3600, SITE_A, boundObjectRef=bound)
 
 
-def test_a_hospital_renews_its_own_token_for_a_day_at_most(hub: Api) -> None:
+def test_a_hospital_can_renew_its_token_for_at_most_a_day(hub: Api) -> None:
     assert token(hub, "site-a", "site", 86400, SITE_A)["status"]["token"]
     for user in (SITE_A, ""):
         with pytest.raises(Refused, match="at most 24 hours"):
@@ -162,19 +162,19 @@ def test_a_hospital_renews_its_own_token_for_a_day_at_most(hub: Api) -> None:
 
 
 @pytest.mark.parametrize(("namespace", "name"), [("site-b", "site"), (HUB, "hub-operator")])
-def test_a_hospital_gets_no_token_of_another_account(hub: Api, namespace: str, name: str) -> None:
+def test_a_hospital_cannot_request_a_token_of_another_account(hub: Api, namespace: str, name: str) -> None:
     with pytest.raises(Refused, match="tokens of itself only"):
         token(hub, namespace, name, 3600, SITE_A)
 
 
-def test_other_accounts_tokens_are_no_concern_of_the_policy(hub: Api) -> None:
+def test_the_policy_ignores_tokens_of_other_accounts(hub: Api) -> None:
     assert token(hub, HUB, "hub-operator", 100000, "")["status"]["token"]
 
 
 @pytest.mark.parametrize(
     "kind", ["kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "wardround.io/x"]
 )
-def test_the_hub_operator_makes_no_secret_that_becomes_a_token(hub: Api, kind: str) -> None:
+def test_the_hub_operator_cannot_make_a_token_secret(hub: Api, kind: str) -> None:
     """The controller manager would put a lasting token into it, and the operator may read Secrets of its namespace."""
     metadata = {
         "name": "lasting",

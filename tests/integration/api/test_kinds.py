@@ -52,14 +52,14 @@ def test_the_api_server_documents_every_field(api: Api, kind: str) -> None:
         assert list(undescribed(schema["properties"][part], part)) == []
 
 
-def test_kubectl_explain_reads_like_documentation(api: Api, kubectl: Kubectl) -> None:
+def test_kubectl_explain_describes_every_kind(api: Api, kubectl: Kubectl) -> None:
     text = kubectl("explain", "fr.spec.quorum.min").stdout
     assert "Smallest number of updates that the hub may aggregate." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
     for short, kind in zip(("ptc", "fr", "rt", "site", "st", "dset"), KINDS, strict=True):
-        found = kubectl("explain", short)
+        output = kubectl("explain", short)
         # Another kind's short name would go before ours: `ds` is the DaemonSet's.
-        assert (found.stdout.split("KIND:")[1].split()[0], found.stderr) == (kind, "")
+        assert (output.stdout.split("KIND:")[1].split()[0], output.stderr) == (kind, "")
 
 
 def test_a_round_gets_its_defaults(api: Api) -> None:
@@ -82,7 +82,7 @@ def test_a_round_gets_its_defaults(api: Api) -> None:
     ("obj", "user"),
     [(federated_round("fresh"), ""), (round_task(name="fresh"), HUB_OPERATOR), (dataset(name="fresh"), "")],
 )
-def test_a_new_object_is_never_taken_for_finished(api: Api, obj: Object, user: str) -> None:
+def test_kstatus_never_reads_a_new_object_as_finished(api: Api, obj: Object, user: str) -> None:
     api.create(obj, user=user)
     status = api.get(obj["kind"], "fresh", obj["metadata"]["namespace"])["status"]
     assert [(c["type"], c["status"], c["reason"]) for c in status["conditions"]] == [("Reconciling", "True", "Pending")]
@@ -136,7 +136,7 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_ROUNDS)
-def test_a_bad_round_is_refused_with_the_reason(api: Api, case: str) -> None:
+def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) -> None:
     obj, words = BAD_ROUNDS[case]
     with pytest.raises(Refused, match=re.escape(words)):
         api.create(obj, dry_run=True)
@@ -155,7 +155,7 @@ def test_a_bad_round_is_refused_with_the_reason(api: Api, case: str) -> None:
         federated_round(aggregation={"maxWeightShare": "0.5"}),
     ],
 )
-def test_a_good_round_is_taken(api: Api, good: Object) -> None:
+def test_the_api_server_accepts_a_good_round(api: Api, good: Object) -> None:
     api.create(good, dry_run=True)
 
 
@@ -193,12 +193,12 @@ def test_a_round_can_be_suspended_and_resumed(api: Api, running_round: Object) -
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=[next(iter(change)) for change in CHANGES])
-def test_nothing_else_of_a_round_can_be_changed(api: Api, running_round: Object, change: Object) -> None:
+def test_no_field_of_a_round_but_suspend_can_be_changed(api: Api, running_round: Object, change: Object) -> None:
     with pytest.raises(Refused, match="immutable but for suspend"):
         api.patch("FederatedRound", "running", {"spec": change}, FEDERATION)
 
 
-def test_every_field_of_a_round_but_suspend_is_covered_by_the_test_above(api: Api, running_round: Object) -> None:
+def test_the_test_of_immutable_fields_covers_every_field_but_suspend(api: Api, running_round: Object) -> None:
     tried = {name for change in CHANGES for name in change}
     document = api.call("GET", "/openapi/v3/apis/wardround.io/v1alpha1")
     spec = document["components"]["schemas"]["io.wardround.v1alpha1.FederatedRound"]["properties"]["spec"]
@@ -212,7 +212,7 @@ def test_every_field_of_a_round_but_suspend_is_covered_by_the_test_above(api: Ap
         (site_task, SITE_OPERATOR, "SiteTask"),
     ],
 )
-def test_a_final_condition_is_not_taken_back(api: Api, make: Callable[..., Object], user: str, status: str) -> None:
+def test_a_final_condition_cannot_be_withdrawn(api: Api, make: Callable[..., Object], user: str, status: str) -> None:
     obj = make(name="final")
     namespace = obj["metadata"]["namespace"]
     api.create(obj, user=user if status == "SiteTask" else "")
@@ -231,7 +231,7 @@ def test_a_final_condition_is_not_taken_back(api: Api, make: Callable[..., Objec
 @pytest.mark.parametrize(
     ("make", "user"), [(round_task, HUB_OPERATOR), (site_task, SITE_OPERATOR)], ids=["RoundTask", "SiteTask"]
 )
-def test_of_a_task_only_grants_and_cancel_change(api: Api, make: Callable[..., Object], user: str) -> None:
+def test_only_grants_and_cancel_of_a_task_can_change(api: Api, make: Callable[..., Object], user: str) -> None:
     task = make(name="fixed")
     kind, namespace = task["kind"], task["metadata"]["namespace"]
     api.create(task, user=user)
@@ -258,7 +258,7 @@ def test_of_a_task_only_grants_and_cancel_change(api: Api, make: Callable[..., O
     [(round_task, HUB_OPERATOR, account("site-a", "site")), (site_task, SITE_OPERATOR, SITE_OPERATOR)],
     ids=["RoundTask", "SiteTask"],
 )
-def test_kubectl_get_tells_a_cancelled_task_from_one_that_runs(
+def test_kubectl_get_shows_which_tasks_are_cancelled(
     api: Api, kubectl: Kubectl, make: Callable[..., Object], user: str, speaker: str
 ) -> None:
     stages = {
@@ -284,7 +284,7 @@ def test_a_task_that_the_hub_cancels_and_nobody_answers_shows_it(api: Api, kubec
     assert row[header.index("CANCELLED") :].split()[0] == "true"
 
 
-def test_the_reason_of_a_failure_cannot_be_a_sentence(api: Api) -> None:
+def test_a_reason_cannot_be_a_sentence(api: Api) -> None:
     api.create(round_task(name="wordy"), user=HUB_OPERATOR)
     site = account("site-a", "site")
     failure = {"class": "Code", "reason": "could not convert string to float: 'Mrs Doe'"}
@@ -310,7 +310,7 @@ BAD_DATASETS: dict[str, tuple[Object, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_DATASETS)
-def test_a_bad_dataset_is_refused_with_the_reason(api: Api, case: str) -> None:
+def test_the_api_server_refuses_a_bad_dataset_and_says_why(api: Api, case: str) -> None:
     change, words = BAD_DATASETS[case]
     obj = dataset()
     for name, value in change.items():
@@ -319,7 +319,7 @@ def test_a_bad_dataset_is_refused_with_the_reason(api: Api, case: str) -> None:
         api.create(obj, dry_run=True)
 
 
-def test_the_example_of_a_dataset_is_taken_only_with_a_secret_in_its_place(api: Api) -> None:
+def test_the_example_dataset_is_refused_until_its_secret_is_replaced(api: Api) -> None:
     text = (ROOT / "examples" / "breast-cancer" / "dataset.yaml").read_text()
     as_it_stands, own = (
         yaml.safe_load(each) for each in (text, text.replace("YOUR-SECRET", "5f1c0a7be2d94c3381f6aa0d97be4c12"))
@@ -331,7 +331,7 @@ def test_the_example_of_a_dataset_is_taken_only_with_a_secret_in_its_place(api: 
     api.create(own, dry_run=True)
 
 
-def test_two_fields_of_one_name_and_bounds_of_text_are_refused(api: Api) -> None:
+def test_the_api_server_refuses_duplicate_fields_and_bounds_on_text(api: Api) -> None:
     obj = dataset()
     obj["spec"]["schema"]["fields"].append({"name": "mean_radius", "type": "number"})
     with pytest.raises(Refused, match="Duplicate value"):
@@ -342,14 +342,14 @@ def test_two_fields_of_one_name_and_bounds_of_text_are_refused(api: Api) -> None
         api.create(obj, dry_run=True)
 
 
-def test_the_split_of_a_dataset_never_changes_but_its_schema_may(api: Api) -> None:
+def test_the_schema_of_a_dataset_can_change_but_not_its_split(api: Api) -> None:
     api.create(dataset(name="split"))
     with pytest.raises(Refused, match="Make a new Dataset"):
         api.patch("Dataset", "split", {"spec": {"split": {"test": "0.1"}}}, "hospital-a")
     api.patch("Dataset", "split", {"spec": {"path": "newer.csv"}}, "hospital-a")
 
 
-def test_there_is_one_site_a_namespace(api: Api) -> None:
+def test_a_namespace_has_one_site(api: Api) -> None:
     site = api.get("Site", "site", "hospital-a")
     other = {**site, "metadata": {"name": "second", "namespace": "hospital-a"}}
     other.pop("status")
@@ -357,7 +357,7 @@ def test_there_is_one_site_a_namespace(api: Api) -> None:
         api.create(other, dry_run=True)
 
 
-def test_a_site_is_refused_a_store_without_tls_and_an_image_by_tag(api: Api) -> None:
+def test_the_api_server_refuses_a_store_without_tls_and_an_image_by_tag(api: Api) -> None:
     with pytest.raises(Refused, match=r"store\.origin"):
         api.patch("Site", "site", {"spec": {"store": {"origin": "http://store"}}}, "hospital-a")
     with pytest.raises(Refused, match=r"policy\.images"):
@@ -388,13 +388,13 @@ BAD_POLICIES: dict[str, tuple[Object, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_POLICIES)
-def test_a_policy_that_is_misspelt_or_bounds_nothing_is_refused(api: Api, case: str) -> None:
+def test_the_api_server_refuses_a_policy_that_is_misspelt_or_has_no_bound(api: Api, case: str) -> None:
     change, words = BAD_POLICIES[case]
     with pytest.raises(Refused, match=re.escape(words)):
         api.patch("Site", "site", {"spec": {"policy": change}}, "hospital-a")
 
 
-def test_a_site_that_says_nothing_allows_the_built_in_trainer_with_its_bounds_and_no_dataset(api: Api) -> None:
+def test_a_site_by_default_allows_only_the_built_in_trainer_and_no_dataset(api: Api) -> None:
     site = api.get("Site", "site", "hospital-a")
     for name in ("commands", "datasets", "parameters", "minSamples", "minCell"):
         site["spec"]["policy"].pop(name)
@@ -407,7 +407,7 @@ def test_a_site_that_says_nothing_allows_the_built_in_trainer_with_its_bounds_an
 
 
 @pytest.mark.parametrize("obj", [federated_round("twice"), dataset(name="twice")], ids=["FederatedRound", "Dataset"])
-def test_applying_twice_changes_nothing(api: Api, kubectl: Kubectl, obj: Object) -> None:
+def test_applying_an_object_twice_changes_nothing(api: Api, kubectl: Kubectl, obj: Object) -> None:
     first, second = api.apply(obj), api.apply(obj)
     # The API server stores the default of `status`, which it drops on create, with the first write after it.
     assert (first["metadata"]["generation"], first["spec"]) == (second["metadata"]["generation"], second["spec"])
@@ -424,7 +424,7 @@ def test_applying_twice_changes_nothing(api: Api, kubectl: Kubectl, obj: Object)
     assert kubectl("diff", "-f", "-", stdin=text).returncode == 0
 
 
-def test_a_participant_is_pinned_by_a_whole_fingerprint(api: Api) -> None:
+def test_a_participants_fingerprint_must_be_complete(api: Api) -> None:
     with pytest.raises(Refused, match="keyFingerprint"):
         api.patch("Participant", "site-b", {"spec": {"keyFingerprint": DIGEST[:20]}}, "site-b")
     api.patch("Participant", "site-b", {"spec": {"keyFingerprint": DIGEST}}, "site-b")

@@ -22,18 +22,18 @@ def made(api: Api) -> Iterator[None]:
 
 @pytest.mark.parametrize("verb", ["explain", "watch"])
 @pytest.mark.usefixtures("made")
-def test_a_name_that_another_namespace_has_is_hinted_at(
+def test_the_error_names_another_namespace_that_has_the_object(
     api: Api, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     kubeconfig = ("--kubeconfig", str(api.kubeconfig))
     assert main([verb, f"fr/{NAME}", *kubeconfig]) == 2
-    said = capsys.readouterr().err
-    assert f"There is a FederatedRound {NAME} in {FEDERATION}. Try -n {FEDERATION}." in said
+    error = capsys.readouterr().err
+    assert f"There is a FederatedRound {NAME} in {FEDERATION}. Try -n {FEDERATION}." in error
     # Somebody who names a namespace means it.
     assert main([verb, f"fr/{NAME}", "-n", "default", *kubeconfig]) == 2
     assert "Try -n" not in capsys.readouterr().err
 
 
-def test_a_name_that_no_namespace_has_is_said_to_be_nowhere(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_says_that_no_namespace_has_the_object(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "fr/nowhere", "--kubeconfig", str(api.kubeconfig)]) == 2
     assert "No namespace has a FederatedRound nowhere." in capsys.readouterr().err

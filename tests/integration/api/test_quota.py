@@ -38,7 +38,7 @@ def heartbeat(api: Api) -> Any:
 
 
 @pytest.mark.usefixtures("heartbeat")
-def test_a_hospital_renews_its_heartbeat_and_makes_no_second_lease(api: Api) -> None:
+def test_a_hospital_can_renew_its_lease_and_make_no_second_one(api: Api) -> None:
     renewed = {"spec": {"holderIdentity": "the same test"}}
     assert api.patch("Lease", "site", renewed, "site-b", user=SITE_B)["spec"] == renewed["spec"]
     for number in range(3):
@@ -59,12 +59,12 @@ def test_a_hospital_renews_its_heartbeat_and_makes_no_second_lease(api: Api) -> 
     ],
     ids=["annotation", "label", "finalizer", "owner", "holder"],
 )
-def test_a_heartbeat_is_small(api: Api, change: Object) -> None:
+def test_the_api_server_refuses_a_large_heartbeat(api: Api, change: Object) -> None:
     with pytest.raises(Refused, match=SMALL):
         api.patch("Lease", "site", change, "site-b", user=SITE_B)
 
 
-def test_a_heartbeat_is_small_from_the_first(api: Api) -> None:
+def test_the_api_server_refuses_a_large_first_heartbeat(api: Api) -> None:
     full = lease("site")
     full["metadata"]["annotations"] = {"filler": "x" * 200_000}
     with pytest.raises(Refused, match=SMALL):
@@ -72,7 +72,7 @@ def test_a_heartbeat_is_small_from_the_first(api: Api) -> None:
 
 
 @pytest.mark.usefixtures("heartbeat")
-def test_what_the_hubs_people_write_on_a_heartbeat_does_not_stop_it(api: Api) -> None:
+def test_annotations_of_people_do_not_stop_a_heartbeat(api: Api) -> None:
     api.patch("Lease", "site", {"metadata": {"labels": {"watched": "yes"}}}, "site-b")
     api.patch("Lease", "site", {"spec": {"holderIdentity": "still a test"}}, "site-b", user=SITE_B)
 
@@ -94,12 +94,12 @@ def task(api: Api) -> Any:
     ],
     ids=["manifest", "long message", "escape sequence"],
 )
-def test_what_a_hospital_says_of_a_task_is_short(api: Api, task: str, status: Object, words: str) -> None:
+def test_a_hospitals_report_about_a_task_is_short(api: Api, task: str, status: Object, words: str) -> None:
     with pytest.raises(Refused, match=words):
         api.patch_status("RoundTask", task, status, "site-b", user=SITE_B)
 
 
-def test_a_hospital_names_no_more_datasets_than_rounds_can_ask_for(api: Api) -> None:
+def test_a_hospital_cannot_name_more_datasets_than_rounds_can_ask_for(api: Api) -> None:
     many = {"site": {"datasets": [{"name": f"d{number}"} for number in range(65)]}}
     with pytest.raises(Refused, match="must have at most 64 items"):
         api.patch_status("Participant", "site-b", many, "site-b", user=SITE_B)
@@ -108,7 +108,7 @@ def test_a_hospital_names_no_more_datasets_than_rounds_can_ask_for(api: Api) -> 
         api.patch_status("Participant", "site-b", long, "site-b", user=SITE_B)
 
 
-def test_no_event_of_a_hospital_stands_on_the_hub(api: Api) -> None:
+def test_a_hospital_cannot_write_events_on_the_hub(api: Api) -> None:
     """The API server counts no events into any quota, so that only the missing right holds here."""
     event = {
         "apiVersion": "events.k8s.io/v1",

@@ -122,7 +122,7 @@ def test_an_account_may_do_nothing_else(
     assert not api.may(user, verb, resource, namespace, name=name)
 
 
-def test_a_federation_editor_reaches_rounds_and_nothing_else(api: Api) -> None:
+def test_a_federation_editor_may_change_only_rounds(api: Api) -> None:
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",

@@ -42,12 +42,12 @@ def test_the_site_operator_cannot_approve(site: Api) -> None:
         site.patch("SiteTask", "task", {"spec": {"approved": True}}, "hospital-a", user=OPERATOR)
 
 
-def test_people_approve_and_may_think_again(site: Api) -> None:
+def test_a_person_can_withdraw_an_approval(site: Api) -> None:
     for approved in (True, False):
         site.patch("SiteTask", "task", {"spec": {"approved": approved}}, "hospital-a", user="mallory")
 
 
-def test_an_approval_of_one_task_is_not_taken_for_another_of_its_name(site: Api) -> None:
+def test_an_approval_does_not_apply_to_another_task_of_the_same_name(site: Api) -> None:
     before = site.get("SiteTask", "task", "hospital-a")["metadata"]["uid"]
     of_another = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "spec": {"approved": True}}
     with pytest.raises(Refused, match="field is immutable"):
@@ -57,7 +57,7 @@ def test_an_approval_of_one_task_is_not_taken_for_another_of_its_name(site: Api)
 
 
 @pytest.mark.parametrize("user", [COURIER, NEIGHBOUR, "mallory", ""])
-def test_nobody_else_makes_tasks_or_changes_what_the_hub_asked(site: Api, user: str) -> None:
+def test_only_the_hub_makes_and_changes_tasks(site: Api, user: str) -> None:
     with pytest.raises(Refused, match="the site operator alone makes it"):
         site.create(site_task(name="forged"), user=user)
     for change in ({"cancel": True}, {"grants": "theirs"}):
@@ -65,7 +65,7 @@ def test_nobody_else_makes_tasks_or_changes_what_the_hub_asked(site: Api, user: 
             site.patch("SiteTask", "task", {"spec": change}, "hospital-a", user=user)
 
 
-def test_the_site_operator_passes_on_grants(site: Api) -> None:
+def test_the_site_operator_can_copy_grants(site: Api) -> None:
     site.patch("SiteTask", "task", {"spec": {"grants": "sealed"}}, "hospital-a", user=OPERATOR)
 
 
@@ -75,12 +75,12 @@ def test_the_courier_reports_what_it_did(site: Api) -> None:
 
 
 @pytest.mark.parametrize("user", [OPERATOR, NEIGHBOUR, "mallory", ""])
-def test_nobody_else_speaks_for_the_courier(site: Api, user: str) -> None:
+def test_only_the_courier_writes_its_part_of_a_status(site: Api, user: str) -> None:
     with pytest.raises(Refused, match="written by the courier alone"):
         site.patch_status("SiteTask", "task", {"courier": {"reason": "Invented"}}, "hospital-a", user=user)
-    theirs = {"courier": {"keys": keys() | {"signing": "Q" * 124}}}
+    forged = {"courier": {"keys": keys() | {"signing": "Q" * 124}}}
     with pytest.raises(Refused, match="written by the courier alone"):
-        site.patch_status("Site", "site", theirs, "hospital-a", user=user)
+        site.patch_status("Site", "site", forged, "hospital-a", user=user)
 
 
 @pytest.mark.parametrize("user", [COURIER, NEIGHBOUR, "mallory"])
@@ -105,6 +105,6 @@ def test_the_site_operator_derives_conditions(site: Api) -> None:
 
 
 @pytest.mark.parametrize("change", [{"conditions": [condition("Ready", "False")]}, {"observedGeneration": 9}])
-def test_the_courier_says_nothing_of_the_site_but_its_keys(site: Api, change: Object) -> None:
+def test_the_courier_writes_only_its_keys_into_the_site(site: Api, change: Object) -> None:
     with pytest.raises(Refused, match="only the site operator"):
         site.patch_status("Site", "site", change, "hospital-a", user=COURIER)

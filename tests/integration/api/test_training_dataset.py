@@ -127,13 +127,13 @@ def _until_admitted(api: Api, job: Object) -> None:
 
 
 @pytest.mark.parametrize("case", ["train", "train-initial", "statistics", "evaluate"])
-def test_a_job_that_tells_prepare_what_the_dataset_says_is_admitted(site: Api, case: str) -> None:
+def test_the_policy_admits_a_job_that_gives_prepare_the_text_of_the_dataset(site: Api, case: str) -> None:
     job = training_job(case, NAMESPACE)
     assert variable("WARDROUND_DATASET")(job)["value"] == dataset_text.dump(_spec(site, BREAST))
     site.create(job, user=OPERATOR, dry_run=True)
 
 
-def test_python_and_cel_write_the_same_of_the_oddest_dataset(site: Api) -> None:
+def test_python_and_cel_write_an_odd_dataset_alike(site: Api) -> None:
     spec = _spec(site, ODD)
     assert {each["name"] for each in spec["schema"]["fields"]} >= set(ODDITIES)
     assert _refusal(site, _job(site, ODD)) == ""
@@ -165,7 +165,7 @@ CHANGES: dict[str, Callable[[Object], Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_job_that_tells_prepare_anything_else_is_refused(site: Api, change: Callable[[Object], Any]) -> None:
+def test_the_policy_refuses_a_job_that_gives_prepare_another_dataset_text(site: Api, change: Callable[[Object], Any]) -> None:
     spec = _spec(site, BREAST)
     change(spec)
     assert WORD_FOR_WORD in _refusal(site, _job_of(BREAST, spec))
@@ -181,7 +181,7 @@ def test_a_job_that_tells_prepare_anything_else_is_refused(site: Api, change: Ca
     ],
     ids=["a blank", "a key twice", "another variable", "nothing"],
 )
-def test_the_text_is_compared_and_not_its_meaning(site: Api, change: Callable[[str], str]) -> None:
+def test_the_policy_compares_text_and_not_meaning(site: Api, change: Callable[[str], str]) -> None:
     job = _job(site, BREAST)
     item = variable("WARDROUND_DATASET")(job)
     item["value"] = change(item["value"])
@@ -189,7 +189,7 @@ def test_the_text_is_compared_and_not_its_meaning(site: Api, change: Callable[[s
 
 
 @pytest.mark.parametrize("position", [0, 9])
-def test_prepare_is_not_told_twice(site: Api, position: int) -> None:
+def test_the_policy_refuses_a_variable_of_prepare_given_twice(site: Api, position: int) -> None:
     """If a variable occurs twice, the last one counts."""
     job = _job(site, BREAST)
     item = variable("WARDROUND_DATASET")(job)
@@ -197,17 +197,17 @@ def test_prepare_is_not_told_twice(site: Api, position: int) -> None:
     assert WORD_FOR_WORD in _refusal(site, job)
 
 
-def test_a_job_reads_no_other_claim_than_its_datasets(site: Api) -> None:
+def test_the_policy_refuses_a_job_with_a_claim_of_another_dataset(site: Api) -> None:
     job = _job(site, BREAST)
     claim("dataset")(job)["claimName"] = "breast-datb"
     assert f"{CLAIM} breast, breast-data" in _refusal(site, job)
 
 
-def test_a_job_of_one_dataset_is_not_told_of_another(site: Api) -> None:
+def test_the_policy_refuses_a_job_that_describes_another_dataset(site: Api) -> None:
     assert f"of Dataset {ODD}" in _refusal(site, _job_of(ODD, _spec(site, BREAST)))
 
 
-def test_a_dataset_that_the_site_does_not_list_is_not_read(site: Api) -> None:
+def test_the_policy_refuses_a_dataset_that_the_site_does_not_list(site: Api) -> None:
     assert f"{NOT_LISTED} {UNLISTED} there" in _refusal(site, _job(site, UNLISTED))
     unnamed = _job(site, BREAST)
     unnamed["metadata"]["labels"].pop("wardround.io/dataset")
@@ -218,7 +218,7 @@ def test_a_dataset_that_the_site_does_not_list_is_not_read(site: Api) -> None:
     assert _refusal(site, elsewhere)
 
 
-def test_a_site_that_lists_nothing_reads_nothing(site: Api, api: Api, helm: Helm) -> None:
+def test_a_site_without_datasets_reads_none(site: Api, api: Api, helm: Helm) -> None:
     values = site_values("site-a")
     values["policy"]["datasets"] = []
     helm.install("wardround-site", "site", "hospital-a", values)
@@ -237,7 +237,7 @@ def test_a_site_that_lists_nothing_reads_nothing(site: Api, api: Api, helm: Helm
         helm.install("wardround-site", "site", "hospital-a", site_values("site-a"))
 
 
-def test_helm_binds_a_dataset_to_what_compares_it_before_the_refusal_lets_it_pass(helm: Helm) -> None:
+def test_helm_binds_the_comparing_policy_before_it_relaxes_the_refusing_one(helm: Helm) -> None:
     """Helm upgrades in the order of its template. In the other order, any Job would be admitted for a moment."""
     chart = str(ROOT / "charts/site")
     text = helm.ok("template", "wardround-site", chart, "--namespace", NAMESPACE, "--values", helm.values(listing()))
@@ -247,11 +247,11 @@ def test_helm_binds_a_dataset_to_what_compares_it_before_the_refusal_lets_it_pas
     assert {f"{name}.training-dataset.{NAMESPACE}.wardround.io" for name in LISTED} <= set(compared)
 
 
-def test_a_dataset_that_is_listed_and_does_not_exist_is_not_read(site: Api) -> None:
+def test_the_policy_refuses_a_listed_dataset_that_does_not_exist(site: Api) -> None:
     assert NOT_THERE in _refusal(site, _job_of(ABSENT, _spec(site, BREAST)))
 
 
-def test_a_dataset_that_has_changed_is_read_as_it_is_now(site: Api) -> None:
+def test_the_policy_compares_with_the_current_dataset(site: Api) -> None:
     before = _job(site, MOVED)
     site.patch("Dataset", MOVED, {"spec": {"path": "moved.csv"}}, NAMESPACE)
     _until_refused(site, before, WORD_FOR_WORD)
@@ -263,7 +263,7 @@ NUMBERS = {"WARDROUND_MIN_SAMPLES": FEWEST, "WARDROUND_MIN_CELL": CELL}
 
 @pytest.mark.parametrize(("value", "admitted"), [("10", False), ("11", True), ("12", True)])
 @pytest.mark.parametrize("name", NUMBERS)
-def test_prepare_is_told_to_ask_for_no_fewer_patients_than_the_chart(
+def test_the_policy_refuses_fewer_patients_than_the_charts(
     site: Api, name: str, value: str, admitted: bool
 ) -> None:
     job = _job(site, BREAST)
@@ -273,7 +273,7 @@ def test_prepare_is_told_to_ask_for_no_fewer_patients_than_the_chart(
 
 @pytest.mark.parametrize("value", ["", "-1", "1e3", " 11", "11\n", "1_1", "$(X)", "9" * 19])
 @pytest.mark.parametrize("name", NUMBERS)
-def test_prepare_is_told_a_number_of_patients(site: Api, name: str, value: str) -> None:
+def test_the_policy_requires_a_number_of_patients_for_prepare(site: Api, name: str, value: str) -> None:
     job = _job(site, BREAST)
     variable(name)(job)["value"] = value
     assert NUMBERS[name] in _refusal(site, job)
@@ -302,7 +302,7 @@ SHAPES: dict[str, Callable[[int], list[Object]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_largest_dataset_that_a_container_can_be_told_of_is_admitted(site: Api, shape: str) -> None:
+def test_the_policy_admits_the_largest_dataset_that_fits_into_a_container(site: Api, shape: str) -> None:
     """The API server limits the cost of each policy expression to about a tenth of a second."""
     large = dataset(NAMESPACE, LARGE) | {"spec": _spec(site, BREAST)}
     most = bisect.bisect_left(range(1, MOST_FIELDS + 1), 1, key=lambda count: _fault(large, SHAPES[shape](count)) != "")

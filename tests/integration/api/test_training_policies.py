@@ -84,7 +84,7 @@ def site(api: Api) -> Api:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_the_site_operator_builds_is_admitted(site: Api, case: str) -> None:
+def test_the_policy_admits_the_job_of_the_site_operator(site: Api, case: str) -> None:
     site.create(training_job(case), user=OPERATOR, dry_run=True)
     site.create(pod_of(training_job(case)), dry_run=True)
 
@@ -99,13 +99,13 @@ def test_what_the_site_operator_builds_is_admitted(site: Api, case: str) -> None
     ],
     ids=" ".join,
 )
-def test_what_a_job_may_also_say_is_admitted(site: Api, setting: Object) -> None:
+def test_the_policy_admits_optional_fields_of_a_job(site: Api, setting: Object) -> None:
     job = training_job()
     sets(spec, setting)(job)
     site.create(job, user=OPERATOR, dry_run=True)
 
 
-def test_a_job_without_the_annotation_for_kubectl_is_admitted(site: Api) -> None:
+def test_the_policy_admits_a_job_without_the_annotation_for_kubectl(site: Api) -> None:
     """Earlier site operators create such Jobs during an upgrade of the chart."""
     job = training_job()
     sets(template, {"annotations": GONE})(job)
@@ -113,7 +113,7 @@ def test_a_job_without_the_annotation_for_kubectl_is_admitted(site: Api) -> None
 
 
 @pytest.mark.parametrize("attack", [*ATTACKS.values(), *JOB_ATTACKS.values()], ids=[*ATTACKS, *JOB_ATTACKS])
-def test_a_job_of_another_shape_is_refused_and_told_why(site: Api, attack: Attack) -> None:
+def test_the_policy_refuses_a_job_of_another_shape_and_says_why(site: Api, attack: Attack) -> None:
     job = training_job(attack.case)
     attack.change(job)
     with pytest.raises(Refused) as refusal:
@@ -123,7 +123,7 @@ def test_a_job_of_another_shape_is_refused_and_told_why(site: Api, attack: Attac
 
 
 @pytest.mark.parametrize("attack", MOUNT_ATTACKS.values(), ids=MOUNT_ATTACKS)
-def test_a_job_with_a_mount_that_the_table_does_not_have_is_refused(site: Api, attack: Attack) -> None:
+def test_the_policy_refuses_a_mount_outside_the_table(site: Api, attack: Attack) -> None:
     job = training_job(attack.case)
     attack.change(job)
     with pytest.raises(Refused, match=attack.words):
@@ -131,7 +131,7 @@ def test_a_job_with_a_mount_that_the_table_does_not_have_is_refused(site: Api, a
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_pod_of_another_shape_is_refused_whoever_makes_it(site: Api, name: str) -> None:
+def test_the_policy_refuses_a_pod_of_another_shape_from_any_user(site: Api, name: str) -> None:
     attack = ATTACKS[name]
     job = training_job(attack.case)
     attack.change(job)
@@ -140,7 +140,7 @@ def test_a_pod_of_another_shape_is_refused_whoever_makes_it(site: Api, name: str
 
 
 @pytest.mark.parametrize("mark", ["annotations", "labels"])
-def test_what_a_cluster_writes_into_pods_by_itself_is_let_through(site: Api, mark: str) -> None:
+def test_the_policy_admits_the_clusters_own_additions_to_pods(site: Api, mark: str) -> None:
     """LimitRange, Kueue, and webhooks of the cluster's administrators add fields to new pods."""
     marked = pod_of(training_job())
     marked["metadata"][mark] = {**marked["metadata"].get(mark, {}), "kubernetes.io/limit-ranger": "by-the-cluster"}
@@ -148,7 +148,7 @@ def test_what_a_cluster_writes_into_pods_by_itself_is_let_through(site: Api, mar
 
 
 @pytest.mark.parametrize("mark", ["k8s.v1.cni.cncf.io/networks", "v1.multus-cni.io/default-network"])
-def test_no_pod_joins_a_network_to_which_its_policy_does_not_apply(site: Api, mark: str) -> None:
+def test_the_policy_refuses_a_pod_that_joins_another_network(site: Api, mark: str) -> None:
     joined = pod_of(training_job())
     joined["metadata"]["annotations"] = {mark: "internet"}
     with pytest.raises(Refused, match="joins no second network"):
@@ -168,7 +168,7 @@ PLACED: Object = {
 }
 
 
-def test_a_site_that_names_its_place_has_its_tasks_there_alone(api: Api, helm: Helm) -> None:
+def test_a_site_admits_pods_only_with_its_placement(api: Api, helm: Helm) -> None:
     values = site_values("site-b")
     values["workload"] = PLACED
     helm.install("wardround-site", "site", "hospital-b", values)
@@ -201,7 +201,7 @@ def test_a_site_that_names_its_place_has_its_tasks_there_alone(api: Api, helm: H
     _until_admitted(api, training_job(namespace="hospital-b"))
 
 
-def test_what_queues_and_sandboxes_add_to_pods_is_let_through(site: Api) -> None:
+def test_the_policy_admits_additions_of_queues_and_sandboxes(site: Api) -> None:
     """Kueue adds nodes and gates, and Kubernetes adds tolerations and priorities, to pods but never to Jobs."""
     made = pod_of(training_job())
     made["spec"] |= {
@@ -218,14 +218,14 @@ def test_what_queues_and_sandboxes_add_to_pods_is_let_through(site: Api) -> None
     site.create(made, dry_run=True)
 
 
-@pytest.mark.parametrize("said", ["", "Strict", "Merge"])
-def test_groups_of_an_image_count_only_where_the_chart_says_so(api: Api, helm: Helm, said: str) -> None:
+@pytest.mark.parametrize("groups_policy", ["", "Strict", "Merge"])
+def test_a_pod_gets_the_groups_of_its_image_only_if_the_chart_allows_them(api: Api, helm: Helm, groups_policy: str) -> None:
     values = site_values("site-b")
-    values["workload"] = {"supplementalGroupsPolicy": said}
+    values["workload"] = {"supplementalGroupsPolicy": groups_policy}
     helm.install("wardround-site", "site", "hospital-b", values)
     strict, merging = training_job(namespace="hospital-b"), training_job(namespace="hospital-b")
     security(merging).pop("supplementalGroupsPolicy")
-    admitted, refused = (merging, strict) if said == "Merge" else (strict, merging)
+    admitted, refused = (merging, strict) if groups_policy == "Merge" else (strict, merging)
     _until_admitted(api, admitted)
     assert "supplementalGroupsPolicy" in _refusal(api, refused)
     policy = api.get("Site", "site", "hospital-b")["spec"]["workload"]["supplementalGroupsPolicy"]
@@ -237,7 +237,7 @@ def test_groups_of_an_image_count_only_where_the_chart_says_so(api: Api, helm: H
 @pytest.mark.parametrize(
     ("version", "strict"), [("1.30.0", False), ("1.35.9", False), ("1.36.0", True), ("1.37.2-gke.1", True)]
 )
-def test_a_cluster_that_may_not_know_the_policy_of_groups_is_not_asked_for_it(
+def test_a_chart_omits_the_policy_of_groups_on_older_clusters(
     helm: Helm, version: str, strict: bool
 ) -> None:
     chart, values = str(ROOT / "charts/site"), helm.values(site_values("site-a"))
@@ -247,7 +247,7 @@ def test_a_cluster_that_may_not_know_the_policy_of_groups_is_not_asked_for_it(
     assert ("has supplementalGroupsPolicy Strict" in text) is strict
 
 
-def test_a_bare_pod_is_refused(site: Api) -> None:
+def test_a_policy_refuses_a_bare_pod(site: Api) -> None:
     spec = {"serviceAccountName": "training", "containers": [{"name": "shell", "image": "busybox"}]}
     bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "shell", "namespace": "hospital-a"}, "spec": spec}
     with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
@@ -264,7 +264,7 @@ def deployments(helm: Helm) -> dict[str, Object]:
 
 
 @pytest.mark.parametrize("name", ["site-operator", "courier"])
-def test_only_the_charts_own_deployments_run_as_operator_and_courier(site: Api, helm: Helm, name: str) -> None:
+def test_only_the_charts_deployments_run_as_operator_and_courier(site: Api, helm: Helm, name: str) -> None:
     template = deployments(helm)[name]["spec"]["template"]
     made = {
         "apiVersion": "v1",
@@ -292,7 +292,7 @@ def test_only_the_charts_own_deployments_run_as_operator_and_courier(site: Api, 
                 site.create(owned, user=user, dry_run=True)
 
 
-def test_no_pod_is_born_with_a_debug_container(site: Api) -> None:
+def test_the_policy_refuses_a_pod_with_a_debug_container(site: Api) -> None:
     """The API server itself refuses this, so the policies need no rule."""
     debug = [{"name": "debug", "image": "busybox"}]
     job = training_job()
@@ -303,7 +303,7 @@ def test_no_pod_is_born_with_a_debug_container(site: Api) -> None:
         site.create(pod_of(job), dry_run=True)
 
 
-def test_nobody_debugs_a_training_pod(site: Api) -> None:
+def test_nobody_can_debug_a_training_pod(site: Api) -> None:
     running = pod_of(training_job())
     site.create(running)
     name = running["metadata"]["name"]
@@ -323,7 +323,7 @@ def test_nobody_debugs_a_training_pod(site: Api) -> None:
     ],
     ids=["image", "image of an init container", "role", "no role"],
 )
-def test_a_pod_that_was_admitted_stays_what_it_was(site: Api, change: Object, words: str) -> None:
+def test_an_admitted_pod_cannot_be_changed(site: Api, change: Object, words: str) -> None:
     """Kubernetes lets users change the images of a running pod, and its labels select its network policy."""
     running = pod_of(training_job())
     site.create(running)
@@ -352,7 +352,7 @@ def test_each_site_in_a_cluster_has_its_own_allow_list(api: Api, helm: Helm) -> 
 
 
 @pytest.mark.parametrize("words", [["julia", "/train.jl"], ["python", "-c", ODD]], ids=["plain", "odd"])
-def test_a_command_that_a_site_lists_is_admitted_there_word_for_word(api: Api, helm: Helm, words: list[str]) -> None:
+def test_a_site_admits_a_listed_command_word_for_word(api: Api, helm: Helm, words: list[str]) -> None:
     _at_the_neighbours(helm, commands=[["another"], words])
     for case, verb in (("train", "train"), ("train-initial", "train"), ("evaluate", "predict")):
         job = training_job(case, "hospital-b")
@@ -370,7 +370,7 @@ def test_a_command_that_a_site_lists_is_admitted_there_word_for_word(api: Api, h
     api.create(training_job(), user=OPERATOR, dry_run=True)
 
 
-def test_a_site_that_allows_local_sockets_admits_them_for_the_rounds_own_code_alone(api: Api, helm: Helm) -> None:
+def test_a_site_admits_local_sockets_only_for_the_rounds_code(api: Api, helm: Helm) -> None:
     cases = [("train", "train"), ("init", "train-initial"), ("train", "evaluate")]
     for allowed in (True, False):
         _at_the_neighbours(helm, localSockets=allowed)
@@ -394,13 +394,13 @@ def _with_local_sockets(job: Object, name: str) -> Object:
     return job
 
 
-def test_a_site_that_lists_no_command_runs_our_own_code_alone(api: Api, helm: Helm) -> None:
+def test_a_site_without_commands_runs_only_the_built_in_code(api: Api, helm: Helm) -> None:
     _at_the_neighbours(helm, images=[TRAINER], commands=[])
     _until_refused(api, training_job(namespace="hospital-b"), LISTED)
     assert _refusal(api, training_job("statistics", "hospital-b")) == ""
 
 
-def test_code_with_local_sockets_never_runs_beside_a_link_that_is_taken_as_it_is(api: Api, helm: Helm) -> None:
+def test_a_site_that_accepts_open_link_local_admits_no_local_sockets(api: Api, helm: Helm) -> None:
     _at_the_neighbours(helm, localSockets=True)
     job = training_job("train-local-sockets", "hospital-b")
     _until_admitted(api, job)
@@ -410,7 +410,7 @@ def test_code_with_local_sockets_never_runs_beside_a_link_that_is_taken_as_it_is
         _until_refused(api, warned, LINK_LOCAL)
 
 
-def test_a_site_that_refuses_link_local_has_it_refused_in_every_pod(api: Api, helm: Helm) -> None:
+def test_a_site_that_refuses_link_local_refuses_it_in_every_pod(api: Api, helm: Helm) -> None:
     _at_the_neighbours(helm, linkLocal="Refuse")
     job = training_job(namespace="hospital-b")
     for name in ("prepare", "isolation"):
@@ -482,7 +482,7 @@ def _in_a_job(text: str) -> str:
     ],
     ids=["bounds", "odd", "large"],
 )
-def test_python_and_helm_write_the_same_of_the_oddest_parameters(api: Api, helm: Helm, allowed: list[Object]) -> None:
+def test_python_and_helm_write_odd_parameters_alike(api: Api, helm: Helm, allowed: list[Object]) -> None:
     """The test compares the Site that Helm writes with the Job that the operator builds."""
     _at_the_neighbours(helm, parameters=allowed)
     there = api.get("Site", "site", "hospital-b")["spec"]["policy"]["parameters"]
@@ -495,7 +495,7 @@ def test_python_and_helm_write_the_same_of_the_oddest_parameters(api: Api, helm:
             assert ALLOWED in _refusal(api, _allowing(others))
 
 
-def test_a_chart_that_lists_no_parameters_has_prepare_allow_none(api: Api, helm: Helm) -> None:
+def test_a_chart_without_parameters_makes_prepare_allow_none(api: Api, helm: Helm) -> None:
     _at_the_neighbours(helm, parameters=[])
     _until_admitted(api, _allowing([]))
     assert ALLOWED in _refusal(api, training_job(namespace="hospital-b"))
@@ -516,7 +516,7 @@ def test_a_chart_that_lists_no_parameters_has_prepare_allow_none(api: Api, helm:
     ],
     ids=["nothing", "none", "a blank", "less", "a bound twice", "no bound", "another", "one more", "a variable"],
 )
-def test_prepare_is_told_of_the_parameters_that_the_chart_lists_and_no_others(
+def test_the_policy_refuses_other_parameters_than_the_charts(
     site: Api, change: Callable[[str], str]
 ) -> None:
     job = training_job()
@@ -526,13 +526,13 @@ def test_prepare_is_told_of_the_parameters_that_the_chart_lists_and_no_others(
     assert ALLOWED in _refusal(site, job, OPERATOR)
 
 
-def test_a_chart_lists_no_more_parameters_than_a_pod_can_be_told_of(helm: Helm) -> None:
+def test_a_chart_lists_no_more_parameters_than_fit_into_a_pods_environment(helm: Helm) -> None:
     values = site_values("site-b")
     values["policy"]["parameters"] = [{"name": "large", "enum": [f"{number:04}" + "x" * 1020 for number in range(32)]}]
     chart = str(ROOT / "charts/site")
-    said = helm.run("template", "wardround-site", chart, "--namespace", "hospital-b", "--values", helm.values(values))
-    assert said.returncode != 0
-    assert "list fewer parameters" in said.stderr
+    output = helm.run("template", "wardround-site", chart, "--namespace", "hospital-b", "--values", helm.values(values))
+    assert output.returncode != 0
+    assert "list fewer parameters" in output.stderr
 
 
 def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
@@ -559,7 +559,7 @@ def _until_refused(api: Api, job: Object, words: str) -> None:
     until(f"it is refused for {words!r}", lambda: words in _refusal(api, job))
 
 
-def test_other_namespaces_are_left_alone(api: Api) -> None:
+def test_the_policy_ignores_other_namespaces(api: Api) -> None:
     meta = {"namespace": "default"}
     api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", **meta}})
     spec = {"containers": [{"name": "shell", "image": OURS}]}

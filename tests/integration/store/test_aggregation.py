@@ -547,7 +547,7 @@ async def test_a_result_is_never_written_twice_to_one_place(train: Round) -> Non
     assert (code, answer["reason"]) == (70, "ResultExists")
 
 
-async def test_a_base_replaced_by_someone_who_holds_its_key_is_not_used(train: Round) -> None:
+async def test_a_base_replaced_by_a_holder_of_its_key_is_not_used(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
     assert train.base is not None

@@ -89,7 +89,7 @@ async def test_the_store_refuses_a_body_longer_than_signed(server: Server, store
         await store.get_bytes(server.presigner.get(key, now(), 60), 6)
 
 
-async def test_anonymous_requests_are_refused(server: Server, store: Store, key: str) -> None:
+async def test_the_store_refuses_anonymous_requests(server: Server, store: Store, key: str) -> None:
     upload = server.presigner.put(key, now(), 60, 5)
     await store.put_bytes(upload.url, upload.headers, b"first")
     plain = f"{server.origin}/wardround/{key}"
