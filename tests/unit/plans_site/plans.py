@@ -1,0 +1,90 @@
+"""Reads the plan of a site, and makes observations of a training pod."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.worlds.site import (
+    ASSIGNMENT,
+    CONTROL,
+    JOB,
+    NOW,
+    UNPROVEN,
+    a_dataset,
+    a_pod,
+    a_round_task,
+    a_site,
+    a_task,
+    accepted,
+    change_names,
+    condition,
+    ended,
+    ready,
+    running,
+    seen,
+    signed,
+    told_dataset,
+    waiting,
+)
+from wardround.api import conditions
+from wardround.api.conditions import Condition
+from wardround.api.roundtask import RoundTaskStatus
+from wardround.api.sitetask import SiteTask, SiteTaskStatus
+from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
+from wardround.plans.sitetask.plan import plan
+from wardround.plans.sitetask.pod import parse_pod
+from wardround.plans.sitetask.status import hampered
+from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
+from wardround.wire.training import LiveRounds
+
+
+CREATE = CreateJob(
+    assignment=ASSIGNMENT, dataset="breast", control=CONTROL, max_samples=None, live=LiveRounds((), (), "")
+)
+DELETE = DeleteJob(name=JOB.name, uid=JOB.uid)
+UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}
+
+
+def holds(status: SiteTaskStatus | RoundTaskStatus, kind: str) -> Condition:
+    condition = conditions.find(status.conditions, kind)
+    assert condition is not None, f"no condition {kind}"
+    return condition
+
+
+def reason(plan: Plan) -> str:
+    return holds(plan.status, "Reconciling").reason
+
+
+def hub_status(observation: Observation) -> RoundTaskStatus:
+    planned = plan(observation)
+    assert observation.round_task is not None
+    return mirror(planned.status, observation.round_task, ASSIGNMENT)
+
+
+def training(*containers: dict[str, Any], **status: Any) -> Observation:
+    return seen(a_task(status=ready()), job=JOB, pod=a_pod(*containers, **status))
+
+
+def outcome(reason: str, message: str = "mean_radius of patient 17") -> str:
+    return json.dumps({"reason": reason, "class": "Site", "message": message})
+
+
+def sidecar(place: str, code: int, message: str = "", second: int = 40, why: str = "Error") -> dict[str, Any]:
+    """That ended in that second; containers beside it that have ended did so in second 40."""
+    state = ended("isolation", code, message, why)["state"]
+    state["terminated"]["finishedAt"] = f"2026-11-24T11:59:{second}Z"
+    return {"name": "isolation", place: state}
+
+
+def assert_retried(observation: Observation, reason: str) -> None:
+    planned = plan(observation)
+    failure = planned.status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Platform", reason)
+    after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
+    assert change_names(plan(after)) == ("DeleteJob",)

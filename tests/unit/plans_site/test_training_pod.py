@@ -1,0 +1,271 @@
+"""What a site reads off the pod of a task, and which end of a container is whose failure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.plans import assert_retried, holds, hub_status, outcome, reason, sidecar, training
+from tests.worlds.site import (
+    ASSIGNMENT,
+    CONTROL,
+    JOB,
+    NOW,
+    UNPROVEN,
+    a_dataset,
+    a_pod,
+    a_round_task,
+    a_site,
+    a_task,
+    accepted,
+    change_names,
+    condition,
+    ended,
+    ready,
+    running,
+    seen,
+    signed,
+    told_dataset,
+    waiting,
+)
+from wardround.api import conditions
+from wardround.api.conditions import Condition
+from wardround.api.roundtask import RoundTaskStatus
+from wardround.api.sitetask import SiteTask, SiteTaskStatus
+from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
+from wardround.plans.sitetask.plan import plan
+from wardround.plans.sitetask.pod import parse_pod
+from wardround.plans.sitetask.status import hampered
+from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
+from wardround.wire.training import LiveRounds
+
+
+def test_an_unschedulable_pod_says_for_what_on_both_sides_but_the_schedulers_words_stay() -> None:
+    scheduler = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": scheduler}
+    resources = dataclasses.replace(ASSIGNMENT.resources, accelerators_per_node=2)
+    observation = seen(
+        a_task(envelope=signed(resources=resources), status=ready()),
+        job=JOB,
+        pod=a_pod(phase="Pending", conditions=[scheduled]),
+    )
+    planned = plan(observation)
+    assert reason(planned) == "Unschedulable"
+    assert "2 x nvidia.com/gpu" in holds(planned.status, "Reconciling").message
+    assert scheduler in holds(planned.status, "Reconciling").message
+    assert observation.round_task is not None
+    hub = mirror(planned.status, observation.round_task, planned.assignment)
+    assert holds(hub, "Reconciling").reason == "Unschedulable"
+    assert holds(hub, "Reconciling").message == "No node of the site has 2 free accelerators."
+
+
+@pytest.mark.parametrize(("approval", "reason"), [("Policy", "Accepted"), ("Manual", "WaitingForApproval")])
+def test_that_a_round_has_local_sockets_is_said_before_it_is_approved_and_on_both_sides(
+    approval: str, reason: str
+) -> None:
+    for local in (True, False):
+        resources = dataclasses.replace(ASSIGNMENT.resources, local_sockets=local)
+        of = a_site(localSockets=True, approval=approval)
+        observation = seen(a_task(envelope=signed(resources=resources)), site=of)
+        planned = plan(observation)
+        here = holds(planned.status, "Accepted")
+        assert here.reason == reason
+        assert ("is allowed to open IP sockets" in here.message) is local
+        assert ("kubectl patch sitetask" in here.message) is (approval == "Manual")
+        assert observation.round_task is not None
+        # A task that is over is mirrored without its assignment.
+        for assignment in (planned.assignment, None):
+            there = holds(mirror(planned.status, observation.round_task, assignment), "Accepted")
+            assert ("is allowed to open IP sockets" in there.message) is (local and approval == "Policy")
+            assert len(there.message) <= 256, "more of a condition the hub's policy takes from no site"
+
+
+def test_a_suspended_job_waits_for_its_queue() -> None:
+    planned = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, suspended=True)))
+    assert reason(planned) == "Queued"
+
+
+def test_the_containers_times_are_the_timeline() -> None:
+    planned = plan(training(ended("prepare", 0), running("isolation"), running("train")))
+    stages = {stage.stage: stage.time for stage in planned.status.timeline}
+    assert stages["Started"] == "2026-11-24T11:59:30.000000Z"
+    assert stages["Prepared"] == "2026-11-24T11:59:40.000000Z"
+    assert reason(planned) == "Training"
+
+
+@pytest.mark.parametrize("words", ["[" * 4096, '{"a":' * 800, "9" * 4096, "nothing", "\\ud800"])
+def test_no_last_words_of_a_training_image_keep_its_task_from_ending(words: str) -> None:
+    failure = plan(training(ended("prepare", 0), ended("train", 1, words))).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.exit_code) == ("TrainerFailed", 1)
+
+
+def test_what_prepare_said_is_handed_to_the_dataset_once() -> None:
+    pod = a_pod(ended("prepare", 0, '{"rows": 1}'), running("train"))
+    assert told_dataset(plan(seen(a_task(status=ready()), job=JOB, pod=pod))) is not None
+    timeline = [{"stage": "Prepared", "time": "2026-11-24T11:59:40.000000Z"}]
+    again = seen(a_task(status={**ready(), "timeline": timeline}), job=JOB, pod=pod)
+    assert told_dataset(plan(again)) is None
+
+
+FAILURES = {
+    "a column is missing": ([ended("prepare", 65, outcome("ColumnMissing"))], "Site", "ColumnMissing", 65),
+    "the gate found the network open": ([ended("prepare", 75, outcome("NetworkOpen"))], "Site", "NetworkOpen", 75),
+    "the gate could not ask": ([ended("prepare", 75, outcome("IsolationUnknown"))], "Platform", "IsolationUnknown", 75),
+    "a reason that nobody knows": ([ended("prepare", 70, outcome("Invented"))], "Platform", "PodFailed", 70),
+    "our own code broke off": ([ended("prepare", 70)], "Platform", "PodFailed", 70),
+    "the training code failed": ([ended("prepare", 0), ended("train", 3)], "Code", "TrainerFailed", 3),
+    "the training code says data": ([ended("prepare", 0), ended("train", 65)], "Site", "DataUnreadable", 65),
+    "the training code refuses the parameters": (
+        [ended("prepare", 0), ended("train", 64, outcome("DataUnreadable"))],
+        "Code",
+        "ParametersRefused",
+        64,
+    ),
+    "init refuses the parameters": ([ended("prepare", 0), ended("init", 64)], "Code", "ParametersRefused", 64),
+    "our own code never refuses them": ([ended("prepare", 64)], "Platform", "PodFailed", 64),
+    "the training code says again": ([ended("prepare", 0), ended("train", 75)], "Platform", "PodFailed", 75),
+    "init failed": ([ended("prepare", 0), ended("init", 1)], "Code", "TrainerFailed", 1),
+    "out of memory": ([ended("train", 137, reason="OOMKilled")], "Platform", "OutOfMemory", 137),
+    "the output is none": ([ended("train", 0), ended("check", 1, outcome("TensorsDiffer"))], "Code", "TensorsDiffer", 1),
+    "a class is not believed": (
+        [ended("check", 1, json.dumps({"reason": "NotFinite", "class": "Site"}))],
+        "Code",
+        "NotFinite",
+        1,
+    ),
+    "the image cannot be": ([waiting("train", "ErrImageNeverPull")], "Platform", "PodFailed", None),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failed_container_fails_the_task_with_class_reason_and_exit_code(case: str) -> None:
+    containers, kind, why, code = FAILURES[case]
+    failure = plan(training(*containers)).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason, failure.exit_code) == (kind, why, code)
+
+
+@pytest.mark.parametrize(
+    ("named", "told_name"), [("epochs", "epochs"), ("patient-17", None), (17, None), (["epochs"], None)]
+)
+def test_training_code_names_a_refused_parameter_in_the_rounds_own_words_alone(
+    named: Any, told_name: str | None
+) -> None:
+    """It has seen the rows: any other word could be one of them."""
+    message = json.dumps({"parameter": named, "bound": "patient 17"})
+    failure = hub_status(training(ended("prepare", 0), ended("train", 64, message))).failure
+    assert failure is not None
+    assert (failure.reason, failure.parameter, failure.bound) == ("ParametersRefused", told_name, None)
+
+
+@pytest.mark.parametrize("code", [126, 127])
+def test_a_command_that_the_image_does_not_contain_is_named_as_the_cause(code: int) -> None:
+    """By the launcher's exit codes. Its log line names the command."""
+    failure = plan(training(ended("prepare", 0), ended("init", code))).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason, failure.exit_code) == ("Code", "TrainerFailed", code)
+    assert "does not contain the command" in (failure.message or "")
+    assert "-c init" in (failure.message or "")
+
+
+def test_a_container_that_never_started_is_not_looked_for_in_a_log() -> None:
+    failure = plan(training(ended("prepare", 0), ended("init", 128, reason="StartError"))).status.failure
+    assert failure is not None
+    assert (failure.reason, failure.exit_code) == ("TrainerFailed", 128)
+    assert "Container init could not be started" in (failure.message or "")
+    assert "kubectl logs" not in (failure.message or "")
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_no_text_of_a_container_leaves_the_site(case: str) -> None:
+    status = hub_status(training(*FAILURES[case][0]))
+    assert "patient 17" not in json.dumps(dataclasses.asdict(status))
+    assert status.failure is not None
+    assert status.failure.message is None
+    assert all(not each.message for each in status.conditions)
+
+
+def test_the_training_codes_own_words_are_not_read_at_all() -> None:
+    failure = plan(training(ended("prepare", 0), ended("train", 1, outcome("ColumnMissing")))).status.failure
+    assert failure is not None
+    assert failure.reason == "TrainerFailed"
+    assert "patient 17" not in (failure.message or "")
+
+
+def test_in_a_statistics_round_train_is_our_own_code() -> None:
+    task = a_task(envelope=signed(task="Statistics", initial=False, image="", image_digest=""), status=ready())
+    pod = a_pod(ended("prepare", 0), ended("train", 65, outcome("DataUnreadable")))
+    failure = plan(seen(task, job=JOB, pod=pod)).status.failure
+    assert failure is not None
+    assert (failure.failure_class, failure.reason) == ("Site", "DataUnreadable")
+
+
+@pytest.mark.parametrize("place", ["state", "lastState"])
+def test_a_network_that_opens_during_training_ends_task_and_job(place: str) -> None:
+    sidecar = {"name": "isolation", place: ended("isolation", 75, outcome("NetworkOpen"))["state"]}
+    observation = training(ended("prepare", 0), sidecar, running("train"))
+    planned = plan(observation)
+    assert holds(planned.status, "Failed").reason == "NetworkOpen"
+    after = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=planned.status))
+    assert change_names(plan(after)) == ("DeleteJob",)
+
+
+LEFT_ALONE = {
+    "it says that it cannot ask": sidecar("state", 75, outcome("IsolationUnknown")),
+    "it was killed": sidecar("state", 137),
+    "it needed too much memory": sidecar("lastState", 137, why="OOMKilled"),
+    "a fault of its own": sidecar("state", 70, outcome("PodFailed")),
+    "somebody ended it in good order": sidecar("lastState", 0),
+    "it never started": {**waiting("isolation", "CrashLoopBackOff"), **sidecar("lastState", 128, why="StartError")},
+}
+
+
+@pytest.mark.parametrize("case", LEFT_ALONE)
+def test_training_without_its_watch_is_ended_and_tried_again(case: str) -> None:
+    assert_retried(training(ended("prepare", 0), LEFT_ALONE[case], running("train")), "IsolationUnknown")
+
+
+def test_a_watch_that_was_gone_counts_also_when_training_has_ended_well_or_not() -> None:
+    for code in (0, 1):
+        observation = training(ended("prepare", 0), sidecar("state", 137, second=39), ended("train", code))
+        assert holds(plan(observation).status, "Failed").reason == "IsolationUnknown"
+    done = training(ended("prepare", 0), sidecar("state", 137, second=39), ended("train", 0), ended("check", 0))
+    assert holds(plan(done).status, "Failed").reason == "IsolationUnknown"
+
+
+@pytest.mark.parametrize("code", [0, 137], ids=["by SIGTERM", "killed when it took too long"])
+def test_the_sidecar_that_ends_with_its_pod_is_no_failure(code: int) -> None:
+    planned = plan(training(ended("prepare", 0), sidecar("state", code), ended("train", 0), ended("check", 0)))
+    assert reason(planned) == "Sending"
+
+
+def test_the_sidecar_of_a_pod_that_somebody_has_ended_says_nothing() -> None:
+    disrupted = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+    ends = (sidecar("state", 137), running("train"))
+    assert plan(training(ended("prepare", 0), *ends, conditions=disrupted)).status.failure is None
+    pod = {"metadata": {"name": "pod-1", "namespace": "hospital-a", "deletionTimestamp": "2026-11-24T12:00:00Z"}}
+    deleted = parse_pod({**pod, "status": {"initContainerStatuses": list(ends)}})
+    assert plan(seen(a_task(status=ready()), job=JOB, pod=deleted)).status.failure is None
+
+
+def test_an_evicted_pod_is_waited_for_since_its_job_replaces_it() -> None:
+    disrupted = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+    observation = training(ended("prepare", 0), ended("train", 137), phase="Failed", conditions=disrupted)
+    assert holds(plan(observation).status, "Reconciling").status == "True"
+    assert plan(observation).status.failure is None
+
+
+@pytest.mark.parametrize(
+    ("failed", "why"), [("DeadlineExceeded", "DeadlineExceeded"), ("BackoffLimitExceeded", "PodFailed")]
+)
+def test_a_failed_job_without_a_pod_that_says_why(failed: str, why: str) -> None:
+    """The round's deadline is the pod's. One on the Job is somebody else's."""
+    status = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed=failed))).status
+    assert status.failure is not None
+    assert (status.failure.failure_class, status.failure.reason) == ("Platform", why)
+    assert f"kubectl describe job/{JOB.name} -n {JOB.namespace}" in holds(status, "Failed").message
