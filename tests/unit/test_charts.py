@@ -167,8 +167,8 @@ def test_defaults_of_code_crd_and_chart_are_equal(name: str) -> None:
 def test_the_smallest_cell_has_eleven_patients_by_default_and_at_least() -> None:
     kind, chart = spec("sites")["policy"]["properties"], schema("site")["properties"]["policy"]["properties"]
     values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"]
-    told = (kind["minCell"]["default"], kind["minCell"]["minimum"], chart["minCell"]["minimum"], values["minCell"])
-    assert {*told, Policy().min_cell, LEAST_CELL} == {11}
+    numbers = (kind["minCell"]["default"], kind["minCell"]["minimum"], chart["minCell"]["minimum"], values["minCell"])
+    assert {*numbers, Policy().min_cell, LEAST_CELL} == {11}
     assert kind["minSamples"]["default"] == values["minSamples"]
 
 

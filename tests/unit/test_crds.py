@@ -51,8 +51,8 @@ def version(crd: Any) -> Any:
 
 
 def root(crd: Any) -> Schema:
-    found: Schema = version(crd)["schema"]["openAPIV3Schema"]
-    return found
+    schema: Schema = version(crd)["schema"]["openAPIV3Schema"]
+    return schema
 
 
 def walk(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
@@ -178,8 +178,8 @@ def test_an_evaluation_can_declare_only_the_scorers_metrics() -> None:
 
 
 def rules_of(kind: str, field: str) -> list[Any]:
-    found: list[Any] = root(CRDS[kind])["properties"][field]["x-kubernetes-validations"]
-    return found
+    rules: list[Any] = root(CRDS[kind])["properties"][field]["x-kubernetes-validations"]
+    return rules
 
 
 def test_conditions_have_the_same_schema_in_every_kind() -> None:
@@ -202,12 +202,12 @@ def test_final_conditions_cannot_change(name: str) -> None:
 
 def test_the_hub_accepts_as_many_datasets_as_a_site_can_list() -> None:
     offered = root(CRDS["participants"])["properties"]["status"]["properties"]["site"]["properties"]["datasets"]
-    asked = root(CRDS["federatedrounds"])["properties"]["spec"]["properties"]["datasetName"]
+    field = root(CRDS["federatedrounds"])["properties"]["spec"]["properties"]["datasetName"]
     listed = root(CRDS["sites"])["properties"]["spec"]["properties"]["policy"]["properties"]["datasets"]
     name = listed["items"]["properties"]["name"]
     assert listed["maxItems"] <= offered["maxItems"]
     assert name["maxLength"] <= offered["items"]["properties"]["name"]["maxLength"]
-    assert (name["maxLength"], name["pattern"]) == (asked["maxLength"], asked["pattern"])
+    assert (name["maxLength"], name["pattern"]) == (field["maxLength"], field["pattern"])
 
 
 def test_round_task_and_site_task_have_the_same_fields() -> None:
@@ -276,16 +276,16 @@ def defaults(kind: Any, schema: Any, path: str = "") -> Iterator[tuple[str, Any,
 
 
 def fields(kind: Any, path: str = "") -> set[str]:
-    found: set[str] = set()
+    paths: set[str] = set()
     for attribute in codec.attributes(kind):
         here = f"{path}.{attribute.json}"
         if here.startswith(".metadata."):
             continue
-        found.add(here)
+        paths.add(here)
         if here != ".metadata":
             for inner, suffix in dataclasses_in(attribute.annotation):
-                found |= fields(inner, here + suffix)
-    return found
+                paths |= fields(inner, here + suffix)
+    return paths
 
 
 def dataclasses_in(annotation: Any, suffix: str = "") -> Iterator[tuple[Any, str]]:
@@ -302,8 +302,8 @@ def test_a_site_may_ask_for_the_versions_that_there_are_and_no_other() -> None:
     """In the kind and in the chart, so that a version that is added is added there too."""
     policy = root(CRDS["sites"])["properties"]["spec"]["properties"]["policy"]["properties"]
     chart = json.loads((ROOT / "charts/site/values.schema.json").read_text())["properties"]["policy"]["properties"]
-    for found in (policy["lowestAssignmentVersion"], chart["lowestAssignmentVersion"]):
-        assert (found["minimum"], found["maximum"]) == (KNOWN[0], LATEST)
+    for field in (policy["lowestAssignmentVersion"], chart["lowestAssignmentVersion"]):
+        assert (field["minimum"], field["maximum"]) == (KNOWN[0], LATEST)
     published = root(CRDS["participants"])["properties"]["status"]["properties"]["site"]["properties"]
     bounds = published["assignmentVersions"]
     assert (bounds["maxItems"], bounds["items"]["maximum"]) == (MOST_PUBLISHED, LARGEST)

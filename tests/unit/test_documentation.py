@@ -13,9 +13,9 @@ def test_every_command_in_the_documentation_is_listed() -> None:
     assert untried == set(NOT_RUN), "blocks that are neither tried nor listed, or listed and gone"
 
     inline = {command for page in PAGES for command in inline_commands(page)}
-    ours = {command for command in inline if command.startswith("kubectl wardround ")}
-    assert inline - ours == set(RUN_INLINE) | set(NOT_RUN_INLINE)
-    for command in ours:
+    own = {command for command in inline if command.startswith("kubectl wardround ")}
+    assert inline - own == set(RUN_INLINE) | set(NOT_RUN_INLINE)
+    for command in own:
         # Sentences name `enrol --bootstrap` without its arguments.
         verb, *rest = command.removesuffix(" --bootstrap").split()[2:]
         assert parser().parse_args([verb, *(rest or ["NAME"])]), command

@@ -32,13 +32,13 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 def test_another_process_with_the_same_pid_is_not_stopped(tmp_path: Path) -> None:
-    ours = Process("ours", tmp_path)
-    ours.start(["true"])
+    own = Process("ours", tmp_path)
+    own.start(["true"])
     with subprocess.Popen(["sleep", "60"]) as stranger:
         file = tmp_path / "ours.pid"
         _, started, boot = file.read_text().split()
         file.write_text(f"{stranger.pid} {started}0 {boot}")
-        ours.stop()
+        own.stop()
         assert stranger.poll() is None
         stranger.kill()
 

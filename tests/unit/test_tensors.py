@@ -36,9 +36,9 @@ def test_the_reference_implementation_reads_our_files(tmp_path: Path) -> None:
 def test_files_of_the_reference_implementation_have_the_same_schema(tmp_path: Path) -> None:
     arrays = {"w": np.zeros((3, 4), "<f4"), "n": np.zeros(2, "<i8")}
     tensors.write(tmp_path / "ours", arrays)
-    theirs = tensors.layout(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
-    assert theirs.schema_digest == tensors.layout(tmp_path / "ours").schema_digest
-    assert not theirs.canonical
+    reference = tensors.layout(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
+    assert reference.schema_digest == tensors.layout(tmp_path / "ours").schema_digest
+    assert not reference.canonical
 
 
 def test_elements_are_aligned_so_that_no_segment_splits_one() -> None:

@@ -189,11 +189,11 @@ def change_names(plan: Plan) -> tuple[str, ...]:
     return tuple(type(each).__name__ for each in plan.actions if isinstance(each, Change))
 
 
-def told_hub(plan: Plan) -> TellHub | None:
+def tell_hub_action(plan: Plan) -> TellHub | None:
     return next((each for each in plan.actions if isinstance(each, TellHub)), None)
 
 
-def told_dataset(plan: Plan) -> TellDataset | None:
+def tell_dataset_action(plan: Plan) -> TellDataset | None:
     return next((each for each in plan.actions if isinstance(each, TellDataset)), None)
 
 

@@ -170,9 +170,9 @@ def test_names_as_kubectl_prints_them_are_accepted(printed: str, kind: str) -> N
     assert target(printed) == (kind, "x")
 
 
-@pytest.mark.parametrize("given", ["site-d", "participant/site-d", "participant.wardround.io/site-d", "ptc/site-d"])
-def test_a_hospital_is_named_by_name_or_kind_and_name(given: str) -> None:
-    assert hospital(given) == "site-d"
+@pytest.mark.parametrize("argument", ["site-d", "participant/site-d", "participant.wardround.io/site-d", "ptc/site-d"])
+def test_a_hospital_is_named_by_name_or_kind_and_name(argument: str) -> None:
+    assert hospital(argument) == "site-d"
     for wrong in ("sitetask/x", "participant.example.org/x", "participant/"):
         with pytest.raises(CommandError):
             hospital(wrong)

@@ -45,11 +45,11 @@ def test_a_failed_round_names_each_hospital_its_reason_and_what_to_do() -> None:
             "attention": [{"participant": "site-c", "reason": "ColumnMissing", "message": "mean_radius"}],
         },
     )
-    said = explain.text(explain.explain_round(round_, [], {}, NOW))
-    assert "has failed: QuorumNotReached" in said
-    assert "site-c: ColumnMissing" in said
-    assert "whose:  the hospital's administrator" in said
-    assert "do:" in said
+    text = explain.text(explain.explain_round(round_, [], {}, NOW))
+    assert "has failed: QuorumNotReached" in text
+    assert "site-c: ColumnMissing" in text
+    assert "whose:  the hospital's administrator" in text
+    assert "do:" in text
 
 
 def test_what_the_hub_said_from_the_same_table_is_not_said_twice() -> None:
@@ -80,16 +80,16 @@ def test_what_to_do_about_a_round_that_waits_has_the_hospitals_name() -> None:
         {"participant": "site-x", "reason": "ParticipantUnknown"},
     ]
     status = {"attention": attention, "conditions": [condition("Stalled", "True", "ParticipantUnknown", "site-x: ...")]}
-    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
-    assert said.count("enrol site-x") == 1
-    assert "PARTICIPANT" not in said
+    text = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
+    assert text.count("enrol site-x") == 1
+    assert "PARTICIPANT" not in text
 
 
 @pytest.mark.parametrize("readable", [True, False], ids=["tasks can be read", "round alone"])
 def test_a_refused_parameter_is_named(readable: bool) -> None:
     described = describe("learningrate", {"learningrate": "0.1"}, "maximum 1")
-    said = advise("ParametersNotAllowed", "site-a", parameter=described)
-    attention = [{"participant": "site-a", "reason": "ParametersNotAllowed", "message": said}]
+    text = advise("ParametersNotAllowed", "site-a", parameter=described)
+    attention = [{"participant": "site-a", "reason": "ParametersNotAllowed", "message": text}]
     round_ = item("FederatedRound", "r", "n", {"attention": attention}, {"parameters": {"learningrate": "0.1"}})
     failure = {"class": "Site", "reason": "ParametersNotAllowed", "parameter": "learningrate", "bound": "maximum 1"}
     task = item("RoundTask", "t", "site-a", {"failure": failure}, {"attempt": 1})
@@ -101,10 +101,10 @@ def test_a_refused_parameter_is_named(readable: bool) -> None:
 
 
 def test_the_name_that_the_hub_guesses_is_shown() -> None:
-    said = advise("ParticipantUnknown", "siet-a", federation="n", guess="site-a")
-    attention = [{"participant": "siet-a", "reason": "ParticipantUnknown", "message": said}]
-    told = explain.text(explain.explain_round(item("FederatedRound", "r", "n", {"attention": attention}), [], {}, NOW))
-    assert "  says:   Was site-a meant?\n" in told
+    text = advise("ParticipantUnknown", "siet-a", federation="n", guess="site-a")
+    attention = [{"participant": "siet-a", "reason": "ParticipantUnknown", "message": text}]
+    shown = explain.text(explain.explain_round(item("FederatedRound", "r", "n", {"attention": attention}), [], {}, NOW))
+    assert "  says:   Was site-a meant?\n" in shown
 
 
 def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> None:
@@ -119,15 +119,15 @@ def test_a_running_round_says_what_each_hospital_waits_for_until_it_ends() -> No
 
 
 @pytest.mark.parametrize(
-    ("failed", "suspend", "said"), [("True", False, []), ("False", True, []), ("False", False, ["site-a"])]
+    ("failed", "suspend", "text"), [("True", False, []), ("False", True, []), ("False", False, ["site-a"])]
 )
-def test_what_the_round_itself_called_back_is_no_finding(failed: str, suspend: bool, said: list[str]) -> None:
+def test_what_the_round_itself_called_back_is_no_finding(failed: str, suspend: bool, text: list[str]) -> None:
     cancelled = item("RoundTask", "t", "site-a", {"conditions": [condition("Failed", "True", "Cancelled")]})
     cancelled["spec"]["attempt"] = 1
     status = {"conditions": [condition("Failed", failed, "QuorumNotMet")]}
     round_ = item("FederatedRound", "r", "n", status, {"suspend": suspend})
-    found = explain.explain_round(round_, [cancelled], {"site-a": lease(1)}, NOW).findings
-    assert [each.where for each in found if each.where != "round"] == said
+    findings = explain.explain_round(round_, [cancelled], {"site-a": lease(1)}, NOW).findings
+    assert [each.where for each in findings if each.where != "round"] == text
 
 
 def test_who_may_read_no_tasks_is_told_the_task_by_its_name_all_the_same() -> None:
@@ -152,7 +152,7 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
 
 
 @pytest.mark.parametrize(
-    ("task", "declared", "said"),
+    ("task", "declared", "text"),
     [
         (
             "Train",
@@ -164,21 +164,21 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
         ("Statistics", ["f1"], ""),
     ],
 )
-def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, declared: list[str], said: str) -> None:
+def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, declared: list[str], text: str) -> None:
     result = {**RESULT, "samples": 9, "metrics": [{"name": "loss", "value": "0.5"}]}
     status = {"conditions": [condition("Complete", "True", "Complete")], "result": result}
     round_ = item("FederatedRound", "r", "n", status, {"task": task, "metrics": declared})
-    told = explain.explain_round(round_, [], {}, NOW).headline
-    assert told.endswith(said or "loss=0.5")
+    headline = explain.explain_round(round_, [], {}, NOW).headline
+    assert headline.endswith(text or "loss=0.5")
 
 
 def test_a_running_round_says_that_its_base_was_deleted() -> None:
     deleted = condition("BaseDeleted", "True", "BaseDeleted", "Round r1 was deleted.")
     waits = condition("Reconciling", "True", "Collecting")
     running = item("FederatedRound", "r2", "n", {"conditions": [waits, deleted]})
-    told = explain.text(explain.explain_round(running, [], {}, NOW))
-    assert "round: BaseDeleted" in told
-    assert "says:   Round r1 was deleted." in told
+    text = explain.text(explain.explain_round(running, [], {}, NOW))
+    assert "round: BaseDeleted" in text
+    assert "says:   Round r1 was deleted." in text
     over = item("FederatedRound", "r2", "n", {"conditions": [condition("Complete", "True", "Complete"), deleted]})
     assert "BaseDeleted" not in explain.text(explain.explain_round(over, [], {}, NOW))
 
@@ -196,8 +196,8 @@ def test_a_complete_round_says_which_metrics_are_not_over_all_its_hospitals() ->
         "result": result,
     }
     round_ = item("FederatedRound", "r", "n", status, {"task": "Train", "metrics": ["loss", "f1"]})
-    told = explain.explain_round(round_, [], {}, NOW).headline
-    assert told.endswith(
+    headline = explain.explain_round(round_, [], {}, NOW).headline
+    assert headline.endswith(
         "loss=0.5 (without 1) f1=suppressed. "
         "Over too few patients to be told (policy.minCell of each Site): f1 at 3 of 3, loss at 1 of 3."
     )
@@ -208,14 +208,14 @@ def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
         condition("Accepted", "Unknown", "WaitingForApproval"),
         condition("Reconciling", "True", "WaitingForApproval"),
     ]
-    said = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"conditions": waiting}), None, NOW))
-    assert "is at stage new" in said
+    text = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"conditions": waiting}), None, NOW))
+    assert "is at stage new" in text
     # Without the task's UID the command would also approve what the hub has put in its place.
     assert (
-        """kubectl patch sitetask t -n w --type merge -p '{"metadata":{"uid":"u"},"spec":{"approved":true}}'""" in said
+        """kubectl patch sitetask t -n w --type merge -p '{"metadata":{"uid":"u"},"spec":{"approved":true}}'""" in text
     )
-    assert "kubectl get sitetask t -n w -o jsonpath='{.spec.assignment}'" in said
-    assert "kubectl wardround explain" not in said
+    assert "kubectl get sitetask t -n w -o jsonpath='{.spec.assignment}'" in text
+    assert "kubectl wardround explain" not in text
 
 
 def test_on_the_hub_the_command_for_the_site_has_the_tasks_name() -> None:
@@ -250,9 +250,9 @@ def test_advice_on_a_tasks_dataset_names_it(kind: str, reason: str) -> None:
         **assignment(datasetName="breast", participant="site-a"),
     }
     failed = {"failure": {"class": "Site", "reason": reason}}
-    said = explain.text(explain.explain_task(item(kind, "t", "site-a", failed, spec), lease(1), NOW))
-    assert "ataset breast" in said
-    assert not {"DATASET", "FEDERATION", "PARTICIPANT"} & set(said.replace("`", " ").replace(",", " ").split())
+    text = explain.text(explain.explain_task(item(kind, "t", "site-a", failed, spec), lease(1), NOW))
+    assert "ataset breast" in text
+    assert not {"DATASET", "FEDERATION", "PARTICIPANT"} & set(text.replace("`", " ").replace(",", " ").split())
 
 
 def test_at_the_site_a_task_knows_its_hospitals_name_on_the_hub_from_its_assignment() -> None:
@@ -279,29 +279,29 @@ def test_at_the_site_a_task_knows_its_hospitals_name_on_the_hub_from_its_assignm
 def test_an_assignment_without_a_name_that_can_be_one_leaves_the_advice_as_it_is(spec: dict[str, Any]) -> None:
     """Also one that nobody has signed is shown."""
     failed = {"failure": {"class": "Site", "reason": "DatasetNotFound"}}
-    said = explain.text(explain.explain_task(item("SiteTask", "t", "w", failed, spec), None, NOW))
-    assert "The hospital offers no Dataset DATASET.\n" in said
+    text = explain.text(explain.explain_task(item("SiteTask", "t", "w", failed, spec), None, NOW))
+    assert "The hospital offers no Dataset DATASET.\n" in text
 
 
 def test_a_running_round_says_which_site_has_fallen_silent() -> None:
     round_ = item("FederatedRound", "train-1", "breast-cancer", {})
     tasks = [item("RoundTask", "t", each, {}, {"attempt": 1}) for each in ("site-a", "site-b", "site-c")]
     leases = {"site-a": lease(5), "site-b": lease(600), "site-c": None}
-    found = {each.where: each.advice.meaning for each in explain.explain_round(round_, tasks, leases, NOW).findings}
-    assert found == {
+    findings = {each.where: each.advice.meaning for each in explain.explain_round(round_, tasks, leases, NOW).findings}
+    assert findings == {
         "site-b": "The hub has not heard from the site for 10m00s.",
         "site-c": "The site has never been connected to the hub.",
     }
 
 
 @pytest.mark.parametrize(
-    ("started", "said"),
+    ("started", "text"),
     [(22, "complete after 11s (it waited 1m18s before it started):"), (99, "complete after 1m28s:")],
 )
-def test_how_long_a_round_took_is_without_what_it_waited_for(started: float, said: str) -> None:
+def test_how_long_a_round_took_is_without_what_it_waited_for(started: float, text: str) -> None:
     timeline = [{"stage": "Complete", "time": stamp(11)}, {"stage": "Started", "time": stamp(started)}]
     status = {"conditions": [condition("Complete", "True", "Complete")], "timeline": timeline}
-    assert said in explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW).headline
+    assert text in explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW).headline
 
 
 def test_a_complete_round_does_not_ask_for_silent_sites() -> None:
@@ -321,15 +321,15 @@ def test_a_refusal_is_explained_from_the_task() -> None:
 def test_at_the_site_the_message_that_stays_there_is_shown() -> None:
     failure = {"class": "Site", "reason": "ColumnMissing", "exitCode": 65, "message": "no column mean_radius"}
     task = item("SiteTask", "t", "wardround", {"conditions": [condition("Failed", "True", "x")], "failure": failure})
-    said = explain.text(explain.explain_task(task, None, NOW))
-    assert "  says:   no column mean_radius (exit code 65)\n" in said
+    text = explain.text(explain.explain_task(task, None, NOW))
+    assert "  says:   no column mean_radius (exit code 65)\n" in text
 
 
 def test_the_command_in_a_message_stays_one() -> None:
     message = "container train ended with exit code 1: kubectl logs p -n w -c train"
     failure = {"class": "Code", "reason": "TrainerFailed", "exitCode": 1, "message": message}
-    said = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"failure": failure}), None, NOW))
-    assert f"  says:   {message}\n" in said
+    text = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"failure": failure}), None, NOW))
+    assert f"  says:   {message}\n" in text
 
 
 def test_of_every_hospital_the_exit_code_is_said_alike() -> None:
@@ -338,8 +338,8 @@ def test_of_every_hospital_the_exit_code_is_said_alike() -> None:
     tasks = [item("RoundTask", "t", each, failed, {"attempt": 1}) for each in ("site-a", "site-b")]
     attention = [{"participant": "site-a", "reason": "TrainerFailed", "message": "by the hub"}]
     status = {"attention": attention, "conditions": [condition("Failed", "True", "QuorumNotMet")]}
-    found = explain.explain_round(item("FederatedRound", "r", "n", status), tasks, {}, NOW).findings
-    assert {each.where: each.message for each in found if each.where != "round"} == {
+    findings = explain.explain_round(item("FederatedRound", "r", "n", status), tasks, {}, NOW).findings
+    assert {each.where: each.message for each in findings if each.where != "round"} == {
         "site-a": "exit code 1",
         "site-b": "exit code 1",
     }
@@ -351,26 +351,26 @@ def test_hospitals_that_failed_equally_share_one_paragraph() -> None:
     tasks = [item("RoundTask", "t", each, failed, {"attempt": 1}) for each in ("site-a", "site-b", "site-c")]
     tasks.append(item("RoundTask", "t", "site-d", other, {"attempt": 1}))
     status = {"conditions": [condition("Failed", "True", "QuorumNotMet")]}
-    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), tasks, {}, NOW))
-    assert said.count("TrainerFailed") == 2
-    assert "\nsite-a, site-b, site-c: TrainerFailed: The training code ended with an error.\n" in said
-    assert "\nsite-d: TrainerFailed: " in said
+    text = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), tasks, {}, NOW))
+    assert text.count("TrainerFailed") == 2
+    assert "\nsite-a, site-b, site-c: TrainerFailed: The training code ended with an error.\n" in text
+    assert "\nsite-d: TrainerFailed: " in text
 
 
 def test_a_paragraph_of_several_hospitals_names_none_in_its_command() -> None:
     attention = [{"participant": each, "reason": "ParticipantNotApproved"} for each in ("site-a", "site-b")]
-    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", {"attention": attention}), [], {}, NOW))
-    assert said.count("whose:") == 1
-    assert "kubectl wardround approve PARTICIPANT" in said
+    text = explain.text(explain.explain_round(item("FederatedRound", "r", "n", {"attention": attention}), [], {}, NOW))
+    assert text.count("whose:") == 1
+    assert "kubectl wardround approve PARTICIPANT" in text
 
 
 def test_what_a_round_says_of_its_hospitals_is_advised_once() -> None:
     attention = [{"participant": "site-a", "reason": "ParticipantNotApproved"}]
     stalled = condition("Stalled", "True", "ParticipantNotApproved", "The round waits until 12:00.")
     status = {"attention": attention, "conditions": [stalled]}
-    said = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
-    assert "  says:   The round waits until 12:00.\n" in said
-    assert said.count("kubectl wardround approve site-a") == 1
+    text = explain.text(explain.explain_round(item("FederatedRound", "r", "n", status), [], {}, NOW))
+    assert "  says:   The round waits until 12:00.\n" in text
+    assert text.count("kubectl wardround approve site-a") == 1
 
 
 def test_a_message_is_shown_without_what_is_said_beside_it() -> None:
@@ -378,15 +378,15 @@ def test_a_message_is_shown_without_what_is_said_beside_it() -> None:
     message = f"{unknown.meaning} Was breast meant? {unknown.advice} The round waits until 12:00. Then it fails."
     status = {"conditions": [condition("Stalled", "True", "DatasetUnknown", message)]}
     round_ = item("FederatedRound", "r", "n", status, {"datasetName": "braest"})
-    said = explain.text(explain.explain_round(round_, [], {}, NOW))
-    assert "  says:   Was breast meant? The round waits until 12:00. Then it fails.\n" in said
+    text = explain.text(explain.explain_round(round_, [], {}, NOW))
+    assert "  says:   Was breast meant? The round waits until 12:00. Then it fails.\n" in text
 
 
 def test_a_participant_that_is_not_approved_is_the_hubs_to_approve() -> None:
     participant = item("Participant", "site-a", "site-a", {"conditions": [condition("Ready", "False", "NotApproved")]})
-    said = explain.text(explain.explain_long_lived(participant, lease(1), NOW))
-    assert "not ready: NotApproved" in said
-    assert "kubectl wardround approve" in said
+    text = explain.text(explain.explain_long_lived(participant, lease(1), NOW))
+    assert "not ready: NotApproved" in text
+    assert "kubectl wardround approve" in text
 
 
 READY = {"conditions": [condition("Ready", "True", "Approved")]}
@@ -394,30 +394,30 @@ READY = {"conditions": [condition("Ready", "True", "Approved")]}
 
 def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_should_be() -> None:
     suspended = item("Participant", "site-a", "site-a", {"conditions": [condition("Suspended", "True", "Suspended")]})
-    said = explain.text(explain.explain_long_lived(suspended, lease(5), NOW))
-    assert said == "Participant site-a/site-a is suspended. Set spec.suspend to false to continue."
+    text = explain.text(explain.explain_long_lived(suspended, lease(5), NOW))
+    assert text == "Participant site-a/site-a is suspended. Set spec.suspend to false to continue."
     unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
-    said = explain.text(explain.explain_long_lived(unread, None, NOW))
-    assert said == "Dataset hospital-a/breast is ready. The schema is right. No task has read the data yet."
+    text = explain.text(explain.explain_long_lived(unread, None, NOW))
+    assert text == "Dataset hospital-a/breast is ready. The schema is right. No task has read the data yet."
 
 
 def test_a_participant_that_is_ready_says_when_it_was_last_heard_of() -> None:
-    said = explain.text(explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), lease(3), NOW))
-    assert said == "Participant site-a/site-a is ready, last heard of 3.0s ago."
+    text = explain.text(explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), lease(3), NOW))
+    assert text == "Participant site-a/site-a is ready, last heard of 3.0s ago."
 
 
 @pytest.mark.parametrize(
-    ("beat", "told"),
+    ("beat", "expected"),
     [
         (lease(600), "The hub has not heard from the site for 10m00s."),
         (None, "The site has never been connected to the hub."),
     ],
 )
-def test_a_participant_that_is_silent_is_not_called_ready(beat: dict[str, Any] | None, told: str) -> None:
+def test_a_participant_that_is_silent_is_not_called_ready(beat: dict[str, Any] | None, expected: str) -> None:
     """Its condition says that the hub trusts it, and no more."""
     explained = explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), beat, NOW)
     assert explained.headline == (
-        f"Participant site-a/site-a is approved. {told} Rounds that ask the hospital wait for its answer."
+        f"Participant site-a/site-a is approved. {expected} Rounds that ask the hospital wait for its answer."
     )
     assert [each.reason for each in explained.findings] == ["NotConnected"]
     assert "is ready" not in explain.text(explained)
@@ -434,25 +434,25 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
         "conditions": [condition("Ready", "True", "Validated")],
         "quality": [{"field": "mean_radius", "reason": "Missing", "rows": 2}],
     }
-    said = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
-    assert "is ready" in said
-    assert "mean_radius: Missing: 2 rows were left out" in said
+    text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
+    assert "is ready" in text
+    assert "mean_radius: Missing: 2 rows were left out" in text
 
 
 def test_a_dataset_that_cannot_be_read_is_named() -> None:
     status = {"conditions": [condition("Ready", "False", "DataUnreadable")]}
-    said = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
-    assert "Dataset breast" in said
-    assert not {"DATASET", "SITE_NAMESPACE"} & set(said.replace("`", " ").split())
+    text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
+    assert "Dataset breast" in text
+    assert not {"DATASET", "SITE_NAMESPACE"} & set(text.replace("`", " ").split())
 
 
 def test_what_a_hospital_writes_neither_steers_the_terminal_nor_ends_the_command() -> None:
     """Times, reasons and messages of a RoundTask and the Lease are a hospital's own words."""
     never = "0000-01-01T00:00:00Z"
-    said = condition("Stalled", "True", "Waits", "\u001b]0;pwned\u0007 all is well\n  do:     run this\u202e")
-    status = {"conditions": [said], "timeline": [{"stage": "Accepted", "time": never}]}
+    text = condition("Stalled", "True", "Waits", "\u001b]0;pwned\u0007 all is well\n  do:     run this\u202e")
+    status = {"conditions": [text], "timeline": [{"stage": "Accepted", "time": never}]}
     task = item("RoundTask", "train-1-0-a1", "site-a", status, {"attempt": 1})
-    told = explain.text(explain.explain_task(task, {"spec": {"renewTime": never}}, NOW))
-    assert "has never been connected" in told
-    assert all(line.isprintable() for line in told.splitlines())
-    assert "\n  do:     run this" not in told
+    shown = explain.text(explain.explain_task(task, {"spec": {"renewTime": never}}, NOW))
+    assert "has never been connected" in shown
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert "\n  do:     run this" not in shown

@@ -72,20 +72,20 @@ def explained(conditions: tuple[str, ...]) -> str:
 def test_no_shown_text_controls_a_terminal_or_is_markup(
     show: Callable[[tuple[str, ...]], str], conditions: tuple[str, ...]
 ) -> None:
-    said = show(conditions)
-    assert [each for each in said if not each.isprintable()] == []
-    assert "[/] [bold]" in said
+    shown = show(conditions)
+    assert [each for each in shown if not each.isprintable()] == []
+    assert "[/] [bold]" in shown
     # On its line: nobody else begins one.
-    assert "  round: complete" in said
+    assert "  round: complete" in shown
 
 
 def test_enrols_text_about_changes_does_not_control_a_terminal() -> None:
     before: Object = {"metadata": {}, "spec": {"displayName": HOSTILE, "allowedFederations": []}}
     after = enrolment.participant("site-a", "Hospital", [], before)
-    [said] = enrolment.changes(before, after)
-    assert said.isprintable()
+    [change] = enrolment.changes(before, after)
+    assert change.isprintable()
 
 
 def test_printable_text_stays_unchanged() -> None:
-    said: Object = {"name": "Universitätsspital Zürich 病院", "numbers": [1, None, True], "deep": [{"x": "a\tb"}]}
-    assert printable(said) == {**said, "deep": [{"x": "a b"}]}
+    value: Object = {"name": "Universitätsspital Zürich 病院", "numbers": [1, None, True], "deep": [{"x": "a\tb"}]}
+    assert printable(value) == {**value, "deep": [{"x": "a b"}]}

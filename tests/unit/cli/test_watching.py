@@ -73,10 +73,10 @@ def test_a_missing_round_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         watch(monkeypatch, iter([None]))
 
 
-@pytest.mark.parametrize("given", ["-1", "nan", "inf", "soon"])
-def test_an_invalid_timeout_is_refused(given: str) -> None:
+@pytest.mark.parametrize("argument", ["-1", "nan", "inf", "soon"])
+def test_an_invalid_timeout_is_refused(argument: str) -> None:
     with pytest.raises(SystemExit):
-        command.parser().parse_args([*ARGUMENTS, f"--timeout={given}"])
+        command.parser().parse_args([*ARGUMENTS, f"--timeout={argument}"])
 
 
 def test_an_object_of_another_version_of_the_crds_is_no_traceback(
@@ -87,5 +87,5 @@ def test_an_object_of_another_version_of_the_crds_is_no_traceback(
     monkeypatch.setattr(verbs, "round_with_tasks", lambda *_: (item, []))
     monkeypatch.setattr(command, "Cluster", lambda *_: None)
     assert command.main(ARGUMENTS) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: The object cannot be read: spec.datasetName: missing. Install kubectl-wardround")
+    error = capsys.readouterr().err
+    assert error.startswith("error: The object cannot be read: spec.datasetName: missing. Install kubectl-wardround")

@@ -27,9 +27,9 @@ Waits = Callable[[], None]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> TaskFolder:
-    found = Workspace(tmp_path / "workspace").task("uid")
-    found.make()
-    return found
+    task_folder = Workspace(tmp_path / "workspace").task("uid")
+    task_folder.make()
+    return task_folder
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            asked = re.search(rb"/(segments|part) (?s:.*)bytes=0-(\d+)", await reader.readuntil(b"\r\n\r\n"))
-            assert asked is not None
-            found = objects[asked[1]]
-            assert int(asked[2]) == len(found) - 1
-            head = f"Content-Length: {len(found)}\r\nContent-Range: bytes 0-{len(found) - 1}/*"
-            writer.write(f"HTTP/1.1 206 X\r\n{head}\r\n\r\n".encode() + found)
+            request = re.search(rb"/(segments|part) (?s:.*)bytes=0-(\d+)", await reader.readuntil(b"\r\n\r\n"))
+            assert request is not None
+            content = objects[request[1]]
+            assert int(request[2]) == len(content) - 1
+            head = f"Content-Length: {len(content)}\r\nContent-Range: bytes 0-{len(content) - 1}/*"
+            writer.write(f"HTTP/1.1 206 X\r\n{head}\r\n\r\n".encode() + content)
             await writer.drain()
 
     async with serving(tmp_path, answer) as store:

@@ -30,11 +30,11 @@ DOCUMENT: dict[str, Any] = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> TaskFolder:
-    found = Workspace(tmp_path).task("uid")
-    found.make()
-    (found.update / "update.safetensors").write_bytes(PLAIN)
-    (found.update / "update.json").write_text(json.dumps(DOCUMENT))
-    return found
+    task_folder = Workspace(tmp_path).task("uid")
+    task_folder.make()
+    (task_folder.update / "update.safetensors").write_bytes(PLAIN)
+    (task_folder.update / "update.json").write_text(json.dumps(DOCUMENT))
+    return task_folder
 
 
 async def test_a_sealed_update_opens_with_the_rounds_key_alone(folder: TaskFolder) -> None:

@@ -14,9 +14,9 @@ from wardround.courier.workspace import TaskFolder, Unsafe, Workspace
 
 @pytest.fixture
 def folder(tmp_path: Path) -> TaskFolder:
-    found = Workspace(tmp_path).task("uid")
-    found.make()
-    return found
+    task_folder = Workspace(tmp_path).task("uid")
+    task_folder.make()
+    return task_folder
 
 
 def test_a_document_that_is_a_link_is_not_followed(folder: TaskFolder, tmp_path: Path) -> None:

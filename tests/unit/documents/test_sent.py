@@ -119,8 +119,8 @@ def with_base() -> FederatedRound:
 def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone(
     version: int, columns: str
 ) -> None:
-    asked = Resources(nodes=1, accelerators_per_node=3, local_sockets=True)
-    current = replace(with_base(), spec=replace(with_base().spec, resources=asked))
+    resources = Resources(nodes=1, accelerators_per_node=3, local_sockets=True)
+    current = replace(with_base(), spec=replace(with_base().spec, resources=resources))
     expires = NOW + timedelta(hours=2)
     action = Dispatch(
         participant="site-a",
@@ -133,41 +133,41 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     )
     spec = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert hub_fingerprint(untrusted.decode(spec.hub_key, "x")) == HUB.fingerprint
-    found = open_assignment(spec.assignment, load_verification_key(HUB.public))
-    assert (found.round_uid, found.attempt, found.participant) == (current.metadata.uid, 2, "site-a")
-    assert found.resources == assignment.Resources(1, 3, local_sockets=True)
-    assert (found.image, found.image_digest) == (IMAGE, "sha256:" + "b" * 64)
-    assert (found.roster, found.parameters, found.initial, found.seed) == (NAMES, {"epochs": "5"}, False, None)
-    assert (found.version, found.columns_digest) == (version, columns)
-    assert found.issued == "2026-11-24T16:00:00.000000Z"
-    assert (found.expires, found.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
-    assert RecipientKey.load(found.round_public_key).raw == ROUND_KEY.public.raw
-    assert found.base is not None
-    manifest = open_model(found.base.manifest, load_verification_key(HUB.public))
+    opened = open_assignment(spec.assignment, load_verification_key(HUB.public))
+    assert (opened.round_uid, opened.attempt, opened.participant) == (current.metadata.uid, 2, "site-a")
+    assert opened.resources == assignment.Resources(1, 3, local_sockets=True)
+    assert (opened.image, opened.image_digest) == (IMAGE, "sha256:" + "b" * 64)
+    assert (opened.roster, opened.parameters, opened.initial, opened.seed) == (NAMES, {"epochs": "5"}, False, None)
+    assert (opened.version, opened.columns_digest) == (version, columns)
+    assert opened.issued == "2026-11-24T16:00:00.000000Z"
+    assert (opened.expires, opened.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
+    assert RecipientKey.load(opened.round_public_key).raw == ROUND_KEY.public.raw
+    assert opened.base is not None
+    manifest = open_model(opened.base.manifest, load_verification_key(HUB.public))
     here = base_context(current.metadata.uid, 2, "site-a", manifest.digest)
-    assert unwrap(found.base.wrapped_key, SITE_KEY, here) == BASE.data_key
+    assert unwrap(opened.base.wrapped_key, SITE_KEY, here) == BASE.data_key
     with pytest.raises(Refused):
-        unwrap(found.base.wrapped_key, DecryptionKey.generate(), here)
+        unwrap(opened.base.wrapped_key, DecryptionKey.generate(), here)
     with pytest.raises(Refused):
-        unwrap(found.base.wrapped_key, SITE_KEY, replace(here, attempt=1))
+        unwrap(opened.base.wrapped_key, SITE_KEY, replace(here, attempt=1))
 
 
 def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -> None:
     location = "updates/uid/1/site-a"
     first, expires = grant(recipient(), "uid", 1, location, BASE, None, EXTERNAL, NOW)
-    found = open_grants(untrusted.decode(first, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
-    assert found.put is None
-    assert found.get is not None
-    assert len(found.get.parts) == 2
-    assert all(url.startswith(EXTERNAL.origin) for url in (*found.get.parts, found.get.segments))
+    grants = open_grants(untrusted.decode(first, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
+    assert grants.put is None
+    assert grants.get is not None
+    assert len(grants.get.parts) == 2
+    assert all(url.startswith(EXTERNAL.origin) for url in (*grants.get.parts, grants.get.segments))
     assert expires == NOW + timedelta(hours=1)
     size = PART + 5
     second, _ = grant(recipient(), "uid", 1, location, BASE, size, EXTERNAL, NOW)
-    found = open_grants(untrusted.decode(second, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
-    assert found.put is not None
-    assert [put.bytes for put in found.put] == [PART, 5]
-    assert found.put[1].headers == {"If-None-Match": "*", "Content-Length": "5"}
-    assert f"/wardround/{location}/part-00001?" in found.put[1].url
+    grants = open_grants(untrusted.decode(second, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
+    assert grants.put is not None
+    assert [put.bytes for put in grants.put] == [PART, 5]
+    assert grants.put[1].headers == {"If-None-Match": "*", "Content-Length": "5"}
+    assert f"/wardround/{location}/part-00001?" in grants.put[1].url
 
 
 def test_grants_are_nothing_to_anyone_but_the_courier_of_that_task() -> None:
@@ -203,16 +203,16 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
 ) -> None:
     seen = observation(current, tasks=tuple(map(sent, NAMES)))
     action = Aggregate(number=2, tasks=seen.tasks, until=NOW)
-    found = planned(seen, action, base)
-    assert found.location == f"models/{current.metadata.uid}/2"
-    assert (found.base_digest, found.base is not None) == (base_digest, has_base)
-    assert [update.participant for update in found.updates] == list(NAMES)
-    assert found.max_samples == dict.fromkeys(NAMES, 1000)
-    assert found.updates[0].signing_key == untrusted.decode(keys("site-a").signing, "x")
-    assert f"updates/{current.metadata.uid}/1/site-a/part-00000?" in found.updates[0].get[0]
-    assert len(found.put.parts) == 1
-    assert found.put.segments.url.startswith(INTERNAL.origin)
-    assert DecryptionKey.load(found.private_key).public.raw == ROUND_KEY.public.raw
+    document = planned(seen, action, base)
+    assert document.location == f"models/{current.metadata.uid}/2"
+    assert (document.base_digest, document.base is not None) == (base_digest, has_base)
+    assert [update.participant for update in document.updates] == list(NAMES)
+    assert document.max_samples == dict.fromkeys(NAMES, 1000)
+    assert document.updates[0].signing_key == untrusted.decode(keys("site-a").signing, "x")
+    assert f"updates/{current.metadata.uid}/1/site-a/part-00000?" in document.updates[0].get[0]
+    assert len(document.put.parts) == 1
+    assert document.put.segments.url.startswith(INTERNAL.origin)
+    assert DecryptionKey.load(document.private_key).public.raw == ROUND_KEY.public.raw
 
 
 def test_each_aggregation_has_a_data_key_of_its_own() -> None:
@@ -236,15 +236,15 @@ def test_an_aggregation_runs_no_longer_than_its_round_waits_for_it(left: float, 
 
 
 def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:
-    found = participant("site-a")
-    bare = replace(found, status=replace(found.status, site=SiteReport()))
+    item = participant("site-a")
+    bare = replace(item, status=replace(item.status, site=SiteReport()))
     with pytest.raises(ValueError, match="site-a lost its keys"):
         Recipient.from_participant(bare)
 
 
 def test_the_hub_reads_the_answer_that_the_aggregation_writes() -> None:
-    said = combined("site-a", left_out=(LeftOut("site-c", "Altered"),))
-    assert read_answer(aggregate_plan.spell(said).decode()) == said
+    answer = combined("site-a", left_out=(LeftOut("site-c", "Altered"),))
+    assert read_answer(aggregate_plan.spell(answer).decode()) == answer
     failed = AggregationFailure("NothingToAggregate", "none", (LeftOut("site-c", "Altered"),))
     assert read_answer(aggregate_plan.spell(failed).decode()) == failed
 
@@ -258,17 +258,17 @@ def test_the_latest_aggregation_counts_and_its_pod_knows_first() -> None:
     def job(number: int) -> dict[str, object]:
         return {"metadata": {"labels": {"wardround.io/attempt": str(number)}}, "status": {}}
 
-    said = '{"reason":"NothingToAggregate","message":""}'
-    ended = {"state": {"terminated": {"message": said, "finishedAt": "2026-11-24T16:15:00Z"}}}
+    message = '{"reason":"NothingToAggregate","message":""}'
+    ended = {"state": {"terminated": {"message": message, "finishedAt": "2026-11-24T16:15:00Z"}}}
     pod = {"metadata": {"labels": {"wardround.io/attempt": "2"}}, "status": {"containerStatuses": [ended]}}
     assert aggregation([], []) is None
     latest = aggregation([job(1), job(2)], [])
     assert latest is not None
     assert (latest.number, latest.over) == (2, False)
-    told = aggregation([job(1), job(2)], [pod])
-    assert told is not None
-    assert (told.over, told.answer) == (True, AggregationFailure("NothingToAggregate"))
-    assert told.ended == datetime(2026, 11, 24, 16, 15, tzinfo=UTC)
+    shown = aggregation([job(1), job(2)], [pod])
+    assert shown is not None
+    assert (shown.over, shown.answer) == (True, AggregationFailure("NothingToAggregate"))
+    assert shown.ended == datetime(2026, 11, 24, 16, 15, tzinfo=UTC)
 
 
 def test_a_job_whose_pod_stays_counts_by_its_condition_before_failed() -> None:
@@ -286,11 +286,11 @@ def test_a_job_whose_pod_stays_counts_by_its_condition_before_failed() -> None:
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(SettingMissing, match="WARDROUND_STORE_ENDPOINT"):
         read({})
-    told = read(
+    settings = read(
         {
             "WARDROUND_STORE_ENDPOINT": "https://s.example",
             "WARDROUND_NAMESPACE": "hub",
             "WARDROUND_OPERATOR_IMAGE": IMAGE,
         }
     )
-    assert (told.store_internal, told.store_bucket, told.store_ca) == ("https://s.example", "wardround", "")
+    assert (settings.store_internal, settings.store_bucket, settings.store_ca) == ("https://s.example", "wardround", "")

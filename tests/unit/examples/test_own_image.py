@@ -37,11 +37,11 @@ def told(shell: Shell, commands: str) -> str:
     return shell.run(commands)
 
 
-def test_the_example_keeps_the_contract_and_learns_something(told: str) -> None:
+def test_the_example_keeps_the_contract_and_learns_something(output: str) -> None:
     assert re.search(
-        r"^data: \d+ rows of \d+ patients are used; left out: [a-z_]+ [A-Z][A-Za-z]+ \d", told, re.MULTILINE
+        r"^data: \d+ rows of \d+ patients are used; left out: [a-z_]+ [A-Z][A-Za-z]+ \d", output, re.MULTILINE
     )
-    statistics, first, second, evaluated = NUMBERS.findall(told)
+    statistics, first, second, evaluated = NUMBERS.findall(output)
     assert statistics[0] == first[0] == second[0]
     for _, metrics in (first, second):
         assert float(yaml.safe_load(metrics)["loss"]) < 0.3  # an untrained model's is log 2
@@ -65,23 +65,23 @@ def test_code_that_breaks_the_contract_is_refused_as_a_round_would(
     (shell.folder / "changed.py").write_text(f"{kept}def train({changed.replace(there, instead, 1)}")
     assert TRAINER in commands
     trying = commands.partition("\n")[2].replace(TRAINER, "changed.py").rstrip()
-    said = shell.run(f"{trying} 2>&1 || echo exit code $?")
-    assert f"refused: train-1: {'train' if 'TrainerFailed' in reason else 'check'}: {reason}" in said
-    assert said.endswith("exit code 1\n")
+    output = shell.run(f"{trying} 2>&1 || echo exit code $?")
+    assert f"refused: train-1: {'train' if 'TrainerFailed' in reason else 'check'}: {reason}" in output
+    assert output.endswith("exit code 1\n")
 
 
 @pytest.mark.usefixtures("told")
 @pytest.mark.parametrize(
-    ("given", "named"),
+    ("parameters", "named"),
     [("learnigRate=0.5", "unknown parameter learnigRate;"), ("steps=many", "steps is a whole number")],
 )
 def test_parameters_that_it_does_not_know_are_refused_by_the_exit_code_for_them(
-    shell: Shell, commands: str, given: str, named: str
+    shell: Shell, commands: str, parameters: str, named: str
 ) -> None:
-    trying = commands.partition("\n")[2].replace("steps=200", given).rstrip()
-    said = shell.run(f"{trying} 2>&1 || echo exit code $?")
-    assert named in said
-    assert "refused: train-1: init: ParametersRefused: exit code 64" in said
+    trying = commands.partition("\n")[2].replace("steps=200", parameters).rstrip()
+    output = shell.run(f"{trying} 2>&1 || echo exit code $?")
+    assert named in output
+    assert "refused: train-1: init: ParametersRefused: exit code 64" in output
 
 
 REMEMBERS = """
@@ -101,8 +101,8 @@ def test_what_training_leaves_as_state_is_there_in_the_next_round_and_the_evalua
     shell: Shell, commands: str
 ) -> None:
     (shell.folder / "remembers.py").write_text((EXAMPLE / "trainer.py").read_text() + REMEMBERS)
-    said = shell.run(commands.partition("\n")[2].replace(TRAINER, "remembers.py"))
-    seen = re.findall(r"^seen by (\w+): (.*)$", said, re.MULTILINE)
+    output = shell.run(commands.partition("\n")[2].replace(TRAINER, "remembers.py"))
+    seen = re.findall(r"^seen by (\w+): (.*)$", output, re.MULTILINE)
     assert seen == [("init", ""), ("train", ""), ("train", "train-1 "), ("predict", "train-1 train-2 ")]
 
 

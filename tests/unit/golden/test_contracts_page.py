@@ -65,12 +65,12 @@ def nested(annotation: Any) -> str:
 def test_the_page_has_the_fields_of_each_document(number: int) -> None:
     page = PAGE.read_text()
     made = table(TABLES[number])
-    found = re.findall(rf"{re.escape(HEAD)}(?:\|.*\n)+", page)
-    assert len(found) == len(TABLES)
+    tables = re.findall(rf"{re.escape(HEAD)}(?:\|.*\n)+", page)
+    assert len(tables) == len(TABLES)
     if os.environ.get("UPDATE_GOLDEN"):
-        PAGE.write_text(page.replace(found[number], made))
+        PAGE.write_text(page.replace(tables[number], made))
         return
-    assert found[number] == made
+    assert tables[number] == made
 
 
 def cells(head: str) -> set[str]:

@@ -46,11 +46,11 @@ def named(path: str) -> str:
 
 def test_the_page_has_the_table() -> None:
     page = PAGE.read_text()
-    [found] = re.findall(rf"{re.escape(HEAD)}((?:\|.*\n)+)", page)
+    [rows] = re.findall(rf"{re.escape(HEAD)}((?:\|.*\n)+)", page)
     if os.environ.get("UPDATE_GOLDEN"):
-        PAGE.write_text(page.replace(HEAD + found, HEAD + table()))
-        found = table()
-    assert found == table()
+        PAGE.write_text(page.replace(HEAD + rows, HEAD + table()))
+        rows = table()
+    assert rows == table()
 
 
 def test_no_container_has_two_mounts_at_one_place() -> None:
@@ -67,7 +67,7 @@ def test_no_two_containers_write_in_one_folder() -> None:
     for each in TABLE:
         if each.mode == "rw" and each.volume != "scratch":
             writers.setdefault((each.volume, each.sub_path), set()).add(each.container)
-    assert all(len(found) == 1 for found in writers.values())
+    assert all(len(paths) == 1 for paths in writers.values())
 
 
 @pytest.mark.parametrize("container", ["init", "train", "check"])

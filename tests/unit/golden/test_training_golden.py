@@ -145,7 +145,7 @@ def test_training_alone_leaves_checkpoint_and_state_and_beside_it_prepare_alone_
     case: str, sees: dict[str, tuple[str, bool]]
 ) -> None:
     spec = build(CASES[case])["spec"]["template"]["spec"]
-    found = {
+    mounts = {
         container["name"]: {
             mount["mountPath"]: (mount["subPath"], mount.get("readOnly", False))
             for mount in container["volumeMounts"]
@@ -153,13 +153,13 @@ def test_training_alone_leaves_checkpoint_and_state_and_beside_it_prepare_alone_
         }
         for container in spec["initContainers"] + spec["containers"]
     }
-    assert found.pop("train") == sees
-    assert found.pop("prepare") == {
+    assert mounts.pop("train") == sees
+    assert mounts.pop("prepare") == {
         "/wardround/checkpoints": ("checkpoints", False),
         "/wardround/states": ("states", False),
         "/wardround/secrets": ("secrets", False),
     }
-    assert not any(found.values())
+    assert not any(mounts.values())
 
 
 def test_kubernetes_reads_no_references_in_what_a_round_or_a_dataset_says() -> None:
@@ -168,10 +168,10 @@ def test_kubernetes_reads_no_references_in_what_a_round_or_a_dataset_says() -> N
     request = dataclasses.replace(REQUESTED, parameters={"code": tricky})
     job = dataclasses.replace(TRAIN, request=request, dataset={**DATASET, "path": tricky})
     [prepare, *_] = build(job)["spec"]["template"]["spec"]["initContainers"]
-    told = {each["name"]: each["value"] for each in prepare["env"]}
+    variables = {each["name"]: each["value"] for each in prepare["env"]}
 
     def expanded(name: str) -> str:
-        return re.sub(r"\$\$|\$\(\w+\)", lambda found: "$" if found[0] == "$$" else "put in", told[name])
+        return re.sub(r"\$\$|\$\(\w+\)", lambda match: "$" if match[0] == "$$" else "put in", variables[name])
 
     assert codec.read_document(RequestedTask, expanded("WARDROUND_TASK")) == request
     assert dataset_text.load(expanded("WARDROUND_DATASET"))["path"] == tricky
@@ -181,8 +181,8 @@ def test_kubernetes_reads_no_references_in_what_a_round_or_a_dataset_says() -> N
 def test_an_open_link_is_refused_where_the_site_says_so_or_code_may_use_it(local_sockets: bool, policy: Any) -> None:
     job = build(dataclasses.replace(TRAIN, local_sockets=local_sockets, link_local=policy))
     steps = job["spec"]["template"]["spec"]["initContainers"]
-    told = [each["value"] for step in steps for each in step.get("env", ()) if each["name"] == "WARDROUND_LINK_LOCAL"]
-    assert told == 2 * ["Refuse" if local_sockets else policy]
+    values = [each["value"] for step in steps for each in step.get("env", ()) if each["name"] == "WARDROUND_LINK_LOCAL"]
+    assert values == 2 * ["Refuse" if local_sockets else policy]
 
 
 def test_an_evicted_pod_is_replaced_and_nothing_else_is_tried_again() -> None:

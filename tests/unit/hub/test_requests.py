@@ -34,9 +34,9 @@ def asked_with(bystanders: int) -> tuple[Counter[str], Counter[str]]:
             hub.server.reads.clear()
             hub.apply_round("train-1", IN_THE_ROUND)
             await hub.settle()
-            asked = list(hub.server.reads)
+            reads = list(hub.server.reads)
             hub.report(hub.tasks("train-1")["site-a"], ACCEPTED)
-            hub.server.reads[:] = asked  # without what this test has read
+            hub.server.reads[:] = reads  # without what this test has read
             await hub.settle()
             assert hub.round("train-1")["status"]["participants"]["accepted"] == 1
             requests, objects = Counter[str](), Counter[str]()

@@ -24,8 +24,8 @@ def leave_result(hub: LoneHub) -> None:
 
 
 def result(hub: LoneHub) -> Object | None:
-    found = hub.server.select("Secret", NAMESPACE, fields=f"metadata.name={names.model_secret(UID)}")
-    return found[0] if found else None
+    secrets = hub.server.select("Secret", NAMESPACE, fields=f"metadata.name={names.model_secret(UID)}")
+    return secrets[0] if secrets else None
 
 
 def test_a_result_is_kept_for_the_round_that_waits_for_it_and_goes_when_that_round_is_over() -> None:

@@ -115,12 +115,12 @@ def test_before_the_first_list_it_answers_nothing() -> None:
     async def main(loop: VirtualLoop) -> None:
         server = served(loop, "site-a")
         index: Index[Participant] = Index(account(server), "Participant", participant.parse)
-        asked = asyncio.create_task(index.objects())
+        reading = asyncio.create_task(index.objects())
         await asyncio.sleep(5)
-        assert not asked.done()
+        assert not reading.done()
         assert index.missing == "the first list of Participant at https://hub.example:6443"
         running = asyncio.create_task(index.run(lambda *_: None))
-        assert suspended(await asked) == {"site-a": False}
+        assert suspended(await reading) == {"site-a": False}
         assert index.missing == ""
         running.cancel()
 

@@ -31,12 +31,12 @@ class Servers:
 
 @asynccontextmanager
 async def redirecting(code: int, *, to_itself: bool) -> AsyncIterator[Servers]:
-    found = Servers()
+    servers = Servers()
     addresses: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
         if request.path.startswith("/elsewhere"):
-            found.led.append(f"{request.path} {request.headers.get('Authorization', '')}")
+            servers.led.append(f"{request.path} {request.headers.get('Authorization', '')}")
             return web.json_response({})
         where = addresses[0 if to_itself else 1]
         return web.Response(status=code, headers={"Location": f"{where}/elsewhere{request.path}"})
@@ -51,9 +51,9 @@ async def redirecting(code: int, *, to_itself: bool) -> AsyncIterator[Servers]:
         await site.start()
         addresses.append(site.name)
         runners.append(runner)
-    found.address = addresses[0]
+    servers.address = addresses[0]
     try:
-        yield found
+        yield servers
     finally:
         for runner in runners:
             await runner.cleanup()

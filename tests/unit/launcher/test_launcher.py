@@ -192,14 +192,14 @@ def test_a_command_that_cannot_start_exits_with_126(launcher: Launcher) -> None:
     launcher.program("unreadable", "#!/bin/sh\n", 0o644)
     launcher.program("without-interpreter", "#!/no/such/shell\n")
     launcher.program("of-another-machine", "\x7fELF but not really")
-    for name, why in (
+    for name, error in (
         ("unreadable", "Permission denied"),
         ("without-interpreter", "No such file or directory"),
         ("of-another-machine", "Exec format error"),
     ):
         for command in (name, f"./{name}"):
             done = launcher.run("--", command, path=str(launcher.place))
-            assert (done.returncode, done.stderr) == (126, f"launch: the program {command} cannot be started: {why}\n")
+            assert (done.returncode, done.stderr) == (126, f"launch: the program {command} cannot be started: {error}\n")
 
 
 def test_a_program_is_searched_like_a_container_runtime_does(launcher: Launcher) -> None:

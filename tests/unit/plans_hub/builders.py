@@ -19,7 +19,7 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Failure, TaskSpec, Update, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
-from wardround.plans.participant import status as told_of
+from wardround.plans.participant import status as participant_status
 from wardround.plans.round.types import Observation, StoredModel
 from wardround.sealing.body import MODEL, new_header
 from wardround.wire import codec
@@ -91,20 +91,20 @@ def participant(name: str, **spec: Any) -> Participant:
 
 def revoked(name: str) -> Participant:
     """One of which the hub operator has said that its account is gone."""
-    found = participant(name)
-    return replace(found, status=told_of(found, "", NOW, has_account=False))
+    revoked_participant = participant(name)
+    return replace(revoked_participant, status=participant_status(revoked_participant, "", NOW, has_account=False))
 
 
 def meaning(name: str, digest: str, columns: str = "sha256:c") -> Participant:
     """One that has said so of its Dataset."""
-    found = participant(name)
-    assert found.status.site is not None
+    offering_participant = participant(name)
+    assert offering_participant.status.site is not None
     offers = (OfferedDataset(name="breast", schema_digest=digest, columns_digest=columns),)
-    return replace(found, status=replace(found.status, site=replace(found.status.site, datasets=offers)))
+    return replace(offering_participant, status=replace(offering_participant.status, site=replace(offering_participant.status.site, datasets=offers)))
 
 
 def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> FederatedRound:
-    found: dict[str, Any] = {
+    item: dict[str, Any] = {
         "task": "Train",
         "initial": {"seed": 7},
         "image": IMAGE,
@@ -113,7 +113,7 @@ def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> Feder
         "quorum": {"min": 2, "graceSeconds": 60},
         **spec,
     }
-    found = {key: value for key, value in found.items() if value is not None}
+    item = {key: value for key, value in item.items() if value is not None}
     meta = {
         "name": name,
         "namespace": FEDERATION,
@@ -121,7 +121,7 @@ def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> Feder
         "generation": 1,
         "creationTimestamp": to_seconds(NOW),
     }
-    return parse_round({"metadata": meta, "spec": found})
+    return parse_round({"metadata": meta, "spec": item})
 
 
 def condition(kind: str, status: bool, reason: str, seconds: float = 0) -> Condition:
@@ -130,7 +130,7 @@ def condition(kind: str, status: bool, reason: str, seconds: float = 0) -> Condi
     )
 
 
-def task(name: str, *found: Condition, attempt: int = 1, **changes: Any) -> RoundTask:
+def task(name: str, *conditions_: Condition, attempt: int = 1, **changes: Any) -> RoundTask:
     """A RoundTask as it is when nobody has answered yet; `changes` go to its status, spec or metadata."""
     status = {key: changes.pop(key) for key in ("failure", "upload", "update", "timeline") if key in changes}
     notes = changes.pop(
@@ -145,7 +145,7 @@ def task(name: str, *found: Condition, attempt: int = 1, **changes: Any) -> Roun
     )
     ref = RoundRef(namespace=FEDERATION, name="train-1", uid=UID)
     spec = TaskSpec(round_ref=ref, attempt=attempt, assignment="{}", hub_key="", **changes)
-    return RoundTask(metadata=meta, spec=spec, status=RoundTaskStatus(conditions=found, **status))
+    return RoundTask(metadata=meta, spec=spec, status=RoundTaskStatus(conditions=conditions_, **status))
 
 
 def accepted(name: str, **changes: Any) -> RoundTask:
@@ -183,8 +183,8 @@ def dispatched(current: FederatedRound, held: Conditions = ()) -> FederatedRound
 
 def over(current: FederatedRound, kind: str) -> FederatedRound:
     generation = current.metadata.generation
-    said = conditions.with_generation((condition(kind, True, kind),), generation)
-    return replace(current, status=FederatedRoundStatus(observed_generation=generation, conditions=said))
+    ended = conditions.with_generation((condition(kind, True, kind),), generation)
+    return replace(current, status=FederatedRoundStatus(observed_generation=generation, conditions=ended))
 
 
 def observation(current: FederatedRound | None = None, **changes: Any) -> Observation:

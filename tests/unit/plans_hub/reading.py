@@ -21,15 +21,15 @@ def of_type(made: Plan, kind: type[Any]) -> list[Any]:
 
 
 def condition_of(made: Plan, kind: str) -> tuple[str, str]:
-    found = conditions.find(made.status.conditions, kind)
-    assert found is not None
-    return found.status, found.reason
+    condition = conditions.find(made.status.conditions, kind)
+    assert condition is not None
+    return condition.status, condition.reason
 
 
 def message_of(made: Plan, kind: str) -> str:
-    found = conditions.find(made.status.conditions, kind)
-    assert found is not None
-    return found.message
+    condition = conditions.find(made.status.conditions, kind)
+    assert condition is not None
+    return condition.message
 
 
 def counts(made: Plan) -> Counts:

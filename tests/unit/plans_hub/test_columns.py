@@ -67,8 +67,8 @@ def test_a_result_says_which_columns_it_was_made_with() -> None:
 
 def test_columns_are_those_of_when_hospitals_were_asked() -> None:
     """What they say once they have sent is not what they have trained with."""
-    asked = observation(participants=hospitals(FIRST, FIRST, FIRST))
-    assert result_of(asked, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
+    first = observation(participants=hospitals(FIRST, FIRST, FIRST))
+    assert result_of(first, hospitals(OTHER, OTHER, OTHER)).result.columns_digest == FIRST
 
 
 def test_nothing_is_known_of_hospitals_that_publish_no_digest() -> None:

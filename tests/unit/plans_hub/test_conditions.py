@@ -36,16 +36,16 @@ TIMES = (0, 650, 100_000)
 CRDS = Path(__file__).parents[3] / "crds"
 
 
-def check(found: Conditions) -> None:
+def check(conditions_: Conditions) -> None:
     """Refuses contradictions: what kstatus, Argo CD and `kubectl wait` would read two ways."""
-    true = {each.type for each in found if each.status == "True"}
-    assert len({each.type for each in found}) == len(found)
-    assert {"Complete", "Failed", "Reconciling", "Stalled"} <= {each.type for each in found}
+    true = {each.type for each in conditions_ if each.status == "True"}
+    assert len({each.type for each in conditions_}) == len(conditions_)
+    assert {"Complete", "Failed", "Reconciling", "Stalled"} <= {each.type for each in conditions_}
     # What has failed is stalled for good; what is suspended waits for nothing.
     alone = true & {"Complete", "Failed", "Reconciling", "Stalled"}
     settled = len(alone) == 1 and "Failed" not in alone
     assert settled or alone == {"Failed", "Stalled"} or true == {"Suspended"}
-    assert all(each.reason and each.last_transition_time for each in found)
+    assert all(each.reason and each.last_transition_time for each in conditions_)
 
 
 def observations() -> list[Any]:
@@ -105,12 +105,12 @@ def test_what_is_over_is_said_of_the_round_as_it_is_now(kind: str) -> None:
 def test_the_first_look_is_when_what_the_crd_says_by_default_began() -> None:
     """A CRD has no clock: its default says Reconciling since 1970."""
     default = (conditions.Condition(type="Reconciling", status="True", reason="Pending", last_transition_time=NEVER),)
-    found = conditions.progressing(default, "Fetching", "", now=at(7), generation=1)
-    assert conditions.since(found, "Reconciling") == at(7)
-    later = conditions.progressing(found, "Training", "", now=at(9), generation=1)
+    started = conditions.progressing(default, "Fetching", "", now=at(7), generation=1)
+    assert conditions.since(started, "Reconciling") == at(7)
+    later = conditions.progressing(started, "Training", "", now=at(9), generation=1)
     assert conditions.since(later, "Reconciling") == at(7)
 
 
 def test_the_crds_defaults_hold_the_time_that_is_none() -> None:
-    said = {line.strip() for path in CRDS.glob("*.yaml") for line in path.read_text().splitlines() if "1970" in line}
-    assert said == {f'lastTransitionTime: "{NEVER}"'}
+    lines = {line.strip() for path in CRDS.glob("*.yaml") for line in path.read_text().splitlines() if "1970" in line}
+    assert lines == {f'lastTransitionTime: "{NEVER}"'}

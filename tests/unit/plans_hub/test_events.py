@@ -41,9 +41,9 @@ def test_the_same_status_again_is_no_news_even_when_its_message_changes() -> Non
 
 
 def test_a_step_forward_is_told_with_the_message_of_its_condition() -> None:
-    found = transition(progressing("Dispatched"), progressing("Collecting", "1 of 3 have sent."))
-    assert found is not None
-    assert (found.type, found.reason, found.action, found.note) == (
+    event = transition(progressing("Dispatched"), progressing("Collecting", "1 of 3 have sent."))
+    assert event is not None
+    assert (event.type, event.reason, event.action, event.note) == (
         "Normal",
         "Collecting",
         "SetReconciling",
@@ -53,22 +53,22 @@ def test_a_step_forward_is_told_with_the_message_of_its_condition() -> None:
 
 def test_what_needs_a_person_is_a_warning_and_so_is_trouble_on_the_way() -> None:
     for after in (stalled("ParticipantUnknown"), having("Failed", "QuorumNotMet"), progressing("Unschedulable")):
-        found = transition((), after)
-        assert found is not None
-        assert found.type == "Warning"
+        event = transition((), after)
+        assert event is not None
+        assert event.type == "Warning"
 
 
 def test_a_task_that_the_hub_ended_is_no_trouble() -> None:
-    found = transition(progressing("Training"), having("Failed", "Cancelled", before=progressing("Training")))
-    assert found is not None
-    assert (found.type, found.reason) == ("Normal", "Cancelled")
+    event = transition(progressing("Training"), having("Failed", "Cancelled", before=progressing("Training")))
+    assert event is not None
+    assert (event.type, event.reason) == ("Normal", "Cancelled")
 
 
 def test_how_it_ended_counts_more_than_all_else() -> None:
     done = having("Complete", "Complete", "Combined.", before=progressing("Aggregating"))
-    found = transition(progressing("Aggregating"), done)
-    assert found is not None
-    assert (found.reason, found.action) == ("Complete", "SetComplete")
+    event = transition(progressing("Aggregating"), done)
+    assert event is not None
+    assert (event.reason, event.action) == ("Complete", "SetComplete")
     assert transition(done, conditions.settled(done, "Complete", now=NOW, generation=1)) is None
 
 
@@ -83,18 +83,18 @@ def test_ready_and_no_longer_ready_are_both_told() -> None:
 @pytest.mark.parametrize("reason", sorted(POD))
 def test_what_a_container_said_is_never_in_an_event(reason: str) -> None:
     for after in (having("Failed", reason, "patient 4711"), stalled(reason, "patient 4711")):
-        found = transition((), after)
-        assert found is not None
-        assert "4711" not in found.note
-        assert found.note
+        event = transition((), after)
+        assert event is not None
+        assert "4711" not in event.note
+        assert event.note
         # What stands in its place knows no names to fill in.
-        assert not re.search(r"[A-Z_]{4,}", found.note)
+        assert not re.search(r"[A-Z_]{4,}", event.note)
 
 
 def test_a_note_is_cut_to_what_the_api_server_takes_without_half_a_letter() -> None:
-    found = transition((), stalled("ParticipantUnknown", "é" * 1000))
-    assert found is not None
-    assert found.note == "é" * (NOTE_BYTES // 2)
+    event = transition((), stalled("ParticipantUnknown", "é" * 1000))
+    assert event is not None
+    assert event.note == "é" * (NOTE_BYTES // 2)
 
 
 def test_that_a_base_was_deleted_is_told_once_beside_the_headline() -> None:

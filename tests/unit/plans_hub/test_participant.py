@@ -17,13 +17,13 @@ from wardround.wire.versions import KNOWN
 HUB = "sha256:" + "1" * 64
 
 
-def with_keys(found: Participant, published: PublicKeys | None) -> Participant:
+def with_keys(item: Participant, published: PublicKeys | None) -> Participant:
     site = SiteReport(keys=published, assignment_versions=KNOWN)
-    return replace(found, status=replace(found.status, site=site))
+    return replace(item, status=replace(item.status, site=site))
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("item", "reason"),
     [
         (participant("site-a"), "Approved"),
         (participant("site-a", key_fingerprint=None), "NotApproved"),
@@ -33,16 +33,16 @@ def with_keys(found: Participant, published: PublicKeys | None) -> Participant:
         (with_keys(participant("site-a"), keys("site-b")), "FingerprintMismatch"),
     ],
 )
-def test_ready_has_one_reason(found: Participant, reason: str) -> None:
-    ready = conditions.find(status(found, HUB, NOW).conditions, "Ready")
+def test_ready_has_one_reason(item: Participant, reason: str) -> None:
+    ready = conditions.find(status(item, HUB, NOW).conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason) == ("True" if reason == "Approved" else "False", reason)
 
 
 def test_a_suspended_participant_is_neither_ready_nor_in_the_making() -> None:
     """kstatus takes a Ready that is not True for work under way."""
-    said = status(participant("site-a"), HUB, NOW)
-    suspended = status(replace(participant("site-a", suspend=True), status=said), HUB, NOW)
+    approved = status(participant("site-a"), HUB, NOW)
+    suspended = status(replace(participant("site-a", suspend=True), status=approved), HUB, NOW)
     assert conditions.find(suspended.conditions, "Ready") is None
     true = [each.type for each in suspended.conditions if each.status == "True"]
     assert true == ["Suspended"]
@@ -52,23 +52,23 @@ def test_a_suspended_participant_is_neither_ready_nor_in_the_making() -> None:
 
 
 def test_a_hospital_without_an_account_is_revoked_and_people_have_to_act() -> None:
-    said = status(participant("site-a"), HUB, NOW, has_account=False)
-    true = {each.type: each.reason for each in said.conditions if each.status == "True"}
+    revoked = status(participant("site-a"), HUB, NOW, has_account=False)
+    true = {each.type: each.reason for each in revoked.conditions if each.status == "True"}
     assert true == {"Stalled": "Revoked"}
-    ready = conditions.find(said.conditions, "Ready")
+    ready = conditions.find(revoked.conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason) == ("False", "Revoked")
     assert "`kubectl wardround enrol site-a --apply --hub-server URL --bootstrap FILE`" in ready.message
-    gone = replace(participant("site-a"), status=said)
+    gone = replace(participant("site-a"), status=revoked)
     assert barred(gone, FEDERATION) == "ParticipantRevoked"
-    assert status(gone, HUB, at(60), has_account=False) == said
+    assert status(gone, HUB, at(60), has_account=False) == revoked
     back = replace(gone, status=status(gone, HUB, at(60), has_account=True))
     assert [each.type for each in back.status.conditions if each.status == "True"] == ["Ready"]
     assert barred(back, FEDERATION) is None
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("item", "reason"),
     [
         # Its manifests may be on their way: the account comes after the Participant.
         (with_keys(participant("site-a"), None), "NoKeys"),
@@ -78,9 +78,9 @@ def test_a_hospital_without_an_account_is_revoked_and_people_have_to_act() -> No
     ],
 )
 def test_a_missing_account_is_told_before_what_is_wrong_with_keys_that_nobody_uses(
-    found: Participant, reason: str
+    item: Participant, reason: str
 ) -> None:
-    shown = headline(status(found, HUB, NOW, has_account=False).conditions)
+    shown = headline(status(item, HUB, NOW, has_account=False).conditions)
     assert shown is not None
     assert shown.reason == reason
 
@@ -98,16 +98,16 @@ def test_the_fingerprint_that_people_compare_is_computed_by_the_hub() -> None:
 
 
 def test_a_participant_named_otherwise_than_its_namespace_is_nobody() -> None:
-    found = participant("site-a")
-    odd = replace(found, metadata=replace(found.metadata, namespace="elsewhere"))
+    item = participant("site-a")
+    odd = replace(item, metadata=replace(item.metadata, namespace="elsewhere"))
     ready = conditions.find(status(odd, HUB, NOW).conditions, "Ready")
     assert ready is not None
     assert (ready.status, ready.reason) == ("False", "NamespaceDiffers")
 
 
 def test_what_the_site_says_of_itself_is_passed_through() -> None:
-    found = participant("site-a")
-    assert status(found, HUB, NOW).site == found.status.site
+    item = participant("site-a")
+    assert status(item, HUB, NOW).site == item.status.site
 
 
 def test_the_site_can_compare_the_hubs_own_word_with_its_pin() -> None:
@@ -115,9 +115,9 @@ def test_the_site_can_compare_the_hubs_own_word_with_its_pin() -> None:
 
 
 def test_a_second_look_changes_nothing() -> None:
-    found = participant("site-a")
-    after = status(found, HUB, NOW)
-    assert status(replace(found, status=after), HUB, at(60)) == after
+    item = participant("site-a")
+    after = status(item, HUB, NOW)
+    assert status(replace(item, status=after), HUB, at(60)) == after
 
 
 @pytest.mark.parametrize(("changes", "reason"), [({}, None), ({"allowed_federations": ()}, "FederationNotAllowed")])

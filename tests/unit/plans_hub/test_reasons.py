@@ -137,11 +137,11 @@ def test_every_reason_stands_somewhere() -> None:
 def test_a_reason_stands_where_the_plan_of_that_kind_says_it(kind: str) -> None:
     """These kinds have a plan of their own, which says nothing of another kind."""
     here = {name for name, places in PLACES.items() if any(place.startswith(f"{kind}: ") for place in places)}
-    said = used_by(KINDS[kind]) - CONDITIONS
+    reasons = used_by(KINDS[kind]) - CONDITIONS
     if kind == "Site":
         # Suspended is a reason here, and its message has the text of ParticipantSuspended.
-        said = said - {"ParticipantSuspended"} | {"Suspended"}
-    assert here - {"Missing"} == said
+        reasons = reasons - {"ParticipantSuspended"} | {"Suspended"}
+    assert here - {"Missing"} == reasons
 
 
 @pytest.mark.parametrize("kind", ["Participant", "FederatedRound", "RoundTask"])

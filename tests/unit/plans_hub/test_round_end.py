@@ -126,18 +126,18 @@ def test_a_round_fails_as_soon_as_the_quorum_is_out_of_reach() -> None:
 
 
 @pytest.mark.parametrize(
-    ("least", "lost", "said"),
+    ("least", "lost", "message"),
     [
         (3, 1, "2 hospitals can still send, but quorum.min is 3. Lost: site-a (TrainerFailed)."),
         (2, 2, "1 hospital can still send, but quorum.min is 2. Lost: site-a (TrainerFailed), site-b (TrainerFailed)."),
     ],
 )
-def test_a_round_out_of_reach_says_how_many_were_left_and_who_was_lost_why(least: int, lost: int, said: str) -> None:
+def test_a_round_out_of_reach_says_how_many_were_left_and_who_was_lost_why(least: int, lost: int, message: str) -> None:
     """Neither those whom the round itself cancels thereupon, nor whoever still waits for something."""
     tasks = [failed(name, "Code", "TrainerFailed") for name in NAMES[:lost]]
     tasks += [refused(name, "WaitingForApproval") for name in NAMES[lost:]]
     made = plan(collecting(*tasks, spec={"quorum": {"min": least}}))
-    assert message_of(made, "Failed") == said
+    assert message_of(made, "Failed") == message
     assert attention_of(made).items() >= dict.fromkeys(NAMES[:lost], "TrainerFailed").items()
 
 
@@ -196,9 +196,9 @@ def test_the_author_is_told_which_of_the_rounds_parameters_is_refused_and_no_oth
     spec = {"parameters": {"epochs": "5", "learningrate": "0.1"}}
     refusing = refused("site-a", "ParametersNotAllowed", failure=failure)
     made = plan(collecting(refusing, sent("site-b"), sent("site-c"), spec=spec))
-    [said] = [each.message for each in made.status.attention if each.participant == "site-a"]
-    assert f"The parameter is {reported}. Compare its name" in str(said)
-    assert len(said) < 1024
+    [message] = [each.message for each in made.status.attention if each.participant == "site-a"]
+    assert f"The parameter is {reported}. Compare its name" in str(message)
+    assert len(message) < 1024
 
 
 def test_the_author_is_told_which_parameter_the_training_code_refuses() -> None:
@@ -206,8 +206,8 @@ def test_the_author_is_told_which_parameter_the_training_code_refuses() -> None:
     failure = Failure.by("ParametersRefused", exit_code=64, parameter="hidden")
     failing = task("site-a", condition("Failed", True, "ParametersRefused"), failure=failure)
     made = plan(collecting(failing, sent("site-b"), sent("site-c"), spec=spec))
-    [said] = [each.message for each in made.status.attention if each.participant == "site-a"]
-    assert 'The parameter is hidden. The round gives it the value "16;8". Compare its name' in said
+    [message] = [each.message for each in made.status.attention if each.participant == "site-a"]
+    assert 'The parameter is hidden. The round gives it the value "16;8". Compare its name' in message
 
 
 def test_waiting_for_approval_is_no_refusal() -> None:
@@ -218,18 +218,18 @@ def test_waiting_for_approval_is_no_refusal() -> None:
 
 def test_a_round_says_how_many_hospitals_have_still_to_approve() -> None:
     one = plan(collecting(refused("site-a", "WaitingForApproval"), accepted("site-b"), sent("site-c")))
-    said = "1 of 3 hospitals sent an update. 1 hospital has still to approve: site-a."
-    assert message_of(one, "Reconciling") == said
+    message = "1 of 3 hospitals sent an update. 1 hospital has still to approve: site-a."
+    assert message_of(one, "Reconciling") == message
     two = plan(collecting(*(refused(name, "WaitingForApproval") for name in NAMES[:2]), sent("site-c")))
     assert message_of(two, "Reconciling").endswith("2 hospitals have still to approve: site-a, site-b.")
 
 
-@pytest.mark.parametrize(("reason", "said"), [("StoreUnreachable", True), ("Unschedulable", True), ("Training", False)])
-def test_what_a_hospital_waits_for_is_said_while_it_waits(reason: str, said: bool) -> None:
+@pytest.mark.parametrize(("reason", "shown"), [("StoreUnreachable", True), ("Unschedulable", True), ("Training", False)])
+def test_what_a_hospital_waits_for_is_said_while_it_waits(reason: str, shown: bool) -> None:
     waits = task("site-a", condition("Accepted", True, "Accepted"), condition("Reconciling", True, reason))
     made = plan(collecting(waits, accepted("site-b"), accepted("site-c")))
     assert condition_of(made, "Reconciling") == ("True", "Collecting")
-    assert attention_of(made) == ({"site-a": reason} if said else {})
+    assert attention_of(made) == ({"site-a": reason} if shown else {})
 
 
 @pytest.mark.parametrize("failure_class", ["Platform", "Network"])
@@ -273,9 +273,9 @@ def test_a_second_attempt_replaces_the_first() -> None:
 
 def waits(name: str, reason: str, **status: Any) -> RoundTask:
     """Accepted, and waiting for this."""
-    found = accepted(name, **status)
-    conditions = (*found.status.conditions, condition("Reconciling", True, reason))
-    return replace(found, status=replace(found.status, conditions=conditions))
+    waiting = accepted(name, **status)
+    conditions = (*waiting.status.conditions, condition("Reconciling", True, reason))
+    return replace(waiting, status=replace(waiting.status, conditions=conditions))
 
 
 def test_a_hospital_that_was_too_late_is_named_with_what_it_waited_for() -> None:
@@ -425,8 +425,8 @@ def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert of_type(made, StoreModel) == []
     assert attention_of(made) == {"site-b": "SignatureInvalid", "site-c": "SignatureInvalid"}
-    said = "Left out: site-b (SignatureInvalid), site-c (SignatureInvalid). The hub kept no result."
-    assert message_of(made, "Failed") == f"1 hospital could be counted, but quorum.min is 2. {said}"
+    message = "Left out: site-b (SignatureInvalid), site-c (SignatureInvalid). The hub kept no result."
+    assert message_of(made, "Failed") == f"1 hospital could be counted, but quorum.min is 2. {message}"
 
 
 def test_a_round_without_any_usable_update_says_why_of_each() -> None:
@@ -539,10 +539,10 @@ INTERRUPTION = Interruption(reason="ActionFailed", doing="start aggregation 1", 
 def test_an_action_that_raises_leaves_a_status_that_names_it() -> None:
     seen = collecting(*map(sent, NAMES), now=at(110))
     left = interrupted(seen, plan(seen).status, INTERRUPTION)
-    found = conditions.find(left.conditions, "Reconciling")
-    assert found is not None
-    assert (found.status, found.reason) == ("True", "ActionFailed")
-    assert "could not start aggregation 1: Forbidden. It tries again." in found.message
+    reconciling = conditions.find(left.conditions, "Reconciling")
+    assert reconciling is not None
+    assert (reconciling.status, reconciling.reason) == ("True", "ActionFailed")
+    assert "could not start aggregation 1: Forbidden. It tries again." in reconciling.message
     assert left.participants is not None
     assert left.participants.sent == 3
     # It has not been collected: that stage comes when the Job is made.

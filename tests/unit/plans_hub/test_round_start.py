@@ -50,8 +50,8 @@ from wardround.reasons.registry import REASONS
 def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> None:
     made = plan(observation())
     assert isinstance(made.actions[0], MakeRoundKey)
-    asked = of_type(made, Dispatch)
-    assert [(each.participant, each.attempt, each.roster) for each in asked] == [(name, 1, NAMES) for name in NAMES]
+    dispatches = of_type(made, Dispatch)
+    assert [(each.participant, each.attempt, each.roster) for each in dispatches] == [(name, 1, NAMES) for name in NAMES]
     assert [each.stage for each in made.status.timeline] == ["Started", "Dispatched"]
     assert condition_of(made, "Reconciling") == ("True", "Dispatched")
     assert counts(made).selected == 3
@@ -71,8 +71,8 @@ def test_a_round_whose_tasks_the_api_server_does_not_take_fails_at_its_deadline(
 
 
 def test_an_assignment_outlives_the_deadline_so_that_the_last_update_still_counts() -> None:
-    asked = of_type(plan(observation()), Dispatch)
-    assert asked[0].expires == at(3600 + 3600)
+    dispatches = of_type(plan(observation()), Dispatch)
+    assert dispatches[0].expires == at(3600 + 3600)
 
 
 def test_after_a_crash_between_dispatches_only_the_missing_are_asked() -> None:
@@ -131,10 +131,10 @@ def test_a_participant_without_keys_stalls_the_round() -> None:
 
 
 def offering(name: str, *datasets: str, **spec: Any) -> Participant:
-    found = participant(name, **spec)
-    assert found.status.site is not None
+    item = participant(name, **spec)
+    assert item.status.site is not None
     offers = tuple(OfferedDataset(name=each) for each in datasets)
-    return replace(found, status=replace(found.status, site=replace(found.status.site, datasets=offers)))
+    return replace(item, status=replace(item.status, site=replace(item.status.site, datasets=offers)))
 
 
 def test_a_dataset_that_a_site_does_not_offer_stalls_the_round() -> None:
@@ -212,9 +212,9 @@ def test_a_hospital_that_is_nearly_one_of_the_federation_is_guessed_and_no_other
         "hospitals": participant("hospitals", allowed_federations=()),
     }
     made = plan(observation(current, participants=participants))
-    said = {each.participant: each.message for each in made.status.attention}
-    assert "The hub knows no hospital siet-a. Was site-a meant? The round's author:" in said["siet-a"]
-    assert "meant" not in said["hospital"]
+    messages = {each.participant: each.message for each in made.status.attention}
+    assert "The hub knows no hospital siet-a. Was site-a meant? The round's author:" in messages["siet-a"]
+    assert "meant" not in messages["hospital"]
 
 
 def test_a_dataset_that_a_hospital_offers_under_nearly_that_name_is_guessed() -> None:
@@ -228,10 +228,10 @@ def test_a_dataset_that_a_hospital_offers_under_nearly_that_name_is_guessed() ->
 def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
     current = federated_round(datasetName="breast", participants={"names": ["site-a"]}, quorum={"min": 1})
     made = plan(observation(current, participants={"site-a": offering("site-a", "asthma", "breast-of-others")}))
-    said = message_of(made, "Stalled")
-    assert "offers a Dataset breast. The round's author: Check" in said
-    assert "asthma" not in said
-    assert "others" not in said
+    message = message_of(made, "Stalled")
+    assert "offers a Dataset breast. The round's author: Check" in message
+    assert "asthma" not in message
+    assert "others" not in message
 
 
 def test_a_round_that_waits_for_several_hospitals_names_them_all() -> None:
@@ -307,10 +307,10 @@ def test_a_selector_that_finds_nobody_is_what_the_round_waits_and_fails_for() ->
     selecting = federated_round(participants={"selector": {"matchLabels": {"country": "fr"}}})
     waits = plan(observation(selecting))
     ended = plan(observation(replace(selecting, status=waits.status), now=at(601)))
-    said = "participants.selector (country=fr) finds 0 hospitals among those that breast-cancer may ask."
+    message = "participants.selector (country=fr) finds 0 hospitals among those that breast-cancer may ask."
     for made, kind in ((waits, "Stalled"), (ended, "Failed")):
         assert condition_of(made, kind) == ("True", "TooFewParticipants")
-        assert message_of(made, kind).startswith(f"0 hospitals can take part, but quorum.min is 2. {said}")
+        assert message_of(made, kind).startswith(f"0 hospitals can take part, but quorum.min is 2. {message}")
         # So nobody is to be sent there.
         assert attention_of(made) == {}
     assert "status.attention" not in REASONS["TooFewParticipants"].action

@@ -97,11 +97,11 @@ def test_a_round_that_could_ask_nobody_says_why_and_asks_again() -> None:
     first = observation()
     made = plan(first)
     status = refused(first, made.status, len(of_type(made, Dispatch)), ALL)
-    found = conditions.find(status.conditions, "Stalled")
-    assert found is not None
-    assert (found.status, found.reason) == ("True", "TaskRefused")
-    assert "The hub operator asks again until 2026-11-24T16:20:00Z" in found.message
-    assert "422 spec.assignment: Too long" in found.message
+    stalled = conditions.find(status.conditions, "Stalled")
+    assert stalled is not None
+    assert (stalled.status, stalled.reason) == ("True", "TaskRefused")
+    assert "The hub operator asks again until 2026-11-24T16:20:00Z" in stalled.message
+    assert "422 spec.assignment: Too long" in stalled.message
     assert reached(status.timeline, "Dispatched") is None
     assert asked_again(after(first, *ALL)) == [("site-a", 1), ("site-b", 1), ("site-c", 1)]
 
@@ -113,9 +113,9 @@ def test_when_nobody_could_be_asked_in_time_the_round_fails_and_says_why() -> No
     made = after(late, *ALL)
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert set(attention_of(made).values()) == {"TaskRefused"}
-    found = conditions.find(made.status.conditions, "Failed")
-    assert found is not None
-    assert "TaskRefused" in found.message
+    failed = conditions.find(made.status.conditions, "Failed")
+    assert failed is not None
+    assert "TaskRefused" in failed.message
 
 
 def test_nothing_is_news_when_the_same_is_said_again() -> None:
@@ -132,9 +132,9 @@ def test_further_attempts_that_are_not_taken_are_made_again_for_a_time_however_m
     known = {name: participant(name) for name in names}
     current = dispatched(federated_round(participants={"names": names}))
     first = observation(current, participants=known, tasks=tuple(map(failed, names)), leftovers=True)
-    asked = of_type(plan(first), Dispatch)
-    assert [(each.participant, each.attempt) for each in asked] == [(name, 2) for name in names]
-    assert [each.after for each in asked] == list(first.tasks)
+    dispatches = of_type(plan(first), Dispatch)
+    assert [(each.participant, each.attempt) for each in dispatches] == [(name, 2) for name in names]
+    assert [each.after for each in dispatches] == list(first.tasks)
     noted = {REFUSED: "2026-11-24T16:00:05Z 403 exceeded quota"}
     remembered = tuple(replace(each, metadata=replace(each.metadata, annotations=noted)) for each in first.tasks)
     some = replace(first, tasks=(*remembered[:-2], accepted("site-18"), accepted("site-19")))
@@ -177,7 +177,7 @@ def test_before_anybody_was_asked_attention_is_only_what_holds_now() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bases", "found"),
+    ("bases", "cycle"),
     [
         ({"a": "a"}, ("a",)),
         ({"a": "b", "b": "a"}, ("b", "a")),
@@ -187,8 +187,8 @@ def test_before_anybody_was_asked_attention_is_only_what_holds_now() -> None:
         ({"a": None}, ()),
     ],
 )
-def test_a_chain_of_bases_ends_where_it_comes_back(bases: dict[str, str | None], found: tuple[str, ...]) -> None:
-    assert chain(bases, "a") == found
+def test_a_chain_of_bases_ends_where_it_comes_back(bases: dict[str, str | None], cycle: tuple[str, ...]) -> None:
+    assert chain(bases, "a") == cycle
 
 
 def test_a_round_that_waits_for_itself_fails_and_names_the_circle() -> None:
@@ -196,9 +196,9 @@ def test_a_round_that_waits_for_itself_fails_and_names_the_circle() -> None:
     base = federated_round("train-0", "other", initial=None, base={"roundName": "train-1"})
     made = plan(observation(current, base=base, waits_for=("train-0", "train-1")))
     assert condition_of(made, "Failed") == ("True", "BaseCycle")
-    found = conditions.find(made.status.conditions, "Failed")
-    assert found is not None
-    assert found.message.startswith("train-1 waits for train-0 waits for train-1.")
+    failed = conditions.find(made.status.conditions, "Failed")
+    assert failed is not None
+    assert failed.message.startswith("train-1 waits for train-0 waits for train-1.")
 
 
 def test_a_round_that_only_leads_to_a_circle_waits_for_its_end() -> None:

@@ -66,8 +66,8 @@ def test_a_hospital_goes_on_from_the_last_round_that_counted_it() -> None:
 
 def test_an_evaluation_gets_the_state_that_belongs_to_the_model() -> None:
     model = replace(STORED, aggregated=("site-a",), states={"site-b": "uid-of-an-earlier-one"})
-    found = asked(following("uid-0", model, task="Evaluate"))
-    assert found == {"site-a": "uid-0", "site-b": "uid-of-an-earlier-one", "site-c": ""}
+    dispatches = asked(following("uid-0", model, task="Evaluate"))
+    assert dispatches == {"site-a": "uid-0", "site-b": "uid-of-an-earlier-one", "site-c": ""}
 
 
 @pytest.mark.parametrize("initial", [{"seed": 7}, {"seed": 7, "statisticsRoundName": "train-0"}])

@@ -45,8 +45,8 @@ def collecting(current: FederatedRound, *tasks: Any, **changes: Any) -> Observat
 
 
 def granted(made: Plan) -> dict[str, int | None]:
-    found = [action for action in made.actions if isinstance(action, Grant)]
-    return {each.task.metadata.namespace: each.upload_bytes for each in found}
+    grants = [action for action in made.actions if isinstance(action, Grant)]
+    return {each.task.metadata.namespace: each.upload_bytes for each in grants}
 
 
 def attention_of(made: Plan) -> dict[str, str]:

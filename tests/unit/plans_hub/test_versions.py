@@ -39,9 +39,9 @@ RUBBISH = [
 
 
 def publishing(name: str, value: Any) -> Participant:
-    found = participant(name)
-    assert found.status.site is not None
-    return replace(found, status=replace(found.status, site=replace(found.status.site, assignment_versions=value)))
+    item = participant(name)
+    assert item.status.site is not None
+    return replace(item, status=replace(item.status, site=replace(item.status.site, assignment_versions=value)))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_participant_and_round_say_who_has_to_do_what(value: Any, reason: str, o
     planned = plan(seeing(site))
     [attention] = planned.status.attention
     assert (attention.participant, attention.reason) == ("site-b", reason)
-    for said in (ready.message, attention.message):
-        assert f"{owner}: Upgrade the" in said
-        assert "site-b" in said
-        assert "PARTICIPANT" not in said
+    for message in (ready.message, attention.message):
+        assert f"{owner}: Upgrade the" in message
+        assert "site-b" in message
+        assert "PARTICIPANT" not in message
     tasks = {each.participant: each.version for each in planned.actions if isinstance(each, Dispatch)}
     assert tasks == {"site-a": LATEST, "site-c": LATEST}
 
@@ -100,9 +100,9 @@ def test_a_named_site_without_a_common_version_is_waited_for() -> None:
     waiting = plan(replace(seen, participants={**seen.participants, "site-b": publishing("site-b", None)}))
     assert not [each for each in waiting.actions if isinstance(each, Dispatch)]
     assert conditions.is_true(waiting.status.conditions, "Stalled")
-    found = conditions.find(waiting.status.conditions, "Stalled")
-    assert found is not None
-    assert found.reason == "SiteTooOld"
+    condition = conditions.find(waiting.status.conditions, "Stalled")
+    assert condition is not None
+    assert condition.reason == "SiteTooOld"
 
 
 def test_another_attempt_has_the_version_that_is_common_then() -> None:

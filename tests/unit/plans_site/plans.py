@@ -28,7 +28,7 @@ from tests.worlds.site import (
     running,
     seen,
     signed,
-    told_dataset,
+    tell_dataset_action,
     waiting,
 )
 from wardround.api import conditions
@@ -74,9 +74,9 @@ def outcome(reason: str, message: str = "mean_radius of patient 17") -> str:
     return json.dumps({"reason": reason, "class": "Site", "message": message})
 
 
-def sidecar(place: str, code: int, message: str = "", second: int = 40, why: str = "Error") -> dict[str, Any]:
+def sidecar(place: str, code: int, message: str = "", second: int = 40, cause: str = "Error") -> dict[str, Any]:
     """That ended in that second; containers beside it that have ended did so in second 40."""
-    state = ended("isolation", code, message, why)["state"]
+    state = ended("isolation", code, message, cause)["state"]
     state["terminated"]["finishedAt"] = f"2026-11-24T11:59:{second}Z"
     return {"name": "isolation", place: state}
 

@@ -25,8 +25,8 @@ from tests.worlds.site import (
     running,
     seen,
     signed,
-    told_dataset,
-    told_hub,
+    tell_dataset_action,
+    tell_hub_action,
 )
 from wardround.api import conditions
 from wardround.api.roundtask import RoundTask
@@ -59,8 +59,8 @@ def kinds(actions: tuple[Action, ...]) -> list[str]:
 
 def only(observation: Observation, kind: type[Any]) -> Any:
     """The one action of this kind."""
-    (found,) = [each for each in plan(observation).actions if isinstance(each, kind)]
-    return found
+    (action,) = [each for each in plan(observation).actions if isinstance(each, kind)]
+    return action
 
 
 def cancelled(task: Any) -> RoundTask:
@@ -144,12 +144,12 @@ def test_a_recreated_round_task_is_refused_once() -> None:
 
 def test_a_datasets_status_is_written_only_if_prepare_said_something_new() -> None:
     observation = seen(a_task(status=ready()), job=JOB, pod=a_pod(READ, running("train")))
-    told = told_dataset(plan(observation))
-    assert told is not None
-    assert (told.name, told.status.rows) == ("breast", 290)
-    known = dataclasses.replace(observation, datasets={"breast": dataclasses.replace(BREAST, status=told.status)})
-    assert told_dataset(plan(known)) is None
-    assert told_dataset(plan(dataclasses.replace(observation, datasets={}))) is None
+    action = tell_dataset_action(plan(observation))
+    assert action is not None
+    assert (action.name, action.status.rows) == ("breast", 290)
+    known = dataclasses.replace(observation, datasets={"breast": dataclasses.replace(BREAST, status=action.status)})
+    assert tell_dataset_action(plan(known)) is None
+    assert tell_dataset_action(plan(dataclasses.replace(observation, datasets={}))) is None
 
 
 WAITS = a_task("waits", spec=ELSEWHERE, status=ready())
@@ -198,15 +198,15 @@ def test_a_job_that_the_api_server_refuses_gives_up_its_place_and_the_hub_hears_
 def test_the_hub_hears_of_progress_once_in_a_while_and_of_the_end_for_the_last_time() -> None:
     task = a_task(status=ready())
     first = seen(task, job=JOB, pod=a_pod(running("prepare")))
-    told = told_hub(plan(first))
-    assert told is not None
-    assert not told.last
-    there = dataclasses.replace(a_round_task(task), status=told.status)
+    action = tell_hub_action(plan(first))
+    assert action is not None
+    assert not action.last
+    there = dataclasses.replace(a_round_task(task), status=action.status)
     moved = seen(task, round_task=there, job=JOB, pod=a_pod(ended("prepare", 0), ended("train", 0), ended("check", 0)))
     soon = plan(dataclasses.replace(moved, hub_heard=NOW - timedelta(seconds=1)))
-    assert (told_hub(soon), soon.again_seconds) == (None, PROGRESS_SECONDS - 1)
-    assert told_hub(plan(moved)) is not None, "a new process tells at once"
-    end = told_hub(plan(dataclasses.replace(moved, pod=a_pod(ended("train", 1)), hub_heard=NOW)))
+    assert (tell_hub_action(soon), soon.again_seconds) == (None, PROGRESS_SECONDS - 1)
+    assert tell_hub_action(plan(moved)) is not None, "a new process tells at once"
+    end = tell_hub_action(plan(dataclasses.replace(moved, pod=a_pod(ended("train", 1)), hub_heard=NOW)))
     assert end is not None
     assert end.last
 
@@ -246,8 +246,8 @@ def test_a_full_site_says_so_once_and_looks_again() -> None:
     accepted_at_hub = conditions.find(alone.status.conditions, "Accepted")
     assert accepted_at_hub is not None
     assert (accepted_at_hub.status, accepted_at_hub.reason) == ("Unknown", "TooManyTasks")
-    said = dataclasses.replace(arriving(MOST).round_task, status=alone.status)
-    again = arrival.plan(Arrival(round_task=said, held=MOST, now=NOW + timedelta(minutes=1)))
+    refused = dataclasses.replace(arriving(MOST).round_task, status=alone.status)
+    again = arrival.plan(Arrival(round_task=refused, held=MOST, now=NOW + timedelta(minutes=1)))
     assert (again.actions, again.again_seconds) == ((), FULL_SECONDS)
 
 

@@ -29,7 +29,7 @@ from tests.worlds.site import (
     running,
     seen,
     signed,
-    told_dataset,
+    tell_dataset_action,
     waiting,
 )
 from wardround.api import conditions
@@ -53,14 +53,14 @@ def test_a_task_that_the_policy_allows_is_accepted_and_waits_for_its_input() -> 
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason", "here"),
+    ("change", "reason", "here"),
     [
         ({"dataset_name": "lung"}, "DatasetNotAllowed", '"lung"'),
         ({"parameters": {"batchSize": "1"}}, "ParametersNotAllowed", '"batchSize": "1"'),
     ],
 )
-def test_a_refused_task_has_failed_with_the_reason_on_both_sides(asked: Any, reason: str, here: str) -> None:
-    observation = seen(a_task(envelope=signed(**asked)))
+def test_a_refused_task_has_failed_with_the_reason_on_both_sides(change: Any, reason: str, here: str) -> None:
+    observation = seen(a_task(envelope=signed(**change)))
     for status in (plan(observation).status, hub_status(observation)):
         assert holds(status, "Accepted").status == "False"
         assert holds(status, "Failed").reason == reason
@@ -73,7 +73,7 @@ def test_a_refused_task_has_failed_with_the_reason_on_both_sides(asked: Any, rea
 
 
 @pytest.mark.parametrize(
-    ("given", "told_name", "bound"),
+    ("parameters", "name", "bound"),
     [
         ({"epochs": "5", "learningrate": "0.1"}, "learningrate", None),
         ({"epochs": "5", "batchSize": "1"}, "batchSize", "minimum 16"),
@@ -83,11 +83,11 @@ def test_a_refused_task_has_failed_with_the_reason_on_both_sides(asked: Any, rea
     ],
 )
 def test_of_refused_parameters_the_hub_hears_the_name_that_it_wrote_itself_and_its_bound(
-    given: dict[str, str], told_name: str | None, bound: str | None
+    parameters: dict[str, str], name: str | None, bound: str | None
 ) -> None:
-    failure = hub_status(seen(a_task(envelope=signed(parameters=given)))).failure
+    failure = hub_status(seen(a_task(envelope=signed(parameters=parameters)))).failure
     assert failure is not None
-    assert (failure.reason, failure.parameter, failure.message) == ("ParametersNotAllowed", told_name, None)
+    assert (failure.reason, failure.parameter, failure.message) == ("ParametersNotAllowed", name, None)
     assert failure.bound == bound
 
 

@@ -186,27 +186,27 @@ def test_a_hospital_that_allows_local_sockets_takes_rounds_with_them_and_without
 
 
 def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
-    told = decided({"envelope": signed(command=("sh", "-c", "echo\n"))}).message
-    assert '["sh", "-c", "echo\\n"]' in told
-    assert "policy.commands" in told
+    message = decided({"envelope": signed(command=("sh", "-c", "echo\n"))}).message
+    assert '["sh", "-c", "echo\\n"]' in message
+    assert "policy.commands" in message
     assert (
         "registry.example/other"
         in decided({"envelope": signed(image=f"registry.example/other@{IMAGE_DIGEST}")}).message
     )
     assert len(decided({"envelope": signed(command=("x" * 256,) * 16)}).message) < 1024
-    told = decided({"envelope": signed(parameters={"batchSize": "1", "steps": "\n"})}).message
-    assert '"batchSize": "1", which is not at least the minimum "16"; ' in told
-    assert '"steps": "\\n", which is not listed' in told
+    message = decided({"envelope": signed(parameters={"batchSize": "1", "steps": "\n"})}).message
+    assert '"batchSize": "1", which is not at least the minimum "16"; ' in message
+    assert '"steps": "\\n", which is not listed' in message
     assert len(decided({"envelope": signed(parameters={f"{n}" * 63: "x" * 1024 for n in range(9)})}).message) < 1024
-    told = decided({"envelope": signed(round_namespace="skin")}).message
-    assert '{"name": "breast", "federations": ["skin-cancer", "breast-cancer", "skin"]}' in told
-    assert "policy.datasets" in told
+    message = decided({"envelope": signed(round_namespace="skin")}).message
+    assert '{"name": "breast", "federations": ["skin-cancer", "breast-cancer", "skin"]}' in message
+    assert "policy.datasets" in message
 
 
 @pytest.mark.parametrize("reason", [name for name in REASONS if REASONS[name].failure_class == "Site"])
 def test_a_refusal_says_who_acts_and_how(reason: str) -> None:
-    said = Decision("Refused", reason, ASSIGNMENT).message
-    assert all(owner.lower() in said.lower() for owner in REASONS[reason].owner.split(" or "))
+    message = Decision("Refused", reason, ASSIGNMENT).message
+    assert all(owner.lower() in message.lower() for owner in REASONS[reason].owner.split(" or "))
 
 
 STEER = "\x1b[2J\r\nrefused: nothing"
@@ -287,18 +287,18 @@ def test_a_site_that_demands_the_check_of_columns_refuses_a_hub_that_leaves_it_o
 
 
 def test_the_columns_have_to_be_those_that_the_hub_means() -> None:
-    asked = {"envelope": signed(columns_digest=COLUMNS)}
-    assert decided(asked).outcome == "Accepted"
+    task = {"envelope": signed(columns_digest=COLUMNS)}
+    assert decided(task).outcome == "Accepted"
     fields = BREAST["fields"]
     swapped = {**BREAST, "fields": [fields[0], fields[2], fields[1], fields[3]]}
     unit = {**BREAST, "fields": [fields[0], {**fields[1], "unit": "cm"}, *fields[2:]]}
     others: tuple[dict[str, Any], ...] = (swapped, unit, {"fields": []}, {})
     for changed in others:
-        decision = decided(asked, datasets={"breast": {"schema": changed}})
+        decision = decided(task, datasets={"breast": {"schema": changed}})
         assert (decision.outcome, decision.reason) == ("Refused", "DatasetChanged")
         assert "Dataset breast has other columns" in decision.message
     bounds = {**BREAST, "fields": [*fields[:3], {**fields[3], "constraints": {"enum": ["0", "1"]}}]}
-    assert decided(asked, datasets={"breast": {"schema": bounds}}).outcome == "Accepted"
+    assert decided(task, datasets={"breast": {"schema": bounds}}).outcome == "Accepted"
     assert decided({"envelope": signed(columns_digest="")}, datasets={"breast": {}}).outcome == "Accepted"
 
 

@@ -27,8 +27,8 @@ QUALITY = [{"field": "mean_radius", "reason": "Missing", "rows": 1}]
 SAID = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "sha256:x", "quality": QUALITY}
 
 
-def prepare(code: int, said: Any) -> Step:
-    return a_pod(ended("prepare", code, json.dumps(said))).step("prepare")
+def prepare(code: int, outcome: Any) -> Step:
+    return a_pod(ended("prepare", code, json.dumps(outcome))).step("prepare")
 
 
 def look(
@@ -39,9 +39,9 @@ def look(
 
 
 def ready(status: DatasetStatus) -> Condition:
-    found = conditions.find(status.conditions, "Ready")
-    assert found is not None
-    return found
+    condition = conditions.find(status.conditions, "Ready")
+    assert condition is not None
+    return condition
 
 
 def test_the_digest_of_the_schema_is_there_at_once_and_is_the_one_that_prepare_computes() -> None:

@@ -29,7 +29,7 @@ from tests.worlds.site import (
     running,
     seen,
     signed,
-    told_dataset,
+    tell_dataset_action,
     waiting,
 )
 from wardround.api import conditions
@@ -68,7 +68,7 @@ def test_the_kubelet_has_the_last_word_on_containers_that_end_as_time_is_over(co
 
 
 @pytest.mark.parametrize(
-    ("observation", "why"),
+    ("observation", "cause"),
     [
         (out_of_time(ended("prepare", 0), ended("train", 137), taken="11:40:00"), "StartDeadline"),
         (out_of_time(waiting("prepare", "PodInitializing")), "StartDeadline"),
@@ -78,10 +78,10 @@ def test_the_kubelet_has_the_last_word_on_containers_that_end_as_time_is_over(co
     ],
     ids=["a slow start", "no start", "no image", "somebody else's deadline", "nobody's deadline"],
 )
-def test_time_that_training_did_not_have_is_not_the_trainings_fault(observation: Observation, why: str) -> None:
+def test_time_that_training_did_not_have_is_not_the_trainings_fault(observation: Observation, cause: str) -> None:
     failure = plan(observation).status.failure
     assert failure is not None
-    assert (failure.failure_class, failure.reason) == ("Platform", why)
+    assert (failure.failure_class, failure.reason) == ("Platform", cause)
 
 
 def test_a_network_that_opened_is_said_even_when_time_is_over() -> None:
@@ -155,7 +155,7 @@ WAITS: dict[str, tuple[Observation, str, str]] = {
 
 @pytest.mark.parametrize("case", WAITS)
 def test_a_task_that_waited_too_long_has_failed_of_what_it_waited_for(case: str) -> None:
-    observation, why, kind = WAITS[case]
+    observation, cause, kind = WAITS[case]
     # Accepted at 11:59:00.
     end = NOW + timedelta(seconds=ASSIGNMENT.wait_seconds - 60)
     before = plan(dataclasses.replace(observation, now=end - timedelta(seconds=1)))
@@ -166,20 +166,20 @@ def test_a_task_that_waited_too_long_has_failed_of_what_it_waited_for(case: str)
         hub_status(dataclasses.replace(observation, now=end)),
     ):
         assert status.failure is not None
-        assert (status.failure.failure_class, status.failure.reason) == (kind, why)
-        assert holds(status, "Failed").reason == why
+        assert (status.failure.failure_class, status.failure.reason) == (kind, cause)
+        assert holds(status, "Failed").reason == cause
     assert "no GPU" not in str(hub_status(dataclasses.replace(observation, now=end)))
 
 
 def test_an_update_that_is_not_sent_in_time_has_failed_of_what_kept_it() -> None:
     trained = condition("Trained")
-    for courier, why in (({"reason": "StoreUnreachable"}, "StoreUnreachable"), ({}, "UploadDeadline")):
+    for courier, cause in (({"reason": "StoreUnreachable"}, "StoreUnreachable"), ({}, "UploadDeadline")):
         task = a_task(status=ready(trained, upload={"bytes": 1}, **courier))
         end = NOW + timedelta(seconds=ASSIGNMENT.upload_seconds - 60)
         assert plan(seen(task, job=JOB, now=end - timedelta(seconds=1))).status.failure is None
         failure = plan(seen(task, job=JOB, now=end)).status.failure
         assert failure is not None
-        assert (failure.failure_class, failure.reason) == ("Network", why)
+        assert (failure.failure_class, failure.reason) == ("Network", cause)
 
 
 def test_a_pod_in_the_place_of_another_may_wait_as_long_as_the_first_and_training_begins_with_it() -> None:

@@ -30,22 +30,22 @@ ANSWERS = [
 
 def after(outcome: Outcome, before: SiteStatus | None = None, *, minutes: float = 0) -> SiteStatus:
     """What the Site says after a sidecar told this at the end of its pod, so many minutes after NOW."""
-    told, ended = NOW + timedelta(minutes=minutes, seconds=1), NOW + timedelta(minutes=minutes)
+    reported, ended = NOW + timedelta(minutes=minutes, seconds=1), NOW + timedelta(minutes=minutes)
     watched = Step(name="isolation", finished=ended, exit_code=0, report=outcome)
-    return plan(before or SiteStatus(conditions=READY), watched, generation=1, now=told)
+    return plan(before or SiteStatus(conditions=READY), watched, generation=1, now=reported)
 
 
 def said(status: SiteStatus) -> Condition:
-    found = conditions.find(status.conditions, CONDITION)
-    assert found is not None
-    return found
+    condition = conditions.find(status.conditions, CONDITION)
+    assert condition is not None
+    return condition
 
 
 def test_an_answer_is_said_with_the_command_that_closes_it() -> None:
-    found = said(after(Finding("Open", tuple(ANSWERS)).outcome))
-    assert (found.status, found.reason) == ("False", "LinkLocalOpen")
-    assert COMMAND in found.message
-    assert len(found.message) <= MESSAGE_LIMIT
+    condition = said(after(Finding("Open", tuple(ANSWERS)).outcome))
+    assert (condition.status, condition.reason) == ("False", "LinkLocalOpen")
+    assert COMMAND in condition.message
+    assert len(condition.message) <= MESSAGE_LIMIT
 
 
 @pytest.mark.parametrize(("heard", "status"), [("Silent", "Unknown"), ("Absent", "True")])
@@ -74,8 +74,8 @@ def words(rules: str) -> list[str]:
 
 def test_a_finding_leaves_the_site_ready_and_settled() -> None:
     """By kstatus such an object is Current: it looks at Ready, Reconciling and Stalled alone."""
-    found = after(Finding("Open", ("neighbour over link-local (ICMP)",)).outcome)
-    assert [each for each in found.conditions if each.type != CONDITION] == list(READY)
+    status = after(Finding("Open", ("neighbour over link-local (ICMP)",)).outcome)
+    assert [each for each in status.conditions if each.type != CONDITION] == list(READY)
 
 
 def test_a_pod_that_says_nothing_of_link_local_changes_nothing() -> None:

@@ -74,16 +74,16 @@ def test_a_task_that_the_pinned_hub_did_not_sign_keeps_nothing() -> None:
 
 
 def test_the_states_that_live_rounds_go_on_from_are_kept_and_no_others() -> None:
-    mine, running, sent = (f"{number}b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77" for number in range(3))
+    own, running, sent = (f"{number}b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77" for number in range(3))
     others = (
         a_task_of("running", state=running, **accepted()),
         a_task_of("sent", state=sent, **ended("Complete")),
         a_task_of("first", **accepted()),
         a_task("forged", envelope="{}", spec={"roundRef": {"namespace": "n", "name": "n", "uid": "forged"}}),
     )
-    task, records = a_record(a_task_of("mine", state=mine)), [a_record(each) for each in others]
+    task, records = a_record(a_task_of("mine", state=own)), [a_record(each) for each in others]
     rounds = live_rounds(task, records, PIN, NOW)
-    assert live_states(task, records, PIN, rounds) == (mine, running)
+    assert live_states(task, records, PIN, rounds) == (own, running)
     assert live_states(a_record(a_task_of("first")), (), PIN, ["first"]) == ()
 
 

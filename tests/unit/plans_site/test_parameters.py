@@ -21,7 +21,7 @@ ALLOWED = (FREE, RATE, WORD)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "parameters",
     [
         {},
         {"free": "", "word": "SGD"},
@@ -29,12 +29,12 @@ ALLOWED = (FREE, RATE, WORD)
         *({"rate": value} for value in ("0.001", "1", "1.000", "1e0", "1E-3", "10e-2")),
     ],
 )
-def test_what_is_listed_and_within_its_bounds_is_allowed(given: dict[str, str]) -> None:
-    assert outside("Train", given, ALLOWED) == ()
+def test_what_is_listed_and_within_its_bounds_is_allowed(parameters: dict[str, str]) -> None:
+    assert outside("Train", parameters, ALLOWED) == ()
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("parameters", "expected"),
     [
         ({"other": "1"}, '"other": "1", which is not listed'),
         ({"Rate": "1"}, '"Rate": "1", which is not listed'),
@@ -50,9 +50,9 @@ def test_what_is_listed_and_within_its_bounds_is_allowed(given: dict[str, str]) 
         ({"word": ""}, "which is none of"),
     ],
 )
-def test_what_is_not_is_named_with_its_value_and_bound(given: dict[str, str], told: str) -> None:
-    [said] = outside("Train", given, ALLOWED)
-    assert told in said
+def test_what_is_not_is_named_with_its_value_and_bound(parameters: dict[str, str], expected: str) -> None:
+    [message] = outside("Train", parameters, ALLOWED)
+    assert expected in message
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,10 @@ def test_what_is_not_is_named_with_its_value_and_bound(given: dict[str, str], to
 )
 def test_what_some_trainer_may_read_as_another_number_is_within_no_bounds(value: str) -> None:
     for least, most in (("-10", None), (None, "10"), ("-10", "10")):
-        [said] = outside("Train", {"rate": value}, [AllowedParameter(name="rate", minimum=least, maximum=most)])
-        assert "not a plain number" in said
-        assert said.isascii()
-        assert said.isprintable()
+        [message] = outside("Train", {"rate": value}, [AllowedParameter(name="rate", minimum=least, maximum=most)])
+        assert "not a plain number" in message
+        assert message.isascii()
+        assert message.isprintable()
 
 
 @pytest.mark.parametrize("bound", ["", "nan", "inf", "many", "1e999"])
@@ -96,22 +96,22 @@ def test_statistics_are_computed_by_code_that_takes_none() -> None:
 
 
 def test_what_is_no_text_is_told_as_such() -> None:
-    [said] = outside("Train", {"free": 1}, ALLOWED)
-    assert said == '"free": 1, which is not a string, as every parameter must be'
+    [message] = outside("Train", {"free": 1}, ALLOWED)
+    assert message == '"free": 1, which is not a string, as every parameter must be'
 
 
 def test_what_a_hub_writes_is_cut_and_cannot_steer_a_terminal() -> None:
-    [said] = outside("Train", {"\x1b[2J" * 100: "\x1b[2J" * 100}, ALLOWED)
-    assert len(said) < 256
-    assert said.isprintable()
+    [message] = outside("Train", {"\x1b[2J" * 100: "\x1b[2J" * 100}, ALLOWED)
+    assert len(message) < 256
+    assert message.isprintable()
 
 
 BY_DEFAULT = {each.name: each for each in DEFAULT_PARAMETERS}
 
 
 def test_one_step_on_one_row_is_refused_by_default() -> None:
-    told = outside("Train", {"model": "logistic", "steps": "1", "batchSize": "1"}, DEFAULT_PARAMETERS)
-    assert [said.partition(":")[0] for said in told] == ['"batchSize"', '"steps"']
+    messages = outside("Train", {"model": "logistic", "steps": "1", "batchSize": "1"}, DEFAULT_PARAMETERS)
+    assert [message.partition(":")[0] for message in messages] == ['"batchSize"', '"steps"']
     assert outside("Train", {"steps": "1000"}, DEFAULT_PARAMETERS)
     assert outside("Train", {"batchSize": "15"}, DEFAULT_PARAMETERS)
 
@@ -134,10 +134,10 @@ def test_what_the_trainer_does_of_its_own_accord_is_within_the_default_bounds() 
     own: dict[str, Any] = dataclasses.asdict(trainer.Parameters())
     assert own.pop("steps") is None
     assert (own.pop("model"), own.pop("hidden"), own.pop("epochs")) == (None, None, None)
-    given = {name: str(own[field]) for name, (field, _) in trainer.READERS.items() if field in own}
-    given |= {"epochs": str(trainer.DEFAULT_EPOCHS), "hidden": ",".join(map(str, trainer.DEFAULT_HIDDEN))}
-    assert given.keys() == BY_DEFAULT.keys() - {"model"}
-    assert outside("Train", given, DEFAULT_PARAMETERS) == ()
+    parameters = {name: str(own[field]) for name, (field, _) in trainer.READERS.items() if field in own}
+    parameters |= {"epochs": str(trainer.DEFAULT_EPOCHS), "hidden": ",".join(map(str, trainer.DEFAULT_HIDDEN))}
+    assert parameters.keys() == BY_DEFAULT.keys() - {"model"}
+    assert outside("Train", parameters, DEFAULT_PARAMETERS) == ()
 
 
 @pytest.mark.parametrize("file", ["breast-cancer/train.yaml", "one-cluster/rounds.yaml"])

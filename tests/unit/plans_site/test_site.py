@@ -27,17 +27,17 @@ def a_participant(**spec: object) -> Participant:
 
 def reason(site: Site = SITE, state: LinkState = "Connected", known: Participant | None = None) -> tuple[str, str]:
     status = plan(Seen(site, Link(state, "said"), known), NOW)
-    found = conditions.find(status.conditions, "Ready")
-    assert found is not None
-    return found.status, found.reason
+    condition = conditions.find(status.conditions, "Ready")
+    assert condition is not None
+    return condition.status, condition.reason
 
 
 def test_a_site_that_holds_as_many_tasks_as_it_may_says_so() -> None:
     for tasks, ready in ((255, "Approved"), (256, "TooManyTasks")):
         status = plan(Seen(SITE, Link("Connected", ""), a_participant(), tasks), NOW)
-        found = conditions.find(status.conditions, "Ready")
-        assert found is not None
-        assert found.reason == ready
+        condition = conditions.find(status.conditions, "Ready")
+        assert condition is not None
+        assert condition.reason == ready
 
 
 def test_an_approved_and_connected_site_is_ready() -> None:
@@ -65,9 +65,9 @@ def test_what_the_hub_says_of_the_participant_is_told_here() -> None:
 
 def test_a_site_that_pins_another_hub_needs_a_person_before_any_task_comes() -> None:
     pinned = SITE.spec.hub.fingerprint
-    for told, expected in ((pinned, ("True", "Approved")), ("sha256:" + "0" * 64, ("False", "HubNotPinned"))):
+    for fingerprint, expected in ((pinned, ("True", "Approved")), ("sha256:" + "0" * 64, ("False", "HubNotPinned"))):
         known = a_participant()
-        known = dataclasses.replace(known, status=dataclasses.replace(known.status, hub_fingerprint=told))
+        known = dataclasses.replace(known, status=dataclasses.replace(known.status, hub_fingerprint=fingerprint))
         assert reason(known=known) == expected
         stalled = plan(Seen(SITE, Link("Connected"), known), NOW).conditions
         assert conditions.is_true(stalled, "Stalled") is (expected[0] == "False")
@@ -94,9 +94,9 @@ def test_a_site_publishes_the_versions_that_its_policy_accepts() -> None:
 
 def test_a_site_without_keys_waits_for_its_courier() -> None:
     assert reason(site=a_site(), known=a_participant()) == ("False", "NoKeys")
-    found = conditions.find(plan(Seen(a_site(), Link("Connected"), a_participant()), NOW).conditions, "Ready")
-    assert found is not None
-    assert found.message.endswith(": kubectl logs deployment/courier -n hospital-a")
+    condition = conditions.find(plan(Seen(a_site(), Link("Connected"), a_participant()), NOW).conditions, "Ready")
+    assert condition is not None
+    assert condition.message.endswith(": kubectl logs deployment/courier -n hospital-a")
 
 
 def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None:
@@ -111,9 +111,9 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
         "status": {"schemaDigest": "sha256:1", "columnsDigest": "sha256:2", "rows": 341},
     }
     dataset: Dataset = parse_dataset(document)
-    told = report(SITE, [dataset])
-    assert told["datasets"] == [{"name": "breast", "schemaDigest": "sha256:1", "columnsDigest": "sha256:2"}]
-    assert "secret" not in str(told)
+    site_report = report(SITE, [dataset])
+    assert site_report["datasets"] == [{"name": "breast", "schemaDigest": "sha256:1", "columnsDigest": "sha256:2"}]
+    assert "secret" not in str(site_report)
 
 
 def test_the_hub_does_not_learn_of_a_dataset_that_no_federation_may_use() -> None:
@@ -127,6 +127,6 @@ def test_the_hub_does_not_learn_of_a_dataset_that_no_federation_may_use() -> Non
         }
 
     listed = a_site(datasets=[{"name": name, "federations": ["breast-cancer"]} for name in ("skin", "breast", "lung")])
-    told = report(listed, [parse_dataset(document(name)) for name in ("psychiatry", "skin", "breast")])
-    assert [each["name"] for each in told["datasets"]] == ["breast", "skin"]
+    site_report = report(listed, [parse_dataset(document(name)) for name in ("psychiatry", "skin", "breast")])
+    assert [each["name"] for each in site_report["datasets"]] == ["breast", "skin"]
     assert report(a_site(datasets=[]), [parse_dataset(document("breast"))])["datasets"] == []

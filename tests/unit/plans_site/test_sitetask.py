@@ -29,7 +29,7 @@ from tests.worlds.site import (
     running,
     seen,
     signed,
-    told_dataset,
+    tell_dataset_action,
     waiting,
 )
 from wardround.api import conditions
@@ -74,21 +74,21 @@ def test_an_update_of_a_pod_whose_network_opened_is_not_complete() -> None:
     assert holds(plan(observation).status, "Failed").reason == "NetworkOpen"
 
 
-@pytest.mark.parametrize("why", ["StoreUnreachable", "StoreTooSlow", "StoreUntrusted", "StoreRefused"])
-def test_a_store_that_fails_is_waited_for(why: str) -> None:
-    planned = plan(seen(a_task(status=accepted(courier={"reason": why}))))
-    assert reason(planned) == why
+@pytest.mark.parametrize("cause", ["StoreUnreachable", "StoreTooSlow", "StoreUntrusted", "StoreRefused"])
+def test_a_store_that_fails_is_waited_for(cause: str) -> None:
+    planned = plan(seen(a_task(status=accepted(courier={"reason": cause}))))
+    assert reason(planned) == cause
     assert holds(planned.status, "Reconciling").status == "True"
 
 
 @pytest.mark.parametrize(
-    ("why", "kind"),
+    ("cause", "kind"),
     [("Altered", "Network"), ("HubNotPinned", "Site"), ("StoreNotPinned", "Site"), ("OutputLink", "Code")],
 )
-def test_what_the_courier_gives_up_on_fails_the_task(why: str, kind: str) -> None:
-    failure = plan(seen(a_task(status=accepted(courier={"reason": why})))).status.failure
+def test_what_the_courier_gives_up_on_fails_the_task(cause: str, kind: str) -> None:
+    failure = plan(seen(a_task(status=accepted(courier={"reason": cause})))).status.failure
     assert failure is not None
-    assert (failure.failure_class, failure.reason) == (kind, why)
+    assert (failure.failure_class, failure.reason) == (kind, cause)
 
 
 @pytest.mark.parametrize(

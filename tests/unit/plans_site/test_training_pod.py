@@ -29,7 +29,7 @@ from tests.worlds.site import (
     running,
     seen,
     signed,
-    told_dataset,
+    tell_dataset_action,
     waiting,
 )
 from wardround.api import conditions
@@ -69,19 +69,19 @@ def test_that_a_round_has_local_sockets_is_said_before_it_is_approved_and_on_bot
 ) -> None:
     for local in (True, False):
         resources = dataclasses.replace(ASSIGNMENT.resources, local_sockets=local)
-        of = a_site(localSockets=True, approval=approval)
-        observation = seen(a_task(envelope=signed(resources=resources)), site=of)
+        site = a_site(localSockets=True, approval=approval)
+        observation = seen(a_task(envelope=signed(resources=resources)), site=site)
         planned = plan(observation)
-        here = holds(planned.status, "Accepted")
-        assert here.reason == reason
-        assert ("is allowed to open IP sockets" in here.message) is local
-        assert ("kubectl patch sitetask" in here.message) is (approval == "Manual")
+        own = holds(planned.status, "Accepted")
+        assert own.reason == reason
+        assert ("is allowed to open IP sockets" in own.message) is local
+        assert ("kubectl patch sitetask" in own.message) is (approval == "Manual")
         assert observation.round_task is not None
         # A task that is over is mirrored without its assignment.
         for assignment in (planned.assignment, None):
-            there = holds(mirror(planned.status, observation.round_task, assignment), "Accepted")
-            assert ("is allowed to open IP sockets" in there.message) is (local and approval == "Policy")
-            assert len(there.message) <= 256, "more of a condition the hub's policy takes from no site"
+            mirrored = holds(mirror(planned.status, observation.round_task, assignment), "Accepted")
+            assert ("is allowed to open IP sockets" in mirrored.message) is (local and approval == "Policy")
+            assert len(mirrored.message) <= 256, "more of a condition the hub's policy takes from no site"
 
 
 def test_a_suspended_job_waits_for_its_queue() -> None:
@@ -106,10 +106,10 @@ def test_no_last_words_of_a_training_image_keep_its_task_from_ending(words: str)
 
 def test_what_prepare_said_is_handed_to_the_dataset_once() -> None:
     pod = a_pod(ended("prepare", 0, '{"rows": 1}'), running("train"))
-    assert told_dataset(plan(seen(a_task(status=ready()), job=JOB, pod=pod))) is not None
+    assert tell_dataset_action(plan(seen(a_task(status=ready()), job=JOB, pod=pod))) is not None
     timeline = [{"stage": "Prepared", "time": "2026-11-24T11:59:40.000000Z"}]
     again = seen(a_task(status={**ready(), "timeline": timeline}), job=JOB, pod=pod)
-    assert told_dataset(plan(again)) is None
+    assert tell_dataset_action(plan(again)) is None
 
 
 FAILURES = {
@@ -144,23 +144,23 @@ FAILURES = {
 
 @pytest.mark.parametrize("case", FAILURES)
 def test_a_failed_container_fails_the_task_with_class_reason_and_exit_code(case: str) -> None:
-    containers, kind, why, code = FAILURES[case]
+    containers, kind, cause, code = FAILURES[case]
     failure = plan(training(*containers)).status.failure
     assert failure is not None
-    assert (failure.failure_class, failure.reason, failure.exit_code) == (kind, why, code)
+    assert (failure.failure_class, failure.reason, failure.exit_code) == (kind, cause, code)
 
 
 @pytest.mark.parametrize(
-    ("named", "told_name"), [("epochs", "epochs"), ("patient-17", None), (17, None), (["epochs"], None)]
+    ("named", "reported_name"), [("epochs", "epochs"), ("patient-17", None), (17, None), (["epochs"], None)]
 )
 def test_training_code_names_a_refused_parameter_in_the_rounds_own_words_alone(
-    named: Any, told_name: str | None
+    named: Any, reported_name: str | None
 ) -> None:
     """It has seen the rows: any other word could be one of them."""
     message = json.dumps({"parameter": named, "bound": "patient 17"})
     failure = hub_status(training(ended("prepare", 0), ended("train", 64, message))).failure
     assert failure is not None
-    assert (failure.reason, failure.parameter, failure.bound) == ("ParametersRefused", told_name, None)
+    assert (failure.reason, failure.parameter, failure.bound) == ("ParametersRefused", reported_name, None)
 
 
 @pytest.mark.parametrize("code", [126, 127])
@@ -218,10 +218,10 @@ def test_a_network_that_opens_during_training_ends_task_and_job(place: str) -> N
 LEFT_ALONE = {
     "it says that it cannot ask": sidecar("state", 75, outcome("IsolationUnknown")),
     "it was killed": sidecar("state", 137),
-    "it needed too much memory": sidecar("lastState", 137, why="OOMKilled"),
+    "it needed too much memory": sidecar("lastState", 137, cause="OOMKilled"),
     "a fault of its own": sidecar("state", 70, outcome("PodFailed")),
     "somebody ended it in good order": sidecar("lastState", 0),
-    "it never started": {**waiting("isolation", "CrashLoopBackOff"), **sidecar("lastState", 128, why="StartError")},
+    "it never started": {**waiting("isolation", "CrashLoopBackOff"), **sidecar("lastState", 128, cause="StartError")},
 }
 
 
@@ -261,11 +261,11 @@ def test_an_evicted_pod_is_waited_for_since_its_job_replaces_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failed", "why"), [("DeadlineExceeded", "DeadlineExceeded"), ("BackoffLimitExceeded", "PodFailed")]
+    ("failed", "cause"), [("DeadlineExceeded", "DeadlineExceeded"), ("BackoffLimitExceeded", "PodFailed")]
 )
-def test_a_failed_job_without_a_pod_that_says_why(failed: str, why: str) -> None:
+def test_a_failed_job_without_a_pod_that_says_why(failed: str, cause: str) -> None:
     """The round's deadline is the pod's. One on the Job is somebody else's."""
     status = plan(seen(a_task(status=ready()), job=dataclasses.replace(JOB, failed=failed))).status
     assert status.failure is not None
-    assert (status.failure.failure_class, status.failure.reason) == ("Platform", why)
+    assert (status.failure.failure_class, status.failure.reason) == ("Platform", cause)
     assert f"kubectl describe job/{JOB.name} -n {JOB.namespace}" in holds(status, "Failed").message

@@ -109,7 +109,7 @@ def test_no_update_is_made_from_fewer_patients_than_the_smallest_cell(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("given", "refused"),
+    ("parameters", "refused"),
     [
         ({"epochs": "0"}, True),
         ({"epochs": "1", "learningRate": "0"}, True),
@@ -117,5 +117,5 @@ def test_no_update_is_made_from_fewer_patients_than_the_smallest_cell(tmp_path: 
         ({"epochs": "1", "learningRate": "0.000001"}, False),
     ],
 )
-def test_default_bounds_refuse_a_round_that_does_not_train(given: dict[str, str], refused: bool) -> None:
-    assert bool(outside("Train", given, DEFAULT_PARAMETERS)) is refused
+def test_default_bounds_refuse_a_round_that_does_not_train(parameters: dict[str, str], refused: bool) -> None:
+    assert bool(outside("Train", parameters, DEFAULT_PARAMETERS)) is refused

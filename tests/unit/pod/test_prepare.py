@@ -76,8 +76,8 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     prepared = prepare(folders, world.task(secret="not in the contract"))
     task = json.loads(folders.task_file.read_text())
     assert "secret" not in task
-    ours = {"minSamples", "minCell", "maxSamples", "liveRounds", "roundUID", "imageDigest"}
-    assert set(task) == set(world.task()) - ours | {"orderSeed"}
+    settings = {"minSamples", "minCell", "maxSamples", "liveRounds", "roundUID", "imageDigest"}
+    assert set(task) == set(world.task()) - settings | {"orderSeed"}
     assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
 

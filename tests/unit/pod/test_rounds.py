@@ -166,11 +166,11 @@ def test_an_attempt_runs_although_an_image_left_folders_in_its_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = world.pod(tmp_path)
-    mine = folders_of_an_image(left(folders, world.ROUND_UID))
+    own = folders_of_an_image(left(folders, world.ROUND_UID))
     os.chown(tmp_path, 65532, 65532)
     with as_the_pods_user(tmp_path):
         assert prepared(Path(), monkeypatch) == 0
-    assert [path.name for path in mine.rglob("*")] == ["a", "b", "c"]
+    assert [path.name for path in own.rglob("*")] == ["a", "b", "c"]
 
 
 @as_root
@@ -258,9 +258,9 @@ def live(*uids: str, states: Sequence[str] = (), at: datetime = LATER) -> dict[s
 
 
 def test_an_attempt_starts_without_the_earlier_attempts_state(site: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine, other = left(site, world.ROUND_UID), left(site, str(uuid.uuid4()))
+    own, other = left(site, world.ROUND_UID), left(site, str(uuid.uuid4()))
     assert prepared(site.root, monkeypatch, stateRound=other.name) == 0
-    assert not mine.exists()
+    assert not own.exists()
     assert (other / "optimizer.safetensors").is_file()
 
 

@@ -157,9 +157,9 @@ def test_changed_wrapped_keys_grants_and_keys_are_refused() -> None:
             plain = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
         except ValueError:
             continue
-        mine = wrap.wrap(plain, pair.public, wrap.grants_context("uid", 1, "site-a"))
+        own = wrap.wrap(plain, pair.public, wrap.grants_context("uid", 1, "site-a"))
         refuses(
-            lambda mine=mine: manifests.open_grants(mine, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
+            lambda own=own: manifests.open_grants(own, pair, round_uid="uid", attempt=1, participant="site-a")  # type: ignore[misc]
         )
     spki = keys.dump_verification_key(PUBLIC)
     for data in noise(8, spki):

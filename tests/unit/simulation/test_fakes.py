@@ -107,17 +107,17 @@ async def store(server: StoreServer) -> AsyncIterator[Store]:
 
 def test_time_jumps_to_the_next_timer_and_threads_take_no_time() -> None:
     async def main(loop: VirtualLoop) -> list[str]:
-        told = []
+        times = []
 
         async def after(seconds: float) -> None:
             await asyncio.sleep(seconds)
-            told.append(f"{seconds:.0f}")
+            times.append(f"{seconds:.0f}")
 
-        await asyncio.gather(after(86400), after(1), asyncio.to_thread(told.append, "at once"))
+        await asyncio.gather(after(86400), after(1), asyncio.to_thread(times.append, "at once"))
         assert loop.clock() == START + timedelta(days=1)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.Event().wait(), 5)
-        return told
+        return times
 
     assert play(main) == ["at once", "1", "86400"]
 

@@ -41,8 +41,8 @@ def played(tables: Mapping[str, demo_data.Table]) -> Played:
 
 
 def secret(played: Played, round_uid: str) -> dict[str, Any]:
-    found = played.federation.hub.read(Place("Secret", HUB_NAMESPACE, f"model-{round_uid}"))
-    return {key: vault.value(found, key) for key in found["data"]}
+    item = played.federation.hub.read(Place("Secret", HUB_NAMESPACE, f"model-{round_uid}"))
+    return {key: vault.value(item, key) for key in item["data"]}
 
 
 def manifest(played: Played, played_round: dict[str, Any]) -> ModelManifest:
@@ -90,8 +90,8 @@ def test_every_assignment_has_the_latest_version_and_names_the_columns_of_the_da
         for task in tasks:
             site = task["metadata"]["namespace"]
             [dataset] = hub.read(Place("Participant", site, site))["status"]["site"]["datasets"]
-            asked = open_assignment(task["spec"]["assignment"], key)
-            assert (asked.version, asked.columns_digest) == (LATEST, dataset["columnsDigest"])
+            assignment = open_assignment(task["spec"]["assignment"], key)
+            assert (assignment.version, assignment.columns_digest) == (LATEST, dataset["columnsDigest"])
 
 
 def test_each_model_starts_from_the_model_before(played: Played) -> None:
@@ -152,8 +152,8 @@ def test_the_store_holds_no_parameter_in_plaintext(played: Played) -> None:
     assert len(telling) > 1000
     assert len(played.stored) == 10 * (3 + 2)  # a part of each update, and of each result a part and its hashes
     for key, data in played.stored.items():
-        found = {data[place : place + TELLING] for place in range(len(data) - TELLING + 1)}
-        assert not found & telling, key
+        spans = {data[place : place + TELLING] for place in range(len(data) - TELLING + 1)}
+        assert not spans & telling, key
         assert b'"dtype"' not in data, key
 
 

@@ -28,14 +28,14 @@ VERSION_1 = "d60716532588133757f70cc8eecb1fcebc0e6032"
 @pytest.fixture(scope="module")
 def version_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its files."""
-    found = subprocess.run(["git", "archive", VERSION_1], cwd=ROOT, capture_output=True, check=False)
-    if found.returncode != 0:
+    done = subprocess.run(["git", "archive", VERSION_1], cwd=ROOT, capture_output=True, check=False)
+    if done.returncode != 0:
         pytest.fail(
             f"this clone lacks commit {VERSION_1[:12]}, whose code this test plays: run `git fetch --unshallow` "
-            f"in it, or make a full clone. git says: {found.stderr.decode().strip()}"
+            f"in it, or make a full clone. git says: {done.stderr.decode().strip()}"
         )
     folder = tmp_path_factory.mktemp("version-1")
-    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return folder
 
@@ -54,7 +54,7 @@ def test_a_hub_and_hospitals_of_two_versions_complete_rounds_in_the_older_versio
     for each in played.rounds:
         assert is_true(each, "Complete"), each["status"]["conditions"]
         assert each["status"]["participants"]["aggregated"] == 3
-    asked = [assignment(task) for task in played.tasks]
-    assert [(each["version"], each["critical"], "columnsDigest" in each) for each in asked] == 6 * [(1, [], False)]
+    assignments = [assignment(task) for task in played.tasks]
+    assert [(each["version"], each["critical"], "columnsDigest" in each) for each in assignments] == 6 * [(1, [], False)]
     known = [1] if older == "hospitals" else list(range(1, LATEST + 1))
     assert [each["status"]["site"]["assignmentVersions"] for each in played.participants] == 3 * [known]

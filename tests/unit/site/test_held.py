@@ -43,9 +43,9 @@ class Counted(Client):
     async def list(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> Objects:
-        found = await super().list(kind, namespace, everywhere=everywhere, labels=labels, fields=fields)
-        self.objects += len(found)
-        return found
+        items = await super().list(kind, namespace, everywhere=everywhere, labels=labels, fields=fields)
+        self.objects += len(items)
+        return items
 
     async def apply_status(self, observed: Mapping[str, Any], before: object, after: object) -> Object | None:
         written = await super().apply_status(observed, before, after)
@@ -142,17 +142,17 @@ def read_by_a_look(ended: int) -> dict[str, int]:
         world.task("waits", ready())
         world.task("new", {})
         await world.site.reconcile()  # the first look of a process reads what there is
-        found = {}
+        counts = {}
         for name in ("waits", "over-0", "new"):
             world.own.objects = 0
             await world.tasks.reconcile(name)
-            found[name] = world.own.objects
+            counts[name] = world.own.objects
         world.own.objects = 0
         await world.site.reconcile()
-        return {**found, "the Site": world.own.objects}
+        return {**counts, "the Site": world.own.objects}
 
-    found: dict[str, int] = in_virtual_time(look)
-    return found
+    counts: dict[str, int] = in_virtual_time(look)
+    return counts
 
 
 def test_what_a_reconcile_reads_does_not_grow_with_the_tasks_that_are_over() -> None:

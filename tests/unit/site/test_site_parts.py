@@ -82,16 +82,16 @@ def test_resolvers_on_loopback_are_no_targets(tmp_path: Path) -> None:
 
 def test_the_pod_probes_hub_store_node_metadata_and_a_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "INTERFACES", Path("/no-such-file"))
-    found = control.targets("https://127.0.0.1:6443", "https://127.0.0.2:9000", ["10.0.0.1"], ["10.244.0.9"])
-    names = {target.name: (target.host, target.port) for target in found if target.protocol == "TCP"}
+    targets = control.targets("https://127.0.0.1:6443", "https://127.0.0.2:9000", ["10.0.0.1"], ["10.244.0.9"])
+    names = {target.name: (target.host, target.port) for target in targets if target.protocol == "TCP"}
     assert names["hub"] == ("127.0.0.1", 6443)
     assert names["store"] == ("127.0.0.2", 9000)
     assert names["node"] == ("10.0.0.1", 10250)
     assert names["site-operator"] == ("10.244.0.9", 8080)
     assert "metadata" in names
-    asked = [(target.name, target.host) for target in found if target.protocol == "ICMP"]
-    assert set(asked) == {(target.name, target.host) for target in found}
-    assert len(asked) == len(set(asked))
+    pinged = [(target.name, target.host) for target in targets if target.protocol == "ICMP"]
+    assert set(pinged) == {(target.name, target.host) for target in targets}
+    assert len(pinged) == len(set(pinged))
 
 
 def test_the_pod_probes_the_site_operator_over_link_local_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +102,8 @@ def test_the_pod_probes_the_site_operator_over_link_local_too(tmp_path: Path, mo
         "fe800000000000000858aafffe510a0a 0001 40 20 80     lo\n"
     )
     monkeypatch.setattr(addresses, "INTERFACES", interfaces)
-    found = control.targets("", "", [], ["10.244.0.9"])
-    hosts = {(each.host, each.port, each.protocol) for each in found if each.name == "site-operator"}
+    targets = control.targets("", "", [], ["10.244.0.9"])
+    hosts = {(each.host, each.port, each.protocol) for each in targets if each.name == "site-operator"}
     link_local = "fe80::858:aaff:fe51:a09"
     assert hosts == {(host, *way) for host in ("10.244.0.9", link_local) for way in ((8080, "TCP"), (0, "ICMP"))}
 
@@ -119,7 +119,7 @@ def test_how_slow_an_answer_was_is_measured() -> None:
         assert control.probe((target,)).proven
     with socket.socket(type=socket.SOCK_DGRAM) as slow:
         slow.bind(("127.0.0.1", 0))
-        asked = Asked("resolver", "127.0.0.1", slow.getsockname()[1], "UDP")
+        resolver = Asked("resolver", "127.0.0.1", slow.getsockname()[1], "UDP")
 
         def answer() -> None:
             _, sender = slow.recvfrom(512)
@@ -128,7 +128,7 @@ def test_how_slow_an_answer_was_is_measured() -> None:
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert ask([asked], 20).slowest_seconds >= 0.2
+        assert ask([resolver], 20).slowest_seconds >= 0.2
         thread.join()
 
 
@@ -147,14 +147,14 @@ async def test_a_name_server_that_does_not_answer_stops_nothing_else(monkeypatch
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    found = await control.Controls().take(hub="https://hub.example", store="https://store.example", node=[], own=[])
-    assert not found.proven
+    measured = await control.Controls().take(hub="https://hub.example", store="https://store.example", node=[], own=[])
+    assert not measured.proven
 
 
 def test_the_pods_task_holds_what_the_round_says_and_nothing_of_the_hospitals_own() -> None:
     live = LiveRounds(("round-uid",), ("state-uid",), "2026-11-24T00:00:00Z")
-    of = dataclasses.replace(ASSIGNMENT, state_round="state-uid")
-    request = requested(of, 100, live, base="")
+    assignment = dataclasses.replace(ASSIGNMENT, state_round="state-uid")
+    request = requested(assignment, 100, live, base="")
     assert (request.max_samples, request.base_digest) == (100, "")
     assert (request.round_uid, request.state_round, request.live_rounds) == ("round-uid", "state-uid", live)
     assert not codec.dump_document(request).keys() & {"task", "dataset", "minSamples", "minCell"}

@@ -98,7 +98,7 @@ def test_init_does_not_import_torch(site: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "message"),
+    ("parameters", "code", "message"),
     [
         ({"learnigRate": "0.1"}, "ParameterUnknown", "unknown parameter learnigRate; known are: batchSize"),
         (
@@ -110,15 +110,15 @@ def test_init_does_not_import_torch(site: Any) -> None:
     ],
 )
 def test_refused_parameters_exit_with_64_and_without_a_model(
-    site: Any, run: Any, capsys: Any, monkeypatch: Any, given: dict[str, str], code: str, message: str
+    site: Any, run: Any, capsys: Any, monkeypatch: Any, parameters: dict[str, str], code: str, message: str
 ) -> None:
     """The termination message names one parameter, for the round's author."""
     log = site.root / "termination-log"
     log.touch()
     monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(log))
-    site.task(parameters=given)
+    site.task(parameters=parameters)
     assert run(site, "init") == 64
-    assert json.loads(log.read_text())["parameter"] in given
+    assert json.loads(log.read_text())["parameter"] in parameters
     assert site.json("error.json") == {"code": code}
     assert message in capsys.readouterr().err
     assert not (site.root / "out" / "model.safetensors").exists()
