@@ -300,9 +300,7 @@ def test_the_policy_ignores_jobs_of_other_accounts(api: Api) -> None:
 @pytest.mark.parametrize(
     "values", [{}, {"store": {"external": {"endpoint": "https://s3.example"}}}], ids=["own", "external"]
 )
-def test_the_charts_pods_run_in_a_namespace_with_the_documented_label(
-    api: Api, helm: Helm, values: Object
-) -> None:
+def test_the_charts_pods_run_in_a_namespace_with_the_documented_label(api: Api, helm: Helm, values: Object) -> None:
     labels = api.get("Namespace", HUB)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     chart = str(ROOT / "charts/hub")

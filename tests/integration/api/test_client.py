@@ -124,9 +124,7 @@ async def test_a_change_of_the_spec_raises_the_generation_and_the_version(client
     assert not gone["metadata"].get("annotations")
 
 
-async def test_a_write_to_another_version_or_uid_is_refused(
-    client: Api, dataset: Object
-) -> None:
+async def test_a_write_to_another_version_or_uid_is_refused(client: Api, dataset: Object) -> None:
     await client.patch("Dataset", "one", {"metadata": {"annotations": {"a": "b"}}})
     seen = {"resourceVersion": dataset["metadata"]["resourceVersion"]}
     with pytest.raises(Conflict):

@@ -320,9 +320,7 @@ def test_no_object_grows(hospital: Hospital, target: Target, way: Callable[[Hosp
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.kind)
-def test_a_hospitals_largest_report_fits_beside_entries_of_many_managers(
-    hospital: Hospital, target: Target
-) -> None:
+def test_a_hospitals_largest_report_fits_beside_entries_of_many_managers(hospital: Hospital, target: Target) -> None:
     """More than ten: the API server puts the oldest of them together when the next one writes."""
     user = {"RoundTask": HUB_OPERATOR}.get(target.kind, "")
     for number in range(12):

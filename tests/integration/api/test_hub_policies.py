@@ -146,9 +146,7 @@ def test_a_hospitals_token_is_valid_only_at_the_hubs_api_server(hub: Api, audien
 
 
 @pytest.mark.parametrize(("version", "kind"), [("v1", "Node"), ("v1", "Pod"), ("v1", "Secret")])
-def test_a_token_bound_to_an_object_does_not_show_whether_it_exists(
-    hub: Api, version: str, kind: str
-) -> None:
+def test_a_token_bound_to_an_object_does_not_show_whether_it_exists(hub: Api, version: str, kind: str) -> None:
     bound = {"apiVersion": version, "kind": kind, "name": "is-it-there"}
     with pytest.raises(Refused, match="Ask for a token without boundObjectRef"):
         token(hub, "site-a", "site", 3600, SITE_A, boundObjectRef=bound)

@@ -165,7 +165,9 @@ CHANGES: dict[str, Callable[[Object], Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_the_policy_refuses_a_job_that_gives_prepare_another_dataset_text(site: Api, change: Callable[[Object], Any]) -> None:
+def test_the_policy_refuses_a_job_that_gives_prepare_another_dataset_text(
+    site: Api, change: Callable[[Object], Any]
+) -> None:
     spec = _spec(site, BREAST)
     change(spec)
     assert WORD_FOR_WORD in _refusal(site, _job_of(BREAST, spec))
@@ -263,9 +265,7 @@ NUMBERS = {"WARDROUND_MIN_SAMPLES": FEWEST, "WARDROUND_MIN_CELL": CELL}
 
 @pytest.mark.parametrize(("value", "admitted"), [("10", False), ("11", True), ("12", True)])
 @pytest.mark.parametrize("name", NUMBERS)
-def test_the_policy_refuses_fewer_patients_than_the_charts(
-    site: Api, name: str, value: str, admitted: bool
-) -> None:
+def test_the_policy_refuses_fewer_patients_than_the_charts(site: Api, name: str, value: str, admitted: bool) -> None:
     job = _job(site, BREAST)
     variable(name)(job)["value"] = value
     assert (NUMBERS[name] in _refusal(site, job)) is not admitted

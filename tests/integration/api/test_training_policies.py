@@ -219,7 +219,9 @@ def test_the_policy_admits_additions_of_queues_and_sandboxes(site: Api) -> None:
 
 
 @pytest.mark.parametrize("groups_policy", ["", "Strict", "Merge"])
-def test_a_pod_gets_the_groups_of_its_image_only_if_the_chart_allows_them(api: Api, helm: Helm, groups_policy: str) -> None:
+def test_a_pod_gets_the_groups_of_its_image_only_if_the_chart_allows_them(
+    api: Api, helm: Helm, groups_policy: str
+) -> None:
     values = site_values("site-b")
     values["workload"] = {"supplementalGroupsPolicy": groups_policy}
     helm.install("wardround-site", "site", "hospital-b", values)
@@ -237,9 +239,7 @@ def test_a_pod_gets_the_groups_of_its_image_only_if_the_chart_allows_them(api: A
 @pytest.mark.parametrize(
     ("version", "strict"), [("1.30.0", False), ("1.35.9", False), ("1.36.0", True), ("1.37.2-gke.1", True)]
 )
-def test_a_chart_omits_the_policy_of_groups_on_older_clusters(
-    helm: Helm, version: str, strict: bool
-) -> None:
+def test_a_chart_omits_the_policy_of_groups_on_older_clusters(helm: Helm, version: str, strict: bool) -> None:
     chart, values = str(ROOT / "charts/site"), helm.values(site_values("site-a"))
     text = helm.ok("template", "s", chart, "--namespace", "hospital-a", "--values", values, "--kube-version", version)
     [site] = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Site"]
@@ -516,9 +516,7 @@ def test_a_chart_without_parameters_makes_prepare_allow_none(api: Api, helm: Hel
     ],
     ids=["nothing", "none", "a blank", "less", "a bound twice", "no bound", "another", "one more", "a variable"],
 )
-def test_the_policy_refuses_other_parameters_than_the_charts(
-    site: Api, change: Callable[[str], str]
-) -> None:
+def test_the_policy_refuses_other_parameters_than_the_charts(site: Api, change: Callable[[str], str]) -> None:
     job = training_job()
     item = variable("WARDROUND_ALLOWED_PARAMETERS")(job)
     assert change(item["value"]) != item["value"]

@@ -12,5 +12,7 @@ from wardround.kube.process import run_until_terminated
 
 if __name__ == "__main__":
     instructions = json.loads(sys.stdin.read())
-    client = Client(instructions["server"], instructions["ca"], lambda: str(instructions["token"]), instructions["namespace"])
+    client = Client(
+        instructions["server"], instructions["ca"], lambda: str(instructions["token"]), instructions["namespace"]
+    )
     run_until_terminated(serve(Settings(**instructions["settings"]), client, int(instructions["port"])))

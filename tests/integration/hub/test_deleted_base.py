@@ -82,9 +82,7 @@ async def test_a_running_round_uses_the_result_of_a_deleted_round(world: World, 
     world.admin.delete("FederatedRound", "pruned-1", FEDERATION)
 
 
-async def test_only_rounds_that_already_waited_start_from_a_deleted_round(
-    world: World, tmp_path: Path
-) -> None:
+async def test_only_rounds_that_already_waited_start_from_a_deleted_round(world: World, tmp_path: Path) -> None:
     """As when a sync applies the next round and prunes the last one, and a hospital is not ready yet."""
     first = (await complete_round(world, "waited-1", tmp_path))["metadata"]["uid"]
     follow(world, "waited-2", "waited-1", datasetName="lung")

@@ -99,9 +99,7 @@ def waiting_for(task: RoundTask, reason: str) -> RoundTaskStatus:
     return replace(task.status, conditions=waiting)
 
 
-async def test_a_refused_event_does_not_stop_the_status(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_refused_event_does_not_stop_the_status(world: World, caplog: pytest.LogCaptureFixture) -> None:
     reporter, observed, task = await hospital_reporter(world, "mute")
     working = asyncio.create_task(reporter.run())
     assert await reporter.write(observed, task.status, waiting_for(task, "Unschedulable")) is not None
@@ -114,9 +112,7 @@ async def test_a_refused_event_does_not_stop_the_status(
     working.cancel()
 
 
-async def test_the_reporter_drops_events_beyond_its_limit(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_reporter_drops_events_beyond_its_limit(world: World, caplog: pytest.LogCaptureFixture) -> None:
     reporter, observed, task = await hospital_reporter(world, "piled")  # which nobody runs
     for number in range(MOST_WAITING + 1):
         status = waiting_for(task, f"Reason{number}")

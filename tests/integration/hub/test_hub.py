@@ -12,7 +12,7 @@ import pytest
 from tests.integration.api.objects import FEDERATION, HUB, federated_round, without
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
-from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, stored, until_condition
+from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, stored, until_condition
 from wardround.api import names
 from wardround.api.names import GRANTS_EXPIRE
 from wardround.api.roundtask import RoundTask
@@ -38,12 +38,18 @@ async def test_each_hospital_can_verify_its_assignment(world: World) -> None:
     world.admin.create(federated_round("assigned", participants={"names": ["site-a", "site-b"]}))
     for hospital in world.hospitals.values():
         assignment = hospital.assignment(await hospital.task("assigned"))
-        assert (assignment.participant, assignment.round_name, assignment.roster) == (hospital.name, "assigned", ("site-a", "site-b"))
+        assert (assignment.participant, assignment.round_name, assignment.roster) == (
+            hospital.name,
+            "assigned",
+            ("site-a", "site-b"),
+        )
         assert assignment.site_fingerprint == hospital.fingerprint
         assert hospital.grants(await hospital.task("assigned")).put is None
 
 
-async def test_the_hub_reads_the_rounds_key_once_for_all_hospitals(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_hub_reads_the_rounds_key_once_for_all_hospitals(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     read, round_uids = vault.round_key, []
 
     async def counted(client: Api, round_uid: str) -> DecryptionKey:
@@ -100,9 +106,7 @@ async def test_the_next_round_sends_the_result_to_every_hospital(world: World, t
         assert len(data) == manifest.bytes
 
 
-async def test_each_hospital_continues_from_its_last_counted_state(
-    world: World, tmp_path: Path
-) -> None:
+async def test_each_hospital_continues_from_its_last_counted_state(world: World, tmp_path: Path) -> None:
     async def states(name: str) -> dict[str, str]:
         assignments = {each.name: each.assignment(await each.task(name)) for each in world.hospitals.values()}
         return {hospital: assignment.state_round for hospital, assignment in assignments.items()}

@@ -221,9 +221,7 @@ async def test_the_hub_repeats_a_failed_job_whose_pod_stays(world: World, tmp_pa
     await until_condition(world, "pod-stays", "Complete", "Complete")
 
 
-async def test_a_round_deleted_without_the_store_stops_its_sites_at_once(
-    world: World, tmp_path: Path
-) -> None:
+async def test_a_round_deleted_without_the_store_stops_its_sites_at_once(world: World, tmp_path: Path) -> None:
     uid = (await complete_round(world, "gone", tmp_path))["metadata"]["uid"]
     labels = f"{names.ROUND_UID}={uid}"
 
@@ -261,7 +259,9 @@ async def test_a_round_reports_an_action_that_the_api_server_refuses(world: Worl
         uid = await sent_round(world, "no-jobs", tmp_path)
         round_ = await until_condition(world, "no-jobs", "Reconciling", "ActionFailed")
     message = next(each["message"] for each in round_["status"]["conditions"] if each["type"] == "Reconciling")
-    assert message.startswith("The hub operator could not start aggregation 1: the API server did not do it (Forbidden).")
+    assert message.startswith(
+        "The hub operator could not start aggregation 1: the API server did not do it (Forbidden)."
+    )
     assert round_["status"]["participants"]["sent"] == 2
     await play_kubelet(world, uid)
     await until_condition(world, "no-jobs", "Complete", "Complete")

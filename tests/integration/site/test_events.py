@@ -1,4 +1,4 @@
-"""Events of a site's objects at a real API server: each is written once, in our words, without a container's message."""
+"""Events of a site's objects at a real API server: each is written once, and none has a container's message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def event_written(site: Site, kind: str, name: str, reason: str) -> Callable[[],
     return lambda: [each for each in events(site, kind, name) if each["reason"] == reason]
 
 
-async def test_a_failed_task_writes_each_event_once_without_the_containers_message(site: Site, kubectl: Kubectl) -> None:
+async def test_a_failed_task_writes_each_event_once_without_the_containers_message(
+    site: Site, kubectl: Kubectl
+) -> None:
     await enrolled(site)
     name = site.hub.ask()["metadata"]["name"]
     job = await eventually("the Job", lambda: job_of(site, name))

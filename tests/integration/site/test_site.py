@@ -9,7 +9,6 @@ import json
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 

@@ -88,9 +88,7 @@ def none_is_admitted(site: Site) -> bool:
     return False
 
 
-async def test_the_site_makes_a_job_after_a_temporary_refusal(
-    site: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_site_makes_a_job_after_a_temporary_refusal(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """As when a Dataset has just changed and the API server compares with what it was."""
     await enrolled(site)
     # Unfinished tasks of other tests hold places.
@@ -143,7 +141,9 @@ async def test_a_task_whose_job_is_refused_holds_no_place_and_fails_with_that_re
         model = await site.hub.seal_model(b"model")
         both = [site.hub.ask(model, wait_seconds=20)["metadata"]["name"] for _ in "ab"]
         refused = ["JobNotAdmitted"] * 2
-        await eventually("neither waits for the other", lambda: [reason(each, "Reconciling") for each in both] == refused)
+        await eventually(
+            "neither waits for the other", lambda: [reason(each, "Reconciling") for each in both] == refused
+        )
         await eventually("both end", lambda: [reason(each, "Failed") for each in both] == refused, 240)
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
 

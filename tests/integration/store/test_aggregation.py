@@ -391,9 +391,7 @@ async def test_the_aggregation_leaves_out_impossible_statistics(
     }
 
 
-async def test_sums_over_too_many_rows_are_scaled_to_the_maximum(
-    server: Server, store: Store, tmp_path: Path
-) -> None:
+async def test_sums_over_too_many_rows_are_scaled_to_the_maximum(server: Server, store: Store, tmp_path: Path) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics", max_samples={"site-a": 100, "site-b": 100})
     await round_.update("site-a", statistics(2.0**50))
     await round_.update("site-b", statistics(20))
@@ -406,7 +404,9 @@ async def test_sums_over_too_many_rows_are_scaled_to_the_maximum(
     assert result["shift"].tolist() == [1.0, 0.0]
 
 
-async def test_the_aggregation_leaves_out_statistics_of_other_tensors(server: Server, store: Store, tmp_path: Path) -> None:
+async def test_the_aggregation_leaves_out_statistics_of_other_tensors(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
     round_ = Round(server, store, tmp_path, task="Statistics")
     await round_.update("site-a", statistics(10))
     await round_.update("site-b", {"w": np.ones(3)})

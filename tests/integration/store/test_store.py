@@ -40,7 +40,9 @@ async def raw(server: Server, method: str, url: str, headers: dict[str, str], da
         return response.status
 
 
-async def test_the_client_stores_and_reads_an_object_in_pieces(server: Server, store: Store, key: str, tmp_path: Path) -> None:
+async def test_the_client_stores_and_reads_an_object_in_pieces(
+    server: Server, store: Store, key: str, tmp_path: Path
+) -> None:
     data = os.urandom(3_000_001)
     (tmp_path / "file").write_bytes(b"before" + data + b"after")
     upload = server.presigner.put(key, now(), 60, len(data))

@@ -32,7 +32,7 @@ def commands() -> str:
 
 
 @pytest.fixture(scope="module")
-def told(shell: Shell, commands: str) -> str:
+def output(shell: Shell, commands: str) -> str:
     """What the page's commands print."""
     return shell.run(commands)
 

@@ -199,7 +199,10 @@ def test_a_command_that_cannot_start_exits_with_126(launcher: Launcher) -> None:
     ):
         for command in (name, f"./{name}"):
             done = launcher.run("--", command, path=str(launcher.place))
-            assert (done.returncode, done.stderr) == (126, f"launch: the program {command} cannot be started: {error}\n")
+            assert (done.returncode, done.stderr) == (
+                126,
+                f"launch: the program {command} cannot be started: {error}\n",
+            )
 
 
 def test_a_program_is_searched_like_a_container_runtime_does(launcher: Launcher) -> None:

@@ -100,7 +100,10 @@ def meaning(name: str, digest: str, columns: str = "sha256:c") -> Participant:
     offering_participant = participant(name)
     assert offering_participant.status.site is not None
     offers = (OfferedDataset(name="breast", schema_digest=digest, columns_digest=columns),)
-    return replace(offering_participant, status=replace(offering_participant.status, site=replace(offering_participant.status.site, datasets=offers)))
+    return replace(
+        offering_participant,
+        status=replace(offering_participant.status, site=replace(offering_participant.status.site, datasets=offers)),
+    )
 
 
 def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> FederatedRound:

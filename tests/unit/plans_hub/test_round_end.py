@@ -224,7 +224,9 @@ def test_a_round_says_how_many_hospitals_have_still_to_approve() -> None:
     assert message_of(two, "Reconciling").endswith("2 hospitals have still to approve: site-a, site-b.")
 
 
-@pytest.mark.parametrize(("reason", "shown"), [("StoreUnreachable", True), ("Unschedulable", True), ("Training", False)])
+@pytest.mark.parametrize(
+    ("reason", "shown"), [("StoreUnreachable", True), ("Unschedulable", True), ("Training", False)]
+)
 def test_what_a_hospital_waits_for_is_said_while_it_waits(reason: str, shown: bool) -> None:
     waits = task("site-a", condition("Accepted", True, "Accepted"), condition("Reconciling", True, reason))
     made = plan(collecting(waits, accepted("site-b"), accepted("site-c")))

@@ -51,7 +51,9 @@ def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> 
     made = plan(observation())
     assert isinstance(made.actions[0], MakeRoundKey)
     dispatches = of_type(made, Dispatch)
-    assert [(each.participant, each.attempt, each.roster) for each in dispatches] == [(name, 1, NAMES) for name in NAMES]
+    assert [(each.participant, each.attempt, each.roster) for each in dispatches] == [
+        (name, 1, NAMES) for name in NAMES
+    ]
     assert [each.stage for each in made.status.timeline] == ["Started", "Dispatched"]
     assert condition_of(made, "Reconciling") == ("True", "Dispatched")
     assert counts(made).selected == 3

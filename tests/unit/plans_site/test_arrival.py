@@ -12,36 +12,24 @@ import pytest
 from tests.unit.plans_site.plans import CREATE, holds, hub_status, reason
 from tests.worlds.site import (
     ASSIGNMENT,
-    CONTROL,
     JOB,
     NOW,
     UNPROVEN,
     a_dataset,
-    a_pod,
     a_round_task,
     a_site,
     a_task,
     accepted,
     change_names,
     condition,
-    ended,
     ready,
-    running,
     seen,
     signed,
-    tell_dataset_action,
-    waiting,
 )
-from wardround.api import conditions
-from wardround.api.conditions import Condition
-from wardround.api.roundtask import RoundTaskStatus
-from wardround.api.sitetask import SiteTask, SiteTaskStatus
-from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
+from wardround.api.sitetask import SiteTask
+from wardround.plans.sitetask.hub import mirror, refuse_recreated
 from wardround.plans.sitetask.plan import plan
-from wardround.plans.sitetask.pod import parse_pod
 from wardround.plans.sitetask.status import hampered
-from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
-from wardround.wire.training import LiveRounds
 
 
 def test_a_task_that_the_policy_allows_is_accepted_and_waits_for_its_input() -> None:

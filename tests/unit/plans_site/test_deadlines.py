@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -12,36 +11,24 @@ import pytest
 from tests.unit.plans_site.plans import assert_retried, holds, hub_status, outcome, reason, training
 from tests.worlds.site import (
     ASSIGNMENT,
-    CONTROL,
     JOB,
     NOW,
     UNPROVEN,
-    a_dataset,
     a_pod,
     a_round_task,
-    a_site,
     a_task,
     accepted,
-    change_names,
     condition,
     ended,
     ready,
     running,
     seen,
-    signed,
-    tell_dataset_action,
     waiting,
 )
-from wardround.api import conditions
-from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
-from wardround.api.sitetask import SiteTask, SiteTaskStatus
-from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
+from wardround.plans.sitetask.hub import due
 from wardround.plans.sitetask.plan import plan
-from wardround.plans.sitetask.pod import parse_pod
-from wardround.plans.sitetask.status import hampered
-from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
-from wardround.wire.training import LiveRounds
+from wardround.plans.sitetask.types import Observation
 
 
 def out_of_time(*containers: dict[str, Any], taken: str = "11:59:25", seconds: int | None = 1800) -> Observation:
@@ -85,7 +72,9 @@ def test_time_that_training_did_not_have_is_not_the_trainings_fault(observation:
 
 
 def test_a_network_that_opened_is_said_even_when_time_is_over() -> None:
-    observation = out_of_time(ended("prepare", 75, outcome("NetworkOpen")), ended("isolation", 75, outcome("NetworkOpen")))
+    observation = out_of_time(
+        ended("prepare", 75, outcome("NetworkOpen")), ended("isolation", 75, outcome("NetworkOpen"))
+    )
     failure = plan(observation).status.failure
     assert failure is not None
     assert failure.reason == "NetworkOpen"

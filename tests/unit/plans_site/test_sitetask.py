@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.unit.plans_site.plans import CREATE, DELETE, UPDATE, holds, hub_status, outcome, reason, sidecar, training
+from tests.unit.plans_site.plans import CREATE, DELETE, UPDATE, holds, hub_status, outcome, reason, training
 from tests.worlds.site import (
     ASSIGNMENT,
-    CONTROL,
     JOB,
     NOW,
-    UNPROVEN,
-    a_dataset,
     a_pod,
     a_round_task,
-    a_site,
     a_task,
     accepted,
     change_names,
@@ -28,20 +23,11 @@ from tests.worlds.site import (
     ready,
     running,
     seen,
-    signed,
-    tell_dataset_action,
-    waiting,
 )
-from wardround.api import conditions
-from wardround.api.conditions import Condition
 from wardround.api.roundtask import RoundTaskStatus
-from wardround.api.sitetask import SiteTask, SiteTaskStatus
-from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
+from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror
 from wardround.plans.sitetask.plan import plan
-from wardround.plans.sitetask.pod import parse_pod
 from wardround.plans.sitetask.status import hampered
-from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
-from wardround.wire.training import LiveRounds
 
 
 def test_a_checked_update_is_trained_and_being_sent() -> None:
@@ -144,7 +130,10 @@ def test_the_hub_is_not_told_of_times_alone() -> None:
 
 @pytest.mark.parametrize(("heard_ago", "wait"), [(1.0, PROGRESS_SECONDS - 1), (60.0, 0), (-3600.0, PROGRESS_SECONDS)])
 def test_progress_that_the_hub_does_not_act_on_is_told_once_in_a_while(heard_ago: float, wait: float) -> None:
-    preparing, working = hub_status(training(running("prepare"))), hub_status(training(ended("prepare", 0), running("train")))
+    preparing, working = (
+        hub_status(training(running("prepare"))),
+        hub_status(training(ended("prepare", 0), running("train"))),
+    )
     checked = hub_status(training(ended("prepare", 0), ended("train", 0), ended("check", 0)))
     assert due(preparing, working, heard_ago) in (None, wait)
     assert due(working, checked, heard_ago) == wait
@@ -203,4 +192,3 @@ def test_planning_twice_changes_nothing() -> None:
     first = plan(observation).status
     again = dataclasses.replace(observation, task=dataclasses.replace(observation.task, status=first))
     assert plan(again).status == first
-

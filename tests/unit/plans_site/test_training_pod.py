@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,18 +11,11 @@ import pytest
 from tests.unit.plans_site.plans import assert_retried, holds, hub_status, outcome, reason, sidecar, training
 from tests.worlds.site import (
     ASSIGNMENT,
-    CONTROL,
     JOB,
-    NOW,
-    UNPROVEN,
-    a_dataset,
     a_pod,
-    a_round_task,
     a_site,
     a_task,
-    accepted,
     change_names,
-    condition,
     ended,
     ready,
     running,
@@ -32,16 +24,9 @@ from tests.worlds.site import (
     tell_dataset_action,
     waiting,
 )
-from wardround.api import conditions
-from wardround.api.conditions import Condition
-from wardround.api.roundtask import RoundTaskStatus
-from wardround.api.sitetask import SiteTask, SiteTaskStatus
-from wardround.plans.sitetask.hub import PROGRESS_SECONDS, due, left_alone, mirror, refuse_recreated
+from wardround.plans.sitetask.hub import mirror
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.pod import parse_pod
-from wardround.plans.sitetask.status import hampered
-from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
-from wardround.wire.training import LiveRounds
 
 
 def test_an_unschedulable_pod_says_for_what_on_both_sides_but_the_schedulers_words_stay() -> None:
@@ -131,7 +116,12 @@ FAILURES = {
     "the training code says again": ([ended("prepare", 0), ended("train", 75)], "Platform", "PodFailed", 75),
     "init failed": ([ended("prepare", 0), ended("init", 1)], "Code", "TrainerFailed", 1),
     "out of memory": ([ended("train", 137, reason="OOMKilled")], "Platform", "OutOfMemory", 137),
-    "the output is none": ([ended("train", 0), ended("check", 1, outcome("TensorsDiffer"))], "Code", "TensorsDiffer", 1),
+    "the output is none": (
+        [ended("train", 0), ended("check", 1, outcome("TensorsDiffer"))],
+        "Code",
+        "TensorsDiffer",
+        1,
+    ),
     "a class is not believed": (
         [ended("check", 1, json.dumps({"reason": "NotFinite", "class": "Site"}))],
         "Code",

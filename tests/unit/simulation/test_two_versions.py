@@ -55,6 +55,8 @@ def test_a_hub_and_hospitals_of_two_versions_complete_rounds_in_the_older_versio
         assert is_true(each, "Complete"), each["status"]["conditions"]
         assert each["status"]["participants"]["aggregated"] == 3
     assignments = [assignment(task) for task in played.tasks]
-    assert [(each["version"], each["critical"], "columnsDigest" in each) for each in assignments] == 6 * [(1, [], False)]
+    assert [(each["version"], each["critical"], "columnsDigest" in each) for each in assignments] == 6 * [
+        (1, [], False)
+    ]
     known = [1] if older == "hospitals" else list(range(1, LATEST + 1))
     assert [each["status"]["site"]["assignmentVersions"] for each in played.participants] == 3 * [known]
