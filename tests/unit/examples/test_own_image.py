@@ -48,7 +48,7 @@ def test_the_example_keeps_the_contract_and_learns_something(output: str) -> Non
     assert float(yaml.safe_load(evaluated[1])["auc"]) > 0.9
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("output")
 @pytest.mark.parametrize(
     ("there", "instead", "reason"),
     [
@@ -70,7 +70,7 @@ def test_code_that_breaks_the_contract_is_refused_as_a_round_would(
     assert output.endswith("exit code 1\n")
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("output")
 @pytest.mark.parametrize(
     ("parameters", "named"),
     [("learnigRate=0.5", "unknown parameter learnigRate;"), ("steps=many", "steps is a whole number")],
@@ -96,7 +96,7 @@ REMEMBERS = """
 """
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("output")
 def test_what_training_leaves_as_state_is_there_in_the_next_round_and_the_evaluation(
     shell: Shell, commands: str
 ) -> None:
