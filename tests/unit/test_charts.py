@@ -109,6 +109,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("site", {"policy": {"parameters": [{"name": "epochs", "max": "10"}]}}, "'max' was unexpected"),
     ("site", {"policy": {"parameters": None}}, "None is not of type 'array'"),
     ("site", {"policy": {"minCell": 10}}, "10 is less than the minimum of 11"),
+    ("site", {"policy": {"maxLeftOut": 0.1}}, "0.1 is not of type 'string'"),
+    ("site", {"policy": {"maxLeftOut": "10 %"}}, "'10 %' does not match"),
     ("site", {"hub": {"fingerprint": "sha256:abc"}}, "does not match"),
     ("site", {"store": {"origin": "https://store.example/path"}}, "does not match"),
     ("site", {"workload": {"limits": {"cpu": 1}}}, "1 is not of type 'string'"),
@@ -170,6 +172,13 @@ def test_the_smallest_cell_has_eleven_patients_by_default_and_at_least() -> None
     numbers = (kind["minCell"]["default"], kind["minCell"]["minimum"], chart["minCell"]["minimum"], values["minCell"])
     assert {*numbers, Policy().min_cell, LEAST_CELL} == {11}
     assert kind["minSamples"]["default"] == values["minSamples"]
+
+
+def test_a_tenth_of_the_rows_may_be_left_out_by_default() -> None:
+    kind, chart = spec("sites")["policy"]["properties"], schema("site")["properties"]["policy"]["properties"]
+    values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"]
+    assert kind["maxLeftOut"]["default"] == values["maxLeftOut"] == Policy().max_left_out == "0.1"
+    assert kind["maxLeftOut"]["pattern"] == chart["maxLeftOut"]["pattern"]
 
 
 def policy(chart: str, name: str) -> str:

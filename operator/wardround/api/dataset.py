@@ -7,7 +7,7 @@ from typing import Any, Literal
 from wardround.api.conditions import Conditions
 from wardround.api.meta import Meta
 from wardround.wire import codec
-from wardround.wire.outcome import LeftOutRows
+from wardround.wire.outcome import LeftOutRows, Remark
 
 KIND = "Dataset"
 
@@ -56,14 +56,59 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnusedField:
+    """A field of the schema that is no input of a model. `reason`: its type."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ignored:
+    """`columns`: the number of columns that the schema does not name. Their names are not known outside of the pod."""
+
+    fields: tuple[UnusedField, ...] = ()
+    columns: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLeftOut:
+    """`value`: of the target. `share`: of the rows of this class."""
+
+    value: str
+    rows: int
+    share: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Rows that break the schema, each counted once. `patients`: those of whom no row counts. `share`: of all rows.
+
+    `fields`: the most frequent faults first; a row with two faults counts twice.
+    """
+
+    rows: int
+    patients: int
+    share: str
+    fields: tuple[LeftOutRows, ...] = ()
+    classes: tuple[ClassLeftOut, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
+    """This status stays in the hospital's cluster. `rows` and `patients`: of the valid rows."""
+
     observed_generation: int | None = None
     conditions: Conditions = ()
+    read_at: str | None = None
+    features: int | None = None
     rows: int | None = None
     patients: int | None = None
+    ignored: Ignored | None = None
+    left_out: LeftOut | None = None
+    remarks: tuple[Remark, ...] | None = None
     schema_digest: str | None = None
     columns_digest: str | None = None
-    quality: tuple[LeftOutRows, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

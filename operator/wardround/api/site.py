@@ -1,7 +1,9 @@
 """Site: a hospital's own settings, one object named `site`. Only the courier writes `status.courier`."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from wardround.api.conditions import Conditions
@@ -49,6 +51,7 @@ class AllowedParameter:
 
 # The US Centers for Medicare & Medicaid Services suppress cells of 1 to 10 people (cell size suppression policy).
 LEAST_CELL = 11
+_SHARE = re.compile(r"0(\.[0-9]{1,6})?|1", re.ASCII)
 
 # The built-in trainer's parameters, for sites that list none. `steps` is not listed: an update of one step on a small
 # batch reveals the rows of that batch. `weightDecay` is small: with weight decay and learning rate 1, only the last
@@ -68,8 +71,17 @@ DEFAULT_PARAMETERS = (
 )
 
 
+def share(text: str) -> Decimal:
+    """A share from 0 to 1, such as `max_left_out`. Raises ValueError."""
+    if not _SHARE.fullmatch(text):
+        raise ValueError("not a share from 0 to 1 with at most six decimals, such as 0.1")
+    return Decimal(text)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
+    """`max_left_out`: the largest share of a file's rows that may break the Dataset's schema."""
+
     approval: Approval = "Manual"
     tasks: tuple[str, ...] = ("Train", "Statistics", "Evaluate")
     images: tuple[str, ...] = ()
@@ -81,6 +93,7 @@ class Policy:
     lowest_assignment_version: int = 1
     min_samples: int = LEAST_CELL
     min_cell: int = LEAST_CELL
+    max_left_out: str = "0.1"
     link_local: LinkLocal = "Warn"
 
 

@@ -20,7 +20,7 @@ from wardround.cli.findings import (
     of_attention,
     of_base,
     of_conditions,
-    of_quality,
+    of_rows,
     of_silence,
     of_task,
 )
@@ -259,7 +259,7 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
         return _long_lived(kind, read(participant.parse, item), heard(lease, now), silent)
     if kind == dataset.KIND:
         table = read(dataset.parse, item)
-        return _long_lived(kind, table, None, (), of_quality(table))
+        return _long_lived(kind, table, None, (), of_rows(table))
     return _long_lived(kind, read(site.parse, item), None, ())
 
 
@@ -268,11 +268,11 @@ def _long_lived(
     item: Participant | Site | Dataset,
     heard_ago: float | None,
     silent: Sequence[Finding],
-    quality: Sequence[Finding] = (),
+    rows: Sequence[Finding] = (),
 ) -> Explanation:
     readiness = _readiness(item.status.conditions, heard_ago, silent)
     headline = f"{kind} {item.metadata.namespace}/{item.metadata.name} {readiness}"
-    return Explanation(headline, (*of_conditions(item), *silent, *quality))
+    return Explanation(headline, (*of_conditions(item), *silent, *rows))
 
 
 def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence[Finding]) -> str:

@@ -23,6 +23,7 @@ from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.reasons.parameter import describe
 from wardround.reasons.reason import HOSPITAL, Reason
 from wardround.reasons.registry import REASONS, reason_for
+from wardround.tabular import problems
 
 SILENT_AFTER_SECONDS = 60
 WAITING, APPROVE = "WaitingForApproval", "To approve it, run"
@@ -106,10 +107,20 @@ def of_conditions(item: Participant | Site | Dataset) -> list[Finding]:
     return findings
 
 
-def of_quality(dataset: Dataset) -> list[Finding]:
-    """The rows of a Dataset that were left out, for each field and reason."""
-    entries = dataset.status.quality or ()
-    return [Finding(each.field, each.reason, _left_out(each.rows, each.reason)) for each in entries]
+def of_rows(dataset: Dataset) -> list[Finding]:
+    """The rows of a Dataset that were left out, for each field and reason, and what looks wrong in the valid rows."""
+    entries = dataset.status.left_out.fields if dataset.status.left_out else ()
+    left_out = [Finding(each.field, each.reason, _left_out(each.rows, each.reason)) for each in entries]
+    remarks = [
+        Finding(
+            "valid rows",
+            each.reason,
+            reason_for(each.reason).about(dataset=dataset.metadata.name),
+            f"{each.patients} patients",
+        )
+        for each in dataset.status.remarks or ()
+    ]
+    return [*left_out, *remarks]
 
 
 def of_silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
@@ -131,12 +142,10 @@ def heard(lease: Object | None, now: datetime) -> float | None:
 
 
 def _left_out(rows: int, reason: str) -> Reason:
-    action = "Correct these rows in the source if they should count. The other rows are used."
-    if reason == "Missing":
-        action = (
-            "Fill in the value in the source if these rows should count, or remove the field from the schema. A row "
-            "needs a value in each field that is `required`, and in every number and integer."
-        )
+    advice = problems.ADVICE.get(reason, "correct these rows in the source")
+    action = f"If these rows should count: {advice}."
+    if reason == problems.MISSING:
+        action += " A row needs a value in each field that is `required`, and in every number and integer."
     return Reason(name=reason, owner=HOSPITAL, meaning=f"{rows} rows were left out.", action=action)
 
 

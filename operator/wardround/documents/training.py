@@ -56,6 +56,7 @@ def training_job(
         dataset=dataset["spec"],
         min_samples=site.spec.policy.min_samples,
         min_cell=site.spec.policy.min_cell,
+        max_left_out=site.spec.policy.max_left_out,
         parameters=site.spec.policy.parameters,
         train_seconds=assignment.train_seconds,
         accelerators=assignment.resources.accelerators_per_node,

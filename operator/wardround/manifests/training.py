@@ -76,6 +76,7 @@ class TrainingJob:
     dataset: Mapping[str, Any]
     min_samples: int
     min_cell: int
+    max_left_out: str
     parameters: Sequence[AllowedParameter]
     train_seconds: int
     accelerators: int
@@ -159,6 +160,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
             _variable("WARDROUND_MIN_CELL", str(job.min_cell)),
+            _variable("WARDROUND_MAX_LEFT_OUT", job.max_left_out),
             _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
             *_isolation_env(job),
         ],

@@ -9,23 +9,25 @@ from typing import Any
 
 from wardround.api import conditions, dataset_text
 from wardround.api.conditions import Conditions
-from wardround.api.dataset import DatasetStatus
+from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, UnusedField
+from wardround.api.times import to_seconds
 from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS
 from wardround.tabular import schema as table_schema
-from wardround.wire.outcome import Outcome
+from wardround.wire.outcome import LeftOutTotal, Outcome
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
-OF_THE_DATA = ("ColumnMissing", "DataUnreadable", "TooFewSamples")
-QUALITY_LIMIT = 256
+OF_THE_DATA = ("ColumnMissing", "DataReplaced", "DataUnreadable", "TooFewSamples", "TooManyRowsLeftOut")
+# The longest lists that the kind takes.
+QUALITY_LIMIT, REMARKS_LIMIT = 256, 8
 
 
 def plan(
     spec: Mapping[str, Any], status: DatasetStatus, prepared: Step | None, *, generation: int, now: datetime
 ) -> DatasetStatus:
-    """The status. `spec` as it stands in the object, `prepared` the container that has just read the data, if any.
+    """The status. `spec`: as it stands in the object. `prepared`: the container that has just read the data, if any.
 
-    Its counts are those of the reading that Ready tells of: there are none where that came to none.
+    The counts are of the newest reading, on which Ready depends. A reading that failed may have no counts.
     """
     schema: Mapping[str, Any] = spec["schema"]
 
@@ -44,38 +46,74 @@ def plan(
         done = conditions.settled(ready(draft, True, reason, message), reason, now=now, generation=generation)
         return dataclasses.replace(draft, conditions=done)
 
-    unread = dataclasses.replace(
-        status,
-        observed_generation=generation,
-        schema_digest=None,
-        columns_digest=None,
-        rows=None,
-        patients=None,
-        quality=None,
-    )
+    unread = DatasetStatus(observed_generation=generation, conditions=status.conditions)
     try:
         table = table_schema.parse(schema)
     except table_schema.SchemaInvalid as error:
         # Without a digest it is offered to nobody.
         return failed(unread, "SchemaInvalid", f"spec.schema: {error}")
+    unused = tuple(UnusedField(name=name, reason=reason) for name, reason in table.unused)
     draft = dataclasses.replace(
-        unread, schema_digest=table_schema.digest(table), columns_digest=table_schema.columns_digest(table)
+        unread,
+        features=len(table.features),
+        ignored=Ignored(fields=unused),
+        schema_digest=table_schema.digest(table),
+        columns_digest=table_schema.columns_digest(table),
     )
     if fault := dataset_text.fault(spec):
         return failed(draft, "SchemaInvalid", fault)
     report = prepared.report if prepared is not None and prepared.report else Outcome()
     whole = prepared is not None and prepared.succeeded
     refused = report.reason in OF_THE_DATA
+    if prepared is not None and (refused or whole):
+        draft = dataclasses.replace(draft, read_at=to_seconds(prepared.finished or now))
     counted = report.rows is not None and (refused or whole)
     if counted:
         # Also where too few rows are left: that is when people look for why.
-        quality = (report.quality or ())[:QUALITY_LIMIT]
-        draft = dataclasses.replace(draft, rows=report.rows, patients=report.patients, quality=quality)
+        draft = _counted(draft, report)
     if report.reason is not None and refused:
         return failed(draft, report.reason, report.message or "")
     if counted:
         return settled(draft, "Read", REASONS["Read"].meaning)
     known = conditions.find(status.conditions, "Ready")
     if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
-        return dataclasses.replace(draft, rows=status.rows, patients=status.patients, quality=status.quality)
+        columns = status.ignored.columns if status.ignored else None
+        return dataclasses.replace(
+            draft,
+            read_at=status.read_at,
+            rows=status.rows,
+            patients=status.patients,
+            ignored=Ignored(fields=unused, columns=columns),
+            left_out=status.left_out,
+            remarks=status.remarks,
+        )
     return settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
+
+
+def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:
+    """The status with the counts of a reading."""
+    rows, left_out = report.rows or 0, report.left_out or LeftOutTotal(0, 0)
+    classes = tuple(
+        ClassLeftOut(value=each.value, rows=each.left_out, share=_share(each.left_out, each.kept))
+        for each in left_out.classes
+    )
+    fields = draft.ignored.fields if draft.ignored else ()
+    return dataclasses.replace(
+        draft,
+        rows=rows,
+        patients=report.patients,
+        ignored=Ignored(fields=fields, columns=report.ignored_columns),
+        left_out=LeftOut(
+            rows=left_out.rows,
+            patients=left_out.patients,
+            share=_share(left_out.rows, rows),
+            fields=(report.quality or ())[:QUALITY_LIMIT],
+            classes=classes,
+        ),
+        remarks=(report.remarks or ())[:REMARKS_LIMIT] or None,
+    )
+
+
+def _share(part: int, rest: int) -> str:
+    """The share of `part` in part and rest, with three decimals."""
+    return f"{part / (part + rest):.3f}" if part else "0"

@@ -6,11 +6,12 @@ Messages name fields of the schema. They never quote the file's content, nor Arr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -18,26 +19,53 @@ import pyarrow.parquet
 
 from wardround.pod.outcome import Failure
 from wardround.tabular import columns
+from wardround.tabular.problems import EVERY_FIELD, ROW_MALFORMED
 from wardround.tabular.schema import Schema
 from wardround.wire.outcome import LeftOutRows
 
 # Only one batch is in memory at a time. A CSV row must fit into a block.
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 16384
-
-# Reported for a CSV line with too few or too many values: no single field is at fault.
-EVERY_FIELD, ROW_MALFORMED = "*", "RowMalformed"
+# Bytes from the beginning of a file that show its format.
+HEAD_BYTES = 4096
+PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 # (field, reason) -> rows left out; a row with two faults counts twice.
 Quality = Counter[tuple[str, str]]
+# Device, inode, size and time of the last change.
+Identity = tuple[int, int, int, int]
+
+
+@dataclass
+class Reading:
+    """The counts of a reading, which grow with each batch.
+
+    `left_out`: rows left out, each counted once. `ignored`: names of the columns that the schema does not name. They
+    must not leave the pod: in a file without a header, they are the first patient's values.
+    """
+
+    quality: Quality = field(default_factory=Quality)
+    left_out: int = 0
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """The rows of a batch that break the schema: the identifiers and the targets that can be read, not row by row."""
+
+    identifiers: list[str]
+    targets: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Valid rows: the patients' identifiers, and the view (columns of `view_schema`)."""
+    """Valid rows: the patients' identifiers, and the view (columns of `view_schema`). `left_out`: the other rows."""
 
     identifiers: list[str]
     view: pa.RecordBatch
+    left_out: LeftOut
 
 
 def view_schema(schema: Schema) -> pa.Schema:
@@ -47,24 +75,63 @@ def view_schema(schema: Schema) -> pa.Schema:
     return pa.schema([*features, pa.field(schema.target, target, nullable=False)])
 
 
-def read(path: Path, kind: str, schema: Schema, quality: Quality) -> Iterator[Batch]:
-    """Yields valid rows and counts invalid rows into `quality`. Raises Failure (ColumnMissing, DataUnreadable)."""
-    rows = _csv(path, schema, quality) if kind == "CSV" else _parquet(path, schema)
+def read(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[Batch]:
+    """Yields valid rows and counts invalid rows into `reading`.
+
+    Raises Failure (ColumnMissing, DataUnreadable, DataReplaced).
+    """
+    before = _identity(path, kind)
+    _check_format(path, kind)
+    rows = _csv(path, schema, reading) if kind == "CSV" else _parquet(path, schema, reading)
     while True:
         try:
             raw = next(rows)
         except StopIteration:
+            _check_same(before, path, kind)
             return
         except (pa.ArrowException, OSError) as error:
-            raise unreadable(path, kind) from error
-        yield _valid(raw, schema, quality)
+            _check_same(before, path, kind)
+            raise unreadable(path, kind, "is it whole, of this format, and its text UTF-8?") from error
+        yield _valid(raw, schema, reading)
 
 
-def unreadable(path: Path, kind: str) -> Failure:
-    return Failure(
-        "DataUnreadable",
-        f"{path.name} cannot be read as {kind}: is it whole, of this format, and its text UTF-8? (Dataset.spec.format)",
-    )
+def unreadable(path: Path, kind: str, fault: str) -> Failure:
+    return Failure("DataUnreadable", f"{path.name} cannot be read as {kind} (Dataset.spec.format): {fault}")
+
+
+def _check_format(path: Path, kind: str) -> None:
+    """Raises Failure (DataUnreadable) for frequent mistakes, because Arrow's errors do not name them."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise unreadable(path, kind, f"the volume answered {type(error).__name__}") from error
+    fault = ""
+    if not head:
+        fault = "it is empty"
+    elif kind == "CSV" and head.startswith(PARQUET):
+        fault = "it is a Parquet file. Set spec.format to Parquet"
+    elif kind == "CSV" and head.startswith(ZIP):
+        fault = "it is a workbook or another ZIP archive. Export the table as CSV in UTF-8"
+    elif kind == "CSV" and (head.startswith(UTF_16) or b"\0" in head):
+        fault = "its text is UTF-16 or another encoding with NUL bytes. Save it as UTF-8"
+    if fault:
+        raise unreadable(path, kind, fault)
+
+
+def _identity(path: Path, kind: str) -> Identity:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise unreadable(path, kind, f"the volume answered {type(error).__name__}") from error
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _check_same(before: Identity, path: Path, kind: str) -> None:
+    """Raises Failure (DataReplaced): rows of two files, or of half a file, must not be counted as one Dataset."""
+    if _identity(path, kind) != before:
+        message = f"{path.name} was replaced or changed while it was read. Its rows do not count"
+        raise Failure("DataReplaced", message)
 
 
 def quality_list(quality: Quality) -> tuple[LeftOutRows, ...]:
@@ -73,16 +140,18 @@ def quality_list(quality: Quality) -> tuple[LeftOutRows, ...]:
     return tuple(LeftOutRows(field, reason, rows) for (field, reason), rows in ordered if rows)
 
 
-def _csv(path: Path, schema: Schema, quality: Quality) -> Iterator[Mapping[str, pa.Array]]:
+def _csv(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, pa.Array]]:
     names = [field.name for field in schema.fields]
     read_options = pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
     # The header is read first: the message names missing columns, and columns beyond the schema are not parsed.
     parse_options = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
     with pa.csv.open_csv(path, read_options=read_options, parse_options=parse_options) as reader:
-        _require_columns(reader.schema.names, schema)
+        _check_separator(path, reader.schema.names, schema)
+        reading.ignored = _ignored(reader.schema.names, schema)
 
     def skip(_row: object) -> str:
-        quality[EVERY_FIELD, ROW_MALFORMED] += 1
+        reading.quality[EVERY_FIELD, ROW_MALFORMED] += 1
+        reading.left_out += 1
         return "skip"
 
     reader = pa.csv.open_csv(
@@ -100,10 +169,10 @@ def _csv(path: Path, schema: Schema, quality: Quality) -> Iterator[Mapping[str, 
             yield dict(zip(names, batch.columns, strict=True))
 
 
-def _parquet(path: Path, schema: Schema) -> Iterator[Mapping[str, pa.Array]]:
+def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, pa.Array]]:
     names = [field.name for field in schema.fields]
     with pa.parquet.ParquetFile(path) as file:
-        _require_columns(file.schema_arrow.names, schema)
+        reading.ignored = _ignored(file.schema_arrow.names, schema)
         for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
             texts = {}
             for field in schema.fields:
@@ -115,33 +184,61 @@ def _parquet(path: Path, schema: Schema) -> Iterator[Mapping[str, pa.Array]]:
             yield texts
 
 
-def _require_columns(names: list[str], schema: Schema) -> None:
-    missing = [field.name for field in schema.fields if field.name not in names]
-    if missing:
-        listed = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
-        message = f"the data has no column {listed}: correct the file or Dataset.spec.schema"
-        raise Failure("ColumnMissing", message, field=missing[0])
-    for field in schema.fields:
-        if names.count(field.name) > 1:
-            raise Failure("DataUnreadable", f"the data has column {field.name} more than once", field=field.name)
+def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
+    """Raises Failure (DataUnreadable) if fields of the schema are only found with a separator other than the comma."""
+    wanted = {each.name for each in schema.fields} - set(names)
+    for separator, word in SEPARATORS.items():
+        parts = {part.strip('" ') for name in names if separator in name for part in name.split(separator)}
+        if wanted & parts:
+            fault = f"its values are separated by {word}. Export it with commas, and with points in decimal numbers"
+            raise unreadable(path, "CSV", fault)
 
 
-def _valid(raw: Mapping[str, pa.Array], schema: Schema, quality: Quality) -> Batch:
+def _ignored(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
+    """The columns that the schema does not name. Raises Failure with all fields that have no column, or several."""
+    known = [each.name for each in schema.fields]
+    missing = [name for name in known if name not in names]
+    double = [name for name in known if names.count(name) > 1]
+    faults = [f"the data has no column {_listed(missing)}"] if missing else []
+    if double:
+        faults.append(f"the data has column {_listed(double)} more than once")
+    if faults:
+        reason = "ColumnMissing" if missing else "DataUnreadable"
+        message = f"{', and '.join(faults)}: correct the file or Dataset.spec.schema"
+        raise Failure(reason, message, field=(missing or double)[0])
+    return tuple(name for name in names if name not in known)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _valid(raw: Mapping[str, pa.Array], schema: Schema, reading: Reading) -> Batch:
     needed = schema.needed
     checked = {
-        field.name: columns.check(raw[field.name], field, schema.missing_values, needed=field.name in needed)
-        for field in schema.fields
+        each.name: columns.check(raw[each.name], each, schema.missing_values, needed=each.name in needed)
+        for each in schema.fields
     }
-    keep = np.ones(len(next(iter(raw.values()))), np.bool_)
+    size = len(next(iter(raw.values())))
+    wrong = {name: np.zeros(size, np.bool_) for name in checked}
     for name, column in checked.items():
         for reason, mask in column.problems:
-            keep &= ~mask
-            quality[name, reason] += int(np.count_nonzero(mask))
+            wrong[name] |= mask
+            reading.quality[name, reason] += int(np.count_nonzero(mask))
+    left_out = np.logical_or.reduce(list(wrong.values()))
+    keep = ~left_out
+    reading.left_out += int(np.count_nonzero(left_out))
     layout = view_schema(schema)
     view = []
-    for field in layout:
-        numbers = checked[field.name].numbers
+    for column in layout:
+        numbers = checked[column.name].numbers
         assert numbers is not None, "features and target are numbers by schema"
-        view.append(pa.array(numbers[keep].astype(field.type.to_pandas_dtype())))
-    identifiers = pc.filter(checked[schema.identifier].text, pa.array(keep))
-    return Batch(identifiers.to_pylist(), pa.record_batch(view, schema=layout))
+        view.append(pa.array(numbers[keep].astype(column.type.to_pandas_dtype())))
+    identifiers, targets = checked[schema.identifier].text, checked[schema.target].numbers
+    assert targets is not None, "the target is a number by schema"
+    others = LeftOut(
+        pc.filter(identifiers, pa.array(left_out & ~wrong[schema.identifier])).to_pylist(),
+        targets[left_out & ~wrong[schema.target]],
+    )
+    valid = pc.filter(identifiers, pa.array(keep)).to_pylist()
+    return Batch(valid, pa.record_batch(view, schema=layout), others)

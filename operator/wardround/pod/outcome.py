@@ -75,7 +75,9 @@ def terminate(outcome: Outcome) -> None:
         if outcome.quality:
             outcome = replace(outcome, quality=outcome.quality[:-1])
         else:
-            outcome = replace(outcome, message=(outcome.message or "")[: MESSAGE_LIMIT // 4])
+            # Characters, of which one may take several bytes.
+            message = outcome.message or ""
+            outcome = replace(outcome, message=message[: min(MESSAGE_LIMIT // 4, len(message) // 2)])
     try:
         Path(os.environ.get("WARDROUND_TERMINATION_LOG", "/dev/termination-log")).write_bytes(text)
     except OSError as error:

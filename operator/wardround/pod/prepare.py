@@ -11,14 +11,15 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from wardround import durable
 from wardround.api import dataset_text, parameters_text
 from wardround.api.parameter_bounds import outside
-from wardround.api.site import AllowedParameter
+from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
 from wardround.metrics import binary as metrics
 from wardround.pod import gate, launcher, order, rounds
@@ -26,13 +27,14 @@ from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import schema, split
 from wardround.wire import codec
-from wardround.wire.outcome import LeftOutRows, Outcome
+from wardround.wire.outcome import Outcome
 from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View
+
+if TYPE_CHECKING:
+    from wardround.pod.survey import Counts
 
 # The newest rounds that are over and keep the state that their training left.
 STATES_KEPT = 64
-# The most reasons for leaving out rows that a message lists.
-MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -44,35 +46,17 @@ class Work:
     dataset: Mapping[str, Any]
     min_samples: int
     min_cell: int
+    max_left_out: Decimal
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """`rows` and `patients` count the whole valid dataset. `samples` is the weight that this task's update claims."""
+def prepare(folders: Folders, work: Work) -> Outcome:
+    """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
-    rows: int
-    patients: int
-    samples: int
-    schema_digest: str
-    quality: tuple[LeftOutRows, ...]
-
-    @property
-    def outcome(self) -> Outcome:
-        """The container's termination message."""
-        return Outcome(
-            rows=self.rows,
-            patients=self.patients,
-            samples=self.samples,
-            schema_digest=self.schema_digest,
-            quality=self.quality,
-        )
-
-
-def prepare(folders: Folders, work: Work) -> Prepared:
-    """Validates and splits the rows; writes the view, task.json and the private report.
-
-    Raises Failure (DataUnreadable, ColumnMissing, TooFewSamples, PodFailed).
+    Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, PodFailed).
     """
+    # Imported here because Arrow is slow to import, and the gate runs first.
+    from wardround.pod import survey
+
     request, dataset = work.request, work.dataset
     try:
         table = schema.parse(dataset["schema"])
@@ -88,17 +72,13 @@ def prepare(folders: Folders, work: Work) -> Prepared:
         )
         raise Failure("DataUnreadable", message, field=table.target)
     counts = _write_view(folders, _raw_file(folders, dataset), dataset["format"], table, sides, evaluate=evaluate)
+    read = survey.outcome(counts.whole, work.min_cell)
+    if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
+        raise Failure("TooManyRowsLeftOut", left_out, counted=read)
     samples = min(counts.view_rows, counts.view_patients, request.max_samples)
     needed = max(1, work.min_samples, work.min_cell)
-    if samples < needed:
-        side = "test" if evaluate else "training"
-        message = f"{samples} {side} samples remain after validation and split, {needed} are needed"
-        # A wrong type in the schema leaves out every row. Only this list names the field.
-        if counts.quality:
-            message += f"; rows left out: {_listed(counts.quality)}"
-        counted = Outcome(rows=counts.rows, patients=counts.patients, quality=counts.quality)
-        raise Failure("TooFewSamples", message, counted=counted)
-    prepared = Prepared(counts.rows, counts.patients, samples, schema.digest(table), counts.quality)
+    if too_few := survey.too_few_samples(counts.whole, "test" if evaluate else "train", samples, needed):
+        raise Failure("TooFewSamples", too_few, counted=read)
     training = TrainingTask(
         contract=request.contract,
         task=work.task,
@@ -125,27 +105,19 @@ def prepare(folders: Folders, work: Work) -> Prepared:
     )
     _write(folders.task_file, training)
     _write(folders.report_file, report)
-    return prepared
-
-
-def _listed(quality: Sequence[LeftOutRows]) -> str:
-    """The most frequent reasons: `quality` is sorted."""
-    named = [f"{each.field} {each.reason} {each.rows}" for each in quality[:MOST_LISTED]]
-    return ", ".join(named) + (", and more in the Dataset's status.quality" if len(quality) > MOST_LISTED else "")
+    return replace(read, samples=samples, schema_digest=schema.digest(table))
 
 
 @dataclass(frozen=True)
 class _Counts:
     """`cells`: distinct patients by cell: the validation rows, or for Evaluate the test rows and each class.
 
-    `view`: digest of the rows that the researchers' image sees.
+    `whole`: of the whole file. `view`: digest of the rows that the researchers' image sees.
     """
 
-    rows: int
-    patients: int
+    whole: Counts
     view_rows: int
     view_patients: int
-    quality: tuple[LeftOutRows, ...]
     cells: dict[str, int]
     view: str
 
@@ -153,19 +125,17 @@ class _Counts:
 def _write_view(
     folders: Folders, path: Path, kind: str, table: schema.Schema, sides: split.Split, *, evaluate: bool
 ) -> _Counts:
-    # Imported here because Arrow is slow to import, and the gate runs first.
     import numpy as np
     import pyarrow as pa
     from pyarrow import parquet
 
-    from wardround.pod import dataset
+    from wardround.pod import dataset, survey
 
     layout = dataset.view_schema(table)
     digest = order.ViewDigest()
     features = [feature.name for feature in table.features]
-    quality: dataset.Quality = dataset.Quality()
-    rows = view_rows = 0
-    patients: list[Any] = []
+    read = survey.Survey(table, sides)
+    view_rows = 0
     view_patients: list[Any] = []
     cells: dict[str, list[Any]] = {name: [] for name in (metrics.CLASSES if evaluate else (metrics.VALIDATION,))}
     with ExitStack() as files:
@@ -181,11 +151,9 @@ def _write_view(
             trained = ("train", "validation")
             view = {side: [(writer(folders.view_file(side), layout.names), layout.names)] for side in trained}
         counted = "test" if evaluate else "train"
-        for batch in dataset.read(path, kind, table, quality):
-            positions = np.fromiter(map(sides.position, batch.identifiers), np.uint64, len(batch.identifiers))
+        for batch in dataset.read(path, kind, table, read.reading):
+            positions = read.add(batch)
             belongs = np.array([sides.side_at(position) for position in positions.tolist()], dtype=object)
-            rows += len(positions)
-            patients.append(np.unique(positions))
             view_rows += int(np.count_nonzero(belongs == counted))
             view_patients.append(np.unique(positions[belongs == counted]))
             for cell, within in _within(batch.view, belongs, table.target, evaluate=evaluate).items():
@@ -196,11 +164,9 @@ def _write_view(
                 for output, columns in outputs:
                     output.write_batch(chosen.select(columns))
     return _Counts(
-        rows,
-        _distinct(patients),
+        read.counts(),
         view_rows,
         _distinct(view_patients),
-        dataset.quality_list(quality),
         {name: _distinct(positions) for name, positions in cells.items()},
         digest.text(),
     )
@@ -277,6 +243,7 @@ def _work_from_environment() -> Work:
         dataset=_variable("WARDROUND_DATASET", dataset_text.load),
         min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
         min_cell=_variable("WARDROUND_MIN_CELL", int),
+        max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),
     )
 
 
@@ -313,7 +280,7 @@ def main(argv: Sequence[str]) -> int:
         launcher.place(folders)
         _begin_state(folders, work.request)
         _sweep(folders, work.request.live_rounds)
-        return prepare(folders, work).outcome
+        return prepare(folders, work)
 
     return run("prepare", body)
 

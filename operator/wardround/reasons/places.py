@@ -27,7 +27,8 @@ SITE = "Site: `Ready`"
 CONNECTED = "Site: `HubConnected`"
 LINK_LOCAL = "Site: `LinkLocalClosed`"
 DATASET = "Dataset: `Ready`"
-QUALITY = "Dataset: `status.quality`"
+LEFT_OUT = "Dataset: `status.leftOut`"
+REMARKS = "Dataset: `status.remarks`"
 CANCELLED = "RoundTask: the annotation `wardround.io/cancelled`"
 EXPLAINED = "the command `kubectl wardround explain`"
 EVERY = "every kind, until its operator has looked at it"
@@ -59,8 +60,9 @@ _LISTED: Mapping[str, str] = {
     "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",
     LINK_LOCAL: "LinkLocalAbsent LinkLocalOpen LinkLocalSilent",
-    DATASET: "ColumnMissing DataUnreadable NotReadYet Read SchemaInvalid TooFewSamples",
-    QUALITY: "Missing",
+    DATASET: "ColumnMissing DataReplaced DataUnreadable NotReadYet Read SchemaInvalid TooFewSamples TooManyRowsLeftOut",
+    LEFT_OUT: "Missing",
+    REMARKS: "OneClass TargetsContradict",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",
     EVERY: "Pending",

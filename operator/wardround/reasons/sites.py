@@ -42,6 +42,19 @@ SITES = (
         meaning="The Dataset's schema is wrong.",
         action="Correct in spec.schema what the message names.",
     ),
+    _hospital(
+        name="OneClass",
+        meaning="All valid rows of the data file have the same target, so no model can learn from them what tells the "
+        "classes apart.",
+        action="Compare the target's column in the file with spec.schema of Dataset DATASET. If the hospital has no "
+        "patients of another class, there is nothing to do.",
+    ),
+    _hospital(
+        name="TargetsContradict",
+        meaning="Some patients have several rows that contradict each other in the target.",
+        action="Read status.remarks of Dataset DATASET: it counts these patients. If each row is a visit, there is "
+        "nothing to do. Otherwise correct the target in the file, or the identifiers that different patients share.",
+    ),
     _nobody(
         name="Connecting",
         meaning="The site operator is connecting to the hub for the first time.",
@@ -74,7 +87,7 @@ SITES = (
     ),
     _nobody(
         name="Read",
-        meaning="A task has read the data. status.quality counts the rows that were left out.",
+        meaning="A task has read the data. status.leftOut counts the rows that were left out.",
         action="Nothing to do.",
     ),
     _nobody(name="Connected", meaning="The site is connected to the hub.", action="Nothing to do."),

@@ -38,11 +38,28 @@ _DATA = (
         "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. With exit code 65 it was the training "
         "code that could not use the data: the message there names its log.",
     ),
+    _platform(
+        name="DataReplaced",
+        exit_code=EXIT_TRY_AGAIN,
+        owner=HOSPITAL,
+        meaning="The data file was replaced or changed while the training pod read it.",
+        action="Write a new file only while no task runs, or write it beside the old one under another name and change "
+        "spec.path of Dataset DATASET. The round tries again.",
+    ),
+    _site(
+        name="TooManyRowsLeftOut",
+        exit_code=EXIT_DATA,
+        meaning="More rows of the data file break the Dataset's schema than policy.maxLeftOut of the Site allows, so "
+        "nobody trains on the others.",
+        action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file or "
+        "spec.schema. If these rows are left out on purpose, raise policy.maxLeftOut in the values of the site chart. "
+        "Then ask the round's author to apply a new round.",
+    ),
     _site(
         name="TooFewSamples",
         exit_code=EXIT_DATA,
         meaning="Fewer patients have usable data than the site's policy demands.",
-        action="Read status.quality of Dataset DATASET: it counts the rows that were left out, and says why. Correct "
+        action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, and says why. Correct "
         "those rows, or lower minSamples or minCell in the values of the site chart. minCell cannot be lower than 11: "
         "with fewer test patients, a hospital can take part in Train rounds, but not in Evaluate rounds.",
     ),

@@ -14,13 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wardround.tabular import schema as table
+from wardround.tabular.problems import ABOVE, BELOW, MISSING, NOT_IN_ENUM, NOT_OF_TYPE
 
 Mask = npt.NDArray[np.bool_]
 
-MISSING = "Missing"
-NOT_OF_TYPE = {"number": "NotANumber", "integer": "NotAnInteger", "boolean": "NotABoolean", "date": "NotADate"}
 EXACT = 2.0**53  # below it, float64 represents every integer exactly
-BELOW, ABOVE, NOT_IN_ENUM = "BelowMinimum", "AboveMaximum", "NotInEnum"
 
 
 @dataclass(frozen=True)

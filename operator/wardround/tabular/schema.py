@@ -20,6 +20,8 @@ NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 INTEGER = r"^[+-]?\d+(\.0*)?$"  # also 5.0: most tools write an integer column with a gap that way
 TRUE, FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 MISSING = ("",)
+# A message lists the faults of so many fields at most.
+MOST_FAULTS = 8
 
 _SCHEMA_KEYS = {"fields", "target", "identifier", "missingValues"}
 _FIELD_KEYS = {"name", "type", "unit", "title", "description", "constraints"}
@@ -33,7 +35,7 @@ _CONSTRAINTS: Mapping[str, frozenset[str]] = {
 
 
 class SchemaInvalid(ValueError):
-    """The schema is invalid. The message names the field and says what to write."""
+    """The schema is invalid. The message names each field with a fault and says what to write."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,21 @@ class Schema:
     def features(self) -> tuple[Field, ...]:
         """The model's inputs, in schema order: numbers and integers, except target and identifier."""
         return tuple(f for f in self.fields if f.numeric and f.name not in (self.target, self.identifier))
+
+    @property
+    def unused(self) -> tuple[tuple[str, str], ...]:
+        """Names of the fields that are no input of the model because of their type, each with the type as the reason:
+        String, Boolean or Date."""
+        ends = (self.target, self.identifier)
+        return tuple((f.name, f.type.capitalize()) for f in self.fields if not f.numeric and f.name not in ends)
+
+    @property
+    def classes(self) -> tuple[float, ...]:
+        """The values of the target in ascending order if the schema lists them. Empty if the target is a quantity."""
+        enum = self.field(self.target).enum
+        if enum:
+            return tuple(sorted(float(each) for each in enum))
+        return (0.0, 1.0) if self.binary_target else ()
 
     @property
     def needed(self) -> frozenset[str]:
@@ -107,7 +124,7 @@ def parse(document: Mapping[str, Any]) -> Schema:
     raw_fields = document.get("fields")
     if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str) or not raw_fields:
         raise SchemaInvalid("the schema has no fields: list at least target, identifier and one feature")
-    fields = tuple(_field(raw) for raw in raw_fields)
+    fields = _fields(raw_fields)
     names = [field.name for field in fields]
     for name in names:
         if names.count(name) > 1:
@@ -127,6 +144,20 @@ def parse(document: Mapping[str, Any]) -> Schema:
     if not schema.features:
         raise SchemaInvalid("the schema has no feature: at least one number or integer beside target and identifier")
     return schema
+
+
+def _fields(raw_fields: Sequence[Any]) -> tuple[Field, ...]:
+    """Raises SchemaInvalid with the faults of all fields."""
+    fields, faults = [], []
+    for raw in raw_fields:
+        try:
+            fields.append(_field(raw))
+        except SchemaInvalid as fault:
+            faults.append(str(fault))
+    if faults:
+        more = f"; and {len(faults) - MOST_FAULTS} more fields" if len(faults) > MOST_FAULTS else ""
+        raise SchemaInvalid("; ".join(faults[:MOST_FAULTS]) + more)
+    return tuple(fields)
 
 
 def _field(raw: Any) -> Field:

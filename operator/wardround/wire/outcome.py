@@ -26,6 +26,32 @@ class LeftOutRows:
 
 
 @dataclass(frozen=True)
+class LeftOutClass:
+    """Rows of one class: a value of the target that the schema lists, and its rows that are left out and that count."""
+
+    value: str
+    left_out: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class LeftOutTotal:
+    """All rows that break the Dataset's schema, each counted once. `patients`: those of whom no row counts."""
+
+    rows: int
+    patients: int
+    classes: tuple[LeftOutClass, ...] = ()
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A registered reason why valid rows look wrong, and the number of patients that it is about."""
+
+    reason: str
+    patients: int
+
+
+@dataclass(frozen=True)
 class LinkLocalHeard:
     """The result of probing neighbours over IPv6 link-local. `answers`: labels of targets that answered."""
 
@@ -37,8 +63,10 @@ class LinkLocalHeard:
 class Outcome:
     """`reason`, `failure_class` and `message` (for the site's people): of a failure. `field`: of the Dataset's schema.
 
-    `rows` and `patients`: of the valid dataset. `samples`: the weight that this task claims. `link_local`: from the
-    sidecar. `parameter`: the parameter that the training code refuses; it counts only if the round has set it.
+    `rows` and `patients`: of the valid dataset. `samples`: the weight that this task claims. `ignored_columns`: the
+    number of columns that the schema does not name. Their names stay in the pod: in a file without a header, they are
+    the first patient's values. `remarks`: what looks wrong in valid rows. `link_local`: from the sidecar. `parameter`:
+    the parameter that the training code refuses; it counts only if the round has set it.
     """
 
     reason: str | None = None
@@ -50,6 +78,9 @@ class Outcome:
     samples: int | None = None
     schema_digest: str | None = None
     quality: tuple[LeftOutRows, ...] | None = None
+    left_out: LeftOutTotal | None = None
+    ignored_columns: int | None = None
+    remarks: tuple[Remark, ...] | None = None
     link_local: LinkLocalHeard | None = None
     parameter: str | None = None
 

@@ -164,8 +164,10 @@ SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
 READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
 EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
 CELL = "policy.minCell of the site chart"
+MOST_LEFT_OUT = "policy.maxLeftOut of the site chart"
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 FEWER_BEHIND = {"name": "WARDROUND_MIN_CELL", "value": "1"}
+ALL_LEFT_OUT = {"name": "WARDROUND_MAX_LEFT_OUT", "value": "1"}
 STEPS = {"name": "WARDROUND_ALLOWED_PARAMETERS", "value": '{"steps":{}}'}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
@@ -435,7 +437,7 @@ CONTAINERS = [
         for name in ("isolation", "train", "check")
         for variable_name in (
             *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
-            *("WARDROUND_MIN_CELL", "WARDROUND_ALLOWED_PARAMETERS"),
+            *("WARDROUND_MIN_CELL", "WARDROUND_MAX_LEFT_OUT", "WARDROUND_ALLOWED_PARAMETERS"),
         )
     ),
     *(
@@ -476,6 +478,15 @@ CONTAINERS = [
         for count, value in (("fewer", "10"), ("any", "0"), ("who knows how many", GONE))
     ),
     Attack("metrics are over fewer patients too", CELL, adds(container("prepare"), "env", FEWER_BEHIND)),
+    *(
+        Attack(
+            f"{share or 'no share'} of rows may be left out",
+            MOST_LEFT_OUT,
+            sets(variable("WARDROUND_MAX_LEFT_OUT"), {"value": share}),
+        )
+        for share in ("", "1", "0.100001", "0.1000001", "-0.1", "1e-1", "0.1\n", "$(X)")
+    ),
+    Attack("all rows may be left out too", MOST_LEFT_OUT, adds(container("prepare"), "env", ALL_LEFT_OUT)),
     Attack("prepare allows any steps", ALLOWED, adds(container("prepare"), "env", STEPS)),
     *(
         Attack(f"{case} allows other parameters", ALLOWED, sets(variable(STEPS["name"]), {"value": "{}"}), case)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.integration.api.apiserver import Api, Refused, account, until
-from tests.integration.api.attacks import CELL, FEWEST
+from tests.integration.api.attacks import CELL, FEWEST, MOST_LEFT_OUT
 from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import claim, container, variable
 from tests.integration.api.objects import FEDERATION, ROOT, dataset, site_values, training_job
@@ -277,6 +277,13 @@ def test_the_policy_requires_a_number_of_patients_for_prepare(site: Api, name: s
     job = _job(site, BREAST)
     variable(name)(job)["value"] = value
     assert NUMBERS[name] in _refusal(site, job)
+
+
+@pytest.mark.parametrize(("value", "admitted"), [("0.1", True), ("0.099999", True), ("0", True), ("0.100001", False)])
+def test_prepare_is_told_to_leave_out_no_more_rows_than_the_chart(site: Api, value: str, admitted: bool) -> None:
+    job = _job(site, BREAST)
+    variable("WARDROUND_MAX_LEFT_OUT")(job)["value"] = value
+    assert (MOST_LEFT_OUT in _refusal(site, job)) is not admitted
 
 
 # Beside target and identifier, by the kind's schema.

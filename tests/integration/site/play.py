@@ -31,7 +31,16 @@ DATASET = {
     },
 }
 HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
-READ = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "", "quality": []}
+READ = {
+    "rows": 341,
+    "patients": 340,
+    "samples": 290,
+    "schemaDigest": "",
+    "quality": [{"field": "mean_radius", "reason": "Missing", "rows": 25}],
+    "leftOut": {"rows": 25, "patients": 24, "classes": [{"value": "1", "leftOut": 12, "kept": 120}]},
+    "ignoredColumns": 3,
+    "remarks": [{"reason": "TargetsContradict", "patients": 2}],
+}
 
 
 def condition(item: Object, kind: str) -> Any:
@@ -53,8 +62,13 @@ def job_of(site: Site, name: str) -> Object | None:
     return next((job for job in jobs if job["metadata"]["name"] == name), None)
 
 
-def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
-    """What Job controller and kubelet do: the pod of a Job's template, `ended` containers over with 0."""
+def run_pod(
+    api: Api, job: Object, *ended: str, message: str = "", prepared: Object | None = None, code: int = 0
+) -> Object:
+    """Plays Job controller and kubelet: the pod of a Job's template, in which the containers `ended` are over.
+
+    `prepared`: the termination message of `prepare`. `code`: the exit code of the containers.
+    """
     labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
     meta = {"name": job["metadata"]["name"], "namespace": NAMESPACE, "labels": labels}
     try:
@@ -62,10 +76,10 @@ def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
     except Refused:
         spec = job["spec"]["template"]["spec"]
         api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
-    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": 0}
+    over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": code}
 
     def status(name: str) -> Object:
-        messages = {"prepare": json.dumps(READ), "isolation": json.dumps({"linkLocal": HEARD})}
+        messages = {"prepare": json.dumps(prepared or READ), "isolation": json.dumps({"linkLocal": HEARD})}
         text = messages.get(name, message)
         state = (
             {"terminated": {**over, "message": text}} if name in ended else {"waiting": {"reason": "PodInitializing"}}
@@ -74,7 +88,7 @@ def run_pod(api: Api, job: Object, *ended: str, message: str = "") -> Object:
 
     names = [each["name"] for each in job["spec"]["template"]["spec"]["initContainers"]]
     change = {
-        "phase": "Running",
+        "phase": "Failed" if code else "Running",
         "initContainerStatuses": [status(n) for n in names],
         "containerStatuses": [status("check")],
     }

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.api.kstatus import kstatus
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
 from tests.integration.site.hub import Object
-from tests.integration.site.play import condition, enrolled, job_of, leave_update, run_pod
+from tests.integration.site.play import READ, condition, enrolled, job_of, leave_update, run_pod
 from wardround.api import site as sites
 from wardround.courier import main as courier
 from wardround.kube.client import Client
@@ -61,6 +61,16 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
         "the Dataset has been read",
         lambda: site.api.get("Dataset", "breast", NAMESPACE)["status"].get("rows") == 341,
     )
+    read = site.api.get("Dataset", "breast", NAMESPACE)["status"]
+    assert (read["features"], read["patients"], read["readAt"]) == (1, 340, "2026-11-24T11:59:40Z")
+    assert read["leftOut"] == {
+        "rows": 25,
+        "patients": 24,
+        "share": "0.068",
+        "fields": READ["quality"],
+        "classes": [{"value": "1", "rows": 12, "share": "0.091"}],
+    }
+    assert (read["ignored"]["columns"], read["remarks"]) == (3, READ["remarks"])
     update = os.urandom(70 * (1 << 20))  # two parts
     leave_update(site, name, update, digests.digest(model))
     run_pod(site.api, job, "prepare", "train", "check", "isolation")
@@ -90,6 +100,58 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
 
     site.api.delete("RoundTask", name, PARTICIPANT)
     assert condition(site.task(name), "Complete")["status"] == "True", "a closed task is remembered"
+
+
+LEAVES_OUT = {
+    "reason": "TooManyRowsLeftOut",
+    "class": "Site",
+    "message": "84 of 304 rows (27.6 %) break spec.schema",
+    "rows": 220,
+    "patients": 220,
+    "quality": [{"field": "mean_radius", "reason": "NotANumber", "rows": 84}],
+    "leftOut": {"rows": 84, "patients": 84},
+    "ignoredColumns": 0,
+}
+
+
+async def test_a_dataset_that_leaves_out_too_many_rows_is_not_ready_and_the_hub_gets_no_count(site: Site) -> None:
+    await enrolled(site)
+    task = site.hub.ask(await site.hub.seal_model(b"model"))
+    name = task["metadata"]["name"]
+    job = await eventually("the Job", lambda: job_of(site, name))
+    run_pod(site.api, job, "prepare", prepared=LEAVES_OUT, code=65)
+
+    def dataset() -> Object:
+        return site.api.get("Dataset", "breast", NAMESPACE)
+
+    await eventually(
+        "the Dataset is not Ready", lambda: condition(dataset(), "Ready")["reason"] == "TooManyRowsLeftOut"
+    )
+    assert condition(dataset(), "Ready")["message"] == LEAVES_OUT["message"]
+    assert (dataset()["status"]["rows"], dataset()["status"]["leftOut"]["share"]) == (220, "0.276")
+
+    def warnings() -> list[Object]:
+        events = site.api.call("GET", f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events")["items"]
+        ours = [each for each in events if each["regarding"]["kind"] == "Dataset"]
+        return [each for each in ours if each["reason"] == "TooManyRowsLeftOut"]
+
+    [event] = await eventually("the Dataset has an Event", warnings)
+    assert event["type"] == "Warning"
+    failure = await eventually(
+        "the hub knows", lambda: (site.api.get("RoundTask", name, PARTICIPANT).get("status") or {}).get("failure")
+    )
+    assert failure == {"class": "Site", "reason": "TooManyRowsLeftOut", "exitCode": 65}
+    offered = site.api.get("Participant", PARTICIPANT, PARTICIPANT)["status"]["site"]["datasets"]
+    assert [set(each) for each in offered] == [{"name", "schemaDigest", "columnsDigest"}]
+    for kind, key, namespace in (
+        ("RoundTask", name, PARTICIPANT),
+        ("Participant", PARTICIPANT, PARTICIPANT),
+        ("Site", "site", NAMESPACE),
+    ):
+        text = json.dumps(site.api.get(kind, key, namespace)["status"])
+        assert not [word for word in ("leftOut", "84 of", "NotANumber") if word in text], kind
+    # Other tests need a Dataset that nobody has read.
+    site.api.delete("Dataset", "breast", NAMESPACE)
 
 
 async def test_kstatus_reads_the_objects_of_a_site_correctly(site: Site) -> None:

@@ -145,7 +145,8 @@ def test_who_may_read_no_tasks_is_told_the_task_by_its_name_all_the_same() -> No
 
 def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -> None:
     quality = [{"field": "age", "reason": each, "rows": 2} for each in ("Missing", "BelowMinimum")]
-    status = {"conditions": [condition("Ready", "True", "Read")], "quality": quality}
+    left_out = {"rows": 4, "patients": 4, "share": "0.4", "fields": quality}
+    status = {"conditions": [condition("Ready", "True", "Read")], "leftOut": left_out}
     missing, other = explain.explain_long_lived(item("Dataset", "d", "n", status), None, NOW).findings
     assert "every number and integer" in missing.advice.action
     assert "every number and integer" not in other.advice.action
@@ -432,11 +433,20 @@ def test_a_site_or_dataset_has_no_lease_and_is_ready_all_the_same() -> None:
 def test_a_dataset_tells_which_rows_were_left_out() -> None:
     status = {
         "conditions": [condition("Ready", "True", "Validated")],
-        "quality": [{"field": "mean_radius", "reason": "Missing", "rows": 2}],
+        "leftOut": {
+            "rows": 2,
+            "patients": 2,
+            "share": "0.200",
+            "fields": [{"field": "mean_radius", "reason": "Missing", "rows": 2}],
+        },
+        "remarks": [{"reason": "TargetsContradict", "patients": 3}],
     }
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "is ready" in text
     assert "mean_radius: Missing: 2 rows were left out" in text
+    assert "TargetsContradict: Some patients have several rows that contradict each other" in text
+    assert "3 patients" in text
+    assert "status.remarks of Dataset breast" in text
 
 
 def test_a_dataset_that_cannot_be_read_is_named() -> None:

@@ -35,7 +35,13 @@ def item(kind: str, *conditions: str) -> Object:
         "timeline": [{"stage": HOSTILE, "time": TIME}],
         "result": {**RESULT, "samples": 3, "metrics": update["metrics"]},
         "update": update,
-        "quality": [{"field": HOSTILE, "reason": HOSTILE, "rows": 1}],
+        "leftOut": {
+            "rows": 1,
+            "patients": 1,
+            "share": HOSTILE,
+            "fields": [{"field": HOSTILE, "reason": HOSTILE, "rows": 1}],
+        },
+        "remarks": [{"reason": HOSTILE, "patients": 1}],
     }
     if "Failed" in conditions and kind != "FederatedRound":
         status["failure"] = {"class": "Site", "reason": HOSTILE, "message": HOSTILE, "exitCode": 1}

@@ -73,6 +73,7 @@ TRAIN = TrainingJob(
     dataset=DATASET,
     min_samples=11,
     min_cell=11,
+    max_left_out="0.1",
     parameters=PARAMETERS,
     train_seconds=1800,
     accelerators=0,

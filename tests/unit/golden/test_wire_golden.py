@@ -26,7 +26,7 @@ from wardround.wire.aggregation import (
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
-from wardround.wire.outcome import LeftOutRows, LinkLocalHeard, Outcome
+from wardround.wire.outcome import LeftOutClass, LeftOutRows, LeftOutTotal, LinkLocalHeard, Outcome, Remark
 from wardround.wire.training import CONTRACT, LiveRounds, PrivateReport, RequestedTask, RoundAttempt, TrainingTask, View
 from wardround.wire.update import UpdateClaims
 from wardround.wire.versions import LATEST, critical
@@ -106,6 +106,9 @@ OUTCOMES = {
         samples=290,
         schema_digest=digest("5"),
         quality=(LeftOutRows("mean_radius", "Missing", 1),),
+        left_out=LeftOutTotal(31, 30, (LeftOutClass("1", 12, 120),)),
+        ignored_columns=2,
+        remarks=(Remark("TargetsContradict", 3),),
     ),
     "outcome-failed": Outcome(
         reason="ColumnMissing", failure_class="Site", field="texture", message="the data has no column texture"

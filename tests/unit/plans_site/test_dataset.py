@@ -9,10 +9,12 @@ from typing import Any
 from tests.worlds.site import NOW, a_pod, ended
 from wardround.api import conditions
 from wardround.api.conditions import Condition
-from wardround.api.dataset import DatasetStatus
+from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut
+from wardround.plans import events
 from wardround.plans.dataset import plan
 from wardround.plans.sitetask.pod import Step
 from wardround.tabular import schema
+from wardround.wire.outcome import LeftOutRows, Remark
 
 SCHEMA: dict[str, Any] = {
     "fields": [
@@ -24,7 +26,16 @@ SCHEMA: dict[str, Any] = {
     "identifier": "patient_id",
 }
 QUALITY = [{"field": "mean_radius", "reason": "Missing", "rows": 1}]
-SAID = {"rows": 341, "patients": 340, "samples": 290, "schemaDigest": "sha256:x", "quality": QUALITY}
+SAID = {
+    "rows": 341,
+    "patients": 340,
+    "samples": 290,
+    "schemaDigest": "sha256:x",
+    "quality": QUALITY,
+    "leftOut": {"rows": 1, "patients": 1, "classes": [{"value": "1", "leftOut": 11, "kept": 33}]},
+    "ignoredColumns": 2,
+    "remarks": [{"reason": "TargetsContradict", "patients": 3}],
+}
 
 
 def prepare(code: int, outcome: Any) -> Step:
@@ -67,10 +78,56 @@ def test_a_dataset_that_no_container_can_be_told_of_says_so_before_a_task_asks_f
 
 def test_what_prepare_read_is_in_the_status() -> None:
     status = look(step=prepare(0, SAID))
-    assert (status.rows, status.patients) == (341, 340)
-    assert status.quality is not None
-    assert status.quality[0].field == "mean_radius"
+    assert (status.features, status.rows, status.patients) == (1, 341, 340)
+    assert status.left_out == LeftOut(
+        rows=1,
+        patients=1,
+        share="0.003",
+        fields=(LeftOutRows("mean_radius", "Missing", 1),),
+        classes=(ClassLeftOut(value="1", rows=11, share="0.250"),),
+    )
+    assert status.ignored == Ignored(columns=2)
+    assert status.remarks == (Remark("TargetsContradict", 3),)
+    assert status.read_at == "2026-11-24T11:59:40Z"
     assert ready(status).status == "True"
+
+
+def test_fields_that_are_no_input_of_a_model_are_named_at_once_with_their_type() -> None:
+    unused = [
+        {"name": "seen", "type": "date"},
+        {"name": "smoker", "type": "boolean"},
+        {"name": "ward", "type": "string"},
+    ]
+    status = look(document=SCHEMA | {"fields": [*SCHEMA["fields"], *unused]})
+    assert status.ignored is not None
+    assert [(each.name, each.reason) for each in status.ignored.fields] == [
+        ("seen", "Date"),
+        ("smoker", "Boolean"),
+        ("ward", "String"),
+    ]
+    assert (status.features, status.ignored.columns, status.read_at) == (1, None, None)
+
+
+def test_a_dataset_that_leaves_out_too_many_rows_is_not_ready_and_warns() -> None:
+    failed = {
+        "reason": "TooManyRowsLeftOut",
+        "class": "Site",
+        "message": "89 of 304 rows",
+        "rows": 215,
+        "patients": 215,
+        "quality": [{"field": "age", "reason": "NotANumber", "rows": 89}],
+        "leftOut": {"rows": 89, "patients": 89},
+    }
+    before = look()
+    status = look(before, prepare(65, failed))
+    assert (ready(status).status, ready(status).reason) == ("False", "TooManyRowsLeftOut")
+    assert ready(status).message == "89 of 304 rows"
+    assert status.left_out is not None
+    assert (status.rows, status.left_out.rows, status.left_out.share) == (215, 89, "0.293")
+    [event] = events.transitions(before.conditions, status.conditions)
+    assert (event.type, event.reason) == ("Warning", "TooManyRowsLeftOut")
+    # An Event may leave the namespace: it has the reason's text alone.
+    assert "304" not in event.note
 
 
 def test_a_missing_column_is_named() -> None:
@@ -83,7 +140,8 @@ def test_a_missing_column_is_named() -> None:
     status = look(look(step=prepare(0, SAID)), prepare(65, failed))
     assert (ready(status).status, ready(status).reason) == ("False", "ColumnMissing")
     assert "mean_radius" in ready(status).message
-    assert (status.rows, status.patients, status.quality) == (None, None, None), "of an earlier reading"
+    assert (status.rows, status.patients, status.left_out) == (None, None, None), "of an earlier reading"
+    assert (status.features, status.read_at) == (1, "2026-11-24T11:59:40Z")
 
 
 def test_too_few_rows_say_why_the_others_were_left_out() -> None:
@@ -93,8 +151,10 @@ def test_too_few_rows_say_why_the_others_were_left_out() -> None:
     status = look(look(step=prepare(0, SAID)), prepare(65, failed))
     assert (ready(status).status, ready(status).reason) == ("False", "TooFewSamples")
     assert (status.rows, status.patients) == (0, 0)
-    assert status.quality is not None
-    assert [(each.field, each.reason, each.rows) for each in status.quality] == [("mean_radius", "NotANumber", 341)]
+    assert status.left_out is not None
+    assert [(each.field, each.reason, each.rows) for each in status.left_out.fields] == [
+        ("mean_radius", "NotANumber", 341)
+    ]
 
 
 def test_an_open_network_is_not_the_datasets_fault() -> None:
@@ -106,7 +166,9 @@ def test_a_changed_dataset_is_unread_again() -> None:
     before = look(step=prepare(0, SAID))
     changed = look(before, generation=2)
     assert ready(changed).reason == "NotReadYet"
-    assert (changed.rows, changed.patients, changed.quality) == (None, None, None)
+    assert (changed.rows, changed.patients, changed.left_out) == (None, None, None)
+    assert (changed.read_at, changed.remarks) == (None, None)
+    assert (changed.features, changed.ignored) == (1, Ignored())
     assert look(before) == before
 
 

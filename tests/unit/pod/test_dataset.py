@@ -24,11 +24,11 @@ def read(
     path: Path, kind: str = "CSV", document: dict[str, Any] | None = None
 ) -> tuple[list[str], pa.Table, dict[tuple[str, str], int]]:
     table = schema.parse(document or world.SCHEMA)
-    quality = dataset.Quality()
-    batches = list(dataset.read(path, kind, table, quality))
+    reading = dataset.Reading()
+    batches = list(dataset.read(path, kind, table, reading))
     patients = [patient for batch in batches for patient in batch.identifiers]
     view = pa.Table.from_batches([batch.view for batch in batches], dataset.view_schema(table))
-    return patients, view, {key: count for key, count in quality.items() if count}
+    return patients, view, {key: count for key, count in reading.quality.items() if count}
 
 
 def csv(tmp_path: Path, *lines: str, header: str = world.HEADER) -> Path:
@@ -161,6 +161,7 @@ def test_a_duplicate_column_is_refused(tmp_path: Path) -> None:
     [
         ("CSV", b""),
         ("CSV", b"patient_id,mean_radius,age,malignant\nM\xfcller,10,40,1\n"),
+        ("Parquet", b""),
         ("Parquet", b"patient_id,mean_radius,age,malignant\n"),
         ("Parquet", b"PAR1 no more than that PAR1"),
     ],
@@ -240,6 +241,6 @@ def test_files_larger_than_a_block_are_read_in_batches(tmp_path: Path, monkeypat
     monkeypatch.setattr(dataset, "BLOCK_BYTES", 1000)
     lines = world.rows(500)
     table = schema.parse(world.SCHEMA)
-    batches = list(dataset.read(csv(tmp_path, *lines), "CSV", table, dataset.Quality()))
+    batches = list(dataset.read(csv(tmp_path, *lines), "CSV", table, dataset.Reading()))
     assert len(batches) > 3
     assert sum(len(batch.identifiers) for batch in batches) == 500

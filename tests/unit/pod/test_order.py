@@ -164,7 +164,7 @@ def test_the_key_is_in_no_file_that_another_container_mounts(
     key = order.hospital_key(folders.secrets)
     written = [path for path in folders.root.rglob("*") if path.is_file() and folders.secrets not in path.parents]
     contents = [path.read_bytes() for path in written]
-    output = "".join(capfd.readouterr()) + write(prepared.outcome).decode()
+    output = "".join(capfd.readouterr()) + write(prepared).decode()
     for secret in (key, key.hex().encode(), key[1:]):
         assert not any(secret in content for content in (*contents, output.encode()))
     # The seed is only for training: it does not leave the pod either.

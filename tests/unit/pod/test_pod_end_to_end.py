@@ -92,7 +92,8 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     world.model(pod.folders.base / "model.safetensors")
     assert pod.run("prepare", world.task()) == 0
-    assert set(pod.message) == {"rows", "patients", "samples", "schemaDigest", "quality"}
+    counts = {"rows", "patients", "quality", "leftOut", "ignoredColumns"}
+    assert set(pod.message) == counts | {"samples", "schemaDigest"}
     fake_training(pod.folders)
     assert pod.run("check") == 0
     update = world.read(pod.folders.update / "update.safetensors")
@@ -138,6 +139,9 @@ def test_missing_output_exits_with_1_and_class_code(pod: Pod) -> None:
         ("WARDROUND_DATASET", "[]"),
         ("WARDROUND_MIN_SAMPLES", "few"),
         ("WARDROUND_MIN_CELL", ""),
+        ("WARDROUND_MAX_LEFT_OUT", ""),
+        ("WARDROUND_MAX_LEFT_OUT", "nan"),
+        ("WARDROUND_MAX_LEFT_OUT", "1.5"),
         ("WARDROUND_ALLOWED_PARAMETERS", ""),
         ("WARDROUND_ALLOWED_PARAMETERS", "null"),
         ("WARDROUND_ALLOWED_PARAMETERS", '{"epochs":{"most":"10"}}'),

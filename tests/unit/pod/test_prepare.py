@@ -76,7 +76,7 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     prepared = prepare(folders, world.task(secret="not in the contract"))
     task = json.loads(folders.task_file.read_text())
     assert "secret" not in task
-    settings = {"minSamples", "minCell", "maxSamples", "liveRounds", "roundUID", "imageDigest"}
+    settings = {"minSamples", "minCell", "maxLeftOut", "maxSamples", "liveRounds", "roundUID", "imageDigest"}
     assert set(task) == set(world.task()) - settings | {"orderSeed"}
     assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
@@ -122,7 +122,7 @@ def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
 
 
 def test_too_few_samples_lists_the_reasons_for_left_out_rows(tmp_path: Path) -> None:
-    document = world.task()
+    document = world.task(maxLeftOut="1")
     document["dataset"]["schema"]["fields"][1] |= {"type": "integer"}
     with pytest.raises(Failure, match="rows left out: mean_radius NotAnInteger") as caught:
         prepare(world.pod(tmp_path), document)

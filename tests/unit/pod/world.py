@@ -13,12 +13,13 @@ import numpy as np
 
 from wardround import tensors
 from wardround.api import dataset_text, parameters_text
-from wardround.api.site import AllowedParameter
+from wardround.api.site import AllowedParameter, share
 from wardround.pod import prepare as preparation
 from wardround.pod.folders import Folders
 from wardround.tensors import Array
 from wardround.wire import codec
 from wardround.wire.assignment import Exchange
+from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport, RequestedTask
 
 SCHEMA: dict[str, Any] = {
@@ -62,6 +63,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "metrics": ["accuracy", "sensitivity", "auc"] if kind == "Evaluate" else ["loss"],
         "minSamples": 1,
         "minCell": 11,
+        "maxLeftOut": "0.1",
         "maxSamples": 100000,
         "liveRounds": {"uids": [], "states": [], "at": "2026-11-24T12:00:00Z"},
     }
@@ -76,16 +78,17 @@ def work(document: Mapping[str, Any]) -> preparation.Work:
         dataset=document["dataset"],
         min_samples=document["minSamples"],
         min_cell=document["minCell"],
+        max_left_out=share(document["maxLeftOut"]),
     )
 
 
-def prepare(folders: Folders, document: Mapping[str, Any]) -> preparation.Prepared:
+def prepare(folders: Folders, document: Mapping[str, Any]) -> Outcome:
     return preparation.prepare(folders, work(document))
 
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """The environment of `prepare`: the hub's request, and the variables that the hospital decides."""
-    hospital = ("task", "dataset", "minSamples", "minCell")
+    hospital = ("task", "dataset", "minSamples", "minCell", "maxLeftOut")
     request = {key: value for key, value in document.items() if key not in hospital}
     return {
         "WARDROUND_TASK": json.dumps(request),
@@ -93,6 +96,7 @@ def environment(document: Mapping[str, Any]) -> dict[str, str]:
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
         "WARDROUND_MIN_CELL": str(document["minCell"]),
+        "WARDROUND_MAX_LEFT_OUT": document["maxLeftOut"],
         "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(ALLOWED),
         "WARDROUND_ISOLATION_SECONDS": "0.25",
         "WARDROUND_LINK_LOCAL": "Warn",

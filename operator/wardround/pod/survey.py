@@ -1,0 +1,203 @@
+"""Counts what a Dataset's file holds and what is left out of it, and judges that; must not know tasks.
+
+The training pod and `kubectl wardround dataset check` use the same code, so both say the same words. Messages hold
+counts, and names and values of the schema, never a value of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from wardround.pod import dataset
+from wardround.tabular import problems
+from wardround.tabular.schema import Schema
+from wardround.tabular.split import Side, Split
+from wardround.wire.outcome import LeftOutClass, LeftOutRows, LeftOutTotal, Outcome, Remark
+
+# The most reasons for leaving out rows that a message lists.
+MOST_LISTED = 5
+# The most classes that a report lists: a termination message has 4096 bytes.
+MOST_CLASSES = 16
+Positions = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class ClassCount:
+    """Valid rows and their patients of one class, and the rows of the class that are left out."""
+
+    value: str
+    rows: int
+    patients: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`rows` and `patients`: valid rows, and their patients. `left_out_patients`: patients without a valid row.
+
+    `contradicting`: patients with valid rows of several classes. `classes`: empty if the schema lists no values of the
+    target. `sides`: patients by side of the split. `ignored`: names that must not leave the pod (dataset.Reading).
+    """
+
+    target: str
+    rows: int
+    patients: int
+    left_out_rows: int
+    left_out_patients: int
+    contradicting: int
+    classes: tuple[ClassCount, ...]
+    sides: Mapping[Side, int]
+    quality: tuple[LeftOutRows, ...]
+    ignored: tuple[str, ...]
+
+    @property
+    def all_rows(self) -> int:
+        return self.rows + self.left_out_rows
+
+
+class Survey:
+    """Adds up the batches of one reading. `dataset.read` counts into `reading`."""
+
+    def __init__(self, table: Schema, sides: Split) -> None:
+        self.reading = dataset.Reading()
+        self._table, self._sides = table, sides
+        self._rows = 0
+        self._kept: list[Positions] = []
+        self._left_out: list[Positions] = []
+        self._class_rows = dict.fromkeys(table.classes, 0)
+        self._class_left_out = dict.fromkeys(table.classes, 0)
+        self._class_patients: dict[float, list[Positions]] = {value: [] for value in table.classes}
+
+    def add(self, batch: dataset.Batch) -> Positions:
+        """Counts a batch. Returns the patients' positions in the split, one for each valid row."""
+        positions = self._positions(batch.identifiers)
+        self._rows += len(positions)
+        self._kept.append(np.unique(positions))
+        self._left_out.append(np.unique(self._positions(batch.left_out.identifiers)))
+        if self._table.classes:
+            targets = batch.view.column(self._table.target).to_numpy()
+            for value in self._table.classes:
+                within = targets == value
+                self._class_rows[value] += int(np.count_nonzero(within))
+                self._class_patients[value].append(np.unique(positions[within]))
+                self._class_left_out[value] += int(np.count_nonzero(batch.left_out.targets == value))
+        return positions
+
+    def counts(self) -> Counts:
+        """All counts, after the last batch."""
+        kept, left_out = _distinct(self._kept), _distinct(self._left_out)
+        patients = {value: _distinct(found) for value, found in self._class_patients.items()}
+        classes = tuple(
+            ClassCount(f"{value:g}", self._class_rows[value], len(patients[value]), self._class_left_out[value])
+            for value in self._table.classes
+        )
+        _, times = np.unique(_joined(patients.values()), return_counts=True)
+        bounds = np.array([self._sides.test_below, self._sides.validation_below], np.uint64)
+        test, held_out = (int(each) for each in np.searchsorted(kept, bounds))
+        sides: dict[Side, int] = {"train": len(kept) - held_out, "validation": held_out - test, "test": test}
+        return Counts(
+            target=self._table.target,
+            rows=self._rows,
+            patients=len(kept),
+            left_out_rows=self.reading.left_out,
+            left_out_patients=len(np.setdiff1d(left_out, kept)),
+            contradicting=int(np.count_nonzero(times > 1)),
+            classes=classes,
+            sides=sides,
+            quality=dataset.quality_list(self.reading.quality),
+            ignored=self.reading.ignored,
+        )
+
+    def _positions(self, identifiers: Sequence[str]) -> Positions:
+        return np.fromiter(map(self._sides.position, identifiers), np.uint64, len(identifiers))
+
+
+def count_file(path: Path, kind: str, table: Schema, sides: Split) -> Counts:
+    """Reads a whole file. Raises Failure (ColumnMissing, DataUnreadable, DataReplaced)."""
+    survey = Survey(table, sides)
+    for batch in dataset.read(path, kind, table, survey.reading):
+        survey.add(batch)
+    return survey.counts()
+
+
+def outcome(counts: Counts, min_cell: int) -> Outcome:
+    """The counts as `prepare` reports them to the site operator, without names of ignored columns.
+
+    A class stands in it only if at least `min_cell` of its rows are left out, and as many count.
+    """
+    classes = tuple(
+        LeftOutClass(each.value, each.left_out, each.rows)
+        for each in counts.classes
+        if min(each.left_out, each.rows) >= min_cell
+    )
+    return Outcome(
+        rows=counts.rows,
+        patients=counts.patients,
+        quality=counts.quality,
+        left_out=LeftOutTotal(counts.left_out_rows, counts.left_out_patients, classes[:MOST_CLASSES]),
+        ignored_columns=len(counts.ignored),
+        remarks=remarks(counts) or None,
+    )
+
+
+def too_many_left_out(counts: Counts, most: Decimal, min_cell: int) -> str:
+    """The fault in words if the share of rows that are left out is above `most`; else an empty text."""
+    if counts.left_out_rows <= most * counts.all_rows:
+        return ""
+    left_out = outcome(counts, min_cell).left_out
+    words = [
+        f"{counts.left_out_rows} of {counts.all_rows} rows ({percent(counts.left_out_rows, counts.all_rows)}) break "
+        f"spec.schema, and policy.maxLeftOut of the Site allows {most.normalize():f} of them",
+        f"rows left out: {listed(counts.quality)}",
+        *(
+            f"of the rows with {counts.target} {each.value}, {percent(each.left_out, each.left_out + each.kept)} are "
+            "left out"
+            for each in (left_out.classes if left_out else ())
+        ),
+    ]
+    return "; ".join(words)
+
+
+def too_few_samples(counts: Counts, side: Side, samples: int, needed: int) -> str:
+    """The fault in words if `samples` patients of a side are fewer than `needed`; else an empty text."""
+    if samples >= needed:
+        return ""
+    name = {"train": "training"}.get(side, side)
+    if counts.all_rows == 0:
+        return f"the file has a header and no rows, and {needed} {name} samples are needed"
+    message = f"{samples} {name} samples remain after validation and split, {needed} are needed"
+    # A wrong type in the schema leaves out every row. Only this list names the field.
+    return message + (f"; rows left out: {listed(counts.quality)}" if counts.quality else "")
+
+
+def remarks(counts: Counts) -> tuple[Remark, ...]:
+    """What looks wrong in rows that are valid."""
+    one_class = counts.rows > 0 and sum(each.rows > 0 for each in counts.classes) == 1
+    return (
+        *((Remark("OneClass", counts.patients),) if one_class else ()),
+        *((Remark("TargetsContradict", counts.contradicting),) if counts.contradicting else ()),
+    )
+
+
+def listed(quality: Sequence[LeftOutRows]) -> str:
+    """The most frequent reasons in words: `quality` is sorted."""
+    named = [problems.described(each.field, each.reason, each.rows) for each in quality[:MOST_LISTED]]
+    return ", ".join(named) + (", and more in the Dataset's status.leftOut" if len(quality) > MOST_LISTED else "")
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.3g} %"
+
+
+def _distinct(positions: Sequence[Positions]) -> Positions:
+    return np.unique(_joined(positions))
+
+
+def _joined(positions: Iterable[Positions]) -> Positions:
+    return np.concatenate([np.zeros(0, np.uint64), *positions])

@@ -1,0 +1,33 @@
+"""Names the reasons for which a row is left out, with the advice for a data manager. Knows no row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+MISSING = "Missing"
+NOT_OF_TYPE = {"number": "NotANumber", "integer": "NotAnInteger", "boolean": "NotABoolean", "date": "NotADate"}
+BELOW, ABOVE, NOT_IN_ENUM = "BelowMinimum", "AboveMaximum", "NotInEnum"
+# Reported for a CSV line with too few or too many values: no single field is at fault.
+EVERY_FIELD, ROW_MALFORMED = "*", "RowMalformed"
+
+ADVICE: Mapping[str, str] = MappingProxyType(
+    {
+        MISSING: "fill in the value, or remove the field from the schema",
+        "NotANumber": "write digits with a decimal point, such as 63.5, and no unit other than the field's",
+        "NotAnInteger": "write digits alone, such as 63",
+        "NotABoolean": "write true, false, 1 or 0, not 1.0 and not yes",
+        "NotADate": "write year, month and day in this order, such as 2024-02-29",
+        BELOW: "correct the value, or lower constraints.minimum",
+        ABOVE: "correct the value, or raise constraints.maximum",
+        NOT_IN_ENUM: "correct the value, or add it to constraints.enum",
+        ROW_MALFORMED: "give each row as many values as the header, separated by commas",
+    }
+)
+
+
+def described(field: str, reason: str, rows: int) -> str:
+    """One reason in words. `field`: a field of the schema, or EVERY_FIELD."""
+    place = "whole row" if field == EVERY_FIELD else field
+    advice = f" ({ADVICE[reason]})" if reason in ADVICE else ""
+    return f"{place} {reason} {rows}{advice}"

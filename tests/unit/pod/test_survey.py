@@ -1,0 +1,354 @@
+"""What is said about a file that does not fit its Dataset: in words, with counts, and without a value of the file."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.unit.pod import world
+from wardround.pod import dataset, outcome, survey
+from wardround.pod.outcome import Failure
+from wardround.tabular import schema, split
+from wardround.wire import outcome as wire
+from wardround.wire.outcome import LeftOutClass, LeftOutTotal, Outcome, Remark
+
+# Values that only the file holds. No message may have one of them.
+SECRETS = ("Ada", "Lovelace", "13.37", "1815-12-10", "10.12.1815", "Babbage", "patient-")
+# The column of the age, which the next table changes.
+AGE = 2
+
+
+def prepare(
+    folder: Path, lines: list[str], document: dict[str, Any] | None = None, header: str = world.HEADER
+) -> Outcome:
+    return world.prepare(world.pod(folder, lines, header), document or world.task())
+
+
+def refused(call: Callable[[], object]) -> Failure:
+    """The failure, after the check that it quotes no value of the file."""
+    with pytest.raises(Failure) as caught:
+        call()
+    assert not [secret for secret in SECRETS if secret in caught.value.message]
+    assert not [secret for secret in SECRETS if secret in wire.write(caught.value.outcome).decode()]
+    return caught.value
+
+
+def with_age(lines: list[str], spelt: Callable[[str], str], rows: int) -> list[str]:
+    """The first `rows` lines with another spelling of the age."""
+    changed = []
+    for line in lines[:rows]:
+        values = line.split(",")
+        changed.append(",".join([*values[:AGE], spelt(values[AGE]), *values[AGE + 1 :]]))
+    return [*changed, *lines[rows:]]
+
+
+# Sick patients that are left out of a file of 304 rows
+SICK, WELL = 139, 165
+
+
+def hospital(sickest: Callable[[int], str]) -> list[str]:
+    """304 rows. `sickest` writes the age of the 84 patients whose radius is largest, all of them with target 1."""
+    rows = [
+        f"patient-{number},{10 + number / 20:.2f},{40 + number % 40},{int(number >= WELL)}" for number in range(304)
+    ]
+    return [*rows[:220], *with_age(rows[220:], lambda age: sickest(int(age)), 84)]
+
+
+def test_a_dataset_that_leaves_out_all_of_the_sickest_trains_nobody(tmp_path: Path) -> None:
+    """Once, this gave a Complete round of 220 rows, and nobody was told."""
+    failure = refused(lambda: prepare(tmp_path, hospital(lambda age: f"{age} y")))
+    assert (failure.reason, failure.category, failure.exit_code) == ("TooManyRowsLeftOut", "Site", 65)
+    assert failure.message == (
+        "84 of 304 rows (27.6 %) break spec.schema, and policy.maxLeftOut of the Site allows 0.1 of them; rows left "
+        "out: age NotAnInteger 84 (write digits alone, such as 63); of the rows with malignant 1, 60.4 % are left out"
+    )
+    said = failure.outcome
+    assert (said.rows, said.patients) == (220, 220)
+    assert said.left_out == LeftOutTotal(84, 84, (LeftOutClass("1", 84, 55),))
+
+
+def test_a_bound_that_is_too_narrow_says_which(tmp_path: Path) -> None:
+    document = world.task()
+    document["dataset"]["schema"]["fields"][1]["constraints"]["maximum"] = "20.9"
+    failure = refused(lambda: prepare(tmp_path, hospital(str), document))
+    assert "mean_radius AboveMaximum 85 (correct the value, or raise constraints.maximum)" in failure.message
+
+
+def test_no_view_is_left_for_anybody_to_train_on(tmp_path: Path) -> None:
+    """The pod's next containers do not start. What they would read is not there either."""
+    folders = world.pod(tmp_path, hospital(lambda age: f"{age} y"))
+    refused(lambda: world.prepare(folders, world.task()))
+    assert not folders.task_file.exists()
+    assert not folders.report_file.exists()
+
+
+def test_a_hospital_may_raise_the_limit(tmp_path: Path) -> None:
+    said = prepare(tmp_path, hospital(lambda age: f"{age} y"), world.task(maxLeftOut="0.28"))
+    assert (said.rows, said.samples is not None) == (220, True)
+    assert said.left_out == LeftOutTotal(84, 84, (LeftOutClass("1", 84, 55),))
+
+
+@pytest.mark.parametrize(("most", "refusal"), [("0.1", False), ("0.099", True), ("0", True), ("1", False)])
+def test_the_limit_is_a_share_of_all_rows(tmp_path: Path, most: str, refusal: bool) -> None:
+    counts = _survey(tmp_path, with_age(world.rows(300), lambda _: "old", 30))
+    assert (survey.too_many_left_out(counts, Decimal(most), 11) != "") is refusal
+
+
+def test_one_row_with_two_faults_is_left_out_once(tmp_path: Path) -> None:
+    counts = _survey(tmp_path, [*world.rows(20), "patient-x,99,old,1", "short"])
+    assert (counts.rows, counts.left_out_rows) == (20, 2)
+    assert sorted((each.field, each.reason, each.rows) for each in counts.quality) == [
+        ("*", "RowMalformed", 1),
+        ("age", "NotAnInteger", 1),
+        ("mean_radius", "AboveMaximum", 1),
+    ]
+
+
+def test_a_patient_is_left_out_if_no_row_of_the_patient_counts(tmp_path: Path) -> None:
+    lines = [*world.rows(20), "patient-1,10,old,1", "x,10,old,1", "x,11,old,1", ",10,old,1", "y,10,40"]
+    counts = _survey(tmp_path, lines)
+    assert (counts.left_out_rows, counts.left_out_patients) == (5, 1)
+
+
+@pytest.mark.parametrize(("left_out", "kept", "listed"), [(11, 11, True), (10, 11, False), (11, 10, False)])
+def test_a_class_is_told_only_if_it_has_enough_rows_on_both_sides(
+    tmp_path: Path, left_out: int, kept: int, listed: bool
+) -> None:
+    sick = [f"patient-{number},10,{'old' if number < left_out else 50},1" for number in range(left_out + kept)]
+    well = [f"well-{number},10,50,0" for number in range(100)]
+    counts = _survey(tmp_path, [*sick, *well])
+    total = survey.outcome(counts, 11).left_out
+    assert total is not None
+    assert total.classes == ((LeftOutClass("1", left_out, kept),) if listed else ())
+
+
+def test_a_target_that_cannot_be_read_is_of_no_class(tmp_path: Path) -> None:
+    counts = _survey(tmp_path, [*world.rows(20), *(f"x-{number},10,40,2" for number in range(12))])
+    assert [each.left_out for each in counts.classes] == [0, 0]
+
+
+def test_a_target_that_is_a_quantity_has_no_classes(tmp_path: Path) -> None:
+    document = copy.deepcopy(world.SCHEMA)
+    document["target"] = "age"
+    counts = _survey(tmp_path, [*world.rows(20), "patient-1,10,41,1"], document)
+    assert counts.classes == ()
+    assert survey.remarks(counts) == ()
+
+
+def test_people_are_counted_by_class_and_by_side(tmp_path: Path) -> None:
+    counts = _survey(tmp_path, [*world.rows(300), *world.rows(300)])
+    assert (counts.rows, counts.patients) == (600, 300)
+    assert sum(each.rows for each in counts.classes) == 600
+    assert sum(each.patients for each in counts.classes) == 300
+    sides = split.parse(world.SPLIT)
+    expected = dict.fromkeys(split.SIDES, 0)
+    for number in range(300):
+        expected[sides.side(f"patient-{number}")] += 1
+    assert counts.sides == expected
+
+
+# Bad input
+
+
+def _survey(folder: Path, lines: list[str], document: dict[str, Any] | None = None) -> survey.Counts:
+    folders = world.pod(folder, lines)
+    return survey.count_file(
+        folders.raw / "cases.csv", "CSV", schema.parse(document or world.SCHEMA), split.parse(world.SPLIT)
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        (
+            {"name": "x", "type": "string", "constraints": {"enum": ["left", "right"]}},
+            "Lovelace",
+            "x NotInEnum 300 (correct the value, or add it to constraints.enum)",
+        ),
+        (
+            {"name": "x", "type": "boolean"},
+            "1.0",
+            "x NotABoolean 300 (write true, false, 1 or 0, not 1.0 and not yes)",
+        ),
+        (
+            {"name": "x", "type": "date"},
+            "10.12.1815",
+            "x NotADate 300 (write year, month and day in this order, such as 2024-02-29)",
+        ),
+        (
+            {"name": "x", "type": "number", "unit": "mm"},
+            "13.37 cm",
+            "x NotANumber 300 (write digits with a decimal point, such as 63.5, and no unit other than the field's)",
+        ),
+        (
+            {"name": "x", "type": "number"},
+            "NA",
+            "x Missing 300 (fill in the value, or remove the field from the schema)",
+        ),
+    ],
+    ids=["unlisted category", "boolean written as 1.0", "date in another order", "another unit", "no value"],
+)
+def test_values_that_a_field_does_not_take_are_counted_with_advice(
+    tmp_path: Path, field: dict[str, Any], value: str, words: str
+) -> None:
+    document = world.task()
+    document["dataset"]["schema"]["fields"].append(field)
+    lines = [f"{line},{value}" for line in world.rows(300)]
+    failure = refused(lambda: prepare(tmp_path, lines, document, world.HEADER + ",x"))
+    assert failure.reason == "TooManyRowsLeftOut"
+    assert words in failure.message
+
+
+def test_a_target_with_one_class_is_remarked_and_trains(tmp_path: Path) -> None:
+    """A hospital may have no patient of the other class."""
+    lines = [f"patient-{number},{10 + number / 100},50,1" for number in range(60)]
+    said = prepare(tmp_path, lines)
+    assert said.remarks == (Remark("OneClass", 60),)
+    assert prepare(tmp_path / "two", [*lines, "well,10,50,0"]).remarks is None
+
+
+def test_patients_whose_rows_contradict_each_other_in_the_target_are_counted(tmp_path: Path) -> None:
+    once = world.rows(100)
+    flipped = [f"{line[:-1]}{1 - int(line[-1])}" for line in once[:7]]
+    assert prepare(tmp_path / "equal", [*once, *once[:7]]).remarks is None
+    assert prepare(tmp_path / "flipped", [*once, *flipped]).remarks == (Remark("TargetsContradict", 7),)
+
+
+def test_five_rows_are_too_few(tmp_path: Path) -> None:
+    failure = refused(lambda: prepare(tmp_path, world.rows(5)))
+    assert failure.reason == "TooFewSamples"
+    assert "training samples remain after validation and split, 11 are needed" in failure.message
+
+
+def test_a_file_with_a_header_alone_says_that_it_has_no_rows(tmp_path: Path) -> None:
+    failure = refused(lambda: prepare(tmp_path, []))
+    assert failure.reason == "TooFewSamples"
+    assert failure.message == "the file has a header and no rows, and 11 training samples are needed"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "it is empty"),
+        ("patient_id,mean_radius,age,malignant\nAda,13.37,40,1\n".encode("utf-16"), "its text is UTF-16"),
+        ("patient_id,mean_radius,age,malignant\nAda,13.37,40,1\n".encode("utf-16-le"), "its text is UTF-16"),
+        (b"PAR1", "it is a Parquet file. Set spec.format to Parquet"),
+        (b"PK\x03\x04", "it is a workbook or another ZIP archive"),
+        (b"patient_id;mean_radius;age;malignant\nAda;13,37;40;1\n", "its values are separated by semicolons"),
+        (b'"patient_id";"mean_radius";"age";"malignant"\n"Ada";"13,37";"40";"1"\n', "separated by semicolons"),
+        (b"patient_id\tmean_radius\tage\tmalignant\nAda\t13.37\t40\t1\n", "its values are separated by tabs"),
+        (b"Ada,13.37,40,1\nLovelace,13.38,41,0\n", "the data has no column patient_id, mean_radius, age, malignant"),
+        ("patient_id,mean_radius,age,malignant\nAdä,13.37,40,1\n".encode("latin-1"), "its text UTF-8?"),
+    ],
+    ids=[
+        "empty",
+        "UTF-16",
+        "UTF-16 without mark",
+        "Parquet",
+        "workbook",
+        "semicolons",
+        "quoted",
+        "tabs",
+        "no header",
+        "Latin-1",
+    ],
+)
+def test_a_file_of_another_form_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    folders = world.pod(tmp_path)
+    (folders.raw / "cases.csv").write_bytes(content)
+    failure = refused(lambda: world.prepare(folders, world.task()))
+    assert failure.reason == ("ColumnMissing" if "no column" in words else "DataUnreadable")
+    assert words in failure.message
+
+
+def test_all_missing_and_double_columns_are_named_at_once(tmp_path: Path) -> None:
+    failure = refused(lambda: prepare(tmp_path, ["Ada,Ada,13.37"], header="patient_id,patient_id,mean_radius"))
+    assert failure.reason == "ColumnMissing"
+    assert "no column age, malignant, and the data has column patient_id more than once" in failure.message
+
+
+def test_a_column_beyond_the_schema_is_counted_and_not_named(tmp_path: Path) -> None:
+    """In a file without a header, the names of columns are the first patient's values."""
+    lines = [f"{line},Baker Street,1" for line in world.rows(60)]
+    said = prepare(tmp_path, lines, header=world.HEADER + ",Ada Lovelace,1815-12-10")
+    assert said.ignored_columns == 2
+    assert not [secret for secret in SECRETS if secret in wire.write(said).decode()]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """As a nightly export does."""
+    path.with_suffix(".new").write_bytes(content)
+    path.with_suffix(".new").rename(path)
+
+
+@pytest.mark.parametrize("change", ["replaced", "longer", "rewritten", "gone"])
+@pytest.mark.parametrize("kind", ["CSV", "Parquet"])
+def test_a_file_that_is_replaced_while_it_is_read_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, kind: str
+) -> None:
+    monkeypatch.setattr(dataset, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(dataset, "BATCH_ROWS", 50)
+    path = world.pod(tmp_path).raw / "cases.csv"
+    if kind == "Parquet":
+        rows = [line.split(",") for line in world.rows(300)]
+        columns = dict(zip(world.HEADER.split(","), map(list, zip(*rows, strict=True)), strict=True))
+        parquet.write_table(pa.table(columns), path)
+    table = schema.parse(world.SCHEMA)
+    batches = dataset.read(path, kind, table, dataset.Reading())
+    next(batches)
+    before, content = path.stat(), path.read_bytes()
+    if change == "replaced":
+        _replace(path, content)
+    elif change == "longer":
+        path.write_bytes(content + b"patient-x,10,40,1\n")
+    elif change == "rewritten":
+        path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000_000))
+    else:
+        path.unlink()
+    failure = refused(lambda: list(batches))
+    if change == "gone":
+        assert failure.reason == "DataUnreadable"
+    else:
+        assert (failure.reason, failure.category) == ("DataReplaced", "Platform")
+        assert "was replaced or changed while it was read" in failure.message
+
+
+def test_a_file_that_stays_is_read(tmp_path: Path) -> None:
+    assert prepare(tmp_path, world.rows(300)).rows == 300
+
+
+def test_the_longest_report_fits_a_termination_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of 128 characters, and each field with faults: the list is cut, and the rest is whole."""
+    names = [f"{'n' * 120}{number:03}" for number in range(100)]
+    fields = [{"name": name, "type": "integer"} for name in names]
+    document = copy.deepcopy(world.SCHEMA)
+    document["fields"] = [*document["fields"], *fields]
+    document["fields"][3] = {
+        "name": "malignant",
+        "type": "integer",
+        "constraints": {"enum": [str(n) for n in range(64)]},
+    }
+    task = world.task()
+    task["dataset"]["schema"] = document
+    wrong = [f"p{number},10,40,{number % 64}" + ",x" * 100 for number in range(64 * 12)]
+    right = [f"q{number},10,40,{number % 64}" + ",1" * 100 for number in range(64 * 12)]
+    failure = refused(lambda: prepare(tmp_path, [*wrong, *right], task, ",".join([world.HEADER, *names])))
+    monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(tmp_path / "log"))
+    outcome.terminate(failure.outcome)
+    text = (tmp_path / "log").read_text()
+    said = wire.read(text)
+    assert len(text) <= outcome.MESSAGE_LIMIT
+    assert said is not None
+    assert said.left_out is not None
+    assert said.message is not None
+    assert (said.reason, said.rows, said.left_out.rows) == ("TooManyRowsLeftOut", 768, 768)
+    assert len(said.left_out.classes) == survey.MOST_CLASSES
