@@ -128,6 +128,7 @@ NOT_RUN_INLINE = {
     "make lint unit": "part of make test",
     "make test": "runs this",
     "pip install '.[cli]'": "tests.documentation.tools does, without fetching the dependencies again",
+    "pip install '.[cli,data]'": "as above, and tests/unit/cli/test_dataset_check.py runs what it is for",
     "pip install '.[operator]'": "as above, and tests/unit/examples runs what it is for",
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
     "pytest -s tests/integration/hub/test_history.py": "part of make test",

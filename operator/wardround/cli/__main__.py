@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import yaml
@@ -14,7 +15,8 @@ from rich.console import Console
 from rich.live import Live
 
 from wardround.api.meta import API_VERSION
-from wardround.cli import enrolment, explain, verbs, watch
+from wardround.api.site import LEAST_CELL, Policy, share
+from wardround.cli import datasets, enrolment, explain, verbs, watch
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
@@ -34,8 +36,9 @@ _ALIASES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, 2 the command failed, 3 `watch`: its
-    --timeout is over, 141 the reader of the output has closed it (as if SIGPIPE had ended the program)."""
+    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, `dataset check`: not Ready, 2 the command
+    failed, 3 `watch`: its --timeout is over, 141 the reader of the output has closed it (as if SIGPIPE had ended the
+    program)."""
     try:
         try:
             return carry_out(arguments)
@@ -144,7 +147,39 @@ def parser() -> argparse.ArgumentParser:
     explaining = verbs.add_parser("explain", parents=[shared], help="why an object waits or failed, who acts, and how")
     explaining.add_argument("target", metavar="KIND/NAME")
     explaining.set_defaults(run=run_explain)
+
+    about_datasets = verbs.add_parser("dataset", help="check a hospital's Dataset and its file before a round needs it")
+    dataset_verbs = about_datasets.add_subparsers(required=True, metavar="VERB")
+    checking = dataset_verbs.add_parser(
+        "check",
+        help="read a Dataset and its file on this computer, without a cluster",
+        description="Reads a Dataset and its file on this computer, with the code of the training pod, and says what "
+        "that pod would say. Asks no cluster, and changes nothing. Exit code 0: the Dataset would be Ready, 1: not.",
+    )
+    checking.add_argument("manifest", type=Path, metavar="FILE.yaml", help="the Dataset")
+    checking.add_argument("file", type=Path, metavar="FILE.csv", help="its rows, as spec.format says (CSV or Parquet)")
+    checking.add_argument(
+        "--max-left-out",
+        type=share_of_rows,
+        default=Policy().max_left_out,
+        metavar="SHARE",
+        help="policy.maxLeftOut of the Site, from 0 to 1; default: %(default)s",
+    )
+    checking.add_argument(
+        "--min-cell",
+        type=patients,
+        default=LEAST_CELL,
+        metavar="PATIENTS",
+        help="policy.minCell of the Site; default: %(default)s",
+    )
+    checking.set_defaults(run=run_dataset_check, kubeconfig=None, context=None)
     return top
+
+
+def run_dataset_check(_: Cluster, options: argparse.Namespace) -> int:
+    checked = datasets.check(options.manifest, options.file, datasets.Limits(options.max_left_out, options.min_cell))
+    print("\n".join(checked.lines))
+    return 0 if checked.ready else 1
 
 
 def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
@@ -328,6 +363,22 @@ def seconds(text: str) -> float:
     """A number of seconds. Raises ValueError, from which argparse makes a message."""
     value = float(text)
     if not 0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
+def share_of_rows(text: str) -> Decimal:
+    """A share from 0 to 1. Raises ArgumentTypeError."""
+    try:
+        return share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is {error}") from error
+
+
+def patients(text: str) -> int:
+    """A number of patients. Raises ValueError, from which argparse makes a message."""
+    value = int(text)
+    if value < 1:
         raise ValueError
     return value
 

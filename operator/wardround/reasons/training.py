@@ -52,8 +52,9 @@ _DATA = (
         meaning="More rows of the data file break the Dataset's schema than policy.maxLeftOut of the Site allows, so "
         "nobody trains on the others.",
         action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file or "
-        "spec.schema. If these rows are left out on purpose, raise policy.maxLeftOut in the values of the site chart. "
-        "Then ask the round's author to apply a new round.",
+        "spec.schema. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If these rows "
+        "are left out on purpose, raise policy.maxLeftOut in the values of the site chart. Then ask the round's author "
+        "to apply a new round.",
     ),
     _site(
         name="TooFewSamples",

@@ -1,0 +1,263 @@
+"""`kubectl wardround dataset check` says on a laptop what a training pod would say, and all faults at once."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import demo_data
+from lab.topology import ROOT
+from tests.unit.pod import world
+from wardround.cli.__main__ import main
+from wardround.pod.outcome import Failure
+
+Object = dict[str, Any]
+
+
+def dataset(**spec: Any) -> Object:
+    described = {"claimName": "data", "path": "cases.csv", "schema": copy.deepcopy(world.SCHEMA), "split": world.SPLIT}
+    return {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "Dataset",
+        "metadata": {"name": "breast"},
+        "spec": {**described, **spec},
+    }
+
+
+class Laptop:
+    """The command in a folder, without a kubeconfig."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._folder, self._capsys = folder, capsys
+
+    def check(
+        self, item: Object, lines: Sequence[str] | None = None, *options: str, header: str = world.HEADER
+    ) -> tuple[int, str]:
+        text = "\n".join([header, *(world.rows() if lines is None else lines)]) + "\n"
+        return self.check_bytes(item, text.encode(), *options)
+
+    def check_bytes(self, item: Object, content: bytes, *options: str) -> tuple[int, str]:
+        manifest, file = self._folder / "dataset.yaml", self._folder / "cases.csv"
+        manifest.write_text(yaml.safe_dump(item), "utf-8")
+        file.write_bytes(content)
+        return self.run(str(manifest), str(file), *options)
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        code = main(["dataset", "check", *arguments])
+        output = self._capsys.readouterr()
+        return code, output.out + output.err
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Laptop:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    return Laptop(tmp_path, capsys)
+
+
+def with_field(field: Object) -> Object:
+    item = dataset()
+    item["spec"]["schema"]["fields"].append(field)
+    return item
+
+
+def test_a_dataset_that_would_be_ready_shows_what_a_round_uses_of_it(laptop: Laptop) -> None:
+    item = with_field({"name": "seen", "type": "date"})
+    lines = [f"{line},2024-02-29,Baker Street" for line in world.rows(300)]
+    lines[7] = lines[7].replace(",2024-02-29,", ",29.02.2024,")
+    code, text = laptop.check(item, lines, header=world.HEADER + ",seen,address")
+    assert code == 0
+    shown = text.splitlines()
+    for line in (
+        "Dataset breast with the file cases.csv",
+        "features: 2 (mean_radius, age)",
+        "no features because of their type: 1 (seen (Date))",
+        "columns that the schema does not name: 1 (address)",
+        "valid rows: 299 of 300, of 299 patients",
+        "rows left out: 1 (0.333 %); patients without a valid row: 1",
+        "  seen NotADate 1 (write year, month and day in this order, such as 2024-02-29)",
+        "Ready at a Site with policy.maxLeftOut 0.1 and minCell 11",
+    ):
+        assert line in shown
+    [split] = [line for line in shown if line.startswith("split: ")]
+    numbers = [int(word) for word in split.split() if word.isdigit()]
+    assert sum(numbers) == 299
+    classes = [line for line in shown if line.startswith("malignant ")]
+    assert [line.partition(":")[0] for line in classes] == ["malignant 0", "malignant 1"]
+
+
+def test_the_words_are_those_of_the_training_pod(laptop: Laptop, tmp_path: Path) -> None:
+    lines = [line.replace(",", ",x", 1) if number < 84 else line for number, line in enumerate(world.rows(304))]
+    with pytest.raises(Failure) as caught:
+        world.prepare(world.pod(tmp_path / "pod", lines), world.task())
+    code, text = laptop.check(dataset(), lines)
+    assert code == 1
+    assert f"  TooManyRowsLeftOut: {caught.value.message}" in text.splitlines()
+    assert "Not Ready: 1 fault" in text
+    code, text = laptop.check(dataset(), lines, "--max-left-out", "0.3")
+    assert (code, "Ready at a Site with policy.maxLeftOut 0.3 and minCell 11" in text) == (0, True)
+
+
+def test_all_faults_of_the_object_and_of_the_file_are_said_at_once(laptop: Laptop) -> None:
+    item = dataset(split={"key": "short"})
+    del item["spec"]["claimName"]
+    code, text = laptop.check(item, ["p,x,40,1"])
+    assert code == 1
+    assert "Not Ready: 4 faults" in text
+    for words in (
+        "SchemaInvalid: spec.claimName is missing",
+        "DataUnreadable: Dataset.spec: split.key must have 16 characters or more",
+        "TooManyRowsLeftOut: 1 of 1 rows (100 %) break spec.schema",
+        "TooFewSamples: 0 training samples remain",
+    ):
+        assert words in text
+    # Without a valid split, nobody is on a side of it.
+    assert "split: " not in text
+
+
+def test_all_fields_with_a_fault_are_named_at_once(laptop: Laptop) -> None:
+    item = dataset()
+    item["spec"]["schema"]["fields"] += [
+        {"name": "x", "type": "float"},
+        {"name": "y", "type": "number", "constraints": {"minimum": 0}},
+        {"name": "z", "type": "string", "unit": "mm"},
+    ]
+    code, text = laptop.check(item)
+    assert code == 1
+    for words in ("field 'x' has an unknown type", "field 'y': minimum must be written as a string", "field 'z' has a"):
+        assert words in text
+
+
+UTF_16 = "patient_id,mean_radius,age,malignant\nAda,13.37,40,1\n".encode("utf-16")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (UTF_16, "DataUnreadable: cases.csv cannot be read as CSV (Dataset.spec.format): its text is UTF-16"),
+        (b"patient_id;mean_radius;age;malignant\nAda;13,37;40;1\n", "its values are separated by semicolons"),
+        (b"patient_id,mean_radius\nAda,13.37\n", "ColumnMissing: the data has no column age, malignant"),
+        (b"patient_id,mean_radius,age,malignant\n", "TooFewSamples: the file has a header and no rows"),
+        (b"", "it is empty"),
+    ],
+    ids=["UTF-16", "semicolons", "columns", "no rows", "empty"],
+)
+def test_a_file_that_no_pod_can_use_is_named(laptop: Laptop, content: bytes, words: str) -> None:
+    code, text = laptop.check_bytes(dataset(), content)
+    assert code == 1
+    assert words in text
+    assert "Ada" not in text
+
+
+def test_five_rows_are_too_few(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(), world.rows(5))
+    assert code == 1
+    assert "training samples remain after validation and split, 11 are needed" in text
+    code, _ = laptop.check(dataset(), world.rows(5), "--min-cell", "1")
+    assert code == 0
+
+
+def test_a_small_hospital_hears_that_it_cannot_evaluate(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(), world.rows(40))
+    assert code == 0
+    assert "Evaluate needs 11, so the hospital can take part in Train rounds alone" in text
+
+
+def test_one_class_and_contradicting_targets_are_remarked(laptop: Laptop) -> None:
+    sick = [f"patient-{number},{10 + number / 100},50,1" for number in range(60)]
+    code, text = laptop.check(dataset(), sick)
+    assert code == 0
+    assert "note: OneClass (60 patients): All valid rows of the data file have the same target" in text
+    code, text = laptop.check(dataset(), [*sick, "patient-3,10,50,0", "patient-4,10,50,0"])
+    assert code == 0
+    assert "note: TargetsContradict (2 patients): " in text
+    assert "OneClass" not in text
+
+
+def test_names_of_columns_do_not_steer_the_terminal(laptop: Laptop) -> None:
+    _, text = laptop.check(
+        dataset(), [f"{line},1" for line in world.rows(60)], header=world.HEADER + ",\x1b]0;pwned\x07"
+    )
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        ("kind: Site\n", "has no objects of kind Dataset"),
+        (f"{json.dumps(dataset())}\n---\n{json.dumps(dataset())}\n", "has 2 objects of kind Dataset"),
+        ("a: [", "cannot be read as YAML"),
+        ("kind: Dataset\n", "spec.schema is missing"),
+        ("kind: Dataset\nspec: {schema: 1, split: 2}\n", "spec.schema: the schema must be an object"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused_in_words(laptop: Laptop, tmp_path: Path, manifest: str, words: str) -> None:
+    (tmp_path / "d.yaml").write_text(manifest)
+    (tmp_path / "cases.csv").write_text("a\n")
+    code, text = laptop.run(str(tmp_path / "d.yaml"), str(tmp_path / "cases.csv"))
+    assert code in (1, 2)
+    assert words in text
+
+
+def test_other_objects_beside_the_dataset_are_passed_over(laptop: Laptop, tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(f"kind: Site\n---\n{json.dumps(dataset())}\n---\n")
+    (tmp_path / "cases.csv").write_text("\n".join([world.HEADER, *world.rows()]))
+    assert laptop.run(str(tmp_path / "all.yaml"), str(tmp_path / "cases.csv"))[0] == 0
+
+
+@pytest.mark.parametrize("name", ["dataset.yaml", "cases.csv"])
+def test_a_missing_file_is_named(laptop: Laptop, tmp_path: Path, name: str) -> None:
+    laptop.check(dataset())
+    (tmp_path / name).unlink()
+    code, text = laptop.run(str(tmp_path / "dataset.yaml"), str(tmp_path / "cases.csv"))
+    assert code == 2
+    assert name in text
+
+
+@pytest.mark.parametrize("option", [["--max-left-out", "10%"], ["--max-left-out", "2"], ["--min-cell", "0"]])
+def test_a_limit_that_no_site_can_have_is_refused(laptop: Laptop, option: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        laptop.check(dataset(), None, *option)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("module", ["pyarrow", "numpy"])
+def test_without_its_extra_the_command_names_what_installs_it(tmp_path: Path, module: str) -> None:
+    (tmp_path / "d.yaml").write_text(json.dumps(dataset()))
+    (tmp_path / "cases.csv").write_text(world.HEADER)
+    program = f"import sys; sys.modules[{module!r}] = None; from wardround.cli.__main__ import main; sys.exit(main())"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "dataset", "check", str(tmp_path / "d.yaml"), str(tmp_path / "cases.csv")],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "operator")},
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert f"{module}, which is not installed" in ended.stderr
+    assert "pip install '.[cli,data]'" in ended.stderr
+
+
+def test_the_example_of_the_documentation_lacks_only_the_secret(laptop: Laptop, tmp_path: Path) -> None:
+    """examples/breast-cancer/dataset.yaml is the model for a new user's first Dataset."""
+    item = yaml.safe_load((ROOT / "examples/breast-cancer/dataset.yaml").read_text())
+    header, rows = demo_data.tables()["site-a"]
+    demo_data.write((header, rows), tmp_path / "rows.csv")
+    content = (tmp_path / "rows.csv").read_bytes()
+    code, text = laptop.check_bytes(item, content)
+    assert code == 1
+    assert "Not Ready: 1 fault" in text
+    assert "split.key must have 16 characters or more" in text
+    item["spec"]["split"]["key"] = "0123456789abcdef"
+    code, text = laptop.check_bytes(item, content)
+    assert code == 0
+    assert "valid rows: 338 of 341, of 338 patients" in text
