@@ -144,9 +144,9 @@ def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str]
     statistics = federation.pod("statistics", "Statistics").run(command)
     statistics.say_data()
     statistics.say_update()
-    training: dict[str, Any] = {"parameters": parameters, "metrics": ["loss"]}
+    training: dict[str, Any] = {"seed": 7, "parameters": parameters, "metrics": ["loss"]}
     counted = (statistics.update / "update.safetensors").read_bytes()
-    first = federation.pod("train-1", "Train", base=counted, initial={"seed": 7}, **training).run(command)
+    first = federation.pod("train-1", "Train", base=counted, initial={}, **training).run(command)
     first.say_update()
     second = federation.pod("train-2", "Train", base=first.trained, after=first, **training).run(command)
     second.say_update()

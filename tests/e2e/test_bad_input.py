@@ -54,7 +54,7 @@ def round_(federation: Federation, name: str, task: str = "Statistics", **spec: 
 @pytest.fixture(scope="module")
 def base(federation: Federation) -> str:
     """The name of a valid round from which others start. It runs while other tests work."""
-    made = federation.manifest("sound", "Train", initial={"seed": 7}, parameters=UNTRAINED)
+    made = federation.manifest("sound", "Train", initial={}, parameters=UNTRAINED)
     federation.apply(made)
     return str(made["metadata"]["name"])
 
@@ -145,7 +145,7 @@ def test_a_hospital_with_changed_columns_is_left_out_of_the_chain(
     reordered["spec"]["schema"]["fields"].reverse()
     apply(named("site-b"), [reordered], federation.site_namespace)
     eventually("the hub has its digest", lambda: published() != before)
-    initial = {"seed": 7, "statisticsRoundName": finished.name}
+    initial = {"statisticsRoundName": finished.name}
     second = round_(federation, "columns-2", "Train", datasetName=CHANGING, initial=initial, parameters=UNTRAINED)
     federation.apply(second)
     _eventually_says(federation, second, "DatasetDiffersFromBase")
@@ -156,7 +156,7 @@ def test_a_hospital_with_changed_columns_is_left_out_of_the_chain(
 
 def test_a_hospital_refuses_an_image_that_it_does_not_allow(federation: Federation) -> None:
     other = federation.images.trainer.reference.split("@")[0] + "@sha256:" + "1" * 64
-    made = round_(federation, "image", "Train", initial={"seed": 7}, image=other)
+    made = round_(federation, "image", "Train", initial={}, image=other)
     _refused_on_both_sides(federation, made, "ImageNotAllowed")
 
 
@@ -168,7 +168,7 @@ def test_a_hospital_refuses_a_command_that_it_does_not_list(
     federation: Federation, name: str, words: list[str]
 ) -> None:
     """The image is allowed."""
-    made = round_(federation, f"command-{name}", "Train", initial={"seed": 7}, command=words)
+    made = round_(federation, f"command-{name}", "Train", initial={}, command=words)
     said = _refused_on_both_sides(federation, made, "CommandNotAllowed")
     assert json.dumps(words) in said
 
@@ -189,7 +189,7 @@ def test_a_hospital_refuses_a_command_that_it_does_not_list(
 def test_a_hospital_refuses_parameters_that_it_does_not_allow(
     federation: Federation, name: str, given: dict[str, str], message_part: str
 ) -> None:
-    made = round_(federation, f"parameters-{name}", "Train", initial={"seed": 7}, parameters=given)
+    made = round_(federation, f"parameters-{name}", "Train", initial={}, parameters=given)
     said = _refused_on_both_sides(federation, made, "ParametersNotAllowed")
     assert message_part in said
     # The round's author gets the parameter's name and value, and the hospital's bound.
@@ -269,7 +269,7 @@ def test_a_federation_gets_nothing_from_a_hospital_that_does_not_allow_it(
 def test_an_impossible_round_is_refused_when_it_is_applied(
     federation: Federation, change: dict[str, Any], message_part: str
 ) -> None:
-    made = copy.deepcopy(round_(federation, "never", "Train", initial={"seed": 7}))
+    made = copy.deepcopy(round_(federation, "never", "Train", initial={}))
     made["spec"] |= change
     hub = federation.kubectl("hub")
     refused = hub.run("apply", "-f", "-", stdin=str_of(made), check=False)

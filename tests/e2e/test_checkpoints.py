@@ -70,7 +70,7 @@ class Lost:
 @pytest.fixture(scope="module")
 def base(federation: Federation) -> Finished:
     return federation.run_round(
-        "stopped-base", "Train", initial={"seed": 7}, parameters=UNTRAINED, participants={"names": list(BOTH)}
+        "stopped-base", "Train", initial={}, parameters=UNTRAINED, participants={"names": list(BOTH)}
     )
 
 

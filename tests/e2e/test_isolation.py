@@ -387,7 +387,7 @@ def _addresses(federation: Federation, namespace: str) -> list[str]:
 
 def _round(federation: Federation, name: str, call: str, **spec: Any) -> Object:
     """A Train round of this hospital whose training code is `hostile` with `call` at its end."""
-    usual = {**ALONE, "initial": {"seed": 7}, "command": COMMAND}
+    usual = {**ALONE, "initial": {}, "command": COMMAND}
     parameters = {**UNTRAINED, **carried(_source(call))}
     return federation.manifest(name, "Train", parameters=parameters, **(usual | spec))
 

@@ -60,7 +60,7 @@ def test_a_misspelt_parameter_value_is_reported_to_the_rounds_author(federation:
     made = federation.manifest(
         "misspelt-parameter",
         "Train",
-        initial={"seed": 7},
+        initial={},
         participants={"names": ["site-b"]},
         parameters={"hidden": "16;8"},
     )

@@ -36,7 +36,7 @@ def logs(federation: Federation, left_before: None) -> dict[str, str]:
     """The log of each container that runs the image's code."""
     lifecycle.open_existing(SITE).import_image(federation.prepared.archive)
     spec = {"image": federation.prepared.reference, "parameters": UNTRAINED, "participants": {"names": [SITE]}}
-    finished = federation.run_round("prepared", "Train", initial={"seed": 7}, **spec)
+    finished = federation.run_round("prepared", "Train", initial={}, **spec)
     job = f"job/{finished.task(SITE)['metadata']['name']}"
     kubectl = federation.kubectl(SITE)
     return {name: kubectl("logs", "-n", federation.site_namespace, job, "-c", name) for name in STARTED}

@@ -34,7 +34,7 @@ def first(federation: Federation, statistics: Finished, simulated: Future[Mappin
 
 
 def first_round(federation: Federation) -> dict[str, Any]:
-    initial = {"seed": 7, "statisticsRoundName": federation.name("statistics")}
+    initial = {"statisticsRoundName": federation.name("statistics")}
     return federation.manifest("first", "Train", initial=initial)
 
 
@@ -105,7 +105,7 @@ def test_a_simulation_inside_the_trainer_image_makes_the_same_models(
 @pytest.mark.parametrize("how", [[], ["--server-side"]], ids=["client-side", "server-side"])
 def test_applying_a_round_again_changes_nothing(federation: Federation, how: list[str]) -> None:
     kubectl = federation.kubectl("hub")
-    made = federation.manifest(f"again{len(how)}", "Train", initial={"seed": 7}, suspend=True)
+    made = federation.manifest(f"again{len(how)}", "Train", initial={}, suspend=True)
     text = yaml.safe_dump(made)
 
     def looked() -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_an_upgrade_with_the_same_values_restarts_nothing(federation: Federation
 
 
 def test_a_round_survives_restarts_of_hub_operator_and_courier(federation: Federation) -> None:
-    made = federation.manifest("restarts", "Train", initial={"seed": 7}, parameters=UNTRAINED)
+    made = federation.manifest("restarts", "Train", initial={}, parameters=UNTRAINED)
     name = made["metadata"]["name"]
     federation.apply(made)
     eventually("a site works on it", lambda: any(timeline(task) for task in federation.tasks_of(name)))
@@ -206,7 +206,7 @@ def one_accelerator() -> Iterator[None]:
 def test_a_round_gets_an_offered_accelerator_and_waits_for_a_missing_one(federation: Federation) -> None:
     def asking(count: int) -> dict[str, Any]:
         resources = {"nodes": 1, "acceleratorsPerNode": count}
-        spec = {"initial": {"seed": 7}, "parameters": UNTRAINED, **ALONE}
+        spec = {"initial": {}, "parameters": UNTRAINED, **ALONE}
         return federation.manifest(f"gpu-{count}", "Train", resources=resources, **spec)
 
     one, two = asking(1), asking(2)

@@ -12,7 +12,7 @@ NOT_LISTED = "localhost/wardround/trainer@sha256:" + "0" * 64
 
 def test_a_round_that_all_refuse_names_each_refusal(federation: Federation) -> None:
     """The fastest refusal already makes the quorum unreachable. The round must name the others, too."""
-    made = federation.manifest("refused-by-all", "Train", initial={"seed": 7}, image=NOT_LISTED)
+    made = federation.manifest("refused-by-all", "Train", initial={}, image=NOT_LISTED)
     federation.apply(made)
     failed = federation.finished(made["metadata"]["name"]).failed
     everyone = ", ".join(f"{site} (ImageNotAllowed)" for site in federation.sites)

@@ -51,7 +51,7 @@ def kept(federation: Federation) -> tuple[str, str]:
     tests work."""
     keeps = {**PARAMETERS, "optimizer": "Adam", "optimizerState": "keep"}
     spec: Object = {"participants": {"names": [BESIDE]}, "parameters": keeps}
-    first = federation.manifest("keeps-1", "Train", initial={"seed": 7}, **spec)
+    first = federation.manifest("keeps-1", "Train", initial={}, **spec)
     second = federation.manifest("keeps-2", "Train", base={"roundName": first["metadata"]["name"]}, **spec)
     federation.apply(first, second)
     return first["metadata"]["name"], second["metadata"]["name"]
@@ -60,7 +60,7 @@ def kept(federation: Federation) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def chain(federation: Federation, kept: tuple[str, str]) -> Chain:
     both = {"participants": {"names": list(BOTH)}}
-    first = federation.run_round("state-1", "Train", initial={"seed": 7}, **OURS, **both)
+    first = federation.run_round("state-1", "Train", initial={}, **OURS, **both)
     # A task without an answer keeps the round open until the sent update is changed.
     holds = federation.name("holds-open")
     with enrolled(federation, holds) as hospitals:

@@ -61,7 +61,7 @@ class Observed:
 def observed(federation: Federation) -> Observed:
     """Two Train rounds, the second from the result of the first, and the spy's copies."""
     spy = Spy()
-    first = federation.manifest("seen", "Train", initial={"seed": 7}, parameters=UNTRAINED, **BOTH)
+    first = federation.manifest("seen", "Train", initial={}, parameters=UNTRAINED, **BOTH)
     second = federation.manifest("seen-again", "Train", base={"roundName": first["metadata"]["name"]}, **BOTH)
     federation.apply(first, second)
     until = time.monotonic() + ROUND_SECONDS

@@ -94,7 +94,7 @@ class LoneHub:
     def apply_round(self, name: str, hospitals: list[str], **spec: Any) -> None:
         known = {
             "task": "Train",
-            "initial": {"seed": 7},
+            "initial": {},
             "image": IMAGE,
             "datasetName": "breast",
             "participants": {"names": hospitals},

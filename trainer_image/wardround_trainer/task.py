@@ -106,7 +106,7 @@ def read(folders: Folders) -> Task:
         features=tuple(features),
         target=target,
         parameters=parameters.parse(document["parameters"]),
-        seed=document["seed"] or 0,
+        seed=document["seed"],
         order_seed=document["orderSeed"],
         frozen=tuple(document["exchange"]["frozen"]),
         metrics=tuple(document["metrics"]),

@@ -23,10 +23,9 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class Initial:
-    """A round without a base: every site makes the initial model from this seed, and from the result of a Statistics
-    round if one is named."""
+    """A round without a base: every site makes the initial model from the round's seed, and from the result of a
+    Statistics round if one is named."""
 
-    seed: int
     statistics_round_name: str | None = None
 
 
@@ -87,6 +86,7 @@ class FederatedRoundSpec:
     suspend: bool = False
     base: Base | None = None
     initial: Initial | None = None
+    seed: int = 0
     image: str | None = None
     command: tuple[str, ...] = DEFAULT_COMMAND
     parameters: Mapping[str, str] = field(default_factory=dict)

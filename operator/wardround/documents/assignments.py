@@ -83,7 +83,7 @@ def assign(
         command=spec.command,
         dataset_name=spec.dataset_name,
         parameters=spec.parameters,
-        seed=spec.initial.seed if spec.initial else None,
+        seed=spec.seed,
         exchange=Exchange(spec.exchange.frozen),
         metrics=spec.metrics,
         initial=spec.initial is not None,

@@ -80,7 +80,7 @@ def requested(assignment: Assignment, max_samples: int | None, live: LiveRounds,
     return RequestedTask(
         contract=CONTRACT,
         participant=assignment.participant,
-        seed=assignment.seed,
+        seed=assignment.seed or 0,
         round=RoundAttempt(assignment.round_name, assignment.attempt),
         round_uid=assignment.round_uid,
         state_round=assignment.state_round,

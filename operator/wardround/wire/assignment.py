@@ -71,6 +71,7 @@ class Assignment:
 
     `version`: which fields there are. `critical`: those that a reader must understand, beside the fields of version 1.
     `columns_digest`: the columns that the hub means by the Dataset, as the site has published them; "" if it has not.
+    `seed`: the round's. None in assignments of versions 1 and 2 for a round that starts from a model.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     """
 

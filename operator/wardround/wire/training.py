@@ -42,13 +42,13 @@ class RequestedTask:
     """WARDROUND_TASK: the round's request to this site, which the site operator takes from the assignment.
 
     Other variables hold the pod's kind, the Dataset and the site's own limits, and admission compares them with the
-    objects. `seed`: of an initial round. `base_digest`: of the base model, "" without one. `max_samples`: the largest
+    objects. `seed`: of the round. `base_digest`: of the base model, "" without one. `max_samples`: the largest
     number of samples that this site may claim. `state_round`: UID of the round whose state is read, "" for none.
     """
 
     contract: str
     participant: str
-    seed: int | None = None
+    seed: int
     round: RoundAttempt
     round_uid: str
     state_round: str
@@ -73,13 +73,14 @@ class View:
 class TrainingTask:
     """task.json: the task for researchers' code.
 
-    `seed`: equal at all sites, for initial weights. `order_seed`: secret of this site, for all other random choices.
+    `seed`: the round's, equal at all sites, for initial weights. `order_seed`: secret of this site, for all other random
+    choices. It depends on `seed`, so another seed gives another training.
     """
 
     contract: str
     task: TaskKind
     participant: str
-    seed: int | None
+    seed: int
     order_seed: int
     round: RoundAttempt
     state_round: str

@@ -62,7 +62,7 @@ def federated_round(name: str = "train-1", **spec: Any) -> Object:
         "metadata": {"name": name, "namespace": FEDERATION},
         "spec": {
             "task": "Train",
-            "initial": {"seed": 7},
+            "initial": {},
             "image": TRAINER,
             "datasetName": "breast",
             "participants": {"names": ["site-a", "site-b"]},

@@ -67,6 +67,7 @@ def test_a_round_gets_its_defaults(api: Api) -> None:
     assert spec["command"] == ["python", "-m", "wardround_trainer"]
     assert spec["exchange"] == {"frozen": ["input.*"]}
     assert spec["metrics"] == ["loss"]
+    assert (spec["initial"], spec["seed"]) == ({}, 0)
     assert spec["quorum"] == {"min": 2, "required": [], "graceSeconds": 60, "onShortfall": "Fail"}
     assert spec["deadlines"]["totalSeconds"] == 3600
     assert spec["aggregation"] == {
@@ -92,6 +93,15 @@ def test_kstatus_never_reads_a_new_object_as_finished(api: Api, obj: Object, use
 BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "base and initial": (federated_round(base={"roundName": "r0"}), "exactly one of base"),
     "neither base nor initial": (without(federated_round(), "initial"), "exactly one of base"),
+    "evaluate with a seed": (
+        without(federated_round(task="Evaluate", base={"roundName": "r0"}, seed=7, metrics=["auc"]), "initial"),
+        "Only a Train round has a seed",
+    ),
+    "statistics with a seed": (
+        without(federated_round(task="Statistics", seed=7), "initial", "image"),
+        "Only a Train round has a seed",
+    ),
+    "a seed below zero": (federated_round(seed=-1), "spec.seed"),
     "evaluate without base": (federated_round(task="Evaluate"), "An Evaluate round needs base"),
     "a metric that no evaluation has": (
         without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=["acuracy", "auc"]), "initial"),
@@ -147,6 +157,7 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
     [
         federated_round(quorum={"min": 2, "required": ["site-b"]}),
         without(federated_round(base={"roundName": "r0"}), "initial"),
+        without(federated_round(base={"roundName": "r0"}, seed=7), "initial"),
         without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=list(metrics.NAMES)), "initial"),
         without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=[]), "initial"),
         federated_round(metrics=["acuracy"]),
@@ -161,7 +172,7 @@ def test_the_api_server_accepts_a_good_round(api: Api, good: Object) -> None:
 
 CHANGES: list[Object] = [
     {"task": "Evaluate"},
-    {"initial": {"seed": 8}},
+    {"seed": 8},
     {"initial": {"statisticsRoundName": "stats"}},
     {"initial": None, "base": {"roundName": "r0"}},
     {"image": TRAINER.replace("b", "d")},

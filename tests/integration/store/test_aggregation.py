@@ -78,7 +78,7 @@ class Round:
         if self.task != "Statistics":
             spec["image"] = f"registry.example/trainer@{IMAGE}"
         if self.initial:
-            spec["initial"] = {"seed": 7}
+            spec["initial"] = {}
         return federatedround.parse({"metadata": {"name": "round", "namespace": "test", "uid": self.uid}, "spec": spec})
 
     async def with_base(self, arrays: Mapping[str, Any], dtypes: dict[str, str] | None = None) -> None:

@@ -112,7 +112,7 @@ def context() -> Context:
 
 
 def with_base() -> FederatedRound:
-    return federated_round(initial=None, base={"roundName": "train-0"}, parameters={"epochs": "5"})
+    return federated_round(initial=None, base={"roundName": "train-0"}, seed=11, parameters={"epochs": "5"})
 
 
 @pytest.mark.parametrize(("version", "columns"), [(1, ""), (2, COLUMNS)])
@@ -137,7 +137,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     assert (opened.round_uid, opened.attempt, opened.participant) == (current.metadata.uid, 2, "site-a")
     assert opened.resources == assignment.Resources(1, 3, local_sockets=True)
     assert (opened.image, opened.image_digest) == (IMAGE, "sha256:" + "b" * 64)
-    assert (opened.roster, opened.parameters, opened.initial, opened.seed) == (NAMES, {"epochs": "5"}, False, None)
+    assert (opened.roster, opened.parameters, opened.initial, opened.seed) == (NAMES, {"epochs": "5"}, False, 11)
     assert (opened.version, opened.columns_digest) == (version, columns)
     assert opened.issued == "2026-11-24T16:00:00.000000Z"
     assert (opened.expires, opened.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
@@ -188,7 +188,7 @@ def test_a_ciphertext_is_cut_into_parts(size: int, lengths: list[int]) -> None:
     [
         (with_base(), BASE, BASE.manifest.digest, True),
         (federated_round(), None, None, False),
-        (federated_round(initial={"seed": 1, "statisticsRoundName": "s"}), BASE, None, False),
+        (federated_round(initial={"statisticsRoundName": "s"}), BASE, None, False),
         (federated_round(task="Statistics", initial=None, image=None), None, "", False),
         (
             federated_round(task="Evaluate", initial=None, base={"roundName": "train-0"}),

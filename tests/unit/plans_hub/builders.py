@@ -109,7 +109,7 @@ def meaning(name: str, digest: str, columns: str = "sha256:c") -> Participant:
 def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> FederatedRound:
     item: dict[str, Any] = {
         "task": "Train",
-        "initial": {"seed": 7},
+        "initial": {},
         "image": IMAGE,
         "datasetName": "breast",
         "participants": {"names": list(NAMES)},

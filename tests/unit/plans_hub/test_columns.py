@@ -144,7 +144,7 @@ def test_bounds_may_change_along_a_chain() -> None:
 
 
 def test_statistics_too_are_of_certain_columns() -> None:
-    initial = federated_round(initial={"seed": 1, "statisticsRoundName": "stats"})
+    initial = federated_round(initial={"statisticsRoundName": "stats"})
     statistics = over(federated_round("stats", "other", task="Statistics", initial=None, image=None), "Complete")
     first = replace(STORED, result=replace(STORED.result, columns_digest=FIRST))
     seen = observation(initial, base=statistics, base_model=first, participants=hospitals(OTHER, OTHER, OTHER))

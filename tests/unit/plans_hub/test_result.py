@@ -55,7 +55,7 @@ def test_the_rounds_that_may_start_from_a_result_are_settled_when_its_round_is_s
 
 def test_a_follower_names_the_base_or_its_statistics_and_is_not_over() -> None:
     further = federated_round(initial=None, base={"roundName": "train-0"})
-    standardised = federated_round(initial={"seed": 7, "statisticsRoundName": "train-0"})
+    standardised = federated_round(initial={"statisticsRoundName": "train-0"})
     assert is_follower(further, "train-0")
     assert is_follower(standardised, "train-0")
     assert not is_follower(further, "train-1")

@@ -405,7 +405,7 @@ def test_nothing_is_asked_or_combined_for_a_round_whose_base_cannot_be_opened() 
 
 
 def test_an_initial_round_waits_for_its_statistics() -> None:
-    initial = federated_round(initial={"seed": 1, "statisticsRoundName": "stats"})
+    initial = federated_round(initial={"statisticsRoundName": "stats"})
     running = federated_round("stats", "other", task="Statistics", initial=None, image=None)
     assert condition_of(plan(observation(initial, base=running)), "Reconciling")[1] == "WaitingForBase"
     done, stored = over(running, "Complete"), replace(STORED, task="Statistics")

@@ -70,7 +70,7 @@ def test_an_evaluation_gets_the_state_that_belongs_to_the_model() -> None:
     assert dispatches == {"site-a": "uid-0", "site-b": "uid-of-an-earlier-one", "site-c": ""}
 
 
-@pytest.mark.parametrize("initial", [{"seed": 7}, {"seed": 7, "statisticsRoundName": "train-0"}])
+@pytest.mark.parametrize("initial", [{}, {"statisticsRoundName": "train-0"}])
 def test_a_first_round_starts_without_a_state(initial: Mapping[str, Any]) -> None:
     statistics = over(federated_round("train-0", "uid-0", task="Statistics", initial=None, image=None), "Complete")
     seen = observation(federated_round(initial=initial), base=statistics, base_model=STORED)

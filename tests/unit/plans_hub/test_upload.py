@@ -58,7 +58,7 @@ LIMITS = [
     (STATISTICS, SEALED_SEGMENT),
     (EVALUATED, SEALED_SEGMENT),
     (INITIAL, ciphertext_length(LARGEST_INITIAL)),
-    (federated_round(initial={"seed": 1, "statisticsRoundName": "train-0"}), ciphertext_length(LARGEST_INITIAL)),
+    (federated_round(initial={"statisticsRoundName": "train-0"}), ciphertext_length(LARGEST_INITIAL)),
 ]
 
 

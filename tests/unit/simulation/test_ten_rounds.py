@@ -15,11 +15,13 @@ from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE
 from tests.simulation.rounds import Played, play_ten_rounds, scratch
 from wardround.hub import vault
+from wardround.plans.assignment import open_signed
 from wardround.sealing.body import Body, segment_span
 from wardround.sealing.keys import load_signing_key, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_model, open_update
 from wardround.tensors import parse_header
 from wardround.wire import canonical
+from wardround.wire.assignment import Assignment
 from wardround.wire.digests import digest
 from wardround.wire.models import ModelManifest
 from wardround.wire.versions import LATEST
@@ -66,6 +68,11 @@ def opened(played: Played, played_round: dict[str, Any]) -> bytes:
     return plain
 
 
+def request(task: dict[str, Any]) -> Assignment:
+    """The assignment of a RoundTask, under the key that came with it."""
+    return open_signed(task["spec"]["assignment"], task["spec"]["hubKey"])
+
+
 def arrays(plain: bytes) -> dict[str, np.ndarray[Any, Any]]:
     layout = parse_header(plain[: 8 + int.from_bytes(plain[:8], "little")], len(plain))
     kinds = {"F32": "<f4", "F64": "<f8"}
@@ -92,6 +99,13 @@ def test_every_assignment_has_the_latest_version_and_names_the_columns_of_the_da
             [dataset] = hub.read(Place("Participant", site, site))["status"]["site"]["datasets"]
             assignment = open_assignment(task["spec"]["assignment"], key)
             assert (assignment.version, assignment.columns_digest) == (LATEST, dataset["columnsDigest"])
+
+
+def test_the_seed_reaches_every_round_of_training(played: Played) -> None:
+    for each in played.rounds:
+        expected = 7 if each["spec"]["task"] == "Train" else 0
+        tasks = played.tasks[each["metadata"]["name"]]
+        assert [request(task).seed for task in tasks] == 3 * [expected]
 
 
 def test_each_model_starts_from_the_model_before(played: Played) -> None:
