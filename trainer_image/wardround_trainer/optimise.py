@@ -1,4 +1,4 @@
-"""The training loop: deterministic for a seed on one machine, and resumable at any step.
+"""The training loop: deterministic for a seed, a number of threads and a kind of CPU, and resumable at any step.
 
 A resumed run continues with the same batches. On a CPU it ends with the same bits. Only this module imports torch.
 """
@@ -29,8 +29,6 @@ from wardround_trainer.parameters import Parameters
 from wardround_trainer.task import replace
 
 BUFFERS = ("input.*",)
-# With fewer multiplications a step, more threads cost more time than they save.
-THREADS_FROM = 1 << 23
 # The loss over fewer rows could reveal a patient, so not even the site's own log has it.
 LEAST_ROWS_LOGGED = 11
 
@@ -60,6 +58,7 @@ def train(
     *,
     frozen: Sequence[str],
     order_seed: int,
+    threads: int,
     checkpointing: Checkpointing,
     progress: Callable[[int, int], None],
     stopping: Callable[[], bool],
@@ -72,7 +71,7 @@ def train(
     """
     steps = parameters.total_steps(len(rows))
     device = _device(parameters.device)
-    _settle(base, parameters.batch_size, order_seed)
+    _settle(threads, order_seed)
     tensors = {name: torch.from_numpy(tensor.copy()).to(device) for name, tensor in base.items()}
     trainable = {name: tensor.requires_grad_() for name, tensor in tensors.items() if not _matches(name, frozen)}
     optimizer = _optimizer(list(trainable.values()), parameters)
@@ -155,31 +154,12 @@ def _half(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
-def _settle(base: Tensors, batch_size: int, seed: int) -> None:
-    work = batch_size * sum(tensor.size for tensor in base.values())
-    torch.set_num_threads(_cpus() if work >= THREADS_FROM else 1)
+def _settle(threads: int, seed: int) -> None:
+    # torch would take as many threads as the machine has CPUs, and the bits of the result depend on the number.
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # Random numbers during training must be as secret as the order of rows.
     torch.manual_seed(seed)
-
-
-def _cpus() -> int:
-    """The number of CPUs that this container may use. torch counts the machine's, and threads beyond a quota wait."""
-    allowed = len(os.sched_getaffinity(0))
-    for path, read_quota in (("/sys/fs/cgroup/cpu.max", _quota_v2), ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", _quota_v1)):
-        if Path(path).is_file():
-            return max(1, min(allowed, read_quota(Path(path)) or allowed))
-    return allowed
-
-
-def _quota_v2(path: Path) -> int | None:
-    quota, period = path.read_text().split()
-    return None if quota == "max" else round(int(quota) / int(period))
-
-
-def _quota_v1(path: Path) -> int | None:
-    quota, period = int(path.read_text()), int(path.with_name("cpu.cfs_period_us").read_text())
-    return None if quota <= 0 else round(quota / period)
 
 
 def _optimizer(tensors: list[torch.Tensor], parameters: Parameters) -> torch.optim.Optimizer:

@@ -72,7 +72,8 @@ class Task:
     """The fields of task.json that the trainer uses. `features`: the model's inputs, in schema order.
 
     `seed`: the round's, for initial weights, which must be equal at all hospitals. `order_seed`: a secret of this
-    hospital, for all other random choices. An attacker who knows the order of rows could compute the rows.
+    hospital, for all other random choices. An attacker who knows the order of rows could compute the rows. `threads`:
+    how many threads compute, because sums of floats depend on it.
     `fingerprint`: identifies the work, for checkpoints.
     """
 
@@ -81,6 +82,7 @@ class Task:
     parameters: Parameters
     seed: int
     order_seed: int
+    threads: int
     frozen: tuple[str, ...]
     metrics: tuple[str, ...]
     fingerprint: str
@@ -108,6 +110,7 @@ def read(folders: Folders) -> Task:
         parameters=parameters.parse(document["parameters"]),
         seed=document["seed"],
         order_seed=document["orderSeed"],
+        threads=document["threads"],
         frozen=tuple(document["exchange"]["frozen"]),
         metrics=tuple(document["metrics"]),
         fingerprint=hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest(),

@@ -59,6 +59,7 @@ def train(folders: Folders) -> None:
             work.parameters,
             frozen=work.frozen,
             order_seed=work.order_seed,
+            threads=work.threads,
             checkpointing=optimise.Checkpointing(folders.checkpoint, work.fingerprint),
             progress=_reporter(folders.out / "progress.json"),
             stopping=_stop_requested(),

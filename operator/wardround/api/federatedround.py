@@ -68,6 +68,7 @@ class Resources:
     nodes: int = 1
     accelerators_per_node: int = 0
     local_sockets: bool = False
+    threads: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

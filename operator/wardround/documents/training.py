@@ -91,4 +91,5 @@ def requested(assignment: Assignment, max_samples: int | None, live: LiveRounds,
         metrics=assignment.metrics,
         max_samples=NO_LIMIT if max_samples is None else max_samples,
         live_rounds=live,
+        threads=assignment.threads,
     )

@@ -27,6 +27,8 @@ SHOWN = {"kubectl.kubernetes.io/default-container": "train"}
 # Larger than what `check` accepts, so that a file too large is named by `check` and not by an eviction.
 OUT_LIMIT = "16Gi"
 SMALL = {"cpu": "50m", "memory": "64Mi"}
+# How many threads OpenMP (torch), OpenBLAS (numpy) and MKL compute with. Each library reads its variable as it starts.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,9 @@ def _theirs(job: TrainingJob, name: Container, verb: str, accelerators: int) -> 
     if accelerators:
         limits[job.workload.accelerator_resource] = str(accelerators)
     resources = {"requests": dict(limits), "limits": limits}
-    return _container(job, name, job.trainer_image, [*_launch(job, *flags), *job.command, verb], resources)
+    container = _container(job, name, job.trainer_image, [*_launch(job, *flags), *job.command, verb], resources)
+    container["env"] = [_variable(each, str(job.request.threads)) for each in THREADS]
+    return container
 
 
 def _container(job: TrainingJob, name: Container, image: str, command: list[str], resources: Manifest) -> Manifest:

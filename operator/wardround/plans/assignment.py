@@ -24,7 +24,7 @@ from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
 from wardround.tabular import schema as table_schema
 from wardround.wire import digests
-from wardround.wire.assignment import Assignment
+from wardround.wire.assignment import MOST_THREADS, Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
@@ -226,8 +226,8 @@ def _version(assignment: Assignment, terms: Terms) -> str:
 
 
 def _task(assignment: Assignment, terms: Terms) -> str:
-    allowed = assignment.task in terms.policy.tasks and assignment.resources.nodes == 1
-    return "" if allowed else "TaskNotAllowed"
+    possible = assignment.resources.nodes == 1 and 1 <= assignment.threads <= MOST_THREADS
+    return "" if possible and assignment.task in terms.policy.tasks else "TaskNotAllowed"
 
 
 def _dataset(assignment: Assignment, terms: Terms) -> str:

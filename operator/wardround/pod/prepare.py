@@ -92,6 +92,7 @@ def prepare(folders: Folders, work: Work) -> Outcome:
         exchange=request.exchange,
         dataset=View(dataset["schema"], counts.view_rows),
         metrics=request.metrics,
+        threads=request.threads,
     )
     report = PrivateReport(
         task=work.task,

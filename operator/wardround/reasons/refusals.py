@@ -70,9 +70,11 @@ REFUSALS = (
     _site(
         name="TaskNotAllowed",
         owner=ROUND_OR_HOSPITAL,
-        meaning="The hospital's policy does not allow this kind of task, or the round asks for more than one node.",
-        action="The round's author: Compare task and resources.nodes with what the hospital offers, and correct them "
-        "in a new round. The hospital's administrator: Add the task to policy.tasks in the values of the site chart.",
+        meaning="The hospital's policy does not allow this kind of task, or the round asks for more than one node or "
+        "for more than 256 threads.",
+        action="The round's author: Compare task, resources.nodes and resources.threads with what the hospital offers, "
+        "and correct them in a new round. The hospital's administrator: Add the task to policy.tasks in the values of "
+        "the site chart.",
     ),
     _site(
         name="DatasetNotAllowed",

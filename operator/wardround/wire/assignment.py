@@ -29,6 +29,7 @@ TOKEN = Text(PLAIN, 128)
 # Empty where the hub does not know it.
 COLUMNS = Text("(sha256:[0-9a-f]{64})?", 71)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
+MOST_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Assignment:
     `columns_digest`: the columns that the hub means by the Dataset, as the site has published them; "" if it has not.
     `seed`: the round's. None in assignments of versions 1 and 2 for a round that starts from a model.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
+    `threads`: how many threads the training code computes with.
     """
 
     version: int
@@ -106,3 +108,4 @@ class Assignment:
     expires: str
     state_round: str
     columns_digest: Annotated[str, COLUMNS] = ""  # from version 2 on
+    threads: int = 1  # from version 3 on

@@ -44,6 +44,7 @@ class RequestedTask:
     Other variables hold the pod's kind, the Dataset and the site's own limits, and admission compares them with the
     objects. `seed`: of the round. `base_digest`: of the base model, "" without one. `max_samples`: the largest
     number of samples that this site may claim. `state_round`: UID of the round whose state is read, "" for none.
+    `threads`: how many threads the training code computes with.
     """
 
     contract: str
@@ -59,6 +60,7 @@ class RequestedTask:
     metrics: tuple[str, ...]
     max_samples: int
     live_rounds: LiveRounds
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ class View:
 class TrainingTask:
     """task.json: the task for researchers' code.
 
-    `seed`: the round's, equal at all sites, for initial weights. `order_seed`: secret of this site, for all other random
-    choices. It depends on `seed`, so another seed gives another training.
+    `seed`: the round's, equal at all sites, for initial weights. `order_seed`: secret of this site, for all other
+    random choices. It depends on `seed`, so another seed gives another training. `threads`: how many threads compute,
+    because sums of floats depend on it. The variables of manifests/training.py say the same number.
     """
 
     contract: str
@@ -89,6 +92,7 @@ class TrainingTask:
     exchange: Exchange
     dataset: View
     metrics: tuple[str, ...]
+    threads: int
 
 
 @dataclass(frozen=True, kw_only=True)

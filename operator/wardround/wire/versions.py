@@ -19,7 +19,9 @@ from wardround.wire.assignment import Assignment
 # Version 2 is about columns. The hub combines them by position. A site that ignores which columns the hub means may
 # send an update of others, and only the site's next report would show it. Without the field the hub alone compares
 # columns, as version 1 has it, so sites of both versions may be in one round.
-ADDED: Mapping[int, tuple[str, ...]] = {1: (), 2: ("columnsDigest",)}
+# Version 3 is about threads. Sums of floats depend on how threads share them. A site that ignores the number trains a
+# slightly different model each time that its own limits change.
+ADDED: Mapping[int, tuple[str, ...]] = {1: (), 2: ("columnsDigest",), 3: ("threads",)}
 KNOWN = tuple(sorted(ADDED))
 LATEST = KNOWN[-1]
 # Of the names in one list.

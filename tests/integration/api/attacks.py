@@ -137,6 +137,7 @@ ROUND = "has the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
 FEWEST, KIND = "policy.minSamples of the site chart", "gives out hold-out rows to predict alone"
 ALLOWED = "policy.parameters of the site chart"
+THREADS = "say threads of WARDROUND_TASK"
 WAITS, LINK_LOCAL = "from 0.25 to 1.00 s", "policy.linkLocal of the site chart"
 IGNORES = {"name": "WARDROUND_LINK_LOCAL", "value": "Ignore"}
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
@@ -168,6 +169,7 @@ MOST_LEFT_OUT = "policy.maxLeftOut of the site chart"
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 FEWER_BEHIND = {"name": "WARDROUND_MIN_CELL", "value": "1"}
 ALL_LEFT_OUT = {"name": "WARDROUND_MAX_LEFT_OUT", "value": "1"}
+OPENMP = {"name": "OMP_NUM_THREADS"}
 STEPS = {"name": "WARDROUND_ALLOWED_PARAMETERS", "value": '{"steps":{}}'}
 RAW = {"name": "dataset", "mountPath": "/wardround/raw", "readOnly": True}
 UPDATE = {"name": "workspace", "mountPath": "/wardround/update", "subPath": "tasks/x/update"}
@@ -448,6 +450,20 @@ CONTAINERS = [
         )
         for name in ("train", "check")
         for variable_name in ("WARDROUND_ISOLATION", "WARDROUND_ISOLATION_SECONDS", "WARDROUND_LINK_LOCAL")
+    ),
+    *(
+        Attack(f"{name} is given threads", ENVIRONMENT, adds(container(name), "env", {**OPENMP, "value": "2"}))
+        for name in ("prepare", "isolation", "check")
+    ),
+    *(
+        Attack(
+            f"{name} has {value or 'no'} threads",
+            THREADS,
+            adds(container(name), "env", {**OPENMP, "value": value}),
+            case,
+        )
+        for name, case in (("train", "train"), ("train", "evaluate"), ("init", "train-initial"))
+        for value in ("", "0", "1", "02", "2000", "two")
     ),
     *(
         Attack(

@@ -115,7 +115,7 @@ def sets(place: Place, changes: Object) -> Change:
 def adds(place: Place, key: str, item: Object) -> Change:
     def change(job: Object) -> None:
         target = place(job)
-        target[key] = [*target[key], item]
+        target[key] = [*target.get(key, []), item]
 
     return change
 

@@ -101,6 +101,8 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
         without(federated_round(task="Statistics", seed=7), "initial", "image"),
         "Only a Train round has a seed",
     ),
+    "no threads": (federated_round(resources={"threads": 0}), "spec.resources.threads"),
+    "too many threads": (federated_round(resources={"threads": 257}), "spec.resources.threads"),
     "a seed below zero": (federated_round(seed=-1), "spec.seed"),
     "evaluate without base": (federated_round(task="Evaluate"), "An Evaluate round needs base"),
     "a metric that no evaluation has": (

@@ -115,11 +115,11 @@ def with_base() -> FederatedRound:
     return federated_round(initial=None, base={"roundName": "train-0"}, seed=11, parameters={"epochs": "5"})
 
 
-@pytest.mark.parametrize(("version", "columns"), [(1, ""), (2, COLUMNS)])
+@pytest.mark.parametrize(("version", "columns"), [(1, ""), (3, COLUMNS)])
 def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone(
     version: int, columns: str
 ) -> None:
-    resources = Resources(nodes=1, accelerators_per_node=3, local_sockets=True)
+    resources = Resources(nodes=1, accelerators_per_node=3, local_sockets=True, threads=4)
     current = replace(with_base(), spec=replace(with_base().spec, resources=resources))
     expires = NOW + timedelta(hours=2)
     action = Dispatch(
@@ -138,7 +138,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     assert opened.resources == assignment.Resources(1, 3, local_sockets=True)
     assert (opened.image, opened.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (opened.roster, opened.parameters, opened.initial, opened.seed) == (NAMES, {"epochs": "5"}, False, 11)
-    assert (opened.version, opened.columns_digest) == (version, columns)
+    assert (opened.version, opened.columns_digest, opened.threads) == (version, columns, 1 if version == 1 else 4)
     assert opened.issued == "2026-11-24T16:00:00.000000Z"
     assert (opened.expires, opened.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
     assert RecipientKey.load(opened.round_public_key).raw == ROUND_KEY.public.raw

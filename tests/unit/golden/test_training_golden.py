@@ -122,7 +122,17 @@ def test_only_prepare_mounts_the_raw_dataset_and_only_our_containers_see_the_lab
     assert [name for name, paths in sees.items() if "/wardround/raw" in paths] == ["prepare"]
     assert [name for name, paths in sees.items() if "/wardround/private" in paths] == ["prepare", "check"]
     assert [name for name, paths in sees.items() if "/wardround/update" in paths] == ["check"]
-    assert [c["name"] for c in spec["initContainers"] if c.get("env")] == ["prepare", "isolation"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_researchers_code_has_no_variables_but_the_rounds_number_of_threads(case: str) -> None:
+    spec = build(CASES[case])["spec"]["template"]["spec"]
+    variables = {each["name"]: each.get("env", []) for each in spec["initContainers"] + spec["containers"]}
+    assert variables.pop("prepare")
+    assert variables.pop("isolation")
+    threads = [{"name": name, "value": "2"} for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")]
+    theirs = {"init", "train"} if case != "statistics" else set()
+    assert variables == {name: threads if name in theirs else [] for name in variables}
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ REQUESTED = RequestedTask(
     metrics=("loss",),
     max_samples=1000,
     live_rounds=LiveRounds((UID,), (BEFORE,), "2026-11-24T16:15:00Z"),
+    threads=2,
 )
 TRAINING = TrainingTask(
     contract=CONTRACT,
@@ -97,6 +98,7 @@ TRAINING = TrainingTask(
     exchange=Exchange(("input.*",)),
     dataset=View(SCHEMA, 200),
     metrics=("loss",),
+    threads=2,
 )
 # Outcomes are objects: read with patience, and what there is none of is left out.
 OUTCOMES = {

@@ -95,6 +95,8 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"task": "Statistics", "image": f"other@{IMAGE_DIGEST}", "command": ("sh", "-c")}, "AssignmentUnreadable"),
         ({"task": "Evaluate"}, "AssignmentUnreadable"),
         ({"resources": dataclasses.replace(ASSIGNMENT.resources, nodes=2)}, "TaskNotAllowed"),
+        ({"threads": 0}, "TaskNotAllowed"),
+        ({"threads": 257}, "TaskNotAllowed"),
         ({"image": "registry.example/trainer:latest"}, "ImageNotByDigest"),
         ({"image": f"registry.example/other@{IMAGE_DIGEST}"}, "ImageNotAllowed"),
         ({"image_digest": "sha256:" + "c" * 64}, "ImageNotByDigest"),

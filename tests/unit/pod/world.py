@@ -65,6 +65,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "minCell": 11,
         "maxLeftOut": "0.1",
         "maxSamples": 100000,
+        "threads": 1,
         "liveRounds": {"uids": [], "states": [], "at": "2026-11-24T12:00:00Z"},
     }
     return {**document, **changes}

@@ -40,6 +40,7 @@ DOCUMENT = {
     "exchange": {"frozen": ["input.*"]},
     "dataset": {"schema": SCHEMA, "rows": 200},
     "metrics": ["loss"],
+    "threads": 1,
 }
 
 

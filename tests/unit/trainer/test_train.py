@@ -89,6 +89,22 @@ def test_equal_work_gives_equal_bits_in_every_round_and_at_every_participant(rea
     assert results[0] == results[1] == results[2]
 
 
+def test_training_computes_with_the_rounds_number_of_threads(ready: Any, run: Any) -> None:
+    """Whatever the machine has: sums of floats depend on the number. With another number, weights agree to 1e-5."""
+    results = []
+    for threads in (1, 3, 3):
+        ready.task(threads=threads, parameters={"hidden": "512,512", "epochs": "2", "batchSize": "100"})
+        (ready.root / "base" / "model.safetensors").unlink(missing_ok=True)
+        assert run(ready, "init") == 0
+        ready.adopt(standardised(ready.trained))
+        assert run(ready, "train") == 0
+        assert torch.get_num_threads() == threads
+        results.append(ready.trained)
+    assert results[1] == results[2]
+    one, three = load(results[0]), load(results[1])
+    assert all(np.allclose(one[name], three[name], rtol=0, atol=1e-5) for name in one)
+
+
 def test_equal_rows_with_another_secret_train_in_another_order(
     ready: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +229,7 @@ def test_a_checkpoint_of_other_work_is_not_used(ready: Any, run: Any, capsys: py
             work.parameters,
             frozen=work.frozen,
             order_seed=1,
+            threads=1,
             checkpointing=optimise.Checkpointing(ready.root / "checkpoint" / "checkpoint.pt", "of other work"),
             progress=lambda step, steps: None,
             stopping=lambda: True,

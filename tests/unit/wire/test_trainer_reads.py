@@ -29,7 +29,7 @@ def pod_folders(root: Path, task: TrainingTask) -> trainer.Folders:
 def test_the_trainer_reads_the_task_that_prepare_writes(tmp_path: Path) -> None:
     work = trainer.read(pod_folders(tmp_path, TRAINING))
     assert (work.features, work.target) == (("mean_radius",), "malignant")
-    assert (work.seed, work.order_seed) == (7, TRAINING.order_seed)
+    assert (work.seed, work.order_seed, work.threads) == (7, TRAINING.order_seed, 2)
     assert (work.frozen, work.metrics) == (TRAINING.exchange.frozen, TRAINING.metrics)
     assert work.parameters.epochs == 5
 

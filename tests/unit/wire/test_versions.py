@@ -113,9 +113,9 @@ def without_columns(**fields: Any) -> dict[str, Any]:
     return {key: value for key, value in changed(**fields).items() if key != "columnsDigest"}
 
 
-def test_version_2_lists_the_columns_and_has_them() -> None:
-    assert DOCUMENT["critical"] == ["columnsDigest"]
-    for listed in ([], ["columnsDigest", "columnsDigest"]):
+def test_the_latest_version_lists_columns_and_threads_and_has_them() -> None:
+    assert DOCUMENT["critical"] == ["columnsDigest", "threads"]
+    for listed in ([], ["columnsDigest"], ["threads", "columnsDigest"], ["columnsDigest", "columnsDigest"]):
         with pytest.raises(codec.Malformed, match=r"^critical: "):
             read(changed(critical=listed))
     with pytest.raises(codec.Malformed, match=r"^columnsDigest: missing"):
@@ -134,6 +134,13 @@ def test_version_1_is_written_without_the_columns() -> None:
     document = write(replace(ASSIGNMENT, version=1, critical=(), columns_digest="sha256:" + "a" * 64))
     assert "columnsDigest" not in document
     assert (document["version"], document["critical"]) == (1, [])
+
+
+def test_version_2_has_columns_and_no_threads() -> None:
+    older = replace(ASSIGNMENT, version=2, critical=critical(2), threads=8)
+    document = write(older)
+    assert (document["critical"], "threads" in document) == (["columnsDigest"], False)
+    assert read(document) == read({**document, "threads": 8}) == replace(older, threads=1)
 
 
 def test_nobody_writes_a_list_that_is_not_the_versions() -> None:
