@@ -64,7 +64,7 @@ def _check_training(folders: Folders, report: PrivateReport) -> None:
         measured = _metrics(folders, report.metrics, report.cells[metrics.VALIDATION], report.min_cell)
         with _tensor_file(folders, limit) as (file, layout):
             _require_equal(base, layout)
-            exact = _exact(base, report.exchange.frozen)
+            frozen = _frozen(base, report.exchange.frozen)
 
             def fill(writer: tensors.Writer) -> update.Summary:
                 base_digest = digests.Digest(writer.layout.header)
@@ -77,9 +77,9 @@ def _check_training(folders: Folders, report: PrivateReport) -> None:
                     )
                     for trained, before in pairs:
                         base_digest.update(before.tobytes())
-                        difference = _difference(trained, before, tensor, exact=tensor.name in exact)
+                        difference = _difference(trained, before, tensor, frozen=tensor.name in frozen)
                         squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
-                        writer.write(trained if initial else difference)
+                        writer.write(_weights(trained, before, tensor) if initial else difference)
                 log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
                 return update.Summary(report.samples, measured, base_digest.text if initial else report.base_digest)
 
@@ -125,24 +125,31 @@ def _require_equal(expected: tensors.Layout, trained: tensors.Layout) -> None:
         raise Failure("TensorsDiffer", message)
 
 
-def _exact(base: tensors.Layout, frozen: Sequence[str]) -> frozenset[str]:
-    """Names of tensors that training must not change: frozen tensors, and integer tensors, which have no mean."""
+def _frozen(base: tensors.Layout, patterns: Sequence[str]) -> frozenset[str]:
+    """Names of the tensors that the round forbids training to change."""
     return frozenset(
-        tensor.name
-        for tensor in base.tensors
-        if tensor.dtype not in tensors.FLOATS or any(fnmatch.fnmatchcase(tensor.name, glob) for glob in frozen)
+        tensor.name for tensor in base.tensors if any(fnmatch.fnmatchcase(tensor.name, glob) for glob in patterns)
     )
 
 
-def _difference(trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor, *, exact: bool) -> tensors.Array:
-    """Trained minus base, rounded once to the base's dtype. With `exact`, zeros, and trained must equal base bitwise.
+def _weights(trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor) -> tensors.Array:
+    """The values that an initial round sends: the trained weights, and the base's integers, which have no mean."""
+    return trained if tensor.dtype in tensors.FLOATS else before
 
-    Raises Failure (FrozenChanged, NotFinite).
+
+def _difference(
+    trained: tensors.Array, before: tensors.Array, tensor: tensors.Tensor, *, frozen: bool
+) -> tensors.Array:
+    """Trained minus base, rounded once to the base's dtype. With `frozen`, zeros, and trained must equal base bitwise.
+
+    Integers have no mean, so the result keeps the base's, and a change of them is ignored: zeros. An example is the
+    counter of a BatchNorm layer. Raises Failure (FrozenChanged, NotFinite).
     """
-    if exact:
+    if tensor.dtype not in tensors.FLOATS:
+        return np.zeros_like(before)
+    if frozen:
         if trained.tobytes() != before.tobytes():
-            kind = "is frozen" if tensor.dtype in tensors.FLOATS else "holds integers"
-            raise Failure("FrozenChanged", f"tensor {tensor.name} {kind}, and training changed it")
+            raise Failure("FrozenChanged", f"tensor {tensor.name} is frozen, and training changed it")
         _require_finite(trained, tensor)
         return np.zeros_like(trained)
     _require_finite(trained, tensor)

@@ -111,9 +111,9 @@ _OUTPUT = (
     _code(
         name="FrozenChanged",
         exit_code=EXIT_CODE,
-        meaning="The training code changed tensors that the round froze, or tensors of integers.",
-        action="Write back the base's values of tensors that match exchange.frozen and of tensors of integers, bit for "
-        "bit. BatchNorm counts its batches in such a tensor (num_batches_tracked).",
+        meaning="The training code changed tensors that the round froze.",
+        action="Write back the base's values of tensors that match exchange.frozen, bit for bit, or let the round's "
+        "author freeze other tensors in a new round.",
     ),
     _code(
         name="NotFinite",

@@ -49,6 +49,22 @@ def test_an_update_is_trained_minus_base_and_zero_for_frozen_tensors(folders: Fo
     assert {name: array.dtype for name, array in update.items()} == {n: a.dtype for n, a in world.MODEL.items()}
 
 
+@pytest.mark.parametrize("frozen", [[], ["*"]], ids=["nothing frozen", "everything frozen"])
+def test_a_changed_integer_tensor_is_ignored(folders: Folders, frozen: list[str]) -> None:
+    """As of a BatchNorm layer, which counts its batches. The aggregation keeps the base's value."""
+    world.report(folders, world.task(exchange={"frozen": frozen}))
+    world.model(folders.out / "model.safetensors", {"steps": np.array([4], np.int64)})
+    check(folders)
+    assert world.read(folders.update / "update.safetensors")["steps"].tolist() == [0]
+
+
+def test_an_initial_round_sends_the_integers_of_the_initial_model(folders: Folders) -> None:
+    world.model(folders.out / "model.safetensors", {**TRAINED, "steps": np.array([4], np.int64)})
+    check(initial(folders))
+    update = world.read(folders.update / "update.safetensors")
+    assert (update["steps"].tolist(), update["layer.weight"].tolist()) == ([3], [[0.75, -0.5]])
+
+
 def test_update_json_holds_the_claims_that_the_courier_signs(folders: Folders) -> None:
     check(folders)
     file = folders.update / "update.safetensors"
@@ -222,7 +238,6 @@ ATTACKS: dict[str, tuple[str, Attack]] = {
     "infinite": ("NotFinite", trained("layer.weight", np.array([[np.inf, 0]], np.float32))),
     "difference overflows": ("NotFinite", lambda folders: overflow(folders)),
     "frozen changed": ("FrozenChanged", trained("input.mean", np.array([14.0, 55.000004], np.float32))),
-    "integer changed": ("FrozenChanged", trained("steps", np.array([4], np.int64))),
     "metrics not JSON": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("loss: 0.1"))),
     "metrics no object": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("[]"))),
     "metric NaN": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":NaN}}'))),
