@@ -1,6 +1,7 @@
 """Tries a training image's code without a cluster: statistics, two rounds of training and an evaluation, one hospital.
 
-    python examples/own-image/try_trainer.py DATASET.yaml CASES.csv -- python examples/own-image/trainer.py
+    python examples/own-image/try_trainer.py DATASET.yaml CASES.csv --frozen 'input.*' \\
+      -- python examples/own-image/trainer.py
 
 A hub and a hospital are played, and the hospital's pods run here: the Job, the folders of each container and what runs
 around your command (prepare, check, score) are those of a real hospital, and complain of the same things. To try a
@@ -138,13 +139,21 @@ class Federation:
         return Pod(name, uid, job, claims | own, here / "containers", folder.update)
 
 
-def rounds(folder: Path, dataset: dict[str, Any], rows: Path, command: list[str], parameters: dict[str, str]) -> None:
+def rounds(
+    folder: Path,
+    dataset: dict[str, Any],
+    rows: Path,
+    command: list[str],
+    parameters: dict[str, str],
+    frozen: list[str],
+) -> None:
     """Raises Refused."""
     federation = Federation(folder, dataset, rows, parameters)
     statistics = federation.pod("statistics", "Statistics").run(command)
     statistics.say_data()
     statistics.say_update()
-    training: dict[str, Any] = {"seed": 7, "parameters": parameters, "metrics": ["loss"]}
+    exchange = {"frozen": frozen}
+    training: dict[str, Any] = {"seed": 7, "parameters": parameters, "metrics": ["loss"], "exchange": exchange}
     counted = (statistics.update / "update.safetensors").read_bytes()
     first = federation.pod("train-1", "Train", base=counted, initial={}, **training).run(command)
     first.say_update()
@@ -159,6 +168,7 @@ def main() -> int:
     parser.add_argument("dataset", type=Path, help="a Dataset, as YAML")
     parser.add_argument("rows", type=Path, help="the file that it describes")
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the round")
+    parser.add_argument("--frozen", action="append", default=[], metavar="PATTERN", help="of exchange.frozen")
     parser.add_argument("command", nargs="+", help="your command, without the verb")
     chosen = parser.parse_args()
     parameters = dict(each.split("=", 1) for each in chosen.parameter)
@@ -167,7 +177,7 @@ def main() -> int:
     dataset["split"]["key"] = "only-to-try-a-trainer"
     with tempfile.TemporaryDirectory() as folder:
         try:
-            rounds(Path(folder), dataset, chosen.rows.resolve(), chosen.command, parameters)
+            rounds(Path(folder), dataset, chosen.rows.resolve(), chosen.command, parameters, chosen.frozen)
         except Refused as why:
             print(f"refused: {why}", file=sys.stderr)
             return 1

@@ -26,7 +26,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 out = "/wardround/out/model.safetensors"
 model = load_file("/wardround/base/model.safetensors")
-free = next(name for name in model if not name.startswith("input."))
+free = next(name for name in model if not name.startswith("wardround.input."))
 """
 # Faulty training code, with the reason that it must give.
 BROKEN = {

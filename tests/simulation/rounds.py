@@ -23,7 +23,11 @@ OWN = Trainer(
         "parameters": [{"name": "steps", "minimum": "1", "maximum": "1000"}, {"name": "learningRate", "maximum": "1"}],
     },
 )
-OWN_ROUND = {"command": ["python", "/trainer.py"], "parameters": {"steps": "20", "learningRate": "0.5"}}
+OWN_ROUND = {
+    "command": ["python", "/trainer.py"],
+    "parameters": {"steps": "20", "learningRate": "0.5"},
+    "exchange": {"frozen": ["input.*"]},
+}
 
 
 @dataclass

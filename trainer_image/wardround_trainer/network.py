@@ -1,8 +1,9 @@
 """The model: its tensors, initial weights and predictions. `logits` works with numpy and with torch.
 
-Standardisation is part of the model, so one file holds the whole model: `input.mean` and `input.std` are buffers that
-training does not change. There are no normalisation layers, because their running statistics do not average well. This
-module does not import torch: the import would cost `init` and `predict` a second or more.
+Standardisation is part of the model, so one file holds the whole model: `wardround.input.mean` and
+`wardround.input.std` are buffers that training does not change. There are no normalisation layers, because their
+running statistics do not average well. This module does not import torch: the import would cost `init` and `predict` a
+second or more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ROWS_AT_ONCE = 65536
 
 def shapes(features: int, hidden: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """Names and shapes of all tensors; each is float32."""
-    by_name: dict[str, tuple[int, ...]] = {"input.mean": (features,), "input.std": (features,)}
+    by_name: dict[str, tuple[int, ...]] = {"wardround.input.mean": (features,), "wardround.input.std": (features,)}
     width = features
     for position, units in enumerate(hidden):
         by_name[f"hidden.{position}.weight"] = (units, width)
@@ -49,7 +50,7 @@ def initial(features: int, hidden: tuple[int, ...], seed: int, statistics: Mappi
             tensors[name] = ((2.0 * uniform - 1.0) * bound).astype(np.float32).reshape(shape)
         else:
             tensors[name] = np.zeros(shape, np.float32)
-    tensors["input.std"] += 1
+    tensors["wardround.input.std"] += 1
     if statistics is not None:
         tensors |= _standardisation(features, statistics)
     return tensors
@@ -70,9 +71,9 @@ def _standardisation(features: int, statistics: Mapping[str, Array]) -> Tensors:
     # Laplace smoothing keeps the odds finite. Rounded, because machines differ in the last bit of a logarithm.
     odds = round(math.log((positives + 1.0) / (rows_all - positives + 1.0)), 6)
     return {
-        "input.mean": (shift + centred).astype(np.float32),
+        "wardround.input.mean": (shift + centred).astype(np.float32),
         # A feature that is constant in float32 is not scaled.
-        "input.std": np.where(deviation.astype(np.float32) > 0, deviation, 1.0).astype(np.float32),
+        "wardround.input.std": np.where(deviation.astype(np.float32) > 0, deviation, 1.0).astype(np.float32),
         "output.bias": np.array([odds], np.float32),
     }
 
@@ -98,7 +99,7 @@ def hidden_widths(tensors: Mapping[str, Array], features: int) -> tuple[int, ...
 
 def logits(tensors: Mapping[str, Any], rows: Any) -> Any:
     """The log odds of each row, of shape (rows,). Tensors and rows are all numpy arrays, or all torch tensors."""
-    values = (rows - tensors["input.mean"]) / tensors["input.std"]
+    values = (rows - tensors["wardround.input.mean"]) / tensors["wardround.input.std"]
     position = 0
     while f"hidden.{position}.weight" in tensors:
         values = (values @ tensors[f"hidden.{position}.weight"].T + tensors[f"hidden.{position}.bias"]).clip(min=0)

@@ -28,7 +28,7 @@ from wardround_trainer.network import Array, Tensors
 from wardround_trainer.parameters import Parameters
 from wardround_trainer.task import replace
 
-BUFFERS = ("input.*",)
+BUFFERS = ("wardround.input.*",)
 # The loss over fewer rows could reveal a patient, so not even the site's own log has it.
 LEAST_ROWS_LOGGED = 11
 

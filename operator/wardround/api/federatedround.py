@@ -31,7 +31,7 @@ class Initial:
 
 @dataclass(frozen=True, kw_only=True)
 class Exchange:
-    frozen: tuple[str, ...] = ("input.*",)
+    frozen: tuple[str, ...] = ("wardround.input.*",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,7 +65,7 @@ def test_kubectl_explain_describes_every_kind(api: Api, kubectl: Kubectl) -> Non
 def test_a_round_gets_its_defaults(api: Api) -> None:
     spec = api.create(federated_round(), dry_run=True)["spec"]
     assert spec["command"] == ["python", "-m", "wardround_trainer"]
-    assert spec["exchange"] == {"frozen": ["input.*"]}
+    assert spec["exchange"] == {"frozen": ["wardround.input.*"]}
     assert spec["metrics"] == ["loss"]
     assert (spec["initial"], spec["seed"]) == ({}, 0)
     assert spec["quorum"] == {"min": 2, "required": [], "graceSeconds": 60, "onShortfall": "Fail"}

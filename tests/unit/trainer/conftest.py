@@ -37,7 +37,7 @@ DOCUMENT = {
     "stateRound": "",
     "baseDigest": "",
     "parameters": {"hidden": "8,4", "epochs": "20"},
-    "exchange": {"frozen": ["input.*"]},
+    "exchange": {"frozen": ["wardround.input.*"]},
     "dataset": {"schema": SCHEMA, "rows": 200},
     "metrics": ["loss"],
     "threads": 1,

@@ -40,7 +40,7 @@ def test_initial_weights_have_this_digest_on_every_machine(site: Any, run: Any) 
     save_file(STATISTICS, site.root / "base" / "statistics.safetensors")
     run(site, "init")
     digest = hashlib.sha256(site.trained).hexdigest()
-    assert digest == "1ddf23e5aa3c87a04e45c2784c01d5932fd48aab63d46128f99b89e4e26748e9"
+    assert digest == "a5c69302982ce98d9639df9a47c35a7e7a447693e8b6435dd6e73412d64920aa"
 
 
 def test_the_initial_model_is_a_canonical_file(site: Any, run: Any) -> None:
@@ -62,9 +62,9 @@ def test_standardisation_comes_from_the_statistics(site: Any, run: Any) -> None:
     save_file(STATISTICS, site.root / "base" / "statistics.safetensors")
     assert run(site, "init") == 0
     tensors = load(site.trained)
-    assert tensors["input.mean"].tolist() == [27.0, -1.0, 60.0]
+    assert tensors["wardround.input.mean"].tolist() == [27.0, -1.0, 60.0]
     # sqrt(80/10 - 2^2), sqrt(90/10 - 1^2), and 1 for a constant feature.
-    assert np.allclose(tensors["input.std"], [2.0, 8**0.5, 1.0])
+    assert np.allclose(tensors["wardround.input.std"], [2.0, 8**0.5, 1.0])
     assert np.allclose(tensors["output.bias"], np.log(4 / 8))
 
 
@@ -78,7 +78,7 @@ def test_statistics_of_another_schema_are_refused(site: Any, run: Any, capsys: A
 def test_logistic_regression_has_only_an_output_layer(site: Any, run: Any) -> None:
     site.task(parameters={"model": "logistic"})
     run(site, "init")
-    assert set(load(site.trained)) == {"input.mean", "input.std", "output.weight", "output.bias"}
+    assert set(load(site.trained)) == {"wardround.input.mean", "wardround.input.std", "output.weight", "output.bias"}
 
 
 def test_init_does_not_import_torch(site: Any) -> None:

@@ -13,7 +13,10 @@ from safetensors.numpy import load, save
 torch = pytest.importorskip("torch", reason="torch is only in the trainer image")
 
 MOMENTUM = {"optimizer": "SGD", "learningRate": "0.1", "momentum": "0.9"}
-STANDARD = {"input.mean": np.array([20, 170, 55], np.float32), "input.std": np.array([5, 9, 12], np.float32)}
+STANDARD = {
+    "wardround.input.mean": np.array([20, 170, 55], np.float32),
+    "wardround.input.std": np.array([5, 9, 12], np.float32),
+}
 ADAM = {"optimizer": "Adam"}
 KEEP = {"optimizerState": "keep"}
 
@@ -138,8 +141,8 @@ def test_a_round_without_a_step_passes_the_state_on(ready: Any, run: Any) -> Non
 @pytest.mark.parametrize(
     ("parameters", "exchange", "words"),
     [
-        ({"optimizer": "SGD", "momentum": "0.9"}, ["input.*"], "is of Adam, this round uses SGD"),
-        ({}, ["input.*", "hidden.0.*"], "has a hidden.0.bias/exp_avg"),
+        ({"optimizer": "SGD", "momentum": "0.9"}, ["wardround.input.*"], "is of Adam, this round uses SGD"),
+        ({}, ["wardround.input.*", "hidden.0.*"], "has a hidden.0.bias/exp_avg"),
     ],
 )
 def test_a_state_of_other_work_is_refused_with_the_difference(

@@ -62,7 +62,11 @@ def standardised(model: bytes) -> bytes:
     from safetensors.numpy import save
 
     return save(
-        load(model) | {"input.mean": np.array([20, 170, 55], np.float32), "input.std": np.array([5, 9, 12], np.float32)}
+        load(model)
+        | {
+            "wardround.input.mean": np.array([20, 170, 55], np.float32),
+            "wardround.input.std": np.array([5, 9, 12], np.float32),
+        }
     )
 
 
@@ -72,12 +76,12 @@ def test_only_declared_metrics_are_written(ready: Any, run: Any) -> None:
 
 
 def test_frozen_tensors_stay_equal_bit_by_bit(ready: Any, run: Any) -> None:
-    ready.task(exchange={"frozen": ["input.*", "hidden.0.*"]})
+    ready.task(exchange={"frozen": ["wardround.input.*", "hidden.0.*"]})
     before = load(ready.base)
     assert run(ready, "train") == 0
     after = load(ready.trained)
     same = {name for name in before if before[name].tobytes() == after[name].tobytes()}
-    assert same == {"input.mean", "input.std", "hidden.0.weight", "hidden.0.bias"}
+    assert same == {"wardround.input.mean", "wardround.input.std", "hidden.0.weight", "hidden.0.bias"}
 
 
 def test_equal_work_gives_equal_bits_in_every_round_and_at_every_participant(ready: Any, run: Any) -> None:

@@ -62,6 +62,6 @@ def test_the_trainer_standardises_by_the_tensors_of_a_statistics_round() -> None
     sums = {name: np.full(shape, 8.0) for name, shape in layouts.statistics(3).items()}
     result = {**sums, "sum": np.full(3, 16.0), "squares": np.full(3, 64.0), "positives": np.array([2.0])}
     model = network.initial(3, (), 7, result)
-    assert model["input.mean"].tolist() == [8 + 16 / 8] * 3
-    assert model["input.std"].tolist() == [2.0] * 3
+    assert model["wardround.input.mean"].tolist() == [8 + 16 / 8] * 3
+    assert model["wardround.input.std"].tolist() == [2.0] * 3
     assert model["output.bias"].tolist() == [np.float32(round(math.log(3 / 7), 6))]
