@@ -25,6 +25,8 @@ from wardround.wire import canonical, digests, layouts
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "u1"}
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+# Differences of such weights lose most of their bits. Models have none until updates keep differences in float32.
+HALF_PRECISION = frozenset({"F16", "BF16"})
 LARGEST_HEADER = 8 << 20
 LARGEST_FILE = 1 << 40
 _CHUNK = 1 << 20

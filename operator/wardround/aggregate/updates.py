@@ -24,7 +24,7 @@ from wardround.sealing.manifests import ExpectedUpdate, verify_update
 from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
-from wardround.tensors import Array, Layout, NotTensors, header_bytes, parse_header
+from wardround.tensors import HALF_PRECISION, Array, Layout, NotTensors, header_bytes, parse_header
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUpdate
 from wardround.wire.models import Header
@@ -114,6 +114,9 @@ async def examine(
         if error.reason in (MISSING, SHORT):
             raise Refused("Missing" if error.reason == MISSING else "Altered") from None
         raise
+    if any(tensor.dtype in HALF_PRECISION for tensor in layout.tensors):
+        # `check` at the site refuses such a model. An update of other code is left out.
+        raise Refused("HalfPrecision")
     if form.layout is None and not (layout.canonical and layout.schema_digest == manifest.header.schema_digest):
         raise Refused("WrongSchema")
     return Usable(

@@ -59,6 +59,7 @@ def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> N
 def _check_training(folders: Folders, report: PrivateReport) -> None:
     initial = report.base_digest == ""
     with _base_file(folders, initial=initial) as (base_file, base):
+        _require_full_precision(base, initial=initial)
         limit = base.length + HEADER_SLACK
         output.inspect(folders.out, COPIES * limit + OTHER_FILES)
         measured = _metrics(folders, report.metrics, report.cells[metrics.VALIDATION], report.min_cell)
@@ -112,6 +113,14 @@ def _layout(file: BinaryIO) -> tensors.Layout:
         raise Failure("OutputNotSafetensors", f"{output.MODEL}: {error}") from None
 
 
+def _require_full_precision(base: tensors.Layout, *, initial: bool) -> None:
+    """Raises Failure (HalfPrecision), which names the first tensor of half precision."""
+    for tensor in sorted(base.tensors, key=lambda each: each.name):
+        if tensor.dtype in tensors.HALF_PRECISION:
+            model = "initial" if initial else "base"
+            raise Failure("HalfPrecision", f"tensor {tensor.name} of the {model} model is {tensor.dtype}")
+
+
 def _require_equal(expected: tensors.Layout, trained: tensors.Layout) -> None:
     """Raises Failure (TensorsDiffer). The message names expected tensors only: researchers' code chose the others'."""
     expected_tensors = {tensor.name: tensor for tensor in expected.tensors}
@@ -156,7 +165,7 @@ def _difference(
     difference = tensors.narrow(
         tensors.widen(trained, tensor.dtype) - tensors.widen(before, tensor.dtype), tensor.dtype
     )
-    # The difference of two finite half-precision weights can overflow.
+    # The difference of two finite weights can overflow.
     _require_finite(difference, tensor)
     return difference
 

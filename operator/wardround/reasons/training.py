@@ -85,8 +85,16 @@ _OUTPUT = (
         exit_code=EXIT_CODE,
         meaning="The training code's model is not a safetensors file, or one of its tensors has another dtype than "
         "Wardround reads.",
-        action="Save the model with safetensors, in F64, F32, F16, BF16, I64, I32, U8 or BOOL. Wardround refuses "
-        "pickles (torch.save).",
+        action="Save the model with safetensors, in F64, F32, I64, I32, U8 or BOOL. Wardround refuses pickles "
+        "(torch.save).",
+    ),
+    _code(
+        name="HalfPrecision",
+        exit_code=EXIT_CODE,
+        meaning="A tensor of the model is in half precision (F16 or BF16), in which an update would lose most of its "
+        "digits.",
+        action="Let `init` write the model in F32. The code may still compute in half precision (torch.autocast), and "
+        "convert the weights when it loads and saves them.",
     ),
     _code(
         name="OutputLink",
@@ -119,8 +127,7 @@ _OUTPUT = (
         name="NotFinite",
         exit_code=EXIT_CODE,
         meaning="The model, or a prediction, contains NaN or infinity.",
-        action="Training diverged. Lower the learning rate, or look for inputs that are not standardised. Differences "
-        "of F16 tensors can overflow: keep weights in F32.",
+        action="Training diverged. Lower the learning rate, or look for inputs that are not standardised.",
     ),
     _code(
         name="MetricsInvalid",

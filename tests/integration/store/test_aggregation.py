@@ -195,7 +195,7 @@ def weights(seed: int, size: int = 1000) -> dict[str, Any]:
     return {
         "layer.weight": dice.normal(size=size).astype("<f4"),
         "input.mean": np.zeros(7, "<f8"),
-        "half": dice.normal(size=9).astype("<f2"),
+        "double": dice.normal(size=9),
         "steps": np.zeros(2, "<i8"),
     }
 
@@ -215,7 +215,7 @@ async def test_a_round_is_fedavg_to_the_last_bit(train: Round) -> None:
     assert (code, answer["aggregated"], answer["leftOut"]) == (0, sorted(counts), [])
     assert (answer["samples"], answer["metrics"]) == (500, {"loss": "0.5"})
     result = await train.result(answer)
-    for name in ("layer.weight", "half"):
+    for name in ("layer.weight", "double"):
         mean = sum(counts[site] / 500 * deltas[site][name].astype(np.float64) for site in counts)
         expected = (base[name].astype(np.float64) + mean).astype(base[name].dtype)
         assert result[name].tobytes() == expected.tobytes()
@@ -306,6 +306,19 @@ async def test_the_aggregation_leaves_out_a_file_of_another_schema_than_claimed(
     await train.update("site-b", {"w": np.ones(8, "<f2")}, claims={"schema_digest": good})
     _, answer = await train.aggregate()
     assert answer["leftOut"] == [{"participant": "site-b", "reason": "WrongSchema"}]
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16"])
+async def test_the_aggregation_leaves_out_an_update_of_half_precision(
+    server: Server, store: Store, tmp_path: Path, dtype: str
+) -> None:
+    initial = Round(server, store, tmp_path, initial=True)
+    await initial.update("site-a", weights(1), claims={"base_digest": INITIAL})
+    half = tensors.narrow(np.ones(4), dtype)
+    await initial.update("site-b", {"w": half}, dtypes={"w": dtype}, claims={"base_digest": INITIAL})
+    code, answer = await initial.aggregate()
+    assert (code, answer["aggregated"]) == (0, ["site-a"])
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "HalfPrecision"}]
 
 
 async def test_an_aggregation_without_updates_has_no_result(train: Round) -> None:

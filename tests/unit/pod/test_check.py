@@ -109,15 +109,25 @@ def test_equal_initial_weights_have_equal_digests_in_every_order(folders: Folder
     assert world.update(folders)["baseDigest"] == canonical
 
 
-@pytest.mark.parametrize(("dtype", "bits"), [("F64", "<f8"), ("F16", "<f2"), ("BF16", "<u2")])
-def test_every_float_type_is_subtracted_in_its_own_precision(folders: Folders, dtype: str, bits: str) -> None:
-    before, after = np.array([1.0, -2.0]), np.array([1.5, -2.25])
-    for path, values in ((folders.base, before), (folders.out, after)):
-        array = tensors.narrow(values, dtype).view(bits)
-        world.model(path / "model.safetensors", {"layer.weight": array}, {"layer.weight": dtype})
+@pytest.mark.parametrize("bits", ["<f8", "<f4"])
+def test_every_float_type_is_subtracted_in_its_own_precision(folders: Folders, bits: str) -> None:
+    for path, values in ((folders.base, [1.0, -2.0]), (folders.out, [1.5, -2.25])):
+        world.model(path / "model.safetensors", {"layer.weight": np.array(values, bits)})
     check(folders)
     update = world.read(folders.update / "update.safetensors")["layer.weight"]
-    assert tensors.widen(update, dtype).tolist() == [0.5, -0.25]
+    assert (update.dtype, update.tolist()) == (np.dtype(bits), [0.5, -0.25])
+
+
+@pytest.mark.parametrize("model", ["initial", "base"])
+@pytest.mark.parametrize(("dtype", "bits"), [("F16", "<f2"), ("BF16", "<u2")])
+def test_a_model_of_half_precision_is_refused_in_words(folders: Folders, dtype: str, bits: str, model: str) -> None:
+    for path in (folders.base, folders.out):
+        array = tensors.narrow(np.array([1.0, -2.0]), dtype).view(bits)
+        world.model(path / "model.safetensors", {"layer.weight": array}, {"layer.weight": dtype})
+    with pytest.raises(Failure, match=rf"^tensor layer\.weight of the {model} model is {dtype}$") as caught:
+        check(initial(folders) if model == "initial" else folders)
+    assert (caught.value.reason, caught.value.category) == ("HalfPrecision", "Code")
+    assert not (folders.update / "update.json").exists()
 
 
 def test_tensors_larger_than_a_slice_are_complete_in_the_update(folders: Folders) -> None:
@@ -253,8 +263,8 @@ ATTACKS: dict[str, tuple[str, Attack]] = {
 
 
 def overflow(folders: Folders) -> None:
-    for folder, value in ((folders.base, -60000), (folders.out, 60000)):
-        world.model(folder / "model.safetensors", {"layer.weight": np.array([value], np.float16)})
+    for folder, value in ((folders.base, -3e38), (folders.out, 3e38)):
+        world.model(folder / "model.safetensors", {"layer.weight": np.array([value], np.float32)})
 
 
 @pytest.mark.parametrize("name", ATTACKS)
