@@ -86,6 +86,16 @@ def test_a_kind_is_namespaced_and_has_a_category_and_a_status_subresource(name: 
     assert len(columns) > 3
 
 
+def test_a_list_of_datasets_shows_what_a_round_uses_of_them() -> None:
+    columns = {each["name"]: each for each in version(CRDS["datasets"])["additionalPrinterColumns"]}
+    shown = {name: each["jsonPath"] for name, each in columns.items() if "priority" not in each}
+    assert shown.items() >= {
+        ("Features", ".status.features"),
+        ("Rows", ".status.rows"),
+        ("Left-Out", ".status.leftOut.rows"),
+    }
+
+
 @pytest.mark.parametrize("name", CRDS)
 def test_uninstalling_the_chart_keeps_the_crds(name: str) -> None:
     assert CRDS[name]["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}

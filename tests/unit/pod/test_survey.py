@@ -135,6 +135,12 @@ def test_a_target_that_cannot_be_read_is_of_no_class(tmp_path: Path) -> None:
     assert [each.left_out for each in counts.classes] == [0, 0]
 
 
+def test_a_target_that_stands_for_a_missing_value_is_of_no_class(tmp_path: Path) -> None:
+    document = copy.deepcopy(world.SCHEMA) | {"missingValues": ["", "1"]}
+    counts = _survey(tmp_path, [f"patient-{number},10,40,{number % 2}" for number in range(40)], document)
+    assert [(each.rows, each.left_out) for each in counts.classes] == [(20, 0), (0, 0)]
+
+
 def test_a_target_that_is_a_quantity_has_no_classes(tmp_path: Path) -> None:
     document = copy.deepcopy(world.SCHEMA)
     document["target"] = "age"
@@ -352,3 +358,14 @@ def test_the_longest_report_fits_a_termination_message(tmp_path: Path, monkeypat
     assert said.message is not None
     assert (said.reason, said.rows, said.left_out.rows) == ("TooManyRowsLeftOut", 768, 768)
     assert len(said.left_out.classes) == survey.MOST_CLASSES
+
+
+def test_a_long_message_in_any_script_fits_a_termination_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(tmp_path / "log"))
+    outcome.terminate(Outcome(reason="ColumnMissing", message="𐌰" * 3000))
+    said = wire.read((tmp_path / "log").read_text())
+    assert said is not None
+    assert said.message is not None
+    assert len(said.message) > 500
