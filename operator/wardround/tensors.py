@@ -133,7 +133,9 @@ def header_bytes(prefix: bytes) -> int:
         raise NotTensors("the file ends before its header")
     size = int.from_bytes(prefix[:8], "little")
     if not 2 <= size <= LARGEST_HEADER:
-        raise NotTensors(f"the header claims {size} bytes; 2 to {LARGEST_HEADER} are allowed")
+        raise NotTensors(
+            f"the file says that its header has {size} bytes. A header may have 2 to {LARGEST_HEADER} bytes"
+        )
     return 8 + size
 
 

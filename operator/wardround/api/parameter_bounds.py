@@ -67,7 +67,7 @@ def _refusal(value: object, allowed: AllowedParameter | None) -> str:
         return ""
     number = _number(value)
     if number is None:
-        return f"which is not a plain number, as its {_bounds(allowed)} asks for"
+        return f"which is not a plain number, though its {_bounds(allowed)} asks for"
     if allowed.minimum is not None and not _at_most(_number(allowed.minimum), number):
         return f"which is not at least the minimum {_shown(allowed.minimum)}"
     if allowed.maximum is not None and not _at_most(number, _number(allowed.maximum)):

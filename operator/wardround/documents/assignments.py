@@ -36,7 +36,7 @@ class Recipient:
     def from_participant(cls, participant: Participant) -> "Recipient":
         keys = participant.status.site.keys if participant.status.site else None
         if keys is None or participant.spec.key_fingerprint is None:
-            raise ValueError(f"participant {participant.metadata.name} lost its keys while it was asked")
+            raise ValueError(f"participant {participant.metadata.name} has no published keys any more")
         raw = untrusted.decode(keys.decryption, "KeyUnusable")
         name = participant.metadata.name
         return cls(name, participant.spec.key_fingerprint, RecipientKey.load(raw), keys.signing)

@@ -153,7 +153,9 @@ def _session(client: Api) -> aiohttp.ClientSession:
 
 async def _refuse(_: aiohttp.ClientSession, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
     redirect.response.close()
-    raise Redirected(f"{redirect.url.origin()} answers {redirect.response.status}, a redirect, which is not followed")
+    raise Redirected(
+        f"{redirect.url.origin()} answers {redirect.response.status}, a redirect, and Wardround follows no redirect"
+    )
 
 
 class _Ended(Exception):

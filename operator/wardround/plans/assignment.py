@@ -122,7 +122,7 @@ class Decision:
         if self.field and self.reason == NOT_UNDERSTOOD:
             return f"{reason.meaning} It is {self.field}. {reason.advice}"
         if self.field:
-            return f"{reason.meaning} Its field {self.field} is not as docs/contracts.md has it. {reason.advice}"
+            return f"{reason.meaning} Its field {self.field} does not match docs/contracts.md. {reason.advice}"
         if not self.asked:
             return reason.text
         asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."

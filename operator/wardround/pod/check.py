@@ -97,7 +97,9 @@ def _base_file(folders: Folders, *, initial: bool) -> Iterator[tuple[BinaryIO, t
         with (folders.base / output.MODEL).open("rb") as file:
             yield file, tensors.read_layout(file)
     except FileNotFoundError:
-        raise Failure("PodFailed", "base/model.safetensors is not there: did the courier deliver it?") from None
+        raise Failure(
+            "PodFailed", "base/model.safetensors is missing: read the log of the courier, which delivers it"
+        ) from None
 
 
 @contextmanager
@@ -172,7 +174,7 @@ def _difference(
 
 def _require_finite(values: tensors.Array, tensor: tensors.Tensor) -> None:
     if tensor.dtype in tensors.FLOATS and not np.isfinite(tensors.widen(values, tensor.dtype)).all():
-        raise Failure("NotFinite", f"tensor {tensor.name} has values that are infinite or no number")
+        raise Failure("NotFinite", f"tensor {tensor.name} has values that are NaN or infinite")
 
 
 def _metrics(folders: Folders, declared: Sequence[str], patients: int, min_cell: int) -> metrics.Disclosure:

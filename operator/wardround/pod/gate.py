@@ -214,17 +214,15 @@ def network_open(reached: Sequence[Target]) -> Failure:
             "docs/operations.md, IPv6 link-local, has the commands that close it"
         )
     elif all(each.protocol == "ICMP" for each in reached):
-        why = "the policy engine on this node lets ICMP through; see what closes it (docs/security.md)"
+        why = "the policy engine on this node lets ICMP through. docs/security.md says which engines close it"
     else:
-        why = (
-            "no NetworkPolicy is enforced here; is a policy engine (Calico, Cilium, kube-router) running on this node?"
-        )
+        why = "no NetworkPolicy is enforced here. Start a policy engine on this node (Calico, Cilium, kube-router)"
     return Failure("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")
 
 
 def isolation_unknown(unprobed: Sequence[str]) -> Failure:
     names = ", ".join(sorted(set(unprobed)))
-    why = "so nothing shows that its network is closed; does a process in the pod use all ports?"
+    why = "so it is not known whether its network is closed. Look for a process in the pod that uses all ports"
     return Failure("IsolationUnknown", f"the training pod could not probe ({names}), {why}")
 
 

@@ -58,7 +58,7 @@ def _predictions(folders: Folders, rows: int) -> npt.NDArray[np.float64]:
         raise _invalid(f"it must have {size} bytes, {ROW_BYTES} for each of the {rows} rows of test.parquet")
     probabilities = np.frombuffer(data, "<f8")
     if not np.isfinite(probabilities).all():
-        raise Failure("NotFinite", f"{output.PREDICTIONS} has values that are infinite or no number")
+        raise Failure("NotFinite", f"{output.PREDICTIONS} has values that are NaN or infinite")
     if ((probabilities < 0) | (probabilities > 1)).any():
         raise _invalid("each value must be a probability between 0 and 1")
     return probabilities

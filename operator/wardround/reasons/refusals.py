@@ -12,7 +12,7 @@ REFUSALS = (
     _site(
         name="AssignmentUnreadable",
         owner=HUB,
-        meaning="The site cannot read the assignment under the hub's key.",
+        meaning="The hub's key has signed the assignment, but the site cannot read its content.",
         action="Compare the versions of hub and site. If the hub is newer, ask the hospital to upgrade its site. If "
         "both are of one version, somebody has changed the assignment: check who can write RoundTasks on the hub.",
     ),
@@ -146,7 +146,7 @@ REFUSALS = (
     _site(
         name="QuorumTooSmall",
         owner=ROUND,
-        meaning="The round may close with fewer hospitals than this hospital's policy.minQuorum.",
+        meaning="The round's quorum.min is lower than this hospital's policy.minQuorum.",
         action="Ask the hospital for its policy.minQuorum, and raise quorum.min to that number in a new round.",
     ),
     _site(

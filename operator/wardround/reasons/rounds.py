@@ -118,9 +118,9 @@ _DATASETS = (
         name="DatasetDiffersFromBase",
         owner=HOSPITAL,
         meaning="The hospital's Dataset DATASET has other columns than those that the round's base was made with.",
-        action="Give spec.schema of Dataset DATASET the target and the features of that time, by name, order and "
-        "unit. The round then goes on. A model cannot continue with other columns: for those, the round's author "
-        "applies a new round with spec.initial.",
+        action="Make target and features in spec.schema of Dataset DATASET the same as in the rounds before, in name, "
+        "order and unit. The round then goes on. If the columns have to stay different, the round's author applies a "
+        "new round with spec.initial: a model cannot continue with other columns.",
     ),
     _round(
         name="DatasetUnknown",
@@ -183,7 +183,7 @@ _QUORUM = (
     ),
     _round(
         name="QuorumImpossible",
-        meaning="The quorum asks for more hospitals, or for other hospitals, than the round names.",
+        meaning="The quorum needs more hospitals than the round names, or a hospital that the round does not name.",
         action="Lower quorum.min, correct quorum.required, or name more hospitals in a new round.",
     ),
     _round(
@@ -203,8 +203,8 @@ _HUB = (
         name="TaskRefused",
         meaning="The hub's API server does not accept the RoundTask.",
         action="Read what the API server says, and correct it. Often a quota, an admission policy or a webhook of "
-        "namespace PARTICIPANT stands against it. The hub operator tries again until admissionSeconds and "
-        "queueSeconds of the round are over.",
+        "namespace PARTICIPANT refuses it. The hub operator tries again until admissionSeconds and queueSeconds of "
+        "the round are over.",
     ),
     _hub(
         name="AggregationFailed",
@@ -214,8 +214,8 @@ _HUB = (
     _hub(
         name="ActionFailed",
         meaning="The hub operator could not do what the round needs next.",
-        action="Read the log of the hub operator. Often an API server, an admission policy or the store stands "
-        "against it. The hub operator tries again.",
+        action="Read the log of the hub operator. Often an API server or an admission policy refuses the action, or "
+        "the store fails. The hub operator tries again.",
     ),
     _hub(
         name="NotDispatched",

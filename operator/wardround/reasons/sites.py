@@ -28,7 +28,7 @@ SITES = (
     _hospital(
         name="HubForbids",
         owner=HUB,
-        meaning="The hub's API server does not give the site's account its rights.",
+        meaning="The site's account lacks rights at the hub's API server.",
         action="Run `kubectl wardround enrol PARTICIPANT --apply` on the hub.",
     ),
     _hospital(
@@ -63,11 +63,11 @@ SITES = (
     _hospital(
         name="LinkLocalOpen",
         owner=CLUSTER,
-        meaning="Neighbours answer training pods over IPv6 link-local, past the NetworkPolicy. Training code cannot "
-        "use this: without resources.localSockets, the launcher lets it open no IP socket.",
-        action="Run the command of the message on each node, as docs/operations.md says (IPv6 link-local). Rounds go "
-        "on meanwhile, except rounds with local sockets, and except all rounds if policy.linkLocal in the values of "
-        "the site chart is Refuse.",
+        meaning="Neighbours answer training pods over IPv6 link-local, although the NetworkPolicy denies all traffic. "
+        "Training code cannot use this: without resources.localSockets, the launcher lets it open no IP socket.",
+        action="Run the command of the message on each node, as docs/operations.md says (IPv6 link-local). Until then, "
+        "rounds with local sockets fail, and other rounds go on. If policy.linkLocal in the values of the site chart "
+        "is Refuse, all rounds fail.",
     ),
     _nobody(
         name="LinkLocalSilent",

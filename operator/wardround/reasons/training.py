@@ -35,8 +35,8 @@ _DATA = (
         exit_code=EXIT_DATA,
         meaning="The data file cannot be read as its Dataset describes it.",
         action="Compare spec.path and spec.format of Dataset DATASET with the file on the volume. Run `kubectl "
-        "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. With exit code 65 it was the training "
-        "code that could not use the data: the message there names its log.",
+        "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. If the exit code is 65, the training "
+        "code could not use the data: the message in these details names the log of that code.",
     ),
     _platform(
         name="DataReplaced",
@@ -141,7 +141,7 @@ _OUTPUT = (
         exit_code=EXIT_CODE,
         meaning="The file out/predictions.f64 does not follow the training contract.",
         action="Write one probability between 0 and 1 for each row of test.parquet, in the order of its rows, each as "
-        "a float64 of 8 bytes.",
+        "a little-endian float64 of 8 bytes.",
     ),
 )
 _CODE = (
@@ -210,8 +210,8 @@ _PLATFORM = (
     _platform(
         name="ClockSkew",
         meaning="The task's issue time is more than 5 minutes ahead of the hospital's clock: the clocks differ.",
-        action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong one. The site takes "
-        "the task when its own clock gets there.",
+        action="Compare the clocks of the hub and of the hospital's nodes, and correct the wrong one. The site "
+        "accepts the task when its clock reaches the issue time.",
     ),
     _platform(
         name="OutOfMemory",

@@ -238,7 +238,7 @@ def test_an_aggregation_runs_no_longer_than_its_round_waits_for_it(left: float, 
 def test_a_participant_that_lost_its_keys_is_no_recipient() -> None:
     item = participant("site-a")
     bare = replace(item, status=replace(item.status, site=SiteReport()))
-    with pytest.raises(ValueError, match="site-a lost its keys"):
+    with pytest.raises(ValueError, match="site-a has no published keys"):
         Recipient.from_participant(bare)
 
 

@@ -30,7 +30,7 @@ def base_lost(view: View) -> Verdict | None:
     name = base_name(view.round)
     if name is None or view.seen.base_model is not None:
         return None
-    return failed(view, "BaseLost", f"The hub has no usable key of the result of round {name}. {advice('BaseLost')}")
+    return failed(view, "BaseLost", f"The hub has no key that opens the result of round {name}. {advice('BaseLost')}")
 
 
 def _unfit_base(view: View, name: str) -> Verdict | None:

@@ -29,7 +29,7 @@ def beyond_quorum(view: View) -> Verdict | None:
         return Verdict(
             course="Progressing",
             reason="Collecting",
-            message=f"{missing} The round fails as soon as the other hospitals answer.",
+            message=f"{missing} So the round will fail. The hub first waits for the answers of the other hospitals.",
             attention=view.attention(),
             again=(max(answers),),
         )

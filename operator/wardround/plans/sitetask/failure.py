@@ -170,7 +170,9 @@ def _trainer(pod: Pod, ours: frozenset[str]) -> Failure | None:
 def _ended(pod: Pod, step: Step) -> str:
     if step.reason in NEVER_STARTED:
         describe = f"kubectl describe pod {pod.name} -n {pod.namespace}"
-        return f"Container {step.name} could not be started, so it has no log. Does the image fit this node? {describe}"
+        return (
+            f"Container {step.name} could not be started, so it has no log. See if the image fits this node: {describe}"
+        )
     logs = f"kubectl logs {pod.name} -n {pod.namespace} -c {step.name}"
     if step.exit_code in EXIT_NOT_STARTED:
         why = "its image does not contain the command, or a program that the command starts"
