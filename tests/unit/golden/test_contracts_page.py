@@ -10,8 +10,8 @@ import inspect
 import os
 import re
 import types
-from collections.abc import Iterator
-from typing import Any, Union, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
@@ -21,7 +21,7 @@ from wardround.reasons.registry import REASONS
 from wardround.wire import aggregation, assignment, codec, grants, models, outcome, training, update
 
 PAGE = ROOT / "docs" / "contracts.md"
-HEAD = "| document | fields |\n|---|---|\n"
+HEAD = "| document | fields and their types |\n|---|---|\n"
 # One table a section: what travels sealed or signed, what lies in the pod, what the aggregation reads and answers.
 TABLES: tuple[tuple[type, ...], ...] = (
     (assignment.Assignment, models.Header, models.ModelManifest, models.UpdateManifest, grants.Grants),
@@ -40,25 +40,33 @@ def table(documents: tuple[type, ...]) -> str:
     return HEAD + "".join(f"| {document.__name__} | `{fields(document)}` |\n" for document in documents)
 
 
+WORDS: dict[Any, str] = {str: "text", int: "integer", bool: "boolean", float: "number", bytes: "base64"}
+
+
 def fields(document: Any) -> str:
     parts = []
     for each in codec.attributes(document):
         mark = "?" if each.optional or type(None) in get_args(each.annotation) else ""
-        parts.append(f'"{each.json}"{mark}{nested(each.annotation)}')
+        parts.append(f'"{each.json}"{mark}: {kind(each.annotation)}')
     return f"{{{', '.join(parts)}}}"
 
 
-def nested(annotation: Any) -> str:
-    """The fields of a document within, in brackets where there are several."""
+def kind(annotation: Any) -> str:
+    """A word for a type. A document that has a row stands as its name, a list in brackets."""
+    if any(annotation in documents for documents in TABLES):
+        return str(annotation.__name__)
     if dataclasses.is_dataclass(annotation):
-        return f": {fields(annotation)}"
-    origin = get_origin(annotation)
-    within = [nested(each) for each in get_args(annotation) if each is not Ellipsis]
-    if origin in (Union, types.UnionType):
-        return "".join(within)
-    if origin is tuple and any(within):
-        return f": [{''.join(within).removeprefix(': ')}]"
-    return ""
+        return fields(annotation)
+    origin, arguments = get_origin(annotation), [each for each in get_args(annotation) if each is not type(None)]
+    if origin in (Union, types.UnionType, Annotated):
+        return kind(arguments[0])
+    if origin is Literal:
+        return "text"
+    if origin is tuple:
+        return f"[{kind(arguments[0])}, ...]"
+    if origin in (Mapping, dict):
+        return f"{{name: {kind(arguments[1])}}}"
+    return WORDS.get(annotation, "JSON")
 
 
 @pytest.mark.parametrize("number", range(len(TABLES)))
