@@ -174,8 +174,8 @@ async def _identity(client: Api, draw: Draw) -> Identity:
             await asyncio.sleep(backoff(failures, draw=draw))
         except Refused:
             raise SystemExit(
-                "Secret courier-keys holds something that is no key of ours. Restore it from backup, or empty it to "
-                "get new keys, which the hub's admin then has to approve anew."
+                "Secret courier-keys does not hold the courier's keys. Restore it from a backup. Or empty it: the "
+                "courier then makes new keys, and the hub's administrator has to approve them."
             ) from None
 
 
