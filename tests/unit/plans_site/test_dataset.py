@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
+import pytest
+
 from tests.worlds.site import NOW, a_pod, ended
 from wardround.api import conditions
 from wardround.api.conditions import Condition
@@ -13,6 +15,7 @@ from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut
 from wardround.plans import events
 from wardround.plans.dataset import plan
 from wardround.plans.sitetask.pod import Step
+from wardround.reasons.registry import REASONS, class_of
 from wardround.tabular import schema
 from wardround.wire.outcome import LeftOutRows, Remark
 
@@ -155,6 +158,16 @@ def test_too_few_rows_say_why_the_others_were_left_out() -> None:
     assert [(each.field, each.reason, each.rows) for each in status.left_out.fields] == [
         ("mean_radius", "NotANumber", 341)
     ]
+
+
+@pytest.mark.parametrize("reason", ["ColumnMissing", "DataReplaced", "DataUnreadable"])
+def test_a_file_that_cannot_count_is_not_ready_in_the_words_of_the_pod(reason: str) -> None:
+    failure = {"reason": reason, "class": class_of(reason), "message": "cases.csv ..."}
+    status = look(look(step=prepare(0, SAID)), prepare(REASONS[reason].exit_code or 0, failure))
+    assert (ready(status).status, ready(status).reason, ready(status).message) == ("False", reason, "cases.csv ...")
+    assert (status.rows, status.left_out, status.remarks) == (None, None, None)
+    # The next reading makes it Ready again.
+    assert ready(look(status, prepare(0, SAID))).reason == "Read"
 
 
 def test_an_open_network_is_not_the_datasets_fault() -> None:
