@@ -1,6 +1,6 @@
 """The demo's results: the summary for JSON, the tables, each hospital's gain or loss, and the spans of a round.
 
-Pure: computed from finished FederatedRounds and their RoundTasks. A suppressed metric is None here.
+Pure: computed from finished FederatedRounds and their RoundTasks. A withheld metric is None here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from wardround.api.times import parse_time
 METRICS = ("accuracy", "sensitivity", "auc")
 # Below half a percentage point, a difference on a hundred patients is noise.
 NOTHING = 0.005
-SUPPRESSED = "suppressed"
+WITHHELD = "withheld"
 # Spans of a round in order: name, timeline (the hub's or the slowest hospital's), and the stage that ends the span.
 SPANS = (
     ("hub asks", "hub", "Dispatched"),
@@ -77,12 +77,12 @@ def summary(
 
 
 def own_metrics(evaluation: Finished, hospital: str) -> Metrics:
-    """A model's metrics on the hospital's own test rows."""
-    return _metrics(evaluation.task(hospital)["status"]["update"].get("metrics"))
+    """A model's metrics on the hospital's own test rows. The demo's hospitals tell them (policy.tellOwnMetrics)."""
+    return _metrics(_told(evaluation, hospital))
 
 
 def union_metrics(evaluation: Finished) -> Metrics:
-    """A model's metrics on the union of all hospitals' test rows, from the summed counts."""
+    """A model's metrics over the test rows of all hospitals that sent sums."""
     return _metrics(evaluation.round["status"]["result"].get("metrics"))
 
 
@@ -98,28 +98,26 @@ def table(results: Mapping[str, Any], evaluation: Finished, display_names: Mappi
     for name in METRICS:
         result.add_column(name, justify="right")
     for hospital, entry in results["hospitals"].items():
-        held_out = _rows(evaluation.task(hospital)["status"]["update"])
+        held_out = _rows(_told(evaluation, hospital))
         result.add_row(f"{display_names[hospital]}, own", held_out, "federation", *_cells(entry["federated"]))
         result.add_row("", "", f"{hospital} alone", *_cells(entry["local"]), end_section=True)
-    held_out = _rows(evaluation.round["status"]["result"])
+    held_out = _rows(evaluation.round["status"]["result"].get("metrics"))
     result.add_row("all hospitals", held_out, "federation", *_cells(results["common"]["federated"]))
     for hospital, entry in results["common"]["local"].items():
         result.add_row("", "", f"{hospital} alone", *_cells(entry))
     result.caption_justify = "left"
-    result.caption = _not_over_all(evaluation)
+    result.caption = _without(evaluation)
     return result
 
 
-def _not_over_all(evaluation: Finished) -> str:
-    """Which metrics do not cover all hospitals, and why."""
-    status = evaluation.round["status"]
-    counted = len({each["metadata"]["namespace"] for each in evaluation.tasks})
-    missing = {each["name"]: each["participants"] for each in status["result"].get("suppressed") or []}
-    fewer = [f"{counted - missing[name]} of {counted} in {name}" for name in METRICS if name in missing]
-    if not fewer:
+def _without(evaluation: Finished) -> str:
+    """How many hospitals the numbers leave out, and why."""
+    left_out = evaluation.round["status"]["result"].get("withheld") or 0
+    if not left_out:
         return ""
-    why = f"{SUPPRESSED}: over fewer patients than policy.minCell of a Site allows."
-    return f"{why} The rows for all hospitals cover {', '.join(fewer)}."
+    counted = len({each["metadata"]["namespace"] for each in evaluation.tasks})
+    why = f"{WITHHELD}: fewer people than policy.minCell of a Site allows, in all or in one class."
+    return f"{why} The rows for all hospitals cover {counted - left_out} of {counted}."
 
 
 def verdicts(results: Mapping[str, Any]) -> list[str]:
@@ -173,9 +171,15 @@ def _round(finished: Finished) -> dict[str, Any]:
     }
 
 
-def _rows(result: Mapping[str, Any]) -> str:
-    """The number of test rows; empty if the round does not declare the metric `rows`."""
-    return next((each["value"] for each in result.get("metrics") or [] if each["name"] == "rows"), "")
+def _told(evaluation: Finished, hospital: str) -> Sequence[Mapping[str, str]]:
+    """The hospital's own metrics in the result; empty if the hospital withholds them."""
+    hospitals = evaluation.round["status"]["result"].get("hospitals") or []
+    return next((each.get("metrics") or [] for each in hospitals if each["name"] == hospital), [])
+
+
+def _rows(entries: Sequence[Mapping[str, str]] | None) -> str:
+    """The number of test rows; empty if the hospital withholds it, or the round does not declare the metric `rows`."""
+    return next((each["value"] for each in entries or [] if each["name"] == "rows"), "")
 
 
 def _number(value: str) -> int | float:
@@ -197,7 +201,7 @@ def _cells(entry: Metrics) -> list[str]:
 
 def _cell(name: str, value: float | None) -> str:
     if value is None:
-        return SUPPRESSED
+        return WITHHELD
     # The value has few digits on purpose. Show no more.
     return f"{value:g}" if name == "auc" else f"{100 * value:.4g} %"
 
@@ -209,7 +213,7 @@ def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
         if local is not None and federated is not None:
             changes[name] = federated - local
     if not changes:
-        return f"{hospital}: all metrics are suppressed, because they cover too few patients"
+        return f"{hospital}: all metrics are withheld, because they cover too few people"
     listed = ", ".join(_change(name, change) for name, change in changes.items())
     decisive = [changes[name] for name in ("accuracy", "sensitivity") if name in changes]
     if decisive and max(decisive) > NOTHING and min(decisive) >= -NOTHING:

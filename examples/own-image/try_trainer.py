@@ -87,11 +87,14 @@ class Pod:
         print(f"data: {said['rows']} rows of {said['patients']} patients are used; left out: {left_out or 'none'}")
 
     def say_update(self) -> None:
-        """What would leave the hospital, after our own code has looked at it."""
+        """What our own code makes of the output. A hospital's own metrics stay on its SiteTask. Their sums leave."""
         document = json.loads((self.update / "update.json").read_text())
-        print(f"{self.name}: {document['samples']} samples, {document['length']} bytes, {document['metrics']}")
-        if document["suppressed"]:
-            print(f"{self.name}: over too few patients to leave a hospital: {', '.join(document['suppressed'])}")
+        said = self.folder / "check" / "termination-log"
+        own = json.loads(said.read_text())["metrics"] if said.exists() else []
+        numbers = {each["name"]: each["value"] for each in own}
+        print(f"{self.name}: {document['samples']} samples, {document['length']} bytes, {numbers}")
+        if document["withheld"]:
+            print(f"{self.name}: too few patients, or too few in one class: no number about them leaves a hospital")
 
     @property
     def trained(self) -> bytes:
@@ -153,13 +156,13 @@ def rounds(
     statistics.say_data()
     statistics.say_update()
     exchange = {"frozen": frozen}
-    training: dict[str, Any] = {"seed": 7, "parameters": parameters, "metrics": ["loss"], "exchange": exchange}
+    training: dict[str, Any] = {"seed": 7, "parameters": parameters, "metrics": ["loss", "auc"], "exchange": exchange}
     counted = (statistics.update / "update.safetensors").read_bytes()
     first = federation.pod("train-1", "Train", base=counted, initial={}, **training).run(command)
     first.say_update()
     second = federation.pod("train-2", "Train", base=first.trained, after=first, **training).run(command)
     second.say_update()
-    scored = {"parameters": parameters, "metrics": ["accuracy", "sensitivity", "auc", "rows", "positives"]}
+    scored = {"parameters": parameters, "rows": "Test", "metrics": ["loss", "accuracy", "sensitivity", "auc"]}
     federation.pod("evaluate", "Evaluate", base=second.trained, after=second, **scored).run(command).say_update()
 
 

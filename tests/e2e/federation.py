@@ -149,7 +149,7 @@ class Federation:
         if task == "Train":
             own["parameters"] = dict(PARAMETERS)
         if task == "Evaluate":
-            own["metrics"] = ["accuracy", "auc", "rows", "positives"]
+            own |= {"metrics": ["accuracy", "auc", "rows", "positives"], "rows": "Test"}
         own |= spec
         own["quorum"] = {"min": len(own["participants"].get("names", self.sites))} | own["quorum"]
         return {

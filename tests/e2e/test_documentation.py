@@ -217,6 +217,7 @@ def test_the_commands_for_watching_show_the_round(shell: Shell) -> None:
     for what in (
         "participant.wardround.io/site-a",
         "round: complete",
+        "hospitals combined",
         "statistics is complete",
         "SiteTask",
     ):

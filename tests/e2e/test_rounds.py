@@ -64,35 +64,47 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     with Caught(federation.sites, tmp_path) as caught:
         second = federation.run_round("second", "Train", base={"roundName": first.name}, metrics=["loss"])
     assert second.result["digest"] != first.result["digest"]
-    assert 0 < float(second.metrics["loss"]) < 10
-    # The clinic has nine validation patients, too few for a metric to leave it.
-    told = {site: second.task(site)["status"]["update"] for site in federation.sites}
-    assert {site: [each["name"] for each in update["metrics"]] for site, update in told.items()} == {
-        site: [] if site == "site-c" else ["loss"] for site in federation.sites
+    # The county hospital has four benign validation rows, and the clinic nine validation rows in all: too few.
+    updates = {site: second.task(site)["status"]["update"] for site in federation.sites}
+    assert {site: update.get("withheld", False) for site, update in updates.items()} == {
+        "site-a": False,
+        "site-b": True,
+        "site-c": True,
     }
-    assert told["site-c"]["suppressed"] == ["loss"]
-    assert second.result["suppressed"] == [{"name": "loss", "participants": 1}]
+    assert second.result["withheld"] == 2
+    [loss] = second.result["metrics"]
+    assert (loss["hospitals"], loss["people"], loss["rows"]) == (1, 45, "Validation")
+    assert (loss["better"], loss["model"]) == ("Lower", first.name)
+    assert 0 < float(loss["low"]) < float(loss["value"]) < float(loss["high"])
+    # The hospital's own people read the same number, and more, at the hospital.
+    own = federation.site_task("site-a", second.task("site-a")["metadata"]["name"])["status"]["metrics"]
+    assert {each["name"]: each["value"] for each in own}["loss"] == loss["value"]
+    assert federation.site_task("site-c", second.task("site-c")["metadata"]["name"])["status"].get("metrics", []) == []
     base, after = result(first, tmp_path), result(second, tmp_path)
     assert {name: values.dtype for name, values in after.items()} == dict.fromkeys(base, np.float32)
-    updates, samples = [], []
+    differences, samples = [], []
     for site in federation.sites:
         task = second.task(site)
-        own = federation.site_task(site, task["metadata"]["name"])
-        updates.append(caught.update(site, own["metadata"]["uid"]))
+        copy = federation.site_task(site, task["metadata"]["name"])
+        differences.append(caught.update(site, copy["metadata"]["uid"]))
         samples.append(task["status"]["update"]["samples"])
-    expected = fedavg(base, updates, samples)
+    expected = fedavg(base, differences, samples)
     assert {name: values.tobytes() for name, values in after.items()} == {
         name: values.tobytes() for name, values in expected.items()
     }
     assert any(np.any(after[name] != base[name]) for name in base)
 
-    declared = ["accuracy", "rows"]
-    evaluated = federation.run_round("evaluate", "Evaluate", base={"roundName": second.name}, metrics=declared)
+    declared = ["accuracy", "auc", "rows"]
+    spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}}
+    evaluated = federation.run_round("evaluate", "Evaluate", **spec)
     assert list(evaluated.metrics) == declared
-    for task in evaluated.tasks:
-        assert {each["name"] for each in task["status"]["update"]["metrics"]} <= {*declared}
+    # The clinic has two malignant test rows: it withholds its numbers, and that is no failure.
+    assert evaluated.result["withheld"] == 1
+    participants = evaluated.round["status"]["participants"]
+    assert (participants["sent"], participants["aggregated"], participants["failed"]) == (3, 2, 0)
     assert 0 <= float(evaluated.metrics["accuracy"]) <= 1
-    assert int(evaluated.metrics["rows"]) == evaluated.result["samples"]
+    assert int(evaluated.metrics["rows"]) == evaluated.result["samples"] == 93
+    assert [each["name"] for each in evaluated.result["hospitals"]] == ["site-a", "site-b"]
 
 
 def test_a_simulation_inside_the_trainer_image_makes_the_same_models(

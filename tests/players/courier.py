@@ -7,18 +7,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from wardround import durable, tensors
 from wardround.courier import send
 from wardround.courier.send import Sealed
 from wardround.courier.workspace import TaskFolder
+from wardround.metrics import sums
+from wardround.metrics.sums import Sums
 from wardround.plans.courier.step import fits
 from wardround.pod import update
 from wardround.ports import Store
 from wardround.sealing.keys import SigningKey
-from wardround.wire import codec, digests
+from wardround.wire import codec, digests, layouts
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
-from wardround.wire.update import UpdateClaims
+from wardround.wire.update import UpdateClaims, ValidationSums
 
 # Of a plaintext that holds no tensors.
 SCHEMA_DIGEST = digests.digest(b"schema")
@@ -28,8 +32,10 @@ def leave_update(folder: TaskFolder, plain: bytes, **claims: Any) -> None:
     """The tensors, then the document, as `check` leaves them. `claims` are what the document says otherwise."""
     known: dict[str, Any] = {
         "samples": 10,
-        "metrics": {},
-        "suppressed": (),
+        "withheld": False,
+        "tells": False,
+        "min_cell": 11,
+        "sums": None,
         "digest": digests.digest(plain),
         "schema_digest": SCHEMA_DIGEST,
         "base_digest": "",
@@ -39,6 +45,20 @@ def leave_update(folder: TaskFolder, plain: bytes, **claims: Any) -> None:
     partial = durable.partial_of(folder.update / update.DOCUMENT)
     partial.write_bytes(codec.write_document(UpdateClaims(**{**known, **claims})))
     partial.rename(folder.update / update.DOCUMENT)
+
+
+def sums_over(people: int, *, seed: int = 0) -> Sums:
+    """The sums of a hospital with so many people, half of them positive, and a model that tells something."""
+    dice = np.random.default_rng(seed)
+    labels = np.arange(people) % 2
+    return sums.count(labels, 1 / (1 + np.exp(-dice.normal(size=people) - labels)), np.arange(people))
+
+
+def validation_sums(reported: Mapping[str, str] | None = None, *, people: int = 40, seed: int = 0) -> bytes:
+    """The validation sums of a Train update, as `check` writes them into update.json."""
+    counted = sums_over(people, seed=seed)
+    elements = {name: tuple(map(repr, counted[name].tolist())) for name in layouts.SUMS}
+    return codec.write_document(ValidationSums(people=people, sums=elements, reported=reported or {}))
 
 
 async def seal(

@@ -300,13 +300,16 @@ class Played:
     participants: list[Object]
 
 
-def play_halves(other: Half, root: Path, folder: Path, rounds: Sequence[Object]) -> Played:
-    """Rounds between half of a federation here and the `other` half of the commit that is checked out at `root`."""
+def play_halves(other: Half, root: Path, folder: Path, rounds: Sequence[Object], *, trusted: bool = True) -> Played:
+    """Rounds between half of a federation here and the `other` half of the commit that is checked out at `root`.
+
+    `trusted`: whether to wait until the hub can ask all hospitals. Halves without a common version never get there.
+    """
 
     async def lead(loop: VirtualLoop, line: Line, federation: Federation, work: Coroutine[Any, Any, None]) -> Played:
         async with asyncio.TaskGroup() as group:
             started = [group.create_task(work), group.create_task(keep_up(line, loop))]
-            await federation.approve()
+            await (federation.approve() if trusted else federation.pin())
             federation.apply(*copy.deepcopy(rounds))
             ended = [await federation.over(each["metadata"]["name"]) for each in rounds]
             hub = federation.hub

@@ -128,8 +128,14 @@ class Federation:
 
     async def approve(self) -> None:
         """As people do it who have compared the fingerprints: until all hospitals are trusted and offer their data."""
+        await self.pin()
         for hospital in demo_data.HOSPITALS:
-            await self._approve(hospital.name)
+            await self._trusted(hospital.name)
+
+    async def pin(self) -> None:
+        """As people do it who have compared the fingerprints. Hub and hospitals may still lack a common version."""
+        for hospital in demo_data.HOSPITALS:
+            await self._pin(hospital.name)
 
     def apply(self, *items: Object) -> None:
         """As a person at the hub."""
@@ -230,19 +236,24 @@ class Federation:
         workload = {"workspaceClaimName": "workspace", "stateClaimName": "state"}
         return {**enrolment.site_values(name, facts), "policy": policy, "workload": workload}
 
-    async def _approve(self, name: str) -> None:
-        def participant() -> Object:
-            return self.hub.read(Place("Participant", name, name))
+    def participant(self, name: str) -> Object:
+        return self.hub.read(Place("Participant", name, name))
 
+    async def _pin(self, name: str) -> None:
         def published() -> bool:
             enrolled = self.hub.select("Participant", name)
-            return bool(enrolled and (participant().get("status") or {}).get("fingerprint"))
+            return bool(enrolled and (self.participant(name).get("status") or {}).get("fingerprint"))
 
         await self.until(f"{name} publishes its keys", published)
-        pin = {"spec": {"keyFingerprint": enrolment.fingerprint_to_pin(participant())}}
+        pin = {"spec": {"keyFingerprint": enrolment.fingerprint_to_pin(self.participant(name))}}
         self.hub.change(Place("Participant", name, name), pin)
-        await self.until(f"{name} is trusted", lambda: is_true(participant(), "Ready"))
-        await self.until(f"{name} offers its data", lambda: bool(participant()["status"]["site"].get("datasets")))
+
+    async def _trusted(self, name: str) -> None:
+        def offers() -> bool:
+            return bool(self.participant(name)["status"]["site"].get("datasets"))
+
+        await self.until(f"{name} is trusted", lambda: is_true(self.participant(name), "Ready"))
+        await self.until(f"{name} offers its data", offers)
 
     def _facts(self) -> enrolment.HubFacts | None:
         found = self.hub.select("ConfigMap", HUB_NAMESPACE, fields=f"metadata.name={HUB_CONFIG_MAP}")

@@ -17,7 +17,7 @@ import yaml
 from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_microseconds, to_seconds
-from wardround.metrics import binary as metrics
+from wardround.metrics import registry
 from wardround.plans.versions import LARGEST, MOST_PUBLISHED
 from wardround.wire import assignment, codec
 from wardround.wire.versions import KNOWN, LATEST
@@ -182,9 +182,9 @@ def test_every_validation_rule_has_a_message() -> None:
 
 
 def test_an_evaluation_can_declare_only_the_scorers_metrics() -> None:
-    [rule] = [each for each in rules_of("federatedrounds", "spec") if "self.metrics" in each["rule"]]
-    assert f"m in {list(metrics.NAMES)}" in rule["rule"]
-    assert all(name in rule["message"] for name in metrics.NAMES)
+    [rule] = [each for each in rules_of("federatedrounds", "spec") if "self.metrics.all" in each["rule"]]
+    assert f"m in {list(registry.EVALUATE)}" in rule["rule"]
+    assert all(name in rule["message"] for name in registry.EVALUATE)
 
 
 def rules_of(kind: str, field: str) -> list[Any]:
@@ -256,6 +256,7 @@ def test_an_assignments_texts_have_the_crds_patterns() -> None:
         (assignment.PATTERN, rounds[".spec.exchange.frozen"]["items"]),
     ):
         assert text.longest == schema["maxLength"]
+    assert assignment.ROWS.pattern == "|".join(rounds[".spec.rows"]["enum"])
 
 
 @pytest.mark.parametrize("name", CRDS)

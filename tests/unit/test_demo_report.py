@@ -1,4 +1,4 @@
-"""The demo's report shows suppressed metrics as suppressed, and names hospitals that gain nothing."""
+"""The demo's report shows withheld metrics as withheld, and names hospitals that gain nothing."""
 
 import io
 from datetime import UTC, datetime, timedelta
@@ -34,19 +34,28 @@ def finished(
             "metadata": {"namespace": hospital},
             "spec": {"attempt": 1},
             "status": {
-                "update": {"samples": 10, "metrics": entries(metrics)},
+                "update": {"samples": 10},
                 "timeline": stages(
                     ("Accepted", 1), ("InputReady", 2), ("Trained", 6), ("Sent", 8 + late * (number == 1))
                 ),
             },
         }
-        for number, (hospital, metrics) in enumerate(own.items())
+        for number, hospital in enumerate(own)
     ]
     round_ = {
         "metadata": {"name": name},
         "spec": {"task": task},
         "status": {
-            "result": {"digest": "sha256:d", "bytes": 99, "samples": 20, "metrics": entries(union)},
+            "result": {
+                "digest": "sha256:d",
+                "bytes": 99,
+                "samples": 20,
+                "metrics": entries(union),
+                "withheld": sum(not metrics for metrics in own.values()),
+                "hospitals": [
+                    {"name": hospital, "metrics": entries(metrics)} for hospital, metrics in own.items() if metrics
+                ],
+            },
             "timeline": stages(
                 ("Started", 0),
                 ("Dispatched", 0.5),
@@ -60,7 +69,7 @@ def finished(
 
 
 def results() -> dict[str, Any]:
-    clinic = {"accuracy": "1", "rows": "12"}  # the other metrics are suppressed
+    clinic: dict[str, str] = {}  # too few people
     evaluations = {
         FEDERATED: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
         "site-a": finished("a", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
@@ -81,26 +90,26 @@ def test_the_summary_has_the_documented_fields() -> None:
     assert result["model"] == {"digest": "sha256:d", "bytes": 99}
 
 
-def test_a_suppressed_metric_is_null_in_the_summary_and_named_in_the_table() -> None:
+def test_a_withheld_metric_is_null_in_the_summary_and_named_in_the_table() -> None:
     result = results()
-    evaluation = finished("evaluate", "Evaluate", {"rows": "105"}, {"site-a": {}, "site-c": {"rows": "12"}})
-    evaluation.round["status"]["result"]["suppressed"] = [{"name": "sensitivity", "participants": 1}]
-    assert result["hospitals"]["site-c"]["federated"] == {"accuracy": 1.0, "sensitivity": None, "auc": None}
+    evaluation = finished("evaluate", "Evaluate", {"rows": "93"}, {"site-a": {"rows": "58"}, "site-c": {}})
+    assert result["hospitals"]["site-c"]["federated"] == {"accuracy": None, "sensitivity": None, "auc": None}
+    assert result["hospitals"]["site-a"]["federated"] == {"accuracy": 0.97, "sensitivity": 0.95, "auc": 0.99}
     console = Console(file=io.StringIO(), width=160)
     console.print(
         demo_report.table(result, evaluation, {"site-a": "University hospital", "site-c": "Screening clinic"})
     )
     assert isinstance(console.file, io.StringIO)
     shown = console.file.getvalue()
-    assert "The rows for all hospitals cover 1 of 2 in sensitivity." in " ".join(shown.split())
-    [clinic] = [line for line in shown.splitlines() if "Screening clinic" in line]
-    assert [each.strip() for each in clinic.split("│")[2:7]] == [
-        "12",
-        "federation",
-        "100 %",
-        "suppressed",
-        "suppressed",
-    ]
+    assert "The rows for all hospitals cover 1 of 2." in " ".join(shown.split())
+    rows = {
+        name: [each.strip() for each in line.split("│")[2:7]]
+        for line in shown.splitlines()
+        for name in ("University hospital", "Screening clinic")
+        if name in line
+    }
+    assert rows["University hospital"] == ["58", "federation", "97 %", "95 %", "0.99"]
+    assert rows["Screening clinic"] == ["", "federation", "withheld", "withheld", "withheld"]
 
 
 def test_verdicts_name_hospitals_that_gain_and_that_gain_nothing() -> None:

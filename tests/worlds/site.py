@@ -54,6 +54,9 @@ ASSIGNMENT = Assignment(
     train_seconds=1800,
     upload_seconds=600,
     state_round="",
+    columns_digest="",
+    rows="Validation",
+    threads=2,
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )

@@ -17,7 +17,7 @@ from wardround_trainer import parameters
 from wardround_trainer.failure import Failure
 from wardround_trainer.parameters import Parameters
 
-CONTRACT = "2"
+CONTRACT = "3"
 OPTIMIZER_STATE = "optimizer.safetensors"
 
 
@@ -50,6 +50,10 @@ class Folders:
     @property
     def predictions(self) -> Path:
         return self.out / "predictions.f64"
+
+    @property
+    def validation(self) -> Path:
+        return self.out / "validation.f64"
 
     @property
     def checkpoint(self) -> Path:

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from wardround_trainer import network, task
 from wardround_trainer.failure import DataFailure, Failure, ParametersFailure
-from wardround_trainer.network import Tensors
+from wardround_trainer.network import Array, Tensors
 from wardround_trainer.task import Folders, Task
 
 PROGRESS_SECONDS = 1.0
@@ -30,7 +30,7 @@ def init(folders: Folders) -> None:
 
 
 def train(folders: Folders) -> None:
-    """Reads base/, data/ and checkpoint/; writes out/model.safetensors, metrics.json and progress.json.
+    """Reads base/, data/ and checkpoint/; writes out/model.safetensors, validation.f64, metrics.json and progress.json.
 
     If the parameter optimizerState is `keep`, it also reads state/in/ and writes state/out/. Raises Failure.
     """
@@ -42,9 +42,6 @@ def train(folders: Folders) -> None:
     held_out, held_out_target = data.features_and_target(folders.view("validation"), work.features, work.target)
     if not len(rows):
         raise DataFailure("NoRows", "train.parquet has no rows")
-    if not len(held_out):
-        # A small dataset can have no validation rows. Metrics over training rows are better than none.
-        held_out, held_out_target = rows, target
     steps = work.parameters.total_steps(len(rows))
     trained = base
     keep = work.parameters.optimizer_state == "keep"
@@ -66,29 +63,23 @@ def train(folders: Folders) -> None:
             keeping=optimise.Keeping(folders.state_in, _state_out(folders)) if keep else None,
         )
     _write(folders.trained, trained)
-    measured = {
-        side: {
-            name: value
-            for name, value in network.measure(tensors, held_out, held_out_target).items()
-            if name in work.metrics
-        }
-        for side, tensors in (("base", base), ("trained", trained))
-    }
-    task.write_json(folders.out / "metrics.json", {"steps": steps, **measured})
+    # Of the base: it is what all hospitals combined. The trained model of one hospital is nobody's result.
+    _write_probabilities(folders.validation, network.predict(base, held_out))
+    measured = network.measure(base, held_out, held_out_target) if len(held_out) else {}
+    declared = {name: value for name, value in measured.items() if name in work.metrics}
+    task.write_json(folders.out / "metrics.json", {"steps": steps, "base": declared})
     task.write_json(folders.out / "progress.json", {"step": steps, "steps": steps})
     _log(f"train: {steps} steps on {len(rows)} rows")
 
 
 def predict(folders: Folders) -> None:
-    """Writes out/predictions.f64: one probability for each row of data/test.parquet, in order. Raises Failure."""
+    """Writes out/predictions.f64: one probability for each row of data/evaluation.parquet, in order. Raises Failure."""
     from wardround_trainer import data
 
     work = task.read(folders)
-    odds = network.predict(_base(folders, work), data.features(folders.view("test"), work.features))
-    # Clipped so that exp does not overflow. The probability is exactly 0 or 1 well before the clip.
-    probability = 1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700)))
-    task.replace(folders.predictions, probability.astype("<f8").tofile)
-    _log(f"predict: {len(probability)} rows")
+    odds = network.predict(_base(folders, work), data.features(folders.view("evaluation"), work.features))
+    _write_probabilities(folders.predictions, odds)
+    _log(f"predict: {len(odds)} rows")
 
 
 def _log(line: str) -> None:
@@ -121,6 +112,13 @@ def _load(path: Path) -> Tensors:
 def _write(path: Path, tensors: Tensors) -> None:
     """Writes the contract's canonical form. All tensors are float32, so the library's order, by name, is canonical."""
     task.replace(path, lambda partial: save_file(tensors, partial))
+
+
+def _write_probabilities(path: Path, odds: Array) -> None:
+    """Writes the probability of each row as a raw little-endian double."""
+    # Clipped so that exp does not overflow. The probability is exactly 0 or 1 well before the clip.
+    probability = 1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700)))
+    task.replace(path, probability.astype("<f8").tofile)
 
 
 def _state_out(folders: Folders) -> Path:

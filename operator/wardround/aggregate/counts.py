@@ -1,15 +1,18 @@
-"""Decides whether any rows can give an update's counts and sums, and how many rows; pure, knows no file or key.
+"""Decides whether any rows can give an update's counts and sums, and how much they weigh; pure, knows no file or key.
 
-The hub cannot verify a site's rows. But Statistics and Evaluate updates are summed, so one number that no rows give
-(1e300, half a row, a mean larger than its squares allow) would outweigh all other sites.
+The hub cannot verify a site's rows. But the sums of all sites are added, so one number that no rows give (1e300, half
+a patient, a mean larger than its squares allow) would outweigh all other sites.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
+from wardround.metrics import bins
+from wardround.metrics.estimates import LARGEST_LOSS
 from wardround.tensors import Array, Layout, layout_of
 from wardround.wire import layouts
 
@@ -22,6 +25,8 @@ LARGEST_SUM = 1e300
 # Tolerances for honest sums: each of many additions is rounded, and tiny squares underflow.
 _ROUNDING = 1e-6
 _TINY = 1e-150
+# The least loss and squared error of a patient, whose probabilities are clipped.
+_LEAST_LOSS, _LEAST_BRIER = -math.log(bins.MOST), bins.LEAST**2
 
 
 class Impossible(Exception):
@@ -40,25 +45,12 @@ def is_statistics(layout: Layout) -> bool:
     return len(shape) == 1 and layout.header == statistics_layout(shape[0]).header
 
 
-def row_count(task: str, numbers: Mapping[str, Array], samples: int) -> int:
-    """Return the number of rows behind a Statistics or Evaluate update. Raises Impossible.
+def row_count(numbers: Mapping[str, Array], samples: int) -> int:
+    """Return the number of rows behind a Statistics update. Raises Impossible.
 
     `samples`: the manifest's claim. It is the least of rows, patients and a limit, so there are never fewer rows. There
     are more if a patient has several.
     """
-    rows = _evaluated_rows(numbers) if task == "Evaluate" else _summed_rows(numbers)
-    if not samples <= rows <= MOST_ROWS:
-        raise Impossible
-    return int(rows)
-
-
-def _evaluated_rows(numbers: Mapping[str, Array]) -> float:
-    for counts in (numbers["negatives"], numbers["positives"]):
-        _require(_whole(counts))
-    return float(numbers["negatives"].sum() + numbers["positives"].sum())
-
-
-def _summed_rows(numbers: Mapping[str, Array]) -> float:
     rows, positives, count = numbers["rows"], numbers["positives"], numbers["count"]
     total, squares = numbers["sum"], numbers["squares"]
     for counts in (rows, positives, count):
@@ -67,11 +59,131 @@ def _summed_rows(numbers: Mapping[str, Array]) -> float:
     # Cauchy-Schwarz: (sum of x)^2 <= count * (sum of x^2). Roots, because the square of a sum can overflow.
     _require(np.abs(total) <= np.sqrt(count) * np.sqrt(squares) * (1 + _ROUNDING) + count * _TINY)
     _require(np.abs(total) <= LARGEST_SUM)
-    return float(rows[0])
+    _hold(samples <= rows[0])
+    return int(rows[0])
+
+
+def evaluated(numbers: Mapping[str, Array], samples: int, min_cell: int) -> int:
+    """Return the number of patients behind an Evaluate update that is not withheld. Raises Impossible.
+
+    `samples`: the manifest's claim, the least of the patients and a limit. `min_cell`: the hospital's own.
+    """
+    _require_sums(numbers, min_cell)
+    _require_histogram(numbers)
+    people = int(numbers["people"][0])
+    _hold(samples <= people)
+    return people
+
+
+def validated(numbers: Mapping[str, Array], people: int, min_cell: int) -> None:
+    """Check the sums of a Train update over the validation rows of `people` patients. Raises Impossible.
+
+    `numbers`: empty where only the training code knows the metrics.
+    """
+    _hold(max(1, min_cell) <= people <= MOST_ROWS)
+    if not numbers:
+        return
+    _hold({name: values.shape for name, values in numbers.items()} == dict(layouts.SUMS))
+    _require_sums(numbers, min_cell)
+    _hold(numbers["people"][0] == people)
+
+
+def _require_sums(numbers: Mapping[str, Array], min_cell: int) -> None:
+    """Raise Impossible unless the rows of patients, of `min_cell` patients in each class, give these sums."""
+    for values in numbers.values():
+        _require(np.isfinite(values) & (values >= 0) & (values <= LARGEST_SUM))
+    people, positive_people, negative_people = numbers["people"].tolist()
+    (rows,) = numbers["rows"].tolist()
+    negatives, positives = numbers["weights"].tolist()
+    _require(_whole(numbers["people"]) & (numbers["people"] <= people))
+    _require(_whole(numbers["rows"]))
+    # A patient with rows of both classes has two rows or more.
+    _hold(1 <= people <= positive_people + negative_people <= rows)
+    _hold(min(positive_people, negative_people) >= min_cell)
+    _equal(negatives + positives, people)
+    # A patient's rows of one class weigh at most 1, and at least one over all rows.
+    _between(positives, positive_people / rows, positive_people)
+    _between(negatives, negative_people / rows, negative_people)
+    _require_mean(numbers["loss"], people, _LEAST_LOSS, LARGEST_LOSS)
+    _require_mean(numbers["brier"], people, _LEAST_BRIER, bins.MOST**2)
+    true_positives, false_positives, true_negatives, false_negatives = numbers["confusion"].tolist()
+    _equal(true_positives + false_negatives, positives)
+    _equal(true_negatives + false_positives, negatives)
+    predicted, others = true_positives + false_positives, true_negatives + false_negatives
+    (expected,) = numbers["expected"].tolist()
+    _between(expected, predicted / 2 + others * bins.LEAST, predicted * bins.MOST + others / 2)
+    _require_pairs(numbers)
+
+
+def _require_mean(sums: Array, people: float, least: float, most: float) -> None:
+    """`sums`: of values between `least` and `most`, one for each patient, and of their squares."""
+    total, squares = sums.tolist()
+    _between(total, people * least, people * most)
+    # Cauchy-Schwarz below. Above: each square is at most `most` times the value.
+    _between(squares, total * total / people, total * most)
+
+
+def _require_pairs(numbers: Mapping[str, Array]) -> None:
+    """The pairs are all pairs of weights, and the variance is one that pairs can have.
+
+    A patient's rows of one class weigh m <= 1 in all. Their mean deviation from the AUC, A, lies between -A and 1 - A,
+    and the weighted mean of these is 0. So the sum of squares over patients is at most W A (1 - A), where W is the
+    weight of the class.
+    """
+    pairs, ordered, variance = numbers["pairs"].tolist()
+    _, positive_people, negative_people = numbers["people"].tolist()
+    negatives, positives = numbers["weights"].tolist()
+    _equal(pairs, negatives * positives)
+    _between(ordered, 0.0, pairs)
+    spread = ordered * max(0.0, pairs - ordered)  # pairs^2 A (1 - A)
+    of_positives = _corrected(positive_people) * spread / positives if positives else 0.0
+    of_negatives = _corrected(negative_people) * spread / negatives if negatives else 0.0
+    _between(variance, 0.0, (math.sqrt(of_positives) + math.sqrt(of_negatives)) ** 2, slack=_ROUNDING * (pairs + 1))
+
+
+def _corrected(people: float) -> float:
+    return people / (people - 1) if people > 1 else 0.0
+
+
+def _require_histogram(numbers: Mapping[str, Array]) -> None:
+    """The bins hold all weights, and leave to the other sums no more room than the width of a bin."""
+    histogram = numbers["histogram"].reshape(2, -1)
+    negative, positive = histogram
+    true_positives, false_positives, _, _ = numbers["confusion"].tolist()
+    for counted, total in zip(histogram.sum(axis=1).tolist(), numbers["weights"].tolist(), strict=True):
+        _equal(counted, total)
+    _equal(float(positive[bins.MIDDLE :].sum()), true_positives)
+    _equal(float(negative[bins.MIDDLE :].sum()), false_positives)
+    lower, upper = bins.EDGES[:-1], bins.EDGES[1:]
+    pairs, ordered, _ = numbers["pairs"].tolist()
+    surely = float((positive * (np.cumsum(negative) - negative)).sum())
+    _between(ordered, surely, surely + float((positive * negative).sum()), slack=_ROUNDING * pairs)
+    both = negative + positive
+    _between(float(numbers["expected"][0]), float(both @ lower), float(both @ upper))
+    least = positive @ -np.log(upper) + negative @ -np.log1p(-lower)
+    most = positive @ -np.log(lower) + negative @ -np.log1p(-upper)
+    _between(float(numbers["loss"][0]), float(least), float(most))
+    least = positive @ np.square(1 - upper) + negative @ np.square(lower)
+    most = positive @ np.square(1 - lower) + negative @ np.square(upper)
+    _between(float(numbers["brier"][0]), float(least), float(most))
 
 
 def _whole(counts: Array) -> Array:
     return np.asarray((counts >= 0) & (counts <= MOST_ROWS) & (counts == np.floor(counts)))
+
+
+def _equal(value: float, expected: float) -> None:
+    _between(value, expected, expected)
+
+
+def _between(value: float, least: float, most: float, *, slack: float = 0.0) -> None:
+    """Raise Impossible unless `least <= value <= most`, but for rounding."""
+    _hold(least * (1 - _ROUNDING) - slack <= value <= most * (1 + _ROUNDING) + slack)
+
+
+def _hold(holds: bool) -> None:
+    if not holds:
+        raise Impossible
 
 
 def _require(holds: Array) -> None:

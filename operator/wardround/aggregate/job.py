@@ -41,10 +41,10 @@ async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> Aggre
     try:
         base = await open_base(store, plan)
         form = Form(plan.task, EVALUATE if plan.task == "Evaluate" else base.layout if base else None)
-        usable, left_out = await examine_all(store, plan, form, now)
-        agree(usable, left_out, initial=plan.base_digest is None)
-        layout = form.layout or await agreed_layout(usable)
-        return await Aggregation(store, plan, layout, base.file if base else None, usable, left_out).run()
+        examined = await examine_all(store, plan, form, now)
+        agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
+        layout = form.layout or await agreed_layout(examined.usable)
+        return await Aggregation(store, plan, layout, base.file if base else None, examined).run()
     except StoreError as error:
         raise store_failed(error) from None
 
@@ -85,10 +85,23 @@ async def open_base(store: Store, plan: AggregationPlan) -> BaseModel | None:
     return BaseModel(file, layout)
 
 
-async def examine_all(
-    store: Store, plan: AggregationPlan, form: Form, now: datetime
-) -> tuple[list[Usable], tuple[LeftOut, ...]]:
-    """Return the usable updates, sorted by participant, and the updates that are left out.
+@dataclass(frozen=True)
+class Examined:
+    """The updates of a round, sorted by participant. `uncounted`: participants of an Evaluate round whose update is
+    withheld, so that nothing of it is combined."""
+
+    usable: Sequence[Usable]
+    uncounted: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def withheld(self) -> int:
+        """How many participants sent no sums, because too few people are in a class."""
+        return len(self.uncounted) + sum(each.withheld for each in self.usable)
+
+
+async def examine_all(store: Store, plan: AggregationPlan, form: Form, now: datetime) -> Examined:
+    """Read all updates. Raises Failure if none can be combined.
 
     Each update is read twice: here, and again in the reduction. The result is uploaded segment by segment, so a fault
     in an update's last byte must be known before its first byte is added. Keeping the opened updates would need memory
@@ -105,12 +118,14 @@ async def examine_all(
                 return LeftOut(update.participant, refused.reason)
 
     updates = sorted(plan.updates, key=lambda each: each.participant)
-    examined = await asyncio.gather(*(one(update) for update in updates))
-    usable = [each for each in examined if isinstance(each, Usable)]
-    left_out = tuple(each for each in examined if isinstance(each, LeftOut))
+    answers = await asyncio.gather(*(one(update) for update in updates))
+    read = [each for each in answers if isinstance(each, Usable)]
+    uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
+    usable = [each for each in read if each.participant not in uncounted]
+    left_out = tuple(each for each in answers if isinstance(each, LeftOut))
     if not usable:
-        raise Failure("NothingToAggregate", "", left_out)
-    return usable, left_out
+        raise Failure("NothingToAggregate", "", left_out, len(uncounted))
+    return Examined(usable, uncounted, left_out)
 
 
 def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) -> ExpectedUpdate:
@@ -165,21 +180,19 @@ class Aggregation:
         plan: AggregationPlan,
         layout: Layout,
         base: SealedFile | None,
-        usable: Sequence[Usable],
-        left_out: tuple[LeftOut, ...],
+        examined: Examined,
     ) -> None:
         self._store = store
         self._plan = plan
         self._layout = layout
         self._base = base
-        self._usable = usable
-        self._left_out = left_out
-        most = [plan.max_samples.get(each.participant, max(each.samples, each.rows)) for each in usable]
-        self._counted = [min(each.samples, limit) for each, limit in zip(usable, most, strict=True)]
-        exact = shares([each.samples for each in usable], self._counted, Fraction(plan.max_weight_share))
-        self._shares = [float(share) for share in exact]
-        scaled = exact if plan.task == "Train" else scales([each.rows for each in usable], most)
-        self._weights = [float(weight) for weight in scaled]
+        self._examined = examined
+        self._usable = usable = examined.usable
+        most = [plan.max_samples.get(each.participant, max(each.samples, each.counted)) for each in usable]
+        self._samples = [min(each.samples, limit) for each, limit in zip(usable, most, strict=True)]
+        self._scales = scales([each.counted for each in usable], most)
+        exact = shares([each.samples for each in usable], self._samples, Fraction(plan.max_weight_share))
+        self._weights = [float(weight) for weight in (exact if plan.task == "Train" else self._scales)]
 
     async def run(self) -> AggregationResult:
         """Reduce, seal and upload. Raises Failure and StoreError."""
@@ -208,31 +221,35 @@ class Aggregation:
             # Every segment opened in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
         await sealed.finish()
-        combined = metrics.combine(plan.task, self._parts())
+        combined = metrics.combine(self._parts(), plan.metrics, float(plan.specificity))
         return AggregationResult(
             header=header,
             digest=sealed.digest,
             segments_digest=sealed.segments_digest,
             bytes=bodies.ciphertext_length(layout.length),
-            samples=sum(self._counted),
+            samples=sum(self._samples),
             metrics=combined.metrics,
-            suppressed=combined.suppressed,
+            calibration=combined.calibration,
+            by_hospital=combined.by_hospital,
+            withheld=self._examined.withheld,
+            uncounted=self._examined.uncounted,
             aggregated=tuple(each.participant for each in self._usable),
-            left_out=self._left_out,
+            left_out=self._examined.left_out,
         )
 
     def _parts(self) -> list[metrics.Part]:
         return [
             metrics.Part(
-                each.metrics,
-                each.suppressed,
-                share,
-                patients,
-                {name: weight * counts for name, counts in each.counts.items()},
+                participant=each.participant,
+                people=each.counted,
+                sums=each.sums,
+                reported=each.reported,
+                scale=float(scale),
+                tells=each.tells,
+                min_cell=each.min_cell,
             )
-            for each, share, patients, weight in zip(
-                self._usable, self._shares, self._counted, self._weights, strict=True
-            )
+            for each, scale in zip(self._usable, self._scales, strict=True)
+            if each.sums or each.reported
         ]
 
     async def _reduce(self, sealed: SealedResult) -> None:

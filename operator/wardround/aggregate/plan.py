@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from wardround.wire import codec
@@ -9,7 +10,6 @@ from wardround.wire.aggregation import (
     AggregationAnswer,
     AggregationFailure,
     AggregationPlan,
-    AggregationResult,
     LeftOut,
 )
 
@@ -20,9 +20,9 @@ LARGEST_ANSWER = 4096
 class Failure(Exception):
     """The aggregation ends without a result."""
 
-    def __init__(self, reason: str, message: str, left_out: tuple[LeftOut, ...] = ()) -> None:
+    def __init__(self, reason: str, message: str, left_out: tuple[LeftOut, ...] = (), withheld: int = 0) -> None:
         super().__init__(reason, message)
-        self.answer = AggregationFailure(reason, message, left_out)
+        self.answer = AggregationFailure(reason, message, left_out, withheld)
 
 
 def parse(data: bytes) -> AggregationPlan:
@@ -46,12 +46,23 @@ def parse(data: bytes) -> AggregationPlan:
 def spell(answer: AggregationAnswer) -> bytes:
     """Return the termination message, at most 4096 bytes of JSON.
 
-    If the names of all participants do not fit, `aggregated` is empty: it is then all participants not in `left_out`.
+    What has no room is left out in this order: the names in `aggregated`, which follow from the other names; the
+    numbers of each hospital (`by_hospital` is then None); the calibration curve.
     """
-    if isinstance(answer, AggregationFailure):
-        answer = replace(answer, message=answer.message[:512])
-    shorter = replace(answer, aggregated=()) if isinstance(answer, AggregationResult) else replace(answer, left_out=())
-    for each in (answer, shorter):
+    for each in _shorter_and_shorter(answer):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
             return text
     return spell(AggregationFailure("TooManyLeftOut", "The log of the aggregation Job names them."))
+
+
+def _shorter_and_shorter(answer: AggregationAnswer) -> Iterator[AggregationAnswer]:
+    if isinstance(answer, AggregationFailure):
+        answer = replace(answer, message=answer.message[:512])
+        yield answer
+        yield replace(answer, left_out=())
+        return
+    yield answer
+    unnamed = replace(answer, aggregated=())
+    yield unnamed
+    yield replace(unnamed, by_hospital=None)
+    yield replace(unnamed, by_hospital=None, calibration=())

@@ -13,7 +13,10 @@ import numpy as np
 
 from wardround.tensors import FLOATS, Array, narrow, widen
 
-RuleName = Literal["Delta", "Mean", "Sum", "Equal", "Largest", "Base"]
+RuleName = Literal["Delta", "Mean", "Sum", "Pairs", "Equal", "Largest", "Base"]
+# The tensor of an evaluation whose elements are over pairs of people: pairs, pairs in order, and the variance term.
+PAIRS = "pairs"
+_PAIR_POWERS = np.array([2.0, 2.0, 4.0])
 
 
 class Differs(Exception):
@@ -89,6 +92,14 @@ class Sum(Rule):
         return narrow(self._sum, self.dtype)
 
 
+class Pairs(Sum):
+    """Scaled sum of the three elements of PAIRS. If a participant counts as a share of its people, pairs of them count
+    as the square of that share. The third element is the square of pairs, times a variance."""
+
+    def add(self, values: Array, share: float) -> None:
+        self._sum += scaled(PAIRS, widen(values, self.dtype), share)
+
+
 class Equal(Rule):
     """The value that all participants have. `add` raises Differs: sums about different centres must not be added."""
 
@@ -137,6 +148,7 @@ RULES: dict[RuleName, type[Rule]] = {
     "Delta": Delta,
     "Mean": Mean,
     "Sum": Sum,
+    "Pairs": Pairs,
     "Equal": Equal,
     "Largest": Largest,
     "Base": Base,
@@ -145,11 +157,18 @@ RULES: dict[RuleName, type[Rule]] = {
 
 def rule_for(task: str, initial: bool, name: str, dtype: str) -> RuleName:
     """Return the rule that reduces a tensor (docs/contracts.md, section 5)."""
-    if task != "Train":
+    if task == "Evaluate":
+        return "Pairs" if name == PAIRS else "Sum"
+    if task == "Statistics":
         return "Equal" if name == "shift" else "Sum"
     if dtype in FLOATS:
         return "Mean" if initial else "Delta"
     return "Largest" if initial else "Base"
+
+
+def scaled(name: str, sums: Array, scale: float) -> Array:
+    """Return the sums of one tensor of an evaluation as they count at this scale, in (0, 1]. A scale of 1 is exact."""
+    return sums * (scale**_PAIR_POWERS if name == PAIRS else scale)
 
 
 def finite(values: Array, dtype: str) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import math
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -17,23 +19,28 @@ import numpy as np
 from wardround.aggregate import counts
 from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, within
 from wardround.ports import Store
+from wardround.sealing import untrusted
 from wardround.sealing.body import SEGMENT, Body, part_lengths, sealed_place
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, verify_update
 from wardround.sealing.refused import Refused
+from wardround.sealing.sums import open_sums
 from wardround.sealing.wrap import unwrap, update_context
 from wardround.store.errors import MISSING, SHORT, StoreError
 from wardround.tensors import HALF_PRECISION, Array, Layout, NotTensors, header_bytes, parse_header
 from wardround.wire import digests
 from wardround.wire.aggregation import PlannedUpdate
-from wardround.wire.models import Header
+from wardround.wire.models import Header, UpdateManifest
+from wardround.wire.update import ValidationSums
 
 T = TypeVar("T")
 
 # Segments read ahead. Each needs about 2 MiB for ciphertext and plaintext.
 WINDOW = 8
 _UNREAD = bytes(HASH_BYTES)
+# Covers repr of every finite float.
+NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,24})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 
 class SealedFile:
@@ -75,18 +82,30 @@ class Form:
 class Usable:
     """An update that was read completely: it opens, is finite, and has the layout of its schema.
 
-    `rows`: the rows behind its sums; for weights `samples`, since their rows are unknown. `counts`: the negatives and
-    positives of an evaluation.
+    `withheld`: its sums are withheld, because too few people are in a class. `counted`: the number that the
+    participant's `maxSamples` limits in its sums: rows of Statistics, people of Evaluate and of the validation rows of
+    Train; 0 without sums. `sums`, `reported`: what its metrics are computed from (aggregate/metrics.py).
     """
 
     participant: str
     header: Header
     samples: int
-    rows: int
-    metrics: Mapping[str, str]
-    suppressed: frozenset[str]
-    counts: Mapping[str, Array]
+    withheld: bool
+    tells: bool
+    min_cell: int
+    counted: int
+    sums: Mapping[str, Array]
+    reported: Mapping[str, float]
     file: SealedFile
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """`counted`, `sums` and `reported` of Usable."""
+
+    counted: int = 0
+    sums: Mapping[str, Array] = field(default_factory=dict)
+    reported: Mapping[str, float] = field(default_factory=dict)
 
 
 async def examine(
@@ -94,11 +113,10 @@ async def examine(
 ) -> Usable:
     """Read one update completely. Raises Refused if it cannot be used, StoreError if the store fails."""
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
-    if manifest.samples < 1:
-        # No honest site sends an update without samples. It would count for the quorum and add nothing to the result.
-        raise Refused("CountsInvalid")
+    _check_claims(form.task, manifest)
     context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
-    body = Body(unwrap(manifest.wrapped_key, key, context), manifest.header)
+    file_key = unwrap(manifest.wrapped_key, key, context)
+    body = Body(file_key, manifest.header)
     if len(update.get) < len(part_lengths(body.length)):
         raise Refused("Missing")
     if form.layout is not None and form.layout.length != body.length:
@@ -119,16 +137,65 @@ async def examine(
         raise Refused("HalfPrecision")
     if form.layout is None and not (layout.canonical and layout.schema_digest == manifest.header.schema_digest):
         raise Refused("WrongSchema")
+    try:
+        read = _validation(file_key, manifest) if form.task == "Train" else _counted(form.task, numbers, manifest)
+    except counts.Impossible:
+        raise Refused("CountsInvalid") from None
     return Usable(
         participant=update.participant,
         header=manifest.header,
         samples=manifest.samples,
-        rows=manifest.samples if form.task == "Train" else _rows(form.task, numbers, manifest.samples),
-        metrics=manifest.metrics,
-        suppressed=frozenset(manifest.suppressed),
-        counts=numbers if form.task == "Evaluate" else {},
+        withheld=manifest.withheld,
+        tells=manifest.tells,
+        min_cell=manifest.min_cell,
+        counted=read.counted,
+        sums=read.sums,
+        reported=read.reported,
         file=file,
     )
+
+
+def _check_claims(task: str, manifest: UpdateManifest) -> None:
+    """Raises Refused("CountsInvalid") for a manifest that no honest site signs.
+
+    An update without samples would count for the quorum and add nothing to the result. Only a withheld Evaluate update
+    has none, and it does not count.
+    """
+    withheld = manifest.withheld
+    samples_fit = manifest.samples == 0 if withheld and task == "Evaluate" else manifest.samples >= 1
+    sums_fit = manifest.sealed_sums is None or (task == "Train" and not withheld)
+    if not samples_fit or not sums_fit or (withheld and task == "Statistics") or manifest.min_cell < 1:
+        raise Refused("CountsInvalid")
+
+
+def _counted(task: str, numbers: Mapping[str, Array], manifest: UpdateManifest) -> _Sums:
+    """What a Statistics or Evaluate update counts. Raises counts.Impossible."""
+    if manifest.withheld:
+        if any(np.any(each) for each in numbers.values()):
+            raise counts.Impossible
+        return _Sums()
+    if task == "Statistics":
+        return _Sums(counts.row_count(numbers, manifest.samples))
+    return _Sums(counts.evaluated(numbers, manifest.samples, manifest.min_cell), numbers)
+
+
+def _validation(file_key: bytes, manifest: UpdateManifest) -> _Sums:
+    """The validation sums in the manifest of a Train update. Raises counts.Impossible, and Refused: Altered,
+    CountsInvalid."""
+    if manifest.sealed_sums is None:
+        return _Sums()
+    text = open_sums(file_key, manifest.header, manifest.sealed_sums)
+    made = untrusted.parse(ValidationSums, untrusted.loads(text, "CountsInvalid"), "CountsInvalid")
+    numbers = {name: np.array([_number(each) for each in elements]) for name, elements in made.sums.items()}
+    counts.validated(numbers, made.people, manifest.min_cell)
+    return _Sums(made.people, numbers, {name: _number(value) for name, value in made.reported.items()})
+
+
+def _number(text: str) -> float:
+    """Raises counts.Impossible unless the text is a finite decimal."""
+    if not NUMBER.fullmatch(text) or not math.isfinite(float(text)):
+        raise counts.Impossible
+    return float(text)
 
 
 async def read_layout(file: SealedFile) -> Layout:
@@ -147,14 +214,6 @@ async def _numbers(file: SealedFile, layout: Layout, task: str) -> dict[str, Arr
         raise Refused("WrongSchema")
     data = await file.segment(0)
     return {tensor.name: np.frombuffer(data[start:stop], "<f8") for tensor, start, stop in layout.places}
-
-
-def _rows(task: str, numbers: Mapping[str, Array], samples: int) -> int:
-    """Raises Refused("CountsInvalid")."""
-    try:
-        return counts.row_count(task, numbers, samples)
-    except counts.Impossible:
-        raise Refused("CountsInvalid") from None
 
 
 async def _read_through(file: SealedFile, known: Layout | None, digest: str) -> Layout:

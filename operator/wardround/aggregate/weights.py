@@ -36,9 +36,12 @@ def shares(samples: Sequence[int], most: Sequence[int], max_share: Fraction) -> 
     return result
 
 
-def scales(rows: Sequence[int], most: Sequence[int]) -> list[Fraction]:
-    """Return the scale of each participant's sums, in order: 1, or most/rows for more than `most` rows.
+def scales(counts: Sequence[int], most: Sequence[int]) -> list[Fraction]:
+    """Return the scale of each participant's sums, in order: 1, or most/count where the sums are over more than `most`.
 
-    The scale caps a participant's part in sums. Means and rates within a participant stay as they are.
+    `counts`: rows of Statistics, people of the other tasks; 0 for a participant without sums. The scale caps a
+    participant's part in sums. Means and rates within a participant stay as they are.
     """
-    return [Fraction(min(count, limit), count) for count, limit in zip(rows, most, strict=True)]
+    return [
+        Fraction(min(count, limit), count) if count else Fraction(1) for count, limit in zip(counts, most, strict=True)
+    ]

@@ -13,6 +13,9 @@ from wardround.wire import codec
 KIND = "FederatedRound"
 BASE_DELETED = "BaseDeleted"  # condition: the round whose result this round starts from was deleted
 Task = Literal["Train", "Statistics", "Evaluate"]
+Rows = Literal["Validation", "Test"]
+Better = Literal["Higher", "Lower"]
+INITIAL_WEIGHTS = "initial weights"  # the model that a first Train round measures
 DEFAULT_COMMAND = ("python", "-m", "wardround_trainer")
 
 
@@ -93,6 +96,8 @@ class FederatedRoundSpec:
     parameters: Mapping[str, str] = field(default_factory=dict)
     exchange: Exchange = field(default_factory=Exchange)
     metrics: tuple[str, ...] = ("loss",)
+    rows: Rows = "Validation"
+    specificity: str = "0.9"
     quorum: Quorum = field(default_factory=Quorum)
     deadlines: Deadlines = field(default_factory=Deadlines)
     resources: Resources = field(default_factory=Resources)
@@ -117,21 +122,53 @@ class Attention:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suppressed:
-    """A metric that does not cover all combined updates: `participants` sites had too few patients behind it."""
+class ResultMetric:
+    """A number of a model over all hospitals that sent sums, as text. `low`, `high`: its 95 % interval. `people`,
+    `hospitals`: how many of them it is over. `model`: the round that made the model, or INITIAL_WEIGHTS."""
 
     name: str
-    participants: int
+    value: str
+    low: str | None = None
+    high: str | None = None
+    better: Better | None = None
+    people: int
+    hospitals: int
+    rows: Rows
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationGroup:
+    """People whose predicted probability is from `low` to `high`. `observed`: the share of them that is positive."""
+
+    low: str = field(metadata={"json": "from"})
+    high: str = field(metadata={"json": "to"})
+    people: int
+    observed: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HospitalResult:
+    """The numbers of one hospital whose Site tells them (policy.tellOwnMetrics)."""
+
+    name: str
+    metrics: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
+    """`withheld`: how many hospitals sent no sums, because too few people are in a class. `hospitals_omitted`: there
+    was no room for `hospitals`."""
+
     digest: str
     location: str
     bytes: int
     samples: int
-    metrics: tuple[Metric, ...] = ()
-    suppressed: tuple[Suppressed, ...] = ()
+    metrics: tuple[ResultMetric, ...] = ()
+    calibration: tuple[CalibrationGroup, ...] = ()
+    withheld: int = 0
+    hospitals: tuple[HospitalResult, ...] = ()
+    hospitals_omitted: bool = False
     columns_digest: str | None = None
 
 

@@ -55,8 +55,7 @@ _SHARE = re.compile(r"0(\.[0-9]{1,6})?|1", re.ASCII)
 
 # The built-in trainer's parameters, for sites that list none. `steps` is not listed: an update of one step on a small
 # batch reveals the rows of that batch. `weightDecay` is small: with weight decay and learning rate 1, only the last
-# step's batch remains in the update. `epochs` and `learningRate` are above 0: without training, the metrics measure the
-# base model, which the hub chooses.
+# step's batch remains in the update. `epochs` and `learningRate` are above 0, so that a round trains.
 DEFAULT_PARAMETERS = (
     AllowedParameter(name="model", enum=("logistic", "mlp")),
     AllowedParameter(name="hidden"),
@@ -90,10 +89,11 @@ class Policy:
     parameters: tuple[AllowedParameter, ...] = DEFAULT_PARAMETERS
     local_sockets: bool = False
     min_quorum: int = 2
-    lowest_assignment_version: int = 1
+    lowest_assignment_version: int = 3
     min_samples: int = LEAST_CELL
     min_cell: int = LEAST_CELL
     max_left_out: str = "0.1"
+    tell_own_metrics: bool = False
     link_local: LinkLocal = "Warn"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from wardround.api.meta import Meta
 from wardround.api.task import TaskSpec, TaskStatus, Update, Upload
 from wardround.wire import codec
+from wardround.wire.outcome import OwnMetric
 
 KIND = "SiteTask"
 
@@ -31,6 +32,9 @@ class CourierReport:
 
 @dataclass(frozen=True, kw_only=True)
 class SiteTaskStatus(TaskStatus):
+    """`metrics`: the hospital's own numbers, which never leave it."""
+
+    metrics: tuple[OwnMetric, ...] = ()
     courier: CourierReport | None = None
 
 

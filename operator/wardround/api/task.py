@@ -56,18 +56,20 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
+    """A number of one hospital as text, with as many digits as its people allow."""
+
     name: str
     value: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """An uploaded update: its signed manifest, and copies of three of its fields for people."""
+    """An uploaded update: its signed manifest, and copies of two of its fields for people. `withheld`: the update has
+    no sums, because too few people are in a class."""
 
     manifest: str
     samples: int = 0
-    metrics: tuple[Metric, ...] = ()
-    suppressed: tuple[str, ...] = ()
+    withheld: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from rich.live import Live
 
 from wardround.api.meta import API_VERSION
 from wardround.api.site import LEAST_CELL, Policy, share
-from wardround.cli import datasets, enrolment, explain, verbs, watch
+from wardround.cli import datasets, enrolment, explain, results, verbs, watch
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
@@ -25,6 +25,7 @@ from wardround.wire import codec
 
 REFRESH_SECONDS = 1.0
 NOBODY_READS = 141
+PIPE_WIDTH = 160
 _ALIASES = {
     "Participant": ("participant", "participants", "ptc"),
     "FederatedRound": ("federatedround", "federatedrounds", "fr"),
@@ -143,6 +144,20 @@ def parser() -> argparse.ArgumentParser:
         "--timeout", type=seconds, metavar="SECONDS", help="stop watching after this time; default: when the round ends"
     )
     watching.set_defaults(run=run_watch)
+
+    telling = verbs.add_parser(
+        "results",
+        parents=[shared],
+        help="the numbers of a complete round, with intervals",
+        description="Shows each metric of a complete round with its 95 %% interval, the people, hospitals and rows "
+        "that it is over, the model that it measures, and in which direction it is better.",
+    )
+    telling.add_argument("target", metavar="federatedround/NAME")
+    telling.add_argument(
+        "--by-hospital", action="store_true", help="the numbers of single hospitals, of those whose Site tells them"
+    )
+    telling.add_argument("-o", dest="output", choices=("csv", "json"), help="default: a table")
+    telling.set_defaults(run=run_results)
 
     explaining = verbs.add_parser("explain", parents=[shared], help="why an object waits or failed, who acts, and how")
     explaining.add_argument("target", metavar="KIND/NAME")
@@ -323,6 +338,23 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     if shown.exit_code in (None, watch.FAILED) and shown.footer != watch.GONE:
         say(f"To see why, and who acts: kubectl wardround explain federatedround/{name} -n {namespace}")
     return watch.TIMED_OUT if shown.exit_code is None else shown.exit_code
+
+
+def run_results(hub: Cluster, options: argparse.Namespace) -> int:
+    kind, name = target(options.target)
+    if kind != "FederatedRound":
+        raise CommandError("`results` shows the numbers of a FederatedRound: federatedround/NAME.")
+    namespace = options.namespace or hub.default_namespace
+    with hint_of_namespace(hub, options, kind, name):
+        shown = results.results(*verbs.round_with_tasks(hub, name, namespace))
+    if options.output:
+        print(results.text(shown, options.output, by_hospital=options.by_hospital), end="")
+        return 0
+    console = Console()
+    # A pipe has no width: nothing is cut there.
+    console = console if console.is_terminal else Console(width=PIPE_WIDTH)
+    console.print(results.table_by_hospital(shown) if options.by_hospital else results.table(shown))
+    return 0
 
 
 def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:

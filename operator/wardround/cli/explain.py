@@ -25,6 +25,7 @@ from wardround.cli.findings import (
     of_task,
 )
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
+from wardround.plans.round.verdicts import withheld
 from wardround.reasons.registry import REASONS, reason_for
 
 WORTH_TELLING_SECONDS = 2  # until a round is taken up; objects have whole seconds for when they were made
@@ -151,7 +152,7 @@ def _complete(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None
     if result is not None:
         if shown := metrics(result):
             headline += f" {shown}"
-        for more in (_suppressed(result, counted), _absent(seen.spec, result)):
+        for more in (withheld(result.withheld), _absent(seen.spec, result)):
             headline = f"{headline.removesuffix('.')}. {more}" if more else headline
     return Explanation(headline, findings)
 
@@ -193,19 +194,13 @@ def _runs(seen: _Round, findings: tuple[Finding, ...]) -> Explanation | None:
 HEADLINES: tuple[Headline, ...] = (_complete, _failed, _stalled, _suspended, _runs)
 
 
-def _suppressed(result: Result, counted: int) -> str:
-    """Metrics that are not over all hospitals of the round."""
-    parts = [f"{each.name} at {each.participants} of {counted}" for each in result.suppressed]
-    return f"Over too few patients to be told (policy.minCell of each Site): {', '.join(parts)}." if parts else ""
-
-
 def _absent(spec: FederatedRoundSpec, result: Result) -> str:
-    """Declared metrics that the result lacks: training code may leave one out, and nothing fails for it."""
+    """Declared metrics that the result lacks, although nothing has failed."""
     if spec.task == "Statistics":
         return ""
-    present = {each.name for each in result.metrics} | {each.name for each in result.suppressed}
+    present = {each.name for each in result.metrics}
     absent = [each for each in spec.metrics if each not in present]
-    why = "no case of what it is over" if spec.task == "Evaluate" else "not under `trained` of out/metrics.json"
+    why = "too few people are behind it, one hospital alone sent it, or the training code did not report it"
     return f"Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
 
 

@@ -14,7 +14,6 @@ from wardround.api.federatedround import FederatedRound, Result
 from wardround.api.meta import Meta
 from wardround.api.roundtask import RoundTask
 from wardround.api.sitetask import SiteTask
-from wardround.api.task import Update
 from wardround.api.timeline import Timeline
 from wardround.api.times import parse_time, read_time
 from wardround.wire import codec
@@ -74,15 +73,9 @@ def seconds(text: float) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
-def metrics(shown: Update | Result) -> str:
-    """Of an update or a result: `loss=0.12 auc=suppressed`; of a result also `auc=0.91 (without 1)` hospital."""
-    values = {each.name: each.value for each in shown.metrics}
-    missing = {}
-    for each in shown.suppressed:
-        name, count = (each, 0) if isinstance(each, str) else (each.name, each.participants)
-        values.setdefault(name, "suppressed")
-        missing[name] = f" (without {count})" if count and values[name] != "suppressed" else ""
-    return " ".join(f"{name}={value}{missing.get(name, '')}" for name, value in values.items())
+def metrics(result: Result) -> str:
+    """The numbers of a result in one line: `loss=0.12 auc=0.91`."""
+    return " ".join(f"{each.name}={each.value}" for each in result.metrics)
 
 
 def printable(value: T) -> T:

@@ -1,4 +1,4 @@
-"""Shows a round while it runs: for each hospital a row with its stage, the stage's duration, and metrics.
+"""Shows a round while it runs: for each hospital a row with its stage, the stage's duration, and its samples.
 
 Pure: makes rows, tables and lines from objects and a time. The caller fetches the objects.
 """
@@ -13,6 +13,7 @@ from wardround.api import federatedround, roundtask
 from wardround.api.conditions import find, is_true
 from wardround.api.federatedround import FederatedRound, FederatedRoundStatus
 from wardround.api.roundtask import RoundTask
+from wardround.api.task import Update
 from wardround.cli.objects import Object, began, created, metrics, read, seconds, stages
 from wardround.reasons.registry import reason_for
 
@@ -45,7 +46,7 @@ class Row:
     hospital: str
     stage: str
     duration: str
-    metrics: str
+    update: str
     state: str  # waiting, working, done or failed: only for the colour
 
 
@@ -81,21 +82,21 @@ def table(shown: View) -> Table:
     colours = {"waiting": "yellow", "working": "cyan", "done": "green", "failed": "red"}
     title, caption = Text(shown.title), Text(shown.footer)
     result = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    for name in ("hospital", "stage", "for", "metrics"):
+    for name in ("hospital", "stage", "for", "update"):
         result.add_column(name)
     for row in shown.rows:
         stage = Text(row.stage, style=colours[row.state])
-        result.add_row(Text(row.hospital), stage, row.duration, Text(row.metrics))
+        result.add_row(Text(row.hospital), stage, row.duration, Text(row.update))
     return result
 
 
 def lines(before: View | None, shown: View) -> list[str]:
     """The changes since `before`, as plain lines for logs and pipes."""
-    known = {row.hospital: (row.stage, row.metrics) for row in before.rows} if before else {}
+    known = {row.hospital: (row.stage, row.update) for row in before.rows} if before else {}
     result = [
-        f"{row.hospital}: {row.stage}" + (f" ({row.metrics})" if row.metrics else "")
+        f"{row.hospital}: {row.stage}" + (f" ({row.update})" if row.update else "")
         for row in shown.rows
-        if known.get(row.hospital) != (row.stage, row.metrics)
+        if known.get(row.hospital) != (row.stage, row.update)
     ]
     if before is None or before.footer != shown.footer:
         result.append(f"round: {shown.footer}")
@@ -111,8 +112,12 @@ def _row(hospital: str, task: RoundTask, now: datetime) -> Row:
     else:
         duration = seconds((now - since).total_seconds())
     update = task.status.update
-    shown = f"samples={update.samples} {metrics(update)}".strip() if update else ""
-    return Row(hospital, stage, duration, shown, state)
+    return Row(hospital, stage, duration, _sent(update) if update else "", state)
+
+
+def _sent(update: Update) -> str:
+    """What is known of an update: no number of a single hospital."""
+    return f"samples={update.samples}" + (" withheld" if update.withheld else "")
 
 
 def _stage(task: RoundTask) -> tuple[str, str]:
@@ -162,6 +167,8 @@ def _completed(status: FederatedRoundStatus) -> str:
     parts = ["complete", f"{status.participants.aggregated if status.participants else 0} aggregated"]
     if status.result is not None:
         parts.append(f"{status.result.samples} samples")
+        if status.result.withheld:
+            parts.append(f"{status.result.withheld} withheld")
         if shown := metrics(status.result):
             parts.append(shown)
     return ", ".join(parts)

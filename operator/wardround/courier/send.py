@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from wardround import durable
-from wardround.api.task import Metric, Update
+from wardround.api.task import Update
 from wardround.courier.workspace import TaskFolder, Unsafe
 from wardround.plans.courier.types import SealedUpdate
 from wardround.ports import Store
-from wardround.sealing import body
+from wardround.sealing import body, untrusted
 from wardround.sealing.files import seal_file
 from wardround.sealing.keys import RecipientKey, SigningKey
-from wardround.sealing.manifests import NUMBER, open_update, sign_update
+from wardround.sealing.manifests import open_update, sign_update
 from wardround.sealing.refused import Refused
+from wardround.sealing.sums import seal_sums
 from wardround.sealing.wrap import update_context, wrap
 from wardround.threads import beside_until_cancelled
 from wardround.wire import codec, digests
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
 from wardround.wire.models import UpdateManifest
-from wardround.wire.update import UpdateClaims
+from wardround.wire.update import MOST_SUMS, UpdateClaims, ValidationSums
 
 
 @dataclass(frozen=True)
@@ -36,32 +37,33 @@ class Sealed:
     def view(self) -> SealedUpdate:
         """What the next steps are decided from."""
         manifest = self.manifest
-        metrics = tuple(Metric(name=name, value=value) for name, value in sorted(manifest.metrics.items()))
-        update = Update(
-            manifest=self.envelope, samples=manifest.samples, metrics=metrics, suppressed=manifest.suppressed
-        )
+        update = Update(manifest=self.envelope, samples=manifest.samples, withheld=manifest.withheld)
         parts = tuple(body.part_lengths(manifest.header.length))
         return SealedUpdate(bytes=manifest.bytes, parts=parts, update=update)
 
 
 def read_claims(document: bytes, assignment: Assignment) -> UpdateClaims:
-    """Parse update.json. Raises Refused. Whatever is not declared stays here."""
+    """Parse update.json. Raises Refused. A reported metric that the round does not declare stays here."""
     try:
         claims = codec.read_document(UpdateClaims, document)
-    except codec.Malformed as error:
-        reason = "MetricsInvalid" if error.place.startswith("metrics.") else "OutputNotSafetensors"
-        raise Refused(reason) from None
-    claims = replace(
-        claims,
-        metrics={name: claims.metrics[name] for name in assignment.metrics if name in claims.metrics},
-        suppressed=tuple(sorted(name for name in assignment.metrics if name in claims.suppressed)),
-    )
-    if not all(map(NUMBER.fullmatch, claims.metrics.values())) or claims.metrics.keys() & set(claims.suppressed):
-        raise Refused("MetricsInvalid")
+    except codec.Malformed:
+        raise Refused("OutputNotSafetensors") from None
+    if claims.sums is not None:
+        claims = replace(claims, sums=_declared(claims.sums, assignment))
     named = (claims.digest, claims.schema_digest, *([claims.base_digest] if claims.base_digest else []))
     if not all(map(digests.DIGEST.fullmatch, named)):
         raise Refused("OutputNotSafetensors")
     return claims
+
+
+def _declared(text: bytes, assignment: Assignment) -> bytes:
+    """The sums with the reported metrics that the round declares. Raises Refused."""
+    sums = untrusted.parse(ValidationSums, untrusted.loads(text, "MetricsInvalid"), "MetricsInvalid")
+    reported = {name: sums.reported[name] for name in assignment.metrics if name in sums.reported}
+    written = codec.write_document(replace(sums, reported=reported))
+    if len(written) > MOST_SUMS:
+        raise Refused("MetricsInvalid")
+    return written
 
 
 async def seal(assignment: Assignment, folder: TaskFolder, signing: SigningKey, base_digest: str) -> Sealed:
@@ -110,8 +112,10 @@ def _seal(
         digest=sealed.digest,
         wrapped_key=wrap(file_key, RecipientKey.load(assignment.round_public_key), context),
         samples=claims.samples,
-        metrics=claims.metrics,
-        suppressed=claims.suppressed,
+        withheld=claims.withheld,
+        tells=claims.tells,
+        min_cell=claims.min_cell,
+        sealed_sums=seal_sums(file_key, header, claims.sums) if claims.sums is not None else None,
         bytes=sealed.bytes,
         expires=assignment.expires,
     )

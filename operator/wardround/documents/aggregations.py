@@ -69,6 +69,8 @@ def plan(
         max_weight_share=spec.aggregation.max_weight_share,
         parameters=spec.aggregation.parameters,
         max_samples={task.metadata.namespace: _most(seen, task) for task in action.tasks},
+        metrics=spec.metrics,
+        specificity=spec.specificity,
         private_key=key.raw,
         data_key=new_file_key(),
         image_digest=image_digest(federated_round),

@@ -100,6 +100,7 @@ def assign(
         expires=to_seconds(dispatch.expires),
         state_round=dispatch.state_round,
         columns_digest=dispatch.columns,
+        rows=spec.rows,
         threads=spec.resources.threads,
     )
     return TaskSpec(

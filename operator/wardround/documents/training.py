@@ -11,6 +11,7 @@ from wardround.manifests.training import TrainingJob, Workload
 from wardround.plans.assignment import base_digest
 from wardround.wire.assignment import Assignment
 from wardround.wire.isolation import IsolationTarget
+from wardround.wire.layouts import Rows
 from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt, TaskKind
 
 # The samples that a participant may claim if the hub sets no limit: more than any hospital has.
@@ -43,6 +44,7 @@ def training_job(
         participant=assignment.participant,
         attempt=assignment.attempt,
         task=cast(TaskKind, assignment.task),
+        rows=cast(Rows, assignment.rows),
         initial=assignment.initial,
         state_round=assignment.state_round,
         operator_image=operator_image,
@@ -57,6 +59,7 @@ def training_job(
         min_samples=site.spec.policy.min_samples,
         min_cell=site.spec.policy.min_cell,
         max_left_out=site.spec.policy.max_left_out,
+        tells=site.spec.policy.tell_own_metrics,
         parameters=site.spec.policy.parameters,
         train_seconds=assignment.train_seconds,
         accelerators=assignment.resources.accelerators_per_node,
@@ -80,7 +83,7 @@ def requested(assignment: Assignment, max_samples: int | None, live: LiveRounds,
     return RequestedTask(
         contract=CONTRACT,
         participant=assignment.participant,
-        seed=assignment.seed or 0,
+        seed=assignment.seed,
         round=RoundAttempt(assignment.round_name, assignment.attempt),
         round_uid=assignment.round_uid,
         state_round=assignment.state_round,

@@ -16,6 +16,7 @@ from wardround.manifests import pod
 from wardround.manifests.pod import Manifest
 from wardround.wire import codec, isolation, mounts
 from wardround.wire.isolation import IsolationTarget
+from wardround.wire.layouts import Rows
 from wardround.wire.mounts import LAUNCHER_FOLDER, Container, Mount, Places
 from wardround.wire.training import RequestedTask, TaskKind
 
@@ -50,7 +51,9 @@ class Workload:
 class TrainingJob:
     """All that a SiteTask's Job depends on. `request` is WARDROUND_TASK, `command` the trainer's without its verb.
 
+    `rows`: of Evaluate, the side of the split that is evaluated.
     `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
+    `tells`: whether a result may tell this hospital's own numbers.
     `parameters`: what the Site allows, with which `prepare` compares the round's. `state_round`: UID of the round whose
     state is read, "" for none. `local_sockets`: the round's code may open sockets of IP, and what then keeps it from
     reaching anything is the cluster's network alone. `isolation_seconds`: how long the gate waits for an answer.
@@ -65,6 +68,7 @@ class TrainingJob:
     participant: str
     attempt: int
     task: TaskKind
+    rows: Rows
     initial: bool
     state_round: str
     operator_image: str
@@ -79,6 +83,7 @@ class TrainingJob:
     min_samples: int
     min_cell: int
     max_left_out: str
+    tells: bool
     parameters: Sequence[AllowedParameter]
     train_seconds: int
     accelerators: int
@@ -160,9 +165,11 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
             _variable("WARDROUND_KIND", job.task),
+            _variable("WARDROUND_ROWS", job.rows),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
             _variable("WARDROUND_MIN_CELL", str(job.min_cell)),
             _variable("WARDROUND_MAX_LEFT_OUT", job.max_left_out),
+            _variable("WARDROUND_TELL_OWN_METRICS", "true" if job.tells else "false"),
             _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
             *_isolation_env(job),
         ],

@@ -17,32 +17,32 @@ from typing import BinaryIO
 import numpy as np
 
 from wardround import tensors
-from wardround.metrics import binary as metrics
-from wardround.pod import output, statistics, update
+from wardround.pod import output, statistics, update, validation
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import schema
 from wardround.wire import codec, digests
+from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport
 
 MODEL_LIMIT = 8 << 30  # bytes of an initial model, whose size no base limits
 HEADER_SLACK = 1 << 20  # bytes: a trainer's safetensors header may be longer than ours, with metadata
-OTHER_FILES = 64 << 20  # bytes of metrics, progress, history, logs
 COPIES = 4  # model and optimizer state
 
 
-def check(folders: Folders) -> None:
-    """Reads base/ and out/, writes update/. Raises Failure at the first fault."""
+def check(folders: Folders) -> Outcome | None:
+    """Reads base/ and out/, writes update/. Returns the hospital's own numbers. Raises Failure at the first fault."""
     report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
     if report.task == "Statistics":
-        _check_statistics(folders, schema.parse(report.schema), report.samples)
-    else:
-        _check_training(folders, report)
+        _check_statistics(folders, schema.parse(report.schema), report)
+        return None
+    measured = _check_training(folders, report)
+    return Outcome(metrics=measured.own) if measured.own else None
 
 
-def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> None:
+def _check_statistics(folders: Folders, table: schema.Schema, report: PrivateReport) -> None:
     expected = statistics.layout(table)
-    output.inspect(folders.out, expected.length + OTHER_FILES)
+    output.inspect(folders.out, expected.length + output.OTHER_FILES)
     with _tensor_file(folders, expected.length + HEADER_SLACK) as (file, layout):
         _require_equal(expected, layout)
 
@@ -51,18 +51,18 @@ def _check_statistics(folders: Folders, table: schema.Schema, samples: int) -> N
                 for values in tensors.chunks(file, layout.find(tensor.name)):
                     _require_finite(values, tensor)
                     writer.write(values)
-            return update.Summary(samples, metrics.Disclosure({}), "")
+            return update.Summary(report.samples, "", report.min_cell, report.tells)
 
         update.publish(folders.update, expected.tensors, fill)
 
 
-def _check_training(folders: Folders, report: PrivateReport) -> None:
+def _check_training(folders: Folders, report: PrivateReport) -> validation.Measured:
     initial = report.base_digest == ""
     with _base_file(folders, initial=initial) as (base_file, base):
         _require_full_precision(base, initial=initial)
         limit = base.length + HEADER_SLACK
-        output.inspect(folders.out, COPIES * limit + OTHER_FILES)
-        measured = _metrics(folders, report.metrics, report.cells[metrics.VALIDATION], report.min_cell)
+        output.inspect(folders.out, COPIES * limit + output.OTHER_FILES)
+        measured = validation.measure(folders, report)
         with _tensor_file(folders, limit) as (file, layout):
             _require_equal(base, layout)
             frozen = _frozen(base, report.exchange.frozen)
@@ -82,9 +82,17 @@ def _check_training(folders: Folders, report: PrivateReport) -> None:
                         squares += float(np.square(tensors.widen(difference, tensor.dtype), dtype=np.float64).sum())
                         writer.write(_weights(trained, before, tensor) if initial else difference)
                 log(f"check: the update has an L2 norm of {math.sqrt(squares):.4g}")
-                return update.Summary(report.samples, measured, base_digest.text if initial else report.base_digest)
+                return update.Summary(
+                    report.samples,
+                    base_digest.text if initial else report.base_digest,
+                    report.min_cell,
+                    report.tells,
+                    withheld=report.withheld,
+                    sums=measured.sums,
+                )
 
             update.publish(folders.update, base.tensors, fill)
+    return measured
 
 
 @contextmanager
@@ -175,38 +183,6 @@ def _difference(
 def _require_finite(values: tensors.Array, tensor: tensors.Tensor) -> None:
     if tensor.dtype in tensors.FLOATS and not np.isfinite(tensors.widen(values, tensor.dtype)).all():
         raise Failure("NotFinite", f"tensor {tensor.name} has values that are NaN or infinite")
-
-
-def _metrics(folders: Folders, declared: Sequence[str], patients: int, min_cell: int) -> metrics.Disclosure:
-    """The declared metrics of the trained model, over `patients` patients. Undeclared metrics never leave the site.
-
-    A trainer may write no metrics. Raises Failure (MetricsInvalid).
-    """
-    if patients < min_cell:
-        # The values are not even read: "this metric is not finite" would itself reveal something about these patients.
-        log(f"check: the validation rows hold fewer than {min_cell} patients, so all metrics are suppressed")
-        return metrics.Disclosure({}, tuple(sorted(declared)))
-    try:
-        document = output.read_json(folders.out, output.METRICS)
-    except Failure as failure:
-        if failure.reason == "OutputMissing":
-            return metrics.Disclosure({})
-        raise
-    trained = document.get("trained", {}) if isinstance(document, dict) else None
-    if not isinstance(trained, dict):
-        raise Failure("MetricsInvalid", "metrics.json must be an object, as must its `trained`")
-    if absent := [name for name in declared if name not in trained]:
-        log(f"check: {output.METRICS} has no value under `trained` for these declared metrics: {', '.join(absent)}")
-    return metrics.Disclosure({name: _metric(name, trained[name], patients) for name in declared if name in trained})
-
-
-def _metric(name: str, value: object, patients: int) -> str:
-    try:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError
-        return metrics.text(float(value), patients)
-    except (ValueError, OverflowError):
-        raise Failure("MetricsInvalid", f"metric {name} is no finite number") from None
 
 
 def main(argv: Sequence[str]) -> int:

@@ -69,6 +69,7 @@ class Folders:
 
     @property
     def labels_file(self) -> Path:
+        """Labels and patients of the rows over which metrics are computed."""
         return self.private / "labels.parquet"
 
     @property

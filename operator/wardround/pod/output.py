@@ -14,11 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+import numpy.typing as npt
+
 from wardround.pod.outcome import Failure
 
 MODEL = "model.safetensors"
 METRICS = "metrics.json"
 PREDICTIONS = "predictions.f64"
+VALIDATION = "validation.f64"
+
+ROW_BYTES = 8
+OTHER_FILES = 64 << 20  # bytes of metrics, progress, history, logs, and in Train of predictions
 
 JSON_LIMIT = 64 << 10
 ENTRIES_LIMIT = 10_000
@@ -87,6 +94,26 @@ def read_json(folder: Path, name: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise Failure("MetricsInvalid", f"{folder.name}/{name} is not JSON") from None
+
+
+def read_probabilities(folder: Path, name: str, rows: int) -> npt.NDArray[np.float64]:
+    """A probability for each row, of shape (rows,). Raises Failure (PredictionsInvalid, NotFinite, as `opened`).
+
+    The file is raw doubles: the caller mounts labels, so it runs no parser on a file that researchers' code wrote.
+    """
+    size = ROW_BYTES * rows
+    # More is allowed than is right, so that a file of the wrong length gets the message below.
+    with opened(folder, name, size + OTHER_FILES) as file:
+        data = file.read(size + 1)
+    if len(data) != size:
+        message = f"{name}: it must have {size} bytes, {ROW_BYTES} for each of the {rows} rows"
+        raise Failure("PredictionsInvalid", message)
+    probabilities = np.frombuffer(data, "<f8")
+    if not np.isfinite(probabilities).all():
+        raise Failure("NotFinite", f"{name} has values that are NaN or infinite")
+    if ((probabilities < 0) | (probabilities > 1)).any():
+        raise Failure("PredictionsInvalid", f"{name}: each value must be a probability between 0 and 1")
+    return probabilities
 
 
 def _refuse_link(status: os.stat_result) -> None:

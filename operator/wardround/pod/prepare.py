@@ -21,12 +21,12 @@ from wardround.api import dataset_text, parameters_text
 from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
-from wardround.metrics import binary as metrics
 from wardround.pod import gate, launcher, order, rounds
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import schema, split
 from wardround.wire import codec
+from wardround.wire.layouts import Rows
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View
 
@@ -43,10 +43,12 @@ class Work:
 
     request: RequestedTask
     task: TaskKind
+    rows: Rows
     dataset: Mapping[str, Any]
     min_samples: int
     min_cell: int
     max_left_out: Decimal
+    tells: bool
 
 
 def prepare(folders: Folders, work: Work) -> Outcome:
@@ -64,21 +66,17 @@ def prepare(folders: Folders, work: Work) -> Outcome:
     except (schema.SchemaInvalid, split.SplitInvalid) as error:
         # Both errors quote the Dataset object, never its rows.
         raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
-    evaluate = work.task == "Evaluate"
-    if evaluate and not table.binary_target:
+    if work.task == "Evaluate" and not table.binary_target:
         message = (
             "Evaluate needs a target that is 0 or 1 by its schema (a boolean, or enum 0 and 1); "
             f"{table.target!r} is not"
         )
         raise Failure("DataUnreadable", message, field=table.target)
-    counts = _write_view(folders, _raw_file(folders, dataset), dataset["format"], table, sides, evaluate=evaluate)
+    counts = _write_view(folders, _raw_file(folders, dataset), table, sides, work)
     read = survey.outcome(counts.whole, work.min_cell)
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
         raise Failure("TooManyRowsLeftOut", left_out, counted=read)
-    samples = min(counts.view_rows, counts.view_patients, request.max_samples)
-    needed = max(1, work.min_samples, work.min_cell)
-    if too_few := survey.too_few_samples(counts.whole, "test" if evaluate else "train", samples, needed):
-        raise Failure("TooFewSamples", too_few, counted=read)
+    samples = _samples(counts, work, read)
     training = TrainingTask(
         contract=request.contract,
         task=work.task,
@@ -102,83 +100,97 @@ def prepare(folders: Folders, work: Work) -> Outcome:
         schema=dataset["schema"],
         samples=samples,
         min_cell=work.min_cell,
-        cells=counts.cells,
+        rows=work.rows,
+        people=counts.people,
+        withheld=counts.withheld,
+        tells=work.tells,
     )
     _write(folders.task_file, training)
     _write(folders.report_file, report)
     return replace(read, samples=samples, schema_digest=schema.digest(table))
 
 
+def _samples(counts: _Counts, work: Work, read: Outcome) -> int:
+    """The weight that the update claims. Raises Failure (TooFewSamples).
+
+    An evaluation of too few patients does not fail: its update is withheld, and has no samples.
+    """
+    from wardround.pod import survey
+
+    evaluate = work.task == "Evaluate"
+    if evaluate and counts.withheld:
+        log(f"prepare: too few patients are in the {work.rows} rows or in one class of them, so none is evaluated")
+        return 0
+    samples = min(counts.view_rows, counts.view_patients, work.request.max_samples)
+    needed = max(1, work.min_samples, work.min_cell)
+    side = _scored(work) if evaluate else "train"
+    if too_few := survey.too_few_samples(counts.whole, side, samples, needed):
+        raise Failure("TooFewSamples", too_few, counted=read)
+    return samples
+
+
+def _scored(work: Work) -> split.Side:
+    """The side of the split over which the model's metrics are computed."""
+    return "test" if work.task == "Evaluate" and work.rows == "Test" else "validation"
+
+
 @dataclass(frozen=True)
 class _Counts:
-    """`cells`: distinct patients by cell: the validation rows, or for Evaluate the test rows and each class.
-
-    `whole`: of the whole file. `view`: digest of the rows that the researchers' image sees.
+    """`whole`: of the whole file. `view_rows`, `view_patients`: of the rows that train or are evaluated. `people`:
+    patients in the rows over which metrics are computed. `view`: digest of the rows that the researchers' image sees.
     """
 
     whole: Counts
     view_rows: int
     view_patients: int
-    cells: dict[str, int]
+    people: int
+    withheld: bool
     view: str
 
 
-def _write_view(
-    folders: Folders, path: Path, kind: str, table: schema.Schema, sides: split.Split, *, evaluate: bool
-) -> _Counts:
+def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split.Split, work: Work) -> _Counts:
     import numpy as np
     import pyarrow as pa
     from pyarrow import parquet
 
-    from wardround.pod import dataset, survey
+    from wardround.pod import dataset, labels, survey
 
     layout = dataset.view_schema(table)
-    digest = order.ViewDigest()
     features = [feature.name for feature in table.features]
+    evaluate, scored = work.task == "Evaluate", _scored(work)
+    if evaluate:
+        view = {scored: (folders.view_file("evaluation"), features)}
+    else:
+        view = {side: (folders.view_file(side), layout.names) for side in ("train", "validation")}
+    columns = {file: pa.schema([layout.field(name) for name in names]) for file, names in view.values()}
+    digest = order.ViewDigest()
     read = survey.Survey(table, sides)
+    bucket = labels.Bucket(table.binary_target)
+    counted: split.Side = scored if evaluate else "train"
     view_rows = 0
     view_patients: list[Any] = []
-    cells: dict[str, list[Any]] = {name: [] for name in (metrics.CLASSES if evaluate else (metrics.VALIDATION,))}
+    folders.data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as files:
-
-        def writer(target: Path, columns: list[str]) -> Any:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            return files.enter_context(parquet.ParquetWriter(target, pa.schema([layout.field(c) for c in columns])))
-
-        if evaluate:
-            view = {"test": [(writer(folders.view_file("test"), features), features)]}
-            view["test"].append((writer(folders.labels_file, [table.target]), [table.target]))
-        else:
-            trained = ("train", "validation")
-            view = {side: [(writer(folders.view_file(side), layout.names), layout.names)] for side in trained}
-        counted = "test" if evaluate else "train"
-        for batch in dataset.read(path, kind, table, read.reading):
+        writers = {file: files.enter_context(parquet.ParquetWriter(file, names)) for file, names in columns.items()}
+        for batch in dataset.read(path, work.dataset["format"], table, read.reading):
             positions = read.add(batch)
             belongs = np.array([sides.side_at(position) for position in positions.tolist()], dtype=object)
             view_rows += int(np.count_nonzero(belongs == counted))
             view_patients.append(np.unique(positions[belongs == counted]))
-            for cell, within in _within(batch.view, belongs, table.target, evaluate=evaluate).items():
-                cells[cell].append(np.unique(positions[within]))
-            for side, outputs in view.items():
-                chosen = batch.view.filter(pa.array(belongs == side))
-                digest.add(side, chosen.select(outputs[0][1]))
-                for output, columns in outputs:
-                    output.write_batch(chosen.select(columns))
-    return _Counts(
-        read.counts(),
-        view_rows,
-        _distinct(view_patients),
-        {name: _distinct(positions) for name, positions in cells.items()},
-        digest.text(),
-    )
-
-
-def _within(view: Any, belongs: Any, target: str, *, evaluate: bool) -> dict[str, Any]:
-    """For each cell, a boolean mask of its rows."""
-    if not evaluate:
-        return {metrics.VALIDATION: belongs == "validation"}
-    test, positive = belongs == "test", view.column(target).to_numpy() == 1
-    return {metrics.TEST: test, metrics.POSITIVES: test & positive, metrics.NEGATIVES: test & ~positive}
+            bucket.add(positions[belongs == scored], batch.view.column(table.target).to_numpy()[belongs == scored])
+            for side, (file, names) in view.items():
+                chosen = batch.view.filter(pa.array(belongs == side)).select(names)
+                digest.add(side, chosen)
+                writers[file].write_batch(chosen)
+    withheld = work.task != "Statistics" and bucket.withheld(work.min_cell)
+    if evaluate and withheld:
+        # Nothing that depends on these patients may leave, not even how the code that predicts ends.
+        for file, names in columns.items():
+            parquet.write_table(names.empty_table(), file)
+        view_rows = 0
+    elif table.binary_target and not withheld and work.task != "Statistics":
+        labels.write(folders.labels_file, bucket.labelled)
+    return _Counts(read.counts(), view_rows, _distinct(view_patients), bucket.people[0], withheld, digest.text())
 
 
 def _distinct(positions: list[Any]) -> int:
@@ -241,10 +253,12 @@ def _work_from_environment() -> Work:
     return Work(
         request=_variable("WARDROUND_TASK", _request),
         task=_variable("WARDROUND_KIND", _kind),
+        rows=_variable("WARDROUND_ROWS", _rows),
         dataset=_variable("WARDROUND_DATASET", dataset_text.load),
         min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
         min_cell=_variable("WARDROUND_MIN_CELL", int),
         max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),
+        tells=_variable("WARDROUND_TELL_OWN_METRICS", _flag),
     )
 
 
@@ -262,6 +276,16 @@ def _kind(text: str) -> TaskKind:
     if text not in get_args(TaskKind):
         raise ValueError("not a kind of task")
     return cast(TaskKind, text)
+
+
+def _rows(text: str) -> Rows:
+    if text not in get_args(Rows):
+        raise ValueError("no rows to evaluate")
+    return cast(Rows, text)
+
+
+def _flag(text: str) -> bool:
+    return {"true": True, "false": False}[text]
 
 
 def _variable(name: str, read: Callable[[str], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The last container of Evaluate: compares predictions with labels that only it mounts, and publishes only counts.
+"""The last container of Evaluate: compares predictions with labels that only it mounts, and publishes only sums.
 
 Researchers' code wrote the predictions, so nothing in them is trusted.
 """
@@ -6,66 +6,48 @@ Researchers' code wrote the predictions, so nothing in them is trusted.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from pyarrow import parquet
 
-from wardround.metrics import binary as metrics
-from wardround.pod import output, update
+from wardround.pod import labels, output, own, update
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure, run
+from wardround.pod.outcome import log, run
 from wardround.tensors import Writer, layout_of
 from wardround.wire import codec, layouts
+from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport
 
-ROW_BYTES = 8
-OTHER_FILES = 64 << 20
 
+def score(folders: Folders) -> Outcome | None:
+    """Reads out/predictions.f64 and private/labels.parquet, writes update/. Returns the hospital's own numbers.
 
-def score(folders: Folders) -> None:
-    """Reads out/predictions.f64 and private/labels.parquet, writes update/. Raises Failure."""
+    Raises Failure.
+    """
     report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
-    labels = parquet.read_table(folders.labels_file, use_threads=False).column(0).to_numpy()
-    output.inspect(folders.out, ROW_BYTES * len(labels) + OTHER_FILES)
-    probabilities = _predictions(folders, len(labels))
-    bins = np.minimum(layouts.BINS - 1, np.floor(probabilities * layouts.BINS)).astype(np.int64)
-    counts = {
-        "negatives": np.bincount(bins[labels == 0], minlength=layouts.BINS).astype(np.float64),
-        "positives": np.bincount(bins[labels == 1], minlength=layouts.BINS).astype(np.float64),
-    }
-    estimated = metrics.estimate(counts["negatives"].tolist(), counts["positives"].tolist())
-    disclosure = metrics.disclose(estimated, report.metrics, report.cells, report.min_cell)
+    if report.withheld:
+        # The predictions are not even read: their faults would reveal something about these patients.
+        log(
+            f"score: fewer than {report.min_cell} patients are in the {report.rows} rows or in one class of them, so "
+            "no number leaves this hospital"
+        )
+        _publish(folders, report, {name: np.zeros(shape) for name, shape in layouts.EVALUATE.items()})
+        return None
+    rows = len(labels.read(folders.labels_file).labels)
+    output.inspect(folders.out, output.ROW_BYTES * rows + output.OTHER_FILES)
+    numbers = labels.count(folders, output.PREDICTIONS)
+    _publish(folders, report, numbers)
+    return Outcome(metrics=own.computed(numbers, report.min_cell, report.rows))
 
+
+def _publish(folders: Folders, report: PrivateReport, numbers: Mapping[str, npt.NDArray[np.float64]]) -> None:
     def fill(writer: Writer) -> update.Summary:
         for tensor in writer.layout.tensors:
-            writer.write(counts[tensor.name])
-        return update.Summary(report.samples, disclosure, report.base_digest)
+            writer.write(numbers[tensor.name])
+        return update.Summary(report.samples, report.base_digest, report.min_cell, report.tells, report.withheld)
 
     update.publish(folders.update, layout_of(layouts.EVALUATE).tensors, fill)
-
-
-def _predictions(folders: Folders, rows: int) -> npt.NDArray[np.float64]:
-    """Probabilities, float64 of shape (rows,). Raises Failure (PredictionsInvalid, NotFinite).
-
-    The file is raw doubles: this container mounts labels, so it runs no parser on a file that researchers' code wrote.
-    """
-    size = ROW_BYTES * rows
-    with output.opened(folders.out, output.PREDICTIONS, size + OTHER_FILES) as file:
-        data = file.read(size + 1)
-    if len(data) != size:
-        raise _invalid(f"it must have {size} bytes, {ROW_BYTES} for each of the {rows} rows of test.parquet")
-    probabilities = np.frombuffer(data, "<f8")
-    if not np.isfinite(probabilities).all():
-        raise Failure("NotFinite", f"{output.PREDICTIONS} has values that are NaN or infinite")
-    if ((probabilities < 0) | (probabilities > 1)).any():
-        raise _invalid("each value must be a probability between 0 and 1")
-    return probabilities
-
-
-def _invalid(why: str) -> Failure:
-    return Failure("PredictionsInvalid", f"{output.PREDICTIONS}: {why}")
 
 
 def main(argv: Sequence[str]) -> int:

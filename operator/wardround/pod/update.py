@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround import durable
-from wardround.metrics.binary import Disclosure
 from wardround.tensors import Tensor, Writer
 from wardround.wire import codec
 from wardround.wire.update import UpdateClaims
@@ -23,8 +22,11 @@ class Summary:
     """Facts of an update that are known only after its tensors are written."""
 
     samples: int
-    disclosure: Disclosure
     base_digest: str
+    min_cell: int
+    tells: bool
+    withheld: bool = False
+    sums: bytes | None = None
 
 
 def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Summary]) -> None:
@@ -40,8 +42,10 @@ def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Su
     durable.publish(partial, folder / TENSORS)
     claims = UpdateClaims(
         samples=summary.samples,
-        metrics=summary.disclosure.metrics,
-        suppressed=summary.disclosure.suppressed,
+        withheld=summary.withheld,
+        tells=summary.tells,
+        min_cell=summary.min_cell,
+        sums=summary.sums,
         digest=digest,
         schema_digest=writer.layout.schema_digest,
         base_digest=summary.base_digest,

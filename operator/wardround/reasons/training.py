@@ -61,8 +61,7 @@ _DATA = (
         exit_code=EXIT_DATA,
         meaning="Fewer patients have usable data than the site's policy demands.",
         action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, and says why. Correct "
-        "those rows, or lower minSamples or minCell in the values of the site chart. minCell cannot be lower than 11: "
-        "with fewer test patients, a hospital can take part in Train rounds, but not in Evaluate rounds.",
+        "those rows, or lower minSamples or minCell in the values of the site chart. minCell cannot be lower than 11.",
     ),
     _site(
         name="NetworkOpen",
@@ -133,15 +132,16 @@ _OUTPUT = (
         name="MetricsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/metrics.json does not follow the training contract.",
-        action="Write an object whose `trained` is an object. Each of its values whose name the round declares has to "
-        "be a finite number. A name may be absent.",
+        action="Write an object whose `base` is an object. Each of its values whose name the round declares has to be "
+        "a finite number. A name may be absent.",
     ),
     _code(
         name="PredictionsInvalid",
         exit_code=EXIT_CODE,
-        meaning="The file out/predictions.f64 does not follow the training contract.",
-        action="Write one probability between 0 and 1 for each row of test.parquet, in the order of its rows, each as "
-        "a little-endian float64 of 8 bytes.",
+        meaning="The file out/predictions.f64 or out/validation.f64 does not follow the training contract.",
+        action="Write one probability between 0 and 1 for each row of evaluation.parquet (in Train rounds: of "
+        "validation.parquet), in the order of its rows, each as a little-endian float64 of 8 "
+        "bytes.",
     ),
 )
 _CODE = (

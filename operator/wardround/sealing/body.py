@@ -63,7 +63,7 @@ def new_header(
         schema_digest=schema_digest,
         length=length,
         salt=salt,
-        commitment=_derive(file_key, salt, b"wardround/v1/commitment"),
+        commitment=derive(file_key, salt, b"wardround/v1/commitment"),
     )
 
 
@@ -72,13 +72,10 @@ class Body:
 
     def __init__(self, file_key: bytes, header: Header) -> None:
         """Derive the body's key. Raises Refused("KeyUnusable") if the header does not commit to `file_key`."""
-        if len(file_key) != KEY_BYTES or len(header.salt) != SALT_BYTES or header.suite != SUITE:
-            raise Refused("KeyUnusable")
-        if not hmac.compare_digest(_derive(file_key, header.salt, b"wardround/v1/commitment"), header.commitment):
-            raise Refused("KeyUnusable")
+        require_commitment(file_key, header)
         self.length = header.length
         self.segments = segment_count(header.length)
-        self._cipher = AESGCM(_derive(file_key, header.salt, b"wardround/v1/body"))
+        self._cipher = AESGCM(derive(file_key, header.salt, b"wardround/v1/body"))
         self._header_digest = header.digest
 
     def seal(self, index: int, plaintext: bytes | memoryview) -> bytes:
@@ -100,6 +97,14 @@ class Body:
 
     def _nonce(self, index: int) -> bytes:
         return index.to_bytes(11, "big") + (b"\x01" if index == self.segments - 1 else b"\x00")
+
+
+def require_commitment(file_key: bytes, header: Header) -> None:
+    """Raise Refused("KeyUnusable") unless the header commits to `file_key`."""
+    if len(file_key) != KEY_BYTES or len(header.salt) != SALT_BYTES or header.suite != SUITE:
+        raise Refused("KeyUnusable")
+    if not hmac.compare_digest(derive(file_key, header.salt, b"wardround/v1/commitment"), header.commitment):
+        raise Refused("KeyUnusable")
 
 
 def segment_count(length: int) -> int:
@@ -138,5 +143,6 @@ def part_name(index: int) -> str:
     return f"part-{index:05d}"
 
 
-def _derive(file_key: bytes, salt: bytes, info: bytes) -> bytes:
+def derive(file_key: bytes, salt: bytes, info: bytes) -> bytes:
+    """Return the key that HKDF-SHA256 derives from the file key for one purpose, `info`."""
     return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=salt, info=info).derive(file_key)

@@ -5,8 +5,6 @@ Shapes: docs/contracts.md, section 3.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -26,6 +24,7 @@ from wardround.sealing.keys import (
     load_verification_key,
 )
 from wardround.sealing.refused import Refused
+from wardround.sealing.sums import LARGEST_SEALED
 from wardround.sealing.wrap import grants_context, unwrap, wrap
 from wardround.wire import codec, versions
 from wardround.wire.assignment import Assignment
@@ -33,11 +32,6 @@ from wardround.wire.grants import Grants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
 _UNREADABLE = envelope.UNREADABLE
-# The CRDs' pattern. It covers every text of `metrics.text`.
-NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}", re.ASCII)
-MOST_METRICS = 16
 # A common assignment has some 5,000 characters. A hub that writes long ones takes none of the site's memory.
 MOST_REMEMBERED, LONGEST_REMEMBERED = 128, 1 << 15
 
@@ -128,11 +122,7 @@ def open_update(text: str, key: VerificationKey) -> UpdateManifest:
     manifest = untrusted.parse(UpdateManifest, envelope.open_envelope(text, envelope.UPDATE, key), _UNREADABLE)
     _check_header(manifest.header, UPDATE, manifest.bytes)
     untrusted.time(manifest.expires, _UNREADABLE)
-    # One participant's metrics must not make the round's answer invalid or too long.
-    names = [*manifest.metrics, *manifest.suppressed]
-    if len(names) > MOST_METRICS or len(names) != len(set(names)) or not all(map(_NAME.fullmatch, names)):
-        raise Refused(_UNREADABLE)
-    if not all(map(_is_number, manifest.metrics.values())):
+    if manifest.sealed_sums is not None and len(manifest.sealed_sums) > LARGEST_SEALED:
         raise Refused(_UNREADABLE)
     return manifest
 
@@ -167,10 +157,6 @@ def open_grants(sealed: bytes, key: DecryptionKey, *, round_uid: str, attempt: i
     grants = untrusted.parse(Grants, untrusted.loads(plain, _UNREADABLE), _UNREADABLE)
     untrusted.time(grants.expires, _UNREADABLE)
     return grants
-
-
-def _is_number(value: str) -> bool:
-    return bool(NUMBER.fullmatch(value)) and math.isfinite(float(value))
 
 
 def _check_header(header: Header, kind: str, ciphertext_bytes: int) -> None:

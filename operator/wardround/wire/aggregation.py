@@ -68,7 +68,8 @@ class StoreAccess:
 @dataclass(frozen=True, kw_only=True)
 class AggregationPlan:
     """`plan.json`. `base_digest`: the base that each update must name; "" without base; None in an initial round, where
-    the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant."""
+    the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant. `metrics`:
+    the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity."""
 
     round: PlannedRound
     task: str
@@ -77,6 +78,8 @@ class AggregationPlan:
     max_weight_share: str
     parameters: Mapping[str, str]
     max_samples: Mapping[str, int]
+    metrics: tuple[str, ...]
+    specificity: str
     private_key: bytes = field(repr=False)
     data_key: bytes = field(repr=False)
     image_digest: str
@@ -98,11 +101,37 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CombinedMetric:
+    """A number of the result, as text. `low`, `high`: its 95 % interval. `people`, `hospitals`: how many of them it is
+    over."""
+
+    value: str
+    low: str | None
+    high: str | None
+    people: int
+    hospitals: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationGroup:
+    """People whose predicted probability is from `low` to `high`. `observed`: the share of them that is positive."""
+
+    low: str
+    high: str
+    people: int
+    observed: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AggregationResult:
     """The answer of an aggregation that stored a model.
 
-    `suppressed`: by metric, how many combined participants suppressed it. `aggregated`: the combined participants. It
-    is empty if their names have no room; then all participants not in `left_out` were combined.
+    `metrics`: the declared metrics that may be told. `calibration`: the curve of the metric of that name.
+    `by_hospital`: by participant that tells its own numbers, their texts by metric; None if they have no room.
+    `withheld`: how many participants sent no sums, because too few people are in a class. `uncounted`: the names of
+    these in an Evaluate round, where nothing of them is combined.
+    `aggregated`: the combined participants. It is empty if their names have no room; then all participants in neither
+    `left_out` nor `uncounted` were combined.
     """
 
     header: Header
@@ -110,19 +139,23 @@ class AggregationResult:
     segments_digest: str
     bytes: int
     samples: int
-    metrics: Mapping[str, str]
-    suppressed: Mapping[str, int]
+    metrics: Mapping[str, CombinedMetric]
+    calibration: tuple[CalibrationGroup, ...]
+    by_hospital: Mapping[str, Mapping[str, str]] | None
+    withheld: int
+    uncounted: tuple[str, ...]
     aggregated: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True)
 class AggregationFailure:
-    """The answer of an aggregation that stored no model."""
+    """The answer of an aggregation that stored no model. `withheld`: as of AggregationResult."""
 
     reason: str
     message: str = ""
     left_out: tuple[LeftOut, ...] = ()
+    withheld: int = 0
 
 
 AggregationAnswer = AggregationResult | AggregationFailure

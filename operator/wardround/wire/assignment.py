@@ -28,6 +28,7 @@ PATTERN = Text(SHOWN, 128)
 TOKEN = Text(PLAIN, 128)
 # Empty where the hub does not know it.
 COLUMNS = Text("(sha256:[0-9a-f]{64})?", 71)
+ROWS = Text("Validation|Test", 16)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
 MOST_THREADS = 256
 
@@ -70,9 +71,9 @@ class AssignedBase:
 class Assignment:
     """One participant's part of one round, as the hub signs it. `wire/versions.py` reads and writes it.
 
-    `version`: which fields there are. `critical`: those that a reader must understand, beside the fields of version 1.
+    `version`: which fields there are. `critical`: those that a reader must understand, beside the fields that every
+    reader knows. `rows`: the rows that an Evaluate round reads.
     `columns_digest`: the columns that the hub means by the Dataset, as the site has published them; "" if it has not.
-    `seed`: the round's. None in assignments of versions 1 and 2 for a round that starts from a model.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     `threads`: how many threads the training code computes with.
     """
@@ -93,7 +94,7 @@ class Assignment:
     command: tuple[Annotated[str, WORD], ...]
     dataset_name: Annotated[str, LABEL]
     parameters: Mapping[Annotated[str, PARAMETER], Annotated[str, VALUE]]
-    seed: int | None
+    seed: int
     exchange: Exchange
     metrics: tuple[Annotated[str, METRIC], ...]
     initial: bool
@@ -107,5 +108,6 @@ class Assignment:
     issued: str  # by the hub's clock, in microseconds
     expires: str
     state_round: str
-    columns_digest: Annotated[str, COLUMNS] = ""  # from version 2 on
-    threads: int = 1  # from version 3 on
+    columns_digest: Annotated[str, COLUMNS]
+    rows: Annotated[str, ROWS]
+    threads: int

@@ -1,17 +1,18 @@
-"""Names and shapes of the tensors in a Statistics or Evaluate update, all F64. docs/contracts.md, section 5."""
+"""Names and shapes of tensors, all F64: of Statistics and Evaluate updates, and of a hospital's sums.
+
+docs/contracts.md, section 5.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 Shapes = Mapping[str, tuple[int, ...]]
+# The side of the split over which a model's metrics are computed.
+Rows = Literal["Validation", "Test"]
 
 DTYPE = "F64"
-# Bins of the predicted probability p: bin = min(BINS - 1, floor(BINS p)).
-BINS = 100
-
-# Counts of test rows by bin, for each class.
-EVALUATE: Shapes = {"negatives": (BINS,), "positives": (BINS,)}
 # The sums of a hospital over the people of a bucket (metrics/sums.py). A row weighs one over its patient's rows.
 #
 # people: whole counts: all, with a positive row, with a negative row. rows: whole count.
@@ -30,6 +31,8 @@ SUMS: Shapes = {
 }
 # Weights by class (negatives, positives) and bin of probability (metrics/bins.py).
 HISTOGRAM = (2, 256)
+# An Evaluate update.
+EVALUATE: Shapes = {**SUMS, "histogram": HISTOGRAM}
 # For each feature in schema order, over the training rows: their number, and sums of x - c and (x - c)^2. `shift`: c.
 PER_FEATURE = ("count", "sum", "squares", "shift")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wardround.wire import codec
@@ -47,14 +46,17 @@ class ModelManifest:
 class UpdateManifest:
     """An update in the store, signed by its sender. `wrapped_key`: the file key, which only the round's key opens.
 
-    `suppressed`: names of metrics over too few patients. `bytes`: of the ciphertext.
+    `withheld`, `tells`, `min_cell`: as of UpdateClaims. `sealed_sums`: the ValidationSums of a Train update, sealed
+    under a key that is derived from the file key. `bytes`: of the ciphertext.
     """
 
     header: Header
     digest: str
     wrapped_key: bytes
     samples: int
-    metrics: Mapping[str, str]
-    suppressed: tuple[str, ...]
+    withheld: bool
+    tells: bool
+    min_cell: int
+    sealed_sums: bytes | None
     bytes: int
     expires: str

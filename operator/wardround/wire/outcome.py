@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wardround.wire import canonical, codec
+from wardround.wire.layouts import Rows
 
 Heard = Literal["Open", "Silent", "Absent"]
 
@@ -60,6 +61,22 @@ class LinkLocalHeard:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnMetric:
+    """One of the hospital's own numbers, for its own people. `low`, `high`: the 95 % interval. All texts are decimals.
+
+    `better`: `Higher` or `Lower`; absent where neither direction is better.
+    """
+
+    name: str
+    value: str
+    low: str | None = None
+    high: str | None = None
+    better: str | None = None
+    people: int
+    rows: Rows
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """`reason`, `failure_class` and `message` (for the site's people): of a failure. `field`: of the Dataset's schema.
 
@@ -67,6 +84,7 @@ class Outcome:
     number of columns that the schema does not name. Their names stay in the pod: in a file without a header, they are
     the first patient's values. `remarks`: what looks wrong in valid rows. `link_local`: from the sidecar. `parameter`:
     the parameter that the training code refuses; it counts only if the round has set it.
+    `metrics`: from `check` and `score`. They stay at the hospital.
     """
 
     reason: str | None = None
@@ -83,6 +101,7 @@ class Outcome:
     remarks: tuple[Remark, ...] | None = None
     link_local: LinkLocalHeard | None = None
     parameter: str | None = None
+    metrics: tuple[OwnMetric, ...] | None = None
 
 
 def write(outcome: Outcome) -> bytes:

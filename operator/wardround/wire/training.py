@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wardround.wire.assignment import Exchange
+from wardround.wire.layouts import Rows
 
 TaskKind = Literal["Train", "Statistics", "Evaluate"]
 # Version of the training contract (docs/training-image.md). A trainer refuses a task.json of another version.
-CONTRACT = "2"
+CONTRACT = "3"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class RequestedTask:
 
 @dataclass(frozen=True)
 class View:
-    """`schema`: the Dataset's Table Schema. `rows`: the rows of train.parquet or, in Evaluate, of test.parquet."""
+    """`schema`: the Dataset's Table Schema. `rows`: of train.parquet or, in Evaluate, of evaluation.parquet."""
 
     schema: Mapping[str, Any]
     rows: int
@@ -99,7 +100,9 @@ class TrainingTask:
 class PrivateReport:
     """private/report.json: the report of `prepare` to `check` and `score`, which researchers' code cannot change.
 
-    `samples`: the weight that the update claims. `cells`: distinct patients behind metrics, by cell (metrics.py).
+    `samples`: the weight that the update claims. `rows`: the side of the split over which metrics are computed;
+    `people`: the patients on it. `withheld`: too few of them, or too few in one class, for any number to leave.
+    `tells`: policy.tellOwnMetrics of the Site.
     """
 
     task: TaskKind
@@ -109,4 +112,7 @@ class PrivateReport:
     schema: Mapping[str, Any]
     samples: int
     min_cell: int
-    cells: Mapping[str, int]
+    rows: Rows
+    people: int
+    withheld: bool
+    tells: bool

@@ -2,8 +2,8 @@
 
 A new version adds one or more critical fields. A field is critical if a reader that ignores it would do something else
 than the hub asks. `critical` of an assignment lists these fields, as `crit` does in JOSE (RFC 7515, section 4.1.11).
-The fields of version 1 are not listed, because every reader knows them. A field that a reader may ignore needs no new
-version.
+All other fields of the first version are not listed, because every reader knows them. A field that a reader may ignore
+needs no new version.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from wardround.wire.assignment import Assignment
 
 # The critical fields that each version adds to the one before, by their names in JSON. docs/changing.md says how to add
 # a version.
-# Version 2 is about columns. The hub combines them by position. A site that ignores which columns the hub means may
-# send an update of others, and only the site's next report would show it. Without the field the hub alone compares
-# columns, as version 1 has it, so sites of both versions may be in one round.
-# Version 3 is about threads. Sums of floats depend on how threads share them. A site that ignores the number trains a
-# slightly different model each time that its own limits change.
-ADDED: Mapping[int, tuple[str, ...]] = {1: (), 2: ("columnsDigest",), 3: ("threads",)}
+# Version 3 is the first one. A site that ignores `rows` would count other rows than the round asks for. A site that
+# ignores `columnsDigest` may send an update over other columns than the hub means, and the hub combines columns by
+# position. Sums of floats depend on how threads share them: a site that ignores `threads` trains a slightly different
+# model each time that its own limits change. Versions 1 and 2 had updates whose manifests this code cannot read, so
+# nobody writes or accepts them.
+ADDED: Mapping[int, tuple[str, ...]] = {3: ("columnsDigest", "rows", "threads")}
 KNOWN = tuple(sorted(ADDED))
 LATEST = KNOWN[-1]
 # Of the names in one list.

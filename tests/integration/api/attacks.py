@@ -166,6 +166,10 @@ READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}
 EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
 CELL = "policy.minCell of the site chart"
 MOST_LEFT_OUT = "policy.maxLeftOut of the site chart"
+TEST_ROWS = {"name": "WARDROUND_ROWS", "value": "Test"}
+TELLING = {"name": "WARDROUND_TELL_OWN_METRICS", "value": "true"}
+ROWS = "prepare gives out test rows to predict alone"
+TELLS = "policy.tellOwnMetrics of the site chart allows"
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 FEWER_BEHIND = {"name": "WARDROUND_MIN_CELL", "value": "1"}
 ALL_LEFT_OUT = {"name": "WARDROUND_MAX_LEFT_OUT", "value": "1"}
@@ -438,8 +442,9 @@ CONTAINERS = [
         )
         for name in ("isolation", "train", "check")
         for variable_name in (
-            *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
-            *("WARDROUND_MIN_CELL", "WARDROUND_MAX_LEFT_OUT", "WARDROUND_ALLOWED_PARAMETERS"),
+            *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_ROWS", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
+            *("WARDROUND_MIN_CELL", "WARDROUND_MAX_LEFT_OUT", "WARDROUND_TELL_OWN_METRICS"),
+            "WARDROUND_ALLOWED_PARAMETERS",
         )
     ),
     *(
@@ -486,6 +491,26 @@ CONTAINERS = [
         )
     ),
     Attack("prepare is of two kinds", KIND, adds(container("prepare"), "env", EVALUATES)),
+    *(
+        Attack(f"prepare gives out {rows or 'any'} rows", ROWS, sets(variable("WARDROUND_ROWS"), {"value": rows}), case)
+        for case, rows in (
+            *((case, "Test") for case in ("train", "train-initial", "statistics")),
+            *(("evaluate", rows) for rows in ("", "Train", "test", "Validation,Test")),
+        )
+    ),
+    Attack("prepare gives out rows that nobody names", ROWS, sets(variable("WARDROUND_ROWS"), {"value": GONE})),
+    Attack("prepare gives out test rows too", ROWS, adds(container("prepare"), "env", TEST_ROWS)),
+    *(
+        Attack(
+            f"the result tells the hospital's numbers by {value or 'nothing'}",
+            TELLS,
+            sets(variable("WARDROUND_TELL_OWN_METRICS"), {"value": value}),
+            case,
+        )
+        for case in ("train", "evaluate")
+        for value in ("true", "", "True", "yes")
+    ),
+    Attack("the result tells the hospital's numbers too", TELLS, adds(container("prepare"), "env", TELLING)),
     Attack("prepare takes fewer samples", FEWEST, sets(variable("WARDROUND_MIN_SAMPLES"), {"value": "9"})),
     Attack("prepare takes any samples", FEWEST, adds(container("prepare"), "env", FEWER)),
     *(

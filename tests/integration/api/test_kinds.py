@@ -26,7 +26,7 @@ from tests.integration.api.objects import (
     without,
 )
 from wardround.api.site import DEFAULT_PARAMETERS, LEAST_CELL, Policy
-from wardround.metrics import binary as metrics
+from wardround.metrics import registry
 from wardround.wire import codec
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -66,7 +66,7 @@ def test_a_round_gets_its_defaults(api: Api) -> None:
     spec = api.create(federated_round(), dry_run=True)["spec"]
     assert spec["command"] == ["python", "-m", "wardround_trainer"]
     assert spec["exchange"] == {"frozen": ["wardround.input.*"]}
-    assert spec["metrics"] == ["loss"]
+    assert (spec["metrics"], spec["rows"], spec["specificity"]) == (["loss"], "Validation", "0.9")
     assert (spec["initial"], spec["seed"]) == ({}, 0)
     assert spec["quorum"] == {"min": 2, "required": [], "graceSeconds": 60, "onShortfall": "Fail"}
     assert spec["deadlines"]["totalSeconds"] == 3600
@@ -90,6 +90,10 @@ def test_kstatus_never_reads_a_new_object_as_finished(api: Api, obj: Object, use
     api.delete(obj["kind"], "fresh", obj["metadata"]["namespace"])
 
 
+def evaluation(**spec: Any) -> Object:
+    return without(federated_round(task="Evaluate", base={"roundName": "r0"}, **spec), "initial")
+
+
 BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "base and initial": (federated_round(base={"roundName": "r0"}), "exactly one of base"),
     "neither base nor initial": (without(federated_round(), "initial"), "exactly one of base"),
@@ -106,12 +110,26 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "a seed below zero": (federated_round(seed=-1), "spec.seed"),
     "evaluate without base": (federated_round(task="Evaluate"), "An Evaluate round needs base"),
     "a metric that no evaluation has": (
-        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=["acuracy", "auc"]), "initial"),
-        "metrics are among accuracy, sensitivity, auc, rows and positives",
+        evaluation(metrics=["acuracy", "auc"]),
+        "metrics are among loss, brier, accuracy, sensitivity, specificity, ppv, auc, calibration, "
+        "sensitivityAtSpecificity, people, positives and rows",
     ),
-    "evaluate with training's metrics": (
-        without(federated_round(task="Evaluate", base={"roundName": "r0"}), "initial"),
-        "that may leave the hospitals. The default, loss, is for training.",
+    "training on test rows": (federated_round(rows="Test"), "Only an Evaluate round reads test rows"),
+    "other rows": (evaluation(rows="Train"), 'supported values: "Validation", "Test"'),
+    "a specificity that nothing asks for": (
+        evaluation(specificity="0.95"),
+        "only for an Evaluate round with the metric sensitivityAtSpecificity",
+    ),
+    **{
+        f"a specificity of {value}": (
+            evaluation(specificity=value, metrics=["sensitivityAtSpecificity"]),
+            "specificity has to be a decimal",
+        )
+        for value in ("0", "0.0", "1", "1.0", "-0.5", "90%", ".9", "0.9e1")
+    },
+    "a specificity as a number": (
+        evaluation(specificity=0.9, metrics=["sensitivityAtSpecificity"]),
+        "must be of type string",
     ),
     "statistics with a base": (
         without(federated_round(task="Statistics", base={"roundName": "r0"}), "initial", "image"),
@@ -160,8 +178,10 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
         federated_round(quorum={"min": 2, "required": ["site-b"]}),
         without(federated_round(base={"roundName": "r0"}), "initial"),
         without(federated_round(base={"roundName": "r0"}, seed=7), "initial"),
-        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=list(metrics.NAMES)), "initial"),
-        without(federated_round(task="Evaluate", base={"roundName": "r0"}, metrics=[]), "initial"),
+        evaluation(metrics=list(registry.EVALUATE)),
+        evaluation(metrics=[]),
+        evaluation(),
+        evaluation(rows="Test", metrics=["auc", "sensitivityAtSpecificity"], specificity="0.995"),
         federated_round(metrics=["acuracy"]),
         without(federated_round(task="Statistics"), "initial", "image"),
         federated_round(participants={"selector": {"matchLabels": {"region": "north"}}}, quorum={"min": 90}),
@@ -183,6 +203,8 @@ CHANGES: list[Object] = [
     {"parameters": {"epochs": "6"}},
     {"exchange": {"frozen": []}},
     {"metrics": ["loss", "patients"]},
+    {"rows": "Test"},
+    {"specificity": "0.95"},
     {"participants": {"names": ["site-a"]}},
     {"quorum": {"min": 1}},
     {"deadlines": {"totalSeconds": 7200}},

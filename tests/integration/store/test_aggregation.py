@@ -29,11 +29,13 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Update, Upload
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
+from wardround.metrics import estimates, sums
+from wardround.metrics.digits import text
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import body, files, keys, manifests, untrusted
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
-from wardround.wire import digests
+from wardround.wire import canonical, digests, layouts
 from wardround.wire.aggregation import StoreAccess
 from wardround.wire.models import Header
 
@@ -59,6 +61,7 @@ class Round:
     initial: bool = False
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     base: Model | None = None
+    metrics: tuple[str, ...] = ("loss",)
     max_share: str = "1"
     max_samples: dict[str, int] = field(default_factory=dict)
     hub: Hub = field(default_factory=Hub)
@@ -72,7 +75,7 @@ class Round:
             "task": self.task,
             "datasetName": "breast",
             "participants": {"names": sorted(self.hospitals)},
-            "metrics": ["loss"] if self.task == "Train" else ["auc", "positives", "sensitivity"],
+            "metrics": list(self.metrics),
             "aggregation": {"maxWeightShare": self.max_share},
         }
         if self.task != "Statistics":
@@ -121,7 +124,7 @@ class Round:
             hospital.signing,
             self.folder / participant,
             plain,
-            **{"samples": samples, "metrics": {"loss": "0.5"}, "base_digest": self.base_digest, **(claims or {})},
+            **{"samples": samples, "base_digest": self.base_digest, **(claims or {})},
         )
         presigner, length = self.server.presigner, sealed.manifest.bytes
         spec = self.hub.grant(spec, hospital.recipient, presigner, now(), upload_bytes=length)
@@ -213,7 +216,7 @@ async def test_a_round_is_fedavg_to_the_last_bit(train: Round) -> None:
         await train.update(name, deltas[name], count)
     code, answer = await train.aggregate()
     assert (code, answer["aggregated"], answer["leftOut"]) == (0, sorted(counts), [])
-    assert (answer["samples"], answer["metrics"]) == (500, {"loss": "0.5"})
+    assert (answer["samples"], answer["metrics"], answer["withheld"]) == (500, {}, 0)
     result = await train.result(answer)
     for name in ("layer.weight", "double"):
         mean = sum(counts[site] / 500 * deltas[site][name].astype(np.float64) for site in counts)
@@ -439,55 +442,205 @@ async def test_statistics_with_different_centres_give_no_result(server: Server, 
     assert (code, answer["reason"]) == (65, "SchemasDiffer")
 
 
-async def test_an_evaluation_gives_the_metrics_of_the_summed_counts(
-    server: Server, store: Store, tmp_path: Path
-) -> None:
-    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL)
-    for name in ("site-a", "site-b"):
-        negatives, positives = np.zeros(100), np.zeros(100)
-        negatives[10], negatives[90], positives[80] = 6, 2, 4
-        await round_.update(name, {"negatives": negatives, "positives": positives})
-    await round_.update("site-c", {"negatives": np.zeros(100), "positives": np.zeros(99)})
-    # Its few positives are in no metric of theirs: from the others' own ones its own could be worked out.
-    negatives, positives = np.zeros(100), np.zeros(100)
-    negatives[10], positives[20] = 9, 3
-    suppressed = {"suppressed": ("auc", "positives", "sensitivity")}
-    await round_.update("site-d", {"negatives": negatives, "positives": positives}, manifest=suppressed)
-    _, answer = await round_.aggregate()
+def evaluated(people: int = 40, **changes: Any) -> dict[str, Any]:
+    """The tensors of an Evaluate update, with other elements."""
+    made: dict[str, Any] = courier.sums_over(people, seed=people)
+    return made | {name: np.array(values, float) for name, values in changes.items()}
+
+
+NOTHING = {name: np.zeros(shape) for name, shape in layouts.EVALUATE.items()}
+WITHHELD = {"withheld": True, "samples": 0}
+
+
+@pytest.fixture
+def evaluation(server: Server, store: Store, tmp_path: Path) -> Round:
+    return Round(server, store, tmp_path, task="Evaluate", base=MODEL, metrics=("auc", "loss", "people", "rows"))
+
+
+async def test_an_evaluation_adds_sums_and_tells_what_follows_from_them(evaluation: Round) -> None:
+    for name, people in (("site-a", 40), ("site-b", 60)):
+        await evaluation.update(name, evaluated(people))
+    await evaluation.update("site-c", evaluated(50) | {"people": np.zeros(4)})
+    _, answer = await evaluation.aggregate()
     assert answer["leftOut"] == [{"participant": "site-c", "reason": "WrongSchema"}]
-    assert answer["suppressed"] == {"auc": 1, "positives": 1, "sensitivity": 1}
-    assert answer["metrics"] == {"accuracy": "0.81", "sensitivity": "1", "auc": "0.75", "rows": "36", "positives": "8"}
+    assert (answer["aggregated"], answer["withheld"]) == (["site-a", "site-b"], 0)
+    both = sums.add([evaluated(40), evaluated(60)])
+    result = await evaluation.result(answer)
+    assert {name: each.tolist() for name, each in result.items()} == {
+        name: each.ravel().tolist() for name, each in both.items()
+    }
+    expected = estimates.estimates(both, 11)
+    for name in evaluation.metrics:
+        estimate, told = expected[name], answer["metrics"][name]
+        assert estimate is not None
+        assert (told["value"], told["people"], told["hospitals"]) == (text(estimate.value, 100), 100, 2)
+    assert answer["byHospital"] == {}
+
+
+async def test_a_hospital_that_tells_has_numbers_of_its_own(evaluation: Round) -> None:
+    for name, people in (("site-a", 40), ("site-b", 60), ("site-c", 50)):
+        await evaluation.update(name, evaluated(people), claims={"tells": name == "site-a"})
+    _, answer = await evaluation.aggregate()
+    assert set(answer["byHospital"]) == {"site-a"}
+    assert answer["byHospital"]["site-a"]["people"] == "40"
+
+
+async def test_a_withheld_evaluation_is_skipped_counted_and_no_failure(evaluation: Round) -> None:
+    for name in ("site-a", "site-b"):
+        await evaluation.update(name, evaluated(40))
+    await evaluation.update("site-c", NOTHING, claims=WITHHELD)
+    code, answer = await evaluation.aggregate()
+    assert (code, answer["leftOut"], answer["aggregated"]) == (0, [], ["site-a", "site-b"])
+    assert (answer["withheld"], answer["uncounted"]) == (1, ["site-c"])
+    assert answer["metrics"]["people"]["value"] == "80"
+    assert answer["samples"] == 20
+
+
+async def test_without_any_sums_there_is_no_result_and_the_answer_says_how_many_are_withheld(evaluation: Round) -> None:
+    for name in ("site-a", "site-b"):
+        await evaluation.update(name, NOTHING, claims=WITHHELD)
+    code, answer = await evaluation.aggregate()
+    assert (code, answer["reason"], answer["withheld"], answer["leftOut"]) == (65, "NothingToAggregate", 2, [])
+
+
+@pytest.mark.parametrize("tensor", sorted(layouts.EVALUATE))
+async def test_a_withheld_evaluation_with_any_number_is_left_out(evaluation: Round, tensor: str) -> None:
+    await evaluation.update("site-a", evaluated(40))
+    one = NOTHING[tensor].copy()
+    one.flat[-1] = 1.0
+    await evaluation.update("site-b", NOTHING | {tensor: one}, claims=WITHHELD)
+    _, answer = await evaluation.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "CountsInvalid"}]
+    assert (answer["aggregated"], answer["withheld"]) == (["site-a"], 0)
 
 
 @pytest.mark.parametrize(
-    ("place", "count"), [(80, 1e300), (80, -4.0), (80, 0.5), (10, 2.0**53 + 2), (10, float("nan"))]
+    "claims",
+    [
+        {"withheld": True, "samples": 10},  # it would count as samples
+        {"withheld": False, "samples": 0},
+        {"withheld": False, "sums": courier.validation_sums()},  # only Train sends sums in its manifest
+        {"min_cell": 0},
+    ],
 )
-async def test_an_evaluation_leaves_out_impossible_counts(
-    server: Server, store: Store, tmp_path: Path, place: int, count: float
+async def test_claims_that_no_site_makes_of_an_evaluation_leave_it_out(
+    evaluation: Round, claims: dict[str, Any]
 ) -> None:
-    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL)
-    for name in ("site-a", "site-b"):
-        negatives, positives = np.zeros(100), np.zeros(100)
-        negatives[10], negatives[90], positives[80] = 6, 2, 4
-        if name == "site-b":
-            positives[place] = count
-        await round_.update(name, {"negatives": negatives, "positives": positives}, samples=3)
-    _, answer = await round_.aggregate()
-    reason = "NotFinite" if np.isnan(count) else "CountsInvalid"
+    await evaluation.update("site-a", evaluated(40))
+    await evaluation.update("site-b", NOTHING if claims.get("withheld") else evaluated(40), claims=claims)
+    _, answer = await evaluation.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "CountsInvalid"}]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"people": [1e300, 20.0, 20.0]},
+        {"people": [40.0, -20.0, 60.0]},
+        {"people": [40.0, 20.5, 19.5]},
+        {"people": [40.0, 20.0, float("nan")]},
+        {"rows": [2.0**53 + 2]},
+        {"loss": [1e300, 1.0]},
+        {"pairs": [400.0, 401.0, 0.0]},
+    ],
+)
+async def test_an_evaluation_is_not_moved_by_sums_that_no_people_give(evaluation: Round, lie: dict[str, Any]) -> None:
+    for name in ("site-a", "site-c"):
+        await evaluation.update(name, evaluated(40))
+    await evaluation.update("site-b", evaluated(40, **lie))
+    _, answer = await evaluation.aggregate()
+    reason = "NotFinite" if any(np.isnan(each).any() for each in lie.values()) else "CountsInvalid"
     assert answer["leftOut"] == [{"participant": "site-b", "reason": reason}]
-    assert answer["metrics"]["rows"] == "12"
+    assert answer["metrics"]["people"]["value"] == "80"
 
 
-async def test_an_evaluation_counts_a_participants_rows_up_to_its_maximum(
-    server: Server, store: Store, tmp_path: Path
+async def test_a_hospital_whose_class_is_below_its_least_number_of_people_is_left_out(evaluation: Round) -> None:
+    """An honest one withholds its sums."""
+    await evaluation.update("site-a", evaluated(40))
+    await evaluation.update("site-b", evaluated(40), claims={"min_cell": 21})
+    _, answer = await evaluation.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "CountsInvalid"}]
+
+
+async def test_an_evaluation_counts_a_participants_people_up_to_its_maximum(evaluation: Round) -> None:
+    evaluation.max_samples = {"site-b": 40}
+    copies = {name: each * (1000.0 ** (2 if name == "pairs" else 1)) for name, each in evaluated(40).items()}
+    await evaluation.update("site-a", evaluated(40))
+    await evaluation.update("site-b", copies)
+    _, answer = await evaluation.aggregate()
+    assert answer["metrics"]["people"]["value"] == "80"
+    result = await evaluation.result(answer)
+    assert result["pairs"][:2].tolist() == pytest.approx((2 * evaluated(40)["pairs"][:2]).tolist())
+    assert result["people"].tolist() == [80.0, 40.0, 40.0]
+
+
+async def test_train_tells_the_numbers_of_the_base_over_validation_people(train: Round) -> None:
+    train.metrics = ("loss", "auc", "own")
+    await train.with_base(BASE)
+    for seed, (name, people) in enumerate({"site-a": 40, "site-b": 60, "site-c": 50}.items()):
+        sent = courier.validation_sums({"own": repr(float(seed))}, people=people, seed=seed)
+        await train.update(name, weights(seed + 1), people, claims={"sums": sent, "tells": True})
+    # Too few validation people: its weights count, and it has no sums.
+    await train.update("site-d", weights(9), 20, claims={"withheld": True})
+    _, answer = await train.aggregate()
+    assert (answer["aggregated"], answer["leftOut"]) == (["site-a", "site-b", "site-c", "site-d"], [])
+    assert (answer["withheld"], answer["uncounted"], answer["samples"]) == (1, [], 170)
+    both = sums.add([courier.sums_over(people, seed=seed) for seed, people in enumerate((40, 60, 50))])
+    expected = estimates.estimates(both, 11)
+    for name in ("loss", "auc"):
+        estimate, told = expected[name], answer["metrics"][name]
+        assert estimate is not None
+        assert (told["value"], told["people"], told["hospitals"]) == (text(estimate.value, 150), 150, 3)
+    assert answer["metrics"]["own"]["value"] == text((0 * 40 + 60 + 2 * 50) / 150, 150)
+    assert set(answer["byHospital"]) == {"site-a", "site-b", "site-c"}
+    assert "threshold" not in answer["metrics"]
+
+
+async def test_train_counts_validation_people_up_to_the_maximum(train: Round) -> None:
+    train.metrics, train.max_samples = ("people",), {"site-b": 40}
+    await train.with_base(BASE)
+    for name, people in (("site-a", 40), ("site-b", 80)):
+        await train.update(name, weights(1), 10, claims={"sums": courier.validation_sums(people=people)})
+    _, answer = await train.aggregate()
+    assert answer["metrics"]["people"]["value"] == "80"
+
+
+def with_sums(**changes: Any) -> bytes:
+    document = json.loads(courier.validation_sums())
+    return canonical.dumps(document | changes)
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"withheld": True, "sums": courier.validation_sums()}, "CountsInvalid"),
+        ({"sums": with_sums(people=41)}, "CountsInvalid"),
+        ({"sums": with_sums(reported={"loss": "nan"})}, "CountsInvalid"),
+        ({"sums": with_sums(reported={"loss": "low"})}, "CountsInvalid"),
+        ({"sums": with_sums(sums={"people": ["40.0", "20.0", "20.0"]})}, "CountsInvalid"),
+        ({"sums": courier.validation_sums(people=20)}, "CountsInvalid"),  # ten in a class, and minCell is 11
+    ],
+)
+async def test_validation_sums_that_no_site_sends_leave_the_update_out(
+    train: Round, claims: dict[str, Any], reason: str
 ) -> None:
-    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL, max_samples={"site-b": 12})
-    for name, factor in (("site-a", 1), ("site-b", 1_000_000)):
-        negatives, positives = np.zeros(100), np.zeros(100)
-        negatives[10], positives[80 if name == "site-a" else 20] = 6 * factor, 6 * factor
-        await round_.update(name, {"negatives": negatives, "positives": positives})
-    _, answer = await round_.aggregate()
-    assert (answer["metrics"]["rows"], answer["metrics"]["sensitivity"]) == ("24", "0.5")
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    await train.update("site-b", weights(2), claims=claims)
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": reason}]
+
+
+async def test_sums_that_were_sealed_for_another_update_leave_the_update_out(train: Round) -> None:
+    await train.with_base(BASE)
+    for name in ("site-a", "site-b"):
+        await train.update(name, weights(1), claims={"sums": courier.validation_sums()})
+    sent = train.sent["site-a"].status.update
+    assert sent is not None
+    theirs = manifests.open_update(sent.manifest, train.hospitals["site-a"].signing.public_key()).sealed_sums
+    await train.update("site-b", weights(2), manifest={"sealed_sums": theirs})
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "Altered"}]
 
 
 async def test_an_update_without_samples_does_not_count_for_the_quorum(train: Round) -> None:

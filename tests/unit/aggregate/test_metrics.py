@@ -1,64 +1,180 @@
-"""A result's metrics cover the sites that reported them, and no site that suppressed them."""
+"""A result's numbers are over all hospitals that sent sums, and tell no hospital's that its Site does not tell."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 
 from wardround.aggregate.metrics import Combined, Part, combine
+from wardround.metrics import registry, sums
+
+ALL = registry.EVALUATE
 
 
-def part(metrics: dict[str, str], share: float, *suppressed: str, patients: int = 30) -> Part:
-    return Part(metrics, suppressed, share, patients, {})
+def hospital(
+    name: str, people: int = 60, *, shift: float = 0.0, tells: bool = False, min_cell: int = 11, scale: float = 1.0
+) -> Part:
+    """A hospital with as many positives as negatives. `shift`: of all its predictions, on the scale of logits."""
+    dice = np.random.default_rng(len(name) + people)
+    labels = np.arange(people) % 2
+    logits = dice.normal(size=people) + 1.5 * labels + shift
+    counted = sums.count(labels, 1 / (1 + np.exp(-logits)), np.arange(people))
+    return Part(name, people, counted, {}, scale, tells, min_cell)
 
 
-def evaluated(right: int, wrong: int, *suppressed: str) -> Part:
-    """Counts of equally many negatives and positives: `right` of each are classified right, `wrong` of each wrong."""
-    counts = np.zeros(100), np.zeros(100)
-    counts[0][10], counts[0][90], counts[1][90], counts[1][10] = right, wrong, right, wrong
-    return Part({}, suppressed, 0.5, 2 * (right + wrong), {"negatives": counts[0], "positives": counts[1]})
+def reporting(name: str, value: float, people: int = 30, *, tells: bool = False, scale: float = 1.0) -> Part:
+    """A hospital whose training code reports a metric of its own."""
+    return Part(name, people, {}, {"own": value}, scale, tells, 11)
 
 
-def test_a_metric_is_the_weighted_mean_over_the_sites_that_sent_it() -> None:
-    sent = [part({"loss": "0.5", "only": "1"}, 0.25), part({"loss": "0.1"}, 0.25), part({}, 0.5)]
-    assert combine("Train", sent) == Combined({"loss": "0.3", "only": "1"}, {})
+def combined(*parts: Part, declared: tuple[str, ...] = ALL) -> Combined:
+    return combine(parts, declared, 0.9)
 
 
-def test_a_mean_over_more_patients_has_more_digits() -> None:
-    texts = [
-        combine("Train", [part({"loss": "0.123456"}, 1, patients=patients)]).metrics["loss"]
-        for patients in (99, 100, 999, 1000)
+def told(made: Combined) -> dict[str, set[str]]:
+    """By hospital, the names of its numbers."""
+    return {name: set(each) for name, each in made.by_hospital.items()}
+
+
+def test_each_declared_metric_is_over_all_hospitals_with_its_interval() -> None:
+    made = combined(hospital("a"), hospital("b", 90))
+    assert set(made.metrics) == {*ALL, "threshold", "specificityAtThreshold"}
+    for name in ("loss", "brier", "accuracy", "auc", "sensitivity"):
+        metric = made.metrics[name]
+        assert metric.low is not None
+        assert metric.high is not None
+        assert float(metric.low) < float(metric.value) < float(metric.high)
+        assert metric.hospitals == 2
+    assert made.metrics["loss"].people == 150
+    assert made.metrics["sensitivity"].people == 75
+    assert (made.metrics["people"].value, made.metrics["rows"].value) == ("150", "150")
+    assert set(combined(hospital("a"), hospital("b"), declared=("auc",)).metrics) == {"auc"}
+
+
+def test_auc_compares_people_within_a_hospital_alone() -> None:
+    """At one hospital all predictions are higher. So pairs of people of different hospitals would be out of order."""
+    parts = hospital("a", 200), hospital("b", 200, shift=4.0)
+    alike = hospital("a", 200), hospital("b", 200)
+    assert combined(*parts).metrics["auc"] == combined(*alike).metrics["auc"]
+
+
+def test_the_curve_of_calibration_comes_with_the_metric_of_that_name() -> None:
+    parts = hospital("a", 400), hospital("b", 400)
+    groups = combined(*parts).calibration
+    assert sum(each.people for each in groups) == 800
+    assert all(each.people >= 11 for each in groups)
+    assert float(groups[0].observed) < 0.3 < 0.7 < float(groups[-1].observed)
+    assert [each.high for each in groups[:-1]] == [each.low for each in groups[1:]]
+    assert combined(*parts, declared=("auc", "loss")).calibration == ()
+
+
+def test_a_hospital_over_its_maximum_counts_as_that_many_people() -> None:
+    """A thousand copies of the same people, scaled to as many as there were, change no value."""
+    one, other = hospital("a"), hospital("b", 90)
+    copies = {name: each * (1000.0 ** (2 if name == "pairs" else 1)) for name, each in other.sums.items()}
+    many = Part("b", 90_000, copies, {}, 1 / 1000, False, 11)
+    plain, scaled = combined(one, other).metrics, combined(one, many).metrics
+    for name in ("loss", "brier", "accuracy", "auc", "calibration", "people"):
+        assert scaled[name].value == plain[name].value, name
+
+
+def test_a_total_over_one_hospital_is_told_only_if_that_hospital_tells() -> None:
+    assert combined(hospital("a")) == Combined()
+    made = combined(hospital("a", tells=True))
+    assert set(made.metrics) >= set(ALL)
+    assert made.calibration
+    assert made.metrics["loss"].hospitals == 1
+    assert combined() == Combined()
+
+
+@pytest.mark.parametrize(
+    ("tells", "shown"),
+    [
+        ("", ""),
+        ("a", "a"),  # two others do not tell
+        ("ab", "b"),  # only c does not tell: of a and b, a has fewer people
+        ("bc", "c"),
+        ("abc", "abc"),
+    ],
+)
+def test_the_numbers_of_a_hospital_that_does_not_tell_do_not_follow_by_subtraction(tells: str, shown: str) -> None:
+    people = {"a": 40, "b": 60, "c": 80}
+    made = combined(*(hospital(name, each, tells=name in tells) for name, each in people.items()))
+    assert set(made.by_hospital) == set(shown)
+    assert made.metrics["loss"].hospitals == 3
+
+
+def test_a_single_number_of_a_telling_hospital_does_not_follow_by_subtraction() -> None:
+    """At c the model predicts few positives. Its ppv is untold, and so is that of the smallest other hospital."""
+    parts = [hospital("a", 60, tells=True), hospital("b", 90, tells=True), hospital("c", 80, shift=-3.0, tells=True)]
+    names = told(combined(*parts))
+    assert {name for name, each in names.items() if "ppv" in each} == {"b"}
+    assert {name for name, each in names.items() if "loss" in each} == {"a", "b", "c"}
+
+
+def test_the_largest_least_number_of_people_counts() -> None:
+    parts = hospital("a"), hospital("b", 90, min_cell=40)
+    assert "ppv" in combined(*parts).metrics
+    strict = hospital("a"), hospital("b", 90, min_cell=80)
+    # 75 positives and 75 negatives: nothing that depends on labels.
+    assert set(combined(*strict).metrics) == {"people", "rows"}
+
+
+def test_a_metric_of_the_training_code_is_the_mean_over_people() -> None:
+    sent = reporting("a", 0.5, 10_000), reporting("b", 0.1, 30_000)
+    made = combined(*sent, declared=("own",))
+    metric = made.metrics["own"]
+    assert (metric.value, metric.low, metric.people, metric.hospitals) == ("0.2", None, 40_000, 2)
+    halved = reporting("a", 0.5, 10_000), reporting("b", 0.1, 60_000, scale=0.5)
+    assert combined(*halved, declared=("own",)).metrics["own"].value == "0.2"
+    assert combined(*sent, declared=("loss",)).metrics == {}
+    assert combined(sent[0], declared=("own",)) == Combined()
+
+
+def test_a_hospital_that_reports_nothing_is_not_in_the_mean() -> None:
+    silent = Part("c", 500, {}, {"other": 1.0}, 1.0, False, 11)
+    metric = combined(reporting("a", 0.5), reporting("b", 0.1), silent, declared=("own",)).metrics["own"]
+    assert (metric.value, metric.people, metric.hospitals) == ("0.3", 60, 2)
+
+
+@pytest.mark.parametrize("value", [1.7976931348623157e308, -1.7976931348623157e308])
+def test_a_reported_metric_whose_mean_overflows_is_left_out(value: float) -> None:
+    parts = [reporting(name, value, 10**6) for name in "abc"]
+    assert combined(*parts, declared=("own",)).metrics == {}
+
+
+def test_reported_metrics_of_single_hospitals_follow_the_same_rule() -> None:
+    parts = reporting("a", 0.5, tells=True), reporting("b", 0.1, 60, tells=True), reporting("c", 0.9, 90)
+    assert told(combined(*parts, declared=("own",))) == {"b": {"own"}}
+    assert combined(*parts, declared=("own",)).by_hospital["b"] == {"own": "0.1"}
+
+
+def test_few_people_have_few_digits() -> None:
+    def digits(people: int) -> int:
+        value = combined(hospital("a", people), hospital("b", people)).metrics["loss"].value
+        return len(value.partition(".")[2].lstrip("0"))
+
+    assert [digits(each) for each in (40, 200, 1000)] == [2, 3, 4]
+
+
+def test_scaled_sums_of_a_hospital_do_not_change_its_own_numbers() -> None:
+    whole, scaled = hospital("a", tells=True), hospital("a", tells=True, scale=0.25)
+    other = hospital("b", 90, tells=True)
+    assert combined(whole, other).by_hospital == combined(scaled, other).by_hospital
+    assert combined(whole, other).metrics["people"] != combined(scaled, other).metrics["people"]
+
+
+def part_without(name: str, **changes: Any) -> Part:
+    return Part(**{**vars(hospital(name)), **changes})
+
+
+def test_train_sums_have_no_histogram_and_so_no_threshold() -> None:
+    trained = [
+        part_without(name, sums={each: value for each, value in hospital(name).sums.items() if each != "histogram"})
+        for name in ("a", "b")
     ]
-    assert texts == ["0.12", "0.123", "0.123", "0.1235"]
-    sent = [part({"loss": "0.123456"}, 0.5), part({}, 0.5, "loss", patients=1000)]
-    assert combine("Train", sent) == Combined({"loss": "0.12"}, {"loss": 1})
-
-
-def test_a_metric_whose_mean_overflows_is_left_out() -> None:
-    sent = [part({"loss": "1.7976931348623157e308", "rows": "7"}, share) for share in (1 / 120, 1 / 120, 15 / 120)]
-    assert combine("Train", sent) == Combined({"rows": "7"}, {})
-
-
-def test_metrics_of_few_sites_do_not_crowd_out_the_rounds_own() -> None:
-    sent = [part({"loss": "0.5", **{f"a{site}.{number}": "1" for number in range(15)}}, 0.3) for site in range(3)]
-    sent.append(part({}, 0.1, *(f"b{number}" for number in range(16))))
-    combined = combine("Train", sent)
-    assert len({*combined.metrics, *combined.suppressed}) == 16
-    assert combined.metrics["loss"] == "0.5"
-
-
-def test_a_metric_that_all_sites_suppress_has_no_value() -> None:
-    assert combine("Train", [part({}, 0.5, "loss")] * 2) == Combined({}, {"loss": 2})
-    assert combine("Evaluate", [evaluated(9, 1, "auc")] * 2).suppressed == {"auc": 2}
-    assert "auc" not in combine("Evaluate", [evaluated(9, 1, "auc")] * 2).metrics
-
-
-def test_a_metric_does_not_cover_a_site_that_suppressed_it() -> None:
-    """Otherwise the author of a round could subtract the other sites' metrics from the result."""
-    many = evaluated(12, 0)
-    for few in (evaluated(1, 0, "sensitivity", "auc", "positives"), evaluated(0, 1, "sensitivity", "auc", "positives")):
-        combined = combine("Evaluate", [many, few])
-        assert {name: combined.metrics[name] for name in few.suppressed} == {
-            name: combine("Evaluate", [many]).metrics[name] for name in few.suppressed
-        }
-        assert combined.suppressed == dict.fromkeys(few.suppressed, 1)
-        assert combined.metrics["rows"] == "26"
+    made = combined(*trained)
+    assert set(made.metrics) == set(registry.TRAIN)
+    assert made.calibration == ()

@@ -9,9 +9,10 @@ import pytest
 
 from wardround.aggregate import job, plan
 from wardround.aggregate.updates import SealedFile, Usable
+from wardround.metrics import registry
 from wardround.sealing import body
 from wardround.store.transfer import Store
-from wardround.wire.aggregation import AggregationFailure, AggregationResult, LeftOut
+from wardround.wire.aggregation import AggregationFailure, AggregationResult, CalibrationGroup, CombinedMetric, LeftOut
 
 HEADER = body.new_header(
     bytes(32),
@@ -26,15 +27,25 @@ HEADER = body.new_header(
 )
 
 
-def result(aggregated: int, left_out: int) -> AggregationResult:
+NAMES = registry.with_companions(registry.EVALUATE)
+METRICS = {
+    name: CombinedMetric(value="0.9712", low="0.9012", high="0.9912", people=1234, hospitals=3) for name in NAMES
+}
+GROUP = CalibrationGroup(low="0.000001", high="0.01234", people=123, observed="0.123")
+
+
+def result(aggregated: int, left_out: int, telling: int = 0) -> AggregationResult:
     return AggregationResult(
         header=HEADER,
         digest="sha256:" + "0" * 64,
         segments_digest="sha256:" + "0" * 64,
         bytes=21,
         samples=100,
-        metrics={"loss": "0.1"},
-        suppressed={"auc": 1},
+        metrics=METRICS,
+        calibration=(GROUP,) * 10,
+        by_hospital={f"hospital-{number}": {"loss": "0.1"} for number in range(telling)},
+        withheld=1,
+        uncounted=("hospital-w",),
         aggregated=tuple(f"hospital-{number}" for number in range(aggregated)),
         left_out=tuple(LeftOut(f"hospital-{number}", "Altered") for number in range(left_out)),
     )
@@ -52,6 +63,30 @@ def test_a_long_answer_does_not_name_aggregated_participants() -> None:
     assert len(text) <= 4096
     assert json.loads(text)["aggregated"] == []
     assert len(json.loads(text)["leftOut"]) == 5
+
+
+def test_a_full_answer_of_three_hospitals_that_tell_has_room() -> None:
+    answer = json.loads(plan.spell(result(3, 0, telling=3)))
+    assert len(answer["metrics"]) == len(METRICS)
+    assert len(answer["byHospital"]) == 3
+    assert len(answer["calibration"]) == 10
+    assert len(answer["aggregated"]) == 3
+
+
+def test_without_room_the_numbers_of_single_hospitals_are_left_out_and_the_answer_says_so() -> None:
+    text = plan.spell(result(10, 0, telling=1000))
+    answer = json.loads(text)
+    assert len(text) <= 4096
+    assert answer["byHospital"] is None
+    assert answer["calibration"]
+    assert len(answer["metrics"]) == len(METRICS)
+    assert answer["uncounted"] == ["hospital-w"]
+
+
+def test_names_that_follow_from_others_go_before_numbers_do() -> None:
+    answer = json.loads(plan.spell(result(10_000, 0, telling=3)))
+    assert answer["aggregated"] == []
+    assert len(answer["byHospital"]) == 3
 
 
 def test_too_many_left_out_participants_are_a_failure() -> None:
@@ -84,4 +119,4 @@ def usable(participant: str, base_digest: str) -> Usable:
     store = Store("https://store.example")
     file = SealedFile(store, (), body.Body(bytes(32), HEADER))
     header = dataclasses.replace(HEADER, base_digest=base_digest)
-    return Usable(participant, header, 1, 1, {}, frozenset(), {}, file)
+    return Usable(participant, header, 1, False, False, 11, 0, {}, {}, file)

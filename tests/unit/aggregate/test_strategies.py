@@ -67,6 +67,13 @@ def test_sums_are_scaled_by_shares() -> None:
     assert reduce("Sum", "F64", dice, shares=[1.0] * 3).tobytes() == (dice[0] + dice[1] + dice[2]).tobytes()
 
 
+def test_pairs_are_scaled_by_the_square_of_the_share_and_their_variance_by_its_fourth_power() -> None:
+    rows = np.array([[600.0, 450.0, 81.0], [1600.0, 1200.0, 2560.0]])
+    assert reduce("Pairs", "F64", rows, shares=[1.0, 1.0]).tolist() == [2200.0, 1650.0, 2641.0]
+    assert reduce("Pairs", "F64", rows, shares=[1.0, 0.25]).tolist() == [700.0, 525.0, 91.0]
+    assert [rule_for("Evaluate", False, name, "F64") for name in ("pairs", "people")] == ["Pairs", "Sum"]
+
+
 def test_sums_about_different_centres_are_refused() -> None:
     same = np.array([1.0, 2.0])
     assert reduce("Equal", "F64", [same] * 3).tolist() == [1.0, 2.0]

@@ -61,3 +61,7 @@ def test_shares_sum_to_1_keep_cap_and_order_and_ignore_scale() -> None:
 
 def test_sums_over_too_many_rows_are_scaled_down_to_the_maximum() -> None:
     assert scales([50, 100, 400], [100, 100, 100]) == [1, 1, Fraction(1, 4)]
+
+
+def test_a_participant_without_sums_has_no_scale_to_lower() -> None:
+    assert scales([0, 400], [100, 100]) == [1, Fraction(1, 4)]

@@ -26,3 +26,9 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Site": {"hub": {"participantNamespace": "site-a", "fingerprint": ""}, "store": {"origin": ""}},
     "Dataset": DATASET,
 }
+
+
+def metric(name: str, value: str, **changes: Any) -> dict[str, Any]:
+    """A number of a result."""
+    known = {"people": 40, "hospitals": 2, "rows": "Validation", "model": "train-5"}
+    return {"name": name, "value": value, **known, **changes}

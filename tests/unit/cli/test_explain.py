@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cli.required import REQUIRED, RESULT
+from tests.unit.cli.required import REQUIRED, RESULT, metric
 from wardround.api.names import task_name
 from wardround.cli import explain
 from wardround.reasons.parameter import describe
@@ -155,22 +155,19 @@ def test_a_gap_in_a_field_that_is_not_required_says_why_its_row_was_left_out() -
 @pytest.mark.parametrize(
     ("task", "declared", "text"),
     [
-        (
-            "Train",
-            ["loss", "f1"],
-            "loss=0.5. Declared, but not in the result (not under `trained` of out/metrics.json): f1.",
-        ),
-        ("Evaluate", ["loss", "auc"], "(no case of what it is over): auc."),
+        ("Train", ["loss", "f1"], "): f1."),
+        ("Evaluate", ["loss", "auc"], "): auc."),
         ("Train", ["loss"], ""),
         ("Statistics", ["f1"], ""),
     ],
 )
 def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, declared: list[str], text: str) -> None:
-    result = {**RESULT, "samples": 9, "metrics": [{"name": "loss", "value": "0.5"}]}
+    result = {**RESULT, "samples": 9, "metrics": [metric("loss", "0.5")]}
     status = {"conditions": [condition("Complete", "True", "Complete")], "result": result}
     round_ = item("FederatedRound", "r", "n", status, {"task": task, "metrics": declared})
     headline = explain.explain_round(round_, [], {}, NOW).headline
     assert headline.endswith(text or "loss=0.5")
+    assert ("loss=0.5. Declared, but not in the result (" in headline) == bool(text)
 
 
 def test_a_running_round_says_that_its_base_was_deleted() -> None:
@@ -184,24 +181,17 @@ def test_a_running_round_says_that_its_base_was_deleted() -> None:
     assert "BaseDeleted" not in explain.text(explain.explain_round(over, [], {}, NOW))
 
 
-def test_a_complete_round_says_which_metrics_are_not_over_all_its_hospitals() -> None:
-    result = {
-        **RESULT,
-        "samples": 9,
-        "metrics": [{"name": "loss", "value": "0.5"}],
-        "suppressed": [{"name": "f1", "participants": 3}, {"name": "loss", "participants": 1}],
-    }
+def test_a_complete_round_says_how_many_hospitals_are_withheld() -> None:
+    result = {**RESULT, "samples": 9, "metrics": [metric("loss", "0.5")], "withheld": 1}
     status = {
         "conditions": [condition("Complete", "True", "Complete")],
         "participants": {"aggregated": 3},
         "result": result,
     }
-    round_ = item("FederatedRound", "r", "n", status, {"task": "Train", "metrics": ["loss", "f1"]})
+    round_ = item("FederatedRound", "r", "n", status, {"task": "Train", "metrics": ["loss"]})
     headline = explain.explain_round(round_, [], {}, NOW).headline
-    assert headline.endswith(
-        "loss=0.5 (without 1) f1=suppressed. "
-        "Over too few patients to be told (policy.minCell of each Site): f1 at 3 of 3, loss at 1 of 3."
-    )
+    assert "loss=0.5. The numbers of 1 hospital are withheld: fewer people than policy.minCell" in headline
+    assert headline.endswith("That is no failure of that hospital.")
 
 
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.unit.cli.required import REQUIRED, RESULT
-from wardround.cli import enrolment, explain, watch
+from tests.unit.cli.required import REQUIRED, RESULT, metric
+from wardround.cli import enrolment, explain, results, watch
 from wardround.cli.objects import printable
 
 Object = dict[str, Any]
@@ -28,12 +28,17 @@ def condition(kind: str) -> Object:
 
 def item(kind: str, *conditions: str) -> Object:
     """An object with hostile text in every text field."""
-    update = {"manifest": "{}", "samples": 3, "metrics": [{"name": HOSTILE, "value": HOSTILE}]}
+    update = {"manifest": "{}", "samples": 3}
     status: Object = {
         "conditions": [condition(each) for each in conditions],
         "attention": [{"participant": HOSTILE, "reason": HOSTILE, "message": HOSTILE}],
         "timeline": [{"stage": HOSTILE, "time": TIME}],
-        "result": {**RESULT, "samples": 3, "metrics": update["metrics"]},
+        "result": {
+            **RESULT,
+            "samples": 3,
+            "metrics": [metric(HOSTILE, HOSTILE, model=HOSTILE)],
+            "hospitals": [{"name": HOSTILE, "metrics": [{"name": HOSTILE, "value": HOSTILE}]}],
+        },
         "update": update,
         "leftOut": {
             "rows": 1,
@@ -73,8 +78,17 @@ def explained(conditions: tuple[str, ...]) -> str:
     return "".join(line for each in explanations for line in explain.text(each).split("\n"))
 
 
+def told(conditions: tuple[str, ...]) -> str:
+    shown = results.results(item("FederatedRound", *conditions), [item("RoundTask", *conditions)])
+    drawn = io.StringIO()
+    for each in (results.table(shown), results.table_by_hospital(shown)):
+        Console(file=drawn, width=4000, no_color=True).print(each)
+    texts = (results.text(shown, output, by_hospital=each) for output in ("csv", "json") for each in (True, False))
+    return "".join([drawn.getvalue(), *texts]).replace("\n", "")
+
+
 @pytest.mark.parametrize("conditions", ENDS, ids=lambda conditions: conditions[0])
-@pytest.mark.parametrize("show", [watched, explained])
+@pytest.mark.parametrize("show", [watched, explained, told])
 def test_no_shown_text_controls_a_terminal_or_is_markup(
     show: Callable[[tuple[str, ...]], str], conditions: tuple[str, ...]
 ) -> None:

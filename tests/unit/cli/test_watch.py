@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tests.unit.cli.required import REQUIRED, RESULT
+from tests.unit.cli.required import REQUIRED, RESULT, metric
 from wardround.cli import watch
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -116,8 +116,8 @@ def test_a_complete_round_exits_with_0_and_shows_its_duration() -> None:
             "result": {
                 **RESULT,
                 "samples": 398,
-                "metrics": [{"name": "loss", "value": "0.123"}],
-                "suppressed": [{"name": "auc", "participants": 3}, {"name": "loss", "participants": 1}],
+                "metrics": [metric("loss", "0.123"), metric("auc", "0.9")],
+                "withheld": 1,
             },
             "timeline": [{"stage": "Complete", "time": at(9.5)}],
         }
@@ -125,7 +125,7 @@ def test_a_complete_round_exits_with_0_and_shows_its_duration() -> None:
     shown = watch.view(done, [], START + timedelta(hours=1))
     assert shown.exit_code == 0
     assert shown.title.endswith("9.5s")
-    assert shown.footer == "complete, 3 aggregated, 398 samples, loss=0.123 (without 1) auc=suppressed"
+    assert shown.footer == "complete, 3 aggregated, 398 samples, 1 withheld, loss=0.123 auc=0.9"
 
 
 def test_a_rounds_duration_starts_when_its_base_is_complete() -> None:
@@ -146,16 +146,11 @@ def test_plain_lines_show_only_changes() -> None:
     first = watch.view(round_(), [task("site-a"), task("site-b")], START)
     sent = {
         "timeline": [{"stage": "Sent", "time": at(8)}],
-        "update": {
-            "manifest": "{}",
-            "samples": 12,
-            "metrics": [{"name": "loss", "value": "0.5"}],
-            "suppressed": ["auc"],
-        },
+        "update": {"manifest": "{}", "samples": 12, "withheld": True},
     }
     second = watch.view(round_(), [task("site-a", sent), task("site-b")], START + timedelta(seconds=9))
     assert len(watch.lines(None, first)) == 3
-    assert watch.lines(first, second) == ["site-a: sent (samples=12 loss=0.5 auc=suppressed)"]
+    assert watch.lines(first, second) == ["site-a: sent (samples=12 withheld)"]
     assert watch.lines(second, second) == []
 
 

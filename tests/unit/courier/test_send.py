@@ -13,14 +13,28 @@ from wardround.courier import send
 from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.sealing.body import part_lengths
 from wardround.sealing.refused import Refused
-from wardround.wire import digests
+from wardround.sealing.sums import open_sums
+from wardround.sealing.wrap import unwrap, update_context
+from wardround.wire import canonical, codec, digests
+from wardround.wire.update import MOST_SUMS, ValidationSums
 
 PLAIN = b"tensors" * 1000
 BASE = digests.digest(b"base")
+
+
+def encoded(**changes: Any) -> str:
+    """Validation sums with these changes, as update.json has them."""
+    known: dict[str, Any] = {"people": 40, "sums": {"people": ("40.0", "12.0", "28.0")}, "reported": {}}
+    return canonical.encode(codec.write_document(ValidationSums(**known | changes)))
+
+
+SUMS = canonical.decode(encoded())
 DOCUMENT: dict[str, Any] = {
     "samples": 290,
-    "metrics": {"loss": "0.1234"},
-    "suppressed": [],
+    "withheld": False,
+    "tells": True,
+    "minCell": 11,
+    "sums": None,
     "digest": digests.digest(PLAIN),
     "schemaDigest": digests.digest(b"schema"),
     "baseDigest": BASE,
@@ -69,11 +83,14 @@ async def test_a_crash_before_the_manifest_means_another_key(folder: TaskFolder)
         ({"samples": True}, "OutputNotSafetensors"),
         ({"more": 1}, "OutputNotSafetensors"),
         ({"digest": "sha256:short"}, "OutputNotSafetensors"),
-        ({"metrics": {"loss": "nan"}}, "MetricsInvalid"),
-        ({"metrics": {"loss": 0.5}}, "MetricsInvalid"),
-        ({"metrics": None}, "OutputNotSafetensors"),
-        ({"suppressed": None}, "OutputNotSafetensors"),
-        ({"suppressed": ["loss"]}, "MetricsInvalid"),
+        ({"withheld": None}, "OutputNotSafetensors"),
+        ({"tells": "yes"}, "OutputNotSafetensors"),
+        ({"minCell": -1}, "OutputNotSafetensors"),
+        ({"sums": ""}, "MetricsInvalid"),
+        ({"sums": "no base64"}, "OutputNotSafetensors"),
+        ({"sums": canonical.encode(b"{}")}, "MetricsInvalid"),
+        ({"sums": canonical.encode(b" " + SUMS)}, "MetricsInvalid"),
+        ({"sums": encoded(sums={"people": ("1" * (MOST_SUMS + 1),)})}, "MetricsInvalid"),
     ],
 )
 async def test_an_update_that_is_not_what_it_should_be_is_not_sent(
@@ -85,24 +102,32 @@ async def test_an_update_that_is_not_what_it_should_be_is_not_sent(
     assert not folder.manifest.exists()
 
 
-@pytest.mark.parametrize("value", ["1.234e-07", "-1.5e+12"])
-async def test_very_small_and_very_large_metrics_are_sent_as_check_writes_them(folder: TaskFolder, value: str) -> None:
-    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": value}}))
+async def test_sums_are_sealed_for_the_round_and_nobody_else_reads_them(folder: TaskFolder) -> None:
+    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"sums": canonical.encode(SUMS)}))
     sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
-    assert sealed.manifest.metrics == {"loss": value}
+    manifest = sealed.manifest
+    assert manifest.sealed_sums is not None
+    assert b"people" not in manifest.sealed_sums
+    context = update_context(ASSIGNMENT.round_uid, ASSIGNMENT.attempt, ASSIGNMENT.participant, manifest.digest)
+    file_key = unwrap(manifest.wrapped_key, HUB.round_key, context)
+    assert open_sums(file_key, manifest.header, manifest.sealed_sums) == SUMS
+    assert (manifest.withheld, manifest.tells, manifest.min_cell) == (False, True, 11)
 
 
-async def test_a_metric_that_nobody_declared_stays_here(folder: TaskFolder) -> None:
-    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {"loss": "0.1", "name": "12"}}))
+async def test_a_reported_metric_that_nobody_declared_stays_here(folder: TaskFolder) -> None:
+    (folder.update / "update.json").write_text(
+        json.dumps(DOCUMENT | {"sums": encoded(reported={"loss": "0.1", "name": "12"})})
+    )
+    claims = send.read_claims((folder.update / "update.json").read_bytes(), ASSIGNMENT)
+    assert claims.sums is not None
+    assert json.loads(claims.sums)["reported"] == {"loss": "0.1"}
+
+
+async def test_an_update_without_sums_says_so(folder: TaskFolder) -> None:
+    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"withheld": True}))
     sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
-    assert sealed.manifest.metrics == {"loss": "0.1"}
-
-
-async def test_of_a_metric_over_too_few_patients_the_name_is_sent(folder: TaskFolder) -> None:
-    (folder.update / "update.json").write_text(json.dumps(DOCUMENT | {"metrics": {}, "suppressed": ["loss", "name"]}))
-    sealed = await send.seal(ASSIGNMENT, folder, HOSPITAL.signing, BASE)
-    assert (sealed.manifest.metrics, sealed.manifest.suppressed) == ({}, ("loss",))
-    assert sealed.view.update.suppressed == ("loss",)
+    assert (sealed.manifest.withheld, sealed.manifest.sealed_sums) == (True, None)
+    assert sealed.view.update.withheld
 
 
 async def test_in_an_initial_round_the_base_digest_is_the_sites_own(folder: TaskFolder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,7 @@ from wardround.store.presign import Credentials, Presigner
 from wardround.store.transfer import Store
 from wardround.wire import assignment
 from wardround.wire.aggregation import AggregationFailure, AggregationPlan, LeftOut, StoreAccess
+from wardround.wire.versions import LATEST
 
 EXTERNAL = Presigner("https://store.example:9000", "wardround", "us-east-1", Credentials("access", "very-secret"))
 INTERNAL = replace(EXTERNAL, origin="https://store.hub.svc:7070")
@@ -115,17 +117,14 @@ def with_base() -> FederatedRound:
     return federated_round(initial=None, base={"roundName": "train-0"}, seed=11, parameters={"epochs": "5"})
 
 
-@pytest.mark.parametrize(("version", "columns"), [(1, ""), (3, COLUMNS)])
-def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone(
-    version: int, columns: str
-) -> None:
+def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_for_it_alone() -> None:
     resources = Resources(nodes=1, accelerators_per_node=3, local_sockets=True, threads=4)
     current = replace(with_base(), spec=replace(with_base().spec, resources=resources))
     expires = NOW + timedelta(hours=2)
     action = Dispatch(
         participant="site-a",
         attempt=2,
-        version=version,
+        version=LATEST,
         roster=NAMES,
         expires=expires,
         state_round=STATE_ROUND,
@@ -138,7 +137,8 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     assert opened.resources == assignment.Resources(1, 3, local_sockets=True)
     assert (opened.image, opened.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (opened.roster, opened.parameters, opened.initial, opened.seed) == (NAMES, {"epochs": "5"}, False, 11)
-    assert (opened.version, opened.columns_digest, opened.threads) == (version, columns, 1 if version == 1 else 4)
+    assert (opened.version, opened.columns_digest, opened.threads) == (LATEST, COLUMNS, 4)
+    assert opened.rows == "Validation"
     assert opened.issued == "2026-11-24T16:00:00.000000Z"
     assert (opened.expires, opened.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
     assert RecipientKey.load(opened.round_public_key).raw == ROUND_KEY.public.raw
@@ -150,6 +150,14 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
         unwrap(opened.base.wrapped_key, DecryptionKey.generate(), here)
     with pytest.raises(Refused):
         unwrap(opened.base.wrapped_key, SITE_KEY, replace(here, attempt=1))
+
+
+def test_an_assignment_says_which_rows_an_evaluation_reads() -> None:
+    spec: dict[str, Any] = {"task": "Evaluate", "metrics": ["auc"], "rows": "Test"}
+    current = replace(with_base(), spec=federated_round(initial=None, base={"roundName": "train-0"}, **spec).spec)
+    action = Dispatch(participant="site-a", attempt=1, version=LATEST, roster=NAMES, expires=NOW + timedelta(hours=2))
+    made = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW)
+    assert open_assignment(made.assignment, load_verification_key(HUB.public)).rows == "Test"
 
 
 def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -> None:

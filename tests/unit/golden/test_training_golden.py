@@ -57,6 +57,7 @@ TRAIN = TrainingJob(
     participant="site-a",
     attempt=1,
     task="Train",
+    rows="Validation",
     initial=False,
     state_round="5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21",
     operator_image=OURS,
@@ -74,6 +75,7 @@ TRAIN = TrainingJob(
     min_samples=11,
     min_cell=11,
     max_left_out="0.1",
+    tells=False,
     parameters=PARAMETERS,
     train_seconds=1800,
     accelerators=0,
@@ -99,7 +101,7 @@ CASES = {
     ),
     "train-local-sockets": dataclasses.replace(TRAIN, initial=True, state_round="", local_sockets=True),
     "statistics": dataclasses.replace(TRAIN, task="Statistics", trainer_image="", command=(), state_round=""),
-    "evaluate": dataclasses.replace(TRAIN, task="Evaluate"),
+    "evaluate": dataclasses.replace(TRAIN, task="Evaluate", rows="Test"),
 }
 
 

@@ -15,6 +15,8 @@ from wardround.wire.aggregation import (
     AggregationFailure,
     AggregationPlan,
     AggregationResult,
+    CalibrationGroup,
+    CombinedMetric,
     LeftOut,
     PlannedBase,
     PlannedRound,
@@ -26,9 +28,9 @@ from wardround.wire.aggregation import (
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
-from wardround.wire.outcome import LeftOutClass, LeftOutRows, LeftOutTotal, LinkLocalHeard, Outcome, Remark
+from wardround.wire.outcome import LeftOutClass, LeftOutRows, LeftOutTotal, LinkLocalHeard, Outcome, OwnMetric, Remark
 from wardround.wire.training import CONTRACT, LiveRounds, PrivateReport, RequestedTask, RoundAttempt, TrainingTask, View
-from wardround.wire.update import UpdateClaims
+from wardround.wire.update import UpdateClaims, ValidationSums
 from wardround.wire.versions import LATEST, critical
 
 HERE = Path(__file__).parent / "wire"
@@ -115,6 +117,12 @@ OUTCOMES = {
     "outcome-failed": Outcome(
         reason="ColumnMissing", failure_class="Site", field="texture", message="the data has no column texture"
     ),
+    "outcome-measured": Outcome(
+        metrics=(
+            OwnMetric(name="auc", value="0.91", low="0.84", high="0.97", better="Higher", people=60, rows="Test"),
+            OwnMetric(name="people", value="60", people=60, rows="Test"),
+        )
+    ),
     "outcome-isolation": Outcome(link_local=LinkLocalHeard("Open", ("neighbour over link-local (ICMP)",))),
 }
 LEFT_OUT = (LeftOut("site-b", "Altered"),)
@@ -151,17 +159,21 @@ FORMATS: dict[str, Any] = {
         expires="2026-11-24T17:15:00Z",
         state_round=BEFORE,
         columns_digest=digest("c"),
+        rows="Validation",
+        threads=2,
     ),
     "model": MODEL,
     "update": UpdateManifest(
-        header("Update", "site-a"),
-        digest("d"),
-        b"wrapped",
-        290,
-        {"loss": "0.12"},
-        ("auc",),
-        21,
-        "2026-11-24T17:15:00Z",
+        header=header("Update", "site-a"),
+        digest=digest("d"),
+        wrapped_key=b"wrapped",
+        samples=290,
+        withheld=False,
+        tells=True,
+        min_cell=11,
+        sealed_sums=b"sealed",
+        bytes=21,
+        expires="2026-11-24T17:15:00Z",
     ),
     "requested-task": REQUESTED,
     "training-task": TRAINING,
@@ -173,16 +185,24 @@ FORMATS: dict[str, Any] = {
         schema=SCHEMA,
         samples=290,
         min_cell=11,
-        cells={"validation": 40},
+        rows="Validation",
+        people=40,
+        withheld=False,
+        tells=True,
     ),
     "update-claims": UpdateClaims(
         samples=290,
-        metrics={"loss": "0.12"},
-        suppressed=("auc",),
+        withheld=False,
+        tells=True,
+        min_cell=11,
+        sums=b"{}",
         digest=digest("d"),
         schema_digest=digest("5"),
         base_digest=digest("b"),
         length=5,
+    ),
+    "validation-sums": ValidationSums(
+        people=40, sums={"people": ("40.0", "12.0", "28.0"), "rows": ("41.0",)}, reported={"own": "0.5"}
     ),
     "grants": Grants(
         "2026-11-24T17:15:00Z", GET, (Put(f"{STORE}/part-00000", 21, {"If-None-Match": "*", "Content-Length": "21"}),)
@@ -195,6 +215,8 @@ FORMATS: dict[str, Any] = {
         max_weight_share="1",
         parameters={},
         max_samples={"site-a": 1000, "site-b": 1000},
+        metrics=("loss",),
+        specificity="0.9",
         private_key=b"private",
         data_key=b"data",
         image_digest=digest("a"),
@@ -212,12 +234,15 @@ FORMATS: dict[str, Any] = {
         segments_digest=digest("e"),
         bytes=21,
         samples=290,
-        metrics={"loss": "0.12"},
-        suppressed={"auc": 1},
+        metrics={"loss": CombinedMetric(value="0.12", low="0.1", high="0.14", people=82, hospitals=2)},
+        calibration=(CalibrationGroup(low="0.000001", high="0.25", people=41, observed="0.02"),),
+        by_hospital={"site-a": {"loss": "0.13"}},
+        withheld=1,
+        uncounted=("site-c",),
         aggregated=("site-a",),
         left_out=LEFT_OUT,
     ),
-    "aggregation-failure": AggregationFailure("NothingToAggregate", "no update counts", LEFT_OUT),
+    "aggregation-failure": AggregationFailure("NothingToAggregate", "no update counts", LEFT_OUT, 2),
 }
 
 
@@ -273,7 +298,9 @@ def test_the_tensors_of_statistics_and_evaluate_are_those_of_the_contract() -> N
         "positives": (1,),
         "rows": (1,),
     }
-    assert layouts.EVALUATE == {"negatives": (100,), "positives": (100,)}
+    sums = {"people": (3,), "rows": (1,), "weights": (2,), "loss": (2,), "brier": (2,), "confusion": (4,)}
+    assert {**sums, "expected": (1,), "pairs": (3,)} == layouts.SUMS
+    assert layouts.EVALUATE == {**layouts.SUMS, "histogram": (2, 256)}
     assert layouts.DTYPE == "F64"
 
 

@@ -23,7 +23,7 @@ from wardround.plans.participant import status as participant_status
 from wardround.plans.round.types import Observation, StoredModel
 from wardround.sealing.body import MODEL, new_header
 from wardround.wire import codec
-from wardround.wire.aggregation import AggregationResult, LeftOut
+from wardround.wire.aggregation import AggregationResult, CombinedMetric, LeftOut
 from wardround.wire.versions import KNOWN
 
 NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
@@ -31,6 +31,7 @@ FEDERATION = "breast-cancer"
 UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64
 NAMES = ("site-a", "site-b", "site-c")
+LOSS = CombinedMetric(value="0.5", low="0.4", high="0.6", people=42, hospitals=3)
 STORED = StoredModel(task="Train", result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
 
 
@@ -53,8 +54,11 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         segments_digest="sha256:" + "e" * 64,
         bytes=1250,
         samples=42,
-        metrics={"loss": "0.5"},
-        suppressed={},
+        metrics={"loss": LOSS},
+        calibration=(),
+        by_hospital={},
+        withheld=0,
+        uncounted=(),
         aggregated=names,
         left_out=left_out,
     )

@@ -31,7 +31,8 @@ OTHER_WORDS = {
     "Workspace",
     "tasks and policies": "Train Statistics Evaluate Policy Manual Deny Warn Refuse",
     "classes": "Site Code Platform Network",
-    "of updates": "Base Delta Equal FedAvg Largest Mean Model Samples Sum Update",
+    "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
+    "rows that a round measures": "Test Validation",
     "why rows are left out": "AboveMaximum BelowMinimum NotAnInteger NotInEnum RowMalformed",
     "what prepare heard over link-local": "Absent Open Silent",
     "the kubelet's": "ContainerCannotRun ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName "

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.plans_hub.builders import (
     FEDERATION,
+    LOSS,
     NAMES,
     NOW,
     STORED,
@@ -32,9 +33,9 @@ from tests.unit.plans_hub.builders import (
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
 from wardround.api import conditions
-from wardround.api.federatedround import Result, Suppressed
+from wardround.api.federatedround import HospitalResult, Result, ResultMetric
 from wardround.api.roundtask import RoundTask
-from wardround.api.task import Failure, Upload
+from wardround.api.task import Failure, Metric, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.plans.round.plan import plan
@@ -401,24 +402,110 @@ def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted
 
 
 def test_only_metrics_that_the_round_declares_stand_in_its_result() -> None:
-    """Each site signs its own metrics, under names of its own choice."""
-    reported = replace(combined(*NAMES), metrics={"loss": "0.5", "accuracy": "1", "CallThisNumber": "1"})
+    """Each site signs what it likes as reported metrics, under names of its own choice."""
+    reported = replace(combined(*NAMES), metrics=dict.fromkeys(("loss", "accuracy", "CallThisNumber"), LOSS))
     for declared in (["loss"], ["accuracy", "loss"]):
         assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=reported))) == declared
 
 
 def test_an_evaluation_reports_only_the_metrics_that_it_declares() -> None:
-    reported = replace(combined(*NAMES), metrics={"accuracy": "0.9", "auc": "0.8", "rows": "40"})
+    reported = replace(combined(*NAMES), metrics=dict.fromkeys(("accuracy", "auc", "rows"), LOSS))
     for declared in ([], ["auc"], ["accuracy", "auc"]):
         spec = {**EVALUATE, "metrics": declared}
         assert metrics_of(plan(aggregating(spec=spec, answer=reported))) == declared
 
 
-def test_a_result_says_which_of_its_metrics_are_not_over_all_who_were_combined() -> None:
-    reported = replace(combined(*NAMES), suppressed={"loss": 1, "CallThisNumber": 2})
-    result = plan(aggregating(spec={"metrics": ["loss"]}, answer=reported)).status.result
+@pytest.mark.parametrize(
+    ("spec", "rows", "model"),
+    [
+        ({}, "Validation", "initial weights"),
+        ({"initial": None, "base": {"roundName": "train-0"}}, "Validation", "train-0"),
+        (EVALUATE, "Validation", "train-0"),
+        ({**EVALUATE, "rows": "Test"}, "Test", "train-0"),
+    ],
+)
+def test_each_number_says_over_whom_it_is_of_which_model_and_what_is_better(
+    spec: dict[str, Any], rows: Any, model: str
+) -> None:
+    result = plan(aggregating(spec=spec, answer=combined(*NAMES))).status.result
     assert result is not None
-    assert result.suppressed == (Suppressed(name="loss", participants=1),)
+    [loss] = result.metrics
+    assert loss == ResultMetric(
+        name="loss",
+        value="0.5",
+        low="0.4",
+        high="0.6",
+        better="Lower",
+        people=42,
+        hospitals=3,
+        rows=rows,
+        model=model,
+    )
+
+
+def test_the_threshold_comes_with_the_metric_that_it_is_of() -> None:
+    names = ("sensitivityAtSpecificity", "threshold", "specificityAtThreshold")
+    answer = replace(combined(*NAMES), metrics=dict.fromkeys(names, LOSS))
+    assert metrics_of(plan(aggregating(spec={**EVALUATE, "metrics": [names[0]]}, answer=answer))) == list(names)
+    assert metrics_of(plan(aggregating(spec={**EVALUATE, "metrics": ["auc"]}, answer=answer))) == []
+
+
+def test_a_result_has_the_numbers_of_hospitals_that_tell_them_and_says_if_they_had_no_room() -> None:
+    told = replace(combined(*NAMES), by_hospital={"site-b": {"loss": "0.25", "CallThisNumber": "1"}})
+    result = plan(aggregating(answer=told)).status.result
+    assert result is not None
+    assert result.hospitals == (HospitalResult(name="site-b", metrics=(Metric(name="loss", value="0.25"),)),)
+    assert not result.hospitals_omitted
+    result = plan(aggregating(answer=replace(told, by_hospital=None))).status.result
+    assert result is not None
+    assert (result.hospitals, result.hospitals_omitted) == ((), True)
+
+
+def test_a_result_says_how_many_hospitals_are_withheld() -> None:
+    made = plan(aggregating(answer=replace(combined(*NAMES), withheld=1)))
+    assert made.status.result is not None
+    assert made.status.result.withheld == 1
+    assert counts(made).aggregated == 3
+    assert "The numbers of 1 hospital are withheld" in message_of(made, "Complete")
+
+
+@pytest.mark.parametrize("named", [("site-a", "site-b"), ()], ids=["with names", "without room for names"])
+def test_a_withheld_evaluation_is_not_aggregated_and_nobody_has_failed(named: tuple[str, ...]) -> None:
+    answer = replace(combined(*named), withheld=1, uncounted=("site-c",))
+    made = plan(aggregating(spec=EVALUATE, answer=answer))
+    assert condition_of(made, "Complete") == ("True", "Complete")
+    found = counts(made)
+    assert (found.sent, found.failed, found.aggregated) == (3, 0, 2)
+    assert attention_of(made) == {}
+    [store] = of_type(made, StoreModel)
+    assert store.model.aggregated == ("site-a", "site-b")
+
+
+def test_a_withheld_evaluation_does_not_count_for_the_quorum() -> None:
+    answer = replace(combined("site-a"), withheld=2, uncounted=NAMES[1:])
+    made = plan(aggregating(spec=EVALUATE, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert of_type(made, StoreModel) == []
+    assert attention_of(made) == {}
+    message = message_of(made, "Failed")
+    assert message.startswith("1 hospital could be counted, but quorum.min is 2. The numbers of 2 hospitals are ")
+    assert "That is no failure of those hospitals." in message
+
+
+def test_a_required_hospital_that_is_withheld_is_missing() -> None:
+    answer = replace(combined(*NAMES[:2]), withheld=1, uncounted=NAMES[2:])
+    made = plan(aggregating(spec={**EVALUATE, "quorum": {"min": 1, "required": ["site-c"]}}, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert message_of(made, "Failed").startswith("Required hospital site-c is missing. The numbers of 1 hospital are")
+
+
+def test_a_round_of_withheld_hospitals_alone_fails_by_the_quorum() -> None:
+    answer = AggregationFailure("NothingToAggregate", "", (LeftOut("site-a", "Altered"),), withheld=2)
+    made = plan(aggregating(spec=EVALUATE, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert attention_of(made) == {"site-a": "Altered"}
+    message = message_of(made, "Failed")
+    assert message.startswith("0 hospitals could be counted, but quorum.min is 2. The numbers of 2 hospitals are ")
 
 
 def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:

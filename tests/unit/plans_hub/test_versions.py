@@ -45,14 +45,16 @@ def publishing(name: str, value: Any) -> Participant:
 
 
 @pytest.mark.parametrize(
-    ("published", "version"), [([1], 1), (list(KNOWN), LATEST), ([*KNOWN, *NEWER], LATEST), ([1, *NEWER], 1)]
+    ("published", "version"), [([LATEST], LATEST), (list(KNOWN), LATEST), ([*KNOWN, *NEWER], LATEST), ([1, 2, 3], 3)]
 )
 def test_the_highest_version_in_common_is_written(published: list[int], version: int) -> None:
     assert versions.common(publishing("site-a", published)) == version
     assert versions.none_in_common(publishing("site-a", published)) is None
 
 
-@pytest.mark.parametrize(("value", "reason"), [(None, "SiteTooOld"), ([], "SiteTooOld"), (NEWER, "HubTooOld")])
+@pytest.mark.parametrize(
+    ("value", "reason"), [(None, "SiteTooOld"), ([], "SiteTooOld"), ([1, 2], "SiteTooOld"), (NEWER, "HubTooOld")]
+)
 def test_the_older_side_is_named(value: Any, reason: str) -> None:
     assert versions.common(publishing("site-a", value)) == 0
     assert versions.none_in_common(publishing("site-a", value)) == reason

@@ -22,7 +22,7 @@ from wardround.tabular.schema import parse as parse_schema
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.canonical import encode
-from wardround.wire.versions import LATEST, write
+from wardround.wire.versions import LATEST, critical, write
 
 CLAIM = Claim(
     envelope=signed(),
@@ -275,17 +275,17 @@ def test_a_hub_that_writes_a_lower_version_than_the_site_allows_is_refused(lowes
     assert decided(policy=dataclasses.replace(POLICY, lowest_assignment_version=LATEST)).outcome == "Accepted"
 
 
-OLDER: dict[str, Any] = {"version": 1, "critical": ()}
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_assignment_of_a_version_with_metrics_in_clear_is_not_understood(version: int) -> None:
+    listed = [] if version == 1 else ["columnsDigest"]
+    decision = decided({"envelope": resigned(version=version, critical=listed)})
+    assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentNotUnderstood", "version")
 
 
-def test_a_site_that_demands_the_check_of_columns_refuses_a_hub_that_leaves_it_out() -> None:
-    """The hub knows that the columns differ, and signs a version that does not say which it means."""
-    strict = dataclasses.replace(POLICY, lowest_assignment_version=2)
-    other = signed(columns_digest="sha256:" + "0" * 64)
-    downgraded = signed(columns_digest="sha256:" + "0" * 64, **OLDER)
-    assert decided({"envelope": other}, policy=strict).reason == "DatasetChanged"
-    assert decided({"envelope": downgraded}, policy=strict).reason == "AssignmentVersionTooLow"
-    assert decided({"envelope": downgraded}).outcome == "Accepted"
+@pytest.mark.parametrize("rows", ["", "Train", "validation", "Test\n", None])
+def test_rows_that_there_are_not_are_unreadable(rows: Any) -> None:
+    decision = decided({"envelope": resigned(rows=rows)})
+    assert (decision.reason, decision.field) == ("AssignmentUnreadable", "rows")
 
 
 def test_the_columns_have_to_be_those_that_the_hub_means() -> None:
@@ -318,8 +318,8 @@ def resigned(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"critical": ["seal"], "seal": "value"}, "seal"),
-        ({"critical": ["seal"]}, "seal"),
+        ({"critical": [*critical(LATEST), "seal"], "seal": "value"}, "seal"),
+        ({"critical": [*critical(LATEST), "seal"]}, "seal"),
         ({"version": LATEST + 1}, "version"),
         ({"critical": ["\x1b[2J"]}, ""),
     ],

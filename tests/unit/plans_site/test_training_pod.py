@@ -27,6 +27,7 @@ from tests.worlds.site import (
 from wardround.plans.sitetask.hub import mirror
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.pod import parse_pod
+from wardround.wire import codec
 
 
 def test_an_unschedulable_pod_says_for_what_on_both_sides_but_the_schedulers_words_stay() -> None:
@@ -259,3 +260,28 @@ def test_a_failed_job_without_a_pod_that_says_why(failed: str, cause: str) -> No
     assert status.failure is not None
     assert (status.failure.failure_class, status.failure.reason) == ("Platform", cause)
     assert f"kubectl describe job/{JOB.name} -n {JOB.namespace}" in holds(status, "Failed").message
+
+
+OWN = {"name": "auc", "value": "0.91", "low": "0.84", "high": "0.97", "better": "Higher", "people": 60, "rows": "Test"}
+
+
+def test_a_hospitals_own_numbers_stay_on_its_sitetask_and_the_hub_hears_none() -> None:
+    checked = ended("check", 0, json.dumps({"metrics": [OWN]}))
+    observation = training(ended("prepare", 0), ended("train", 0), checked)
+    planned = plan(observation)
+    assert codec.dump(planned.status)["metrics"] == [OWN]
+    assert "0.91" not in json.dumps(codec.dump(hub_status(observation)))
+    # The numbers stay when the pod has gone.
+    sent = a_task(status=codec.dump(planned.status) | {"courier": {"input": "Ready", "update": {"manifest": "x"}}})
+    after = plan(seen(sent, job=JOB))
+    assert holds(after.status, "Complete").status == "True"
+    assert codec.dump(after.status)["metrics"] == [OWN]
+
+
+@pytest.mark.parametrize(
+    "container",
+    [ended("check", 1, json.dumps({"metrics": [OWN]})), ended("train", 0, json.dumps({"metrics": [OWN]}))],
+)
+def test_only_the_check_that_succeeds_says_a_hospitals_own_numbers(container: dict[str, Any]) -> None:
+    """Researchers' code can write any termination message."""
+    assert plan(training(ended("prepare", 0), container)).status.metrics == ()

@@ -1,7 +1,7 @@
-"""A round that trains nothing is a query over the validation rows. It learns nothing about few patients.
+"""A round is a query over the validation rows. It learns nothing about few patients.
 
-The attack: the hub chooses the base model, the code returns it unchanged, and the metrics report its loss over the
-validation rows. With one validation row, the loss is a function of one patient that the hub chooses.
+The attack: the hub chooses the base model, and the result has its loss over the validation rows. With one validation
+row, the loss is a function of one patient that the hub chooses.
 """
 
 from __future__ import annotations
@@ -44,64 +44,81 @@ def lines(validation: int, *, visits: int = 1) -> list[str]:
     ]
 
 
-def return_the_base(folders: Folders, loss: Callable[[Any], float]) -> None:
+def return_the_base(folders: Folders, chances: Callable[[Any], Any]) -> None:
     (folders.out / "model.safetensors").write_bytes((folders.base / "model.safetensors").read_bytes())
     view = parquet.read_table(folders.view_file("validation"))
-    measured = {"steps": 0, "base": {"loss": loss(view)}, "trained": {"loss": loss(view)}}
-    (folders.out / "metrics.json").write_text(json.dumps(measured))
+    world.probabilities(folders.out / "validation.f64", chances(view))
+    (folders.out / "metrics.json").write_text(json.dumps({"base": {"dice": float(np.sum(chances(view)))}}))
 
 
-def age(view: Any) -> float:
-    """The cross-entropy of a base model with weight 1 on age and 0 elsewhere: for one row, it reveals the age."""
-    odds = view.column("age").to_numpy().astype(np.float64)
-    return float(np.mean(np.log1p(np.exp(-odds)) + odds * (1 - view.column("malignant").to_numpy())) + 20)
+def age(view: Any) -> Any:
+    """Probabilities of a base model with weight 1 on age and 0 elsewhere: for one row, they reveal the age."""
+    return 1 / (1 + np.exp(-view.column("age").to_numpy().astype(np.float64) / 20))
 
 
-def query(root: Path, rows: list[str], loss: Callable[[Any], float] = age, **changes: Any) -> dict[str, Any]:
+def query(root: Path, rows: list[str], chances: Callable[[Any], Any] = age, **changes: Any) -> Folders:
     folders = world.pod(root, rows)
     world.model(folders.base / "model.safetensors")
-    prepare(folders, world.task(parameters={"epochs": "0"}, **changes))
-    return_the_base(folders, loss)
-    check(folders)
-    return world.update(folders)
+    prepare(folders, world.task(parameters={"epochs": "0"}, metrics=["loss", "dice"], **changes))
+    return_the_base(folders, chances)
+    outcome = check(folders)
+    assert (outcome is None) == (world.sums(folders) is None)
+    return folders
 
 
-@pytest.mark.parametrize("validation", [1, 8, 10])
+def is_silent(folders: Folders) -> bool:
+    """Whether the update says nothing about validation rows, and says that it does not."""
+    return world.update(folders)["withheld"] is True and world.sums(folders) is None
+
+
+@pytest.mark.parametrize("validation", [1, 8, 20])
 @pytest.mark.parametrize("visits", [1, 20])
-def test_metrics_of_few_validation_patients_are_suppressed_for_any_number_of_rows(
+def test_sums_of_few_validation_patients_are_withheld_for_any_number_of_rows(
     tmp_path: Path, validation: int, visits: int
 ) -> None:
-    document = query(tmp_path, lines(validation, visits=visits))
-    assert (document["metrics"], document["suppressed"]) == ({}, ["loss"])
-    assert document["samples"] == 60  # training still counts
+    """Of 20 patients 10 are positive, one fewer than the smallest cell."""
+    folders = query(tmp_path, lines(validation, visits=visits))
+    assert is_silent(folders)
+    assert world.update(folders)["samples"] == 60  # training still counts
 
 
-def test_a_metric_of_few_patients_cannot_fail_the_round(tmp_path: Path) -> None:
-    """Otherwise each round reveals one bit that the hub chooses: whether its model's loss on the row is finite."""
-    for number, loss in enumerate((math.nan, 1.0)):
-        document = query(tmp_path / str(number), lines(1), lambda _, loss=loss: loss)  # type: ignore[misc]
-        assert (document["metrics"], document["suppressed"]) == ({}, ["loss"])
+def test_predictions_for_few_patients_cannot_fail_the_round(tmp_path: Path) -> None:
+    """Otherwise each round reveals one bit that the hub chooses: whether its model's output on the row is finite."""
+    for number, value in enumerate((math.nan, 0.5, 2.0)):
+        folders = query(tmp_path / str(number), lines(1), lambda view, value=value: np.full(len(view), value))  # type: ignore[misc]
+        assert is_silent(folders)
 
 
-def test_metrics_without_validation_rows_are_suppressed(tmp_path: Path) -> None:
+def test_sums_without_validation_rows_are_withheld(tmp_path: Path) -> None:
     """Without validation rows, a trainer may measure on its training rows. That metric must not leave either."""
-    document = query(tmp_path, lines(0), lambda _: 0.123456)
-    assert (document["metrics"], document["suppressed"]) == ({}, ["loss"])
+    assert is_silent(query(tmp_path, lines(0)))
 
 
-@pytest.mark.parametrize(("validation", "value"), [(11, "0.12"), (99, "0.12"), (100, "0.123"), (1000, "0.1235")])
-def test_more_patients_give_a_metric_more_digits(tmp_path: Path, validation: int, value: str) -> None:
-    document = query(tmp_path, lines(validation), lambda _: 0.123456)
-    assert (document["metrics"], document["suppressed"]) == ({"loss": value}, [])
+def test_sums_of_enough_patients_leave(tmp_path: Path) -> None:
+    folders = query(tmp_path, lines(22, visits=3))
+    assert world.update(folders)["withheld"] is False
+    sums = world.sums(folders)
+    assert sums is not None
+    assert sums.people == 22
+    assert [float(each) for each in sums.sums["people"]] == [22, 11, 11]
+    assert sums.reported.keys() == {"dice"}
 
 
 def test_a_hospital_may_raise_the_smallest_cell(tmp_path: Path) -> None:
-    assert query(tmp_path, lines(30), minCell=31)["suppressed"] == ["loss"]
+    assert is_silent(query(tmp_path, lines(22), minCell=12))
 
 
-@pytest.mark.parametrize("kind", ["Train", "Evaluate", "Statistics"])
+def test_a_reported_metric_of_a_target_that_is_not_binary_needs_enough_patients(tmp_path: Path) -> None:
+    document = world.task()
+    document["dataset"]["schema"]["fields"][3]["constraints"] = {}
+    for validation in (10, 11):
+        folders = query(tmp_path / str(validation), lines(validation), dataset=document["dataset"])
+        assert is_silent(folders) is (validation == 10)
+
+
+@pytest.mark.parametrize("kind", ["Train", "Statistics"])
 def test_no_update_is_made_from_fewer_patients_than_the_smallest_cell(tmp_path: Path, kind: str) -> None:
-    people = patients("test" if kind == "Evaluate" else "train", 10)
+    people = patients("train", 10)
     few = [f"{name},{10 + visit},50,{number % 2}" for number, name in enumerate(people) for visit in range(5)]
     with pytest.raises(Failure, match="11 are needed") as caught:
         prepare(world.pod(tmp_path, few), world.task(kind, minSamples=1))

@@ -11,17 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 
 from tests.unit.pod import world
 from wardround import tensors
+from wardround.metrics import registry
+from wardround.metrics import sums as metric_sums
+from wardround.metrics.digits import text
 from wardround.pod import output
 from wardround.pod.check import check
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
 from wardround.tensors import Array
-from wardround.wire import digests
+from wardround.wire import digests, layouts
+from wardround.wire.update import MOST_SUMS
 
 TRAINED: dict[str, Array | None] = {"layer.weight": np.array([[0.75, -0.5]], np.float32)}
+CHANCES = np.where(np.arange(40) % 2, np.linspace(0.3, 0.9, 40), np.linspace(0.1, 0.6, 40))
 Attack = Callable[[Folders], None]
 
 
@@ -31,7 +37,13 @@ def folders(tmp_path: Path) -> Folders:
     world.report(folders, world.task(), samples=290)
     world.model(folders.base / "model.safetensors")
     world.model(folders.out / "model.safetensors", TRAINED)
-    (folders.out / "metrics.json").write_text('{"steps":1,"base":{"loss":0.7},"trained":{"loss":0.123456}}')
+    world.probabilities(folders.out / "validation.f64", CHANCES)
+    return folders
+
+
+def declaring(folders: Folders, *names: str) -> Folders:
+    """A round that declares these metrics."""
+    world.report(folders, world.task(metrics=list(names)), samples=290)
     return folders
 
 
@@ -68,10 +80,13 @@ def test_an_initial_round_sends_the_integers_of_the_initial_model(folders: Folde
 def test_update_json_holds_the_claims_that_the_courier_signs(folders: Folders) -> None:
     check(folders)
     file = folders.update / "update.safetensors"
-    assert world.update(folders) == {
+    document = world.update(folders)
+    assert document == {
         "samples": 290,
-        "metrics": {"loss": "0.1235"},
-        "suppressed": [],
+        "withheld": False,
+        "tells": False,
+        "minCell": 11,
+        "sums": document["sums"],
         "digest": digests.file_digest(file),
         "schemaDigest": tensors.layout(file).schema_digest,
         "baseDigest": "sha256:" + "b" * 64,
@@ -248,18 +263,35 @@ ATTACKS: dict[str, tuple[str, Attack]] = {
     "infinite": ("NotFinite", trained("layer.weight", np.array([[np.inf, 0]], np.float32))),
     "difference overflows": ("NotFinite", lambda folders: overflow(folders)),
     "frozen changed": ("FrozenChanged", trained("input.mean", np.array([14.0, 55.000004], np.float32))),
-    "metrics not JSON": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("loss: 0.1"))),
-    "metrics no object": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("[]"))),
-    "metric NaN": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":NaN}}'))),
-    "metric text": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":"1"}}'))),
-    "metric flag": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":true}}'))),
-    "metric overflows": (
-        "MetricsInvalid",
-        lambda f: void((f.out / "metrics.json").write_text('{"trained":{"loss":1' + "0" * 400 + "}}")),
-    ),
-    "metrics deep": ("MetricsInvalid", lambda f: void((f.out / "metrics.json").write_text("[" * 60000))),
-    "metrics huge": ("OutputTooLarge", sparse("metrics.json", 1 << 20)),
+    "metrics not JSON": ("MetricsInvalid", lambda f: reported(f, "dice: 0.1")),
+    "metrics no object": ("MetricsInvalid", lambda f: reported(f, "[]")),
+    "metrics without an object": ("MetricsInvalid", lambda f: reported(f, '{"base": [0.1]}')),
+    "metric NaN": ("MetricsInvalid", lambda f: reported(f, '{"base":{"dice":NaN}}')),
+    "metric text": ("MetricsInvalid", lambda f: reported(f, '{"base":{"dice":"1"}}')),
+    "metric flag": ("MetricsInvalid", lambda f: reported(f, '{"base":{"dice":true}}')),
+    "metric overflows": ("MetricsInvalid", lambda f: reported(f, '{"base":{"dice":1' + "0" * 400 + "}}")),
+    "metrics deep": ("MetricsInvalid", lambda f: reported(f, "[" * 60000)),
+    "metrics huge": ("OutputTooLarge", lambda f: reported(f, " " * (1 << 20))),
+    "validation link": ("OutputLink", lambda f: validated(f, lambda p: p.symlink_to(f.labels_file))),
+    "validation pipe": ("OutputLink", lambda f: validated(f, os.mkfifo)),
+    "validation too short": ("PredictionsInvalid", lambda f: validated(f, lambda p: p.write_bytes(bytes(8 * 40 - 1)))),
+    "validation too long": ("PredictionsInvalid", lambda f: validated(f, lambda p: p.write_bytes(bytes(8 * 41)))),
+    "validation NaN": ("NotFinite", lambda f: validated(f, lambda p: world.probabilities(p, [np.nan] * 40))),
+    "validation above one": ("PredictionsInvalid", lambda f: validated(f, lambda p: world.probabilities(p, [2] * 40))),
+    "validation huge": ("OutputTooLarge", lambda f: validated(f, lambda p: world.sparse(p, 10 << 30))),
 }
+
+
+def reported(folders: Folders, text: str) -> None:
+    """The metrics.json of a round with a metric that Wardround does not compute."""
+    declaring(folders, "loss", "dice")
+    (folders.out / "metrics.json").write_text(text)
+
+
+def validated(folders: Folders, write: Callable[[Path], Any]) -> None:
+    path = folders.out / "validation.f64"
+    path.unlink()
+    write(path)
 
 
 def overflow(folders: Folders) -> None:
@@ -277,13 +309,71 @@ def test_a_hostile_output_is_refused_with_its_reason(folders: Folders, name: str
     assert not (folders.update / "update.json").exists()
 
 
+def test_the_sums_are_of_the_base_models_probabilities_over_the_validation_rows(folders: Folders) -> None:
+    outcome = check(folders)
+    sums = world.sums(folders)
+    assert sums is not None
+    expected = metric_sums.count([0, 1] * 20, CHANCES, range(40))
+    assert sums.people == 40
+    assert sums.reported == {}
+    assert sums.sums.keys() == layouts.SUMS.keys()
+    for name, texts in sums.sums.items():
+        assert [float(each) for each in texts] == expected[name].tolist()
+    assert len(world.update(folders)["sums"]) < MOST_SUMS
+    assert outcome is not None
+    own = {each.name: each for each in outcome.metrics or ()}
+    assert own.keys() == set(registry.TRAIN)
+    assert (own["loss"].people, own["loss"].rows, own["loss"].better) == (40, "Validation", "Lower")
+    assert own["loss"].value == text(log_loss([0, 1] * 20, CHANCES), 40)
+
+
+def test_a_trainer_without_predictions_and_metrics_passes(folders: Folders, capsys: pytest.CaptureFixture[str]) -> None:
+    (folders.out / "validation.f64").unlink()
+    assert check(folders) is None
+    assert world.sums(folders) is None
+    assert world.update(folders)["withheld"] is False
+    assert "out/validation.f64 was not written" in capsys.readouterr().err
+
+
+def test_a_metric_that_wardround_computes_is_never_taken_from_the_trainer(folders: Folders) -> None:
+    (folders.out / "metrics.json").write_text('{"base":{"loss":0.001,"dice":0.25,"age of patient 4711":64}}')
+    check(declaring(folders, "loss", "dice"))
+    sums = world.sums(folders)
+    assert sums is not None
+    assert sums.reported == {"dice": "0.25"}
+
+
+def test_a_target_that_is_not_binary_has_only_reported_metrics(folders: Folders) -> None:
+    document = world.task(metrics=["loss", "mae"])
+    document["dataset"]["schema"]["fields"][3]["constraints"] = {}
+    world.report(folders, document, samples=290)
+    (folders.out / "metrics.json").write_text('{"base":{"loss":0.5,"mae":12.5}}')
+    outcome = check(folders)
+    sums = world.sums(folders)
+    assert sums is not None
+    assert (sums.people, sums.sums, sums.reported) == (40, {}, {"loss": "0.5", "mae": "12.5"})
+    assert outcome is not None
+    assert [(each.name, each.value, each.people) for each in outcome.metrics or ()] == [
+        ("loss", "0.5", 40),
+        ("mae", "12", 40),
+    ]
+
+
+def test_the_trained_models_metrics_are_not_read(folders: Folders) -> None:
+    (folders.out / "metrics.json").write_text('{"trained":{"dice":0.9}}')
+    check(declaring(folders, "dice"))
+    sums = world.sums(folders)
+    assert sums is not None
+    assert sums.reported == {}
+
+
 def test_the_log_names_declared_metrics_that_metrics_json_lacks(
     folders: Folders, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The trainer wrote one flat object without `trained`. The check passes, and the update has no metrics."""
-    (folders.out / "metrics.json").write_text('{"loss": 0.5}')
-    check(folders)
-    line = "metrics.json has no value under `trained` for these declared metrics: loss"
+    """The trainer wrote one flat object without `base`. The check passes, and the update has no such metric."""
+    (folders.out / "metrics.json").write_text('{"dice": 0.5}')
+    check(declaring(folders, "dice"))
+    line = "metrics.json has no value under `base` for these declared metrics: dice"
     assert line in capsys.readouterr().err
 
 
@@ -330,18 +420,6 @@ def test_the_message_does_not_repeat_tensor_names_of_the_trainer(folders: Folder
     with pytest.raises(Failure) as caught:
         check(folders)
     assert "4711" not in caught.value.message
-
-
-def test_undeclared_metrics_are_not_in_the_update(folders: Folders) -> None:
-    (folders.out / "metrics.json").write_text('{"trained":{"loss":1,"age of patient 4711":64}}')
-    check(folders)
-    assert world.update(folders)["metrics"] == {"loss": "1"}
-
-
-def test_a_trainer_without_metrics_passes(folders: Folders) -> None:
-    (folders.out / "metrics.json").unlink()
-    check(folders)
-    assert world.update(folders)["metrics"] == {}
 
 
 def test_a_failed_check_removes_the_update_of_an_earlier_pod(folders: Folders) -> None:

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from tests.unit.pod import world
 from wardround import __main__ as wardround
 from wardround import tensors
-from wardround.aggregate.counts import row_count
+from wardround.aggregate import counts as bounds
 from wardround.pod.folders import Folders
 
 
@@ -64,7 +64,8 @@ def fake_training(folders: Folders) -> None:
     error = 1 / (1 + np.exp(-(inputs @ model["layer.weight"].T + model["layer.bias"])))[:, 0] - labels
     model["layer.weight"] = (model["layer.weight"] - 0.1 * (error @ inputs) / len(labels)).astype(np.float32)
     tensors.write(folders.out / "model.safetensors", model)
-    (folders.out / "metrics.json").write_text(json.dumps({"trained": {"loss": float(np.square(error).mean())}}))
+    rows = parquet.read_table(folders.view_file("validation")).num_rows
+    world.probabilities(folders.out / "validation.f64", np.linspace(0.1, 0.9, rows))
 
 
 def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
@@ -85,32 +86,49 @@ def test_a_statistics_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     assert update["positives"].tolist() == [np.count_nonzero(view.column("malignant").to_numpy())]
     assert update["rows"].tolist() == [samples]
     document = world.update(pod.folders)
-    assert (document["samples"], document["baseDigest"], document["metrics"]) == (samples, "", {})
-    assert row_count("Statistics", update, samples) == view.num_rows  # the aggregation accepts it
+    assert (document["samples"], document["baseDigest"], document["sums"]) == (samples, "", None)
+    assert document["withheld"] is False
+    assert bounds.row_count(update, samples) == view.num_rows  # the aggregation accepts it
 
 
 def test_a_train_round_from_raw_rows_to_an_update(pod: Pod) -> None:
     world.model(pod.folders.base / "model.safetensors")
     assert pod.run("prepare", world.task()) == 0
-    counts = {"rows", "patients", "quality", "leftOut", "ignoredColumns"}
-    assert set(pod.message) == counts | {"samples", "schemaDigest"}
+    read = {"rows", "patients", "quality", "leftOut", "ignoredColumns"}
+    assert set(pod.message) == read | {"samples", "schemaDigest"}
     fake_training(pod.folders)
     assert pod.run("check") == 0
     update = world.read(pod.folders.update / "update.safetensors")
     trained = world.read(pod.folders.out / "model.safetensors")
     assert (update["layer.weight"] == trained["layer.weight"] - world.MODEL["layer.weight"]).all()
     assert update["layer.weight"].any()
-    assert set(world.update(pod.folders)["metrics"]) == {"loss"}
+    people = parquet.read_table(pod.folders.view_file("validation")).num_rows
+    sums = world.sums(pod.folders)
+    assert sums is not None
+    numbers = {name: np.array([float(each) for each in texts]) for name, texts in sums.sums.items()}
+    bounds.validated(numbers, people, 11)  # the aggregation accepts it
+    own = {each["name"]: each for each in pod.message["metrics"]}
+    assert own["loss"]["people"] == people
+    assert own["loss"]["rows"] == "Validation"
 
 
-def test_an_evaluate_round_from_raw_rows_to_counts(pod: Pod) -> None:
+def test_an_evaluate_round_from_raw_rows_to_sums(pod: Pod) -> None:
     assert pod.run("prepare", world.task("Evaluate")) == 0
-    radius = parquet.read_table(pod.folders.view_file("test")).column("mean_radius").to_numpy()
+    radius = parquet.read_table(pod.folders.view_file("evaluation")).column("mean_radius").to_numpy()
     (1 / (1 + np.exp(15 - radius.astype(np.float64)))).astype("<f8").tofile(pod.folders.out / "predictions.f64")
     assert pod.run("score") == 0
-    assert float(world.update(pod.folders)["metrics"]["auc"]) > 0.8
+    own = {each["name"]: each for each in pod.message["metrics"]}
+    assert float(own["auc"]["value"]) > 0.8
     update, samples = world.read(pod.folders.update / "update.safetensors"), world.update(pod.folders)["samples"]
-    assert row_count("Evaluate", update, samples) == len(radius)  # the aggregation accepts it
+    assert bounds.evaluated(update, samples, 11) == len(radius)  # the aggregation accepts it
+
+
+def test_an_evaluate_round_over_too_few_people_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = Pod(world.pod(tmp_path, world.rows(40)), monkeypatch)
+    assert pod.run("prepare", world.task("Evaluate")) == 0
+    assert pod.message["samples"] == 0
+    assert pod.run("score") == 0
+    assert not pod.log.exists()
 
 
 def test_the_termination_message_has_reason_class_and_field(pod: Pod) -> None:
@@ -135,6 +153,8 @@ def test_missing_output_exits_with_1_and_class_code(pod: Pod) -> None:
         ("WARDROUND_TASK", json.dumps(world.task(parameters={"epochs": 1}))),
         ("WARDROUND_TASK", json.dumps(world.task(maxSamples="100"))),
         ("WARDROUND_KIND", "Simulate"),
+        ("WARDROUND_ROWS", "Train"),
+        ("WARDROUND_TELL_OWN_METRICS", "yes"),
         ("WARDROUND_DATASET", ""),
         ("WARDROUND_DATASET", "[]"),
         ("WARDROUND_MIN_SAMPLES", "few"),
@@ -180,7 +200,7 @@ def test_kind_dataset_and_limits_in_the_hubs_task_are_ignored(pod: Pod, monkeypa
         monkeypatch.setenv(name, value)
     assert pod.run("prepare") == 65
     assert pod.message["reason"] == "TooFewSamples"
-    assert not pod.folders.view_file("test").exists()
+    assert not pod.folders.view_file("evaluation").exists()
 
 
 @pytest.mark.parametrize("kind", ["Train", "Evaluate"])
@@ -255,7 +275,7 @@ def test_no_value_of_the_data_is_in_a_message_log_or_update(
         elif kind == "Train":
             fake_training(folders)
         else:
-            rows = parquet.read_table(folders.view_file("test")).num_rows
+            rows = parquet.read_table(folders.view_file("evaluation")).num_rows
             np.full(rows, 0.5).astype("<f8").tofile(folders.out / "predictions.f64")
         assert pod.run("score" if kind == "Evaluate" else "check") == 0
     else:

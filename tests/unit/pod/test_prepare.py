@@ -34,13 +34,14 @@ def test_training_gets_training_and_validation_rows_and_no_test_rows(tmp_path: P
     assert files(folders) == {
         "task/task.json",
         "private/report.json",
+        "private/labels.parquet",
         "data/train.parquet",
         "data/validation.parquet",
         "secrets/order/key",
     }
     evaluated = world.pod(tmp_path / "evaluate")
     held_out = prepare(evaluated, world.task("Evaluate"))
-    train, validation, test = radii(folders, "train"), radii(folders, "validation"), radii(evaluated, "test")
+    train, validation, test = radii(folders, "train"), radii(folders, "validation"), radii(evaluated, "evaluation")
     assert not (train | validation) & test
     assert prepared.samples == len(train)
     assert held_out.samples == len(test)
@@ -54,13 +55,13 @@ def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(t
         "task/task.json",
         "private/report.json",
         "private/labels.parquet",
-        "data/test.parquet",
+        "data/evaluation.parquet",
         "secrets/order/key",
     }
-    view = parquet.read_table(folders.view_file("test"))
+    view = parquet.read_table(folders.view_file("evaluation"))
     labels = parquet.read_table(folders.labels_file)
     assert view.column_names == ["mean_radius", "age"]
-    assert labels.column_names == ["malignant"]
+    assert labels.column_names == ["label", "patient"]
     truth = {float(f"{float(line.split(',')[1]):.4f}"): int(line.split(",")[3]) for line in world.rows()}
     written = {round(radius, 4): label for radius, label in zip(*map(column, (view, labels)), strict=True)}
     assert len(written) > 30
@@ -76,7 +77,8 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     prepared = prepare(folders, world.task(secret="not in the contract"))
     task = json.loads(folders.task_file.read_text())
     assert "secret" not in task
-    settings = {"minSamples", "minCell", "maxLeftOut", "maxSamples", "liveRounds", "roundUID", "imageDigest"}
+    settings = {"rows", "minSamples", "minCell", "tells", "maxLeftOut", "maxSamples"}
+    settings |= {"liveRounds", "roundUID", "imageDigest"}
     assert set(task) == set(world.task()) - settings | {"orderSeed"}
     assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
@@ -139,11 +141,54 @@ def test_an_empty_dataset_has_too_few_samples(tmp_path: Path) -> None:
 
 
 def test_an_empty_side_has_too_few_samples_with_a_minimum_of_zero(tmp_path: Path) -> None:
-    document = world.task("Evaluate", minSamples=0)
-    document["dataset"]["split"]["test"] = "0"
+    document = world.task("Statistics", minSamples=0, minCell=0)
     with pytest.raises(Failure) as caught:
-        prepare(world.pod(tmp_path), document)
+        prepare(world.pod(tmp_path, []), document)
     assert caught.value.reason == "TooFewSamples"
+
+
+def test_an_evaluation_reads_the_rows_that_the_round_asks_for(tmp_path: Path) -> None:
+    trained = world.pod(tmp_path / "train")
+    prepare(trained, world.task())
+    sides = {}
+    for rows in ("Validation", "Test"):
+        folders = world.pod(tmp_path / rows)
+        prepare(folders, world.task("Evaluate", rows=rows))
+        sides[rows] = radii(folders, "evaluation")
+        report = json.loads(folders.report_file.read_text())
+        assert (report["rows"], report["people"], report["withheld"]) == (rows, len(sides[rows]), False)
+    assert sides["Validation"] == radii(trained, "validation")
+    assert not sides["Test"] & (sides["Validation"] | radii(trained, "train"))
+
+
+def test_an_evaluation_of_enough_people_fails_below_the_hospitals_least_number_of_samples(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="test samples remain") as caught:
+        prepare(world.pod(tmp_path), world.task("Evaluate", minSamples=1000))
+    assert caught.value.reason == "TooFewSamples"
+
+
+def test_labels_of_validation_rows_are_only_in_the_private_folder_with_numbers_instead_of_identifiers(
+    tmp_path: Path,
+) -> None:
+    visits = [f"patient-{number % 300},{10 + number / 100},50,{number % 2}" for number in range(900)]
+    folders = world.pod(tmp_path, visits)
+    prepare(folders, world.task())
+    view = parquet.read_table(folders.view_file("validation"))
+    labels = parquet.read_table(folders.labels_file)
+    assert labels.column("label").to_pylist() == view.column("malignant").to_pylist()
+    # Patients are numbered in the order in which they first appear, and visits of one patient have one number.
+    patients = [round((radius - 10) * 100) % 300 for radius in view.column("mean_radius").to_pylist()]
+    assert labels.column("patient").to_pylist() == [list(dict.fromkeys(patients)).index(each) for each in patients]
+    assert json.loads(folders.report_file.read_text())["people"] == len(set(patients))
+
+
+def test_a_target_that_is_not_binary_has_no_labels_file(tmp_path: Path) -> None:
+    document = world.task()
+    document["dataset"]["schema"]["fields"][3]["constraints"] = {}
+    folders = world.pod(tmp_path)
+    prepare(folders, document)
+    assert not folders.labels_file.exists()
+    assert json.loads(folders.report_file.read_text())["withheld"] is False
 
 
 def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:

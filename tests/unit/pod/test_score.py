@@ -1,4 +1,4 @@
-"""`score` compares labels with predictions, and publishes only counts."""
+"""`score` compares labels with predictions, and publishes only sums."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from sklearn.metrics import roc_auc_score
 
 from tests.unit.pod import world
 from tests.unit.pod.world import prepare
+from wardround.metrics import sums
+from wardround.metrics.digits import text
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure
+from wardround.pod.outcome import MESSAGE_LIMIT, Failure
 from wardround.pod.score import score
+from wardround.wire import layouts
+from wardround.wire.outcome import write
 
 
 @pytest.fixture
@@ -27,55 +32,87 @@ def folders(tmp_path: Path) -> Folders:
 
 
 def labels(folders: Folders) -> list[int]:
-    return list(parquet.read_table(folders.labels_file).column(0).to_pylist())
+    return list(parquet.read_table(folders.labels_file).column("label").to_pylist())
 
 
 def predict(folders: Folders, values: Any, dtype: str = "<f8") -> None:
-    np.array(values, dtype).tofile(path(folders))
+    world.probabilities(path(folders), values, dtype)
 
 
-def test_counts_and_metrics_compare_predictions_with_labels(folders: Folders) -> None:
+def test_sums_compare_predictions_with_labels(folders: Folders) -> None:
     truth = labels(folders)
-    predict(folders, [0.9 if label else 0.1 for label in truth])
-    score(folders)
-    counts = world.read(folders.update / "update.safetensors")
-    assert counts["positives"][90] == sum(truth)
-    assert counts["negatives"][10] == len(truth) - sum(truth)
-    assert counts["positives"].sum() + counts["negatives"].sum() == len(truth)
+    chances = np.random.default_rng(1).random(len(truth))
+    predict(folders, chances)
+    outcome = score(folders)
+    numbers = world.read(folders.update / "update.safetensors")
+    expected = sums.count(truth, chances, range(len(truth)))
+    assert numbers.keys() == layouts.EVALUATE.keys()
+    for name, values in numbers.items():
+        assert values.tolist() == expected[name].tolist(), name
     document = world.update(folders)
-    assert document["metrics"] == {"accuracy": "1", "sensitivity": "1", "auc": "1"}
-    assert document["suppressed"] == []
-    assert document["samples"] == len(truth)
+    assert (document["samples"], document["withheld"], document["sums"]) == (len(truth), False, None)
     assert document["baseDigest"] == "sha256:" + "b" * 64
+    assert outcome is not None
+    own = {each.name: each for each in outcome.metrics or ()}
+    assert own["auc"].value == text(roc_auc_score(truth, chances), len(truth))
+    assert (own["auc"].rows, own["auc"].better, own["auc"].people) == ("Test", "Higher", len(truth))
+    assert own["auc"].low is not None
+    assert len(write(outcome)) < MESSAGE_LIMIT
 
 
-def test_a_probability_of_one_is_counted(folders: Folders) -> None:
-    predict(folders, np.ones(len(labels(folders))))
+def test_several_rows_of_a_patient_are_one_patient(tmp_path: Path) -> None:
+    visits = [f"patient-{number % 200},{10 + number / 100},50,{int(number % 200 < 100)}" for number in range(600)]
+    folders = world.pod(tmp_path, visits)
+    prepared = prepare(folders, world.task("Evaluate"))
+    truth = labels(folders)
+    assert prepared.samples is not None
+    assert len(truth) == 3 * prepared.samples
+    predict(folders, np.linspace(0, 1, len(truth)))
     score(folders)
-    assert world.read(folders.update / "update.safetensors")["positives"][99] == sum(labels(folders))
+    numbers = world.read(folders.update / "update.safetensors")
+    assert numbers["people"][0] == prepared.samples
+    assert numbers["weights"].sum() == pytest.approx(prepared.samples)
+    assert numbers["rows"].tolist() == [len(truth)]
 
 
-def test_metrics_over_too_few_positives_are_suppressed(tmp_path: Path) -> None:
-    lines = [f"patient-{number},10,50,{int(number < 20)}" for number in range(100)]
-    folders = world.pod(tmp_path, lines)
-    prepare(folders, world.task("Evaluate"))
-    assert 1 < sum(labels(folders)) < 11
-    predict(folders, [0.2] * len(labels(folders)))
+FEW: dict[str, list[str]] = {
+    "few people": [f"patient-{number},10,50,{number % 2}" for number in range(30)],
+    "few positives": [f"patient-{number},10,50,{int(number < 20)}" for number in range(100)],
+    "few negatives": [f"patient-{number},10,50,{int(number >= 20)}" for number in range(100)],
+    "one class": [f"patient-{number},10,50,0" for number in range(100)],
+    # Four positives with twelve rows each are four patients.
+    "many rows of few": [f"patient-{number % 100},10,50,{int(number % 100 < 20)}" for number in range(1200)],
+    "nobody": [],
+}
+
+
+@pytest.mark.parametrize("case", FEW)
+def test_sums_over_few_people_or_one_small_class_are_withheld_and_that_is_no_failure(
+    tmp_path: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = world.pod(tmp_path, FEW[case])
+    prepared = prepare(folders, world.task("Evaluate"))
+    assert prepared.samples == 0
+    assert parquet.read_table(folders.view_file("evaluation")).num_rows == 0
+    assert not folders.labels_file.exists()
+    # Whatever the trainer writes: a fault of its predictions would say something about these people.
+    predict(folders, [float("nan")])
+    assert score(folders) is None
+    numbers = world.read(folders.update / "update.safetensors")
+    assert {name: values.shape for name, values in numbers.items()} == dict(layouts.EVALUATE)
+    assert not any(values.any() for values in numbers.values())
+    document = world.update(folders)
+    assert (document["samples"], document["withheld"], document["sums"]) == (0, True, None)
+    assert "no number leaves this hospital" in capsys.readouterr().err
+
+
+def test_a_hospital_that_tells_its_own_numbers_says_so(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    prepare(folders, world.task("Evaluate", tells=True, minCell=12))
+    predict(folders, [0.5] * len(labels(folders)))
     score(folders)
     document = world.update(folders)
-    assert set(document["metrics"]) == {"accuracy"}
-    assert document["suppressed"] == ["auc", "sensitivity"]
-
-
-def test_many_rows_of_few_patients_are_suppressed(tmp_path: Path) -> None:
-    """Four positives with twelve rows each are four patients."""
-    lines = [f"patient-{number % 100},10,50,{int(number % 100 < 20)}" for number in range(1200)]
-    folders = world.pod(tmp_path, lines)
-    prepare(folders, world.task("Evaluate"))
-    assert sum(labels(folders)) > 11
-    predict(folders, [0.2] * len(labels(folders)))
-    score(folders)
-    assert world.update(folders)["suppressed"] == ["auc", "sensitivity"]
+    assert (document["tells"], document["minCell"]) == (True, 12)
 
 
 def path(folders: Folders) -> Path:

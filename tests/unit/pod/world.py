@@ -14,6 +14,7 @@ import numpy as np
 from wardround import tensors
 from wardround.api import dataset_text, parameters_text
 from wardround.api.site import AllowedParameter, share
+from wardround.pod import labels
 from wardround.pod import prepare as preparation
 from wardround.pod.folders import Folders
 from wardround.tensors import Array
@@ -21,6 +22,7 @@ from wardround.wire import codec
 from wardround.wire.assignment import Exchange
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport, RequestedTask
+from wardround.wire.update import UpdateClaims, ValidationSums
 
 SCHEMA: dict[str, Any] = {
     "fields": [
@@ -48,7 +50,7 @@ ALLOWED = (AllowedParameter(name="epochs", maximum="10"), AllowedParameter(name=
 
 def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
     document = {
-        "contract": "2",
+        "contract": "3",
         "task": kind,
         "participant": "site-a",
         "seed": 7,
@@ -61,9 +63,11 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "exchange": {"frozen": ["input.*"]},
         "dataset": {"path": "cases.csv", "format": "CSV", "schema": copy.deepcopy(SCHEMA), "split": dict(SPLIT)},
         "metrics": ["accuracy", "sensitivity", "auc"] if kind == "Evaluate" else ["loss"],
+        "rows": "Test" if kind == "Evaluate" else "Validation",
         "minSamples": 1,
         "minCell": 11,
         "maxLeftOut": "0.1",
+        "tells": False,
         "maxSamples": 100000,
         "threads": 1,
         "liveRounds": {"uids": [], "states": [], "at": "2026-11-24T12:00:00Z"},
@@ -76,10 +80,12 @@ def work(document: Mapping[str, Any]) -> preparation.Work:
     return preparation.Work(
         request=codec.parse(RequestedTask, document),
         task=document["task"],
+        rows=document["rows"],
         dataset=document["dataset"],
         min_samples=document["minSamples"],
         min_cell=document["minCell"],
         max_left_out=share(document["maxLeftOut"]),
+        tells=document["tells"],
     )
 
 
@@ -89,15 +95,17 @@ def prepare(folders: Folders, document: Mapping[str, Any]) -> Outcome:
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """The environment of `prepare`: the hub's request, and the variables that the hospital decides."""
-    hospital = ("task", "dataset", "minSamples", "minCell", "maxLeftOut")
+    hospital = ("task", "rows", "dataset", "minSamples", "minCell", "maxLeftOut", "tells")
     request = {key: value for key, value in document.items() if key not in hospital}
     return {
         "WARDROUND_TASK": json.dumps(request),
         "WARDROUND_KIND": document["task"],
+        "WARDROUND_ROWS": document["rows"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
         "WARDROUND_MIN_CELL": str(document["minCell"]),
         "WARDROUND_MAX_LEFT_OUT": document["maxLeftOut"],
+        "WARDROUND_TELL_OWN_METRICS": json.dumps(document["tells"]),
         "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(ALLOWED),
         "WARDROUND_ISOLATION_SECONDS": "0.25",
         "WARDROUND_LINK_LOCAL": "Warn",
@@ -124,8 +132,13 @@ def pod(root: Path, lines: Sequence[str] | None = None, header: str = HEADER) ->
     return folders
 
 
-def report(folders: Folders, document: Mapping[str, Any], samples: int = 10, validation: int = 1000) -> None:
-    """Writes the private report of `prepare`, for tests that need no dataset."""
+def report(
+    folders: Folders, document: Mapping[str, Any], samples: int = 10, validation: Sequence[int] = (0, 1) * 20
+) -> None:
+    """Writes the private report of `prepare` and its labels, for tests that need no dataset.
+
+    `validation`: the label of each validation row, each of another patient.
+    """
     private_report = PrivateReport(
         task=document["task"],
         base_digest=document["baseDigest"],
@@ -134,10 +147,20 @@ def report(folders: Folders, document: Mapping[str, Any], samples: int = 10, val
         schema=document["dataset"]["schema"],
         samples=samples,
         min_cell=document["minCell"],
-        cells={"validation": validation},
+        rows=document["rows"],
+        people=len(validation),
+        withheld=False,
+        tells=document["tells"],
     )
     folders.private.mkdir(parents=True, exist_ok=True)
     folders.report_file.write_bytes(codec.write_document(private_report))
+    rows = labels.Labelled(np.array(validation, np.int64), np.arange(len(validation)))
+    labels.write(folders.labels_file, rows)
+
+
+def probabilities(path: Path, values: Any, dtype: str = "<f8") -> None:
+    """Writes predictions as a trainer does."""
+    np.array(values, dtype).tofile(path)
 
 
 MODEL: dict[str, Array] = {
@@ -171,3 +194,9 @@ def sparse(path: Path, size: int) -> None:
 def update(folders: Folders) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((folders.update / "update.json").read_text("utf-8"))
     return document
+
+
+def sums(folders: Folders) -> ValidationSums | None:
+    """The sums over the validation rows that the courier would seal."""
+    claims = codec.read_document(UpdateClaims, (folders.update / "update.json").read_bytes())
+    return None if claims.sums is None else codec.read_document(ValidationSums, claims.sums)

@@ -19,9 +19,10 @@ from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW,
 from wardround.courier.send import read_claims
 from wardround.sealing import body, envelope, files, keys, manifests, wrap
 from wardround.sealing.refused import Refused
-from wardround.wire import codec, digests
+from wardround.wire import canonical, codec, digests
 from wardround.wire.grants import Grants, Put
 from wardround.wire.models import Header, ModelManifest
+from wardround.wire.update import ValidationSums
 
 TIMES = 1500
 ODD: list[Any] = [
@@ -121,10 +122,13 @@ def _only_key_id_differs(text: str, valid: str) -> bool:
     return bool(json.loads(text)["payload"] == json.loads(valid)["payload"])
 
 
+SUMS = ValidationSums(people=40, sums={"people": ("40.0", "12.0", "28.0")}, reported={"own": "0.5"})
 CLAIMS = {
     "samples": 290,
-    "metrics": {"loss": "0.1234", "auc": "0.9"},
-    "suppressed": ["sensitivity"],
+    "withheld": False,
+    "tells": True,
+    "minCell": 11,
+    "sums": canonical.encode(canonical.dumps(codec.dump_document(SUMS))),
     "digest": "sha256:" + "d" * 64,
     "schemaDigest": "sha256:" + "e" * 64,
     "baseDigest": "sha256:" + "f" * 64,

@@ -28,7 +28,7 @@ SCHEMA = {
 
 # The trainer image lacks the type of this document: tests/unit/wire/test_trainer_reads.py compares the two.
 DOCUMENT = {
-    "contract": "2",
+    "contract": "3",
     "task": "Train",
     "participant": "site-a",
     "seed": 7,

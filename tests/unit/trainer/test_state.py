@@ -211,6 +211,6 @@ def test_an_optimizer_without_state_writes_no_file(ready: Any, run: Any) -> None
 def test_an_evaluation_reads_no_state(ready: Any, run: Any) -> None:
     (ready.root / "state" / "in" / "optimizer.safetensors").write_bytes(b"of no interest")
     (ready.root / "state" / "out").rmdir()
-    ready.view("test", 20, target=False)
+    ready.view("evaluation", 20, target=False)
     ready.task(task="Evaluate", parameters={})
     assert run(ready, "predict") == 0

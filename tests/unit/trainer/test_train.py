@@ -15,10 +15,12 @@ from safetensors.numpy import load
 
 torch = pytest.importorskip("torch", reason="torch is only in the trainer image")
 
-from wardround_trainer import optimise, task  # noqa: E402
+from wardround_trainer import data, network, optimise, task  # noqa: E402
 from wardround_trainer.batches import batches  # noqa: E402
 from wardround_trainer.failure import Interrupted  # noqa: E402
 from wardround_trainer.parameters import Parameters  # noqa: E402
+
+FEATURES = ("width", "height", "age")
 
 
 @pytest.fixture
@@ -41,8 +43,9 @@ def test_training_lowers_the_loss(site: Any, run: Any, model: Any, optimizer: An
     site.adopt(standardised(site.trained))
     assert run(site, "train") == 0
     metrics = site.json("metrics.json")
-    assert metrics["trained"]["loss"] < 0.6 * metrics["base"]["loss"]
-    assert metrics["trained"]["accuracy"] > 0.85
+    assert metrics["base"] == pytest.approx(measured(site, site.base))
+    assert measured(site, site.trained)["loss"] < 0.6 * metrics["base"]["loss"]
+    assert measured(site, site.trained)["accuracy"] > 0.85
     assert metrics["steps"] == 30 * 6
     assert site.json("progress.json") == {"step": 180, "steps": 180}
 
@@ -70,9 +73,35 @@ def standardised(model: bytes) -> bytes:
     )
 
 
-def test_only_declared_metrics_are_written(ready: Any, run: Any) -> None:
+def measured(site: Any, model: bytes) -> dict[str, float]:
+    """The metrics of a model over the validation rows."""
+    rows, target = data.features_and_target(site.root / "data" / "validation.parquet", FEATURES, "sick")
+    return network.measure(load(model), rows, target)
+
+
+def test_only_declared_metrics_of_the_base_are_written(ready: Any, run: Any) -> None:
     run(ready, "train")
-    assert set(ready.json("metrics.json")["trained"]) == {"loss"}
+    assert ready.json("metrics.json").keys() == {"steps", "base"}
+    assert set(ready.json("metrics.json")["base"]) == {"loss"}
+
+
+def test_the_base_models_probabilities_over_the_validation_rows_are_written_in_their_order(
+    ready: Any, run: Any
+) -> None:
+    run(ready, "train")
+    assert ready.trained != ready.base
+    rows, _ = data.features_and_target(ready.root / "data" / "validation.parquet", FEATURES, "sick")
+    odds = network.predict(load(ready.base), rows)
+    written = np.fromfile(ready.root / "out" / "validation.f64", "<f8")
+    assert written == pytest.approx(1 / (1 + np.exp(-odds)), rel=1e-12)
+
+
+def test_without_validation_rows_no_metric_is_written(ready: Any, run: Any) -> None:
+    """A loss over training rows would be another number under the same name."""
+    ready.view("validation", 0)
+    assert run(ready, "train") == 0
+    assert ready.json("metrics.json")["base"] == {}
+    assert (ready.root / "out" / "validation.f64").stat().st_size == 0
 
 
 def test_frozen_tensors_stay_equal_bit_by_bit(ready: Any, run: Any) -> None:
@@ -165,9 +194,7 @@ def test_zero_epochs_do_not_change_the_model(ready: Any, run: Any) -> None:
     ready.task(parameters={"epochs": "0"})
     assert run(ready, "train") == 0
     assert ready.trained == ready.base
-    metrics = ready.json("metrics.json")
-    assert metrics["steps"] == 0
-    assert metrics["base"] == metrics["trained"]
+    assert ready.json("metrics.json")["steps"] == 0
 
 
 @pytest.mark.parametrize(
@@ -214,8 +241,8 @@ def test_mixed_precision_learns_and_returns_float32(
     monkeypatch.setattr(optimise, "_half", lambda device: half)
     # Another attempt, without a checkpoint.
     assert run(ready, "train") == 0
-    metrics, mixed = ready.json("metrics.json"), load(ready.trained)
-    assert metrics["trained"]["loss"] < 0.6 * metrics["base"]["loss"]
+    mixed = load(ready.trained)
+    assert measured(ready, ready.trained)["loss"] < 0.6 * measured(ready, ready.base)["loss"]
     assert any((mixed[name] != whole[name]).any() for name in whole)
     for name, tensor in whole.items():
         assert mixed[name].dtype == tensor.dtype == np.float32
@@ -293,8 +320,6 @@ def test_the_data_error_for_a_missing_value_quotes_no_value(ready: Any, run: Any
 
 
 def test_numpy_and_torch_give_equal_log_odds(ready: Any) -> None:
-    from wardround_trainer import network
-
     tensors = load(ready.base)
     rows = ready.view("other", 50)
     odds = network.logits({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, torch.from_numpy(rows))
@@ -302,9 +327,7 @@ def test_numpy_and_torch_give_equal_log_odds(ready: Any) -> None:
 
 
 def test_predictions_have_the_order_of_the_rows(ready: Any, run: Any) -> None:
-    from wardround_trainer import network
-
-    rows = ready.view("test", 70, target=False)
+    rows = ready.view("evaluation", 70, target=False)
     ready.task(task="Evaluate", parameters={})
     assert run(ready, "predict") == 0
     probabilities = np.fromfile(ready.root / "out" / "predictions.f64", "<f8")

@@ -48,8 +48,8 @@ def test_the_trainers_folders_are_mounted_in_its_containers() -> None:
 
 def test_the_trainer_accepts_only_this_version_of_the_contract(tmp_path: Path) -> None:
     assert trainer.CONTRACT == CONTRACT
-    with pytest.raises(Failure, match="contract '3'"):
-        trainer.read(pod_folders(tmp_path, dataclasses.replace(TRAINING, contract="3")))
+    with pytest.raises(Failure, match="contract '4'"):
+        trainer.read(pod_folders(tmp_path, dataclasses.replace(TRAINING, contract="4")))
 
 
 def test_the_task_of_the_trainers_own_tests_is_a_valid_training_task() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -24,20 +24,68 @@ def listing(*names: Any) -> dict[str, Any]:
     return changed(critical=[*DOCUMENT["critical"], *names], **{str(each): "value" for each in names if each})
 
 
-def test_versions_are_counted_from_one() -> None:
-    assert tuple(range(1, LATEST + 1)) == KNOWN
-    assert critical(1) == ()
+FIRST = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Later(Assignment):
+    """An assignment of an invented next version, which adds one critical field."""
+
+    seal: str = ""
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The invented version. For the test, this code knows it beside the versions that there are."""
+    version = LATEST + 1
+    monkeypatch.setattr(versions, "Assignment", Later)
+    monkeypatch.setattr(versions, "ADDED", {**ADDED, version: ("seal",)})
+    monkeypatch.setattr(versions, "KNOWN", (*KNOWN, version))
+    return version
+
+
+def test_versions_are_counted_from_the_first() -> None:
+    assert tuple(range(FIRST, LATEST + 1)) == KNOWN
+    assert critical(FIRST) == ("columnsDigest", "rows", "threads")
 
 
 @pytest.mark.parametrize("version", KNOWN)
 def test_a_version_has_the_critical_fields_of_the_one_before_and_at_least_one_more(version: int) -> None:
-    fields = {each.json: each for each in codec.attributes(Assignment)}
-    assert set(critical(version)) <= fields.keys()
-    if version > 1:
+    known = {each.json: each for each in codec.attributes(Assignment)}
+    assert set(critical(version)) <= known.keys()
+    if version > FIRST:
         assert set(critical(version - 1)) < set(critical(version))
         assert known_fields(version) - known_fields(version - 1) == set(ADDED[version])
-    # Of an older version they are absent.
-    assert all(fields[name].optional for name in critical(version))
+        # Of an older version they are absent.
+        assert all(known[name].optional for name in ADDED[version])
+
+
+def test_a_later_version_adds_its_field_and_an_older_one_is_written_and_read_without_it(later: int) -> None:
+    assert critical(later) == tuple(sorted((*critical(LATEST), "seal")))
+    assert known_fields(later) - known_fields(LATEST) == {"seal"}
+    known: dict[str, Any] = {each.name: getattr(ASSIGNMENT, each.name) for each in fields(Assignment)}
+    older = Later(**known, seal="some")
+    assert "seal" not in write(older)
+    newer = replace(older, version=later, critical=critical(later))
+    assert read(write(newer)) == newer
+    # A reader of the later version takes from an older one what a reader of that version takes.
+    for document in (write(older), {**write(older), "seal": "any"}):
+        assert read(document) == replace(older, seal="")
+    with pytest.raises(NotUnderstood, match="seal"):
+        read({**write(newer), "version": LATEST})
+    without = {name: each for name, each in write(newer).items() if name != "seal"}
+    with pytest.raises(codec.Malformed, match=r"^seal: missing"):
+        read(without)
+
+
+def test_a_reader_of_today_refuses_the_later_version_whole(later: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[str, Any] = {each.name: getattr(ASSIGNMENT, each.name) for each in fields(Assignment)}
+    document = write(Later(**known | {"version": later, "critical": critical(later)}, seal="some"))
+    monkeypatch.undo()
+    with pytest.raises(NotUnderstood, match="version"):
+        read(document)
+    with pytest.raises(NotUnderstood, match="seal"):
+        read({**document, "version": LATEST})
 
 
 def test_an_assignment_is_read_as_it_was_written() -> None:
@@ -61,7 +109,7 @@ def test_an_unknown_field_that_is_listed_is_refused_and_named(name: str) -> None
     assert refused.value.field == name
 
 
-@pytest.mark.parametrize("version", [0, LATEST + 1, 2**70])
+@pytest.mark.parametrize("version", [0, 1, 2, LATEST + 1, 2**70])
 def test_an_unknown_version_is_refused_whatever_it_lists(version: int) -> None:
     for listed in ([], DOCUMENT["critical"], ["image"]):
         with pytest.raises(NotUnderstood, match="version"):
@@ -103,53 +151,29 @@ def test_a_listed_field_that_is_absent_is_malformed() -> None:
         read({**without, "critical": [*DOCUMENT["critical"], "image"]})
 
 
-def test_a_field_of_version_1_is_not_listed() -> None:
+def test_a_field_that_every_reader_knows_is_not_listed() -> None:
     """One spelling: two readers never see two lists."""
     with pytest.raises(codec.Malformed, match=r"^critical: "):
         read(changed(critical=[*DOCUMENT["critical"], "image"]))
 
 
-def without_columns(**fields: Any) -> dict[str, Any]:
-    return {key: value for key, value in changed(**fields).items() if key != "columnsDigest"}
-
-
-def test_the_latest_version_lists_columns_and_threads_and_has_them() -> None:
-    assert DOCUMENT["critical"] == ["columnsDigest", "threads"]
-    for listed in ([], ["columnsDigest"], ["threads", "columnsDigest"], ["columnsDigest", "columnsDigest"]):
+@pytest.mark.parametrize("name", critical(LATEST))
+def test_a_critical_field_is_listed_once_and_present(name: str) -> None:
+    listed = [each for each in DOCUMENT["critical"] if each != name]
+    for wrong in (listed, [*listed, name, name]):
         with pytest.raises(codec.Malformed, match=r"^critical: "):
-            read(changed(critical=listed))
-    with pytest.raises(codec.Malformed, match=r"^columnsDigest: missing"):
-        read(without_columns())
-
-
-def test_version_1_has_no_columns_whatever_it_holds() -> None:
-    """So a reader of version 2 takes from it what a reader of version 1 takes."""
-    for document in (without_columns(version=1, critical=[]), changed(version=1, critical=[], columnsDigest="any")):
-        assert read(document) == replace(ASSIGNMENT, version=1, critical=())
-    with pytest.raises(NotUnderstood, match="columnsDigest"):
-        read(changed(version=1))
-
-
-def test_version_1_is_written_without_the_columns() -> None:
-    document = write(replace(ASSIGNMENT, version=1, critical=(), columns_digest="sha256:" + "a" * 64))
-    assert "columnsDigest" not in document
-    assert (document["version"], document["critical"]) == (1, [])
-
-
-def test_version_2_has_columns_and_no_threads() -> None:
-    older = replace(ASSIGNMENT, version=2, critical=critical(2), threads=8)
-    document = write(older)
-    assert (document["critical"], "threads" in document) == (["columnsDigest"], False)
-    assert read(document) == read({**document, "threads": 8}) == replace(older, threads=1)
+            read(changed(critical=wrong))
+    with pytest.raises(codec.Malformed, match=rf"^{name}: missing"):
+        read({each: value for each, value in DOCUMENT.items() if each != name})
 
 
 def test_nobody_writes_a_list_that_is_not_the_versions() -> None:
-    for version, listed in ((1, ("columnsDigest",)), (2, ()), (2, ("columnsDigest", "image"))):
-        with pytest.raises(ValueError, match=f"version {version}"):
-            write(replace(ASSIGNMENT, version=version, critical=listed))
+    for listed in ((), ("columnsDigest",), ("columnsDigest", "image", "rows")):
+        with pytest.raises(ValueError, match=f"version {LATEST}"):
+            write(replace(ASSIGNMENT, critical=listed))
 
 
 def test_nobody_writes_a_version_that_this_code_does_not_know() -> None:
-    for version in (0, LATEST + 1):
+    for version in (0, 1, 2, LATEST + 1):
         with pytest.raises(KeyError):
             critical(version)

@@ -1,24 +1,26 @@
 """Rules of a round whose updates are combined: start the aggregation Job, wait for it, keep its result, or give up."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from wardround.api.federatedround import Result, Suppressed
+from wardround.api.federatedround import INITIAL_WEIGHTS, CalibrationGroup, HospitalResult, Result, ResultMetric
 from wardround.api.names import model_location
 from wardround.api.task import Metric
 from wardround.api.timeline import reached
 from wardround.api.times import to_seconds
+from wardround.metrics import registry
 from wardround.plans.round.base import base_lost
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.parts import TASK_REFUSED, Part, PartState
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
-from wardround.plans.round.verdicts import advice, completed, failed, list_of, sentences
+from wardround.plans.round.verdicts import advice, completed, failed, list_of, sentences, withheld
 from wardround.plans.round.view import View, hospitals, left_out, shortfall
 from wardround.plans.states import remaining
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
 from wardround.sealing.body import PART
-from wardround.wire.aggregation import AggregationFailure, AggregationResult, LeftOut
+from wardround.wire.aggregation import AggregationFailure, AggregationResult, CombinedMetric, LeftOut
 
 AGGREGATION_TRIES = 3
 # A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
@@ -84,12 +86,11 @@ def _missing(view: View, sent: tuple[Part, ...]) -> list[LeftOut]:
 
 def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
     """Keeps a result over enough hospitals. The aggregation may have left out so many that it is not."""
-    names = answer.aggregated or _all_but(view, answer.left_out)
+    absent = (*(each.participant for each in answer.left_out), *answer.uncounted)
+    names = answer.aggregated or _all_but(view, absent)
     missing = shortfall(view, names, "could be counted")
     if missing:
-        attention = (*view.attention(), *left_out(view, answer.left_out))
-        texts = (missing, list_of("Left out", answer.left_out), "The hub kept no result.")
-        return failed(view, "QuorumNotMet", sentences(*texts), attention)
+        return _too_few(view, missing, answer.left_out, len(answer.uncounted))
     model = StoredModel(
         task=view.round.spec.task,
         result=_result(view, number, answer, names),
@@ -100,10 +101,20 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
     return completed(view, model, StoreModel(number=number, answer=answer, model=model))
 
 
+def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: int) -> Verdict:
+    """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: how many are withheld."""
+    attention = (*view.attention(), *left_out(view, absent))
+    smaller = "Apply a new round with a lower quorum.min, or ask more hospitals." if uncounted else ""
+    texts = (missing, withheld(uncounted), list_of("Left out", absent), "The hub kept no result.", smaller)
+    return failed(view, "QuorumNotMet", sentences(*texts), attention)
+
+
 def _no_result(view: View, answer: AggregationFailure | None) -> Verdict | None:
     """The aggregation says that these updates give no result, so a further try would say the same."""
     if answer is None or answer.reason not in NO_RESULT:
         return None
+    if answer.withheld:
+        return _too_few(view, shortfall(view, (), "could be counted"), answer.left_out, answer.withheld)
     attention = (*view.attention(), *left_out(view, answer.left_out))
     texts = (REASONS[answer.reason].text, answer.message, list_of("Left out", answer.left_out))
     return failed(view, answer.reason, sentences(*texts), attention)
@@ -172,23 +183,51 @@ def _plan_bytes(sent: tuple[Part, ...]) -> int:
     return URL_BYTES * (sum(parts) + 2 * max(parts, default=0)) + manifests
 
 
-def _all_but(view: View, absent: tuple[LeftOut, ...]) -> tuple[str, ...]:
+def _all_but(view: View, absent: Collection[str]) -> tuple[str, ...]:
     """The hospitals that were combined, where the answer had no room for their names."""
-    names = {each.participant for each in absent}
-    return tuple(part.name for part in view.having(PartState.SENT) if part.name not in names)
+    return tuple(part.name for part in view.having(PartState.SENT) if part.name not in absent)
 
 
 def _result(view: View, number: int, answer: AggregationResult, names: tuple[str, ...]) -> Result:
     spec = view.round.spec
-    # Sites sign what they like as metrics, and the counts of an evaluation give all that can be computed from them.
-    metrics = {name: value for name, value in answer.metrics.items() if name in spec.metrics}
-    suppressed = {name: count for name, count in answer.suppressed.items() if name in spec.metrics}
+    declared = registry.with_companions(spec.metrics)
+    hospitals = answer.by_hospital or {}
     return Result(
         digest=answer.digest,
         location=model_location(view.round.metadata.uid, number),
         bytes=answer.header.length,
         samples=answer.samples,
-        metrics=tuple(Metric(name=name, value=value) for name, value in sorted(metrics.items())),
-        suppressed=tuple(Suppressed(name=name, participants=count) for name, count in sorted(suppressed.items())),
+        metrics=tuple(_metric(view, name, answer.metrics[name]) for name in declared if name in answer.metrics),
+        calibration=tuple(
+            CalibrationGroup(low=each.low, high=each.high, people=each.people, observed=each.observed)
+            for each in answer.calibration
+        ),
+        withheld=answer.withheld,
+        hospitals=tuple(
+            HospitalResult(
+                name=name,
+                metrics=tuple(
+                    Metric(name=each, value=hospitals[name][each]) for each in declared if each in hospitals[name]
+                ),
+            )
+            for name in sorted(hospitals)
+        ),
+        hospitals_omitted=answer.by_hospital is None,
         columns_digest=made_with(view.seen, view.parts, names),
+    )
+
+
+def _metric(view: View, name: str, metric: CombinedMetric) -> ResultMetric:
+    """An Evaluate round measures the model of its base. So does a Train round, before its training changes it."""
+    spec = view.round.spec
+    return ResultMetric(
+        name=name,
+        value=metric.value,
+        low=metric.low,
+        high=metric.high,
+        better=registry.better(name) or None,
+        people=metric.people,
+        hospitals=metric.hospitals,
+        rows=spec.rows if spec.task == "Evaluate" else "Validation",
+        model=spec.base.round_name if spec.base else INITIAL_WEIGHTS,
     )

@@ -23,7 +23,10 @@ def completed(view: View, model: StoredModel, *actions: Action) -> Verdict:
     return Verdict(
         course="Complete",
         reason="Complete",
-        message=f"The hub combined {model.result.samples} samples of {hospitals(len(model.aggregated))}.",
+        message=sentences(
+            f"The hub combined {model.result.samples} samples of {hospitals(len(model.aggregated))}.",
+            withheld(model.result.withheld),
+        ),
         actions=actions,
         stages=(COLLECTED, AGGREGATED),
         attention=(*view.attention(), *left_out(view, model.left_out)),
@@ -34,6 +37,17 @@ def completed(view: View, model: StoredModel, *actions: Action) -> Verdict:
 def list_of(title: str, entries: Sequence[Attention | LeftOut]) -> str:
     """A sentence that names hospitals with their reasons; nothing where there are none."""
     return f"{title}: {named(entries)}." if entries else ""
+
+
+def withheld(number: int) -> str:
+    """A sentence about hospitals that sent no sums; nothing where there are none."""
+    if not number:
+        return ""
+    sent, those = ("It sends", "that hospital") if number == 1 else ("They send", "those hospitals")
+    return (
+        f"The numbers of {hospitals(number)} are withheld: fewer people than policy.minCell of the Site are in a "
+        f"class. {sent} no sums. That is no failure of {those}."
+    )
 
 
 def advice(reason: str) -> str:

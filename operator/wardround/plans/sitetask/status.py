@@ -12,6 +12,7 @@ from wardround.plans.sitetask.stages import POD_STAGES
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
 from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Verdict
 from wardround.plans.sitetask.view import WAITING, View
+from wardround.wire.outcome import OwnMetric
 
 DOING: Mapping[type[Change], str] = {
     CreateJob: "make the training Job",
@@ -48,7 +49,16 @@ def status(view: View, verdict: Verdict) -> SiteTaskStatus:
         conditions=current,
         failure=verdict.failure or seen.task.status.failure,
         timeline=reached,
+        metrics=_own_metrics(view) or seen.task.status.metrics,
     )
+
+
+def _own_metrics(view: View) -> tuple[OwnMetric, ...]:
+    """The numbers that `check` or `score` left for the hospital's own people."""
+    check = view.seen.pod.step("check") if view.seen.pod else None
+    if check is None or not check.succeeded or check.report is None:
+        return ()
+    return check.report.metrics or ()
 
 
 def final_status(task: SiteTask, *, tidy: bool) -> SiteTaskStatus:

@@ -1,0 +1,143 @@
+"""Shows the numbers of a complete round as a table, CSV or JSON: over all hospitals, or of single ones. Pure.
+
+Gets the objects and fetches nothing. A single hospital's numbers are in the result only if its Site tells them.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from wardround.api import federatedround, roundtask
+from wardround.api.federatedround import FederatedRound, Result
+from wardround.cli.errors import CommandError
+from wardround.cli.objects import Object, read
+from wardround.wire import codec
+
+Format = Literal["csv", "json"]
+COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "rows", "model")
+WITHHELD = "withheld: fewer people than policy.minCell are in a class"
+NOT_TOLD = "not told: policy.tellOwnMetrics, or from the other numbers this one would follow"
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """A hospital that sent an update. `metrics`: texts by name. `note`: why there are none; "" if there are some."""
+
+    name: str
+    metrics: dict[str, str]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The numbers of one round. `rows`: in the order of COLUMNS. `hospitals`: those in the result, and those whose
+    RoundTask the reader may see."""
+
+    title: str
+    result: Result
+    rows: tuple[tuple[str, ...], ...]
+    hospitals: tuple[Hospital, ...]
+
+
+def results(round_: Object, tasks: list[Object]) -> Results:
+    """The numbers of a round. Raises CommandError if it has none yet, codec.Malformed if an object cannot be read."""
+    shown = read(federatedround.parse, round_)
+    result, name = shown.status.result, f"{shown.metadata.namespace}/{shown.metadata.name}"
+    if result is None:
+        raise CommandError(
+            f"Round {name} has no result. To see how far it is, or why it failed: kubectl wardround explain "
+            f"federatedround/{shown.metadata.name} -n {shown.metadata.namespace}"
+        )
+    rows = tuple(
+        (
+            *(each.name, each.value, each.low or "", each.high or "", each.better or ""),
+            *(str(each.people), str(each.hospitals), each.rows, each.model),
+        )
+        for each in result.metrics
+    )
+    return Results(_title(name, shown, result), result, rows, _hospitals(result, tasks))
+
+
+def table(shown: Results) -> Table:
+    """The numbers over all hospitals. All texts are Text objects, because rich reads brackets in a str as markup."""
+    made = _table(shown, ("metric", "value", "95 % interval", *COLUMNS[4:]), numbers=("value", "people", "hospitals"))
+    for name, value, low, high, *others in shown.rows:
+        interval = f"{low} to {high}" if low and high else ""
+        made.add_row(*map(Text, (name, value, interval, *others)))
+    return made
+
+
+def table_by_hospital(shown: Results) -> Table:
+    """The numbers of each hospital: a row for each of its metrics, or one row that says why there are none."""
+    made = _table(shown, ("hospital", "metric", "value"), numbers=("value",))
+    for hospital in shown.hospitals:
+        if hospital.note:
+            made.add_row(Text(hospital.name), Text(hospital.note), Text(""))
+        for index, (name, value) in enumerate(hospital.metrics.items()):
+            made.add_row(Text("" if index else hospital.name), Text(name), Text(value))
+    return made
+
+
+def text(shown: Results, output: Format, *, by_hospital: bool) -> str:
+    """The numbers as CSV with a line of names, or as JSON with the fields of status.result."""
+    if output == "json":
+        return json.dumps(_document(shown, by_hospital=by_hospital), indent=2, ensure_ascii=False) + "\n"
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    if not by_hospital:
+        writer.writerows((COLUMNS, *shown.rows))
+        return file.getvalue()
+    writer.writerow(("hospital", "metric", "value", "note"))
+    for each in shown.hospitals:
+        writer.writerows((each.name, name, value, "") for name, value in each.metrics.items())
+        if each.note:
+            writer.writerow((each.name, "", "", each.note))
+    return file.getvalue()
+
+
+def _document(shown: Results, *, by_hospital: bool) -> Object:
+    dumped = codec.dump(shown.result)
+    made = {name: dumped[name] for name in ("metrics", "calibration", "withheld", "samples", "digest")}
+    if by_hospital:
+        made["hospitals"] = [
+            {"name": each.name, "metrics": each.metrics, "note": each.note} for each in shown.hospitals
+        ]
+    return made
+
+
+def _title(name: str, federated_round: FederatedRound, result: Result) -> str:
+    counts = federated_round.status.participants
+    parts = [f"{name} {federated_round.spec.task}", f"{counts.aggregated if counts else 0} hospitals combined"]
+    if result.withheld:
+        parts.append(f"{result.withheld} withheld")
+    if result.hospitals_omitted:
+        parts.append("no room for the numbers of single hospitals")
+    return ", ".join(parts)
+
+
+def _hospitals(result: Result, tasks: list[Object]) -> tuple[Hospital, ...]:
+    told = {each.name: {metric.name: metric.value for metric in each.metrics} for each in result.hospitals}
+    attempts = sorted((read(roundtask.parse, each) for each in tasks), key=lambda each: each.spec.attempt)
+    sent = {task.metadata.namespace: task.status.update for task in attempts if task.status.update}
+    names = sorted({*told, *sent})
+    return tuple(
+        Hospital(name, told.get(name, {}), "" if told.get(name) else _note(withheld=sent[name].withheld))
+        for name in names
+    )
+
+
+def _note(*, withheld: bool) -> str:
+    return WITHHELD if withheld else NOT_TOLD
+
+
+def _table(shown: Results, columns: Sequence[str], *, numbers: Sequence[str]) -> Table:
+    made = Table(title=Text(shown.title), title_justify="left")
+    for name in columns:
+        made.add_column(name, justify="right" if name in numbers else "left", no_wrap=name in ("metric", "hospital"))
+    return made

@@ -1,0 +1,84 @@
+"""Labels and patients of the rows over which metrics are computed: `prepare` collects them, `check` and `score` read.
+
+A patient is a number from 0 on, in the order of the file. The number means nothing outside of this pod, and containers
+of researchers do not mount it. Arrow is imported late, because it is slow to import and the isolation gate runs first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wardround.metrics import sums, withheld
+from wardround.pod import output
+from wardround.pod.folders import Folders
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One label (0 or 1) and one patient number for each row, of shape (rows,)."""
+
+    labels: Numbers
+    patients: Numbers
+
+
+@dataclass
+class Bucket:
+    """The rows of one side of the split. `binary`: whether the target is 0 or 1 by its schema."""
+
+    binary: bool
+    _positions: list[npt.NDArray[np.uint64]] = field(default_factory=list)
+    _targets: list[npt.NDArray[Any]] = field(default_factory=list)
+
+    def add(self, positions: npt.NDArray[np.uint64], targets: npt.NDArray[Any]) -> None:
+        """Adds the next rows: the patients' positions in the split, and the target."""
+        self._positions.append(positions)
+        self._targets.append(targets)
+
+    @property
+    def labelled(self) -> Labelled:
+        """All rows. The order of positions reveals nothing of the split's hash, because patients are renumbered."""
+        positions = np.concatenate([np.zeros(0, np.uint64), *self._positions])
+        labels = np.concatenate([np.zeros(0, np.int64), *(each == 1 for each in self._targets)]).astype(np.int64)
+        _, first, place = np.unique(positions, return_index=True, return_inverse=True)
+        return Labelled(labels, np.argsort(np.argsort(first))[place])
+
+    @property
+    def people(self) -> tuple[int, int, int]:
+        """Distinct patients: all, with a positive row, with a negative row."""
+        rows = self.labelled
+        chosen = (rows.patients, rows.patients[rows.labels == 1], rows.patients[rows.labels == 0])
+        every, positive, negative = (len(np.unique(each)) for each in chosen)
+        return every, positive, negative
+
+    def withheld(self, min_cell: int) -> bool:
+        """Whether too few patients are in these rows for any number to leave the hospital."""
+        return withheld.too_few(self.people, min_cell, classes=self.binary)
+
+
+def write(path: Path, rows: Labelled) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.table({"label": rows.labels, "patient": rows.patients}), path)
+
+
+def read(path: Path) -> Labelled:
+    from pyarrow import parquet
+
+    table = parquet.read_table(path, use_threads=False)
+    return Labelled(table.column("label").to_numpy(), table.column("patient").to_numpy())
+
+
+def count(folders: Folders, name: str) -> Mapping[str, npt.NDArray[np.float64]]:
+    """The sums of the probabilities in out/`name`. Raises Failure (as `output.read_probabilities`)."""
+    rows = read(folders.labels_file)
+    return sums.count(rows.labels, output.read_probabilities(folders.out, name, len(rows.labels)), rows.patients)

@@ -1,0 +1,97 @@
+"""The numbers of the base model over the validation rows, for `check`: sums that the courier seals.
+
+Of the base, not of the trained model: the base is the model that all hospitals combined, and the trained model of one
+hospital never exists for anybody else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wardround.metrics import registry
+from wardround.pod import labels, output, own
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure, log
+from wardround.tabular import schema
+from wardround.wire import codec, layouts
+from wardround.wire.outcome import OwnMetric
+from wardround.wire.training import PrivateReport
+from wardround.wire.update import MOST_SUMS, ValidationSums
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`sums`: for the courier, None without any number. `own`: for the hospital's own people."""
+
+    sums: bytes | None
+    own: tuple[OwnMetric, ...]
+
+
+def measure(folders: Folders, report: PrivateReport) -> Measured:
+    """Reads out/validation.f64 and, for metrics that Wardround does not compute, out/metrics.json. A trainer may write
+    neither. Raises Failure (PredictionsInvalid, NotFinite, MetricsInvalid, as `output.opened`)."""
+    if report.withheld:
+        # Nothing is even read: "this number is not finite" would itself reveal something about these patients.
+        log(
+            f"check: fewer than {report.min_cell} patients are in the validation rows or in one class of them, so no "
+            "number about them leaves this hospital"
+        )
+        return Measured(None, ())
+    binary = schema.parse(report.schema).binary_target
+    numbers = _numbers(folders) if binary else {}
+    reported = _reported(folders, [name for name in report.metrics if not binary or name not in registry.METRICS])
+    if not numbers and not reported:
+        return Measured(None, ())
+    document = ValidationSums(
+        people=report.people,
+        sums={name: tuple(map(repr, numbers[name].tolist())) for name in layouts.SUMS} if numbers else {},
+        reported={name: repr(value) for name, value in reported.items()},
+    )
+    text = codec.write_document(document)
+    if len(text) > MOST_SUMS:
+        raise Failure("MetricsInvalid", f"the round declares more metrics than have room in {MOST_SUMS} bytes")
+    computed = own.computed(numbers, report.min_cell, report.rows) if numbers else ()
+    return Measured(text, (*computed, *own.reported(reported, report.people, report.rows)))
+
+
+def _numbers(folders: Folders) -> Mapping[str, Any]:
+    """The sums without the histogram. Empty if the trainer wrote no predictions."""
+    try:
+        numbers = dict(labels.count(folders, output.VALIDATION))
+    except Failure as failure:
+        if failure.reason != "OutputMissing":
+            raise
+        log(f"check: out/{output.VALIDATION} was not written, so the result's metrics leave this hospital out")
+        return {}
+    del numbers["histogram"]
+    return numbers
+
+
+def _reported(folders: Folders, declared: Sequence[str]) -> dict[str, float]:
+    """The declared metrics that only the training code knows, of the base. Others are never read."""
+    if not declared:
+        return {}
+    try:
+        document = output.read_json(folders.out, output.METRICS)
+    except Failure as failure:
+        if failure.reason == "OutputMissing":
+            return {}
+        raise
+    base = document.get("base", {}) if isinstance(document, dict) else None
+    if not isinstance(base, dict):
+        raise Failure("MetricsInvalid", f"{output.METRICS} must be an object, as must its `base`")
+    if absent := [name for name in declared if name not in base]:
+        log(f"check: {output.METRICS} has no value under `base` for these declared metrics: {', '.join(absent)}")
+    return {name: _finite(name, base[name]) for name in declared if name in base}
+
+
+def _finite(name: str, value: object) -> float:
+    try:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError
+        return float(value)
+    except (ValueError, OverflowError):
+        raise Failure("MetricsInvalid", f"metric {name} is no finite number") from None

@@ -1,0 +1,129 @@
+"""`results` shows each number with its interval and what it is over, and no single hospital's that is not told."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from tests.unit.cli.required import REQUIRED, RESULT, metric
+from wardround.cli import results
+from wardround.cli.errors import CommandError
+from wardround.cli.results import Results
+
+METRICS = [
+    metric("loss", "0.12", low="0.08", high="0.16", better="Lower", rows="Test"),
+    metric("auc", "0.97", low="0.9", high="1", better="Higher", rows="Test"),
+    metric("people", "82", rows="Test"),
+]
+
+
+def round_(**changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "FederatedRound",
+        "metadata": {"name": "evaluate", "namespace": "breast-cancer", "uid": "u"},
+        "spec": {**REQUIRED["FederatedRound"], "task": "Evaluate"},
+        "status": {
+            "participants": {"aggregated": 2},
+            "result": {**RESULT, "digest": "sha256:d", "samples": 82, "metrics": METRICS, "withheld": 1, **changes},
+        },
+    }
+
+
+def task(hospital: str, *, withheld: bool = False, attempt: int = 1) -> dict[str, Any]:
+    return {
+        "kind": "RoundTask",
+        "metadata": {"name": f"evaluate-a{attempt}", "namespace": hospital, "uid": hospital},
+        "spec": {**REQUIRED["RoundTask"], "attempt": attempt},
+        "status": {"update": {"manifest": "{}", "samples": 0 if withheld else 41, "withheld": withheld}},
+    }
+
+
+TASKS = [task("site-a"), task("site-b"), task("site-c", withheld=True)]
+TOLD = [{"name": "site-a", "metrics": [{"name": "loss", "value": "0.2"}, {"name": "auc", "value": "0.95"}]}]
+
+
+def shown(**changes: Any) -> Results:
+    return results.results(round_(**changes), TASKS)
+
+
+def drawn(table: Table) -> list[list[str]]:
+    """The title's line, and the cells of each row."""
+    file = io.StringIO()
+    Console(file=file, width=200, no_color=True).print(table)
+    title, *lines = file.getvalue().splitlines()
+    cells = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines]
+    return [[title.strip()], *(each for each in cells if len(each) > 1)]
+
+
+def test_the_table_has_each_number_with_its_interval_and_what_it_is_over() -> None:
+    title, head, *rows = drawn(results.table(shown()))
+    assert title == ["breast-cancer/evaluate Evaluate, 2 hospitals combined, 1 withheld"]
+    assert head == ["metric", "value", "95 % interval", "better", "people", "hospitals", "rows", "model"]
+    assert rows == [
+        ["loss", "0.12", "0.08 to 0.16", "Lower", "40", "2", "Test", "train-5"],
+        ["auc", "0.97", "0.9 to 1", "Higher", "40", "2", "Test", "train-5"],
+        ["people", "82", "", "", "40", "2", "Test", "train-5"],
+    ]
+
+
+def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_not() -> None:
+    _, _, *rows = drawn(results.table_by_hospital(shown(hospitals=TOLD)))
+    assert rows == [
+        ["site-a", "loss", "0.2"],
+        ["", "auc", "0.95"],
+        ["site-b", results.NOT_TOLD, ""],
+        ["site-c", "withheld: fewer people than policy.minCell are in a class", ""],
+    ]
+
+
+def test_who_may_not_read_tasks_sees_the_hospitals_that_the_result_names() -> None:
+    found = results.results(round_(hospitals=TOLD), [])
+    assert [each.name for each in found.hospitals] == ["site-a"]
+
+
+def test_of_several_attempts_the_newest_says_whether_a_hospital_is_withheld() -> None:
+    tasks = [task("site-a", attempt=2), task("site-a", withheld=True)]
+    [hospital] = results.results(round_(), tasks).hospitals
+    assert hospital.note == results.NOT_TOLD
+
+
+def test_csv_has_a_line_of_names_and_one_for_each_number() -> None:
+    rows = list(csv.DictReader(io.StringIO(results.text(shown(), "csv", by_hospital=False))))
+    assert [each["metric"] for each in rows] == ["loss", "auc", "people"]
+    assert rows[0]["low"] == "0.08"
+    assert (rows[2]["low"], rows[2]["better"], rows[2]["model"]) == ("", "", "train-5")
+
+
+def test_csv_by_hospital_has_numbers_or_a_note() -> None:
+    text = results.text(shown(hospitals=TOLD), "csv", by_hospital=True)
+    rows = [(each["hospital"], each["metric"], each["value"]) for each in csv.DictReader(io.StringIO(text))]
+    assert rows == [
+        *[("site-a", "loss", "0.2"), ("site-a", "auc", "0.95")],
+        *[("site-b", "", ""), ("site-c", "", "")],
+    ]
+
+
+def test_json_has_the_fields_of_the_result() -> None:
+    curve = [{"from": "0.000001", "to": "0.5", "people": 41, "observed": "0.02"}]
+    document = json.loads(results.text(shown(calibration=curve), "json", by_hospital=False))
+    assert document["metrics"] == METRICS
+    assert (document["withheld"], document["calibration"]) == (1, curve)
+    assert "hospitals" not in document
+    told = json.loads(results.text(shown(hospitals=TOLD), "json", by_hospital=True))["hospitals"]
+    assert told[0] == {"name": "site-a", "metrics": {"loss": "0.2", "auc": "0.95"}, "note": ""}
+    assert told[1]["metrics"] == {}
+
+
+def test_a_round_without_a_result_names_the_command_that_says_why() -> None:
+    waiting = round_()
+    waiting["status"] = {}
+    with pytest.raises(CommandError, match=r"explain federatedround/evaluate -n breast-cancer"):
+        results.results(waiting, [])
+
+
+def test_a_result_that_had_no_room_for_single_hospitals_says_so() -> None:
+    assert "no room for the numbers of single hospitals" in shown(hospitalsOmitted=True).title
