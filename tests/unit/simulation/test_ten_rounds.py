@@ -84,7 +84,10 @@ def test_every_round_completes_with_all_three_hospitals(played: Played) -> None:
     for each in played.rounds:
         assert is_true(each, "Complete"), each["status"]["conditions"]
         counts = {key: each["status"]["participants"][key] for key in ("selected", "sent", "aggregated", "failed")}
-        assert counts == {"selected": 3, "sent": 3, "aggregated": 3, "failed": 0}
+        # The clinic has too few malignant test rows: it withholds its numbers, and that is no failure.
+        counted = 2 if each["spec"]["task"] == "Evaluate" else 3
+        assert counts == {"selected": 3, "sent": 3, "aggregated": counted, "failed": 0}
+        assert each["status"]["result"].get("withheld", 0) >= 3 - counted
     assert {name: sorted(task["metadata"]["namespace"] for task in tasks) for name, tasks in played.tasks.items()} == {
         each["metadata"]["name"]: NAMES for each in played.rounds
     }
