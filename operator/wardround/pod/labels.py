@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +43,24 @@ class Bucket:
         self._positions.append(positions)
         self._targets.append(targets)
 
-    @property
+    @cached_property
     def labelled(self) -> Labelled:
-        """All rows. The order of positions reveals nothing of the split's hash, because patients are renumbered."""
+        """All rows, after the last `add`. Patients are renumbered, so that nothing of the split's hash remains."""
         positions = np.concatenate([np.zeros(0, np.uint64), *self._positions])
         labels = np.concatenate([np.zeros(0, np.int64), *(each == 1 for each in self._targets)]).astype(np.int64)
         _, first, place = np.unique(positions, return_index=True, return_inverse=True)
-        return Labelled(labels, np.argsort(np.argsort(first))[place])
+        number = np.empty(len(first), np.int64)
+        number[np.argsort(first)] = np.arange(len(first))
+        return Labelled(labels, number[place])
 
     @property
     def people(self) -> tuple[int, int, int]:
         """Distinct patients: all, with a positive row, with a negative row."""
         rows = self.labelled
-        chosen = (rows.patients, rows.patients[rows.labels == 1], rows.patients[rows.labels == 0])
-        every, positive, negative = (len(np.unique(each)) for each in chosen)
+        every, positive, negative = (
+            int(np.count_nonzero(np.bincount(rows.patients[chosen])))
+            for chosen in (rows.labels >= 0, rows.labels == 1, rows.labels == 0)
+        )
         return every, positive, negative
 
     def withheld(self, min_cell: int) -> bool:
