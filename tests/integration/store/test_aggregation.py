@@ -442,10 +442,9 @@ async def test_statistics_with_different_centres_give_no_result(server: Server, 
     assert (code, answer["reason"]) == (65, "SchemasDiffer")
 
 
-def evaluated(people: int = 40, **changes: Any) -> dict[str, Any]:
-    """The tensors of an Evaluate update, with other elements."""
-    made: dict[str, Any] = courier.sums_over(people, seed=people)
-    return made | {name: np.array(values, float) for name, values in changes.items()}
+def evaluated(people: int) -> dict[str, Any]:
+    """The tensors of an Evaluate update."""
+    return courier.sums_over(people, seed=people)
 
 
 NOTHING = {name: np.zeros(shape) for name, shape in layouts.EVALUATE.items()}
@@ -467,7 +466,7 @@ async def test_an_evaluation_adds_sums_and_tells_what_follows_from_them(evaluati
     both = sums.add([evaluated(40), evaluated(60)])
     result = await evaluation.result(answer)
     assert {name: each.tolist() for name, each in result.items()} == {
-        name: each.ravel().tolist() for name, each in both.items()
+        name: each.tolist() for name, each in both.items()
     }
     expected = estimates.estimates(both, 11)
     for name in evaluation.metrics:
@@ -547,7 +546,8 @@ async def test_claims_that_no_site_makes_of_an_evaluation_leave_it_out(
 async def test_an_evaluation_is_not_moved_by_sums_that_no_people_give(evaluation: Round, lie: dict[str, Any]) -> None:
     for name in ("site-a", "site-c"):
         await evaluation.update(name, evaluated(40))
-    await evaluation.update("site-b", evaluated(40, **lie))
+    lying = {name: np.array(elements, float) for name, elements in lie.items()}
+    await evaluation.update("site-b", evaluated(40) | lying)
     _, answer = await evaluation.aggregate()
     reason = "NotFinite" if any(np.isnan(each).any() for each in lie.values()) else "CountsInvalid"
     assert answer["leftOut"] == [{"participant": "site-b", "reason": reason}]
@@ -633,8 +633,7 @@ async def test_validation_sums_that_no_site_sends_leave_the_update_out(
 
 async def test_sums_that_were_sealed_for_another_update_leave_the_update_out(train: Round) -> None:
     await train.with_base(BASE)
-    for name in ("site-a", "site-b"):
-        await train.update(name, weights(1), claims={"sums": courier.validation_sums()})
+    await train.update("site-a", weights(1), claims={"sums": courier.validation_sums()})
     sent = train.sent["site-a"].status.update
     assert sent is not None
     theirs = manifests.open_update(sent.manifest, train.hospitals["site-a"].signing.public_key()).sealed_sums
