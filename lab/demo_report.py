@@ -71,6 +71,7 @@ def summary(
         "common": {
             "federated": union_metrics(evaluations[FEDERATED]),
             "local": {hospital: union_metrics(evaluations[hospital]) for hospital in hospitals},
+            "intervals": {owner: union_intervals(each) for owner, each in evaluations.items()},
         },
         "model": {"digest": result["digest"], "bytes": result["bytes"]},
     }
@@ -84,6 +85,15 @@ def own_metrics(evaluation: Finished, hospital: str) -> Metrics:
 def union_metrics(evaluation: Finished) -> Metrics:
     """A model's metrics over the test rows of all hospitals that sent sums."""
     return _metrics(evaluation.round["status"]["result"].get("metrics"))
+
+
+def union_intervals(evaluation: Finished) -> dict[str, tuple[str, str] | None]:
+    """The 95 % intervals of `union_metrics`, with the digits of the result."""
+    entries = {each["name"]: each for each in evaluation.round["status"]["result"].get("metrics") or []}
+    return {
+        name: (entries[name]["low"], entries[name]["high"]) if "low" in entries.get(name, {}) else None
+        for name in METRICS
+    }
 
 
 def table(results: Mapping[str, Any], evaluation: Finished, display_names: Mapping[str, str]) -> Table:
@@ -101,10 +111,13 @@ def table(results: Mapping[str, Any], evaluation: Finished, display_names: Mappi
         held_out = _rows(_told(evaluation, hospital))
         result.add_row(f"{display_names[hospital]}, own", held_out, "federation", *_cells(entry["federated"]))
         result.add_row("", "", f"{hospital} alone", *_cells(entry["local"]), end_section=True)
-    held_out = _rows(evaluation.round["status"]["result"].get("metrics"))
-    result.add_row("all hospitals", held_out, "federation", *_cells(results["common"]["federated"]))
-    for hospital, entry in results["common"]["local"].items():
-        result.add_row("", "", f"{hospital} alone", *_cells(entry))
+    total, intervals = evaluation.round["status"]["result"].get("metrics") or [], results["common"]["intervals"]
+    over = [_over(total), *[""] * len(results["common"]["local"])]
+    models = {FEDERATED: results["common"]["federated"], **results["common"]["local"]}
+    for (owner, entry), first, held_out in zip(models.items(), over, [_rows(total), *over[1:]], strict=True):
+        model = "federation" if owner == FEDERATED else f"{owner} alone"
+        cells = [_with_interval(name, entry[name], intervals[owner][name]) for name in METRICS]
+        result.add_row(first, held_out, model, *cells)
     result.caption_justify = "left"
     result.caption = _without(evaluation)
     return result
@@ -197,6 +210,19 @@ def _metrics(entries: Sequence[Mapping[str, str]] | None) -> Metrics:
 
 def _cells(entry: Metrics) -> list[str]:
     return [_cell(name, entry[name]) for name in METRICS]
+
+
+def _over(entries: Sequence[Mapping[str, Any]]) -> str:
+    """How many hospitals and people the numbers over all test rows are over."""
+    entry = next((each for each in entries if each["name"] in METRICS and "people" in each), None)
+    return f"{entry['hospitals']} hospitals, {entry['people']} people" if entry else "all hospitals"
+
+
+def _with_interval(name: str, value: float | None, interval: tuple[str, str] | None) -> str:
+    if value is None or interval is None:
+        return _cell(name, value)
+    low, high = (_cell(name, float(each)).removesuffix(" %") for each in interval)
+    return f"{_cell(name, value)} ({low}-{high})"
 
 
 def _cell(name: str, value: float | None) -> str:

@@ -112,6 +112,33 @@ def test_a_withheld_metric_is_null_in_the_summary_and_named_in_the_table() -> No
     assert rows["Screening clinic"] == ["", "federation", "withheld", "withheld", "withheld"]
 
 
+def test_the_rows_over_several_hospitals_have_intervals_people_and_hospitals() -> None:
+    evaluations = {
+        owner: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": {}}) for owner in (FEDERATED, *SITES)
+    }
+    over = {"people": 93, "hospitals": 2}
+    [accuracy, sensitivity, auc] = evaluations[FEDERATED].round["status"]["result"]["metrics"]
+    accuracy |= {"low": "0.91", "high": "0.99", **over}
+    sensitivity |= {"low": "0.85", "high": "0.985", "people": 45, "hospitals": 2}
+    auc |= {"low": "0.972", "high": "1", **over}
+    last = finished("train-5", "Train", {"loss": "0.1"}, {"site-a": {}, "site-c": {}})
+    result = demo_report.summary([last], evaluations, last, SITES)
+    assert result["common"]["intervals"]["federated"]["accuracy"] == ("0.91", "0.99")
+    assert result["common"]["intervals"]["site-a"] == {"accuracy": None, "sensitivity": None, "auc": None}
+    console = Console(file=io.StringIO(), width=160)
+    console.print(demo_report.table(result, evaluations[FEDERATED], dict.fromkeys(SITES, "Hospital")))
+    assert isinstance(console.file, io.StringIO)
+    [line] = [line for line in console.file.getvalue().splitlines() if "93 people" in line]
+    assert [each.strip() for each in line.split("│")[1:7]] == [
+        "2 hospitals, 93 people",
+        "",
+        "federation",
+        "97 % (91-99)",
+        "95 % (85-98.5)",
+        "0.99 (0.972-1)",
+    ]
+
+
 def test_verdicts_name_hospitals_that_gain_and_that_gain_nothing() -> None:
     nothing, gain = demo_report.verdicts(results())
     assert nothing.startswith("site-a gains nothing: accuracy +0 points")
