@@ -93,6 +93,24 @@ def test_every_round_completes_with_all_three_hospitals(played: Played) -> None:
     }
 
 
+def test_numbers_are_over_several_hospitals_and_no_hospitals_own_is_on_the_hub(played: Played) -> None:
+    """No Site of the play says policy.tellOwnMetrics."""
+    *training, evaluation = (each for each in played.rounds if each["spec"]["task"] != "Statistics")
+    result = evaluation["status"]["result"]
+    assert {each["name"] for each in result["metrics"]} == set(evaluation["spec"]["metrics"])
+    assert {(each["hospitals"], each["rows"], each["model"]) for each in result["metrics"]} == {
+        (2, "Test", evaluation["spec"]["base"]["roundName"])
+    }
+    assert result["withheld"] == 1
+    # Of validation rows, one hospital alone has enough people in both classes, and it does not tell its numbers.
+    for each in training:
+        assert (each["status"]["result"]["withheld"], each["status"]["result"]["metrics"]) == (2, [])
+    assert all(not each["status"]["result"]["hospitals"] for each in played.rounds)
+    for tasks in played.tasks.values():
+        for task in tasks:
+            assert task["status"]["update"].keys() == {"manifest", "samples", "withheld"}
+
+
 def test_every_assignment_has_the_latest_version_and_names_the_columns_of_the_dataset(played: Played) -> None:
     hub = played.federation.hub
     key = load_signing_key(vault.value(hub.read(Place("Secret", HUB_NAMESPACE, "hub-signing-key")), "key")).public_key()
