@@ -15,8 +15,8 @@ from statistics import median
 from lab import demo_data
 from tests.conditions import is_true
 from tests.simulation.federation import Trainer
-from tests.simulation.programs import reference_image
 from tests.simulation.rounds import OWN, Played, play_ten_rounds, scratch
+from wardround.simulate.trainers import run_reference
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--trainer", metavar="IMAGE@sha256:...", help="train with wardround_trainer, as this image")
     options = parser.parse_args()
-    trainer = Trainer(reference_image, options.trainer) if options.trainer else OWN
+    trainer = Trainer(run_reference, options.trainer) if options.trainer else OWN
     # Conflicting writes are normal, and the operators retry them: do not log them.
     logging.getLogger("wardround").setLevel(logging.ERROR)
     tables = demo_data.tables()

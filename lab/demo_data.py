@@ -1,7 +1,8 @@
 """Splits the Wisconsin breast cancer data into three hospitals, with faults as in real exports. Knows no cluster.
 
 569 cases of W. H. Wolberg, W. N. Street and O. L. Mangasarian, 1995, as scikit-learn ships them.
-`python -m lab.demo_data FOLDER` writes one folder a hospital, each with its cases.csv.
+`python -m lab.demo_data FOLDER` writes one folder for each hospital: cases.csv, dataset.yaml and its secrets.
+`wardround simulate --data FOLDER` reads them.
 """
 
 import csv
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from lab import demo_rounds
 
 SEED = 2026
 
@@ -100,8 +103,16 @@ def write_order_key(key: bytes, state: Path) -> None:
     file.chmod(0o644)
 
 
+def write_folders(folder: Path) -> None:
+    """One folder for each hospital, with the secrets of the demo."""
+    made = tables()
+    for hospital in HOSPITALS:
+        own = folder / hospital.name
+        own.mkdir(parents=True, exist_ok=True)
+        write(made[hospital.name], own / "cases.csv")
+        (own / "dataset.yaml").write_text(demo_rounds.text([demo_rounds.dataset(hospital.split_key)]), "utf-8")
+        write_order_key(hospital.order_key, own)
+
+
 if __name__ == "__main__":
-    for name, table in tables().items():
-        folder = Path(sys.argv[1]) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        write(table, folder / "cases.csv")
+    write_folders(Path(sys.argv[1]))

@@ -30,13 +30,13 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.players.containers import Container, run_ours
 from tests.players.hospital import Hospital
 from tests.players.hub import Hub
 from wardround.api import federatedround, site
 from wardround.courier.workspace import Workspace
 from wardround.plans.courier.step import input_name
 from wardround.plans.sitetask.failure import BY_EXIT_CODE
+from wardround.simulate.containers import Container, run_ours
 from wardround.wire.isolation import IsolationTarget
 
 IMAGE = "registry.example/yours@sha256:" + "0" * 64

@@ -23,6 +23,8 @@ VERBS = {
     "check": "wardround.pod.check",
     "score": "wardround.pod.score",
 }
+# Verbs for people, on machines of any kind. `confine` knows Linux only.
+FOR_PEOPLE = {"simulate": "wardround.simulate.main"}
 
 USAGE = 64  # EX_USAGE of sysexits.h
 
@@ -30,11 +32,13 @@ USAGE = 64  # EX_USAGE of sysexits.h
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb in `argv` (default: the command line) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] not in VERBS:
-        print(f"usage: wardround {{{','.join(VERBS)}}} [argument ...]", file=sys.stderr)
+    modules = {**VERBS, **FOR_PEOPLE}
+    if not arguments or arguments[0] not in modules:
+        print(f"usage: wardround {{{','.join(modules)}}} [argument ...]", file=sys.stderr)
         return USAGE
-    confine()
-    module = importlib.import_module(VERBS[arguments[0]])
+    if arguments[0] in VERBS:
+        confine()
+    module = importlib.import_module(modules[arguments[0]])
     return int(module.main(arguments[1:]))
 
 

@@ -21,8 +21,9 @@ OWN_ROUNDS = ("docs/federation.md", "Approve and run rounds")
 LOOKING = ("docs/operations.md", "Looking")
 LINK_LOCAL = ("docs/operations.md", "IPv6 link-local")  # by tests/e2e/test_isolation.py
 OWN_IMAGE = ("docs/training-image.md", "An image of your own")  # by tests/unit/examples
+SIMULATE = ("docs/try.md", "Simulate")  # by tests/unit/examples
 APPROVER = ("docs/operations.md", "A role that only approves")  # by tests/integration/api/test_approver.py
-TRIED = {FIRST_ROUND, APPROVER, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK_LOCAL, OWN_IMAGE}
+TRIED = {FIRST_ROUND, APPROVER, OWN_HUB, OWN_HOSPITAL, OWN_ROUNDS, LOOKING, LINK_LOCAL, OWN_IMAGE, SIMULATE}
 UPGRADED = "tests/e2e/test_rounds.py upgrades all charts"
 # The blocks that are not run, by page and first line. docs/one-cluster.md has its own test and list.
 NOT_RUN = {
@@ -129,6 +130,8 @@ NOT_RUN_INLINE = {
     "make test": "runs this",
     "pip install '.[cli]'": "tests.documentation.tools does, without fetching the dependencies again",
     "pip install '.[cli,data]'": "as above, and tests/unit/cli/test_dataset_check.py runs what it is for",
+    "pip install '.[simulate]'": "as above",
+    "pip install torch safetensors": "hundreds of megabytes: tests/e2e/test_rounds.py simulates in the trainer image",
     "pip install '.[operator]'": "as above, and tests/unit/examples runs what it is for",
     "pytest -s tests/e2e/test_one_cluster.py": "part of make test",
     "pytest -s tests/integration/hub/test_history.py": "part of make test",
@@ -138,6 +141,7 @@ NOT_RUN_INLINE = {
         "tests/unit/plans_hub/test_reasons.py compares the page with the same text"
     ),
     "python -m bench.federation": MINUTES,
+    "python -m bench.simulate": MINUTES,
     "python -m lab.images": MINUTES,
     "python -m wardround": "what pods run: tests/unit/golden",
     "python -m wardround_trainer": "what pods run: tests/unit/golden",

@@ -13,15 +13,15 @@ from pathlib import Path
 
 from tests.conditions import is_true
 from tests.simulation.federation import Trainer
-from tests.simulation.programs import reference_image
 from tests.simulation.rounds import play_rounds, scratch
+from wardround.simulate.trainers import run_reference
 
 
 def main() -> None:
     given = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     keys = {name: base64.b64decode(key) for name, key in given["orderKeys"].items()}
     tables = {name: (header, rows) for name, (header, rows) in given["tables"].items()}
-    trainer = Trainer(reference_image, given["image"])
+    trainer = Trainer(run_reference, given["image"])
     with scratch() as folder:
         played = play_rounds(Path(folder), tables, given["rounds"], trainer=trainer, order_keys=keys)
     for each in played.rounds:

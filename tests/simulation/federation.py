@@ -19,7 +19,7 @@ from tests.conditions import is_true
 from tests.simulation.apiserver import Place, Server, Write
 from tests.simulation.client import Client, Watcher
 from tests.simulation.kubelet import Node, Watched
-from tests.simulation.programs import Image, Programs
+from tests.simulation.programs import Programs
 from tests.simulation.store import Objects, Opener
 from tests.simulation.virtual import VirtualLoop
 from wardround.api.names import BUCKET, COURIER_KEYS, HUB_CONFIG_MAP, HUB_CREDENTIALS, SITE
@@ -31,6 +31,7 @@ from wardround.hub.settings import Settings
 from wardround.network.probe import LEAST_SECONDS
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Api, Object, TokenSource
+from wardround.simulate.trainers import Trainer as TrainingProgram
 from wardround.site.link import FIELD_MANAGER, Credentials
 from wardround.site.operator import Operator
 from wardround.store.presign import Credentials as StoreCredentials
@@ -66,7 +67,7 @@ class Trainer:
     The order of a hospital's rows, and so the model, depends on the digest in the reference.
     """
 
-    program: Image
+    program: TrainingProgram
     reference: str = TRAINER_IMAGE
     policy: Mapping[str, Any] = field(default_factory=dict)
 

@@ -17,12 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.players.containers import Container
 from tests.simulation.apiserver import Follower, Place, Server
 from tests.simulation.programs import Programs
 from wardround.api.times import to_seconds
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
+from wardround.simulate.containers import Container
 
 logger = logging.getLogger(__name__)
 JOB_NAME = "batch.kubernetes.io/job-name"

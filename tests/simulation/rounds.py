@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lab import demo_data, demo_rounds
-from tests.players.containers import Container
 from tests.simulation.federation import Federation, Trainer
 from tests.simulation.programs import own_image
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.ports import Object
+from wardround.simulate.containers import Container
 
 TRAININGS = 8
 OWN = Trainer(

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reasons.md"
 CODE = ROOT / "operator" / "wardround"
 # Rooms whose words of this form are mostly Kubernetes', or that only show what others say.
-OTHER_ROOMS = {"reasons", "api", "cli", "kube", "manifests"}
+OTHER_ROOMS = {"reasons", "api", "cli", "kube", "manifests", "simulate"}
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
 OTHER_WORDS = {
     "kinds": "Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site SiteTask ConfigMap "

@@ -13,14 +13,16 @@ from lab import demo_data
 from tests.conditions import is_true
 from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE
-from tests.simulation.rounds import Played, play_ten_rounds, scratch
+from tests.simulation.rounds import OWN, Played, documents, play_ten_rounds, scratch
 from wardround.hub import vault
 from wardround.plans.assignment import open_signed
 from wardround.sealing.body import Body, segment_span
 from wardround.sealing.keys import load_signing_key, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_model, open_update
+from wardround.simulate.play import Finished, play
+from wardround.simulate.prepared import prepared
 from wardround.tensors import parse_header
-from wardround.wire import canonical
+from wardround.wire import canonical, codec
 from wardround.wire.assignment import Assignment
 from wardround.wire.digests import digest
 from wardround.wire.models import ModelManifest
@@ -206,6 +208,19 @@ def test_the_models_do_not_depend_on_the_order_of_calls(played: Played, tables: 
     assert order(again) != order(played)
     assert not again.stored.keys() - played.stored.keys()
     assert all(data != played.stored[key] for key, data in again.stored.items())
+
+
+def test_simulate_makes_the_same_models_and_tells_the_same_numbers(played: Played, tmp_path: Path) -> None:
+    """`wardround simulate` has the same secrets here, and no API server, operator, courier process or kubelet."""
+    demo_data.write_folders(tmp_path)
+    ended = play(prepared(documents(OWN), tmp_path, trainer=OWN.program))
+    simulated = [each for each in ended if isinstance(each, Finished)]
+    assert [each.name for each in simulated] == [each["metadata"]["name"] for each in played.rounds]
+    assert [each.result.digest for each in simulated] == played.digests
+    for each, federated_round in zip(simulated, played.rounds, strict=True):
+        result = codec.dump(each.result)
+        # The location has the UID of the round.
+        assert {**result, "location": ""} == {**federated_round["status"]["result"], "location": ""}
 
 
 def order(played: Played) -> list[str]:

@@ -1,7 +1,7 @@
-"""Plays a pod's containers without Kubernetes: the mounts of its Job as links, its environment, our own programs.
+"""Runs the containers of a training Job without Kubernetes: mounts become links, and our verbs run in this process.
 
-What a container may see and where comes from its Job alone, and so from the table of mounts. One runs at a time, in
-this process. There is no network to be closed: the gate asks what the Job names, and no neighbours.
+The Job alone decides what a container finds and where, and the table of mounts decides that for the Job. One container
+runs at a time. The network stays open: the gate probes the Job's targets, and no neighbours.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ NOWHERE = Path("/no-such-folder")
 
 @dataclass(frozen=True)
 class Container:
-    """`root` is its file system as far as it has mounts; `words` its command and arguments."""
+    """One container of a Job's pod. `root`: the folder that stands for its root file system. `words`: its command and
+    arguments."""
 
     job: Object
     name: str
@@ -37,7 +39,8 @@ class Container:
 
     @classmethod
     def make(cls, job: Object, spec: Object, root: Path, volume: Callable[[str], Path]) -> Container:
-        """With its mounts in place. `volume`: the folder of a volume, by name. An image's own folders are not there."""
+        """Link the container's mounts below `root`. `volume`: the folder of a volume, by name. The image's own files
+        are not there."""
         for mount in spec.get("volumeMounts", ()):
             source = volume(mount["name"]) / mount.get("subPath", "")
             source.mkdir(parents=True, exist_ok=True)
@@ -52,24 +55,24 @@ class Container:
 
     @property
     def folder(self) -> Path:
-        """Below which its code finds what the training contract names."""
+        """The folder that stands for `/wardround`, the root of the training contract."""
         return self.root / mounts.ROOT.lstrip("/")
 
     @property
     def command(self) -> list[str]:
-        """Without the launcher: there is none outside our image."""
+        """The command without the launcher, which only our image has."""
         words = list(self.words)
         return words[words.index("--") + 1 :] if "--" in words else words
 
     @property
     def variables(self) -> dict[str, str]:
-        """Its environment, with where its folders are here."""
+        """The container's environment, and the variables that say where its folders are on this machine."""
         places = {"WARDROUND_ROOT": str(self.folder), "WARDROUND_TERMINATION_LOG": str(self.termination_log)}
         return {**self.environment, **places}
 
     @property
     def ours(self) -> str:
-        """Our own verb that it runs, or nothing."""
+        """The verb of our own image that the container runs; empty for a training image."""
         *command, verb = self.command
         return verb if tuple(command) == OUR_COMMAND else ""
 
@@ -79,27 +82,29 @@ class Container:
 
     @property
     def message(self) -> str:
+        """The termination message; empty without one."""
         return self.termination_log.read_text("utf-8") if self.termination_log.exists() else ""
 
 
 def run_ours(container: Container) -> int:
-    """The exit code of our own verb."""
+    """Run our own verb in this process, and return its exit code."""
     with inside(container):
         return int(importlib.import_module(VERBS[container.ours]).main([]))
 
 
 @contextlib.contextmanager
 def inside(container: Container) -> Iterator[None]:
-    """What this process takes for its own is the container's, until it ends."""
-    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
-    links = addresses.INTERFACES, addresses.SETTINGS, gate.PAUSE_SECONDS
+    """Give this process the container's environment, and restore its own at the end."""
+    environment, sigterm = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    settings = addresses.INTERFACES, addresses.SETTINGS, gate.PAUSE_SECONDS
     os.environ.update(container.variables)
     addresses.INTERFACES = addresses.SETTINGS = NOWHERE
     gate.PAUSE_SECONDS = 0.0
     try:
         yield
     finally:
-        addresses.INTERFACES, addresses.SETTINGS, gate.PAUSE_SECONDS = links
-        signal.signal(signal.SIGTERM, handler)
+        addresses.INTERFACES, addresses.SETTINGS, gate.PAUSE_SECONDS = settings
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, sigterm)
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(environment)

@@ -1,0 +1,52 @@
+"""Runs rounds on folders of this machine, without a cluster, with the code that runs on clusters.
+
+Nothing else imports this package. docs/try.md shows its use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wardround.api.site import LEAST_CELL, Policy
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from wardround.simulate.trainers import Trainer
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    files: Iterable[Path | str | Mapping[str, Any]],
+    data: Path | str,
+    *,
+    repeats: int = 1,
+    holdout: Path | str | None = None,
+    seed: int = 0,
+    min_cell: int = LEAST_CELL,
+    max_left_out: str = Policy().max_left_out,
+    trainer: Trainer | str = "",
+) -> DataFrame:
+    """Simulate rounds. Return one row for each round, metric and repeat.
+
+    `files`: YAML files, or FederatedRounds as objects. `data`: a folder with one folder for each hospital. `trainer`: a
+    command, a Python file, or a function that gets a verb; the reference trainer if it is empty. The other arguments
+    are those of the command line. Raises SimulationError.
+    """
+    from wardround.simulate import play, table
+    from wardround.simulate.prepared import prepared
+
+    simulation = prepared(
+        files,
+        data,
+        repeats=repeats,
+        holdout=holdout,
+        seed=seed,
+        min_cell=min_cell,
+        max_left_out=max_left_out,
+        trainer=trainer,
+    )
+    return table.frame(table.rows(play.play(simulation)))

@@ -1,0 +1,209 @@
+"""Reads what a simulation is made from: the rounds of YAML files, and one folder for each hospital. Runs nothing.
+
+A hospital's folder stands for the claim of its Datasets. It holds `dataset.yaml` and the data file at the Dataset's
+path. `secrets/`, if it is there, is the folder `secrets` of the hospital's claim `state`.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wardround.api import dataset, federatedround
+from wardround.api.federatedround import FederatedRound, base_name
+from wardround.simulate.errors import SimulationError
+from wardround.wire import codec
+from wardround.wire.assignment import LABEL
+
+DATASET_FILE, SECRETS = "dataset.yaml", "secrets"
+HOLDOUT = "holdout"
+DEFAULT_NAMESPACE = "simulation"
+# A share of all patients but one in 2^64, because the split refuses a share of 1.
+ALL = "0.99999999999999999999"
+# The API server refuses a shorter key, so it is a placeholder.
+SHORTEST_KEY = 16
+
+
+@dataclass(frozen=True)
+class HospitalFiles:
+    """`datasets`: specs by name, unparsed as in the API. `folder`: where the data files lie. `secrets`: None if the
+    folder has none."""
+
+    name: str
+    folder: Path
+    datasets: Mapping[str, Mapping[str, Any]]
+    secrets: Path | None
+
+
+def read_rounds(file: Path) -> list[FederatedRound]:
+    """The FederatedRounds of a YAML file. Other kinds are ignored. Raises SimulationError."""
+    rounds = [each for each in _documents(file) if each.get("kind") == federatedround.KIND]
+    if not rounds:
+        raise SimulationError(f"{file} has no FederatedRound.")
+    return parse_rounds(rounds)
+
+
+def parse_rounds(items: Iterable[Mapping[str, Any]]) -> list[FederatedRound]:
+    """Raises SimulationError."""
+    return [_parse_round(each) for each in items]
+
+
+def in_order(rounds: Sequence[FederatedRound]) -> list[FederatedRound]:
+    """The rounds, each after the round that it starts from, else in the given order. Raises SimulationError."""
+    waiting: dict[tuple[str, str], FederatedRound] = {}
+    for each in rounds:
+        if waiting.setdefault((each.metadata.namespace, each.metadata.name), each) is not each:
+            raise SimulationError(f"Two rounds have the name {each.metadata.name}. Give each round a name of its own.")
+    ordered: list[FederatedRound] = []
+    while waiting:
+        ready = [each for each in waiting.values() if _base_of(each) not in waiting]
+        if not ready:
+            circle = ", ".join(name for _, name in waiting)
+            raise SimulationError(f"These rounds start from each other in a circle: {circle}. Correct spec.base.")
+        known = {(each.metadata.namespace, each.metadata.name) for each in ordered}
+        for each in ready:
+            base = _base_of(each)
+            if base is not None and base not in known:
+                raise SimulationError(
+                    f"Round {each.metadata.name} starts from round {base[1]}, which none of the files has. Add the "
+                    "file that has it."
+                )
+            ordered.append(waiting.pop((each.metadata.namespace, each.metadata.name)))
+    return ordered
+
+
+def read_hospitals(data: Path) -> list[HospitalFiles]:
+    """One for each folder in `data`, by name. Raises SimulationError."""
+    folders = sorted(each for each in data.iterdir() if each.is_dir()) if data.is_dir() else []
+    hospitals = [_hospital(each) for each in folders if (each / DATASET_FILE).is_file()]
+    if not hospitals:
+        raise SimulationError(
+            f"{data} has no hospital. Make a folder in it for each hospital, with {DATASET_FILE} and the data file at "
+            "the Dataset's path."
+        )
+    if any(each.name == HOLDOUT for each in hospitals):
+        raise SimulationError(f"{data / HOLDOUT}: a hospital cannot have the name {HOLDOUT}. Rename the folder.")
+    return hospitals
+
+
+def read_holdout(file: Path, first: HospitalFiles) -> HospitalFiles:
+    """A hospital of which every row is a test row. `first`: the hospital whose Datasets describe the file.
+
+    Raises SimulationError.
+    """
+    if not file.is_file():
+        raise SimulationError(f"--holdout {file}: there is no such file.")
+    kind = "Parquet" if file.suffix == ".parquet" else "CSV"
+    datasets = {}
+    for name, spec in first.datasets.items():
+        split = {"key": "every row is a test row", "validation": "0", "test": ALL}
+        datasets[name] = {**copy.deepcopy(dict(spec)), "path": file.name, "format": kind, "split": split}
+    return HospitalFiles(HOLDOUT, file.resolve().parent, datasets, None)
+
+
+def _documents(file: Path) -> list[Mapping[str, Any]]:
+    try:
+        documents = list(yaml.safe_load_all(file.read_text("utf-8")))
+    except OSError as error:
+        raise SimulationError(f"{file} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SimulationError(f"{file} is not YAML: {error}.") from None
+    return [each for each in documents if isinstance(each, Mapping)]
+
+
+def _parse_round(item: Mapping[str, Any]) -> FederatedRound:
+    name = _name(item, "a FederatedRound")
+    place = f"FederatedRound {name}"
+    try:
+        parsed = federatedround.parse({"metadata": item["metadata"], "spec": item.get("spec")})
+    except codec.Malformed as error:
+        raise SimulationError(f"{place}: {error}.") from None
+    _refuse_unknown(item.get("spec"), codec.dump(parsed.spec), f"{place}: spec")
+    if fault := _fault(parsed):
+        raise SimulationError(f"{place}: {fault}")
+    namespace = parsed.metadata.namespace or DEFAULT_NAMESPACE
+    return replace(parsed, metadata=replace(parsed.metadata, namespace=namespace))
+
+
+def _fault(federated_round: FederatedRound) -> str:
+    """The rules of the CRD without which no plan makes sense; empty if the round keeps them."""
+    spec = federated_round.spec
+    if (spec.participants.names is None) == (spec.participants.selector is None):
+        return "participants takes exactly one of names and selector."
+    if (spec.image is None) != (spec.task == "Statistics"):
+        return "a Statistics round has no image, and every other round has one."
+    if spec.task == "Train" and (spec.base is None) == (spec.initial is None):
+        return "a Train round has exactly one of base and initial."
+    if spec.task == "Evaluate" and (spec.base is None or spec.initial is not None):
+        return "an Evaluate round has a base and no initial."
+    if spec.task == "Statistics" and (spec.base or spec.initial):
+        return "a Statistics round has neither base nor initial."
+    return ""
+
+
+def _hospital(folder: Path) -> HospitalFiles:
+    if not LABEL.matches(folder.name):
+        raise SimulationError(f"{folder}: a hospital's name has lower-case letters, digits and hyphens. Rename it.")
+    file = folder / DATASET_FILE
+    items = [each for each in _documents(file) if each.get("kind") == dataset.KIND]
+    if not items:
+        raise SimulationError(f"{file} has no Dataset.")
+    datasets = {}
+    for item in items:
+        name = _name(item, f"{file}: a Dataset")
+        place, spec = f"{file}: Dataset {name}", item.get("spec")
+        datasets[name] = _dataset(spec, place)
+        if not (folder / datasets[name]["path"]).is_file():
+            raise SimulationError(f"{place}: {folder} has no file {datasets[name]['path']} (spec.path).")
+    secrets = folder / SECRETS
+    return HospitalFiles(folder.name, folder.resolve(), datasets, secrets if secrets.is_dir() else None)
+
+
+def _dataset(spec: Any, place: str) -> Mapping[str, Any]:
+    """The spec with the API server's defaults. A placeholder of the split's key is removed. Raises SimulationError."""
+    if not isinstance(spec, Mapping):
+        raise SimulationError(f"{place}: spec is missing.")
+    split = spec.get("split")
+    key = split.get("key") if isinstance(split, Mapping) else None
+    complete = {"claimName": "data", **spec}
+    try:
+        # Any key: one that is missing comes later.
+        parsed = codec.parse(dataset.DatasetSpec, {**complete, "split": {**dict(split or {}), "key": key or ""}})
+    except codec.Malformed as error:
+        raise SimulationError(f"{place}: spec.{error}.") from None
+    filled: dict[str, Any] = codec.dump(parsed)
+    _refuse_unknown(spec, filled, f"{place}: spec")
+    if not isinstance(key, str) or len(key) < SHORTEST_KEY:
+        del filled["split"]["key"]
+    return filled
+
+
+def _name(item: Mapping[str, Any], place: str) -> str:
+    metadata = item.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", name):
+        raise SimulationError(f"{place} has no usable metadata.name.")
+    return name
+
+
+def _refuse_unknown(given: Any, known: Any, place: str) -> None:
+    """Raise SimulationError for a field that the kind does not have: a misspelt field must not be ignored."""
+    if isinstance(given, Mapping) and isinstance(known, Mapping):
+        for name, value in given.items():
+            if name not in known and value is not None:
+                raise SimulationError(f"{place} has the unknown field {name}.")
+            _refuse_unknown(value, known.get(name), f"{place}.{name}")
+    elif isinstance(given, list) and isinstance(known, list):
+        for number, (value, parsed) in enumerate(zip(given, known, strict=False)):
+            _refuse_unknown(value, parsed, f"{place}[{number}]")
+
+
+def _base_of(federated_round: FederatedRound) -> tuple[str, str] | None:
+    name = base_name(federated_round)
+    return (federated_round.metadata.namespace, name) if name else None

@@ -1,0 +1,278 @@
+"""A hospital of the simulation: takes a task as a site operator does, runs its pod, and seals its update.
+
+It uses the site's own decisions, Job, containers and courier. There is no API server and no hub connection.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from wardround.api import conditions, names, participant, site
+from wardround.api import dataset as dataset_api
+from wardround.api.conditions import Conditions
+from wardround.api.meta import Meta
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask, RoundTaskStatus
+from wardround.api.site import Site
+from wardround.api.sitetask import SiteTask, SiteTaskSpec
+from wardround.api.task import Failure, Upload
+from wardround.courier import fetch, send
+from wardround.courier.keys import Identity
+from wardround.courier.turn import Turn
+from wardround.courier.workspace import TaskFolder, Workspace
+from wardround.documents.assignments import fetch as urls
+from wardround.documents.assignments import object_lengths
+from wardround.documents.keys import Model
+from wardround.documents.training import training_job
+from wardround.manifests import training
+from wardround.network.probe import LEAST_SECONDS
+from wardround.plans import dataset as dataset_plan
+from wardround.plans import site as site_plan
+from wardround.plans.assignment import Claim, Terms, base_digest, decide
+from wardround.plans.courier.step import input_name
+from wardround.plans.courier.types import Fetch
+from wardround.plans.sitetask import failure as failures
+from wardround.sealing import untrusted
+from wardround.sealing.body import part_name
+from wardround.sealing.keys import DecryptionKey, generate_signing_key, load_verification_key
+from wardround.simulate.errors import SimulationError
+from wardround.simulate.pod import Ended, Watch, as_pod, run_pod
+from wardround.simulate.repeats import STATE, WORKSPACE
+from wardround.simulate.store import ORIGIN, SIGNER, MemoryStore
+from wardround.simulate.trainers import Trainer
+from wardround.simulate.wait import wait_for
+from wardround.wire.assignment import Assignment
+from wardround.wire.grants import Put
+from wardround.wire.isolation import IsolationTarget
+from wardround.wire.outcome import Outcome
+from wardround.wire.training import LiveRounds
+
+NAMESPACE = "simulation"
+OPERATOR_IMAGE = "simulation.invalid/operator@sha256:" + "0" * 64
+# `prepare` proves that the network is closed. Here it is open, but nothing listens on this port.
+CLOSED = IsolationTarget("nobody", "127.0.0.1", 1, "TCP")
+# The simulation removes the claims at its end, so no pod removes folders of earlier rounds.
+LIVE = LiveRounds((), (), "1970-01-01T00:00:00Z")
+URL_SECONDS = 3600
+# Lines of a training program's output that a message about its failure shows.
+LAST_LINES = 12
+
+
+@dataclass(frozen=True)
+class Means:
+    """What all hospitals of one simulation share."""
+
+    store: MemoryStore
+    trainer: Trainer
+    watch: Watch
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What a hospital made of a task. `status`: of its RoundTask. `explanation`: why it failed, for the person who runs
+    the simulation; a hub does not get it. `outcomes`: reports of our own containers, by verb."""
+
+    status: RoundTaskStatus
+    explanation: str = ""
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What comes with a task. `max_samples`: what the hospital may claim. `base`: the model that the round starts
+    from."""
+
+    hub_fingerprint: str
+    max_samples: int
+    base: Model | None
+    means: Means
+    now: datetime
+
+
+def new_identity() -> Identity:
+    return Identity(generate_signing_key(), DecryptionKey.generate())
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """`datasets`: specs of its Datasets by name, unparsed as in the API. `policy`: of its Site. `data`: the folder that
+    stands for the claim of its Datasets. `claims`: the folder of its other claims."""
+
+    name: str
+    identity: Identity
+    datasets: Mapping[str, Mapping[str, Any]]
+    policy: Mapping[str, Any]
+    labels: Mapping[str, str]
+    federations: tuple[str, ...]
+    data: Path
+    claims: Path
+
+    def site(self, hub_fingerprint: str) -> Site:
+        """Its Site, with the keys that its courier publishes."""
+        hub = {"participantNamespace": self.name, "fingerprint": hub_fingerprint}
+        spec = {"hub": hub, "store": {"origin": ORIGIN}, "policy": self.policy}
+        metadata = {"name": "site", "namespace": NAMESPACE}
+        return site.parse({"metadata": metadata, "spec": spec, "status": {"courier": self._published}})
+
+    def participant(self, hub_fingerprint: str, now: datetime) -> Participant:
+        """Its Participant at the hub: enrolled, approved, with what the site publishes.
+
+        Raises SimulationError for a Dataset that the hospital could not offer.
+        """
+        offered = [self._dataset(name, spec, now) for name, spec in self.datasets.items()]
+        report = site_plan.report(self.site(hub_fingerprint), offered)
+        spec = {
+            "keyFingerprint": self.identity.fingerprint,
+            "allowedFederations": [{"namespace": each} for each in self.federations],
+        }
+        metadata = {"name": self.name, "namespace": self.name, "labels": self.labels}
+        return participant.parse({"metadata": metadata, "spec": spec, "status": {"site": report}})
+
+    def work(self, task: RoundTask, order: Order) -> Worked:
+        """Do the whole task: decide about it, fetch the base, run the pod, seal and send the update."""
+        own = self.site(order.hub_fingerprint)
+        decision = decide(self._claim(task, order), self._terms(own))
+        assignment = decision.assignment
+        if decision.outcome != "Accepted" or assignment is None:
+            refused = _set((), "Accepted", False, decision.reason, order.now)
+            return Worked(RoundTaskStatus(conditions=refused), decision.message)
+        uid = task.metadata.uid
+        folder, pod = Workspace(self.claims / WORKSPACE).task(uid), self.claims / "pods" / uid
+        folder.make()
+        try:
+            if order.base is not None:
+                self._fetch(task, assignment, order.base, folder, order)
+            return self._train(own, task, assignment, folder, pod, order)
+        finally:
+            folder.remove()
+            shutil.rmtree(pod, ignore_errors=True)
+
+    def _train(
+        self, own: Site, task: RoundTask, assignment: Assignment, folder: TaskFolder, pod: Path, order: Order
+    ) -> Worked:
+        job = self._job(own, task, assignment, order.max_samples)
+        volumes = {"dataset": self.data, "workspace": self.claims / WORKSPACE, "state": self.claims / STATE}
+        ended = run_pod(job, volumes, pod, order.means.trainer, order.means.watch)
+        outcomes = {each.verb: each.step.report for each in ended if each.container.ours and each.step.report}
+        accepted = _set((), "Accepted", True, "Accepted", order.now)
+        if failure := _failure(job, assignment, ended, order.now):
+            failed = _set(accepted, "Failed", True, failure.reason, order.now)
+            status = RoundTaskStatus(conditions=failed, failure=replace(failure, message=None))
+            return Worked(status, _explained(failure, ended[-1]), outcomes)
+        sealed = wait_for(
+            send.seal(assignment, folder, self.identity.signing, base_digest(assignment, task.spec.hub_key))
+        )
+        location = names.update_location(assignment.round_uid, assignment.attempt, self.name)
+        puts = _puts(location, sealed.view.bytes, order.now)
+        wait_for(send.send(puts, order.means.store, folder))
+        sent = RoundTaskStatus(
+            conditions=_set(accepted, "Sent", True, "Sent", order.now),
+            upload=Upload(bytes=sealed.view.bytes),
+            update=sealed.view.update,
+        )
+        return Worked(sent, outcomes=outcomes)
+
+    @cached_property
+    def _published(self) -> Mapping[str, Any]:
+        return self.identity.published()
+
+    def _dataset(self, name: str, spec: Mapping[str, Any], now: datetime) -> dataset_api.Dataset:
+        parsed = dataset_api.parse({"metadata": {"name": name}, "spec": spec})
+        status = dataset_plan.plan(spec, parsed.status, None, generation=1, now=now)
+        ready = conditions.find(status.conditions, "Ready")
+        if ready is not None and ready.status == "False":
+            raise SimulationError(f"{self.name}: Dataset {name} is not Ready: {ready.reason}: {ready.message}.")
+        return replace(parsed, status=status)
+
+    def _claim(self, task: RoundTask, order: Order) -> Claim:
+        return Claim(
+            envelope=task.spec.assignment,
+            hub_key=task.spec.hub_key,
+            hub_fingerprint=order.hub_fingerprint,
+            round_uid=task.spec.round_ref.uid,
+            attempt=task.spec.attempt,
+            site_fingerprint=self._published["fingerprint"],
+            now=order.now,
+        )
+
+    def _terms(self, own: Site) -> Terms:
+        """The simulation hands a task over only once, so there are no earlier tasks to compare it with."""
+        return Terms(
+            participant=self.name,
+            policy=own.spec.policy,
+            datasets=self.datasets,
+            taken=0,
+            accepted=(),
+            approved=False,
+        )
+
+    def _fetch(self, task: RoundTask, assignment: Assignment, base: Model, folder: TaskFolder, order: Order) -> None:
+        grant = urls(base, SIGNER, order.now, URL_SECONDS)
+        wanted = Fetch(assignment=assignment, grant=grant, name=input_name(assignment))
+        hub_key = load_verification_key(untrusted.decode(task.spec.hub_key, "HubNotPinned"))
+
+        async def run() -> None:
+            await fetch.fetch(
+                wanted,
+                hub_key=hub_key,
+                key=self.identity.decryption,
+                store=order.means.store,
+                turn=Turn(),
+                folder=folder,
+            )
+
+        wait_for(run())
+
+    def _job(self, own: Site, task: RoundTask, assignment: Assignment, max_samples: int) -> Mapping[str, Any]:
+        metadata = Meta(name=task.metadata.name, namespace=NAMESPACE, uid=task.metadata.uid)
+        spec = SiteTaskSpec(
+            round_ref=task.spec.round_ref,
+            attempt=task.spec.attempt,
+            assignment=task.spec.assignment,
+            hub_key=task.spec.hub_key,
+            round_task_uid=task.metadata.uid,
+        )
+        name = assignment.dataset_name
+        return training.build(
+            training_job(
+                own,
+                SiteTask(metadata=metadata, spec=spec),
+                assignment,
+                {"metadata": {"name": name}, "spec": self.datasets[name]},
+                isolation=[CLOSED],
+                isolation_seconds=LEAST_SECONDS,
+                max_samples=max_samples,
+                live=LIVE,
+                operator_image=OPERATOR_IMAGE,
+            )
+        )
+
+
+def _failure(job: Mapping[str, Any], assignment: Assignment, ended: tuple[Ended, ...], now: datetime) -> Failure | None:
+    pod = as_pod(job["metadata"]["name"], NAMESPACE, ended)
+    ours = frozenset(each.container.name for each in ended if each.container.ours)
+    return failures.failure(None, pod, ours=ours, train_seconds=assignment.train_seconds, now=now)
+
+
+def _explained(failure: Failure, last: Ended) -> str:
+    """Our own containers say why they fail. Of a training program, there is the exit code and what it printed."""
+    if last.container.ours:
+        return f"{last.verb}: {failure.reason}: {failure.message}"
+    lines = last.output.rstrip().splitlines()[-LAST_LINES:]
+    return "\n    ".join([f"{last.verb}: {failure.reason}: exit code {last.exit_code}", *lines])
+
+
+def _puts(location: str, length: int, now: datetime) -> tuple[Put, ...]:
+    lengths = object_lengths(length)
+    uploads = [SIGNER.put(f"{location}/{part_name(i)}", now, URL_SECONDS, each) for i, each in enumerate(lengths)]
+    return tuple(Put(each.url, length, each.headers) for each, length in zip(uploads, lengths, strict=True))
+
+
+def _set(before: Conditions, kind: str, status: bool, reason: str, now: datetime) -> Conditions:
+    return conditions.set_condition(before, kind, status, reason, now=now, generation=1)

@@ -1,0 +1,220 @@
+"""The hub of the simulation: carries out the plan of each round, until the round is over.
+
+All decisions are those of `plans.round`. A hospital does its whole task when it is asked, so there are no grants. Time
+is virtual: a plan that waits gets the time for which it waits.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wardround.aggregate import main as aggregation
+from wardround.aggregate import plan as aggregation_plan
+from wardround.api import conditions, names
+from wardround.api.federatedround import FederatedRound, base_name
+from wardround.api.meta import Meta
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
+from wardround.api.times import to_seconds
+from wardround.documents import aggregations, assignments
+from wardround.documents.assignments import Recipient
+from wardround.documents.keys import Identity, Model
+from wardround.plans.round import plan as round_plan
+from wardround.plans.round.status import is_over
+from wardround.plans.round.types import (
+    Aggregate,
+    Aggregation,
+    Dispatch,
+    MakeRoundKey,
+    Observation,
+    StoredModel,
+    StoreModel,
+)
+from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key, hub_fingerprint
+from wardround.sealing.manifests import sign_model
+from wardround.simulate.errors import SimulationError
+from wardround.simulate.hospital import Hospital, Means, Order, Worked
+from wardround.simulate.store import ACCESS, SIGNER
+from wardround.simulate.wait import wait_for
+from wardround.wire import aggregation as answers
+from wardround.wire.models import ModelManifest
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+# A hospital and its task: told when the hospital is done.
+Worker = Callable[[str, Worked], None]
+
+
+def new_identity() -> Identity:
+    key = generate_signing_key()
+    public = dump_verification_key(key.public_key())
+    return Identity(key, public, hub_fingerprint(public))
+
+
+@dataclass
+class _Round:
+    """What the hub knows of a round under way. `plan`: of its last aggregation."""
+
+    round: FederatedRound
+    base: Model | None
+    key: DecryptionKey | None = None
+    tasks: dict[tuple[str, int], RoundTask] = field(default_factory=dict)
+    roster: tuple[str, ...] = ()
+    plan: bytes = b""
+    aggregation: Aggregation | None = None
+    model: StoredModel | None = None
+    worked: dict[str, Worked] = field(default_factory=dict)
+
+
+@dataclass
+class Hub:
+    """`models`: results by UID of their round. `live`: rounds that are over, by namespace and name."""
+
+    identity: Identity
+    means: Means
+    models: dict[str, Model] = field(default_factory=dict)
+    live: dict[tuple[str, str], FederatedRound] = field(default_factory=dict)
+    now: datetime = START
+
+    def run(
+        self, federated_round: FederatedRound, hospitals: Mapping[str, Hospital], told: Worker
+    ) -> tuple[FederatedRound, Mapping[str, Worked]]:
+        """Carry out a round. Return it with its final status, and what each hospital made of its last task.
+
+        Raises SimulationError for a round that waits for a person.
+        """
+        metadata = replace(
+            federated_round.metadata, uid=str(uuid.uuid4()), generation=1, creation_timestamp=to_seconds(self.now)
+        )
+        base = self._base(federated_round)
+        model = self.models.get(base.metadata.uid) if base else None
+        under_way = _Round(replace(federated_round, metadata=metadata), model)
+        participants = {name: each.participant(self.identity.fingerprint, self.now) for name, each in hospitals.items()}
+        while not is_over(under_way.round):
+            seen = self._observe(under_way, base, participants)
+            plan = round_plan.plan(seen)
+            under_way.round = replace(under_way.round, status=plan.status)
+            carried_out = [self._perform(action, under_way, seen, hospitals, told) for action in plan.actions]
+            if not any(carried_out) and not is_over(under_way.round):
+                self._pass_time(under_way.round, plan.requeue_after)
+        done = under_way.round
+        self.live[done.metadata.namespace, done.metadata.name] = done
+        self.means.store.forget(names.updates_prefix(done.metadata.uid))
+        return done, under_way.worked
+
+    def _base(self, federated_round: FederatedRound) -> FederatedRound | None:
+        name = base_name(federated_round)
+        return self.live.get((federated_round.metadata.namespace, name)) if name else None
+
+    def _observe(
+        self, under_way: _Round, base: FederatedRound | None, participants: Mapping[str, Participant]
+    ) -> Observation:
+        return Observation(
+            round=under_way.round,
+            participants=participants,
+            tasks=tuple(under_way.tasks.values()),
+            base=base,
+            base_uid=base.metadata.uid if base else "",
+            base_model=under_way.base.stored if under_way.base else None,
+            aggregation=under_way.aggregation,
+            model=under_way.model,
+            roster=under_way.roster,
+            now=self.now,
+        )
+
+    def _pass_time(self, federated_round: FederatedRound, seconds: float | None) -> None:
+        """Let the time pass for which the plan waits. Raises SimulationError if it waits for no time."""
+        if seconds is None:
+            said = [each for each in federated_round.status.conditions if each.status == "True" and each.message]
+            why = " ".join(each.message for each in said)
+            raise SimulationError(f"Round {federated_round.metadata.name} does not go on: {why}")
+        self.now += timedelta(seconds=max(seconds, 1.0))
+
+    def _perform(
+        self,
+        action: object,
+        under_way: _Round,
+        seen: Observation,
+        hospitals: Mapping[str, Hospital],
+        told: Worker,
+    ) -> bool:
+        """Whether the action changed anything. Grants, cancellations and cleaning up have no object here."""
+        match action:
+            case MakeRoundKey():
+                under_way.key = under_way.key or DecryptionKey.generate()
+            case Dispatch():
+                worked = self._ask(action, under_way, seen, hospitals)
+                under_way.worked[action.participant] = worked
+                told(action.participant, worked)
+            case Aggregate():
+                self._aggregate(action, under_way, seen)
+            case StoreModel():
+                self._keep(action, under_way)
+            case _:
+                return False
+        return True
+
+    def _ask(self, action: Dispatch, under_way: _Round, seen: Observation, hospitals: Mapping[str, Hospital]) -> Worked:
+        assert under_way.key is not None, "the plan makes the round's key before it asks"
+        name, uid = action.participant, under_way.round.metadata.uid
+        under_way.roster = under_way.roster or action.roster
+        spec = assignments.assign(
+            under_way.round,
+            Recipient.from_participant(seen.participants[name]),
+            action,
+            under_way.key.public.raw,
+            under_way.base,
+            self.identity,
+            self.now,
+        )
+        metadata = Meta(
+            name=names.task_name(under_way.round.metadata.name, uid, action.attempt),
+            namespace=name,
+            uid=str(uuid.uuid4()),
+            labels=names.task_labels(under_way.round.metadata.name, uid, name, action.attempt),
+            annotations={names.COLUMNS: action.columns} if action.columns else {},
+            creation_timestamp=to_seconds(self.now),
+        )
+        task = RoundTask(metadata=metadata, spec=spec)
+        most = seen.participants[name].spec.max_samples
+        order = Order(self.identity.fingerprint, most, under_way.base, self.means, self.now)
+        worked = hospitals[name].work(task, order)
+        under_way.tasks[name, action.attempt] = replace(task, status=worked.status)
+        return worked
+
+    def _aggregate(self, action: Aggregate, under_way: _Round, seen: Observation) -> None:
+        assert under_way.key is not None, "the plan makes the round's key before it asks"
+        under_way.plan = aggregations.plan(
+            seen, action, under_way.key, under_way.base, presigner=SIGNER, store=ACCESS, now=self.now
+        )
+        with TemporaryDirectory() as folder:
+            path = Path(folder, "plan.json")
+            path.write_bytes(under_way.plan)
+            opened, clock = self.means.store.open, lambda: self.now
+            answer = wait_for(aggregation.carry_out(path, open_store=opened, clock=clock))
+        # Through the termination message, whose length is limited, as on a cluster.
+        text = aggregation_plan.spell(answer).decode()
+        under_way.aggregation = Aggregation(
+            number=action.number, over=True, answer=answers.read_answer(text), ended=self.now
+        )
+
+    def _keep(self, action: StoreModel, under_way: _Round) -> None:
+        answer, data_key = action.answer, aggregation_plan.parse(under_way.plan).data_key
+        location = action.model.result.location
+        manifest = ModelManifest(answer.header, answer.digest, answer.segments_digest, location, answer.bytes)
+        under_way.model = action.model
+        self.models[under_way.round.metadata.uid] = Model(
+            data_key, sign_model(manifest, self.identity.key), manifest, action.model
+        )
+
+
+def failed(federated_round: FederatedRound) -> str:
+    """Why a round has failed, in words; empty if it is Complete."""
+    condition = conditions.find(federated_round.status.conditions, "Failed")
+    if condition is None or condition.status != "True":
+        return ""
+    return f"{condition.reason}: {condition.message}"

@@ -1,0 +1,197 @@
+"""`wardround simulate`: parses arguments, shows progress, prints a table. The modules beside it decide."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from wardround.api.site import LEAST_CELL, Policy
+from wardround.simulate import table
+from wardround.simulate.errors import SimulationError
+from wardround.simulate.play import Finished, Progress, Simulation, Skipped, play
+from wardround.simulate.pod import Ended
+from wardround.simulate.prepared import prepared
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit codes: 0 all rounds are Complete, 1 a round has failed or the input is wrong, 2 the arguments are wrong."""
+    options = parser().parse_args(argv)
+    try:
+        simulation = prepared(
+            options.files,
+            options.data,
+            repeats=options.repeats,
+            holdout=options.holdout,
+            seed=options.seed,
+            min_cell=options.min_cell,
+            max_left_out=options.max_left_out,
+            trainer=options.trainer,
+        )
+        ended = run(simulation, verbose=options.verbose)
+    except SimulationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    for remark in table.remarks(ended):
+        print(remark, file=sys.stderr)
+    {"table": print_table, "csv": print_csv, "json": print_json}[options.output](simulation, ended)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="wardround simulate",
+        description="Runs rounds on folders of this machine, without a cluster, with the code that runs on clusters.",
+    )
+    result.add_argument("files", nargs="+", type=Path, metavar="FILE", help="YAML with FederatedRounds")
+    result.add_argument(
+        "--data",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="one folder for each hospital, with dataset.yaml and the data file at the Dataset's path",
+    )
+    result.add_argument(
+        "--repeats",
+        type=int,
+        default=1,
+        metavar="N",
+        help="run all rounds N times. The first run uses the split and the seed that the files give. The others use "
+        "other splits and seeds, derived from --seed",
+    )
+    result.add_argument(
+        "--holdout",
+        type=Path,
+        metavar="FILE",
+        help="rows that no hospital trains on. Each Evaluate round is also run on all of them. The first hospital's "
+        "Datasets describe the file",
+    )
+    result.add_argument("--seed", type=int, default=0, metavar="N", help="from which what the files leave open is made")
+    result.add_argument(
+        "--min-cell",
+        type=int,
+        default=LEAST_CELL,
+        metavar="N",
+        help=f"show no number over fewer patients; default {LEAST_CELL}. Less is for data of your own",
+    )
+    result.add_argument(
+        "--max-left-out",
+        default=Policy().max_left_out,
+        metavar="SHARE",
+        help="the largest share of a file's rows that may break the Dataset's schema; default %(default)s",
+    )
+    result.add_argument(
+        "--trainer",
+        default="",
+        metavar="COMMAND",
+        help="the training code, without its verb. A file that ends with .py runs in this process, anything else as a "
+        "process for each verb. Default: the reference trainer, which needs torch",
+    )
+    result.add_argument("-o", "--output", choices=("table", "csv", "json"), default="table")
+    result.add_argument("-v", "--verbose", action="store_true", help="also what each container prints")
+    return result
+
+
+def run(simulation: Simulation, *, verbose: bool) -> list[Finished | Skipped]:
+    """All rounds, at their end. Raises SimulationError."""
+
+    def show(ended: Ended) -> None:
+        if verbose and ended.output:
+            print(ended.output, end="", file=sys.stderr, flush=True)
+
+    with _progress(simulation, shown=not verbose and sys.stderr.isatty()) as told:
+        return list(play(simulation, told=told, watch=show))
+
+
+@contextmanager
+def _progress(simulation: Simulation, *, shown: bool) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar for people. rich is imported here: a program that reads the output needs none of it."""
+    if not shown:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        bars = bar.add_task("", total=simulation.repeats * len(simulation.rounds))
+        seen: set[tuple[int, str]] = set()
+
+        def advance(progress: Progress) -> None:
+            place = (progress.repeat, progress.round)
+            bar.update(
+                bars,
+                completed=len(seen - {place}),
+                description=f"repeat {progress.repeat}: {progress.round}, {progress.hospital}",
+            )
+            seen.add(place)
+
+        yield advance
+
+
+def print_table(simulation: Simulation, ended: Sequence[Finished | Skipped]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    data = Table(title="Data")
+    for name, justify in (("hospital", "left"), ("rows", "right"), ("patients", "right"), ("rows left out", "left")):
+        data.add_column(name, justify="right" if justify == "right" else "left")
+    for read in table.reads(ended):
+        data.add_row(read.hospital, str(read.rows), str(read.patients), read.left_out or "none")
+    console.print(data)
+    numbers = Table(title="Results", caption=table.warning(simulation.min_cell) or None)
+    for name in ("round", "source", "rows", "metric"):
+        numbers.add_column(name)
+    if simulation.repeats > 1:
+        columns = ("mean", "sd", "n")
+        lines = [
+            (each.round, each.source, each.rows, each.metric, f"{each.mean:.4g}", _text(each.sd), str(each.n))
+            for each in table.summaries(table.rows(ended))
+        ]
+    else:
+        columns = ("value", "95 % interval", "people")
+        lines = [
+            (each.round, each.source, each.rows, each.metric, f"{each.value:.4g}", _interval(each), str(each.people))
+            for each in table.rows(ended)
+        ]
+    for name in columns:
+        numbers.add_column(name, justify="right")
+    for line in lines:
+        numbers.add_row(*line)
+    console.print(numbers)
+
+
+def _interval(row: table.Row) -> str:
+    return "" if row.low is None or row.high is None else f"{row.low:.4g} to {row.high:.4g}"
+
+
+def _text(number: float | None) -> str:
+    return "" if number is None else f"{number:.4g}"
+
+
+def print_csv(simulation: Simulation, ended: Sequence[Finished | Skipped]) -> None:
+    _warn(simulation)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([field.name for field in dataclasses.fields(table.Row)])
+    writer.writerows(map(dataclasses.astuple, table.rows(ended)))
+
+
+def print_json(simulation: Simulation, ended: Sequence[Finished | Skipped]) -> None:
+    _warn(simulation)
+    print(json.dumps(table.as_json(ended)))
+
+
+def _warn(simulation: Simulation) -> None:
+    if text := table.warning(simulation.min_cell):
+        print(text, file=sys.stderr)

@@ -1,0 +1,219 @@
+"""Plays rounds with hospitals, repeat after repeat. Reports each finished round; reads no input and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from wardround.api.federatedround import Attention, FederatedRound, Participants, Quorum, Result
+from wardround.api.site import LEAST_CELL, Policy
+from wardround.simulate.errors import RoundFailed
+from wardround.simulate.files import HOLDOUT, HospitalFiles
+from wardround.simulate.hospital import Hospital, Means, Worked, new_identity
+from wardround.simulate.hub import Hub, failed
+from wardround.simulate.hub import new_identity as new_hub
+from wardround.simulate.pod import Watch
+from wardround.simulate.repeats import Repeat
+from wardround.simulate.store import MemoryStore
+from wardround.simulate.trainers import Trainer
+from wardround.wire.outcome import Outcome
+
+HOSPITALS = "hospitals"
+# In memory where the machine has such a place: pods write and sync many small files.
+MEMORY = Path("/dev/shm")  # noqa: S108 - each simulation makes a folder of its own in it
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A round that is Complete. `source`: HOSPITALS, or HOLDOUT for the rows of the holdout file. `reports`: of our own
+    containers, by hospital and verb."""
+
+    repeat: int
+    name: str
+    task: str
+    source: str
+    result: Result
+    aggregated: int
+    attention: tuple[Attention, ...]
+    reports: Mapping[str, Mapping[str, Outcome]]
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An Evaluate round that has failed in one of several repeats. No other round starts from it."""
+
+    repeat: int
+    name: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A hospital has done its part of a round."""
+
+    repeat: int
+    round: str
+    hospital: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What is to be simulated. `rounds`: each after the round that it starts from."""
+
+    rounds: Sequence[FederatedRound]
+    hospitals: Sequence[HospitalFiles]
+    trainer: Trainer
+    holdout: HospitalFiles | None = None
+    repeats: int = 1
+    seed: int = 0
+    min_cell: int = LEAST_CELL
+    max_left_out: str = Policy().max_left_out
+
+
+def _ignore(_: object) -> None:
+    """Sees nothing."""
+
+
+def play(
+    simulation: Simulation, *, told: Callable[[Progress], None] = _ignore, watch: Watch = _ignore
+) -> Iterator[Finished | Skipped]:
+    """Yield each round at its end. `watch` sees each container at its end. Raises SimulationError.
+
+    A round that fails ends the simulation, but for an Evaluate round in one of several repeats: with another split, too
+    few people may be in a class.
+    """
+    identities = {each.name: new_identity() for each in _everyone(simulation)}
+    hub = new_hub()
+    for number in range(1, simulation.repeats + 1):
+        repeat = Repeat(number, simulation.seed)
+        with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, prefix="wardround-") as name:
+            claims = Path(name)
+            for files in _everyone(simulation):
+                repeat.make_claims(files, claims / files.name)
+            hospitals = {
+                files.name: Hospital(
+                    name=files.name,
+                    identity=identities[files.name],
+                    datasets=repeat.datasets(files),
+                    policy=policy(simulation, tells=files.name == HOLDOUT),
+                    labels=_labels(simulation.rounds),
+                    federations=_federations(simulation.rounds),
+                    data=files.folder,
+                    claims=claims / files.name,
+                )
+                for files in _everyone(simulation)
+            }
+            means = Means(MemoryStore(), simulation.trainer, watch)
+            yield from _play_repeat(simulation, repeat, Hub(hub, means), hospitals, told)
+
+
+def _play_repeat(
+    simulation: Simulation,
+    repeat: Repeat,
+    hub: Hub,
+    hospitals: Mapping[str, Hospital],
+    told: Callable[[Progress], None],
+) -> Iterator[Finished | Skipped]:
+    own = {name: each for name, each in hospitals.items() if name != HOLDOUT}
+    for federated_round in simulation.rounds:
+        varied = repeat.round(federated_round)
+        evaluate = varied.spec.task == "Evaluate"
+        if not _names_holdout(varied):
+            try:
+                yield _run(hub, varied, own, repeat, HOSPITALS, told)
+            except RoundFailed as failure:
+                if not evaluate or simulation.repeats == 1:
+                    raise
+                yield Skipped(repeat.number, failure.name, str(failure))
+        if simulation.holdout is not None and evaluate:
+            alone = {HOLDOUT: hospitals[HOLDOUT]}
+            yield _run(hub, _on_holdout(varied), alone, repeat, HOLDOUT, told)
+
+
+def _run(
+    hub: Hub,
+    federated_round: FederatedRound,
+    hospitals: Mapping[str, Hospital],
+    repeat: Repeat,
+    source: str,
+    told: Callable[[Progress], None],
+) -> Finished:
+    """Raises RoundFailed, and SimulationError for a round that waits for a person."""
+    name = federated_round.metadata.name
+    explained: dict[str, str] = {}
+
+    def tell(hospital: str, worked: Worked) -> None:
+        explained[hospital] = worked.explanation
+        told(Progress(repeat.number, name, hospital))
+
+    done, worked = hub.run(federated_round, hospitals, tell)
+    result, counts = done.status.result, done.status.participants
+    if (why := failed(done)) or result is None or counts is None:
+        raise RoundFailed(name, why, {hospital: text for hospital, text in explained.items() if text})
+    reports = {hospital: each.outcomes for hospital, each in worked.items()}
+    return Finished(
+        repeat.number,
+        name,
+        federated_round.spec.task,
+        source,
+        result,
+        counts.aggregated,
+        tuple(_explained(each, explained) for each in done.status.attention),
+        reports,
+    )
+
+
+def _explained(attention: Attention, explained: Mapping[str, str]) -> Attention:
+    """The hospital's own words, where it has some. The hub has other advice: it does not get them."""
+    return replace(attention, message=explained.get(attention.participant) or attention.message)
+
+
+def _on_holdout(federated_round: FederatedRound) -> FederatedRound:
+    """The same round for the holdout alone. All its rows are test rows."""
+    alone = Participants(names=(HOLDOUT,))
+    spec = replace(federated_round.spec, participants=alone, quorum=Quorum(min=1), rows="Test")
+    return replace(federated_round, spec=spec)
+
+
+def _names_holdout(federated_round: FederatedRound) -> bool:
+    """Whether the round asks the holdout and no hospital."""
+    return federated_round.spec.participants.names == (HOLDOUT,)
+
+
+def policy(simulation: Simulation, *, tells: bool) -> dict[str, Any]:
+    """The policy of a Site: it allows what the rounds ask, because the researcher decides about data of their own.
+
+    `tells`: the Site tells its own numbers. The holdout does: it is alone in its rounds.
+    """
+    specs = [each.spec for each in simulation.rounds]
+    federations = list(_federations(simulation.rounds))
+    return {
+        "approval": "Policy",
+        "images": sorted({each.image for each in specs if each.image}),
+        "commands": [list(each) for each in sorted({each.command for each in specs})],
+        "datasets": [{"name": name, "federations": federations} for name in sorted({s.dataset_name for s in specs})],
+        "parameters": [{"name": name} for name in sorted({name for each in specs for name in each.parameters})],
+        "localSockets": True,
+        "minQuorum": 1,
+        "minSamples": min(simulation.min_cell, LEAST_CELL),
+        "minCell": simulation.min_cell,
+        "maxLeftOut": simulation.max_left_out,
+        "tellOwnMetrics": tells,
+    }
+
+
+def _everyone(simulation: Simulation) -> list[HospitalFiles]:
+    return [*simulation.hospitals, *([simulation.holdout] if simulation.holdout else [])]
+
+
+def _federations(rounds: Sequence[FederatedRound]) -> tuple[str, ...]:
+    return tuple(sorted({each.metadata.namespace for each in rounds}))
+
+
+def _labels(rounds: Sequence[FederatedRound]) -> dict[str, str]:
+    """Every hospital of the folder has the labels that the rounds select by."""
+    selectors = [each.spec.participants.selector for each in rounds]
+    return {name: value for each in selectors if each for name, value in each.match_labels.items()}

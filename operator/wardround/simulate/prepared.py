@@ -1,0 +1,53 @@
+"""Makes a Simulation from what a person gives: paths, objects, a trainer's command. Checks the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from wardround.api.site import LEAST_CELL, Policy, share
+from wardround.simulate import files as inputs
+from wardround.simulate.errors import SimulationError
+from wardround.simulate.play import Simulation
+from wardround.simulate.trainers import Trainer, choose
+
+
+def prepared(
+    files: Iterable[Path | str | Mapping[str, Any]],
+    data: Path | str,
+    *,
+    repeats: int = 1,
+    holdout: Path | str | None = None,
+    seed: int = 0,
+    min_cell: int = LEAST_CELL,
+    max_left_out: str = Policy().max_left_out,
+    trainer: Trainer | str = "",
+) -> Simulation:
+    """Raises SimulationError."""
+    if repeats < 1 or min_cell < 1:
+        raise SimulationError("The number of repeats and the smallest cell are 1 or more.")
+    try:
+        share(max_left_out)
+    except ValueError as error:
+        raise SimulationError(f"--max-left-out {max_left_out}: {error}.") from None
+    rounds = inputs.in_order(
+        [
+            federated_round
+            for each in files
+            for federated_round in (
+                inputs.parse_rounds([each]) if isinstance(each, Mapping) else inputs.read_rounds(Path(each))
+            )
+        ]
+    )
+    hospitals = inputs.read_hospitals(Path(data))
+    return Simulation(
+        rounds=rounds,
+        hospitals=hospitals,
+        trainer=choose(trainer) if isinstance(trainer, str) else trainer,
+        holdout=inputs.read_holdout(Path(holdout), hospitals[0]) if holdout is not None else None,
+        repeats=repeats,
+        seed=seed,
+        min_cell=min_cell,
+        max_left_out=max_left_out,
+    )

@@ -1,0 +1,167 @@
+"""Turns finished rounds into numbers: one row for each round, metric and repeat, and their summary. Prints nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from wardround.api.federatedround import ResultMetric
+from wardround.api.site import LEAST_CELL
+from wardround.simulate.errors import SimulationError
+from wardround.simulate.play import Finished, Skipped
+from wardround.wire import codec
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one round in one repeat. `source`: `hospitals`, or `holdout` for the rows of the holdout file.
+
+    `low`, `high`: the 95 % interval. `people`, `hospitals`: how many of them the number is over. `rows`: `Validation`
+    or `Test`. `model`: the round that made the measured model. A Train round measures the model that it starts from.
+    """
+
+    repeat: int
+    round: str
+    task: str
+    source: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    people: int
+    hospitals: int
+    rows: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One metric of one round over the repeats. `sd`: of the sample; None for one repeat. `n`: the number of repeats
+    that have the metric."""
+
+    round: str
+    source: str
+    rows: str
+    metric: str
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a hospital's file holds. `left_out`: rows that break the schema, by field and reason."""
+
+    hospital: str
+    rows: int
+    patients: int
+    left_out: str
+
+
+def reads(ended: Iterable[Finished | Skipped]) -> list[Read]:
+    """One for each hospital that took part, in the order in which they were asked first."""
+    found: dict[str, Read] = {}
+    for each in _finished(ended):
+        for hospital, reports in each.reports.items():
+            if report := reports.get("prepare"):
+                left_out = ", ".join(f"{entry.field} {entry.reason} {entry.rows}" for entry in report.quality or ())
+                found.setdefault(hospital, Read(hospital, report.rows or 0, report.patients or 0, left_out))
+    return list(found.values())
+
+
+def rows(ended: Iterable[Finished | Skipped]) -> list[Row]:
+    return [_row(each, metric) for each in _finished(ended) for metric in each.result.metrics]
+
+
+def _row(finished: Finished, metric: ResultMetric) -> Row:
+    return Row(
+        repeat=finished.repeat,
+        round=finished.name,
+        task=finished.task,
+        source=finished.source,
+        metric=metric.name,
+        value=float(metric.value),
+        low=None if metric.low is None else float(metric.low),
+        high=None if metric.high is None else float(metric.high),
+        people=metric.people,
+        hospitals=metric.hospitals,
+        rows=metric.rows,
+        model=metric.model,
+    )
+
+
+def _finished(ended: Iterable[Finished | Skipped]) -> Iterator[Finished]:
+    return (each for each in ended if isinstance(each, Finished))
+
+
+def summaries(numbers: Sequence[Row]) -> list[Summary]:
+    """One for each round and metric, in the order in which they came."""
+    groups: dict[tuple[str, str, str, str], list[float]] = {}
+    for each in numbers:
+        groups.setdefault((each.round, each.source, each.rows, each.metric), []).append(each.value)
+    return [
+        Summary(*place, fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+        for place, values in groups.items()
+    ]
+
+
+def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
+    """Each finished round, with the digest of its result."""
+    return [
+        {
+            "repeat": each.repeat,
+            "round": each.name,
+            "task": each.task,
+            "source": each.source,
+            "digest": each.result.digest,
+            "samples": each.result.samples,
+            "hospitals": each.aggregated,
+            "withheld": each.result.withheld,
+            "metrics": [codec.dump(metric) for metric in each.result.metrics],
+        }
+        for each in _finished(ended)
+    ]
+
+
+def remarks(ended: Iterable[Finished | Skipped]) -> list[str]:
+    """What a person should know of rounds that ended: once, however many repeats say it."""
+    said: dict[str, None] = {}
+    for each in ended:
+        if isinstance(each, Skipped):
+            said[f"repeat {each.repeat}: {each.why}"] = None
+            continue
+        for entry in each.attention:
+            said[f"{each.name}: {entry.participant}: {entry.reason}: {entry.message}"] = None
+        if each.result.withheld:
+            hospitals = "1 hospital" if each.result.withheld == 1 else f"{each.result.withheld} hospitals"
+            said[
+                f"{each.name}: the numbers of {hospitals} are withheld: fewer people than the smallest cell are in a "
+                "class."
+            ] = None
+    return list(said)
+
+
+def frame(numbers: Sequence[Row]) -> DataFrame:
+    """The rows as a pandas DataFrame, one column for each field of Row. Raises SimulationError without pandas."""
+    try:
+        import pandas
+    except ImportError:
+        raise SimulationError("A DataFrame needs pandas. Install it: pip install 'wardround[simulate]'.") from None
+    names = [field.name for field in dataclasses.fields(Row)]
+    return pandas.DataFrame([dataclasses.astuple(each) for each in numbers], columns=names)
+
+
+def warning(min_cell: int) -> str:
+    """What every table says of numbers that no hospital would tell; empty if a hospital would."""
+    if min_cell >= LEAST_CELL:
+        return ""
+    return (
+        f"--min-cell {min_cell}: numbers over fewer than {LEAST_CELL} patients are shown. They are for data of your "
+        "own: no hospital tells them."
+    )

@@ -1,0 +1,120 @@
+"""Wrong input is named with its file, its field and what to do."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.simulate.rounds import played, short
+from wardround.simulate.errors import SimulationError
+from wardround.simulate.files import in_order, parse_rounds, read_hospitals, read_rounds
+from wardround.simulate.prepared import prepared
+from wardround.simulate.trainers import choose
+
+
+def names(rounds: list[dict[str, Any]]) -> list[str]:
+    return [each.metadata.name for each in in_order(parse_rounds(rounds))]
+
+
+def test_each_round_comes_after_the_round_that_it_starts_from() -> None:
+    assert names(short()[::-1]) == ["statistics", "train-1", "evaluate"]
+
+
+def test_a_base_in_none_of_the_files_is_named() -> None:
+    with pytest.raises(SimulationError, match="Round train-1 starts from round statistics, which none of the files"):
+        names(short()[1:])
+
+
+def test_a_circle_is_named() -> None:
+    _, first, _ = short()
+    del first["spec"]["initial"]
+    first["spec"]["base"] = {"roundName": "train-1"}
+    with pytest.raises(SimulationError, match="start from each other in a circle: train-1"):
+        names([first])
+
+
+def test_two_rounds_of_one_name_are_refused() -> None:
+    statistics, *_ = short()
+    with pytest.raises(SimulationError, match="Two rounds have the name statistics"):
+        names([statistics, statistics])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metrcs": ["loss"]}, "FederatedRound train-1: spec has the unknown field metrcs"),
+        ({"quorum": {"minimum": 2}}, "FederatedRound train-1: spec.quorum has the unknown field minimum"),
+        ({"base": {"roundName": "x"}}, "exactly one of base and initial"),
+        ({"task": "Statistics"}, "a Statistics round has no image"),
+        ({"task": "Evaluate"}, "an Evaluate round has a base and no initial"),
+        ({"participants": {}}, "exactly one of names and selector"),
+        ({"task": "Trian"}, "FederatedRound train-1: .*expected one of Train"),
+    ],
+)
+def test_a_wrong_round_is_refused_with_its_field(change: dict[str, Any], said: str) -> None:
+    _, first, _ = short()
+    first["spec"] |= change
+    with pytest.raises(SimulationError, match=said):
+        names([first])
+
+
+def test_other_kinds_beside_rounds_are_ignored(tmp_path: Path) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "breast-cancer"}}
+    file = tmp_path / "rounds.yaml"
+    file.write_text(yaml.safe_dump_all([namespace, short()[0]]))
+    assert [each.metadata.name for each in read_rounds(file)] == ["statistics"]
+    file.write_text(yaml.safe_dump(namespace))
+    with pytest.raises(SimulationError, match=r"rounds.yaml has no FederatedRound"):
+        read_rounds(file)
+
+
+def test_each_folder_with_a_dataset_is_a_hospital(data: Path) -> None:
+    assert [each.name for each in read_hospitals(data)] == ["site-a", "site-b", "site-c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "instead", "said"),
+    [
+        ("path: cases.csv", "path: missing.csv", r"Dataset breast: .*site-a has no file missing.csv \(spec.path\)"),
+        ("format: CSV", "fromat: CSV", "Dataset breast: spec has the unknown field fromat"),
+        ("kind: Dataset", "kind: Datasets", "has no Dataset"),
+        (
+            "target: malignant",
+            "target: benign",
+            "Dataset breast is not Ready: SchemaInvalid: .*target must be",
+        ),
+    ],
+)
+def test_a_wrong_dataset_is_refused(data: Path, tmp_path: Path, text: str, instead: str, said: str) -> None:
+    wrong = tmp_path / "wrong"
+    shutil.copytree(data, wrong)
+    file = wrong / "site-a" / "dataset.yaml"
+    assert text in file.read_text()
+    file.write_text(file.read_text().replace(text, instead))
+    with pytest.raises(SimulationError, match=said):
+        played(short(), wrong)
+
+
+def test_a_folder_without_hospitals_says_what_to_make(tmp_path: Path) -> None:
+    with pytest.raises(SimulationError, match=r"has no hospital\. Make a folder in it for each hospital"):
+        read_hospitals(tmp_path)
+
+
+def test_a_holdout_that_is_not_there_is_named(data: Path) -> None:
+    with pytest.raises(SimulationError, match=r"--holdout .*nowhere\.csv: there is no such file"):
+        prepared(short(), data, holdout="nowhere.csv", trainer=lambda _: 0)
+
+
+def test_without_torch_the_reference_trainer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(SimulationError, match="pip install torch"):
+        choose("")
+
+
+def test_a_command_that_cannot_be_started_ends_as_in_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose("no-such-program --fast")("train") == 127
+    assert "no-such-program cannot be started" in capsys.readouterr().out

@@ -1,0 +1,141 @@
+"""What repeats, a holdout and the smallest cell change, and what a person reads when a round fails."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lab import demo_data
+from tests.simulation.programs import OWN_IMAGE
+from tests.unit.simulate.rounds import digests, played, short
+from wardround.simulate.errors import SimulationError
+from wardround.simulate.files import HOLDOUT
+from wardround.simulate.play import HOSPITALS, Finished, Skipped, play
+from wardround.simulate.prepared import prepared
+from wardround.simulate.trainers import script
+
+
+def of(finished: list[Finished], repeat: int) -> list[str]:
+    return digests([each for each in finished if each.repeat == repeat])
+
+
+def test_the_first_repeat_is_as_the_files_say_and_the_others_differ(data: Path, once: list[str]) -> None:
+    repeated = played(short(), data, repeats=3)
+    assert of(repeated, 1) == once
+    assert len({*of(repeated, 1), *of(repeated, 2), *of(repeated, 3)}) == 9
+    # Each repeat has another split, so other patients are counted.
+    samples = {tuple(each.result.samples for each in repeated if each.repeat == number) for number in (1, 2, 3)}
+    assert len(samples) == 3
+
+
+def test_the_same_seed_makes_the_same_repeats_and_another_seed_makes_others(data: Path) -> None:
+    first = played(short(), data, repeats=2)
+    assert digests(played(short(), data, repeats=2)) == digests(first)
+    other = played(short(), data, repeats=2, seed=1)
+    assert of(other, 1) == of(first, 1)
+    assert not set(of(other, 2)) & set(of(first, 2))
+
+
+def test_without_secrets_a_simulation_is_still_reproducible(data: Path, once: list[str], tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(data, bare, ignore=shutil.ignore_patterns("secrets"))
+    for file in bare.glob("*/dataset.yaml"):
+        text = file.read_text()
+        file.write_text(text.replace(f"demo-split-of-{file.parent.name}", "YOUR-SECRET"))
+    first = played(short(), bare)
+    assert digests(played(short(), bare)) == digests(first)
+    assert not set(digests(first)) & set(once)
+
+
+def test_every_row_of_the_holdout_is_evaluated_and_none_is_trained_on(
+    data: Path, once: list[str], tmp_path: Path
+) -> None:
+    header, rows = demo_data.tables()["site-a"]
+    file = tmp_path / "elsewhere.csv"
+    demo_data.write((header, [[f"other-{row[0]}", *row[1:]] for row in rows]), file)
+    finished = played(short(), data, holdout=file)
+    assert digests([each for each in finished if each.source == HOSPITALS]) == once
+    [evaluated] = [each for each in finished if each.source == HOLDOUT]
+    assert evaluated.task == "Evaluate"
+    usable = len(rows) - len(demo_data.BLEMISHES["site-a"])
+    assert evaluated.result.samples == usable
+    assert float({each.name: each.value for each in evaluated.result.metrics}["accuracy"]) > 0.9
+
+
+def test_a_round_below_its_quorum_fails_with_the_reason_of_each_hospital(data: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    lines = (broken / "site-b" / "cases.csv").read_text().splitlines(keepends=True)
+    (broken / "site-b" / "cases.csv").write_text("".join(lines[:5]))
+    with pytest.raises(SimulationError) as failed:
+        played(short(), broken)
+    assert "Round statistics has failed. QuorumNotMet" in str(failed.value)
+    assert "site-b: prepare: TooFewSamples" in str(failed.value)
+
+
+def test_a_round_goes_on_without_a_hospital_if_its_quorum_lets_it(data: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    lines = (broken / "site-b" / "cases.csv").read_text().splitlines(keepends=True)
+    (broken / "site-b" / "cases.csv").write_text("".join(lines[:5]))
+    rounds = short()
+    for each in rounds[:2]:
+        each["spec"]["quorum"] = {"min": 2}
+    finished = played(rounds, broken)
+    assert [each.aggregated for each in finished] == [2, 2, 1]
+    assert {entry.reason for each in finished for entry in each.attention} == {"TooFewSamples"}
+    assert {entry.participant for each in finished for entry in each.attention} == {"site-b"}
+
+
+def test_an_evaluation_that_fails_in_one_of_several_repeats_is_skipped(data: Path) -> None:
+    rounds = short()
+    rounds[2]["spec"]["quorum"] = {"min": 3}
+    with pytest.raises(SimulationError, match=r"Round evaluate has failed\. QuorumNotMet: 2 hospitals"):
+        played(rounds, data)
+    ended = list(play(prepared(rounds, data, repeats=2, trainer=script(OWN_IMAGE))))
+    assert [each.repeat for each in ended if isinstance(each, Skipped)] == [1, 2]
+    assert [each.name for each in ended if isinstance(each, Finished)] == ["statistics", "train-1"] * 2
+
+
+def test_an_evaluation_of_the_holdout_alone_asks_no_hospital(data: Path) -> None:
+    rounds = short()
+    rounds[2]["spec"]["participants"] = {"names": ["holdout"]}
+    finished = played(rounds, data, holdout=data / "site-a" / "cases.csv")
+    assert [each.source for each in finished] == [HOSPITALS, HOSPITALS, HOLDOUT]
+
+
+def test_a_file_of_which_too_much_is_left_out_is_refused(data: Path) -> None:
+    with pytest.raises(SimulationError, match="site-a: prepare: TooManyRowsLeftOut"):
+        played(short(), data, max_left_out="0.001")
+
+
+def test_what_failing_training_code_printed_is_shown(data: Path, tmp_path: Path) -> None:
+    code = OWN_IMAGE.read_text().replace("    validate(model, task)", "    validate(model)")
+    (tmp_path / "changed.py").write_text(code)
+    with pytest.raises(SimulationError) as failed:
+        played(short(), data, trainer=script(tmp_path / "changed.py"))
+    text = str(failed.value)
+    assert "Round train-1 has failed" in text
+    assert "site-a: train: TrainerFailed: exit code 1" in text
+    assert "TypeError: validate() missing 1 required positional argument" in text
+
+
+def test_a_hospital_alone_may_be_asked(data: Path) -> None:
+    rounds = short()
+    for each in rounds[:2]:
+        each["spec"]["participants"], each["spec"]["quorum"] = {"names": ["site-c"]}, {"min": 1}
+    assert [each.aggregated for each in played(rounds, data)] == [1, 1, 2]
+
+
+def test_a_selector_finds_every_hospital(data: Path, once: list[str]) -> None:
+    rounds = short()
+    for each in rounds:
+        each["spec"]["participants"] = {"selector": {"matchLabels": {"country": "AT"}}}
+    assert digests(played(rounds, data)) == once
+
+
+async def test_it_runs_where_an_event_loop_runs(data: Path, once: list[str]) -> None:
+    """As in a notebook."""
+    assert digests(played(short(), data)) == once
