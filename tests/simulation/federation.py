@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from lab import demo_data, demo_rounds
@@ -83,7 +82,6 @@ class Federation:
         trainer: Trainer,
         seed: int,
         watched: Watched = lambda _: None,
-        order_keys: Mapping[str, bytes] = MappingProxyType({}),
         *,
         hub: Server | None = None,
         store: Objects | None = None,
@@ -93,7 +91,6 @@ class Federation:
         self._folder = folder
         self._trainer = trainer
         self._watched = watched
-        self._order_keys = order_keys
         signer = Presigner(STORE_ORIGIN, BUCKET, "us-east-1", StoreCredentials("access", "in memory, no secret"))
         self._signer = signer
         self.store = store or Objects(signer, loop.clock)
@@ -206,7 +203,7 @@ class Federation:
         for claim in ("data", "state", "workspace"):
             (claims / claim).mkdir(parents=True)
         demo_data.write(table, claims / "data" / "cases.csv")
-        demo_data.write_order_key(self._order_keys.get(name, hospital.order_key), claims / "state")
+        demo_data.write_order_key(hospital.order_key, claims / "state")
 
         operator = Operator(
             self._client(server, "site-operator", SITE_NAMESPACE),

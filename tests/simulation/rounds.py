@@ -103,13 +103,12 @@ def play_rounds(
     *,
     seed: int = 1,
     trainer: Trainer = OWN,
-    order_keys: Mapping[str, bytes] | None = None,
 ) -> Played:
-    """Rounds that are all applied at once. `order_keys`: each hospital's secret, the demo's where there is none."""
+    """Rounds that are all applied at once."""
     collected = _Collected()
 
     async def main(loop: VirtualLoop) -> Played:
-        federation = Federation(loop, folder, trainer, seed, collected.see, order_keys=order_keys or {})
+        federation = Federation(loop, folder, trainer, seed, collected.see)
         async with federation.running(tables):
             federation.apply(*copy.deepcopy(rounds))
             ended = [await federation.over(each["metadata"]["name"]) for each in rounds]
