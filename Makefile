@@ -56,6 +56,7 @@ bench: built  ## a round's time beside empty Jobs, and the operators' memory, on
 	@$(SUDO) $(BIN)/python -m bench.round
 	@$(SUDO) $(BIN)/python -m bench.footprint
 	@$(BIN)/python -m bench.federation
+	@$(BIN)/python -m bench.simulate
 
 lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up
