@@ -36,7 +36,7 @@ def row(parameter: AllowedParameter) -> str:
     """The parameter as a row of the documentation's table."""
     values = " or ".join(f"`{word}`" for word in parameter.enum or ())
     numbers = ", ".join(f"{name} {bound}" for name, bound in bounds(parameter))
-    return f"| `{parameter.name}` | {values or numbers or 'any'} |"
+    return f"| `{parameter.name}` | {values or numbers or 'any value'} |"
 
 
 @dataclass(frozen=True)
