@@ -43,6 +43,8 @@ UNTRAINED = {**PARAMETERS, "epochs": "0"}
 STEPS = 12_000
 # Additions to a site's default policy.
 POLICY: Object = {
+    # Each run evaluates other models on the same rows, as often as developers run the tests.
+    "maxEvaluations": 10_000,
     "commands": [list(DEFAULT_COMMAND), carried.COMMAND],
     "parameters": [
         *(each for each in codec.dump(DEFAULT_PARAMETERS) if each["name"] != "epochs"),

@@ -50,6 +50,7 @@ RUN_INLINE = {
     "python -m lab --help": "python -m lab --help",
     "kubectl wardround": "kubectl wardround --help",
     "kubectl explain federatedround.spec": "kubectl explain federatedround.spec",
+    "kubectl describe dataset DATASET -n SITE_NAMESPACE": f"kubectl describe dataset breast -n {SITE_NAMESPACE}",
     "kubectl describe": f"kubectl describe site site -n {SITE_NAMESPACE}",
     # kubectl describe finds the pod by the beginning of its name, which is its Job's name.
     "kubectl describe job TASK -n SITE_NAMESPACE": f"kubectl describe job $TASK -n {SITE_NAMESPACE}",

@@ -105,6 +105,9 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     assert 0 <= float(evaluated.metrics["accuracy"]) <= 1
     assert int(evaluated.metrics["rows"]) == evaluated.result["samples"] == 93
     assert [each["name"] for each in evaluated.result["hospitals"]] == ["site-a", "site-b"]
+    for site in ("site-a", "site-b"):
+        counted = federation.kubectl(site).get("dataset", DATASET, "-n", federation.site_namespace)["status"]
+        assert {each["rows"]: each["used"] for each in counted["evaluations"]}["Test"] >= 1
 
 
 def test_a_simulation_inside_the_trainer_image_makes_the_same_models(

@@ -109,6 +109,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("site", {"policy": {"parameters": [{"name": "epochs", "max": "10"}]}}, "'max' was unexpected"),
     ("site", {"policy": {"parameters": None}}, "None is not of type 'array'"),
     ("site", {"policy": {"minCell": 10}}, "10 is less than the minimum of 11"),
+    ("site", {"policy": {"maxEvaluations": -1}}, "-1 is less than the minimum of 0"),
+    ("site", {"policy": {"maxEvaluations": 10001}}, "10001 is greater than the maximum of 10000"),
+    ("site", {"policy": {"maxEvaluations": "20"}}, "'20' is not of type 'integer'"),
     ("site", {"policy": {"maxLeftOut": 0.1}}, "0.1 is not of type 'string'"),
     ("site", {"policy": {"maxLeftOut": "10 %"}}, "'10 %' does not match"),
     ("site", {"hub": {"fingerprint": "sha256:abc"}}, "does not match"),
@@ -179,6 +182,14 @@ def test_a_tenth_of_the_rows_may_be_left_out_by_default() -> None:
     values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"]
     assert kind["maxLeftOut"]["default"] == values["maxLeftOut"] == Policy().max_left_out == "0.1"
     assert kind["maxLeftOut"]["pattern"] == chart["maxLeftOut"]["pattern"]
+
+
+def test_twenty_models_may_be_evaluated_by_default() -> None:
+    kind, chart = spec("sites")["policy"]["properties"], schema("site")["properties"]["policy"]["properties"]
+    values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"]
+    assert kind["maxEvaluations"]["default"] == values["maxEvaluations"] == Policy().max_evaluations == 20
+    bounds = [(each["maxEvaluations"]["minimum"], each["maxEvaluations"]["maximum"]) for each in (kind, chart)]
+    assert bounds == [(0, 10_000)] * 2
 
 
 def policy(chart: str, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from wardround.api.conditions import Conditions
 from wardround.api.meta import Meta
 from wardround.wire import codec
-from wardround.wire.outcome import LeftOutRows, Remark
+from wardround.wire.outcome import EvaluationBudget, LeftOutRows, Remark
 
 KIND = "Dataset"
 
@@ -96,7 +96,10 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
-    """This status stays in the hospital's cluster. `rows` and `patients`: of the valid rows."""
+    """This status stays in the hospital's cluster. `rows` and `patients`: of the valid rows.
+
+    `evaluations`: as the newest evaluation found them.
+    """
 
     observed_generation: int | None = None
     conditions: Conditions = ()
@@ -107,6 +110,7 @@ class DatasetStatus:
     ignored: Ignored | None = None
     left_out: LeftOut | None = None
     remarks: tuple[Remark, ...] | None = None
+    evaluations: tuple[EvaluationBudget, ...] | None = None
     schema_digest: str | None = None
     columns_digest: str | None = None
 

@@ -79,7 +79,10 @@ def share(text: str) -> Decimal:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """`max_left_out`: the largest share of a file's rows that may break the Dataset's schema."""
+    """`max_left_out`: the largest share of a file's rows that may break the Dataset's schema.
+
+    `max_evaluations`: of each Dataset and side of its split, in 30 days.
+    """
 
     approval: Approval = "Manual"
     tasks: tuple[str, ...] = ("Train", "Statistics", "Evaluate")
@@ -94,6 +97,7 @@ class Policy:
     min_cell: int = LEAST_CELL
     max_left_out: str = "0.1"
     tell_own_metrics: bool = False
+    max_evaluations: int = 20
     link_local: LinkLocal = "Warn"
 
 

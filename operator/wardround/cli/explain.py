@@ -20,6 +20,7 @@ from wardround.cli.findings import (
     of_attention,
     of_base,
     of_conditions,
+    of_evaluations,
     of_rows,
     of_silence,
     of_task,
@@ -254,7 +255,7 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
         return _long_lived(kind, read(participant.parse, item), heard(lease, now), silent)
     if kind == dataset.KIND:
         table = read(dataset.parse, item)
-        return _long_lived(kind, table, None, (), of_rows(table))
+        return _long_lived(kind, table, None, (), [*of_rows(table), *of_evaluations(table, now)])
     return _long_lived(kind, read(site.parse, item), None, ())
 
 

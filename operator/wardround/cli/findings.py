@@ -123,6 +123,20 @@ def of_rows(dataset: Dataset) -> list[Finding]:
     return [*left_out, *remarks]
 
 
+def of_evaluations(dataset: Dataset, now: datetime) -> list[Finding]:
+    """The sides of the split on which the hospital allows no more evaluations now."""
+    advice = reason_for("EvaluationsUsedUp").about(
+        dataset=dataset.metadata.name, site_namespace=dataset.metadata.namespace
+    )
+    findings = []
+    for each in dataset.status.evaluations or ():
+        until = read_time(each.until or "")
+        if each.left == 0 and (until is None or until > now):
+            after = f", the next is possible after {each.until}" if until else ""
+            findings.append(Finding(f"{each.rows} rows", advice.name, advice, f"{each.used} evaluations{after}"))
+    return findings
+
+
 def of_silence(hospital: str, lease: Object | None, now: datetime) -> list[Finding]:
     """A site that has not renewed its Lease on the hub, or never had one, is not connected."""
     age = heard(lease, now)

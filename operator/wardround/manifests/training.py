@@ -83,6 +83,7 @@ class TrainingJob:
     min_samples: int
     min_cell: int
     max_left_out: str
+    max_evaluations: int
     tells: bool
     parameters: Sequence[AllowedParameter]
     train_seconds: int
@@ -163,12 +164,14 @@ def _prepare(job: TrainingJob) -> Manifest:
         "prepare",
         env=[
             _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
+            _variable("WARDROUND_DATASET_NAME", job.dataset_name),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_ROWS", job.rows),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
             _variable("WARDROUND_MIN_CELL", str(job.min_cell)),
             _variable("WARDROUND_MAX_LEFT_OUT", job.max_left_out),
+            _variable("WARDROUND_MAX_EVALUATIONS", str(job.max_evaluations)),
             _variable("WARDROUND_TELL_OWN_METRICS", "true" if job.tells else "false"),
             _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
             *_isolation_env(job),

@@ -27,7 +27,8 @@ def plan(
 ) -> DatasetStatus:
     """The status. `spec`: as it stands in the object. `prepared`: the container that has just read the data, if any.
 
-    The counts are of the newest reading, on which Ready depends. A reading that failed may have no counts.
+    The counts are of the newest reading, on which Ready depends. A reading that failed may have no counts. The budgets
+    of evaluations belong to the Dataset's name: they stay when its spec changes, and Ready does not depend on them.
     """
     schema: Mapping[str, Any] = spec["schema"]
 
@@ -46,7 +47,12 @@ def plan(
         done = conditions.settled(ready(draft, True, reason, message), reason, now=now, generation=generation)
         return dataclasses.replace(draft, conditions=done)
 
-    unread = DatasetStatus(observed_generation=generation, conditions=status.conditions)
+    report = prepared.report if prepared is not None and prepared.report else Outcome()
+    unread = DatasetStatus(
+        observed_generation=generation,
+        conditions=status.conditions,
+        evaluations=report.evaluations or status.evaluations,
+    )
     try:
         table = table_schema.parse(schema)
     except table_schema.SchemaInvalid as error:
@@ -62,7 +68,6 @@ def plan(
     )
     if fault := dataset_text.fault(spec):
         return failed(draft, "SchemaInvalid", fault)
-    report = prepared.report if prepared is not None and prepared.report else Outcome()
     whole = prepared is not None and prepared.succeeded
     refused = report.reason in OF_THE_DATA
     if prepared is not None and (refused or whole):

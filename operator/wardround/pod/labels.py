@@ -18,6 +18,7 @@ import numpy.typing as npt
 from wardround.metrics import sums, withheld
 from wardround.pod import output
 from wardround.pod.folders import Folders
+from wardround.wire import digests
 
 Numbers = npt.NDArray[np.int64]
 
@@ -28,6 +29,13 @@ class Labelled:
 
     labels: Numbers
     patients: Numbers
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of all labels and patient numbers, in row order."""
+        each = digests.Digest(self.labels.astype("<i8", copy=False).tobytes())
+        each.update(self.patients.astype("<i8", copy=False).tobytes())
+        return each.text
 
 
 @dataclass

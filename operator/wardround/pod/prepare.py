@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -21,11 +22,13 @@ from wardround.api import dataset_text, parameters_text
 from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
-from wardround.pod import gate, launcher, order, rounds
+from wardround.clock import system_clock
+from wardround.pod import evaluations, gate, launcher, order, rounds
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import schema, split
 from wardround.wire import codec
+from wardround.wire.assignment import LABEL
 from wardround.wire.layouts import Rows
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View
@@ -44,17 +47,20 @@ class Work:
     request: RequestedTask
     task: TaskKind
     rows: Rows
+    dataset_name: str
     dataset: Mapping[str, Any]
     min_samples: int
     min_cell: int
     max_left_out: Decimal
+    max_evaluations: int
     tells: bool
 
 
-def prepare(folders: Folders, work: Work) -> Outcome:
+def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
-    Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, PodFailed).
+    Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, EvaluationsUsedUp,
+    EvaluationsUnreadable, PodFailed).
     """
     # Imported here because Arrow is slow to import, and the gate runs first.
     from wardround.pod import survey
@@ -77,6 +83,8 @@ def prepare(folders: Folders, work: Work) -> Outcome:
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
         raise Failure("TooManyRowsLeftOut", left_out, counted=read)
     samples = _samples(counts, work, read)
+    if work.task == "Evaluate" and not counts.withheld:
+        read = _count_evaluation(folders, work, counts, read, now)
     training = TrainingTask(
         contract=request.contract,
         task=work.task,
@@ -129,6 +137,19 @@ def _samples(counts: _Counts, work: Work, read: Outcome) -> int:
     return samples
 
 
+def _count_evaluation(folders: Folders, work: Work, counts: _Counts, read: Outcome, now: datetime) -> Outcome:
+    """Counts an evaluation before the pod goes on. Returns the message of `read` with what is left.
+
+    Raises Failure (EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
+    """
+    asked = evaluations.work_digest(work.request, counts.view, counts.labels)
+    left, used_up = evaluations.hold(folders.secrets, work.dataset_name, work.rows, asked, work.max_evaluations, now)
+    read = replace(read, evaluations=left)
+    if used_up:
+        raise Failure("EvaluationsUsedUp", used_up, counted=read)
+    return read
+
+
 def _scored(work: Work) -> split.Side:
     """The side of the split over which the model's metrics are computed."""
     return "test" if work.task == "Evaluate" and work.rows == "Test" else "validation"
@@ -138,6 +159,7 @@ def _scored(work: Work) -> split.Side:
 class _Counts:
     """`whole`: of the whole file. `view_rows`, `view_patients`: of the rows that train or are evaluated. `people`:
     patients in the rows over which metrics are computed. `view`: digest of the rows that the researchers' image sees.
+    `labels`: digest of the labels and patients over which metrics are computed.
     """
 
     whole: Counts
@@ -146,6 +168,7 @@ class _Counts:
     people: int
     withheld: bool
     view: str
+    labels: str
 
 
 def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split.Split, work: Work) -> _Counts:
@@ -190,7 +213,15 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
         view_rows = 0
     elif table.binary_target and not withheld and work.task != "Statistics":
         labels.write(folders.labels_file, bucket.labelled)
-    return _Counts(read.counts(), view_rows, _distinct(view_patients), bucket.people[0], withheld, digest.text())
+    return _Counts(
+        whole=read.counts(),
+        view_rows=view_rows,
+        view_patients=_distinct(view_patients),
+        people=bucket.people[0],
+        withheld=withheld,
+        view=digest.text(),
+        labels=bucket.labelled.digest,
+    )
 
 
 def _distinct(positions: list[Any]) -> int:
@@ -254,10 +285,12 @@ def _work_from_environment() -> Work:
         request=_variable("WARDROUND_TASK", _request),
         task=_variable("WARDROUND_KIND", _kind),
         rows=_variable("WARDROUND_ROWS", _rows),
+        dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
         dataset=_variable("WARDROUND_DATASET", dataset_text.load),
         min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
         min_cell=_variable("WARDROUND_MIN_CELL", int),
         max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),
+        max_evaluations=_variable("WARDROUND_MAX_EVALUATIONS", int),
         tells=_variable("WARDROUND_TELL_OWN_METRICS", _flag),
     )
 
@@ -284,6 +317,12 @@ def _rows(text: str) -> Rows:
     return cast(Rows, text)
 
 
+def _name(text: str) -> str:
+    if not LABEL.matches(text):
+        raise ValueError("not the name of a Dataset")
+    return text
+
+
 def _flag(text: str) -> bool:
     return {"true": True, "false": False}[text]
 
@@ -305,7 +344,7 @@ def main(argv: Sequence[str]) -> int:
         launcher.place(folders)
         _begin_state(folders, work.request)
         _sweep(folders, work.request.live_rounds)
-        return prepare(folders, work)
+        return prepare(folders, work, system_clock())
 
     return run("prepare", body)
 

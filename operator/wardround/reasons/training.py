@@ -14,6 +14,7 @@ from wardround.reasons.reason import (
     IMAGE,
     NETWORK,
     ROUND,
+    ROUND_OR_HOSPITAL,
     Reason,
 )
 
@@ -299,6 +300,31 @@ _TRANSFERS = (
     ),
 )
 
+_EVALUATIONS = (
+    _site(
+        name="EvaluationsUsedUp",
+        exit_code=EXIT_DATA,
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The hospital limits how many models are evaluated on its Dataset in 30 days, and that many have been.",
+        action="The round's author: Ask the hospital when it allows the next evaluation, and then apply a new round. A "
+        "model that has been evaluated there does not count again. The hospital's administrator: Run `kubectl describe "
+        "dataset DATASET -n SITE_NAMESPACE`: status.evaluations has the time. To allow more, raise "
+        "policy.maxEvaluations in the values of the site chart. docs/security.md says what that gives away.",
+    ),
+    _site(
+        name="EvaluationsUnreadable",
+        exit_code=EXIT_DATA,
+        meaning="The hospital's count of evaluations on its Dataset cannot be read, so no model is evaluated there.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the file on the claim "
+        "`state`. Restore the file, or remove it. If you remove it, the count begins again at zero. Then ask the "
+        "round's author to apply a new round.",
+    ),
+)
+
 # What a container of our image in the training pod may say of itself. Its termination message is believed on these.
-POD = frozenset(each.name for each in (*_DATA, *_OUTPUT)) | {"ParametersNotAllowed", "IsolationUnknown", "PodFailed"}
-TRAINING = (*_DATA, *_OUTPUT, *_CODE, *_PLATFORM, *_TRANSFERS)
+POD = frozenset(each.name for each in (*_DATA, *_EVALUATIONS, *_OUTPUT)) | {
+    "ParametersNotAllowed",
+    "IsolationUnknown",
+    "PodFailed",
+}
+TRAINING = (*_DATA, *_EVALUATIONS, *_OUTPUT, *_CODE, *_PLATFORM, *_TRANSFERS)

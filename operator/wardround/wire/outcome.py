@@ -52,6 +52,19 @@ class Remark:
     patients: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class EvaluationBudget:
+    """Evaluations of one side of the split that count now, and how many more the hospital allows.
+
+    `until`: the time after which one more is allowed than now. None: no evaluation counts, or the hospital allows none.
+    """
+
+    rows: Rows
+    used: int
+    left: int
+    until: str | None = None
+
+
 @dataclass(frozen=True)
 class LinkLocalHeard:
     """The result of probing neighbours over IPv6 link-local. `answers`: labels of targets that answered."""
@@ -84,7 +97,7 @@ class Outcome:
     number of columns that the schema does not name. Their names stay in the pod: in a file without a header, they are
     the first patient's values. `remarks`: what looks wrong in valid rows. `link_local`: from the sidecar. `parameter`:
     the parameter that the training code refuses; it counts only if the round has set it.
-    `metrics`: from `check` and `score`. They stay at the hospital.
+    `evaluations`: only of an evaluation. `metrics`: from `check` and `score`. They stay at the hospital.
     """
 
     reason: str | None = None
@@ -99,6 +112,7 @@ class Outcome:
     left_out: LeftOutTotal | None = None
     ignored_columns: int | None = None
     remarks: tuple[Remark, ...] | None = None
+    evaluations: tuple[EvaluationBudget, ...] | None = None
     link_local: LinkLocalHeard | None = None
     parameter: str | None = None
     metrics: tuple[OwnMetric, ...] | None = None

@@ -56,6 +56,7 @@ class RequestedTask:
     state_round: str
     base_digest: str
     image_digest: str
+    command: tuple[str, ...]
     parameters: Mapping[str, str]
     exchange: Exchange
     metrics: tuple[str, ...]

@@ -166,12 +166,14 @@ READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}
 EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
 CELL = "policy.minCell of the site chart"
 MOST_LEFT_OUT = "policy.maxLeftOut of the site chart"
+MOST_EVALUATIONS = "policy.maxEvaluations of the site chart"
 TEST_ROWS = {"name": "WARDROUND_ROWS", "value": "Test"}
 TELLING = {"name": "WARDROUND_TELL_OWN_METRICS", "value": "true"}
 ROWS = "prepare gives out test rows to predict alone"
 TELLS = "policy.tellOwnMetrics of the site chart allows"
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 FEWER_BEHIND = {"name": "WARDROUND_MIN_CELL", "value": "1"}
+MORE_EVALUATIONS = {"name": "WARDROUND_MAX_EVALUATIONS", "value": "21"}
 ALL_LEFT_OUT = {"name": "WARDROUND_MAX_LEFT_OUT", "value": "1"}
 OPENMP = {"name": "OMP_NUM_THREADS"}
 STEPS = {"name": "WARDROUND_ALLOWED_PARAMETERS", "value": '{"steps":{}}'}
@@ -444,7 +446,7 @@ CONTAINERS = [
         for variable_name in (
             *("WARDROUND_TASK", "WARDROUND_KIND", "WARDROUND_ROWS", "WARDROUND_DATASET", "WARDROUND_MIN_SAMPLES"),
             *("WARDROUND_MIN_CELL", "WARDROUND_MAX_LEFT_OUT", "WARDROUND_TELL_OWN_METRICS"),
-            "WARDROUND_ALLOWED_PARAMETERS",
+            *("WARDROUND_DATASET_NAME", "WARDROUND_MAX_EVALUATIONS", "WARDROUND_ALLOWED_PARAMETERS"),
         )
     ),
     *(
@@ -528,6 +530,17 @@ CONTAINERS = [
         for share in ("", "1", "0.100001", "0.1000001", "-0.1", "1e-1", "0.1\n", "$(X)")
     ),
     Attack("all rows may be left out too", MOST_LEFT_OUT, adds(container("prepare"), "env", ALL_LEFT_OUT)),
+    *(
+        Attack(
+            f"{number or 'no number'} of evaluations are allowed",
+            MOST_EVALUATIONS,
+            sets(variable("WARDROUND_MAX_EVALUATIONS"), {"value": number}),
+            case,
+        )
+        for case in ("train", "evaluate")
+        for number in ("", "21", "-1", "1e3", " 20", "20\n", "$(X)", "9" * 19)
+    ),
+    Attack("more evaluations are allowed too", MOST_EVALUATIONS, adds(container("prepare"), "env", MORE_EVALUATIONS)),
     Attack("prepare allows any steps", ALLOWED, adds(container("prepare"), "env", STEPS)),
     *(
         Attack(f"{case} allows other parameters", ALLOWED, sets(variable(STEPS["name"]), {"value": "{}"}), case)

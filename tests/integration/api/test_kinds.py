@@ -418,6 +418,8 @@ BAD_POLICIES: dict[str, tuple[Object, str]] = {
     "bound as a number": ({"parameters": [{"name": "epochs", "maximum": 9}]}, "must be of type string"),
     "no value at all": ({"parameters": [{"name": "device", "enum": []}]}, "at least 1 items"),
     "metrics over single patients": ({"minCell": 10}, "should be greater than or equal to 11"),
+    "evaluations below none": ({"maxEvaluations": -1}, "should be greater than or equal to 0"),
+    "endless evaluations": ({"maxEvaluations": 10001}, "should be less than or equal to 10000"),
     "share above all": ({"maxLeftOut": "1.1"}, "should match"),
     "share as a number": ({"maxLeftOut": 0.1}, "must be of type string"),
     "misspelt bound": ({"parameters": [{"name": "epochs", "max": "9"}]}, "unknown field"),
@@ -433,7 +435,7 @@ def test_the_api_server_refuses_a_policy_that_is_misspelt_or_has_no_bound(api: A
 
 def test_a_site_by_default_allows_only_the_built_in_trainer_and_no_dataset(api: Api) -> None:
     site = api.get("Site", "site", "hospital-a")
-    for name in ("commands", "datasets", "parameters", "minSamples", "minCell", "maxLeftOut"):
+    for name in ("commands", "datasets", "parameters", "minSamples", "minCell", "maxLeftOut", "maxEvaluations"):
         site["spec"]["policy"].pop(name)
     made = api.create({**site, "metadata": {"name": "site", "namespace": "default"}, "status": {}}, dry_run=True)
     policy = made["spec"]["policy"]
@@ -442,6 +444,7 @@ def test_a_site_by_default_allows_only_the_built_in_trainer_and_no_dataset(api: 
     assert policy["parameters"] == codec.dump(DEFAULT_PARAMETERS)
     assert (policy["minSamples"], policy["minCell"]) == (LEAST_CELL, LEAST_CELL)
     assert policy["maxLeftOut"] == Policy().max_left_out
+    assert policy["maxEvaluations"] == Policy().max_evaluations
 
 
 @pytest.mark.parametrize("obj", [federated_round("twice"), dataset(name="twice")], ids=["FederatedRound", "Dataset"])

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.integration.api.apiserver import Api, Refused, account, until
-from tests.integration.api.attacks import CELL, FEWEST, MOST_LEFT_OUT
+from tests.integration.api.attacks import CELL, FEWEST, MOST_EVALUATIONS, MOST_LEFT_OUT
 from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import claim, container, variable
 from tests.integration.api.objects import FEDERATION, ROOT, dataset, site_values, training_job
@@ -105,6 +105,7 @@ def _job_of(name: str, spec: Object) -> Object:
     job = training_job(namespace=NAMESPACE)
     job["metadata"]["labels"]["wardround.io/dataset"] = name
     claim("dataset")(job)["claimName"] = spec["claimName"]
+    variable("WARDROUND_DATASET_NAME")(job)["value"] = name
     variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
     return job
 
@@ -284,6 +285,23 @@ def test_prepare_is_told_to_leave_out_no_more_rows_than_the_chart(site: Api, val
     job = _job(site, BREAST)
     variable("WARDROUND_MAX_LEFT_OUT")(job)["value"] = value
     assert (MOST_LEFT_OUT in _refusal(site, job)) is not admitted
+
+
+@pytest.mark.parametrize(("value", "admitted"), [("20", True), ("0", True), ("21", False)])
+def test_the_policy_refuses_more_evaluations_than_the_charts(site: Api, value: str, admitted: bool) -> None:
+    job = _job(site, BREAST)
+    variable("WARDROUND_MAX_EVALUATIONS")(job)["value"] = value
+    assert (MOST_EVALUATIONS in _refusal(site, job)) is not admitted
+
+
+@pytest.mark.parametrize("name", ["", MOVED, "new", f"{BREAST}2", BREAST.upper(), f"{BREAST}\n", f"$({BREAST})"])
+def test_the_policy_refuses_a_job_that_counts_evaluations_under_another_name(site: Api, name: str) -> None:
+    job = _job(site, BREAST)
+    variable("WARDROUND_DATASET_NAME")(job)["value"] = name
+    assert "WARDROUND_DATASET_NAME of prepare has to be breast" in _refusal(site, job)
+    job = _job(site, BREAST)
+    container("prepare")(job)["env"].append({"name": "WARDROUND_DATASET_NAME", "value": name})
+    assert "WARDROUND_DATASET_NAME of prepare has to be breast" in _refusal(site, job)
 
 
 # Beside target and identifier, by the kind's schema.

@@ -40,6 +40,10 @@ READ = {
     "leftOut": {"rows": 25, "patients": 24, "classes": [{"value": "1", "leftOut": 12, "kept": 120}]},
     "ignoredColumns": 3,
     "remarks": [{"reason": "TargetsContradict", "patients": 2}],
+    "evaluations": [
+        {"rows": "Validation", "used": 0, "left": 20},
+        {"rows": "Test", "used": 20, "left": 0, "until": "2026-12-24T11:59:40Z"},
+    ],
 }
 
 

@@ -72,6 +72,7 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
         "classes": [{"value": "1", "rows": 12, "share": "0.091"}],
     }
     assert (read["ignored"]["columns"], read["remarks"]) == (3, READ["remarks"])
+    assert read["evaluations"] == READ["evaluations"]
     update = os.urandom(70 * (1 << 20))  # two parts
     leave_update(site, name, update, digests.digest(model))
     run_pod(site.api, job, "prepare", "train", "check", "isolation")

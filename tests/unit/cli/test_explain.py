@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.cli.required import REQUIRED, RESULT, metric
 from wardround.api.names import task_name
+from wardround.api.times import to_seconds
 from wardround.cli import explain
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS, advise
@@ -418,6 +419,22 @@ def test_a_site_or_dataset_has_no_lease_and_is_ready_all_the_same() -> None:
     for kind in ("Site", "Dataset"):
         explained = explain.explain_long_lived(item(kind, "x", "w", READY), None, NOW)
         assert explained.headline == f"{kind} w/x is ready."
+
+
+def test_a_dataset_tells_on_which_rows_no_more_models_are_evaluated_now() -> None:
+    budgets = [
+        {"rows": "Validation", "used": 20, "left": 0, "until": to_seconds(NOW)},
+        {"rows": "Test", "used": 20, "left": 0, "until": to_seconds(NOW + timedelta(days=2))},
+    ]
+    status = {"conditions": [condition("Ready", "True", "Read")], "evaluations": budgets}
+    explained = explain.explain_long_lived(item("Dataset", "breast", "hospital-a", status), None, NOW)
+    assert explained.headline == "Dataset hospital-a/breast is ready."
+    [finding] = explained.findings
+    assert (finding.where, finding.reason) == ("Test rows", "EvaluationsUsedUp")
+    assert finding.message == f"20 evaluations, the next is possible after {budgets[1]['until']}"
+    assert "kubectl describe dataset breast -n hospital-a" in explain.text(explained)
+    budgets[1] |= {"left": 1}
+    assert explain.explain_long_lived(item("Dataset", "breast", "hospital-a", status), None, NOW).findings == ()
 
 
 def test_a_dataset_tells_which_rows_were_left_out() -> None:

@@ -75,6 +75,7 @@ TRAIN = TrainingJob(
     min_samples=11,
     min_cell=11,
     max_left_out="0.1",
+    max_evaluations=20,
     tells=False,
     parameters=PARAMETERS,
     train_seconds=1800,

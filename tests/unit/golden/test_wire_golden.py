@@ -28,7 +28,16 @@ from wardround.wire.aggregation import (
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
-from wardround.wire.outcome import LeftOutClass, LeftOutRows, LeftOutTotal, LinkLocalHeard, Outcome, OwnMetric, Remark
+from wardround.wire.outcome import (
+    EvaluationBudget,
+    LeftOutClass,
+    LeftOutRows,
+    LeftOutTotal,
+    LinkLocalHeard,
+    Outcome,
+    OwnMetric,
+    Remark,
+)
 from wardround.wire.training import CONTRACT, LiveRounds, PrivateReport, RequestedTask, RoundAttempt, TrainingTask, View
 from wardround.wire.update import UpdateClaims, ValidationSums
 from wardround.wire.versions import LATEST, critical
@@ -80,6 +89,7 @@ REQUESTED = RequestedTask(
     state_round=BEFORE,
     base_digest=digest("b"),
     image_digest=digest("a"),
+    command=("python", "-m", "wardround_trainer"),
     parameters={"epochs": "5"},
     exchange=Exchange(("wardround.input.*",)),
     metrics=("loss",),
@@ -113,6 +123,7 @@ OUTCOMES = {
         left_out=LeftOutTotal(31, 30, (LeftOutClass("1", 12, 120),)),
         ignored_columns=2,
         remarks=(Remark("TargetsContradict", 3),),
+        evaluations=(EvaluationBudget(rows="Test", used=3, left=17, until="2026-12-24T12:00:00Z"),),
     ),
     "outcome-failed": Outcome(
         reason="ColumnMissing", failure_class="Site", field="texture", message="the data has no column texture"

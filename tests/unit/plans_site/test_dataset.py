@@ -17,7 +17,7 @@ from wardround.plans.dataset import plan
 from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS, class_of
 from wardround.tabular import schema
-from wardround.wire.outcome import LeftOutRows, Remark
+from wardround.wire.outcome import EvaluationBudget, LeftOutRows, Remark
 
 SCHEMA: dict[str, Any] = {
     "fields": [
@@ -188,3 +188,34 @@ def test_a_changed_dataset_is_unread_again() -> None:
 def test_looking_twice_changes_nothing() -> None:
     first = look()
     assert look(first) == dataclasses.replace(first)
+
+
+COUNTED = {"evaluations": [{"rows": "Test", "used": 3, "left": 17, "until": "2026-12-24T12:00:00Z"}]}
+BUDGETS = (EvaluationBudget(rows="Test", used=3, left=17, until="2026-12-24T12:00:00Z"),)
+USED_UP = {
+    "reason": "EvaluationsUsedUp",
+    "class": "Site",
+    "message": "Dataset breast allows 20 evaluations",
+    "rows": 341,
+    "evaluations": [{"rows": "Test", "used": 20, "left": 0, "until": "2026-12-24T12:00:00Z"}],
+}
+
+
+def test_the_status_has_what_is_left_of_the_evaluations() -> None:
+    assert look(step=prepare(0, SAID | COUNTED)).evaluations == BUDGETS
+    assert look(step=prepare(0, SAID)).evaluations is None
+
+
+def test_a_training_pod_and_a_changed_spec_leave_what_is_left_of_the_evaluations() -> None:
+    status = look(step=prepare(0, SAID | COUNTED))
+    assert look(status, prepare(0, SAID)).evaluations == BUDGETS
+    assert look(status, generation=2).evaluations == BUDGETS
+    assert look(status, document=SCHEMA | {"target": "benign"}).evaluations == BUDGETS
+
+
+def test_a_dataset_whose_evaluations_are_used_up_is_ready_for_other_rounds() -> None:
+    before = look(step=prepare(0, SAID | COUNTED))
+    status = look(before, prepare(65, USED_UP))
+    assert status.evaluations is not None
+    assert [(each.used, each.left) for each in status.evaluations] == [(20, 0)]
+    assert (ready(status), status.rows, status.read_at) == (ready(before), before.rows, before.read_at)

@@ -57,6 +57,8 @@ def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(t
         "private/labels.parquet",
         "data/evaluation.parquet",
         "secrets/order/key",
+        "secrets/evaluations/breast.json",
+        "secrets/evaluations/lock",
     }
     view = parquet.read_table(folders.view_file("evaluation"))
     labels = parquet.read_table(folders.labels_file)
@@ -77,8 +79,8 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     prepared = prepare(folders, world.task(secret="not in the contract"))
     task = json.loads(folders.task_file.read_text())
     assert "secret" not in task
-    settings = {"rows", "minSamples", "minCell", "tells", "maxLeftOut", "maxSamples"}
-    settings |= {"liveRounds", "roundUID", "imageDigest"}
+    settings = {"rows", "datasetName", "minSamples", "minCell", "tells", "maxLeftOut", "maxEvaluations", "maxSamples"}
+    settings |= {"liveRounds", "roundUID", "imageDigest", "command"}
     assert set(task) == set(world.task()) - settings | {"orderSeed"}
     assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 

@@ -6,6 +6,7 @@ import copy
 import json
 import random
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from wardround.api.site import AllowedParameter, share
 from wardround.pod import labels
 from wardround.pod import prepare as preparation
 from wardround.pod.folders import Folders
+from wardround.tabular import split
 from wardround.tensors import Array
 from wardround.wire import codec
 from wardround.wire.assignment import Exchange
@@ -42,7 +44,9 @@ SCHEMA: dict[str, Any] = {
 }
 HEADER = "patient_id,mean_radius,age,malignant"
 ROUND_UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SPLIT = {"key": "a key of the hospital", "validation": "0.15", "test": "0.2"}
+SIDES = split.parse(SPLIT)
 
 
 ALLOWED = (AllowedParameter(name="epochs", maximum="10"), AllowedParameter(name="batchSize", minimum="16"))
@@ -59,6 +63,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "stateRound": "",
         "baseDigest": "" if kind == "Statistics" else "sha256:" + "b" * 64,
         "imageDigest": "" if kind == "Statistics" else "sha256:" + "d" * 64,
+        "command": [] if kind == "Statistics" else ["python", "-m", "wardround_trainer"],
         "parameters": {"epochs": "1"},
         "exchange": {"frozen": ["input.*"]},
         "dataset": {"path": "cases.csv", "format": "CSV", "schema": copy.deepcopy(SCHEMA), "split": dict(SPLIT)},
@@ -66,7 +71,9 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "rows": "Test" if kind == "Evaluate" else "Validation",
         "minSamples": 1,
         "minCell": 11,
+        "datasetName": "breast",
         "maxLeftOut": "0.1",
+        "maxEvaluations": 20,
         "tells": False,
         "maxSamples": 100000,
         "threads": 1,
@@ -81,30 +88,35 @@ def work(document: Mapping[str, Any]) -> preparation.Work:
         request=codec.parse(RequestedTask, document),
         task=document["task"],
         rows=document["rows"],
+        dataset_name=document["datasetName"],
         dataset=document["dataset"],
         min_samples=document["minSamples"],
         min_cell=document["minCell"],
         max_left_out=share(document["maxLeftOut"]),
+        max_evaluations=document["maxEvaluations"],
         tells=document["tells"],
     )
 
 
-def prepare(folders: Folders, document: Mapping[str, Any]) -> Outcome:
-    return preparation.prepare(folders, work(document))
+def prepare(folders: Folders, document: Mapping[str, Any], now: datetime = NOW) -> Outcome:
+    return preparation.prepare(folders, work(document), now)
 
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """The environment of `prepare`: the hub's request, and the variables that the hospital decides."""
-    hospital = ("task", "rows", "dataset", "minSamples", "minCell", "maxLeftOut", "tells")
+    ours = {"task", "rows", "datasetName", "dataset"}
+    hospital = ours | {"minSamples", "minCell", "maxLeftOut", "maxEvaluations", "tells"}
     request = {key: value for key, value in document.items() if key not in hospital}
     return {
         "WARDROUND_TASK": json.dumps(request),
         "WARDROUND_KIND": document["task"],
         "WARDROUND_ROWS": document["rows"],
+        "WARDROUND_DATASET_NAME": document["datasetName"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
         "WARDROUND_MIN_CELL": str(document["minCell"]),
         "WARDROUND_MAX_LEFT_OUT": document["maxLeftOut"],
+        "WARDROUND_MAX_EVALUATIONS": str(document["maxEvaluations"]),
         "WARDROUND_TELL_OWN_METRICS": json.dumps(document["tells"]),
         "WARDROUND_ALLOWED_PARAMETERS": parameters_text.dump(ALLOWED),
         "WARDROUND_ISOLATION_SECONDS": "0.25",
