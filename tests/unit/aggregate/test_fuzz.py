@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.sealing.test_fuzz import documents, noise, refuses
+from tests.unit.sealing.noise import documents, noise, refuses
 from wardround.aggregate import counts, plan
 from wardround.aggregate.updates import _FirstPass
 from wardround.sealing.body import SEGMENT

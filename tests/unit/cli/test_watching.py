@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.cli.test_watch import condition, round_
+from tests.unit.cli.rounds import condition, round_
 from wardround.cli import __main__ as command
 from wardround.cli import verbs
 from wardround.cli.cluster import Cluster

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.players import courier
-from tests.unit.store.test_slow_store import serving, url
+from tests.unit.store.serving import serving, url
 from tests.worlds.site import ASSIGNMENT, HOSPITAL, HUB
 from wardround.courier import fetch, send
 from wardround.courier.turn import Turn

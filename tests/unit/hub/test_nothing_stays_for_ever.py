@@ -9,7 +9,7 @@ from tests.simulation.hub import FEDERATION as NAMESPACE_OF_ROUNDS
 from tests.simulation.hub import NAMESPACE, LoneHub
 from tests.simulation.store import Let
 from tests.simulation.virtual import VirtualLoop, play
-from tests.unit.hub.test_results import leave_result, result
+from tests.unit.hub.results import leave_result, result
 from tests.unit.plans_hub.builders import UID
 from wardround.api import names
 from wardround.api.times import to_seconds

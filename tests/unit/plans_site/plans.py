@@ -11,6 +11,7 @@ from tests.worlds.site import (
     CONTROL,
     JOB,
     a_pod,
+    a_round_task,
     a_task,
     change_names,
     ended,
@@ -29,6 +30,8 @@ from wardround.wire.training import LiveRounds
 CREATE = CreateJob(
     assignment=ASSIGNMENT, dataset="breast", control=CONTROL, max_samples=None, live=LiveRounds((), (), "")
 )
+ROUND_TASK = a_round_task(a_task())
+REPLAYED = dataclasses.replace(ROUND_TASK, metadata=dataclasses.replace(ROUND_TASK.metadata, uid="another"))
 DELETE = DeleteJob(name=JOB.name, uid=JOB.uid)
 UPDATE = {"manifest": "{}", "samples": 290, "metrics": [{"name": "loss", "value": "0.1"}]}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.plans_site.plans import REPLAYED
 from tests.worlds.site import (
     ASSIGNMENT,
     BREAST,
@@ -71,8 +72,6 @@ STATE = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 READ = ended("prepare", 0, '{"rows": 290}')
 HEARD = {**ended("isolation", 0, '{"linkLocal": {"heard": "Silent", "answers": []}}'), "name": "isolation"}
 OVER = a_task(status=ready(condition("Failed", reason="Cancelled")))
-OTHER = a_round_task(a_task())
-REPLAYED = dataclasses.replace(OTHER, metadata=dataclasses.replace(OTHER.metadata, uid="another"))
 
 ORDER: dict[str, tuple[Observation, list[str]]] = {
     "a task arrives": (seen(), ["WriteStatus", "TellHub"]),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
-from tests.unit.plans_site.test_actions import REPLAYED
+from tests.unit.plans_site.plans import REPLAYED
 from tests.worlds.site import JOB, a_pod, a_task, condition, ended, ready, running, seen
 from wardround.kube.errors import ApiError, Forbidden, Invalid
 from wardround.plans.sitetask.plan import plan
