@@ -18,12 +18,7 @@ from tests.unit.sealing.noise import TIMES, documents, noise, refuses
 from tests.unit.sealing.test_manifests import ASSIGNMENT, EXPECTED, HEADER, NOW, PUBLIC, SIGNING, UPDATE
 from wardround.courier.send import read_claims
 from wardround.sealing import body, envelope, files, keys, manifests, wrap
-<<<<<<< HEAD
-from wardround.sealing.refused import Refused
 from wardround.wire import canonical, codec, digests
-=======
-from wardround.wire import codec, digests
->>>>>>> d2991bf (Unit tests import helpers from modules that are no tests)
 from wardround.wire.grants import Grants, Put
 from wardround.wire.models import Header, ModelManifest
 from wardround.wire.update import ValidationSums
