@@ -72,7 +72,8 @@ def check(manifest: Path, file: Path, limits: Limits) -> Checked:
         lines += [f"  {each.reason}: {each.message}" for each in faults]
     else:
         lines.append(
-            f"Ready at a Site with policy.maxLeftOut {limits.max_left_out.normalize():f} and minCell {limits.min_cell}"
+            "This Dataset becomes Ready at a Site with policy.maxLeftOut "
+            f"{limits.max_left_out.normalize():f} and minCell {limits.min_cell}"
         )
     return Checked(tuple(printable(line) for line in lines), not faults)
 

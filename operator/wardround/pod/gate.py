@@ -72,7 +72,10 @@ class Finding:
             return f"IPv6 link-local is open: {', '.join(self.answers)} answered"
         if self.heard == "Absent":
             return "IPv6 link-local is closed: this pod has no IPv6"
-        return "IPv6 link-local is not shown to be closed: no neighbour answered, and there is no positive control"
+        return (
+            "no neighbour answered over IPv6 link-local. It may still be open, because no neighbour is known that "
+            "would answer on an open link. Training goes on"
+        )
 
 
 @dataclass(frozen=True)
@@ -176,8 +179,8 @@ def parse(text: str) -> tuple[Target, ...]:
         raise Failure("PodFailed", "WARDROUND_ISOLATION cannot be read: a fault of the site operator") from error
     if all(_is_link_local(each.host) for each in targets):
         message = (
-            "isolation is not proven: the site operator reaches no address to test with. Restore its access to the "
-            "hub or to the Kubernetes API"
+            "isolation is not proven: the site operator reaches neither the hub nor the Kubernetes API, so it has no "
+            "address to test with. Restore its access to one of them"
         )
         raise Failure("PodFailed", message)
     return targets
@@ -214,7 +217,7 @@ def network_open(reached: Sequence[Target]) -> Failure:
             "docs/operations.md, IPv6 link-local, has the commands that close it"
         )
     elif all(each.protocol == "ICMP" for each in reached):
-        why = "the policy engine on this node lets ICMP through. docs/security.md says which engines close it"
+        why = "the policy engine on this node lets ICMP through. Use one that blocks it, such as kube-router"
     else:
         why = "no NetworkPolicy is enforced here. Start a policy engine on this node (Calico, Cilium, kube-router)"
     return Failure("NetworkOpen", f"the training pod reaches {', '.join(names)}: {why}")

@@ -269,7 +269,7 @@ def _sweep(folders: Folders, live: LiveRounds) -> None:
         except OSError as error:
             log(f"prepare: {folder.name} of rounds that are over could not be removed: {type(error).__name__}")
             continue
-        log(f"prepare: removed the {folder.name} of {len(swept.removed)} rounds that are over")
+        log(f"prepare: deleted the folders of {len(swept.removed)} ended rounds in {folder.name}")
         if swept.left:
             log(
                 f"prepare: the {folder.name} of {len(swept.left)} rounds that are over could not be removed. The pod's "

@@ -93,14 +93,15 @@ _VERSIONS = (
     _hub(
         name="SiteTooOld",
         owner=HOSPITAL,
-        meaning="The site of PARTICIPANT accepts no version of assignments that the hub writes, or has published none.",
-        action="Upgrade the kinds and the site chart to the hub's version (docs/operations.md, Upgrade). If the site "
-        "has that version already, read the log of its site operator, which publishes the versions at the hub.",
+        meaning="The site of PARTICIPANT accepts no version of assignments that the hub can write, or it has "
+        "published none.",
+        action="Upgrade the charts wardround-crds and wardround-site at the site to the hub's version "
+        "(docs/operations.md, Upgrade). If they have that version already, read the log of the site operator: it "
+        "reports to the hub which versions of assignments the site accepts.",
     ),
     _hub(
         name="HubTooOld",
-        meaning="The site of PARTICIPANT accepts only versions of assignments that are higher than those that the hub "
-        "writes.",
+        meaning="The hub can write only older versions of assignments than the site of PARTICIPANT accepts.",
         action="Upgrade the hub (docs/operations.md, Upgrade). Or ask the hospital's administrator to lower "
         "policy.lowestAssignmentVersion in the values of the site chart.",
     ),

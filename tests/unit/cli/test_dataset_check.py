@@ -84,7 +84,7 @@ def test_a_dataset_that_would_be_ready_shows_what_a_round_uses_of_it(laptop: Lap
         "valid rows: 299 of 300, of 299 patients",
         "rows left out: 1 (0.333 %); patients without a valid row: 1",
         "  seen NotADate 1 (write year, month and day in this order, such as 2024-02-29)",
-        "Ready at a Site with policy.maxLeftOut 0.1 and minCell 11",
+        "This Dataset becomes Ready at a Site with policy.maxLeftOut 0.1 and minCell 11",
     ):
         assert line in shown
     [split] = [line for line in shown if line.startswith("split: ")]
@@ -103,7 +103,7 @@ def test_the_words_are_those_of_the_training_pod(laptop: Laptop, tmp_path: Path)
     assert f"  TooManyRowsLeftOut: {caught.value.message}" in text.splitlines()
     assert "Not Ready: 1 fault" in text
     code, text = laptop.check(dataset(), lines, "--max-left-out", "0.3")
-    assert (code, "Ready at a Site with policy.maxLeftOut 0.3 and minCell 11" in text) == (0, True)
+    assert (code, "This Dataset becomes Ready at a Site with policy.maxLeftOut 0.3 and minCell 11" in text) == (0, True)
 
 
 def test_all_faults_of_the_object_and_of_the_file_are_said_at_once(laptop: Laptop) -> None:

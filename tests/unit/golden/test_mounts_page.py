@@ -34,7 +34,7 @@ def row(path: str, volume: str, sub_path: str) -> str:
 def cell(mount: Mount) -> str:
     when = [] if mount.tasks == ALL else [", ".join(mount.tasks)]
     if mount.initial is not None and mount.container != "init":
-        when.append("initial" if mount.initial else "not initial")
+        when.append("initial rounds" if mount.initial else "not in initial rounds")
     return mount.mode + (f" ({', '.join(when)})" if when else "")
 
 

@@ -43,7 +43,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("older", "reason", "owner"),
     [
         ("hub", "HubTooOld", "The hub's administrator: Upgrade the hub"),
-        ("hospitals", "SiteTooOld", "The hospital's administrator: Upgrade the kinds and the site chart"),
+        ("hospitals", "SiteTooOld", "The hospital's administrator: Upgrade the charts"),
     ],
 )
 def test_a_hub_and_hospitals_without_a_common_version_say_so_and_nobody_trains(

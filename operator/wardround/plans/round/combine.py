@@ -61,7 +61,8 @@ def aggregate(view: View, number: int) -> Verdict:
         return failed(
             view,
             "TooMuchToAggregate",
-            f"The plan for {len(sent)} updates of this size does not fit a Secret. {advice('TooMuchToAggregate')}",
+            f"The aggregation reads its plan from one Secret. The plan for {len(sent)} updates of this size is too "
+            f"long for it. {advice('TooMuchToAggregate')}",
         )
     return Verdict(
         course="Progressing",
