@@ -36,6 +36,7 @@ from wardround.site.operator import Operator
 from wardround.store.presign import Credentials as StoreCredentials
 from wardround.store.presign import Presigner
 from wardround.wire.isolation import IsolationTarget
+from wardround.wire.versions import LATEST
 
 HUB_NAMESPACE, SITE_NAMESPACE = "wardround-hub", "wardround-site"
 OPERATOR_IMAGE = "registry.example/wardround/operator@sha256:" + "a" * 64
@@ -214,7 +215,7 @@ class Federation:
             clock=self._clock,
             draw=self._random.random,
         )
-        pins = courier_settings.Pins(facts.fingerprint, facts.store_origin, facts.store_ca_bundle, "", "Policy")
+        pins = courier_settings.Pins(facts.fingerprint, facts.store_origin, facts.store_ca_bundle, "", "Policy", LATEST)
         process = courier.Process(
             courier_settings.Settings(pins, claims / "workspace"),
             self._client(server, "courier", SITE_NAMESPACE),

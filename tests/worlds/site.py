@@ -15,6 +15,7 @@ from wardround.plans.sitetask.held import HeldTask, Signed, held, read_signed
 from wardround.plans.sitetask.pod import Job, Pod, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
+from wardround.tabular import schema
 from wardround.wire.assignment import Assignment, Exchange, Quorum, Resources
 from wardround.wire.versions import LATEST, critical
 
@@ -24,6 +25,16 @@ HUB_DER, ROUND_KEY = HUB.identity.public, HUB.round_key
 FINGERPRINT = HOSPITAL.fingerprint
 IMAGE_DIGEST = "sha256:" + "b" * 64
 IMAGE = f"registry.example/trainer@{IMAGE_DIGEST}"
+SCHEMA: dict[str, Any] = {
+    "fields": [
+        {"name": "id", "type": "string"},
+        {"name": "radius", "type": "number", "unit": "mm"},
+        {"name": "area", "type": "number", "unit": "mm2"},
+        {"name": "malignant", "type": "boolean"},
+    ],
+    "target": "malignant",
+    "identifier": "id",
+}
 
 ASSIGNMENT = Assignment(
     version=LATEST,
@@ -54,7 +65,7 @@ ASSIGNMENT = Assignment(
     train_seconds=1800,
     upload_seconds=600,
     state_round="",
-    columns_digest="",
+    columns_digest=schema.columns_digest(schema.parse(SCHEMA)),
     rows="Validation",
     threads=2,
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -147,15 +158,6 @@ def a_dataset(spec: Mapping[str, Any]) -> ObservedDataset:
     return ObservedDataset(spec=spec)
 
 
-SCHEMA = {
-    "fields": [
-        {"name": "id", "type": "string"},
-        {"name": "radius", "type": "number"},
-        {"name": "malignant", "type": "boolean"},
-    ],
-    "target": "malignant",
-    "identifier": "id",
-}
 BREAST = a_dataset({"path": "breast.csv", "schema": SCHEMA})
 CONTROL = Control((), proven=True, seconds=1.0)
 UNPROVEN = Control((), proven=False, seconds=1.0)

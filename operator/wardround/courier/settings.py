@@ -9,23 +9,31 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Pins:
-    """`store_ca` and `proxy_url` may be empty: the system's trust store, no proxy. `approval`: of the Site's policy."""
+    """`store_ca` and `proxy_url` may be empty: the system's trust store, no proxy. `approval` and
+    `lowest_assignment_version`: of the chart's policy."""
 
     hub_fingerprint: str
     store_origin: str
     store_ca: str
     proxy_url: str
     approval: str
+    lowest_assignment_version: int
 
     @classmethod
     def read(cls, folder: Path) -> Pins:
-        """Raises OSError where a file is missing: a courier without pins must not start."""
+        """Raises OSError or ValueError: a courier without pins must not start."""
 
         def text(name: str) -> str:
             return (folder / name).read_text("utf-8").strip()
 
-        names = ("hub-fingerprint", "store-origin", "store-ca.pem", "proxy-url", "approval")
-        return cls(*map(text, names))
+        return cls(
+            hub_fingerprint=text("hub-fingerprint"),
+            store_origin=text("store-origin"),
+            store_ca=text("store-ca.pem"),
+            proxy_url=text("proxy-url"),
+            approval=text("approval"),
+            lowest_assignment_version=int(text("lowest-assignment-version")),
+        )
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,7 @@ class TaskRunner:
             deleted=self._deleted,
             approval=self._means.pins.approval,
             hub_fingerprint=self._means.pins.hub_fingerprint,
+            lowest_version=self._means.pins.lowest_assignment_version,
             site_fingerprint=self._means.identity.fingerprint,
             folder=made.folder,
             grants=made.grants[1] if made.grants is not None and current else None,

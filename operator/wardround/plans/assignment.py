@@ -28,6 +28,7 @@ from wardround.wire.assignment import MOST_THREADS, Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
+COLUMNS = "columnsDigest"
 # A site forgets an assignment only when it has accepted so many that are later in the order of issue. Of those that are
 # as old it accepts none that it has no SiteTask of: it cannot know whether it accepted them before. No clock of the
 # site counts.
@@ -187,7 +188,8 @@ def decide(claim: Claim, terms: Terms) -> Decision:
             name, bound = "", ""
             if reason == "ParametersNotAllowed":
                 name, bound = first_outside(assignment.task, assignment.parameters, terms.policy.parameters)
-            return Decision("Refused", reason, assignment, asked, name, bound)
+            # The only fields that a rule cannot read are the columns.
+            return Decision("Refused", reason, assignment, asked, name, bound, COLUMNS if reason == UNREADABLE else "")
     if untrusted.time(assignment.issued, UNREADABLE) > claim.now + AHEAD:
         return Decision("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
@@ -219,10 +221,18 @@ def overtaken(place: Issue, accepted: Iterable[Issue]) -> bool:
     return sum(each > place for each in accepted) >= REMEMBERED
 
 
+def require_version(assignment: Assignment, lowest: int) -> None:
+    """A hub that writes a lower version leaves out what the site checks in a higher one. Raises Refused."""
+    if assignment.version < lowest:
+        raise Refused("AssignmentVersionTooLow")
+
+
 def _version(assignment: Assignment, terms: Terms) -> str:
-    """A hub that writes a lower version leaves out what the higher one has the site check."""
-    too_low = assignment.version < terms.policy.lowest_assignment_version
-    return "AssignmentVersionTooLow" if too_low else ""
+    try:
+        require_version(assignment, terms.policy.lowest_assignment_version)
+    except Refused:
+        return "AssignmentVersionTooLow"
+    return ""
 
 
 def _task(assignment: Assignment, terms: Terms) -> str:
@@ -240,8 +250,10 @@ def _dataset(assignment: Assignment, terms: Terms) -> str:
 
 def _columns(assignment: Assignment, terms: Terms) -> str:
     """The hub combines columns by position: of others it would make a wrong result, and nobody would notice."""
+    if not assignment.columns_digest:
+        return "AssignmentUnreadable"  # else a hub could keep the site from comparing columns
     dataset = terms.datasets[assignment.dataset_name]
-    return "" if assignment.columns_digest in ("", _columns_digest(dataset)) else "DatasetChanged"
+    return "" if assignment.columns_digest == _columns_digest(dataset) else "DatasetChanged"
 
 
 def _columns_digest(dataset: Mapping[str, Any]) -> str | None:

@@ -29,6 +29,7 @@ from wardround.courier.settings import Pins, Settings
 from wardround.kube.client import Client
 from wardround.sealing.keys import hub_fingerprint
 from wardround.site.operator import Operator
+from wardround.wire.versions import LATEST
 
 __all__ = ["api", "bare", "helm", "server"]
 
@@ -93,7 +94,9 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
     url, ca = api._host, authority(api)
     enrol(api, url, ca)
     api.patch("Site", "site", {"spec": {"hub": {"fingerprint": hub_fingerprint(HUB_DER)}}}, NAMESPACE)
-    settings = Settings(Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, "", "Policy"), tmp_path / "workspace")
+    settings = Settings(
+        Pins(hub_fingerprint(HUB_DER), server.origin, server.ca, "", "Policy", LATEST), tmp_path / "workspace"
+    )
     settings.workspace.mkdir()
 
     def client(account: str) -> Client:

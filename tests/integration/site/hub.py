@@ -27,9 +27,20 @@ from wardround.sealing.keys import SigningKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, sign_model, verify_update
 from wardround.store import admin
 from wardround.store.transfer import Store
+from wardround.tabular import schema
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
+# Of the Dataset that the site has.
+SCHEMA: Object = {
+    "fields": [
+        {"name": "patient_id", "type": "string", "constraints": {"required": True}},
+        {"name": "mean_radius", "type": "number"},
+        {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+    ],
+    "target": "malignant",
+    "identifier": "patient_id",
+}
 HUB_OPERATOR = "system:serviceaccount:wardround-hub:hub-operator"
 
 
@@ -76,6 +87,7 @@ class Hub:
             "round_uid": round_uid,
             "site_fingerprint": recipient.fingerprint,
             "image": TRAINER,
+            "columns_digest": schema.columns_digest(schema.parse(SCHEMA)),
             "initial": model is None,
             "base": HUB.base(model, recipient, round_uid) if model else None,
             "issued": to_microseconds(now),

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.integration.api.apiserver import Api, Refused
 from tests.integration.site.conftest import NAMESPACE, Site, eventually
-from tests.integration.site.hub import Object
+from tests.integration.site.hub import SCHEMA, Object
 from tests.players import courier
 from wardround.courier.workspace import TaskFolder
 
@@ -18,15 +18,7 @@ DATASET = {
     "spec": {
         "claimName": "breast-data",
         "path": "cases.csv",
-        "schema": {
-            "fields": [
-                {"name": "patient_id", "type": "string", "constraints": {"required": True}},
-                {"name": "mean_radius", "type": "number"},
-                {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
-            ],
-            "target": "malignant",
-            "identifier": "patient_id",
-        },
+        "schema": SCHEMA,
         "split": {"key": "0123456789abcdef", "validation": "0.15", "test": "0.2"},
     },
 }

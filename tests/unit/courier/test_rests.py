@@ -60,7 +60,9 @@ def test_a_courier_whose_report_was_answered_after_the_cancellation_rests() -> N
         means: Any = SimpleNamespace(
             client=SimpleNamespace(apply_status=apply_status),
             identity=SimpleNamespace(fingerprint=FINGERPRINT),
-            pins=SimpleNamespace(approval="Policy", hub_fingerprint=HUB.identity.fingerprint),
+            pins=SimpleNamespace(
+                approval="Policy", hub_fingerprint=HUB.identity.fingerprint, lowest_assignment_version=1
+            ),
             workspace=SimpleNamespace(task=lambda _: folder),
             clock=lambda: NOW,
             draw=lambda: 0.5,

@@ -44,6 +44,7 @@ from wardround.sealing.keys import hub_fingerprint
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import AssignedBase
 from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.versions import LATEST
 
 # The base of an initial round is a Statistics round's result. Its manifest is the business of whoever fetches it.
 BASED = dataclasses.replace(ASSIGNMENT, base=AssignedBase("manifest", b"wrapped key"))
@@ -81,6 +82,7 @@ def seen(
             task=task,
             approval="Policy",
             hub_fingerprint=PIN,
+            lowest_version=LATEST,
             site_fingerprint=FINGERPRINT,
             now=NOW,
         ),
@@ -170,6 +172,7 @@ def test_the_next_step_follows_from_what_the_courier_has_found(case: str) -> Non
 
 REFUSALS: dict[str, tuple[Observation, str]] = {
     "the hospital does no tasks": (seen(approval="Deny"), "Denied"),
+    "the version is lower than the hospital accepts": (seen(lowest_version=LATEST + 1), "AssignmentVersionTooLow"),
     "another hub is pinned": (seen(hub_fingerprint="sha256:" + "0" * 64), "HubNotPinned"),
     "the keys are others": (seen(site_fingerprint="sha256:" + "0" * 64), "NotAddressee"),
     "the envelope is of another attempt": (seen(spec={"attempt": 2}), "Replayed"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.worlds.site import ASSIGNMENT, FINGERPRINT, HUB, HUB_DER, IMAGE_DIGEST, NOW, a_site, signed
+from tests.worlds.site import ASSIGNMENT, FINGERPRINT, HUB, HUB_DER, IMAGE_DIGEST, NOW, SCHEMA, a_site, signed
 from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide, verify
 from wardround.plans.sitetask.rules import COURIER_FAILURES
 from wardround.reasons.registry import REASONS
@@ -17,8 +17,6 @@ from wardround.sealing.envelope import sign_envelope
 from wardround.sealing.keys import dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_assignment
 from wardround.sealing.refused import Refused
-from wardround.tabular.schema import columns_digest
-from wardround.tabular.schema import parse as parse_schema
 from wardround.wire import codec
 from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
 from wardround.wire.canonical import encode
@@ -36,18 +34,8 @@ CLAIM = Claim(
 # Listed, and not there yet.
 LUNG = {"name": "lung", "federations": ["lung-cancer"]}
 POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
-BREAST: dict[str, Any] = {
-    "fields": [
-        {"name": "patient", "type": "string"},
-        {"name": "radius", "type": "number", "unit": "mm"},
-        {"name": "area", "type": "number", "unit": "mm2"},
-        {"name": "malignant", "type": "integer"},
-    ],
-    "target": "malignant",
-    "identifier": "patient",
-}
-COLUMNS = columns_digest(parse_schema(BREAST))
-DATASETS = {"breast": {"schema": BREAST}}
+COLUMNS = ASSIGNMENT.columns_digest
+DATASETS = {"breast": {"schema": SCHEMA}}
 TERMS = Terms(participant="site-a", policy=POLICY, datasets=DATASETS, taken=0, accepted=(), approved=False)
 
 
@@ -289,19 +277,24 @@ def test_rows_that_there_are_not_are_unreadable(rows: Any) -> None:
 
 
 def test_the_columns_have_to_be_those_that_the_hub_means() -> None:
-    task = {"envelope": signed(columns_digest=COLUMNS)}
-    assert decided(task).outcome == "Accepted"
-    fields = BREAST["fields"]
-    swapped = {**BREAST, "fields": [fields[0], fields[2], fields[1], fields[3]]}
-    unit = {**BREAST, "fields": [fields[0], {**fields[1], "unit": "cm"}, *fields[2:]]}
+    assert decided().outcome == "Accepted"
+    fields = SCHEMA["fields"]
+    swapped = {**SCHEMA, "fields": [fields[0], fields[2], fields[1], fields[3]]}
+    unit = {**SCHEMA, "fields": [fields[0], {**fields[1], "unit": "cm"}, *fields[2:]]}
     others: tuple[dict[str, Any], ...] = (swapped, unit, {"fields": []}, {})
     for changed in others:
-        decision = decided(task, datasets={"breast": {"schema": changed}})
+        decision = decided(datasets={"breast": {"schema": changed}})
         assert (decision.outcome, decision.reason) == ("Refused", "DatasetChanged")
         assert "Dataset breast has other columns" in decision.message
-    bounds = {**BREAST, "fields": [*fields[:3], {**fields[3], "constraints": {"enum": ["0", "1"]}}]}
-    assert decided(task, datasets={"breast": {"schema": bounds}}).outcome == "Accepted"
-    assert decided({"envelope": signed(columns_digest="")}, datasets={"breast": {}}).outcome == "Accepted"
+    bounds = {**SCHEMA, "fields": [fields[0], {**fields[1], "constraints": {"minimum": "0"}}, *fields[2:]]}
+    assert decided(datasets={"breast": {"schema": bounds}}).outcome == "Accepted"
+
+
+def test_a_hub_cannot_leave_out_which_columns_it_means() -> None:
+    """It would keep the site from comparing them."""
+    decision = decided({"envelope": signed(columns_digest="")})
+    assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentUnreadable", "columnsDigest")
+    assert "Its field columnsDigest" in decision.message
 
 
 @pytest.mark.parametrize("columns", ["sha256:", "\x1b[2J", COLUMNS.upper(), COLUMNS + "\n"])

@@ -10,7 +10,7 @@ from typing import Literal
 
 from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.api.task import Upload
-from wardround.plans.assignment import Claim, base_digest, verify
+from wardround.plans.assignment import Claim, base_digest, require_version, verify
 from wardround.plans.courier.types import (
     AwaitUpdate,
     Fetch,
@@ -65,17 +65,18 @@ def _is_approved(seen: Observation) -> bool:
 def _verified(seen: Observation) -> Assignment:
     """Raises Refused."""
     spec = seen.task.spec
-    return verify(
-        Claim(
-            envelope=spec.assignment,
-            hub_key=spec.hub_key,
-            hub_fingerprint=seen.hub_fingerprint,
-            round_uid=spec.round_ref.uid,
-            attempt=spec.attempt,
-            site_fingerprint=seen.site_fingerprint,
-            now=seen.now,
-        )
+    claim = Claim(
+        envelope=spec.assignment,
+        hub_key=spec.hub_key,
+        hub_fingerprint=seen.hub_fingerprint,
+        round_uid=spec.round_ref.uid,
+        attempt=spec.attempt,
+        site_fingerprint=seen.site_fingerprint,
+        now=seen.now,
     )
+    assignment = verify(claim)
+    require_version(assignment, seen.lowest_version)
+    return assignment
 
 
 def _admitted(seen: Observation, assignment: Assignment) -> Step:

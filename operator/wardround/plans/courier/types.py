@@ -36,15 +36,16 @@ class FolderView:
 class Observation:
     """What the courier knows of one task.
 
-    `task` as the watch last had it; `deleted`: there is no such SiteTask any more. `approval`, `hub_fingerprint` and
-    `site_fingerprint` are the courier's own: no API object can change them. `folder`, `grants`, `sealed` and `sent` are
-    what the steps of this pass have come to, None where no step has looked.
+    `task` as the watch last had it; `deleted`: there is no such SiteTask any more. `approval`, `hub_fingerprint`,
+    `lowest_version` (of assignments) and `site_fingerprint` are the courier's own: no API object can change them.
+    `folder`, `grants`, `sealed` and `sent` are what the steps of this pass have come to, None where no step has looked.
     """
 
     task: SiteTask
     deleted: bool = False
     approval: str
     hub_fingerprint: str
+    lowest_version: int
     site_fingerprint: str
     folder: FolderView | None = None
     grants: Grants | None = None
