@@ -6,7 +6,6 @@ from wardround.api.participant import Participant
 from wardround.clock import Clock
 from wardround.documents.keys import Identity
 from wardround.hub.refusals import Refusals
-from wardround.hub.rosters import Rosters
 from wardround.hub.settings import Settings
 from wardround.kube.events import Reporter
 from wardround.kube.index import Index
@@ -30,5 +29,4 @@ class Context:
     reporter: Reporter
     clock: Clock
     participants: Index[Participant]
-    rosters: Rosters
     refusals: Refusals = field(default_factory=Refusals)

@@ -17,6 +17,7 @@ from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
 from wardround.hub import vault
 from wardround.hub.context import Context
+from wardround.hub.rosters import roster
 from wardround.kube.errors import NotFound
 from wardround.kube.index import Place
 from wardround.plans import result as result_plan
@@ -86,7 +87,7 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
-        roster=hub.rosters.roster(tasks),
+        roster=roster(tasks, identity),
         waits_for=await _waits_for(client, federated_round, start.round),
         now=hub.clock(),
     )

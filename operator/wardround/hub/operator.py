@@ -14,7 +14,6 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.participants import ParticipantController
 from wardround.hub.results import ResultController
-from wardround.hub.rosters import Rosters
 from wardround.hub.rounds import RoundController
 from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.kube import tokens
@@ -116,7 +115,6 @@ class Hub:
                 reporter=reporter,
                 clock=self._clock,
                 participants=participants,
-                rosters=Rosters(identity),
             )
             queue: WorkQueue[Key] = WorkQueue(draw=self._draw)
             manager = Manager(self._controllers(hub, queue, self._draw), queue, WORKERS)

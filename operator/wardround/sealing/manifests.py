@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
 
 from wardround.api.names import UID
@@ -21,8 +20,8 @@ from wardround.sealing.keys import (
     SigningKey,
     VerificationKey,
     dump_verification_key,
-    load_verification_key,
 )
+from wardround.sealing.opened import OpenedTexts
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
 from wardround.sealing.wrap import grants_context, unwrap, wrap
@@ -32,8 +31,9 @@ from wardround.wire.grants import Grants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
 _UNREADABLE = envelope.UNREADABLE
-# A common assignment has some 5,000 characters. A hub that writes long ones takes none of the site's memory.
-MOST_REMEMBERED, LONGEST_REMEMBERED = 128, 1 << 15
+# Characters of all assignments that are kept open. A common one has some 5,000. A hub that writes many long ones takes
+# no more of a site's memory.
+_OPENED: OpenedTexts[Assignment] = OpenedTexts(4 << 20)
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,21 @@ def open_assignment(text: str, key: VerificationKey) -> Assignment:
     """Return a signed assignment. Raises Refused("AssignmentNotUnderstood") if it needs a reader of another version,
     Refused("AssignmentUnreadable") for every other fault.
 
-    Operators read a task's assignment again and again while the task runs, so the last ones are cached.
+    Operators read a task's assignment again and again while the task runs, so the last ones are kept open.
     """
-    remembers = isinstance(text, str) and len(text) <= LONGEST_REMEMBERED
-    opened = _open_assignment if remembers else _open_assignment.__wrapped__
-    return opened(text, dump_verification_key(key))
+    public = dump_verification_key(key)
+    assignment = _OPENED.get(text, public)
+    if assignment is None:
+        assignment = _open_assignment(text, key)
+        _OPENED.put(text, public, assignment)
+    return assignment
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
-def _open_assignment(text: str, public: bytes) -> Assignment:
-    """Cached, because the result depends only on text and key, not on the time."""
+def _open_assignment(text: str, key: VerificationKey) -> Assignment:
+    """The result depends only on text and key, not on the time, so it can be kept."""
     reason = "AssignmentUnreadable"
     try:
-        payload = envelope.open_envelope(text, envelope.ASSIGNMENT, load_verification_key(public))
+        payload = envelope.open_envelope(text, envelope.ASSIGNMENT, key)
     except Refused:
         raise Refused(reason) from None
     try:

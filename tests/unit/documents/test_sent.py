@@ -29,7 +29,6 @@ from wardround.documents.assignments import Recipient, assign, grant, object_len
 from wardround.documents.keys import Model
 from wardround.hub.context import Context
 from wardround.hub.observe import aggregation, read_answer
-from wardround.hub.rosters import Rosters
 from wardround.hub.settings import SettingMissing, Settings, read
 from wardround.kube.client import Client
 from wardround.kube.events import Reporter
@@ -109,7 +108,6 @@ def context() -> Context:
         reporter=reporter,
         clock=lambda: NOW,
         participants=Index(client, "Participant", participants.parse),
-        rosters=Rosters(HUB),
     )
 
 

@@ -12,10 +12,9 @@ from tests.simulation.client import Client
 from tests.simulation.hub import LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.plans_hub.builders import condition
-from wardround.hub import rosters
 from wardround.ports import Object
+from wardround.sealing import manifests
 from wardround.sealing.keys import VerificationKey
-from wardround.sealing.manifests import open_assignment
 from wardround.wire import codec
 from wardround.wire.assignment import Assignment
 
@@ -135,8 +134,9 @@ def test_a_signed_assignment_is_opened_once_for_all_looks(monkeypatch: pytest.Mo
 
     def counted(text: str, key: VerificationKey) -> Assignment:
         opened.append(text)
-        return open_assignment(text, key)
+        return original(text, key)
 
-    monkeypatch.setattr(rosters, "open_assignment", counted)
+    original = manifests._open_assignment
+    monkeypatch.setattr(manifests, "_open_assignment", counted)
     asked_with(0)
     assert len(opened) == len(set(opened)) > 0

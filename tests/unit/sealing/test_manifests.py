@@ -10,6 +10,7 @@ import pytest
 
 from wardround.plans.round.parts import LARGEST_MANIFEST
 from wardround.sealing import body, envelope, keys, manifests
+from wardround.sealing.opened import OpenedTexts
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
 from wardround.wire import canonical, codec
@@ -223,14 +224,28 @@ def test_an_assignment_that_was_opened_before_still_needs_the_key_that_signed_it
             manifests.open_assignment(text, keys.generate_signing_key().public_key())
 
 
-def test_a_long_assignment_is_not_remembered() -> None:
-    """A hub may sign many, each as long as an object may be."""
-    long = dataclasses.replace(ASSIGNMENT, parameters={f"p{number}": "x" * 1024 for number in range(32)})
+def test_an_assignment_is_opened_once_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = dataclasses.replace(ASSIGNMENT, parameters={f"p{number}": "x" * 1024 for number in range(64)})
     text = manifests.sign_assignment(long, SIGNING)
-    assert len(text) > manifests.LONGEST_REMEMBERED
-    before = manifests._open_assignment.cache_info()
     assert manifests.open_assignment(text, PUBLIC) == long
-    assert manifests._open_assignment.cache_info() == before
+    monkeypatch.setattr(manifests, "_open_assignment", None)
+    assert manifests.open_assignment(text, PUBLIC) == long
+
+
+def test_only_so_much_text_is_kept_open() -> None:
+    """A hub may sign many assignments, each as long as an object may be."""
+    opened: OpenedTexts[int] = OpenedTexts(100)
+    texts = [str(number) * 40 for number in range(3)]
+    for number, text in enumerate(texts[:2]):
+        opened.put(text, b"key", number)
+    assert opened.get(texts[0], b"key") == 0
+    opened.put(texts[2], b"key", 2)
+    assert [opened.get(text, b"key") for text in texts] == [0, None, 2], "the one that was read longest ago is dropped"
+    opened.put("3" * 101, b"key", 3)
+    assert [opened.get(text, b"key") for text in (*texts, "3" * 101)] == [0, None, 2, None]
+    opened.put(texts[0], b"key", 4)
+    assert [opened.get(text, b"key") for text in texts] == [4, None, 2]
+    assert opened.get(texts[0], b"another key") is None
 
 
 def test_no_reader_changes_an_assignment_for_the_next_one() -> None:
