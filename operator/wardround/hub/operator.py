@@ -27,6 +27,7 @@ from wardround.kube.lease import heartbeat
 from wardround.kube.operator import Watcher
 from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
+from wardround.kube.retries import Retries
 from wardround.ports import Api, OpenStore, Store, Watch
 from wardround.ports import Watcher as RunningWatcher
 from wardround.store.admin import ensure_bucket
@@ -134,17 +135,15 @@ class Hub:
 
     async def _prepare(self) -> tuple[Identity, Credentials]:
         """Waits for the API server and for the Secrets that people or the chart make."""
-        failures = 0
+        retries = Retries(self._draw, most_seconds=10)
         while True:
             try:
                 identity = await vault.identity(self.client)
                 await publish(self.client, identity, self._settings)
                 credentials = await vault.store_credentials(self.client)
             except (ApiError, KeyError) as failure:
-                failures += 1
                 self._missing = str(failure)
-                logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures, most=10, draw=self._draw))
+                await retries.wait(failure)
             else:
                 logger.info("hub fingerprint %s", identity.fingerprint)
                 return identity, credentials

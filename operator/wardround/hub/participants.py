@@ -1,21 +1,18 @@
 """The controller of Participants: writes what the hub thinks of a hospital, and wakes the rounds under way."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from wardround.api import names, participant
 from wardround.clock import Draw
 from wardround.hub.context import Context
-from wardround.kube.client import backoff
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.index import Place
 from wardround.kube.queue import WorkQueue
+from wardround.kube.retries import Retries
 from wardround.plans import participant as participant_plan
 from wardround.ports import Object
-
-logger = logging.getLogger(__name__)
 
 
 class ParticipantController:
@@ -77,12 +74,12 @@ class ParticipantController:
 
     async def _follow_accounts(self) -> None:
         """For ever: looks at a Participant when its hospital's account comes or goes."""
-        failures = 0
+        retries = Retries(self._draw)
         fields = f"metadata.name={names.SITE_ACCOUNT}"
         while True:
             try:
                 async for event, item in self._hub.client.watch("ServiceAccount", everywhere=True, fields=fields):
-                    failures = 0
+                    retries.succeeded()
                     if event != "LISTED":
                         self._changed("ServiceAccount", item)
                         continue
@@ -90,6 +87,4 @@ class ParticipantController:
                     for place in tuple(await self._hub.participants.objects()):
                         self._queue.add(Key(self.kind, place.namespace, place.name))
             except ApiError as failure:
-                failures += 1
-                logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures, draw=self._draw))
+                await retries.wait(failure)

@@ -14,10 +14,10 @@ from wardround.hub.refusals import ASK_AGAIN
 from wardround.hub.results import ResultController
 from wardround.hub.sweep import made_for_rounds, round_of, sweep
 from wardround.hub.vault import RoundKey
-from wardround.kube.client import backoff
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError
 from wardround.kube.queue import WorkQueue
+from wardround.kube.retries import Retries
 from wardround.plans.events import headline
 from wardround.plans.round.status import STARTED, interrupted, is_over, refused
 from wardround.plans.round.types import Dispatch, Refusal
@@ -63,7 +63,7 @@ class RoundController:
 
     async def run(self) -> None:
         """For ever: rounds that were deleted while nobody watched are known by what they left."""
-        failures = 0
+        retries = Retries(self._draw)
         while True:
             try:
                 uids: dict[Key, set[str]] = {}
@@ -77,11 +77,9 @@ class RoundController:
                     meta = item["metadata"]
                     live[Key(self.kind, meta["namespace"], meta["name"])] = meta["uid"]
             except ApiError as failure:
-                failures += 1
-                logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures, draw=self._draw))
+                await retries.wait(failure)
             else:
-                failures = 0
+                retries.succeeded()
                 for key, those in uids.items():
                     if those - {live.get(key)}:  # a live round of the name does not hide what is left of another
                         self.swept.add(key)

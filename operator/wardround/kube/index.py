@@ -6,18 +6,15 @@ It uses the client's own watch, not Kopf: docs/changing.md says why there are tw
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from wardround.api.meta import Meta
 from wardround.clock import Draw, system_draw
-from wardround.kube.client import backoff
 from wardround.kube.errors import ApiError, NotFound
+from wardround.kube.retries import Retries
 from wardround.ports import Api, Object, OnObject
 from wardround.wire.codec import Malformed
-
-logger = logging.getLogger(__name__)
 
 
 class HasMeta(Protocol):
@@ -98,16 +95,14 @@ class Index(Generic[T]):
 
     async def run(self, on_object: OnObject) -> None:
         """For ever. Calls `on_object` for each object that is listed or changes, as a watch does."""
-        failures = 0
+        retries = Retries(self._draw)
         while True:
             try:
                 async for event, item in self._client.watch(self._kind, everywhere=True):
-                    failures = 0
+                    retries.succeeded()
                     await self._take(event, item, on_object)
             except (ApiError, Malformed) as failure:
-                failures += 1
-                logger.warning("%s; trying again", failure)
-                await asyncio.sleep(backoff(failures, draw=self._draw))
+                await retries.wait(failure)
 
     async def _take(self, event: str, item: Object, on_object: OnObject) -> None:
         if event == "LISTED":
