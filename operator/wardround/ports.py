@@ -80,7 +80,8 @@ class Api(Protocol):
     def watch(
         self, kind: str, namespace: str | None = None, *, everywhere: bool = False, labels: str = "", fields: str = ""
     ) -> AsyncIterator[tuple[str, Object]]:
-        """Yields (ADDED | MODIFIED | DELETED, object) without end, and ("LISTED", {}) after each list."""
+        """Yields (ADDED | MODIFIED | DELETED, object) without end, ("LISTING", {}) before each list, and
+        ("LISTED", {}) after it."""
 
 
 class Watcher(Protocol):

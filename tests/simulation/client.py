@@ -123,6 +123,7 @@ class Client:
         follower = Follower(kind, None if everywhere else namespace or self.namespace, labels, fields)
         self.at.follow(follower)
         try:
+            yield "LISTING", {}
             for item in self.at.select(kind, follower.namespace, labels, fields):
                 yield "ADDED", item
             yield "LISTED", {}
@@ -168,5 +169,5 @@ class Watcher:
         async for event, item in self._client.watch(kind, namespace, everywhere=namespace is None):
             if event == "LISTED":
                 self._waited.discard((kind, namespace))
-            else:
+            elif event != "LISTING":
                 self._on_object(kind, item)

@@ -47,7 +47,7 @@ class Courier:
                 await self._sweep()
             elif event == "DELETED":
                 await self._drop(item["metadata"]["uid"])
-            else:
+            elif event != "LISTING":
                 await self._take(item)
 
     async def follow_site(self) -> None:

@@ -80,11 +80,11 @@ class ParticipantController:
             try:
                 async for event, item in self._hub.client.watch("ServiceAccount", everywhere=True, fields=fields):
                     retries.succeeded()
-                    if event != "LISTED":
+                    if event == "LISTED":
+                        # A list does not say which accounts were deleted since the one before.
+                        for place in tuple(await self._hub.participants.objects()):
+                            self._queue.add(Key(self.kind, place.namespace, place.name))
+                    elif event != "LISTING":
                         self._changed("ServiceAccount", item)
-                        continue
-                    # A list does not say which accounts were deleted since the one before.
-                    for place in tuple(await self._hub.participants.objects()):
-                        self._queue.add(Key(self.kind, place.namespace, place.name))
             except ApiError as failure:
                 await retries.wait(failure)

@@ -201,8 +201,9 @@ class Client:
         """Lists a kind and then follows it, for ever: (ADDED | MODIFIED | DELETED, object).
 
         After a loss of connection the watch continues where it was. After 410 it lists again: it then yields ADDED for
-        objects that it may have yielded before, and nothing for objects that were deleted meanwhile. Each list ends
-        with ("LISTED", {}). Raises Forbidden, Unauthorized or Invalid, which a further try would not heal.
+        objects that it may have yielded before, and nothing for objects that were deleted meanwhile. Each list begins
+        with ("LISTING", {}) and ends with ("LISTED", {}). Raises Forbidden, Unauthorized or Invalid, which a further
+        try would not heal.
         """
         where = None if everywhere else namespace or self.namespace
         version: str | None = None
@@ -211,6 +212,7 @@ class Client:
             try:
                 if version is None:
                     listed = ""
+                    yield "LISTING", {}
                     async for page in self._pages(kind, where, labels, fields, PAGE):
                         for item in page.items:
                             yield "ADDED", item

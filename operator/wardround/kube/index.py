@@ -43,6 +43,8 @@ class Index(Generic[T]):
         self._parse = parse
         self._draw = draw
         self._objects: dict[Place, T] = {}
+        # While a list is read: the objects that were known before, and of which there is no news yet.
+        self._unseen: set[Place] = set()
         self._complete = asyncio.Event()
 
     @property
@@ -58,6 +60,7 @@ class Index(Generic[T]):
     def put(self, item: Object) -> None:
         """Takes an object that the API server has just answered, unless a newer one is known."""
         place, fresh = place_of(item), self._parse(item)
+        self._unseen.discard(place)
         known = self._objects.get(place)
         if known is None or _version(known) < _version(fresh):
             self._objects[place] = fresh
@@ -89,6 +92,7 @@ class Index(Generic[T]):
         """Takes an answer to a question that was asked when `known` was known. Versions decide only if another object
         came meanwhile: they begin anew when people restore the API server from a backup."""
         if self._objects.get(place_of(item)) is known:
+            self._unseen.discard(place_of(item))
             self._objects[place_of(item)] = self._parse(item)
         else:
             self.put(item)
@@ -100,14 +104,16 @@ class Index(Generic[T]):
             try:
                 async for event, item in self._client.watch(self._kind, everywhere=True):
                     retries.succeeded()
-                    await self._take(event, item, on_object)
+                    self._take(event, item, on_object)
             except (ApiError, Malformed) as failure:
                 await retries.wait(failure)
 
-    async def _take(self, event: str, item: Object, on_object: OnObject) -> None:
+    def _take(self, event: str, item: Object, on_object: OnObject) -> None:
+        if event == "LISTING":
+            self._unseen = set(self._objects)
+            return
         if event == "LISTED":
-            if self._complete.is_set():
-                await self._drop_deleted(on_object)
+            self._drop_unseen(on_object)
             self._complete.set()
             return
         if event != "DELETED":
@@ -116,12 +122,12 @@ class Index(Generic[T]):
             self.drop(place_of(item))
         on_object(self._kind, item)
 
-    async def _drop_deleted(self, on_object: OnObject) -> None:
-        """After a further list: objects that were deleted before it had no event."""
-        live = {place_of(item) async for item in self._client.each(self._kind, everywhere=True)}
-        for place in self._objects.keys() - live:
+    def _drop_unseen(self, on_object: OnObject) -> None:
+        """After a list: objects that were deleted while no watch was open had no event, and are not in the list."""
+        for place in self._unseen & self._objects.keys():
             self.drop(place)
             on_object(self._kind, {"metadata": {"namespace": place.namespace, "name": place.name}})
+        self._unseen.clear()
 
 
 def place_of(item: Object) -> Place:

@@ -202,6 +202,7 @@ async def test_a_watch_lists_objects_and_then_their_changes(client: Api) -> None
     await client.delete("ConfigMap", "after")
     await asyncio.wait_for(following, 30)
     assert events == [
+        ("LISTING", ""),
         ("ADDED", "before"),
         ("LISTED", ""),
         ("ADDED", "after"),

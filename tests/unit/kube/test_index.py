@@ -71,6 +71,36 @@ def test_an_object_that_was_deleted_while_no_watch_was_open_is_dropped_and_repor
     play(main)
 
 
+def test_a_further_list_drops_what_was_deleted_without_another_request() -> None:
+    """And keeps what the API server has answered while the list was read."""
+
+    async def main(loop: VirtualLoop) -> None:
+        server = served(loop, "site-a", "site-b", "site-c")
+        index: Index[Participant] = Index(account(server), "Participant", participant.parse)
+        items = {name: server.read(At("Participant", name, name)) for name in ("site-a", "site-b", "site-c")}
+        changes = list[str]()
+
+        def take(event: str, item: Object) -> None:
+            index._take(event, item, lambda _, changed: changes.append(changed["metadata"]["name"]))
+
+        take("LISTING", {})
+        for name in ("site-a", "site-b"):
+            take("ADDED", items[name])
+        take("LISTED", {})
+        # A list breaks off, and begins anew. site-c was made meanwhile, and the hub has just written it.
+        take("LISTING", {})
+        take("ADDED", items["site-b"])
+        take("LISTING", {})
+        take("ADDED", items["site-a"])
+        index.put(items["site-c"])
+        changes.clear()
+        take("LISTED", {})
+        assert suspended(await index.objects()) == {"site-a": False, "site-c": False}
+        assert changes == ["site-b"]
+
+    play(main)
+
+
 def test_the_newer_of_two_answers_counts_in_whatever_order_they_come() -> None:
     async def main(loop: VirtualLoop) -> None:
         server = served(loop, "site-a")

@@ -10,7 +10,7 @@ from wardround.kube.retries import Retries
 
 def test_waits_grow_to_a_limit_until_a_try_succeeds(caplog: pytest.LogCaptureFixture) -> None:
     async def main(loop: VirtualLoop) -> list[float]:
-        waits = []
+        waits: list[float] = []
 
         async def fail() -> None:
             before = loop.time()
