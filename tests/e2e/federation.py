@@ -20,7 +20,7 @@ from tests.e2e import carried, prepared
 from tests.e2e.admission import is_admitted
 from tests.e2e.clusters import Kubectl, eventually
 from wardround.api.federatedround import DEFAULT_COMMAND
-from wardround.api.site import DEFAULT_PARAMETERS
+from wardround.api.site import DEFAULT_PARAMETERS, MOST_EVALUATIONS
 from wardround.cli import explain, verbs
 from wardround.cli.cluster import Cluster as Api
 from wardround.wire import codec
@@ -44,7 +44,7 @@ STEPS = 12_000
 # Additions to a site's default policy.
 POLICY: Object = {
     # Each run evaluates other models on the same rows, as often as developers run the tests.
-    "maxEvaluations": 10_000,
+    "maxEvaluations": MOST_EVALUATIONS,
     "commands": [list(DEFAULT_COMMAND), carried.COMMAND],
     "parameters": [
         *(each for each in codec.dump(DEFAULT_PARAMETERS) if each["name"] != "epochs"),

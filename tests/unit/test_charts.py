@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from wardround.api.site import LEAST_CELL, Policy
+from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
 from wardround.wire import codec
 
 CHARTS = Path(__file__).parents[2] / "charts"
@@ -189,7 +189,7 @@ def test_twenty_models_may_be_evaluated_by_default() -> None:
     values = yaml.safe_load((CHARTS / "site/values.yaml").read_text())["policy"]
     assert kind["maxEvaluations"]["default"] == values["maxEvaluations"] == Policy().max_evaluations == 20
     bounds = [(each["maxEvaluations"]["minimum"], each["maxEvaluations"]["maximum"]) for each in (kind, chart)]
-    assert bounds == [(0, 10_000)] * 2
+    assert bounds == [(0, MOST_EVALUATIONS)] * 2
 
 
 def policy(chart: str, name: str) -> str:

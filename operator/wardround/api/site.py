@@ -53,6 +53,9 @@ class AllowedParameter:
 LEAST_CELL = 11
 _SHARE = re.compile(r"0(\.[0-9]{1,6})?|1", re.ASCII)
 
+# The largest `maxEvaluations` of a policy.
+MOST_EVALUATIONS = 10_000
+
 # The built-in trainer's parameters, for sites that list none. `steps` is not listed: an update of one step on a small
 # batch reveals the rows of that batch. `weightDecay` is small: with weight decay and learning rate 1, only the last
 # step's batch remains in the update. `epochs` and `learningRate` are above 0, so that a round trains.

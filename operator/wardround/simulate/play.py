@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from wardround.api.federatedround import Attention, FederatedRound, Participants, Quorum, Result
-from wardround.api.site import LEAST_CELL, Policy
+from wardround.api.site import LEAST_CELL, MOST_EVALUATIONS, Policy
 from wardround.simulate.errors import RoundFailed
 from wardround.simulate.files import HOLDOUT, HospitalFiles
 from wardround.simulate.hospital import Hospital, Means, Worked, new_identity
@@ -202,6 +202,7 @@ def policy(simulation: Simulation, *, tells: bool) -> dict[str, Any]:
         "minCell": simulation.min_cell,
         "maxLeftOut": simulation.max_left_out,
         "tellOwnMetrics": tells,
+        "maxEvaluations": MOST_EVALUATIONS,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ import pytest
 from lab import demo_data
 from tests.simulation.programs import OWN_IMAGE
 from tests.unit.simulate.rounds import digests, played, short
+from wardround.api.times import to_seconds
+from wardround.pod.evaluations import Count, Evaluation
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.files import HOLDOUT
 from wardround.simulate.play import HOSPITALS, Finished, Skipped, play
 from wardround.simulate.prepared import prepared
 from wardround.simulate.trainers import script
+from wardround.wire import codec
 
 
 def of(finished: list[Finished], repeat: int) -> list[str]:
@@ -109,6 +113,17 @@ def test_an_evaluation_of_the_holdout_alone_asks_no_hospital(data: Path) -> None
 def test_a_file_of_which_too_much_is_left_out_is_refused(data: Path) -> None:
     with pytest.raises(SimulationError, match="site-a: prepare: TooManyRowsLeftOut"):
         played(short(), data, max_left_out="0.001")
+
+
+def test_a_simulation_evaluates_more_models_than_a_hospital_allows_by_default(data: Path, tmp_path: Path) -> None:
+    often = tmp_path / "often"
+    shutil.copytree(data, often)
+    now = to_seconds(datetime.now(UTC))
+    evaluated = [Evaluation(at=now, rows="Test", work=f"model {number}", pods=1) for number in range(20)]
+    for folder in often.glob("*/secrets"):
+        (folder / "evaluations").mkdir()
+        (folder / "evaluations" / "breast.json").write_bytes(codec.write_document(Count(tuple(evaluated))))
+    assert [each.name for each in played(short(), often)] == ["statistics", "train-1", "evaluate"]
 
 
 def test_what_failing_training_code_printed_is_shown(data: Path, tmp_path: Path) -> None:
