@@ -338,4 +338,4 @@ def test_predictions_have_the_order_of_the_rows(ready: Any, run: Any) -> None:
 def test_training_leaves_only_finished_files_in_out(ready: Any, run: Any) -> None:
     run(ready, "train")
     names = {path.name for path in Path(ready.root / "out").iterdir()}
-    assert names == {"model.safetensors", "metrics.json", "progress.json"}
+    assert names == {"model.safetensors", "validation.f64", "metrics.json", "progress.json"}
