@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from lab import demo_data
 from tests.simulation.programs import OWN_IMAGE
 from tests.unit.simulate.rounds import digests, played, short
+from wardround.api.names import PARTICIPANT, ROUND
 from wardround.api.times import to_seconds
 from wardround.pod.evaluations import Count, Evaluation
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.files import HOLDOUT
 from wardround.simulate.play import HOSPITALS, Finished, Skipped, play
+from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
 from wardround.simulate.trainers import script
 from wardround.wire import codec
@@ -51,6 +54,29 @@ def test_without_secrets_a_simulation_is_still_reproducible(data: Path, once: li
     first = played(short(), bare)
     assert digests(played(short(), bare)) == digests(first)
     assert not set(digests(first)) & set(once)
+
+
+def order_seed(data: Path) -> int:
+    """The seed from which training code draws the order of rows, at site-a in the first round of training."""
+    seeds = []
+
+    def see(ended: Ended) -> None:
+        labels, file = ended.container.job["metadata"]["labels"], ended.container.folder / "task" / "task.json"
+        if (ended.verb, labels[PARTICIPANT], labels[ROUND]) == ("train", "site-a", "train-1"):
+            seeds.append(json.loads(file.read_text())["orderSeed"])
+
+    list(play(prepared(short()[:2], data, trainer=script(OWN_IMAGE)), watch=see))
+    [seed] = seeds
+    return int(seed)
+
+
+def test_the_order_of_rows_depends_on_the_key_in_the_folder(data: Path, tmp_path: Path) -> None:
+    """The example's trainer draws nothing, so its models do not show it."""
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    assert order_seed(other) == order_seed(data)
+    (other / "site-a" / "secrets" / "order" / "key").write_bytes(bytes(32))
+    assert order_seed(other) != order_seed(data)
 
 
 def test_every_row_of_the_holdout_is_evaluated_and_none_is_trained_on(
