@@ -12,13 +12,14 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo -E)
 export PYTHONPATH := operator:trainer_image:.
 export PYTHONUNBUFFERED := 1
 TESTS ?=
+ARGS ?=
 # Use -jN unless a parent make already set it: make warns about a second -j.
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 
 # Run a command, then print what the clusters still use and how to stop them. They stay up also after a failure.
 then_report_clusters = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab left; exit $$code
 
-.PHONY: help demo test checks clusters ready built lint unit integration e2e bench lab down status packages python tools images lock clean
+.PHONY: help demo test checks clusters ready built lint unit integration e2e bench bench-accuracy lab down status packages python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +58,10 @@ bench: built  ## a round's time beside empty Jobs, and the operators' memory, on
 	@$(SUDO) $(BIN)/python -m bench.footprint
 	@$(BIN)/python -m bench.federation
 	@$(BIN)/python -m bench.simulate
+
+bench-accuracy: packages  ## a federated model beside a pooled and local models: ARGS='--case wisconsin'
+	@$(MAKE) $(call jobs,2) images $(VENV)/.done >&2
+	@$(SUDO) $(BIN)/python -m bench.accuracy $(ARGS)
 
 lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up
