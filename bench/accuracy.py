@@ -72,11 +72,11 @@ def summary(splits: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     }
     return {
         name: {
-            "mean": round(100 * fmean(found), 3),
-            "sd": round(100 * stdev(found), 3) if len(found) > 1 else 0.0,
-            "n": len(found),
+            "mean": round(100 * fmean(accuracies), 3),
+            "sd": round(100 * stdev(accuracies), 3) if len(accuracies) > 1 else 0.0,
+            "n": len(accuracies),
         }
-        for name, found in values.items()
+        for name, accuracies in values.items()
     }
 
 

@@ -45,8 +45,8 @@ from wardround.wire import aggregation as answers
 from wardround.wire.models import ModelManifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-# A hospital and its task: told when the hospital is done.
-Worker = Callable[[str, Worked], None]
+# Gets the name of each hospital that has done its task, and what it made of the task.
+Report = Callable[[str, Worked], None]
 
 
 def new_identity() -> Identity:
@@ -72,16 +72,16 @@ class _Round:
 
 @dataclass
 class Hub:
-    """`models`: results by UID of their round. `live`: rounds that are over, by namespace and name."""
+    """`models`: results by UID of their round. `rounds`: those that are over, by namespace and name."""
 
     identity: Identity
     means: Means
     models: dict[str, Model] = field(default_factory=dict)
-    live: dict[tuple[str, str], FederatedRound] = field(default_factory=dict)
+    rounds: dict[tuple[str, str], FederatedRound] = field(default_factory=dict)
     now: datetime = START
 
     def run(
-        self, federated_round: FederatedRound, hospitals: Mapping[str, Hospital], told: Worker
+        self, federated_round: FederatedRound, hospitals: Mapping[str, Hospital], report: Report
     ) -> tuple[FederatedRound, Mapping[str, Worked]]:
         """Carry out a round. Return it with its final status, and what each hospital made of its last task.
 
@@ -98,17 +98,17 @@ class Hub:
             seen = self._observe(under_way, base, participants)
             plan = round_plan.plan(seen)
             under_way.round = replace(under_way.round, status=plan.status)
-            carried_out = [self._perform(action, under_way, seen, hospitals, told) for action in plan.actions]
+            carried_out = [self._perform(action, under_way, seen, hospitals, report) for action in plan.actions]
             if not any(carried_out) and not is_over(under_way.round):
                 self._pass_time(under_way.round, plan.requeue_after)
         done = under_way.round
-        self.live[done.metadata.namespace, done.metadata.name] = done
+        self.rounds[done.metadata.namespace, done.metadata.name] = done
         self.means.store.forget(names.updates_prefix(done.metadata.uid))
         return done, under_way.worked
 
     def _base(self, federated_round: FederatedRound) -> FederatedRound | None:
         name = base_name(federated_round)
-        return self.live.get((federated_round.metadata.namespace, name)) if name else None
+        return self.rounds.get((federated_round.metadata.namespace, name)) if name else None
 
     def _observe(
         self, under_way: _Round, base: FederatedRound | None, participants: Mapping[str, Participant]
@@ -140,7 +140,7 @@ class Hub:
         under_way: _Round,
         seen: Observation,
         hospitals: Mapping[str, Hospital],
-        told: Worker,
+        report: Report,
     ) -> bool:
         """Whether the action changed anything. Grants, cancellations and cleaning up have no object here."""
         match action:
@@ -149,7 +149,7 @@ class Hub:
             case Dispatch():
                 worked = self._ask(action, under_way, seen, hospitals)
                 under_way.worked[action.participant] = worked
-                told(action.participant, worked)
+                report(action.participant, worked)
             case Aggregate():
                 self._aggregate(action, under_way, seen)
             case StoreModel():

@@ -108,8 +108,8 @@ def run(simulation: Simulation, *, verbose: bool) -> list[Finished | Skipped]:
         if verbose and ended.output:
             print(ended.output, end="", file=sys.stderr, flush=True)
 
-    with _progress(simulation, shown=not verbose and sys.stderr.isatty()) as told:
-        return list(play(simulation, told=told, watch=show))
+    with _progress(simulation, shown=not verbose and sys.stderr.isatty()) as on_progress:
+        return list(play(simulation, on_progress=on_progress, watch=show))
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def _ignore(_: object) -> None:
 
 
 def play(
-    simulation: Simulation, *, told: Callable[[Progress], None] = _ignore, watch: Watch = _ignore
+    simulation: Simulation, *, on_progress: Callable[[Progress], None] = _ignore, watch: Watch = _ignore
 ) -> Iterator[Finished | Skipped]:
     """Yield each round at its end. `watch` sees each container at its end. Raises SimulationError.
 
@@ -107,7 +107,7 @@ def play(
                 for files in _everyone(simulation)
             }
             means = Means(MemoryStore(), simulation.trainer, watch)
-            yield from _play_repeat(simulation, repeat, Hub(hub, means), hospitals, told)
+            yield from _play_repeat(simulation, repeat, Hub(hub, means), hospitals, on_progress)
 
 
 def _play_repeat(
@@ -115,7 +115,7 @@ def _play_repeat(
     repeat: Repeat,
     hub: Hub,
     hospitals: Mapping[str, Hospital],
-    told: Callable[[Progress], None],
+    on_progress: Callable[[Progress], None],
 ) -> Iterator[Finished | Skipped]:
     own = {name: each for name, each in hospitals.items() if name != HOLDOUT}
     for federated_round in simulation.rounds:
@@ -123,14 +123,14 @@ def _play_repeat(
         evaluate = varied.spec.task == "Evaluate"
         if not _names_holdout(varied):
             try:
-                yield _run(hub, varied, own, repeat, HOSPITALS, told)
+                yield _run(hub, varied, own, repeat, HOSPITALS, on_progress)
             except RoundFailed as failure:
                 if not evaluate or simulation.repeats == 1:
                     raise
                 yield Skipped(repeat.number, failure.name, str(failure))
         if simulation.holdout is not None and evaluate:
             alone = {HOLDOUT: hospitals[HOLDOUT]}
-            yield _run(hub, _on_holdout(varied), alone, repeat, HOLDOUT, told)
+            yield _run(hub, _on_holdout(varied), alone, repeat, HOLDOUT, on_progress)
 
 
 def _run(
@@ -139,7 +139,7 @@ def _run(
     hospitals: Mapping[str, Hospital],
     repeat: Repeat,
     source: str,
-    told: Callable[[Progress], None],
+    on_progress: Callable[[Progress], None],
 ) -> Finished:
     """Raises RoundFailed, and SimulationError for a round that waits for a person."""
     name = federated_round.metadata.name
@@ -147,7 +147,7 @@ def _run(
 
     def tell(hospital: str, worked: Worked) -> None:
         explained[hospital] = worked.explanation
-        told(Progress(repeat.number, name, hospital))
+        on_progress(Progress(repeat.number, name, hospital))
 
     done, worked = hub.run(federated_round, hospitals, tell)
     result, counts = done.status.result, done.status.participants

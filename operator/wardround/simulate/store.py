@@ -46,10 +46,10 @@ class MemoryStore:
     async def get_bytes(self, url: str, length: int, *, offset: int = 0) -> bytes:
         if url not in self._objects:
             raise StoreError(MISSING, 404)
-        found = self._objects[url][offset : offset + length]
-        if len(found) != length:
+        data = self._objects[url][offset : offset + length]
+        if len(data) != length:
             raise StoreError(SHORT, 416)
-        return found
+        return data
 
     async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         with path.open("rb") as file:

@@ -66,13 +66,13 @@ class Read:
 
 def reads(ended: Iterable[Finished | Skipped]) -> list[Read]:
     """One for each hospital that took part, in the order in which they were asked first."""
-    found: dict[str, Read] = {}
+    by_hospital: dict[str, Read] = {}
     for each in _finished(ended):
         for hospital, reports in each.reports.items():
             if report := reports.get("prepare"):
                 left_out = ", ".join(f"{entry.field} {entry.reason} {entry.rows}" for entry in report.quality or ())
-                found.setdefault(hospital, Read(hospital, report.rows or 0, report.patients or 0, left_out))
-    return list(found.values())
+                by_hospital.setdefault(hospital, Read(hospital, report.rows or 0, report.patients or 0, left_out))
+    return list(by_hospital.values())
 
 
 def rows(ended: Iterable[Finished | Skipped]) -> list[Row]:
@@ -131,20 +131,20 @@ def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
 
 def remarks(ended: Iterable[Finished | Skipped]) -> list[str]:
     """What a person should know of rounds that ended: once, however many repeats say it."""
-    said: dict[str, None] = {}
+    lines: dict[str, None] = {}
     for each in ended:
         if isinstance(each, Skipped):
-            said[f"repeat {each.repeat}: {each.why}"] = None
+            lines[f"repeat {each.repeat}: {each.why}"] = None
             continue
         for entry in each.attention:
-            said[f"{each.name}: {entry.participant}: {entry.reason}: {entry.message}"] = None
+            lines[f"{each.name}: {entry.participant}: {entry.reason}: {entry.message}"] = None
         if each.result.withheld:
             hospitals = "1 hospital" if each.result.withheld == 1 else f"{each.result.withheld} hospitals"
-            said[
+            lines[
                 f"{each.name}: the numbers of {hospitals} are withheld: fewer people than the smallest cell are in a "
                 "class."
             ] = None
-    return list(said)
+    return list(lines)
 
 
 def frame(numbers: Sequence[Row]) -> DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import subprocess
@@ -98,6 +99,18 @@ def test_the_entry_point_has_the_verb(file: Path, data: Path) -> None:
     header = "repeat,round,task,source,metric,value,low,high,people,hospitals,rows,model"
     assert done.stdout.splitlines()[0] == header
     assert any(line.startswith("1,evaluate,Evaluate,hospitals,accuracy,0.") for line in done.stdout.splitlines())
+
+
+def test_the_function_returns_one_row_for_each_round_metric_and_repeat(data: Path) -> None:
+    numbers = simulate(short(), data, repeats=2, min_cell=1, trainer=str(OWN_IMAGE))
+    assert list(numbers.columns) == [field.name for field in dataclasses.fields(table.Row)]
+    assert not numbers.duplicated(["repeat", "round", "source", "metric"]).any()
+    assert sorted(set(numbers["repeat"])) == [1, 2]
+    accuracy = numbers[numbers["metric"] == "accuracy"]
+    assert list(accuracy["round"]) == ["evaluate", "evaluate"]
+    assert (accuracy["low"] <= accuracy["value"]).all()
+    assert (accuracy["value"] <= accuracy["high"]).all()
+    assert accuracy["value"].mean() > 0.9
 
 
 def test_without_pandas_the_function_says_what_to_install(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
