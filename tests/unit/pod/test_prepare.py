@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
+from tests.documentation import section
 from tests.unit.pod import world
 from tests.unit.pod.world import prepare
 from wardround.pod.folders import Folders
@@ -218,3 +219,14 @@ def test_a_link_out_of_the_volume_is_not_followed(tmp_path: Path) -> None:
     (folders.raw / "cases.csv").symlink_to(tmp_path / "elsewhere.csv")
     with pytest.raises(Failure, match="leads out"):
         prepare(folders, world.task())
+
+
+def test_the_documented_task_json_is_one_of_prepare(tmp_path: Path) -> None:
+    [block] = section("docs/training-image.md", "task.json")
+    documented = json.loads(block.text)
+    folders = world.pod(tmp_path)
+    prepare(folders, world.task())
+    written = json.loads(folders.task_file.read_text())
+    # The hospital draws the key of this number.
+    assert type(documented.pop("orderSeed")) is type(written.pop("orderSeed"))
+    assert documented == written
