@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -22,11 +23,18 @@ from wardround.tabular import problems, schema, split
 from wardround.wire import codec
 
 if TYPE_CHECKING:
-    from wardround.pod.survey import Counts
+    from wardround.pod.survey import Counts, FileCounts
 
 # What the command needs beside the command line itself.
 INSTALL = "pip install '.[cli,data]'"
 MOST_NAMES = 12
+# The sides over which metrics are computed, and the metrics of each.
+SCORED: Mapping[split.Side, str] = MappingProxyType(
+    {
+        "validation": "in Train rounds and in Evaluate rounds with rows: Validation",
+        "test": "in Evaluate rounds with rows: Test",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,14 @@ class Fault:
 
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The split of the Dataset. `random`: the Dataset has no usable key, and the split has a random one instead."""
+
+    split: split.Split
+    random: bool
 
 
 @dataclass(frozen=True)
@@ -63,9 +79,14 @@ def check(manifest: Path, file: Path, limits: Limits) -> Checked:
     name = (item.get("metadata") or {}).get("name", "")
     lines = [f"Dataset {name} with the file {file.name}"]
     if table is not None:
-        counts, found = _read(file, spec.get("format", "CSV"), table, sides, limits)
+        read, found = _read(file, spec.get("format", "CSV"), table, sides, limits)
         lines += _of_schema(table)
-        lines += _of_rows(counts, table, limits, split_known=sides is not None) if counts else []
+        if read.ignored:
+            lines.append(f"columns that the schema does not name: {_named([_quoted(each) for each in read.ignored])}")
+        if read.counts:
+            lines += _of_rows(read.counts, name)
+            lines += _of_split(read.counts, sides, limits) if sides else []
+            lines += _of_columns(read)
         faults += found
     if faults:
         lines.append(f"Not Ready: {len(faults)} {'fault' if len(faults) == 1 else 'faults'}")
@@ -92,9 +113,7 @@ def _dataset(manifest: Path) -> dict[str, Any]:
     return found[0]
 
 
-def _parsed(
-    item: Mapping[str, Any], spec: Mapping[str, Any]
-) -> tuple[schema.Schema | None, split.Split | None, list[Fault]]:
+def _parsed(item: Mapping[str, Any], spec: Mapping[str, Any]) -> tuple[schema.Schema | None, Sides | None, list[Fault]]:
     """Schema and split, as far as they are valid, and all faults of the object."""
     faults = [
         Fault("SchemaInvalid", f"spec.{name} is missing")
@@ -106,10 +125,9 @@ def _parsed(
         table = schema.parse(spec["schema"]) if "schema" in spec else None
     except schema.SchemaInvalid as error:
         faults.append(Fault("SchemaInvalid", f"spec.schema: {error}"))
-    try:
-        sides = split.parse(spec["split"]) if isinstance(spec.get("split"), Mapping) else None
-    except split.SplitInvalid as error:
-        faults.append(Fault("DataUnreadable", f"Dataset.spec: {error}"))
+    if isinstance(spec.get("split"), Mapping):
+        sides, found = _parsed_split(spec["split"])
+        faults += found
     if not faults:
         try:
             dataset.parse(item)
@@ -120,13 +138,27 @@ def _parsed(
     return table, sides, faults
 
 
+def _parsed_split(document: Mapping[str, Any]) -> tuple[Sides | None, list[Fault]]:
+    """The split, with a random key if only the key is unusable, and the faults."""
+    try:
+        return Sides(split.parse(document), random=False), []
+    except split.SplitInvalid as error:
+        first = str(error)
+    try:
+        sides = Sides(split.parse({**document, "key": secrets.token_hex(16)}), random=True)
+    except split.SplitInvalid as error:
+        words = dict.fromkeys((first, str(error)))
+        return None, [Fault("DataUnreadable", f"Dataset.spec: {each}") for each in words]
+    advice = "Write the output of `openssl rand -hex 16` there, in place of a placeholder"
+    return sides, [Fault("DataUnreadable", f"Dataset.spec: {first}. {advice}")]
+
+
 def _read(
-    file: Path, kind: str, table: schema.Schema, sides: split.Split | None, limits: Limits
-) -> tuple[Counts | None, list[Fault]]:
-    """The counts of the file, or none if it cannot be read, and the faults for which no pod would train on it."""
+    file: Path, kind: str, table: schema.Schema, sides: Sides | None, limits: Limits
+) -> tuple[FileCounts, list[Fault]]:
+    """The counts of the file, and the faults for which no pod would train on it."""
     try:
         from wardround.pod import survey
-        from wardround.pod.outcome import Failure
     except ModuleNotFoundError as error:
         if error.name not in ("numpy", "pyarrow"):
             raise
@@ -134,17 +166,19 @@ def _read(
             f"`dataset check` reads the file with {error.name}, which is not installed. Run, in a copy of Wardround's "
             f"repository: {INSTALL}"
         ) from error
-    try:
-        # Without a valid key of the split, rows are counted all the same.
-        counts = survey.count_file(file, kind, table, sides or split.Split(secrets.token_bytes(16), 0, 0))
-    except Failure as failure:
-        return None, [Fault(failure.reason, failure.message)]
-    trained = counts.sides["train"] if sides else counts.patients
+    # Without a valid split, rows are counted all the same.
+    read = survey.count_file(file, kind, table, sides.split if sides else split.Split(secrets.token_bytes(16), 0, 0))
+    if read.failure is not None:
+        return read, [Fault(read.failure.reason, read.failure.message)]
+    counts = read.counts
+    assert counts is not None, "a file that can be read has counts"
+    # A verdict must not depend on a random key.
+    trained = counts.sides["train"] if sides and not sides.random else counts.patients
     words = {
         "TooManyRowsLeftOut": survey.too_many_left_out(counts, limits.max_left_out, limits.min_cell),
         "TooFewSamples": survey.too_few_samples(counts, "train", trained, limits.min_cell),
     }
-    return counts, [Fault(reason, message) for reason, message in words.items() if message]
+    return read, [Fault(reason, message) for reason, message in words.items() if message]
 
 
 def _of_schema(table: schema.Schema) -> Iterator[str]:
@@ -153,33 +187,79 @@ def _of_schema(table: schema.Schema) -> Iterator[str]:
         yield f"no features because of their type: {_named([f'{name} ({reason})' for name, reason in table.unused])}"
 
 
-def _of_rows(counts: Counts, table: schema.Schema, limits: Limits, *, split_known: bool) -> Iterator[str]:
+def _of_rows(counts: Counts, name: str) -> Iterator[str]:
+    """`name`: of the Dataset."""
     from wardround.pod.survey import percent, remarks
 
-    if counts.ignored:
-        yield f"columns that the schema does not name: {_named(counts.ignored)}"
     yield f"valid rows: {counts.rows} of {counts.all_rows}, of {counts.patients} patients"
     if counts.left_out_rows:
         share = percent(counts.left_out_rows, counts.all_rows)
         patients = counts.left_out_patients
         yield f"rows left out: {counts.left_out_rows} ({share}); patients without a valid row: {patients}"
-        yield from (f"  {problems.described(each.field, each.reason, each.rows)}" for each in counts.quality)
-    for each in counts.classes:
+        for each in counts.quality:
+            yield f"  {problems.described(each.field, each.reason, each.rows, counts.all_rows)}"
+    for group in counts.classes:
         yield (
-            f"{table.target} {each.value}: {each.rows} valid rows of {each.patients} patients; "
-            f"rows left out: {each.left_out}"
+            f"{counts.target} {group.value}: {group.rows} valid rows of {group.patients} patients; "
+            f"rows left out: {group.left_out}"
         )
-    if split_known:
-        train, validation, test = (counts.sides[side] for side in split.SIDES)
-        yield f"split: {train} patients for training, {validation} for validation, {test} held out for Evaluate"
-        if test < limits.min_cell:
-            yield (
-                f"note: {test} patients are held out. Evaluate needs {limits.min_cell}, so the hospital can take part "
-                "in Train rounds alone."
-            )
+    unclear = counts.left_out_rows - sum(group.left_out for group in counts.classes)
+    if counts.classes and unclear:
+        yield f"rows left out whose {counts.target} cannot be read, so that they count in no class: {unclear}"
     for remark in remarks(counts):
-        advice = reason_for(remark.reason).about(dataset=dataset.KIND)
+        advice = reason_for(remark.reason).about(dataset=name)
         yield f"note: {remark.reason} ({remark.patients} patients): {advice.meaning} {advice.action}"
+
+
+def _of_split(counts: Counts, sides: Sides, limits: Limits) -> Iterator[str]:
+    """The patients on each side and in each class of it, and whether the hospital withholds its metrics of it."""
+    train, validation, test = (counts.sides[side] for side in split.SIDES)
+    random = " (with a random key, because spec.split.key is unusable. Another key gives other numbers)"
+    yield (
+        f"split: {train} patients for training, {validation} for validation, {test} held out for Evaluate"
+        f"{random if sides.random else ''}"
+    )
+    for side in SCORED:
+        if counts.classes:
+            classes = ", ".join(f"{counts.target} {each.value}: {each.sides[side]}" for each in counts.classes)
+            yield f"  {side}, patients with a row of each class: {classes}"
+    withheld = [side for side in SCORED if counts.withheld(side, limits.min_cell)]
+    for side in withheld:
+        yield (
+            f"note: {side}: {_few(counts, side, limits.min_cell)}, and minCell is {limits.min_cell}. So the hospital "
+            f"withholds its metrics {SCORED[side]}. Training goes on, and the hospital's updates count."
+        )
+    if not counts.binary:
+        yield (
+            f"note: Evaluate needs a target that is 0 or 1 by its schema, and {counts.target} is not. So the hospital "
+            "can take part in Train rounds alone."
+        )
+    elif len(withheld) == len(SCORED):
+        yield f"note: Evaluate needs {limits.min_cell}, so the hospital can take part in Train rounds alone."
+
+
+def _few(counts: Counts, side: split.Side, min_cell: int) -> str:
+    """The numbers of patients of a side that are below `min_cell`."""
+    if counts.sides[side] < min_cell:
+        return f"{counts.sides[side]} patients"
+    groups = [(each.value, each.sides[side]) for each in counts.classes]
+    return ", ".join(f"{number} patients with {counts.target} {value}" for value, number in groups if number < min_cell)
+
+
+def _of_columns(read: FileCounts) -> Iterator[str]:
+    """What looks wrong in the features of the valid rows."""
+    columns = read.columns
+    for name in columns.targets:
+        yield f"note: the feature {name} equals the target in every valid row. Remove it from spec.schema."
+    for names in columns.equal:
+        yield f"note: the features {', '.join(names)} are equal in every valid row. Is one column exported twice?"
+    for name in columns.constant:
+        yield f"note: the feature {name} has the same value in every valid row, so no model can learn from it."
+
+
+def _quoted(name: str) -> str:
+    """A name whose blanks at an end would not be seen, in quotes."""
+    return name if name == name.strip() else f"{name!r}"
 
 
 def _named(names: Sequence[str]) -> str:

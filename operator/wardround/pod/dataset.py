@@ -43,7 +43,8 @@ class Reading:
     """The counts of a reading, which grow with each batch.
 
     `left_out`: rows left out, each counted once. `ignored`: names of the columns that the schema does not name. They
-    must not leave the pod: in a file without a header, they are the first patient's values.
+    must not leave the pod: in a file without a header, they are the first patient's values. So `ignored` is empty if
+    the file has none of the schema's columns.
     """
 
     quality: Quality = field(default_factory=Quality)
@@ -147,7 +148,7 @@ def _csv(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, 
     parse_options = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
     with pa.csv.open_csv(path, read_options=read_options, parse_options=parse_options) as reader:
         _check_separator(path, reader.schema.names, schema)
-        reading.ignored = _ignored(reader.schema.names, schema)
+        _check_columns(reader.schema.names, schema, reading)
 
     def skip(_row: object) -> str:
         reading.quality[EVERY_FIELD, ROW_MALFORMED] += 1
@@ -172,7 +173,7 @@ def _csv(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, 
 def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, pa.Array]]:
     names = [field.name for field in schema.fields]
     with pa.parquet.ParquetFile(path) as file:
-        reading.ignored = _ignored(file.schema_arrow.names, schema)
+        _check_columns(file.schema_arrow.names, schema, reading)
         for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
             texts = {}
             for field in schema.fields:
@@ -194,9 +195,12 @@ def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
             raise unreadable(path, "CSV", fault)
 
 
-def _ignored(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
-    """The columns that the schema does not name. Raises Failure with all fields that have no column, or several."""
+def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> None:
+    """Writes `reading.ignored`. Raises Failure with all fields that have no column, or several."""
     known = [each.name for each in schema.fields]
+    headed = not set(known).isdisjoint(names)
+    if headed:
+        reading.ignored = tuple(name for name in names if name not in known)
     missing = [name for name in known if name not in names]
     double = [name for name in known if names.count(name) > 1]
     faults = [f"the data has no column {_listed(missing)}"] if missing else []
@@ -205,8 +209,9 @@ def _ignored(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
     if faults:
         reason = "ColumnMissing" if missing else "DataUnreadable"
         message = f"{', and '.join(faults)}: correct the file or Dataset.spec.schema"
+        if not headed:
+            message += ". The file has no column of the schema: is its first line a header with the columns' names?"
         raise Failure(reason, message, field=(missing or double)[0])
-    return tuple(name for name in names if name not in known)
 
 
 def _listed(names: Sequence[str]) -> str:

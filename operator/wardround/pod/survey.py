@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wardround.pod import dataset
+from wardround.metrics import withheld
+from wardround.pod import comparison, dataset
+from wardround.pod.outcome import Failure
 from wardround.tabular import problems
 from wardround.tabular.schema import Schema
 from wardround.tabular.split import Side, Split
@@ -29,12 +31,16 @@ Positions = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Valid rows and their patients of one class, and the rows of the class that are left out."""
+    """Valid rows and their patients of one class, and the rows of the class that are left out.
+
+    `sides`: the patients by side of the split.
+    """
 
     value: str
     rows: int
     patients: int
     left_out: int
+    sides: Mapping[Side, int]
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,11 @@ class Counts:
 
     `contradicting`: patients with valid rows of several classes. `classes`: empty if the schema lists no values of the
     target. `sides`: patients by side of the split. `ignored`: names that must not leave the pod (dataset.Reading).
+    `binary`: whether the target is 0 or 1 by its schema.
     """
 
     target: str
+    binary: bool
     rows: int
     patients: int
     left_out_rows: int
@@ -59,6 +67,24 @@ class Counts:
     @property
     def all_rows(self) -> int:
         return self.rows + self.left_out_rows
+
+    def withheld(self, side: Side, min_cell: int) -> bool:
+        """Whether the hospital withholds its metrics of this side, as `labels.Bucket` decides it in a training pod."""
+        people = (self.sides[side], *(each.sides[side] for each in self.classes))
+        return withheld.too_few(people, min_cell, classes=self.binary)
+
+
+@dataclass(frozen=True)
+class FileCounts:
+    """What `dataset check` says of a file. `failure`: the file cannot be read, and `counts` and `columns` are empty.
+
+    `ignored`: names of the columns that the schema does not name, also after a failure.
+    """
+
+    counts: Counts | None
+    columns: comparison.Alike
+    ignored: tuple[str, ...]
+    failure: Failure | None = None
 
 
 class Survey:
@@ -94,36 +120,50 @@ class Survey:
         kept, left_out = _distinct(self._kept), _distinct(self._left_out)
         patients = {value: _distinct(found) for value, found in self._class_patients.items()}
         classes = tuple(
-            ClassCount(f"{value:g}", self._class_rows[value], len(patients[value]), self._class_left_out[value])
+            ClassCount(
+                value=f"{value:g}",
+                rows=self._class_rows[value],
+                patients=len(patients[value]),
+                left_out=self._class_left_out[value],
+                sides=self._by_side(patients[value]),
+            )
             for value in self._table.classes
         )
         _, times = np.unique(_joined(patients.values()), return_counts=True)
-        bounds = np.array([self._sides.test_below, self._sides.validation_below], np.uint64)
-        test, held_out = (int(each) for each in np.searchsorted(kept, bounds))
-        sides: dict[Side, int] = {"train": len(kept) - held_out, "validation": held_out - test, "test": test}
         return Counts(
             target=self._table.target,
+            binary=self._table.binary_target,
             rows=self._rows,
             patients=len(kept),
             left_out_rows=self.reading.left_out,
             left_out_patients=len(np.setdiff1d(left_out, kept)),
             contradicting=int(np.count_nonzero(times > 1)),
             classes=classes,
-            sides=sides,
+            sides=self._by_side(kept),
             quality=dataset.quality_list(self.reading.quality),
             ignored=self.reading.ignored,
         )
+
+    def _by_side(self, positions: Positions) -> Mapping[Side, int]:
+        """The number of patients on each side. `positions`: distinct and ascending."""
+        bounds = np.array([self._sides.test_below, self._sides.validation_below], np.uint64)
+        test, held_out = (int(each) for each in np.searchsorted(positions, bounds))
+        return {"train": len(positions) - held_out, "validation": held_out - test, "test": test}
 
     def _positions(self, identifiers: Sequence[str]) -> Positions:
         return np.fromiter(map(self._sides.position, identifiers), np.uint64, len(identifiers))
 
 
-def count_file(path: Path, kind: str, table: Schema, sides: Split) -> Counts:
-    """Reads a whole file. Raises Failure (ColumnMissing, DataUnreadable, DataReplaced)."""
-    survey = Survey(table, sides)
-    for batch in dataset.read(path, kind, table, survey.reading):
-        survey.add(batch)
-    return survey.counts()
+def count_file(path: Path, kind: str, table: Schema, sides: Split) -> FileCounts:
+    """Reads a whole file. The failure is ColumnMissing, DataUnreadable or DataReplaced."""
+    survey, columns = Survey(table, sides), comparison.Comparison(table)
+    try:
+        for batch in dataset.read(path, kind, table, survey.reading):
+            survey.add(batch)
+            columns.add(batch.view)
+    except Failure as failure:
+        return FileCounts(None, comparison.Alike(), survey.reading.ignored, failure)
+    return FileCounts(survey.counts(), columns.alike(), survey.reading.ignored)
 
 
 def outcome(counts: Counts, min_cell: int) -> Outcome:
@@ -154,7 +194,7 @@ def too_many_left_out(counts: Counts, most: Decimal, min_cell: int) -> str:
     words = [
         f"{counts.left_out_rows} of {counts.all_rows} rows ({percent(counts.left_out_rows, counts.all_rows)}) break "
         f"spec.schema, and policy.maxLeftOut of the Site allows {most.normalize():f} of them",
-        f"rows left out: {listed(counts.quality)}",
+        f"rows left out: {listed(counts.quality, counts.all_rows)}",
         *(
             f"of the rows with {counts.target} {each.value}, {percent(each.left_out, each.left_out + each.kept)} are "
             "left out"
@@ -173,7 +213,7 @@ def too_few_samples(counts: Counts, side: Side, samples: int, needed: int) -> st
         return f"the file has a header and no rows, and {needed} {name} samples are needed"
     message = f"{samples} {name} samples remain after validation and split, {needed} are needed"
     # A wrong type in the schema leaves out every row. Only this list names the field.
-    return message + (f"; rows left out: {listed(counts.quality)}" if counts.quality else "")
+    return message + (f"; rows left out: {listed(counts.quality, counts.all_rows)}" if counts.quality else "")
 
 
 def remarks(counts: Counts) -> tuple[Remark, ...]:
@@ -185,9 +225,9 @@ def remarks(counts: Counts) -> tuple[Remark, ...]:
     )
 
 
-def listed(quality: Sequence[LeftOutRows]) -> str:
-    """The most frequent reasons in words: `quality` is sorted."""
-    named = [problems.described(each.field, each.reason, each.rows) for each in quality[:MOST_LISTED]]
+def listed(quality: Sequence[LeftOutRows], all_rows: int) -> str:
+    """The most frequent reasons in words: `quality` is sorted. `all_rows`: the number of rows in the file."""
+    named = [problems.described(each.field, each.reason, each.rows, all_rows) for each in quality[:MOST_LISTED]]
     return ", ".join(named) + (", and more in the Dataset's status.leftOut" if len(quality) > MOST_LISTED else "")
 
 

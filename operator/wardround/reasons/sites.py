@@ -52,8 +52,8 @@ SITES = (
     _hospital(
         name="TargetsContradict",
         meaning="Some patients have several rows that contradict each other in the target.",
-        action="Read status.remarks of Dataset DATASET: it counts these patients. If each row is a visit, there is "
-        "nothing to do. Otherwise correct the target in the file, or the identifiers that different patients share.",
+        action="If each row is a visit, there is nothing to do. Otherwise correct the target in the file of Dataset "
+        "DATASET, or the identifiers that different patients share.",
     ),
     _nobody(
         name="Connecting",

@@ -24,10 +24,12 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         ROW_MALFORMED: "give each row as many values as the header, separated by commas",
     }
 )
+# The advice if all rows of the file break the bound.
+OTHER_UNIT = "no row of the file keeps this bound. Compare the unit of the values with the unit in the schema"
 
 
-def described(field: str, reason: str, rows: int) -> str:
-    """One reason in words. `field`: a field of the schema, or EVERY_FIELD."""
+def described(field: str, reason: str, rows: int, all_rows: int) -> str:
+    """One reason in words. `field`: a field of the schema, or EVERY_FIELD. `all_rows`: the rows of the file."""
     place = "whole row" if field == EVERY_FIELD else field
-    advice = f" ({ADVICE[reason]})" if reason in ADVICE else ""
-    return f"{place} {reason} {rows}{advice}"
+    words = OTHER_UNIT if reason in (BELOW, ABOVE) and rows == all_rows else ADVICE.get(reason)
+    return f"{place} {reason} {rows}" + (f" ({words})" if words else "")

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,15 @@ def test_all_faults_of_the_object_and_of_the_file_are_said_at_once(laptop: Lapto
         "TooFewSamples: 0 training samples remain",
     ):
         assert words in text
-    # Without a valid split, nobody is on a side of it.
+    assert "split: 0 patients for training, 0 for validation, 0 held out for Evaluate (with a random key" in text
+
+
+def test_without_valid_shares_nobody_is_on_a_side_of_the_split(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(split={"key": "short", "validation": "0.5", "test": "0.5"}))
+    assert code == 1
+    assert "Not Ready: 2 faults" in text
+    assert "split.key must have 16 characters or more" in text
+    assert "split.test and split.validation together leave no training rows" in text
     assert "split: " not in text
 
 
@@ -171,6 +179,109 @@ def test_a_small_hospital_hears_that_it_cannot_evaluate(laptop: Laptop) -> None:
     assert "Evaluate needs 11, so the hospital can take part in Train rounds alone" in text
 
 
+def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(laptop: Laptop) -> None:
+    """9 positive patients of 300, and 63 held out: training works, and no metric leaves the hospital."""
+    lines = [f"{line[:-1]}{int(number < 9)}" for number, line in enumerate(world.rows(300))]
+    code, text = laptop.check(dataset(), lines)
+    assert code == 0
+    shown = text.splitlines()
+    sides = {
+        side: [n for n in range(300) if world.SIDES.side(f"patient-{n}") == side] for side in ("validation", "test")
+    }
+    for side, numbers in sides.items():
+        positive = sum(number < 9 for number in numbers)
+        classes = f"malignant 0: {len(numbers) - positive}, malignant 1: {positive}"
+        assert f"  {side}, patients with a row of each class: {classes}" in shown
+        [note] = [line for line in shown if line.startswith(f"note: {side}: ")]
+        assert f"{positive} patients with malignant 1, and minCell is 11. So the hospital withholds its metrics" in note
+        assert "Training goes on" in note
+    assert "note: Evaluate needs 11, so the hospital can take part in Train rounds alone." in shown
+
+
+def test_a_hospital_with_enough_patients_of_each_class_hears_no_note(laptop: Laptop) -> None:
+    lines = [f"{line[:-1]}{number % 2}" for number, line in enumerate(world.rows(300))]
+    code, text = laptop.check(dataset(), lines)
+    assert code == 0
+    assert "note: " not in text
+
+
+def test_a_target_that_is_a_quantity_cannot_be_evaluated(laptop: Laptop) -> None:
+    item = dataset()
+    item["spec"]["schema"]["fields"][-1] = {"name": "malignant", "type": "number"}
+    code, text = laptop.check(item)
+    assert code == 0
+    assert "note: Evaluate needs a target that is 0 or 1 by its schema, and malignant is not." in text
+
+
+def test_a_placeholder_of_the_key_hides_no_split(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(split={**world.SPLIT, "key": "YOUR-SECRET"}), world.rows(300))
+    assert code == 1
+    assert "Not Ready: 1 fault" in text
+    assert "split.key must have 16 characters or more. Write the output of `openssl rand -hex 16` there" in text
+    [line] = [line for line in text.splitlines() if line.startswith("split: ")]
+    assert "(with a random key, because spec.split.key is unusable. Another key gives other numbers)" in line
+    assert sum(int(word) for word in line.split() if word.isdigit()) == 300
+    assert "YOUR-SECRET" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "note"),
+    [
+        (lambda values: values[-1], "the feature extra equals the target in every valid row"),
+        (lambda values: values[1], "the features mean_radius, extra are equal in every valid row"),
+        (lambda _: "3.0", "the feature extra has the same value in every valid row"),
+    ],
+    ids=["target", "equal", "constant"],
+)
+def test_a_feature_without_information_of_its_own_is_noted(
+    laptop: Laptop, value: Callable[[list[str]], str], note: str
+) -> None:
+    item = with_field({"name": "extra", "type": "number"})
+    lines = [f"{line},{value(line.split(','))}" for line in world.rows(300)]
+    code, text = laptop.check(item, lines, header=world.HEADER + ",extra")
+    assert code == 0
+    assert [line for line in text.splitlines() if "extra" in line and line.startswith("note: ")] == [
+        line for line in text.splitlines() if line.startswith(f"note: {note}")
+    ]
+    assert f"note: {note}" in text
+    lines[200] = f"{lines[200].rpartition(',')[0]},0.125"
+    _, text = laptop.check(item, lines, header=world.HEADER + ",extra")
+    assert note not in text
+
+
+def test_a_column_of_another_name_is_shown_beside_the_missing_one(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(), header=world.HEADER.replace("age", "Age "))
+    assert code == 1
+    assert "columns that the schema does not name: 1 ('Age ')" in text
+    assert "ColumnMissing: the data has no column age" in text
+    assert "is its first line a header" not in text
+
+
+def test_a_file_without_a_header_shows_no_value_of_a_patient(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(), ["Lovelace,13.38,41,0"], header="Ada,13.37,40,1")
+    assert code == 1
+    assert "is its first line a header with the columns' names?" in text
+    assert "Ada" not in text
+    assert "13.37" not in text
+
+
+def test_a_bound_that_no_row_keeps_points_at_the_unit(laptop: Laptop) -> None:
+    item = dataset()
+    item["spec"]["schema"]["fields"][1]["constraints"]["maximum"] = "1"
+    code, text = laptop.check(item)
+    assert code == 1
+    assert "(no row of the file keeps this bound. Compare the unit of the values with the unit in the schema)" in text
+    assert "raise constraints.maximum" not in text
+
+
+def test_rows_whose_target_cannot_be_read_are_counted_beside_the_classes(laptop: Laptop) -> None:
+    lines = world.rows(300)
+    lines[:20] = [f"{line[:-1]}yes" for line in lines[:20]]
+    code, text = laptop.check(dataset(), lines)
+    assert code == 0
+    assert "rows left out whose malignant cannot be read, so that they count in no class: 20" in text
+
+
 def test_one_class_and_contradicting_targets_are_remarked(laptop: Laptop) -> None:
     sick = [f"patient-{number},{10 + number / 100},50,1" for number in range(60)]
     code, text = laptop.check(dataset(), sick)
@@ -179,6 +290,8 @@ def test_one_class_and_contradicting_targets_are_remarked(laptop: Laptop) -> Non
     code, text = laptop.check(dataset(), [*sick, "patient-3,10,50,0", "patient-4,10,50,0"])
     assert code == 0
     assert "note: TargetsContradict (2 patients): " in text
+    assert "status.remarks" not in text
+    assert "in the file of Dataset breast" in text
     assert "OneClass" not in text
 
 

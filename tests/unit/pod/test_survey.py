@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable
 from decimal import Decimal
@@ -161,14 +162,33 @@ def test_people_are_counted_by_class_and_by_side(tmp_path: Path) -> None:
     assert counts.sides == expected
 
 
+def test_the_check_withholds_a_side_as_the_training_pod_does(tmp_path: Path) -> None:
+    """At each limit, over all patients of a side and over those of each class."""
+    lines = [f"{line[:-1]}{int(number % 12 == 0)}" for number, line in enumerate(world.rows(300))]
+    counts = _survey(tmp_path / "check", lines)
+    rows: tuple[tuple[split.Side, str], ...] = (("validation", "Validation"), ("test", "Test"))
+    for side, name in rows:
+        sick = [f"patient-{number}" for number in range(0, 300, 12)]
+        positive = sum(world.SIDES.side(patient) == side for patient in sick)
+        assert counts.classes[1].sides[side] == positive
+        for limit in (positive, positive + 1):
+            folders = world.pod(tmp_path / f"{name}-{limit}", lines)
+            world.prepare(folders, world.task("Evaluate", rows=name, minCell=limit))
+            report = json.loads(folders.report_file.read_text())
+            assert counts.withheld(side, limit) == report["withheld"] == (limit > positive)
+
+
 # Bad input
 
 
 def _survey(folder: Path, lines: list[str], document: dict[str, Any] | None = None) -> survey.Counts:
     folders = world.pod(folder, lines)
-    return survey.count_file(
+    read = survey.count_file(
         folders.raw / "cases.csv", "CSV", schema.parse(document or world.SCHEMA), split.parse(world.SPLIT)
     )
+    assert read.failure is None
+    assert read.counts is not None
+    return read.counts
 
 
 @pytest.mark.parametrize(
