@@ -59,6 +59,7 @@ def row_count(numbers: Mapping[str, Array], samples: int) -> int:
     # Cauchy-Schwarz: (sum of x)^2 <= count * (sum of x^2). Roots, because the square of a sum can overflow.
     _require(np.abs(total) <= np.sqrt(count) * np.sqrt(squares) * (1 + _ROUNDING) + count * _TINY)
     _require(np.abs(total) <= LARGEST_SUM)
+    _require_salt(numbers)
     _hold(samples <= rows[0])
     return int(rows[0])
 
@@ -70,6 +71,7 @@ def evaluated(numbers: Mapping[str, Array], samples: int, min_cell: int) -> int:
     """
     _require_sums(numbers, min_cell)
     _require_histogram(numbers)
+    _require_salt(numbers)
     people = int(numbers["people"][0])
     _hold(samples <= people)
     return people
@@ -166,6 +168,10 @@ def _require_histogram(numbers: Mapping[str, Array]) -> None:
     least = positive @ np.square(1 - upper) + negative @ np.square(lower)
     most = positive @ np.square(1 - lower) + negative @ np.square(upper)
     _between(float(numbers["brier"][0]), float(least), float(most))
+
+
+def _require_salt(numbers: Mapping[str, Array]) -> None:
+    _require(_whole(numbers["salt"]) & (numbers["salt"] <= 255))
 
 
 def _whole(counts: Array) -> Array:

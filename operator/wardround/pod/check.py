@@ -21,7 +21,7 @@ from wardround.pod import output, statistics, update, validation
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import schema
-from wardround.wire import codec, digests
+from wardround.wire import codec, digests, layouts
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport
 
@@ -48,12 +48,16 @@ def _check_statistics(folders: Folders, table: schema.Schema, report: PrivateRep
 
         def fill(writer: tensors.Writer) -> update.Summary:
             for tensor in writer.layout.tensors:
+                if tensor.name == "salt":
+                    writer.write(update.salt_tensor(report.salt))
+                    continue
                 for values in tensors.chunks(file, layout.find(tensor.name)):
                     _require_finite(values, tensor)
                     writer.write(values)
             return update.Summary(report.samples, "", report.min_cell, report.tells)
 
-        update.publish(folders.update, expected.tensors, fill)
+        sent = tensors.layout_of(layouts.statistics(len(table.features)))
+        update.publish(folders.update, sent.tensors, fill)
 
 
 def _check_training(folders: Folders, report: PrivateReport) -> validation.Measured:

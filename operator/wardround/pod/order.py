@@ -1,8 +1,8 @@
-"""Computes the seed that shuffles a hospital's rows for training. The hub cannot know it.
+"""Computes the seed that shuffles a hospital's rows, and the salt of its sums. The hub cannot know either.
 
-The seed is a keyed hash of the work. Equal work at one hospital gets an equal seed in every round and attempt, so a
-stopped training continues from its checkpoint. The key is made here on first use. It lies on the claim `state`, in a
-folder that only `prepare` mounts.
+Both are keyed hashes of the work. Equal work at one hospital gets an equal seed in every round and attempt, so a
+stopped training continues from its checkpoint, and equal sums get equal digests. The key is made here on first use. It
+lies on the claim `state`, in a folder that only `prepare` mounts.
 """
 
 from __future__ import annotations
@@ -45,14 +45,22 @@ class ViewDigest:
 
 def seed(key: bytes, request: RequestedTask, view: str) -> int:
     """From 0 to 2^63 - 1: the first 63 bits of HMAC-SHA256 over the work and the digest of its rows (`view`)."""
-    work = {
+    return int.from_bytes(hmac.digest(key, canonical.dumps(_work(request, view)), "sha256")[:8], "big") >> 1
+
+
+def salt(key: bytes, request: RequestedTask, view: str) -> bytes:
+    """32 bytes: HMAC-SHA256 over the work and the digest of its rows, under another name than the seed's."""
+    return hmac.digest(key, canonical.dumps({"purpose": "salt", **_work(request, view)}), "sha256")
+
+
+def _work(request: RequestedTask, view: str) -> dict[str, Any]:
+    return {
         "seed": request.seed,
         "baseDigest": request.base_digest,
         "imageDigest": request.image_digest,
         "parameters": dict(request.parameters),
         "view": view,
     }
-    return int.from_bytes(hmac.digest(key, canonical.dumps(work), "sha256")[:8], "big") >> 1
 
 
 def hospital_key(folder: Path) -> bytes:

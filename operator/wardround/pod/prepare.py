@@ -85,12 +85,13 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     samples = _samples(counts, work, read)
     if work.task == "Evaluate" and not counts.withheld:
         read = _count_evaluation(folders, work, counts, read, now)
+    key = order.hospital_key(folders.secrets)
     training = TrainingTask(
         contract=request.contract,
         task=work.task,
         participant=request.participant,
         seed=request.seed,
-        order_seed=order.seed(order.hospital_key(folders.secrets), request, counts.view),
+        order_seed=order.seed(key, request, counts.view),
         round=request.round,
         state_round=request.state_round,
         base_digest=request.base_digest,
@@ -112,6 +113,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         people=counts.people,
         withheld=counts.withheld,
         tells=work.tells,
+        salt=order.salt(key, request, counts.view),
     )
     _write(folders.task_file, training)
     _write(folders.report_file, report)

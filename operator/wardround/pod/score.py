@@ -37,7 +37,7 @@ def score(folders: Folders) -> Outcome | None:
     rows = len(labels.read(folders.labels_file).labels)
     output.inspect(folders.out, output.ROW_BYTES * rows + output.OTHER_FILES)
     numbers = labels.count(folders, output.PREDICTIONS)
-    _publish(folders, report, numbers)
+    _publish(folders, report, {**numbers, "salt": update.salt_tensor(report.salt)})
     return Outcome(metrics=own.computed(numbers, report.min_cell, report.rows))
 
 

@@ -25,8 +25,8 @@ Floats = npt.NDArray[np.float64]
 
 
 def layout(table: schema.Schema) -> tensors.Layout:
-    """The layout of a Statistics update: equal at every site with this schema."""
-    return tensors.layout_of(layouts.statistics(len(table.features)))
+    """The layout of this step's output: equal at every site with this schema."""
+    return tensors.layout_of(layouts.counted(len(table.features)))
 
 
 def shift(table: schema.Schema) -> Floats:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from wardround import durable
 from wardround.tensors import Tensor, Writer
 from wardround.wire import codec
@@ -27,6 +30,11 @@ class Summary:
     tells: bool
     withheld: bool = False
     sums: bytes | None = None
+
+
+def salt_tensor(salt: bytes) -> npt.NDArray[np.float64]:
+    """The tensor `salt` of an update of sums, of shape (32,)."""
+    return np.frombuffer(salt, np.uint8).astype(np.float64)
 
 
 def publish(folder: Path, tensors: Sequence[Tensor], fill: Callable[[Writer], Summary]) -> None:

@@ -31,12 +31,20 @@ SUMS: Shapes = {
 }
 # Weights by class (negatives, positives) and bin of probability (metrics/bins.py).
 HISTOGRAM = (2, 256)
+# Whole numbers below 256, secret and equal for equal work (pod/order.py). They are added as sums are. Without them, a
+# person who knows the digest of an update or a result could try sums until their digest is the same.
+SALT = (32,)
 # An Evaluate update.
-EVALUATE: Shapes = {**SUMS, "histogram": HISTOGRAM}
+EVALUATE: Shapes = {**SUMS, "histogram": HISTOGRAM, "salt": SALT}
 # For each feature in schema order, over the training rows: their number, and sums of x - c and (x - c)^2. `shift`: c.
 PER_FEATURE = ("count", "sum", "squares", "shift")
 
 
-def statistics(features: int) -> Shapes:
-    """The tensors of a Statistics update over `features` features."""
+def counted(features: int) -> Shapes:
+    """The tensors that the training step of a Statistics round counts, over `features` features."""
     return {**dict.fromkeys(PER_FEATURE, (features,)), "positives": (1,), "rows": (1,)}
+
+
+def statistics(features: int) -> Shapes:
+    """The tensors of a Statistics update: what was counted, and the salt."""
+    return {**counted(features), "salt": SALT}

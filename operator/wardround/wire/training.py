@@ -7,7 +7,7 @@ PrivateReport for `check` and `score`. The trainer image reads the same task.jso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from wardround.wire.assignment import Exchange
@@ -103,7 +103,7 @@ class PrivateReport:
 
     `samples`: the weight that the update claims. `rows`: the side of the split over which metrics are computed;
     `people`: the patients on it. `withheld`: too few of them, or too few in one class, for any number to leave.
-    `tells`: policy.tellOwnMetrics of the Site.
+    `tells`: policy.tellOwnMetrics of the Site. `salt`: 32 secret bytes, for the tensor `salt` of the update.
     """
 
     task: TaskKind
@@ -117,3 +117,4 @@ class PrivateReport:
     people: int
     withheld: bool
     tells: bool
+    salt: bytes = field(repr=False)

@@ -362,7 +362,7 @@ def statistics(rows: float, /, shift: float = 1.0, **changes: Any) -> dict[str, 
     pair = np.array([rows, rows], float)
     made = {
         **{"count": pair, "sum": pair * 2, "squares": pair * 5, "shift": np.array([shift, 0.0])},
-        **{"positives": np.array([rows / 2]), "rows": np.array([rows], float)},
+        **{"positives": np.array([rows / 2]), "rows": np.array([rows], float), "salt": np.arange(32.0)},
     }
     return made | {name: np.array(values, float) for name, values in changes.items()}
 
@@ -444,7 +444,7 @@ async def test_statistics_with_different_centres_give_no_result(server: Server, 
 
 def evaluated(people: int) -> dict[str, Any]:
     """The tensors of an Evaluate update."""
-    return courier.sums_over(people, seed=people)
+    return {**courier.sums_over(people, seed=people), "salt": np.arange(32.0)}
 
 
 NOTHING = {name: np.zeros(shape) for name, shape in layouts.EVALUATE.items()}

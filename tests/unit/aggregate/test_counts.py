@@ -15,6 +15,7 @@ from wardround.metrics import sums as metric_sums
 from wardround.pod import statistics
 from wardround.tabular import schema
 from wardround.tensors import Tensor, canonical_layout
+from wardround.wire import layouts
 
 Numbers = dict[str, Any]
 # Its result does not matter.
@@ -23,20 +24,23 @@ FEATURES = 3
 
 
 def summed(rows: Any, shift: float = 0.0, positives: int = 0) -> Numbers:
-    """The numbers that the statistics container writes for these rows."""
+    """The numbers of a Statistics update over these rows."""
     centred = rows.astype(np.float64) - shift
     per_feature = {"sum": centred.sum(axis=0), "squares": np.square(centred).sum(axis=0)}
     whole = {"count": np.full(rows.shape[1], float(len(rows))), "shift": np.full(rows.shape[1], shift)}
-    return {**per_feature, **whole, "positives": np.array([float(positives)]), "rows": np.array([float(len(rows))])}
+    both = {"positives": np.array([float(positives)]), "rows": np.array([float(len(rows))])}
+    return {**per_feature, **whole, **both, "salt": np.arange(32.0)}
 
 
-def test_the_expected_layout_is_the_training_pods_layout() -> None:
+def test_the_expected_layout_is_the_training_pods_layout_and_the_salt() -> None:
     fields = [{"name": name, "type": "number"} for name in ("a", "b", "c")]
     ends = [{"name": "who", "type": "string"}, {"name": "ill", "type": "boolean"}]
     table = schema.parse({"fields": fields + ends, "target": "ill", "identifier": "who"})
     written = statistics.layout(table)
-    assert counts.is_statistics(written)
-    assert written.header == counts.statistics_layout(FEATURES).header
+    sent = canonical_layout([*written.tensors, Tensor("salt", "F64", (32,))])
+    assert counts.is_statistics(sent)
+    assert not counts.is_statistics(written)
+    assert sent.header == counts.statistics_layout(FEATURES).header
 
 
 GOOD = counts.statistics_layout(FEATURES).tensors
@@ -129,12 +133,12 @@ def evaluation(seed: int = 1, *, people: int = 200, prevalence: float = 0.3, vis
     """The sums of an honest hospital, as the aggregation reads them: each tensor flat."""
     rows = hospital(people, prevalence, seed, visits=visits)
     numbers = metric_sums.count(rows.labels, rows.probabilities, rows.patients)
-    return {name: values.reshape(-1) for name, values in numbers.items()}
+    return {name: values.reshape(-1) for name, values in numbers.items()} | {"salt": np.arange(32.0)}
 
 
 def validation(numbers: Numbers) -> Numbers:
     """The same sums as a Train update has them."""
-    return {name: values for name, values in numbers.items() if name != "histogram"}
+    return {name: values for name, values in numbers.items() if name in layouts.SUMS}
 
 
 def test_sums_of_honest_hospitals_pass() -> None:
@@ -163,7 +167,7 @@ def test_sums_of_extreme_predictions_pass(case: str, visits: int) -> None:
     patients = np.repeat(np.arange(60), visits)
     labels = (patients + np.arange(60 * visits) % visits) % 2
     made = metric_sums.count(labels, EXTREME[case](labels), patients)
-    numbers = {name: values.reshape(-1) for name, values in made.items()}
+    numbers = {name: values.reshape(-1) for name, values in made.items()} | {"salt": np.arange(32.0)}
     assert counts.evaluated(numbers, 60, MIN_CELL) == 60
 
 

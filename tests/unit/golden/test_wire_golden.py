@@ -200,6 +200,7 @@ FORMATS: dict[str, Any] = {
         people=40,
         withheld=False,
         tells=True,
+        salt=b"salt",
     ),
     "update-claims": UpdateClaims(
         samples=290,
@@ -308,10 +309,11 @@ def test_the_tensors_of_statistics_and_evaluate_are_those_of_the_contract() -> N
         "shift": (2,),
         "positives": (1,),
         "rows": (1,),
+        "salt": (32,),
     }
     sums = {"people": (3,), "rows": (1,), "weights": (2,), "loss": (2,), "brier": (2,), "confusion": (4,)}
     assert {**sums, "expected": (1,), "pairs": (3,)} == layouts.SUMS
-    assert layouts.EVALUATE == {**layouts.SUMS, "histogram": (2, 256)}
+    assert layouts.EVALUATE == {**layouts.SUMS, "histogram": (2, 256), "salt": (32,)}
     assert layouts.DTYPE == "F64"
 
 

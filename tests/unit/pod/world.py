@@ -44,6 +44,8 @@ SCHEMA: dict[str, Any] = {
 }
 HEADER = "patient_id,mean_radius,age,malignant"
 ROUND_UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
+# A hospital's secret, as `prepare` gives it to `check` and `score`.
+SALT = bytes(range(100, 132))
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SPLIT = {"key": "a key of the hospital", "validation": "0.15", "test": "0.2"}
 SIDES = split.parse(SPLIT)
@@ -163,6 +165,7 @@ def report(
         people=len(validation),
         withheld=False,
         tells=document["tells"],
+        salt=SALT,
     )
     folders.private.mkdir(parents=True, exist_ok=True)
     folders.report_file.write_bytes(codec.write_document(private_report))
