@@ -154,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     )
     telling.add_argument("target", metavar="federatedround/NAME")
     telling.add_argument(
-        "--by-hospital", action="store_true", help="the numbers of single hospitals, of those whose Site tells them"
+        "--by-hospital", action="store_true", help="also show the numbers of each hospital whose Site tells them"
     )
     telling.add_argument("-o", dest="output", choices=("csv", "json"), help="default: a table")
     telling.set_defaults(run=run_results)

@@ -22,7 +22,7 @@ from wardround.wire import codec
 Format = Literal["csv", "json"]
 COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "rows", "model")
 WITHHELD = "withheld: fewer people than policy.minCell are in a class"
-NOT_TOLD = "not told: policy.tellOwnMetrics, or from the other numbers this one would follow"
+NOT_TOLD = "not shown: the Site does not tell it (policy.tellOwnMetrics), or the other numbers would reveal it"
 
 
 @dataclass(frozen=True)

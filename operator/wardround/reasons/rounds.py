@@ -151,8 +151,8 @@ _BASES = (
     Reason(
         name="BaseDeleted",
         owner=ROUND,
-        meaning="Somebody deleted the round that this round starts from. The hub keeps its result until this round is "
-        "over.",
+        meaning="Somebody deleted the round that this round starts from. The hub keeps the result of the "
+        "deleted round until this round is over.",
         action="Do nothing for this round. No new round can start from that result. Keep a round, also in Git, as "
         "long as other rounds are to start from it.",
     ),

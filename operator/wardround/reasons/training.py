@@ -51,7 +51,7 @@ _DATA = (
         name="TooManyRowsLeftOut",
         exit_code=EXIT_DATA,
         meaning="More rows of the data file break the Dataset's schema than policy.maxLeftOut of the Site allows, so "
-        "nobody trains on the others.",
+        "no task trains on the file.",
         action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file or "
         "spec.schema. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If these rows "
         "are left out on purpose, raise policy.maxLeftOut in the values of the site chart. Then ask the round's author "

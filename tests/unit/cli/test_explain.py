@@ -453,7 +453,7 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     assert "mean_radius: Missing: 2 rows were left out" in text
     assert "TargetsContradict: Some patients have several rows that contradict each other" in text
     assert "3 patients" in text
-    assert "status.remarks of Dataset breast" in text
+    assert "in the file of Dataset breast" in text
 
 
 def test_a_dataset_that_cannot_be_read_is_named() -> None:
