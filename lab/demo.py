@@ -114,7 +114,7 @@ def _run(
     path.write_text(demo_rounds.text(rounds), encoding="utf-8")
     kubectl(named("hub"), "apply", "-f", str(path))
     done: dict[str, Finished] = {}
-    before: dict[str, watch.View] = {}
+    before: dict[str, watch.Screen] = {}
     until = time.monotonic() + ROUND_SECONDS
     while len(done) < len(rounds):
         for name in (each["metadata"]["name"] for each in rounds):

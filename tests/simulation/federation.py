@@ -25,14 +25,14 @@ from wardround.api.names import BUCKET, COURIER_KEYS, HUB_CONFIG_MAP, HUB_CREDEN
 from wardround.cli import enrolment
 from wardround.courier import main as courier
 from wardround.courier import settings as courier_settings
-from wardround.hub.operator import Hub
+from wardround.hub.operator import HubOperator
 from wardround.hub.settings import Settings
 from wardround.network.probe import LEAST_SECONDS
 from wardround.plans.sitetask.types import Control
 from wardround.ports import Api, Object, TokenSource
 from wardround.simulate.trainers import Trainer as TrainingProgram
 from wardround.site.link import FIELD_MANAGER, Credentials
-from wardround.site.operator import Operator
+from wardround.site.operator import SiteOperator
 from wardround.store.presign import Credentials as StoreCredentials
 from wardround.store.presign import Presigner
 from wardround.wire.isolation import IsolationTarget
@@ -176,7 +176,7 @@ class Federation:
             store_ca="in memory",
         )
         client = self._client(self.hub, "hub-operator", HUB_NAMESPACE, field_manager="wardround-hub")
-        operator = Hub(
+        operator = HubOperator(
             client,
             settings,
             watch=Watcher,
@@ -206,7 +206,7 @@ class Federation:
         demo_data.write(table, claims / "data" / "cases.csv")
         demo_data.write_order_key(hospital.order_key, claims / "state")
 
-        operator = Operator(
+        operator = SiteOperator(
             self._client(server, "site-operator", SITE_NAMESPACE),
             OPERATOR_IMAGE,
             watch=Watcher,

@@ -14,7 +14,7 @@ from tests.simulation.client import Client, Watcher
 from tests.simulation.store import Objects, Opener
 from tests.simulation.virtual import VirtualLoop
 from wardround.api.names import BUCKET
-from wardround.hub.operator import Controllers, Hub, controllers
+from wardround.hub.operator import Controllers, HubOperator, controllers
 from wardround.hub.settings import Settings
 from wardround.ports import Object
 from wardround.store.presign import Credentials, Presigner
@@ -60,7 +60,7 @@ class LoneHub:
             store_bucket=BUCKET,
             store_ca="in memory",
         )
-        operator = Hub(
+        operator = HubOperator(
             self._connect(self.server, lambda: token, NAMESPACE, self._latency, field_manager="wardround-hub"),
             settings,
             watch=Watcher,

@@ -302,7 +302,7 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
         round_, tasks = verbs.round_with_tasks(hub, name, namespace)
     uid, shown = round_["metadata"]["uid"], watch.view(round_, tasks, system_clock())
 
-    def look() -> watch.View:
+    def look() -> watch.Screen:
         try:
             newer, newer_tasks = verbs.round_with_tasks(hub, name, namespace)
         except MissingError:

@@ -51,14 +51,14 @@ class Row:
 
 
 @dataclass(frozen=True)
-class View:
+class Screen:
     title: str
     rows: tuple[Row, ...]
     footer: str
     exit_code: int | None  # None while the round runs
 
 
-def view(round_: Object, tasks: list[Object], now: datetime) -> View:
+def view(round_: Object, tasks: list[Object], now: datetime) -> Screen:
     """The view of a round and its RoundTasks. Only each hospital's newest attempt counts. Raises codec.Malformed."""
     shown = read(federatedround.parse, round_)
     attempts = sorted((read(roundtask.parse, each) for each in tasks), key=lambda each: each.spec.attempt)
@@ -69,15 +69,15 @@ def view(round_: Object, tasks: list[Object], now: datetime) -> View:
     until = reached[-1][1] if exit_code is not None and reached else now
     title = f"{metadata.namespace}/{metadata.name} {shown.spec.task}, {seconds((until - begun).total_seconds())}"
     rows = tuple(_row(hospital, newest[hospital], now) for hospital in sorted(newest))
-    return View(title, rows, _footer(shown, reached), exit_code)
+    return Screen(title, rows, _footer(shown, reached), exit_code)
 
 
-def deleted(before: View) -> View:
+def deleted(before: Screen) -> Screen:
     """The view of a round that was deleted."""
     return replace(before, footer=GONE, exit_code=DELETED)
 
 
-def table(shown: View) -> Table:
+def table(shown: Screen) -> Table:
     """The view as a rich table. All texts are Text objects, because rich reads brackets in a str as markup."""
     colours = {"waiting": "yellow", "working": "cyan", "done": "green", "failed": "red"}
     title, caption = Text(shown.title), Text(shown.footer)
@@ -90,7 +90,7 @@ def table(shown: View) -> Table:
     return result
 
 
-def lines(before: View | None, shown: View) -> list[str]:
+def lines(before: Screen | None, shown: Screen) -> list[str]:
     """The changes since `before`, as plain lines for logs and pipes."""
     known = {row.hospital: (row.stage, row.update) for row in before.rows} if before else {}
     result = [

@@ -19,7 +19,7 @@ from wardround.hub import vault
 from wardround.hub.context import Context
 from wardround.hub.rosters import roster
 from wardround.kube.errors import NotFound
-from wardround.kube.index import Place
+from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
@@ -109,7 +109,7 @@ async def confirmed(hub: Context, seen: Observation) -> tuple[Observation, Plan]
         index = hub.participants
         if labels:
             await index.refresh_selected(labels)
-        await asyncio.gather(*(index.refresh(Place(name, name)) for name in sorted(names)))
+        await asyncio.gather(*(index.refresh(NamespacedName(name, name)) for name in sorted(names)))
         done = Confirmation(done.names | names, done.labels or labels)
         participants = identified((await index.objects()).values())
         if participants == seen.participants:

@@ -69,8 +69,8 @@ def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Contro
     return (participants, rounds, results)
 
 
-class Hub:
-    """The running operator. `waiting_for` says why it is not ready yet."""
+class HubOperator:
+    """The running operator. `missing` says why it is not ready yet."""
 
     def __init__(
         self,
@@ -93,7 +93,8 @@ class Hub:
         self._missing = "the API server"
         self._waited_for: tuple[Index[Participant] | RunningWatcher, ...] = ()
 
-    def waiting_for(self) -> str:
+    @property
+    def missing(self) -> str:
         return self._missing or next((each.missing for each in self._waited_for if each.missing), "")
 
     async def run(self) -> None:
@@ -164,9 +165,9 @@ class Hub:
 
 async def serve(settings: Settings, client: Client, port: int = PORT) -> None:
     async with client:
-        hub = Hub(client, settings)
-        async with health(hub.waiting_for, port):
-            await hub.run()
+        operator = HubOperator(client, settings)
+        async with health(lambda: operator.missing, port):
+            await operator.run()
 
 
 async def _main() -> None:

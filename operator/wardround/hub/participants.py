@@ -8,7 +8,7 @@ from wardround.clock import Draw
 from wardround.hub.context import Context
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import ApiError, NotFound
-from wardround.kube.index import Place
+from wardround.kube.index import NamespacedName
 from wardround.kube.queue import WorkQueue
 from wardround.kube.retries import Retries
 from wardround.plans import participant as participant_plan
@@ -39,7 +39,7 @@ class ParticipantController:
         try:
             observed = await client.get(self.kind, key.name, key.namespace)
         except NotFound:
-            index.drop(Place(key.namespace, key.name))
+            index.drop(NamespacedName(key.namespace, key.name))
         else:
             index.put(observed)
             seen = participant.parse(observed)

@@ -24,7 +24,7 @@ class HasMeta(Protocol):
     def metadata(self) -> Meta: ...
 
 
-class Place(NamedTuple):
+class NamespacedName(NamedTuple):
     """Where an object lies."""
 
     namespace: str
@@ -42,9 +42,9 @@ class Index(Generic[T]):
         self._kind = kind
         self._parse = parse
         self._draw = draw
-        self._objects: dict[Place, T] = {}
+        self._objects: dict[NamespacedName, T] = {}
         # While a list is read: the objects that were known before, and of which there is no news yet.
-        self._unseen: set[Place] = set()
+        self._unseen: set[NamespacedName] = set()
         self._complete = asyncio.Event()
 
     @property
@@ -52,7 +52,7 @@ class Index(Generic[T]):
         """What readiness still waits for: the first list."""
         return "" if self._complete.is_set() else f"the first list of {self._kind} at {self._client.server}"
 
-    async def objects(self) -> Mapping[Place, T]:
+    async def objects(self) -> Mapping[NamespacedName, T]:
         """All of them, once the first list is complete: of a part nobody could say what does not exist."""
         await self._complete.wait()
         return self._objects
@@ -65,11 +65,11 @@ class Index(Generic[T]):
         if known is None or _version(known) < _version(fresh):
             self._objects[place] = fresh
 
-    def drop(self, place: Place) -> None:
+    def drop(self, place: NamespacedName) -> None:
         """The API server has just answered that there is no such object."""
         self._objects.pop(place, None)
 
-    async def refresh(self, place: Place) -> None:
+    async def refresh(self, place: NamespacedName) -> None:
         """Asks the API server for one object. Raises ApiError."""
         known = self._objects.get(place)
         try:
@@ -130,8 +130,8 @@ class Index(Generic[T]):
         self._unseen.clear()
 
 
-def place_of(item: Object) -> Place:
-    return Place(item["metadata"]["namespace"], item["metadata"]["name"])
+def place_of(item: Object) -> NamespacedName:
+    return NamespacedName(item["metadata"]["namespace"], item["metadata"]["name"])
 
 
 def _version(item: HasMeta) -> int:

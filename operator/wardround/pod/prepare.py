@@ -31,7 +31,7 @@ from wardround.wire import codec
 from wardround.wire.assignment import LABEL
 from wardround.wire.layouts import Rows
 from wardround.wire.outcome import Outcome
-from wardround.wire.training import LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask, View
+from wardround.wire.training import DatasetView, LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask
 
 if TYPE_CHECKING:
     from wardround.pod.survey import Counts
@@ -97,7 +97,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         base_digest=request.base_digest,
         parameters=request.parameters,
         exchange=request.exchange,
-        dataset=View(dataset["schema"], counts.view_rows),
+        dataset=DatasetView(dataset["schema"], counts.view_rows),
         metrics=request.metrics,
         threads=request.threads,
     )

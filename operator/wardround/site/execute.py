@@ -29,7 +29,7 @@ from wardround.plans.sitetask.types import (
     TellDataset,
     TellHub,
     TellSite,
-    Wake,
+    WakeTasks,
     WriteStatus,
 )
 from wardround.ports import Object
@@ -102,7 +102,7 @@ class Execution:
         _log(before, action.status)
 
     @perform.register
-    async def _wake(self, action: Wake) -> None:
+    async def _wake(self, action: WakeTasks) -> None:
         for name in action.names:
             self._context.wake(name)
 

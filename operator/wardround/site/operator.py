@@ -33,7 +33,7 @@ LEASE = "site"
 CONTROLLER = "wardround.io/site-operator"
 
 
-class Operator:
+class SiteOperator:
     """Two queues: tasks, and the site's own objects; one worker each, so that no two plans see the same free place."""
 
     def __init__(
@@ -150,7 +150,7 @@ class Operator:
 
 
 async def run(own: Client, operator_image: str, port: int = PORT) -> None:
-    operator = Operator(own, operator_image)
+    operator = SiteOperator(own, operator_image)
     async with own, health(lambda: operator.missing, port):
         await operator.run()
 

@@ -66,7 +66,7 @@ class RequestedTask:
 
 
 @dataclass(frozen=True)
-class View:
+class DatasetView:
     """`schema`: the Dataset's Table Schema. `rows`: of train.parquet or, in Evaluate, of evaluation.parquet."""
 
     schema: Mapping[str, Any]
@@ -92,7 +92,7 @@ class TrainingTask:
     base_digest: str
     parameters: Mapping[str, str]
     exchange: Exchange
-    dataset: View
+    dataset: DatasetView
     metrics: tuple[str, ...]
     threads: int
 

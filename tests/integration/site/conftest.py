@@ -28,7 +28,7 @@ from wardround.courier import main as courier
 from wardround.courier.settings import Pins, Settings
 from wardround.kube.client import Client
 from wardround.sealing.keys import hub_fingerprint
-from wardround.site.operator import Operator
+from wardround.site.operator import SiteOperator
 from wardround.wire.versions import LATEST
 
 __all__ = ["api", "bare", "helm", "server"]
@@ -104,14 +104,14 @@ async def site(request: pytest.FixtureRequest, api: Api, server: Server, tmp_pat
         return Client(url, ca, lambda: secret, NAMESPACE)
 
     own = client("site-operator")
-    running = [asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())]
+    running = [asyncio.create_task(SiteOperator(own, OURS, heartbeat_seconds=0.5).run())]
     if request.node.get_closest_marker("own_courier") is None:
         running.append(asyncio.create_task(courier.run(settings, client("courier"), free_port())))
 
     async def restart() -> None:
         """Of the site operator: what it had in memory is gone."""
         await _stop(running[0])
-        running[0] = asyncio.create_task(Operator(own, OURS, heartbeat_seconds=0.5).run())
+        running[0] = asyncio.create_task(SiteOperator(own, OURS, heartbeat_seconds=0.5).run())
 
     hub = Hub(api, server)
     await hub.open()

@@ -10,7 +10,7 @@ from tests.unit.cli.rounds import START, at, condition, round_, task
 from wardround.cli import watch
 
 
-def row(shown: watch.View, hospital: str) -> watch.Row:
+def row(shown: watch.Screen, hospital: str) -> watch.Row:
     return next(each for each in shown.rows if each.hospital == hospital)
 
 

@@ -38,7 +38,15 @@ from wardround.wire.outcome import (
     OwnMetric,
     Remark,
 )
-from wardround.wire.training import CONTRACT, LiveRounds, PrivateReport, RequestedTask, RoundAttempt, TrainingTask, View
+from wardround.wire.training import (
+    CONTRACT,
+    DatasetView,
+    LiveRounds,
+    PrivateReport,
+    RequestedTask,
+    RoundAttempt,
+    TrainingTask,
+)
 from wardround.wire.update import UpdateClaims, ValidationSums
 from wardround.wire.versions import LATEST, critical
 
@@ -108,7 +116,7 @@ TRAINING = TrainingTask(
     base_digest=digest("b"),
     parameters={"epochs": "5"},
     exchange=Exchange(("wardround.input.*",)),
-    dataset=View(SCHEMA, 200),
+    dataset=DatasetView(SCHEMA, 200),
     metrics=("loss",),
     threads=2,
 )

@@ -11,7 +11,7 @@ from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
 from wardround.api import participant
 from wardround.api.participant import Participant
-from wardround.kube.index import Index, Place
+from wardround.kube.index import Index, NamespacedName
 from wardround.ports import Object
 
 
@@ -132,7 +132,7 @@ def test_one_object_is_asked_for_and_what_is_not_there_is_dropped() -> None:
         await asyncio.sleep(5)
         assert suspended(await index.objects()) == {"site-a": False, "site-b": False}, "the watch is cut"
         for name in ("site-a", "site-b"):
-            await index.refresh(Place(name, name))
+            await index.refresh(NamespacedName(name, name))
         assert suspended(await index.objects()) == {"site-a": True}
         running.cancel()
 

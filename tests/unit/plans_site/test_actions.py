@@ -46,7 +46,7 @@ from wardround.plans.sitetask.types import (
     Observation,
     RefuseReplay,
     TakeTask,
-    Wake,
+    WakeTasks,
     WriteStatus,
 )
 from wardround.wire.training import LiveRounds
@@ -173,7 +173,7 @@ GIVES_UP: dict[str, tuple[Observation, tuple[str, ...]]] = {
 @pytest.mark.parametrize("case", GIVES_UP)
 def test_a_task_that_gives_up_its_place_wakes_those_that_wait(case: str) -> None:
     observation, names = GIVES_UP[case]
-    woken = [each.names for each in plan(observation).actions if isinstance(each, Wake)]
+    woken = [each.names for each in plan(observation).actions if isinstance(each, WakeTasks)]
     assert woken == ([names] if names else [])
 
 
@@ -183,7 +183,7 @@ def test_a_job_that_the_api_server_refuses_gives_up_its_place_and_the_hub_hears_
     create = only(observation, CreateJob)
     assert kinds(interrupted(observation, planned, create, "403 no quota", refused=True)) == [
         "WriteStatus",
-        "Wake",
+        "WakeTasks",
         "TellHub",
     ]
     later = interrupted(observation, planned, create, "503 not now")

@@ -16,7 +16,7 @@ SITE_SAYS_FIRST, SITE_NOTICES_A_DEAD_NODE = timedelta(seconds=30), timedelta(sec
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageLimit:
     """`until`: when the stage must be over. `lapsed`: the reason of the failure if it is not. `waits_for`: what a
     person should look at while the task is under way, or nothing."""
 
@@ -25,7 +25,7 @@ class Stage:
     waits_for: str = ""
 
 
-def stage(federated_round: FederatedRound, task: RoundTask) -> Stage:
+def stage(federated_round: FederatedRound, task: RoundTask) -> StageLimit:
     """The present stage: sending, training, waiting to train, or not accepted yet."""
     accepted = conditions.since(task.status.conditions, "Accepted")
     trained = conditions.since(task.status.conditions, "Trained")
@@ -35,26 +35,26 @@ def stage(federated_round: FederatedRound, task: RoundTask) -> Stage:
     limits = federated_round.spec.deadlines
     if trained:
         until = trained + timedelta(seconds=limits.upload_seconds) + SITE_SAYS_FIRST
-        return Stage(until, waits.too_long(reason, "Sending"), trouble)
+        return StageLimit(until, waits.too_long(reason, "Sending"), trouble)
     until_training = timedelta(seconds=limits.queue_seconds + limits.start_seconds)
     if started:
         until = started + timedelta(seconds=limits.train_seconds) + SITE_NOTICES_A_DEAD_NODE
         if reason in waits.BEFORE_TRAINING:
             # Its pod has lost its node, and another one waits.
-            return Stage(until + until_training, waits.too_long(reason, "Starting"), trouble)
+            return StageLimit(until + until_training, waits.too_long(reason, "Starting"), trouble)
         # The site says that it trains, and nothing of the end. So nobody knows of a fault of the training code.
-        return Stage(until, "SiteSilent", trouble)
+        return StageLimit(until, "SiteSilent", trouble)
     if accepted:
-        return Stage(accepted + until_training + SITE_SAYS_FIRST, waits.too_long(reason, "Queued"), trouble)
+        return StageLimit(accepted + until_training + SITE_SAYS_FIRST, waits.too_long(reason, "Queued"), trouble)
     return _admission(federated_round, task, trouble)
 
 
-def _admission(federated_round: FederatedRound, task: RoundTask, trouble: str) -> Stage:
+def _admission(federated_round: FederatedRound, task: RoundTask, trouble: str) -> StageLimit:
     condition = conditions.find(task.status.conditions, "Accepted")
     lapsed = condition.reason if condition and condition.reason in waits.UNACCEPTED else "NotAnswered"
     asked = parse_time(task.metadata.creation_timestamp)
     until = asked + timedelta(seconds=federated_round.spec.deadlines.admission_seconds)
-    return Stage(until, lapsed, lapsed if lapsed == "WaitingForApproval" else trouble)
+    return StageLimit(until, lapsed, lapsed if lapsed == "WaitingForApproval" else trouble)
 
 
 def _reconciling(task: RoundTask) -> str:

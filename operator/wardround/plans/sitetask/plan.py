@@ -26,7 +26,7 @@ from wardround.plans.sitetask.types import (
     Plan,
     TellDataset,
     TellSite,
-    Wake,
+    WakeTasks,
     WriteStatus,
     sooner,
 )
@@ -145,7 +145,7 @@ def _tell_site(seen: Observation) -> tuple[TellSite, ...]:
     return (TellSite(status=after),) if after != before else ()
 
 
-def _write(seen: Observation, before: SiteTaskStatus, after: SiteTaskStatus) -> tuple[WriteStatus | Wake, ...]:
+def _write(seen: Observation, before: SiteTaskStatus, after: SiteTaskStatus) -> tuple[WriteStatus | WakeTasks, ...]:
     """The status, and then the tasks that wait for what this one gives up: its place, or its part in the memory."""
     was, becomes = (dataclasses.replace(seen.task, status=each) for each in (before, after))
     woken: tuple[str, ...] = ()
@@ -153,4 +153,4 @@ def _write(seen: Observation, before: SiteTaskStatus, after: SiteTaskStatus) -> 
         woken += tuple(task.name for task in seen.others if not task.final)
     if is_final(becomes) and not is_final(was):
         woken += memory.dispensable((own_record(becomes), *seen.others))
-    return (WriteStatus(status=after), *((Wake(names=woken),) if woken else ()))
+    return (WriteStatus(status=after), *((WakeTasks(names=woken),) if woken else ()))

@@ -106,7 +106,7 @@ class WriteStatus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wake:
+class WakeTasks:
     """Look at these tasks, which wait for what this one gives up."""
 
     names: tuple[str, ...]
@@ -173,7 +173,7 @@ class LeaveAlone:
 
 # When one of these fails, the status says so, and the hub still hears how the task stands.
 Change = Mirror | CreateJob | DeleteJob | DeleteTask
-Action = RefuseReplay | TellDataset | TellSite | WriteStatus | Wake | Change | TellHub
+Action = RefuseReplay | TellDataset | TellSite | WriteStatus | WakeTasks | Change | TellHub
 ArrivalAction = TakeTask | LeaveAlone
 
 
