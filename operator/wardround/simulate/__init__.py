@@ -36,7 +36,10 @@ def simulate(
     command, a Python file, or a function that gets a verb; the reference trainer if it is empty. The other arguments
     are those of the command line. Raises SimulationError.
     """
+    import warnings
+
     from wardround.simulate import play, table
+    from wardround.simulate.errors import SimulationError
     from wardround.simulate.prepared import prepared
 
     simulation = prepared(
@@ -49,4 +52,9 @@ def simulate(
         max_left_out=max_left_out,
         trainer=trainer,
     )
-    return table.frame(table.rows(play.play(simulation)))
+    for caution in simulation.cautions:
+        warnings.warn(caution, stacklevel=2)
+    ended = list(play.play(simulation))
+    if never := table.never_finished(ended):
+        raise SimulationError("\n".join(never))
+    return table.frame(table.rows(ended))

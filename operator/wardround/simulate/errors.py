@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from wardround.wire.outcome import Outcome
+
 
 class SimulationError(Exception):
     """The simulation ends. The text says what happened, where, and what to do next."""
 
 
 class RoundFailed(SimulationError):
-    """A round has failed. `explanations`: what went wrong at each hospital where something did."""
+    """A round has failed. `place`: where, if not at the hospitals. `explanations`: what went wrong at each hospital
+    where something did. `advice`: what to do in a simulation. `reports`: of our own containers, by hospital and
+    verb."""
 
-    def __init__(self, name: str, why: str, explanations: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        why: str,
+        explanations: Mapping[str, str],
+        *,
+        place: str = "",
+        advice: str = "",
+        reports: Mapping[str, Mapping[str, Outcome]],
+    ) -> None:
         lines = [f"{hospital}: {text}" for hospital, text in sorted(explanations.items())]
-        super().__init__("\n  ".join([f"Round {name} has failed. {why}", *lines]))
+        first = f"Round {name} has failed{place}. {why}"
+        super().__init__("\n  ".join([first, *lines, *([advice] if advice else [])]))
         self.name = name
         self.explanations = explanations
+        self.reports = reports

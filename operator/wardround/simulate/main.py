@@ -13,12 +13,14 @@ from pathlib import Path
 
 from wardround.api.site import LEAST_CELL, Policy
 from wardround.simulate import table
-from wardround.simulate.errors import SimulationError
+from wardround.simulate.errors import RoundFailed, SimulationError
 from wardround.simulate.play import Finished, Progress, Simulation, Skipped, play
 from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
 
 FAILED, INTERRUPTED = 1, 130
+PIPE_WIDTH = 200
+Ends = Sequence[Finished | Skipped]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,16 +37,23 @@ def main(argv: Sequence[str]) -> int:
             max_left_out=options.max_left_out,
             trainer=options.trainer,
         )
-        ended = run(simulation, verbose=options.verbose)
+        for caution in simulation.cautions:
+            print(f"warning: {caution}", file=sys.stderr)
+        ended, failure = run(simulation, verbose=options.verbose)
     except SimulationError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    for remark in table.remarks(ended):
+    for remark in table.remarks(ended, simulation.min_cell):
         print(remark, file=sys.stderr)
-    {"table": print_table, "csv": print_csv, "json": print_json}[options.output](simulation, ended)
-    return 0
+    {"table": print_table, "csv": print_csv, "json": print_json}[options.output](simulation, ended, failure)
+    # The error comes last, where a person looks first.
+    sys.stdout.flush()
+    errors = [*table.never_finished(ended), *([str(failure)] if failure else [])]
+    for text in errors:
+        print(f"error: {text}", file=sys.stderr)
+    return FAILED if errors else 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,15 +110,21 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def run(simulation: Simulation, *, verbose: bool) -> list[Finished | Skipped]:
-    """All rounds, at their end. Raises SimulationError."""
+def run(simulation: Simulation, *, verbose: bool) -> tuple[Ends, SimulationError | None]:
+    """The rounds that ended, and what ended the simulation before its last round."""
+    ended: list[Finished | Skipped] = []
 
     def show(ended: Ended) -> None:
         if verbose and ended.output:
             print(ended.output, end="", file=sys.stderr, flush=True)
 
     with _progress(simulation, shown=not verbose and sys.stderr.isatty()) as on_progress:
-        return list(play(simulation, on_progress=on_progress, watch=show))
+        try:
+            for each in play(simulation, on_progress=on_progress, watch=show):
+                ended.append(each)  # one by one: the rounds before a failure are kept
+        except SimulationError as error:
+            return ended, error
+    return ended, None
 
 
 @contextmanager
@@ -139,34 +154,59 @@ def _progress(simulation: Simulation, *, shown: bool) -> Iterator[Callable[[Prog
         yield advance
 
 
-def print_table(simulation: Simulation, ended: Sequence[Finished | Skipped]) -> None:
+def print_table(simulation: Simulation, ended: Ends, failure: SimulationError | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    # A file or a pipe has no width: there, no cell is cut into lines.
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
     data = Table(title="Data")
     for name, justify in (("hospital", "left"), ("rows", "right"), ("patients", "right"), ("rows left out", "left")):
         data.add_column(name, justify="right" if justify == "right" else "left")
-    for read in table.reads(ended):
+    reads = table.reads(ended, failure.reports if isinstance(failure, RoundFailed) else table.NO_REPORTS)
+    for read in reads:
         data.add_row(read.hospital, str(read.rows), str(read.patients), read.left_out or "none")
+    for name in sorted({each.name for each in simulation.hospitals} - {read.hospital for read in reads}):
+        data.add_row(name, "", "", "no round has read this file")
     console.print(data)
+    if failure:
+        kept = Table(title="Rounds before the failure")
+        for name in ("repeat", "round", "source", "digest of the result"):
+            kept.add_column(name)
+        for each in ended:
+            if isinstance(each, Finished):
+                kept.add_row(str(each.repeat), each.name, each.source, each.result.digest)
+        console.print(kept)
     numbers = Table(title="Results", caption=table.warning(simulation.min_cell) or None)
     for name in ("round", "source", "rows", "metric"):
         numbers.add_column(name)
     if simulation.repeats > 1:
         columns = ("mean", "sd", "n")
         lines = [
-            (each.round, each.source, each.rows, each.metric, f"{each.mean:.4g}", _text(each.sd), str(each.n))
+            (
+                each.round,
+                each.source,
+                each.rows,
+                each.metric,
+                f"{each.mean:.4g}",
+                _text(each.sd),
+                str(each.n),
+                each.model,
+            )
             for each in table.summaries(table.rows(ended))
         ]
     else:
         columns = ("value", "95 % interval", "people")
         lines = [
-            (each.round, each.source, each.rows, each.metric, f"{each.value:.4g}", _interval(each), str(each.people))
+            (
+                *(each.round, each.source, each.rows, each.metric),
+                *(f"{each.value:.4g}", _interval(each), str(each.people), each.model),
+            )
             for each in table.rows(ended)
         ]
     for name in columns:
         numbers.add_column(name, justify="right")
+    numbers.add_column("model")
     for line in lines:
         numbers.add_row(*line)
     console.print(numbers)
@@ -180,14 +220,14 @@ def _text(number: float | None) -> str:
     return "" if number is None else f"{number:.4g}"
 
 
-def print_csv(simulation: Simulation, ended: Sequence[Finished | Skipped]) -> None:
+def print_csv(simulation: Simulation, ended: Ends, _: SimulationError | None) -> None:
     _warn(simulation)
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow([field.name for field in dataclasses.fields(table.Row)])
     writer.writerows(map(dataclasses.astuple, table.rows(ended)))
 
 
-def print_json(simulation: Simulation, ended: Sequence[Finished | Skipped]) -> None:
+def print_json(simulation: Simulation, ended: Ends, _: SimulationError | None) -> None:
     _warn(simulation)
     print(json.dumps(table.as_json(ended)))
 

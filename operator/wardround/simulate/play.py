@@ -22,6 +22,7 @@ from wardround.simulate.trainers import Trainer
 from wardround.wire.outcome import Outcome
 
 HOSPITALS = "hospitals"
+TOO_FEW = "TooFewSamples"
 # In memory where the machine has such a place: pods write and sync many small files.
 MEMORY = Path("/dev/shm")  # noqa: S108 - each simulation makes a folder of its own in it
 
@@ -29,7 +30,8 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - each simulation makes a folder of its 
 @dataclass(frozen=True)
 class Finished:
     """A round that is Complete. `source`: HOSPITALS, or HOLDOUT for the rows of the holdout file. `reports`: of our own
-    containers, by hospital and verb."""
+    containers, by hospital and verb. `withheld`: the hospitals that sent no sums, because too few people are in their
+    rows. `counted`: the other hospitals of the result. `measures`: whether the round asks for metrics."""
 
     repeat: int
     name: str
@@ -39,15 +41,23 @@ class Finished:
     aggregated: int
     attention: tuple[Attention, ...]
     reports: Mapping[str, Mapping[str, Outcome]]
+    withheld: tuple[str, ...]
+    counted: tuple[str, ...]
+    measures: bool
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """An Evaluate round that has failed in one of several repeats. No other round starts from it."""
+    """An Evaluate round that has failed in one of several repeats. No other round starts from it.
+
+    `source`, `reports`: as of a Finished round.
+    """
 
     repeat: int
     name: str
+    source: str
     why: str
+    reports: Mapping[str, Mapping[str, Outcome]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,8 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What is to be simulated. `rounds`: each after the round that it starts from."""
+    """What is to be simulated. `rounds`: each after the round that it starts from. `cautions`: what a person should
+    know of the input."""
 
     rounds: Sequence[FederatedRound]
     hospitals: Sequence[HospitalFiles]
@@ -71,6 +82,7 @@ class Simulation:
     seed: int = 0
     min_cell: int = LEAST_CELL
     max_left_out: str = Policy().max_left_out
+    cautions: tuple[str, ...] = ()
 
 
 def _ignore(_: object) -> None:
@@ -121,19 +133,22 @@ def _play_repeat(
     for federated_round in simulation.rounds:
         varied = repeat.round(federated_round)
         evaluate = varied.spec.task == "Evaluate"
+        parts: list[tuple[FederatedRound, Mapping[str, Hospital], str]] = []
         if not _names_holdout(varied):
+            parts.append((varied, own, HOSPITALS))
+        if simulation.holdout is not None and evaluate:
+            parts.append((_on_holdout(varied), {HOLDOUT: hospitals[HOLDOUT]}, HOLDOUT))
+        for part, asked, source in parts:
             try:
-                yield _run(hub, varied, own, repeat, HOSPITALS, on_progress)
+                yield _run(simulation, hub, part, asked, repeat, source, on_progress)
             except RoundFailed as failure:
                 if not evaluate or simulation.repeats == 1:
                     raise
-                yield Skipped(repeat.number, failure.name, str(failure))
-        if simulation.holdout is not None and evaluate:
-            alone = {HOLDOUT: hospitals[HOLDOUT]}
-            yield _run(hub, _on_holdout(varied), alone, repeat, HOLDOUT, on_progress)
+                yield Skipped(repeat.number, failure.name, source, str(failure), failure.reports)
 
 
 def _run(
+    simulation: Simulation,
     hub: Hub,
     federated_round: FederatedRound,
     hospitals: Mapping[str, Hospital],
@@ -151,9 +166,22 @@ def _run(
 
     done, worked = hub.run(federated_round, hospitals, tell)
     result, counts = done.status.result, done.status.participants
-    if (why := failed(done)) or result is None or counts is None:
-        raise RoundFailed(name, why, {hospital: text for hospital, text in explained.items() if text})
     reports = {hospital: each.outcomes for hospital, each in worked.items()}
+    sent = {hospital: each.status.update for hospital, each in worked.items() if each.status.update}
+    withheld = tuple(sorted(hospital for hospital, update in sent.items() if update.withheld))
+    if (why := failed(done)) or result is None or counts is None:
+        too_few = withheld or any(
+            each.status.failure and each.status.failure.reason == TOO_FEW for each in worked.values()
+        )
+        raise RoundFailed(
+            name,
+            _withheld_holdout(simulation.min_cell) if withheld == (HOLDOUT,) else why,
+            {hospital: text for hospital, text in explained.items() if text},
+            place=" on the rows of the holdout file" if source == HOLDOUT else "",
+            advice=_advice(simulation.min_cell, withheld) if too_few else "",
+            reports=reports,
+        )
+    left_out = {each.participant for each in done.status.attention}
     return Finished(
         repeat.number,
         name,
@@ -163,6 +191,24 @@ def _run(
         counts.aggregated,
         tuple(_explained(each, explained) for each in done.status.attention),
         reports,
+        withheld,
+        tuple(sorted(set(sent) - set(withheld) - left_out)),
+        federated_round.spec.task != "Statistics" and bool(federated_round.spec.metrics),
+    )
+
+
+def _withheld_holdout(min_cell: int) -> str:
+    return f"The file has fewer than {min_cell} usable patients, or fewer in one class, so its numbers are withheld."
+
+
+def _advice(min_cell: int, withheld: tuple[str, ...]) -> str:
+    """What helps against too few patients. A hospital would not do this, so no plan of the hub says it."""
+    names = f"The numbers of {', '.join(withheld)} are withheld. " if withheld else ""
+    if min_cell == 1:
+        return f"{names}A part of the data has no patient, or none of a class. Use more rows."
+    return (
+        f"{names}The smallest cell is {min_cell} patients. Use more rows, or a larger share for this side of the "
+        "split. With data of your own, --min-cell N (min_cell in Python) also shows numbers of fewer patients."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from wardround.api.site import LEAST_CELL, Policy, share
 from wardround.simulate import files as inputs
+from wardround.simulate import overlap
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.play import Simulation
 from wardround.simulate.trainers import Trainer, choose
@@ -41,13 +42,15 @@ def prepared(
         ]
     )
     hospitals = inputs.read_hospitals(Path(data))
+    held_out = inputs.read_holdout(Path(holdout), hospitals[0]) if holdout is not None else None
     return Simulation(
         rounds=rounds,
         hospitals=hospitals,
         trainer=choose(trainer) if isinstance(trainer, str) else trainer,
-        holdout=inputs.read_holdout(Path(holdout), hospitals[0]) if holdout is not None else None,
+        holdout=held_out,
         repeats=repeats,
         seed=seed,
         min_cell=min_cell,
         max_left_out=max_left_out,
+        cautions=overlap.cautions(held_out, hospitals) if held_out else (),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING, Any
 from wardround.api.federatedround import ResultMetric
 from wardround.api.site import LEAST_CELL
 from wardround.simulate.errors import SimulationError
+from wardround.simulate.files import HOLDOUT
 from wardround.simulate.play import Finished, Skipped
 from wardround.wire import codec
+from wardround.wire.outcome import Outcome
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+HOLDOUT_ROWS = "Holdout"
+Reports = Mapping[str, Mapping[str, Outcome]]
+NO_REPORTS: Reports = {}
 
 
 @dataclass(frozen=True)
 class Row:
     """One metric of one round in one repeat. `source`: `hospitals`, or `holdout` for the rows of the holdout file.
 
-    `low`, `high`: the 95 % interval. `people`, `hospitals`: how many of them the number is over. `rows`: `Validation`
-    or `Test`. `model`: the round that made the measured model. A Train round measures the model that it starts from.
+    `low`, `high`: the 95 % interval. `people`, `hospitals`: how many of them the number is over. `rows`: `Validation`,
+    `Test`, or `Holdout` for all rows of the holdout file. `model`: the round that made the measured model. A Train
+    round measures the model that it starts from.
     """
 
     repeat: int
@@ -49,6 +56,7 @@ class Summary:
     source: str
     rows: str
     metric: str
+    model: str
     mean: float
     sd: float | None
     n: int
@@ -64,11 +72,12 @@ class Read:
     left_out: str
 
 
-def reads(ended: Iterable[Finished | Skipped]) -> list[Read]:
-    """One for each hospital that took part, in the order in which they were asked first."""
+def reads(ended: Iterable[Finished | Skipped], failed: Reports = NO_REPORTS) -> list[Read]:
+    """One for each hospital that took part, in the order in which they were asked first. `failed`: the reports of the
+    round that ended the simulation."""
     by_hospital: dict[str, Read] = {}
-    for each in _finished(ended):
-        for hospital, reports in each.reports.items():
+    for each in (*(each.reports for each in ended), failed):
+        for hospital, reports in each.items():
             if report := reports.get("prepare"):
                 left_out = ", ".join(f"{entry.field} {entry.reason} {entry.rows}" for entry in report.quality or ())
                 by_hospital.setdefault(hospital, Read(hospital, report.rows or 0, report.patients or 0, left_out))
@@ -91,9 +100,13 @@ def _row(finished: Finished, metric: ResultMetric) -> Row:
         high=None if metric.high is None else float(metric.high),
         people=metric.people,
         hospitals=metric.hospitals,
-        rows=metric.rows,
+        rows=_side(finished, metric),
         model=metric.model,
     )
+
+
+def _side(finished: Finished, metric: ResultMetric) -> str:
+    return HOLDOUT_ROWS if finished.source == HOLDOUT else metric.rows
 
 
 def _finished(ended: Iterable[Finished | Skipped]) -> Iterator[Finished]:
@@ -102,9 +115,9 @@ def _finished(ended: Iterable[Finished | Skipped]) -> Iterator[Finished]:
 
 def summaries(numbers: Sequence[Row]) -> list[Summary]:
     """One for each round and metric, in the order in which they came."""
-    groups: dict[tuple[str, str, str, str], list[float]] = {}
+    groups: dict[tuple[str, str, str, str, str], list[float]] = {}
     for each in numbers:
-        groups.setdefault((each.round, each.source, each.rows, each.metric), []).append(each.value)
+        groups.setdefault((each.round, each.source, each.rows, each.metric, each.model), []).append(each.value)
     return [
         Summary(*place, fmean(values), stdev(values) if len(values) > 1 else None, len(values))
         for place, values in groups.items()
@@ -122,14 +135,27 @@ def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
             "digest": each.result.digest,
             "samples": each.result.samples,
             "hospitals": each.aggregated,
-            "withheld": each.result.withheld,
-            "metrics": [codec.dump(metric) for metric in each.result.metrics],
+            "withheld": list(each.withheld),
+            "metrics": [{**codec.dump(metric), "rows": _side(each, metric)} for metric in each.result.metrics],
         }
         for each in _finished(ended)
     ]
 
 
-def remarks(ended: Iterable[Finished | Skipped]) -> list[str]:
+def never_finished(ended: Sequence[Finished | Skipped]) -> list[str]:
+    """A sentence for each round that failed in every repeat in which it ran."""
+    finished = {(each.name, each.source) for each in _finished(ended)}
+    failures: dict[tuple[str, str], list[str]] = {}
+    for each in ended:
+        if isinstance(each, Skipped) and (each.name, each.source) not in finished:
+            failures.setdefault((each.name, each.source), []).append(each.why)
+    return [
+        f"No repeat of {len(texts)} has numbers of this round. The last failure: {texts[-1]}"
+        for texts in failures.values()
+    ]
+
+
+def remarks(ended: Iterable[Finished | Skipped], min_cell: int) -> list[str]:
     """What a person should know of rounds that ended: once, however many repeats say it."""
     lines: dict[str, None] = {}
     for each in ended:
@@ -138,13 +164,25 @@ def remarks(ended: Iterable[Finished | Skipped]) -> list[str]:
             continue
         for entry in each.attention:
             lines[f"{each.name}: {entry.participant}: {entry.reason}: {entry.message}"] = None
-        if each.result.withheld:
-            hospitals = "1 hospital" if each.result.withheld == 1 else f"{each.result.withheld} hospitals"
+        if each.withheld:
+            hospitals = "1 hospital" if len(each.withheld) == 1 else f"{len(each.withheld)} hospitals"
             lines[
-                f"{each.name}: the numbers of {hospitals} are withheld: fewer people than the smallest cell are in a "
-                "class."
+                f"{each.name}: the numbers of {hospitals} are withheld ({', '.join(each.withheld)}): fewer than "
+                f"{min_cell} people are in the measured rows, or in one class of them."
             ] = None
+        if each.measures and not each.result.metrics:
+            lines[f"{each.name}: no number is shown. {_why_empty(each, min_cell)}"] = None
     return list(lines)
+
+
+def _why_empty(finished: Finished, min_cell: int) -> str:
+    if not finished.counted:
+        return "Every hospital of the round withholds its numbers."
+    if len(finished.counted) == 1:
+        return (
+            f"Only {finished.counted[0]} has sent numbers, and a result never shows the numbers of one hospital alone."
+        )
+    return f"All hospitals together have fewer than {min_cell} people in the measured rows, or in one class of them."
 
 
 def frame(numbers: Sequence[Row]) -> DataFrame:

@@ -18,6 +18,7 @@ from tests.simulation.programs import OWN_IMAGE
 from tests.unit.simulate.rounds import short
 from wardround.simulate import main, simulate, table
 from wardround.simulate.errors import SimulationError
+from wardround.simulate.prepared import prepared
 
 
 @pytest.fixture
@@ -79,6 +80,118 @@ def test_csv_has_one_line_for_each_round_metric_and_repeat(run: Any) -> None:
 def test_json_has_the_digest_of_each_result(run: Any, once: list[str]) -> None:
     _, out, _ = run("-o", "json")
     assert [each["digest"] for each in json.loads(out)] == once
+
+
+def failing(file: Path, change: dict[str, Any]) -> None:
+    """Writes the short rounds, with other fields in the spec of the evaluation."""
+    rounds = short()
+    rounds[2]["spec"] |= change
+    file.write_text(yaml.safe_dump_all(rounds))
+
+
+def test_a_failed_round_keeps_the_results_before_it(run: Any, file: Path, once: list[str]) -> None:
+    failing(file, {"quorum": {"min": 3}})
+    code, out, err = run("--min-cell", "3")
+    assert code == 1
+    data = out[: out.index("Rounds before the failure")]
+    assert all(name in data for name in ("site-a", "site-b", "site-c"))
+    assert all(digest in out for digest in once[:2])
+    assert once[2] not in out
+    assert "loss" in out
+    [error] = err[err.index("error: ") :].split("error: ")[1:]
+    assert error.startswith("Round evaluate has failed. QuorumNotMet")
+    assert "The numbers of site-c are withheld." in error
+    assert "--min-cell N" in error
+
+
+@pytest.mark.parametrize("output", ["csv", "json"])
+def test_a_failed_round_keeps_the_results_for_programs(run: Any, file: Path, output: str) -> None:
+    failing(file, {"quorum": {"min": 3}})
+    code, out, err = run("-o", output, "--min-cell", "3")
+    assert code == 1
+    assert "train-1" in out
+    assert "error: Round evaluate has failed" in err
+
+
+def test_a_failed_round_of_quorum_1_is_not_told_to_lower_it(run: Any, file: Path) -> None:
+    failing(file, {"quorum": {"min": 1}, "participants": {"names": ["site-c"]}})
+    code, _, err = run()
+    assert code == 1
+    assert "Apply a new round that asks more hospitals." in err
+
+
+def test_a_round_that_fails_in_every_repeat_is_an_error(run: Any, file: Path) -> None:
+    failing(file, {"quorum": {"min": 3}})
+    code, out, err = run("--repeats", "2")
+    assert code == 1
+    assert "train-1" in out
+    assert "error: No repeat of 2 has numbers of this round. The last failure: Round evaluate has failed" in err
+
+
+def test_a_round_that_fails_in_every_repeat_is_an_error_in_python(data: Path, file: Path) -> None:
+    failing(file, {"quorum": {"min": 3}})
+    with pytest.raises(SimulationError, match="No repeat of 2 has numbers"):
+        simulate([file], data, repeats=2, trainer=str(OWN_IMAGE))
+
+
+@pytest.mark.parametrize("repeats", ["1", "2"])
+def test_a_failure_of_the_holdout_names_it_and_keeps_the_results(
+    run: Any, data: Path, once: list[str], tmp_path: Path, repeats: str
+) -> None:
+    few = tmp_path / "few.csv"
+    # The clinic has too few malignant cases.
+    few.write_text((data / "site-c" / "cases.csv").read_text())
+    code, out, err = run("--holdout", str(few), "--repeats", repeats)
+    assert code == 1
+    assert "evaluate" in out
+    assert "Round evaluate has failed on the rows of the holdout file. The file has fewer than 11 usable" in err
+    assert "--min-cell N" in err
+    assert "quorum" not in err
+    if repeats == "1":
+        assert all(digest in out for digest in once)
+
+
+def test_a_holdout_with_rows_of_a_hospital_is_warned_about(run: Any, data: Path) -> None:
+    code, out, err = run("--holdout", str(data / "site-a" / "cases.csv"))
+    assert code == 0
+    [warning] = [line for line in err.splitlines() if line.startswith("warning: ")]
+    count = warning.split(": ")[2].split()[0]
+    assert f"{count} of its {count} patients have identifiers that are also in the file of site-a" in warning
+    cells = [[cell.strip() for cell in line.split("│")] for line in out.splitlines() if "holdout" in line]
+    assert {each[3] for each in cells if each[2] == "holdout"} == {"Holdout"}
+
+
+def test_a_holdout_of_other_patients_has_no_warning(data: Path, tmp_path: Path) -> None:
+    header, *lines = (data / "site-a" / "cases.csv").read_text().splitlines(keepends=True)
+    other = tmp_path / "other.csv"
+    other.write_text(header + "".join(f"other-{line}" for line in lines))
+    assert prepared(short(), data, holdout=other, trainer=lambda _: 0).cautions == ()
+
+
+def test_numbers_of_one_hospital_alone_are_explained(run: Any, file: Path) -> None:
+    failing(file, {"participants": {"names": ["site-a", "site-c"]}})
+    code, _, err = run()
+    assert code == 0
+    assert "evaluate: the numbers of 1 hospital are withheld (site-c): fewer than 11 people" in err
+    assert "evaluate: no number is shown. Only site-a has sent numbers" in err
+    assert "statistics: no number" not in err
+
+
+def test_a_hospital_that_no_round_reads_is_in_the_data_table(run: Any, file: Path) -> None:
+    rounds = short()
+    for each in rounds:
+        each["spec"] |= {"participants": {"names": ["site-a", "site-b"]}, "quorum": {"min": 2}}
+    file.write_text(yaml.safe_dump_all(rounds))
+    _, out, _ = run()
+    [line] = [line for line in out.splitlines() if "site-c" in line]
+    assert "no round has read this file" in line
+
+
+@pytest.mark.parametrize("repeats", ["1", "2"])
+def test_each_number_has_the_model_that_it_measures(run: Any, repeats: str) -> None:
+    _, out, _ = run("--min-cell", "1", "--repeats", repeats)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "loss" in line]
+    assert {(each[0], each[-1]) for each in cells} == {("train-1", "initial weights"), ("evaluate", "train-1")}
 
 
 def test_a_command_trains_in_processes_of_its_own(run: Any, once: list[str]) -> None:

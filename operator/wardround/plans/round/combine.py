@@ -105,7 +105,8 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
 def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: int) -> Verdict:
     """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: how many are withheld."""
     attention = (*view.attention(), *left_out(view, absent))
-    smaller = "Apply a new round with a lower quorum.min, or ask more hospitals." if uncounted else ""
+    lower = "with a lower quorum.min, or " if view.round.spec.quorum.min > 1 else ""
+    smaller = f"Apply a new round {lower}that asks more hospitals." if uncounted else ""
     texts = (missing, withheld(uncounted), list_of("Left out", absent), "The hub kept no result.", smaller)
     return failed(view, "QuorumNotMet", sentences(*texts), attention)
 
