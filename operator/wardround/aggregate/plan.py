@@ -46,8 +46,8 @@ def parse(data: bytes) -> AggregationPlan:
 def spell(answer: AggregationAnswer) -> bytes:
     """Return the termination message, at most 4096 bytes of JSON.
 
-    What has no room is left out in this order: the names in `aggregated`, which follow from the other names; the
-    numbers of each hospital (`by_hospital` is then None); the calibration curve.
+    What has no room is left out in this order: the longer one of the lists `aggregated` and `uncounted`, which follows
+    from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None); the calibration curve.
     """
     for each in _shorter_and_shorter(answer):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
@@ -62,7 +62,8 @@ def _shorter_and_shorter(answer: AggregationAnswer) -> Iterator[AggregationAnswe
         yield replace(answer, left_out=())
         return
     yield answer
-    unnamed = replace(answer, aggregated=())
+    shorter = len(str(answer.uncounted)) < len(str(answer.aggregated))
+    unnamed = replace(answer, aggregated=()) if shorter else replace(answer, uncounted=())
     yield unnamed
     yield replace(unnamed, by_hospital=None)
     yield replace(unnamed, by_hospital=None, calibration=())

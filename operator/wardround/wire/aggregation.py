@@ -130,8 +130,8 @@ class AggregationResult:
     `by_hospital`: by participant that tells its own numbers, their texts by metric; None if they have no room.
     `withheld`: how many participants sent no sums, because too few people are in a class. `uncounted`: the names of
     these in an Evaluate round, where nothing of them is combined.
-    `aggregated`: the combined participants. It is empty if their names have no room; then all participants in neither
-    `left_out` nor `uncounted` were combined.
+    `aggregated`: the combined participants. Without room, `aggregated` or `uncounted` is empty. It then means all
+    participants in neither the other list nor `left_out`.
     """
 
     header: Header

@@ -89,6 +89,16 @@ def test_names_that_follow_from_others_go_before_numbers_do() -> None:
     assert len(answer["byHospital"]) == 3
 
 
+def test_names_of_many_withheld_participants_give_way_to_those_of_the_combined_ones() -> None:
+    """The withheld participants are then all that are in neither `aggregated` nor `leftOut`."""
+    names = tuple(f"{number:03d}".ljust(63, "x") for number in range(126))
+    answer = json.loads(plan.spell(dataclasses.replace(result(2, 1), withheld=126, uncounted=names)))
+    assert answer["uncounted"] == []
+    assert answer["withheld"] == 126
+    assert answer["aggregated"] == ["hospital-0", "hospital-1"]
+    assert len(answer["metrics"]) == len(METRICS)
+
+
 def test_too_many_left_out_participants_are_a_failure() -> None:
     assert json.loads(plan.spell(result(3, 10_000)))["reason"] == "TooManyLeftOut"
     failure = AggregationFailure(

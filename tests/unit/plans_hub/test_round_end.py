@@ -481,8 +481,9 @@ def test_a_withheld_evaluation_is_not_aggregated_and_nobody_has_failed(named: tu
     assert store.model.aggregated == ("site-a", "site-b")
 
 
-def test_a_withheld_evaluation_does_not_count_for_the_quorum() -> None:
-    answer = replace(combined("site-a"), withheld=2, uncounted=NAMES[1:])
+@pytest.mark.parametrize("names", [NAMES[1:], ()], ids=["with names", "without room for names"])
+def test_a_withheld_evaluation_does_not_count_for_the_quorum(names: tuple[str, ...]) -> None:
+    answer = replace(combined("site-a"), withheld=2, uncounted=names)
     made = plan(aggregating(spec=EVALUATE, answer=answer))
     assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
     assert of_type(made, StoreModel) == []

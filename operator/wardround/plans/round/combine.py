@@ -91,7 +91,8 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
     names = answer.aggregated or _all_but(view, absent)
     missing = shortfall(view, names, "could be counted")
     if missing:
-        return _too_few(view, missing, answer.left_out, len(answer.uncounted))
+        uncounted = answer.withheld if view.round.spec.task == "Evaluate" else 0
+        return _too_few(view, missing, answer.left_out, uncounted)
     model = StoredModel(
         task=view.round.spec.task,
         result=_result(view, number, answer, names),
