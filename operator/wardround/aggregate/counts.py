@@ -20,6 +20,8 @@ EVALUATE = layout_of(layouts.EVALUATE)
 
 # Beyond it, float64 does not represent every whole number, and sums of counts would be wrong.
 MOST_ROWS = 2.0**53
+# On average. More rows make the weight of a single row so small that intervals overflow.
+MOST_ROWS_PER_PATIENT = 10_000
 # The sum over the largest number of sites stays finite, so no site can make the round overflow.
 LARGEST_SUM = 1e300
 # Tolerances for honest sums: each of many additions is rounded, and tiny squares underflow.
@@ -100,7 +102,7 @@ def _require_sums(numbers: Mapping[str, Array], min_cell: int) -> None:
     _require(_whole(numbers["people"]) & (numbers["people"] <= people))
     _require(_whole(numbers["rows"]))
     # A patient with rows of both classes has two rows or more.
-    _hold(1 <= people <= positive_people + negative_people <= rows)
+    _hold(1 <= people <= positive_people + negative_people <= rows <= MOST_ROWS_PER_PATIENT * people)
     _hold(min(positive_people, negative_people) >= min_cell)
     _equal(negatives + positives, people)
     # A patient's rows of one class weigh at most 1, and at least one over all rows.

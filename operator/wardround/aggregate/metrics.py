@@ -7,7 +7,7 @@ number. From a total and the numbers of all other hospitals, the last one's foll
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wardround.aggregate.strategies import scaled
@@ -38,13 +38,14 @@ class Part:
     tells: bool
     min_cell: int
 
-    def own(self, specificity: float) -> dict[str, Estimate | None]:
-        """All numbers of this hospital, by name. None: withheld, or undefined."""
-        made: dict[str, Estimate | None] = {
-            name: Estimate(value, None, None, self.people) if self.people >= self.min_cell else None
-            for name, value in self.reported.items()
-        }
-        return made | (estimates.estimates(self.sums, self.min_cell, specificity) if self.sums else {})
+    def own(self, name: str, specificity: float) -> Estimate | None:
+        """This hospital's own number. None: its Site does not tell it, or it is withheld or undefined."""
+        if not self.tells:
+            return None
+        if estimates.allows(self.sums, name):
+            return estimates.estimates(self.sums, self.min_cell, specificity, (name,))[name]
+        enough = self.people >= self.min_cell
+        return Estimate(self.reported[name], None, None, self.people) if enough else None
 
     def scaled(self) -> Sums:
         return {name: scaled(name, each, self.scale) for name, each in self.sums.items()}
@@ -64,52 +65,75 @@ def combine(parts: Sequence[Part], declared: tuple[str, ...], specificity: float
 
     `parts`: of the hospitals that sent sums. `specificity`: the least that sensitivityAtSpecificity asks for.
     """
-    names = registry.with_companions(declared)
-    counted = [part for part in parts if part.sums]
-    least = max((part.min_cell for part in parts), default=0)
-    total = sums.add([part.scaled() for part in counted]) if counted else {}
-    computed = estimates.estimates(total, least, specificity) if counted else {}
     metrics: dict[str, CombinedMetric] = {}
-    for name in names:
-        members = counted if name in computed else [part for part in parts if name in part.reported]
-        estimate = computed[name] if name in computed else _mean(name, members, least)
-        if estimate is not None and _may_be_told(members):
+    texts: dict[str, dict[str, str]] = {}
+    for name in registry.with_companions(declared):
+        members = _members(name, parts)
+        estimate = _total(name, members, specificity) if _may_be_told(members) else None
+        if estimate is not None:
             metrics[name] = _metric(estimate, len(members))
-    curve: tuple[CalibrationGroup, ...] = ()
-    if CALIBRATION in declared and "histogram" in total and _may_be_told(counted):
-        curve = tuple(_group(each) for each in estimates.calibration(total, least))
-    return Combined(metrics, curve, _by_hospital(parts, names, specificity))
+        for participant, each in _own_numbers(name, members, specificity).items():
+            texts.setdefault(participant, {})[name] = each
+    return Combined(metrics, _curve(parts) if CALIBRATION in declared else (), texts)
+
+
+def _members(name: str, parts: Sequence[Part]) -> list[Part]:
+    """The hospitals that the metric is over.
+
+    If sums allow the metric, a hospital that only reports its name does not count: it is not in the total, so it
+    protects no other hospital's number.
+    """
+    with_sums = [part for part in parts if estimates.allows(part.sums, name)]
+    if with_sums:
+        return [part for part in with_sums if estimates.holds_enough(part.sums, name, part.min_cell)]
+    return [part for part in parts if name in part.reported and part.people >= part.min_cell]
 
 
 def _may_be_told(members: Sequence[Part]) -> bool:
     return len(members) > 1 or all(part.tells for part in members)
 
 
-def _mean(name: str, members: Sequence[Part], least: int) -> Estimate | None:
+def _least(members: Sequence[Part]) -> float:
+    """The largest `min_cell` of the members, each scaled as its sums are.
+
+    Each member alone has that many people, so a member that names a large `min_cell` hides no number.
+    """
+    return max(part.min_cell * part.scale for part in members)
+
+
+def _total(name: str, members: Sequence[Part], specificity: float) -> Estimate | None:
+    if not members:
+        return None
+    if not estimates.allows(members[0].sums, name):
+        return _mean(name, members)
+    total = sums.add([part.scaled() for part in members])
+    return estimates.estimates(total, _least(members), specificity, (name,))[name]
+
+
+def _mean(name: str, members: Sequence[Part]) -> Estimate | None:
     """The mean of a metric that the training code reports, weighted by people. None if it is not finite: the code may
     report the largest float."""
     people = sum(part.people * part.scale for part in members)
-    if not members or people < least:
-        return None
     value = sum(part.reported[name] * part.people * part.scale for part in members) / people
     return Estimate(value, None, None, round(people)) if math.isfinite(value) else None
 
 
-def _by_hospital(parts: Sequence[Part], names: Iterable[str], specificity: float) -> dict[str, dict[str, str]]:
-    """Decided for each metric alone, because one hospital may have too few people behind one metric."""
-    own = {part.participant: part.own(specificity) for part in parts}
-    texts: dict[str, dict[str, str]] = {}
-    for name in names:
-        members = [part for part in parts if name in own[part.participant]]
-        hospitals = {
-            part.participant: withheld.Counted(part.people, part.tells and own[part.participant][name] is not None)
-            for part in members
-        }
-        for participant in withheld.shown(hospitals):
-            estimate = own[participant][name]
-            if estimate is not None:
-                texts.setdefault(participant, {})[name] = text(estimate.value, estimate.people)
-    return texts
+def _own_numbers(name: str, members: Sequence[Part], specificity: float) -> dict[str, str]:
+    """By participant, the text of its own number. Decided for each metric alone, and among the hospitals that the
+    metric is over: only their numbers follow from the total by subtraction."""
+    own = {part.participant: part.own(name, specificity) for part in members}
+    hospitals = {part.participant: withheld.Counted(part.people, own[part.participant] is not None) for part in members}
+    shown = {participant: own[participant] for participant in withheld.shown(hospitals)}
+    return {participant: text(each.value, each.people) for participant, each in shown.items() if each is not None}
+
+
+def _curve(parts: Sequence[Part]) -> tuple[CalibrationGroup, ...]:
+    members = [part for part in _members(CALIBRATION, parts) if "histogram" in part.sums]
+    if not members or not _may_be_told(members):
+        return ()
+    total = sums.add([part.scaled() for part in members])
+    apart = [(part.sums, part.min_cell) for part in members]
+    return tuple(_group(each) for each in estimates.calibration(total, _least(members), apart))
 
 
 def _metric(estimate: Estimate, hospitals: int) -> CombinedMetric:

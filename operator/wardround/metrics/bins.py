@@ -7,6 +7,7 @@ the predictions of a rare disease.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,11 +48,17 @@ def indices(clipped: Floats) -> npt.NDArray[np.int64]:
     return np.searchsorted(EDGES[1:-1], clipped, side="right").astype(np.int64)
 
 
-def merge(weights: npt.ArrayLike, least: float, most_groups: int = BINS) -> list[tuple[int, int]]:
+def merge(
+    weights: npt.ArrayLike,
+    least: float,
+    most_groups: int = BINS,
+    hospitals: Sequence[tuple[Floats, float]] = (),
+) -> list[tuple[int, int]]:
     """Merges neighbouring bins from the left until each group holds at least `least` people.
 
-    With `most_groups`, a group also holds at least that share of all people. Returns (start, stop) of each group; the
-    groups cover all bins. The list is empty if all bins together hold fewer than `least`.
+    With `most_groups`, a group also holds at least that share of all people. `hospitals`: weights and least number of
+    people of each; a group then also holds that many people of two hospitals at least. Returns (start, stop) of each
+    group; the groups cover all bins. The list is empty if all bins together are not enough for a group.
     """
     counts: Any = np.asarray(weights, np.float64)
     total = float(counts.sum())
@@ -60,12 +67,19 @@ def merge(weights: npt.ArrayLike, least: float, most_groups: int = BINS) -> list
     # Sums of weights such as 1/3 are not exact. Rounding must not leave a last group short of its share.
     enough = max(least, total / most_groups) * (1 - 1e-9)
     stops: list[int] = []
-    held = 0.0
+    held, begin = 0.0, 0
     for index, count in enumerate(counts.tolist()):
         held += count
-        if held >= enough and held > 0:
+        if held >= enough and held > 0 and (not hospitals or _with_enough(hospitals, begin, index + 1) >= 2):
             stops.append(index + 1)
-            held = 0.0
+            held, begin = 0.0, index + 1
+    if not stops:
+        return []
     # The rest on the right is too small for a group of its own.
     stops[-1:] = [len(counts)]
     return list(zip([0, *stops[:-1]], stops, strict=True))
+
+
+def _with_enough(hospitals: Sequence[tuple[Floats, float]], start: int, stop: int) -> int:
+    """The number of hospitals with their least number of people in these bins."""
+    return sum(float(weights[start:stop].sum()) >= least * (1 - 1e-9) for weights, least in hospitals)

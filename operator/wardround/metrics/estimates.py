@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from wardround.metrics.withheld import too_few
 LARGEST_LOSS = -math.log(bins.LEAST)
 
 Numbers = Mapping[str, npt.NDArray[np.float64]]
+
+_AT_SPECIFICITY = ("sensitivityAtSpecificity", "threshold", "specificityAtThreshold")
 
 
 @dataclass(frozen=True)
@@ -41,29 +43,56 @@ class Group:
     observed: float
 
 
-def estimates(numbers: Numbers, min_cell: float, specificity: float = 0.9) -> dict[str, Estimate | None]:
-    """Each metric that these sums allow, by name. None: withheld, or undefined.
+def estimates(
+    numbers: Numbers, min_cell: float, specificity: float = 0.9, names: Collection[str] = tuple(registry.METRICS)
+) -> dict[str, Estimate | None]:
+    """Each of the metrics in `names` that these sums allow, by name. None: withheld, or undefined.
 
     A metric is withheld if its denominator holds fewer than `min_cell` people. Metrics that depend on labels are
     withheld too if a class holds fewer. `specificity`: the least that `sensitivityAtSpecificity` asks for. Sums without
     a histogram have no metric that needs it.
     """
+    made = {name: estimator(numbers) for name, estimator in _ESTIMATORS.items() if name in names}
+    if "histogram" in numbers and any(name in names for name in _AT_SPECIFICITY):
+        at_specificity = _at_specificity(_Histogram.read(numbers), min_cell, specificity)
+        made |= {name: each for name, each in at_specificity.items() if name in names}
     people = numbers["people"].tolist()
-    made = {name: estimator(numbers) for name, estimator in _ESTIMATORS.items()}
-    if "histogram" in numbers:
-        made |= _at_specificity(_Histogram.read(numbers), min_cell, specificity)
     return {
         name: _told(each, min_cell, hidden=too_few(people, min_cell, classes=registry.METRICS[name].labels))
         for name, each in made.items()
     }
 
 
-def calibration(numbers: Numbers, min_cell: float) -> tuple[Group, ...]:
-    """The calibration curve: at most 10 groups of at least `min_cell` people. Empty if a class holds fewer."""
+def allows(numbers: Numbers, name: str) -> bool:
+    """Whether these sums allow a metric of this name."""
+    known = registry.METRICS.get(name)
+    return bool(numbers) and known is not None and (not known.histogram or "histogram" in numbers)
+
+
+def holds_enough(numbers: Numbers, name: str, min_cell: float) -> bool:
+    """Whether a metric that these sums allow is over at least `min_cell` people, in its denominator too.
+
+    The metrics that need the histogram explain each other, so their denominators hold enough people together.
+    """
+    if too_few(numbers["people"].tolist(), min_cell, classes=registry.METRICS[name].labels):
+        return False
+    if registry.METRICS[name].histogram:
+        return float(numbers["weights"].min()) >= _at_least(min_cell)
+    each = _ESTIMATORS[name](numbers)
+    return each is not None and each.denominator >= _at_least(min_cell)
+
+
+def calibration(numbers: Numbers, min_cell: float, apart: Sequence[tuple[Numbers, float]] = ()) -> tuple[Group, ...]:
+    """The calibration curve: at most 10 groups of at least `min_cell` people. Empty if a class holds fewer.
+
+    `apart`: the sums and the `min_cell` of each hospital. If there are several hospitals, each group holds that many
+    people of two hospitals at least. Else a group could be one hospital's number.
+    """
     if too_few(numbers["people"].tolist(), min_cell):
         return ()
     histogram = _Histogram.read(numbers)
-    groups = bins.merge(histogram.both, min_cell, bins.MOST_GROUPS)
+    hospitals = [(_Histogram.read(each).both, least) for each, least in apart] if len(apart) > 1 else []
+    groups = bins.merge(histogram.both, min_cell, bins.MOST_GROUPS, hospitals)
     return tuple(
         Group(
             float(bins.EDGES[start]),
@@ -84,10 +113,14 @@ class _Over:
 
 
 def _told(each: _Over | None, min_cell: float, *, hidden: bool) -> Estimate | None:
-    # Sums of weights such as 1/3 are not exact.
-    if each is None or hidden or each.denominator < min_cell * (1 - 1e-9):
+    if each is None or hidden or each.denominator < _at_least(min_cell):
         return None
     return each.estimate
+
+
+def _at_least(min_cell: float) -> float:
+    """Sums of weights such as 1/3 are not exact."""
+    return min_cell * (1 - 1e-9)
 
 
 def _over(value: float, interval: Interval | None, people: float, denominator: float) -> _Over:
@@ -137,7 +170,7 @@ def _auc(numbers: Numbers) -> _Over | None:
         return None
     value = min(1.0, ordered / pairs)
     people = float(numbers["people"][0])
-    return _over(value, intervals.area(value, variance / pairs**2), people, people)
+    return _over(value, intervals.area(value, variance / pairs / pairs), people, people)
 
 
 def _calibration(numbers: Numbers) -> _Over | None:
@@ -202,7 +235,7 @@ def _at_specificity(histogram: _Histogram, min_cell: float, least: float) -> dic
     edges = [start for start, _ in bins.merge(histogram.both, min_cell)]
     reached = [edge for edge in edges if negatives > 0 and _below(histogram.negatives, edge) >= needed]
     if not reached:
-        return dict.fromkeys(("sensitivityAtSpecificity", "threshold", "specificityAtThreshold"))
+        return dict.fromkeys(_AT_SPECIFICITY)
     edge = reached[0]
     caught = positives - _below(histogram.positives, edge)
     return {

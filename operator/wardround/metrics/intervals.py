@@ -8,10 +8,16 @@ from statistics import NormalDist
 Interval = tuple[float, float]
 
 Z = NormalDist().inv_cdf(0.975)
+# So few people say nothing about a share, and their reciprocal could overflow.
+_NEARLY_NOBODY = 1e-100
+# math.exp raises OverflowError from 710 on.
+_LARGEST_EXPONENT = 700.0
 
 
 def wilson(share: float, people: float) -> Interval:
     """Of a share over `people` (Wilson, JASA 1927). It stays within 0 to 1, and is not empty at a share of 0 or 1."""
+    if people < _NEARLY_NOBODY:
+        return 0.0, 1.0
     square = Z * Z / people
     centre = (share + square / 2) / (1 + square)
     half = Z / (1 + square) * math.sqrt(share * (1 - share) / people + square / people / 4)
@@ -38,9 +44,12 @@ def area(value: float, variance: float) -> Interval | None:
 
 def ratio(observed: float, expected: float, people: float) -> Interval | None:
     """Of observed over expected cases, on the logarithm (Debray et al., BMJ 2017, total O:E ratio). None if no or every
-    person is a case."""
+    person is a case, or if the cases weigh so little that no float holds the interval."""
     if not 0 < observed < people:
         return None
     half = Z * math.sqrt((1 - observed / people) / observed)
+    if half > _LARGEST_EXPONENT:
+        return None
     value = observed / expected
-    return value * math.exp(-half), value * math.exp(half)
+    high = value * math.exp(half)
+    return (value * math.exp(-half), high) if math.isfinite(high) else None

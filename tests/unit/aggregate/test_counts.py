@@ -183,6 +183,8 @@ LIES: dict[str, Change] = {
     "fewer negatives than the smallest cell": changed("people", 2, 10.0),
     "classes without all patients": lambda n: (n["people"].__setitem__(1, 50.0), n["people"].__setitem__(2, 50.0)),
     "fewer rows than patients": changed("rows", 0, 199.0),
+    "more than 10,000 rows a patient": changed("rows", 0, 2_000_001.0),
+    "2^53 rows": changed("rows", 0, 2.0**53),
     "half a row": scaled("rows", 0, 1.001),
     "endless rows": changed("rows", 0, 1e300),
     "weight of negatives": scaled("weights", 0, 1.01),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
 import pytest
 
+from wardround.aggregate import counts
 from wardround.aggregate.metrics import Combined, Part, combine
-from wardround.metrics import registry, sums
+from wardround.metrics import bins, estimates, registry, sums
 
 ALL = registry.EVALUATE
 
@@ -106,12 +109,114 @@ def test_the_numbers_of_a_hospital_that_does_not_tell_do_not_follow_by_subtracti
     assert made.metrics["loss"].hospitals == 3
 
 
-def test_a_single_number_of_a_telling_hospital_does_not_follow_by_subtraction() -> None:
-    """At c the model predicts few positives. Its ppv is untold, and so is that of the smallest other hospital."""
+def test_a_metric_is_over_the_hospitals_with_enough_people_behind_it() -> None:
+    """At c the model predicts few positives. So its ppv is not in the total, and does not follow by subtraction."""
     parts = [hospital("a", 60, tells=True), hospital("b", 90, tells=True), hospital("c", 80, shift=-3.0, tells=True)]
-    names = told(combined(*parts))
-    assert {name for name, each in names.items() if "ppv" in each} == {"b"}
+    made = combined(*parts)
+    names = told(made)
+    assert {name for name, each in names.items() if "ppv" in each} == {"a", "b"}
     assert {name for name, each in names.items() if "loss" in each} == {"a", "b", "c"}
+    assert made.metrics["ppv"] == combined(*parts[:2]).metrics["ppv"]
+    assert (made.metrics["ppv"].hospitals, made.metrics["loss"].hospitals) == (2, 3)
+
+
+def predicting(name: str, people: int, least: float, most: float, *, tells: bool = False) -> Part:
+    """A hospital whose predictions lie between two probabilities."""
+    labels = np.arange(people) % 2
+    counted = sums.count(labels, np.linspace(least, most, people), np.arange(people))
+    return Part(name, people, counted, {}, 1.0, tells, 11)
+
+
+def test_a_hospital_without_predicted_positives_hides_no_other_hospitals_ppv() -> None:
+    """The total would be the number of the other hospital."""
+    without = predicting("b", 90, 0.01, 0.4)
+    made = combined(predicting("a", 200, 0.1, 0.9), without)
+    assert "ppv" not in made.metrics
+    assert made.metrics["sensitivity"].hospitals == 2
+    told_alone = combined(predicting("a", 200, 0.1, 0.9, tells=True), without).metrics["ppv"]
+    assert (told_alone.hospitals, told_alone.people) == (1, 100)
+
+
+def test_each_group_of_the_curve_holds_enough_people_of_two_hospitals() -> None:
+    """Below 0.5 there are people of one hospital alone, and above 0.5 of the other one."""
+    apart = combined(predicting("a", 100, 0.5, 0.99), predicting("b", 90, 0.01, 0.49)).calibration
+    assert [each.people for each in apart] == [190]
+    several = combined(predicting("a", 200, 0.01, 0.7), predicting("b", 200, 0.3, 0.99)).calibration
+    assert 1 < len(several) < 10
+    assert len(combined(predicting("a", 200, 0.01, 0.7, tells=True)).calibration) == 9
+
+
+def test_a_hospital_that_only_reports_a_computed_metric_protects_no_other_hospital() -> None:
+    """If it counted as a second hospital that does not tell, the number of c would follow by subtraction."""
+    declared = ("loss", "sensitivity", "people")
+    parts = hospital("a", tells=True), hospital("c", 80)
+    alone = combined(*parts, declared=declared)
+    assert alone.by_hospital == {}
+    liar = Part("b", 50, {}, dict.fromkeys(declared, 0.0), 1.0, False, 11)
+    assert combined(*parts, liar, declared=declared) == alone
+    assert combined(parts[1], liar, declared=declared) == Combined()
+
+
+def test_a_hospital_with_a_huge_smallest_cell_hides_no_metric() -> None:
+    parts = hospital("a"), hospital("b", 90)
+    without = combined(*parts)
+    reporter = Part("liar", 2**53, {}, {"own": 0.0}, 1e-11, False, 2**53)
+    assert combined(*parts, reporter) == without
+    copies = {name: each * 1e6 ** (2 if name == "pairs" else 1) for name, each in hospital("c").sums.items()}
+    limited = Part("c", 60_000_000, copies, {}, 60 / 60_000_000, False, 20_000_000)
+    assert set(combined(*parts, limited).metrics) == set(without.metrics)
+
+
+def test_the_numbers_of_a_hospital_that_does_not_tell_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, tuple[str, ...]]] = []
+    compute = estimates.estimates
+
+    def recording(numbers: Any, min_cell: float, specificity: float, names: tuple[str, ...]) -> Any:
+        asked.append((float(numbers["people"][0]), names))
+        return compute(numbers, min_cell, specificity, names)
+
+    monkeypatch.setattr(estimates, "estimates", recording)
+    combined(hospital("a", 60), hospital("b", 90, tells=True), declared=("loss",))
+    assert asked == [(150, ("loss",)), (90, ("loss",))]
+
+
+def rare(positives: int, negatives: int, rows: float) -> dict[str, Any]:
+    """Sums in which the positive rows weigh the least that the counts allow. Each prediction is 0.3."""
+    people = positives + negatives
+    weight = positives / rows
+    other, chance = people - weight, 0.3
+    histogram = np.zeros((2, bins.BINS))
+    histogram[:, bins.indices(np.array([chance]))[0]] = other, weight
+    loss, brier = -other * np.log(1 - chance) - weight * np.log(chance), other * 0.09 + weight * 0.49
+    made = {
+        "people": [people, positives, people],
+        "rows": [rows],
+        "weights": [other, weight],
+        "loss": [loss, loss**2 / people],
+        "brier": [brier, brier**2 / people],
+        "confusion": [0, 0, other, weight],
+        "expected": [people * chance],
+        "pairs": [other * weight, other * weight / 2, 0.0],
+    }
+    return {name: np.array(each, np.float64) for name, each in made.items()} | {"histogram": histogram}
+
+
+EXTREME_SUMS = [
+    (positives, negatives, float(rows * (positives + negatives)))
+    for positives, negatives, rows in itertools.product((1, 11, 10**6), (1, 100, 10**6, 10**11), (2, 100, 10_000))
+    if positives * 2 <= rows * (positives + negatives)
+]
+
+
+@pytest.mark.parametrize("tells", [False, True])
+@pytest.mark.parametrize(("positives", "negatives", "rows"), EXTREME_SUMS)
+def test_no_sums_that_pass_end_the_aggregation(positives: int, negatives: int, rows: float, tells: bool) -> None:
+    numbers = rare(positives, negatives, rows)
+    people = counts.evaluated(numbers | {"salt": np.zeros(32)}, 1, 1)
+    for scale in (1.0, 1 / people):
+        extreme = Part("liar", people, numbers, {}, scale, tells, 1)
+        for made in (combined(extreme), combined(hospital("a"), hospital("b", 90), extreme)):
+            assert all(math.isfinite(float(each.value)) for each in made.metrics.values())
 
 
 def test_the_largest_least_number_of_people_counts() -> None:

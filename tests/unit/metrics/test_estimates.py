@@ -71,6 +71,18 @@ def test_wilson_intervals_equal_published_values(hits: int, people: int, low: fl
     assert intervals.wilson(1 - hits / people, people) == pytest.approx((1 - high, 1 - low), abs=5e-5)
 
 
+def test_no_interval_overflows() -> None:
+    """Eleven positive patients whose positive rows weigh next to nothing: no float holds exp of the deviation."""
+    for weight in (1e-6, 1e-15, 1e-300, 5e-324):
+        assert intervals.ratio(weight, 33.3, 111.0) is None
+        assert intervals.wilson(0.0, weight)[1] <= 1
+    for observed in (1e-3, 1.0, 100.0):
+        ends = intervals.ratio(observed, 33.3, 111.0)
+        assert ends is not None
+        assert all(math.isfinite(end) for end in ends)
+    assert intervals.ratio(0.0, 1.0, 10.0) is None
+
+
 def test_the_interval_of_a_mean_is_that_of_its_people() -> None:
     rows = hospital(200, 0.3, 3)
     losses = -np.log(np.where(rows.labels == 1, rows.probabilities, 1 - rows.probabilities))
