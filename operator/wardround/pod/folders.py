@@ -70,7 +70,7 @@ class Folders:
     @property
     def labels_file(self) -> Path:
         """Labels and patients of the rows over which metrics are computed."""
-        return self.private / "labels.parquet"
+        return self.private / "labels.i64"
 
     @property
     def launcher_file(self) -> Path:

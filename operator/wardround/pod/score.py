@@ -21,7 +21,7 @@ from wardround.wire.training import PrivateReport
 
 
 def score(folders: Folders) -> Outcome | None:
-    """Reads out/predictions.f64 and private/labels.parquet, writes update/. Returns the hospital's own numbers.
+    """Reads out/predictions.f64 and private/labels.i64, writes update/. Returns the hospital's own numbers.
 
     Raises Failure.
     """

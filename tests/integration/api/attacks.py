@@ -162,7 +162,7 @@ UNKNOWN_OF_VOLUMES = "Volumes and mounts of a training pod have none of these fi
 
 SHOWN = "kubectl.kubernetes.io/default-container"
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
-READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.parquet"]}}
+READ_LABELS = {"exec": {"command": ["cat", "/wardround/private/labels.i64"]}}
 EVALUATES = {"name": "WARDROUND_KIND", "value": "Evaluate"}
 CELL = "policy.minCell of the site chart"
 MOST_LEFT_OUT = "policy.maxLeftOut of the site chart"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyarrow import parquet
@@ -12,6 +11,7 @@ from pyarrow import parquet
 from tests.documentation import section
 from tests.unit.pod import world
 from tests.unit.pod.world import prepare
+from wardround.pod import labels
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
 from wardround.tabular import schema
@@ -35,7 +35,7 @@ def test_training_gets_training_and_validation_rows_and_no_test_rows(tmp_path: P
     assert files(folders) == {
         "task/task.json",
         "private/report.json",
-        "private/labels.parquet",
+        "private/labels.i64",
         "data/train.parquet",
         "data/validation.parquet",
         "secrets/order/key",
@@ -55,24 +55,20 @@ def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(t
     assert files(folders) == {
         "task/task.json",
         "private/report.json",
-        "private/labels.parquet",
+        "private/labels.i64",
         "data/evaluation.parquet",
         "secrets/order/key",
         "secrets/evaluations/breast.json",
         "secrets/evaluations/lock",
     }
     view = parquet.read_table(folders.view_file("evaluation"))
-    labels = parquet.read_table(folders.labels_file)
+    rows = labels.read(folders.labels_file)
     assert view.column_names == ["mean_radius", "age"]
-    assert labels.column_names == ["label", "patient"]
     truth = {float(f"{float(line.split(',')[1]):.4f}"): int(line.split(",")[3]) for line in world.rows()}
-    written = {round(radius, 4): label for radius, label in zip(*map(column, (view, labels)), strict=True)}
+    radii = view.column("mean_radius").to_pylist()
+    written = {round(radius, 4): label for radius, label in zip(radii, rows.labels, strict=True)}
     assert len(written) > 30
     assert all(truth[radius] == label for radius, label in written.items())
-
-
-def column(table: Any) -> list[float]:
-    return list(table.column(0).to_pylist())
 
 
 def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
@@ -177,11 +173,11 @@ def test_labels_of_validation_rows_are_only_in_the_private_folder_with_numbers_i
     folders = world.pod(tmp_path, visits)
     prepare(folders, world.task())
     view = parquet.read_table(folders.view_file("validation"))
-    labels = parquet.read_table(folders.labels_file)
-    assert labels.column("label").to_pylist() == view.column("malignant").to_pylist()
+    rows = labels.read(folders.labels_file)
+    assert rows.labels.tolist() == view.column("malignant").to_pylist()
     # Patients are numbered in the order in which they first appear, and visits of one patient have one number.
     patients = [round((radius - 10) * 100) % 300 for radius in view.column("mean_radius").to_pylist()]
-    assert labels.column("patient").to_pylist() == [list(dict.fromkeys(patients)).index(each) for each in patients]
+    assert rows.patients.tolist() == [list(dict.fromkeys(patients)).index(each) for each in patients]
     assert json.loads(folders.report_file.read_text())["people"] == len(set(patients))
 
 

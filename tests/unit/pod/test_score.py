@@ -21,6 +21,7 @@ from wardround.metrics import sums
 from wardround.metrics.digits import text
 from wardround.pod import order
 from wardround.pod.folders import Folders
+from wardround.pod.labels import read as read_labels
 from wardround.pod.outcome import MESSAGE_LIMIT, Failure
 from wardround.pod.score import score
 from wardround.wire import layouts
@@ -37,7 +38,7 @@ def folders(tmp_path: Path) -> Folders:
 
 
 def labels(folders: Folders) -> list[int]:
-    return list(parquet.read_table(folders.labels_file).column("label").to_pylist())
+    return [int(each) for each in read_labels(folders.labels_file).labels]
 
 
 def predict(folders: Folders, values: Any, dtype: str = "<f8") -> None:
