@@ -26,7 +26,7 @@ from wardround.wire.training import RequestedTask
 FOLDER = "evaluations"
 # An evaluation counts for this time.
 WINDOW = timedelta(days=30)
-# Older entries are removed. The time between lets a clock be wrong by 60 days without giving anything back.
+# Older entries are removed, but for the newest: after a clock was far ahead for a while, nothing is given back.
 KEPT = timedelta(days=90)
 # One counted evaluation lets this number of pods see the rows: attempts, evicted pods, and rounds that ask again. Not
 # more, because code can answer differently each time, for example by the clock.
@@ -77,10 +77,20 @@ def counted(count: Count, rows: Rows, work: str, limit: int, now: datetime) -> C
             return Count(tuple(more if other is each else other for other in count.evaluations))
     if len(valid) >= limit:
         return None
-    kept = tuple(each for each in count.evaluations if parse_time(each.at) > now - KEPT)
+    kept = _kept(count, limit, now)
     # Never before an older entry: after a clock is corrected, what it counted while it was behind still counts.
     at = max([to_seconds(now), *(each.at for each in kept)], key=parse_time)
     return Count((*kept, Evaluation(at=at, rows=rows, work=work, pods=1)))
+
+
+def _kept(count: Count, limit: int, now: datetime) -> tuple[Evaluation, ...]:
+    """The entries of the last 90 days, and for each side of the split the newest, twice as many as the limit."""
+    newest = {id(each) for rows in get_args(Rows) for each in _of(count, rows)[-2 * limit :]}
+    return tuple(each for each in count.evaluations if id(each) in newest or parse_time(each.at) > now - KEPT)
+
+
+def _of(count: Count, rows: Rows) -> list[Evaluation]:
+    return [each for each in count.evaluations if each.rows == rows]
 
 
 def budgets(count: Count, limit: int, now: datetime) -> tuple[EvaluationBudget, ...]:

@@ -186,16 +186,18 @@ def test_what_a_clock_counted_while_it_was_behind_still_counts_after_it_is_right
     refused(folders, **model(LIMIT))
 
 
-def test_a_clock_that_was_ahead_for_a_while_gives_nothing_back_after_it_is_right(tmp_path: Path) -> None:
+@pytest.mark.parametrize("days", [45, 91, 4000])
+def test_a_clock_that_was_ahead_for_a_while_gives_nothing_back_after_it_is_right(tmp_path: Path, days: int) -> None:
     folders = used_up(world.pod(tmp_path))
-    evaluate(folders, NOW + 45 * DAY, **model(LIMIT))
+    evaluate(folders, NOW + days * DAY, **model(LIMIT))
     refused(folders, NOW + DAY, **model(LIMIT + 1))
 
 
 def test_entries_that_count_no_more_do_not_pile_up(tmp_path: Path) -> None:
-    folders = used_up(world.pod(tmp_path))
-    evaluate(folders, NOW + 91 * DAY, **model(LIMIT))
-    assert len(json.loads(file(folders).read_text())["evaluations"]) == 1
+    folders = world.pod(tmp_path)
+    for number in range(4 * LIMIT):
+        evaluate(folders, NOW + number * 91 * DAY, **model(number))
+    assert len(json.loads(file(folders).read_text())["evaluations"]) == 2 * LIMIT + 1
 
 
 def test_only_an_evaluation_whose_rows_leave_prepare_counts(tmp_path: Path) -> None:
