@@ -42,7 +42,7 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="Suspended",
-        meaning="spec.suspend is true.",
+        meaning="spec.suspend of the FederatedRound or of the Participant is true.",
         action="Set spec.suspend to false to continue.",
     ),
     _hub(

@@ -190,8 +190,8 @@ _AGGREGATION = (
         name="InitialWeightsDiffer",
         owner=IMAGE,
         meaning="The hospitals made different first weights from the same seed, so their updates cannot be added up.",
-        action="Let `init` depend on seed, statistics and schema alone. Check that all sites have the same kind of "
-        "processor.",
+        action="The author of the training image lets `init` depend only on seed, statistics and schema. If it does "
+        "so already, ask the hospitals whether all sites have the same kind of processor.",
     ),
     _updates_unusable(
         name="ResultNotFinite",

@@ -13,7 +13,7 @@ EVERY_FIELD, ROW_MALFORMED = "*", "RowMalformed"
 
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
-        MISSING: "fill in the value, or remove the field from the schema",
+        MISSING: "fill in the value in the file, or remove the field from the schema",
         "NotANumber": "write digits with a decimal point, such as 63.5, and no unit other than the field's",
         "NotAnInteger": "write digits alone, such as 63",
         "NotABoolean": "write true, false, 1 or 0, not 1.0 and not yes",

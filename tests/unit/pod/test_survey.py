@@ -217,7 +217,7 @@ def _survey(folder: Path, lines: list[str], document: dict[str, Any] | None = No
         (
             {"name": "x", "type": "number"},
             "NA",
-            "x Missing 300 (fill in the value, or remove the field from the schema)",
+            "x Missing 300 (fill in the value in the file, or remove the field from the schema)",
         ),
     ],
     ids=["unlisted category", "boolean written as 1.0", "date in another order", "another unit", "no value"],
