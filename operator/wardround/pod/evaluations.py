@@ -122,7 +122,7 @@ def hold(
 
 def _valid(count: Count, rows: Rows, now: datetime) -> Sequence[Evaluation]:
     """The evaluations that count now, also those at a time that this clock has not reached."""
-    return [each for each in count.evaluations if each.rows == rows and parse_time(each.at) > now - WINDOW]
+    return [each for each in _of(count, rows) if parse_time(each.at) > now - WINDOW]
 
 
 def _budget(count: Count, rows: Rows, limit: int, now: datetime) -> EvaluationBudget:
