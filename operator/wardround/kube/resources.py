@@ -33,6 +33,7 @@ RESOURCES = {
         Resource("RoundTask", API_VERSION, "roundtasks"),
         Resource("Site", API_VERSION, "sites"),
         Resource("SiteTask", API_VERSION, "sitetasks"),
+        Resource("DataSchema", API_VERSION, "dataschemas"),
         Resource("Dataset", API_VERSION, "datasets"),
         Resource("Pod", "v1", "pods"),
         Resource("Secret", "v1", "secrets"),

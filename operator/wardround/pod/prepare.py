@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from wardround import durable
-from wardround.api import dataset_text, parameters_text
+from wardround.api import parameters_text, variable_text
 from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
@@ -288,7 +288,7 @@ def _work_from_environment() -> Work:
         task=_variable("WARDROUND_KIND", _kind),
         rows=_variable("WARDROUND_ROWS", _rows),
         dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
-        dataset=_variable("WARDROUND_DATASET", dataset_text.load),
+        dataset=_variable("WARDROUND_DATASET", variable_text.load),
         min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
         min_cell=_variable("WARDROUND_MIN_CELL", int),
         max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),

@@ -125,6 +125,22 @@ def dataset(namespace: str = "hospital-a", name: str = "breast") -> Object:
     }
 
 
+def data_schema(namespace: str = "hospital-a", name: str = "breast-v1") -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "DataSchema",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "fields": [
+                {"name": "mean_radius", "type": "number", "unit": "mm", "minimum": "0", "maximum": "50"},
+                {"name": "side", "type": "string", "categories": ["left", "right"], "required": True},
+                {"name": "malignant", "type": "integer", "categories": ["0", "1"], "description": "As proven."},
+            ],
+            "target": "malignant",
+        },
+    }
+
+
 def keys() -> Object:
     return {"signing": "A" * 124, "decryption": "B" * 1622 + "=="}
 

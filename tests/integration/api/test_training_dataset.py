@@ -18,7 +18,7 @@ from tests.integration.api.attacks import CELL, FEWEST, MOST_EVALUATIONS, MOST_L
 from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import claim, container, variable
 from tests.integration.api.objects import FEDERATION, ROOT, dataset, site_values, training_job
-from wardround.api import dataset_text
+from wardround.api import dataset_text, variable_text
 
 Object = dict[str, Any]
 NAMESPACE = "hospital-b"
@@ -335,7 +335,7 @@ def test_the_policy_admits_the_largest_dataset_that_fits_into_a_container(site: 
     site.create(large)
     try:
         assert (
-            most == MOST_FIELDS or len(dataset_text.dump(_spec(site, LARGE)).encode()) > dataset_text.MOST_BYTES - 4096
+            most == MOST_FIELDS or len(dataset_text.dump(_spec(site, LARGE)).encode()) > variable_text.MOST_BYTES - 4096
         )
         _until_admitted(site, _job(site, LARGE))
     finally:

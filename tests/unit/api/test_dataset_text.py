@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wardround.api import dataset_text
+from wardround.api import dataset_text, variable_text
 
 CRD = yaml.safe_load((Path(__file__).parents[3] / "crds/datasets.yaml").read_text())
 SPEC: dict[str, Any] = {
@@ -61,7 +61,7 @@ def test_absent_fields_are_absent_from_the_text() -> None:
     spec.pop("format")
     spec["schema"].pop("missingValues")
     spec["split"] = {"key": "0123456789abcdef"}
-    assert dataset_text.load(dataset_text.dump(spec)) == spec
+    assert variable_text.load(dataset_text.dump(spec)) == spec
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_absent_fields_are_absent_from_the_text() -> None:
     ],
 )
 def test_every_text_of_a_dataset_survives_dump_and_load(text: str) -> None:
-    assert dataset_text.load(dataset_text.dump(dataset(text))) == dataset(text)
+    assert variable_text.load(dataset_text.dump(dataset(text))) == dataset(text)
 
 
 def test_the_text_holds_every_field_of_a_dataset_except_its_claim() -> None:
@@ -101,21 +101,21 @@ def test_the_text_holds_every_field_of_a_dataset_except_its_claim() -> None:
 
 
 def test_any_json_object_is_accepted() -> None:
-    assert dataset_text.load(json.dumps(dataset('\a\v\\"\u2028'))) == dataset('\a\v\\"\u2028')
+    assert variable_text.load(json.dumps(dataset('\a\v\\"\u2028'))) == dataset('\a\v\\"\u2028')
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"a"', "null", '{"a":"\\x"}'])
 def test_text_that_is_not_an_object_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
-        dataset_text.load(text)
+        variable_text.load(text)
 
 
 def test_a_dataset_that_no_variable_can_hold_is_refused() -> None:
     assert dataset_text.fault(SPEC) == ""
     assert "NUL" in dataset_text.fault(dataset("\0"))
-    room = dataset_text.MOST_BYTES - len(dataset_text.dump(dataset("")).encode())
+    room = variable_text.MOST_BYTES - len(dataset_text.dump(dataset("")).encode())
     spec = dataset("")
     spec["schema"]["fields"][0]["description"] = "é" * (room // 2)
     assert dataset_text.fault(spec) == ""
     spec["schema"]["fields"][0]["description"] += "é"
-    assert f"{dataset_text.MOST_BYTES}: leave out fields" in dataset_text.fault(spec)
+    assert f"{variable_text.MOST_BYTES}: leave out fields" in dataset_text.fault(spec)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.unit.golden.test_wire_golden import REQUESTED
-from wardround.api import dataset_text
+from wardround.api import variable_text
 from wardround.api.site import AllowedParameter
 from wardround.manifests.training import TrainingJob, Workload, build
 from wardround.wire import codec
@@ -188,7 +188,7 @@ def test_kubernetes_reads_no_references_in_what_a_round_or_a_dataset_says() -> N
         return re.sub(r"\$\$|\$\(\w+\)", lambda match: "$" if match[0] == "$$" else "put in", variables[name])
 
     assert codec.read_document(RequestedTask, expanded("WARDROUND_TASK")) == request
-    assert dataset_text.load(expanded("WARDROUND_DATASET"))["path"] == tricky
+    assert variable_text.load(expanded("WARDROUND_DATASET"))["path"] == tricky
 
 
 @pytest.mark.parametrize(("local_sockets", "policy"), [(False, "Warn"), (False, "Refuse"), (True, "Warn")])
