@@ -12,11 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from wardround.metrics import bins
+from wardround.metrics.differences import LARGEST_DIFFERENCE, LEAST_LOSS
 from wardround.metrics.estimates import LARGEST_LOSS
 from wardround.tensors import Array, Layout, layout_of
 from wardround.wire import layouts
-
-EVALUATE = layout_of(layouts.EVALUATE)
 
 # Beyond it, float64 does not represent every whole number, and sums of counts would be wrong.
 MOST_ROWS = 2.0**53
@@ -27,8 +26,8 @@ LARGEST_SUM = 1e300
 # Tolerances for honest sums: each of many additions is rounded, and tiny squares underflow.
 _ROUNDING = 1e-6
 _TINY = 1e-150
-# The least loss and squared error of a patient, whose probabilities are clipped.
-_LEAST_LOSS, _LEAST_BRIER = -math.log(bins.MOST), bins.LEAST**2
+# The least squared error of a patient, whose probabilities are clipped.
+_LEAST_BRIER = bins.LEAST**2
 
 
 class Impossible(Exception):
@@ -38,6 +37,11 @@ class Impossible(Exception):
 def statistics_layout(features: int) -> Layout:
     """Return the layout of a Statistics update over `features` features (docs/contracts.md, section 5)."""
     return layout_of(layouts.statistics(features))
+
+
+def evaluation_layout(references: int) -> Layout:
+    """Return the layout of an Evaluate update that compares its model with so many references."""
+    return layout_of(layouts.evaluation(references))
 
 
 def is_statistics(layout: Layout) -> bool:
@@ -71,7 +75,10 @@ def evaluated(numbers: Mapping[str, Array], samples: int, min_cell: int) -> int:
 
     `samples`: the manifest's claim, the least of the patients and a limit. `min_cell`: the hospital's own.
     """
-    _require_sums(numbers, min_cell)
+    differences = numbers.get(layouts.DIFFERENCES)
+    _require_sums({name: each for name, each in numbers.items() if name != layouts.DIFFERENCES}, min_cell)
+    if differences is not None:
+        _require_differences(differences.reshape(-1, layouts.PER_REFERENCE), numbers)
     _require_histogram(numbers)
     _require_salt(numbers)
     people = int(numbers["people"][0])
@@ -108,7 +115,7 @@ def _require_sums(numbers: Mapping[str, Array], min_cell: int) -> None:
     # A patient's rows of one class weigh at most 1, and at least one over all rows.
     _between(positives, positive_people / rows, positive_people)
     _between(negatives, negative_people / rows, negative_people)
-    _require_mean(numbers["loss"], people, _LEAST_LOSS, LARGEST_LOSS)
+    _require_mean(numbers["loss"], people, LEAST_LOSS, LARGEST_LOSS)
     _require_mean(numbers["brier"], people, _LEAST_BRIER, bins.MOST**2)
     true_positives, false_positives, true_negatives, false_negatives = numbers["confusion"].tolist()
     _equal(true_positives + false_negatives, positives)
@@ -125,6 +132,30 @@ def _require_mean(sums: Array, people: float, least: float, most: float) -> None
     _between(total, people * least, people * most)
     # Cauchy-Schwarz below. Above: each square is at most `most` times the value.
     _between(squares, total * total / people, total * most)
+
+
+def _require_differences(differences: Array, numbers: Mapping[str, Array]) -> None:
+    """Each row is of a reference on the same people, whose loss and difference fit the loss of the model.
+
+    The model's losses have the deviations a = |L - mean L| over people, as a Euclidean norm. The reference's have at
+    most b, because they lie in the clipped range (Bhatia and Davis, American Mathematical Monthly 107, 2000). So the
+    deviations of the differences have a norm between |a - b| and a + b. Without the lower end, a hospital whose two
+    models differ much could claim that it is sure of the difference.
+    """
+    _require(np.isfinite(differences) & (np.abs(differences) <= LARGEST_SUM))
+    people = float(numbers["people"][0])
+    loss, loss_squares = numbers["loss"].tolist()
+    for reference_loss, total, squares in differences.tolist():
+        _between(reference_loss, people * LEAST_LOSS, people * LARGEST_LOSS)
+        rounding = _ROUNDING * (loss + reference_loss)
+        _between(total, loss - reference_loss, loss - reference_loss, slack=rounding)
+        # Cauchy-Schwarz, and the largest difference of two losses in the clipped range.
+        _between(squares, total * total / people, people * LARGEST_DIFFERENCE**2, slack=_ROUNDING * rounding)
+        mean = reference_loss / people
+        most = math.sqrt(people * max(0.0, (LARGEST_LOSS - mean) * (mean - LEAST_LOSS)))
+        own = math.sqrt(max(0.0, loss_squares - loss * loss / people))
+        rounding = _ROUNDING * (loss_squares + reference_loss * LARGEST_LOSS)
+        _between(squares - total * total / people, max(0.0, own - most) ** 2, (own + most) ** 2, slack=rounding)
 
 
 def _require_pairs(numbers: Mapping[str, Array]) -> None:

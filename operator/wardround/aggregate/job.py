@@ -15,7 +15,7 @@ from datetime import datetime
 from fractions import Fraction
 
 from wardround.aggregate import metrics
-from wardround.aggregate.counts import EVALUATE
+from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.plan import Failure
 from wardround.aggregate.slices import NotFinite, Run, SegmentReduction, runs, within
 from wardround.aggregate.strategies import Differs, rule_for
@@ -40,7 +40,8 @@ async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> Aggre
     """Carry out the plan. Raises Failure."""
     try:
         base = await open_base(store, plan)
-        form = Form(plan.task, EVALUATE if plan.task == "Evaluate" else base.layout if base else None)
+        evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
+        form = Form(plan.task, evaluated or (base.layout if base else None))
         examined = await examine_all(store, plan, form, now)
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
         layout = form.layout or await agreed_layout(examined.usable)
@@ -221,7 +222,7 @@ class Aggregation:
             # Every segment opened in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
         await sealed.finish()
-        combined = metrics.combine(self._parts(), plan.metrics, float(plan.specificity))
+        combined = metrics.combine(self._parts(), plan.metrics, float(plan.specificity), plan.references)
         return AggregationResult(
             header=header,
             digest=sealed.digest,
@@ -231,6 +232,7 @@ class Aggregation:
             metrics=combined.metrics,
             calibration=combined.calibration,
             by_hospital=combined.by_hospital,
+            differences=combined.differences,
             withheld=self._examined.withheld,
             uncounted=self._examined.uncounted,
             aggregated=tuple(each.participant for each in self._usable),

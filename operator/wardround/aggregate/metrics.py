@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wardround.aggregate.strategies import scaled
-from wardround.metrics import estimates, registry, sums, withheld
+from wardround.metrics import differences, estimates, registry, sums, withheld
 from wardround.metrics.digits import text
 from wardround.metrics.estimates import Estimate
 from wardround.metrics.sums import Sums
 from wardround.tensors import Array
-from wardround.wire.aggregation import CalibrationGroup, CombinedMetric
+from wardround.wire import layouts
+from wardround.wire.aggregation import CalibrationGroup, CombinedDifference, CombinedMetric
 
 CALIBRATION = "calibration"
 # The edges of bins are the same in every round, so they tell nothing about people and have four digits.
@@ -58,12 +59,17 @@ class Combined:
     metrics: Mapping[str, CombinedMetric] = field(default_factory=dict)
     calibration: tuple[CalibrationGroup, ...] = ()
     by_hospital: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    differences: tuple[CombinedDifference, ...] = ()
 
 
-def combine(parts: Sequence[Part], declared: tuple[str, ...], specificity: float) -> Combined:
-    """Return the declared metrics. A metric without a value, or that may not be told, is left out.
+def combine(
+    parts: Sequence[Part], declared: tuple[str, ...], specificity: float, references: Sequence[str] = ()
+) -> Combined:
+    """Return the declared metrics, and the differences from the references. One without a value, or that may not be
+    told, is left out.
 
     `parts`: of the hospitals that sent sums. `specificity`: the least that sensitivityAtSpecificity asks for.
+    `references`: names of the rounds that made them. No hospital's own difference is told.
     """
     metrics: dict[str, CombinedMetric] = {}
     texts: dict[str, dict[str, str]] = {}
@@ -74,7 +80,8 @@ def combine(parts: Sequence[Part], declared: tuple[str, ...], specificity: float
             metrics[name] = _metric(estimate, len(members))
         for participant, each in _own_numbers(name, members, specificity).items():
             texts.setdefault(participant, {})[name] = each
-    return Combined(metrics, _curve(parts) if CALIBRATION in declared else (), texts)
+    curve = _curve(parts) if CALIBRATION in declared else ()
+    return Combined(metrics, curve, texts, _differences(parts, references))
 
 
 def _members(name: str, parts: Sequence[Part]) -> list[Part]:
@@ -134,6 +141,32 @@ def _curve(parts: Sequence[Part]) -> tuple[CalibrationGroup, ...]:
     total = sums.add([part.scaled() for part in members])
     apart = [(part.sums, part.min_cell) for part in members]
     return tuple(_group(each) for each in estimates.calibration(total, _least(members), apart))
+
+
+def _differences(parts: Sequence[Part], references: Sequence[str]) -> tuple[CombinedDifference, ...]:
+    """The difference from each reference. A difference depends on labels, so it is told as such metrics are."""
+    members = [part for part in parts if layouts.DIFFERENCES in part.sums]
+    if not members or not _may_be_told(members):
+        return ()
+    scaled = [part.scaled() for part in members]
+    made = [(name, differences.difference(scaled, place, _least(members))) for place, name in enumerate(references)]
+    return tuple(_difference(name, each, len(members)) for name, each in made if each is not None)
+
+
+def _difference(reference: str, each: differences.Difference, hospitals: int) -> CombinedDifference:
+    def bound(value: float | None) -> str | None:
+        return None if value is None else text(value, each.people)
+
+    return CombinedDifference(
+        reference=reference,
+        value=text(each.value, each.people),
+        low=bound(each.low),
+        high=bound(each.high),
+        loss=text(each.loss, each.people),
+        people=each.people,
+        events=round(float(text(each.events, each.people))),
+        hospitals=hospitals,
+    )
 
 
 def _metric(estimate: Estimate, hospitals: int) -> CombinedMetric:

@@ -71,6 +71,7 @@ def plan(
         max_samples={task.metadata.namespace: _most(seen, task) for task in action.tasks},
         metrics=spec.metrics,
         specificity=spec.specificity,
+        references=(),
         private_key=key.raw,
         data_key=new_file_key(),
         image_digest=image_digest(federated_round),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from wardround.metrics import bins
 from wardround.metrics.bins import Floats
+from wardround.wire import layouts
 
 Sums = dict[str, Floats]
 
@@ -29,13 +30,30 @@ def count(labels: npt.ArrayLike, probabilities: npt.ArrayLike, patients: npt.Arr
         "people": np.array([rows.people, rows.with_row(rows.positive), rows.with_row(~rows.positive)], np.float64),
         "rows": np.array([len(rows.weights)], np.float64),
         "weights": np.array([rows.weight(~rows.positive), rows.weight(rows.positive)]),
-        "loss": rows.by_person(np.where(rows.positive, -np.log(rows.clipped), -np.log1p(-rows.clipped))),
-        "brier": rows.by_person(np.square(rows.clipped - rows.positive)),
+        "loss": _sum_and_squares(rows.losses),
+        "brier": _sum_and_squares(rows.per_person(np.square(rows.clipped - rows.positive))),
         "confusion": _confusion(rows),
         "expected": np.array([(rows.weights * rows.clipped).sum()]),
         "pairs": _pairs(rows),
         "histogram": _histogram(rows),
     }
+
+
+def compare(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, references: Sequence[npt.ArrayLike], patients: npt.ArrayLike
+) -> Sums:
+    """The tensor of `layouts.DIFFERENCES`, a row for each reference; empty without references.
+
+    `references`: the probabilities of each reference for the same rows, clipped as those of the model are.
+    """
+    if not references:
+        return {}
+    model, *others = (
+        _Rows(np.asarray(labels) == 1, bins.clip(each), np.asarray(patients)).losses
+        for each in (probabilities, *references)
+    )
+    rows = [np.concatenate([[other.sum()], _sum_and_squares(model - other)]) for other in others]
+    return {layouts.DIFFERENCES: np.stack(rows)}
 
 
 def add(several: Sequence[Mapping[str, Floats]]) -> Sums:
@@ -81,10 +99,14 @@ class _Rows:
         """The weighted sum of each patient's rows."""
         return _weigh(self.person, self.weights * values, self.people)
 
-    def by_person(self, values: Floats) -> Floats:
-        """Over patients: the sum of their weighted means, and the sum of the means' squares."""
-        means = self.per_person(values)
-        return np.array([means.sum(), np.square(means).sum()])
+    @property
+    def losses(self) -> Floats:
+        """The weighted mean log loss of each patient."""
+        return self.per_person(np.where(self.positive, -np.log(self.clipped), -np.log1p(-self.clipped)))
+
+
+def _sum_and_squares(values: Floats) -> Floats:
+    return np.array([values.sum(), np.square(values).sum()])
 
 
 def _confusion(rows: _Rows) -> Floats:

@@ -69,7 +69,8 @@ class StoreAccess:
 class AggregationPlan:
     """`plan.json`. `base_digest`: the base that each update must name; "" without base; None in an initial round, where
     the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant. `metrics`:
-    the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity."""
+    the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity. `references`:
+    names of the rounds with whose models an Evaluate round compares its own."""
 
     round: PlannedRound
     task: str
@@ -80,6 +81,7 @@ class AggregationPlan:
     max_samples: Mapping[str, int]
     metrics: tuple[str, ...]
     specificity: str
+    references: tuple[str, ...]
     private_key: bytes = field(repr=False)
     data_key: bytes = field(repr=False)
     image_digest: str
@@ -123,11 +125,30 @@ class CalibrationGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CombinedDifference:
+    """Mean log loss of the evaluated model minus that of the reference, as text. Below 0, the evaluated one is better.
+
+    `low`, `high`: its 95 % interval. `loss`: mean log loss of the reference. `people`, `events`, `hospitals`: how many
+    it is over; `events` are people with a positive row.
+    """
+
+    reference: str
+    value: str
+    low: str | None
+    high: str | None
+    loss: str
+    people: int
+    events: int
+    hospitals: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AggregationResult:
     """The answer of an aggregation that stored a model.
 
     `metrics`: the declared metrics that may be told. `calibration`: the curve of the metric of that name.
     `by_hospital`: by participant that tells its own numbers, their texts by metric; None if they have no room.
+    `differences`: from the references that may be told, in the plan's order.
     `withheld`: how many participants sent no sums, because too few people are in a class. `uncounted`: the names of
     these in an Evaluate round, where nothing of them is combined.
     `aggregated`: the combined participants. Without room, `aggregated` or `uncounted` is empty. It then means all
@@ -142,6 +163,7 @@ class AggregationResult:
     metrics: Mapping[str, CombinedMetric]
     calibration: tuple[CalibrationGroup, ...]
     by_hospital: Mapping[str, Mapping[str, str]] | None
+    differences: tuple[CombinedDifference, ...]
     withheld: int
     uncounted: tuple[str, ...]
     aggregated: tuple[str, ...]

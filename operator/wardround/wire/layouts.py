@@ -34,10 +34,19 @@ HISTOGRAM = (2, 256)
 # Whole numbers below 256, secret and equal for equal work (pod/order.py). They are added as sums are. Without them, a
 # person who knows the digest of an update or a result could try sums until their digest is the same.
 SALT = (32,)
-# An Evaluate update.
+# For each reference, over people: sum of the reference's log loss, and sum and sum of squares of d. d: a person's log
+# loss by the evaluated model, minus that by the reference.
+DIFFERENCES = "differences"
+PER_REFERENCE = 3
+# An Evaluate update without references.
 EVALUATE: Shapes = {**SUMS, "histogram": HISTOGRAM, "salt": SALT}
 # For each feature in schema order, over the training rows: their number, and sums of x - c and (x - c)^2. `shift`: c.
 PER_FEATURE = ("count", "sum", "squares", "shift")
+
+
+def evaluation(references: int) -> Shapes:
+    """The tensors of an Evaluate update that compares its model with so many references."""
+    return {**EVALUATE, DIFFERENCES: (references, PER_REFERENCE)} if references else EVALUATE
 
 
 def counted(features: int) -> Shapes:

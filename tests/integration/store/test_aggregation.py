@@ -30,6 +30,7 @@ from wardround.api.task import Update, Upload
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
 from wardround.metrics import estimates, sums
+from wardround.metrics.differences import difference
 from wardround.metrics.digits import text
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import body, files, keys, manifests, untrusted
@@ -62,6 +63,7 @@ class Round:
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     base: Model | None = None
     metrics: tuple[str, ...] = ("loss",)
+    references: tuple[str, ...] = ()
     max_share: str = "1"
     max_samples: dict[str, int] = field(default_factory=dict)
     hub: Hub = field(default_factory=Hub)
@@ -155,6 +157,7 @@ class Round:
         text = aggregations.plan(
             seen, action, self.hub.round_key, self.base, presigner=self.server.presigner, store=store, now=now()
         )
+        text = canonical.dumps(json.loads(text) | {"references": list(self.references)})
         self.data_key = plan.parse(text).data_key
         path, log = self.folder / "plan.json", self.folder / "termination-log"
         path.write_bytes(text)
@@ -474,6 +477,43 @@ async def test_an_evaluation_adds_sums_and_tells_what_follows_from_them(evaluati
         assert estimate is not None
         assert (told["value"], told["people"], told["hospitals"]) == (text(estimate.value, 100), 100, 2)
     assert answer["byHospital"] == {}
+
+
+def compared(people: int, references: int = 2) -> dict[str, Any]:
+    """The tensors of an Evaluate update of a round with references."""
+    labels, patients = np.arange(people) % 2, np.arange(people)
+    model, *others = np.random.default_rng(people).uniform(0.1, 0.9, (1 + references, people))
+    counted = sums.count(labels, model, patients) | sums.compare(labels, model, others, patients)
+    return {**counted, "salt": np.arange(32.0)}
+
+
+async def test_paired_sums_add_up_to_the_difference_from_each_reference(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL, references=("heart-1", "heart-2"))
+    for name, people in (("site-a", 40), ("site-b", 60)):
+        await round_.update(name, compared(people))
+    await round_.update("site-c", compared(50, references=1))
+    await round_.update("site-d", evaluated(50))
+    lie = compared(50)
+    lie["differences"][1, 2] /= 100
+    await round_.update("site-e", lie)
+    nothing = {name: np.zeros(shape) for name, shape in layouts.evaluation(2).items()}
+    await round_.update("site-f", nothing, claims=WITHHELD)
+    _, answer = await round_.aggregate()
+    refused = {each["participant"]: each["reason"] for each in answer["leftOut"]}
+    assert refused == {"site-c": "WrongSchema", "site-d": "WrongSchema", "site-e": "CountsInvalid"}
+    assert (answer["aggregated"], answer["withheld"]) == (["site-a", "site-b"], 1)
+    result = await round_.result(answer)
+    assert result["differences"] == pytest.approx(compared(40)["differences"] + compared(60)["differences"], abs=1e-9)
+    for place, told in enumerate(answer["differences"]):
+        expected = difference([compared(40), compared(60)], place, 11)
+        assert expected is not None
+        assert told["reference"] == f"heart-{place + 1}"
+        assert told["value"] == text(expected.value, 100)
+        assert (told["low"], told["high"]) == (text(expected.low or 0, 100), text(expected.high or 0, 100))
+        assert (told["people"], told["events"], told["hospitals"]) == (100, 50, 2)
+    assert len(answer["differences"]) == 2
 
 
 async def test_a_hospital_that_tells_has_numbers_of_its_own(evaluation: Round) -> None:

@@ -287,6 +287,89 @@ def test_a_class_below_the_hospitals_smallest_cell_is_impossible() -> None:
             counts.evaluated(few, 100, least)
 
 
+def compared(references: int = 2, shift: float = 0.4, visits: int = 3) -> Numbers:
+    """The sums of an honest hospital that compares its model with references."""
+    rows = hospital(200, 0.3, 1, visits=visits)
+    dice = np.random.default_rng(5)
+    odds = np.log(rows.probabilities / (1 - rows.probabilities))
+    others = [1 / (1 + np.exp(-(odds + dice.normal(shift, shift, len(odds))))) for _ in range(references)]
+    differences = metric_sums.compare(rows.labels, rows.probabilities, others, rows.patients)
+    return evaluation(visits=visits) | {name: values.reshape(-1) for name, values in differences.items()}
+
+
+@pytest.mark.parametrize("references", [1, 2])
+@pytest.mark.parametrize("shift", [0.0, 1e-9, 0.01, 1.0, 30.0])
+@pytest.mark.parametrize("visits", [1, 4])
+def test_paired_sums_of_honest_hospitals_pass(references: int, shift: float, visits: int) -> None:
+    assert counts.evaluated(compared(references, shift, visits), 150, MIN_CELL) == 200
+
+
+@pytest.mark.parametrize("case", EXTREME)
+@pytest.mark.parametrize("other", EXTREME)
+def test_paired_sums_of_extreme_predictions_pass(case: str, other: str) -> None:
+    patients = np.repeat(np.arange(60), 2)
+    labels = (patients + np.arange(120) % 2) % 2
+    model, reference = EXTREME[case](labels), EXTREME[other](labels)
+    made = metric_sums.count(labels, model, patients) | metric_sums.compare(labels, model, [reference], patients)
+    numbers = {name: values.reshape(-1) for name, values in made.items()} | {"salt": np.arange(32.0)}
+    assert counts.evaluated(numbers, 60, MIN_CELL) == 60
+
+
+def moved(loss: float, total: float, squares: float, place: int = 0) -> Change:
+    """Adds to the sums of one reference, for each person."""
+
+    def change(numbers: Numbers) -> None:
+        numbers["differences"][3 * place : 3 * place + 3] += 200 * np.array([loss, total, squares])
+
+    return change
+
+
+PAIRED_LIES: dict[str, Change] = {
+    "no number": changed("differences", 0, np.nan),
+    "an endless number": changed("differences", 5, np.inf),
+    "a reference without loss": lambda n: moved(-n["differences"][0] / 200, n["differences"][0] / 200, 0.0)(n),
+    "a reference beyond the clip": moved(14.0, -14.0, 200.0),
+    "a difference that the losses do not have": moved(0.0, -0.01, 0.0),
+    "a loss of the reference that the difference does not have": moved(0.01, 0.0, 0.0, place=1),
+    "squares below those of equal differences": lambda n: n["differences"].__setitem__(
+        2, n["differences"][1] ** 2 / 200 * 0.99
+    ),
+    "negative squares": changed("differences", 2, -1.0),
+    "squares beyond the clip": changed("differences", 2, 200 * 14.0**2),
+    "a difference that one lie makes endless": changed("differences", 1, 1e300),
+    "squares that these losses do not have": changed("differences", 2, 200 * 13.0**2),
+}
+
+
+@pytest.mark.parametrize("lie", PAIRED_LIES)
+def test_paired_sums_that_no_patients_can_give_are_impossible(lie: str) -> None:
+    numbers = compared()
+    assert counts.evaluated(numbers, 150, MIN_CELL) == 200
+    PAIRED_LIES[lie](numbers)
+    with pytest.raises(counts.Impossible):
+        counts.evaluated(numbers, 150, MIN_CELL)
+
+
+def test_nobody_is_sure_of_a_difference_from_a_reference_whose_losses_are_all_alike() -> None:
+    """The model is right about most patients and very wrong about some. A reference of little loss is right about all,
+    so the differences vary as the model's losses do."""
+    labels, patients = np.arange(60) % 2, np.arange(60)
+    model = np.where(patients < 10, 1 - labels, labels).astype(float)
+    reference = np.where(labels, 0.99, 0.01)
+    made = metric_sums.count(labels, model, patients) | metric_sums.compare(labels, model, [reference], patients)
+    numbers = {name: values.reshape(-1) for name, values in made.items()} | {"salt": np.arange(32.0)}
+    assert counts.evaluated(numbers, 60, MIN_CELL) == 60
+    total = numbers["differences"][1]
+    numbers["differences"][2] = 1.01 * total**2 / 60  # almost the same difference for each person
+    with pytest.raises(counts.Impossible):
+        counts.evaluated(numbers, 60, MIN_CELL)
+
+
+def test_sums_without_references_have_no_paired_sums_in_training() -> None:
+    with pytest.raises(counts.Impossible):
+        counts.validated(validation(evaluation()) | {"differences": np.zeros(3)}, 200, MIN_CELL)
+
+
 @pytest.mark.parametrize("people", [0, 10, 199, 201, 2**60])
 def test_validation_sums_are_over_the_people_that_the_update_claims(people: int) -> None:
     numbers = validation(evaluation())

@@ -32,6 +32,17 @@ def reporting(name: str, value: float, people: int = 30, *, tells: bool = False,
     return Part(name, people, {}, {"own": value}, scale, tells, 11)
 
 
+def comparing(name: str, people: int = 60, *, better: float = 0.5, tells: bool = False, scale: float = 1.0) -> Part:
+    """A hospital that compares a model with two references. `better`: how much the model separates more than these."""
+    dice = np.random.default_rng(people)
+    labels = np.arange(people) % 2
+    noise = dice.normal(size=people)
+    model, *others = (1 / (1 + np.exp(-noise - gain * (2 * labels - 1))) for gain in (1 + better, 1.0, 1 + 2 * better))
+    patients = np.arange(people)
+    counted = sums.count(labels, model, patients) | sums.compare(labels, model, others, patients)
+    return Part(name, people, counted, {}, scale, tells, 11)
+
+
 def combined(*parts: Part, declared: tuple[str, ...] = ALL) -> Combined:
     return combine(parts, declared, 0.9)
 
@@ -283,3 +294,38 @@ def test_train_sums_have_no_histogram_and_so_no_threshold() -> None:
     made = combined(*trained)
     assert set(made.metrics) == set(registry.TRAIN)
     assert made.calibration == ()
+
+
+REFERENCES = ("heart-1", "heart-2")
+
+
+def test_a_round_tells_the_difference_from_each_reference_over_all_people() -> None:
+    parts = comparing("a", 60), comparing("b", 300)
+    first, second = combine(parts, ("loss",), 0.9, REFERENCES).differences
+    assert (first.reference, second.reference) == REFERENCES
+    assert (first.people, first.events, first.hospitals) == (360, 180, 2)
+    assert first.low is not None
+    assert first.high is not None
+    assert float(first.low) < float(first.value) < float(first.high) < 0 < float(second.value)
+    loss = combine(parts, ("loss",), 0.9, REFERENCES).metrics["loss"]
+    assert float(loss.value) - float(first.loss) == pytest.approx(float(first.value), abs=2e-3)
+    assert combine(parts, ("loss",), 0.9).differences == ()
+
+
+@pytest.mark.parametrize(("tells", "told"), [(True, 2), (False, 0)])
+def test_a_difference_over_one_hospital_is_that_hospitals_number(tells: bool, told: int) -> None:
+    assert len(combine([comparing("a", tells=tells)], ("loss",), 0.9, REFERENCES).differences) == told
+
+
+def test_no_hospitals_own_difference_is_told_beside_the_total() -> None:
+    made = combine([comparing(name, tells=True) for name in "abc"], ("loss",), 0.9, REFERENCES)
+    assert len(made.differences) == 2
+    assert all(set(each) == {"loss"} for each in made.by_hospital.values())
+
+
+def test_a_hospital_over_its_maximum_is_as_sure_of_a_difference_as_so_many_people() -> None:
+    one, other = comparing("a"), comparing("b", 90)
+    copies = {name: each * (1000.0 ** (2 if name == "pairs" else 1)) for name, each in other.sums.items()}
+    many = Part("b", 90_000, copies, {}, 1 / 1000, False, 11)
+    expected = combine([one, other], ("loss",), 0.9, REFERENCES).differences
+    assert combine([one, many], ("loss",), 0.9, REFERENCES).differences == expected

@@ -12,7 +12,14 @@ from wardround.aggregate.updates import SealedFile, Usable
 from wardround.metrics import registry
 from wardround.sealing import body
 from wardround.store.transfer import Store
-from wardround.wire.aggregation import AggregationFailure, AggregationResult, CalibrationGroup, CombinedMetric, LeftOut
+from wardround.wire.aggregation import (
+    AggregationFailure,
+    AggregationResult,
+    CalibrationGroup,
+    CombinedDifference,
+    CombinedMetric,
+    LeftOut,
+)
 
 HEADER = body.new_header(
     bytes(32),
@@ -34,6 +41,18 @@ METRICS = {
 GROUP = CalibrationGroup(low="0.000001", high="0.01234", people=123, observed="0.123")
 
 
+DIFFERENCE = CombinedDifference(
+    reference="r" * 253,
+    value="-0.01234",
+    low="-0.02345",
+    high="0.001234",
+    loss="0.4567",
+    people=1234,
+    events=234,
+    hospitals=3,
+)
+
+
 def result(aggregated: int, left_out: int, telling: int = 0) -> AggregationResult:
     return AggregationResult(
         header=HEADER,
@@ -44,6 +63,7 @@ def result(aggregated: int, left_out: int, telling: int = 0) -> AggregationResul
         metrics=METRICS,
         calibration=(GROUP,) * 10,
         by_hospital={f"hospital-{number}": {"loss": "0.1"} for number in range(telling)},
+        differences=(DIFFERENCE,) * 2,
         withheld=1,
         uncounted=("hospital-w",),
         aggregated=tuple(f"hospital-{number}" for number in range(aggregated)),
@@ -71,6 +91,7 @@ def test_a_full_answer_of_three_hospitals_that_tell_has_room() -> None:
     assert len(answer["byHospital"]) == 3
     assert len(answer["calibration"]) == 10
     assert len(answer["aggregated"]) == 3
+    assert len(answer["differences"]) == 2
 
 
 def test_without_room_the_numbers_of_single_hospitals_are_left_out_and_the_answer_says_so() -> None:

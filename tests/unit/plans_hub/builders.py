@@ -57,6 +57,7 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         metrics={"loss": LOSS},
         calibration=(),
         by_hospital={},
+        differences=(),
         withheld=0,
         uncounted=(),
         aggregated=names,

@@ -16,7 +16,7 @@ from tests.unit.plans_hub.builders import (
     participant,
     sent,
 )
-from wardround.aggregate.counts import EVALUATE, statistics_layout
+from wardround.aggregate.counts import evaluation_layout, statistics_layout
 from wardround.api import conditions
 from wardround.api.federatedround import FederatedRound
 from wardround.api.names import CANCELLED
@@ -123,7 +123,7 @@ def test_the_limits_are_those_of_the_pod_the_courier_and_the_aggregation() -> No
     assert ciphertext_length(LARGEST_INITIAL) <= MOST_PARTS * PART
     most_fields = 2048  # crds/datasets.yaml
     assert ciphertext_length(statistics_layout(most_fields).length) <= SEALED_SEGMENT
-    assert ciphertext_length(EVALUATE.length) <= SEALED_SEGMENT
+    assert ciphertext_length(evaluation_layout(2).length) <= SEALED_SEGMENT
 
 
 def test_a_base_that_was_deleted_meanwhile_gives_no_room_without_limit() -> None:

@@ -1,0 +1,88 @@
+"""The difference in log loss between a model and a reference, with its interval, from paired sums of hospitals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wardround.metrics import bins, intervals
+from wardround.metrics.estimates import LARGEST_LOSS, Numbers
+from wardround.metrics.intervals import Interval
+from wardround.metrics.withheld import too_few
+from wardround.wire import layouts
+
+# The least log loss of a person, and the largest difference of two.
+LEAST_LOSS = -math.log(bins.MOST)
+LARGEST_DIFFERENCE = LARGEST_LOSS - LEAST_LOSS
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean log loss of the model minus that of the reference. Below 0, the model is better.
+
+    `low`, `high`: its two-sided 95 % interval, None where a hospital has one person. `loss`: mean log loss of the
+    reference. `events`: people with a positive row.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    loss: float
+    people: int
+    events: int
+
+
+def difference(hospitals: Sequence[Numbers], reference: int, min_cell: float) -> Difference | None:
+    """The difference over all people of these hospitals. None: too few people are in a class of the total.
+
+    `reference`: its place in the round's list, from 0 on. Each person counts once, so a hospital counts by its people.
+    The interval is normal. Its variance is that of persons within each hospital, added over hospitals (a stratified
+    mean; Cochran, Sampling Techniques, 1977, section 5.3). The means of hospitals may differ: another draw of people
+    would come from the same hospitals.
+    """
+    counts = np.sum([each["people"] for each in hospitals], axis=0)
+    if too_few(counts.tolist(), min_cell * (1 - 1e-9)):
+        return None
+    people = float(counts[0])
+    sums = [_sums(each, reference) for each in hospitals]
+    value = sum(each.total for each in sums) / people
+    low, high = _interval(value, sums, people) or (None, None)
+    return Difference(
+        value=value,
+        low=low,
+        high=high,
+        loss=sum(each.loss for each in sums) / people,
+        people=round(people),
+        events=round(float(counts[1])),
+    )
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Over the people of one hospital: the reference's loss, the differences and their squares."""
+
+    people: float
+    loss: float
+    total: float
+    squares: float
+
+    @property
+    def variance(self) -> float:
+        """Of the sum of differences over so many people, by their sample variance."""
+        deviations = max(0.0, self.squares - self.total * self.total / self.people)
+        return self.people / (self.people - 1) * deviations
+
+
+def _sums(numbers: Numbers, reference: int) -> _Sums:
+    loss, total, squares = numbers[layouts.DIFFERENCES].reshape(-1, layouts.PER_REFERENCE)[reference].tolist()
+    return _Sums(float(numbers["people"][0]), loss, total, squares)
+
+
+def _interval(value: float, sums: Sequence[_Sums], people: float) -> Interval | None:
+    if any(each.people <= 1 for each in sums):
+        return None
+    half = intervals.Z * math.sqrt(sum(each.variance for each in sums)) / people
+    return max(-LARGEST_DIFFERENCE, value - half), min(LARGEST_DIFFERENCE, value + half)
