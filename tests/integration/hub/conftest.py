@@ -15,7 +15,8 @@ from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
 from tests.integration.api.conftest import api, bare, helm, pytest_configure
 from tests.integration.api.objects import HUB, OURS, PARTICIPANTS
 from tests.integration.hub.hospital import Hospital, until
-from tests.integration.store.conftest import Server, server
+from tests.integration.store.conftest import server
+from tests.players.store import Server
 from wardround.hub.operator import serve
 from wardround.hub.settings import Settings
 from wardround.kube.client import Client

@@ -31,7 +31,7 @@ from tests.integration.api.objects import (
 )
 from tests.integration.hub.conftest import store_settings, token
 from tests.integration.site.conftest import free_port
-from tests.integration.store.conftest import Server
+from tests.players.store import Server
 
 # A few, so that all code is in memory that reads them, and many more.
 FEW, MANY = 10, 110

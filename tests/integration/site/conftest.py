@@ -22,7 +22,8 @@ from tests.integration.api.apiserver import Api
 from tests.integration.api.conftest import api, bare, helm
 from tests.integration.api.objects import OURS
 from tests.integration.site.hub import Hub
-from tests.integration.store.conftest import Server, server
+from tests.integration.store.conftest import server
+from tests.players.store import Server
 from tests.worlds.site import HUB_DER
 from wardround.courier import main as courier
 from wardround.courier.settings import Pins, Settings

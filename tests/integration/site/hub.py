@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.integration.api.apiserver import Api
 from tests.integration.api.objects import TRAINER
-from tests.integration.store.conftest import Server
 from tests.players.courier import SCHEMA_DIGEST
+from tests.players.store import Server
 from tests.worlds.site import ASSIGNMENT, HUB
 from wardround.api import participant, roundtask
 from wardround.api.meta import RoundRef

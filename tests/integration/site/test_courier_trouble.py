@@ -19,7 +19,7 @@ from tests.integration.site.between import Answer, between
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually, free_port, token
 from tests.integration.site.hub import HUB_OPERATOR, Hub
 from tests.integration.site.play import condition, enrolled, job_of, leave_update
-from tests.integration.store.conftest import Server
+from tests.players.store import Server
 from wardround.courier import main as courier
 from wardround.courier.settings import Settings
 from wardround.kube.client import Client

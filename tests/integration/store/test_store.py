@@ -14,7 +14,7 @@ import pytest
 from yarl import URL
 
 from tests.certificates import certificates
-from tests.integration.store.conftest import Server
+from tests.players.store import Server
 from wardround.store import admin
 from wardround.store.errors import StoreError
 from wardround.store.presign import Credentials, Presigner

@@ -26,7 +26,6 @@ from tests.integration.api.test_client import (
     test_the_api_server_accepts_only_tokens_that_it_issued,
     test_the_api_server_refuses_an_unknown_field,
 )
-from tests.integration.store.conftest import Server as StoreServer
 from tests.integration.store.test_store import (
     key,
     test_a_client_connects_only_to_the_pinned_origin,
@@ -38,6 +37,7 @@ from tests.integration.store.test_store import (
     test_the_store_refuses_a_put_of_another_length,
     test_the_store_refuses_a_url_signed_with_another_secret,
 )
+from tests.players.store import Server as StoreServer
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.store import Objects, Opener

@@ -1,0 +1,75 @@
+"""Starts a real S3 store with TLS on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import toolchain
+from tests.certificates import certificates
+from wardround.store.presign import Credentials, Presigner
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running store: where it is, who signed it, and its folder."""
+
+    origin: str
+    ca: str
+    presigner: Presigner
+    folder: Path
+
+
+def binary() -> Path:
+    """versitygw as the lab builds it, or as `WARDROUND_VERSITYGW` names it."""
+    named = os.environ.get("WARDROUND_VERSITYGW") or shutil.which("versitygw")
+    return Path(named) if named else toolchain.tool("versitygw")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """Start versitygw over a folder, and stop it at the end."""
+    (folder / "data").mkdir()
+    (folder / "meta").mkdir()
+    ca = certificates(folder)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with (folder / "log").open("wb") as log:
+        tls = ["--cert", str(folder / "tls.crt"), "--key", str(folder / "tls.key")]
+        process = subprocess.Popen(
+            [
+                *[str(binary()), "--port", f"127.0.0.1:{port}", *tls, "--keep-alive", "--quiet"],
+                *["posix", "--sidecar", str(folder / "meta"), str(folder / "data")],
+            ],
+            env={"ROOT_ACCESS_KEY": "test-access", "ROOT_SECRET_KEY": "test-secret"},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_for(port, process, folder / "log")
+            origin = f"https://127.0.0.1:{port}"
+            credentials = Credentials("test-access", "test-secret")
+            yield Server(origin, ca, Presigner(origin, "wardround", "us-east-1", credentials), folder / "data")
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when the port answers. Raises AssertionError with the log when the process ended instead."""
+    for _ in range(200):
+        assert process.poll() is None, log.read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(log.read_text())

@@ -1,0 +1,187 @@
+"""Plays one round up to its aggregation at a real store: a base, updates of hospitals, the Job, its result.
+
+Uses the hub's, the courier's and the Job's own code. Knows no API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.players import courier
+from tests.players.hospital import Hospital
+from tests.players.hub import Hub
+from tests.players.store import Server
+from wardround import tensors
+from wardround.aggregate import main as aggregation
+from wardround.aggregate import plan
+from wardround.api import federatedround
+from wardround.api.federatedround import FederatedRound
+from wardround.api.meta import Meta
+from wardround.api.roundtask import RoundTask, RoundTaskStatus
+from wardround.api.task import Update, Upload
+from wardround.documents import aggregations
+from wardround.documents.keys import Model
+from wardround.plans.round.types import Aggregate, Observation
+from wardround.sealing import body, files, keys, manifests, untrusted
+from wardround.store.transfer import Store
+from wardround.wire import canonical
+from wardround.wire.aggregation import StoreAccess
+from wardround.wire.models import Header
+
+IMAGE = "sha256:" + "1" * 64
+NO_LIMIT = 2**53 - 1
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Round:
+    """One round at a real store, played by a hub and hospitals."""
+
+    server: Server
+    store: Store
+    folder: Path
+    task: str = "Train"
+    initial: bool = False
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
+    base: Model | None = None
+    metrics: tuple[str, ...] = ("loss",)
+    references: tuple[str, ...] = ()
+    max_share: str = "1"
+    max_samples: dict[str, int] = field(default_factory=dict)
+    hub: Hub = field(default_factory=Hub)
+    hospitals: dict[str, Hospital] = field(default_factory=dict)
+    sent: dict[str, RoundTask] = field(default_factory=dict)
+    data_key: bytes = b""
+
+    @property
+    def object(self) -> FederatedRound:
+        spec: dict[str, Any] = {
+            "task": self.task,
+            "datasetName": "breast",
+            "participants": {"names": sorted(self.hospitals)},
+            "metrics": list(self.metrics),
+            "aggregation": {"maxWeightShare": self.max_share},
+        }
+        if self.task != "Statistics":
+            spec["image"] = f"registry.example/trainer@{IMAGE}"
+        if self.initial:
+            spec["initial"] = {}
+        return federatedround.parse({"metadata": {"name": "round", "namespace": "test", "uid": self.uid}, "spec": spec})
+
+    async def with_base(self, arrays: Mapping[str, Any], dtypes: dict[str, str] | None = None) -> None:
+        """Store a base model."""
+        plain, schema_digest = courier.written(arrays, dtypes)
+        sealed = self.hub.seal_model(plain, str(uuid.uuid4()), schema_digest=schema_digest)
+        await sealed.put(self.store, self.server.presigner, now())
+        self.base = sealed.model
+
+    async def update(
+        self,
+        participant: str,
+        arrays: Mapping[str, Any],
+        samples: int = 10,
+        *,
+        dtypes: dict[str, str] | None = None,
+        **changes: Any,
+    ) -> None:
+        """Send an update as a courier does, but for what the arguments change."""
+        plain, schema_digest = courier.written(arrays, dtypes)
+        changes["claims"] = {"schema_digest": schema_digest, **changes.get("claims", {})}
+        await self.update_of(participant, plain, samples, **changes)
+
+    async def update_of(
+        self,
+        participant: str,
+        plain: bytes,
+        samples: int = 10,
+        *,
+        assignment: Mapping[str, Any] | None = None,
+        claims: Mapping[str, Any] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+        signed_by: keys.SigningKey | None = None,
+    ) -> None:
+        """Send an update of these very bytes, for an assignment, with claims and a manifest that are changed."""
+        hospital = self.hospitals[participant] = Hospital(participant)
+        spec = self.hub.ask(self.object, hospital.recipient, now(), self.base)
+        sealed, place = await courier.seal(
+            dataclasses.replace(hospital.assignment(spec), **(assignment or {})),
+            hospital.signing,
+            self.folder / participant,
+            plain,
+            **{"samples": samples, "base_digest": self.base_digest, **(claims or {})},
+        )
+        presigner, length = self.server.presigner, sealed.manifest.bytes
+        spec = self.hub.grant(spec, hospital.recipient, presigner, now(), upload_bytes=length)
+        await courier.put(sealed, place, hospital.grants(spec).put, self.store)
+        made = dataclasses.replace(sealed.manifest, **(manifest or {}))
+        text = manifests.sign_update(made, signed_by or hospital.signing)
+        status = RoundTaskStatus(upload=Upload(bytes=length), update=Update(manifest=text, samples=samples))
+        self.sent[participant] = RoundTask(metadata=Meta(name="task", namespace=participant), spec=spec, status=status)
+
+    @property
+    def base_digest(self) -> str:
+        return self.base.manifest.digest if self.base else ""
+
+    def stored(self, participant: str) -> Path:
+        """The one part of an update as the store has it on disk."""
+        return self.server.folder / "wardround" / "updates" / self.uid / "1" / participant / "part-00000"
+
+    def plan(self) -> bytes:
+        """`plan.json` of the Job that combines what was sent."""
+        most = {name: self.max_samples.get(name, NO_LIMIT) for name in self.hospitals}
+        seen = Observation(
+            round=self.object,
+            participants={name: each.participant(most[name]) for name, each in self.hospitals.items()},
+            now=now(),
+        )
+        action = Aggregate(number=1, tasks=tuple(self.sent.values()), until=now() + timedelta(hours=1))
+        store = StoreAccess(self.server.origin, self.server.ca)
+        text = aggregations.plan(
+            seen, action, self.hub.round_key, self.base, presigner=self.server.presigner, store=store, now=now()
+        )
+        text = canonical.dumps(json.loads(text) | {"references": list(self.references)})
+        self.data_key = plan.parse(text).data_key
+        return text
+
+    async def aggregate(self) -> tuple[int, dict[str, Any]]:
+        """Run the Job's process in a thread of its own; return exit code and answer."""
+        path, log = self.folder / "plan.json", self.folder / "termination-log"
+        path.write_bytes(self.plan())
+        code = await run_job(path, log)
+        return code, json.loads(log.read_bytes())
+
+    async def result(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Fetch and open the result as a courier does; return arrays as bits."""
+        header = untrusted.parse(Header, answer["header"], "ManifestUnreadable")
+        opened = body.Body(self.data_key, header)
+        location = f"models/{self.uid}/1"
+        url = self.server.presigner.get(f"{location}/segments", now(), 600)
+        hashes = await self.store.get_bytes(url, 32 * opened.segments)
+        path = self.folder / "result"
+        with files.FileOpener(path, opened, hashes, answer["segmentsDigest"], answer["digest"]) as opener:
+            for index, length in enumerate(body.part_lengths(header.length)):
+                url = self.server.presigner.get(f"{location}/{body.part_name(index)}", now(), 600)
+                opener.feed(await self.store.get_bytes(url, length))
+            opener.finish()
+        layout = tensors.layout(path)
+        assert layout.canonical
+        with path.open("rb") as file:
+            return {place[0].name: tensors.read(file, place) for place in layout.places}
+
+
+async def run_job(path: Path, log: Path) -> int:
+    """Run the Job's process in a thread; return its exit code."""
+    os.environ["WARDROUND_TERMINATION_LOG"] = str(log)
+    return await asyncio.to_thread(aggregation.main, [str(path)])
