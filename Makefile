@@ -19,7 +19,7 @@ jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(1))
 # Run a command, then print what the clusters still use and how to stop them. They stay up also after a failure.
 then_report_clusters = code=0; $(1) || code=$$?; $(SUDO) $(BIN)/python -m lab left; exit $$code
 
-.PHONY: help demo test checks clusters ready built lint unit integration e2e bench bench-accuracy lab down status packages python tools images lock clean
+.PHONY: help demo test checks clusters ready built lint unit integration e2e bench bench-accuracy bench-aggregation lab down status packages python tools images lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ bench: built  ## a round's time beside empty Jobs, and the operators' memory, on
 bench-accuracy: packages  ## a federated model beside a pooled and local models: ARGS='--case wisconsin'
 	@$(MAKE) $(call jobs,2) images $(VENV)/.done >&2
 	@$(SUDO) $(BIN)/python -m bench.accuracy $(ARGS)
+
+bench-aggregation: tools $(VENV)/.done  ## an aggregation beside fetching its updates: ARGS='--participants 4 --parameters 1000000'
+	@$(BIN)/python -m bench.aggregation $(ARGS)
 
 lab: ready  ## one hub and three hospital clusters, empty
 	@$(SUDO) $(BIN)/python -m lab up

@@ -138,15 +138,15 @@ class Round:
         """The one part of an update as the store has it on disk."""
         return self.server.folder / "wardround" / "updates" / self.uid / "1" / participant / "part-00000"
 
-    def plan(self) -> bytes:
-        """`plan.json` of the Job that combines what was sent."""
+    def plan(self, number: int = 1) -> bytes:
+        """`plan.json` of the Job that combines what was sent. `number`: of the aggregation."""
         most = {name: self.max_samples.get(name, NO_LIMIT) for name in self.hospitals}
         seen = Observation(
             round=self.object,
             participants={name: each.participant(most[name]) for name, each in self.hospitals.items()},
             now=now(),
         )
-        action = Aggregate(number=1, tasks=tuple(self.sent.values()), until=now() + timedelta(hours=1))
+        action = Aggregate(number=number, tasks=tuple(self.sent.values()), until=now() + timedelta(hours=1))
         store = StoreAccess(self.server.origin, self.server.ca)
         text = aggregations.plan(
             seen, action, self.hub.round_key, self.base, presigner=self.server.presigner, store=store, now=now()

@@ -1,0 +1,200 @@
+"""Measures an aggregation: `python -m bench.aggregation --participants 4 --parameters 1000000`. Asserts nothing.
+
+The store is real, with TLS on loopback, and the aggregation runs as in its Job: a process of its own that reads
+plan.json. Each run measures in turn: the fetch floor (curl, four connections, the same ciphertext, written to the
+scratch file system and synced), the aggregation, Flower and NVFLARE (bench/peers.py). The last line is JSON with the
+medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from bench.peers import PEERS
+from lab.topology import ROOT
+from tests.players.store import Server, serving
+from tests.players.stored_round import Round
+from wardround.sealing.body import part_lengths, part_name
+from wardround.store import admin
+from wardround.store.transfer import Store
+
+Times = dict[str, list[float]]
+TENSORS = 267
+# The result's key, and the name of the measurement that it is the median of.
+RESULT = {
+    "wall_s": "wall",
+    "closing_s": "closing",
+    "fetch_floor_s": "floor",
+    "rss_mb": "rss",
+    "scratch_mb": "scratch",
+    "flower_s": "flower",
+    "nvflare_s": "nvflare",
+}
+# The Job's last log line says what cannot be measured from outside.
+CLOSING = re.compile(r"closing took ([0-9.]+) s, scratch held ([0-9]+) bytes")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--participants", type=int, default=20)
+    parser.add_argument("--parameters", type=int, default=25_600_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the store and scratch lie; default: the system's temporary")
+    parser.add_argument("--no-peers", action="store_true", help="measure neither Flower nor NVFLARE")
+    options = parser.parse_args()
+    with TemporaryDirectory(dir=options.folder, prefix="wardround-bench-") as name:
+        times = asyncio.run(_measure(Path(name), options))
+    for label, values in times.items():
+        spread = f"min {min(values):8.2f}   max {max(values):8.2f}   n={len(values)}"
+        print(f"{label:10} median {median(values):8.2f}   {spread}")
+    print(json.dumps({key: round(median(times[name]), 3) if name in times else None for key, name in RESULT.items()}))
+
+
+async def _measure(folder: Path, options: argparse.Namespace) -> Times:
+    times: Times = defaultdict(list)
+    (folder / "store").mkdir()
+    with serving(folder / "store") as server:
+        async with Store(server.origin, server.ca) as store:
+            await admin.ensure_bucket(store, server.presigner, datetime.now(UTC))
+            played = await _round(server, store, folder, options.participants, options.parameters)
+        peers = [] if options.no_peers else list(_peers(folder, options.participants, options.parameters))
+        print(f"{options.participants} updates of {options.parameters} float32 in {TENSORS} tensors", flush=True)
+        for number in range(options.runs):
+            with _scratch(folder) as scratch:
+                times["floor"].append(_fetch_floor(played, server, scratch))
+            with _scratch(folder) as scratch:
+                _aggregate(played, number, scratch, times)
+            for peer, program in peers:
+                done = _run([str(program), "-m", "bench.peers", peer, "aggregate", str(folder / peer)])
+                times[peer].append(float(done.stdout))
+    return times
+
+
+async def _round(server: Server, store: Store, folder: Path, participants: int, parameters: int) -> Round:
+    """A round whose updates and base are stored."""
+    (folder / "round").mkdir()
+    played = Round(server, store, folder / "round")
+    await played.with_base(_tensors(0, parameters))
+    for number in range(participants):
+        name = f"site-{number:04d}"
+        await played.update(name, _tensors(number + 1, parameters), samples=100 + number)
+        shutil.rmtree(folder / "round" / name)
+    return played
+
+
+def _tensors(seed: int, parameters: int) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    values = np.random.default_rng(seed).standard_normal(parameters, np.float32)
+    return {f"layer-{number:03d}": each for number, each in enumerate(np.array_split(values, TENSORS))}
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A fresh folder. What earlier measurements wrote is on disk, so that no measurement pays for another one."""
+    os.sync()
+    with TemporaryDirectory(dir=folder, prefix="scratch-") as name:
+        yield Path(name)
+
+
+def _fetch_floor(played: Round, server: Server, scratch: Path) -> float:
+    """Seconds that curl takes to fetch all updates, written and synced."""
+    ca, listed = scratch / "ca.crt", scratch / "urls"
+    ca.write_text(server.ca)
+    lines = []
+    for name, task in played.sent.items():
+        assert task.status.upload
+        for index in range(len(part_lengths(task.status.upload.bytes))):
+            key = f"updates/{played.uid}/1/{name}/{part_name(index)}"
+            url = server.presigner.get(key, datetime.now(UTC), 3600)
+            lines.append(f'url = "{url}"\noutput = "{scratch}/{name}-{index}"\n')
+    listed.write_text("".join(lines))
+    curl = f"curl --silent --show-error --fail --cacert {ca} --parallel --parallel-immediate --parallel-max 4"
+    return _process(["sh", "-c", f"{curl} --config {listed} && sync --file-system {scratch}"]).seconds
+
+
+def _aggregate(played: Round, number: int, scratch: Path, times: Times) -> None:
+    """Run the Job's process once. Each run writes its result to a place of its own."""
+    plan, log = scratch / "plan.json", scratch / "termination-log"
+    plan.write_bytes(played.plan(number + 1))
+    environment = {"PYTHONPATH": str(ROOT / "operator"), "WARDROUND_TERMINATION_LOG": str(log)}
+    command = [sys.executable, "-m", "wardround", "aggregate", str(plan), str(scratch)]
+    measured = _process(command, environment)
+    times["wall"].append(measured.seconds)
+    times["rss"].append(measured.peak / 1e6)
+    times["processor"].append(measured.processor)
+    if found := CLOSING.search(measured.errors):
+        times["closing"].append(float(found[1]))
+        times["scratch"].append(int(found[2]) / 1e6)
+
+
+# A small parent: Linux counts a parent's memory as its child's until the child has called execve.
+_MEASURING = """
+import json, os, resource, subprocess, sys, time
+start = time.perf_counter()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+seconds, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+json.dump({"code": done.returncode, "errors": done.stderr, "seconds": seconds, "peak": used.ru_maxrss * 1024,
+           "processor": used.ru_utime + used.ru_stime}, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A process that ended. `peak`: its largest resident memory in bytes."""
+
+    code: int
+    errors: str
+    seconds: float
+    processor: float
+    peak: int
+
+
+def _process(command: list[str], environment: dict[str, str] | None = None) -> Measured:
+    measured = Measured(**json.loads(_run([sys.executable, "-c", _MEASURING, *command], environment).stdout))
+    if measured.code != 0:
+        raise SystemExit(f"{command[0]} ended with {measured.code}: {measured.errors}")
+    return measured
+
+
+def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+
+
+def _peers(folder: Path, participants: int, parameters: int) -> Iterator[tuple[str, Path]]:
+    """Install each peer into a throw-away environment, and let it write its own updates."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for peer in PEERS:
+        environment, updates = folder / f"{peer}-environment", folder / peer
+        program = environment / "bin" / "python"
+        updates.mkdir()
+        try:
+            _run([sys.executable, "-m", "venv", str(environment)])
+            _run([str(program), "-m", "pip", "install", "--quiet", *extras[f"peer-{peer}"]])
+            counts = [str(participants), str(parameters), str(TENSORS)]
+            _run([str(program), "-m", "bench.peers", peer, "write", str(updates), *counts])
+        except subprocess.CalledProcessError as failed:
+            print(f"{peer} cannot be measured here: {failed.stderr.strip()[-500:]}", flush=True)
+        else:
+            yield peer, program
+
+
+if __name__ == "__main__":
+    main()
