@@ -6,7 +6,7 @@ Messages name fields of the schema. They never quote the file's content, nor Arr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import pyarrow.parquet
 from wardround.pod.outcome import Failure
 from wardround.tabular import columns
 from wardround.tabular.problems import EVERY_FIELD, ROW_MALFORMED
-from wardround.tabular.schema import Schema
+from wardround.tabular.schema import Schema, Source
 from wardround.wire.outcome import LeftOutRows
 
 # Only one batch is in memory at a time. A CSV row must fit into a block.
@@ -141,8 +141,9 @@ def quality_list(quality: Quality) -> tuple[LeftOutRows, ...]:
     return tuple(LeftOutRows(field, reason, rows) for (field, reason), rows in ordered if rows)
 
 
-def _csv(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, pa.Array]]:
-    names = [field.name for field in schema.fields]
+def _csv(path: Path, schema: Schema, reading: Reading) -> Iterator[Sequence[pa.Array]]:
+    """Batches of columns as text, in the order of `schema.columns`."""
+    names = [source.column for source in schema.columns]
     read_options = pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
     # The header is read first: the message names missing columns, and columns beyond the schema are not parsed.
     parse_options = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
@@ -167,18 +168,20 @@ def _csv(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, 
     )
     with reader:
         for batch in reader:
-            yield dict(zip(names, batch.columns, strict=True))
+            yield batch.columns
 
 
-def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[str, pa.Array]]:
-    names = [field.name for field in schema.fields]
+def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Sequence[pa.Array]]:
+    """Batches of columns as text, in the order of `schema.columns`."""
+    names = [source.column for source in schema.columns]
     with pa.parquet.ParquetFile(path) as file:
         _check_columns(file.schema_arrow.names, schema, reading)
         for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
-            texts = {}
-            for field in schema.fields:
+            texts = []
+            for source in schema.columns:
+                field = source.field
                 try:
-                    texts[field.name] = columns.as_text(batch.column(field.name), field)
+                    texts.append(columns.as_text(batch.column(source.column), field))
                 except pa.ArrowException as error:
                     message = f"field {field.name!r}: the Parquet column does not hold the type {field.type}"
                     raise Failure("DataUnreadable", message, field=field.name) from error
@@ -187,7 +190,7 @@ def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Mapping[s
 
 def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
     """Raises Failure (DataUnreadable) if fields of the schema are only found with a separator other than the comma."""
-    wanted = {each.name for each in schema.fields} - set(names)
+    wanted = {each.column for each in schema.columns} - set(names)
     for separator, word in SEPARATORS.items():
         parts = {part.strip('" ') for name in names if separator in name for part in name.split(separator)}
         if wanted & parts:
@@ -197,12 +200,12 @@ def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
 
 def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> None:
     """Writes `reading.ignored`. Raises Failure with all fields that have no column, or several."""
-    known = [each.name for each in schema.fields]
-    headed = not set(known).isdisjoint(names)
+    known = {each.column for each in schema.columns}
+    headed = not known.isdisjoint(names)
     if headed:
         reading.ignored = tuple(name for name in names if name not in known)
-    missing = [name for name in known if name not in names]
-    double = [name for name in known if names.count(name) > 1]
+    missing = [each for each in schema.columns if each.column not in names]
+    double = [each for each in schema.columns if names.count(each.column) > 1]
     faults = [f"the data has no column {_listed(missing)}"] if missing else []
     if double:
         faults.append(f"the data has column {_listed(double)} more than once")
@@ -211,39 +214,44 @@ def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> No
         message = f"{', and '.join(faults)}: correct the file or Dataset.spec.schema"
         if not headed:
             message += ". The file has no column of the schema: is its first line a header with the columns' names?"
-        raise Failure(reason, message, field=(missing or double)[0])
+        raise Failure(reason, message, field=(missing or double)[0].field.name)
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+def _listed(sources: Sequence[Source]) -> str:
+    """The columns, each with its field where that has another name."""
+    words = [
+        each.column if each.column == each.field.name else f"{each.column} (field {each.field.name})"
+        for each in sources
+    ]
+    return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
 
 
-def _valid(raw: Mapping[str, pa.Array], schema: Schema, reading: Reading) -> Batch:
-    needed = schema.needed
-    checked = {
-        each.name: columns.check(raw[each.name], each, schema.missing_values, needed=each.name in needed)
-        for each in schema.fields
-    }
-    size = len(next(iter(raw.values())))
-    wrong = {name: np.zeros(size, np.bool_) for name in checked}
-    for name, column in checked.items():
+def _valid(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> Batch:
+    needed = schema.needed | {schema.identifier.field.name}
+    checked = [
+        columns.check(texts, source, needed=source.field.name in needed)
+        for texts, source in zip(raw, schema.columns, strict=True)
+    ]
+    wrong = np.zeros((len(checked), len(raw[0])), np.bool_)
+    for place, (source, column) in enumerate(zip(schema.columns, checked, strict=True)):
         for reason, mask in column.problems:
-            wrong[name] |= mask
-            reading.quality[name, reason] += int(np.count_nonzero(mask))
-    left_out = np.logical_or.reduce(list(wrong.values()))
+            wrong[place] |= mask
+            reading.quality[source.field.name, reason] += int(np.count_nonzero(mask))
+    left_out = np.logical_or.reduce(wrong)
     keep = ~left_out
     reading.left_out += int(np.count_nonzero(left_out))
+    places = {source.field.name: place for place, source in enumerate(schema.sources, 1)}
     layout = view_schema(schema)
     view = []
     for column in layout:
-        numbers = checked[column.name].numbers
+        numbers = checked[places[column.name]].numbers
         assert numbers is not None, "features and target are numbers by schema"
         view.append(pa.array(numbers[keep].astype(column.type.to_pandas_dtype())))
-    identifiers, targets = checked[schema.identifier].text, checked[schema.target].numbers
+    identifiers, targets = checked[0].text, checked[places[schema.target]].numbers
     assert targets is not None, "the target is a number by schema"
     others = LeftOut(
-        pc.filter(identifiers, pa.array(left_out & ~wrong[schema.identifier])).to_pylist(),
-        targets[left_out & ~wrong[schema.target]],
+        pc.filter(identifiers, pa.array(left_out & ~wrong[0])).to_pylist(),
+        targets[left_out & ~wrong[places[schema.target]]],
     )
     valid = pc.filter(identifiers, pa.array(keep)).to_pylist()
     return Batch(valid, pa.record_batch(view, schema=layout), others)

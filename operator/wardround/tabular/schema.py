@@ -1,230 +1,300 @@
-"""Reads a Dataset's Table Schema (the subset of frictionless that we check); must not know files, Arrow or a row.
+"""Joins a DataSchema with what a Dataset says of the local file; must not know files, Arrow or a row.
 
-https://specs.frictionlessdata.io/table-schema/
+The DataSchema says what a value means. The Dataset says in which column, unit and spelling this hospital's file has it.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
-import math
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wardround.tabular import dataschema
+from wardround.tabular.dataschema import DataSchema, Field, listed, strings
 from wardround.wire import digests
 
-TYPES = ("string", "number", "integer", "boolean", "date")
-NUMBER = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
-INTEGER = r"^[+-]?\d+(\.0*)?$"  # also 5.0: most tools write an integer column with a gap that way
-TRUE, FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
-MISSING = ("",)
-# A message lists the faults of so many fields at most.
-MOST_FAULTS = 8
+SchemaInvalid, columns_digest = dataschema.SchemaInvalid, dataschema.columns_digest
 
-_SCHEMA_KEYS = {"fields", "target", "identifier", "missingValues"}
-_FIELD_KEYS = {"name", "type", "unit", "title", "description", "constraints"}
-_CONSTRAINTS: Mapping[str, frozenset[str]] = {
-    "string": frozenset({"required", "enum"}),
-    "number": frozenset({"required", "enum", "minimum", "maximum"}),
-    "integer": frozenset({"required", "enum", "minimum", "maximum"}),
-    "boolean": frozenset({"required"}),
-    "date": frozenset({"required", "enum", "minimum", "maximum"}),
-}
+# As the API server's default.
+MISSING_VALUES = ("", "NA")
+IDENTIFIERS = ("string", "integer")
 
-
-class SchemaInvalid(ValueError):
-    """The schema is invalid. The message names each field with a fault and says what to write."""
+_FIELD_KEYS = {"name", "from", "scale", "offset", "missingValues", "categories"}
+_CATEGORY_KEYS = {"name", "from"}
+_IDENTIFIER_KEYS = {"column", "type"}
+_WHOLE = re.compile(r"\+?(-?)0*([0-9]+)(\.0*)?")
 
 
 @dataclass(frozen=True)
-class Field:
-    """One column. Numbers, booleans (0, 1) and dates (days since 1970) are compared as float64, strings as text."""
+class Source:
+    """Where a field's values stand in the file, and how they are spelt there.
 
-    name: str
-    type: str
-    unit: str = ""
-    required: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
-    enum: tuple[float, ...] | tuple[str, ...] = ()
+    `column`: of the file. A value in the field's unit is the number in the file x `scale` + `offset`. `categories`:
+    (local name, category) pairs; a local name is spelt as `spelling` has it, and a category that has a local name is
+    known by its local names alone. `missing_values`: texts that stand for a missing value in this column.
+    """
+
+    field: Field
+    column: str
+    scale: float = 1.0
+    offset: float = 0.0
+    categories: tuple[tuple[str, str], ...] = ()
+    missing_values: tuple[str, ...] = MISSING_VALUES
 
     @property
-    def numeric(self) -> bool:
-        return self.type in ("number", "integer")
+    def converts(self) -> bool:
+        return (self.scale, self.offset) != (1.0, 0.0)
 
 
 @dataclass(frozen=True)
-class Schema:
-    """The columns that a task reads, one of them the target, one the patient's identifier."""
+class Schema(DataSchema):
+    """A DataSchema and the columns of the local file. `sources`: one for each field, in their order. `identifier`: the
+    patient's. It is no field of the DataSchema."""
 
-    fields: tuple[Field, ...]
-    target: str
-    identifier: str
-    missing_values: tuple[str, ...] = MISSING
-
-    def field(self, name: str) -> Field:
-        return next(field for field in self.fields if field.name == name)
+    sources: tuple[Source, ...]
+    identifier: Source
 
     @property
-    def features(self) -> tuple[Field, ...]:
-        """The model's inputs, in schema order: numbers and integers, except target and identifier."""
-        return tuple(f for f in self.fields if f.numeric and f.name not in (self.target, self.identifier))
-
-    @property
-    def unused(self) -> tuple[tuple[str, str], ...]:
-        """Names of the fields that are no input of the model because of their type, each with the type as the reason:
-        String, Boolean or Date."""
-        ends = (self.target, self.identifier)
-        return tuple((f.name, f.type.capitalize()) for f in self.fields if not f.numeric and f.name not in ends)
-
-    @property
-    def classes(self) -> tuple[float, ...]:
-        """The values of the target in ascending order if the schema lists them. Empty if the target is a quantity."""
-        enum = self.field(self.target).enum
-        if enum:
-            return tuple(sorted(float(each) for each in enum))
-        return (0.0, 1.0) if self.binary_target else ()
-
-    @property
-    def needed(self) -> frozenset[str]:
-        """Fields that must not be missing in a row, `required` or not: the view has no missing values."""
-        return frozenset({f.name for f in self.features} | {self.target, self.identifier})
-
-    @property
-    def binary_target(self) -> bool:
-        """Whether the schema allows only 0 and 1 as the target."""
-        target = self.field(self.target)
-        bounded = target.type == "integer" and target.minimum == 0 and target.maximum == 1
-        return target.type == "boolean" or set(target.enum) == {0.0, 1.0} or bounded
+    def columns(self) -> tuple[Source, ...]:
+        """All columns that are read, the identifier first."""
+        return (self.identifier, *self.sources)
 
 
 def digest(schema: Schema) -> str:
     """SHA-256 of the part that must be equal within a round: target and features in order, each with type, unit, bounds
-    and enum. Each hospital may choose the rest: identifier, missing values, descriptions."""
-    return _digest(schema, lambda each: [each.name, each.type, each.unit, each.minimum, each.maximum, each.enum])
-
-
-def columns_digest(schema: Schema) -> str:
-    """SHA-256 of the part that must be equal along a chain of rounds: target and features in order, with their units.
-    Bounds and enums may change from round to round."""
-    return _digest(schema, lambda each: [each.name, each.unit])
-
-
-def _digest(schema: Schema, facts: Callable[[Field], Sequence[Any]]) -> str:
-    """Digest of the `facts` of the target and of each feature."""
-    columns = [facts(each) for each in (schema.field(schema.target), *schema.features)]
+    and categories."""
+    columns = [
+        [each.name, each.type, each.unit, each.minimum, each.maximum, each.categories]
+        for each in (schema.field(schema.target), *schema.features)
+    ]
     return digests.digest(json.dumps(columns).encode())
 
 
-def parse(document: Mapping[str, Any]) -> Schema:
-    """Parses a Dataset's schema. Raises SchemaInvalid, also for unknown keys: an unchecked constraint would mislead."""
-    _check_keys("the schema", document, _SCHEMA_KEYS)
-    raw_fields = document.get("fields")
-    if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str) or not raw_fields:
-        raise SchemaInvalid("the schema has no fields: list at least target, identifier and one feature")
-    fields = _fields(raw_fields)
-    names = [field.name for field in fields]
-    for name in names:
-        if names.count(name) > 1:
-            raise SchemaInvalid(f"field {name!r} is listed twice")
-    schema = Schema(
-        fields=fields,
-        target=_reference(document, "target", names),
-        identifier=_reference(document, "identifier", names),
-        missing_values=_texts("missingValues", document.get("missingValues", MISSING)),
-    )
-    if schema.target == schema.identifier:
-        raise SchemaInvalid(f"field {schema.target!r} cannot be both target and identifier")
-    if schema.field(schema.target).type not in ("number", "integer", "boolean"):
-        raise SchemaInvalid(f"target {schema.target!r} must be a number, an integer or a boolean")
-    if schema.field(schema.identifier).type not in ("string", "integer"):
-        raise SchemaInvalid(f"identifier {schema.identifier!r} must be a string or an integer")
-    if not schema.features:
-        raise SchemaInvalid("the schema has no feature: at least one number or integer beside target and identifier")
-    return schema
+def parse(schema: Any, dataset: Mapping[str, Any] | None = None) -> Schema:
+    """Joins DataSchema.spec and Dataset.spec, as they stand in the API. Raises SchemaInvalid with all faults of both.
+
+    Without `dataset`, `schema` is today's Dataset.spec.schema, which describes the local file alone.
+    """
+    if dataset is None:
+        from wardround.tabular import inline
+
+        return inline.parse(schema)
+    shared = dataschema.check(schema)
+    local = _Local(shared, dataset)
+    sources = [local.source(field) for field in shared.fields]
+    identifier = local.identifier()
+    faults = (*shared.faults, *local.faults, *_shared_columns(local, identifier))
+    if faults or identifier is None:
+        raise SchemaInvalid(*faults)
+    return Schema(shared.fields, shared.target, tuple(sources), identifier)
 
 
-def _fields(raw_fields: Sequence[Any]) -> tuple[Field, ...]:
-    """Raises SchemaInvalid with the faults of all fields."""
-    fields, faults = [], []
-    for raw in raw_fields:
-        try:
-            fields.append(_field(raw))
-        except SchemaInvalid as fault:
-            faults.append(str(fault))
-    if faults:
-        more = f"; and {len(faults) - MOST_FAULTS} more fields" if len(faults) > MOST_FAULTS else ""
-        raise SchemaInvalid("; ".join(faults[:MOST_FAULTS]) + more)
-    return tuple(fields)
+def spelling(kind: str, text: str) -> str:
+    """A value's text as local names of categories are compared: 1, 01, +1 and 1.0 are one integer, and `true` and
+    `TRUE` one boolean."""
+    if kind in dataschema.NUMERIC:
+        match = _WHOLE.fullmatch(text)
+        return text if match is None else f"{match[1]}{match[2]}" if match[2] != "0" else "0"
+    if kind == "boolean":
+        return "true" if text in dataschema.TRUE else "false" if text in dataschema.FALSE else text
+    return text
 
 
-def _field(raw: Any) -> Field:
-    if not isinstance(raw, Mapping) or not isinstance(raw.get("name"), str) or not raw["name"]:
-        raise SchemaInvalid("each field needs a name and a type")
-    name = raw["name"]
-    _check_keys(f"field {name!r}", raw, _FIELD_KEYS)
-    kind = raw.get("type")
-    if kind not in TYPES:
-        raise SchemaInvalid(f"field {name!r} has an unknown type: one of {', '.join(TYPES)}")
-    constraints = raw.get("constraints") or {}
-    _check_keys(f"the constraints of field {name!r} ({kind})", constraints, _CONSTRAINTS[kind])
-    unit = raw.get("unit") or ""
-    if unit and kind not in ("number", "integer"):
-        raise SchemaInvalid(f"field {name!r} has a unit, but is not a number")
-    enum = _texts(f"enum of field {name!r}", constraints.get("enum") or ())
-    field = Field(
-        name=name,
-        type=kind,
-        unit=unit,
-        required=constraints.get("required", False) is True,
-        minimum=_bound(name, kind, "minimum", constraints.get("minimum")),
-        maximum=_bound(name, kind, "maximum", constraints.get("maximum")),
-        enum=enum if kind == "string" else tuple(value(name, kind, text) for text in enum),
-    )
-    if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
-        raise SchemaInvalid(f"field {name!r}: minimum lies above maximum")
-    return field
+class _Local:
+    """Reads what a Dataset says of the file, and collects the faults."""
+
+    def __init__(self, shared: dataschema.Checked, dataset: Mapping[str, Any]) -> None:
+        self._shared, self._dataset = shared, dataset
+        self.faults: list[str] = []
+        self._missing_values = self._texts("spec", "missingValues", dataset.get("missingValues"), MISSING_VALUES)
+        self._entries = self._listed_fields(dataset.get("fields"))
+
+    def source(self, field: Field) -> Source:
+        entry = self._entries.get(field.name, {})
+        place = f"field {field.name!r}"
+        own_missing = self._texts(place, "missingValues", entry.get("missingValues"), ())
+        missing_values = tuple(dict.fromkeys((*self._missing_values, *own_missing)))
+        scale, offset = self._conversion(field, entry)
+        return Source(
+            field=field,
+            column=self.column(field.name),
+            scale=scale,
+            offset=offset,
+            categories=self._categories(field, entry.get("categories"), missing_values),
+            missing_values=missing_values,
+        )
+
+    def identifier(self) -> Source | None:
+        raw = self._dataset.get("identifier")
+        if not isinstance(raw, Mapping):
+            self._fault("identifier is missing. Write identifier: {column: ..., type: string}")
+            return None
+        for fault in dataschema.unknown_keys("identifier", raw, _IDENTIFIER_KEYS):
+            self._fault(fault)
+        column, kind = raw.get("column"), raw.get("type")
+        if kind not in IDENTIFIERS:
+            self._fault(f"identifier.type has to be one of {', '.join(IDENTIFIERS)}")
+        if not isinstance(column, str) or not column:
+            self._fault("identifier.column has to name the file's column that identifies the patient")
+            return None
+        field = Field(column, str(kind), required=True)
+        return Source(field, column, missing_values=self._missing_values)
+
+    def column(self, name: str) -> str:
+        """The file's column of a field."""
+        column = self._entries.get(name, {}).get("from")
+        return column if isinstance(column, str) and column else name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all fields of the DataSchema, also of those with faults."""
+        return self._shared.names
+
+    def _fault(self, text: str) -> None:
+        self.faults.append(f"Dataset: {text}")
+
+    def _listed_fields(self, raw_fields: Any) -> dict[str, Mapping[str, Any]]:
+        """The entries of Dataset.spec.fields by name."""
+        if raw_fields is None:
+            return {}
+        if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str):
+            self._fault("fields has to be a list, each with the name of a field of the DataSchema")
+            return {}
+        entries: dict[str, Mapping[str, Any]] = {}
+        for raw in raw_fields:
+            name = raw.get("name") if isinstance(raw, Mapping) else None
+            if not isinstance(name, str) or not name:
+                self._fault("each of fields needs the name of a field of the DataSchema")
+                continue
+            self._check_entry(name, raw, entries)
+            entries.setdefault(name, raw)
+        return entries
+
+    def _check_entry(self, name: str, raw: Mapping[str, Any], earlier: Mapping[str, Mapping[str, Any]]) -> None:
+        place = f"field {name!r}"
+        if name in earlier:
+            columns = [str(each.get("from", name)) for each in (earlier[name], raw)]
+            if columns[0] == columns[1]:
+                self._fault(f"{place} is listed twice. Remove one of the two entries")
+            else:
+                self._fault(
+                    f"the two columns {columns[0]!r} and {columns[1]!r} are mapped to {place}. Keep one of them"
+                )
+        elif name not in self._shared.names and self._shared.names:
+            known = listed(self._shared.names)
+            self._fault(f"{place} is no field of the DataSchema. Write one of {known}, or remove the entry")
+        for fault in dataschema.unknown_keys(place, raw, _FIELD_KEYS):
+            self._fault(fault)
+        column = raw.get("from", name)
+        if not isinstance(column, str) or not column:
+            self._fault(f"{place}: from has to be the name of a column of the file")
+
+    def _texts(self, place: str, key: str, values: Any, default: tuple[str, ...]) -> tuple[str, ...]:
+        if values is None:
+            return default
+        texts = strings(values)
+        if texts is None:
+            self._fault(f"{place}: {key} has to be a list of texts. Write each in quotes")
+        return default if texts is None else tuple(text.strip() for text in texts)
+
+    def _conversion(self, field: Field, entry: Mapping[str, Any]) -> tuple[float, float]:
+        """Scale and offset."""
+        place = f"field {field.name!r}"
+        given = [key for key in ("scale", "offset") if entry.get(key) is not None]
+        if given and not field.numeric:
+            self._fault(f"{place} is a {field.type} and takes no {' and no '.join(given)}. Remove {_them(given)}")
+            return 1.0, 0.0
+        if given and field.categories:
+            self._fault(f"{place} has categories and takes no {' and no '.join(given)}. Give categories local names")
+            return 1.0, 0.0
+        numbers = {"scale": 1.0, "offset": 0.0}
+        for key in given:
+            number = dataschema.value("number", entry[key])
+            if number is None:
+                self._fault(f'{place}: {key} is no number. Write it in quotes, with a decimal point, such as "0.1"')
+            elif key == "scale" and number == 0:
+                self._fault(f"{place}: a scale of 0 makes all values equal. Write by what a value is multiplied")
+            else:
+                numbers[key] = number
+        return numbers["scale"], numbers["offset"]
+
+    def _categories(self, field: Field, values: Any, missing_values: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """(local name, category) pairs."""
+        if values is None:
+            return ()
+        place = f"field {field.name!r}"
+        if field.type != "boolean" and not field.categories:
+            self._fault(f"{place} has no categories in the DataSchema. Remove categories from the Dataset")
+            return ()
+        if not isinstance(values, Sequence) or isinstance(values, str):
+            self._fault(f"{place}: categories has to be a list of entries with name and from")
+            return ()
+        pairs: dict[str, str] = {}
+        for entry in values:
+            pair = self._category(field, entry)
+            if pair is None:
+                continue
+            local, category = spelling(field.type, pair[0]), spelling(field.type, pair[1])
+            if local in pairs:
+                self._fault(f"{place}: the local name {pair[0]!r} stands for two categories. Keep one of them")
+            elif pair[0] in missing_values:
+                self._fault(f"{place}: {pair[0]!r} is a local name and a missing value. Keep one of them")
+            pairs.setdefault(local, category)
+        renamed = set(pairs.values())
+        for local, category in pairs.items():
+            if local not in renamed and _is_category(field, local):
+                self._fault(
+                    f"{place}: {local!r} is the local name of {category!r} and is itself a category. Give the category "
+                    f"{local!r} its own local name, too"
+                )
+        return tuple(pairs.items())
+
+    def _category(self, field: Field, entry: Any) -> tuple[str, str] | None:
+        """(local name, category) of one entry."""
+        place = f"field {field.name!r}"
+        name, local = (entry.get("name"), entry.get("from")) if isinstance(entry, Mapping) else (None, None)
+        if not isinstance(name, str) or not isinstance(local, str) or not local.strip():
+            self._fault(f"{place}: each of categories needs name (a category) and from (its local name), in quotes")
+            return None
+        for fault in dataschema.unknown_keys(f"{place}: a category", entry, _CATEGORY_KEYS):
+            self._fault(fault)
+        if not _is_category(field, name):
+            categories = "true, false" if field.type == "boolean" else listed(_category_names(field))
+            self._fault(f"{place}: {name!r} is no category of the DataSchema. Write one of {categories}")
+            return None
+        return local.strip(), name
 
 
-def value(name: str, kind: str, text: str) -> float:
-    """A constraint's text as float64, as values of this type are compared. Raises SchemaInvalid."""
-    if kind == "date":
-        try:
-            return float((datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days)
-        except ValueError as error:
-            raise SchemaInvalid(f"field {name!r}: a constraint is not a date (YYYY-MM-DD)") from error
-    number = float(text) if re.fullmatch(INTEGER if kind == "integer" else NUMBER, text) else math.inf
-    if not math.isfinite(number):
-        raise SchemaInvalid(f"field {name!r}: a constraint is not a finite {kind}")
-    return number
+def _is_category(field: Field, text: str) -> bool:
+    value = dataschema.category(field.type, text)
+    return value is not None and (field.type == "boolean" or value in field.categories)
 
 
-def _bound(name: str, kind: str, bound: str, text: Any) -> float | None:
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise SchemaInvalid(f"field {name!r}: {bound} must be written as a string")
-    return value(name, kind, text)
+def _category_names(field: Field) -> list[str]:
+    write: Callable[[Any], str] = str if field.type == "string" else "{:g}".format
+    return [write(each) for each in field.categories]
 
 
-def _texts(place: str, values: Any) -> tuple[str, ...]:
-    if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(v, str) for v in values):
-        raise SchemaInvalid(f"{place} must be a list of strings")
-    return tuple(values)
+def _shared_columns(local: _Local, identifier: Source | None) -> list[str]:
+    """A fault for each column of the file that several fields, or a field and the identifier, have as their own."""
+    fields: dict[str, list[str]] = defaultdict(list)
+    for name in local.names:
+        fields[local.column(name)].append(name)
+    faults = [
+        f"Dataset: the column {column!r} is mapped to the fields {listed(names)}. Write from for all but one of them"
+        for column, names in fields.items()
+        if len(names) > 1
+    ]
+    if identifier is not None and (names := fields.get(identifier.column)):
+        faults.append(
+            f"Dataset: the column {identifier.column!r} is the identifier and also field {names[0]!r}. Training code "
+            "must not see an identifier: write another column in one of the two places"
+        )
+    return faults
 
 
-def _reference(document: Mapping[str, Any], key: str, names: Sequence[str]) -> str:
-    name = document.get(key)
-    if not isinstance(name, str) or name not in names:
-        raise SchemaInvalid(f"{key} must be the name of one of the fields")
-    return name
-
-
-def _check_keys(place: str, document: Any, keys: set[str] | frozenset[str]) -> None:
-    if not isinstance(document, Mapping):
-        raise SchemaInvalid(f"{place} must be an object")
-    for key in document:
-        if key not in keys:
-            raise SchemaInvalid(f"{place} has the unknown key {key!r}; known are: {', '.join(sorted(keys))}")
+def _them(keys: Sequence[str]) -> str:
+    return "it" if len(keys) == 1 else "them"
