@@ -1,4 +1,4 @@
-"""The demo's results: the summary for JSON, the tables, each hospital's gain or loss, and the spans of a round.
+"""The demo's results on its clusters: the summary for JSON, the tables, and the spans of a round.
 
 Pure: computed from finished FederatedRounds and their RoundTasks. A withheld metric is None here.
 """
@@ -14,8 +14,6 @@ from lab.demo_rounds import FEDERATED
 from wardround.api.times import parse_time
 
 METRICS = ("accuracy", "sensitivity", "auc")
-# Below half a percentage point, a difference on a hundred patients is noise.
-NOTHING = 0.005
 WITHHELD = "withheld"
 # Spans of a round in order: name, timeline (the hub's or the slowest hospital's), and the stage that ends the span.
 SPANS = (
@@ -133,12 +131,6 @@ def _without(evaluation: Finished) -> str:
     return f"{why} The rows for all hospitals cover {counted - left_out} of {counted}."
 
 
-def verdicts(results: Mapping[str, Any]) -> list[str]:
-    """One sentence a hospital. It compares models on all test rows, because one hospital has too few."""
-    together = results["common"]["federated"]
-    return [_verdict(hospital, together, own) for hospital, own in results["common"]["local"].items()]
-
-
 def spans(finished: Finished) -> dict[str, float]:
     """The spans of one round in seconds, along its slowest hospital. They add up to the round's length."""
     hub = _times(finished.round)
@@ -230,27 +222,3 @@ def _cell(name: str, value: float | None) -> str:
         return WITHHELD
     # The value has few digits on purpose. Show no more.
     return f"{value:g}" if name == "auc" else f"{100 * value:.4g} %"
-
-
-def _verdict(hospital: str, together: Metrics, own: Metrics) -> str:
-    changes = {}
-    for name in METRICS:
-        local, federated = own[name], together[name]
-        if local is not None and federated is not None:
-            changes[name] = federated - local
-    if not changes:
-        return f"{hospital}: all metrics are withheld, because they cover too few people"
-    listed = ", ".join(_change(name, change) for name, change in changes.items())
-    decisive = [changes[name] for name in ("accuracy", "sensitivity") if name in changes]
-    if decisive and max(decisive) > NOTHING and min(decisive) >= -NOTHING:
-        return f"{hospital} gains: {listed} on the hospitals' hold-outs"
-    if decisive and min(decisive) < -NOTHING and max(decisive) <= NOTHING:
-        return f"{hospital} loses: {listed} on the hospitals' hold-outs"
-    if decisive and max(decisive) > NOTHING:
-        return f"{hospital} gains one and loses another: {listed} on the hospitals' hold-outs"
-    return f"{hospital} gains nothing: {listed} on the hospitals' hold-outs"
-
-
-def _change(name: str, change: float) -> str:
-    # z: a change that rounds to zero has no minus sign.
-    return f"AUC {round(change, 4):+zg}" if name == "auc" else f"{name} {round(100 * change, 1):+zg} points"

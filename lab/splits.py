@@ -1,0 +1,123 @@
+"""Deals rows to hospitals in many splits, and has every split's models predict the same test rows. Needs no cluster.
+
+`lab/splits_inside.py` simulates the rounds inside the trainer image, where torch is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lab import demo_data, demo_rounds, trainer_python
+from lab.demo_rounds import Chain
+from lab.images import Progress
+
+# The models of a split: all hospitals together, and one hospital that has the rows of all.
+TOGETHER, POOLED = "together", "pooled"
+TEST_SHARE = 0.2
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Truth = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Cases:
+    """A table of patients, one row each. `malignant`: bool of shape (rows,)."""
+
+    header: list[str]
+    rows: list[list[str]]
+    malignant: Truth
+
+    @property
+    def values(self) -> Array:
+        """The features, of shape (rows, features)."""
+        return np.array([row[2:] for row in self.rows], np.float64)
+
+    def choose(self, chosen: Indices) -> demo_data.Table:
+        return self.header, [self.rows[each] for each in chosen]
+
+
+@dataclass(frozen=True)
+class Split:
+    """`train`: indices of each hospital's training rows. `test`: indices of the test rows, which no hospital has."""
+
+    train: Mapping[str, Indices]
+    test: Indices
+
+
+def stratified(malignant: Truth, chosen: Indices, draw: np.random.Generator) -> tuple[Indices, Indices]:
+    """Training and test rows of the chosen ones. Both classes have the same share of test rows."""
+    train, test = [], []
+    for truth in (True, False):
+        shuffled = draw.permutation(chosen[malignant[chosen] == truth])
+        cut = round(TEST_SHARE * len(shuffled))
+        test.append(shuffled[:cut])
+        train.append(shuffled[cut:])
+    return draw.permutation(np.concatenate(train)), draw.permutation(np.concatenate(test))
+
+
+def predictions(
+    cases: Cases, splits: Sequence[Split], progress: Progress, *, alone: bool = True, pooled: bool = True
+) -> Iterator[dict[str, Array]]:
+    """For each split, the probabilities of its test rows, in their order, by each model: TOGETHER, POOLED, and the name
+    of each hospital that trains alone. Raises LabError.
+
+    All models train for equally many epochs with the parameters of the demo, which nobody has tuned.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for number, split in enumerate(splits):
+            _write(folder / "splits" / f"{number:03}", cases, split, alone=alone, pooled=pooled)
+        (folder / "rounds.json").write_text(json.dumps(_rounds()), "utf-8")
+        folder.chmod(0o755)
+        arguments = [f"{trainer_python.GIVEN}/rounds.json", f"{trainer_python.GIVEN}/splits"]
+        output = trainer_python.run("lab.splits_inside", arguments, folder, ("lab",), progress)
+    for line in output.splitlines():
+        if line.startswith("{"):
+            yield {model: np.array(each, np.float64) for model, each in json.loads(line).items()}
+
+
+def _rounds() -> dict[str, list[dict[str, Any]]]:
+    """The rounds of each kind of model: the demo's for the federation, one round of equally many epochs for the others.
+    All predict the holdout."""
+    chain = demo_rounds.federated("registry.example/trainer@sha256:" + "b" * 64)
+    alone = demo_rounds.alone(chain, "alone")
+    return {TOGETHER: _for_everybody(chain), "alone": _for_everybody(alone)}
+
+
+def _for_everybody(chain: Chain) -> list[dict[str, Any]]:
+    everybody = {"selector": {"matchLabels": {"hospital": "any"}}}
+    for each in chain.training:
+        each["spec"]["participants"], each["spec"]["quorum"] = everybody, {"min": 1}
+    evaluation = chain.evaluation
+    evaluation["spec"] |= {"participants": {"names": ["holdout"]}, "quorum": {"min": 1}, "metrics": ["accuracy"]}
+    return [*chain.training, evaluation]
+
+
+def _write(folder: Path, cases: Cases, split: Split, *, alone: bool, pooled: bool) -> None:
+    """One folder for each model, with a folder for each hospital that trains it; and the test rows."""
+    folder.mkdir(parents=True)
+    demo_data.write(cases.choose(split.test), folder / "test.csv")
+    for name, chosen in split.train.items():
+        _hospital(folder / TOGETHER / name, cases.choose(chosen))
+        if alone:
+            _hospital(folder / name / name, cases.choose(chosen))
+    if pooled:
+        _hospital(folder / POOLED / POOLED, cases.choose(np.concatenate(list(split.train.values()))))
+
+
+def _hospital(folder: Path, table: demo_data.Table) -> None:
+    """A hospital of which every row is a training row."""
+    folder.mkdir(parents=True)
+    demo_data.write(table, folder / "cases.csv")
+    [dataset] = demo_rounds.documents("dataset.yaml")
+    dataset["spec"]["split"] = {"validation": "0", "test": "0"}
+    (folder / "dataset.yaml").write_text(json.dumps(dataset), "utf-8")  # JSON is YAML that is fast to read
