@@ -119,6 +119,9 @@ NOT_RUN_INLINE = {
     "kubectl get configmap wardround-hub -n wardround-hub -o jsonpath='{.data.fingerprint}'": (
         "the ConfigMap is the hub's, and these commands run at a site: `enrol` reads it in all tests"
     ),
+    "kubectl get fm -n FEDERATION": (
+        "the kind is the hub's, and these commands run at a site: tests/integration/hub/test_models.py reads it"
+    ),
     "kubectl diff -f -": "reads what `enrol` prints, which tests/integration/api/test_enrolment.py applies",
     "kind load": "no command of ours: says what does not work",
     "kubectl delete flowschema,prioritylevelconfiguration wardround-participant-NAME": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import re
@@ -14,7 +15,17 @@ from typing import Any
 import pytest
 import yaml
 
-from wardround.api import dataschema, dataset, federatedround, participant, roundtask, site, sitetask
+from wardround.api import (
+    dataschema,
+    dataset,
+    federatedmodel,
+    federatedround,
+    modelversion,
+    participant,
+    roundtask,
+    site,
+    sitetask,
+)
 from wardround.api.conditions import NEVER
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.metrics import registry
@@ -29,6 +40,8 @@ CRDS: dict[str, Any] = {name: yaml.safe_load(path.read_text()) for name, path in
 SHORT = {
     "participants": ["ptc"],
     "federatedrounds": ["fr"],
+    "federatedmodels": ["fm"],
+    "modelversions": ["mv"],
     "roundtasks": ["rt"],
     "sites": [],
     "sitetasks": ["st"],
@@ -42,6 +55,8 @@ WITH_FINAL_CONDITIONS = {"federatedrounds", "roundtasks", "sitetasks"}
 CODE: dict[str, type] = {
     "participants": participant.Participant,
     "federatedrounds": federatedround.FederatedRound,
+    "federatedmodels": federatedmodel.FederatedModel,
+    "modelversions": modelversion.ModelVersion,
     "roundtasks": roundtask.RoundTask,
     "sites": site.Site,
     "sitetasks": sitetask.SiteTask,
@@ -75,7 +90,7 @@ def offenders(test: typing.Callable[[Schema], bool]) -> list[str]:
     return [name + path for name, crd in CRDS.items() for path, field in walk(root(crd)) if not test(field)]
 
 
-def test_there_are_seven_kinds_with_short_names() -> None:
+def test_there_are_nine_kinds_with_short_names() -> None:
     assert {name: crd["spec"]["names"].get("shortNames", []) for name, crd in CRDS.items()} == SHORT
     assert {name: crd["metadata"]["name"] for name, crd in CRDS.items()} == {n: f"{n}.wardround.io" for n in CRDS}
 
@@ -155,7 +170,7 @@ def test_a_hospital_cannot_write_free_text_at_the_hub(kind: str, part: str, free
 
 def test_the_crds_accept_times_as_the_code_writes_them_only() -> None:
     fields = [field for crd in CRDS.values() for path, field in walk(root(crd)) if path.lower().endswith("time")]
-    assert len(fields) == 9
+    assert len(fields) == 11
     now = datetime(2026, 11, 24, 16, 15, 1, 123, UTC)
     for field in fields:
         for time in (to_seconds(now), to_microseconds(now), NEVER):
@@ -329,3 +344,29 @@ def test_a_site_may_ask_for_the_versions_that_there_are_and_no_other() -> None:
     published = root(CRDS["participants"])["properties"]["status"]["properties"]["site"]["properties"]
     bounds = published["assignmentVersions"]
     assert (bounds["maxItems"], bounds["items"]["maximum"]) == (MOST_PUBLISHED, LARGEST)
+
+
+def test_a_model_describes_the_fields_of_its_rounds_as_a_round_does() -> None:
+    """But for their immutability: a change of a model counts from its next round."""
+    shared = property_of(CRDS["federatedmodels"], "round")["properties"]
+    own = root(CRDS["federatedrounds"])["properties"]["spec"]["properties"]
+    assert shared["metrics"].pop("default") == ["loss", "auc", "people", "positives"]
+    for name, schema in shared.items():
+        expected = without_immutability(own[name])
+        if name == "metrics":
+            del expected["default"]
+        assert schema == expected, name
+
+
+def property_of(crd: Any, name: str) -> Schema:
+    schema: Schema = root(crd)["properties"]["spec"]["properties"][name]
+    return copy.deepcopy(schema)
+
+
+def without_immutability(schema: Schema) -> Schema:
+    result = copy.deepcopy(schema)
+    for part in (result, *(each for _, each in walk(result))):
+        rules = [each for each in part.pop("x-kubernetes-validations", []) if "oldSelf" not in each["rule"]]
+        if rules:
+            part["x-kubernetes-validations"] = rules
+    return result

@@ -13,6 +13,7 @@ ATTEMPT = "wardround.io/attempt"
 ROLE = "wardround.io/role"
 BASE_UID = "wardround.io/base-uid"  # label of a RoundTask: UID of the base round
 TASK_UID = "wardround.io/task-uid"
+MODEL_UID = "wardround.io/model-uid"  # label of the rounds and versions of a FederatedModel
 DATASET = "wardround.io/dataset"
 # Annotation on the result of a deleted round: UIDs of the rounds that may still start from it.
 KEPT_FOR = "wardround.io/kept-for"

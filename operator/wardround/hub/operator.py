@@ -12,6 +12,7 @@ from wardround.clock import Clock, Draw, system_clock, system_draw
 from wardround.documents.keys import Identity
 from wardround.hub import vault
 from wardround.hub.context import Context
+from wardround.hub.models import ModelController
 from wardround.hub.participants import ParticipantController
 from wardround.hub.results import ResultController
 from wardround.hub.rounds import RoundController
@@ -66,7 +67,7 @@ def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Contro
     results = ResultController(hub, queue)
     rounds = RoundController(hub, queue, results=results, draw=draw)
     participants = ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw)
-    return (participants, rounds, results)
+    return (participants, rounds, results, ModelController(hub))
 
 
 class HubOperator:

@@ -30,6 +30,8 @@ RESOURCES = {
     for each in (
         Resource("Participant", API_VERSION, "participants"),
         Resource("FederatedRound", API_VERSION, "federatedrounds"),
+        Resource("FederatedModel", API_VERSION, "federatedmodels"),
+        Resource("ModelVersion", API_VERSION, "modelversions"),
         Resource("RoundTask", API_VERSION, "roundtasks"),
         Resource("Site", API_VERSION, "sites"),
         Resource("SiteTask", API_VERSION, "sitetasks"),

@@ -22,7 +22,11 @@ ROUND_OTHER = "FederatedRound: the condition of that name"
 CLEANING = "FederatedRound: `CleanedUp`"
 ATTENTION = "FederatedRound: `status.attention`"
 PARTICIPANT = "Participant: `Ready`"
-SUSPENDED = "FederatedRound, Participant: `Suspended`"
+SUSPENDED = "FederatedRound, FederatedModel, Participant: `Suspended`"
+VERSION_READY = "ModelVersion: `Ready`"
+MODEL_READY = "FederatedModel: `Ready`"
+MODEL_RECONCILING = "FederatedModel: `Reconciling`"
+MODEL_STALLED = "FederatedModel: `Stalled`"
 SITE = "Site: `Ready`"
 CONNECTED = "Site: `HubConnected`"
 LINK_LOCAL = "Site: `LinkLocalClosed`"
@@ -56,6 +60,10 @@ _LISTED: Mapping[str, str] = {
     "HubTooOld SiteTooOld TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
+    MODEL_READY: "NoVersionYet VersionCurrent",
+    VERSION_READY: "VersionReady",
+    MODEL_RECONCILING: "SeriesEnded SeriesEvaluating SeriesRetrying SeriesStatistics SeriesTraining",
+    MODEL_STALLED: "NameTaken ResultGone SeriesRoundFailed",
     SITE: "Approved Connecting EnrolmentExpired FingerprintMismatch HubForbids HubNotPinned HubUnreachable NoKeys "
     "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",

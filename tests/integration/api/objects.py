@@ -72,6 +72,39 @@ def federated_round(name: str = "train-1", **spec: Any) -> Object:
     }
 
 
+def federated_model(name: str = "breast", **series: Any) -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "FederatedModel",
+        "metadata": {"name": name, "namespace": FEDERATION},
+        "spec": {
+            "round": {
+                "image": TRAINER,
+                "datasetName": "breast",
+                "participants": {"names": ["site-a", "site-b"]},
+                "quorum": {"min": 2},
+            },
+            "series": {"rounds": 2} | series,
+        },
+    }
+
+
+def model_version(name: str = "breast-v1-0123abcd") -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "ModelVersion",
+        "metadata": {"name": name, "namespace": FEDERATION},
+        "spec": {
+            "modelName": "breast",
+            "version": 1,
+            "series": 1,
+            "roundName": "breast-s1-r2-0123abcd",
+            "roundUID": "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
+            "digest": DIGEST,
+        },
+    }
+
+
 def without(obj: Object, *fields: str) -> Object:
     for field in fields:
         obj["spec"].pop(field, None)

@@ -12,7 +12,17 @@ import pytest
 
 from lab.controlplane import ISSUER
 from tests.integration.api.apiserver import Api, Refused, account
-from tests.integration.api.objects import DIGEST, FEDERATION, HUB, condition, federated_round, keys, round_task
+from tests.integration.api.objects import (
+    DIGEST,
+    FEDERATION,
+    HUB,
+    condition,
+    federated_model,
+    federated_round,
+    keys,
+    model_version,
+    round_task,
+)
 
 Object = dict[str, Any]
 HUB_OPERATOR = account(HUB, "hub-operator")
@@ -184,3 +194,48 @@ def test_the_hub_operator_cannot_make_a_token_secret(hub: Api, kind: str) -> Non
         hub.create(lasting, user=HUB_OPERATOR)
     assert hub.create({**lasting, "type": "Opaque"}, user=HUB_OPERATOR)["type"] == "Opaque"
     hub.call("DELETE", f"/api/v1/namespaces/{HUB}/secrets/lasting")
+
+
+@pytest.mark.parametrize("kind", ["FederatedModel", "ModelVersion"])
+def test_nobody_but_the_hub_operator_writes_the_status_of_a_model_or_version(hub: Api, kind: str) -> None:
+    item = federated_model("guarded") if kind == "FederatedModel" else model_version("guarded")
+    hub.create(item, user="" if kind == "FederatedModel" else HUB_OPERATOR)
+    status = {"conditions": [condition("Ready")]}
+    for user in ("mallory", SITE_A, ""):
+        with pytest.raises(Refused, match=f"The status of a {kind} is written by the hub operator alone"):
+            hub.patch_status(kind, "guarded", status, FEDERATION, user=user)
+    hub.patch_status(kind, "guarded", status, FEDERATION, user=HUB_OPERATOR)
+
+
+@pytest.mark.parametrize("user", ["mallory", SITE_A, ""])
+def test_nobody_but_the_hub_operator_makes_a_version(hub: Api, user: str) -> None:
+    with pytest.raises(Refused, match="A ModelVersion is made by the hub operator alone"):
+        hub.create(model_version("forged"), user=user)
+
+
+OWNER = {
+    "apiVersion": "wardround.io/v1alpha1",
+    "kind": "FederatedModel",
+    "name": "breast",
+    "uid": "1",
+    "controller": True,
+}
+
+
+@pytest.mark.parametrize(
+    "owners",
+    [[], [{**OWNER, "controller": False}], [{**OWNER, "kind": "FederatedRound"}], [{**OWNER, "apiVersion": "v1"}]],
+)
+def test_the_hub_operator_makes_no_round_but_a_models(hub: Api, owners: list[Object]) -> None:
+    item = federated_round("of-the-operator")
+    item["metadata"]["ownerReferences"] = owners
+    with pytest.raises(Refused, match="only for a FederatedModel"):
+        hub.create(item, user=HUB_OPERATOR)
+    item["metadata"]["ownerReferences"] = [OWNER]
+    hub.create(item, user=HUB_OPERATOR, dry_run=True)
+
+
+def test_a_version_never_changes(hub: Api) -> None:
+    hub.create(model_version("fixed"), user=HUB_OPERATOR)
+    with pytest.raises(Refused, match="The spec of a ModelVersion is immutable"):
+        hub.patch("ModelVersion", "fixed", {"spec": {"version": 2}}, FEDERATION, user=HUB_OPERATOR)

@@ -1,4 +1,4 @@
-"""The seven kinds on a real API server: documentation, defaults, and what is refused with which words."""
+"""The nine kinds on a real API server: documentation, defaults, and what is refused with which words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,17 @@ from wardround.wire import codec
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 Object = dict[str, Any]
-KINDS = ["Participant", "FederatedRound", "RoundTask", "Site", "SiteTask", "Dataset", "DataSchema"]
+KINDS = [
+    "Participant",
+    "FederatedRound",
+    "RoundTask",
+    "Site",
+    "SiteTask",
+    "Dataset",
+    "DataSchema",
+    "FederatedModel",
+    "ModelVersion",
+]
 WITHOUT_STATUS = {"DataSchema"}
 HUB_OPERATOR = account(HUB, "hub-operator")
 SITE_OPERATOR = account("hospital-a", "site-operator")
@@ -57,7 +67,7 @@ def test_kubectl_explain_describes_every_kind(api: Api, kubectl: Kubectl) -> Non
     text = kubectl("explain", "fr.spec.quorum.min").stdout
     assert "Smallest number of updates that the hub may aggregate." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
-    for short, kind in zip(("ptc", "fr", "rt", "site", "st", "dset", "dschema"), KINDS, strict=True):
+    for short, kind in zip(("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv"), KINDS, strict=True):
         output = kubectl("explain", short)
         # Another kind's short name would go before ours: `ds` is the DaemonSet's.
         assert (output.stdout.split("KIND:")[1].split()[0], output.stderr) == (kind, "")

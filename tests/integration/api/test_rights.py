@@ -14,6 +14,7 @@ OPERATOR = account("hospital-a", "site-operator")
 COURIER = account("hospital-a", "courier")
 TRAINING = account("hospital-a", "training")
 ROUNDS, TASKS, SITETASKS = "federatedrounds.wardround.io", "roundtasks.wardround.io", "sitetasks.wardround.io"
+MODELS, VERSIONS = "federatedmodels.wardround.io", "modelversions.wardround.io"
 PARTICIPANTS, LEASES = "participants.wardround.io", "leases.coordination.k8s.io"
 
 ALLOWED = [
@@ -22,6 +23,11 @@ ALLOWED = [
     (HUB_OPERATOR, "create", TASKS, "site-a", ""),
     (HUB_OPERATOR, "delete", TASKS, "site-a", "task"),
     (HUB_OPERATOR, "patch", f"{ROUNDS}/status", FEDERATION, "train-1"),
+    (HUB_OPERATOR, "create", ROUNDS, FEDERATION, ""),
+    (HUB_OPERATOR, "patch", ROUNDS, FEDERATION, "train-1"),
+    (HUB_OPERATOR, "watch", MODELS, "", ""),
+    (HUB_OPERATOR, "patch", f"{MODELS}/status", FEDERATION, "breast"),
+    (HUB_OPERATOR, "create", VERSIONS, FEDERATION, ""),
     (HUB_OPERATOR, "create", "secrets", HUB, ""),
     (HUB_OPERATOR, "patch", "configmaps", HUB, "wardround-hub"),
     (HUB_OPERATOR, "create", "jobs.batch", HUB, ""),
@@ -58,6 +64,8 @@ DENIED = [
     (HUB_OPERATOR, "create", "rolebindings.rbac.authorization.k8s.io", "site-a", ""),
     (HUB_OPERATOR, "patch", PARTICIPANTS, "site-a", "site-a"),
     (HUB_OPERATOR, "patch", f"{TASKS}/status", "site-a", "task"),
+    *((HUB_OPERATOR, verb, MODELS, FEDERATION, "breast") for verb in ("create", "patch", "update", "delete")),
+    (HUB_OPERATOR, "delete", ROUNDS, FEDERATION, "train-1"),
     (HUB_OPERATOR, "create", "pods", HUB, ""),
     (HUB_OPERATOR, "create", "jobs.batch", "site-a", ""),
     (HUB_OPERATOR, "watch", "secrets", HUB, ""),
@@ -66,6 +74,8 @@ DENIED = [
     (AT_HUB, "get", TASKS, "site-b", "task"),
     (AT_HUB, "list", PARTICIPANTS, "", ""),
     (AT_HUB, "get", ROUNDS, FEDERATION, "train-1"),
+    (AT_HUB, "get", MODELS, FEDERATION, "breast"),
+    (AT_HUB, "get", VERSIONS, FEDERATION, "breast-v1"),
     (AT_HUB, "patch", PARTICIPANTS, "site-a", "site-a"),
     (AT_HUB, "patch", TASKS, "site-a", "task"),
     (AT_HUB, "delete", TASKS, "site-a", "task"),

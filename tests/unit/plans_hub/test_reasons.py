@@ -26,7 +26,8 @@ OTHER_WORDS = {
     "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled",
     "status of conditions": "True False Unknown",
     "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
-    "courses and standings of plans": "Progressing Over Refused Waiting",
+    "courses and standings of plans": "Progressing Over Refused Settled Waiting",
+    "stages of a series": "Ended Evaluating",
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone Store "
     "Workspace",
     "tasks and policies": "Train Statistics Evaluate Policy Manual Deny Warn Refuse",

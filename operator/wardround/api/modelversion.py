@@ -1,0 +1,46 @@
+"""ModelVersion: a model that a series has made. Its spec is immutable. It keeps the round with the result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wardround.api.conditions import Conditions
+from wardround.api.federatedround import CalibrationGroup, ResultMetric
+from wardround.api.meta import Meta
+from wardround.wire import codec
+
+KIND = "ModelVersion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionSpec:
+    """`digest`: of the model's manifest, as in the result of the round. `series`: number of the series."""
+
+    model_name: str
+    version: int
+    series: int
+    round_name: str
+    round_uid: str
+    digest: str
+    columns_digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersionStatus:
+    """`metrics`, `calibration`: as the round measured them that was the first to measure this model."""
+
+    observed_generation: int | None = None
+    conditions: Conditions = ()
+    metrics: tuple[ResultMetric, ...] = ()
+    calibration: tuple[CalibrationGroup, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    metadata: Meta
+    spec: ModelVersionSpec
+    status: ModelVersionStatus = field(default_factory=ModelVersionStatus)
+
+
+def parse(value: Mapping[str, Any]) -> ModelVersion:
+    return codec.parse(ModelVersion, value)

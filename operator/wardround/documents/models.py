@@ -1,0 +1,109 @@
+"""Builds the FederatedRounds and ModelVersions of a FederatedModel. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from wardround.api import federatedmodel, federatedround, modelversion, names
+from wardround.api.federatedmodel import FederatedModel
+from wardround.api.federatedround import Base, Exchange, FederatedRound, FederatedRoundSpec, Initial, Resources
+from wardround.api.meta import API_VERSION, OwnerReference, owner
+from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus
+from wardround.plans.model.series import parameters
+from wardround.plans.model.types import CreateRound, CreateVersion
+from wardround.wire import codec
+
+
+def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any]:
+    """The object of a round. It has no label or annotation of the model, or GitOps tools would take it for theirs."""
+    template, series, entry = model.spec.round, model.spec.series, action.round
+    quorum = template.quorum
+    if entry.task == "Evaluate" and model.spec.evaluation.quorum:
+        quorum = model.spec.evaluation.quorum
+    common = FederatedRoundSpec(
+        task=entry.task,
+        dataset_name=template.dataset_name,
+        participants=template.participants,
+        quorum=quorum,
+        deadlines=template.deadlines,
+        resources=Resources(threads=template.resources.threads),
+        aggregation=template.aggregation,
+        retry_limit=template.retry_limit,
+    )
+    if entry.task == "Statistics":
+        return _object(model, entry.name, common)
+    first = entry.task == "Train" and entry.number == 1
+    spec = replace(
+        common,
+        image=template.image,
+        command=template.command,
+        exchange=template.exchange if entry.task == "Train" else Exchange(),
+        metrics=template.metrics,
+        resources=template.resources,
+        parameters=parameters(series, entry.number),
+        seed=model.spec.initial.seed if entry.task == "Train" else 0,
+        initial=Initial(statistics_round_name=action.base) if first else None,
+        base=None if first else Base(round_name=action.base),
+    )
+    return _object(model, entry.name, spec)
+
+
+def model_version(model: FederatedModel, action: CreateVersion) -> dict[str, Any]:
+    """The object of a version. The current version belongs to nobody, so that it outlives its model."""
+    result = action.round.status.result
+    assert result is not None
+    series = model.status.series
+    assert series is not None
+    meta = action.round.metadata
+    spec = ModelVersionSpec(
+        model_name=model.metadata.name,
+        version=action.version,
+        series=series.number,
+        round_name=meta.name,
+        round_uid=meta.uid,
+        digest=result.digest,
+        columns_digest=result.columns_digest,
+    )
+    return {
+        "apiVersion": API_VERSION,
+        "kind": modelversion.KIND,
+        "metadata": {
+            "name": action.name,
+            "namespace": model.metadata.namespace,
+            "labels": {names.MODEL_UID: model.metadata.uid},
+        },
+        "spec": codec.dump(spec),
+    }
+
+
+def kept_for(federated_round: FederatedRound, version: ModelVersion) -> list[Any]:
+    """The owners of a round, with the version as one more. Kubernetes deletes an object when all its owners are gone,
+    so the round stays when its model is deleted, and goes when the version is deleted too."""
+    reference = OwnerReference(
+        api_version=API_VERSION, kind=modelversion.KIND, name=version.metadata.name, uid=version.metadata.uid
+    )
+    return [codec.dump(each) for each in (*federated_round.metadata.owner_references, reference)]
+
+
+def measured(version: ModelVersion, measured_by: FederatedRound | None) -> ModelVersionStatus:
+    """The version's status, with what a round says of its model. It has no condition yet."""
+    result = measured_by.status.result if measured_by else None
+    own = tuple(each for each in result.metrics if each.model == version.spec.round_name) if result else ()
+    calibration = result.calibration if result and own else ()
+    return ModelVersionStatus(observed_generation=version.metadata.generation, metrics=own, calibration=calibration)
+
+
+def _object(model: FederatedModel, name: str, spec: FederatedRoundSpec) -> dict[str, Any]:
+    meta = model.metadata
+    return {
+        "apiVersion": API_VERSION,
+        "kind": federatedround.KIND,
+        "metadata": {
+            "name": name,
+            "namespace": meta.namespace,
+            "labels": {names.MODEL_UID: meta.uid},
+            "ownerReferences": [codec.dump(owner(federatedmodel.KIND, meta))],
+        },
+        "spec": codec.dump(spec),
+    }

@@ -1,0 +1,135 @@
+"""The controller of FederatedModels: observe, plan, execute, one status write if it changed.
+
+It creates FederatedRounds and ModelVersions. Names come from the model, so nothing is created twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from wardround.api import conditions, federatedmodel, federatedround, modelversion
+from wardround.api.federatedmodel import FederatedModel
+from wardround.api.federatedround import FederatedRound
+from wardround.api.modelversion import ModelVersion
+from wardround.documents import models as documents
+from wardround.hub.context import Context
+from wardround.hub.observe import get_round
+from wardround.kube.controller import Key, Source, Wake
+from wardround.kube.errors import NotFound
+from wardround.plans.model import plan as model_plan
+from wardround.plans.model import series as rounds
+from wardround.plans.model.types import (
+    Action,
+    CreateRound,
+    CreateVersion,
+    KeepRound,
+    Observation,
+    ReportVersion,
+    SuspendRound,
+)
+from wardround.ports import Object
+from wardround.reasons.registry import REASONS
+
+logger = logging.getLogger(__name__)
+
+
+class ModelController:
+    kind = federatedmodel.KIND
+    sources: Mapping[str, Source] = {
+        federatedmodel.KIND: Source.EVERYWHERE,
+        federatedround.KIND: Source.EVERYWHERE,
+        modelversion.KIND: Source.EVERYWHERE,
+    }
+
+    def __init__(self, hub: Context) -> None:
+        self._hub = hub
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        meta = item["metadata"]
+        if kind == self.kind:
+            return (Wake(Key(kind, meta["namespace"], meta["name"])),)
+        if kind == modelversion.KIND:
+            return (Wake(Key(self.kind, meta["namespace"], item["spec"]["modelName"])),)
+        owners = meta.get("ownerReferences", ())
+        return tuple(
+            Wake(Key(self.kind, meta["namespace"], each["name"])) for each in owners if each["kind"] == self.kind
+        )
+
+    async def run(self) -> None:
+        """Nothing to run: each event of a model and of its rounds names the model."""
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Raises ApiError. An action may be repeated: after a crash the plan comes again."""
+        try:
+            item = await self._hub.client.get(self.kind, key.name, key.namespace)
+        except NotFound:
+            return None
+        seen = await self._observe(federatedmodel.parse(item))
+        plan = model_plan.plan(seen)
+        for action in plan.actions:
+            await self._perform(seen.model, action)
+        await self._hub.reporter.write(item, seen.model.status, plan.status)
+        return plan.requeue_after
+
+    async def _observe(self, model: FederatedModel) -> Observation:
+        series, meta = model.status.series, model.metadata
+        now = self._hub.clock()
+        if series is None:
+            return Observation(model=model, now=now)
+        seen = Observation(model=model, round=await self._round(meta.namespace, rounds.last(series).name), now=now)
+        if series.stage != "Ended":
+            return seen
+        best, measuring = model_plan.best_name(series), model_plan.measuring_name(series)
+        return replace(
+            seen,
+            best=await self._round(meta.namespace, best) if best else None,
+            measuring=await self._round(meta.namespace, measuring) if measuring else None,
+            version=await self._version(meta.namespace, rounds.version_name(meta, model_plan.FIRST_VERSION)),
+        )
+
+    async def _round(self, namespace: str, name: str) -> FederatedRound | None:
+        live = await get_round(self._hub.client, namespace, name)
+        return live[1] if live else None
+
+    async def _version(self, namespace: str, name: str) -> ModelVersion | None:
+        try:
+            return modelversion.parse(await self._hub.client.get(modelversion.KIND, name, namespace))
+        except NotFound:
+            return None
+
+    async def _perform(self, model: FederatedModel, action: Action) -> None:
+        client, namespace = self._hub.client, model.metadata.namespace
+        match action:
+            case CreateRound():
+                if await client.create_if_absent(documents.federated_round(model, action)):
+                    logger.info("model %s/%s: created round %s", namespace, model.metadata.name, action.round.name)
+            case SuspendRound():
+                await client.patch(federatedround.KIND, action.name, {"spec": {"suspend": action.suspend}}, namespace)
+            case CreateVersion():
+                await client.create_if_absent(documents.model_version(model, action))
+            case KeepRound():
+                meta = action.round.metadata
+                owners = documents.kept_for(action.round, action.version)
+                # With the version of the object: another writer's owner must not be lost.
+                body = {"metadata": {"resourceVersion": meta.resource_version, "ownerReferences": owners}}
+                await client.patch(federatedround.KIND, meta.name, body, namespace)
+            case ReportVersion():
+                await self._report(action)
+
+    async def _report(self, action: ReportVersion) -> None:
+        name, namespace = action.version.metadata.name, action.version.metadata.namespace
+        item = await self._hub.client.get(modelversion.KIND, name, namespace)
+        before = modelversion.parse(item)
+        measured = documents.measured(before, action.measured_by)
+        known = conditions.set_condition(
+            (),
+            "Ready",
+            True,
+            "VersionReady",
+            REASONS["VersionReady"].meaning,
+            now=self._hub.clock(),
+            generation=before.metadata.generation,
+        )
+        await self._hub.reporter.write(item, before.status, replace(measured, conditions=known))

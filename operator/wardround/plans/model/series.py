@@ -1,0 +1,177 @@
+"""Decides about the rounds of a series: names, parameters, losses, which round comes next, and when the series ends."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from wardround.api import conditions
+from wardround.api.federatedmodel import FederatedModel, Series, SeriesRound, SeriesStatus, Stage
+from wardround.api.federatedround import FederatedRound, Task
+from wardround.api.meta import Meta
+from wardround.api.times import read_time, to_seconds
+from wardround.plans.round.status import is_over
+
+# Names of a round and of a version: so much of the model's name, then numbers, then so much of its UID. A model that is
+# made again under its name gets other names.
+NAME_LENGTH, UID_DIGITS = 30, 8
+LOSS = "loss"
+RETRY = timedelta(seconds=30)
+
+
+def round_name(meta: Meta, series: int, task: Task, number: int, attempt: int) -> str:
+    """At most 63 characters. A Statistics round is number 0, and an Evaluate round has the letter e."""
+    place = f"e{number}" if task == "Evaluate" else f"r{number}"
+    again = f"-t{attempt}" if attempt > 1 else ""
+    return f"{_prefix(meta)}-s{series}-{place}{again}-{_suffix(meta)}"
+
+
+def version_name(meta: Meta, version: int) -> str:
+    return f"{_prefix(meta)}-v{version}-{_suffix(meta)}"
+
+
+def _prefix(meta: Meta) -> str:
+    return meta.name[:NAME_LENGTH].rstrip("-.")
+
+
+def _suffix(meta: Meta) -> str:
+    return meta.uid.replace("-", "")[:UID_DIGITS]
+
+
+def begin(model: FederatedModel, number: int, now: datetime) -> SeriesStatus:
+    """A new series. Its first round computes statistics."""
+    first = _round(model, number, "Statistics", 0)
+    return SeriesStatus(number=number, stage="Statistics", started=to_seconds(now), rounds=(first,))
+
+
+def last(series: SeriesStatus) -> SeriesRound:
+    return series.rounds[-1]
+
+
+def base(series: SeriesStatus) -> str:
+    """The round that the last round of the series starts from; empty for a Statistics round."""
+    newest = last(series)
+    number = newest.number if newest.task == "Evaluate" else newest.number - 1
+    return next((each.name for each in series.rounds if _makes(each, number)), "")
+
+
+def _makes(each: SeriesRound, number: int) -> bool:
+    """Whether a round has made the model, or the statistics, with this number."""
+    return each.number == number and each.task != "Evaluate" and each.outcome == "Complete"
+
+
+def parameters(series: Series, number: int) -> dict[str, str]:
+    """The parameters of a Train round. A scheduled parameter has the value of the last step that is reached."""
+    result = dict(series.parameters)
+    for schedule in series.schedules:
+        reached = [step for step in schedule.steps if step.from_round <= number]
+        if reached:
+            result[schedule.parameter] = max(reached, key=lambda step: step.from_round).value
+    return result
+
+
+def measured(series: SeriesStatus, federated_round: FederatedRound) -> SeriesStatus:
+    """The series with the losses that a round has measured, and the best model so far. Among equals, the earlier."""
+    losses = _losses(federated_round)
+    rounds = tuple(
+        replace(each, loss=losses[each.name]) if each.name in losses and each.task == "Train" else each
+        for each in series.rounds
+    )
+    known = [(Decimal(each.loss), place, each) for place, each in enumerate(rounds) if each.loss is not None]
+    if not known:
+        return replace(series, rounds=rounds)
+    _, _, best = min(known, key=lambda entry: entry[:2])
+    return replace(series, rounds=rounds, best=best.name, loss=best.loss)
+
+
+def _losses(federated_round: FederatedRound) -> Mapping[str, str]:
+    """By the name of the round that made the model."""
+    result = federated_round.status.result
+    return {each.model: each.value for each in result.metrics if each.name == LOSS} if result else {}
+
+
+def ended(series: SeriesStatus, outcome: FederatedRound) -> SeriesStatus:
+    """The series with the last round over."""
+    assert is_over(outcome)
+    complete = outcome.status.result is not None
+    newest = replace(last(series), outcome="Complete" if complete else "Failed")
+    return replace(series, rounds=(*series.rounds[:-1], newest))
+
+
+def again(model: FederatedModel, series: SeriesStatus) -> SeriesStatus:
+    """The series with another attempt at the round that has failed. A changed FederatedModel counts attempts anew, so
+    the numbers in names go on."""
+    failed = last(series)
+    attempt = _round(model, series.number, failed.task, failed.number, failed.attempt + 1)
+    return replace(series, rounds=(*series.rounds, attempt))
+
+
+def failures(series: SeriesStatus, generation: int) -> int:
+    """How many rounds in a row have failed that were made from this generation of the FederatedModel."""
+    count = 0
+    for each in reversed(series.rounds):
+        if each.outcome != "Failed" or each.generation != generation:
+            break
+        count += 1
+    return count
+
+
+def retry_at(failed: FederatedRound, failures: int) -> datetime:
+    """When another round takes the place of one that has failed. Each failure in a row doubles the time."""
+    since = conditions.since(failed.status.conditions, "Failed")
+    assert since is not None
+    return since + RETRY * (1 << max(failures - 1, 0))
+
+
+def following(model: FederatedModel, series: SeriesStatus, now: datetime) -> SeriesStatus:
+    """The series with the round that comes after its last one, which is Complete; or the series at its end."""
+    newest = last(series)
+    if newest.task == "Evaluate":
+        return replace(series, stage="Ended")
+    if newest.task == "Train" and stops(model.spec.series, series, now):
+        task: Task = "Evaluate"
+        number = newest.number
+    else:
+        task, number = "Train", newest.number + 1
+    added = _round(model, series.number, task, number)
+    stage: Stage = "Evaluating" if task == "Evaluate" else "Training"
+    return replace(
+        series, stage=stage, round=number if task == "Train" else series.round, rounds=(*series.rounds, added)
+    )
+
+
+def stops(spec: Series, series: SeriesStatus, now: datetime) -> bool:
+    """Whether no further Train round follows."""
+    if last(series).number >= spec.rounds:
+        return True
+    started = read_time(series.started)
+    if spec.stop.seconds and started and now - started >= timedelta(seconds=spec.stop.seconds):
+        return True
+    return bool(spec.stop.patience) and _rounds_without_gain(spec, series) >= spec.stop.patience
+
+
+def _rounds_without_gain(spec: Series, series: SeriesStatus) -> int:
+    """How many of the last measured models in a row are no better than the best one before them by more than
+    `minDelta`."""
+    best: Decimal | None = None
+    count = 0
+    for each in series.rounds:
+        if each.loss is None:
+            continue
+        loss = Decimal(each.loss)
+        if best is None or loss < best - Decimal(spec.stop.min_delta):
+            best, count = loss, 0
+        else:
+            count += 1
+    return count
+
+
+def _round(model: FederatedModel, series: int, task: Task, number: int, attempt: int = 1) -> SeriesRound:
+    meta = model.metadata
+    return SeriesRound(
+        name=round_name(meta, series, task, number, attempt),
+        task=task,
+        number=number,
+        attempt=attempt,
+        generation=meta.generation,
+    )

@@ -1,0 +1,75 @@
+"""The kind FederatedModel on a real API server: defaults, and what is refused with which words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.integration.api.apiserver import Api, Refused
+from tests.integration.api.objects import ROOT, federated_model
+
+
+def test_a_model_gets_its_defaults(api: Api) -> None:
+    spec = api.create(federated_model(), dry_run=True)["spec"]
+    assert spec["round"]["metrics"] == ["loss", "auc", "people", "positives"]
+    assert spec["round"]["quorum"] == {"min": 2, "required": [], "graceSeconds": 60, "onShortfall": "Fail"}
+    assert spec["series"]["stop"] == {"patience": 0, "minDelta": "0", "seconds": 0}
+    assert (spec["series"]["onFailure"], spec["initial"], spec["suspend"]) == ({"retries": 2}, {"seed": 0}, False)
+
+
+@pytest.mark.parametrize(
+    ("series", "message"),
+    [
+        ({"rounds": 0}, "should be greater than or equal to 1"),
+        ({"rounds": 257}, "should be less than or equal to 256"),
+        (
+            {"schedules": [{"parameter": "learningRate", "steps": [{"fromRound": 3, "value": "1"}]}]},
+            "begins after the last round",
+        ),
+        (
+            {
+                "schedules": [
+                    {"parameter": "a", "steps": [{"fromRound": 1, "value": "1"}, {"fromRound": 1, "value": "2"}]}
+                ]
+            },
+            "Duplicate value",
+        ),
+        ({"stop": {"patience": 2}}, "could never stop for it"),
+        ({"stop": {"minDelta": "-1"}}, "should match"),
+        ({"onFailure": {"retries": 4}}, "should be less than or equal to 3"),
+    ],
+)
+def test_a_series_that_cannot_be_meant_is_refused(api: Api, series: dict[str, Any], message: str) -> None:
+    with pytest.raises(Refused, match=message):
+        api.create(federated_model(**series), dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("image", "registry.example/trainer:latest", "image must be given by digest"),
+        ("quorum", {"min": 3}, "above the number of names"),
+        ("metrics", ["auc"], "metrics lists loss"),
+        ("metrics", ["loss", "f1"], "metrics lists loss"),
+        ("deadlines", {"totalSeconds": 10}, "shorter than one of the stages"),
+    ],
+)
+def test_a_round_of_a_model_has_the_rules_of_a_round(api: Api, field: str, value: Any, message: str) -> None:
+    model = federated_model()
+    model["spec"]["round"][field] = value
+    with pytest.raises(Refused, match=message):
+        api.create(model, dry_run=True)
+
+
+def test_the_example_is_a_model(api: Api) -> None:
+    example = yaml.safe_load((ROOT / "examples/breast-cancer/model.yaml").read_text("utf-8"))
+    assert api.create(example, dry_run=True)["spec"]["series"]["rounds"] == 10
+
+
+def test_the_first_weights_of_a_model_cannot_change(api: Api) -> None:
+    api.create(federated_model("fixed"))
+    with pytest.raises(Refused, match="initial is immutable"):
+        api.patch("FederatedModel", "fixed", {"spec": {"initial": {"seed": 1}}}, "breast-cancer")
+    api.patch("FederatedModel", "fixed", {"spec": {"series": {"rounds": 9}}}, "breast-cancer")

@@ -1,0 +1,335 @@
+"""A series: which rounds a FederatedModel makes, in which order, and which model becomes a version."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_model.world import UID, World, model
+from wardround.api import conditions
+from wardround.api.federatedmodel import Schedule, Step, Stop
+from wardround.plans.model import plan as model_plan
+from wardround.plans.model import series as rounds
+
+
+def started(**series: Any) -> World:
+    world = World(model(**series))
+    world.settle()
+    return world
+
+
+def end_of(world: World) -> list[tuple[str, int, str]]:
+    return [(each.task, each.number, each.outcome) for each in world.series.rounds]
+
+
+def condition(world: World, kind: str) -> tuple[str, str]:
+    found = conditions.find(world.model.status.conditions, kind)
+    assert found is not None
+    return found.status, found.reason
+
+
+def test_a_series_computes_statistics_trains_and_evaluates_the_last_model() -> None:
+    world = started()
+    world.run()
+    assert end_of(world) == [
+        ("Statistics", 0, "Complete"),
+        ("Train", 1, "Complete"),
+        ("Train", 2, "Complete"),
+        ("Train", 3, "Complete"),
+        ("Evaluate", 3, "Complete"),
+    ]
+    assert world.created == [each.name for each in world.series.rounds]
+    assert condition(world, "Ready") == ("True", "VersionCurrent")
+    assert condition(world, "Reconciling") == ("False", "SeriesEnded")
+
+
+def test_each_round_starts_from_the_round_before() -> None:
+    world = started()
+    world.run()
+    statistics, first, second, third, evaluation = (world.rounds[each.name].spec for each in world.series.rounds)
+    names = [each.name for each in world.series.rounds]
+    assert (statistics.image, statistics.base, statistics.initial) == (None, None, None)
+    assert first.initial is not None
+    assert (first.initial.statistics_round_name, first.base, first.seed) == (names[0], None, 7)
+    assert [each.base.round_name for each in (second, third, evaluation) if each.base] == names[1:4]
+    assert {each.seed for each in (second, third)} == {7}
+    assert (evaluation.rows, evaluation.seed) == ("Validation", 0)
+
+
+def test_the_status_names_a_round_before_it_is_created() -> None:
+    world = World(model())
+    plan = world.step()
+    assert plan.actions == ()
+    assert plan.requeue_after == 0.0
+    assert world.series.rounds[0].name == "heart-s1-r0-0123abcd"
+    assert world.created == []
+    world.step()
+    assert world.created == ["heart-s1-r0-0123abcd"]
+
+
+def test_a_round_under_way_is_not_created_again() -> None:
+    world = started()
+    for _ in range(3):
+        assert world.step().actions == ()
+    assert world.created == ["heart-s1-r0-0123abcd"]
+
+
+def test_a_recreated_model_has_rounds_of_other_names() -> None:
+    meta = model().metadata
+    other = replace(meta, uid="99999999-0000-4000-8000-000000000001")
+    assert rounds.round_name(meta, 1, "Train", 2, 1) != rounds.round_name(other, 1, "Train", 2, 1)
+
+
+def test_names_fit_into_a_label() -> None:
+    meta = replace(model().metadata, name="m" * 200)
+    assert len(rounds.round_name(meta, 99999, "Evaluate", 256, 10)) <= 63
+    assert len(rounds.version_name(meta, 99999)) <= 63
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [(["0.5", "0.3", "0.4"], 2), (["0.5", "0.4", "0.3"], 3), (["0.3", "0.3", "0.3"], 1), ([None, None, None], 3)],
+    ids=["the middle one", "the last one", "the earlier of equals", "nobody tells a loss"],
+)
+def test_the_model_with_the_lowest_loss_becomes_the_version(losses: list[str | None], best: int) -> None:
+    world = World(model(), losses)
+    world.run()
+    [version] = world.versions.values()
+    assert version.spec.round_name == next(
+        each.name for each in world.series.rounds if (each.task, each.number) == ("Train", best)
+    )
+    assert world.model.status.current == version.metadata.name == "heart-v1-0123abcd"
+    assert version.metadata.owner_references == ()
+
+
+def test_each_loss_stands_at_the_round_that_made_the_model() -> None:
+    world = started()
+    world.run()
+    assert [each.loss for each in world.series.rounds] == [None, "0.5", "0.4", "0.3", None]
+
+
+def test_the_round_of_a_version_stays_as_long_as_the_version() -> None:
+    world = started()
+    world.run()
+    [version] = world.versions.values()
+    owners = {
+        (each.kind, each.uid, each.controller)
+        for each in world.rounds[version.spec.round_name].metadata.owner_references
+    }
+    assert owners == {("FederatedModel", UID, True), ("ModelVersion", version.metadata.uid, False)}
+
+
+def test_a_version_has_the_numbers_of_its_own_model() -> None:
+    world = started()
+    world.run()
+    [version] = world.versions.values()
+    assert [(each.name, each.value, each.model) for each in version.status.metrics] == [
+        ("loss", "0.3", version.spec.round_name)
+    ]
+
+
+def test_a_scheduled_parameter_changes_from_its_round_on() -> None:
+    schedule = Schedule(
+        parameter="learningRate", steps=(Step(from_round=3, value="0.001"), Step(from_round=2, value="0.01"))
+    )
+    spec = replace(model().spec.series, parameters={"learningRate": "0.1", "epochs": "5"}, schedules=(schedule,))
+    values = [rounds.parameters(spec, number)["learningRate"] for number in (1, 2, 3, 4)]
+    assert values == ["0.1", "0.01", "0.001", "0.001"]
+    assert rounds.parameters(spec, 3)["epochs"] == "5"
+
+
+def test_a_series_stops_after_patience_rounds_without_gain() -> None:
+    """The loss of the second model is known at the end of the third round."""
+    world = World(
+        model(rounds=9, stop={"patience": 2}), ["0.5", "0.6", "0.5", "0.1", "0.1", "0.1", "0.1", "0.1", "0.1"]
+    )
+    world.run()
+    assert [each.number for each in world.series.rounds if each.task == "Train"] == [1, 2, 3, 4]
+
+
+def test_a_gain_lets_patience_begin_anew() -> None:
+    losses: list[str | None] = ["0.5", "0.6", "0.4", "0.5", "0.3", "0.4", "0.2"]
+    world = World(model(rounds=7, stop={"patience": 2}), losses)
+    world.run()
+    assert world.series.round == 7
+
+
+def test_a_gain_below_min_delta_is_none() -> None:
+    falling: list[str | None] = [f"{0.5 - 0.001 * number:.3f}" for number in range(9)]
+    patient = World(model(rounds=9, stop={"patience": 2, "minDelta": "0.01"}), falling)
+    patient.run()
+    assert patient.series.round == 4
+    eager = World(model(rounds=9, stop={"patience": 2}), falling)
+    eager.run()
+    assert eager.series.round == 9
+
+
+def test_no_round_begins_after_the_seconds_of_the_series() -> None:
+    world = World(model(rounds=9), [f"0.{9 - number}" for number in range(9)])
+    world.model = replace(
+        world.model, spec=replace(world.model.spec, series=replace(world.model.spec.series, stop=Stop(seconds=12)))
+    )
+    world.run()
+    assert 1 <= world.series.round < 9
+    assert world.series.stage == "Ended"
+
+
+def test_a_failed_round_is_tried_again_under_another_name() -> None:
+    world = started()
+    world.fail("heart-s1-r0-0123abcd")
+    world.settle()
+    assert world.created == ["heart-s1-r0-0123abcd", "heart-s1-r0-t2-0123abcd"]
+    world.run()
+    assert world.series.stage == "Ended"
+    first = next(each for each in world.series.rounds if each.task == "Train")
+    initial = world.rounds[first.name].spec.initial
+    assert initial is not None
+    assert initial.statistics_round_name == "heart-s1-r0-t2-0123abcd"
+
+
+def test_a_round_is_tried_again_after_a_while_and_each_time_later() -> None:
+    world = started()
+    waits = []
+    for _ in range(2):
+        world.fail(world.created[-1])
+        failed_at = world.now
+        world.settle()
+        waits.append((world.now - failed_at).total_seconds())
+    assert 30 <= waits[0] < 60 <= waits[1] < 90
+
+
+def test_while_it_waits_the_series_says_when_it_goes_on() -> None:
+    world = started()
+    world.fail(world.created[-1])
+    plan = world.step()
+    assert condition(world, "Reconciling") == ("True", "SeriesRetrying")
+    assert plan.requeue_after == 29.0
+    assert world.created == ["heart-s1-r0-0123abcd"]
+
+
+def test_a_series_ends_though_its_evaluation_fails_for_good() -> None:
+    """The loss of the last model stays unknown, so the best of the others counts."""
+    world = started()
+    for _ in range(4):
+        world.complete(world.created[-1])
+        world.settle()
+    assert world.series.rounds[-1].task == "Evaluate"
+    for _ in range(3):
+        world.fail(world.created[-1])
+        world.settle()
+    assert world.series.stage == "Ended"
+    [version] = world.versions.values()
+    assert version.spec.round_name == "heart-s1-r2-0123abcd"
+    assert [each.value for each in version.status.metrics] == ["0.4"]
+
+
+def test_a_version_whose_model_nobody_could_measure_has_no_numbers() -> None:
+    world = started(rounds=1)
+    for _ in range(2):
+        world.complete(world.created[-1])
+        world.settle()
+    for _ in range(3):
+        world.fail(world.created[-1])
+        world.settle()
+    [version] = world.versions.values()
+    assert (version.spec.round_name, version.status.metrics) == ("heart-s1-r1-0123abcd", ())
+    assert conditions.is_true(version.status.conditions, "Ready")
+
+
+def failed_for_good() -> World:
+    world = started()
+    for _ in range(3):
+        world.fail(world.created[-1])
+        world.settle()
+    return world
+
+
+def test_after_its_retries_a_series_waits_and_says_which_round_failed_and_why() -> None:
+    world = failed_for_good()
+    assert len(world.created) == 3
+    assert condition(world, "Stalled") == ("True", "SeriesRoundFailed")
+    stalled = conditions.find(world.model.status.conditions, "Stalled")
+    assert stalled is not None
+    assert "heart-s1-r0-t3-0123abcd has failed (QuorumNotMet)" in stalled.message
+    assert "kubectl wardround explain federatedround/heart-s1-r0-t3-0123abcd -n federation" in stalled.message
+
+
+def test_a_changed_spec_lets_a_stalled_series_go_on() -> None:
+    world = failed_for_good()
+    world.change(parameters={"epochs": "1"})
+    world.settle()
+    assert world.created[-1] == "heart-s1-r0-t4-0123abcd"
+    world.run()
+    assert world.series.stage == "Ended"
+
+
+def test_a_change_counts_from_the_next_round_and_is_recorded() -> None:
+    world = started()
+    world.complete(world.created[-1])
+    world.settle()
+    assert world.rounds[world.created[-1]].spec.parameters == {"epochs": "5"}
+    world.change(parameters={"epochs": "1"})
+    world.settle()
+    world.complete(world.created[-1])
+    world.settle()
+    assert world.rounds[world.created[-1]].spec.parameters == {"epochs": "1"}
+    assert [each.generation for each in world.series.rounds] == [1, 1, 2]
+
+
+def test_a_round_that_was_only_named_is_made_from_the_changed_spec_and_says_so() -> None:
+    world = started()
+    world.complete(world.created[-1])
+    world.step()
+    assert world.series.rounds[-1].name not in world.rounds
+    world.change(parameters={"epochs": "1"})
+    world.settle()
+    assert world.rounds[world.created[-1]].spec.parameters == {"epochs": "1"}
+    assert world.series.rounds[-1].generation == 2
+
+
+def test_a_suspended_model_suspends_its_round_and_creates_none() -> None:
+    world = started()
+    world.suspend(True)
+    world.settle()
+    name = world.created[-1]
+    assert world.rounds[name].spec.suspend
+    assert condition(world, "Suspended") == ("True", "Suspended")
+    world.complete(name)
+    world.settle()
+    assert world.created == [name]
+    world.suspend(False)
+    world.settle()
+    assert len(world.created) == 2
+    assert condition(world, "Suspended") == ("False", "Resumed")
+
+
+def test_a_round_of_somebody_else_is_not_taken_over() -> None:
+    world = World(model())
+    world.step()
+    name = world.series.rounds[0].name
+    world.step()
+    live = world.rounds[name]
+    world.rounds[name] = replace(live, metadata=replace(live.metadata, owner_references=()))
+    world.settle()
+    assert condition(world, "Stalled") == ("True", "NameTaken")
+    assert world.created == [name]
+    del world.rounds[name]
+    world.settle()
+    assert condition(world, "Stalled")[0] == "False"
+
+
+def test_a_version_of_another_round_is_not_taken_over() -> None:
+    world = started()
+    world.run()
+    [(name, version)] = world.versions.items()
+    world.versions[name] = replace(version, spec=replace(version.spec, round_uid="another"))
+    world.settle()
+    assert condition(world, "Stalled") == ("True", "NameTaken")
+
+
+def test_a_deleted_best_round_is_told() -> None:
+    world = started()
+    world.run()
+    world.rounds.pop(model_plan.best_name(world.series))
+    world.settle()
+    assert condition(world, "Stalled") == ("True", "ResultGone")

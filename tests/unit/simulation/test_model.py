@@ -1,0 +1,137 @@
+"""A FederatedModel trained by all of Wardround in one process: its rounds make the models of rounds chained by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import demo_data, demo_rounds
+from tests.conditions import condition, is_true
+from tests.simulation.apiserver import Place
+from tests.simulation.federation import HUB_NAMESPACE, Federation
+from tests.simulation.rounds import OWN, OWN_ROUND, documents, play_rounds, scratch
+from tests.simulation.virtual import VirtualLoop, play
+from wardround.ports import Object
+
+FEDERATION = demo_rounds.NAMESPACE
+# Of the demo's hospitals, one has enough people on its validation side, and it tells its numbers.
+TELLING = replace(OWN, policy={**OWN.policy, "minQuorum": 1, "tellOwnMetrics": True})
+TRAININGS = 2
+
+
+def by_hand() -> list[Object]:
+    """Statistics and the first Train rounds of the examples."""
+    return documents(OWN)[: 1 + TRAININGS]
+
+
+def model() -> Object:
+    """A model with the fields of these rounds."""
+    [_, first, *_] = by_hand()
+    spec = first["spec"]
+    shared = ("image", "datasetName", "participants", "quorum", "command", "exchange")
+    return {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "FederatedModel",
+        "metadata": {
+            "name": "breast",
+            "namespace": FEDERATION,
+            "labels": {"argocd.argoproj.io/instance": "hub"},
+            "annotations": {"argocd.argoproj.io/tracking-id": "hub:wardround.io/FederatedModel:breast"},
+        },
+        "spec": {
+            "initial": {"seed": spec["seed"]},
+            "round": {name: spec[name] for name in shared if name in spec},
+            "series": {"rounds": TRAININGS, "parameters": OWN_ROUND["parameters"]},
+            "evaluation": {"quorum": {"min": 1}},
+        },
+    }
+
+
+@dataclass
+class Trained:
+    """`kept`, `forgotten`: the FederatedRounds and results after the model was deleted, and after its version was."""
+
+    model: Object
+    rounds: list[Object]
+    version: Object
+    kept: tuple[list[str], list[str]]
+    forgotten: tuple[list[str], list[str]]
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    async def main(loop: VirtualLoop) -> Trained:
+        federation = Federation(loop, folder, TELLING, 1)
+        async with federation.running(demo_data.tables()):
+            federation.apply(model())
+            place = Place("FederatedModel", FEDERATION, "breast")
+            await federation.until("the series has ended", lambda: is_true(federation.hub.read(place), "Ready"))
+            await federation.until("the version is ready", lambda: is_true(version(federation), "Ready"))
+            ended, made = federation.hub.read(place), version(federation)
+            rounds = [federation.round(each["name"]) for each in ended["status"]["series"]["rounds"]]
+            federation.hub.remove(place)
+            await federation.until("one round is left", lambda: len(left(federation)[0]) == 1)
+            await federation.until("one result is left", lambda: len(left(federation)[1]) == 1)
+            kept = left(federation)
+            federation.hub.remove(Place("ModelVersion", FEDERATION, made["metadata"]["name"]))
+            await federation.until("nothing is left", lambda: left(federation) == ([], []))
+            return Trained(ended, rounds, made, kept, left(federation))
+
+    with scratch() as name:
+        folder = Path(name)
+        return play(main)
+
+
+def version(federation: Federation) -> Any:
+    [only] = federation.hub.select("ModelVersion", FEDERATION)
+    return only
+
+
+def left(federation: Federation) -> tuple[list[str], list[str]]:
+    """Names of FederatedRounds, and the rounds' UIDs of which the hub has a result."""
+    rounds = [each["metadata"]["name"] for each in federation.hub.select("FederatedRound", FEDERATION)]
+    secrets = federation.hub.select("Secret", HUB_NAMESPACE)
+    results = [each for each in secrets if each["metadata"]["name"].startswith("model-") and each.get("data")]
+    return rounds, [each["metadata"]["name"].removeprefix("model-") for each in results]
+
+
+def test_a_model_makes_the_digests_of_rounds_that_are_chained_by_hand(trained: Trained) -> None:
+    with scratch() as folder:
+        chained = play_rounds(Path(folder), demo_data.tables(), by_hand())
+    own = [each["status"]["result"]["digest"] for each in trained.rounds]
+    assert own[: 1 + TRAININGS] == chained.digests
+    assert [each["spec"]["task"] for each in trained.rounds] == ["Statistics", "Train", "Train", "Evaluate"]
+
+
+def test_the_rounds_belong_to_the_model_and_have_nothing_of_its_labels(trained: Trained) -> None:
+    for each in trained.rounds:
+        controllers = [owner["name"] for owner in each["metadata"]["ownerReferences"] if owner.get("controller")]
+        assert controllers == ["breast"]
+        assert not any(
+            "argocd" in name for name in (*each["metadata"]["labels"], *each["metadata"].get("annotations", {}))
+        )
+
+
+def test_the_version_is_the_best_round_with_its_numbers(trained: Trained) -> None:
+    series = trained.model["status"]["series"]
+    losses = {each["name"]: each["loss"] for each in series["rounds"] if "loss" in each}
+    assert len(losses) == TRAININGS
+    assert series["best"] == min(losses, key=lambda name: float(losses[name])) == trained.version["spec"]["roundName"]
+    numbers = {each["name"]: each["value"] for each in trained.version["status"]["metrics"]}
+    assert numbers["loss"] == losses[series["best"]]
+    assert trained.model["status"]["current"] == trained.version["metadata"]["name"]
+    ready = condition(trained.model, "Ready")
+    assert ready is not None
+    assert ready.reason == "VersionCurrent"
+
+
+def test_a_deleted_model_leaves_its_current_version_with_the_result(trained: Trained) -> None:
+    spec = trained.version["spec"]
+    assert trained.kept == ([spec["roundName"]], [spec["roundUID"]])
+
+
+def test_a_deleted_version_takes_the_result_with_it(trained: Trained) -> None:
+    assert trained.forgotten == ([], [])
