@@ -111,22 +111,23 @@ def demo_cases() -> tuple[Cases, np.typing.NDArray[np.str_]]:
 def table(comparison: Comparison) -> Table:
     """Each hospital's own model beside the federation's: on all hospitals' patients, and on its own."""
     first = comparison.together[EVERYBODY]
-    title = f"Accuracy over {first.n} other splits of the same cases, simulated: mean and 95 % interval"
+    title = f"Accuracy: mean of {first.n} other splits of the same cases, simulated (95 % interval)"
     result = Table(title=title, title_justify="left", caption_justify="left")
-    columns = ("test rows of", "federation", "hospital's own model", "gain of the federation, in points")
+    columns = ("test rows of", "federation", "model of", "own model", "federation gains, points")
     for name in columns:
-        result.add_column(name, justify="left" if name == columns[0] else "right")
+        result.add_column(name, justify="left" if name in ("test rows of", "model of") else "right", no_wrap=True)
     for hospital in HOSPITALS:
         for patients in (EVERYBODY, hospital.name):
             result.add_row(
-                f"{hospital.name}, its own patients" if patients == hospital.name else EVERYBODY,
+                patients,
                 _percent(comparison.together[patients]),
-                f"{hospital.name}: {_percent(comparison.alone[hospital.name][patients])}",
+                hospital.name,
+                _percent(comparison.alone[hospital.name][patients]),
                 _points(comparison.gain[hospital.name][patients]),
                 end_section=patients == hospital.name,
             )
     result.caption = (
-        "A hospital's own model: logistic regression, its penalty chosen by cross-validation on the hospital's "
+        "Own model: logistic regression, its penalty chosen by cross-validation on the hospital's "
         "training rows. It is corrected for the prevalence of all hospitals where it predicts their patients."
     )
     return result
@@ -182,7 +183,7 @@ def _accuracies(
 
 
 def _percent(spread: Spread) -> str:
-    return f"{spread.mean:.1f} % ({spread.low:.1f} to {min(spread.high, 100):.1f})"
+    return f"{spread.mean:.1f} % ({spread.low:.1f}-{min(spread.high, 100):.1f})"
 
 
 def _points(spread: Spread) -> str:
