@@ -39,14 +39,13 @@ class Part:
     tells: bool
     min_cell: int
 
-    def own(self, name: str, specificity: float) -> Estimate | None:
-        """This hospital's own number. None: its Site does not tell it, or it is withheld or undefined."""
-        if not self.tells:
-            return None
-        if estimates.allows(self.sums, name):
-            return estimates.estimates(self.sums, self.min_cell, specificity, (name,))[name]
-        enough = self.people >= self.min_cell
-        return Estimate(self.reported[name], None, None, self.people) if enough else None
+    @property
+    def counted(self) -> bool:
+        """Whether metrics are computed of its sums: after scaling, each class still holds `min_cell` people.
+
+        Scaled to fewer, it would protect no other hospital: a total of two would be nearly that of the other one.
+        """
+        return bool(self.sums) and estimates.classes_hold_enough(self.scaled(), self.min_cell)
 
     def scaled(self) -> Sums:
         return {name: scaled(name, each, self.scale) for name, each in self.sums.items()}
@@ -71,76 +70,114 @@ def combine(
     `parts`: of the hospitals that sent sums. `specificity`: the least that sensitivityAtSpecificity asks for.
     `references`: names of the rounds that made them. No hospital's own difference is told.
     """
-    metrics: dict[str, CombinedMetric] = {}
-    texts: dict[str, dict[str, str]] = {}
-    for name in registry.with_companions(declared):
-        members = _members(name, parts)
-        estimate = _total(name, members, specificity) if _may_be_told(members) else None
-        if estimate is not None:
-            metrics[name] = _metric(estimate, len(members))
-        for participant, each in _own_numbers(name, members, specificity).items():
-            texts.setdefault(participant, {})[name] = each
-    curve = _curve(parts) if CALIBRATION in declared else ()
-    return Combined(metrics, curve, texts, _differences(parts, references))
+    counted = [part for part in parts if part.counted]
+    groups = {name: _group_behind(name, parts, counted) for name in registry.with_companions(declared)}
+    totals = {name: _total(name, group, specificity) for name, group in groups.items() if group.may_be_told}
+    metrics = {
+        name: _metric(estimate, len(groups[name].parts)) for name, estimate in totals.items() if estimate is not None
+    }
+    curve = _curve(counted) if CALIBRATION in declared else ()
+    return Combined(metrics, curve, _own_numbers(groups, specificity), _differences(counted, references))
 
 
-def _members(name: str, parts: Sequence[Part]) -> list[Part]:
-    """The hospitals that the metric is over.
+@dataclass(frozen=True)
+class _Hospitals:
+    """The hospitals that a metric is over. `computed`: whether it is computed from sums, or the code reports it."""
 
-    If sums allow the metric, a hospital that only reports its name does not count: it is not in the total, so it
-    protects no other hospital's number.
+    parts: Sequence[Part]
+    computed: bool
+
+    @property
+    def may_be_told(self) -> bool:
+        return _may_be_told(self.parts)
+
+    @property
+    def hidden(self) -> set[str]:
+        """Those that tell their own numbers, and whose own numbers would give those of another one."""
+        shown = withheld.shown({part.participant: withheld.Counted(part.people, part.tells) for part in self.parts})
+        return {part.participant for part in self.parts if part.tells} - set(shown)
+
+    def own(self, part: Part, name: str, specificity: float) -> Estimate | None:
+        """The number of one of these hospitals. None: too few people are behind it, or it is undefined."""
+        if self.computed:
+            return estimates.estimates(part.sums, part.min_cell, specificity, (name,))[name]
+        return Estimate(part.reported[name], None, None, part.people)
+
+
+def _group_behind(name: str, parts: Sequence[Part], counted: Sequence[Part]) -> _Hospitals:
+    """The hospitals that the metric is over: those of whose sums it is computed, or those whose code reports it.
+
+    Metrics that are computed determine each other. Two of them over different hospitals would give a number of one
+    hospital by subtraction, so all of them are over the same hospitals. The majority decides whether a metric is
+    computed, so that one hospital alone cannot replace what the others report.
     """
-    with_sums = [part for part in parts if estimates.allows(part.sums, name)]
-    if with_sums:
-        return [part for part in with_sums if estimates.holds_enough(part.sums, name, part.min_cell)]
-    return [part for part in parts if name in part.reported and part.people >= part.min_cell]
+    computing = [part for part in parts if estimates.allows(part.sums, name)]
+    reporting = [part for part in parts if name in part.reported and not estimates.allows(part.sums, name)]
+    if computing and len(computing) >= len(reporting):
+        return _Hospitals(counted, computed=True)
+    return _Hospitals([part for part in reporting if part.people * part.scale >= part.min_cell], computed=False)
 
 
-def _may_be_told(members: Sequence[Part]) -> bool:
-    return len(members) > 1 or all(part.tells for part in members)
+def _may_be_told(hospitals: Sequence[Part]) -> bool:
+    return len(hospitals) > 1 or all(part.tells for part in hospitals)
 
 
-def _least(members: Sequence[Part]) -> float:
-    """The largest `min_cell` of the members, each scaled as its sums are.
+def _least(hospitals: Sequence[Part]) -> float:
+    """The largest `min_cell` of the hospitals. Each class of each of them has so many people by its scaled sums."""
+    return max(part.min_cell for part in hospitals)
 
-    Each member alone has that many people, so a member that names a large `min_cell` hides no number.
+
+def _apart(hospitals: Sequence[Part]) -> list[tuple[Sums, float]]:
+    return [(part.scaled(), part.min_cell) for part in hospitals]
+
+
+def _total(name: str, group: _Hospitals, specificity: float) -> Estimate | None:
+    """The metric over all these hospitals. None: a hospital among them has too few people for it, or it is undefined.
+
+    Without this hospital it would be a metric over other hospitals than the rest.
     """
-    return max(part.min_cell * part.scale for part in members)
-
-
-def _total(name: str, members: Sequence[Part], specificity: float) -> Estimate | None:
-    if not members:
+    if not group.parts:
         return None
-    if not estimates.allows(members[0].sums, name):
-        return _mean(name, members)
-    total = sums.add([part.scaled() for part in members])
-    return estimates.estimates(total, _least(members), specificity, (name,))[name]
+    if not group.computed:
+        return _mean(name, group.parts)
+    apart = _apart(group.parts)
+    if not all(estimates.allows(each, name) and estimates.holds_enough(each, name, least) for each, least in apart):
+        return None
+    total = sums.add([each for each, _ in apart])
+    return estimates.estimates(total, _least(group.parts), specificity, (name,), apart)[name]
 
 
-def _mean(name: str, members: Sequence[Part]) -> Estimate | None:
+def _mean(name: str, hospitals: Sequence[Part]) -> Estimate | None:
     """The mean of a metric that the training code reports, weighted by people. None if it is not finite: the code may
     report the largest float."""
-    people = sum(part.people * part.scale for part in members)
-    value = sum(part.reported[name] * part.people * part.scale for part in members) / people
+    people = sum(part.people * part.scale for part in hospitals)
+    value = sum(part.reported[name] * part.people * part.scale for part in hospitals) / people
     return Estimate(value, None, None, round(people)) if math.isfinite(value) else None
 
 
-def _own_numbers(name: str, members: Sequence[Part], specificity: float) -> dict[str, str]:
-    """By participant, the text of its own number. Decided for each metric alone, and among the hospitals that the
-    metric is over: only their numbers follow from the total by subtraction."""
-    own = {part.participant: part.own(name, specificity) for part in members}
-    hospitals = {part.participant: withheld.Counted(part.people, own[part.participant] is not None) for part in members}
-    shown = {participant: own[participant] for participant in withheld.shown(hospitals)}
-    return {participant: text(each.value, each.people) for participant, each in shown.items() if each is not None}
+def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[str, dict[str, str]]:
+    """By participant that tells its own numbers, their texts by metric.
+
+    A hospital that is hidden for one metric is hidden for all: its other numbers could give the hidden one.
+    """
+    hidden = {participant for group in groups.values() for participant in group.hidden}
+    texts: dict[str, dict[str, str]] = {}
+    for name, group in groups.items():
+        for part in group.parts:
+            if not part.tells or part.participant in hidden:
+                continue
+            own = group.own(part, name, specificity)
+            if own is not None:
+                texts.setdefault(part.participant, {})[name] = text(own.value, own.people)
+    return texts
 
 
-def _curve(parts: Sequence[Part]) -> tuple[CalibrationGroup, ...]:
-    members = [part for part in _members(CALIBRATION, parts) if "histogram" in part.sums]
-    if not members or not _may_be_told(members):
+def _curve(counted: Sequence[Part]) -> tuple[CalibrationGroup, ...]:
+    if not counted or not _may_be_told(counted) or not all("histogram" in part.sums for part in counted):
         return ()
-    total = sums.add([part.scaled() for part in members])
-    apart = [(part.sums, part.min_cell) for part in members]
-    return tuple(_group(each) for each in estimates.calibration(total, _least(members), apart))
+    apart = _apart(counted)
+    total = sums.add([each for each, _ in apart])
+    return tuple(_group(each) for each in estimates.calibration(total, _least(counted), apart))
 
 
 def _differences(parts: Sequence[Part], references: Sequence[str]) -> tuple[CombinedDifference, ...]:

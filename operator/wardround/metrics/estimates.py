@@ -43,18 +43,25 @@ class Group:
     observed: float
 
 
+Hospitals = Sequence[tuple[Numbers, float]]
+
+
 def estimates(
-    numbers: Numbers, min_cell: float, specificity: float = 0.9, names: Collection[str] = tuple(registry.METRICS)
+    numbers: Numbers,
+    min_cell: float,
+    specificity: float = 0.9,
+    names: Collection[str] = tuple(registry.METRICS),
+    apart: Hospitals = (),
 ) -> dict[str, Estimate | None]:
     """Each of the metrics in `names` that these sums allow, by name. None: withheld, or undefined.
 
     A metric is withheld if its denominator holds fewer than `min_cell` people. Metrics that depend on labels are
     withheld too if a class holds fewer. `specificity`: the least that `sensitivityAtSpecificity` asks for. Sums without
-    a histogram have no metric that needs it.
+    a histogram have no metric that needs it. `apart`: as of `calibration`.
     """
     made = {name: estimator(numbers) for name, estimator in _ESTIMATORS.items() if name in names}
     if "histogram" in numbers and any(name in names for name in _AT_SPECIFICITY):
-        at_specificity = _at_specificity(_Histogram.read(numbers), min_cell, specificity)
+        at_specificity = _at_specificity(_Histogram.read(numbers), min_cell, specificity, _apart(apart))
         made |= {name: each for name, each in at_specificity.items() if name in names}
     people = numbers["people"].tolist()
     return {
@@ -82,7 +89,15 @@ def holds_enough(numbers: Numbers, name: str, min_cell: float) -> bool:
     return each is not None and each.denominator >= _at_least(min_cell)
 
 
-def calibration(numbers: Numbers, min_cell: float, apart: Sequence[tuple[Numbers, float]] = ()) -> tuple[Group, ...]:
+def classes_hold_enough(numbers: Numbers, min_cell: float) -> bool:
+    """Whether each class of these sums holds at least `min_cell` people, and as much weight.
+
+    A patient with rows of both classes is one of the people of each class, but weighs only a part in each.
+    """
+    return not too_few([*numbers["people"].tolist(), *numbers["weights"].tolist()], _at_least(min_cell))
+
+
+def calibration(numbers: Numbers, min_cell: float, apart: Hospitals = ()) -> tuple[Group, ...]:
     """The calibration curve: at most 10 groups of at least `min_cell` people. Empty if a class holds fewer.
 
     `apart`: the sums and the `min_cell` of each hospital. If there are several hospitals, each group holds that many
@@ -91,8 +106,7 @@ def calibration(numbers: Numbers, min_cell: float, apart: Sequence[tuple[Numbers
     if too_few(numbers["people"].tolist(), min_cell):
         return ()
     histogram = _Histogram.read(numbers)
-    hospitals = [(_Histogram.read(each).both, least) for each, least in apart] if len(apart) > 1 else []
-    groups = bins.merge(histogram.both, min_cell, bins.MOST_GROUPS, hospitals)
+    groups = bins.merge(histogram.both, min_cell, bins.MOST_GROUPS, _apart(apart))
     return tuple(
         Group(
             float(bins.EDGES[start]),
@@ -102,6 +116,11 @@ def calibration(numbers: Numbers, min_cell: float, apart: Sequence[tuple[Numbers
         )
         for start, stop in groups
     )
+
+
+def _apart(hospitals: Hospitals) -> list[tuple[Floats, float]]:
+    """What `bins.merge` reads of each of several hospitals: weights by bin, and its `min_cell`."""
+    return [(_Histogram.read(each).both, least) for each, least in hospitals] if len(hospitals) > 1 else []
 
 
 @dataclass(frozen=True)
@@ -223,16 +242,19 @@ class _Histogram:
         return self.negatives + self.positives
 
 
-def _at_specificity(histogram: _Histogram, min_cell: float, least: float) -> dict[str, _Over | None]:
+def _at_specificity(
+    histogram: _Histogram, min_cell: float, least: float, hospitals: Sequence[tuple[Floats, float]]
+) -> dict[str, _Over | None]:
     """The lowest edge of a merged bin at which the specificity is at least `least`, and the sensitivity there.
 
-    A person is predicted positive from the edge on.
+    A person is predicted positive from the edge on. `hospitals`: as of `bins.merge`. Two values of `least` give two
+    edges, and the people between two edges are those of merged bins. So these people are never of one hospital alone.
     """
     people, with_positive, with_negative = histogram.people.tolist()
     negatives, positives = float(histogram.negatives.sum()), float(histogram.positives.sum())
     # Sums of weights such as 1/3 are not exact.
     needed = least * negatives * (1 - 1e-12)
-    edges = [start for start, _ in bins.merge(histogram.both, min_cell)]
+    edges = [start for start, _ in bins.merge(histogram.both, min_cell, hospitals=hospitals)]
     reached = [edge for edge in edges if negatives > 0 and _below(histogram.negatives, edge) >= needed]
     if not reached:
         return dict.fromkeys(_AT_SPECIFICITY)

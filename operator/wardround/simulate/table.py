@@ -182,7 +182,7 @@ def _why_empty(finished: Finished, min_cell: int) -> str:
         return (
             f"Only {finished.counted[0]} has sent numbers, and a result never shows the numbers of one hospital alone."
         )
-    return f"All hospitals together have fewer than {min_cell} people in the measured rows, or in one class of them."
+    return f"At one of the hospitals, or at all together, fewer than {min_cell} people are behind each declared metric."
 
 
 def frame(numbers: Sequence[Row]) -> DataFrame:

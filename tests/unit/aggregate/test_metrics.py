@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def told(made: Combined) -> dict[str, set[str]]:
 
 def test_each_declared_metric_is_over_all_hospitals_with_its_interval() -> None:
     made = combined(hospital("a"), hospital("b", 90))
-    assert set(made.metrics) == {*ALL, "threshold", "specificityAtThreshold"}
+    assert set(made.metrics) == {*ALL} - {"sensitivityAtSpecificity"}
     for name in ("loss", "brier", "accuracy", "auc", "sensitivity"):
         metric = made.metrics[name]
         assert metric.low is not None
@@ -120,15 +121,50 @@ def test_the_numbers_of_a_hospital_that_does_not_tell_do_not_follow_by_subtracti
     assert made.metrics["loss"].hospitals == 3
 
 
-def test_a_metric_is_over_the_hospitals_with_enough_people_behind_it() -> None:
-    """At c the model predicts few positives. So its ppv is not in the total, and does not follow by subtraction."""
+def test_a_metric_with_too_few_people_at_one_hospital_is_told_of_no_hospital() -> None:
+    """At c the model predicts few positives, so no ppv is told. A ppv of a and b would be over other hospitals than the
+    sensitivity: the difference of the two would give the small cell of c."""
     parts = [hospital("a", 60, tells=True), hospital("b", 90, tells=True), hospital("c", 80, shift=-3.0, tells=True)]
     made = combined(*parts)
+    assert "ppv" in combined(*parts[:2]).metrics
+    assert {"ppv", "loss"} & set(made.metrics) == {"loss"}
     names = told(made)
     assert {name for name, each in names.items() if "ppv" in each} == {"a", "b"}
     assert {name for name, each in names.items() if "loss" in each} == {"a", "b", "c"}
-    assert made.metrics["ppv"] == combined(*parts[:2]).metrics["ppv"]
-    assert (made.metrics["ppv"].hospitals, made.metrics["loss"].hospitals) == (2, 3)
+
+
+def cells(true: int, false: int, negatives: int, missed: int) -> Any:
+    """True and false positives, true and false negatives: the sums of such people."""
+    sizes = true, false, negatives, missed
+    people = np.arange(sum(sizes))
+    return sums.count(np.repeat([1, 0, 0, 1], sizes), np.repeat([0.7, 0.7, 0.2, 0.2], sizes), people)
+
+
+def of_cells(name: str, *sizes: int, tells: bool = False) -> Part:
+    return Part(name, sum(sizes), cells(*sizes), {}, 1.0, tells, 11)
+
+
+def test_metrics_that_determine_each_other_are_over_the_same_hospitals() -> None:
+    """Each of b and c could be the hospital that is not shown for the sake of a: b for sensitivity, c for ppv."""
+    parts = [
+        of_cells("a", 31, 9, 70, 10),
+        of_cells("b", 4, 3, 40, 20, tells=True),
+        of_cells("c", 28, 12, 45, 15, tells=True),
+    ]
+    made = combined(*parts)
+    assert {each.hospitals for each in made.metrics.values()} == {3}
+    assert "ppv" not in made.metrics
+    assert set(made.by_hospital) == {"c"}
+
+
+def test_a_hospital_that_is_hidden_for_one_metric_is_hidden_for_all() -> None:
+    """Of the reported metric, b is hidden for the sake of a. Of the computed ones alone, c would be."""
+    a, b, c = hospital("a", 300), hospital("b", 200, tells=True), hospital("c", 100, tells=True)
+    assert set(combined(a, b, c, declared=("loss",)).by_hospital) == {"b"}
+    reported = [part_without(each.participant, **{**vars(each), "reported": {"own": 0.5}}) for each in (a, b)]
+    made = combined(*reported, c, declared=("loss", "own"))
+    assert made.by_hospital == {}
+    assert set(made.metrics) == {"loss", "own"}
 
 
 def predicting(name: str, people: int, least: float, most: float, *, tells: bool = False) -> Part:
@@ -138,14 +174,15 @@ def predicting(name: str, people: int, least: float, most: float, *, tells: bool
     return Part(name, people, counted, {}, 1.0, tells, 11)
 
 
-def test_a_hospital_without_predicted_positives_hides_no_other_hospitals_ppv() -> None:
+def test_a_hospital_without_predicted_positives_leaves_no_ppv_of_the_others() -> None:
     """The total would be the number of the other hospital."""
     without = predicting("b", 90, 0.01, 0.4)
     made = combined(predicting("a", 200, 0.1, 0.9), without)
     assert "ppv" not in made.metrics
     assert made.metrics["sensitivity"].hospitals == 2
-    told_alone = combined(predicting("a", 200, 0.1, 0.9, tells=True), without).metrics["ppv"]
-    assert (told_alone.hospitals, told_alone.people) == (1, 100)
+    telling = combined(predicting("a", 200, 0.1, 0.9, tells=True), without)
+    assert "ppv" not in telling.metrics
+    assert telling.by_hospital == {}
 
 
 def test_each_group_of_the_curve_holds_enough_people_of_two_hospitals() -> None:
@@ -155,6 +192,56 @@ def test_each_group_of_the_curve_holds_enough_people_of_two_hospitals() -> None:
     several = combined(predicting("a", 200, 0.01, 0.7), predicting("b", 200, 0.3, 0.99)).calibration
     assert 1 < len(several) < 10
     assert len(combined(predicting("a", 200, 0.01, 0.7, tells=True)).calibration) == 9
+
+
+def test_each_side_of_a_threshold_has_enough_people_of_two_hospitals() -> None:
+    """Above 0.5 there are people of one hospital alone. Several specificities, asked one after another, would locate
+    them one group after the other."""
+    low, high = predicting("b", 400, 0.05, 0.45), predicting("a", 60, 0.8, 0.99)
+    names = ("sensitivityAtSpecificity",)
+    for specificity in np.arange(0.8, 1.0, 0.01):
+        assert combine([low, high], names, float(specificity)).metrics == {}
+    several = predicting("a", 400, 0.01, 0.8), predicting("b", 400, 0.3, 0.99)
+    made = combine(several, names, 0.6).metrics
+    assert set(made) == {"sensitivityAtSpecificity", "threshold", "specificityAtThreshold"}
+    assert 0.3 < float(made["threshold"].value) < 0.8
+
+
+def scaled_copies(part: Part, copies: int) -> Part:
+    """A hospital with so many times the people, limited to as many as there were."""
+    sums_ = {name: each * float(copies) ** (2 if name == "pairs" else 1) for name, each in part.sums.items()}
+    return Part(part.participant, part.people * copies, sums_, {}, 1 / copies, part.tells, part.min_cell)
+
+
+def test_people_are_enough_only_if_they_still_are_after_scaling() -> None:
+    """The second hospital has 22 predicted positives. Scaled, they weigh nothing: the total is that of the first."""
+    honest = of_cells("a", 33, 9, 70, 10)
+    many, few = cells(0, 0, 500, 500), cells(11, 11, 0, 0)
+    claimed = {name: many[name] * 10_000.0 + few[name] for name in many if name != "pairs"}
+    negatives, positives = claimed["weights"]
+    claimed["pairs"] = np.array([negatives * positives, negatives * positives / 2, 0.0])
+    people = int(claimed["people"][0])
+    liar = Part("z", people, claimed, {}, 1000 / people, False, 11)
+    made = combined(honest, liar, declared=("accuracy", "ppv", "calibration"))
+    assert set(made.metrics) == {"accuracy", "calibration"}
+    assert len(made.calibration) == 1
+    assert "ppv" in combined(honest, of_cells("z", 11, 11, 500, 500)).metrics
+
+
+def test_a_hospital_that_is_scaled_to_few_people_protects_no_other_hospital() -> None:
+    """`maxSamples: 1` would make the total of two hospitals that of the other one."""
+    limited = Part("b", 90, hospital("b", 90).sums, {"own": 0.5}, 1 / 90, False, 11)
+    other = Part("a", 60, hospital("a").sums, {"own": 0.1}, 1.0, False, 11)
+    assert combined(other, limited, declared=(*ALL, "own")) == Combined()
+
+
+def test_one_hospital_does_not_replace_the_metrics_that_all_others_report() -> None:
+    honest = [Part(f"h{number}", 500, {}, {"loss": 1.5 + number}, 1.0, False, 11) for number in range(9)]
+    alone = combined(*honest, declared=("loss",))
+    assert alone.metrics["loss"].hospitals == 9
+    for tells in (False, True):
+        liar = hospital("z", 22, tells=tells)
+        assert combined(*honest, liar, declared=("loss",)) == alone
 
 
 def test_a_hospital_that_only_reports_a_computed_metric_protects_no_other_hospital() -> None:
@@ -169,26 +256,26 @@ def test_a_hospital_that_only_reports_a_computed_metric_protects_no_other_hospit
 
 
 def test_a_hospital_with_a_huge_smallest_cell_hides_no_metric() -> None:
-    parts = hospital("a"), hospital("b", 90)
+    parts = hospital("a", 600), hospital("b", 900)
     without = combined(*parts)
+    assert set(without.metrics) == {*ALL, "threshold", "specificityAtThreshold"}
     reporter = Part("liar", 2**53, {}, {"own": 0.0}, 1e-11, False, 2**53)
     assert combined(*parts, reporter) == without
-    copies = {name: each * 1e6 ** (2 if name == "pairs" else 1) for name, each in hospital("c").sums.items()}
-    limited = Part("c", 60_000_000, copies, {}, 60 / 60_000_000, False, 20_000_000)
-    assert set(combined(*parts, limited).metrics) == set(without.metrics)
+    limited = replace(scaled_copies(hospital("c", 600), 10**6), min_cell=200_000_000)
+    assert combined(*parts, limited) == without
 
 
 def test_the_numbers_of_a_hospital_that_does_not_tell_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, tuple[str, ...]]] = []
     compute = estimates.estimates
 
-    def recording(numbers: Any, min_cell: float, specificity: float, names: tuple[str, ...]) -> Any:
+    def recording(numbers: Any, min_cell: float, specificity: float, names: tuple[str, ...], *apart: Any) -> Any:
         asked.append((float(numbers["people"][0]), names))
-        return compute(numbers, min_cell, specificity, names)
+        return compute(numbers, min_cell, specificity, names, *apart)
 
     monkeypatch.setattr(estimates, "estimates", recording)
-    combined(hospital("a", 60), hospital("b", 90, tells=True), declared=("loss",))
-    assert asked == [(150, ("loss",)), (90, ("loss",))]
+    combined(hospital("a", 60), hospital("c", 70), hospital("b", 90, tells=True), declared=("loss",))
+    assert asked == [(220, ("loss",)), (90, ("loss",))]
 
 
 def rare(positives: int, negatives: int, rows: float) -> dict[str, Any]:
@@ -233,9 +320,10 @@ def test_no_sums_that_pass_end_the_aggregation(positives: int, negatives: int, r
 def test_the_largest_least_number_of_people_counts() -> None:
     parts = hospital("a"), hospital("b", 90, min_cell=40)
     assert "ppv" in combined(*parts).metrics
-    strict = hospital("a"), hospital("b", 90, min_cell=80)
-    # 75 positives and 75 negatives: nothing that depends on labels.
-    assert set(combined(*strict).metrics) == {"people", "rows"}
+    several = [hospital(name, 600) for name in "ab"]
+    strict = [replace(each, min_cell=150) for each in several]
+    assert len(combined(*strict).calibration) < len(combined(*several).calibration)
+    assert all(each.people >= 300 for each in combined(*strict).calibration)
 
 
 def test_a_metric_of_the_training_code_is_the_mean_over_people() -> None:
@@ -276,7 +364,7 @@ def test_few_people_have_few_digits() -> None:
 
 
 def test_scaled_sums_of_a_hospital_do_not_change_its_own_numbers() -> None:
-    whole, scaled = hospital("a", tells=True), hospital("a", tells=True, scale=0.25)
+    whole, scaled = hospital("a", tells=True), hospital("a", tells=True, scale=0.5)
     other = hospital("b", 90, tells=True)
     assert combined(whole, other).by_hospital == combined(scaled, other).by_hospital
     assert combined(whole, other).metrics["people"] != combined(scaled, other).metrics["people"]
