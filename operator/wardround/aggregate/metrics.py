@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from wardround.aggregate.strategies import scaled
 from wardround.metrics import differences, estimates, registry, sums, withheld
-from wardround.metrics.digits import text
+from wardround.metrics.digits import edge_text, metric_text, rounded_count, text
 from wardround.metrics.estimates import Estimate
 from wardround.metrics.sums import Sums
 from wardround.tensors import Array
@@ -74,7 +74,9 @@ def combine(
     groups = {name: _group_behind(name, parts, counted) for name in registry.with_companions(declared)}
     totals = {name: _total(name, group, specificity) for name, group in groups.items() if group.may_be_told}
     metrics = {
-        name: _metric(estimate, len(groups[name].parts)) for name, estimate in totals.items() if estimate is not None
+        name: _metric(name, estimate, len(groups[name].parts))
+        for name, estimate in totals.items()
+        if estimate is not None
     }
     curve = _curve(counted) if CALIBRATION in declared else ()
     return Combined(metrics, curve, _own_numbers(groups, specificity), _differences(counted, references))
@@ -168,7 +170,7 @@ def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[s
                 continue
             own = group.own(part, name, specificity)
             if own is not None:
-                texts.setdefault(part.participant, {})[name] = text(own.value, own.people)
+                texts.setdefault(part.participant, {})[name] = metric_text(name, own.value, own.people)
     return texts
 
 
@@ -200,29 +202,29 @@ def _difference(reference: str, each: differences.Difference, hospitals: int) ->
         low=bound(each.low),
         high=bound(each.high),
         loss=text(each.loss, each.people),
-        people=each.people,
-        events=round(float(text(each.events, each.people))),
+        people=rounded_count(each.people),
+        events=rounded_count(each.events),
         hospitals=hospitals,
     )
 
 
-def _metric(estimate: Estimate, hospitals: int) -> CombinedMetric:
+def _metric(name: str, estimate: Estimate, hospitals: int) -> CombinedMetric:
     def bound(value: float | None) -> str | None:
-        return None if value is None else text(value, estimate.people)
+        return None if value is None else metric_text(name, value, estimate.people)
 
     return CombinedMetric(
-        value=text(estimate.value, estimate.people),
+        value=metric_text(name, estimate.value, estimate.people),
         low=bound(estimate.low),
         high=bound(estimate.high),
-        people=estimate.people,
+        people=rounded_count(estimate.people),
         hospitals=hospitals,
     )
 
 
 def _group(group: estimates.Group) -> CalibrationGroup:
     return CalibrationGroup(
-        low=text(group.start, _EDGE_PEOPLE),
-        high=text(group.stop, _EDGE_PEOPLE),
-        people=group.people,
+        low=edge_text(group.start, _EDGE_PEOPLE),
+        high=edge_text(group.stop, _EDGE_PEOPLE),
+        people=rounded_count(group.people),
         observed=text(group.observed, group.people),
     )

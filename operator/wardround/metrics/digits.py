@@ -1,21 +1,80 @@
-"""Writes a metric's value as text. Fewer people give fewer digits, so that the text reveals less about each."""
+"""Writes the numbers of a result as text, rounded so that the text reveals little about each person behind them.
+
+Significant digits alone are not enough: a share near 0 shows a single person among 100,000 with one digit. So the
+number of decimals is bounded too, by the number of people alone.
+"""
 
 from __future__ import annotations
 
 import math
 from decimal import Decimal
 
+from wardround.metrics import registry
+
+
+def metric_text(name: str, value: float, people: float) -> str:
+    """The text of the metric of this name over `people` people. Raises ValueError if the value is not finite."""
+    known = registry.METRICS.get(name)
+    if known and known.number == "Count":
+        return str(rounded_count(value))
+    if known and known.number == "Edge":
+        return edge_text(value, people)
+    return text(value, people)
+
 
 def text(value: float, people: float) -> str:
-    """The text of a metric over `people` people. Raises ValueError if the value is not finite."""
-    if not math.isfinite(value):
-        raise ValueError("a metric must be finite")
-    short = f"{value:.{digits(people)}g}"
-    return format(Decimal(short), "f") if value == 0 or 1e-6 <= abs(value) < 1e12 else short
+    """The text of a share, a mean or a ratio over `people` people. Raises ValueError if the value is not finite."""
+    short = _short(value, people)
+    fixed = f"{value:.{decimals(people)}f}"
+    # Each has as many digits as it may have, but for zeros at the end. The coarser one obeys both limits.
+    coarser = max(Decimal(short), Decimal(fixed), key=_last_place)
+    if coarser == 0:
+        return "0"  # also for a tiny negative number, whose sign would tell on which side of 0 it lies
+    if abs(value) >= _LARGEST_PLAIN:
+        return short
+    plain = format(coarser, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
-def digits(people: float) -> int:
-    """Significant digits of a metric over `people` people."""
+def edge_text(value: float, people: float) -> str:
+    """The text of an edge of the bins. The edges are the same in every round, so only significant digits count."""
+    return format(Decimal(_short(value, people)), "f")
+
+
+def rounded_count(count: float) -> int:
+    """A number of people as a result tells it: with as many significant digits as a share over them has decimals.
+
+    With the exact number of people, a rounded share would give the exact number of hits.
+    """
+    return int(Decimal(f"{count:.{decimals(count)}g}"))
+
+
+def decimals(people: float) -> int:
+    """The most digits after the point of a number over `people` people."""
+    if people < 1000:
+        return 2
+    return 3 if people < 10_000 else 4
+
+
+def significant_digits(people: float) -> int:
+    """The most significant digits of a number over `people` people."""
     if people < 100:
         return 2
     return 3 if people < 1000 else 4
+
+
+# A larger number is written with an exponent.
+_LARGEST_PLAIN = 1e12
+
+
+def _short(value: float, people: float) -> str:
+    if not math.isfinite(value):
+        raise ValueError("a metric must be finite")
+    return f"{value:.{significant_digits(people)}g}"
+
+
+def _last_place(number: Decimal) -> int:
+    """The power of ten of the last digit."""
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int), "the number is finite"
+    return exponent

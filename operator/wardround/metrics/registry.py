@@ -8,6 +8,7 @@ from typing import Literal
 
 Better = Literal["Higher", "Lower", ""]
 Interval = Literal["Normal", "Wilson", "DeLong", "LogNormal", ""]
+Number = Literal["Share", "Count", "Edge"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Metric:
     """`labels`: whether the metric depends on labels. `better`: "" where neither direction is better.
 
     `histogram`: whether the metric needs the histogram, which only an Evaluate update has. `companions`: metrics that
-    say nothing without this one. No round declares them, and a result has them where it has this one.
+    say nothing without this one. No round declares them, and a result has them where it has this one. `number`: how its
+    text is rounded: as a share, mean or ratio over people, a count, or an edge of the bins.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Metric:
     labels: bool = True
     histogram: bool = False
     companions: tuple[str, ...] = ()
+    number: Number = "Share"
 
 
 _THRESHOLD, _AT_THRESHOLD = "threshold", "specificityAtThreshold"
@@ -43,12 +46,12 @@ _ALL = (
         histogram=True,
         companions=(_THRESHOLD, _AT_THRESHOLD),
     ),
-    Metric("people", "", "", labels=False),
-    Metric("positives", "", ""),
-    Metric("rows", "", "", labels=False),
+    Metric("people", "", "", labels=False, number="Count"),
+    Metric("positives", "", "", number="Count"),
+    Metric("rows", "", "", labels=False, number="Count"),
 )
 _COMPANIONS = (
-    Metric(_THRESHOLD, "", "", histogram=True),
+    Metric(_THRESHOLD, "", "", histogram=True, number="Edge"),
     Metric(_AT_THRESHOLD, "Higher", "Wilson", histogram=True),
 )
 METRICS: Mapping[str, Metric] = {each.name: each for each in (*_ALL, *_COMPANIONS)}

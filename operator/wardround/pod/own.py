@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wardround.metrics import registry
-from wardround.metrics.digits import text
+from wardround.metrics.digits import metric_text, text
 from wardround.metrics.estimates import Estimate, Numbers, estimates
 from wardround.wire.layouts import Rows
 from wardround.wire.outcome import OwnMetric
@@ -25,10 +25,10 @@ def reported(values: Mapping[str, float], people: int, rows: Rows) -> tuple[OwnM
 
 
 def _metric(name: str, each: Estimate, rows: Rows) -> OwnMetric:
-    low, high = (None if bound is None else text(bound, each.people) for bound in (each.low, each.high))
+    low, high = (None if bound is None else metric_text(name, bound, each.people) for bound in (each.low, each.high))
     return OwnMetric(
         name=name,
-        value=text(each.value, each.people),
+        value=metric_text(name, each.value, each.people),
         low=low,
         high=high,
         better=registry.better(name) or None,

@@ -78,7 +78,7 @@ def test_auc_compares_people_within_a_hospital_alone() -> None:
 def test_the_curve_of_calibration_comes_with_the_metric_of_that_name() -> None:
     parts = hospital("a", 400), hospital("b", 400)
     groups = combined(*parts).calibration
-    assert sum(each.people for each in groups) == 800
+    assert sum(each.people for each in groups) == pytest.approx(800, abs=5)
     assert all(each.people >= 11 for each in groups)
     assert float(groups[0].observed) < 0.3 < 0.7 < float(groups[-1].observed)
     assert [each.high for each in groups[:-1]] == [each.low for each in groups[1:]]
@@ -355,12 +355,39 @@ def test_reported_metrics_of_single_hospitals_follow_the_same_rule() -> None:
     assert combined(*parts, declared=("own",)).by_hospital["b"] == {"own": "0.1"}
 
 
-def test_few_people_have_few_digits() -> None:
-    def digits(people: int) -> int:
+def test_few_people_have_few_decimals() -> None:
+    def decimals(people: int) -> int:
         value = combined(hospital("a", people), hospital("b", people)).metrics["loss"].value
-        return len(value.partition(".")[2].lstrip("0"))
+        return len(value.partition(".")[2])
 
-    assert [digits(each) for each in (40, 200, 1000)] == [2, 3, 4]
+    assert [decimals(each) for each in (40, 200, 1000, 10_000)] == [2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("metric", ["specificity", "sensitivity", "accuracy", "ppv", "brier"])
+def test_a_model_that_treats_one_person_of_many_apart_does_not_tell_this_persons_label(metric: str) -> None:
+    """Two hospitals of 50,000 people. The model predicts one person negative, and all others positive."""
+
+    def result(label: int) -> Any:
+        labels, predictions = np.arange(50_000) % 2, np.full(50_000, 0.9)
+        labels[7], predictions[7] = label, 0.1
+        people = np.arange(50_000)
+        return combined(
+            Part("a", 50_000, sums.count(labels, predictions, people), {}, 1.0, False, 11),
+            Part("b", 50_000, sums.count(people % 2, np.full(50_000, 0.9), people), {}, 1.0, False, 11),
+            declared=(metric, "people", "positives"),
+        )
+
+    assert result(0).metrics[metric].value
+    assert result(0) == result(1)
+
+
+def test_the_numbers_of_people_do_not_sharpen_a_share() -> None:
+    """The share of true positives times the exact number of predicted positives would be the exact number."""
+    made = combined(of_cells("a", 30_000, 5_000, 60_000, 11_873), of_cells("b", 23, 21, 20, 20)).metrics
+    assert (made["sensitivity"].people, made["ppv"].people) == (41_920, 35_040)
+    assert made["positives"].value == "41920"
+    curve = combined(hospital("a", 421), hospital("b", 457)).calibration
+    assert all(each.people % 10 == 0 for each in curve if each.people > 100)
 
 
 def test_scaled_sums_of_a_hospital_do_not_change_its_own_numbers() -> None:
@@ -388,10 +415,10 @@ REFERENCES = ("heart-1", "heart-2")
 
 
 def test_a_round_tells_the_difference_from_each_reference_over_all_people() -> None:
-    parts = comparing("a", 60), comparing("b", 300)
+    parts = comparing("a", 60), comparing("b", 1200)
     first, second = combine(parts, ("loss",), 0.9, REFERENCES).differences
     assert (first.reference, second.reference) == REFERENCES
-    assert (first.people, first.events, first.hospitals) == (360, 180, 2)
+    assert (first.people, first.events, first.hospitals) == (1260, 630, 2)
     assert first.low is not None
     assert first.high is not None
     assert float(first.low) < float(first.value) < float(first.high) < 0 < float(second.value)

@@ -1,26 +1,73 @@
-"""A metric's text has fewer digits over fewer people."""
+"""A metric's text has fewer digits over fewer people, and never so many decimals that one of many people shows."""
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 
 from wardround.metrics import digits
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.123456, "0.1235"), (1.0, "1"), (0, "0"), (12345, "12340"), (0.00001234567, "0.00001235"), (1e-9, "1e-09")],
+    ("people", "expected"),
+    [(11, "0.12"), (99, "0.12"), (100, "0.12"), (999, "0.12"), (1000, "0.123"), (9999, "0.123"), (10_000, "0.1235")],
 )
-def test_a_metric_over_many_patients_has_four_digits(value: float, text: str) -> None:
-    assert digits.text(value, 1000) == text
+def test_the_number_of_people_bounds_the_decimals(people: int, expected: str) -> None:
+    assert digits.text(0.123456, people) == expected
 
 
-@pytest.mark.parametrize(("patients", "text"), [(11, "0.12"), (99, "0.12"), (100, "0.123"), (999, "0.123")])
-def test_a_metric_over_fewer_patients_has_fewer_digits(patients: int, text: str) -> None:
-    assert digits.text(0.123456, patients) == text
+@pytest.mark.parametrize(
+    ("value", "people", "expected"),
+    [
+        (13.8123, 50, "14"),
+        (13.8123, 500, "13.8"),
+        (13.8123, 5000, "13.81"),
+        (1.0456, 50, "1"),
+        (1.0456, 500, "1.05"),
+        (1.0456, 5000, "1.046"),
+        (12345.0, 10_000, "12340"),
+        (-0.0371, 500, "-0.04"),
+        (1e300, 500, "1e+300"),
+        (1e-9, 10**9, "0"),
+    ],
+)
+def test_significant_digits_are_bounded_too(value: float, people: int, expected: str) -> None:
+    assert digits.text(value, people) == expected
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-5, -1e-5, -0.00004])
+def test_a_number_near_zero_has_neither_digits_nor_a_sign(value: float) -> None:
+    """Both would tell the label of the only person whose two probabilities differ."""
+    assert digits.text(value, 100_000) == "0"
+
+
+@pytest.mark.parametrize("people", [150, 999, 2500, 9999, 25_000])
+def test_one_more_hit_hardly_ever_changes_the_text_of_a_share(people: int) -> None:
+    texts = [digits.text(hits / people, people) for hits in range(people + 1)]
+    changes = np.count_nonzero([one != next_ for one, next_ in itertools.pairwise(texts)])
+    assert changes <= 10 ** digits.decimals(people)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, 0), (75, 75), (153, 150), (999, 1000), (1234, 1230), (41_913, 41_910), (41_914.4, 41_910), (123_456, 123_500)],
+)
+def test_counts_are_rounded_so_that_they_do_not_sharpen_a_share(count: float, expected: int) -> None:
+    assert digits.rounded_count(count) == expected
+
+
+def test_the_name_of_a_metric_decides_how_it_is_rounded() -> None:
+    assert digits.metric_text("loss", 0.123456, 500) == "0.12"
+    assert digits.metric_text("positives", 41_913, 100_000) == "41910"
+    assert digits.metric_text("threshold", 0.00123456, 500) == "0.00123"
+    assert digits.metric_text("mine", 123.456, 500) == "123"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_metric_that_is_not_finite_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         digits.text(value, 1000)
+    with pytest.raises(ValueError, match="finite"):
+        digits.edge_text(value, 1000)

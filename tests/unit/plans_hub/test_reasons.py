@@ -38,7 +38,7 @@ OTHER_WORDS = {
     "what prepare heard over link-local": "Absent Open Silent",
     "the kubelet's": "ContainerCannotRun ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName "
     "RegistryUnavailable StartError Succeeded",
-    "of metrics": "Higher Lower Normal Wilson LogNormal DeLong",
+    "of metrics": "Higher Lower Normal Wilson LogNormal DeLong Share Count Edge",
     "of Events": "Normal Warning Set",
     "in messages and headers": "Lost Range Recipient Opaque",
 }
