@@ -28,6 +28,8 @@ _ROUNDING = 1e-6
 _TINY = 1e-150
 # The least squared error of a patient, whose probabilities are clipped.
 _LEAST_BRIER = bins.LEAST**2
+# The prepared view holds features as float32.
+_LARGEST_FEATURE = float(np.finfo(np.float32).max)
 
 
 class Impossible(Exception):
@@ -62,6 +64,9 @@ def row_count(numbers: Mapping[str, Array], samples: int) -> int:
     for counts in (rows, positives, count):
         _require(_whole(counts) & (counts <= rows[0]))
     _require((squares >= 0) & (squares <= LARGEST_SUM) & ((count > 0) | (squares == 0)))
+    # Roots, because squares can overflow.
+    largest = _LARGEST_FEATURE + np.abs(numbers["shift"])
+    _require(np.sqrt(squares) <= np.sqrt(count) * largest * (1 + _ROUNDING))
     # Cauchy-Schwarz: (sum of x)^2 <= count * (sum of x^2). Roots, because the square of a sum can overflow.
     _require(np.abs(total) <= np.sqrt(count) * np.sqrt(squares) * (1 + _ROUNDING) + count * _TINY)
     _require(np.abs(total) <= LARGEST_SUM)
@@ -117,13 +122,32 @@ def _require_sums(numbers: Mapping[str, Array], min_cell: int) -> None:
     _between(negatives, negative_people / rows, negative_people)
     _require_mean(numbers["loss"], people, LEAST_LOSS, LARGEST_LOSS)
     _require_mean(numbers["brier"], people, _LEAST_BRIER, bins.MOST**2)
+    if rows == people:
+        # Each row weighs 1.
+        _require(_whole(numbers["weights"]))
+        _require(_whole(numbers["confusion"]))
+    _require_cells(numbers)
+    _require_pairs(numbers)
+
+
+def _require_cells(numbers: Mapping[str, Array]) -> None:
+    """The four cells hold all weights, and the other sums fit predictions on the two sides of 0.5."""
     true_positives, false_positives, true_negatives, false_negatives = numbers["confusion"].tolist()
+    negatives, positives = numbers["weights"].tolist()
     _equal(true_positives + false_negatives, positives)
     _equal(true_negatives + false_positives, negatives)
     predicted, others = true_positives + false_positives, true_negatives + false_negatives
-    (expected,) = numbers["expected"].tolist()
-    _between(expected, predicted / 2 + others * bins.LEAST, predicted * bins.MOST + others / 2)
-    _require_pairs(numbers)
+    right, wrong = true_positives + true_negatives, false_positives + false_negatives
+    _between(float(numbers["expected"][0]), predicted / 2 + others * bins.LEAST, predicted * bins.MOST + others / 2)
+    for name, least, middle, most in (
+        ("loss", LEAST_LOSS, math.log(2), LARGEST_LOSS),
+        ("brier", _LEAST_BRIER, 0.25, bins.MOST**2),
+    ):
+        _between(float(numbers[name][0]), right * least + wrong * middle, right * middle + wrong * most)
+    # A positive row above 0.5 and a negative row below are in order. Those on the wrong sides are not.
+    pairs, ordered, _ = numbers["pairs"].tolist()
+    least, most = true_positives * true_negatives, pairs - false_negatives * false_positives
+    _between(ordered, least, most, slack=_ROUNDING * pairs)
 
 
 def _require_mean(sums: Array, people: float, least: float, most: float) -> None:

@@ -276,6 +276,49 @@ def test_rows_that_weigh_less_than_their_patients_are_impossible() -> None:
         counts.evaluated(numbers, 100, 1)
 
 
+@pytest.mark.parametrize("name", ["confusion", "weights"])
+def test_half_patients_are_impossible_where_each_patient_has_one_row(name: str) -> None:
+    numbers = validation(evaluation(visits=1))
+    counts.validated(numbers, 200, MIN_CELL)
+    if name == "weights":
+        numbers["weights"] += [0.5, -0.5]
+        numbers["pairs"][0] = numbers["weights"].prod()
+        numbers["confusion"] += [-0.5, 0, 0.5, 0]
+    else:
+        numbers["confusion"] += [0.5, 0.5, -0.5, -0.5]
+    with pytest.raises(counts.Impossible):
+        counts.validated(numbers, 200, MIN_CELL)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"loss": [200 * 13.0, 200 * 169.0]},
+        {"brier": [180.0, 170.0]},
+        {"pairs": [10_000.0, 0.0, 0.0]},
+    ],
+    ids=["loss", "brier", "pairs"],
+)
+def test_the_worst_numbers_are_impossible_where_all_predictions_are_on_the_right_side(lie: dict[str, Any]) -> None:
+    labels = np.arange(200) % 2
+    honest = validation(
+        {name: np.ravel(each) for name, each in metric_sums.count(labels, 0.2 + 0.6 * labels, range(200)).items()}
+    )
+    counts.validated(honest, 200, MIN_CELL)
+    with pytest.raises(counts.Impossible):
+        counts.validated(honest | {name: np.array(each) for name, each in lie.items()}, 200, MIN_CELL)
+
+
+def test_statistics_beyond_the_views_numbers_are_impossible() -> None:
+    """The view holds features as float32."""
+    rows = np.full((20, FEATURES), np.finfo(np.float32).max)
+    assert counts.row_count(summed(rows), 20) == 20
+    assert counts.row_count(summed(rows, shift=-1e38), 20) == 20
+    one = summed(np.full((1, FEATURES), 1.0))
+    with pytest.raises(counts.Impossible):
+        counts.row_count(one | {"sum": np.full(FEATURES, 1e39), "squares": np.full(FEATURES, 1e78)}, 1)
+
+
 def test_a_class_below_the_hospitals_smallest_cell_is_impossible() -> None:
     """An honest hospital withholds such sums."""
     few = evaluation(prevalence=0.03, visits=1)
