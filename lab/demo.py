@@ -106,7 +106,7 @@ def _write_data(progress: Progress) -> None:
     for hospital in HOSPITALS:
         folder = install.data_folder(hospital.name)
         demo_data.write(tables[hospital.name], folder / "cases.csv")
-        demo_data.write_order_key(hospital.order_key, install.state_folder(hospital.name))
+        demo_data.write_keys(hospital, install.state_folder(hospital.name))
         share = 100 * hospital.malignant / hospital.cases
         spoilt = len(demo_data.BLEMISHES[hospital.name])
         progress(
@@ -116,7 +116,7 @@ def _write_data(progress: Progress) -> None:
 
 
 def _install(hospital: Hospital, built: images.Images, progress: Progress) -> None:
-    dataset = demo_rounds.dataset(hospital.split_key)
+    dataset = demo_rounds.dataset()
     offered = dataset["metadata"]["name"]
     install.install_site(hospital.name, hospital.display_name, {offered: [NAMESPACE]}, built, progress)
     apply(named(hospital.name), [dataset], SITE_NAMESPACE)

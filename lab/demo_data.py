@@ -16,31 +16,35 @@ import numpy as np
 from lab import demo_rounds
 
 SEED = 2026
+ORDER_KEY, SPLIT_KEY = "secrets/order/key", "secrets/split/breast/key"
 
 
 @dataclass(frozen=True)
 class Hospital:
-    """`split_key` decides which patients are on the test side. A real hospital keeps it secret. The demo's is public,
-    so that its results are reproducible."""
+    """A real hospital's first pod makes its keys at random, and nobody else sees them. The demo's keys are public, so
+    that its results are reproducible."""
 
     name: str
     display_name: str
     cases: int
     malignant: int
-    split_key: str
 
     @property
-    def order_key(self) -> bytes:
-        """The key of the row order. A real hospital's training pod makes a random one."""
-        return hashlib.sha256(f"demo-order-of-{self.name}".encode()).digest()
+    def keys(self) -> dict[str, bytes]:
+        """By their files on the claim `state`: the key of the row order, and the key of the split, which decides which
+        patients are on the test side."""
+        return {
+            ORDER_KEY: hashlib.sha256(f"demo-order-of-{self.name}".encode()).digest(),
+            SPLIT_KEY: f"demo-split-of-{self.name}".encode(),
+        }
 
 
 # Sizes of about 60, 28 and 12 %. There are 212 malignant cases in all, too few for 40, 60 and 10 % of these sizes: the
 # first two hospitals get a little less, the screening clinic its 10 %.
 HOSPITALS = (
-    Hospital("site-a", "University hospital", 341, 122, "demo-split-of-site-a"),
-    Hospital("site-b", "County hospital", 159, 83, "demo-split-of-site-b"),
-    Hospital("site-c", "Screening clinic", 69, 7, "demo-split-of-site-c"),
+    Hospital("site-a", "University hospital", 341, 122),
+    Hospital("site-b", "County hospital", 159, 83),
+    Hospital("site-c", "Screening clinic", 69, 7),
 )
 # (row, column, text in the export): a missing value, a number with a unit, an impossible value.
 BLEMISHES: dict[str, tuple[tuple[int, str, str], ...]] = {
@@ -91,15 +95,18 @@ def write(table: Table, path: Path) -> None:
     path.chmod(0o644)
 
 
-def order_key_file(state: Path) -> Path:
-    """Where `prepare` looks for the key on the claim `state` before it makes one."""
-    return state / "secrets" / "order" / "key"
+def write_keys(hospital: Hospital, state: Path) -> None:
+    """Write the keys where `prepare` looks for them before it makes any. `state`: the folder of the claim `state`."""
+    for name in hospital.keys:
+        write_key(hospital, name, state)
 
 
-def write_order_key(key: bytes, state: Path) -> None:
-    file = order_key_file(state)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(key)
+def write_key(hospital: Hospital, name: str, state: Path) -> None:
+    file = state / name
+    for folder in (file.parents[1], file.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o777)  # the pod's user makes the keys of other Datasets beside
+    file.write_bytes(hospital.keys[name])
     file.chmod(0o644)
 
 
@@ -110,8 +117,8 @@ def write_folders(folder: Path) -> None:
         own = folder / hospital.name
         own.mkdir(parents=True, exist_ok=True)
         write(made[hospital.name], own / "cases.csv")
-        (own / "dataset.yaml").write_text(demo_rounds.text([demo_rounds.dataset(hospital.split_key)]), "utf-8")
-        write_order_key(hospital.order_key, own)
+        (own / "dataset.yaml").write_text(demo_rounds.text([demo_rounds.dataset()]), "utf-8")
+        write_keys(hospital, own)
 
 
 if __name__ == "__main__":

@@ -208,6 +208,9 @@ def installed() -> Federation:
     tables = demo_data.tables()
     for site in SITES:
         demo_data.write(tables[site], install.data_folder(site) / "cases.csv")
+    for hospital in HOSPITALS:
+        # The pods make all other keys.
+        demo_data.write_key(hospital, demo_data.SPLIT_KEY, install.state_folder(hospital.name))
     install.install_hub(built, say)
     listed = prepared.archive(built.trainer)
     [namespace] = demo_rounds.documents("federation.yaml")
@@ -225,7 +228,7 @@ def _install_site(hospital: Hospital, built: Images, listed: ImageRef) -> None:
     }
     values = {"policy": POLICY | own, "workload": WORKLOAD}
     install.install_site(hospital.name, hospital.display_name, ALLOWED, built, say, values)
-    install.apply(named(hospital.name), [demo_rounds.dataset(hospital.split_key)], SITE_NAMESPACE)
+    install.apply(named(hospital.name), [demo_rounds.dataset()], SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, DATASET)
     eventually(f"{hospital.name} admits Jobs by what its chart says now", lambda: is_admitted(hospital.name))
 

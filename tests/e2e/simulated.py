@@ -17,14 +17,13 @@ Object = dict[str, Any]
 
 
 def digests(federation: Federation, rounds: Sequence[Object]) -> Mapping[str, str]:
-    """The digest of each round's result, by name. The hospitals' order keys must exist: their first pod makes them."""
+    """The digest of each round's result, by name. The hospitals' keys must exist: their first pod makes them."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         demo_data.write_folders(folder / "data")
         for site in federation.sites:
-            shutil.copyfile(
-                demo_data.order_key_file(install.state_folder(site)), demo_data.order_key_file(folder / "data" / site)
-            )
+            for key in (demo_data.ORDER_KEY, demo_data.SPLIT_KEY):
+                shutil.copyfile(install.state_folder(site) / key, folder / "data" / site / key)
         # YAML can have the form of JSON.
         (folder / "rounds.yaml").write_text("\n---\n".join(map(json.dumps, rounds)), "utf-8")
         folder.chmod(0o755)

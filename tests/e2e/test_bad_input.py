@@ -83,7 +83,7 @@ def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
 @contextmanager
 def offered(federation: Federation, name: str, *fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A temporary Dataset of site-b with additional fields."""
-    dataset = demo_rounds.dataset("a-split-key-of-the-tests")
+    dataset = demo_rounds.dataset()
     dataset["metadata"]["name"] = name
     dataset["spec"]["schema"]["fields"].extend(fields)
     apply(named("site-b"), [dataset], federation.site_namespace)

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from lab import demo_rounds
-from lab.demo_data import HOSPITALS
 from lab.install import HUB_SERVER, SITE_NAMESPACE, WRITTEN
 from lab.topology import named
 from tests.documentation import Shell, section, tools
@@ -167,8 +166,7 @@ def shell(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> S
     made = Shell(tmp_path_factory.mktemp("reader"), tools())
     shutil.copy(WRITTEN / "values-hub-wardround-hub.yaml", made.folder / "hub.yaml")
     shutil.copy(WRITTEN / "values-site-a-wardround-site.yaml", made.folder / "site.yaml")
-    [site_a] = [each for each in HOSPITALS if each.name == "site-a"]
-    (made.folder / "dataset.yaml").write_text(yaml.safe_dump(demo_rounds.dataset(site_a.split_key)))
+    (made.folder / "dataset.yaml").write_text(yaml.safe_dump(demo_rounds.dataset()))
     for name in ("hub", "site-a"):
         (made.folder / f"{name}.kubeconfig").symlink_to(named(name).kubeconfig)
     # A round of an earlier run is Complete already.

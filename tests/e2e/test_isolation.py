@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import install, lifecycle, network
+from lab import demo_data, install, lifecycle, network
 from lab.topology import API_PORT, DNS_ADDRESS, STORE_PORT, clusters, named
 from tests.conditions import condition
 from tests.documentation import section
@@ -214,11 +214,12 @@ def test_hostile_code_sees_only_the_files_of_its_task(inside: Inside) -> None:
 def test_hostile_code_sees_neither_raw_data_nor_test_rows(federation: Federation, inside: Inside) -> None:
     raw = (install.data_folder(SITE) / "cases.csv").read_text("utf-8")
     dataset = federation.kubectl(SITE).get("dataset", "breast", "-n", federation.site_namespace)["spec"]
-    sides = split.parse(dataset["split"])
+    key = (install.state_folder(SITE) / demo_data.SPLIT_KEY).read_bytes()
+    sides = split.parse(dataset["split"], key)
     patients = list(csv.DictReader(raw.splitlines()))
     identifier = dataset["schema"]["identifier"]
     everything = json.dumps(inside.found)
-    assert dataset["split"]["key"] not in everything
+    assert key.decode() not in everything
     assert not [each[identifier] for each in patients if each[identifier] in everything]
     features = [each["name"] for each in dataset["schema"]["fields"] if each["name"].endswith(("_area", "_perimeter"))]
     seen = {_fingerprint(row, features) for view in inside.found["rows"].values() for row in view}

@@ -198,13 +198,13 @@ class Federation:
         server.create({**secret, "metadata": {"name": HUB_CREDENTIALS, "namespace": SITE_NAMESPACE}})
         server.create(_object("v1", "Secret", COURIER_KEYS, SITE_NAMESPACE))
         server.create(_object("wardround.io/v1alpha1", "Site", SITE, SITE_NAMESPACE, spec=self._site(name, facts)))
-        dataset = demo_rounds.dataset(hospital.split_key)
+        dataset = demo_rounds.dataset()
         server.create({**dataset, "metadata": {**dataset["metadata"], "namespace": SITE_NAMESPACE}})
         claims = self._folder / name / "claims" / SITE_NAMESPACE
         for claim in ("data", "state", "workspace"):
             (claims / claim).mkdir(parents=True)
         demo_data.write(table, claims / "data" / "cases.csv")
-        demo_data.write_order_key(hospital.order_key, claims / "state")
+        demo_data.write_keys(hospital, claims / "state")
 
         operator = SiteOperator(
             self._client(server, "site-operator", SITE_NAMESPACE),

@@ -39,10 +39,6 @@ def test_a_hospitals_own_model_is_evaluated_at_every_hospital() -> None:
     assert own.evaluation["spec"]["participants"] == {"names": ["site-a", "site-b", "site-c"]}
 
 
-def test_the_dataset_gets_the_hospitals_own_split() -> None:
-    assert demo_rounds.dataset("a" * 16)["spec"]["split"]["key"] == "a" * 16
-
-
 def test_the_further_round_starts_from_the_last_and_is_otherwise_equal() -> None:
     together = demo_rounds.federated(IMAGE)
     made = demo_rounds.further(together)

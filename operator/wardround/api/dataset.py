@@ -1,4 +1,4 @@
-"""Dataset: a file of patients' rows at a site. The split key stays at the site: no status or message holds it."""
+"""Dataset: a file of patients' rows at a site. No field holds the key of the split, which only `prepare` reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,7 +41,9 @@ class Schema:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    key: str = field(repr=False)
+    """`key_file`: a file beside the data that holds the key. None: `prepare` makes and keeps the key."""
+
+    key_file: str | None = None
     validation: str = "0.15"
     test: str = "0.2"
 
@@ -98,7 +100,8 @@ class LeftOut:
 class DatasetStatus:
     """This status stays in the hospital's cluster. `rows` and `patients`: of the valid rows.
 
-    `evaluations`: as the newest evaluation found them.
+    `evaluations`: as the newest evaluation found them. `split_fingerprint`: of the key with which the Dataset was first
+    read.
     """
 
     observed_generation: int | None = None
@@ -111,6 +114,7 @@ class DatasetStatus:
     left_out: LeftOut | None = None
     remarks: tuple[Remark, ...] | None = None
     evaluations: tuple[EvaluationBudget, ...] | None = None
+    split_fingerprint: str | None = None
     schema_digest: str | None = None
     columns_digest: str | None = None
 

@@ -32,7 +32,7 @@ SCHEMA: Members = {
     "identifier": quoted,
     "missingValues": quoted_items,
 }
-SPLIT: Members = {"key": quoted, "validation": quoted, "test": quoted}
+SPLIT: Members = {"keyFile": quoted, "validation": quoted, "test": quoted}
 SPEC: Members = {
     "path": quoted,
     "format": quoted,

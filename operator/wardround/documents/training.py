@@ -56,6 +56,7 @@ def training_job(
         link_local=site.spec.policy.link_local,
         dataset_name=dataset["metadata"]["name"],
         dataset=dataset["spec"],
+        split_fingerprint=(dataset.get("status") or {}).get("splitFingerprint", ""),
         min_samples=site.spec.policy.min_samples,
         min_cell=site.spec.policy.min_cell,
         max_left_out=site.spec.policy.max_left_out,

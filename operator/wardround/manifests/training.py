@@ -52,6 +52,7 @@ class TrainingJob:
     """All that a SiteTask's Job depends on. `request` is WARDROUND_TASK, `command` the trainer's without its verb.
 
     `rows`: of Evaluate, the side of the split that is evaluated.
+    `split_fingerprint`: of the key of the Dataset's split, "" if it is not known.
     `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
     `tells`: whether a result may tell this hospital's own numbers.
     `parameters`: what the Site allows, with which `prepare` compares the round's. `state_round`: UID of the round whose
@@ -80,6 +81,7 @@ class TrainingJob:
     link_local: LinkLocal
     dataset_name: str
     dataset: Mapping[str, Any]
+    split_fingerprint: str
     min_samples: int
     min_cell: int
     max_left_out: str
@@ -166,6 +168,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
             _variable("WARDROUND_DATASET_NAME", job.dataset_name),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
+            _variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint),
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_ROWS", job.rows),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),

@@ -18,6 +18,8 @@ from wardround.wire.outcome import LeftOutTotal, Outcome
 
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
 OF_THE_DATA = ("ColumnMissing", "DataReplaced", "DataUnreadable", "TooFewSamples", "TooManyRowsLeftOut")
+# With these, `prepare` has read no row.
+OF_THE_SPLIT_KEY = ("SplitKeyLost", "SplitKeyChanged")
 # The longest lists that the kind takes.
 QUALITY_LIMIT, REMARKS_LIMIT = 256, 8
 
@@ -28,7 +30,8 @@ def plan(
     """The status. `spec`: as it stands in the object. `prepared`: the container that has just read the data, if any.
 
     The counts are of the newest reading, on which Ready depends. A reading that failed may have no counts. The budgets
-    of evaluations belong to the Dataset's name: they stay when its spec changes, and Ready does not depend on them.
+    of evaluations belong to the Dataset's name: they stay when its spec changes, and Ready does not depend on them. The
+    first fingerprint of the split's key stays: of another key, a person decides.
     """
     schema: Mapping[str, Any] = spec["schema"]
 
@@ -52,6 +55,7 @@ def plan(
         observed_generation=generation,
         conditions=status.conditions,
         evaluations=report.evaluations or status.evaluations,
+        split_fingerprint=status.split_fingerprint or report.split_fingerprint,
     )
     try:
         table = table_schema.parse(schema)
@@ -81,18 +85,29 @@ def plan(
     if counted:
         return settled(draft, "Read", REASONS["Read"].meaning)
     known = conditions.find(status.conditions, "Ready")
-    if known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid":
-        columns = status.ignored.columns if status.ignored else None
-        return dataclasses.replace(
-            draft,
-            read_at=status.read_at,
-            rows=status.rows,
-            patients=status.patients,
-            ignored=Ignored(fields=unused, columns=columns),
-            left_out=status.left_out,
-            remarks=status.remarks,
-        )
-    return settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
+    unchanged = known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid"
+    if unchanged:
+        draft = _as_read_before(draft, status)
+    if report.reason in OF_THE_SPLIT_KEY:
+        return failed(draft, report.reason, report.message or "")
+    if known is not None and known.reason in OF_THE_SPLIT_KEY:
+        # No change of the spec brings the key back. Only a reading shows that it is there again.
+        return failed(draft, known.reason, known.message)
+    return draft if unchanged else settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)
+
+
+def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatus:
+    """The draft with the counts of the reading that `status` describes."""
+    columns = status.ignored.columns if status.ignored else None
+    return dataclasses.replace(
+        draft,
+        read_at=status.read_at,
+        rows=status.rows,
+        patients=status.patients,
+        ignored=dataclasses.replace(draft.ignored or Ignored(), columns=columns),
+        left_out=status.left_out,
+        remarks=status.remarks,
+    )
 
 
 def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
-import shutil
 from pathlib import Path
 from typing import Any
 
-from wardround import durable
+from wardround.pod import keys
 from wardround.pod.outcome import Failure
 from wardround.wire import canonical, digests
 from wardround.wire.training import RequestedTask
 
-KEY_BYTES = 32
-# The key has its own folder: of several pods that rename a folder into place, exactly one succeeds.
-FOLDER, FILE = "order", "key"
+FOLDER = "order"
 
 
 class ViewDigest:
@@ -67,30 +63,15 @@ def hospital_key(folder: Path) -> bytes:
     """Reads this hospital's key, and makes it if there is none yet. Raises Failure (PodFailed)."""
     try:
         if not (folder / FOLDER).exists():
-            _make(folder)
-        key = (folder / FOLDER / FILE).read_bytes()
+            keys.make(folder / FOLDER)
+        key = (folder / FOLDER / keys.FILE).read_bytes()
     except OSError as error:
         message = f"the state volume's folder {folder.name} cannot be used: {type(error).__name__}"
         raise Failure("PodFailed", message) from None
-    if len(key) != KEY_BYTES:
+    if len(key) != keys.KEY_BYTES:
         message = (
-            f"the state volume's {folder.name}/{FOLDER}/{FILE} does not have {KEY_BYTES} bytes: delete "
+            f"the state volume's {folder.name}/{FOLDER}/{keys.FILE} does not have {keys.KEY_BYTES} bytes: delete "
             f"{folder.name}/{FOLDER}, and the next training pod makes another"
         )
         raise Failure("PodFailed", message)
     return key
-
-
-def _make(folder: Path) -> None:
-    """Makes the key in one step. Of several pods at the same time the first wins, and all use its key."""
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{secrets.token_hex(8)}"
-    draft.mkdir(mode=0o700)
-    try:
-        durable.write(draft / FILE, secrets.token_bytes(KEY_BYTES), 0o600)
-        durable.publish(draft, folder / FOLDER)
-    except OSError:
-        shutil.rmtree(draft, ignore_errors=True)
-        # Rename does not replace a folder that is not empty: another pod was faster.
-        if not (folder / FOLDER).is_dir():
-            raise

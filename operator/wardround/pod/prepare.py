@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
 from wardround.clock import system_clock
-from wardround.pod import evaluations, gate, launcher, order, rounds
+from wardround.pod import evaluations, gate, launcher, order, rounds, split_key
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import schema, split
@@ -42,13 +43,18 @@ STATES_KEPT = 64
 
 @dataclass(frozen=True)
 class Work:
-    """`request` is the hub's. Admission has compared the other fields with the verb, the Dataset and the chart."""
+    """`request` is the hub's. Admission has compared the other fields with the verb, the Dataset and the chart.
+
+    `split_fingerprint`: of the key that the Dataset was read with before, "" if it is not known. The site operator
+    alone says it.
+    """
 
     request: RequestedTask
     task: TaskKind
     rows: Rows
     dataset_name: str
     dataset: Mapping[str, Any]
+    split_fingerprint: str
     min_samples: int
     min_cell: int
     max_left_out: Decimal
@@ -59,16 +65,18 @@ class Work:
 def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
-    Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, EvaluationsUsedUp,
-    EvaluationsUnreadable, PodFailed).
+    Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, SplitKeyLost,
+    SplitKeyChanged, EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
     """
     # Imported here because Arrow is slow to import, and the gate runs first.
     from wardround.pod import survey
 
     request, dataset = work.request, work.dataset
+    key_file = dataset["split"].get("keyFile", "")
+    secret = split_key.held(folders, work.dataset_name, key_file, work.split_fingerprint)
     try:
         table = schema.parse(dataset["schema"])
-        sides = split.parse(dataset["split"])
+        sides = split.parse(dataset["split"], secret)
     except (schema.SchemaInvalid, split.SplitInvalid) as error:
         # Both errors quote the Dataset object, never its rows.
         raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
@@ -79,7 +87,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         )
         raise Failure("DataUnreadable", message, field=table.target)
     counts = _write_view(folders, _raw_file(folders, dataset), table, sides, work)
-    read = survey.outcome(counts.whole, work.min_cell)
+    read = replace(survey.outcome(counts.whole, work.min_cell), split_fingerprint=split.fingerprint(secret))
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
         raise Failure("TooManyRowsLeftOut", left_out, counted=read)
     samples = _samples(counts, work, read)
@@ -289,6 +297,7 @@ def _work_from_environment() -> Work:
         rows=_variable("WARDROUND_ROWS", _rows),
         dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
         dataset=_variable("WARDROUND_DATASET", variable_text.load),
+        split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
         min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
         min_cell=_variable("WARDROUND_MIN_CELL", int),
         max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),
@@ -322,6 +331,12 @@ def _rows(text: str) -> Rows:
 def _name(text: str) -> str:
     if not LABEL.matches(text):
         raise ValueError("not the name of a Dataset")
+    return text
+
+
+def _fingerprint(text: str) -> str:
+    if not re.fullmatch(f"([0-9a-f]{{{split.FINGERPRINT_DIGITS}}})?", text):
+        raise ValueError("not a fingerprint")
     return text
 
 

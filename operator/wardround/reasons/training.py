@@ -48,6 +48,24 @@ _DATA = (
         "spec.path of Dataset DATASET. The round tries again.",
     ),
     _site(
+        name="SplitKeyLost",
+        exit_code=EXIT_DATA,
+        meaning="The key that decides which patients are held out is missing or unusable. With another key, patients "
+        "who were held out would enter training, so no row was read.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
+        "file, or the claim `state`, from a backup. Or accept a new split, for models that begin anew: delete Dataset "
+        "DATASET and apply it again, or apply it under another name. Then ask the round's author to apply a new round.",
+    ),
+    _site(
+        name="SplitKeyChanged",
+        exit_code=EXIT_DATA,
+        meaning="The key that decides which patients are held out is another one than before. With it, patients who "
+        "were held out would enter training, so no row was read.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
+        "former file from a backup. Or accept a new split, for models that begin anew: delete Dataset DATASET and "
+        "apply it again, or apply it under another name. Then ask the round's author to apply a new round.",
+    ),
+    _site(
         name="TooManyRowsLeftOut",
         exit_code=EXIT_DATA,
         meaning="More rows of the data file break the Dataset's schema than policy.maxLeftOut of the Site allows, so "

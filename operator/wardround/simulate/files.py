@@ -26,8 +26,6 @@ HOLDOUT = "holdout"
 DEFAULT_NAMESPACE = "simulation"
 # A share of all patients but one in 2^64, because the split refuses a share of 1.
 ALL = "0.99999999999999999999"
-# The API server refuses a shorter key, so it is a placeholder.
-SHORTEST_KEY = 16
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def read_holdout(file: Path, first: HospitalFiles) -> HospitalFiles:
     kind = "Parquet" if file.suffix == ".parquet" else "CSV"
     datasets = {}
     for name, spec in first.datasets.items():
-        split = {"key": "every row is a test row", "validation": "0", "test": ALL}
+        split = {"validation": "0", "test": ALL}
         datasets[name] = {**copy.deepcopy(dict(spec)), "path": file.name, "format": kind, "split": split}
     return HospitalFiles(HOLDOUT, file.resolve().parent, datasets, None)
 
@@ -161,26 +159,23 @@ def _hospital(folder: Path) -> HospitalFiles:
         datasets[name] = _dataset(spec, place)
         if not (folder / datasets[name]["path"]).is_file():
             raise SimulationError(f"{place}: {folder} has no file {datasets[name]['path']} (spec.path).")
+        key_file = datasets[name]["split"].get("keyFile")
+        if key_file and not (folder / key_file).is_file():
+            raise SimulationError(f"{place}: {folder} has no file {key_file} (spec.split.keyFile).")
     secrets = folder / SECRETS
     return HospitalFiles(folder.name, folder.resolve(), datasets, secrets if secrets.is_dir() else None)
 
 
 def _dataset(spec: Any, place: str) -> Mapping[str, Any]:
-    """The spec with the API server's defaults. A placeholder of the split's key is removed. Raises SimulationError."""
+    """The spec with the API server's defaults. Raises SimulationError."""
     if not isinstance(spec, Mapping):
         raise SimulationError(f"{place}: spec is missing.")
-    split = spec.get("split")
-    key = split.get("key") if isinstance(split, Mapping) else None
-    complete = {"claimName": "data", **spec}
     try:
-        # Any key: one that is missing comes later.
-        parsed = codec.parse(dataset.DatasetSpec, {**complete, "split": {**dict(split or {}), "key": key or ""}})
+        parsed = codec.parse(dataset.DatasetSpec, {"claimName": "data", "split": {}, **spec})
     except codec.Malformed as error:
         raise SimulationError(f"{place}: spec.{error}.") from None
     filled: dict[str, Any] = codec.dump(parsed)
     _refuse_unknown(spec, filled, f"{place}: spec")
-    if not isinstance(key, str) or len(key) < SHORTEST_KEY:
-        del filled["split"]["key"]
     return filled
 
 

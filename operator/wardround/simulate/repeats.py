@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from wardround.api.federatedround import FederatedRound
-from wardround.pod import order
-from wardround.simulate.files import HOLDOUT, SECRETS, HospitalFiles
+from wardround.pod import keys, order, split_key
+from wardround.simulate.files import SECRETS, HospitalFiles
 
 STATE, WORKSPACE = "state", "workspace"
 
@@ -35,14 +35,10 @@ class Repeat:
         return hashlib.sha256(f"wardround simulate {self.seed} {self.number} {purpose}".encode()).digest()
 
     def datasets(self, files: HospitalFiles) -> dict[str, Mapping[str, Any]]:
-        """The hospital's Datasets with the split of this repeat. The holdout's rows stay on their side."""
-        return {name: self._dataset(files.name, name, spec) for name, spec in files.datasets.items()}
-
-    def _dataset(self, hospital: str, name: str, spec: Mapping[str, Any]) -> Mapping[str, Any]:
-        split = spec["split"]
-        if hospital == HOLDOUT or (self.first and "key" in split):
-            return spec
-        return {**spec, "split": {**split, "key": self.secret(f"split of {hospital} {name}").hex()}}
+        """The hospital's Datasets in this repeat. Only the first repeat reads the key files."""
+        if self.first:
+            return dict(files.datasets)
+        return {name: {**spec, "split": _without_key_file(spec["split"])} for name, spec in files.datasets.items()}
 
     def round(self, federated_round: FederatedRound) -> FederatedRound:
         """The round with the seed of this repeat."""
@@ -58,7 +54,23 @@ class Repeat:
         secrets.mkdir(parents=True)
         if self.first and files.secrets is not None:
             shutil.copytree(files.secrets, secrets, dirs_exist_ok=True)
-        key = secrets / order.FOLDER / order.FILE
-        if not key.exists():
-            key.parent.mkdir(exist_ok=True)
-            key.write_bytes(self.secret(f"order of {files.name}"))
+        made = {order.FOLDER: f"order of {files.name}"} | {
+            f"{split_key.FOLDER}/{name}": _split_purpose(files, name, spec) for name, spec in files.datasets.items()
+        }
+        for place, purpose in made.items():
+            key = secrets / place / keys.FILE
+            if not key.exists():
+                key.parent.mkdir(parents=True, exist_ok=True)
+                key.write_bytes(self.secret(purpose))
+
+
+def _without_key_file(split: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in split.items() if name != "keyFile"}
+
+
+def _split_purpose(files: HospitalFiles, name: str, spec: Mapping[str, Any]) -> str:
+    """What the key of a Dataset's split is derived from. Hospitals that share a key share the derived keys, too."""
+    if key_file := spec["split"].get("keyFile"):
+        shared = hashlib.sha256((files.folder / key_file).read_bytes().strip()).hexdigest()
+        return f"split of all with the key {shared}"
+    return f"split of {files.name} {name}"

@@ -1,6 +1,6 @@
 """Decides to which side of the split a patient belongs, by a keyed hash of the identifier; knows no file and no row.
 
-A patient never moves to another side. The key belongs to the Dataset and stays at the site: without it, an identifier
+A patient never moves to another side. The key belongs to the Dataset and stays in `prepare`: without it, an identifier
 does not reveal its side.
 """
 
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 Side = Literal["train", "validation", "test"]
 SIDES: tuple[Side, ...] = ("train", "validation", "test")
 RANGE = 1 << 64
+# A shorter key could be guessed.
+LEAST_KEY_BYTES = 16
+FINGERPRINT_DIGITS = 12
+_FINGERPRINT = b"wardround fingerprint of a split key"
 
 
 class SplitInvalid(ValueError):
-    """The Dataset's split is invalid. The message never holds the key."""
+    """The Dataset's split is invalid."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Split:
     Test comes first, so that another share of validation moves no patient into or out of the test side.
     """
 
-    key: bytes
+    key: bytes = field(repr=False)
     test_below: int
     validation_below: int
 
@@ -45,15 +49,18 @@ class Split:
         return "validation" if position < self.validation_below else "train"
 
 
-def parse(document: Mapping[str, Any]) -> Split:
-    key = document.get("key")
-    if not isinstance(key, str) or len(key) < 16:
-        raise SplitInvalid("split.key must have 16 characters or more")
+def fingerprint(key: bytes) -> str:
+    """12 hexadecimal digits that tell one key from another, and nothing of a random key."""
+    return hmac.digest(key, _FINGERPRINT, "sha256").hex()[:FINGERPRINT_DIGITS]
+
+
+def parse(document: Mapping[str, Any], key: bytes) -> Split:
+    """The split that a Dataset's `spec.split` describes. Raises SplitInvalid."""
     test = _fraction(document, "test")
     validation = _fraction(document, "validation")
     if test + validation >= 1:
         raise SplitInvalid("split.test and split.validation together leave no training rows")
-    return Split(key.encode(), int(test * RANGE), int((test + validation) * RANGE))
+    return Split(key, int(test * RANGE), int((test + validation) * RANGE))
 
 
 def _fraction(document: Mapping[str, Any], name: str) -> Decimal:

@@ -97,6 +97,7 @@ class Outcome:
     number of columns that the schema does not name. Their names stay in the pod: in a file without a header, they are
     the first patient's values. `remarks`: what looks wrong in valid rows. `link_local`: from the sidecar. `parameter`:
     the parameter that the training code refuses; it counts only if the round has set it.
+    `split_fingerprint`: of the key of the Dataset's split.
     `evaluations`: only of an evaluation. `metrics`: from `check` and `score`. They stay at the hospital.
     """
 
@@ -112,6 +113,7 @@ class Outcome:
     left_out: LeftOutTotal | None = None
     ignored_columns: int | None = None
     remarks: tuple[Remark, ...] | None = None
+    split_fingerprint: str | None = None
     evaluations: tuple[EvaluationBudget, ...] | None = None
     link_local: LinkLocalHeard | None = None
     parameter: str | None = None

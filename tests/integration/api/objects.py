@@ -153,7 +153,7 @@ def dataset(namespace: str = "hospital-a", name: str = "breast") -> Object:
                 "target": "malignant",
                 "identifier": "patient_id",
             },
-            "split": {"key": "not-a-secret-in-a-test"},
+            "split": {},
         },
     }
 

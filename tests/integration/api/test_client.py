@@ -81,7 +81,7 @@ async def test_a_created_object_has_uid_version_and_defaults_but_no_status(clien
     meta = made["metadata"]
     assert (meta["generation"], len(meta["uid"]), meta["namespace"]) == (1, 36, NAMESPACE)
     assert made["spec"]["format"] == "CSV"
-    assert made["spec"]["split"] == {"key": "not-a-secret-in-a-test", "validation": "0.15", "test": "0.2"}
+    assert made["spec"]["split"] == {"validation": "0.15", "test": "0.2"}
     assert "observedGeneration" not in made["status"]
     assert [each["type"] for each in made["status"]["conditions"]] == ["Reconciling"]
     assert await client.get("Dataset", "made") == made

@@ -75,7 +75,7 @@ def odd(spec: Object) -> Object:
     whole = "".join(ODDITIES)
     spec = copy.deepcopy(spec)
     spec["path"] = whole
-    spec["split"] = {"key": whole[:64]}
+    spec["split"] = {"keyFile": whole}
     constrained: Object = {"enum": [*ODDITIES, whole[:128]]}
     spec["schema"] = {
         "fields": [
@@ -160,7 +160,7 @@ CHANGES: dict[str, Callable[[Object], Any]] = {
     "another target": lambda spec: spec["schema"].update(target="mean_radius"),
     "another identifier": lambda spec: spec["schema"].update(identifier="malignant"),
     "a missing value": lambda spec: spec["schema"].update(missingValues=["", "NA", "17.3"]),
-    "another key": lambda spec: spec["split"].update(key="not-a-secret-in-a-tesT"),
+    "another key": lambda spec: spec["split"].update(keyFile="known-to-the-attacker"),
     "another fraction": lambda spec: spec["split"].update(test="0.9"),
 }
 

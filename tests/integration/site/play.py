@@ -19,7 +19,7 @@ DATASET = {
         "claimName": "breast-data",
         "path": "cases.csv",
         "schema": SCHEMA,
-        "split": {"key": "0123456789abcdef", "validation": "0.15", "test": "0.2"},
+        "split": {"validation": "0.15", "test": "0.2"},
     },
 }
 HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
@@ -31,6 +31,7 @@ READ = {
     "quality": [{"field": "mean_radius", "reason": "Missing", "rows": 25}],
     "leftOut": {"rows": 25, "patients": 24, "classes": [{"value": "1", "leftOut": 12, "kept": 120}]},
     "ignoredColumns": 3,
+    "splitFingerprint": "8ad884a12864",
     "remarks": [{"reason": "TargetsContradict", "patients": 2}],
     "evaluations": [
         {"rows": "Validation", "used": 0, "left": 20},

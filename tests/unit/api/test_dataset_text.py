@@ -14,7 +14,7 @@ from wardround.api import dataset_text, variable_text
 
 CRD = yaml.safe_load((Path(__file__).parents[3] / "crds/datasets.yaml").read_text())
 SPEC: dict[str, Any] = {
-    "split": {"test": "0.2", "validation": "0.15", "key": "0123456789abcdef"},
+    "split": {"test": "0.2", "validation": "0.15", "keyFile": "split.key"},
     "schema": {
         "missingValues": ["", "NA"],
         "identifier": "patient",
@@ -35,7 +35,7 @@ SPEC: dict[str, Any] = {
 def dataset(text: str) -> dict[str, Any]:
     """A Dataset's spec with `text` in every text field."""
     spec = copy.deepcopy(SPEC)
-    spec["path"] = spec["split"]["key"] = spec["schema"]["target"] = spec["schema"]["identifier"] = text
+    spec["path"] = spec["split"]["keyFile"] = spec["schema"]["target"] = spec["schema"]["identifier"] = text
     spec["schema"]["missingValues"] = [text, f"{text}2"]
     spec["schema"]["fields"] = [
         {"name": text, "type": "string", "unit": text, "description": text, "constraints": {"enum": [text, "1"]}}
@@ -52,7 +52,7 @@ def test_the_text_does_not_depend_on_the_order_of_keys() -> None:
         '{"name":"age","type":"integer","constraints":{"required":false}},'
         '{"name":"note","type":"string","constraints":{}}],'
         '"target":"malignant","identifier":"patient","missingValues":["","NA"]},'
-        '"split":{"key":"0123456789abcdef","validation":"0.15","test":"0.2"}}'
+        '"split":{"keyFile":"split.key","validation":"0.15","test":"0.2"}}'
     )
 
 
@@ -60,7 +60,7 @@ def test_absent_fields_are_absent_from_the_text() -> None:
     spec = copy.deepcopy(SPEC)
     spec.pop("format")
     spec["schema"].pop("missingValues")
-    spec["split"] = {"key": "0123456789abcdef"}
+    spec["split"] = {"keyFile": "split.key"}
     assert variable_text.load(dataset_text.dump(spec)) == spec
 
 

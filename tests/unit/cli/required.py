@@ -8,7 +8,7 @@ DATASET: dict[str, Any] = {
     "claimName": "data",
     "path": "cases.csv",
     "schema": {"fields": [], "target": "malignant", "identifier": "patient_id"},
-    "split": {"key": "k"},
+    "split": {},
 }
 TASK: dict[str, Any] = {
     "roundRef": {"namespace": "", "name": "r", "uid": "u"},

@@ -17,8 +17,10 @@ import yaml
 from lab import demo_data
 from lab.topology import ROOT
 from tests.unit.pod import world
+from wardround.cli import datasets
 from wardround.cli.__main__ import main
 from wardround.pod.outcome import Failure
+from wardround.tabular import split
 
 Object = dict[str, Any]
 
@@ -107,26 +109,25 @@ def test_the_words_are_those_of_the_training_pod(laptop: Laptop, tmp_path: Path)
 
 
 def test_all_faults_of_the_object_and_of_the_file_are_said_at_once(laptop: Laptop) -> None:
-    item = dataset(split={"key": "short"})
+    item = dataset(split={"test": "1.5"})
     del item["spec"]["claimName"]
     code, text = laptop.check(item, ["p,x,40,1"])
     assert code == 1
     assert "Not Ready: 4 faults" in text
     for words in (
         "SchemaInvalid: spec.claimName is missing",
-        "DataUnreadable: Dataset.spec: split.key must have 16 characters or more",
+        "DataUnreadable: Dataset.spec: split.test must be at least 0 and below 1",
         "TooManyRowsLeftOut: 1 of 1 rows (100 %) break spec.schema",
         "TooFewSamples: 0 training samples remain",
     ):
         assert words in text
-    assert "split: 0 patients for training, 0 for validation, 0 held out for Evaluate (with a random key" in text
+    assert "split: " not in text
 
 
 def test_without_valid_shares_nobody_is_on_a_side_of_the_split(laptop: Laptop) -> None:
-    code, text = laptop.check(dataset(split={"key": "short", "validation": "0.5", "test": "0.5"}))
+    code, text = laptop.check(dataset(split={"validation": "0.5", "test": "0.5"}))
     assert code == 1
-    assert "Not Ready: 2 faults" in text
-    assert "split.key must have 16 characters or more" in text
+    assert "Not Ready: 1 fault" in text
     assert "split.test and split.validation together leave no training rows" in text
     assert "split: " not in text
 
@@ -185,9 +186,8 @@ def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(lap
     code, text = laptop.check(dataset(), lines)
     assert code == 0
     shown = text.splitlines()
-    sides = {
-        side: [n for n in range(300) if world.SIDES.side(f"patient-{n}") == side] for side in ("validation", "test")
-    }
+    example = split.parse(world.SPLIT, datasets.EXAMPLE_KEY)
+    sides = {side: [n for n in range(300) if example.side(f"patient-{n}") == side] for side in ("validation", "test")}
     for side, numbers in sides.items():
         positive = sum(number < 9 for number in numbers)
         classes = f"malignant 0: {len(numbers) - positive}, malignant 1: {positive}"
@@ -213,15 +213,14 @@ def test_a_target_that_is_a_quantity_cannot_be_evaluated(laptop: Laptop) -> None
     assert "note: Evaluate needs a target that is 0 or 1 by its schema, and malignant is not." in text
 
 
-def test_a_placeholder_of_the_key_hides_no_split(laptop: Laptop) -> None:
-    code, text = laptop.check(dataset(split={**world.SPLIT, "key": "YOUR-SECRET"}), world.rows(300))
-    assert code == 1
-    assert "Not Ready: 1 fault" in text
-    assert "split.key must have 16 characters or more. Write the output of `openssl rand -hex 16` there" in text
+def test_the_split_is_shown_with_an_example_key_because_the_hospitals_own_stays_on_its_cluster(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(split={**world.SPLIT, "keyFile": "split.key"}), world.rows(300))
+    assert code == 0
     [line] = [line for line in text.splitlines() if line.startswith("split: ")]
-    assert "(with a random key, because spec.split.key is unusable. Another key gives other numbers)" in line
+    assert "(with an example key: the hospital's own key gives similar numbers)" in line
     assert sum(int(word) for word in line.split() if word.isdigit()) == 300
-    assert "YOUR-SECRET" not in text
+    # Equal numbers each time.
+    assert laptop.check(dataset(), world.rows(300)) == (0, text)
 
 
 @pytest.mark.parametrize(
@@ -360,17 +359,12 @@ def test_without_its_extra_the_command_names_what_installs_it(tmp_path: Path, mo
     assert "pip install '.[cli,data]'" in ended.stderr
 
 
-def test_the_example_of_the_documentation_lacks_only_the_secret(laptop: Laptop, tmp_path: Path) -> None:
+def test_the_example_of_the_documentation_is_ready(laptop: Laptop, tmp_path: Path) -> None:
     """examples/breast-cancer/dataset.yaml is the model for a new user's first Dataset."""
     item = yaml.safe_load((ROOT / "examples/breast-cancer/dataset.yaml").read_text())
     header, rows = demo_data.tables()["site-a"]
     demo_data.write((header, rows), tmp_path / "rows.csv")
     content = (tmp_path / "rows.csv").read_bytes()
-    code, text = laptop.check_bytes(item, content)
-    assert code == 1
-    assert "Not Ready: 1 fault" in text
-    assert "split.key must have 16 characters or more" in text
-    item["spec"]["split"]["key"] = "0123456789abcdef"
     code, text = laptop.check_bytes(item, content)
     assert code == 0
     assert "valid rows: 338 of 341, of 338 patients" in text

@@ -37,7 +37,7 @@ DATASET: dict[str, Any] = {
         "identifier": "patient_id",
         "missingValues": ["", "NA"],
     },
-    "split": {"key": "not-a-secret-in-a-test", "validation": "0.15", "test": "0.2"},
+    "split": {"validation": "0.15", "test": "0.2"},
 }
 
 # What the sites of tests/integration allow.
@@ -72,6 +72,7 @@ TRAIN = TrainingJob(
     link_local="Warn",
     dataset_name="breast",
     dataset=DATASET,
+    split_fingerprint="8ad884a12864",
     min_samples=11,
     min_cell=11,
     max_left_out="0.1",

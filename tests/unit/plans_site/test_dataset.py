@@ -38,6 +38,7 @@ SAID = {
     "leftOut": {"rows": 1, "patients": 1, "classes": [{"value": "1", "leftOut": 11, "kept": 33}]},
     "ignoredColumns": 2,
     "remarks": [{"reason": "TargetsContradict", "patients": 3}],
+    "splitFingerprint": "8ad884a12864",
 }
 
 
@@ -48,7 +49,7 @@ def prepare(code: int, outcome: Any) -> Step:
 def look(
     status: DatasetStatus | None = None, step: Step | None = None, document: Any = SCHEMA, generation: int = 1
 ) -> DatasetStatus:
-    spec = {"claimName": "data", "path": "cases.csv", "schema": document, "split": {"key": "0123456789abcdef"}}
+    spec = {"claimName": "data", "path": "cases.csv", "schema": document, "split": {}}
     return plan(spec, status or DatasetStatus(), step, generation=generation, now=NOW)
 
 
@@ -93,6 +94,37 @@ def test_what_prepare_read_is_in_the_status() -> None:
     assert status.remarks == (Remark("TargetsContradict", 3),)
     assert status.read_at == "2026-11-24T11:59:40Z"
     assert ready(status).status == "True"
+
+
+LOST = {"reason": "SplitKeyLost", "class": "Site", "message": "secrets/split/breast/key is not there"}
+
+
+@pytest.mark.parametrize("reason", ["SplitKeyLost", "SplitKeyChanged"])
+def test_a_dataset_whose_split_key_is_not_the_former_one_is_not_ready_and_keeps_its_counts(reason: str) -> None:
+    """No row was read, so the counts are still those of the reading before."""
+    read = look(step=prepare(0, SAID))
+    assert read.split_fingerprint == "8ad884a12864"
+    lost = look(read, prepare(65, LOST | {"reason": reason, "splitFingerprint": "0" * 12}))
+    assert (ready(lost).status, ready(lost).reason, ready(lost).message) == ("False", reason, LOST["message"])
+    assert dataclasses.replace(lost, conditions=read.conditions) == read
+
+
+def test_only_a_reading_makes_a_dataset_ready_again_after_its_split_key_was_lost() -> None:
+    lost = look(look(step=prepare(0, SAID)), prepare(65, LOST))
+    changed = look(lost, generation=2)
+    assert (ready(changed).status, ready(changed).reason) == ("False", "SplitKeyLost")
+    assert ready(changed).observed_generation == 2
+    assert changed.rows is None
+    restored = look(changed, prepare(0, SAID), generation=2)
+    assert (ready(restored).status, ready(restored).reason) == ("True", "Read")
+
+
+def test_the_first_fingerprint_of_the_split_key_stays() -> None:
+    """Another one could be that of a Job of an earlier Dataset of this name."""
+    read = look(step=prepare(0, SAID))
+    again = look(read, prepare(0, SAID | {"splitFingerprint": "0" * 12}), generation=2)
+    assert again.split_fingerprint == "8ad884a12864"
+    assert look(read, document=SCHEMA | {"target": "benign"}).split_fingerprint == "8ad884a12864"
 
 
 def test_fields_that_are_no_input_of_a_model_are_named_at_once_with_their_type() -> None:

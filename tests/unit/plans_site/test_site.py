@@ -106,7 +106,7 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
             "claimName": "secret-claim",
             "path": "cases.csv",
             "schema": {"fields": [], "target": "t", "identifier": "i"},
-            "split": {"key": "secret-key-of-the-split"},
+            "split": {},
         },
         "status": {"schemaDigest": "sha256:1", "columnsDigest": "sha256:2", "rows": 341},
     }
@@ -119,7 +119,7 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
 def test_the_hub_does_not_learn_of_a_dataset_that_no_federation_may_use() -> None:
     def document(name: str) -> dict[str, Any]:
         schema = {"fields": [], "target": "t", "identifier": "i"}
-        spec = {"claimName": "c", "path": "p", "schema": schema, "split": {"key": "k"}}
+        spec = {"claimName": "c", "path": "p", "schema": schema, "split": {}}
         return {
             "metadata": {"name": name},
             "spec": spec,

@@ -23,9 +23,8 @@ from wardround.api.site import DEFAULT_PARAMETERS
 from wardround.pod.check import check
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
-from wardround.tabular import split
 
-SIDES = split.parse(world.SPLIT)
+SIDES = world.SIDES
 
 
 def patients(side: str, count: int) -> list[str]:

@@ -39,6 +39,7 @@ def test_training_gets_training_and_validation_rows_and_no_test_rows(tmp_path: P
         "data/train.parquet",
         "data/validation.parquet",
         "secrets/order/key",
+        "secrets/split/breast/key",
     }
     evaluated = world.pod(tmp_path / "evaluate")
     held_out = prepare(evaluated, world.task("Evaluate"))
@@ -58,6 +59,7 @@ def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(t
         "private/labels.i64",
         "data/evaluation.parquet",
         "secrets/order/key",
+        "secrets/split/breast/key",
         "secrets/evaluations/breast.json",
         "secrets/evaluations/lock",
     }
@@ -77,7 +79,7 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     task = json.loads(folders.task_file.read_text())
     assert "secret" not in task
     settings = {"rows", "datasetName", "minSamples", "minCell", "tells", "maxLeftOut", "maxEvaluations", "maxSamples"}
-    settings |= {"liveRounds", "roundUID", "imageDigest", "command"}
+    settings |= {"splitFingerprint", "liveRounds", "roundUID", "imageDigest", "command"}
     assert set(task) == set(world.task()) - settings | {"orderSeed"}
     assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
@@ -89,7 +91,7 @@ def test_the_private_report_does_not_hold_the_split_key(tmp_path: Path) -> None:
     assert report["schema"] == world.SCHEMA
     assert report["samples"] == prepared.samples
     assert prepared.schema_digest == schema.digest(schema.parse(world.SCHEMA))
-    assert world.SPLIT["key"] not in folders.report_file.read_text()
+    assert world.SPLIT_KEY.decode() not in folders.report_file.read_text() + folders.task_file.read_text()
 
 
 def test_added_rows_move_no_patient_to_another_side(tmp_path: Path) -> None:

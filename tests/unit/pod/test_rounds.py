@@ -167,7 +167,8 @@ def test_an_attempt_runs_although_an_image_left_folders_in_its_state(
 ) -> None:
     folders = world.pod(tmp_path)
     own = folders_of_an_image(left(folders, world.ROUND_UID))
-    os.chown(tmp_path, 65532, 65532)
+    for path in (tmp_path, folders.secrets, *folders.secrets.rglob("*")):
+        os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
         assert prepared(Path(), monkeypatch) == 0
     assert [path.name for path in own.rglob("*")] == ["a", "b", "c"]
@@ -179,7 +180,7 @@ def test_an_unremovable_folder_does_not_fail_the_pod(
 ) -> None:
     folders = world.pod(tmp_path)
     round_folder(folders.checkpoints, timedelta(days=3650)).chmod(0o700)
-    for path in (tmp_path, folders.checkpoints):
+    for path in (tmp_path, folders.checkpoints, folders.secrets, *folders.secrets.rglob("*")):
         os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
         assert prepared(Path(), monkeypatch) == 0
@@ -280,7 +281,8 @@ def test_states_are_removed_except_the_newest_and_those_of_live_rounds(
 def test_an_unremovable_state_of_this_round_fails_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = world.pod(tmp_path)
     left(folders, world.ROUND_UID)
-    os.chown(tmp_path, 65532, 65532)
+    for path in (tmp_path, folders.secrets, *folders.secrets.rglob("*")):
+        os.chown(path, 65532, 65532)
     with as_the_pods_user(tmp_path):
         assert prepared(Path(), monkeypatch) == 70
     outcome = json.loads((tmp_path / "termination").read_text())

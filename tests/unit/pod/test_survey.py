@@ -155,7 +155,7 @@ def test_people_are_counted_by_class_and_by_side(tmp_path: Path) -> None:
     assert (counts.rows, counts.patients) == (600, 300)
     assert sum(each.rows for each in counts.classes) == 600
     assert sum(each.patients for each in counts.classes) == 300
-    sides = split.parse(world.SPLIT)
+    sides = world.SIDES
     expected = dict.fromkeys(split.SIDES, 0)
     for number in range(300):
         expected[sides.side(f"patient-{number}")] += 1
@@ -183,9 +183,7 @@ def test_the_check_withholds_a_side_as_the_training_pod_does(tmp_path: Path) -> 
 
 def _survey(folder: Path, lines: list[str], document: dict[str, Any] | None = None) -> survey.Counts:
     folders = world.pod(folder, lines)
-    read = survey.count_file(
-        folders.raw / "cases.csv", "CSV", schema.parse(document or world.SCHEMA), split.parse(world.SPLIT)
-    )
+    read = survey.count_file(folders.raw / "cases.csv", "CSV", schema.parse(document or world.SCHEMA), world.SIDES)
     assert read.failure is None
     assert read.counts is not None
     return read.counts

@@ -47,8 +47,9 @@ ROUND_UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 # A hospital's secret, as `prepare` gives it to `check` and `score`.
 SALT = bytes(range(100, 132))
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-SPLIT = {"key": "a key of the hospital", "validation": "0.15", "test": "0.2"}
-SIDES = split.parse(SPLIT)
+SPLIT = {"validation": "0.15", "test": "0.2"}
+SPLIT_KEY = b"a key of the hospital"
+SIDES = split.parse(SPLIT, SPLIT_KEY)
 
 
 ALLOWED = (AllowedParameter(name="epochs", maximum="10"), AllowedParameter(name="batchSize", minimum="16"))
@@ -74,6 +75,7 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "minSamples": 1,
         "minCell": 11,
         "datasetName": "breast",
+        "splitFingerprint": "",
         "maxLeftOut": "0.1",
         "maxEvaluations": 20,
         "tells": False,
@@ -92,6 +94,7 @@ def work(document: Mapping[str, Any]) -> preparation.Work:
         rows=document["rows"],
         dataset_name=document["datasetName"],
         dataset=document["dataset"],
+        split_fingerprint=document["splitFingerprint"],
         min_samples=document["minSamples"],
         min_cell=document["minCell"],
         max_left_out=share(document["maxLeftOut"]),
@@ -107,7 +110,7 @@ def prepare(folders: Folders, document: Mapping[str, Any], now: datetime = NOW) 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """The environment of `prepare`: the hub's request, and the variables that the hospital decides."""
     ours = {"task", "rows", "datasetName", "dataset"}
-    hospital = ours | {"minSamples", "minCell", "maxLeftOut", "maxEvaluations", "tells"}
+    hospital = ours | {"splitFingerprint", "minSamples", "minCell", "maxLeftOut", "maxEvaluations", "tells"}
     request = {key: value for key, value in document.items() if key not in hospital}
     return {
         "WARDROUND_TASK": json.dumps(request),
@@ -115,6 +118,7 @@ def environment(document: Mapping[str, Any]) -> dict[str, str]:
         "WARDROUND_ROWS": document["rows"],
         "WARDROUND_DATASET_NAME": document["datasetName"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
+        "WARDROUND_SPLIT_FINGERPRINT": document["splitFingerprint"],
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
         "WARDROUND_MIN_CELL": str(document["minCell"]),
         "WARDROUND_MAX_LEFT_OUT": document["maxLeftOut"],
@@ -138,7 +142,11 @@ def rows(count: int = 300, seed: int = 1) -> list[str]:
 
 
 def pod(root: Path, lines: Sequence[str] | None = None, header: str = HEADER) -> Folders:
+    """The folders with a data file and the key of the split."""
     folders = Folders(root)
+    key = folders.secrets / "split" / "breast" / "key"
+    key.parent.mkdir(parents=True, exist_ok=True)
+    key.write_bytes(SPLIT_KEY)
     for folder in (folders.raw, folders.base, folders.out):
         folder.mkdir(parents=True, exist_ok=True)
     text = "\n".join([header, *(rows() if lines is None else lines)]) + "\n"

@@ -122,7 +122,7 @@ def test_a_failed_round_of_quorum_1_is_not_told_to_lower_it(run: Any, file: Path
 
 def test_a_round_that_fails_in_every_repeat_is_an_error(run: Any, file: Path) -> None:
     failing(file, {"quorum": {"min": 3}})
-    code, out, err = run("--repeats", "2")
+    code, out, err = run("--repeats", "2", "--min-cell", "3")
     assert code == 1
     assert "train-1" in out
     assert "error: No repeat of 2 has numbers of this round. The last failure: Round evaluate has failed" in err

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lab import demo_data
 from tests.simulation.programs import OWN_IMAGE
@@ -21,6 +22,7 @@ from wardround.simulate.play import HOSPITALS, Finished, Skipped, play
 from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
 from wardround.simulate.trainers import script
+from wardround.tabular import split
 from wardround.wire import codec
 
 
@@ -48,12 +50,43 @@ def test_the_same_seed_makes_the_same_repeats_and_another_seed_makes_others(data
 def test_without_secrets_a_simulation_is_still_reproducible(data: Path, once: list[str], tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(data, bare, ignore=shutil.ignore_patterns("secrets"))
-    for file in bare.glob("*/dataset.yaml"):
-        text = file.read_text()
-        file.write_text(text.replace(f"demo-split-of-{file.parent.name}", "YOUR-SECRET"))
     first = played(short(), bare)
     assert digests(played(short(), bare)) == digests(first)
     assert not set(digests(first)) & set(once)
+
+
+def test_hospitals_with_one_key_file_share_the_key_of_every_repeat(data: Path, tmp_path: Path) -> None:
+    same = tmp_path / "same"
+    for name, end in (("site-a", b""), ("site-b", b"\n")):
+        shutil.copytree(data / "site-a", same / name)
+        spec = yaml.safe_load((same / name / "dataset.yaml").read_text())
+        spec["spec"]["split"]["keyFile"] = "split.key"
+        (same / name / "dataset.yaml").write_text(yaml.safe_dump(spec))
+        (same / name / "split.key").write_bytes(b"the key of both hospitals" + end)
+    fingerprints = []
+
+    def see(ended: Ended) -> None:
+        if ended.verb == "prepare":
+            assert ended.step.report is not None
+            fingerprints.append(ended.step.report.split_fingerprint)
+
+    statistics = short()[0]
+    statistics["spec"] |= {"participants": {"names": ["site-a", "site-b"]}, "quorum": {"min": 2}}
+    list(play(prepared([statistics], same, repeats=2, trainer=script(OWN_IMAGE)), watch=see))
+    first, second = fingerprints[:2], fingerprints[2:]
+    assert first == [split.fingerprint(b"the key of both hospitals")] * 2
+    assert len(set(second)) == 1
+    assert second != first
+
+
+def test_a_key_file_that_the_folder_lacks_is_named(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "lacking")
+    file = tmp_path / "lacking" / "site-b" / "dataset.yaml"
+    spec = yaml.safe_load(file.read_text())
+    spec["spec"]["split"]["keyFile"] = "split.key"
+    file.write_text(yaml.safe_dump(spec))
+    with pytest.raises(SimulationError, match=r"has no file split\.key \(spec\.split\.keyFile\)"):
+        played(short(), tmp_path / "lacking")
 
 
 def order_seed(data: Path) -> int:

@@ -92,7 +92,7 @@ class World:
         self._create(V1, "Site", "site", spec=spec)
         identity = {"courier": {"fingerprint": FINGERPRINT}}
         self.server.change(Place("Site", HERE, "site"), {"status": identity}, subresource="status")
-        dataset = {"claimName": "data", "path": "cases.csv", "schema": SCHEMA, "split": {"key": "k"}}
+        dataset = {"claimName": "data", "path": "cases.csv", "schema": SCHEMA, "split": {}}
         self._create(V1, "Dataset", "breast", spec=dataset)
 
     def task(self, name: str, status: dict[str, Any], round_uid: str = "") -> None:

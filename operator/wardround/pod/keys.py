@@ -1,0 +1,31 @@
+"""Makes a random key on the claim `state`, in the folder that only `prepare` mounts; knows no use of it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+
+from wardround import durable
+
+KEY_BYTES = 32
+# A key has its own folder: of several pods that rename a folder into place, exactly one succeeds.
+FILE = "key"
+
+
+def make(folder: Path) -> None:
+    """Makes `folder` with a new key in one step. Of several pods at the same time the first wins, and all use its key.
+
+    Raises OSError.
+    """
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = folder.parent / f".{secrets.token_hex(8)}"
+    draft.mkdir(mode=0o700)
+    try:
+        durable.write(draft / FILE, secrets.token_bytes(KEY_BYTES), 0o600)
+        durable.publish(draft, folder)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        # Rename does not replace a folder that is not empty: another pod was faster.
+        if not folder.is_dir():
+            raise
