@@ -168,7 +168,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
             _variable("WARDROUND_DATASET_NAME", job.dataset_name),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
-            _variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint),
+            _variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_ROWS", job.rows),
             _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),

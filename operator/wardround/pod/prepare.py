@@ -335,7 +335,9 @@ def _name(text: str) -> str:
 
 
 def _fingerprint(text: str) -> str:
-    if not re.fullmatch(f"([0-9a-f]{{{split.FINGERPRINT_DIGITS}}})?", text):
+    if text == "none":
+        return ""
+    if not re.fullmatch(f"[0-9a-f]{{{split.FINGERPRINT_DIGITS}}}", text):
         raise ValueError("not a fingerprint")
     return text
 

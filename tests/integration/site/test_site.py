@@ -73,7 +73,7 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
     }
     assert (read["ignored"]["columns"], read["remarks"]) == (3, READ["remarks"])
     assert read["evaluations"] == READ["evaluations"]
-    assert (variables["WARDROUND_SPLIT_FINGERPRINT"], read["splitFingerprint"]) == ("", "8ad884a12864")
+    assert (variables["WARDROUND_SPLIT_FINGERPRINT"], read["splitFingerprint"]) == ("none", "8ad884a12864")
     update = os.urandom(70 * (1 << 20))  # two parts
     leave_update(site, name, update, digests.digest(model))
     run_pod(site.api, job, "prepare", "train", "check", "isolation")

@@ -118,7 +118,7 @@ def environment(document: Mapping[str, Any]) -> dict[str, str]:
         "WARDROUND_ROWS": document["rows"],
         "WARDROUND_DATASET_NAME": document["datasetName"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
-        "WARDROUND_SPLIT_FINGERPRINT": document["splitFingerprint"],
+        "WARDROUND_SPLIT_FINGERPRINT": document["splitFingerprint"] or "none",
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
         "WARDROUND_MIN_CELL": str(document["minCell"]),
         "WARDROUND_MAX_LEFT_OUT": document["maxLeftOut"],
