@@ -244,6 +244,11 @@ def _data(folders: Folders) -> None:
     (folders.raw / FILE).symlink_to("cases.csv")
 
 
+def _cut(folders: Folders) -> None:
+    """Nobody must take the beginning of a longer file for the key."""
+    with_file(folders, b"k" * 1000 + b" " * 100 + b"k")
+
+
 def _nothing(folders: Folders) -> None:
     """The file is not there."""
 
@@ -257,6 +262,7 @@ def _nothing(folders: Folders) -> None:
         (_link_to_itself, r"(cannot be read \(|is not on the volume)"),
         (_blank, "has fewer than 16 bytes"),
         (_data, "has more than 1024 bytes, so it is no key"),
+        (_cut, "has more than 1024 bytes, so it is no key"),
     ],
 )
 def test_an_unusable_key_file_is_named(tmp_path: Path, make: Callable[[Folders], None], words: str) -> None:
