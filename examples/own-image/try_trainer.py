@@ -59,11 +59,10 @@ def rounds(dataset: str, parameters: dict[str, str], frozen: list[str]) -> list[
 
 
 def write_hospital(folder: Path, dataset: dict[str, Any], rows: Path) -> None:
-    """The folder of a hospital, with secrets that are none: every try is the same."""
+    """The folder of a hospital. It has no secrets, so the simulation makes the same ones at every try."""
     data = folder / dataset["spec"]["path"]
     data.parent.mkdir(parents=True)
     shutil.copy(rows, data)
-    dataset["spec"]["split"]["key"] = "only-to-try-a-trainer"
     (folder / "dataset.yaml").write_text(yaml.safe_dump(dataset), encoding="utf-8")
 
 

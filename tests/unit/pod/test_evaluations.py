@@ -156,7 +156,7 @@ def test_another_schema_or_file_of_a_dataset_gives_nothing_back(tmp_path: Path) 
     folders = used_up(world.pod(tmp_path))
     document = world.task()["dataset"]
     document["schema"]["fields"][2]["constraints"] = {"minimum": "1"}
-    document["split"]["key"] = "another key of the hospital"
+    (folders.secrets / "split" / "breast" / "key").write_bytes(b"another key of the hospital")
     (folders.raw / "cases.csv").rename(folders.raw / "other.csv")
     refused(folders, **model(LIMIT), dataset={**document, "path": "other.csv"})
 
