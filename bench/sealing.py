@@ -72,8 +72,7 @@ def reduce(mebibytes: int, participants: int) -> None:
     with timed(f"reduce {participants} updates", mebibytes * participants):
         for _ in range(mebibytes):
             reduction = SegmentReduction([run])
-            for segment in segments[1:]:
-                reduction.add(segment, 1 / participants)
+            reduction.add(segments[1:], [1 / participants] * participants)
             reduction.result(b"", segments[0])
 
 

@@ -210,6 +210,11 @@ def widen(values: Array, dtype: str) -> Array:
     return values.astype(np.float64) if dtype in FLOATS else values
 
 
+def widen_into(values: Array, dtype: str, into: Array) -> None:
+    """Write a file's elements into an array of float64: floats exactly, integers rounded."""
+    np.copyto(into, widen(values, dtype) if dtype == "BF16" else values)
+
+
 def narrow(values: Array, dtype: str) -> Array:
     """Return float64 values in a file's dtype, rounded once, to nearest even. The inverse of `widen`."""
     if dtype == "BF16":

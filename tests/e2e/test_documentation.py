@@ -136,6 +136,7 @@ NOT_RUN_INLINE = {
     "make demo": "as in its block",
     "make lab": "what the fixture `lab` does",
     "make -s bench-accuracy ARGS='--case wisconsin'": MINUTES,
+    "make -s bench-aggregation ARGS='--participants 20 --parameters 25600000'": MINUTES,
     "make lint unit": "part of make test",
     "make test": "runs this",
     "pip install '.[cli]'": "tests.documentation.tools does, without fetching the dependencies again",

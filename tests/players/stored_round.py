@@ -30,6 +30,7 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.task import Update, Upload
 from wardround.documents import aggregations
 from wardround.documents.keys import Model
+from wardround.plans.round.scratch import SCRATCH_LIMIT, scratch
 from wardround.plans.round.types import Aggregate, Observation
 from wardround.sealing import body, files, keys, manifests, untrusted
 from wardround.store.transfer import Store
@@ -60,6 +61,7 @@ class Round:
     references: tuple[str, ...] = ()
     max_share: str = "1"
     max_samples: dict[str, int] = field(default_factory=dict)
+    scratch_limit: int = SCRATCH_LIMIT
     hub: Hub = field(default_factory=Hub)
     hospitals: dict[str, Hospital] = field(default_factory=dict)
     sent: dict[str, RoundTask] = field(default_factory=dict)
@@ -134,6 +136,11 @@ class Round:
     def base_digest(self) -> str:
         return self.base.manifest.digest if self.base else ""
 
+    def stored_bytes(self, participant: str) -> int:
+        upload = self.sent[participant].status.upload
+        assert upload is not None
+        return upload.bytes
+
     def stored(self, participant: str) -> Path:
         """The one part of an update as the store has it on disk."""
         return self.server.folder / "wardround" / "updates" / self.uid / "1" / participant / "part-00000"
@@ -146,7 +153,9 @@ class Round:
             participants={name: each.participant(most[name]) for name, each in self.hospitals.items()},
             now=now(),
         )
-        action = Aggregate(number=number, tasks=tuple(self.sent.values()), until=now() + timedelta(hours=1))
+        tasks, sizes = tuple(self.sent.values()), [self.stored_bytes(name) for name in self.sent]
+        room = scratch(sizes, self.base.manifest.header.length if self.base else None, self.scratch_limit)
+        action = Aggregate(number=number, tasks=tasks, until=now() + timedelta(hours=1), scratch=room)
         store = StoreAccess(self.server.origin, self.server.ca)
         text = aggregations.plan(
             seen, action, self.hub.round_key, self.base, presigner=self.server.presigner, store=store, now=now()
@@ -159,7 +168,10 @@ class Round:
         """Run the Job's process in a thread of its own; return exit code and answer."""
         path, log = self.folder / "plan.json", self.folder / "termination-log"
         path.write_bytes(self.plan())
-        code = await run_job(path, log)
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        code = await run_job(path, scratch, log)
+        assert list(scratch.iterdir()) == []
         return code, json.loads(log.read_bytes())
 
     async def result(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +193,7 @@ class Round:
             return {place[0].name: tensors.read(file, place) for place in layout.places}
 
 
-async def run_job(path: Path, log: Path) -> int:
+async def run_job(path: Path, scratch: Path, log: Path) -> int:
     """Run the Job's process in a thread; return its exit code."""
     os.environ["WARDROUND_TERMINATION_LOG"] = str(log)
-    return await asyncio.to_thread(aggregation.main, [str(path)])
+    return await asyncio.to_thread(aggregation.main, [str(path), str(scratch)])

@@ -37,7 +37,8 @@ class Programs:
 
     async def _aggregate(self, container: Container) -> int:
         plan = container.root / str(aggregate.PLAN).lstrip("/")
-        answer = await aggregate.carry_out(plan, open_store=self.open_store, clock=self.clock)
+        scratch = container.root / str(aggregate.SCRATCH).lstrip("/")
+        answer = await aggregate.carry_out(plan, scratch, open_store=self.open_store, clock=self.clock)
         container.termination_log.write_bytes(aggregation_plan.spell(answer))
         with contextlib.redirect_stderr(io.StringIO()):
             return aggregate.end(answer)

@@ -1,53 +1,74 @@
 """Carries out one aggregation from plan to answer: examine, reduce as a stream, seal, upload; knows no Kubernetes.
 
-Memory does not grow with the model: one segment of the result, a window of opened segments, one part of ciphertext.
+Memory grows neither with the model nor with the participants: some segments of the updates that arrive, then a block of
+segments in each thread of the reduction. Ciphertext waits in scratch, that of the updates and that of the result.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from types import TracebackType
 
 from wardround.aggregate import metrics
+from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.plan import Failure
-from wardround.aggregate.slices import NotFinite, Run, SegmentReduction, runs, within
+from wardround.aggregate.reduction import Reduction, Weighted
+from wardround.aggregate.scratch import Scratch
+from wardround.aggregate.slices import NotFinite, runs
 from wardround.aggregate.strategies import Differs, rule_for
-from wardround.aggregate.updates import WINDOW, Form, SealedFile, Usable, examine, ordered, read_layout
+from wardround.aggregate.updates import Form, SealedFile, Usable, examine, read_layout
 from wardround.aggregate.weights import scales, shares
 from wardround.ports import Store
 from wardround.sealing import body as bodies
+from wardround.sealing.body import ciphertext_length
 from wardround.sealing.files import HASH_BYTES
 from wardround.sealing.keys import DecryptionKey
 from wardround.sealing.manifests import ExpectedUpdate
 from wardround.sealing.refused import Refused
 from wardround.store.errors import StoreError
 from wardround.tensors import Layout
+from wardround.threads import beside
 from wardround.wire import digests
 from wardround.wire.aggregation import AggregationPlan, AggregationResult, LeftOut, PlannedUpdate, PlannedUpload
+
+logger = logging.getLogger(__name__)
 
 EXAMINED_AT_ONCE = 4
 CHANGED_MEANWHILE = "The store returned other bytes than in the first reading."
 
 
-async def aggregate(plan: AggregationPlan, store: Store, now: datetime) -> AggregationResult:
+async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
     """Carry out the plan. Raises Failure."""
+    buffers = Buffers()
     try:
-        base = await open_base(store, plan)
+        base = await open_base(store, plan, _for_ciphertext(plan, scratch), buffers)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
         form = Form(plan.task, evaluated or (base.layout if base else None))
-        examined = await examine_all(store, plan, form, now)
+        examined = await examine_all(store, plan, form, now, _for_ciphertext(plan, scratch), buffers)
+        examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
         layout = form.layout or await agreed_layout(examined.usable)
-        return await Aggregation(store, plan, layout, base.file if base else None, examined).run()
+        result = await Aggregation(store, plan, layout, base.file if base else None, examined, scratch, buffers).run()
     except StoreError as error:
         raise store_failed(error) from None
+    closing = time.perf_counter() - examined_at
+    logger.info("closing took %.3f s, scratch held %d bytes", closing, scratch.reserved)
+    return result
+
+
+def _for_ciphertext(plan: AggregationPlan, scratch: Scratch) -> Scratch | None:
+    """Where the ciphertext of updates and base is kept. None: the store is read twice."""
+    return None if plan.reads_twice else scratch
 
 
 def store_failed(error: StoreError) -> Failure:
@@ -65,8 +86,11 @@ class BaseModel:
     layout: Layout
 
 
-async def open_base(store: Store, plan: AggregationPlan) -> BaseModel | None:
-    """Return the plan's base, if it has one. Reads only the header. Raises Failure and StoreError."""
+async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None, buffers: Buffers) -> BaseModel | None:
+    """Return the plan's base, if it has one. Keeps it in scratch; without scratch, reads only its header.
+
+    Raises Failure and StoreError.
+    """
     base = plan.base
     if base is None:
         return None
@@ -74,10 +98,13 @@ async def open_base(store: Store, plan: AggregationPlan) -> BaseModel | None:
     hashes = await store.get_bytes(base.get.segments, HASH_BYTES * body.segments)
     if digests.digest(hashes) != base.manifest.segments_digest:
         raise Failure("StoreInconsistent", "The base model's list of segments is not the one that the hub signed.")
-    file = SealedFile(store, base.get.parts, body, hashes)
+    region = scratch.region(ciphertext_length(body.length)) if scratch else None
+    file = SealedFile(store, base.get.parts, body, hashes, region)
     another = Failure("SchemasDiffer", "The base model is not a canonical file of its schema.")
     changed = Failure("StoreInconsistent", "The base model's bytes are not those that the hub signed.")
     try:
+        if region is not None:
+            await file.read_through(lambda segment: None, buffers)
         layout = await read_layout(file)
     except Refused as refused:
         raise (another if refused.reason == "WrongSchema" else changed) from None
@@ -101,12 +128,13 @@ class Examined:
         return len(self.uncounted) + sum(each.withheld for each in self.usable)
 
 
-async def examine_all(store: Store, plan: AggregationPlan, form: Form, now: datetime) -> Examined:
+async def examine_all(
+    store: Store, plan: AggregationPlan, form: Form, now: datetime, scratch: Scratch | None, buffers: Buffers
+) -> Examined:
     """Read all updates. Raises Failure if none can be combined.
 
-    Each update is read twice: here, and again in the reduction. The result is uploaded segment by segment, so a fault
-    in an update's last byte must be known before its first byte is added. Keeping the opened updates would need memory
-    or disk for all of them.
+    The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
+    an update's last byte must be known before its first byte is added.
     """
     gate = asyncio.Semaphore(EXAMINED_AT_ONCE)
     key = DecryptionKey.load(plan.private_key)
@@ -114,12 +142,21 @@ async def examine_all(store: Store, plan: AggregationPlan, form: Form, now: date
     async def one(update: PlannedUpdate) -> Usable | LeftOut:
         async with gate:
             try:
-                return await examine(store, update, expected_update(plan, update, form), form, key, now)
+                return await examine(
+                    store, update, expected_update(plan, update, form), form, key, now, scratch, buffers
+                )
             except Refused as refused:
                 return LeftOut(update.participant, refused.reason)
 
     updates = sorted(plan.updates, key=lambda each: each.participant)
-    answers = await asyncio.gather(*(one(update) for update in updates))
+    tasks = [asyncio.ensure_future(one(update)) for update in updates]
+    try:
+        answers = await asyncio.gather(*tasks)
+    finally:
+        # After an error, no thread may still write into scratch, because the caller closes it.
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     read = [each for each in answers if isinstance(each, Usable)]
     uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
     usable = [each for each in read if each.participant not in uncounted]
@@ -182,12 +219,16 @@ class Aggregation:
         layout: Layout,
         base: SealedFile | None,
         examined: Examined,
+        scratch: Scratch,
+        buffers: Buffers,
     ) -> None:
         self._store = store
         self._plan = plan
         self._layout = layout
         self._base = base
         self._examined = examined
+        self._scratch = scratch
+        self._buffers = buffers
         self._usable = usable = examined.usable
         most = [plan.max_samples.get(each.participant, max(each.samples, each.counted)) for each in usable]
         self._samples = [min(each.samples, limit) for each, limit in zip(usable, most, strict=True)]
@@ -209,9 +250,11 @@ class Aggregation:
             schema_digest=layout.schema_digest,
             length=layout.length,
         )
-        sealed = SealedResult(self._store, plan, bodies.Body(plan.data_key, header))
+        body = bodies.Body(plan.data_key, header)
         try:
-            await self._reduce(sealed)
+            async with SealedResult(self._store, plan, body, self._scratch) as sealed:
+                await self._reduce(sealed)
+                await sealed.finish()
         except Differs:
             raise Failure(
                 "SchemasDiffer", "The statistics have different centres, because the Datasets' bounds differ."
@@ -221,13 +264,12 @@ class Aggregation:
         except Refused:
             # Every segment opened in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
-        await sealed.finish()
         combined = metrics.combine(self._parts(), plan.metrics, float(plan.specificity), plan.references)
         return AggregationResult(
             header=header,
             digest=sealed.digest,
             segments_digest=sealed.segments_digest,
-            bytes=bodies.ciphertext_length(layout.length),
+            bytes=ciphertext_length(layout.length),
             samples=sum(self._samples),
             metrics=combined.metrics,
             calibration=combined.calibration,
@@ -255,33 +297,22 @@ class Aggregation:
         ]
 
     async def _reduce(self, sealed: SealedResult) -> None:
-        plan, layout, base = self._plan, self._layout, self._base
-        all_runs = runs(layout, lambda name, dtype: rule_for(plan.task, plan.initial, name, dtype))
-        sources = [each.file for each in self._usable] + ([base] if base else [])
-        async with aclosing(ordered(_chunk_major(sources), WINDOW)) as segments:
-            await self._reduce_segments(segments, all_runs, sealed)
-
-    async def _reduce_segments(
-        self,
-        segments: AsyncIterator[bytes],
-        all_runs: Sequence[Run],
-        sealed: SealedResult,
-    ) -> None:
-        layout = self._layout
-        for index in range(bodies.segment_count(layout.length)):
-            start, size = bodies.segment_span(index, layout.length)
-            pieces: list[Run] = list(within(all_runs, start, start + size))
-            reduction = SegmentReduction(pieces)
-            for weight in self._weights:
-                reduction.add(await anext(segments), weight)
-            base_segment = await anext(segments) if self._base else None
-            await sealed.append(reduction.result(layout.header[start : start + size], base_segment))
+        plan = self._plan
+        all_runs = runs(self._layout, lambda name, dtype: rule_for(plan.task, plan.initial, name, dtype))
+        updates = [Weighted(each.file, share) for each, share in zip(self._usable, self._weights, strict=True)]
+        reduction = Reduction(updates, self._base, self._layout, all_runs, self._buffers)
+        async with aclosing(reduction.segments()) as segments:
+            async for segment in segments:
+                await sealed.append(segment)
 
 
 class SealedResult:
-    """Seals the result's segments, and uploads them in parts."""
+    """Seals the result's segments, and uploads each part while the next one is made, as an async context manager.
 
-    def __init__(self, store: Store, plan: AggregationPlan, body: bodies.Body) -> None:
+    Scratch has room for two parts: the one that is uploaded, and the one that is made.
+    """
+
+    def __init__(self, store: Store, plan: AggregationPlan, body: bodies.Body, scratch: Scratch) -> None:
         self._store = store
         self._put = plan.put
         self._body = body
@@ -290,11 +321,21 @@ class SealedResult:
             raise Failure(
                 "PlanUnreadable", f"The result needs {len(self._lengths)} uploads. The plan has {len(plan.put.parts)}."
             )
+        self._region = scratch.region(min(2 * bodies.PART, ciphertext_length(body.length)))
         self._index = 0
-        self._part = 0
-        self._buffer = bytearray()
         self._plain = digests.Digest()
         self._hashes = bytearray()
+        self._uploading: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> SealedResult:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._uploading is not None:
+            self._uploading.cancel()
+            await asyncio.gather(self._uploading, return_exceptions=True)
 
     @property
     def digest(self) -> str:
@@ -307,28 +348,40 @@ class SealedResult:
         return digests.digest(self._hashes)
 
     async def append(self, segment: bytes) -> None:
-        """Seal the next segment, and upload the part that it completes."""
+        """Seal the next segment, and begin to upload the part that it completes. Raises Failure and StoreError, for
+        that part or the one before."""
+        part, offset, size = bodies.sealed_place(self._index, self._body.length)
+        place = part % 2 * bodies.PART
+        await beside(self._seal, segment, place + offset)
+        self._index += 1
+        if offset + size == self._lengths[part]:
+            await self._uploaded()
+            self._uploading = asyncio.ensure_future(self._upload(self._put.parts[part], place, self._lengths[part]))
+
+    async def finish(self) -> None:
+        """Upload the list of segments. It comes last: if it is there, all parts are. Raises Failure and StoreError."""
+        assert self._index == self._body.segments
+        await self._uploaded()
+        stored = await self._store.put_bytes(self._put.segments.url, self._put.segments.headers, bytes(self._hashes))
+        _require_stored(stored)
+
+    def _seal(self, segment: bytes, place: int) -> None:
         self._plain.update(segment)
         sealed = self._body.seal(self._index, segment)
         self._hashes += hashlib.sha256(sealed).digest()
-        self._buffer += sealed
-        self._index += 1
-        if len(self._buffer) == self._lengths[self._part]:
-            await self._upload(self._put.parts[self._part], bytes(self._buffer))
-            self._buffer.clear()
-            self._part += 1
+        self._region.write(place, sealed)
 
-    async def finish(self) -> None:
-        """Upload the list of segments. It comes last: if it is there, all parts are."""
-        assert self._part == len(self._lengths)
-        await self._upload(self._put.segments, bytes(self._hashes))
+    async def _uploaded(self) -> None:
+        if self._uploading is not None:
+            await self._uploading
 
-    async def _upload(self, upload: PlannedUpload, data: bytes) -> None:
-        if not await self._store.put_bytes(upload.url, upload.headers, data):
-            raise Failure("ResultExists", "Another aggregation has written to this place.")
+    async def _upload(self, upload: PlannedUpload, place: int, length: int) -> None:
+        region = self._region
+        _require_stored(
+            await self._store.put_file(upload.url, upload.headers, region.path, region.start + place, length)
+        )
 
 
-def _chunk_major(sources: Sequence[SealedFile]) -> Iterator[Callable[[], Awaitable[bytes]]]:
-    for index in range(sources[0].body.segments):
-        for source in sources:
-            yield lambda source=source, index=index: source.segment(index)  # type: ignore[misc]
+def _require_stored(stored: bool) -> None:
+    if not stored:
+        raise Failure("ResultExists", "Another aggregation has written to this place.")

@@ -6,6 +6,9 @@ The process has no Kubernetes token. Its answer is the container's termination m
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import errno
+import logging
 import os
 import sys
 import traceback
@@ -14,6 +17,7 @@ from pathlib import Path
 
 from wardround.aggregate import plan as plans
 from wardround.aggregate.job import aggregate, store_failed
+from wardround.aggregate.scratch import Scratch
 from wardround.clock import Clock, system_clock
 from wardround.ports import OpenStore
 from wardround.reasons.reason import EXIT_OUR_FAULT
@@ -24,32 +28,57 @@ from wardround.threads import beside
 from wardround.wire.aggregation import AggregationAnswer, AggregationFailure
 
 PLAN = Path("/wardround/aggregation/plan.json")
+SCRATCH = Path("/wardround/scratch")
 TERMINATION_LOG = "/dev/termination-log"
 
 
+DISK_FULL = (
+    "The node has no disk for the ciphertext of the updates. The hub's administrator frees disk, or sets a lower "
+    "aggregation.scratchGiB in the values of the hub chart."
+)
+# glibc's mallopt(3). Blocks of this size or more are returned to the kernel when they are freed.
+M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 384 << 10
+
+
 def main(argv: Sequence[str]) -> int:
-    """Carry out the plan (`argv`: its path, by default the mounted file). Return the exit code."""
-    answer = asyncio.run(carry_out(Path(argv[0]) if argv else PLAN))
+    """Carry out the plan. `argv`: its path and a folder for scratch, by default the mounted ones. Return the exit
+    code."""
+    # Without this, glibc raises the threshold by itself, and the heaps of this process's threads keep megabytes.
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    path, scratch = map(Path, argv) if argv else (PLAN, SCRATCH)
+    answer = asyncio.run(carry_out(path, scratch))
     Path(os.environ.get("WARDROUND_TERMINATION_LOG", TERMINATION_LOG)).write_bytes(plans.spell(answer))
     return end(answer)
 
 
-async def carry_out(path: Path, *, open_store: OpenStore = Store, clock: Clock = system_clock) -> AggregationAnswer:
-    """Carry out the plan in a file. Return an answer, also for every error."""
+async def carry_out(
+    path: Path, folder: Path, *, open_store: OpenStore = Store, clock: Clock = system_clock
+) -> AggregationAnswer:
+    """Carry out the plan in a file, with scratch in `folder`. Return an answer, also for every error."""
     try:
         plan = plans.parse(await beside(path.read_bytes))
-        async with open_store(plan.store.origin, plan.store.ca_bundle) as store:
-            return await aggregate(plan, store, clock())
+        with Scratch(folder) as scratch:
+            async with open_store(plan.store.origin, plan.store.ca_bundle) as store:
+                return await aggregate(plan, store, scratch, clock())
     except plans.Failure as failure:
         return failure.answer
     except StoreError as error:
         return store_failed(error).answer
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return _our_fault(error)
+        return AggregationFailure("AggregatorFailed", DISK_FULL)
     except Exception as error:
-        # A bug of ours. Without an answer the hub would wait for ever. The trace is in this Job's log.
-        traceback.print_exc()
-        return AggregationFailure(
-            "AggregatorFailed", f"The aggregation ended with {type(error).__name__}. The log of its Job says where."
-        )
+        return _our_fault(error)
+
+
+def _our_fault(error: Exception) -> AggregationFailure:
+    """The answer for a bug of ours. Without an answer the hub would wait for ever. The trace is in this Job's log."""
+    traceback.print_exception(error)
+    return AggregationFailure(
+        "AggregatorFailed", f"The aggregation ended with {type(error).__name__}. The log of its Job says where."
+    )
 
 
 def end(answer: AggregationAnswer) -> int:

@@ -50,20 +50,20 @@ def within(all_runs: Sequence[Run], start: int, stop: int) -> Iterator[Run]:
         yield replace(run, start=max(run.start, start) - start, stop=min(run.stop, stop) - start)
 
 
-def values(data: bytes, run: Run) -> Array:
+def values(data: bytes | memoryview, run: Run) -> Array:
     """Return the elements of a segment's run, of shape (elements,), without a copy."""
     item = np.dtype(DTYPES[run.dtype])
     return np.frombuffer(data, item, count=(run.stop - run.start) // item.itemsize, offset=run.start)
 
 
-def check_finite(data: bytes, pieces: Sequence[Run]) -> None:
+def check_finite(data: bytes | memoryview, pieces: Sequence[Run]) -> None:
     """Raise NotFinite if a float of the segment is infinite or NaN."""
     if not all(finite(values(data, run), run.dtype) for run in pieces):
         raise NotFinite
 
 
 class SegmentReduction:
-    """Reduces one segment. Call `add` once for each participant, in order, then `result`."""
+    """Reduces one segment. Call `add` for blocks of participants, in their order, then `result`."""
 
     def __init__(self, pieces: Sequence[Run]) -> None:
         self._rules: list[tuple[Run, Rule]] = [
@@ -71,20 +71,21 @@ class SegmentReduction:
             for run in pieces
         ]
 
-    def add(self, data: bytes, share: float) -> None:
-        """Add a participant's opened segment. Raises strategies.Differs."""
+    def add(self, block: Sequence[bytes | memoryview], shares: Sequence[float]) -> None:
+        """Add the opened segments of some participants. The buffers may change afterwards. Raises
+        strategies.Differs."""
         for run, rule in self._rules:
-            rule.add(values(data, run), share)
+            rule.add([values(data, run) for data in block], shares)
 
-    def result(self, head: bytes, base: bytes | None) -> bytes:
+    def result(self, head: bytes, base: bytes | memoryview | None) -> bytes:
         """Return the reduced segment. `head`: the part of the file's header in this segment, which comes first.
 
         Raises NotFinite if the sum of finite updates overflows the dtype.
         """
-        pieces = [head]
+        pieces: list[bytes | memoryview] = [head]
         for run, rule in self._rules:
             reduced = rule.result(None if base is None else values(base, run))
             if not finite(reduced, run.dtype):
                 raise NotFinite
-            pieces.append(reduced.astype(DTYPES[run.dtype], copy=False).tobytes())
+            pieces.append(np.ascontiguousarray(reduced, DTYPES[run.dtype]).data)
         return b"".join(pieces)

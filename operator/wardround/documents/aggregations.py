@@ -42,6 +42,7 @@ def job(
         number=action.number,
         image=image,
         active_seconds=min(max(left, 1), ACTIVE_SECONDS),
+        scratch_bytes=action.scratch.bytes,
     )
 
 
@@ -77,6 +78,7 @@ def plan(
         image_digest=image_digest(federated_round),
         initial=spec.initial is not None,
         location=location,
+        reads_twice=action.scratch.reads_twice,
         base_digest=_base_digest(federated_round, base),
         base=_base(trained, presigner, now) if trained else None,
         updates=tuple(_update(seen, task, presigner, now) for task in action.tasks),

@@ -89,6 +89,7 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
         roster=roster(tasks, identity),
         waits_for=await _waits_for(client, federated_round, start.round),
+        scratch_limit=hub.settings.scratch_limit,
         now=hub.clock(),
     )
     return seen, start.model

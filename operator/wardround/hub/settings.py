@@ -4,14 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wardround.plans.round.scratch import GIB, SCRATCH_LIMIT
+
 
 class SettingMissing(Exception):
-    """The message names the variable."""
+    """A setting is absent or unusable. The message names the variable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`store_origin`: the store's address for sites. `store_internal`: its address for the hub and its Jobs."""
+    """`store_origin`: the store's address for sites. `store_internal`: its address for the hub and its Jobs.
+    `scratch_limit`: the most bytes of scratch that an aggregation Job may have."""
 
     namespace: str
     image: str
@@ -20,6 +23,7 @@ class Settings:
     store_region: str
     store_bucket: str
     store_ca: str
+    scratch_limit: int = SCRATCH_LIMIT
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -41,4 +45,16 @@ def read(environment: Mapping[str, str]) -> Settings:
         store_region=environment.get("WARDROUND_STORE_REGION") or "us-east-1",
         store_bucket=environment.get("WARDROUND_STORE_BUCKET") or "wardround",
         store_ca=Path(ca_file).read_text() if ca_file else "",
+        scratch_limit=_scratch_limit(environment.get("WARDROUND_AGGREGATION_SCRATCH_GIB", "")),
     )
+
+
+def _scratch_limit(gibibytes: str) -> int:
+    if not gibibytes:
+        return SCRATCH_LIMIT
+    if not gibibytes.isdecimal() or int(gibibytes) < 1:
+        raise SettingMissing(
+            "WARDROUND_AGGREGATION_SCRATCH_GIB is not a whole number above 0. The hub chart sets it from "
+            "aggregation.scratchGiB; see docs/contracts.md, section 8."
+        )
+    return int(gibibytes) * GIB

@@ -9,6 +9,7 @@ from wardround.manifests.pod import Manifest
 
 SERVICE_ACCOUNT = "aggregation"
 FOLDER = "/wardround/aggregation"
+SCRATCH = "/wardround/scratch"
 ACTIVE_SECONDS = 3600
 KEPT_SECONDS = 86400
 
@@ -16,7 +17,7 @@ KEPT_SECONDS = 86400
 @dataclass(frozen=True, kw_only=True)
 class AggregationJob:
     """All that the manifests depend on. `number` counts the tries, from 1: each has one pod and one location.
-    `active_seconds`: how long it may run, ACTIVE_SECONDS at most."""
+    `active_seconds`: how long it may run, ACTIVE_SECONDS at most. `scratch_bytes`: the size of its scratch volume."""
 
     namespace: str
     round_namespace: str
@@ -24,6 +25,7 @@ class AggregationJob:
     round_uid: str
     number: int
     image: str
+    scratch_bytes: int
     active_seconds: int = ACTIVE_SECONDS
 
     @property
@@ -54,13 +56,22 @@ def build(job: AggregationJob) -> Manifest:
 def _pod(job: AggregationJob) -> Manifest:
     mounts = [
         pod.mount("plan", FOLDER, read_only=True),
+        pod.mount("scratch", SCRATCH),
         pod.mount("tmp", "/tmp"),  # noqa: S108 - an emptyDir of this pod
     ]
-    # Memory does not grow with the model or the participants: a slice of the model at a time.
+    # Memory does not grow with the model or the participants. The rest of the limit caches scratch.
     resources = pod.unswapped({"cpu": "100m"}, {"memory": "512Mi"})
     container = pod.container("aggregate", job.image, mounts, resources) | {"args": ["aggregate"]}
-    volumes = [pod.secret("plan", job.name), pod.empty("tmp", "16Mi")]
+    volumes = [
+        pod.secret("plan", job.name),
+        pod.empty("scratch", _mebibytes(job.scratch_bytes)),
+        pod.empty("tmp", "16Mi"),
+    ]
     return pod.pod(SERVICE_ACCOUNT, volumes) | {"containers": [container]}
+
+
+def _mebibytes(count: int) -> str:
+    return f"{-(-count // (1 << 20))}Mi"
 
 
 def _metadata(job: AggregationJob) -> Manifest:

@@ -195,7 +195,7 @@ class Hub:
             path = Path(folder, "plan.json")
             path.write_bytes(under_way.plan)
             opened, clock = self.means.store.open, lambda: self.now
-            answer = wait_for(aggregation.carry_out(path, open_store=opened, clock=clock))
+            answer = wait_for(aggregation.carry_out(path, Path(folder), open_store=opened, clock=clock))
         # Through the termination message, whose length is limited, as on a cluster.
         text = aggregation_plan.spell(answer).decode()
         under_way.aggregation = Aggregation(

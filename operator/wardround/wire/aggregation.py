@@ -70,7 +70,8 @@ class AggregationPlan:
     """`plan.json`. `base_digest`: the base that each update must name; "" without base; None in an initial round, where
     the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant. `metrics`:
     the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity. `references`:
-    names of the rounds with whose models an Evaluate round compares its own."""
+    names of the rounds with whose models an Evaluate round compares its own. `reads_twice`: scratch has no room for the
+    ciphertext of base and updates, so the Job reads them from the store a second time."""
 
     round: PlannedRound
     task: str
@@ -87,6 +88,7 @@ class AggregationPlan:
     image_digest: str
     initial: bool
     location: str
+    reads_twice: bool
     base_digest: str | None
     base: PlannedBase | None
     updates: tuple[PlannedUpdate, ...]

@@ -6,6 +6,7 @@ import asyncio
 import base64
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tests.integration.api.objects import FEDERATION, HUB, federated_round
@@ -13,6 +14,7 @@ from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from wardround.aggregate import plan as aggregate_plan
 from wardround.aggregate.job import aggregate
+from wardround.aggregate.scratch import Scratch
 from wardround.api import names
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
@@ -70,8 +72,9 @@ async def play_kubelet(world: World, uid: str, number: int = 1) -> AggregationRe
     name = await aggregation_pod(world, uid, number)
     secret = await world.client.get("Secret", name)
     plan = aggregate_plan.parse(base64.b64decode(secret["data"]["plan.json"]))
-    async with Store(plan.store.origin, plan.store.ca_bundle) as store:
-        result = await aggregate(plan, store, datetime.now(UTC))
+    with TemporaryDirectory() as folder, Scratch(Path(folder)) as scratch:
+        async with Store(plan.store.origin, plan.store.ca_bundle) as store:
+            result = await aggregate(plan, store, scratch, datetime.now(UTC))
     ended = {
         "exitCode": 0,
         "message": aggregate_plan.spell(result).decode(),

@@ -253,7 +253,13 @@ async def test_a_round_deleted_without_the_store_stops_its_sites_at_once(world: 
 async def test_a_round_reports_an_action_that_the_api_server_refuses(world: World, tmp_path: Path) -> None:
     uid = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
     probe = aggregation.AggregationJob(
-        namespace=HUB, round_namespace=FEDERATION, round_name="probe", round_uid=uid, number=1, image=OURS
+        namespace=HUB,
+        round_namespace=FEDERATION,
+        round_name="probe",
+        round_uid=uid,
+        number=1,
+        image=OURS,
+        scratch_bytes=1 << 20,
     )
     with quota(world, HUB, "jobs.batch", aggregation.build(probe)):
         uid = await sent_round(world, "no-jobs", tmp_path)

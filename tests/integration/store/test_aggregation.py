@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,14 +18,17 @@ from tests.players.hub import Hub
 from tests.players.store import Server
 from tests.players.stored_round import Round, now
 from wardround import tensors
+from wardround.aggregate import main as aggregation
 from wardround.aggregate.updates import SealedFile
 from wardround.metrics import estimates, sums
 from wardround.metrics.differences import difference
 from wardround.metrics.digits import text
+from wardround.plans.round.scratch import SCRATCH_LIMIT
 from wardround.sealing import body, keys, manifests
 from wardround.sealing.refused import Refused
 from wardround.store.transfer import Store
-from wardround.wire import canonical, digests, layouts
+from wardround.wire import canonical, codec, digests, layouts
+from wardround.wire.aggregation import AggregationFailure, AggregationResult
 
 INITIAL, OTHER = digests.digest(b"initial"), digests.digest(b"other")
 # An aggregation of evaluations reads its digest alone.
@@ -76,6 +82,44 @@ async def test_samples_count_up_to_the_maximum_and_shares_up_to_the_cap(train: R
     _, answer = await train.aggregate()
     assert (await train.result(answer))["w"].tolist() == [0.5 + 0.375 * 10 + 0.125 * 100]
     assert answer["samples"] == 100
+
+
+class Counting(Store):
+    """A client that counts the bytes that it fetches, by the object's key."""
+
+    def __init__(self, fetched: Counter[str], origin: str, ca_bundle: str) -> None:
+        super().__init__(origin, ca_bundle)
+        self.fetched = fetched
+
+    async def get(self, url: str, length: int, sink: Callable[[bytes], Awaitable[None]], *, offset: int = 0) -> None:
+        self.fetched[urlsplit(url).path.removeprefix("/wardround/")] += length
+        await super().get(url, length, sink, offset=offset)
+
+
+@pytest.mark.parametrize(("scratch_limit", "times"), [(SCRATCH_LIMIT, 1), (1, 2)])
+async def test_each_update_is_fetched_once_or_twice_without_scratch(
+    train: Round, scratch_limit: int, times: int
+) -> None:
+    size = 3_000_000
+    train.scratch_limit = scratch_limit
+    await train.with_base(BASE | weights(0, size))
+    for seed, name in enumerate(("site-a", "site-b")):
+        await train.update(name, weights(seed + 1, size))
+    path, scratch = train.folder / "plan.json", train.folder / "scratch"
+    path.write_bytes(train.plan())
+    scratch.mkdir()
+    fetched: Counter[str] = Counter()
+    answer = await aggregation.carry_out(
+        path, scratch, open_store=lambda origin, ca="", proxy="": Counting(fetched, origin, ca)
+    )
+    assert isinstance(answer, AggregationResult)
+    prefix = f"updates/{train.uid}/1"
+    assert {name: fetched[f"{prefix}/{name}/part-00000"] for name in train.sent} == {
+        name: times * train.stored_bytes(name) for name in train.sent
+    }
+    result = await train.result(codec.dump_document(answer))
+    base, first, second = (weights(seed, size)["layer.weight"].astype(np.float64) for seed in range(3))
+    assert result["layer.weight"].tobytes() == (base + (0.5 * first + 0.5 * second)).astype("<f4").tobytes()
 
 
 @pytest.mark.parametrize(
@@ -601,6 +645,18 @@ async def test_a_base_replaced_by_a_holder_of_its_key_is_not_used(train: Round) 
     part.write_bytes(forged)
     code, answer = await train.aggregate()
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
+
+
+async def test_a_full_disk_is_named(train: Round) -> None:
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    path, scratch = train.folder / "plan.json", train.folder / "scratch"
+    path.write_bytes(train.plan())
+    scratch.mkdir()
+    (scratch / "ciphertext").symlink_to("/dev/full")
+    answer = await aggregation.carry_out(path, scratch)
+    assert isinstance(answer, AggregationFailure)
+    assert (answer.reason, answer.message) == ("AggregatorFailed", aggregation.DISK_FULL)
 
 
 async def test_the_error_of_an_unreachable_store_contains_no_url(train: Round) -> None:

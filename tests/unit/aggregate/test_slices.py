@@ -41,7 +41,7 @@ def reduced(cut: int) -> bytes:
         stop = min(start + cut, LAYOUT.length)
         reduction = SegmentReduction(list(within(ALL_RUNS, start, stop)))
         for seed, share in [(1, 0.25), (2, 0.75)]:
-            reduction.add(random_file(seed)[start:stop], share)
+            reduction.add([random_file(seed)[start:stop]], [share])
         result += reduction.result(LAYOUT.header[start:stop], random_file(3)[start:stop])
     return result
 
@@ -90,6 +90,6 @@ def test_a_sum_that_overflows_gives_no_result() -> None:
     data = layout.header + np.array([60000], "<f2").tobytes()
     pieces = list(within(runs(layout, lambda name, dtype: "Delta"), 0, layout.length))
     reduction = SegmentReduction(pieces)
-    reduction.add(data, 1.0)
+    reduction.add([data], [1.0])
     with pytest.raises(NotFinite):
         reduction.result(layout.header, data)

@@ -16,7 +16,7 @@ SHARES = [0.5, 0.3125, 0.1875]
 def reduce(rule: RuleName, dtype: str, rows: Any, base: Any = None, shares: list[float] = SHARES) -> Any:
     reduction = RULES[rule](dtype, len(rows[0]))
     for row, share in zip(rows, shares, strict=True):
-        reduction.add(row, share)
+        reduction.add([row], [share])
     return reduction.result(base)
 
 

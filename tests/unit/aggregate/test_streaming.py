@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from wardround.aggregate.updates import ordered
+from wardround.aggregate.reduction import ordered
 
 
 class Counter:

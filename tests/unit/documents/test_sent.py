@@ -34,6 +34,7 @@ from wardround.kube.client import Client
 from wardround.kube.events import Reporter
 from wardround.kube.index import Index
 from wardround.manifests import aggregation as manifest
+from wardround.plans.round.scratch import Scratch
 from wardround.plans.round.types import Aggregate, Dispatch, Observation
 from wardround.sealing import untrusted
 from wardround.sealing.body import PART, ciphertext_length
@@ -56,6 +57,7 @@ EXTERNAL = Presigner("https://store.example:9000", "wardround", "us-east-1", Cre
 INTERNAL = replace(EXTERNAL, origin="https://store.hub.svc:7070")
 SITE_KEY = DecryptionKey.generate()
 ROUND_KEY = DecryptionKey.generate()
+SCRATCH = Scratch(300 << 20, reads_twice=False)
 LENGTH = 70 << 20
 COLUMNS = "sha256:" + "c" * 64
 STATE_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21"
@@ -208,7 +210,7 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
     current: FederatedRound, base: Model | None, base_digest: str | None, has_base: bool
 ) -> None:
     seen = observation(current, tasks=tuple(map(sent, NAMES)))
-    action = Aggregate(number=2, tasks=seen.tasks, until=NOW)
+    action = Aggregate(number=2, tasks=seen.tasks, until=NOW, scratch=SCRATCH)
     document = planned(seen, action, base)
     assert document.location == f"models/{current.metadata.uid}/2"
     assert (document.base_digest, document.base is not None) == (base_digest, has_base)
@@ -223,7 +225,7 @@ def test_the_aggregation_reads_the_plan_that_the_hub_writes(
 
 def test_each_aggregation_has_a_data_key_of_its_own() -> None:
     seen = observation(tasks=tuple(map(sent, NAMES)))
-    action = Aggregate(number=1, tasks=seen.tasks, until=NOW)
+    action = Aggregate(number=1, tasks=seen.tasks, until=NOW, scratch=SCRATCH)
     plans = [planned(seen, action) for _ in range(2)]
     assert plans[0].data_key != plans[1].data_key
 
@@ -232,7 +234,7 @@ def test_each_aggregation_has_a_data_key_of_its_own() -> None:
     ("left", "seconds"), [(86400, 3600), (3600, 3600), (599.2, 600), (0.5, 1), (0, 1), (-60, 1)], ids=str
 )
 def test_an_aggregation_runs_no_longer_than_its_round_waits_for_it(left: float, seconds: int) -> None:
-    action = Aggregate(number=3, tasks=(), until=NOW + timedelta(seconds=left))
+    action = Aggregate(number=3, tasks=(), until=NOW + timedelta(seconds=left), scratch=SCRATCH)
     job = manifest.build(
         aggregations.job(
             federated_round(), action, namespace=context().settings.namespace, image=context().settings.image, now=NOW
@@ -300,3 +302,16 @@ def test_a_missing_setting_is_named() -> None:
         }
     )
     assert (settings.store_internal, settings.store_bucket, settings.store_ca) == ("https://s.example", "wardround", "")
+
+
+def test_the_limit_of_scratch_is_in_gibibytes() -> None:
+    known = {
+        "WARDROUND_STORE_ENDPOINT": "https://s.example",
+        "WARDROUND_NAMESPACE": "hub",
+        "WARDROUND_OPERATOR_IMAGE": IMAGE,
+    }
+    assert read(known).scratch_limit == 20 << 30
+    assert read(known | {"WARDROUND_AGGREGATION_SCRATCH_GIB": "3"}).scratch_limit == 3 << 30
+    for wrong in ("0", "20Gi", "-1", "1.5"):
+        with pytest.raises(SettingMissing, match="WARDROUND_AGGREGATION_SCRATCH_GIB"):
+            read(known | {"WARDROUND_AGGREGATION_SCRATCH_GIB": wrong})

@@ -16,6 +16,7 @@ JOB = AggregationJob(
     round_uid="0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
     number=1,
     image="registry.example/wardround/operator@sha256:" + "a" * 64,
+    scratch_bytes=(300 << 20) + 1,
 )
 
 

@@ -244,6 +244,7 @@ FORMATS: dict[str, Any] = {
         image_digest=digest("a"),
         initial=False,
         location=f"models/{UID}/1",
+        reads_twice=False,
         base_digest=digest("b"),
         base=PlannedBase(MODEL, b"base", GET),
         updates=(PlannedUpdate("site-a", 1, "{}", b"signing", (f"{STORE}/part-00000",)),),

@@ -39,6 +39,7 @@ from wardround.api.task import Failure, Metric, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds, to_seconds
 from wardround.plans.round.plan import plan
+from wardround.plans.round.scratch import SPARE, Scratch
 from wardround.plans.round.status import interrupted
 from wardround.plans.round.types import (
     Aggregate,
@@ -69,6 +70,21 @@ def test_when_all_have_sent_their_updates_are_combined() -> None:
     assert [each.metadata.namespace for each in job.tasks] == list(NAMES)
     assert job.number == 1
     assert condition_of(made, "Reconciling") == ("True", "Aggregating")
+
+
+def test_an_aggregation_has_scratch_for_what_was_sent() -> None:
+    (job,) = of_type(plan(collecting(*map(sent, NAMES))), Aggregate)
+    sizes = [each.status.upload.bytes for each in job.tasks if each.status.upload]
+    assert job.scratch == Scratch(sum(sizes) + max(sizes) + SPARE, reads_twice=False)
+
+
+def test_a_round_says_that_its_updates_are_read_twice() -> None:
+    seen = replace(collecting(*map(sent, NAMES)), scratch_limit=1)
+    (job,) = of_type(plan(seen), Aggregate)
+    assert job.scratch.reads_twice
+    for made in (plan(seen), plan(replace(seen, aggregation=Aggregation(number=1)))):
+        assert "aggregation.scratchGiB of the hub chart" in message_of(made, "Reconciling")
+    assert "scratch" not in message_of(plan(replace(seen, scratch_limit=1 << 40)), "Reconciling")
 
 
 def test_a_revoked_hospital_is_not_waited_for() -> None:

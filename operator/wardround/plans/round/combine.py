@@ -12,6 +12,7 @@ from wardround.metrics import registry
 from wardround.plans.round.base import base_lost
 from wardround.plans.round.columns import made_with
 from wardround.plans.round.parts import TASK_REFUSED, Part, PartState
+from wardround.plans.round.scratch import GIB, Scratch, scratch
 from wardround.plans.round.status import COLLECTED
 from wardround.plans.round.types import Aggregate, Aggregation, StoredModel, StoreModel, Verdict
 from wardround.plans.round.verdicts import advice, completed, failed, list_of, sentences, withheld
@@ -67,13 +68,36 @@ def aggregate(view: View, number: int) -> Verdict:
     return Verdict(
         course="Progressing",
         reason="Aggregating",
-        message=f"The hub is combining the updates of {hospitals(len(sent))}.",
+        message=sentences(f"The hub is combining the updates of {hospitals(len(sent))}.", _reading(view)),
         actions=(
             *view.cancel("NotSentInTime"),
-            Aggregate(number=number, tasks=tuple(part.task for part in sent), until=_combined_by(view)),
+            Aggregate(
+                number=number,
+                tasks=tuple(part.task for part in sent),
+                until=_combined_by(view),
+                scratch=_scratch(view),
+            ),
         ),
         stages=(COLLECTED,),
         attention=view.attention(),
+    )
+
+
+def _scratch(view: View) -> Scratch:
+    sent = view.having(PartState.SENT)
+    base = view.seen.base_model if view.round.spec.task == "Train" and view.round.spec.initial is None else None
+    sizes = [part.task.status.upload.bytes for part in sent if part.task.status.upload]
+    return scratch(sizes, base.result.bytes if base else None, view.seen.scratch_limit)
+
+
+def _reading(view: View) -> str:
+    """Tells the hub's administrator why an aggregation takes longer than it could."""
+    if not _scratch(view).reads_twice:
+        return ""
+    limit = view.seen.scratch_limit // GIB
+    return (
+        f"The updates need more scratch than aggregation.scratchGiB of the hub chart allows ({limit} GiB). The "
+        "aggregation Job therefore reads them from the store twice."
     )
 
 
@@ -157,7 +181,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
     return Verdict(
         course="Progressing",
         reason="Aggregating",
-        message=REASONS["Aggregating"].meaning,
+        message=sentences(REASONS["Aggregating"].meaning, _reading(view)),
         attention=view.attention(),
         stages=(COLLECTED,),
         again=(until, *([node_dead] if node_dead else [])),

@@ -8,6 +8,7 @@ from typing import Literal
 from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Result, Task
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
+from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch
 from wardround.wire.aggregation import AggregationAnswer, AggregationResult, LeftOut
 
 
@@ -50,6 +51,7 @@ class Observation:
     first clean-up.
     `roster`: the participants that the round asks, as the first assignments say; empty if there is no assignment.
     `waits_for`: the name of the base, of the base's base, and so on; empty if it was not looked up.
+    `scratch_limit`: the most bytes of scratch that an aggregation may have.
     """
 
     round: FederatedRound
@@ -65,6 +67,7 @@ class Observation:
     cleaned_up: bool = False
     roster: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
+    scratch_limit: int = SCRATCH_LIMIT
     now: datetime
 
 
@@ -110,6 +113,7 @@ class Aggregate:
     number: int
     tasks: tuple[RoundTask, ...]
     until: datetime
+    scratch: Scratch
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,28 @@
+"""Lends memory for segments, and lends it again. Knows nothing of their bytes.
+
+A fresh buffer of a segment costs more time than the cipher, because the kernel clears its pages, and freed buffers of
+many threads leave gaps in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wardround.sealing.body import SEALED_SEGMENT
+
+
+class Buffers:
+    """Buffers of one sealed segment each. Only as many are made as are lent at once."""
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    @contextmanager
+    def lent(self, count: int) -> Iterator[list[memoryview]]:
+        """Lend `count` buffers with any bytes in them. At the end of the context no thread may use them."""
+        lent = [self._free.pop() if self._free else memoryview(bytearray(SEALED_SEGMENT)) for _ in range(count)]
+        try:
+            yield lent
+        finally:
+            self._free += lent

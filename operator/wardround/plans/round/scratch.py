@@ -1,0 +1,32 @@
+"""Decides how much scratch an aggregation has: room for all ciphertext, or for two parts of its result. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wardround.sealing.body import PART, ciphertext_length
+
+GIB = 1 << 30
+# In bytes, if the hub chart does not say otherwise.
+SCRATCH_LIMIT = 20 * GIB
+# Files take whole blocks of the node's file system.
+SPARE = 16 << 20
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """`bytes`: the volume's size. `reads_twice`: the volume has no room for the ciphertext of updates and base, so the
+    Job reads them from the store when it examines them, and again when it combines them."""
+
+    bytes: int
+    reads_twice: bool
+
+
+def scratch(updates: Iterable[int], base: int | None, limit: int) -> Scratch:
+    """`updates`: bytes of ciphertext of each. `base`: bytes of plaintext of the model that the round starts from."""
+    sizes = list(updates)
+    # The part of the result that is uploaded, and the part that is made. A result is no larger than an update.
+    parts = min(2 * PART, max(sizes, default=0)) + SPARE
+    whole = sum(sizes) + (0 if base is None else ciphertext_length(base)) + parts
+    return Scratch(whole, False) if whole <= limit else Scratch(parts, True)

@@ -1,0 +1,27 @@
+"""An aggregation gets room for all ciphertext, or, above the limit, for two parts of its result."""
+
+from __future__ import annotations
+
+from wardround.plans.round.scratch import GIB, SPARE, Scratch, scratch
+from wardround.sealing.body import PART, ciphertext_length
+
+UPDATE = ciphertext_length(102_400_000)
+ROOM = 20 * UPDATE + UPDATE + UPDATE + SPARE  # updates, base, a result of less than two parts
+
+
+def test_there_is_room_for_updates_base_and_result() -> None:
+    assert scratch([UPDATE] * 20, 102_400_000, GIB * 20) == Scratch(ROOM, reads_twice=False)
+
+
+def test_a_round_without_base_needs_less() -> None:
+    assert scratch([UPDATE] * 20, None, GIB * 20).bytes == ROOM - UPDATE
+
+
+def test_one_byte_above_the_limit_the_store_is_read_twice() -> None:
+    assert scratch([UPDATE] * 20, 102_400_000, ROOM).reads_twice is False
+    assert scratch([UPDATE] * 20, 102_400_000, ROOM - 1) == Scratch(UPDATE + SPARE, reads_twice=True)
+
+
+def test_the_result_never_needs_more_than_two_parts() -> None:
+    assert scratch([10 * PART] * 1000, 10, GIB) == Scratch(2 * PART + SPARE, reads_twice=True)
+    assert 2 * PART + SPARE < GIB  # the least limit that the hub chart takes
