@@ -54,9 +54,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """The rows of a batch that break the schema: the identifiers and the targets that can be read, not row by row."""
+    """The rows of a batch that break the schema. `identifiers`, `targets`: one for each row, None and NaN where they
+    cannot be read."""
 
-    identifiers: list[str]
+    identifiers: list[str | None]
     targets: npt.NDArray[np.float64]
 
 
@@ -250,8 +251,8 @@ def _valid(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> Batch:
     identifiers, targets = checked[0].text, checked[places[schema.target]].numbers
     assert targets is not None, "the target is a number by schema"
     others = LeftOut(
-        pc.filter(identifiers, pa.array(left_out & ~wrong[0])).to_pylist(),
-        targets[left_out & ~wrong[places[schema.target]]],
+        pc.filter(pc.if_else(pa.array(wrong[0]), None, identifiers), pa.array(left_out)).to_pylist(),
+        np.where(wrong[places[schema.target]], np.nan, targets)[left_out],
     )
     valid = pc.filter(identifiers, pa.array(keep)).to_pylist()
     return Batch(valid, pa.record_batch(view, schema=layout), others)

@@ -26,20 +26,29 @@ from wardround.wire.outcome import LeftOutClass, LeftOutRows, LeftOutTotal, Outc
 MOST_LISTED = 5
 # The most classes that a report lists: a termination message has 4096 bytes.
 MOST_CLASSES = 16
+# So many rows are compared at a time, so that wide rows need little memory.
+FINGERPRINT_ROWS = 1024
+# A remark is made if at least this share of the valid rows repeat an earlier row.
+REPEATED_SHARE = 0.1
+# A remark is made if a class loses this many times the share of rows that the other classes lose.
+MORE_LEFT_OUT = 3
+# Fewer rows of a class may be left out by chance.
+FEWEST_LEFT_OUT = 11
 Positions = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Valid rows and their patients of one class, and the rows of the class that are left out.
+    """Valid rows and their patients of one class, and the rows of the class that are left out, with their patients.
 
-    `sides`: the patients by side of the split.
+    `sides`: the patients of the valid rows by side of the split.
     """
 
     value: str
     rows: int
     patients: int
     left_out: int
+    left_out_patients: int
     sides: Mapping[Side, int]
 
 
@@ -47,9 +56,10 @@ class ClassCount:
 class Counts:
     """`rows` and `patients`: valid rows, and their patients. `left_out_patients`: patients without a valid row.
 
-    `contradicting`: patients with valid rows of several classes. `classes`: empty if the schema lists no values of the
-    target. `sides`: patients by side of the split. `ignored`: names that must not leave the pod (dataset.Reading).
-    `binary`: whether the target is 0 or 1 by its schema.
+    `contradicting`: patients with valid rows of several classes. `repeated`: valid rows that repeat an earlier row of
+    the same patient in each feature and the target. `repeated_patients`: their patients. `classes`: empty if the schema
+    lists no values of the target. `sides`: patients by side of the split. `ignored`: names that must not leave the pod
+    (dataset.Reading). `binary`: whether the target is 0 or 1 by its schema.
     """
 
     target: str
@@ -59,6 +69,8 @@ class Counts:
     left_out_rows: int
     left_out_patients: int
     contradicting: int
+    repeated: int
+    repeated_patients: int
     classes: tuple[ClassCount, ...]
     sides: Mapping[Side, int]
     quality: tuple[LeftOutRows, ...]
@@ -95,9 +107,12 @@ class Survey:
         self._table, self._sides = table, sides
         self._rows = 0
         self._kept: list[Positions] = []
+        self._prints: list[npt.NDArray[np.int64]] = []
+        self._row_positions: list[Positions] = []
         self._left_out: list[Positions] = []
         self._class_rows = dict.fromkeys(table.classes, 0)
-        self._class_left_out = dict.fromkeys(table.classes, 0)
+        self._class_left_out: dict[float, int] = dict.fromkeys(table.classes, 0)
+        self._class_left_out_patients: dict[float, list[Positions]] = {value: [] for value in table.classes}
         self._class_patients: dict[float, list[Positions]] = {value: [] for value in table.classes}
 
     def add(self, batch: dataset.Batch) -> Positions:
@@ -105,14 +120,20 @@ class Survey:
         positions = self._positions(batch.identifiers)
         self._rows += len(positions)
         self._kept.append(np.unique(positions))
-        self._left_out.append(np.unique(self._positions(batch.left_out.identifiers)))
+        self._prints.append(_fingerprints(positions, batch))
+        self._row_positions.append(positions)
+        others = batch.left_out
+        readable = np.array([each is not None for each in others.identifiers], np.bool_)
+        left_out = self._positions([each for each in others.identifiers if each is not None])
+        self._left_out.append(np.unique(left_out))
         if self._table.classes:
             targets = batch.view.column(self._table.target).to_numpy()
             for value in self._table.classes:
                 within = targets == value
                 self._class_rows[value] += int(np.count_nonzero(within))
                 self._class_patients[value].append(np.unique(positions[within]))
-                self._class_left_out[value] += int(np.count_nonzero(batch.left_out.targets == value))
+                self._class_left_out[value] += int(np.count_nonzero(others.targets == value))
+                self._class_left_out_patients[value].append(np.unique(left_out[others.targets[readable] == value]))
         return positions
 
     def counts(self) -> Counts:
@@ -125,11 +146,13 @@ class Survey:
                 rows=self._class_rows[value],
                 patients=len(patients[value]),
                 left_out=self._class_left_out[value],
+                left_out_patients=len(_distinct(self._class_left_out_patients[value])),
                 sides=self._by_side(patients[value]),
             )
             for value in self._table.classes
         )
         _, times = np.unique(_joined(patients.values()), return_counts=True)
+        repeated = self._repeated()
         return Counts(
             target=self._table.target,
             binary=self._table.binary_target,
@@ -138,11 +161,20 @@ class Survey:
             left_out_rows=self.reading.left_out,
             left_out_patients=len(np.setdiff1d(left_out, kept)),
             contradicting=int(np.count_nonzero(times > 1)),
+            repeated=len(repeated),
+            repeated_patients=len(np.unique(repeated)),
             classes=classes,
             sides=self._by_side(kept),
             quality=dataset.quality_list(self.reading.quality),
             ignored=self.reading.ignored,
         )
+
+    def _repeated(self) -> Positions:
+        """The position of the patient of each valid row that repeats an earlier one."""
+        prints = np.concatenate([np.zeros(0, np.int64), *self._prints])
+        order = np.argsort(prints, kind="stable")
+        again = np.flatnonzero(np.diff(prints[order]) == 0) + 1
+        return _joined(self._row_positions)[order[again]]
 
     def _by_side(self, positions: Positions) -> Mapping[Side, int]:
         """The number of patients on each side. `positions`: distinct and ascending."""
@@ -217,12 +249,24 @@ def too_few_samples(counts: Counts, side: Side, samples: int, needed: int) -> st
 
 
 def remarks(counts: Counts) -> tuple[Remark, ...]:
-    """What looks wrong in rows that are valid."""
+    """What looks wrong, although the file can be read. The rows that are valid count nevertheless."""
     one_class = counts.rows > 0 and sum(each.rows > 0 for each in counts.classes) == 1
+    repeated = counts.repeated > 0 and counts.repeated >= REPEATED_SHARE * counts.rows
+    more_left_out = [each.left_out_patients for each in counts.classes if _loses_more(each, counts.classes)]
     return (
         *((Remark("OneClass", counts.patients),) if one_class else ()),
         *((Remark("TargetsContradict", counts.contradicting),) if counts.contradicting else ()),
+        *((Remark("RowsRepeated", counts.repeated_patients),) if repeated else ()),
+        *((Remark("ClassLeftOut", sum(more_left_out)),) if more_left_out else ()),
     )
+
+
+def _loses_more(one: ClassCount, classes: Sequence[ClassCount]) -> bool:
+    """Whether many more rows of this class are left out than of all other classes together, as shares of their rows."""
+    others = [each for each in classes if each is not one]
+    lost, rows = sum(each.left_out for each in others), sum(each.left_out + each.rows for each in others)
+    own_share = one.left_out / max(1, one.left_out + one.rows)
+    return one.left_out >= FEWEST_LEFT_OUT and rows > 0 and own_share >= MORE_LEFT_OUT * lost / rows
 
 
 def listed(quality: Sequence[LeftOutRows], all_rows: int) -> str:
@@ -233,6 +277,21 @@ def listed(quality: Sequence[LeftOutRows], all_rows: int) -> str:
 
 def percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.3g} %"
+
+
+def _fingerprints(positions: Positions, batch: dataset.Batch) -> npt.NDArray[np.int64]:
+    """A number for each valid row, which depends on the patient and all values. Equal rows have equal numbers; others
+    have so by chance once in 2^64. The numbers differ from process to process."""
+    numbers = [np.zeros(0, np.int64)]
+    for begin in range(0, len(positions), FINGERPRINT_ROWS):
+        part = batch.view.slice(begin, FINGERPRINT_ROWS)
+        values = np.empty((part.num_rows, 2 + part.num_columns), np.float32)
+        values[:, :2] = positions[begin : begin + part.num_rows].view(np.float32).reshape(-1, 2)
+        for place, column in enumerate(part.columns, 2):
+            values[:, place] = column.to_numpy()
+        rows = values.view(f"V{values.itemsize * values.shape[1]}").ravel().tolist()
+        numbers.append(np.fromiter(map(hash, rows), np.int64, len(rows)))
+    return np.concatenate(numbers)
 
 
 def _distinct(positions: Sequence[Positions]) -> Positions:

@@ -71,7 +71,7 @@ _LISTED: Mapping[str, str] = {
     DATASET: "ColumnMissing DataReplaced DataUnreadable NotReadYet Read SchemaInvalid SplitKeyChanged SplitKeyLost "
     "TooFewSamples TooManyRowsLeftOut",
     LEFT_OUT: "Missing",
-    REMARKS: "OneClass TargetsContradict",
+    REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",
     EVERY: "Pending",

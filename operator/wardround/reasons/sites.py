@@ -50,6 +50,18 @@ SITES = (
         "patients of another class, there is nothing to do.",
     ),
     _hospital(
+        name="RowsRepeated",
+        meaning="Many rows of the data file repeat an earlier row of the same patient in each feature and the target.",
+        action="If each row is a visit, there is nothing to do. Otherwise look whether the export of Dataset DATASET "
+        "writes each row twice, for example because it joins two tables.",
+    ),
+    _hospital(
+        name="ClassLeftOut",
+        meaning="Of one class of the target, a far larger share of rows is left out than of the others. A model sees "
+        "too few patients of this class, and perhaps not those who are most ill.",
+        action="Read status.leftOut of Dataset DATASET, and correct in the file what leaves out most rows.",
+    ),
+    _hospital(
         name="TargetsContradict",
         meaning="Some patients have several rows that contradict each other in the target.",
         action="If each row is a visit, there is nothing to do. Otherwise correct the target in the file of Dataset "

@@ -144,7 +144,7 @@ def test_a_reason_stands_where_the_plan_of_that_kind_says_it(kind: str) -> None:
         # Suspended is a reason here, and its message has the text of ParticipantSuspended.
         reasons = reasons - {"ParticipantSuspended"} | {"Suspended"}
     # `prepare` says why rows are left out and what looks wrong in the others. The plan of the Dataset copies it.
-    assert here - {"Missing", "OneClass", "TargetsContradict"} == reasons
+    assert here - {"Missing", "ClassLeftOut", "OneClass", "RowsRepeated", "TargetsContradict"} == reasons
 
 
 @pytest.mark.parametrize("kind", ["Participant", "FederatedRound", "RoundTask"])

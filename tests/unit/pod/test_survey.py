@@ -246,6 +246,47 @@ def test_patients_whose_rows_contradict_each_other_in_the_target_are_counted(tmp
     assert prepare(tmp_path / "flipped", [*once, *flipped]).remarks == (Remark("TargetsContradict", 7),)
 
 
+def test_a_file_with_every_row_twice_is_remarked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = world.rows(100)
+    assert prepare(tmp_path / "next to each other", [each for each in once for _ in range(2)]).remarks == (
+        Remark("RowsRepeated", 100),
+    )
+    monkeypatch.setattr(dataset, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(survey, "FINGERPRINT_ROWS", 7)
+    assert prepare(tmp_path / "one after the other", [*once, *once]).remarks == (Remark("RowsRepeated", 100),)
+    assert prepare(tmp_path / "some", [*once, *once[:12], *once[:3]]).remarks == (Remark("RowsRepeated", 12),)
+    assert prepare(tmp_path / "few", [*once, *once[:9]]).remarks is None
+
+
+def test_rows_that_differ_in_patient_or_value_are_not_repeated(tmp_path: Path) -> None:
+    once = world.rows(100)
+    visits = with_age(once, lambda age: str(int(age) + 1), 100)
+    assert prepare(tmp_path / "visits", [*once, *visits]).remarks is None
+    assert prepare(tmp_path / "others", [*once, *(f"other-{line}" for line in once)]).remarks is None
+
+
+@pytest.mark.parametrize(
+    ("sick", "well", "remarked"),
+    [(13, 4, True), (12, 5, False), (11, 0, True), (10, 0, False), (0, 11, True), (12, 12, False)],
+)
+def test_a_class_that_loses_far_more_rows_is_remarked_below_the_limit(
+    tmp_path: Path, sick: int, well: int, remarked: bool
+) -> None:
+    """10 % of all rows may be left out. They are often those of the sickest patients."""
+    lines = [f"patient-{number},10,{40 if number >= sick else 'old'},1" for number in range(150)]
+    lines += [f"well-{number},10,{40 if number >= well else 'old'},0" for number in range(150)]
+    lines += [line.replace("old", "40") for line in lines[:3]]  # patients with a valid row beside the other
+    said = prepare(tmp_path, lines)
+    assert said.remarks == ((Remark("ClassLeftOut", max(sick, well)),) if remarked else None)
+
+
+def test_patients_of_a_class_are_counted_once_however_many_of_their_rows_are_left_out(tmp_path: Path) -> None:
+    lines = [f"patient-{number},10,40,{number % 2}" for number in range(300)]
+    lines += [f"patient-{number % 2},10,old,1" for number in range(0, 24, 2)]
+    lines += [",10,old,1"]
+    assert prepare(tmp_path, lines).remarks == (Remark("ClassLeftOut", 1),)
+
+
 def test_five_rows_are_too_few(tmp_path: Path) -> None:
     failure = refused(lambda: prepare(tmp_path, world.rows(5)))
     assert failure.reason == "TooFewSamples"
