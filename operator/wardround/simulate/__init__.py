@@ -28,13 +28,14 @@ def simulate(
     seed: int = 0,
     min_cell: int = LEAST_CELL,
     max_left_out: str = Policy().max_left_out,
+    by_hospital: bool = False,
     trainer: Trainer | str = "",
 ) -> DataFrame:
-    """Simulate rounds. Return one row for each round, metric and repeat.
+    """Simulate rounds. Return one row for each round, metric and repeat, and with `by_hospital` one for each hospital.
 
     `files`: YAML files, or FederatedRounds as objects. `data`: a folder with one folder for each hospital. `trainer`: a
     command, a Python file, or a function that gets a verb; the reference trainer if it is empty. The other arguments
-    are those of the command line. Raises SimulationError.
+    are those of the command line. Raises SimulationError, whose `results` has the rows of the rounds before a failure.
     """
     import warnings
 
@@ -50,11 +51,19 @@ def simulate(
         seed=seed,
         min_cell=min_cell,
         max_left_out=max_left_out,
+        by_hospital=by_hospital,
         trainer=trainer,
     )
+    table.frame(())  # fails without pandas before a round has begun
     for caution in simulation.cautions:
         warnings.warn(caution, stacklevel=2)
-    ended = list(play.play(simulation))
-    if never := table.never_finished(ended):
-        raise SimulationError("\n".join(never))
+    ended: list[play.Finished | play.Skipped] = []
+    try:
+        for each in play.play(simulation):
+            ended.append(each)  # one by one: the rounds before a failure are kept
+        if never := table.never_finished(ended):
+            raise SimulationError("\n".join(never))
+    except SimulationError as error:
+        error.results = table.frame(table.rows(ended))
+        raise
     return table.frame(table.rows(ended))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from wardround.wire.outcome import Outcome
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 
 class SimulationError(Exception):
-    """The simulation ends. The text says what happened, where, and what to do next."""
+    """The simulation ends. The text says what happened, where, and what to do next.
+
+    `results`: what `simulate(...)` would have returned of the rounds that were Complete; None if none had begun.
+    """
+
+    results: DataFrame | None = None
 
 
 class RoundFailed(SimulationError):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wardround.api.site import LEAST_CELL, Policy
 from wardround.simulate import table
@@ -17,6 +18,9 @@ from wardround.simulate.errors import RoundFailed, SimulationError
 from wardround.simulate.play import Finished, Progress, Simulation, Skipped, play
 from wardround.simulate.pod import Ended
 from wardround.simulate.prepared import prepared
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 FAILED, INTERRUPTED = 1, 130
 PIPE_WIDTH = 200
@@ -35,6 +39,7 @@ def main(argv: Sequence[str]) -> int:
             seed=options.seed,
             min_cell=options.min_cell,
             max_left_out=options.max_left_out,
+            by_hospital=options.by_hospital,
             trainer=options.trainer,
         )
         for caution in simulation.cautions:
@@ -97,6 +102,11 @@ def parser() -> argparse.ArgumentParser:
         default=Policy().max_left_out,
         metavar="SHARE",
         help="the largest share of a file's rows that may break the Dataset's schema; default %(default)s",
+    )
+    result.add_argument(
+        "--by-hospital",
+        action="store_true",
+        help="also show the numbers of each hospital: those that its cluster would tell with policy.tellOwnMetrics",
     )
     result.add_argument(
         "--trainer",
@@ -177,39 +187,35 @@ def print_table(simulation: Simulation, ended: Ends, failure: SimulationError | 
             if isinstance(each, Finished):
                 kept.add_row(str(each.repeat), each.name, each.source, each.result.digest)
         console.print(kept)
-    numbers = Table(title="Results", caption=table.warning(simulation.min_cell) or None)
-    for name in ("round", "source", "rows", "metric"):
-        numbers.add_column(name)
-    if simulation.repeats > 1:
-        columns = ("mean", "sd", "n")
-        lines = [
-            (
-                each.round,
-                each.source,
-                each.rows,
-                each.metric,
-                f"{each.mean:.4g}",
-                _text(each.sd),
-                str(each.n),
-                each.model,
-            )
-            for each in table.summaries(table.rows(ended))
-        ]
-    else:
-        columns = ("value", "95 % interval", "people")
-        lines = [
-            (
-                *(each.round, each.source, each.rows, each.metric),
-                *(f"{each.value:.4g}", _interval(each), str(each.people), each.model),
-            )
-            for each in table.rows(ended)
-        ]
-    for name in columns:
-        numbers.add_column(name, justify="right")
-    numbers.add_column("model")
-    for line in lines:
-        numbers.add_row(*line)
-    console.print(numbers)
+    console.print(_numbers(simulation, table.rows(ended), by_hospital=False))
+    if simulation.by_hospital:
+        console.print(_numbers(simulation, table.rows(ended), by_hospital=True))
+
+
+def _numbers(simulation: Simulation, rows: Sequence[table.Row], *, by_hospital: bool) -> Table:
+    """The numbers of the rounds, or those of each hospital."""
+    from rich.table import Table
+
+    title = "Results by hospital" if by_hospital else "Results"
+    made = Table(title=title, caption=table.warning(simulation.min_cell) or None)
+    chosen = [each for each in rows if bool(each.hospital) is by_hospital]
+    repeated = simulation.repeats > 1
+    numbers = ("mean", "sd", "n") if repeated else ("value",) if by_hospital else ("value", "95 % interval", "people")
+    for name in (*(("hospital",) if by_hospital else ()), "round", "source", "rows", "metric"):
+        made.add_column(name)
+    for name in numbers:
+        made.add_column(name, justify="right")
+    made.add_column("model")
+    for each in table.summaries(chosen) if repeated else chosen:
+        own = (each.hospital,) if by_hospital else ()
+        made.add_row(*own, each.round, each.source, each.rows, each.metric, *_cells(each)[: len(numbers)], each.model)
+    return made
+
+
+def _cells(line: table.Row | table.Summary) -> tuple[str, str, str]:
+    if isinstance(line, table.Summary):
+        return f"{line.mean:.4g}", _text(line.sd), str(line.n)
+    return f"{line.value:.4g}", _interval(line), str(line.people)
 
 
 def _interval(row: table.Row) -> str:

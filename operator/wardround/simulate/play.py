@@ -71,8 +71,8 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What is to be simulated. `rounds`: each after the round that it starts from. `cautions`: what a person should
-    know of the input."""
+    """What is to be simulated. `rounds`: each after the round that it starts from. `by_hospital`: all Sites tell their
+    own numbers. `cautions`: what a person should know of the input."""
 
     rounds: Sequence[FederatedRound]
     hospitals: Sequence[HospitalFiles]
@@ -82,6 +82,7 @@ class Simulation:
     seed: int = 0
     min_cell: int = LEAST_CELL
     max_left_out: str = Policy().max_left_out
+    by_hospital: bool = False
     cautions: tuple[str, ...] = ()
 
 
@@ -110,7 +111,7 @@ def play(
                     name=files.name,
                     identity=identities[files.name],
                     datasets=repeat.datasets(files),
-                    policy=policy(simulation, tells=files.name == HOLDOUT),
+                    policy=policy(simulation, tells=simulation.by_hospital or files.name == HOLDOUT),
                     labels=_labels(simulation.rounds),
                     federations=_federations(simulation.rounds),
                     data=files.folder,

@@ -23,6 +23,7 @@ def prepared(
     seed: int = 0,
     min_cell: int = LEAST_CELL,
     max_left_out: str = Policy().max_left_out,
+    by_hospital: bool = False,
     trainer: Trainer | str = "",
 ) -> Simulation:
     """Raises SimulationError."""
@@ -52,5 +53,6 @@ def prepared(
         seed=seed,
         min_cell=min_cell,
         max_left_out=max_left_out,
+        by_hospital=by_hospital,
         cautions=overlap.cautions(held_out, hospitals) if held_out else (),
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from wardround.api.federatedround import ResultMetric
+from wardround.api.federatedround import HospitalResult, ResultMetric
 from wardround.api.site import LEAST_CELL
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.files import HOLDOUT
@@ -30,7 +30,8 @@ class Row:
 
     `low`, `high`: the 95 % interval. `people`, `hospitals`: how many of them the number is over. `rows`: `Validation`,
     `Test`, or `Holdout` for all rows of the holdout file. `model`: the round that made the measured model. A Train
-    round measures the model that it starts from.
+    round measures the model that it starts from. `hospital`: whose number it is; empty for the number of the round. A
+    hospital's number has no `low`, `high` and `people`.
     """
 
     repeat: int
@@ -41,10 +42,11 @@ class Row:
     value: float
     low: float | None
     high: float | None
-    people: int
+    people: int | None
     hospitals: int
     rows: str
     model: str
+    hospital: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Summary:
     """One metric of one round over the repeats. `sd`: of the sample; None for one repeat. `n`: the number of repeats
     that have the metric."""
 
+    hospital: str
     round: str
     source: str
     rows: str
@@ -85,7 +88,27 @@ def reads(ended: Iterable[Finished | Skipped], failed: Reports = NO_REPORTS) -> 
 
 
 def rows(ended: Iterable[Finished | Skipped]) -> list[Row]:
-    return [_row(each, metric) for each in _finished(ended) for metric in each.result.metrics]
+    """The numbers of each round, then those of its hospitals that tell theirs."""
+    return [row for each in _finished(ended) for row in (*_total_rows(each), *_hospital_rows(each))]
+
+
+def _told(finished: Finished) -> tuple[HospitalResult, ...]:
+    """The holdout is alone in its rounds: its numbers are the result."""
+    return () if finished.source == HOLDOUT else finished.result.hospitals
+
+
+def _total_rows(finished: Finished) -> Iterator[Row]:
+    return (_row(finished, metric) for metric in finished.result.metrics)
+
+
+def _hospital_rows(finished: Finished) -> Iterator[Row]:
+    """Only metrics that the round's result has, too."""
+    totals = {row.metric: row for row in _total_rows(finished)}
+    for hospital in _told(finished):
+        for metric in hospital.metrics:
+            if total := totals.get(metric.name):
+                value = float(metric.value)
+                yield replace(total, value=value, low=None, high=None, people=None, hospitals=1, hospital=hospital.name)
 
 
 def _row(finished: Finished, metric: ResultMetric) -> Row:
@@ -115,9 +138,10 @@ def _finished(ended: Iterable[Finished | Skipped]) -> Iterator[Finished]:
 
 def summaries(numbers: Sequence[Row]) -> list[Summary]:
     """One for each round and metric, in the order in which they came."""
-    groups: dict[tuple[str, str, str, str, str], list[float]] = {}
+    groups: dict[tuple[str, str, str, str, str, str], list[float]] = {}
     for each in numbers:
-        groups.setdefault((each.round, each.source, each.rows, each.metric, each.model), []).append(each.value)
+        place = (each.hospital, each.round, each.source, each.rows, each.metric, each.model)
+        groups.setdefault(place, []).append(each.value)
     return [
         Summary(*place, fmean(values), stdev(values) if len(values) > 1 else None, len(values))
         for place, values in groups.items()
@@ -137,6 +161,7 @@ def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
             "hospitals": each.aggregated,
             "withheld": list(each.withheld),
             "metrics": [{**codec.dump(metric), "rows": _side(each, metric)} for metric in each.result.metrics],
+            "byHospital": {own.name: {metric.name: metric.value for metric in own.metrics} for own in _told(each)},
         }
         for each in _finished(ended)
     ]

@@ -209,7 +209,7 @@ def test_the_entry_point_has_the_verb(file: Path, data: Path) -> None:
     options = [str(file), "--data", str(data), "--trainer", str(OWN_IMAGE), "-o", "csv"]
     command = [sys.executable, "-m", "wardround", "simulate", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    header = "repeat,round,task,source,metric,value,low,high,people,hospitals,rows,model"
+    header = "repeat,round,task,source,metric,value,low,high,people,hospitals,rows,model,hospital"
     assert done.stdout.splitlines()[0] == header
     assert any(line.startswith("1,evaluate,Evaluate,hospitals,accuracy,0.") for line in done.stdout.splitlines())
 
@@ -224,6 +224,42 @@ def test_the_function_returns_one_row_for_each_round_metric_and_repeat(data: Pat
     assert (accuracy["low"] <= accuracy["value"]).all()
     assert (accuracy["value"] <= accuracy["high"]).all()
     assert accuracy["value"].mean() > 0.9
+
+
+def test_a_failed_round_leaves_the_function_the_results_before_it(data: Path, file: Path) -> None:
+    failing(file, {"quorum": {"min": 3}})
+    with pytest.raises(SimulationError, match="Round evaluate has failed") as caught:
+        simulate([file], data, min_cell=3, trainer=str(OWN_IMAGE))
+    assert caught.value.results is not None
+    assert set(caught.value.results["round"]) == {"train-1"}
+    assert list(caught.value.results.columns) == [field.name for field in dataclasses.fields(table.Row)]
+
+
+def test_a_simulation_without_a_round_at_its_end_has_no_results(data: Path) -> None:
+    with pytest.raises(SimulationError) as caught:
+        simulate(short(), data / "nowhere", trainer=str(OWN_IMAGE))
+    assert caught.value.results is None
+
+
+@pytest.mark.parametrize("min_cell", [1, 11])
+def test_the_numbers_of_each_hospital_follow_where_the_smallest_cell_allows(data: Path, min_cell: int) -> None:
+    """The clinic has fewer than 11 malignant cases."""
+    numbers = simulate(short(), data, min_cell=min_cell, by_hospital=True, trainer=str(OWN_IMAGE))
+    accuracy = numbers[(numbers["metric"] == "accuracy") & (numbers["round"] == "evaluate")]
+    hospitals = ["", "site-a", "site-b", *(["site-c"] if min_cell == 1 else [])]
+    assert list(accuracy["hospital"]) == hospitals
+    assert list(accuracy["hospitals"]) == [len(hospitals) - 1, *[1] * (len(hospitals) - 1)]
+    assert accuracy["value"].between(0.5, 1).all()
+
+
+def test_numbers_of_single_hospitals_are_only_shown_on_request(run: Any) -> None:
+    _, out, _ = run("--min-cell", "1")
+    assert "Results by hospital" not in out
+    _, told, _ = run("--min-cell", "1", "--by-hospital")
+    shown = told[told.index("Results by hospital") :]
+    assert all(name in shown for name in ("site-a", "site-b", "site-c"))
+    _, text, _ = run("--min-cell", "1", "--by-hospital", "-o", "json")
+    assert {name for each in json.loads(text) for name in each["byHospital"]} == {"site-a", "site-b", "site-c"}
 
 
 def test_without_pandas_the_function_says_what_to_install(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
