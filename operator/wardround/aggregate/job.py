@@ -53,7 +53,7 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
     try:
         base = await open_base(store, plan, _for_ciphertext(plan, scratch), buffers)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
-        form = Form(plan.task, evaluated or (base.layout if base else None))
+        form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None))
         examined = await examine_all(store, plan, form, now, _for_ciphertext(plan, scratch), buffers)
         examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)

@@ -47,7 +47,8 @@ def spell(answer: AggregationAnswer) -> bytes:
     """Return the termination message, at most 4096 bytes of JSON.
 
     What has no room is left out in this order: the longer one of the lists `aggregated` and `uncounted`, which follows
-    from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None); the calibration curve.
+    from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None); the calibration curve;
+    all other numbers, because the model matters more.
     """
     for each in _shorter_and_shorter(answer):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
@@ -67,3 +68,4 @@ def _shorter_and_shorter(answer: AggregationAnswer) -> Iterator[AggregationAnswe
     yield unnamed
     yield replace(unnamed, by_hospital=None)
     yield replace(unnamed, by_hospital=None, calibration=())
+    yield replace(unnamed, by_hospital=None, calibration=(), metrics={}, differences=())

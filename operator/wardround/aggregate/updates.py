@@ -190,9 +190,11 @@ class _Arriving:
 
 @dataclass(frozen=True)
 class Form:
-    """The expected tensors of an update. `layout`: None for initial weights and for Statistics."""
+    """The expected tensors and claims of an update. `least_cell`: the least `min_cell` that a hospital may claim.
+    `layout`: None for initial weights and for Statistics."""
 
     task: str
+    least_cell: int
     layout: Layout | None = None
 
 
@@ -239,7 +241,7 @@ async def examine(
     """Read one update completely, and keep its ciphertext in `scratch` if there is one. Raises Refused if the update
     cannot be used, StoreError if the store fails."""
     manifest = verify_update(update.manifest, load_verification_key(update.signing_key), expected, now)
-    _check_claims(form.task, manifest)
+    _check_claims(form, manifest)
     context = update_context(expected.round_uid, expected.attempt, expected.participant, manifest.digest)
     file_key = unwrap(manifest.wrapped_key, key, context)
     body = Body(file_key, manifest.header)
@@ -282,16 +284,18 @@ async def examine(
     )
 
 
-def _check_claims(task: str, manifest: UpdateManifest) -> None:
+def _check_claims(form: Form, manifest: UpdateManifest) -> None:
     """Raises Refused("CountsInvalid") for a manifest that no honest site signs.
 
     An update without samples would count for the quorum and add nothing to the result. Only a withheld Evaluate update
-    has none, and it does not count.
+    has none, and it does not count. No Site has a `minCell` below the hub's least, so a hospital that claims less would
+    protect no other hospital's numbers.
     """
+    task = form.task
     withheld = manifest.withheld
     samples_fit = manifest.samples == 0 if withheld and task == "Evaluate" else manifest.samples >= 1
     sums_fit = manifest.sealed_sums is None or (task == "Train" and not withheld)
-    if not samples_fit or not sums_fit or (withheld and task == "Statistics") or manifest.min_cell < 1:
+    if not samples_fit or not sums_fit or (withheld and task == "Statistics") or manifest.min_cell < form.least_cell:
         raise Refused("CountsInvalid")
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from wardround.api import names
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
+from wardround.api.site import LEAST_CELL
 from wardround.documents.assignments import Recipient, fetch, image_digest, object_lengths
 from wardround.documents.keys import Model
 from wardround.manifests.aggregation import ACTIVE_SECONDS, AggregationJob
@@ -55,6 +56,7 @@ def plan(
     presigner: Presigner,
     store: StoreAccess,
     now: datetime,
+    least_cell: int = LEAST_CELL,
 ) -> bytes:
     """`plan.json`, with a fresh data key for the result. `presigner` and `store`: the store as the hub reaches it."""
     federated_round, spec, uid = seen.round, seen.round.spec, seen.round.metadata.uid
@@ -72,6 +74,7 @@ def plan(
         max_samples={task.metadata.namespace: _most(seen, task) for task in action.tasks},
         metrics=spec.metrics,
         specificity=spec.specificity,
+        least_cell=least_cell,
         references=(),
         private_key=key.raw,
         data_key=new_file_key(),

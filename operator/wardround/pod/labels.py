@@ -71,9 +71,24 @@ class Bucket:
         )
         return every, positive, negative
 
+    @property
+    def _people_of_values(self) -> tuple[int, ...]:
+        """Distinct patients of each value of the target, if it has at most two values; else empty."""
+        values, value = np.unique(np.concatenate([np.zeros(0), *self._targets]), return_inverse=True)
+        if len(values) > 2:
+            return ()
+        patients = self.labelled.patients
+        return tuple(len(np.unique(patients[value == each])) for each in (0, 1))
+
     def withheld(self, min_cell: int) -> bool:
-        """Whether too few patients are in these rows for any number to leave the hospital."""
-        return withheld.too_few(self.people, min_cell, classes=self.binary)
+        """Whether too few patients are in these rows for any number to leave the hospital.
+
+        A target with two values in these rows has two classes, whatever its schema says: a mean loss tells how many
+        people are in the rare one.
+        """
+        if self.binary:
+            return withheld.too_few(self.people, min_cell)
+        return withheld.too_few((self.people[0], *self._people_of_values), min_cell)
 
 
 def write(path: Path, rows: Labelled) -> None:

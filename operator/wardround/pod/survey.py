@@ -81,7 +81,10 @@ class Counts:
         return self.rows + self.left_out_rows
 
     def withheld(self, side: Side, min_cell: int) -> bool:
-        """Whether the hospital withholds its metrics of this side, as `labels.Bucket` decides it in a training pod."""
+        """Whether the hospital withholds its metrics of this side, as `labels.Bucket` decides it in a training pod.
+
+        The training pod also counts the classes of a target with two values that the schema does not list.
+        """
         people = (self.sides[side], *(each.sides[side] for each in self.classes))
         return withheld.too_few(people, min_cell, classes=self.binary)
 

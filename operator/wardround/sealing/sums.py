@@ -14,8 +14,6 @@ from wardround.sealing.refused import Refused
 from wardround.wire.models import Header
 from wardround.wire.update import MOST_SUMS
 
-# A multiple of the block, so that the length of the ciphertext does not tell the number of digits of the sums.
-BLOCK = 1024
 PADDING = b" "  # JSON text does not end with it
 LARGEST_SEALED = MOST_SUMS + TAG
 # Each key seals one text: the file key is fresh, and the header has one salt.
@@ -23,15 +21,15 @@ _NONCE = bytes(12)
 
 
 def seal_sums(file_key: bytes, header: Header, sums: bytes) -> bytes:
-    """Encrypt the sums of the update with this header.
+    """Encrypt the sums of the update with this header. The ciphertext of all sums has one length, so that it does not
+    tell how many digits they have.
 
     Raises ValueError if the sums are empty, end with the padding or are longer than MOST_SUMS, and
     Refused("KeyUnusable") if the header does not commit to `file_key`.
     """
     if not sums or sums.endswith(PADDING) or len(sums) > MOST_SUMS:
         raise ValueError(f"the sums have {len(sums)} bytes, which is not from 1 to {MOST_SUMS}, or end with padding")
-    padded = sums.ljust(-(-len(sums) // BLOCK) * BLOCK, PADDING)
-    return _cipher(file_key, header).encrypt(_NONCE, padded, header.digest)
+    return _cipher(file_key, header).encrypt(_NONCE, sums.ljust(MOST_SUMS, PADDING), header.digest)
 
 
 def open_sums(file_key: bytes, header: Header, sealed: bytes) -> bytes:

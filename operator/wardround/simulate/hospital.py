@@ -66,11 +66,12 @@ LAST_LINES = 12
 
 @dataclass(frozen=True)
 class Means:
-    """What all hospitals of one simulation share."""
+    """What all hospitals of one simulation share. `least_cell`: the least `min_cell` that the hub accepts."""
 
     store: MemoryStore
     trainer: Trainer
     watch: Watch
+    least_cell: int
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,14 @@ class Hub:
     def _aggregate(self, action: Aggregate, under_way: _Round, seen: Observation) -> None:
         assert under_way.key is not None, "the plan makes the round's key before it asks"
         under_way.plan = aggregations.plan(
-            seen, action, under_way.key, under_way.base, presigner=SIGNER, store=ACCESS, now=self.now
+            seen,
+            action,
+            under_way.key,
+            under_way.base,
+            presigner=SIGNER,
+            store=ACCESS,
+            now=self.now,
+            least_cell=self.means.least_cell,
         )
         with TemporaryDirectory() as folder:
             path = Path(folder, "plan.json")

@@ -119,7 +119,7 @@ def play(
                 )
                 for files in _everyone(simulation)
             }
-            means = Means(MemoryStore(), simulation.trainer, watch)
+            means = Means(MemoryStore(), simulation.trainer, watch, min(simulation.min_cell, LEAST_CELL))
             yield from _play_repeat(simulation, repeat, Hub(hub, means), hospitals, on_progress)
 
 

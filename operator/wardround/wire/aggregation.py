@@ -69,9 +69,10 @@ class StoreAccess:
 class AggregationPlan:
     """`plan.json`. `base_digest`: the base that each update must name; "" without base; None in an initial round, where
     the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant. `metrics`:
-    the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity. `references`:
-    names of the rounds with whose models an Evaluate round compares its own. `reads_twice`: scratch has no room for the
-    ciphertext of base and updates, so the Job reads them from the store a second time."""
+    the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity.
+    `least_cell`: the least `min_cell` of a hospital that the hub accepts. `references`: names of the rounds with whose
+    models an Evaluate round compares its own. `reads_twice`: scratch has no room for the ciphertext of base and
+    updates, so the Job reads them from the store a second time."""
 
     round: PlannedRound
     task: str
@@ -82,6 +83,7 @@ class AggregationPlan:
     max_samples: Mapping[str, int]
     metrics: tuple[str, ...]
     specificity: str
+    least_cell: int
     references: tuple[str, ...]
     private_key: bytes = field(repr=False)
     data_key: bytes = field(repr=False)

@@ -442,6 +442,7 @@ async def test_a_withheld_evaluation_with_any_number_is_left_out(evaluation: Rou
         {"withheld": False, "samples": 0},
         {"withheld": False, "sums": courier.validation_sums()},  # only Train sends sums in its manifest
         {"min_cell": 0},
+        {"min_cell": 10},  # no Site has less than 11
     ],
 )
 async def test_claims_that_no_site_makes_of_an_evaluation_leave_it_out(

@@ -120,6 +120,12 @@ def test_names_of_many_withheld_participants_give_way_to_those_of_the_combined_o
     assert len(answer["metrics"]) == len(METRICS)
 
 
+def test_without_room_for_any_number_the_model_is_still_a_result() -> None:
+    answer = json.loads(plan.spell(result(4, 25)))
+    assert (answer["metrics"], answer["calibration"], answer["differences"]) == ({}, [], [])
+    assert len(answer["leftOut"]) == 25
+
+
 def test_too_many_left_out_participants_are_a_failure() -> None:
     assert json.loads(plan.spell(result(3, 10_000)))["reason"] == "TooManyLeftOut"
     failure = AggregationFailure(

@@ -238,6 +238,7 @@ FORMATS: dict[str, Any] = {
         max_samples={"site-a": 1000, "site-b": 1000},
         metrics=("loss",),
         specificity="0.9",
+        least_cell=11,
         references=("heart-1",),
         private_key=b"private",
         data_key=b"data",

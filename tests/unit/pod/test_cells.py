@@ -33,11 +33,12 @@ def patients(side: str, count: int) -> list[str]:
     return [next(on_side) for _ in range(count)]
 
 
-def lines(validation: int, *, visits: int = 1) -> list[str]:
-    """Rows of 60 training patients and `validation` validation patients, `visits` rows each."""
+def lines(validation: int, *, visits: int = 1, values: int = 2, first: int = 0) -> list[str]:
+    """Rows of 60 training patients and `validation` validation patients, `visits` rows each. `values`: so many whole
+    numbers from `first` on take turns as the target."""
     people = patients("train", 60) + patients("validation", validation)
     return [
-        f"{name},{10 + number % 20 + visit / 100},{20 + number % 60},{number % 2}"
+        f"{name},{10 + number % 20 + visit / 100},{20 + number % 60},{first + number % values}"
         for number, name in enumerate(people)
         for visit in range(visits)
     ]
@@ -108,11 +109,31 @@ def test_a_hospital_may_raise_the_smallest_cell(tmp_path: Path) -> None:
 
 
 def test_a_reported_metric_of_a_target_that_is_not_binary_needs_enough_patients(tmp_path: Path) -> None:
-    document = world.task()
-    document["dataset"]["schema"]["fields"][3]["constraints"] = {}
     for validation in (10, 11):
-        folders = query(tmp_path / str(validation), lines(validation), dataset=document["dataset"])
+        folders = query(tmp_path / str(validation), lines(validation, values=3), dataset=without_classes())
         assert is_silent(folders) is (validation == 10)
+
+
+def without_classes() -> Any:
+    """A Dataset whose schema does not say that the target is 0 or 1."""
+    dataset = world.task()["dataset"]
+    dataset["schema"]["fields"][3]["constraints"] = {"required": True}
+    return dataset
+
+
+@pytest.mark.parametrize(("validation", "expected"), [(20, True), (21, True), (22, False)])
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_a_target_with_two_values_has_two_classes_whatever_its_schema_says(
+    tmp_path: Path, validation: int, expected: bool, first: int
+) -> None:
+    """A mean loss over 20 patients of whom one is positive tells how many are positive."""
+    rows = lines(validation, first=first)
+    assert is_silent(query(tmp_path, rows, dataset=without_classes())) is expected
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_target_with_one_value_has_an_empty_class(tmp_path: Path, first: int) -> None:
+    assert is_silent(query(tmp_path, lines(40, values=1, first=first), dataset=without_classes()))
 
 
 @pytest.mark.parametrize("kind", ["Train", "Statistics"])

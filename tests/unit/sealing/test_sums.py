@@ -17,7 +17,7 @@ HEADER = header(5)
 OTHER_KEY = bytes(32)
 
 
-@pytest.mark.parametrize("text", [TEXT, b"{}", b"x" * sums.BLOCK, b"x" * MOST_SUMS])
+@pytest.mark.parametrize("text", [TEXT, b"{}", b"x" * MOST_SUMS])
 def test_sums_open_with_their_key_and_header(text: bytes) -> None:
     assert sums.open_sums(KEY, HEADER, sums.seal_sums(KEY, HEADER, text)) == text
 
@@ -82,7 +82,8 @@ def test_the_ciphertext_of_a_segment_does_not_open_as_sums() -> None:
 
 def test_the_length_of_the_ciphertext_does_not_tell_the_number_of_digits() -> None:
     longer = TEXT.replace(b"12.0", b"12345678.25")
-    assert len(sums.seal_sums(KEY, HEADER, TEXT)) == len(sums.seal_sums(KEY, HEADER, longer))
+    texts = TEXT, longer, TEXT.replace(b"{}", b"x" * 1024), b"x" * MOST_SUMS
+    assert len({len(sums.seal_sums(KEY, HEADER, each)) for each in texts}) == 1
 
 
 @pytest.mark.parametrize("text", [b"", b"{} ", b"x" * (MOST_SUMS + 1)])
