@@ -118,8 +118,10 @@ def _write_data(progress: Progress) -> None:
 def _install(hospital: Hospital, built: images.Images, progress: Progress) -> None:
     dataset = demo_rounds.dataset()
     offered = dataset["metadata"]["name"]
-    install.install_site(hospital.name, hospital.display_name, {offered: [NAMESPACE]}, built, progress)
-    apply(named(hospital.name), [dataset], SITE_NAMESPACE)
+    schema = demo_rounds.data_schema()
+    values = {"policy": {"dataSchemas": [schema["metadata"]["name"]]}}
+    install.install_site(hospital.name, hospital.display_name, {offered: [NAMESPACE]}, built, progress, values)
+    apply(named(hospital.name), [schema, dataset], SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, offered)
     progress(f"{hospital.name}: offers dataset {offered} to federation {NAMESPACE}")
 

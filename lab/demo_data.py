@@ -1,7 +1,8 @@
 """Splits the Wisconsin breast cancer data into three hospitals, with faults as in real exports. Knows no cluster.
 
 569 cases of W. H. Wolberg, W. N. Street and O. L. Mangasarian, 1995, as scikit-learn ships them.
-`python -m lab.demo_data FOLDER` writes one folder for each hospital: cases.csv, dataset.yaml and its secrets.
+`python -m lab.demo_data FOLDER` writes dataschema.yaml, and one folder for each hospital: cases.csv, dataset.yaml and
+its secrets.
 `wardround simulate --data FOLDER` reads them.
 """
 
@@ -111,8 +112,10 @@ def write_key(hospital: Hospital, name: str, state: Path) -> None:
 
 
 def write_folders(folder: Path) -> None:
-    """One folder for each hospital, with the secrets of the demo."""
+    """The DataSchema, and one folder for each hospital with the secrets of the demo."""
     made = tables()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataschema.yaml").write_text(demo_rounds.text([demo_rounds.data_schema()]), "utf-8")
     for hospital in HOSPITALS:
         own = folder / hospital.name
         own.mkdir(parents=True, exist_ok=True)

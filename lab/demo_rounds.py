@@ -79,6 +79,12 @@ def dataset() -> dict[str, Any]:
     return result
 
 
+def data_schema() -> dict[str, Any]:
+    """The example DataSchema, which all hospitals apply."""
+    [result] = documents("dataschema.yaml")
+    return result
+
+
 def documents(file: str) -> list[dict[str, Any]]:
     return list(_documents(EXAMPLES / file))
 

@@ -148,4 +148,6 @@ def _hospital(folder: Path, table: demo_data.Table) -> None:
     demo_data.write(table, folder / "cases.csv")
     [dataset] = demo_rounds.documents("dataset.yaml")
     dataset["spec"]["split"] = {"validation": "0", "test": "0"}
-    (folder / "dataset.yaml").write_text(json.dumps(dataset), "utf-8")  # JSON is YAML that is fast to read
+    # JSON is YAML that is fast to read.
+    (folder.parent / "dataschema.yaml").write_text(json.dumps(demo_rounds.data_schema()), "utf-8")
+    (folder / "dataset.yaml").write_text(json.dumps(dataset), "utf-8")

@@ -98,10 +98,10 @@ def refuse(why: str) -> NoReturn:
 
 
 def feature_names(task: dict) -> list[str]:
-    """The view's feature columns: numbers but for target and identifier, in the schema's order."""
+    """The view's feature columns: numbers but for the target, in the schema's order."""
     schema = task["dataset"]["schema"]
     numbers = [each["name"] for each in schema["fields"] if each["type"] in ("number", "integer")]
-    return [name for name in numbers if name not in (schema["target"], schema.get("identifier"))]
+    return [name for name in numbers if name != schema["target"]]
 
 
 def read(side: str, task: dict) -> tuple[Array, Array]:

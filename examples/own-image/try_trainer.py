@@ -1,6 +1,7 @@
 """Tries a training image's code without a cluster: statistics, two rounds of training and an evaluation, one hospital.
 
-    python examples/own-image/try_trainer.py DATASET.yaml CASES.csv -- python examples/own-image/trainer.py
+    python examples/own-image/try_trainer.py DATASCHEMA.yaml DATASET.yaml CASES.csv -- \
+      python examples/own-image/trainer.py
 
 `wardround simulate` plays the rounds: the Job, the folders of each container and our own containers around your command
 (prepare, check, score) are those of a real hospital, and complain of the same things. To try a whole image, let the
@@ -58,11 +59,15 @@ def rounds(dataset: str, parameters: dict[str, str], frozen: list[str]) -> list[
     ]
 
 
-def write_hospital(folder: Path, dataset: dict[str, Any], rows: Path) -> None:
-    """The folder of a hospital. It has no secrets, so the simulation makes the same ones at every try."""
+def write_hospital(folder: Path, schema: Path, dataset: dict[str, Any], rows: Path) -> None:
+    """The folder of a hospital, with its DataSchema beside it.
+
+    It has no secrets, so the simulation makes the same ones at every try.
+    """
     data = folder / dataset["spec"]["path"]
     data.parent.mkdir(parents=True)
     shutil.copy(rows, data)
+    shutil.copy(schema, folder.parent / "dataschema.yaml")
     (folder / "dataset.yaml").write_text(yaml.safe_dump(dataset), encoding="utf-8")
 
 
@@ -88,6 +93,7 @@ def say_output(ended: Ended) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("schema", type=Path, help="a DataSchema, as YAML")
     parser.add_argument("dataset", type=Path, help="a Dataset, as YAML")
     parser.add_argument("rows", type=Path, help="the file that it describes")
     parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the round")
@@ -98,7 +104,7 @@ def main() -> int:
     dataset = yaml.safe_load(chosen.dataset.read_text())
     wanted = rounds(dataset["metadata"]["name"], parameters, chosen.frozen)
     with tempfile.TemporaryDirectory() as data:
-        write_hospital(Path(data, HOSPITAL), dataset, chosen.rows)
+        write_hospital(Path(data, HOSPITAL), chosen.schema, dataset, chosen.rows)
         try:
             # Here people see the numbers of few patients, too. A hospital tells none over fewer than 11.
             simulation = prepared(wanted, data, min_cell=1, trainer=process(chosen.command))

@@ -11,14 +11,17 @@ from tests.e2e.accounts import account, administrator
 from tests.integration.api import jobs
 from tests.integration.api.apiserver import Api, Refused
 from tests.integration.api.objects import OURS, ROOT, TRAINER
-from wardround.api import dataset_text, parameters_text
+from wardround.api import dataset_text, parameters_text, schema_text
 from wardround.api import site as sites
 
 Object = dict[str, Any]
 
 
-def training_job(site: Api, namespace: str, case: str, spec: Object | None = None) -> Object:
-    """The Job of a golden file, with this site's images and parameters, and its Dataset or another `spec`."""
+def training_job(
+    site: Api, namespace: str, case: str, spec: Object | None = None, schema: Object | None = None
+) -> Object:
+    """The Job of a golden file, with this site's images and parameters. `spec`, `schema`: specs in place of those of
+    its Dataset and its DataSchema."""
     deployment = site.call("GET", f"/apis/apps/v1/namespaces/{namespace}/deployments/site-operator")
     [ours] = [each["image"] for each in deployment["spec"]["template"]["spec"]["containers"]]
     policy = sites.parse(site.get("Site", "site", namespace)).spec.policy
@@ -29,6 +32,8 @@ def training_job(site: Api, namespace: str, case: str, spec: Object | None = Non
     spec = spec or site.get("Dataset", "breast", namespace)["spec"]
     jobs.claim("dataset")(job)["claimName"] = spec["claimName"]
     jobs.variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
+    schema = schema or site.get("DataSchema", spec["schemaName"], namespace)["spec"]
+    jobs.variable("WARDROUND_SCHEMA")(job)["value"] = schema_text.dump(schema).replace("$", "$$")
     allowed = parameters_text.dump(policy.parameters).replace("$", "$$")
     jobs.variable("WARDROUND_ALLOWED_PARAMETERS")(job)["value"] = allowed
     return job

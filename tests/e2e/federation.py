@@ -30,6 +30,7 @@ Object = dict[str, Any]
 NAMESPACE = "e2e"
 DATASET = "breast"
 LACKING, CHANGING = "lacks-a-column", "changing"  # made by the tests that need them
+SCHEMA, REVERSED = "breast-v1", "breast-reversed"  # the second is made by the test that needs it
 # The Datasets that hospitals allow to the demo's federation and to the tests' federation.
 ALLOWED = {DATASET: [demo_rounds.NAMESPACE, NAMESPACE], LACKING: [NAMESPACE], CHANGING: [NAMESPACE]}
 SITES = tuple(hospital.name for hospital in HOSPITALS)
@@ -43,6 +44,7 @@ UNTRAINED = {**PARAMETERS, "epochs": "0"}
 STEPS = 12_000
 # Additions to a site's default policy.
 POLICY: Object = {
+    "dataSchemas": [SCHEMA, REVERSED],
     # Each run evaluates other models on the same rows, as often as developers run the tests.
     "maxEvaluations": MOST_EVALUATIONS,
     "commands": [list(DEFAULT_COMMAND), carried.COMMAND],
@@ -228,7 +230,8 @@ def _install_site(hospital: Hospital, built: Images, listed: ImageRef) -> None:
     }
     values = {"policy": POLICY | own, "workload": WORKLOAD}
     install.install_site(hospital.name, hospital.display_name, ALLOWED, built, say, values)
-    install.apply(named(hospital.name), [demo_rounds.dataset()], SITE_NAMESPACE)
+    described = [demo_rounds.data_schema(), demo_rounds.dataset()]
+    install.apply(named(hospital.name), described, SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, DATASET)
     eventually(f"{hospital.name} admits Jobs by what its chart says now", lambda: is_admitted(hospital.name))
 

@@ -34,7 +34,7 @@ from wardround.api import roundtask
 from wardround.cli import enrolment, verbs
 from wardround.pod import statistics
 from wardround.sealing.keys import SigningKey
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 from wardround.wire import layouts
 from wardround.wire.grants import Put
 
@@ -149,7 +149,7 @@ def enrolled(federation: Federation, *names: str) -> Iterator[dict[str, Played]]
 
 def _statistics(deviation: float) -> dict[str, tensors.Array]:
     """Of patients who all deviate so much from the middle of every field; centred as at the real hospitals."""
-    table = schema.parse(demo_rounds.dataset()["spec"]["schema"])
+    table = dataschema.parse(demo_rounds.data_schema()["spec"])
     values = {"sum": SAMPLES * deviation, "squares": SAMPLES * deviation**2, "positives": SAMPLES / 2, "salt": 0.0}
     shapes = layouts.statistics(len(table.features))
     arrays = {name: np.full(shape, values.get(name, SAMPLES), np.float64) for name, shape in shapes.items()}

@@ -15,7 +15,7 @@ from lab.topology import named
 from tests.conditions import condition
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import CHANGING, LACKING, STEPS, UNTRAINED, Federation, Finished
+from tests.e2e.federation import CHANGING, LACKING, REVERSED, STEPS, UNTRAINED, Federation, Finished
 from wardround.api.federatedround import DEFAULT_COMMAND
 
 ELSEWHERE = "e2e-stranger"
@@ -82,10 +82,10 @@ def broken(federation: Federation, base: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def offered(federation: Federation, name: str, *fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A temporary Dataset of site-b with additional fields."""
+    """A temporary Dataset of site-b with these local fields."""
     dataset = demo_rounds.dataset()
     dataset["metadata"]["name"] = name
-    dataset["spec"]["schema"]["fields"].extend(fields)
+    dataset["spec"]["fields"] = list(fields)
     apply(named("site-b"), [dataset], federation.site_namespace)
     try:
         wait_for_dataset("site-b", name)
@@ -96,8 +96,8 @@ def offered(federation: Federation, name: str, *fields: dict[str, Any]) -> Itera
 
 @pytest.fixture(scope="module")
 def lacking(federation: Federation) -> Iterator[str]:
-    """A Dataset whose schema has a column that its file lacks."""
-    with offered(federation, LACKING, {"name": "tumour_grade", "type": "number"}):
+    """A Dataset that names a column that its file lacks."""
+    with offered(federation, LACKING, {"name": "mean_area", "from": "tumour_grade"}):
         yield LACKING
 
 
@@ -141,9 +141,10 @@ def test_a_hospital_with_changed_columns_is_left_out_of_the_chain(
     finished, before = federation.completed(first["metadata"]["name"]), published()
     assert finished.result["columnsDigest"] == before
 
-    reordered = copy.deepcopy(changing)
-    reordered["spec"]["schema"]["fields"].reverse()
-    apply(named("site-b"), [reordered], federation.site_namespace)
+    reordered, schema = copy.deepcopy(changing), demo_rounds.data_schema()
+    reordered["spec"]["schemaName"] = schema["metadata"]["name"] = REVERSED
+    schema["spec"]["fields"].reverse()
+    apply(named("site-b"), [schema, reordered], federation.site_namespace)
     eventually("the hub has its digest", lambda: published() != before)
     initial = {"statisticsRoundName": finished.name}
     second = round_(federation, "columns-2", "Train", datasetName=CHANGING, initial=initial, parameters=UNTRAINED)

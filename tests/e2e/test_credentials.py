@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.accounts import account, administrator, bearer, token_request
 from tests.e2e.admission import training_job
-from tests.e2e.federation import Federation
+from tests.e2e.federation import SCHEMA, Federation
 from tests.integration.api import attacks
 from tests.integration.api.apiserver import HOSPITAL_MANAGER, Api, Refused
 from tests.integration.api.attacks import ATTACKS
@@ -116,7 +116,7 @@ def test_no_job_with_keys_network_raw_data_or_other_code_is_admitted(
 
 WITH_ANOTHER: dict[str, tuple[Callable[[Object], Any], str]] = {
     "file": (lambda spec: spec.update(path="other.csv"), WORD_FOR_WORD),
-    "schema": (lambda spec: spec["schema"]["fields"][2]["constraints"].update(minimum="14.2"), WORD_FOR_WORD),
+    "column": (lambda spec: spec.update(fields=[{"name": "mean_area", "from": "worst_area"}]), WORD_FOR_WORD),
     "split": (lambda spec: spec["split"].update(test="0"), WORD_FOR_WORD),
     "claim": (lambda spec: spec.update(claimName="other"), "has to be the claim of Dataset breast"),
 }
@@ -134,6 +134,17 @@ def test_no_job_reads_a_dataset_against_the_hospitals_description(
         operator.create(training_job(site, federation.site_namespace, "train", spec), dry_run=True)
     with pytest.raises(Refused, match="forbidden"):
         operator.patch("Dataset", "breast", {"spec": spec}, federation.site_namespace)
+
+
+def test_no_job_reads_a_dataset_by_another_schema(federation: Federation, site: Api, operator: Api) -> None:
+    schema = site.get("DataSchema", SCHEMA, federation.site_namespace)["spec"]
+    schema["fields"][1]["minimum"] = "14.2"
+    with pytest.raises(Refused, match=f"WARDROUND_SCHEMA of prepare differs from the spec of DataSchema {SCHEMA}"):
+        operator.create(training_job(site, federation.site_namespace, "train", schema=schema), dry_run=True)
+    theirs = {**site.get("DataSchema", SCHEMA, federation.site_namespace), "metadata": {"name": "theirs"}}
+    path = f"/apis/wardround.io/v1alpha1/namespaces/{federation.site_namespace}/dataschemas"
+    _forbidden(operator, "POST", path, theirs)
+    _forbidden(operator, "DELETE", f"{path}/{SCHEMA}")
 
 
 def test_the_site_operator_cannot_make_a_dataset(federation: Federation, site: Api, operator: Api) -> None:

@@ -168,10 +168,11 @@ def test_the_round_in_the_readme_is_valid(federation: Federation) -> None:
 
 @pytest.fixture(scope="module")
 def shell(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A reader's shell, with the files that the reader has written: the lab's values and Dataset."""
+    """A reader's shell, with the files that the reader has written: the lab's values, DataSchema and Dataset."""
     made = Shell(tmp_path_factory.mktemp("reader"), tools())
     shutil.copy(WRITTEN / "values-hub-wardround-hub.yaml", made.folder / "hub.yaml")
     shutil.copy(WRITTEN / "values-site-a-wardround-site.yaml", made.folder / "site.yaml")
+    (made.folder / "dataschema.yaml").write_text(yaml.safe_dump(demo_rounds.data_schema()))
     (made.folder / "dataset.yaml").write_text(yaml.safe_dump(demo_rounds.dataset()))
     for name in ("hub", "site-a"):
         (made.folder / f"{name}.kubeconfig").symlink_to(named(name).kubeconfig)

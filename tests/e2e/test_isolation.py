@@ -24,7 +24,7 @@ from tests.e2e import hostile
 from tests.e2e.accounts import administrator
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import PATIENCE_SECONDS, eventually
-from tests.e2e.federation import LOCAL_SOCKETS, UNTRAINED, Federation, Finished
+from tests.e2e.federation import LOCAL_SOCKETS, SCHEMA, UNTRAINED, Federation, Finished
 from wardround.api.names import task_name
 from wardround.api.times import parse_time
 from wardround.plans import assignment, link_local
@@ -217,11 +217,12 @@ def test_hostile_code_sees_neither_raw_data_nor_test_rows(federation: Federation
     key = (install.state_folder(SITE) / demo_data.SPLIT_KEY).read_bytes()
     sides = split.parse(dataset["split"], key)
     patients = list(csv.DictReader(raw.splitlines()))
-    identifier = dataset["schema"]["identifier"]
+    identifier = dataset["identifier"]["column"]
+    schema = federation.kubectl(SITE).get("dataschema", SCHEMA, "-n", federation.site_namespace)["spec"]
     everything = json.dumps(inside.found)
     assert key.decode() not in everything
     assert not [each[identifier] for each in patients if each[identifier] in everything]
-    features = [each["name"] for each in dataset["schema"]["fields"] if each["name"].endswith(("_area", "_perimeter"))]
+    features = [each["name"] for each in schema["fields"] if each["name"].endswith(("_area", "_perimeter"))]
     seen = {_fingerprint(row, features) for view in inside.found["rows"].values() for row in view}
     held_out: set[tuple[str, ...]] = set()
     trained: set[tuple[str, ...]] = set()

@@ -20,7 +20,8 @@ KINDS: dict[str, tuple[str, dict[str, Any], str]] = {
     "RoundTask": ("hub", {"spec": {"assignments": "text"}}, "spec.assignments"),
     "Site": ("site-a", {"spec": {"policy": {"image": []}}}, "spec.policy.image"),
     "SiteTask": ("site-a", {"spec": {"approve": True}}, "spec.approve"),
-    "Dataset": ("site-a", {"spec": {"schema": {"missingValue": [""]}}}, "spec.schema.missingValue"),
+    "Dataset": ("site-a", {"spec": {"missingValue": [""]}}, "spec.missingValue"),
+    "DataSchema": ("site-a", {"spec": {"fields": [{"nam": "age"}]}}, "spec.fields[0].nam"),
 }
 # By chart: its release and cluster, and a misspelt value.
 CHARTS = {

@@ -92,7 +92,13 @@ class Hospital:
         return open_grants(sealed, self.decryption, round_uid=uid, attempt=spec.attempt, participant=self.name)
 
     def job(
-        self, site: Site, uid: str, spec: TaskSpec, dataset: Mapping[str, Any], isolation: Sequence[IsolationTarget]
+        self,
+        site: Site,
+        uid: str,
+        spec: TaskSpec,
+        dataset: Mapping[str, Any],
+        schema: Mapping[str, Any],
+        isolation: Sequence[IsolationTarget],
     ) -> dict[str, Any]:
         """The Job of the SiteTask with this UID."""
         metadata = Meta(name=spec.round_ref.name, namespace=site.metadata.namespace, uid=uid)
@@ -108,6 +114,7 @@ class Hospital:
             SiteTask(metadata=metadata, spec=task_spec),
             self.assignment(spec),
             dataset,
+            schema,
             isolation=isolation,
             isolation_seconds=0.25,
             max_samples=None,

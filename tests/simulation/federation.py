@@ -198,8 +198,8 @@ class Federation:
         server.create({**secret, "metadata": {"name": HUB_CREDENTIALS, "namespace": SITE_NAMESPACE}})
         server.create(_object("v1", "Secret", COURIER_KEYS, SITE_NAMESPACE))
         server.create(_object("wardround.io/v1alpha1", "Site", SITE, SITE_NAMESPACE, spec=self._site(name, facts)))
-        dataset = demo_rounds.dataset()
-        server.create({**dataset, "metadata": {**dataset["metadata"], "namespace": SITE_NAMESPACE}})
+        for item in (demo_rounds.data_schema(), demo_rounds.dataset()):
+            server.create({**item, "metadata": {**item["metadata"], "namespace": SITE_NAMESPACE}})
         claims = self._folder / name / "claims" / SITE_NAMESPACE
         for claim in ("data", "state", "workspace"):
             (claims / claim).mkdir(parents=True)

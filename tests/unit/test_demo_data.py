@@ -7,7 +7,8 @@ import yaml
 
 from lab import demo_data
 
-DATASET = Path(__file__).parents[2] / "examples" / "breast-cancer" / "dataset.yaml"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "breast-cancer"
+FILES = ("dataschema.yaml", "dataset.yaml")
 
 
 def test_every_case_is_at_exactly_one_hospital() -> None:
@@ -38,8 +39,9 @@ def test_the_tables_have_the_listed_faults() -> None:
 
 
 def test_the_example_dataset_describes_the_written_columns(tmp_path: Path) -> None:
-    schema = yaml.safe_load(DATASET.read_text())["spec"]["schema"]
+    schema, dataset = (yaml.safe_load((EXAMPLES / name).read_text())["spec"] for name in FILES)
+    names = [dataset["identifier"]["column"], *(field["name"] for field in schema["fields"])]
     for name, table in demo_data.tables().items():
         demo_data.write(table, tmp_path / f"{name}.csv")
         with (tmp_path / f"{name}.csv").open() as file:
-            assert next(csv.reader(file)) == [field["name"] for field in schema["fields"]]
+            assert next(csv.reader(file)) == names

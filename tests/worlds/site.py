@@ -15,7 +15,7 @@ from wardround.plans.sitetask.held import HeldTask, Signed, held, read_signed
 from wardround.plans.sitetask.pod import Job, Pod, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 from wardround.wire.assignment import Assignment, Exchange, Quorum, Resources
 from wardround.wire.versions import LATEST, critical
 
@@ -27,13 +27,11 @@ IMAGE_DIGEST = "sha256:" + "b" * 64
 IMAGE = f"registry.example/trainer@{IMAGE_DIGEST}"
 SCHEMA: dict[str, Any] = {
     "fields": [
-        {"name": "id", "type": "string"},
         {"name": "radius", "type": "number", "unit": "mm"},
         {"name": "area", "type": "number", "unit": "mm2"},
         {"name": "malignant", "type": "boolean"},
     ],
     "target": "malignant",
-    "identifier": "id",
 }
 
 ASSIGNMENT = Assignment(
@@ -65,7 +63,7 @@ ASSIGNMENT = Assignment(
     train_seconds=1800,
     upload_seconds=600,
     state_round="",
-    columns_digest=schema.columns_digest(schema.parse(SCHEMA)),
+    columns_digest=dataschema.columns_digest(dataschema.parse(SCHEMA)),
     rows="Validation",
     threads=2,
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
@@ -154,11 +152,18 @@ def a_record(task: sitetask.SiteTask, *, holds_job: bool = False) -> HeldTask:
     return held(task, _signed(task.spec.assignment, task.spec.hub_key), holds_job=holds_job)
 
 
-def a_dataset(spec: Mapping[str, Any]) -> ObservedDataset:
-    return ObservedDataset(spec=spec)
+def a_dataset(schema: Mapping[str, Any] | None = SCHEMA, **spec: Any) -> ObservedDataset:
+    """A Dataset with this DataSchema, None for one that is missing."""
+    return ObservedDataset(spec={**BREAST_SPEC, **spec}, schema=schema)
 
 
-BREAST = a_dataset({"path": "breast.csv", "schema": SCHEMA})
+BREAST_SPEC: dict[str, Any] = {
+    "schemaName": "breast-v1",
+    "path": "breast.csv",
+    "identifier": {"column": "id", "type": "string"},
+    "split": {},
+}
+BREAST = a_dataset()
 CONTROL = Control((), proven=True, seconds=1.0)
 UNPROVEN = Control((), proven=False, seconds=1.0)
 

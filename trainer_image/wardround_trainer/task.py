@@ -104,7 +104,7 @@ def read(folders: Folders) -> Task:
     features = [
         field["name"]
         for field in schema["fields"]
-        if field["type"] in ("number", "integer") and field["name"] not in (target, schema.get("identifier"))
+        if field["type"] in ("number", "integer") and field["name"] != target
     ]
     # An attempt may continue from the checkpoint of an earlier attempt, but only for the same work.
     work = {**document, "round": {**document["round"], "attempt": None}}

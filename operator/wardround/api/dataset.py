@@ -13,30 +13,32 @@ KIND = "Dataset"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constraints:
-    required: bool | None = None
-    minimum: str | None = None
-    maximum: str | None = None
-    enum: tuple[str, ...] | None = None
+class Identifier:
+    """The file's column that identifies the patient. `type`: string or integer."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class SchemaField:
-    name: str
+    column: str
     type: str
-    unit: str | None = None
-    description: str | None = None
-    constraints: Constraints | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schema:
-    """The subset of Table Schema (frictionless) that Wardround checks."""
+class LocalCategory:
+    """A category of the DataSchema and its name in the file."""
 
-    fields: tuple[SchemaField, ...]
-    target: str
-    identifier: str
-    missing_values: tuple[str, ...] = ("", "NA")
+    name: str
+    local: str = field(metadata={"json": "from"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalField:
+    """How the file writes a field of the DataSchema. `column`: of the file. `scale`, `offset`: a value in the
+    DataSchema's unit is the number in the file x scale + offset."""
+
+    name: str
+    column: str | None = field(default=None, metadata={"json": "from"})
+    scale: str | None = None
+    offset: str | None = None
+    missing_values: tuple[str, ...] | None = None
+    categories: tuple[LocalCategory, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +52,16 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
+    """`fields`: what the file writes otherwise than the DataSchema `schema_name`."""
+
     claim_name: str
+    schema_name: str
     path: str
-    schema: Schema
+    identifier: Identifier
     split: Split
     format: Literal["CSV", "Parquet"] = "CSV"
+    fields: tuple[LocalField, ...] | None = None
+    missing_values: tuple[str, ...] = ("", "NA")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ BASE_UID = "wardround.io/base-uid"  # label of a RoundTask: UID of the base roun
 TASK_UID = "wardround.io/task-uid"
 MODEL_UID = "wardround.io/model-uid"  # label of the rounds and versions of a FederatedModel
 DATASET = "wardround.io/dataset"
+SCHEMA = "wardround.io/schema"
 # Annotation on the result of a deleted round: UIDs of the rounds that may still start from it.
 KEPT_FOR = "wardround.io/kept-for"
 # Annotation on the emptied Secret `round-<uid>` of a round that is over: its keys and updates are deleted.

@@ -174,6 +174,9 @@ def parser() -> argparse.ArgumentParser:
     checking.add_argument("manifest", type=Path, metavar="FILE.yaml", help="the Dataset")
     checking.add_argument("file", type=Path, metavar="FILE.csv", help="its rows, as spec.format says (CSV or Parquet)")
     checking.add_argument(
+        "--schema", type=Path, metavar="FILE.yaml", help="the Dataset's DataSchema; default: in the file of the Dataset"
+    )
+    checking.add_argument(
         "--max-left-out",
         type=share_of_rows,
         default=Policy().max_left_out,
@@ -192,7 +195,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_dataset_check(_: Cluster, options: argparse.Namespace) -> int:
-    checked = datasets.check(options.manifest, options.file, datasets.Limits(options.max_left_out, options.min_cell))
+    limits = datasets.Limits(options.max_left_out, options.min_cell)
+    checked = datasets.check(options.manifest, options.file, limits, options.schema)
     print("\n".join(checked.lines))
     return 0 if checked.ready else 1
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from wardround.api import dataset, dataset_text
+from wardround.api import dataschema as dataschema_api
+from wardround.api import dataset
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import printable
+from wardround.plans.dataset import texts_fault
 from wardround.reasons.registry import reason_for
 from wardround.tabular import problems, schema, split
 from wardround.wire import codec
@@ -62,13 +64,17 @@ class Checked:
     ready: bool
 
 
-def check(manifest: Path, file: Path, limits: Limits) -> Checked:
-    """Raises CommandError if there is nothing to check."""
+def check(manifest: Path, file: Path, limits: Limits, schema_file: Path | None = None) -> Checked:
+    """`manifest`: the file with the Dataset. `schema_file`: the file with its DataSchema, None for the same file.
+
+    Raises CommandError if there is nothing to check.
+    """
     item = _dataset(manifest)
     if not file.is_file():
         raise CommandError(f"There is no file {file}.")
     spec = item["spec"] if isinstance(item.get("spec"), dict) else {}
-    table, sides, faults = _parsed(item, spec)
+    described = _schema(schema_file or manifest, spec.get("schemaName"))
+    table, sides, faults = _parsed(item, spec, described)
     name = (item.get("metadata") or {}).get("name", "")
     lines = [f"Dataset {name} with the file {file.name}"]
     if table is not None:
@@ -92,13 +98,30 @@ def check(manifest: Path, file: Path, limits: Limits) -> Checked:
     return Checked(tuple(printable(line) for line in lines), not faults)
 
 
-def _dataset(manifest: Path) -> dict[str, Any]:
-    """The one Dataset of a file that may hold other objects. Raises CommandError."""
+def _objects(manifest: Path, kind: str) -> list[dict[str, Any]]:
+    """The objects of this kind in a file that may hold others. Raises CommandError."""
     try:
         documents = list(yaml.safe_load_all(manifest.read_text("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise CommandError(f"{manifest} cannot be read as YAML: {error}") from error
-    found = [each for each in documents if isinstance(each, dict) and each.get("kind") == dataset.KIND]
+    return [each for each in documents if isinstance(each, dict) and each.get("kind") == kind]
+
+
+def _schema(manifest: Path, name: Any) -> Any:
+    """The spec of the DataSchema of this name. Raises CommandError."""
+    for each in _objects(manifest, dataschema_api.KIND):
+        if isinstance(each.get("metadata"), dict) and each["metadata"].get("name") == name:
+            return each.get("spec")
+    if name is None:
+        return None
+    raise CommandError(
+        f"{manifest} has no DataSchema {name} (spec.schemaName of the Dataset). Give the file that has it as --schema."
+    )
+
+
+def _dataset(manifest: Path) -> dict[str, Any]:
+    """The one Dataset of a file that may hold other objects. Raises CommandError."""
+    found = _objects(manifest, dataset.KIND)
     if len(found) != 1:
         raise CommandError(
             f"{manifest} has {len(found) or 'no'} objects of kind Dataset. Give a file that has exactly one."
@@ -107,19 +130,22 @@ def _dataset(manifest: Path) -> dict[str, Any]:
 
 
 def _parsed(
-    item: Mapping[str, Any], spec: Mapping[str, Any]
+    item: Mapping[str, Any], spec: Mapping[str, Any], described: Any
 ) -> tuple[schema.Schema | None, split.Split | None, list[Fault]]:
-    """Schema and split (with EXAMPLE_KEY), as far as they are valid, and all faults of the object."""
+    """Columns and split (with EXAMPLE_KEY), as far as they are valid, and all faults of both objects.
+
+    `described`: the spec of the DataSchema.
+    """
     faults = [
         Fault("SchemaInvalid", f"spec.{name} is missing")
-        for name in ("claimName", "path", "schema", "split")
+        for name in ("claimName", "schemaName", "path", "split")
         if name not in spec
     ]
     table = sides = None
     try:
-        table = schema.parse(spec["schema"]) if "schema" in spec else None
+        table = schema.parse(described, spec) if "schemaName" in spec else None
     except schema.SchemaInvalid as error:
-        faults.append(Fault("SchemaInvalid", f"spec.schema: {error}"))
+        faults += [Fault("SchemaInvalid", fault) for fault in error.faults]
     try:
         sides = split.parse(spec["split"], EXAMPLE_KEY) if isinstance(spec.get("split"), Mapping) else None
     except split.SplitInvalid as error:
@@ -127,9 +153,10 @@ def _parsed(
     if not faults:
         try:
             dataset.parse(item)
+            codec.parse(dataschema_api.DataSchemaSpec, described)
         except codec.Malformed as error:
             faults.append(Fault("SchemaInvalid", str(error)))
-    if not faults and (fault := dataset_text.fault(spec)):
+    if not faults and (fault := texts_fault(spec, described)):
         faults.append(Fault("SchemaInvalid", fault))
     return table, sides, faults
 
@@ -229,7 +256,7 @@ def _of_columns(read: FileCounts) -> Iterator[str]:
     """What looks wrong in the features of the valid rows."""
     columns = read.columns
     for name in columns.targets:
-        yield f"note: the feature {name} equals the target in every valid row. Remove it from spec.schema."
+        yield f"note: the feature {name} equals the target in every valid row. Leave it out of a new DataSchema."
     for names in columns.equal:
         yield f"note: the features {', '.join(names)} are equal in every valid row. Is one column exported twice?"
     for name in columns.constant:

@@ -1,4 +1,4 @@
-"""Combines assignment, Site and Dataset into a training Job; pure, decides nothing."""
+"""Combines assignment, Site, Dataset and DataSchema into a training Job; pure, decides nothing."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def training_job(
     task: SiteTask,
     assignment: Assignment,
     dataset: Mapping[str, Any],
+    schema: Mapping[str, Any],
     *,
     isolation: Sequence[IsolationTarget],
     isolation_seconds: float,
@@ -30,8 +31,9 @@ def training_job(
     live: LiveRounds,
     operator_image: str,
 ) -> TrainingJob:
-    """The training Job of a task. `dataset`: the unparsed object of the API, because `prepare` must get exactly that.
+    """The training Job of a task.
 
+    `dataset`, `schema`: the unparsed objects of the API, because `prepare` must get exactly these.
     `isolation`: the targets that the pod must not reach. `isolation_seconds`: how long a probe waits for answers.
     """
     workload = site.spec.workload
@@ -57,6 +59,7 @@ def training_job(
         dataset_name=dataset["metadata"]["name"],
         dataset=dataset["spec"],
         split_fingerprint=(dataset.get("status") or {}).get("splitFingerprint", ""),
+        schema=schema["spec"],
         min_samples=site.spec.policy.min_samples,
         min_cell=site.spec.policy.min_cell,
         max_left_out=site.spec.policy.max_left_out,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wardround.api import dataset_text, names, parameters_text
+from wardround.api import dataset_text, names, parameters_text, schema_text
 from wardround.api.site import AllowedParameter, LinkLocal
 from wardround.manifests import pod
 from wardround.manifests.pod import Manifest
@@ -52,8 +52,9 @@ class TrainingJob:
     """All that a SiteTask's Job depends on. `request` is WARDROUND_TASK, `command` the trainer's without its verb.
 
     `rows`: of Evaluate, the side of the split that is evaluated.
+    `dataset`, `schema`: the specs of the Dataset and of its DataSchema as they stand in the API: the admission policies
+    compare with them what `prepare` is told.
     `split_fingerprint`: of the key of the Dataset's split, "" if it is not known.
-    `dataset`: the Dataset's spec as it stands in the API: the admission policy compares with it what `prepare` is told.
     `tells`: whether a result may tell this hospital's own numbers.
     `parameters`: what the Site allows, with which `prepare` compares the round's. `state_round`: UID of the round whose
     state is read, "" for none. `local_sockets`: the round's code may open sockets of IP, and what then keeps it from
@@ -81,6 +82,7 @@ class TrainingJob:
     link_local: LinkLocal
     dataset_name: str
     dataset: Mapping[str, Any]
+    schema: Mapping[str, Any]
     split_fingerprint: str
     min_samples: int
     min_cell: int
@@ -101,8 +103,8 @@ def build(job: TrainingJob) -> Manifest:
     metadata = {
         "name": job.name,
         "namespace": job.namespace,
-        # The Dataset's is for the admission policy: by it the API server finds the object to compare with.
-        "labels": labels | queue | {names.DATASET: job.dataset_name},
+        # The last two are for the admission policies: by them the API server finds the objects to compare with.
+        "labels": labels | queue | {names.DATASET: job.dataset_name, names.SCHEMA: job.dataset["schemaName"]},
         "ownerReferences": [
             {
                 "apiVersion": "wardround.io/v1alpha1",
@@ -168,6 +170,7 @@ def _prepare(job: TrainingJob) -> Manifest:
             _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
             _variable("WARDROUND_DATASET_NAME", job.dataset_name),
             _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
+            _variable("WARDROUND_SCHEMA", schema_text.dump(job.schema)),
             _variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
             _variable("WARDROUND_KIND", job.task),
             _variable("WARDROUND_ROWS", job.rows),

@@ -22,7 +22,7 @@ from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
-from wardround.tabular import schema as table_schema
+from wardround.tabular import dataschema
 from wardround.wire import digests
 from wardround.wire.assignment import MOST_THREADS, Assignment
 
@@ -82,14 +82,16 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """The site's side. `taken`: highest attempt of this very round that this site accepted before, 0 if none.
+    """The site's side.
 
-    `accepted`: the place in the order of issue of each assignment that this site has accepted and remembers.
+    `schemas`: for each Dataset, the spec of its DataSchema, None if that is missing. `taken`: highest attempt of this
+    very round that this site accepted before, 0 if none. `accepted`: the place in the order of issue of each assignment
+    that this site has accepted and remembers.
     """
 
     participant: str
     policy: Policy
-    datasets: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, Mapping[str, Any] | None]
     taken: int
     accepted: Collection[Issue]
     approved: bool
@@ -245,21 +247,21 @@ def _dataset(assignment: Assignment, terms: Terms) -> str:
     name, federation = assignment.dataset_name, assignment.round_namespace
     if not any(each.name == name and federation in each.federations for each in terms.policy.datasets):
         return "DatasetNotAllowed"
-    return "" if name in terms.datasets else "DatasetNotFound"
+    return "" if name in terms.schemas else "DatasetNotFound"
 
 
 def _columns(assignment: Assignment, terms: Terms) -> str:
     """The hub combines columns by position: of others it would make a wrong result, and nobody would notice."""
     if not assignment.columns_digest:
         return "AssignmentUnreadable"  # else a hub could keep the site from comparing columns
-    dataset = terms.datasets[assignment.dataset_name]
-    return "" if assignment.columns_digest == _columns_digest(dataset) else "DatasetChanged"
+    schema = terms.schemas[assignment.dataset_name]
+    return "" if assignment.columns_digest == _columns_digest(schema) else "DatasetChanged"
 
 
-def _columns_digest(dataset: Mapping[str, Any]) -> str | None:
+def _columns_digest(schema: Mapping[str, Any] | None) -> str | None:
     try:
-        return table_schema.columns_digest(table_schema.parse(dataset.get("schema", {})))
-    except table_schema.SchemaInvalid:
+        return dataschema.columns_digest(dataschema.parse(schema))
+    except dataschema.SchemaInvalid:
         return None
 
 

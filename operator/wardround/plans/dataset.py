@@ -1,4 +1,4 @@
-"""Decides what a Dataset's status says: its schema at once, its rows once a training pod has read them; sees no row."""
+"""Decides what a Dataset's status says: its columns at once, rows once a training pod has read them; sees no row."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from wardround.api import conditions, dataset_text
+from wardround.api import conditions, dataset_text, schema_text
 from wardround.api.conditions import Conditions
 from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, UnusedField
 from wardround.api.times import to_seconds
 from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS
+from wardround.tabular import dataschema
 from wardround.tabular import schema as table_schema
 from wardround.wire.outcome import LeftOutTotal, Outcome
 
@@ -20,20 +21,30 @@ from wardround.wire.outcome import LeftOutTotal, Outcome
 OF_THE_DATA = ("ColumnMissing", "DataReplaced", "DataUnreadable", "TooFewSamples", "TooManyRowsLeftOut")
 # With these, `prepare` has read no row.
 OF_THE_SPLIT_KEY = ("SplitKeyLost", "SplitKeyChanged")
+# Reasons for which the file was not read. They stand also in a status that has a digest of the schema.
+UNREAD = ("SchemaInvalid", "SchemaNotFound")
 # The longest lists that the kind takes.
 QUALITY_LIMIT, REMARKS_LIMIT = 256, 8
 
 
 def plan(
-    spec: Mapping[str, Any], status: DatasetStatus, prepared: Step | None, *, generation: int, now: datetime
+    spec: Mapping[str, Any],
+    schema: Mapping[str, Any] | None,
+    status: DatasetStatus,
+    prepared: Step | None,
+    *,
+    generation: int,
+    now: datetime,
 ) -> DatasetStatus:
-    """The status. `spec`: as it stands in the object. `prepared`: the container that has just read the data, if any.
+    """The status.
+
+    `spec`: as it stands in the object. `schema`: the spec of its DataSchema, None if that is missing. `prepared`: the
+    container that has just read the data, if any.
 
     The counts are of the newest reading, on which Ready depends. A reading that failed may have no counts. The budgets
     of evaluations belong to the Dataset's name: they stay when its spec changes, and Ready does not depend on them. The
     first fingerprint of the split's key stays: of another key, a person decides.
     """
-    schema: Mapping[str, Any] = spec["schema"]
 
     def ready(draft: DatasetStatus, value: bool, reason: str, message: str = "") -> Conditions:
         return conditions.set_condition(
@@ -57,20 +68,23 @@ def plan(
         evaluations=report.evaluations or status.evaluations,
         split_fingerprint=status.split_fingerprint or report.split_fingerprint,
     )
+    if schema is None:
+        reason = REASONS["SchemaNotFound"]
+        return failed(unread, "SchemaNotFound", f"{reason.meaning} Its name is {spec['schemaName']}. {reason.advice}")
     try:
-        table = table_schema.parse(schema)
+        table = table_schema.parse(schema, spec)
     except table_schema.SchemaInvalid as error:
         # Without a digest it is offered to nobody.
-        return failed(unread, "SchemaInvalid", f"spec.schema: {error}")
+        return failed(unread, "SchemaInvalid", str(error))
     unused = tuple(UnusedField(name=name, reason=reason) for name, reason in table.unused)
     draft = dataclasses.replace(
         unread,
         features=len(table.features),
         ignored=Ignored(fields=unused),
-        schema_digest=table_schema.digest(table),
-        columns_digest=table_schema.columns_digest(table),
+        schema_digest=dataschema.digest(table),
+        columns_digest=dataschema.columns_digest(table),
     )
-    if fault := dataset_text.fault(spec):
+    if fault := texts_fault(spec, schema):
         return failed(draft, "SchemaInvalid", fault)
     whole = prepared is not None and prepared.succeeded
     refused = report.reason in OF_THE_DATA
@@ -85,7 +99,8 @@ def plan(
     if counted:
         return settled(draft, "Read", REASONS["Read"].meaning)
     known = conditions.find(status.conditions, "Ready")
-    unchanged = known is not None and known.observed_generation == generation and known.reason != "SchemaInvalid"
+    same = known is not None and known.observed_generation == generation and status.schema_digest == draft.schema_digest
+    unchanged = same and known is not None and known.reason not in UNREAD
     if unchanged:
         draft = _as_read_before(draft, status)
     if report.reason in OF_THE_SPLIT_KEY:
@@ -108,6 +123,14 @@ def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatu
         left_out=status.left_out,
         remarks=status.remarks,
     )
+
+
+def texts_fault(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Why a training pod cannot get a Dataset or its DataSchema in its environment; empty if it can."""
+    if fault := dataset_text.fault(spec):
+        return fault
+    fault = schema_text.fault(schema)
+    return f"DataSchema {spec['schemaName']}: {fault}" if fault else ""
 
 
 def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:

@@ -20,7 +20,7 @@ from wardround import tensors
 from wardround.pod import output, statistics, update, validation
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 from wardround.wire import codec, digests, layouts
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport
@@ -34,13 +34,13 @@ def check(folders: Folders) -> Outcome | None:
     """Reads base/ and out/, writes update/. Returns the hospital's own numbers. Raises Failure at the first fault."""
     report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
     if report.task == "Statistics":
-        _check_statistics(folders, schema.parse(report.schema), report)
+        _check_statistics(folders, dataschema.parse(report.schema), report)
         return None
     measured = _check_training(folders, report)
     return Outcome(metrics=measured.own) if measured.own else None
 
 
-def _check_statistics(folders: Folders, table: schema.Schema, report: PrivateReport) -> None:
+def _check_statistics(folders: Folders, table: dataschema.DataSchema, report: PrivateReport) -> None:
     expected = statistics.layout(table)
     output.inspect(folders.out, expected.length + output.OTHER_FILES)
     with _tensor_file(folders, expected.length + HEADER_SLACK) as (file, layout):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wardround.tabular.schema import Schema
+from wardround.tabular.dataschema import DataSchema
 from wardround.wire import digests
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Alike:
 class Comparison:
     """Keeps a digest and the range of each column, so memory does not grow with the file."""
 
-    def __init__(self, table: Schema) -> None:
+    def __init__(self, table: DataSchema) -> None:
         self._features = [each.name for each in table.features]
         self._target = table.target
         self._rows = 0

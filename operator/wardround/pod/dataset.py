@@ -212,7 +212,7 @@ def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> No
         faults.append(f"the data has column {_listed(double)} more than once")
     if faults:
         reason = "ColumnMissing" if missing else "DataUnreadable"
-        message = f"{', and '.join(faults)}: correct the file or Dataset.spec.schema"
+        message = f"{', and '.join(faults)}: correct the file, or name its columns in Dataset.spec"
         if not headed:
             message += ". The file has no column of the schema: is its first line a header with the columns' names?"
         raise Failure(reason, message, field=(missing or double)[0].field.name)

@@ -27,7 +27,7 @@ from wardround.clock import system_clock
 from wardround.pod import evaluations, gate, launcher, order, rounds, split_key
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
-from wardround.tabular import schema, split
+from wardround.tabular import dataschema, schema, split
 from wardround.wire import codec
 from wardround.wire.assignment import LABEL
 from wardround.wire.layouts import Rows
@@ -43,7 +43,8 @@ STATES_KEPT = 64
 
 @dataclass(frozen=True)
 class Work:
-    """`request` is the hub's. Admission has compared the other fields with the verb, the Dataset and the chart.
+    """`request` is the hub's. Admission has compared the other fields with the verb, the chart, the Dataset and its
+    DataSchema.
 
     `split_fingerprint`: of the key that the Dataset was read with before, "" if it is not known. The site operator
     alone says it.
@@ -54,6 +55,7 @@ class Work:
     rows: Rows
     dataset_name: str
     dataset: Mapping[str, Any]
+    schema: Mapping[str, Any]
     split_fingerprint: str
     min_samples: int
     min_cell: int
@@ -75,14 +77,16 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     key_file = dataset["split"].get("keyFile", "")
     secret = split_key.held(folders, work.dataset_name, key_file, work.split_fingerprint)
     try:
-        table = schema.parse(dataset["schema"])
+        table = schema.parse(work.schema, dataset)
         sides = split.parse(dataset["split"], secret)
-    except (schema.SchemaInvalid, split.SplitInvalid) as error:
-        # Both errors quote the Dataset object, never its rows.
+    except schema.SchemaInvalid as error:
+        # Both errors quote the two objects, never rows.
+        raise Failure("DataUnreadable", str(error)) from None
+    except split.SplitInvalid as error:
         raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
     if work.task == "Evaluate" and not table.binary_target:
         message = (
-            "Evaluate needs a target that is 0 or 1 by its schema (a boolean, or enum 0 and 1); "
+            "Evaluate needs a target that is 0 or 1 by its schema (a boolean, or categories 0 and 1); "
             f"{table.target!r} is not"
         )
         raise Failure("DataUnreadable", message, field=table.target)
@@ -105,7 +109,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         base_digest=request.base_digest,
         parameters=request.parameters,
         exchange=request.exchange,
-        dataset=DatasetView(dataset["schema"], counts.view_rows),
+        dataset=DatasetView(work.schema, counts.view_rows),
         metrics=request.metrics,
         threads=request.threads,
     )
@@ -114,7 +118,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         base_digest=request.base_digest,
         exchange=request.exchange,
         metrics=request.metrics,
-        schema=dataset["schema"],
+        schema=work.schema,
         samples=samples,
         min_cell=work.min_cell,
         rows=work.rows,
@@ -125,7 +129,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     )
     _write(folders.task_file, training)
     _write(folders.report_file, report)
-    return replace(read, samples=samples, schema_digest=schema.digest(table))
+    return replace(read, samples=samples, schema_digest=dataschema.digest(table))
 
 
 def _samples(counts: _Counts, work: Work, read: Outcome) -> int:
@@ -297,6 +301,7 @@ def _work_from_environment() -> Work:
         rows=_variable("WARDROUND_ROWS", _rows),
         dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
         dataset=_variable("WARDROUND_DATASET", variable_text.load),
+        schema=_variable("WARDROUND_SCHEMA", variable_text.load),
         split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
         min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
         min_cell=_variable("WARDROUND_MIN_CELL", int),

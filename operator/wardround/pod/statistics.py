@@ -17,19 +17,19 @@ from wardround import tensors
 from wardround.pod import output
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import run
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 from wardround.wire import codec, layouts
 from wardround.wire.training import TrainingTask
 
 Floats = npt.NDArray[np.float64]
 
 
-def layout(table: schema.Schema) -> tensors.Layout:
+def layout(table: dataschema.DataSchema) -> tensors.Layout:
     """The layout of this step's output: equal at every site with this schema."""
     return tensors.layout_of(layouts.counted(len(table.features)))
 
 
-def shift(table: schema.Schema) -> Floats:
+def shift(table: dataschema.DataSchema) -> Floats:
     """c of each feature, of shape (features,): the middle of its range, or 0 if the schema bounds one side at most."""
     middles = [
         0.0 if feature.minimum is None or feature.maximum is None else (feature.minimum + feature.maximum) / 2
@@ -43,7 +43,7 @@ def statistics(folders: Folders) -> None:
     from pyarrow import parquet
 
     task = codec.read_document(TrainingTask, folders.task_file.read_bytes(), folders.task_file.name)
-    table = schema.parse(task.dataset.schema)
+    table = dataschema.parse(task.dataset.schema)
     centre = shift(table)
     total, squares = np.zeros_like(centre), np.zeros_like(centre)
     rows = positives = 0

@@ -15,7 +15,7 @@ from wardround.metrics import registry
 from wardround.pod import labels, output, own
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 from wardround.wire import codec, layouts
 from wardround.wire.outcome import OwnMetric
 from wardround.wire.training import PrivateReport
@@ -40,7 +40,7 @@ def measure(folders: Folders, report: PrivateReport) -> Measured:
             "number about them leaves this hospital"
         )
         return Measured(None, ())
-    binary = schema.parse(report.schema).binary_target
+    binary = dataschema.parse(report.schema).binary_target
     numbers = _numbers(folders) if binary else {}
     reported = _reported(folders, [name for name in report.metrics if not binary or name not in registry.METRICS])
     if not numbers and not reported:

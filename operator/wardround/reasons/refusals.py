@@ -96,7 +96,7 @@ REFUSALS = (
         name="DatasetChanged",
         owner=HOSPITAL,
         meaning="Dataset DATASET has other columns now than the site had published when the hub asked.",
-        action="Check target and features in spec.schema of Dataset DATASET: names, order and units. If they are "
+        action="Check target and features in the DataSchema of Dataset DATASET: names, order and units. If they are "
         "right, ask the round's author to apply a new round.",
     ),
     Reason(

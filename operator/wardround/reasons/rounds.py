@@ -111,17 +111,17 @@ _DATASETS = (
         name="DatasetDiffers",
         owner=HOSPITAL,
         meaning="The hospital's Dataset DATASET has other columns than the Datasets of the other hospitals.",
-        action="Compare spec.schema of Dataset DATASET with the other hospitals: it needs the same target and the "
-        "same features in the same order, with the same type, unit, minimum, maximum and enum. The round goes on when "
-        "they are equal.",
+        action="Compare the DataSchema of Dataset DATASET with the other hospitals: all need the same one. Apply it in "
+        "the site's namespace, and name it in spec.schemaName of Dataset DATASET. The round goes on when they are "
+        "equal.",
     ),
     Reason(
         name="DatasetDiffersFromBase",
         owner=HOSPITAL,
         meaning="The hospital's Dataset DATASET has other columns than those that the round's base was made with.",
-        action="Make target and features in spec.schema of Dataset DATASET the same as in the rounds before, in name, "
-        "order and unit. The round then goes on. If the columns have to stay different, the round's author applies a "
-        "new round with spec.initial: a model cannot continue with other columns.",
+        action="Name in spec.schemaName of Dataset DATASET a DataSchema with the same target and features as in the "
+        "rounds before, in name, order and unit. The round then goes on. If the columns have to stay different, the "
+        "round's author applies a new round with spec.initial: a model cannot continue with other columns.",
     ),
     _round(
         name="DatasetUnknown",

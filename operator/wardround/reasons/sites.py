@@ -39,15 +39,21 @@ SITES = (
     ),
     _hospital(
         name="SchemaInvalid",
-        meaning="The Dataset's schema is wrong.",
-        action="Correct in spec.schema what the message names.",
+        meaning="The Dataset does not match its DataSchema, or one of the two is wrong.",
+        action="Correct what the message names. A DataSchema cannot change: apply another one with another name, and "
+        "name it in spec.schemaName of the Dataset.",
+    ),
+    _hospital(
+        name="SchemaNotFound",
+        meaning="The namespace has no DataSchema of the name in spec.schemaName.",
+        action="Apply the federation's DataSchema in this namespace, or correct spec.schemaName of the Dataset.",
     ),
     _hospital(
         name="OneClass",
         meaning="All valid rows of the data file have the same target, so no model can learn from them what tells the "
         "classes apart.",
-        action="Compare the target's column in the file with spec.schema of Dataset DATASET. If the hospital has no "
-        "patients of another class, there is nothing to do.",
+        action="Compare the target's column in the file with Dataset DATASET and its DataSchema. If the hospital has "
+        "no patients of another class, there is nothing to do.",
     ),
     _hospital(
         name="RowsRepeated",
@@ -94,7 +100,7 @@ SITES = (
     ),
     _nobody(
         name="NotReadYet",
-        meaning="The schema is right. No task has read the data yet.",
+        meaning="The Dataset matches its DataSchema. No task has read the data yet.",
         action="Nothing to do: the first task reads the data.",
     ),
     _nobody(

@@ -27,9 +27,9 @@ _DATA = (
     _site(
         name="ColumnMissing",
         exit_code=EXIT_DATA,
-        meaning="The data file lacks a column that the Dataset's schema names.",
+        meaning="The data file lacks a column that the Dataset or its DataSchema names.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the column. Add the "
-        "column to the file, or correct spec.schema of Dataset DATASET.",
+        "column to the file, or write the file's name of the column in spec.fields of Dataset DATASET (from).",
     ),
     _site(
         name="DataUnreadable",
@@ -68,10 +68,10 @@ _DATA = (
     _site(
         name="TooManyRowsLeftOut",
         exit_code=EXIT_DATA,
-        meaning="More rows of the data file break the Dataset's schema than policy.maxLeftOut of the Site allows, so "
-        "no task trains on the file.",
+        meaning="More rows of the data file break the Dataset's DataSchema than policy.maxLeftOut of the Site allows, "
+        "so no task trains on the file.",
         action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file or "
-        "spec.schema. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If these rows "
+        "the Dataset. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If these rows "
         "are left out on purpose, raise policy.maxLeftOut in the values of the site chart. Then ask the round's author "
         "to apply a new round.",
     ),

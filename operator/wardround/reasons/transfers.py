@@ -183,7 +183,7 @@ _AGGREGATION = (
         name="SchemasDiffer",
         owner=ROUND,
         meaning="The hospitals' updates do not have the same tensors, or their statistics have different centres.",
-        action="Ask the hospitals to compare spec.schema of their Datasets, and to make features and bounds equal. If "
+        action="Ask the hospitals to compare the DataSchemas of their Datasets, which have to be equal. If "
         "they are, ask the author of the training image: `init` has to make the same tensors at all hospitals.",
     ),
     _updates_unusable(

@@ -1,7 +1,8 @@
 """Reads what a simulation is made from: the rounds of YAML files, and one folder for each hospital. Runs nothing.
 
 A hospital's folder stands for the claim of its Datasets. It holds `dataset.yaml` and the data file at the Dataset's
-path. `secrets/`, if it is there, is the folder `secrets` of the hospital's claim `state`.
+path. `secrets/`, if it is there, is the folder `secrets` of the hospital's claim `state`. `dataschema.yaml` beside the
+folders holds the DataSchemas of all hospitals.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import Any
 
 import yaml
 
-from wardround.api import dataset, federatedround
+from wardround.api import dataschema, dataset, federatedround
 from wardround.api.federatedround import FederatedRound, base_name
 from wardround.simulate.errors import SimulationError
 from wardround.wire import codec
 from wardround.wire.assignment import LABEL
 
-DATASET_FILE, SECRETS = "dataset.yaml", "secrets"
+DATASET_FILE, SCHEMA_FILE, SECRETS = "dataset.yaml", "dataschema.yaml", "secrets"
 HOLDOUT = "holdout"
 DEFAULT_NAMESPACE = "simulation"
 # A share of all patients but one in 2^64, because the split refuses a share of 1.
@@ -30,13 +31,18 @@ ALL = "0.99999999999999999999"
 
 @dataclass(frozen=True)
 class HospitalFiles:
-    """`datasets`: specs by name, unparsed as in the API. `folder`: where the data files lie. `secrets`: None if the
-    folder has none."""
+    """`datasets`, `schemas`: specs of Datasets and DataSchemas by name, unparsed as in the API. `folder`: where the
+    data files lie. `secrets`: None if the folder has none."""
 
     name: str
     folder: Path
     datasets: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, Mapping[str, Any]]
     secrets: Path | None
+
+    def schema(self, name: str) -> Mapping[str, Any]:
+        """The spec of the DataSchema of a Dataset."""
+        return self.schemas[self.datasets[name]["schemaName"]]
 
 
 def read_rounds(file: Path) -> list[FederatedRound]:
@@ -79,7 +85,9 @@ def in_order(rounds: Sequence[FederatedRound]) -> list[FederatedRound]:
 def read_hospitals(data: Path) -> list[HospitalFiles]:
     """One for each folder in `data`, by name. Raises SimulationError."""
     folders = sorted(each for each in data.iterdir() if each.is_dir()) if data.is_dir() else []
-    hospitals = [_hospital(each) for each in folders if (each / DATASET_FILE).is_file()]
+    file = data / SCHEMA_FILE
+    schemas = _schemas(file) if file.is_file() else {}
+    hospitals = [_hospital(each, schemas) for each in folders if (each / DATASET_FILE).is_file()]
     if not hospitals:
         raise SimulationError(
             f"{data} has no hospital. Make a folder in it for each hospital, with {DATASET_FILE} and the data file at "
@@ -102,7 +110,7 @@ def read_holdout(file: Path, first: HospitalFiles) -> HospitalFiles:
     for name, spec in first.datasets.items():
         split = {"validation": "0", "test": ALL}
         datasets[name] = {**copy.deepcopy(dict(spec)), "path": file.name, "format": kind, "split": split}
-    return HospitalFiles(HOLDOUT, file.resolve().parent, datasets, None)
+    return HospitalFiles(HOLDOUT, file.resolve().parent, datasets, first.schemas, None)
 
 
 def _documents(file: Path) -> list[Mapping[str, Any]]:
@@ -145,7 +153,25 @@ def _fault(federated_round: FederatedRound) -> str:
     return ""
 
 
-def _hospital(folder: Path) -> HospitalFiles:
+def _schemas(file: Path) -> dict[str, Mapping[str, Any]]:
+    """The specs of the DataSchemas in a file. Raises SimulationError."""
+    schemas = {}
+    for item in _documents(file):
+        if item.get("kind") != dataschema.KIND:
+            continue
+        name = _name(item, f"{file}: a DataSchema")
+        place = f"{file}: DataSchema {name}"
+        try:
+            parsed = codec.parse(dataschema.DataSchemaSpec, item.get("spec"))
+        except codec.Malformed as error:
+            raise SimulationError(f"{place}: spec.{error}.") from None
+        spec: Mapping[str, Any] = codec.dump(parsed)
+        _refuse_unknown(item.get("spec"), spec, f"{place}: spec")
+        schemas[name] = spec
+    return schemas
+
+
+def _hospital(folder: Path, schemas: Mapping[str, Mapping[str, Any]]) -> HospitalFiles:
     if not LABEL.matches(folder.name):
         raise SimulationError(f"{folder}: a hospital's name has lower-case letters, digits and hyphens. Rename it.")
     file = folder / DATASET_FILE
@@ -162,8 +188,13 @@ def _hospital(folder: Path) -> HospitalFiles:
         key_file = datasets[name]["split"].get("keyFile")
         if key_file and not (folder / key_file).is_file():
             raise SimulationError(f"{place}: {folder} has no file {key_file} (spec.split.keyFile).")
+        if (schema := datasets[name]["schemaName"]) not in schemas:
+            raise SimulationError(
+                f"{place}: there is no DataSchema {schema} (spec.schemaName). Write it into {SCHEMA_FILE} beside the "
+                "hospitals' folders."
+            )
     secrets = folder / SECRETS
-    return HospitalFiles(folder.name, folder.resolve(), datasets, secrets if secrets.is_dir() else None)
+    return HospitalFiles(folder.name, folder.resolve(), datasets, schemas, secrets if secrets.is_dir() else None)
 
 
 def _dataset(spec: Any, place: str) -> Mapping[str, Any]:

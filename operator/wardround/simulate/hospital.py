@@ -102,12 +102,13 @@ def new_identity() -> Identity:
 
 @dataclass(frozen=True)
 class Hospital:
-    """`datasets`: specs of its Datasets by name, unparsed as in the API. `policy`: of its Site. `data`: the folder that
-    stands for the claim of its Datasets. `claims`: the folder of its other claims."""
+    """`datasets`, `schemas`: specs of its Datasets and DataSchemas by name, unparsed as in the API. `policy`: of its
+    Site. `data`: the folder that stands for the claim of its Datasets. `claims`: the folder of its other claims."""
 
     name: str
     identity: Identity
     datasets: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, Mapping[str, Any]]
     policy: Mapping[str, Any]
     labels: Mapping[str, str]
     federations: tuple[str, ...]
@@ -185,11 +186,15 @@ class Hospital:
 
     def _dataset(self, name: str, spec: Mapping[str, Any], now: datetime) -> dataset_api.Dataset:
         parsed = dataset_api.parse({"metadata": {"name": name}, "spec": spec})
-        status = dataset_plan.plan(spec, parsed.status, None, generation=1, now=now)
+        status = dataset_plan.plan(spec, self._schema(name), parsed.status, None, generation=1, now=now)
         ready = conditions.find(status.conditions, "Ready")
         if ready is not None and ready.status == "False":
             raise SimulationError(f"{self.name}: Dataset {name} is not Ready: {ready.reason}: {ready.message}.")
         return replace(parsed, status=status)
+
+    def _schema(self, dataset: str) -> Mapping[str, Any]:
+        """The spec of the DataSchema of a Dataset."""
+        return self.schemas[self.datasets[dataset]["schemaName"]]
 
     def _claim(self, task: RoundTask, order: Order) -> Claim:
         return Claim(
@@ -207,7 +212,7 @@ class Hospital:
         return Terms(
             participant=self.name,
             policy=own.spec.policy,
-            datasets=self.datasets,
+            schemas={name: self._schema(name) for name in self.datasets},
             taken=0,
             accepted=(),
             approved=False,
@@ -246,6 +251,7 @@ class Hospital:
                 SiteTask(metadata=metadata, spec=spec),
                 assignment,
                 {"metadata": {"name": name}, "spec": self.datasets[name]},
+                {"metadata": {"name": self.datasets[name]["schemaName"]}, "spec": self._schema(name)},
                 isolation=[CLOSED],
                 isolation_seconds=LEAST_SECONDS,
                 max_samples=max_samples,

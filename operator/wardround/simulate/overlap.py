@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from wardround.pod import dataset
 from wardround.pod.outcome import Failure
@@ -15,9 +14,9 @@ def cautions(holdout: HospitalFiles, hospitals: Sequence[HospitalFiles]) -> tupl
     """One sentence for each hospital and Dataset that share identifiers with the holdout file."""
     lines = []
     for name, spec in holdout.datasets.items():
-        held_out = _identifiers(holdout, spec)
+        held_out = _identifiers(holdout, name)
         for hospital in hospitals:
-            own = _identifiers(hospital, hospital.datasets[name]) if name in hospital.datasets else frozenset()
+            own = _identifiers(hospital, name) if name in hospital.datasets else frozenset()
             if shared := len(held_out & own):
                 lines.append(
                     f"--holdout {spec['path']}: {shared} of its {len(held_out)} patients have identifiers that are "
@@ -27,10 +26,12 @@ def cautions(holdout: HospitalFiles, hospitals: Sequence[HospitalFiles]) -> tupl
     return tuple(lines)
 
 
-def _identifiers(hospital: HospitalFiles, spec: Mapping[str, Any]) -> frozenset[str]:
-    """Of the usable rows. None for a file or a schema that is wrong: the first round that reads it says so."""
+def _identifiers(hospital: HospitalFiles, name: str) -> frozenset[str]:
+    """Of the usable rows of a Dataset. None for a file or a schema that is wrong: the first round that reads it says
+    so."""
+    spec = hospital.datasets[name]
     try:
-        table = schema.parse(spec["schema"])
+        table = schema.parse(hospital.schema(name), spec)
         rows = dataset.read(hospital.folder / spec["path"], spec["format"], table, dataset.Reading())
         return frozenset(each for batch in rows for each in batch.identifiers)
     except (Failure, schema.SchemaInvalid):

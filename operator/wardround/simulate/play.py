@@ -111,6 +111,7 @@ def play(
                     name=files.name,
                     identity=identities[files.name],
                     datasets=repeat.datasets(files),
+                    schemas=files.schemas,
                     policy=policy(simulation, tells=simulation.by_hospital or files.name == HOLDOUT),
                     labels=_labels(simulation.rounds),
                     federations=_federations(simulation.rounds),

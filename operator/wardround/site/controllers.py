@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wardround.api import dataset, participant, roundtask, sitetask
+from wardround.api import dataschema, dataset, participant, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.names import ROLE, ROLE_TRAINING, SITE
 from wardround.kube.controller import Key, Source, Wake
@@ -59,6 +59,25 @@ class DatasetController:
 
     async def reconcile(self, key: Key) -> None:
         await self._reconciler.reconcile_dataset(key.name)
+
+    async def run(self) -> None:
+        """Nothing to run: events wake this controller."""
+
+
+class DataSchemaController:
+    """Wardround writes nothing to a DataSchema: the Datasets that name it wait for it."""
+
+    kind = dataschema.KIND
+    sources: Mapping[str, Source] = {dataschema.KIND: Source.OWN}
+
+    def __init__(self, reconciler: SiteReconciler) -> None:
+        self._reconciler = reconciler
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        return (Wake(Key(kind, item["metadata"]["namespace"], item["metadata"]["name"])),)
+
+    async def reconcile(self, key: Key) -> None:
+        await self._reconciler.reconcile_schema(key.name)
 
     async def run(self) -> None:
         """Nothing to run: events wake this controller."""

@@ -114,11 +114,13 @@ class Execution:
 
     @perform.register
     async def _create_job(self, action: CreateJob) -> None:
+        dataset_item = self._live.datasets[action.dataset]
         job = training_job(
             self._seen.site,
             self._seen.task,
             action.assignment,
-            self._live.datasets[action.dataset],
+            dataset_item,
+            self._live.schemas[dataset_item["spec"]["schemaName"]],
             isolation=action.control.targets,
             isolation_seconds=action.control.seconds,
             max_samples=action.max_samples,

@@ -38,6 +38,7 @@ class Live:
     task: Object
     round_task: Object | None
     datasets: Mapping[str, Object]
+    schemas: Mapping[str, Object]
 
 
 async def find(client: Api, kind: str, name: str) -> Object | None:
@@ -62,7 +63,9 @@ async def observe(context: Context, site_item: Object, item: Object, hub: HubVie
     """Everything about one SiteTask. Raises ApiError."""
     site, task = sites.parse(site_item), sitetask.parse(item)
     name = task.metadata.name
-    datasets = {each["metadata"]["name"]: each for each in await context.own.list("Dataset")}
+    datasets, schemas = [
+        {each["metadata"]["name"]: each for each in await context.own.list(kind)} for kind in ("Dataset", "DataSchema")
+    ]
     job = await _job(context.own, task)
     context.held.put(task, holds_job=job is not None and not job.finished)
     participant = context.participant()
@@ -73,19 +76,25 @@ async def observe(context: Context, site_item: Object, item: Object, hub: HubVie
         hub_reached=hub.reached,
         hub_heard=context.hub_heard.get(name),
         others=await context.held.others(name),
-        datasets={key: _dataset(each) for key, each in datasets.items()},
+        datasets={key: _dataset(each, schemas) for key, each in datasets.items()},
         job=job,
         pod=await _pod(context.own, task) if job else None,
         control=await _control(context, site, task) if job is None else None,
         max_samples=participant.spec.max_samples if participant else None,
         now=context.clock(),
     )
-    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets)
+    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets, schemas=schemas)
 
 
-def _dataset(item: Object) -> ObservedDataset:
-    status = codec.parse(DatasetStatus, item.get("status") or {})
-    return ObservedDataset(spec=item["spec"], status=status, generation=item["metadata"]["generation"])
+def _dataset(item: Object, schemas: Mapping[str, Object]) -> ObservedDataset:
+    spec = item["spec"]
+    schema = schemas.get(spec["schemaName"])
+    return ObservedDataset(
+        spec=spec,
+        schema=schema["spec"] if schema else None,
+        status=codec.parse(DatasetStatus, item.get("status") or {}),
+        generation=item["metadata"]["generation"],
+    )
 
 
 async def _job(own: Api, task: SiteTask) -> Job | None:

@@ -22,7 +22,14 @@ from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object, Watch
 from wardround.site.context import Context
 from wardround.site.control import Controls, TakesControl
-from wardround.site.controllers import DatasetController, SiteController, TaskController, site_key, task_key
+from wardround.site.controllers import (
+    DataSchemaController,
+    DatasetController,
+    SiteController,
+    TaskController,
+    site_key,
+    task_key,
+)
 from wardround.site.held import HeldTasks
 from wardround.site.link import Connect, HubLink, connect
 from wardround.site.own import SiteReconciler
@@ -82,7 +89,15 @@ class SiteOperator:
         )
         # The table of the kinds that the site operator looks after, by queue.
         self._managers = (
-            Manager((DatasetController(self._site), SiteController(self._site, own.namespace)), self._rest, 1),
+            Manager(
+                (
+                    DatasetController(self._site),
+                    DataSchemaController(self._site),
+                    SiteController(self._site, own.namespace),
+                ),
+                self._rest,
+                1,
+            ),
             Manager((TaskController(tasks, own.namespace),), self._tasks, 1),
         )
         self._watcher = watch(own, self._kinds(Source.OWN), self._changed, namespaces=(own.namespace,))

@@ -84,10 +84,20 @@ class SiteReconciler:
         except NotFound:
             return
         observed = dataset.parse(item)
+        try:
+            schema = (await self._own.get("DataSchema", observed.spec.schema_name))["spec"]
+        except NotFound:
+            schema = None
         status = dataset_plan.plan(
-            item["spec"], observed.status, None, generation=observed.metadata.generation, now=self._clock()
+            item["spec"], schema, observed.status, None, generation=observed.metadata.generation, now=self._clock()
         )
         await self._reporter.write(item, observed.status, status)
+
+    async def reconcile_schema(self, name: str) -> None:
+        """A DataSchema has come or gone: looks at all Datasets that name it."""
+        for item in await self._own.list("Dataset"):
+            if item["spec"]["schemaName"] == name:
+                await self.reconcile_dataset(item["metadata"]["name"])
 
     async def _ask_hub(self, site: Site) -> bool:
         """Token, Participant and tasks; whether all of it is known now.

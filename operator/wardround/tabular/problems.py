@@ -13,19 +13,22 @@ EVERY_FIELD, ROW_MALFORMED = "*", "RowMalformed"
 
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
-        MISSING: "fill in the value in the file, or remove the field from the schema",
+        MISSING: "fill in the value in the file, or leave the field out of a new DataSchema",
         "NotANumber": "write digits with a decimal point, such as 63.5, and no unit other than the field's",
         "NotAnInteger": "write digits alone, such as 63",
         "NotABoolean": "write true, false, 1 or 0, not 1.0 and not yes",
         "NotADate": "write year, month and day in this order, such as 2024-02-29",
-        BELOW: "correct the value, or lower constraints.minimum",
-        ABOVE: "correct the value, or raise constraints.maximum",
-        NOT_IN_ENUM: "correct the value, or add it to constraints.enum",
+        BELOW: "correct the value, or lower minimum in a new DataSchema",
+        ABOVE: "correct the value, or raise maximum in a new DataSchema",
+        NOT_IN_ENUM: "correct the value, or write its category in Dataset.spec.fields",
         ROW_MALFORMED: "give each row as many values as the header, separated by commas",
     }
 )
 # The advice if all rows of the file break the bound.
-OTHER_UNIT = "no row of the file keeps this bound. Compare the unit of the values with the unit in the schema"
+OTHER_UNIT = (
+    "no row of the file keeps this bound. Compare the unit of the values with the unit in the DataSchema, and write "
+    "scale in Dataset.spec.fields"
+)
 
 
 def described(field: str, reason: str, rows: int, all_rows: int) -> str:

@@ -5,7 +5,6 @@ The DataSchema says what a value means. The Dataset says in which column, unit a
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +13,8 @@ from typing import Any
 
 from wardround.tabular import dataschema
 from wardround.tabular.dataschema import DataSchema, Field, listed, strings
-from wardround.wire import digests
 
-SchemaInvalid, columns_digest = dataschema.SchemaInvalid, dataschema.columns_digest
+SchemaInvalid = dataschema.SchemaInvalid
 
 # As the API server's default.
 MISSING_VALUES = ("", "NA")
@@ -63,25 +61,11 @@ class Schema(DataSchema):
         return (self.identifier, *self.sources)
 
 
-def digest(schema: Schema) -> str:
-    """SHA-256 of the part that must be equal within a round: target and features in order, each with type, unit, bounds
-    and categories."""
-    columns = [
-        [each.name, each.type, each.unit, each.minimum, each.maximum, each.categories]
-        for each in (schema.field(schema.target), *schema.features)
-    ]
-    return digests.digest(json.dumps(columns).encode())
+def parse(schema: Any, dataset: Mapping[str, Any]) -> Schema:
+    """Joins DataSchema.spec and Dataset.spec, as they stand in the API.
 
-
-def parse(schema: Any, dataset: Mapping[str, Any] | None = None) -> Schema:
-    """Joins DataSchema.spec and Dataset.spec, as they stand in the API. Raises SchemaInvalid with all faults of both.
-
-    Without `dataset`, `schema` is today's Dataset.spec.schema, which describes the local file alone.
+    Raises SchemaInvalid with all faults of both.
     """
-    if dataset is None:
-        from wardround.tabular import inline
-
-        return inline.parse(schema)
     shared = dataschema.check(schema)
     local = _Local(shared, dataset)
     sources = [local.source(field) for field in shared.fields]

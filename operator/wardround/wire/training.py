@@ -67,7 +67,8 @@ class RequestedTask:
 
 @dataclass(frozen=True)
 class DatasetView:
-    """`schema`: the Dataset's Table Schema. `rows`: of train.parquet or, in Evaluate, of evaluation.parquet."""
+    """`schema`: the spec of the DataSchema, without descriptions. `rows`: of train.parquet or, in Evaluate, of
+    evaluation.parquet."""
 
     schema: Mapping[str, Any]
     rows: int

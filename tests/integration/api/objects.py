@@ -39,6 +39,7 @@ def site_values(participant: str) -> Object:
             "approval": "Policy",
             "images": [TRAINER],
             "datasets": [{"name": "breast", "federations": [FEDERATION]}],
+            "dataSchemas": ["breast-v1"],
             "minQuorum": 1,
             "parameters": [
                 {"name": "epochs", "minimum": "1", "maximum": "100"},
@@ -138,21 +139,13 @@ def dataset(namespace: str = "hospital-a", name: str = "breast") -> Object:
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "claimName": "breast-data",
+            "schemaName": "breast-v1",
             "path": "cases.csv",
-            "schema": {
-                "fields": [
-                    {"name": "patient_id", "type": "string", "constraints": {"required": True}},
-                    {
-                        "name": "mean_radius",
-                        "type": "number",
-                        "unit": "mm",
-                        "constraints": {"minimum": "0", "maximum": "50"},
-                    },
-                    {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
-                ],
-                "target": "malignant",
-                "identifier": "patient_id",
-            },
+            "identifier": {"column": "patient_id", "type": "string"},
+            "fields": [
+                {"name": "mean_radius", "from": "RADIUS", "scale": "10", "offset": "0", "missingValues": ["-1"]},
+                {"name": "side", "categories": [{"name": "left", "from": "links"}]},
+            ],
             "split": {},
         },
     }

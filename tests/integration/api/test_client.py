@@ -104,7 +104,7 @@ async def test_nothing_is_created_in_a_missing_namespace(client: Api) -> None:
 
 async def test_the_api_server_refuses_an_unknown_field(client: Api, dataset: Object) -> None:
     item = objects.dataset(NAMESPACE, "strange")
-    item["spec"]["schema"]["fields"][0]["colour"] = "red"
+    item["spec"]["fields"][0]["colour"] = "red"
     with pytest.raises(Invalid):
         await client.create(item)
     with pytest.raises(Unavailable):  # The answer does not name the object.

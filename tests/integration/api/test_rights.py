@@ -17,6 +17,9 @@ ROUNDS, TASKS, SITETASKS = "federatedrounds.wardround.io", "roundtasks.wardround
 MODELS, VERSIONS = "federatedmodels.wardround.io", "modelversions.wardround.io"
 PARTICIPANTS, LEASES = "participants.wardround.io", "leases.coordination.k8s.io"
 
+SCHEMAS = "dataschemas.wardround.io"
+WRITES = ("create", "update", "patch", "delete")
+
 ALLOWED = [
     (HUB_OPERATOR, "watch", PARTICIPANTS, "", ""),
     (HUB_OPERATOR, "watch", ROUNDS, "", ""),
@@ -44,6 +47,7 @@ ALLOWED = [
     (OPERATOR, "patch", f"{SITETASKS}/status", "hospital-a", "task"),
     (OPERATOR, "patch", "sites.wardround.io/status", "hospital-a", "site"),
     (OPERATOR, "patch", "datasets.wardround.io/status", "hospital-a", "breast"),
+    (OPERATOR, "watch", SCHEMAS, "hospital-a", ""),
     (OPERATOR, "create", "jobs.batch", "hospital-a", ""),
     (OPERATOR, "watch", "pods", "hospital-a", ""),
     (OPERATOR, "patch", "secrets", "hospital-a", "hub-credentials"),
@@ -63,6 +67,8 @@ DENIED = [
     *((HUB_OPERATOR, verb, "serviceaccounts", "site-a", "site") for verb in ("patch", "delete", "impersonate")),
     (HUB_OPERATOR, "create", "rolebindings.rbac.authorization.k8s.io", "site-a", ""),
     (HUB_OPERATOR, "patch", PARTICIPANTS, "site-a", "site-a"),
+    *((HUB_OPERATOR, verb, SCHEMAS, FEDERATION, "breast-v1") for verb in WRITES),
+    *((AT_HUB, verb, SCHEMAS, "site-a", "breast-v1") for verb in WRITES),
     (HUB_OPERATOR, "patch", f"{TASKS}/status", "site-a", "task"),
     *((HUB_OPERATOR, verb, MODELS, FEDERATION, "breast") for verb in ("create", "patch", "update", "delete")),
     (HUB_OPERATOR, "delete", ROUNDS, FEDERATION, "train-1"),
@@ -97,6 +103,8 @@ DENIED = [
     (OPERATOR, "create", "deployments.apps", "hospital-a", ""),
     (OPERATOR, "create", "replicasets.apps", "hospital-a", ""),
     (OPERATOR, "patch", "sites.wardround.io", "hospital-a", "site"),
+    *((OPERATOR, verb, SCHEMAS, "hospital-a", "breast-v1") for verb in WRITES),
+    (COURIER, "get", SCHEMAS, "hospital-a", "breast-v1"),
     (OPERATOR, "patch", "datasets.wardround.io", "hospital-a", "breast"),
     (OPERATOR, "update", "datasets.wardround.io", "hospital-a", "breast"),
     (OPERATOR, "create", "datasets.wardround.io", "hospital-a", ""),

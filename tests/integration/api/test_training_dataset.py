@@ -1,6 +1,7 @@
-"""A Job reads a Dataset only as the hospital described it, whoever creates the Job.
+"""A Job reads a Dataset only as the hospital described it, by the hospital's DataSchema, whoever creates the Job.
 
-The site operator may write Jobs and no Dataset. All is made with its account and rights, from the Job that it builds.
+The site operator may write Jobs, and neither a Dataset nor a DataSchema. All Jobs
+are made with its account and rights, from the Job that it builds.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from tests.integration.api.apiserver import Api, Refused, account, until
 from tests.integration.api.attacks import CELL, FEWEST, MOST_EVALUATIONS, MOST_LEFT_OUT
 from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import claim, container, variable
-from tests.integration.api.objects import FEDERATION, ROOT, dataset, site_values, training_job
-from wardround.api import dataset_text, variable_text
+from tests.integration.api.objects import FEDERATION, ROOT, data_schema, dataset, site_values, training_job
+from wardround.api import dataset_text, schema_text, variable_text
 
 Object = dict[str, Any]
 NAMESPACE = "hospital-b"
@@ -26,7 +27,12 @@ OPERATOR = account(NAMESPACE, "site-operator")
 # Of these, `absent` is listed and does not exist, and `unlisted` exists and is not listed.
 BREAST, ODD, LARGE, MOVED, ABSENT, UNLISTED = "breast", "odd", "large", "moved", "absent", "unlisted"
 LISTED = [BREAST, ODD, LARGE, MOVED, ABSENT]
+SCHEMA, OTHER = "breast-v1", "other"
+LISTED_SCHEMAS = [SCHEMA, ODD, LARGE, OTHER, ABSENT]
 WORD_FOR_WORD, CLAIM = "WARDROUND_DATASET of prepare differs from the spec", "has to be the claim of Dataset"
+SCHEMA_WORD_FOR_WORD = "WARDROUND_SCHEMA of prepare differs from the spec of DataSchema"
+SCHEMA_LABEL = "The label wardround.io/schema of a training Job has to be"
+SCHEMA_NOT_LISTED = "names that DataSchema. Add"
 NOT_LISTED, NOT_THERE = "names that Dataset. Add", "no params found for policy binding"
 # Whatever CEL, JSON, Kubernetes or a shell might take for something of its own.
 ODDITIES = [
@@ -52,6 +58,7 @@ ODDITIES = [
 def listing() -> Object:
     values = site_values("site-b")
     values["policy"]["datasets"] = [{"name": name, "federations": [FEDERATION]} for name in LISTED]
+    values["policy"]["dataSchemas"] = LISTED_SCHEMAS
     return values
 
 
@@ -60,13 +67,16 @@ def site(api: Api, helm: Helm) -> Iterator[Api]:
     helm.install("wardround-site", "site", NAMESPACE, listing())
     made = [dataset(NAMESPACE, name) for name in (BREAST, ODD, MOVED, UNLISTED)]
     made[1]["spec"] = odd(made[1]["spec"])
+    made += [data_schema(NAMESPACE, name) for name in (SCHEMA, ODD, OTHER, UNLISTED)]
+    made[5]["spec"] = odd_schema()
+    made[6]["spec"]["fields"].pop(0)
     for each in made:
         api.create(each)
     for name in (BREAST, ODD, MOVED):
         _until_admitted(api, _job(api, name))
     yield api
     for each in made:
-        api.delete("Dataset", each["metadata"]["name"], NAMESPACE)
+        api.delete(each["kind"], each["metadata"]["name"], NAMESPACE)
     helm.install("wardround-site", "site", NAMESPACE, site_values("site-b"))
 
 
@@ -75,20 +85,29 @@ def odd(spec: Object) -> Object:
     whole = "".join(ODDITIES)
     spec = copy.deepcopy(spec)
     spec["path"] = whole
+    spec["schemaName"] = ODD
     spec["split"] = {"keyFile": whole}
-    constrained: Object = {"enum": [*ODDITIES, whole[:128]]}
-    spec["schema"] = {
+    spec["identifier"] = {"column": whole, "type": "integer"}
+    spec["fields"] = [
+        {"name": "all", "from": whole, "missingValues": ODDITIES, "scale": "-1e-3", "offset": "+0.5"},
+        {"name": "categories", "categories": [{"name": whole, "from": each} for each in ODDITIES]},
+        {"name": "none", "missingValues": [], "categories": []},
+        *({"name": each} for each in ODDITIES),
+    ]
+    spec["missingValues"] = ODDITIES
+    return spec
+
+
+def odd_schema() -> Object:
+    whole = "".join(ODDITIES)
+    return {
         "fields": [
-            {"name": "patient", "type": "string", "unit": "", "description": "", "constraints": {}},
-            {"name": "mean", "type": "number", "constraints": {"maximum": "1e3", "required": False}},
+            {"name": "mean", "type": "number", "maximum": "1e3", "minimum": "-0.5", "required": False},
             *({"name": each, "type": "string", "unit": each, "description": whole} for each in ODDITIES),
-            {"name": "odd", "type": "string", "constraints": constrained},
+            {"name": "odd", "type": "string", "categories": [*ODDITIES, whole[:128]], "required": True},
         ],
         "target": ODDITIES[0],
-        "identifier": "patient",
-        "missingValues": ODDITIES,
     }
-    return spec
 
 
 def _spec(api: Api, name: str) -> Object:
@@ -96,17 +115,26 @@ def _spec(api: Api, name: str) -> Object:
     return dataset_spec
 
 
+def _schema(api: Api, name: str) -> Object:
+    schema_spec: Object = api.get("DataSchema", name, NAMESPACE)["spec"]
+    return schema_spec
+
+
 def _job(api: Api, name: str) -> Object:
     """Returns the Job that the site operator builds for a Dataset in the API."""
-    return _job_of(name, _spec(api, name))
+    spec = _spec(api, name)
+    return _job_of(name, spec, _schema(api, spec["schemaName"]))
 
 
-def _job_of(name: str, spec: Object) -> Object:
+def _job_of(name: str, spec: Object, schema: Object | None = None) -> Object:
+    """`schema`: the DataSchema's spec. Without it, the Job keeps the one of the golden files."""
     job = training_job(namespace=NAMESPACE)
-    job["metadata"]["labels"]["wardround.io/dataset"] = name
+    job["metadata"]["labels"].update({"wardround.io/dataset": name, "wardround.io/schema": spec["schemaName"]})
     claim("dataset")(job)["claimName"] = spec["claimName"]
     variable("WARDROUND_DATASET_NAME")(job)["value"] = name
     variable("WARDROUND_DATASET")(job)["value"] = dataset_text.dump(spec).replace("$", "$$")
+    if schema is not None:
+        variable("WARDROUND_SCHEMA")(job)["value"] = schema_text.dump(schema).replace("$", "$$")
     return job
 
 
@@ -131,12 +159,13 @@ def _until_admitted(api: Api, job: Object) -> None:
 def test_the_policy_admits_a_job_that_gives_prepare_the_text_of_the_dataset(site: Api, case: str) -> None:
     job = training_job(case, NAMESPACE)
     assert variable("WARDROUND_DATASET")(job)["value"] == dataset_text.dump(_spec(site, BREAST))
+    assert variable("WARDROUND_SCHEMA")(job)["value"] == schema_text.dump(_schema(site, SCHEMA))
     site.create(job, user=OPERATOR, dry_run=True)
 
 
 def test_python_and_cel_write_an_odd_dataset_alike(site: Api) -> None:
-    spec = _spec(site, ODD)
-    assert {each["name"] for each in spec["schema"]["fields"]} >= set(ODDITIES)
+    for spec in (_spec(site, ODD), _schema(site, ODD)):
+        assert {each["name"] for each in spec["fields"]} >= set(ODDITIES)
     assert _refusal(site, _job(site, ODD)) == ""
 
 
@@ -144,22 +173,22 @@ CHANGES: dict[str, Callable[[Object], Any]] = {
     "another file": lambda spec: spec.update(path="cases.csw"),
     "another format": lambda spec: spec.update(format="Parquet"),
     "no format": lambda spec: spec.pop("format"),
-    "a bound": lambda spec: spec["schema"]["fields"][1]["constraints"].update(maximum="51"),
-    "no bound": lambda spec: spec["schema"]["fields"][1]["constraints"].pop("minimum"),
-    "a bound where there is none": lambda spec: spec["schema"]["fields"][0]["constraints"].update(minimum="1"),
-    "a value of an enum": lambda spec: spec["schema"]["fields"][2]["constraints"].update(enum=["0", "2"]),
-    "a value less": lambda spec: spec["schema"]["fields"][2]["constraints"].update(enum=["0"]),
-    "what is not required": lambda spec: spec["schema"]["fields"][0]["constraints"].update(required=False),
-    "another column": lambda spec: spec["schema"]["fields"][1].update(name="mean_radios"),
-    "another type": lambda spec: spec["schema"]["fields"][1].update(type="integer"),
-    "another unit": lambda spec: spec["schema"]["fields"][1].update(unit="cm"),
-    "a description": lambda spec: spec["schema"]["fields"][1].update(description="of the cell"),
-    "a field more": lambda spec: spec["schema"]["fields"].append({"name": "age", "type": "integer"}),
-    "a field less": lambda spec: spec["schema"]["fields"].pop(1),
-    "another order": lambda spec: spec["schema"]["fields"].reverse(),
-    "another target": lambda spec: spec["schema"].update(target="mean_radius"),
-    "another identifier": lambda spec: spec["schema"].update(identifier="malignant"),
-    "a missing value": lambda spec: spec["schema"].update(missingValues=["", "NA", "17.3"]),
+    "another identifier": lambda spec: spec["identifier"].update(column="malignant"),
+    "another type of identifier": lambda spec: spec["identifier"].update(type="integer"),
+    "another column": lambda spec: spec["fields"][0].update({"from": "RADIUT"}),
+    "no column": lambda spec: spec["fields"][0].pop("from"),
+    "another scale": lambda spec: spec["fields"][0].update(scale="1"),
+    "another offset": lambda spec: spec["fields"][0].update(offset="17.3"),
+    "a missing value of a field": lambda spec: spec["fields"][0].update(missingValues=["-1", "17.3"]),
+    "another category": lambda spec: spec["fields"][1]["categories"][0].update(name="right"),
+    "another name of a category": lambda spec: spec["fields"][1]["categories"][0].update({"from": "rechts"}),
+    "a category more": lambda spec: spec["fields"][1]["categories"].append({"name": "left", "from": "l"}),
+    "no categories": lambda spec: spec["fields"][1].pop("categories"),
+    "a field more": lambda spec: spec["fields"].append({"name": "malignant", "from": "age"}),
+    "a field less": lambda spec: spec["fields"].pop(0),
+    "no fields": lambda spec: spec.pop("fields"),
+    "another order": lambda spec: spec["fields"].reverse(),
+    "a missing value": lambda spec: spec.update(missingValues=["", "NA", "17.3"]),
     "another key": lambda spec: spec["split"].update(keyFile="known-to-the-attacker"),
     "another fraction": lambda spec: spec["split"].update(test="0.9"),
 }
@@ -174,30 +203,96 @@ def test_the_policy_refuses_a_job_that_gives_prepare_another_dataset_text(
     assert WORD_FOR_WORD in _refusal(site, _job_of(BREAST, spec))
 
 
+SCHEMA_CHANGES: dict[str, Callable[[Object], Any]] = {
+    "a bound": lambda spec: spec["fields"][0].update(maximum="51"),
+    "no bound": lambda spec: spec["fields"][0].pop("minimum"),
+    "a bound where there is none": lambda spec: spec["fields"][2].update(minimum="1"),
+    "a value of a category": lambda spec: spec["fields"][2].update(categories=["0", "2"]),
+    "a category less": lambda spec: spec["fields"][2].update(categories=["0"]),
+    "what is not required": lambda spec: spec["fields"][1].update(required=False),
+    "a letter": lambda spec: spec["fields"][0].update(name="mean_radios"),
+    "another type": lambda spec: spec["fields"][0].update(type="integer"),
+    "another unit": lambda spec: spec["fields"][0].update(unit="cm"),
+    "a field more": lambda spec: spec["fields"].append({"name": "age", "type": "integer"}),
+    "a field less": lambda spec: spec["fields"].pop(0),
+    "another order": lambda spec: spec["fields"].reverse(),
+    "another target": lambda spec: spec.update(target="mean_radius"),
+}
+
+
+@pytest.mark.parametrize("change", SCHEMA_CHANGES.values(), ids=SCHEMA_CHANGES)
+def test_the_policy_refuses_a_job_that_gives_prepare_another_schema_text(
+    site: Api, change: Callable[[Object], Any]
+) -> None:
+    schema = _schema(site, SCHEMA)
+    change(schema)
+    assert f"{SCHEMA_WORD_FOR_WORD} {SCHEMA}" in _refusal(site, _job_of(BREAST, _spec(site, BREAST), schema))
+
+
+def test_the_policy_refuses_the_label_and_the_text_of_another_schema(site: Api) -> None:
+    """The site operator could choose among all DataSchemas otherwise."""
+    for label, schema in ((OTHER, OTHER), (OTHER, SCHEMA), (SCHEMA, OTHER)):
+        job = _job_of(BREAST, _spec(site, BREAST), _schema(site, schema))
+        job["metadata"]["labels"]["wardround.io/schema"] = label
+        words = f"{SCHEMA_WORD_FOR_WORD} {SCHEMA}" if label == SCHEMA else f"{SCHEMA_LABEL} {SCHEMA}"
+        refusal = _refusal(site, job)
+        assert words in refusal or f"{SCHEMA_WORD_FOR_WORD} {OTHER}" in refusal
+
+
+def test_the_policy_refuses_a_job_without_the_label_of_its_schema(site: Api) -> None:
+    job = _job(site, BREAST)
+    job["metadata"]["labels"].pop("wardround.io/schema")
+    refusal = _refusal(site, job)
+    assert f"{SCHEMA_NOT_LISTED} it there" in refusal or SCHEMA_LABEL in refusal
+    job["spec"]["template"]["metadata"]["labels"]["wardround.io/schema"] = SCHEMA
+    assert _refusal(site, job)
+
+
+def test_the_policy_refuses_a_schema_that_the_site_does_not_list(site: Api) -> None:
+    site.patch("Dataset", MOVED, {"spec": {"schemaName": UNLISTED}}, NAMESPACE)
+    try:
+        _until_refused(site, _job(site, MOVED), f"{SCHEMA_NOT_LISTED} {UNLISTED} there")
+    finally:
+        site.patch("Dataset", MOVED, {"spec": {"schemaName": SCHEMA}}, NAMESPACE)
+        _until_admitted(site, _job(site, MOVED))
+
+
+def test_the_policy_refuses_a_listed_schema_that_does_not_exist(site: Api) -> None:
+    """No text can stand for it, whoever wrote the Dataset."""
+    site.patch("Dataset", MOVED, {"spec": {"schemaName": ABSENT}}, NAMESPACE)
+    try:
+        _until_refused(site, _job_of(MOVED, _spec(site, MOVED), _schema(site, SCHEMA)), NOT_THERE)
+    finally:
+        site.patch("Dataset", MOVED, {"spec": {"schemaName": SCHEMA}}, NAMESPACE)
+        _until_admitted(site, _job(site, MOVED))
+
+
+@pytest.mark.parametrize("name", ["WARDROUND_DATASET", "WARDROUND_SCHEMA"])
 @pytest.mark.parametrize(
     "change",
     [
         lambda text: text + " ",
-        lambda text: text.replace('"CSV"', '"CSV","path":"other.csv"'),
+        lambda text: text.replace("{", '{"path":"other.csv","target":"side",', 1),
         lambda text: "$(WARDROUND_TASK)",
         lambda text: "",
     ],
     ids=["a blank", "a key twice", "another variable", "nothing"],
 )
-def test_the_policy_compares_text_and_not_meaning(site: Api, change: Callable[[str], str]) -> None:
+def test_the_policy_compares_text_and_not_meaning(site: Api, name: str, change: Callable[[str], str]) -> None:
     job = _job(site, BREAST)
-    item = variable("WARDROUND_DATASET")(job)
+    item = variable(name)(job)
     item["value"] = change(item["value"])
-    assert WORD_FOR_WORD in _refusal(site, job)
+    assert f"{name} of prepare differs from the spec" in _refusal(site, job)
 
 
+@pytest.mark.parametrize("name", ["WARDROUND_DATASET", "WARDROUND_SCHEMA"])
 @pytest.mark.parametrize("position", [0, 9])
-def test_the_policy_refuses_a_variable_of_prepare_given_twice(site: Api, position: int) -> None:
+def test_the_policy_refuses_a_variable_of_prepare_given_twice(site: Api, name: str, position: int) -> None:
     """If a variable occurs twice, the last one counts."""
     job = _job(site, BREAST)
-    item = variable("WARDROUND_DATASET")(job)
-    container("prepare")(job)["env"].insert(position, item | {"value": item["value"].replace("cases", "other")})
-    assert WORD_FOR_WORD in _refusal(site, job)
+    item = variable(name)(job)
+    container("prepare")(job)["env"].insert(position, item | {"value": item["value"].replace("mean", "neam")})
+    assert f"{name} of prepare differs from the spec" in _refusal(site, job)
 
 
 def test_the_policy_refuses_a_job_with_a_claim_of_another_dataset(site: Api) -> None:
@@ -207,7 +302,8 @@ def test_the_policy_refuses_a_job_with_a_claim_of_another_dataset(site: Api) -> 
 
 
 def test_the_policy_refuses_a_job_that_describes_another_dataset(site: Api) -> None:
-    assert f"of Dataset {ODD}" in _refusal(site, _job_of(ODD, _spec(site, BREAST)))
+    spec = _spec(site, BREAST) | {"schemaName": ODD}
+    assert f"of Dataset {ODD}" in _refusal(site, _job_of(ODD, spec, _schema(site, ODD)))
 
 
 def test_the_policy_refuses_a_dataset_that_the_site_does_not_list(site: Api) -> None:
@@ -225,6 +321,7 @@ def test_a_site_without_datasets_reads_none(site: Api, api: Api, helm: Helm) -> 
     values = site_values("site-a")
     values["policy"]["datasets"] = []
     helm.install("wardround-site", "site", "hospital-a", values)
+    api.create(data_schema())
     try:
         operator = account("hospital-a", "site-operator")
 
@@ -237,6 +334,7 @@ def test_a_site_without_datasets_reads_none(site: Api, api: Api, helm: Helm) -> 
 
         until("it is refused as not listed", refused)
     finally:
+        api.delete("DataSchema", SCHEMA, "hospital-a")
         helm.install("wardround-site", "site", "hospital-a", site_values("site-a"))
 
 
@@ -245,9 +343,10 @@ def test_helm_binds_the_comparing_policy_before_it_relaxes_the_refusing_one(helm
     chart = str(ROOT / "charts/site")
     text = helm.ok("template", "wardround-site", chart, "--namespace", NAMESPACE, "--values", helm.values(listing()))
     objects = [each for each in yaml.safe_load_all(text) if each and each["kind"].endswith("PolicyBinding")]
-    *compared, last = [each["metadata"]["name"] for each in objects]
-    assert last.startswith("training-dataset-unlisted.")
-    assert {f"{name}.training-dataset.{NAMESPACE}.wardround.io" for name in LISTED} <= set(compared)
+    bindings = [each["metadata"]["name"] for each in objects]
+    for policy, names in (("training-dataset", LISTED), ("training-schema", LISTED_SCHEMAS)):
+        last = bindings.index(f"{policy}-unlisted.{NAMESPACE}.wardround.io")
+        assert {f"{name}.{policy}.{NAMESPACE}.wardround.io" for name in names} <= set(bindings[:last])
 
 
 def test_the_policy_refuses_a_listed_dataset_that_does_not_exist(site: Api) -> None:
@@ -304,49 +403,108 @@ def test_the_policy_refuses_a_job_that_counts_evaluations_under_another_name(sit
     assert "WARDROUND_DATASET_NAME of prepare has to be breast" in _refusal(site, job)
 
 
-# Beside target and identifier, by the kind's schema.
-MOST_FIELDS = 2046
+def _numbers(count: int, **more: Any) -> list[Object]:
+    return [{"name": f"laboratory_value_{number:04}", "type": "number", **more} for number in range(count)]
 
 
-def _fields(count: int, **more: Any) -> list[Object]:
-    return [{"name": f"f{number}", "type": "number", **more} for number in range(count)]
-
-
-def _enums(count: int) -> list[Object]:
+def _categories(count: int) -> list[Object]:
     values = [chr(0x21 + number) if number < 0x5E else f"{number:x}" for number in range(256)]
-    return [{"name": f"f{number}", "type": "string", "constraints": {"enum": values}} for number in range(count)]
+    return [{"name": f"f{number}", "type": "string", "categories": values} for number in range(count)]
 
 
-SHAPES: dict[str, Callable[[int], list[Object]]] = {
-    "fields": lambda count: _fields(count),
-    "bounds": lambda count: _fields(count, constraints={"required": True, "minimum": "0", "maximum": "1"}),
-    "descriptions": lambda count: _fields(count, description="$" * 1024),
-    "quotes": lambda count: _fields(count, unit='"' * 64, description="\\" * 1024),
-    "enums": _enums,
+# DataSchemas of so many fields beside the target.
+SCHEMA_SHAPES: dict[str, Callable[[int], list[Object]]] = {
+    "fields": _numbers,
+    "bounds": lambda count: _numbers(count, required=True, unit="mmol/L", minimum="0", maximum="1000"),
+    "descriptions": lambda count: _numbers(count, description="$" * 1024),
+    "quotes": lambda count: [{"name": f"{number}" + '"' * 120, "type": "string"} for number in range(count)],
+    "categories": _categories,
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_the_policy_admits_the_largest_dataset_that_fits_into_a_container(site: Api, shape: str) -> None:
+def _renamed(count: int, **more: Any) -> list[Object]:
+    return [{"name": f"laboratory_value_{number:04}", "from": f"LAB_{number:04}", **more} for number in range(count)]
+
+
+# Datasets with so many local fields.
+DATASET_SHAPES: dict[str, Callable[[int], list[Object]]] = {
+    "fields": _renamed,
+    "units": lambda count: _renamed(count, scale="0.0555", offset="0", missingValues=["-1", "999"]),
+    "quotes": lambda count: _renamed(count, missingValues=["\\" * 64]),
+    "missing values": lambda count: _renamed(count, missingValues=[f"{number}" for number in range(32)]),
+    "categories": lambda count: _renamed(
+        count, categories=[{"name": f"{number:x}", "from": f"{number:x}"} for number in range(256)]
+    ),
+}
+MOST_FIELDS = 999
+
+
+def _most(fault: Callable[[int], str]) -> int:
+    """The largest number of fields without a fault."""
+    return bisect.bisect_left(range(1, MOST_FIELDS + 1), 1, key=lambda count: fault(count) != "")
+
+
+def _schema_of(fields: list[Object]) -> Object:
+    return {"fields": [*fields, {"name": "malignant", "type": "integer"}], "target": "malignant"}
+
+
+@pytest.fixture
+def large(site: Api) -> Iterator[Callable[[list[Object], Object], None]]:
+    """Makes the Dataset `large` of these local fields, with the DataSchema `large` of this spec."""
+    made = dataset(NAMESPACE, LARGE)
+    made["spec"]["schemaName"] = LARGE
+
+    def make(local: list[Object], schema: Object) -> None:
+        made["spec"]["fields"] = local
+        site.create(data_schema(NAMESPACE, LARGE) | {"spec": schema})
+        site.create(made)
+
+    yield make
+    site.delete("Dataset", LARGE, NAMESPACE)
+    site.delete("DataSchema", LARGE, NAMESPACE)
+    _until_refused(site, _job_of(LARGE, made["spec"]), NOT_THERE)
+
+
+Make = Callable[[list[Object], Object], None]
+
+
+@pytest.mark.parametrize("shape", SCHEMA_SHAPES)
+def test_the_policy_admits_the_largest_schema_that_fits_into_a_container(site: Api, large: Make, shape: str) -> None:
     """The API server limits the cost of each policy expression to about a tenth of a second."""
-    large = dataset(NAMESPACE, LARGE) | {"spec": _spec(site, BREAST)}
-    most = bisect.bisect_left(range(1, MOST_FIELDS + 1), 1, key=lambda count: _fault(large, SHAPES[shape](count)) != "")
-    large["spec"]["schema"]["fields"] = _of(SHAPES[shape](most))
-    site.create(large)
-    try:
-        assert (
-            most == MOST_FIELDS or len(dataset_text.dump(_spec(site, LARGE)).encode()) > variable_text.MOST_BYTES - 4096
-        )
-        _until_admitted(site, _job(site, LARGE))
-    finally:
-        site.delete("Dataset", LARGE, NAMESPACE)
-        _until_refused(site, _job_of(LARGE, large["spec"]), NOT_THERE)
+    fields = SCHEMA_SHAPES[shape]
+    most = _most(lambda count: schema_text.fault(_schema_of(fields(count))))
+    large([], _schema_of(fields(most)))
+    size = len(schema_text.dump(_schema(site, LARGE)).encode())
+    assert most == MOST_FIELDS or size > variable_text.MOST_BYTES - 4096
+    _until_admitted(site, _job(site, LARGE))
 
 
-def _of(fields: list[Object]) -> list[Object]:
-    ends = [{"name": "patient_id", "type": "string"}, {"name": "malignant", "type": "integer"}]
-    return [*ends, *fields]
+@pytest.mark.parametrize("shape", DATASET_SHAPES)
+def test_the_policy_admits_the_largest_dataset_that_fits_into_a_container(site: Api, large: Make, shape: str) -> None:
+    fields = DATASET_SHAPES[shape]
+    spec = _spec(site, BREAST)
+    most = _most(lambda count: dataset_text.fault({**spec, "fields": fields(count)}))
+    large(fields(most), _schema_of(_numbers(1)))
+    size = len(dataset_text.dump(_spec(site, LARGE)).encode())
+    assert most == MOST_FIELDS or size > variable_text.MOST_BYTES - 8192
+    _until_admitted(site, _job(site, LARGE))
 
 
-def _fault(large: Object, fields: list[Object]) -> str:
-    return dataset_text.fault({**large["spec"], "schema": {**large["spec"]["schema"], "fields": _of(fields)}})
+def test_the_policy_binds_500_columns_word_for_word(site: Api, large: Make) -> None:
+    """Each with a unit, bounds and a description, and with a column, unit and missing values of the hospital."""
+    described = "Concentration in the blood at admission, measured within 24 hours."
+    fields = _numbers(490, unit="mmol/L", minimum="0", maximum="1000", description=described)
+    words = [f"category {number:02}" for number in range(20)]
+    fields += [{"name": f"word_{number}", "type": "string", "categories": words} for number in range(9)]
+    local = _renamed(490, scale="0.0555", offset="0", missingValues=["-1"])
+    spellings = [{"name": word, "from": f"kategorie {word[-2:]}"} for word in words]
+    local += [{"name": f"word_{number}", "from": f"WORT_{number}", "categories": spellings} for number in range(9)]
+    large(local, _schema_of(fields))
+    spec, schema = _spec(site, LARGE), _schema(site, LARGE)
+    assert len(schema["fields"]) == 500
+    assert (dataset_text.fault(spec), schema_text.fault(schema)) == ("", "")
+    _until_admitted(site, _job_of(LARGE, spec, schema))
+    schema["fields"][250]["maximum"] = "1001"
+    assert f"{SCHEMA_WORD_FOR_WORD} {LARGE}" in _refusal(site, _job_of(LARGE, spec, schema))
+    spec["fields"][250]["from"] = "LAB_0251"
+    assert WORD_FOR_WORD in _refusal(site, _job_of(LARGE, spec, _schema(site, LARGE)))

@@ -46,7 +46,7 @@ from tests.integration.api.jobs import (
     variable,
 )
 from tests.integration.api.mount_attacks import MOUNT_ATTACKS
-from tests.integration.api.objects import OURS, ROOT, TRAINER, dataset, pod_of, site_values, training_job
+from tests.integration.api.objects import OURS, ROOT, TRAINER, data_schema, dataset, pod_of, site_values, training_job
 from wardround.api import parameters_text
 from wardround.api.site import Policy
 from wardround.wire import codec
@@ -64,11 +64,13 @@ def datasets(api: Api) -> Iterator[None]:
     """Those that the Jobs here are of."""
     for namespace in ("hospital-a", "hospital-b"):
         api.create(dataset(namespace))
+        api.create(data_schema(namespace))
     for namespace, user in (("hospital-a", OPERATOR), ("hospital-b", NEIGHBOUR)):
         _until_admitted(api, training_job(namespace=namespace), user)
     yield
     for namespace in ("hospital-a", "hospital-b"):
         api.delete("Dataset", "breast", namespace)
+        api.delete("DataSchema", "breast-v1", namespace)
 
 
 @pytest.fixture(scope="module")

@@ -27,19 +27,17 @@ from wardround.sealing.keys import SigningKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, sign_model, verify_update
 from wardround.store import admin
 from wardround.store.transfer import Store
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
-# Of the Dataset that the site has.
+# The spec of the site's DataSchema.
 SCHEMA: Object = {
     "fields": [
-        {"name": "patient_id", "type": "string", "constraints": {"required": True}},
         {"name": "mean_radius", "type": "number"},
-        {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+        {"name": "malignant", "type": "integer", "categories": ["0", "1"]},
     ],
     "target": "malignant",
-    "identifier": "patient_id",
 }
 HUB_OPERATOR = "system:serviceaccount:wardround-hub:hub-operator"
 
@@ -87,7 +85,7 @@ class Hub:
             "round_uid": round_uid,
             "site_fingerprint": recipient.fingerprint,
             "image": TRAINER,
-            "columns_digest": schema.columns_digest(schema.parse(SCHEMA)),
+            "columns_digest": dataschema.columns_digest(dataschema.parse(SCHEMA)),
             "initial": model is None,
             "base": HUB.base(model, recipient, round_uid) if model else None,
             "issued": to_microseconds(now),

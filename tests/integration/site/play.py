@@ -18,9 +18,16 @@ DATASET = {
     "spec": {
         "claimName": "breast-data",
         "path": "cases.csv",
-        "schema": SCHEMA,
+        "schemaName": "breast-v1",
+        "identifier": {"column": "patient_id", "type": "string"},
         "split": {"validation": "0.15", "test": "0.2"},
     },
+}
+DATA_SCHEMA = {
+    "apiVersion": "wardround.io/v1alpha1",
+    "kind": "DataSchema",
+    "metadata": {"name": "breast-v1", "namespace": NAMESPACE},
+    "spec": SCHEMA,
 }
 HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
 READ = {
@@ -46,6 +53,7 @@ def condition(item: Object, kind: str) -> Any:
 
 
 async def enrolled(site: Site) -> None:
+    site.api.apply(DATA_SCHEMA)
     site.api.apply(DATASET)
     await eventually("the site publishes its keys", site.hub.keys)
     site.hub.approve()

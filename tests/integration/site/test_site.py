@@ -112,7 +112,7 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
 LEAVES_OUT = {
     "reason": "TooManyRowsLeftOut",
     "class": "Site",
-    "message": "84 of 304 rows (27.6 %) break spec.schema",
+    "message": "84 of 304 rows (27.6 %) break the DataSchema",
     "rows": 220,
     "patients": 220,
     "quality": [{"field": "mean_radius", "reason": "NotANumber", "rows": 84}],

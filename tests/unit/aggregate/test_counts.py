@@ -13,7 +13,7 @@ from wardround.aggregate import counts
 from wardround.metrics import bins
 from wardround.metrics import sums as metric_sums
 from wardround.pod import statistics
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 from wardround.tensors import Tensor, canonical_layout
 from wardround.wire import layouts
 
@@ -34,8 +34,8 @@ def summed(rows: Any, shift: float = 0.0, positives: int = 0) -> Numbers:
 
 def test_the_expected_layout_is_the_training_pods_layout_and_the_salt() -> None:
     fields = [{"name": name, "type": "number"} for name in ("a", "b", "c")]
-    ends = [{"name": "who", "type": "string"}, {"name": "ill", "type": "boolean"}]
-    table = schema.parse({"fields": fields + ends, "target": "ill", "identifier": "who"})
+    target = {"name": "ill", "type": "boolean"}
+    table = dataschema.parse({"fields": [*fields, target], "target": "ill"})
     written = statistics.layout(table)
     sent = canonical_layout([*written.tensors, Tensor("salt", "F64", (32,))])
     assert counts.is_statistics(sent)

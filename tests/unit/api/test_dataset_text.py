@@ -15,19 +15,15 @@ from wardround.api import dataset_text, variable_text
 CRD = yaml.safe_load((Path(__file__).parents[3] / "crds/datasets.yaml").read_text())
 SPEC: dict[str, Any] = {
     "split": {"test": "0.2", "validation": "0.15", "keyFile": "split.key"},
-    "schema": {
-        "missingValues": ["", "NA"],
-        "identifier": "patient",
-        "target": "malignant",
-        "fields": [
-            {"type": "string", "name": "patient", "constraints": {"required": True}},
-            {"name": "radius", "unit": "mm", "type": "number", "constraints": {"maximum": "50", "minimum": "0"}},
-            {"name": "malignant", "description": "as proven", "type": "integer", "constraints": {"enum": ["0", "1"]}},
-            {"name": "age", "type": "integer", "constraints": {"required": False}},
-            {"name": "note", "type": "string", "constraints": {}},
-        ],
-    },
+    "missingValues": ["", "NA"],
+    "fields": [
+        {"offset": "0", "scale": "0.1", "from": "RADIUS", "name": "radius", "missingValues": ["-1"]},
+        {"categories": [{"from": "links", "name": "left"}, {"from": "l", "name": "left"}], "name": "side"},
+        {"name": "age"},
+    ],
+    "identifier": {"type": "string", "column": "patient"},
     "format": "CSV",
+    "schemaName": "breast-v1",
     "path": "cases.csv",
 }
 
@@ -35,32 +31,26 @@ SPEC: dict[str, Any] = {
 def dataset(text: str) -> dict[str, Any]:
     """A Dataset's spec with `text` in every text field."""
     spec = copy.deepcopy(SPEC)
-    spec["path"] = spec["split"]["keyFile"] = spec["schema"]["target"] = spec["schema"]["identifier"] = text
-    spec["schema"]["missingValues"] = [text, f"{text}2"]
-    spec["schema"]["fields"] = [
-        {"name": text, "type": "string", "unit": text, "description": text, "constraints": {"enum": [text, "1"]}}
-    ]
+    spec.pop("schemaName")
+    spec["path"] = spec["split"]["keyFile"] = spec["identifier"]["column"] = text
+    spec["missingValues"] = [text, f"{text}2"]
+    renamed = {"name": text, "from": text}
+    spec["fields"] = [{**renamed, "missingValues": [text], "categories": [renamed]}]
     return spec
 
 
 def test_the_text_does_not_depend_on_the_order_of_keys() -> None:
     assert dataset_text.dump(SPEC) == (
-        '{"path":"cases.csv","format":"CSV","schema":{"fields":['
-        '{"name":"patient","type":"string","constraints":{"required":true}},'
-        '{"name":"radius","type":"number","unit":"mm","constraints":{"minimum":"0","maximum":"50"}},'
-        '{"name":"malignant","type":"integer","description":"as proven","constraints":{"enum":["0","1"]}},'
-        '{"name":"age","type":"integer","constraints":{"required":false}},'
-        '{"name":"note","type":"string","constraints":{}}],'
-        '"target":"malignant","identifier":"patient","missingValues":["","NA"]},'
+        '{"path":"cases.csv","format":"CSV","identifier":{"column":"patient","type":"string"},"fields":['
+        '{"name":"radius","from":"RADIUS","scale":"0.1","offset":"0","missingValues":["-1"]},'
+        '{"name":"side","categories":[{"name":"left","from":"links"},{"name":"left","from":"l"}]},'
+        '{"name":"age"}],"missingValues":["","NA"],'
         '"split":{"keyFile":"split.key","validation":"0.15","test":"0.2"}}'
     )
 
 
 def test_absent_fields_are_absent_from_the_text() -> None:
-    spec = copy.deepcopy(SPEC)
-    spec.pop("format")
-    spec["schema"].pop("missingValues")
-    spec["split"] = {"keyFile": "split.key"}
+    spec = {name: SPEC[name] for name in ("path", "identifier")} | {"split": {"keyFile": "split.key"}}
     assert variable_text.load(dataset_text.dump(spec)) == spec
 
 
@@ -87,16 +77,15 @@ def test_every_text_of_a_dataset_survives_dump_and_load(text: str) -> None:
     assert variable_text.load(dataset_text.dump(dataset(text))) == dataset(text)
 
 
-def test_the_text_holds_every_field_of_a_dataset_except_its_claim() -> None:
+def test_the_text_holds_every_field_of_a_dataset_except_its_claim_and_its_schemas_name() -> None:
     """Otherwise a new field of the CRD would silently be missing from the text."""
     [version] = CRD["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    schema = spec["schema"]["properties"]
-    field = schema["fields"]["items"]["properties"]
-    assert dataset_text.SPEC.keys() | {"claimName"} == spec.keys()
-    assert dataset_text.SCHEMA.keys() == schema.keys()
+    field = spec["fields"]["items"]["properties"]
+    assert dataset_text.SPEC.keys() | {"claimName", "schemaName"} == spec.keys()
+    assert dataset_text.IDENTIFIER.keys() == spec["identifier"]["properties"].keys()
     assert dataset_text.FIELD.keys() == field.keys()
-    assert dataset_text.CONSTRAINTS.keys() == field["constraints"]["properties"].keys()
+    assert dataset_text.CATEGORY.keys() == field["categories"]["items"]["properties"].keys()
     assert dataset_text.SPLIT.keys() == spec["split"]["properties"].keys()
 
 
@@ -115,7 +104,7 @@ def test_a_dataset_that_no_variable_can_hold_is_refused() -> None:
     assert "NUL" in dataset_text.fault(dataset("\0"))
     room = variable_text.MOST_BYTES - len(dataset_text.dump(dataset("")).encode())
     spec = dataset("")
-    spec["schema"]["fields"][0]["description"] = "é" * (room // 2)
+    spec["path"] = "é" * (room // 2)
     assert dataset_text.fault(spec) == ""
-    spec["schema"]["fields"][0]["description"] += "é"
+    spec["path"] += "é"
     assert f"{variable_text.MOST_BYTES}: leave out fields" in dataset_text.fault(spec)

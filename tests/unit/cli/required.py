@@ -7,7 +7,8 @@ from typing import Any
 DATASET: dict[str, Any] = {
     "claimName": "data",
     "path": "cases.csv",
-    "schema": {"fields": [], "target": "malignant", "identifier": "patient_id"},
+    "schemaName": "breast-v1",
+    "identifier": {"column": "patient_id", "type": "string"},
     "split": {},
 }
 TASK: dict[str, Any] = {

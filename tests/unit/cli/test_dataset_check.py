@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -26,13 +25,20 @@ Object = dict[str, Any]
 
 
 def dataset(**spec: Any) -> Object:
-    described = {"claimName": "data", "path": "cases.csv", "schema": copy.deepcopy(world.SCHEMA), "split": world.SPLIT}
+    described = {"claimName": "data", "schemaName": "breast-v1", **world.DATASET}
     return {
         "apiVersion": "wardround.io/v1alpha1",
         "kind": "Dataset",
         "metadata": {"name": "breast"},
         "spec": {**described, **spec},
     }
+
+
+def data_schema(*more: Object, **fields: Object) -> Object:
+    """The DataSchema with further fields, and with changes of its `fields` by name."""
+    listed = [{**each, **fields.get(each["name"], {})} for each in world.SCHEMA["fields"]]
+    spec = {**world.SCHEMA, "fields": [*listed, *more]}
+    return {"kind": "DataSchema", "metadata": {"name": "breast-v1"}, "spec": spec}
 
 
 class Laptop:
@@ -42,14 +48,19 @@ class Laptop:
         self._folder, self._capsys = folder, capsys
 
     def check(
-        self, item: Object, lines: Sequence[str] | None = None, *options: str, header: str = world.HEADER
+        self,
+        item: Object,
+        lines: Sequence[str] | None = None,
+        *options: str,
+        header: str = world.HEADER,
+        schema: Object | None = None,
     ) -> tuple[int, str]:
         text = "\n".join([header, *(world.rows() if lines is None else lines)]) + "\n"
-        return self.check_bytes(item, text.encode(), *options)
+        return self.check_bytes(item, text.encode(), *options, schema=schema)
 
-    def check_bytes(self, item: Object, content: bytes, *options: str) -> tuple[int, str]:
+    def check_bytes(self, item: Object, content: bytes, *options: str, schema: Object | None = None) -> tuple[int, str]:
         manifest, file = self._folder / "dataset.yaml", self._folder / "cases.csv"
-        manifest.write_text(yaml.safe_dump(item), "utf-8")
+        manifest.write_text(yaml.safe_dump_all([schema or data_schema(), item]), "utf-8")
         file.write_bytes(content)
         return self.run(str(manifest), str(file), *options)
 
@@ -65,17 +76,11 @@ def laptop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     return Laptop(tmp_path, capsys)
 
 
-def with_field(field: Object) -> Object:
-    item = dataset()
-    item["spec"]["schema"]["fields"].append(field)
-    return item
-
-
 def test_a_dataset_that_would_be_ready_shows_what_a_round_uses_of_it(laptop: Laptop) -> None:
-    item = with_field({"name": "seen", "type": "date"})
+    schema = data_schema({"name": "seen", "type": "date"})
     lines = [f"{line},2024-02-29,Baker Street" for line in world.rows(300)]
     lines[7] = lines[7].replace(",2024-02-29,", ",29.02.2024,")
-    code, text = laptop.check(item, lines, header=world.HEADER + ",seen,address")
+    code, text = laptop.check(dataset(), lines, header=world.HEADER + ",seen,address", schema=schema)
     assert code == 0
     shown = text.splitlines()
     for line in (
@@ -117,7 +122,7 @@ def test_all_faults_of_the_object_and_of_the_file_are_said_at_once(laptop: Lapto
     for words in (
         "SchemaInvalid: spec.claimName is missing",
         "DataUnreadable: Dataset.spec: split.test must be at least 0 and below 1",
-        "TooManyRowsLeftOut: 1 of 1 rows (100 %) break spec.schema",
+        "TooManyRowsLeftOut: 1 of 1 rows (100 %) break the DataSchema",
         "TooFewSamples: 0 training samples remain",
     ):
         assert words in text
@@ -133,16 +138,20 @@ def test_without_valid_shares_nobody_is_on_a_side_of_the_split(laptop: Laptop) -
 
 
 def test_all_fields_with_a_fault_are_named_at_once(laptop: Laptop) -> None:
-    item = dataset()
-    item["spec"]["schema"]["fields"] += [
+    schema = data_schema(
         {"name": "x", "type": "float"},
-        {"name": "y", "type": "number", "constraints": {"minimum": 0}},
+        {"name": "y", "type": "number", "minimum": 0},
         {"name": "z", "type": "string", "unit": "mm"},
-    ]
-    code, text = laptop.check(item)
+    )
+    code, text = laptop.check(dataset(fields=[{"name": "w", "from": "W"}]), schema=schema)
     assert code == 1
-    for words in ("field 'x' has an unknown type", "field 'y': minimum must be written as a string", "field 'z' has a"):
-        assert words in text
+    for words in (
+        "DataSchema: field 'x' has no type that is known",
+        "DataSchema: field 'y' has a minimum that is no finite number",
+        "DataSchema: field 'z' is of type string, which takes no unit",
+        "Dataset: field 'w' is no field of the DataSchema",
+    ):
+        assert f"SchemaInvalid: {words}" in text
 
 
 UTF_16 = "patient_id,mean_radius,age,malignant\nAda,13.37,40,1\n".encode("utf-16")
@@ -206,9 +215,9 @@ def test_a_hospital_with_enough_patients_of_each_class_hears_no_note(laptop: Lap
 
 
 def test_a_target_that_is_a_quantity_cannot_be_evaluated(laptop: Laptop) -> None:
-    item = dataset()
-    item["spec"]["schema"]["fields"][-1] = {"name": "malignant", "type": "number"}
-    code, text = laptop.check(item)
+    schema = data_schema()
+    schema["spec"]["fields"][-1] = {"name": "malignant", "type": "number"}
+    code, text = laptop.check(dataset(), schema=schema)
     assert code == 0
     assert "note: Evaluate needs a target that is 0 or 1 by its schema, and malignant is not." in text
 
@@ -235,16 +244,16 @@ def test_the_split_is_shown_with_an_example_key_because_the_hospitals_own_stays_
 def test_a_feature_without_information_of_its_own_is_noted(
     laptop: Laptop, value: Callable[[list[str]], str], note: str
 ) -> None:
-    item = with_field({"name": "extra", "type": "number"})
+    schema = data_schema({"name": "extra", "type": "number"})
     lines = [f"{line},{value(line.split(','))}" for line in world.rows(300)]
-    code, text = laptop.check(item, lines, header=world.HEADER + ",extra")
+    code, text = laptop.check(dataset(), lines, header=world.HEADER + ",extra", schema=schema)
     assert code == 0
     assert [line for line in text.splitlines() if "extra" in line and line.startswith("note: ")] == [
         line for line in text.splitlines() if line.startswith(f"note: {note}")
     ]
     assert f"note: {note}" in text
     lines[200] = f"{lines[200].rpartition(',')[0]},0.125"
-    _, text = laptop.check(item, lines, header=world.HEADER + ",extra")
+    _, text = laptop.check(dataset(), lines, header=world.HEADER + ",extra", schema=schema)
     assert note not in text
 
 
@@ -265,12 +274,19 @@ def test_a_file_without_a_header_shows_no_value_of_a_patient(laptop: Laptop) -> 
 
 
 def test_a_bound_that_no_row_keeps_points_at_the_unit(laptop: Laptop) -> None:
-    item = dataset()
-    item["spec"]["schema"]["fields"][1]["constraints"]["maximum"] = "1"
-    code, text = laptop.check(item)
+    code, text = laptop.check(dataset(), schema=data_schema(mean_radius={"maximum": "1"}))
     assert code == 1
-    assert "(no row of the file keeps this bound. Compare the unit of the values with the unit in the schema)" in text
-    assert "raise constraints.maximum" not in text
+    assert (
+        "(no row of the file keeps this bound. Compare the unit of the values with the unit in the DataSchema" in text
+    )
+    assert "raise maximum" not in text
+
+
+def test_a_local_unit_is_converted_before_the_bounds_are_checked(laptop: Laptop) -> None:
+    schema = data_schema(mean_radius={"maximum": "3.1", "unit": "cm"})
+    assert laptop.check(dataset(), schema=schema)[0] == 1
+    code, text = laptop.check(dataset(fields=[{"name": "mean_radius", "scale": "0.1"}]), schema=schema)
+    assert (code, "valid rows: 300 of 300" in text) == (0, True)
 
 
 def test_rows_whose_target_cannot_be_read_are_counted_beside_the_classes(laptop: Laptop) -> None:
@@ -307,8 +323,13 @@ def test_names_of_columns_do_not_steer_the_terminal(laptop: Laptop) -> None:
         ("kind: Site\n", "has no objects of kind Dataset"),
         (f"{json.dumps(dataset())}\n---\n{json.dumps(dataset())}\n", "has 2 objects of kind Dataset"),
         ("a: [", "cannot be read as YAML"),
-        ("kind: Dataset\n", "spec.schema is missing"),
-        ("kind: Dataset\nspec: {schema: 1, split: 2}\n", "spec.schema: the schema must be an object"),
+        ("kind: Dataset\n", "spec.schemaName is missing"),
+        ("kind: Dataset\nspec: {schemaName: heart, split: 2}\n", "has no DataSchema heart"),
+        ("kind: DataSchema\nmetadata: 1\n---\nkind: Dataset\nspec: {schemaName: heart}\n", "has no DataSchema heart"),
+        (
+            "kind: DataSchema\nmetadata: {name: heart}\n---\nkind: Dataset\nspec: {schemaName: heart}\n",
+            "DataSchema: spec is missing",
+        ),
     ],
 )
 def test_a_manifest_that_is_none_is_refused_in_words(laptop: Laptop, tmp_path: Path, manifest: str, words: str) -> None:
@@ -320,9 +341,20 @@ def test_a_manifest_that_is_none_is_refused_in_words(laptop: Laptop, tmp_path: P
 
 
 def test_other_objects_beside_the_dataset_are_passed_over(laptop: Laptop, tmp_path: Path) -> None:
-    (tmp_path / "all.yaml").write_text(f"kind: Site\n---\n{json.dumps(dataset())}\n---\n")
+    schema = json.dumps(data_schema())
+    (tmp_path / "all.yaml").write_text(f"kind: Site\n---\n{json.dumps(dataset())}\n---\n{schema}\n---\n")
     (tmp_path / "cases.csv").write_text("\n".join([world.HEADER, *world.rows()]))
     assert laptop.run(str(tmp_path / "all.yaml"), str(tmp_path / "cases.csv"))[0] == 0
+
+
+def test_the_schema_may_stand_in_a_file_of_its_own(laptop: Laptop, tmp_path: Path) -> None:
+    manifest, schema, file = (tmp_path / name for name in ("dataset.yaml", "dataschema.yaml", "cases.csv"))
+    manifest.write_text(json.dumps(dataset()))
+    file.write_text("\n".join([world.HEADER, *world.rows()]))
+    schema.write_text(json.dumps(data_schema()))
+    code, text = laptop.run(str(manifest), str(file))
+    assert (code, "Give the file that has it as --schema." in text) == (2, True)
+    assert laptop.run(str(manifest), str(file), "--schema", str(schema))[0] == 0
 
 
 @pytest.mark.parametrize("name", ["dataset.yaml", "cases.csv"])
@@ -343,7 +375,7 @@ def test_a_limit_that_no_site_can_have_is_refused(laptop: Laptop, option: list[s
 
 @pytest.mark.parametrize("module", ["pyarrow", "numpy"])
 def test_without_its_extra_the_command_names_what_installs_it(tmp_path: Path, module: str) -> None:
-    (tmp_path / "d.yaml").write_text(json.dumps(dataset()))
+    (tmp_path / "d.yaml").write_text(f"{json.dumps(dataset())}\n---\n{json.dumps(data_schema())}")
     (tmp_path / "cases.csv").write_text(world.HEADER)
     program = f"import sys; sys.modules[{module!r}] = None; from wardround.cli.__main__ import main; sys.exit(main())"
     ended = subprocess.run(
@@ -361,10 +393,13 @@ def test_without_its_extra_the_command_names_what_installs_it(tmp_path: Path, mo
 
 def test_the_example_of_the_documentation_is_ready(laptop: Laptop, tmp_path: Path) -> None:
     """examples/breast-cancer/dataset.yaml is the model for a new user's first Dataset."""
-    item = yaml.safe_load((ROOT / "examples/breast-cancer/dataset.yaml").read_text())
+    item, schema = (
+        yaml.safe_load((ROOT / "examples/breast-cancer" / name).read_text())
+        for name in ("dataset.yaml", "dataschema.yaml")
+    )
     header, rows = demo_data.tables()["site-a"]
     demo_data.write((header, rows), tmp_path / "rows.csv")
     content = (tmp_path / "rows.csv").read_bytes()
-    code, text = laptop.check_bytes(item, content)
+    code, text = laptop.check_bytes(item, content, schema=schema)
     assert code == 0
     assert "valid rows: 338 of 341, of 338 patients" in text

@@ -390,7 +390,9 @@ def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_
     assert text == "Participant site-a/site-a is suspended. Set spec.suspend to false to continue."
     unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
     text = explain.text(explain.explain_long_lived(unread, None, NOW))
-    assert text == "Dataset hospital-a/breast is ready. The schema is right. No task has read the data yet."
+    assert (
+        text == "Dataset hospital-a/breast is ready. The Dataset matches its DataSchema. No task has read the data yet."
+    )
 
 
 def test_a_participant_that_is_ready_says_when_it_was_last_heard_of() -> None:

@@ -22,22 +22,27 @@ from wardround.wire.training import RequestedTask
 HERE = Path(__file__).parent
 OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
 TRAINER = "registry.example/wardround/trainer@sha256:" + "b" * 64
-# The Dataset of tests/integration, as the API server fills in its defaults.
+# The Dataset and the DataSchema of tests/integration, as the API server fills in defaults.
 DATASET: dict[str, Any] = {
     "claimName": "breast-data",
+    "schemaName": "breast-v1",
     "path": "cases.csv",
     "format": "CSV",
-    "schema": {
-        "fields": [
-            {"name": "patient_id", "type": "string", "constraints": {"required": True}},
-            {"name": "mean_radius", "type": "number", "unit": "mm", "constraints": {"minimum": "0", "maximum": "50"}},
-            {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
-        ],
-        "target": "malignant",
-        "identifier": "patient_id",
-        "missingValues": ["", "NA"],
-    },
+    "identifier": {"column": "patient_id", "type": "string"},
+    "fields": [
+        {"name": "mean_radius", "from": "RADIUS", "scale": "10", "offset": "0", "missingValues": ["-1"]},
+        {"name": "side", "categories": [{"name": "left", "from": "links"}]},
+    ],
+    "missingValues": ["", "NA"],
     "split": {"validation": "0.15", "test": "0.2"},
+}
+SCHEMA: dict[str, Any] = {
+    "fields": [
+        {"name": "mean_radius", "type": "number", "unit": "mm", "minimum": "0", "maximum": "50"},
+        {"name": "side", "type": "string", "categories": ["left", "right"], "required": True},
+        {"name": "malignant", "type": "integer", "categories": ["0", "1"], "description": "As proven."},
+    ],
+    "target": "malignant",
 }
 
 # What the sites of tests/integration allow.
@@ -72,6 +77,7 @@ TRAIN = TrainingJob(
     link_local="Warn",
     dataset_name="breast",
     dataset=DATASET,
+    schema=SCHEMA,
     split_fingerprint="8ad884a12864",
     min_samples=11,
     min_cell=11,

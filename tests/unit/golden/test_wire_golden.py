@@ -82,12 +82,10 @@ GET = Get(f"{STORE}/segments", (f"{STORE}/part-00000",))
 UPLOAD = PlannedUpload(f"{STORE}/part-00000", {"If-None-Match": "*"})
 SCHEMA = {
     "fields": [
-        {"name": "patient_id", "type": "string"},
-        {"name": "mean_radius", "type": "number", "unit": "mm", "constraints": {"minimum": "0", "maximum": "50"}},
-        {"name": "malignant", "type": "integer", "constraints": {"enum": ["0", "1"]}},
+        {"name": "mean_radius", "type": "number", "unit": "mm", "minimum": "0", "maximum": "50"},
+        {"name": "malignant", "type": "integer", "categories": ["0", "1"]},
     ],
     "target": "malignant",
-    "identifier": "patient_id",
 }
 REQUESTED = RequestedTask(
     contract=CONTRACT,

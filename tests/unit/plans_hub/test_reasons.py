@@ -20,8 +20,8 @@ CODE = ROOT / "operator" / "wardround"
 OTHER_ROOMS = {"reasons", "api", "cli", "kube", "manifests", "simulate"}
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
 OTHER_WORDS = {
-    "kinds": "Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site SiteTask ConfigMap "
-    "Result",
+    "kinds": "DataSchema Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site "
+    "SiteTask ConfigMap Result",
     "conditions": "Failed Ready Reconciling Stalled Accepted InputReady Trained Sent Complete HubConnected "
     "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled",
     "status of conditions": "True False Unknown",

@@ -182,12 +182,17 @@ def test_a_dataset_that_was_deleted_meanwhile_fails_the_task() -> None:
 
 
 def test_a_dataset_that_no_container_can_be_told_of_fails_the_task_before_there_is_a_job() -> None:
-    planned = plan(
-        seen(a_task(status=ready()), datasets={"breast": a_dataset({"path": "nul\0.csv"}), "lung": a_dataset({})})
-    )
+    planned = plan(seen(a_task(status=ready()), datasets={"breast": a_dataset(path="nul\0.csv"), "lung": a_dataset()}))
     assert change_names(planned) == ()
     assert holds(planned.status, "Failed").reason == "DataUnreadable"
     assert "Dataset breast: spec has" in holds(planned.status, "Failed").message
+
+
+def test_a_dataset_without_its_schema_fails_the_task_before_there_is_a_job() -> None:
+    planned = plan(seen(a_task(status=ready()), datasets={"breast": a_dataset(None)}))
+    assert change_names(planned) == ()
+    assert holds(planned.status, "Failed").reason == "DataUnreadable"
+    assert "There is no DataSchema breast-v1 in this namespace" in holds(planned.status, "Failed").message
 
 
 def not_admitted(name: str = "train-1-1a2b3c4d-a1", **task: Any) -> SiteTask:

@@ -35,8 +35,8 @@ CLAIM = Claim(
 LUNG = {"name": "lung", "federations": ["lung-cancer"]}
 POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
 COLUMNS = ASSIGNMENT.columns_digest
-DATASETS = {"breast": {"schema": SCHEMA}}
-TERMS = Terms(participant="site-a", policy=POLICY, datasets=DATASETS, taken=0, accepted=(), approved=False)
+SCHEMAS = {"breast": SCHEMA}
+TERMS = Terms(participant="site-a", policy=POLICY, schemas=SCHEMAS, taken=0, accepted=(), approved=False)
 
 
 def decided(claim: dict[str, Any] | None = None, **terms: Any) -> Decision:
@@ -279,15 +279,15 @@ def test_rows_that_there_are_not_are_unreadable(rows: Any) -> None:
 def test_the_columns_have_to_be_those_that_the_hub_means() -> None:
     assert decided().outcome == "Accepted"
     fields = SCHEMA["fields"]
-    swapped = {**SCHEMA, "fields": [fields[0], fields[2], fields[1], fields[3]]}
-    unit = {**SCHEMA, "fields": [fields[0], {**fields[1], "unit": "cm"}, *fields[2:]]}
-    others: tuple[dict[str, Any], ...] = (swapped, unit, {"fields": []}, {})
+    swapped = {**SCHEMA, "fields": [fields[1], fields[0], fields[2]]}
+    unit = {**SCHEMA, "fields": [{**fields[0], "unit": "cm"}, *fields[1:]]}
+    others: tuple[dict[str, Any] | None, ...] = (swapped, unit, {"fields": []}, {}, None)
     for changed in others:
-        decision = decided(datasets={"breast": {"schema": changed}})
+        decision = decided(schemas={"breast": changed})
         assert (decision.outcome, decision.reason) == ("Refused", "DatasetChanged")
         assert "Dataset breast has other columns" in decision.message
-    bounds = {**SCHEMA, "fields": [fields[0], {**fields[1], "constraints": {"minimum": "0"}}, *fields[2:]]}
-    assert decided(datasets={"breast": {"schema": bounds}}).outcome == "Accepted"
+    bounds = {**SCHEMA, "fields": [{**fields[0], "minimum": "0"}, *fields[1:]]}
+    assert decided(schemas={"breast": bounds}).outcome == "Accepted"
 
 
 def test_a_hub_cannot_leave_out_which_columns_it_means() -> None:

@@ -16,17 +16,22 @@ from wardround.plans import events
 from wardround.plans.dataset import plan
 from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS, class_of
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 from wardround.wire.outcome import EvaluationBudget, LeftOutRows, Remark
 
 SCHEMA: dict[str, Any] = {
     "fields": [
-        {"name": "patient_id", "type": "string"},
-        {"name": "mean_radius", "type": "number", "constraints": {"minimum": "0"}},
+        {"name": "mean_radius", "type": "number", "minimum": "0"},
         {"name": "malignant", "type": "integer"},
     ],
     "target": "malignant",
-    "identifier": "patient_id",
+}
+SPEC: dict[str, Any] = {
+    "claimName": "data",
+    "schemaName": "breast-v1",
+    "path": "cases.csv",
+    "identifier": {"column": "patient_id", "type": "string"},
+    "split": {},
 }
 QUALITY = [{"field": "mean_radius", "reason": "Missing", "rows": 1}]
 SAID = {
@@ -47,10 +52,14 @@ def prepare(code: int, outcome: Any) -> Step:
 
 
 def look(
-    status: DatasetStatus | None = None, step: Step | None = None, document: Any = SCHEMA, generation: int = 1
+    status: DatasetStatus | None = None,
+    step: Step | None = None,
+    document: Any = SCHEMA,
+    generation: int = 1,
+    **spec: Any,
 ) -> DatasetStatus:
-    spec = {"claimName": "data", "path": "cases.csv", "schema": document, "split": {}}
-    return plan(spec, status or DatasetStatus(), step, generation=generation, now=NOW)
+    """`document`: the spec of the DataSchema. `spec`: changes of the Dataset's."""
+    return plan({**SPEC, **spec}, document, status or DatasetStatus(), step, generation=generation, now=NOW)
 
 
 def ready(status: DatasetStatus) -> Condition:
@@ -61,8 +70,8 @@ def ready(status: DatasetStatus) -> Condition:
 
 def test_the_digest_of_the_schema_is_there_at_once_and_is_the_one_that_prepare_computes() -> None:
     status = look()
-    assert status.schema_digest == schema.digest(schema.parse(SCHEMA))
-    assert status.columns_digest == schema.columns_digest(schema.parse(SCHEMA))
+    assert status.schema_digest == dataschema.digest(dataschema.parse(SCHEMA))
+    assert status.columns_digest == dataschema.columns_digest(dataschema.parse(SCHEMA))
     assert (ready(status).status, ready(status).reason) == ("True", "NotReadYet")
 
 
@@ -73,10 +82,38 @@ def test_a_schema_that_is_wrong_says_where_and_has_no_digest_by_which_it_is_offe
     assert "target" in ready(status).message
 
 
-def test_a_dataset_that_no_container_can_be_told_of_says_so_before_a_task_asks_for_it() -> None:
-    described = {"name": "more", "type": "number", "description": "x" * (128 << 10)}
-    status = look(document=SCHEMA | {"fields": [*SCHEMA["fields"], described]})
+def test_a_dataset_without_its_schema_waits_for_it_and_is_offered_to_nobody() -> None:
+    status = look(document=None)
+    assert (status.schema_digest, status.columns_digest, status.features) == (None, None, None)
+    assert (ready(status).status, ready(status).reason) == ("False", "SchemaNotFound")
+    assert "Its name is breast-v1." in ready(status).message
+    assert "Apply the federation's DataSchema in this namespace" in ready(status).message
+    assert ready(look(status)).reason == "NotReadYet"
+
+
+def test_a_schema_that_was_made_again_under_its_name_makes_the_dataset_unread() -> None:
+    """The Dataset's generation stays as it is, and so does the DataSchema's name."""
+    before = look(step=prepare(0, SAID))
+    assert ready(look(before)).reason == "Read"
+    again = look(before, document=SCHEMA | {"fields": SCHEMA["fields"][::-1]})
+    assert (ready(again).reason, again.rows) == ("NotReadYet", None)
+    gone = look(before, document=None)
+    assert (ready(gone).reason, gone.rows) == ("SchemaNotFound", None)
+
+
+def test_a_dataset_that_does_not_match_its_schema_says_where() -> None:
+    status = look(fields=[{"name": "mean_radios", "from": "RADIUS"}])
     assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
+    assert "'mean_radios' is no field of the DataSchema" in ready(status).message
+
+
+@pytest.mark.parametrize("place", ["", "DataSchema breast-v1: "])
+def test_a_dataset_that_no_container_can_be_told_of_says_so_before_a_task_asks_for_it(place: str) -> None:
+    more = {"name": "more" * (32 << 10), "type": "number"}
+    long = SCHEMA | {"fields": [*SCHEMA["fields"], more]}
+    status = look(document=long) if place else look(path="x" * (128 << 10))
+    assert (ready(status).status, ready(status).reason) == ("False", "SchemaInvalid")
+    assert ready(status).message.startswith(f"{place}spec is")
     assert "leave out fields" in ready(status).message
 
 

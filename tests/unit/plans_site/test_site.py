@@ -105,7 +105,8 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
         "spec": {
             "claimName": "secret-claim",
             "path": "cases.csv",
-            "schema": {"fields": [], "target": "t", "identifier": "i"},
+            "schemaName": "breast-v1",
+            "identifier": {"column": "secret-column", "type": "string"},
             "split": {},
         },
         "status": {"schemaDigest": "sha256:1", "columnsDigest": "sha256:2", "rows": 341},
@@ -118,8 +119,8 @@ def test_the_hub_learns_names_and_digests_of_datasets_and_nothing_else() -> None
 
 def test_the_hub_does_not_learn_of_a_dataset_that_no_federation_may_use() -> None:
     def document(name: str) -> dict[str, Any]:
-        schema = {"fields": [], "target": "t", "identifier": "i"}
-        spec = {"claimName": "c", "path": "p", "schema": schema, "split": {}}
+        identifier = {"column": "i", "type": "string"}
+        spec = {"claimName": "c", "schemaName": "s", "path": "p", "identifier": identifier, "split": {}}
         return {
             "metadata": {"name": name},
             "spec": spec,

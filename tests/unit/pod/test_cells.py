@@ -110,15 +110,15 @@ def test_a_hospital_may_raise_the_smallest_cell(tmp_path: Path) -> None:
 
 def test_a_reported_metric_of_a_target_that_is_not_binary_needs_enough_patients(tmp_path: Path) -> None:
     for validation in (10, 11):
-        folders = query(tmp_path / str(validation), lines(validation, values=3), dataset=without_classes())
+        folders = query(tmp_path / str(validation), lines(validation, values=3), schema=without_classes())
         assert is_silent(folders) is (validation == 10)
 
 
 def without_classes() -> Any:
-    """A Dataset whose schema does not say that the target is 0 or 1."""
-    dataset = world.task()["dataset"]
-    dataset["schema"]["fields"][3]["constraints"] = {"required": True}
-    return dataset
+    """A DataSchema that does not say that the target is 0 or 1."""
+    schema = world.task()["schema"]
+    del schema["fields"][2]["categories"]
+    return schema
 
 
 @pytest.mark.parametrize(("validation", "expected"), [(20, True), (21, True), (22, False)])
@@ -128,12 +128,12 @@ def test_a_target_with_two_values_has_two_classes_whatever_its_schema_says(
 ) -> None:
     """A mean loss over 20 patients of whom one is positive tells how many are positive."""
     rows = lines(validation, first=first)
-    assert is_silent(query(tmp_path, rows, dataset=without_classes())) is expected
+    assert is_silent(query(tmp_path, rows, schema=without_classes())) is expected
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_target_with_one_value_has_an_empty_class(tmp_path: Path, first: int) -> None:
-    assert is_silent(query(tmp_path, lines(40, values=1, first=first), dataset=without_classes()))
+    assert is_silent(query(tmp_path, lines(40, values=1, first=first), schema=without_classes()))
 
 
 @pytest.mark.parametrize("kind", ["Train", "Statistics"])

@@ -15,15 +15,15 @@ from pyarrow import parquet
 from tests.unit.pod import world
 from wardround.pod import dataset
 from wardround.pod.outcome import Failure
-from wardround.tabular import schema
 
 ABOVE = "AboveMaximum"
 
 
 def read(
-    path: Path, kind: str = "CSV", document: dict[str, Any] | None = None
+    path: Path, kind: str = "CSV", document: dict[str, Any] | None = None, **spec: Any
 ) -> tuple[list[str], pa.Table, dict[tuple[str, str], int]]:
-    table = schema.parse(document or world.SCHEMA)
+    """`document`: the spec of the DataSchema. `spec`: changes of the Dataset's."""
+    table = world.table(document or world.SCHEMA, **spec)
     reading = dataset.Reading()
     batches = list(dataset.read(path, kind, table, reading))
     patients = [patient for batch in batches for patient in batch.identifiers]
@@ -100,10 +100,10 @@ def test_a_row_with_two_faults_counts_for_both_fields(tmp_path: Path) -> None:
     [
         ({"name": "x", "type": "boolean"}, "true", "perhaps", "NotABoolean"),
         ({"name": "x", "type": "date"}, "2024-02-29", "2023-02-29", "NotADate"),
-        ({"name": "x", "type": "date", "constraints": {"maximum": "2020-01-01"}}, "1901-01-01", "2021-01-01", ABOVE),
-        ({"name": "x", "type": "string", "constraints": {"enum": ["left", "right"]}}, "left", "both", "NotInEnum"),
-        ({"name": "x", "type": "integer", "constraints": {"enum": ["10"]}}, "10.0", "1", "NotInEnum"),
-        ({"name": "x", "type": "string", "constraints": {"required": True}}, "any", "NA", "Missing"),
+        ({"name": "x", "type": "date", "maximum": "2020-01-01"}, "1901-01-01", "2021-01-01", ABOVE),
+        ({"name": "x", "type": "string", "categories": ["left", "right"]}, "left", "both", "NotInEnum"),
+        ({"name": "x", "type": "integer", "categories": ["10"]}, "10.0", "1", "NotInEnum"),
+        ({"name": "x", "type": "string", "required": True}, "any", "NA", "Missing"),
     ],
 )  # fmt: skip
 def test_every_type_and_constraint_is_checked(
@@ -176,7 +176,7 @@ def test_a_file_of_another_format_fails_without_quoting_it(tmp_path: Path, kind:
 
 def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     path = tmp_path / "cases.parquet"
-    document = with_field({"name": "seen", "type": "date", "constraints": {"minimum": "2020-01-01"}})
+    document = with_field({"name": "seen", "type": "date", "minimum": "2020-01-01"})
     columns = {
         "patient_id": pa.array([1, 2, 3, 4, 5], pa.int32()),
         "mean_radius": pa.array([17.3, None, float("nan"), 99.0, 18.5], pa.float64()),
@@ -184,7 +184,7 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
         "malignant": pa.array([True, False, True, False, False]),
         "seen": pa.array([datetime.datetime(2024, 5, 6, 7, 8)] * 5, pa.timestamp("ms")),
     }
-    document["fields"][3] = {"name": "malignant", "type": "boolean"}
+    document["fields"][2] = {"name": "malignant", "type": "boolean"}
     parquet.write_table(pa.table(columns), path)
     patients, view, quality = read(path, "Parquet", document)
     assert patients == ["1", "5"]
@@ -207,23 +207,21 @@ def test_a_nested_parquet_column_fails_with_the_fields_name(tmp_path: Path) -> N
 
 
 def test_all_spellings_of_an_integer_identifier_are_one_patient(tmp_path: Path) -> None:
-    document = copy.deepcopy(world.SCHEMA)
-    document["fields"][0]["type"] = "integer"
-    patients, _, _ = read(csv(tmp_path, "007,10,40,1", "7,10,40,1", "7.0,10,40,1", "+7,10,40,1"), document=document)
+    identifier = {"column": "patient_id", "type": "integer"}
+    patients, _, _ = read(csv(tmp_path, "007,10,40,1", "7,10,40,1", "7.0,10,40,1", "+7,10,40,1"), identifier=identifier)
     assert patients == ["7"] * 4
 
 
 @pytest.mark.parametrize("kind", ["string", "integer"])
 @pytest.mark.parametrize("number", [7, 12345678901, 20000000000, 2**53 - 1])
 def test_identifiers_stored_as_floats_are_the_same_patients(tmp_path: Path, kind: str, number: int) -> None:
-    document = copy.deepcopy(world.SCHEMA)
-    document["fields"][0]["type"] = kind
+    identifier = {"column": "patient_id", "type": kind}
     others = {"mean_radius": [10.0, 10.0], "age": [40, 40], "malignant": [1, 1]}
     path = tmp_path / "cases.parquet"
     parquet.write_table(pa.table({"patient_id": pa.array([number, 8], pa.int64()), **others}), path)
-    before, _, _ = read(path, "Parquet", document)
+    before, _, _ = read(path, "Parquet", identifier=identifier)
     parquet.write_table(pa.table({"patient_id": pa.array([number, None], pa.float64()), **others}), path)
-    after, _, quality = read(path, "Parquet", document)
+    after, _, quality = read(path, "Parquet", identifier=identifier)
     assert [before[0]] == after == [str(number)]
     assert quality == {("patient_id", "Missing"): 1}
 
@@ -240,7 +238,7 @@ def test_a_nan_identifier_is_missing(tmp_path: Path) -> None:
 def test_files_larger_than_a_block_are_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "BLOCK_BYTES", 1000)
     lines = world.rows(500)
-    table = schema.parse(world.SCHEMA)
+    table = world.table()
     batches = list(dataset.read(csv(tmp_path, *lines), "CSV", table, dataset.Reading()))
     assert len(batches) > 3
     assert sum(len(batch.identifiers) for batch in batches) == 500

@@ -154,11 +154,12 @@ def test_validation_rows_test_rows_and_other_datasets_have_their_own_budgets(tmp
 
 def test_another_schema_or_file_of_a_dataset_gives_nothing_back(tmp_path: Path) -> None:
     folders = used_up(world.pod(tmp_path))
-    document = world.task()["dataset"]
-    document["schema"]["fields"][2]["constraints"] = {"minimum": "1"}
+    task = world.task()
+    document, schema = task["dataset"], task["schema"]
+    schema["fields"][1]["minimum"] = "1"
     (folders.secrets / "split" / "breast" / "key").write_bytes(b"another key of the hospital")
     (folders.raw / "cases.csv").rename(folders.raw / "other.csv")
-    refused(folders, **model(LIMIT), dataset={**document, "path": "other.csv"})
+    refused(folders, **model(LIMIT), dataset={**document, "path": "other.csv"}, schema=schema)
 
 
 def test_an_evaluation_counts_for_thirty_days(tmp_path: Path) -> None:

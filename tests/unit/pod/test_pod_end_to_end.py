@@ -133,7 +133,7 @@ def test_an_evaluate_round_over_too_few_people_says_nothing(tmp_path: Path, monk
 
 def test_the_termination_message_has_reason_class_and_field(pod: Pod) -> None:
     task = world.task()
-    task["dataset"]["schema"]["fields"].append({"name": "texture", "type": "number"})
+    task["schema"]["fields"].append({"name": "texture", "type": "number"})
     assert pod.run("prepare", task) == 65
     assert (pod.message["reason"], pod.message["class"], pod.message["field"]) == ("ColumnMissing", "Site", "texture")
 
@@ -234,7 +234,7 @@ def test_statistics_ignores_parameters(pod: Pod) -> None:
 def test_a_long_quality_list_leaves_the_termination_message_valid_json(pod: Pod) -> None:
     task = world.task()
     names = [f"a_feature_with_quite_a_long_name_{number}" for number in range(200)]
-    task["dataset"]["schema"]["fields"] += [{"name": name, "type": "number"} for name in names]
+    task["schema"]["fields"] += [{"name": name, "type": "number"} for name in names]
     lines = [line + ",1" * 200 for line in world.rows()]
     lines += [f"bad-{number},1,1,1" + ",x" * 200 for number in range(3)]
     world.pod(pod.folders.root, lines, ",".join([world.HEADER, *names]))

@@ -14,7 +14,7 @@ from tests.unit.pod.world import prepare
 from wardround.pod import labels
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
-from wardround.tabular import schema
+from wardround.tabular import dataschema
 
 
 def files(folders: Folders) -> set[str]:
@@ -80,7 +80,7 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     assert "secret" not in task
     settings = {"rows", "datasetName", "minSamples", "minCell", "tells", "maxLeftOut", "maxEvaluations", "maxSamples"}
     settings |= {"splitFingerprint", "liveRounds", "roundUID", "imageDigest", "command"}
-    assert set(task) == set(world.task()) - settings | {"orderSeed"}
+    assert set(task) == set(world.task()) - settings - {"schema"} | {"orderSeed"}
     assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
 
 
@@ -90,7 +90,7 @@ def test_the_private_report_does_not_hold_the_split_key(tmp_path: Path) -> None:
     report = json.loads(folders.report_file.read_text())
     assert report["schema"] == world.SCHEMA
     assert report["samples"] == prepared.samples
-    assert prepared.schema_digest == schema.digest(schema.parse(world.SCHEMA))
+    assert prepared.schema_digest == dataschema.digest(world.table())
     assert world.SPLIT_KEY.decode() not in folders.report_file.read_text() + folders.task_file.read_text()
 
 
@@ -126,7 +126,7 @@ def test_too_few_samples_fail_the_task(tmp_path: Path) -> None:
 
 def test_too_few_samples_lists_the_reasons_for_left_out_rows(tmp_path: Path) -> None:
     document = world.task(maxLeftOut="1")
-    document["dataset"]["schema"]["fields"][1] |= {"type": "integer"}
+    document["schema"]["fields"][0] |= {"type": "integer"}
     with pytest.raises(Failure, match="rows left out: mean_radius NotAnInteger") as caught:
         prepare(world.pod(tmp_path), document)
     outcome = caught.value.outcome
@@ -185,7 +185,7 @@ def test_labels_of_validation_rows_are_only_in_the_private_folder_with_numbers_i
 
 def test_a_target_that_is_not_binary_has_no_labels_file(tmp_path: Path) -> None:
     document = world.task()
-    document["dataset"]["schema"]["fields"][3]["constraints"] = {}
+    del document["schema"]["fields"][2]["categories"]
     folders = world.pod(tmp_path)
     prepare(folders, document)
     assert not folders.labels_file.exists()
@@ -194,7 +194,7 @@ def test_a_target_that_is_not_binary_has_no_labels_file(tmp_path: Path) -> None:
 
 def test_an_evaluation_needs_a_target_of_0_and_1(tmp_path: Path) -> None:
     document = world.task("Evaluate")
-    document["dataset"]["schema"]["fields"][3]["constraints"] = {}
+    del document["schema"]["fields"][2]["categories"]
     with pytest.raises(Failure, match="Evaluate needs a target that is 0 or 1") as caught:
         prepare(world.pod(tmp_path), document)
     assert caught.value.field == "malignant"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Callable
@@ -17,7 +16,8 @@ from pyarrow import parquet
 from tests.unit.pod import world
 from wardround.pod import dataset, outcome, survey
 from wardround.pod.outcome import Failure
-from wardround.tabular import schema, split
+from wardround.tabular import split
+from wardround.tabular.schema import Schema
 from wardround.wire import outcome as wire
 from wardround.wire.outcome import LeftOutClass, LeftOutTotal, Outcome, Remark
 
@@ -68,7 +68,7 @@ def test_a_dataset_that_leaves_out_all_of_the_sickest_trains_nobody(tmp_path: Pa
     failure = refused(lambda: prepare(tmp_path, hospital(lambda age: f"{age} y")))
     assert (failure.reason, failure.category, failure.exit_code) == ("TooManyRowsLeftOut", "Site", 65)
     assert failure.message == (
-        "84 of 304 rows (27.6 %) break spec.schema, and policy.maxLeftOut of the Site allows 0.1 of them; rows left "
+        "84 of 304 rows (27.6 %) break the DataSchema, and policy.maxLeftOut of the Site allows 0.1 of them; rows left "
         "out: age NotAnInteger 84 (write digits alone, such as 63); of the rows with malignant 1, 60.4 % are left out"
     )
     said = failure.outcome
@@ -78,9 +78,9 @@ def test_a_dataset_that_leaves_out_all_of_the_sickest_trains_nobody(tmp_path: Pa
 
 def test_a_bound_that_is_too_narrow_says_which(tmp_path: Path) -> None:
     document = world.task()
-    document["dataset"]["schema"]["fields"][1]["constraints"]["maximum"] = "20.9"
+    document["schema"]["fields"][0]["maximum"] = "20.9"
     failure = refused(lambda: prepare(tmp_path, hospital(str), document))
-    assert "mean_radius AboveMaximum 85 (correct the value, or raise constraints.maximum)" in failure.message
+    assert "mean_radius AboveMaximum 85 (correct the value, or raise maximum in a new DataSchema)" in failure.message
 
 
 def test_no_view_is_left_for_anybody_to_train_on(tmp_path: Path) -> None:
@@ -137,15 +137,14 @@ def test_a_target_that_cannot_be_read_is_of_no_class(tmp_path: Path) -> None:
 
 
 def test_a_target_that_stands_for_a_missing_value_is_of_no_class(tmp_path: Path) -> None:
-    document = copy.deepcopy(world.SCHEMA) | {"missingValues": ["", "1"]}
-    counts = _survey(tmp_path, [f"patient-{number},10,40,{number % 2}" for number in range(40)], document)
+    table = world.table(missingValues=["", "1"])
+    counts = _survey(tmp_path, [f"patient-{number},10,40,{number % 2}" for number in range(40)], table)
     assert [(each.rows, each.left_out) for each in counts.classes] == [(20, 0), (0, 0)]
 
 
 def test_a_target_that_is_a_quantity_has_no_classes(tmp_path: Path) -> None:
-    document = copy.deepcopy(world.SCHEMA)
-    document["target"] = "age"
-    counts = _survey(tmp_path, [*world.rows(20), "patient-1,10,41,1"], document)
+    table = world.table({**world.SCHEMA, "target": "age"})
+    counts = _survey(tmp_path, [*world.rows(20), "patient-1,10,41,1"], table)
     assert counts.classes == ()
     assert survey.remarks(counts) == ()
 
@@ -181,9 +180,9 @@ def test_the_check_withholds_a_side_as_the_training_pod_does(tmp_path: Path) -> 
 # Bad input
 
 
-def _survey(folder: Path, lines: list[str], document: dict[str, Any] | None = None) -> survey.Counts:
+def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> survey.Counts:
     folders = world.pod(folder, lines)
-    read = survey.count_file(folders.raw / "cases.csv", "CSV", schema.parse(document or world.SCHEMA), world.SIDES)
+    read = survey.count_file(folders.raw / "cases.csv", "CSV", table or world.table(), world.SIDES)
     assert read.failure is None
     assert read.counts is not None
     return read.counts
@@ -193,9 +192,9 @@ def _survey(folder: Path, lines: list[str], document: dict[str, Any] | None = No
     ("field", "value", "words"),
     [
         (
-            {"name": "x", "type": "string", "constraints": {"enum": ["left", "right"]}},
+            {"name": "x", "type": "string", "categories": ["left", "right"]},
             "Lovelace",
-            "x NotInEnum 300 (correct the value, or add it to constraints.enum)",
+            "x NotInEnum 300 (correct the value, or write its category in Dataset.spec.fields)",
         ),
         (
             {"name": "x", "type": "boolean"},
@@ -215,7 +214,7 @@ def _survey(folder: Path, lines: list[str], document: dict[str, Any] | None = No
         (
             {"name": "x", "type": "number"},
             "NA",
-            "x Missing 300 (fill in the value in the file, or remove the field from the schema)",
+            "x Missing 300 (fill in the value in the file, or leave the field out of a new DataSchema)",
         ),
     ],
     ids=["unlisted category", "boolean written as 1.0", "date in another order", "another unit", "no value"],
@@ -224,7 +223,7 @@ def test_values_that_a_field_does_not_take_are_counted_with_advice(
     tmp_path: Path, field: dict[str, Any], value: str, words: str
 ) -> None:
     document = world.task()
-    document["dataset"]["schema"]["fields"].append(field)
+    document["schema"]["fields"].append(field)
     lines = [f"{line},{value}" for line in world.rows(300)]
     failure = refused(lambda: prepare(tmp_path, lines, document, world.HEADER + ",x"))
     assert failure.reason == "TooManyRowsLeftOut"
@@ -366,7 +365,7 @@ def test_a_file_that_is_replaced_while_it_is_read_does_not_count(
         rows = [line.split(",") for line in world.rows(300)]
         columns = dict(zip(world.HEADER.split(","), map(list, zip(*rows, strict=True)), strict=True))
         parquet.write_table(pa.table(columns), path)
-    table = schema.parse(world.SCHEMA)
+    table = world.table()
     batches = dataset.read(path, kind, table, dataset.Reading())
     next(batches)
     before, content = path.stat(), path.read_bytes()
@@ -395,15 +394,9 @@ def test_the_longest_report_fits_a_termination_message(tmp_path: Path, monkeypat
     """Names of 128 characters, and each field with faults: the list is cut, and the rest is whole."""
     names = [f"{'n' * 120}{number:03}" for number in range(100)]
     fields = [{"name": name, "type": "integer"} for name in names]
-    document = copy.deepcopy(world.SCHEMA)
-    document["fields"] = [*document["fields"], *fields]
-    document["fields"][3] = {
-        "name": "malignant",
-        "type": "integer",
-        "constraints": {"enum": [str(n) for n in range(64)]},
-    }
     task = world.task()
-    task["dataset"]["schema"] = document
+    task["schema"]["fields"] += fields
+    task["schema"]["fields"][2]["categories"] = [str(n) for n in range(64)]
     wrong = [f"p{number},10,40,{number % 64}" + ",x" * 100 for number in range(64 * 12)]
     right = [f"q{number},10,40,{number % 64}" + ",1" * 100 for number in range(64 * 12)]
     failure = refused(lambda: prepare(tmp_path, [*wrong, *right], task, ",".join([world.HEADER, *names])))

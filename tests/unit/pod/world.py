@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from wardround import tensors
-from wardround.api import dataset_text, parameters_text
+from wardround.api import dataset_text, parameters_text, schema_text
 from wardround.api.site import AllowedParameter, share
 from wardround.pod import labels
 from wardround.pod import prepare as preparation
 from wardround.pod.folders import Folders
 from wardround.tabular import split
+from wardround.tabular.schema import Schema, parse
 from wardround.tensors import Array
 from wardround.wire import codec
 from wardround.wire.assignment import Exchange
@@ -26,22 +27,16 @@ from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport, RequestedTask
 from wardround.wire.update import UpdateClaims, ValidationSums
 
+# The spec of the DataSchema.
 SCHEMA: dict[str, Any] = {
     "fields": [
-        {"name": "patient_id", "type": "string", "constraints": {"required": True}},
-        {
-            "name": "mean_radius",
-            "type": "number",
-            "unit": "mm",
-            "constraints": {"required": True, "minimum": "0", "maximum": "50"},
-        },
-        {"name": "age", "type": "integer", "constraints": {"minimum": "0"}},
-        {"name": "malignant", "type": "integer", "constraints": {"required": True, "enum": ["0", "1"]}},
+        {"name": "mean_radius", "type": "number", "unit": "mm", "minimum": "0", "maximum": "50", "required": True},
+        {"name": "age", "type": "integer", "minimum": "0"},
+        {"name": "malignant", "type": "integer", "required": True, "categories": ["0", "1"]},
     ],
     "target": "malignant",
-    "identifier": "patient_id",
-    "missingValues": ["", "NA"],
 }
+IDENTIFIER = {"column": "patient_id", "type": "string"}
 HEADER = "patient_id,mean_radius,age,malignant"
 ROUND_UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 # A hospital's secret, as `prepare` gives it to `check` and `score`.
@@ -52,7 +47,20 @@ SPLIT_KEY = b"a key of the hospital"
 SIDES = split.parse(SPLIT, SPLIT_KEY)
 
 
+# The text of the Dataset in the environment of `prepare`.
+DATASET: dict[str, Any] = {
+    "path": "cases.csv",
+    "format": "CSV",
+    "identifier": IDENTIFIER,
+    "missingValues": ["", "NA"],
+    "split": SPLIT,
+}
 ALLOWED = (AllowedParameter(name="epochs", maximum="10"), AllowedParameter(name="batchSize", minimum="16"))
+
+
+def table(schema: Mapping[str, Any] = SCHEMA, **dataset: Any) -> Schema:
+    """The columns of the Dataset with these changes of its spec."""
+    return parse(schema, {**DATASET, **dataset})
 
 
 def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
@@ -69,7 +77,8 @@ def task(kind: str = "Train", **changes: Any) -> dict[str, Any]:
         "command": [] if kind == "Statistics" else ["python", "-m", "wardround_trainer"],
         "parameters": {"epochs": "1"},
         "exchange": {"frozen": ["input.*"]},
-        "dataset": {"path": "cases.csv", "format": "CSV", "schema": copy.deepcopy(SCHEMA), "split": dict(SPLIT)},
+        "dataset": copy.deepcopy(DATASET),
+        "schema": copy.deepcopy(SCHEMA),
         "metrics": ["accuracy", "sensitivity", "auc"] if kind == "Evaluate" else ["loss"],
         "rows": "Test" if kind == "Evaluate" else "Validation",
         "minSamples": 1,
@@ -94,6 +103,7 @@ def work(document: Mapping[str, Any]) -> preparation.Work:
         rows=document["rows"],
         dataset_name=document["datasetName"],
         dataset=document["dataset"],
+        schema=document["schema"],
         split_fingerprint=document["splitFingerprint"],
         min_samples=document["minSamples"],
         min_cell=document["minCell"],
@@ -109,7 +119,7 @@ def prepare(folders: Folders, document: Mapping[str, Any], now: datetime = NOW) 
 
 def environment(document: Mapping[str, Any]) -> dict[str, str]:
     """The environment of `prepare`: the hub's request, and the variables that the hospital decides."""
-    ours = {"task", "rows", "datasetName", "dataset"}
+    ours = {"task", "rows", "datasetName", "dataset", "schema"}
     hospital = ours | {"splitFingerprint", "minSamples", "minCell", "maxLeftOut", "maxEvaluations", "tells"}
     request = {key: value for key, value in document.items() if key not in hospital}
     return {
@@ -118,6 +128,7 @@ def environment(document: Mapping[str, Any]) -> dict[str, str]:
         "WARDROUND_ROWS": document["rows"],
         "WARDROUND_DATASET_NAME": document["datasetName"],
         "WARDROUND_DATASET": dataset_text.dump(document["dataset"]),
+        "WARDROUND_SCHEMA": schema_text.dump(document["schema"]),
         "WARDROUND_SPLIT_FINGERPRINT": document["splitFingerprint"] or "none",
         "WARDROUND_MIN_SAMPLES": str(document["minSamples"]),
         "WARDROUND_MIN_CELL": str(document["minCell"]),
@@ -166,7 +177,7 @@ def report(
         base_digest=document["baseDigest"],
         exchange=Exchange(tuple(document["exchange"]["frozen"])),
         metrics=tuple(document["metrics"]),
-        schema=document["dataset"]["schema"],
+        schema=document["schema"],
         samples=samples,
         min_cell=document["minCell"],
         rows=document["rows"],

@@ -82,11 +82,8 @@ def test_each_folder_with_a_dataset_is_a_hospital(data: Path) -> None:
         ("path: cases.csv", "path: missing.csv", r"Dataset breast: .*site-a has no file missing.csv \(spec.path\)"),
         ("format: CSV", "fromat: CSV", "Dataset breast: spec has the unknown field fromat"),
         ("kind: Dataset", "kind: Datasets", "has no Dataset"),
-        (
-            "target: malignant",
-            "target: benign",
-            "Dataset breast is not Ready: SchemaInvalid: .*target must be",
-        ),
+        ("schemaName: breast-v1", "schemaName: lung", "Dataset breast: there is no DataSchema lung"),
+        ("column: patient_id", "column: mean_area", "not Ready: SchemaInvalid: .*is the identifier and also field"),
     ],
 )
 def test_a_wrong_dataset_is_refused(data: Path, tmp_path: Path, text: str, instead: str, said: str) -> None:

@@ -57,6 +57,8 @@ def test_without_secrets_a_simulation_is_still_reproducible(data: Path, once: li
 
 def test_hospitals_with_one_key_file_share_the_key_of_every_repeat(data: Path, tmp_path: Path) -> None:
     same = tmp_path / "same"
+    same.mkdir()
+    shutil.copy(data / "dataschema.yaml", same)
     for name, end in (("site-a", b""), ("site-b", b"\n")):
         shutil.copytree(data / "site-a", same / name)
         spec = yaml.safe_load((same / name / "dataset.yaml").read_text())

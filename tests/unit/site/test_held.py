@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.virtual import START, VirtualLoop, play
-from tests.worlds.site import FINGERPRINT, HUB_DER, IMAGE, SCHEMA, condition, ready, signed
+from tests.worlds.site import BREAST_SPEC, FINGERPRINT, HUB_DER, IMAGE, SCHEMA, condition, ready, signed
 from wardround.api.names import ROLE, ROLE_TRAINING
 from wardround.kube.errors import Unavailable
 from wardround.kube.events import Reporter
@@ -92,8 +92,8 @@ class World:
         self._create(V1, "Site", "site", spec=spec)
         identity = {"courier": {"fingerprint": FINGERPRINT}}
         self.server.change(Place("Site", HERE, "site"), {"status": identity}, subresource="status")
-        dataset = {"claimName": "data", "path": "cases.csv", "schema": SCHEMA, "split": {}}
-        self._create(V1, "Dataset", "breast", spec=dataset)
+        self._create(V1, "Dataset", "breast", spec={**BREAST_SPEC, "claimName": "data", "split": {}})
+        self._create(V1, "DataSchema", "breast-v1", spec=SCHEMA)
 
     def task(self, name: str, status: dict[str, Any], round_uid: str = "") -> None:
         """A SiteTask, of a round of its own if no other is named."""

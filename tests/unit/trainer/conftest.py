@@ -15,14 +15,13 @@ from pyarrow import parquet
 FEATURES = ("width", "height", "age")
 SCHEMA = {
     "fields": [
-        {"name": "patient", "type": "string"},
+        {"name": "side", "type": "string"},
         {"name": "width", "type": "number"},
         {"name": "sick", "type": "integer"},
         {"name": "height", "type": "number"},
         {"name": "age", "type": "integer"},
     ],
     "target": "sick",
-    "identifier": "patient",
 }
 
 

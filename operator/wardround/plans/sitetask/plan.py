@@ -131,7 +131,7 @@ def _tell_dataset(view: View) -> tuple[TellDataset, ...]:
     read = seen.datasets.get(assignment.dataset_name)
     if read is None:
         return ()
-    after = dataset.plan(read.spec, read.status, prepare, generation=read.generation, now=seen.now)
+    after = dataset.plan(read.spec, read.schema, read.status, prepare, generation=read.generation, now=seen.now)
     return (TellDataset(name=assignment.dataset_name, status=after),) if after != read.status else ()
 
 

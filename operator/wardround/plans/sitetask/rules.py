@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from wardround.api import conditions, dataset_text
+from wardround.api import conditions
 from wardround.api.task import Failure
 from wardround.api.times import to_seconds
 from wardround.plans import assignment as assignments
 from wardround.plans import waits
+from wardround.plans.dataset import texts_fault
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
 from wardround.plans.sitetask.places import ahead
@@ -163,10 +164,13 @@ def _dataset_gone(view: View) -> Verdict | None:
 def _dataset_unusable(view: View) -> Verdict | None:
     name = view.assignment.dataset_name if view.assignment else ""
     dataset = view.seen.datasets.get(name)
-    fault = "" if view.seen.job is not None or dataset is None else dataset_text.fault(dataset.spec)
-    if not fault:
+    if view.seen.job is not None or dataset is None:
         return None
-    return failed(Failure.by("DataUnreadable", f"Dataset {name}: {fault}"))
+    if dataset.schema is None:
+        fault = f"There is no DataSchema {dataset.spec['schemaName']} in this namespace. Apply it again"
+    else:
+        fault = texts_fault(dataset.spec, dataset.schema)
+    return failed(Failure.by("DataUnreadable", f"Dataset {name}: {fault}")) if fault else None
 
 
 def _creates_job(view: View) -> Verdict | None:

@@ -24,9 +24,11 @@ Marks = Mapping[str, tuple[bool | Literal["Unknown"], str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ObservedDataset:
-    """`spec` as it stands in the object: what `prepare` gets must be what was applied."""
+    """`spec` as it stands in the object: what `prepare` gets must be what was applied. `schema`: the spec of its
+    DataSchema likewise, None if that is missing."""
 
     spec: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
     status: DatasetStatus = field(default_factory=DatasetStatus)
     generation: int = 1
 

@@ -137,7 +137,7 @@ def decide(seen: Observation) -> Decision:
     terms = Terms(
         participant=site.spec.hub.participant_namespace,
         policy=site.spec.policy,
-        datasets={name: each.spec for name, each in seen.datasets.items()},
+        schemas={name: each.schema for name, each in seen.datasets.items()},
         taken=max(attempts, default=0),
         accepted=memory.issues(seen.others),
         approved=spec.approved,
