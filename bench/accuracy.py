@@ -1,11 +1,11 @@
 """Measures the accuracy of a federated model beside a pooled and local models: `python -m bench.accuracy --case NAME`.
 
-Each split draws test rows anew, and deals the other rows to the hospitals. The federated and the pooled model, and in
-the Wisconsin cases the hospitals' own, train for equally many epochs with the parameters of the demo, which nobody has
-tuned. All are tried on the same test rows. Prints a table, and JSON as its last line. Asserts nothing.
+Each split draws test rows anew, and deals the other rows to the hospitals. The federated and the pooled model, and the
+hospitals' own except in wisconsin-small, train for equally many epochs with the parameters of the demo, which nobody
+has tuned. All are tried on the same test rows. Prints a table, and JSON as its last line. Asserts nothing.
 
 Wisconsin breast cancer data: 569 cases of W. H. Wolberg, W. N. Street and O. L. Mangasarian, 1995, as scikit-learn
-ships them.
+ships them. `bench/accuracy_mixed.py` has the data of `mixed`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench import accuracy_mixed
 from lab import demo_data, demo_splits, splits
 from lab.demo_splits import EVERYBODY
 from lab.splits import POOLED, TOGETHER, Array, Cases, Indices, Split, Truth
 
-SMALL, SKEWED = "wisconsin-small", "wisconsin-skewed"
+SMALL, SKEWED, MIXED = "wisconsin-small", "wisconsin-skewed", "mixed"
 CASES = {
     "wisconsin": "5 hospitals with equal shares of the training rows",
     SKEWED: "5 hospitals with shares of each class from a Dirichlet distribution (0.5)",
     SMALL: "the demo's hospitals; local: each hospital's own tuned and corrected model",
+    MIXED: "diabetes patients of 5 hospitals, each with its own columns, units and spellings of one DataSchema",
 }
 HOSPITALS = 5
 CONCENTRATION = 0.5
@@ -58,9 +60,11 @@ def main() -> None:
         Console().print(demo_splits.table(comparison))
         further = {"clinic": demo_splits.document(comparison)["gain"][CLINIC]}
     else:
-        cases = wisconsin()
+        mixed = options.case == MIXED
+        cases = accuracy_mixed.cases() if mixed else wisconsin()
+        layout = accuracy_mixed.layout() if mixed else None
         drawn = list(draw_splits(options.case, cases.malignant, options.splits, options.seed))
-        predicted = splits.predictions(cases, drawn, say, rounds=ROUNDS.get(options.case))
+        predicted = splits.predictions(cases, drawn, say, rounds=ROUNDS.get(options.case), layout=layout)
         on_all = [accuracies(cases, split, each) for split, each in zip(drawn, predicted, strict=True)]
         further = {}
     result = summary(on_all)
@@ -132,7 +136,7 @@ def draw_splits(case: str, malignant: Truth, number: int, seed: int) -> Iterator
 
 def deal(case: str, train: Indices, malignant: Truth, draw: np.random.Generator) -> Iterator[Indices]:
     """The training rows of each hospital."""
-    if case == "wisconsin":
+    if case != SKEWED:
         yield from np.array_split(train, HOSPITALS)
         return
     while True:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,23 @@ class Cases:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """The hospitals' files. Hospitals are counted from 0, in the order of `Split.train`.
+
+    `dataset`: a hospital's Dataset. `export`: the table as this hospital's file has it.
+    """
+
+    data_schema: Mapping[str, Any]
+    dataset: Callable[[int], dict[str, Any]]
+    export: Callable[[demo_data.Table, int], demo_data.Table]
+
+
+def as_they_are() -> Layout:
+    """All files have the columns, units and spellings of the demo's DataSchema."""
+    return Layout(demo_rounds.data_schema(), lambda _: demo_rounds.dataset(), lambda table, _: table)
+
+
+@dataclass(frozen=True)
 class Split:
     """`train`: indices of each hospital's training rows. `test`: indices of the test rows, which no hospital has."""
 
@@ -73,18 +91,21 @@ def predictions(
     alone: bool = True,
     pooled: bool = True,
     rounds: int | None = None,
+    layout: Layout | None = None,
 ) -> Iterator[dict[str, Array]]:
     """For each split, the probabilities of its test rows, in their order, by each model: TOGETHER, POOLED, and the name
     of each hospital that trains alone. Raises LabError.
 
     All models train for equally many epochs with the parameters of the demo, which nobody has tuned. `rounds`: over
-    which the epochs of the federation are spread; None for as many as in the demo.
+    which the epochs of the federation are spread; None for as many as in the demo. `layout`: None for files as they
+    are.
     """
+    layout = layout or as_they_are()
     with TemporaryDirectory() as name:
         folder = Path(name)
         for number, split in enumerate(splits):
-            _write(folder / "splits" / f"{number:03}", cases, split, alone=alone, pooled=pooled)
-        (folder / "rounds.json").write_text(json.dumps(_documents(rounds)), "utf-8")
+            _write(folder / "splits" / f"{number:03}", cases, split, layout, alone=alone, pooled=pooled)
+        (folder / "rounds.json").write_text(json.dumps(_documents(rounds, layout)), "utf-8")
         folder.chmod(0o755)
         arguments = [f"{trainer_python.GIVEN}/rounds.json", f"{trainer_python.GIVEN}/splits"]
         output = trainer_python.run("lab.splits_inside", arguments, folder, ("lab",), progress)
@@ -93,13 +114,20 @@ def predictions(
             yield {model: np.array(each, np.float64) for model, each in json.loads(line).items()}
 
 
-def _documents(rounds: int | None) -> dict[str, list[dict[str, Any]]]:
+def _documents(rounds: int | None, layout: Layout) -> dict[str, list[dict[str, Any]]]:
     """The rounds of each kind of model: the demo's for the federation, one round of equally many epochs for the others.
     All predict the holdout."""
     chain = demo_rounds.federated("registry.example/trainer@sha256:" + "b" * 64)
     alone = demo_rounds.alone(chain, "alone")
     together = chain if rounds is None else _spread(chain, rounds)
-    return {TOGETHER: _for_everybody(together), "alone": _for_everybody(alone)}
+    documents = {TOGETHER: _for_everybody(together), "alone": _for_everybody(alone)}
+    names = {
+        "datasetName": layout.dataset(0)["metadata"]["name"],
+        "schemaName": layout.data_schema["metadata"]["name"],
+    }
+    for each in itertools.chain.from_iterable(documents.values()):
+        each["spec"] |= {key: name for key, name in names.items() if key in each["spec"]}
+    return documents
 
 
 def _spread(chain: Chain, rounds: int) -> Chain:
@@ -130,24 +158,28 @@ def _for_everybody(chain: Chain) -> list[dict[str, Any]]:
     return [*chain.training, evaluation]
 
 
-def _write(folder: Path, cases: Cases, split: Split, *, alone: bool, pooled: bool) -> None:
-    """One folder for each model, with a folder for each hospital that trains it; and the test rows."""
-    folder.mkdir(parents=True)
-    demo_data.write(cases.choose(split.test), folder / "test.csv")
-    for name, chosen in split.train.items():
-        _hospital(folder / TOGETHER / name, cases.choose(chosen))
-        if alone:
-            _hospital(folder / name / name, cases.choose(chosen))
+def _write(folder: Path, cases: Cases, split: Split, layout: Layout, *, alone: bool, pooled: bool) -> None:
+    """One folder for each model, with a folder for each hospital that trains it, and the test rows."""
+    places = {name: place for place, name in enumerate(split.train)}
+    models = {TOGETHER: split.train}
+    if alone:
+        models |= {name: {name: chosen} for name, chosen in split.train.items()}
     if pooled:
-        _hospital(folder / POOLED / POOLED, cases.choose(np.concatenate(list(split.train.values()))))
+        models[POOLED] = {POOLED: np.concatenate(list(split.train.values()))}
+    for model, hospitals in models.items():
+        for name, chosen in hospitals.items():
+            _hospital(folder / model / name, cases.choose(chosen), layout, places.get(name, 0))
+        # The first hospital's Dataset describes the test rows.
+        test = layout.export(cases.choose(split.test), places.get(min(hospitals), 0))
+        demo_data.write(test, folder / model / "test.csv")
+        # JSON is YAML that is fast to read.
+        (folder / model / "dataschema.yaml").write_text(json.dumps(layout.data_schema), "utf-8")
 
 
-def _hospital(folder: Path, table: demo_data.Table) -> None:
+def _hospital(folder: Path, table: demo_data.Table, layout: Layout, place: int) -> None:
     """A hospital of which every row is a training row."""
     folder.mkdir(parents=True)
-    demo_data.write(table, folder / "cases.csv")
-    [dataset] = demo_rounds.documents("dataset.yaml")
+    demo_data.write(layout.export(table, place), folder / "cases.csv")
+    dataset = layout.dataset(place)
     dataset["spec"]["split"] = {"validation": "0", "test": "0"}
-    # JSON is YAML that is fast to read.
-    (folder.parent / "dataschema.yaml").write_text(json.dumps(demo_rounds.data_schema()), "utf-8")
     (folder / "dataset.yaml").write_text(json.dumps(dataset), "utf-8")

@@ -24,13 +24,11 @@ def main() -> None:
     for number, split in enumerate(sorted(Path(folder).iterdir())):
         models = sorted(each for each in split.iterdir() if each.is_dir())
         kinds = {each.name: rounds.get(each.name, rounds["alone"]) for each in models}
-        result = {each.name: predictions(kinds[each.name], each, split, number, trainer) for each in models}
+        result = {each.name: predictions(kinds[each.name], each, number, trainer) for each in models}
         print(json.dumps(result), flush=True)
 
 
-def predictions(
-    rounds: Sequence[Mapping[str, Any]], data: Path, split: Path, seed: int, trainer: Trainer
-) -> list[float]:
+def predictions(rounds: Sequence[Mapping[str, Any]], data: Path, seed: int, trainer: Trainer) -> list[float]:
     """The last model's probabilities of the split's test rows, in the file's order."""
     predicted = array.array("d")
 
@@ -39,7 +37,7 @@ def predictions(
             predicted.frombytes((ended.container.folder / "out" / "predictions.f64").read_bytes())
 
     # Hospitals may have fewer rows than one would tell: their numbers are not looked at.
-    simulation = prepared(rounds, data, holdout=split / "test.csv", seed=seed, min_cell=1, trainer=trainer)
+    simulation = prepared(rounds, data, holdout=data / "test.csv", seed=seed, min_cell=1, trainer=trainer)
     for _ in play(simulation, watch=watch):
         pass
     return list(predicted)
