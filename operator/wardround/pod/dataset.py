@@ -213,9 +213,17 @@ def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> No
     if faults:
         reason = "ColumnMissing" if missing else "DataUnreadable"
         message = f"{', and '.join(faults)}: correct the file, or name its columns in Dataset.spec"
-        if not headed:
+        spelt = {_spelling(name) for name in names}
+        if alike := [each for each in missing if _spelling(each.column) in spelt]:
+            message += f". Only capital letters or blanks differ in the file's name of {_listed(alike)}"
+        elif not headed:
             message += ". The file has no column of the schema: is its first line a header with the columns' names?"
         raise Failure(reason, message, field=(missing or double)[0].field.name)
+
+
+def _spelling(name: str) -> str:
+    """A column's name without capital letters and without blanks at its ends."""
+    return name.strip().casefold()
 
 
 def _listed(sources: Sequence[Source]) -> str:

@@ -14,9 +14,11 @@ EVERY_FIELD, ROW_MALFORMED = "*", "RowMalformed"
 ADVICE: Mapping[str, str] = MappingProxyType(
     {
         MISSING: "fill in the value in the file, or leave the field out of a new DataSchema",
-        "NotANumber": "write digits with a decimal point, such as 63.5, and no unit other than the field's",
+        "NotANumber": "write digits with a decimal point, such as 63.5, and no unit other than the field's; no unit at "
+        "all where Dataset.spec.fields has a scale or an offset",
         "NotAnInteger": "write digits alone, such as 63",
-        "NotABoolean": "write true, false, 1 or 0, not 1.0 and not yes",
+        "NotABoolean": "write true, false, 1 or 0, not 1.0 and not yes, or list such words as the local names of the "
+        "categories true and false in Dataset.spec.fields",
         "NotADate": "write year, month and day in this order, such as 2024-02-29",
         BELOW: "correct the value, or lower minimum in a new DataSchema",
         ABOVE: "correct the value, or raise maximum in a new DataSchema",

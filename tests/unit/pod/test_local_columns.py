@@ -72,6 +72,23 @@ def test_a_missing_local_column_is_named_with_its_field(tmp_path: Path, kind: st
         assert (failure.reason, failure.field) == ("ColumnMissing", field)
 
 
+def test_a_column_that_differs_in_capital_letters_or_blanks_is_recognised(tmp_path: Path) -> None:
+    path = file(tmp_path, "CSV", ("FALL", "Alter", " GEWICHT ", "sex", "smoker", "seen", "ill", "notes"))
+    failure = counts(path, "CSV").failure
+    assert failure is not None
+    words = "ALTER (field age), GEWICHT (field weight)"
+    assert f"the data has no column {words}: " in failure.message
+    assert failure.message.endswith(f"Only capital letters or blanks differ in the file's name of {words}")
+
+
+def test_a_header_in_other_capital_letters_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
+    path = file(tmp_path, "CSV", tuple(name.swapcase() for name in COLUMNS))
+    failure = counts(path, "CSV").failure
+    assert failure is not None
+    assert "Only capital letters or blanks differ" in failure.message
+    assert "is its first line a header" not in failure.message
+
+
 def test_a_separator_is_recognised_by_local_columns(tmp_path: Path) -> None:
     path = tmp_path / "cases"
     path.write_text("FALL;ALTER;GEWICHT;sex;smoker;seen;ill\n007;66;81500;w;true;2024-02-29;2\n", "utf-8")

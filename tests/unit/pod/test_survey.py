@@ -199,7 +199,8 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
         (
             {"name": "x", "type": "boolean"},
             "1.0",
-            "x NotABoolean 300 (write true, false, 1 or 0, not 1.0 and not yes)",
+            "x NotABoolean 300 (write true, false, 1 or 0, not 1.0 and not yes, or list such words as the local "
+            "names of the categories true and false in Dataset.spec.fields)",
         ),
         (
             {"name": "x", "type": "date"},
@@ -209,7 +210,8 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
         (
             {"name": "x", "type": "number", "unit": "mm"},
             "13.37 cm",
-            "x NotANumber 300 (write digits with a decimal point, such as 63.5, and no unit other than the field's)",
+            "x NotANumber 300 (write digits with a decimal point, such as 63.5, and no unit other than the field's; "
+            "no unit at all where Dataset.spec.fields has a scale or an offset)",
         ),
         (
             {"name": "x", "type": "number"},
