@@ -79,7 +79,10 @@
  *   4. Symbolic links. Code knows the path of its launcher, and volumes outlast its container. A link that code leaves
  *      in a volume could redirect a mount of the next container (for example an image's VOLUME, through a link of the
  *      image) over that container's launcher. EPERM, like file systems without links.
- *   5. Sockets other than AF_UNIX. The other end of an AF_UNIX socket is on this node: in a folder that only training
+ *   5. Shared memory, semaphores and queues of System V, and queues of POSIX. They belong to the pod and outlast the
+ *      container that makes them, so the code of one model could leave its predictions there for the next one. EPERM.
+ *      Shared memory of POSIX is a file in /dev/shm, where each reference of an evaluation has its own mount.
+ *   6. Sockets other than AF_UNIX. The other end of an AF_UNIX socket is on this node: in a folder that only training
  *      pods write, or under an abstract name of the pod's network namespace, where the sidecar does not listen.
  * All other calls are allowed here. The runtime's profile (RuntimeDefault) is a second filter, and the stricter result
  * counts.
@@ -92,6 +95,8 @@
     IF(__NR_pidfd_getfd, REFUSE(EPERM)), IF(__NR_kcmp, REFUSE(EPERM)), IF(__NR_bpf, REFUSE(EPERM)), \
     IF(__NR_userfaultfd, REFUSE(EPERM)), IF(__NR_perf_event_open, REFUSE(EPERM)), \
     IF(__NR_symlinkat, REFUSE(EPERM)), OLD_CALLS \
+    IF(__NR_shmget, REFUSE(EPERM)), IF(__NR_semget, REFUSE(EPERM)), IF(__NR_msgget, REFUSE(EPERM)), \
+    IF(__NR_mq_open, REFUSE(EPERM)), \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 2, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socketpair, 1, 0), \
     RETURN(SECCOMP_RET_ALLOW), FAMILY, IF(AF_UNIX, SECCOMP_RET_ALLOW)
 

@@ -34,6 +34,10 @@ NUMBERS = {
         "perf_event_open": 298,
         "symlink": 88,
         "symlinkat": 266,
+        "shmget": 29,
+        "semget": 64,
+        "msgget": 68,
+        "mq_open": 240,
     },
     "aarch64": {
         "ptrace": 117,
@@ -44,6 +48,10 @@ NUMBERS = {
         "userfaultfd": 282,
         "perf_event_open": 241,
         "symlinkat": 36,
+        "shmget": 194,
+        "semget": 190,
+        "msgget": 186,
+        "mq_open": 180,
     },
 }
 X32_BIT = 0x40000000

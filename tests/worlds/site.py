@@ -16,7 +16,7 @@ from wardround.plans.sitetask.pod import Job, Pod, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
 from wardround.tabular import dataschema
-from wardround.wire.assignment import Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import AssignedReference, Assignment, Exchange, Quorum, Resources
 from wardround.wire.versions import LATEST, critical
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -69,6 +69,21 @@ ASSIGNMENT = Assignment(
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )
+
+
+def a_reference(number: int = 1, **changes: Any) -> AssignedReference:
+    """A model with which an evaluation compares its own, as a site may allow it."""
+    known = AssignedReference(
+        round_name=f"heart-{number}",
+        manifest=f"manifest {number}",
+        wrapped_key=bytes([number]),
+        image=IMAGE,
+        image_digest=IMAGE_DIGEST,
+        command=("python", "-m", "wardround_trainer"),
+        parameters={"epochs": "5"},
+        state_round="",
+    )
+    return dataclasses.replace(known, **changes)
 
 
 def signed(**changes: Any) -> str:

@@ -1,4 +1,4 @@
-"""Brings a task's base model into the workspace: verified, opened and whole under its name, or not there at all."""
+"""Brings a model of a task into the workspace: verified, opened and whole under its name, or not there at all."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from wardround.sealing.body import PART, Body, part_lengths, segment_count
 from wardround.sealing.files import HASH_BYTES, FileOpener
 from wardround.sealing.keys import DecryptionKey, VerificationKey
 from wardround.sealing.manifests import open_model
-from wardround.sealing.refused import Refused
 from wardround.sealing.wrap import base_context, unwrap
 from wardround.store.errors import SHORT, TOO_SLOW, StoreError
 from wardround.threads import beside
-from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Get
 from wardround.wire.models import ModelManifest
 
@@ -32,13 +30,13 @@ async def fetch(
     turn: Turn,
     folder: TaskFolder,
 ) -> None:
-    """Fetch and open the base model, in turns with other tasks. Raises Refused, StoreError, OSError.
+    """Fetch and open one model, in turns with other tasks. Raises Refused, StoreError, OSError.
 
     All participants hold the model's data key, so the hub's signature over each segment's hash is what makes it the
     hub's model (FileOpener).
     """
     grant = order.grant
-    manifest, body = _open(order.assignment, hub_key, key)
+    manifest, body = _open(order, hub_key, key)
     lengths = part_lengths(manifest.header.length)
     if len(grant.parts) != len(lengths):
         raise StoreError(SHORT)
@@ -49,7 +47,8 @@ async def fetch(
 
     if not await turn.some(fetch_hashes):
         raise StoreError(TOO_SLOW)
-    target = folder.input / order.name
+    target = folder.root / order.input.path
+    await beside(partial(target.parent.mkdir, parents=True, exist_ok=True))
     opener = await beside(FileOpener, target, body, bytes(hashes), manifest.segments_digest, manifest.digest)
     try:
         while not opener.whole:
@@ -74,9 +73,8 @@ async def _go_on(opener: FileOpener, grant: Get, lengths: Sequence[int], store: 
         offset = 0
 
 
-def _open(assignment: Assignment, hub_key: VerificationKey, key: DecryptionKey) -> tuple[ModelManifest, Body]:
-    if assignment.base is None:
-        raise Refused("ManifestUnreadable")
-    manifest = open_model(assignment.base.manifest, hub_key)
+def _open(order: Fetch, hub_key: VerificationKey, key: DecryptionKey) -> tuple[ModelManifest, Body]:
+    assignment, wanted = order.assignment, order.input
+    manifest = open_model(wanted.manifest, hub_key)
     context = base_context(assignment.round_uid, assignment.attempt, assignment.participant, manifest.digest)
-    return manifest, Body(unwrap(assignment.base.wrapped_key, key, context), manifest.header)
+    return manifest, Body(unwrap(wanted.wrapped_key, key, context), manifest.header)

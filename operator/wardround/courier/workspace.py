@@ -1,6 +1,7 @@
 """The folders of a task in the workspace that courier and training share; knows names, no meaning.
 
-The training pod mounts `in` read-only and `update`, never `sealed` or another task's folder.
+The training pod mounts `in` and the folders of references read-only, and `update`; never `sealed` or another task's
+folder.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wardround.plans.courier.types import FolderView
+from wardround.wire.mounts import INPUT, REFERENCES
 
 UPDATE_DOCUMENT_LIMIT = 1 << 20
 
@@ -27,7 +29,7 @@ class TaskFolder:
 
     @property
     def input(self) -> Path:
-        return self.root / "in"
+        return self.root / INPUT
 
     @property
     def update(self) -> Path:
@@ -58,8 +60,9 @@ class TaskFolder:
         return self.has_update() or self.manifest.is_file()
 
     def look(self) -> FolderView:
-        names = [each.name for each in self.input.iterdir() if each.is_file()] if self.input.is_dir() else []
-        return FolderView(frozenset(names), self.is_trained())
+        folders = [each for each in map(self.root.joinpath, (INPUT, *REFERENCES)) if each.is_dir()]
+        files = [f"{folder.name}/{each.name}" for folder in folders for each in folder.iterdir() if each.is_file()]
+        return FolderView(frozenset(files), self.is_trained())
 
     def read_update_document(self) -> bytes:
         """Raises Unsafe. No link is followed: the folder is written by another container."""

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
-from wardround.manifests.training import TrainingJob, Workload
-from wardround.plans.assignment import base_digest
+from wardround.manifests.training import ReferenceModel, TrainingJob, Workload
+from wardround.plans.assignment import base_digest, reference_digests
 from wardround.wire.assignment import Assignment
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.layouts import Rows
-from wardround.wire.training import CONTRACT, LiveRounds, RequestedTask, RoundAttempt, TaskKind
+from wardround.wire.training import CONTRACT, LiveRounds, RequestedReference, RequestedTask, RoundAttempt, TaskKind
 
 # The samples that a participant may claim if the hub sets no limit: more than any hospital has.
 NO_LIMIT = 2**53 - 1
@@ -52,7 +52,17 @@ def training_job(
         operator_image=operator_image,
         trainer_image=assignment.image,
         command=assignment.command,
-        request=requested(assignment, max_samples, live, base=base_digest(assignment, task.spec.hub_key)),
+        references=tuple(
+            ReferenceModel(image=each.image, command=each.command, state_round=each.state_round)
+            for each in assignment.references
+        ),
+        request=requested(
+            assignment,
+            max_samples,
+            live,
+            base=base_digest(assignment, task.spec.hub_key),
+            references=reference_digests(assignment, task.spec.hub_key),
+        ),
         isolation=isolation,
         isolation_seconds=isolation_seconds,
         link_local=site.spec.policy.link_local,
@@ -83,8 +93,10 @@ def training_job(
     )
 
 
-def requested(assignment: Assignment, max_samples: int | None, live: LiveRounds, *, base: str) -> RequestedTask:
-    """WARDROUND_TASK: the part of the assignment that `prepare` needs."""
+def requested(
+    assignment: Assignment, max_samples: int | None, live: LiveRounds, *, base: str, references: Sequence[str] = ()
+) -> RequestedTask:
+    """WARDROUND_TASK: the part of the assignment that `prepare` needs. `base`, `references`: digests of the models."""
     return RequestedTask(
         contract=CONTRACT,
         participant=assignment.participant,
@@ -101,4 +113,14 @@ def requested(assignment: Assignment, max_samples: int | None, live: LiveRounds,
         max_samples=NO_LIMIT if max_samples is None else max_samples,
         live_rounds=live,
         threads=assignment.threads,
+        references=tuple(
+            RequestedReference(
+                base_digest=digest,
+                image_digest=each.image_digest,
+                command=each.command,
+                parameters=each.parameters,
+                state_round=each.state_round,
+            )
+            for each, digest in zip(assignment.references, references, strict=True)
+        ),
     )

@@ -47,11 +47,20 @@ class Workload:
     accelerator_resource: str = "nvidia.com/gpu"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReferenceModel:
+    """A model with which an evaluation compares its own: the image and the command that made it, and its state."""
+
+    image: str
+    command: Sequence[str]
+    state_round: str
+
+
 @dataclass(frozen=True)
 class TrainingJob:
     """All that a SiteTask's Job depends on. `request` is WARDROUND_TASK, `command` the trainer's without its verb.
 
-    `rows`: of Evaluate, the side of the split that is evaluated.
+    `rows`: of Evaluate, the side of the split that is evaluated. `references`: with which models it compares its own.
     `dataset`, `schema`: the specs of the Dataset and of its DataSchema as they stand in the API: the admission policies
     compare with them what `prepare` is told.
     `split_fingerprint`: of the key of the Dataset's split, "" if it is not known.
@@ -76,6 +85,7 @@ class TrainingJob:
     operator_image: str
     trainer_image: str
     command: Sequence[str]
+    references: Sequence[ReferenceModel]
     request: RequestedTask
     isolation: Sequence[IsolationTarget]
     isolation_seconds: float
@@ -138,6 +148,10 @@ def _pod(job: TrainingJob) -> Manifest:
     if job.initial:
         steps.append(_theirs(job, "init", "init", accelerators=0))
     steps.append(_train(job))
+    for name, each in zip(mounts.REFERENCES, job.references, strict=False):
+        steps.append(
+            _theirs(job, name, "predict", accelerators=job.accelerators, image=each.image, command=each.command)
+        )
     spec = pod.pod(SERVICE_ACCOUNT, _volumes(job)) | {
         # The pod's, not the Job's: it counts from when a node begins with the pod. Waiting for a node is not training.
         "activeDeadlineSeconds": job.train_seconds,
@@ -219,19 +233,25 @@ def _ours(
     return container
 
 
-def _theirs(job: TrainingJob, name: Container, verb: str, accelerators: int) -> Manifest:
+def _theirs(
+    job: TrainingJob, name: Container, verb: str, accelerators: int, *, image: str = "", command: Sequence[str] = ()
+) -> Manifest:
+    """`image`, `command`: the round's, unless they are given."""
     flags = ["--local-sockets"] if job.local_sockets else []
     limits = dict(job.workload.limits)
     if accelerators:
         limits[job.workload.accelerator_resource] = str(accelerators)
     resources = {"requests": dict(limits), "limits": limits}
-    container = _container(job, name, job.trainer_image, [*_launch(job, *flags), *job.command, verb], resources)
+    words = [*_launch(job, *flags), *(command or job.command), verb]
+    container = _container(job, name, image or job.trainer_image, words, resources)
     container["env"] = [_variable(each, str(job.request.threads)) for each in THREADS]
     return container
 
 
 def _container(job: TrainingJob, name: Container, image: str, command: list[str], resources: Manifest) -> Manifest:
-    lines = [_mount(job, each) for each in mounts.container_mounts(name, job.task, initial=job.initial)]
+    references = len(job.references)
+    table = mounts.container_mounts(name, job.task, initial=job.initial, references=references)
+    lines = [_mount(job, each) for each in table]
     return pod.container(name, image, lines, resources) | {"imagePullPolicy": "IfNotPresent", "command": command}
 
 
@@ -247,11 +267,11 @@ def _volumes(job: TrainingJob) -> list[Manifest]:
     ]
     if job.initial:
         volumes.insert(2, pod.empty("initial", OUT_LIMIT))
-    return volumes
+    return [*volumes, *(pod.empty(name, OUT_LIMIT) for name in mounts.REFERENCES[: len(job.references)])]
 
 
 def _places(job: TrainingJob) -> Places:
-    return Places(job.uid, job.round_uid, job.state_round)
+    return Places(job.uid, job.round_uid, job.state_round, tuple(each.state_round for each in job.references))
 
 
 def _mount(job: TrainingJob, mount: Mount) -> Manifest:

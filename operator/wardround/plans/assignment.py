@@ -24,7 +24,7 @@ from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
 from wardround.tabular import dataschema
 from wardround.wire import digests
-from wardround.wire.assignment import MOST_THREADS, Assignment
+from wardround.wire.assignment import MOST_THREADS, AssignedReference, Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
@@ -44,9 +44,13 @@ AHEAD_REASON = "ClockSkew"
 
 # What people here have to look at before they allow it. A hub writes what it likes: as JSON it cannot steer a terminal.
 ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
-    "ImageNotByDigest": lambda assignment, _: json.dumps(assignment.image),
-    "ImageNotAllowed": lambda assignment, _: json.dumps(assignment.image),
-    "CommandNotAllowed": lambda assignment, _: json.dumps(assignment.command),
+    "ImageNotByDigest": lambda assignment, _: json.dumps(_first(assignment, lambda each: not _by_digest(each)).image),
+    "ImageNotAllowed": lambda assignment, policy: json.dumps(
+        _first(assignment, lambda each: each.image not in policy.images).image
+    ),
+    "CommandNotAllowed": lambda assignment, policy: json.dumps(
+        _first(assignment, lambda each: each.command not in policy.commands).command
+    ),
     "ParametersNotAllowed": lambda assignment, policy: "; ".join(_outside(assignment, policy)),
     "DatasetNotAllowed": lambda assignment, policy: _entry(assignment.dataset_name, assignment.round_namespace, policy),
 }
@@ -57,8 +61,27 @@ LOCAL_SOCKETS = (
 )
 
 
+# The code of one model: that of the round, or that of the round that made a reference.
+Program = Assignment | AssignedReference
+
+
+def _programs(assignment: Assignment) -> tuple[Program, ...]:
+    return (assignment, *assignment.references)
+
+
+def _first(assignment: Assignment, refused: Callable[[Program], bool]) -> Program:
+    """The first program that the site does not allow."""
+    return next((each for each in _programs(assignment) if refused(each)), assignment)
+
+
+def _by_digest(program: Program) -> bool:
+    named = BY_DIGEST.fullmatch(program.image)
+    return named is not None and named[1] == program.image_digest
+
+
 def _outside(assignment: Assignment, policy: Policy) -> tuple[str, ...]:
-    return outside(assignment.task, assignment.parameters, policy.parameters)
+    refused = [outside(assignment.task, each.parameters, policy.parameters) for each in _programs(assignment)]
+    return tuple(dict.fromkeys(text for texts in refused for text in texts))
 
 
 def _entry(dataset: str, federation: str, policy: Policy) -> str:
@@ -172,8 +195,17 @@ def base_digest(assignment: Assignment, hub_key: str) -> str:
     """Digest of the base model that an update must name; "" where the round has none. Raises Refused."""
     if assignment.base is None or assignment.initial:
         return ""
+    return _model_digest(assignment.base.manifest, hub_key)
+
+
+def reference_digests(assignment: Assignment, hub_key: str) -> tuple[str, ...]:
+    """Digests of the models with which an evaluation compares its own. Raises Refused."""
+    return tuple(_model_digest(each.manifest, hub_key) for each in assignment.references)
+
+
+def _model_digest(manifest: str, hub_key: str) -> str:
     key = load_verification_key(untrusted.decode(hub_key, "HubNotPinned"))
-    return open_model(assignment.base.manifest, key).digest
+    return open_model(manifest, key).digest
 
 
 def decide(claim: Claim, terms: Terms) -> Decision:
@@ -268,17 +300,18 @@ def _columns_digest(schema: Mapping[str, Any] | None) -> str | None:
 def _image(assignment: Assignment, terms: Terms) -> str:
     if assignment.task == "Statistics":
         return ""  # our own code computes it
-    named = BY_DIGEST.fullmatch(assignment.image)
-    if named is None or named[1] != assignment.image_digest:
+    if not all(map(_by_digest, _programs(assignment))):
         return "ImageNotByDigest"
-    return "" if assignment.image in terms.policy.images else "ImageNotAllowed"
+    allowed = all(each.image in terms.policy.images for each in _programs(assignment))
+    return "" if allowed else "ImageNotAllowed"
 
 
 def _command(assignment: Assignment, terms: Terms) -> str:
     """The whole command, never a beginning of it: what follows `python -c` is the round's own code."""
     if assignment.task == "Statistics":
         return ""  # our own code computes it
-    return "" if assignment.command in terms.policy.commands else "CommandNotAllowed"
+    allowed = all(each.command in terms.policy.commands for each in _programs(assignment))
+    return "" if allowed else "CommandNotAllowed"
 
 
 def _local_sockets(assignment: Assignment, terms: Terms) -> str:

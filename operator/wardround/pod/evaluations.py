@@ -21,7 +21,7 @@ from wardround.pod.outcome import Failure
 from wardround.wire import canonical, codec, digests
 from wardround.wire.layouts import Rows
 from wardround.wire.outcome import EvaluationBudget
-from wardround.wire.training import RequestedTask
+from wardround.wire.training import RequestedModel, RequestedTask
 
 FOLDER = "evaluations"
 # An evaluation counts for this time.
@@ -35,12 +35,14 @@ MOST_PODS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One counted evaluation. `work`: digest of model and rows. `pods`: how many pods it has let see the rows."""
+    """One counted evaluation. `work`: digest of models and rows. `pods`: how many pods it has let see the rows.
+    `models`: as how many evaluations it counts, one for the model and one for each reference."""
 
     at: str
     rows: Rows
     work: str
     pods: int
+    models: int = 1
 
 
 @dataclass(frozen=True)
@@ -51,36 +53,39 @@ class Count:
 
 
 def work_digest(request: RequestedTask, view: str, labels: str) -> str:
-    """Digest of what an evaluation asks: the model and all that decides its predictions, and the rows.
+    """Digest of what an evaluation asks: the models and all that decides their predictions, and the rows.
 
-    `view`: digest of the features. `labels`: digest of labels and patients, because corrected labels give other
-    numbers too.
+    The same models give the same digest in any order. Another set of models gives another one, because the differences
+    of two models tell what the numbers of each do not. `view`: digest of the features. `labels`: digest of labels and
+    patients, because corrected labels give other numbers too.
     """
-    work: Mapping[str, object] = {
-        "baseDigest": request.base_digest,
-        "imageDigest": request.image_digest,
-        "command": list(request.command),
-        "parameters": dict(request.parameters),
-        "stateRound": request.state_round,
-        "view": view,
-        "labels": labels,
+    models = sorted(canonical.dumps(_model(each)).decode() for each in request.models)
+    return digests.digest(canonical.dumps({"models": models, "view": view, "labels": labels}))
+
+
+def _model(model: RequestedModel) -> Mapping[str, object]:
+    return {
+        "baseDigest": model.base_digest,
+        "imageDigest": model.image_digest,
+        "command": list(model.command),
+        "parameters": dict(model.parameters),
+        "stateRound": model.state_round,
     }
-    return digests.digest(canonical.dumps(work))
 
 
-def counted(count: Count, rows: Rows, work: str, limit: int, now: datetime) -> Count | None:
+def counted(count: Count, rows: Rows, work: str, models: int, limit: int, now: datetime) -> Count | None:
     """The count with one more pod that evaluates `work` on `rows`. None if the hospital allows no more evaluations."""
     valid = _valid(count, rows, now)
     for each in valid:
         if each.work == work and each.pods < MOST_PODS:
             more = replace(each, pods=each.pods + 1)
             return Count(tuple(more if other is each else other for other in count.evaluations))
-    if len(valid) >= limit:
+    if _used(valid) + models > limit:
         return None
     kept = _kept(count, limit, now)
     # Never before an older entry: after a clock is corrected, what it counted while it was behind still counts.
     at = max([to_seconds(now), *(each.at for each in kept)], key=parse_time)
-    return Count((*kept, Evaluation(at=at, rows=rows, work=work, pods=1)))
+    return Count((*kept, Evaluation(at=at, rows=rows, work=work, pods=1, models=models)))
 
 
 def _kept(count: Count, limit: int, now: datetime) -> tuple[Evaluation, ...]:
@@ -99,25 +104,28 @@ def budgets(count: Count, limit: int, now: datetime) -> tuple[EvaluationBudget, 
 
 
 def hold(
-    folder: Path, dataset: str, rows: Rows, work: str, limit: int, now: datetime
+    folder: Path, dataset: str, rows: Rows, work: str, models: int, limit: int, now: datetime
 ) -> tuple[tuple[EvaluationBudget, ...], str]:
     """Counts one more pod. Returns the budgets, and the fault in words if no more evaluations are allowed.
 
-    `folder`: that of secrets. Raises Failure (EvaluationsUnreadable, PodFailed).
+    `folder`: that of secrets. `models`: how many are measured. Raises Failure (EvaluationsUnreadable, PodFailed).
     """
     path = folder / FOLDER / f"{dataset}.json"
     place = f"{folder.name}/{FOLDER}/{path.name}"
     try:
         with _locked(path.parent):
             before = _read(path, place)
-            after = counted(before, rows, work, limit, now)
+            after = counted(before, rows, work, models, limit, now)
             if after is not None:
                 durable.write(path, codec.write_document(after), 0o600)
     except OSError as error:
         message = f"the state volume's {place} cannot be written: {type(error).__name__}"
         raise Failure("PodFailed", message) from None
     told = budgets(after or before, limit, now)
-    return told, "" if after else _used_up(dataset, next(each for each in told if each.rows == rows), limit)
+    if after:
+        return told, ""
+    until = _allowed_from(_valid(before, rows, now), models, limit)
+    return told, _used_up(dataset, next(each for each in told if each.rows == rows), models, limit, until)
 
 
 def _valid(count: Count, rows: Rows, now: datetime) -> Sequence[Evaluation]:
@@ -127,22 +135,39 @@ def _valid(count: Count, rows: Rows, now: datetime) -> Sequence[Evaluation]:
 
 def _budget(count: Count, rows: Rows, limit: int, now: datetime) -> EvaluationBudget:
     valid = _valid(count, rows, now)
-    # The evaluation whose end lets one more evaluation begin. None has an end if none are allowed.
-    ending = valid[max(0, len(valid) - limit) :][:1]
-    until = to_seconds(parse_time(ending[0].at) + WINDOW) if ending else None
-    return EvaluationBudget(rows=rows, used=len(valid), left=max(0, limit - len(valid)), until=until)
+    used = _used(valid)
+    left = max(0, limit - used)
+    return EvaluationBudget(rows=rows, used=used, left=left, until=_allowed_from(valid, left + 1, limit))
 
 
-def _used_up(dataset: str, budget: EvaluationBudget, limit: int) -> str:
+def _used(valid: Sequence[Evaluation]) -> int:
+    return sum(each.models for each in valid)
+
+
+def _allowed_from(valid: Sequence[Evaluation], models: int, limit: int) -> str | None:
+    """The time after which the hospital allows so many models: the end of an evaluation that counts now. None if no
+    end of one is enough."""
+    counting = _used(valid)
+    for each in valid:
+        counting -= each.models
+        if counting + models <= limit:
+            return to_seconds(parse_time(each.at) + WINDOW)
+    return None
+
+
+def _used_up(dataset: str, budget: EvaluationBudget, models: int, limit: int, until: str | None) -> str:
     if limit == 0:
         return (
             "policy.maxEvaluations of the Site is 0, so no model is evaluated here: to allow evaluations, raise it in "
             "the values of the site chart"
         )
+    counts = f"This round counts as {models} evaluations, one for each model that it measures. " if models > 1 else ""
+    next_one = "Another model can" if models == 1 else "They can"
+    waits = f"{next_one} be evaluated after {until}. " if until else ""
     return (
         f"Dataset {dataset} allows {limit} evaluations on {budget.rows} rows in {WINDOW.days} days, and "
-        f"{budget.used} are used. Another model can be evaluated after {budget.until}. To allow more evaluations, "
-        "raise policy.maxEvaluations in the values of the site chart"
+        f"{budget.used} are used. {counts}{waits}To allow more evaluations, raise policy.maxEvaluations in the values "
+        "of the site chart"
     )
 
 

@@ -72,6 +72,14 @@ class Folders:
         """Labels and patients of the rows over which metrics are computed."""
         return self.private / "labels.i64"
 
+    def reference_task_file(self, reference: mounts.Reference) -> Path:
+        """task.json of a reference, as `prepare` writes it."""
+        return self._at(mounts.REFERENCE_TASK.format(name=reference)) / "task.json"
+
+    def reference_out(self, reference: mounts.Reference) -> Path:
+        """What the code of a reference wrote, as `score` reads it."""
+        return self._at(mounts.REFERENCE_OUT.format(name=reference))
+
     @property
     def launcher_file(self) -> Path:
         return self._at(mounts.LAUNCHER) / "launch"

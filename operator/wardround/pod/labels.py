@@ -6,7 +6,7 @@ of researchers do not mount it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -103,7 +103,12 @@ def read(path: Path) -> Labelled:
     return Labelled(labels, patients)
 
 
-def count(folders: Folders, name: str) -> Mapping[str, npt.NDArray[np.float64]]:
-    """The sums of the probabilities in out/`name`. Raises Failure (as `output.read_probabilities`)."""
+def count(folders: Folders, name: str, references: Sequence[Path] = ()) -> Mapping[str, npt.NDArray[np.float64]]:
+    """The sums of the probabilities in out/`name`, and their differences from those in the folders of references.
+
+    Raises Failure (as `output.read_probabilities`).
+    """
     rows = read(folders.labels_file)
-    return sums.count(rows.labels, output.read_probabilities(folders.out, name, len(rows.labels)), rows.patients)
+    model, *others = (output.read_probabilities(each, name, len(rows.labels)) for each in (folders.out, *references))
+    made = sums.count(rows.labels, model, rows.patients)
+    return made | sums.compare(rows.labels, model, others, rows.patients)

@@ -15,7 +15,7 @@ from typing import Any
 from wardround.pod import keys
 from wardround.pod.outcome import Failure
 from wardround.wire import canonical, digests
-from wardround.wire.training import RequestedTask
+from wardround.wire.training import RequestedModel, RequestedTask
 
 FOLDER = "order"
 
@@ -45,17 +45,25 @@ def seed(key: bytes, request: RequestedTask, view: str) -> int:
 
 
 def salt(key: bytes, request: RequestedTask, view: str) -> bytes:
-    """32 bytes: HMAC-SHA256 over the work and the digest of its rows, under another name than the seed's."""
-    return hmac.digest(key, canonical.dumps({"purpose": "salt", **_work(request, view)}), "sha256")
+    """32 bytes: HMAC-SHA256 over the work and the digest of its rows, under another name than the seed's.
+
+    The references of an evaluation are part of the work here, because its sums depend on them.
+    """
+    work = {"purpose": "salt", **_work(request, view)}
+    if request.references:
+        work["references"] = [_model(each) for each in request.references]
+    return hmac.digest(key, canonical.dumps(work), "sha256")
 
 
 def _work(request: RequestedTask, view: str) -> dict[str, Any]:
+    return {"seed": request.seed, **_model(request), "view": view}
+
+
+def _model(model: RequestedModel) -> dict[str, Any]:
     return {
-        "seed": request.seed,
-        "baseDigest": request.base_digest,
-        "imageDigest": request.image_digest,
-        "parameters": dict(request.parameters),
-        "view": view,
+        "baseDigest": model.base_digest,
+        "imageDigest": model.image_digest,
+        "parameters": dict(model.parameters),
     }
 
 

@@ -38,7 +38,7 @@ def inspect(folder: Path, limit_bytes: int) -> None:
         _inspect(folder, limit_bytes)
     except OSError:
         # The code closed the folder, or nested it deeper than a path may be long. The node is not at fault.
-        raise Failure("OutputLink", "out/ holds a folder that cannot be listed") from None
+        raise Failure("OutputLink", f"{folder.name}/ holds a folder that cannot be listed") from None
 
 
 def _inspect(folder: Path, limit_bytes: int) -> None:
@@ -49,15 +49,17 @@ def _inspect(folder: Path, limit_bytes: int) -> None:
             for entry in listing:
                 entries += 1
                 if entries > ENTRIES_LIMIT:
-                    raise Failure("OutputTooLarge", f"out/ holds more than {ENTRIES_LIMIT} files")
+                    raise Failure("OutputTooLarge", f"{folder.name}/ holds more than {ENTRIES_LIMIT} files")
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     waiting.append(Path(entry.path))
                     continue
-                _refuse_link(status)
+                _refuse_link(status, folder)
                 total += status.st_size
                 if total > limit_bytes:
-                    raise Failure("OutputTooLarge", f"out/ holds more than the {limit_bytes} bytes that are allowed")
+                    raise Failure(
+                        "OutputTooLarge", f"{folder.name}/ holds more than the {limit_bytes} bytes that are allowed"
+                    )
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def opened(folder: Path, name: str, limit_bytes: int) -> Iterator[BinaryIO]:
         raise Failure("OutputLink", f"{folder.name}/{name} is not a plain readable file") from None
     try:
         status = os.fstat(descriptor)
-        _refuse_link(status)
+        _refuse_link(status, folder)
         if status.st_size > limit_bytes:
             message = f"{folder.name}/{name} has more than the {limit_bytes} bytes that are allowed"
             raise Failure("OutputTooLarge", message)
@@ -106,20 +108,21 @@ def read_probabilities(folder: Path, name: str, rows: int) -> npt.NDArray[np.flo
     with opened(folder, name, size + OTHER_FILES) as file:
         data = file.read(size + 1)
     if len(data) != size:
-        message = f"{name}: it must have {size} bytes, {ROW_BYTES} for each of the {rows} rows"
+        message = f"{folder.name}/{name}: it must have {size} bytes, {ROW_BYTES} for each of the {rows} rows"
         raise Failure("PredictionsInvalid", message)
     probabilities = np.frombuffer(data, "<f8")
     if not np.isfinite(probabilities).all():
-        raise Failure("NotFinite", f"{name} has values that are NaN or infinite")
+        raise Failure("NotFinite", f"{folder.name}/{name} has values that are NaN or infinite")
     if ((probabilities < 0) | (probabilities > 1)).any():
-        raise Failure("PredictionsInvalid", f"{name}: each value must be a probability between 0 and 1")
+        raise Failure("PredictionsInvalid", f"{folder.name}/{name}: each value must be a probability between 0 and 1")
     return probabilities
 
 
-def _refuse_link(status: os.stat_result) -> None:
+def _refuse_link(status: os.stat_result, folder: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Failure(
-            "OutputLink", "out/ holds a link, pipe, socket or device: only plain files and folders may be there"
+            "OutputLink",
+            f"{folder.name}/ holds a link, pipe, socket or device: only plain files and folders may be there",
         )
     if status.st_nlink != 1:
-        raise Failure("OutputLink", "out/ holds a file with several names (hard links): write copies")
+        raise Failure("OutputLink", f"{folder.name}/ holds a file with several names (hard links): write copies")

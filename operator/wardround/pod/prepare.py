@@ -31,6 +31,7 @@ from wardround.tabular import dataschema, schema, split
 from wardround.wire import codec
 from wardround.wire.assignment import LABEL
 from wardround.wire.layouts import Rows
+from wardround.wire.mounts import REFERENCES
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import DatasetView, LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask
 
@@ -98,7 +99,31 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     if work.task == "Evaluate" and not counts.withheld:
         read = _count_evaluation(folders, work, counts, read, now)
     key = order.hospital_key(folders.secrets)
-    training = TrainingTask(
+    report = PrivateReport(
+        task=work.task,
+        base_digest=request.base_digest,
+        exchange=request.exchange,
+        metrics=request.metrics,
+        schema=work.schema,
+        samples=samples,
+        min_cell=work.min_cell,
+        rows=work.rows,
+        people=counts.people,
+        withheld=counts.withheld,
+        tells=work.tells,
+        references=len(request.references),
+        salt=order.salt(key, request, counts.view),
+    )
+    _write(folders.task_file, _training_task(work, request, counts, key))
+    for name, each in zip(REFERENCES, request.references, strict=False):
+        _write(folders.reference_task_file(name), _training_task(work, request.reference(each), counts, key))
+    _write(folders.report_file, report)
+    return replace(read, samples=samples, schema_digest=dataschema.digest(table))
+
+
+def _training_task(work: Work, request: RequestedTask, counts: _Counts, key: bytes) -> TrainingTask:
+    """The task for the code of one model. `request`: the round's, or the same with a reference as its model."""
+    return TrainingTask(
         contract=request.contract,
         task=work.task,
         participant=request.participant,
@@ -113,23 +138,6 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         metrics=request.metrics,
         threads=request.threads,
     )
-    report = PrivateReport(
-        task=work.task,
-        base_digest=request.base_digest,
-        exchange=request.exchange,
-        metrics=request.metrics,
-        schema=work.schema,
-        samples=samples,
-        min_cell=work.min_cell,
-        rows=work.rows,
-        people=counts.people,
-        withheld=counts.withheld,
-        tells=work.tells,
-        salt=order.salt(key, request, counts.view),
-    )
-    _write(folders.task_file, training)
-    _write(folders.report_file, report)
-    return replace(read, samples=samples, schema_digest=dataschema.digest(table))
 
 
 def _samples(counts: _Counts, work: Work, read: Outcome) -> int:
@@ -157,7 +165,10 @@ def _count_evaluation(folders: Folders, work: Work, counts: _Counts, read: Outco
     Raises Failure (EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
     """
     asked = evaluations.work_digest(work.request, counts.view, counts.labels)
-    left, used_up = evaluations.hold(folders.secrets, work.dataset_name, work.rows, asked, work.max_evaluations, now)
+    models = len(work.request.models)
+    left, used_up = evaluations.hold(
+        folders.secrets, work.dataset_name, work.rows, asked, models, work.max_evaluations, now
+    )
     read = replace(read, evaluations=left)
     if used_up:
         raise Failure("EvaluationsUsedUp", used_up, counted=read)
@@ -267,8 +278,9 @@ def _begin_state(folders: Folders, request: RequestedTask) -> None:
                 f"hospital's administrator removes the folder on the volume, as root: rm -r states/{request.round_uid}"
             )
             raise Failure("PodFailed", message)
-        if request.state_round:
-            rounds.touch(folders.states, request.state_round)
+        for model in request.models:
+            if model.state_round:
+                rounds.touch(folders.states, model.state_round)
     except OSError as error:
         message = f"the state volume's folder states cannot be changed: {type(error).__name__}"
         raise Failure("PodFailed", message) from None
@@ -313,12 +325,16 @@ def _work_from_environment() -> Work:
 
 def _hold_parameters(work: Work, allowed: Sequence[AllowedParameter]) -> None:
     """Raises Failure (ParametersNotAllowed). The site operator checks this too, but the pod does not trust it."""
-    if refused := outside(work.task, work.request.parameters, allowed):
-        raise Failure("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(refused)}")
+    for model in work.request.models:
+        if refused := outside(work.task, model.parameters, allowed):
+            raise Failure("ParametersNotAllowed", f"policy.parameters of the Site does not allow {'; '.join(refused)}")
 
 
 def _request(text: str) -> RequestedTask:
-    return codec.parse(RequestedTask, json.loads(text))
+    request = codec.parse(RequestedTask, json.loads(text))
+    if len(request.references) > len(REFERENCES):
+        raise ValueError("more references than a pod has containers")
+    return request
 
 
 def _kind(text: str) -> TaskKind:

@@ -15,15 +15,14 @@ from wardround.pod import labels, output, own, update
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import log, run
 from wardround.tensors import Writer, layout_of
-from wardround.wire import codec, layouts
+from wardround.wire import codec, layouts, mounts
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import PrivateReport
 
 
 def score(folders: Folders) -> Outcome | None:
-    """Reads out/predictions.f64 and private/labels.i64, writes update/. Returns the hospital's own numbers.
-
-    Raises Failure.
+    """Reads out/predictions.f64, that of each reference, and private/labels.i64; writes update/. Returns the hospital's
+    own numbers. Raises Failure.
     """
     report = codec.read_document(PrivateReport, folders.report_file.read_bytes(), folders.report_file.name)
     if report.withheld:
@@ -32,11 +31,14 @@ def score(folders: Folders) -> Outcome | None:
             f"score: fewer than {report.min_cell} patients are in the {report.rows} rows or in one class of them, so "
             "no number leaves this hospital"
         )
-        _publish(folders, report, {name: np.zeros(shape) for name, shape in layouts.EVALUATE.items()})
+        shapes = layouts.evaluation(report.references)
+        _publish(folders, report, {name: np.zeros(shape) for name, shape in shapes.items()})
         return None
     rows = len(labels.read(folders.labels_file).labels)
-    output.inspect(folders.out, output.ROW_BYTES * rows + output.OTHER_FILES)
-    numbers = labels.count(folders, output.PREDICTIONS)
+    references = [folders.reference_out(name) for name in mounts.REFERENCES[: report.references]]
+    for folder in (folders.out, *references):
+        output.inspect(folder, output.ROW_BYTES * rows + output.OTHER_FILES)
+    numbers = labels.count(folders, output.PREDICTIONS, references)
     _publish(folders, report, {**numbers, "salt": update.salt_tensor(report.salt)})
     return Outcome(metrics=own.computed(numbers, report.min_cell, report.rows))
 
@@ -47,7 +49,7 @@ def _publish(folders: Folders, report: PrivateReport, numbers: Mapping[str, npt.
             writer.write(numbers[tensor.name])
         return update.Summary(report.samples, report.base_digest, report.min_cell, report.tells, report.withheld)
 
-    update.publish(folders.update, layout_of(layouts.EVALUATE).tensors, fill)
+    update.publish(folders.update, layout_of(layouts.evaluation(report.references)).tensors, fill)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -26,7 +26,7 @@ from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
 from wardround.sealing.wrap import grants_context, unwrap, wrap
 from wardround.wire import codec, versions
-from wardround.wire.assignment import Assignment
+from wardround.wire.assignment import MOST_REFERENCES, Assignment
 from wardround.wire.grants import Grants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
@@ -87,11 +87,15 @@ def _open_assignment(text: str, key: VerificationKey) -> Assignment:
     # Only Train makes an initial model. In other tasks, nothing would check the image and command that make it.
     if assignment.initial and assignment.task != "Train":
         raise Refused(reason)
-    # The UID becomes part of a path on the site's volume.
-    if assignment.state_round and not UID.fullmatch(assignment.state_round):
+    # Another task would ignore them, and another number of models has no containers.
+    if assignment.references and (assignment.task != "Evaluate" or len(assignment.references) > MOST_REFERENCES):
+        raise Refused(reason, "references")
+    # The UIDs become parts of paths on the site's volume.
+    if not all(state == "" or UID.fullmatch(state) for state in assignment.state_rounds):
         raise Refused(reason)
     # All callers share what is cached, so nobody may change it.
-    return replace(assignment, parameters=MappingProxyType(assignment.parameters))
+    references = tuple(replace(each, parameters=MappingProxyType(each.parameters)) for each in assignment.references)
+    return replace(assignment, parameters=MappingProxyType(assignment.parameters), references=references)
 
 
 def sign_model(manifest: ModelManifest, key: SigningKey) -> str:

@@ -35,8 +35,8 @@ from wardround.network.probe import LEAST_SECONDS
 from wardround.plans import dataset as dataset_plan
 from wardround.plans import site as site_plan
 from wardround.plans.assignment import Claim, Terms, base_digest, decide
-from wardround.plans.courier.step import input_name
-from wardround.plans.courier.types import Fetch
+from wardround.plans.courier.step import inputs
+from wardround.plans.courier.types import Fetch, Input
 from wardround.plans.sitetask import failure as failures
 from wardround.sealing import untrusted
 from wardround.sealing.body import part_name
@@ -86,12 +86,12 @@ class Worked:
 
 @dataclass(frozen=True)
 class Order:
-    """What comes with a task. `max_samples`: what the hospital may claim. `base`: the model that the round starts
-    from."""
+    """What comes with a task. `max_samples`: what the hospital may claim. `models`: those that its code reads, the base
+    before the references."""
 
     hub_fingerprint: str
     max_samples: int
-    base: Model | None
+    models: tuple[Model, ...]
     means: Means
     now: datetime
 
@@ -148,8 +148,8 @@ class Hospital:
         folder, pod = Workspace(self.claims / WORKSPACE).task(uid), self.claims / "pods" / uid
         folder.make()
         try:
-            if order.base is not None:
-                self._fetch(task, assignment, order.base, folder, order)
+            for wanted, model in zip(inputs(assignment), order.models, strict=True):
+                self._fetch(task, assignment, wanted, model, folder, order)
             return self._train(own, task, assignment, folder, pod, order)
         finally:
             folder.remove()
@@ -218,14 +218,22 @@ class Hospital:
             approved=False,
         )
 
-    def _fetch(self, task: RoundTask, assignment: Assignment, base: Model, folder: TaskFolder, order: Order) -> None:
-        grant = urls(base, SIGNER, order.now, URL_SECONDS)
-        wanted = Fetch(assignment=assignment, grant=grant, name=input_name(assignment))
+    def _fetch(
+        self,
+        task: RoundTask,
+        assignment: Assignment,
+        wanted: Input,
+        model: Model,
+        folder: TaskFolder,
+        order: Order,
+    ) -> None:
+        grant = urls(model, SIGNER, order.now, URL_SECONDS)
+        step = Fetch(assignment=assignment, grant=grant, input=wanted)
         hub_key = load_verification_key(untrusted.decode(task.spec.hub_key, "HubNotPinned"))
 
         async def run() -> None:
             await fetch.fetch(
-                wanted,
+                step,
                 hub_key=hub_key,
                 key=self.identity.decryption,
                 store=order.means.store,

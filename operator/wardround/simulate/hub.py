@@ -181,7 +181,8 @@ class Hub:
         )
         task = RoundTask(metadata=metadata, spec=spec)
         most = seen.participants[name].spec.max_samples
-        order = Order(self.identity.fingerprint, most, under_way.base, self.means, self.now)
+        models = (under_way.base,) if under_way.base else ()
+        order = Order(self.identity.fingerprint, most, models, self.means, self.now)
         worked = hospitals[name].work(task, order)
         under_way.tasks[name, action.attempt] = replace(task, status=worked.status)
         return worked

@@ -13,9 +13,10 @@ from wardround.plans.sitetask.pod import Pod, Step
 from wardround.simulate.containers import Container, inside, run_ours
 from wardround.simulate.trainers import Trainer
 from wardround.wire import outcome
+from wardround.wire.mounts import REFERENCES
 
 # The volumes of a pod that end with it.
-OWN_VOLUMES = ("memory", "initial", "out", "scratch")
+OWN_VOLUMES = ("memory", "initial", "out", "scratch", *REFERENCES)
 
 
 @dataclass(frozen=True)

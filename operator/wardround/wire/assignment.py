@@ -31,6 +31,8 @@ COLUMNS = Text("(sha256:[0-9a-f]{64})?", 71)
 ROWS = Text("Validation|Test", 16)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
 MOST_THREADS = 256
+# With how many other models one evaluation compares its model.
+MOST_REFERENCES = 2
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,24 @@ class AssignedBase:
     wrapped_key: bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class AssignedReference:
+    """A model with which an Evaluate round compares its own: the result of the round `round_name` of the federation.
+
+    `manifest`, `wrapped_key`: as of AssignedBase. `image`, `command`, `parameters`: those of the round that made it.
+    `state_round`: as of the Assignment, for this model.
+    """
+
+    round_name: Annotated[str, NAME]
+    manifest: str
+    wrapped_key: bytes
+    image: Annotated[str, IMAGE]
+    image_digest: Annotated[str, TOKEN]
+    command: tuple[Annotated[str, WORD], ...]
+    parameters: Mapping[Annotated[str, PARAMETER], Annotated[str, VALUE]]
+    state_round: str
+
+
 @dataclass(frozen=True)
 class Assignment:
     """One participant's part of one round, as the hub signs it. `wire/versions.py` reads and writes it.
@@ -76,6 +96,7 @@ class Assignment:
     `columns_digest`: the columns that the hub means by the Dataset, as the site has published them; "" if it has not.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     `threads`: how many threads the training code computes with.
+    `references`: the models with which an Evaluate round compares its own.
     """
 
     version: int
@@ -111,3 +132,9 @@ class Assignment:
     columns_digest: Annotated[str, COLUMNS]
     rows: Annotated[str, ROWS]
     threads: int
+    references: tuple[AssignedReference, ...] = ()
+
+    @property
+    def state_rounds(self) -> tuple[str, ...]:
+        """`state_round` of the round's model and of each reference."""
+        return (self.state_round, *(each.state_round for each in self.references))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Get:
-    """Presigned URLs of a base model."""
+    """Presigned URLs of a model."""
 
     segments: str
     parts: tuple[str, ...]
@@ -25,8 +25,10 @@ class Put:
 
 @dataclass(frozen=True)
 class Grants:
-    """`get`: the base model's URLs. `put`: the update's uploads. Both end at `expires`."""
+    """`get`: the base model's URLs. `references`: those of each reference, in the assignment's order. `put`: the
+    update's uploads. All end at `expires`."""
 
     expires: str
     get: Get | None
     put: tuple[Put, ...] | None
+    references: tuple[Get, ...] = ()

@@ -7,12 +7,13 @@ policy with every line of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from wardround.wire.training import TaskKind
 
-Container = Literal["prepare", "isolation", "init", "train", "check"]
-Volume = Literal["dataset", "memory", "initial", "out", "scratch", "workspace", "state"]
+Reference = Literal["reference1", "reference2"]
+Container = Literal["prepare", "isolation", "init", "train", Reference, "check"]
+Volume = Literal["dataset", "memory", "initial", "out", "scratch", Reference, "workspace", "state"]
 Mode = Literal["ro", "rw"]
 
 # Where a container has its folders. Code that runs without a pod has them below another root.
@@ -23,8 +24,15 @@ CHECKPOINT, STATE_IN, STATE_OUT = f"{ROOT}/checkpoint", f"{ROOT}/state/in", f"{R
 # Those of `prepare` alone: what the others have of a volume, it has whole.
 LAUNCHER, ALL_CHECKPOINTS, ALL_STATES = f"{ROOT}/launcher", f"{ROOT}/checkpoints", f"{ROOT}/states"
 ALL_SECRETS = f"{ROOT}/secrets"
+# Of `prepare` and `check`: a folder for each reference, by the name of its container.
+REFERENCE_TASK, REFERENCE_OUT = f"{ROOT}/task-{{name}}", f"{ROOT}/out-{{name}}"
 
-CONTAINERS: tuple[Container, ...] = ("prepare", "isolation", "init", "train", "check")
+# The containers that predict with the references of an evaluation, in the assignment's order. Each has a volume of its
+# name, and a folder of its name in the task's folder of the workspace.
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
+# The folder of the base, in the task's folder of the workspace.
+INPUT = "in"
+CONTAINERS: tuple[Container, ...] = ("prepare", "isolation", "init", "train", *REFERENCES, "check")
 # Where no image can have prepared anything: a link there, or a VOLUME, would put a program of the image's own in the
 # launcher's place. Nobody outside the site knows the UID, and nobody at all before the image is listed. Code in the pod
 # learns it; the launcher lets that code make no symbolic link (launcher/launch.c).
@@ -43,25 +51,31 @@ ALL: tuple[TaskKind, ...] = ("Train", "Statistics", "Evaluate")
 # An evaluation reads the state and leaves nothing: what saw the hold-out rows must not be trained on.
 LEAVES: tuple[TaskKind, ...] = ("Train",)
 READS: tuple[TaskKind, ...] = ("Train", "Evaluate")
+EVALUATES: tuple[TaskKind, ...] = ("Evaluate",)
+STATES_OF_REFERENCES = tuple(f"state_round_{name}" for name in REFERENCES)
 
 
 @dataclass(frozen=True)
 class Places:
-    """What the paths are named after. `state_round`: UID of the round whose state is read, "" for none."""
+    """What the paths are named after. `state_round`: UID of the round whose state is read, "" for none.
+    `reference_states`: the same for each reference."""
 
     task_uid: str
     round_uid: str
     state_round: str = ""
+    reference_states: tuple[str, ...] = ()
 
     def fill(self, path: str) -> str:
         """The path with its names put in."""
-        state_round = self.state_round or NO_ROUND
-        return path.format(task_uid=self.task_uid, round_uid=self.round_uid, state_round=state_round)
+        states = [state or NO_ROUND for state in (self.state_round, *self.reference_states)]
+        names = dict(zip(("state_round", *STATES_OF_REFERENCES), states, strict=False))
+        return path.format(task_uid=self.task_uid, round_uid=self.round_uid, **names)
 
 
 @dataclass(frozen=True)
 class Mount:
-    """One line. `initial`: in rounds that make a first model, in others, or (None) in both."""
+    """One line. `initial`: in rounds that make a first model, in others, or (None) in both. `reference`: in pods with
+    at least so many references."""
 
     container: Container
     path: str
@@ -70,10 +84,36 @@ class Mount:
     mode: Mode
     tasks: tuple[TaskKind, ...] = ALL
     initial: bool | None = None
+    reference: int = 0
 
-    def is_in(self, task: TaskKind, *, initial: bool) -> bool:
+    def is_in(self, task: TaskKind, *, initial: bool, references: int = 0) -> bool:
         """Whether a pod of this task has it."""
-        return task in self.tasks and self.initial in (None, initial)
+        return task in self.tasks and self.initial in (None, initial) and self.reference <= references
+
+
+def _reference(number: int) -> tuple[Mount, ...]:
+    """What one reference adds. Its code finds at the paths of `train` its own task and model, and the same rows. It has
+    a volume of its own for all that it may write, so that no model's code sees what another one left. /dev/shm is the
+    pod's otherwise.
+    """
+    name = REFERENCES[number - 1]
+    task, state = f"{name}-task", STATES + "/{" + STATES_OF_REFERENCES[number - 1] + "}"
+
+    def line(container: Container, path: str, volume: Volume, sub_path: str, mode: Mode) -> Mount:
+        return Mount(container, path, volume, sub_path, mode, EVALUATES, reference=number)
+
+    return (
+        line("prepare", REFERENCE_TASK.format(name=name), "memory", task, "rw"),
+        line(name, TASK, "memory", task, "ro"),
+        line(name, DATA, "memory", "view", "ro"),
+        line(name, BASE, "workspace", "tasks/{task_uid}/" + name, "ro"),
+        line(name, OUT, name, "out", "rw"),
+        line(name, STATE_IN, "state", state, "ro"),
+        line(name, LAUNCHER_FOLDER, "memory", "launcher", "ro"),
+        line(name, "/tmp", name, "tmp", "rw"),  # noqa: S108 (a path in the pod)
+        line(name, "/dev/shm", name, "shm", "rw"),  # noqa: S108 (a path in the pod)
+        line("check", REFERENCE_OUT.format(name=name), name, "out", "ro"),
+    )
 
 
 TABLE: tuple[Mount, ...] = (
@@ -87,14 +127,14 @@ TABLE: tuple[Mount, ...] = (
     Mount("prepare", ALL_SECRETS, "state", SECRETS, "rw"),
     # On the CPU always and without state: the sites' initial weights must agree to the bit.
     Mount("init", TASK, "memory", "task", "ro", initial=True),
-    Mount("init", BASE, "workspace", "tasks/{task_uid}/in", "ro", initial=True),
+    Mount("init", BASE, "workspace", "tasks/{task_uid}/" + INPUT, "ro", initial=True),
     Mount("init", OUT, "initial", "", "rw", initial=True),
     Mount("init", LAUNCHER_FOLDER, "memory", "launcher", "ro", initial=True),
     # Images of researchers, torch's among them, expect a writable /tmp; the root file system is read-only.
     Mount("init", "/tmp", "scratch", "", "rw", initial=True),  # noqa: S108 (a path in the pod)
     Mount("train", TASK, "memory", "task", "ro"),
     Mount("train", DATA, "memory", "view", "ro"),
-    Mount("train", BASE, "workspace", "tasks/{task_uid}/in", "ro", initial=False),
+    Mount("train", BASE, "workspace", "tasks/{task_uid}/" + INPUT, "ro", initial=False),
     Mount("train", BASE, "initial", "", "ro", initial=True),
     Mount("train", OUT, "out", "", "rw"),
     Mount("train", CHECKPOINT, "state", CHECKPOINTS + "/{round_uid}", "rw", LEAVES),
@@ -104,14 +144,19 @@ TABLE: tuple[Mount, ...] = (
     Mount("train", "/tmp", "scratch", "", "rw"),  # noqa: S108 (a path in the pod)
     Mount("check", TASK, "memory", "task", "ro"),
     Mount("check", PRIVATE, "memory", "private", "ro"),
-    Mount("check", BASE, "workspace", "tasks/{task_uid}/in", "ro", initial=False),
+    Mount("check", BASE, "workspace", "tasks/{task_uid}/" + INPUT, "ro", initial=False),
     Mount("check", BASE, "initial", "", "ro", initial=True),
     Mount("check", OUT, "out", "", "ro"),
     Mount("check", UPDATE, "workspace", "tasks/{task_uid}/update", "rw"),
     Mount("check", LAUNCHER_FOLDER, "memory", "launcher", "ro"),
+    *(line for number in range(1, len(REFERENCES) + 1) for line in _reference(number)),
 )
 
 
-def container_mounts(container: Container, task: TaskKind, *, initial: bool) -> list[Mount]:
+def container_mounts(container: Container, task: TaskKind, *, initial: bool, references: int = 0) -> list[Mount]:
     """The mounts of one container, in the order in which the Job has them."""
-    return [each for each in TABLE if each.container == container and each.is_in(task, initial=initial)]
+    return [
+        each
+        for each in TABLE
+        if each.container == container and each.is_in(task, initial=initial, references=references)
+    ]

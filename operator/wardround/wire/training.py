@@ -7,7 +7,7 @@ PrivateReport for `check` and `score`. The trainer image reads the same task.jso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from wardround.wire.assignment import Exchange
@@ -39,13 +39,24 @@ class LiveRounds:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestedReference:
+    """A model with which an evaluation compares its own. `base_digest`: of the model. Others: as of RequestedTask."""
+
+    base_digest: str
+    image_digest: str
+    command: tuple[str, ...]
+    parameters: Mapping[str, str]
+    state_round: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RequestedTask:
     """WARDROUND_TASK: the round's request to this site, which the site operator takes from the assignment.
 
     Other variables hold the pod's kind, the Dataset and the site's own limits, and admission compares them with the
     objects. `seed`: of the round. `base_digest`: of the base model, "" without one. `max_samples`: the largest
     number of samples that this site may claim. `state_round`: UID of the round whose state is read, "" for none.
-    `threads`: how many threads the training code computes with.
+    `threads`: how many threads the training code computes with. `references`: only of an evaluation.
     """
 
     contract: str
@@ -63,6 +74,27 @@ class RequestedTask:
     max_samples: int
     live_rounds: LiveRounds
     threads: int
+    references: tuple[RequestedReference, ...] = ()
+
+    @property
+    def models(self) -> tuple[RequestedModel, ...]:
+        """The evaluated model and the references."""
+        return (self, *self.references)
+
+    def reference(self, each: RequestedReference) -> RequestedTask:
+        """The same task with a reference as its model."""
+        return replace(
+            self,
+            base_digest=each.base_digest,
+            image_digest=each.image_digest,
+            command=each.command,
+            parameters=each.parameters,
+            state_round=each.state_round,
+            references=(),
+        )
+
+
+RequestedModel = RequestedTask | RequestedReference
 
 
 @dataclass(frozen=True)
@@ -105,6 +137,7 @@ class PrivateReport:
     `samples`: the weight that the update claims. `rows`: the side of the split over which metrics are computed;
     `people`: the patients on it. `withheld`: too few of them, or too few in one class, for any number to leave.
     `tells`: policy.tellOwnMetrics of the Site. `salt`: 32 secret bytes, for the tensor `salt` of the update.
+    `references`: with how many models an evaluation compares its own.
     """
 
     task: TaskKind
@@ -118,4 +151,5 @@ class PrivateReport:
     people: int
     withheld: bool
     tells: bool
+    references: int
     salt: bytes = field(repr=False)

@@ -21,7 +21,9 @@ from wardround.wire.assignment import Assignment
 # position. Sums of floats depend on how threads share them: a site that ignores `threads` trains a slightly different
 # model each time that its own limits change. Versions 1 and 2 had updates whose manifests this code cannot read, so
 # nobody writes or accepts them.
-ADDED: Mapping[int, tuple[str, ...]] = {3: ("columnsDigest", "rows", "threads")}
+# Version 4: a site that ignores `references` would send sums without the differences that the round asks for.
+REFERENCES_SINCE = 4
+ADDED: Mapping[int, tuple[str, ...]] = {3: ("columnsDigest", "rows", "threads"), REFERENCES_SINCE: ("references",)}
 KNOWN = tuple(sorted(ADDED))
 LATEST = KNOWN[-1]
 # Of the names in one list.

@@ -56,7 +56,14 @@ OPERATOR, NEIGHBOUR = account("hospital-a", "site-operator"), account("hospital-
 # On its way from the chart's values it passes YAML, JSON, Helm's templates and CEL, and means something in each.
 ODD = """print("it's", 'a \\n {{ .Values.image }} <&> \u00e9\u2028 \\' ,${x})\n# : | - 'train'"""
 REPLICAS = account("kube-system", "replicaset-controller")
-CASES = ["train", "train-initial", "statistics", "evaluate"]
+CASES = [
+    "train",
+    "train-initial",
+    "statistics",
+    "evaluate",
+    "evaluate-one-reference",
+    "evaluate-two-references",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -18,6 +18,7 @@ from tests.worlds.site import ASSIGNMENT, HOSPITAL, HUB
 from wardround.courier import fetch, send
 from wardround.courier.turn import Turn
 from wardround.courier.workspace import TaskFolder, Workspace
+from wardround.plans.courier.step import inputs
 from wardround.plans.courier.types import Fetch
 from wardround.wire.grants import Get
 
@@ -58,6 +59,7 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
     sealed = HUB.seal_model(PLAIN, "base")
     base = HUB.base(sealed.model, HOSPITAL.recipient, "round-uid")
     assignment = dataclasses.replace(ASSIGNMENT, initial=False, base=base)
+    [wanted] = inputs(assignment)
     hashes, part = sealed.objects.values()
     objects = {b"segments": hashes, b"part": part}
 
@@ -77,7 +79,7 @@ async def test_the_loop_turns_while_a_model_is_written(folder: TaskFolder, disk:
             Fetch(
                 assignment=assignment,
                 grant=Get(f"{place}segments", (f"{place}part",)),
-                name="model.safetensors",
+                input=wanted,
             ),
             hub_key=HUB.identity.key.public_key(),
             key=HOSPITAL.decryption,

@@ -11,10 +11,26 @@ import re
 import pytest
 
 from lab.topology import ROOT
-from wardround.wire.mounts import ALL, CONTAINERS, LAUNCHER_FOLDER, TABLE, Container, Mount, container_mounts
+from wardround.wire.mounts import (
+    ALL,
+    CONTAINERS,
+    LAUNCHER_FOLDER,
+    REFERENCES,
+    TABLE,
+    Container,
+    Mount,
+    Reference,
+    container_mounts,
+)
 
 PAGE = ROOT / "docs" / "contracts.md"
-NAMES = {"{task_uid}": "<SiteTask UID>", "{round_uid}": "<round UID>", "{state_round}": "<stateRound>"}
+NAMES = {
+    "{task_uid}": "<SiteTask UID>",
+    "{round_uid}": "<round UID>",
+    "{state_round}": "<stateRound>",
+    "{state_round_reference1}": "<stateRound of reference1>",
+    "{state_round_reference2}": "<stateRound of reference2>",
+}
 HEAD = f"| mount | volume | {' | '.join(CONTAINERS)} |\n|---|---|{'---|' * len(CONTAINERS)}\n"
 
 
@@ -57,7 +73,8 @@ def test_no_container_has_two_mounts_at_one_place() -> None:
     for task in ALL:
         for initial in (False, True):
             for container in CONTAINERS:
-                paths = [each.path for each in container_mounts(container, task, initial=initial)]
+                mounts = container_mounts(container, task, initial=initial, references=len(REFERENCES))
+                paths = [each.path for each in mounts]
                 assert len(paths) == len(set(paths))
 
 
@@ -70,7 +87,28 @@ def test_no_two_containers_write_in_one_folder() -> None:
     assert all(len(paths) == 1 for paths in writers.values())
 
 
-@pytest.mark.parametrize("container", ["init", "train", "check"])
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_no_model_of_an_evaluation_sees_what_another_ones_code_has_written(reference: Reference) -> None:
+    """All that the code of a model may write lies where the code of no other model reads or writes. /dev/shm belongs to
+    the pod, so a reference has a mount of its own there."""
+
+    def folders(container: Container, modes: tuple[str, ...]) -> set[tuple[str, str]]:
+        lines = container_mounts(container, "Evaluate", initial=False, references=len(REFERENCES))
+        return {(each.volume, each.sub_path) for each in lines if each.mode in modes}
+
+    written = folders(reference, ("rw",))
+    assert {volume for volume, _ in written} == {reference}
+    models: tuple[Container, ...] = ("train", *REFERENCES)
+    for other in models:
+        if other == reference:
+            continue
+        assert all(volume != reference for volume, _ in folders(other, ("ro", "rw")))
+        assert folders(reference, ("ro", "rw")).isdisjoint(folders(other, ("rw",)))
+    paths = {each.path: each for each in TABLE if each.container == reference}
+    assert paths["/dev/shm"].volume == reference
+
+
+@pytest.mark.parametrize("container", ["init", "train", *REFERENCES, "check"])
 def test_the_launcher_lies_deeper_than_all_other_mounts(container: Container) -> None:
     """Runtimes mount by depth. A link of the image can lead another mount onto `/`: it must come before."""
     depths = {each.path: each.path.count("/") for each in TABLE if each.container == container}

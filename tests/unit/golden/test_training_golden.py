@@ -14,10 +14,10 @@ import yaml
 from tests.unit.golden.test_wire_golden import REQUESTED
 from wardround.api import variable_text
 from wardround.api.site import AllowedParameter
-from wardround.manifests.training import TrainingJob, Workload, build
-from wardround.wire import codec
+from wardround.manifests.training import ReferenceModel, TrainingJob, Workload, build
+from wardround.wire import codec, mounts
 from wardround.wire.isolation import IsolationTarget
-from wardround.wire.training import RequestedTask
+from wardround.wire.training import RequestedReference, RequestedTask
 
 HERE = Path(__file__).parent
 OURS = "registry.example/wardround/operator@sha256:" + "a" * 64
@@ -68,7 +68,8 @@ TRAIN = TrainingJob(
     operator_image=OURS,
     trainer_image=TRAINER,
     command=("python", "-m", "wardround_trainer"),
-    request=REQUESTED,
+    references=(),
+    request=dataclasses.replace(REQUESTED, references=()),
     isolation=(
         IsolationTarget("hub", "203.0.113.10", 6443, "TCP"),
         IsolationTarget("resolver", "10.96.0.10", 53, "UDP"),
@@ -90,6 +91,32 @@ TRAIN = TrainingJob(
     local_sockets=False,
     workload=Workload("workspace", "state", {"cpu": "1", "memory": "2Gi"}, supplemental_groups_policy="Strict"),
 )
+# Models with which an evaluation compares its own.
+REFERENCES = (
+    ReferenceModel(
+        image=TRAINER,
+        command=("python", "-m", "wardround_trainer"),
+        state_round="7e1f0a3b-2c4d-4e5f-8a9b-0c1d2e3f4a5b",
+    ),
+    ReferenceModel(image=TRAINER, command=("python", "-m", "wardround_trainer"), state_round=""),
+)
+
+
+def comparing(references: int) -> TrainingJob:
+    asked = tuple(
+        RequestedReference(
+            base_digest="sha256:" + str(number) * 64,
+            image_digest="sha256:" + "b" * 64,
+            command=tuple(each.command),
+            parameters={"epochs": "3"},
+            state_round=each.state_round,
+        )
+        for number, each in enumerate(REFERENCES[:references])
+    )
+    request = dataclasses.replace(REQUESTED, references=asked)
+    return dataclasses.replace(TRAIN, task="Evaluate", rows="Test", references=REFERENCES[:references], request=request)
+
+
 CASES = {
     "train": TRAIN,
     "train-initial": dataclasses.replace(TRAIN, initial=True, state_round=""),
@@ -110,6 +137,8 @@ CASES = {
     "train-local-sockets": dataclasses.replace(TRAIN, initial=True, state_round="", local_sockets=True),
     "statistics": dataclasses.replace(TRAIN, task="Statistics", trainer_image="", command=(), state_round=""),
     "evaluate": dataclasses.replace(TRAIN, task="Evaluate", rows="Test"),
+    "evaluate-one-reference": comparing(1),
+    "evaluate-two-references": comparing(2),
 }
 
 
@@ -141,7 +170,7 @@ def test_researchers_code_has_no_variables_but_the_rounds_number_of_threads(case
     assert variables.pop("prepare")
     assert variables.pop("isolation")
     threads = [{"name": name, "value": "2"} for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")]
-    theirs = {"init", "train"} if case != "statistics" else set()
+    theirs = {"init", "train", *mounts.REFERENCES} if case != "statistics" else set()
     assert variables == {name: threads if name in theirs else [] for name in variables}
 
 

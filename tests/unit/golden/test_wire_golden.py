@@ -26,7 +26,7 @@ from wardround.wire.aggregation import (
     PlannedUploads,
     StoreAccess,
 )
-from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import AssignedBase, AssignedReference, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
@@ -44,6 +44,7 @@ from wardround.wire.training import (
     DatasetView,
     LiveRounds,
     PrivateReport,
+    RequestedReference,
     RequestedTask,
     RoundAttempt,
     TrainingTask,
@@ -103,6 +104,15 @@ REQUESTED = RequestedTask(
     max_samples=1000,
     live_rounds=LiveRounds((UID,), (BEFORE,), "2026-11-24T16:15:00Z"),
     threads=2,
+    references=(
+        RequestedReference(
+            base_digest=digest("d"),
+            image_digest=digest("a"),
+            command=("python", "-m", "wardround_trainer"),
+            parameters={"epochs": "3"},
+            state_round=BEFORE,
+        ),
+    ),
 )
 TRAINING = TrainingTask(
     contract=CONTRACT,
@@ -179,6 +189,18 @@ FORMATS: dict[str, Any] = {
         columns_digest=digest("c"),
         rows="Validation",
         threads=2,
+        references=(
+            AssignedReference(
+                round_name="heart-1",
+                manifest="{}",
+                wrapped_key=b"wrapped",
+                image=f"registry.example/trainer@{digest('a')}",
+                image_digest=digest("a"),
+                command=("python", "-m", "wardround_trainer"),
+                parameters={"epochs": "3"},
+                state_round=BEFORE,
+            ),
+        ),
     ),
     "model": MODEL,
     "update": UpdateManifest(
@@ -207,6 +229,7 @@ FORMATS: dict[str, Any] = {
         people=40,
         withheld=False,
         tells=True,
+        references=0,
         salt=b"salt",
     ),
     "update-claims": UpdateClaims(

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.worlds.site import ASSIGNMENT, FINGERPRINT, HUB_DER, NOW, a_task, accepted, condition, signed
+from tests.worlds.site import (
+    ASSIGNMENT,
+    FINGERPRINT,
+    HUB,
+    HUB_DER,
+    NOW,
+    a_reference,
+    a_task,
+    accepted,
+    condition,
+    signed,
+)
 from wardround.api.sitetask import CourierReport
 from wardround.api.task import Update, Upload
 from wardround.plans.courier.report import report
@@ -16,8 +27,8 @@ from wardround.plans.courier.step import (
     POLL_SECONDS,
     REFUSED_SECONDS,
     after,
-    has_input,
-    input_name,
+    inputs,
+    missing_inputs,
     next_step,
     on_object,
     stops_transfers,
@@ -54,8 +65,8 @@ GET = Get("https://store.example/segments", ("https://store.example/part-0",))
 PUTS = (Put("https://store.example/put-0", 100, {}), Put("https://store.example/put-1", 7, {}))
 UPDATE = Update(manifest="{}", samples=290)
 SEALED = SealedUpdate(bytes=107, parts=(100, 7), update=UPDATE)
-HERE = FolderView(frozenset({"statistics.safetensors"}))
-TRAINED = FolderView(frozenset({"statistics.safetensors"}), has_update=True)
+HERE = FolderView(frozenset({"in/statistics.safetensors"}))
+TRAINED = FolderView(frozenset({"in/statistics.safetensors"}), has_update=True)
 READY = {"input": "Ready"}
 AWAY = {**READY, "reason": "StoreUnreachable"}
 UPLOAD = {**READY, "upload": {"bytes": 107}}
@@ -98,6 +109,18 @@ def ungranted(**changes: Any) -> Observation:
     return based(spec={"grants": None}, **changes)
 
 
+BOTH = (a_reference(1), a_reference(2))
+COMPARED = dataclasses.replace(ASSIGNMENT, task="Evaluate", initial=False, base=BASED.base, references=BOTH)
+SIGNED_COMPARED = HUB.sign(COMPARED)
+MODELS = ("in/model.safetensors", "reference1/model.safetensors", "reference2/model.safetensors")
+GETS = tuple(Get(f"https://store.example/models/{number}", ()) for number in (1, 2))
+ALL_GRANTED = dataclasses.replace(grants(get=GET), references=GETS)
+
+
+def compared(*here: str, **changes: Any) -> Observation:
+    return seen(envelope=SIGNED_COMPARED, folder=FolderView(frozenset(here)), **changes)
+
+
 REPORT_READY = Report(change=CourierReport(input="Ready"))
 SEAL = Seal(assignment=ASSIGNMENT, base_digest="")
 STEPS: dict[str, tuple[Observation, Step]] = {
@@ -117,14 +140,29 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     "the grants are for an update": (based(folder=FolderView(), grants=grants(put=PUTS)), Rest()),
     "the grants are for the base": (
         based(folder=FolderView(), grants=grants(get=GET)),
-        Fetch(assignment=BASED, grant=GET, name="statistics.safetensors"),
+        Fetch(assignment=BASED, grant=GET, input=inputs(BASED)[0]),
     ),
     "a part of the base is here": (
-        based(folder=FolderView(frozenset({".statistics.safetensors.partial"}))),
+        based(folder=FolderView(frozenset({"in/.statistics.safetensors.partial"}))),
         OpenGrants(assignment=BASED),
     ),
     "the base is here": (based(folder=HERE), REPORT_READY),
     "the round has no base": (seen(folder=FolderView()), REPORT_READY),
+    # Fetching what it is compared with
+    "the base of a comparison is missing": (
+        compared(*MODELS[1:], grants=ALL_GRANTED),
+        Fetch(assignment=COMPARED, grant=GET, input=inputs(COMPARED)[0]),
+    ),
+    "a reference is missing": (
+        compared(MODELS[0], MODELS[2], grants=ALL_GRANTED),
+        Fetch(assignment=COMPARED, grant=GETS[0], input=inputs(COMPARED)[1]),
+    ),
+    "the last reference is missing": (
+        compared(*MODELS[:2], grants=ALL_GRANTED),
+        Fetch(assignment=COMPARED, grant=GETS[1], input=inputs(COMPARED)[2]),
+    ),
+    "the grants are for the base alone": (compared(MODELS[0], grants=grants(get=GET)), Rest()),
+    "all models are here": (compared(*MODELS), REPORT_READY),
     # Sending
     "training has left nothing": (seen(folder=HERE, courier=READY), AwaitUpdate(every_seconds=POLL_SECONDS)),
     "training has left an update": (seen(folder=TRAINED, courier=READY), SEAL),
@@ -240,9 +278,10 @@ def test_a_reason_stays_until_there_is_progress(
 
 def test_the_input_has_the_name_that_training_reads() -> None:
     later = dataclasses.replace(BASED, initial=False)
-    assert [input_name(each) for each in (BASED, later)] == ["statistics.safetensors", "model.safetensors"]
-    assert not has_input(later, ("statistics.safetensors",))
-    assert has_input(ASSIGNMENT, ())
+    paths = [[wanted.path for wanted in inputs(each)] for each in (BASED, later, ASSIGNMENT)]
+    assert paths == [["in/statistics.safetensors"], ["in/model.safetensors"], []]
+    assert [each.path for each in missing_inputs(later, ("in/statistics.safetensors",))] == ["in/model.safetensors"]
+    assert missing_inputs(later, ("in/model.safetensors",)) == ()
 
 
 def test_a_turn_ends_after_its_slice_once_another_task_waits_and_never_in_the_past() -> None:

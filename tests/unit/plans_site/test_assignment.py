@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 
-from tests.worlds.site import ASSIGNMENT, FINGERPRINT, HUB, HUB_DER, IMAGE_DIGEST, NOW, SCHEMA, a_site, signed
+from tests.worlds.site import (
+    ASSIGNMENT,
+    FINGERPRINT,
+    HUB,
+    HUB_DER,
+    IMAGE,
+    IMAGE_DIGEST,
+    NOW,
+    SCHEMA,
+    a_reference,
+    a_site,
+    signed,
+)
 from wardround.plans.assignment import AHEAD, REMEMBERED, Claim, Decision, Terms, decide, verify
 from wardround.plans.sitetask.rules import COURIER_FAILURES
 from wardround.reasons.registry import REASONS
@@ -18,7 +30,7 @@ from wardround.sealing.keys import dump_verification_key, generate_signing_key, 
 from wardround.sealing.manifests import sign_assignment
 from wardround.sealing.refused import Refused
 from wardround.wire import codec
-from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import AssignedBase, AssignedReference, Assignment, Exchange, Quorum, Resources
 from wardround.wire.canonical import encode
 from wardround.wire.versions import LATEST, critical, write
 
@@ -113,6 +125,56 @@ def test_what_does_not_fit_is_refused_with_its_reason(changes: dict[str, Any], r
     decision = decided({"envelope": signed(**changes)})
     assert (decision.outcome, decision.reason) == ("Refused", reason)
     assert decision.message
+
+
+def compared(*references: AssignedReference) -> str:
+    return signed(task="Evaluate", initial=False, references=references)
+
+
+def test_a_comparison_of_models_that_the_policy_allows_is_accepted() -> None:
+    for references in ((a_reference(),), (a_reference(1), a_reference(2))):
+        assert decided({"envelope": compared(*references)}).outcome == "Accepted"
+
+
+OTHER_IMAGE = f"registry.example/other@{IMAGE_DIGEST}"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "asked"),
+    [
+        ({"image": "registry.example/trainer:latest"}, "ImageNotByDigest", "registry.example/trainer:latest"),
+        ({"image": ""}, "ImageNotByDigest", '""'),
+        ({"image_digest": "sha256:" + "c" * 64}, "ImageNotByDigest", IMAGE),
+        ({"image": OTHER_IMAGE}, "ImageNotAllowed", OTHER_IMAGE),
+        ({"command": ("sh", "-c")}, "CommandNotAllowed", '["sh", "-c"]'),
+        ({"command": ()}, "CommandNotAllowed", "[]"),
+        ({"parameters": {"steps": "1"}}, "ParametersNotAllowed", "steps"),
+        ({"state_round": "../../secrets"}, "AssignmentUnreadable", ""),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_each_reference_has_to_be_one_that_the_policy_allows(
+    change: dict[str, Any], reason: str, asked: str, place: int
+) -> None:
+    references = [a_reference(1), a_reference(2)]
+    references[place] = dataclasses.replace(references[place], **change)
+    decision = decided({"envelope": compared(*references)})
+    assert (decision.outcome, decision.reason) == ("Refused", reason)
+    assert asked in decision.asked
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"references": (a_reference(),)},
+        {"task": "Statistics", "initial": False, "references": (a_reference(),)},
+        {"task": "Evaluate", "initial": False, "references": (a_reference(1), a_reference(2), a_reference(3))},
+    ],
+    ids=["Train", "Statistics", "three"],
+)
+def test_references_that_no_pod_can_have_are_unreadable(changes: dict[str, Any]) -> None:
+    decision = decided({"envelope": signed(**changes)})
+    assert (decision.reason, decision.field) == ("AssignmentUnreadable", "references")
 
 
 def test_an_attempt_that_was_taken_before_is_refused() -> None:

@@ -16,6 +16,7 @@ from tests.worlds.site import (
     HUB_DER,
     NOW,
     a_record,
+    a_reference,
     a_round_task,
     a_site,
     a_task,
@@ -85,6 +86,16 @@ def test_the_states_that_live_rounds_go_on_from_are_kept_and_no_others() -> None
     rounds = live_rounds(task, records, PIN, NOW)
     assert live_states(task, records, PIN, rounds) == (own, running)
     assert live_states(a_record(a_task_of("first")), (), PIN, ["first"]) == ()
+
+
+def test_the_states_of_references_are_kept_as_long_as_their_round_is_live() -> None:
+    state, own = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21", "7e1f0a3b-2c4d-4e5f-8a9b-0c1d2e3f4a5b"
+    references = (a_reference(1, state_round=state), a_reference(2))
+    envelope = signed(round_uid="mine", task="Evaluate", initial=False, state_round=own, references=references)
+    ref = {"namespace": "breast-cancer", "name": "train-1", "uid": "mine"}
+    record = a_record(a_task("of-mine", envelope=envelope, spec={"roundRef": ref}))
+    assert live_states(record, (), PIN, ["mine"]) == (state, own)
+    assert live_states(record, (), PIN, ["another"]) == ()
 
 
 def finished(number: int) -> SiteTask:

@@ -15,6 +15,7 @@ import pytest
 from tests.unit.pod import world
 from tests.unit.pod.world import NOW, prepare
 from wardround import durable
+from wardround.api.times import to_seconds
 from wardround.pod import evaluations
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
@@ -122,6 +123,59 @@ def changed(how: str) -> list[str]:
         "row": [],
     }
     return [*lines[:TESTED], *other[how], *lines[TESTED + 1 :]]
+
+
+def reference(number: int, **changes: Any) -> dict[str, Any]:
+    """A reference as the request names it."""
+    code = {"imageDigest": "sha256:" + "d" * 64, "command": ["python", "-m", "wardround_trainer"]}
+    return {**model(number), **code, "parameters": {"epochs": "1"}, "stateRound": "", **changes}
+
+
+def test_each_reference_counts_as_a_model(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    many: dict[str, Any] = {"maxEvaluations": 6}
+    assert evaluate(folders, **many, **model(1), references=[reference(2)])["Test"].used == 2
+    assert evaluate(folders, **many, **model(1), references=[reference(2), reference(3)])["Test"].used == 5
+    failure = refused(folders, **many, **model(4), references=[reference(5)])
+    assert "This round counts as 2 evaluations, one for each model that it measures." in failure.message
+    assert evaluate(folders, **many, **model(4))["Test"].left == 0
+
+
+def test_the_same_set_of_models_on_the_same_rows_counts_once_in_any_order(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    for base, others in ((1, [2, 3]), (1, [3, 2]), (3, [1, 2])):
+        made = evaluate(folders, maxEvaluations=9, **model(base), references=[reference(each) for each in others])
+        assert made["Test"].used == 3
+    assert evaluate(folders, maxEvaluations=9, **model(1))["Test"].used == 4, "one of them alone is another set"
+    assert evaluate(folders, maxEvaluations=9, **model(1), references=[reference(2)])["Test"].used == 6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"imageDigest": "sha256:" + "e" * 64},
+        {"command": ["python", "-c", "pass"]},
+        {"parameters": {"epochs": "2"}},
+        {"stateRound": world.ROUND_UID},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_other_code_for_a_reference_counts(tmp_path: Path, change: dict[str, Any]) -> None:
+    folders = world.pod(tmp_path)
+    assert evaluate(folders, maxEvaluations=9, references=[reference(2)])["Test"].used == 2
+    assert evaluate(folders, maxEvaluations=9, references=[reference(2, **change)])["Test"].used == 4
+
+
+def test_a_budget_says_when_so_many_models_can_be_evaluated(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    evaluate(folders, **model(1))
+    evaluate(folders, NOW + DAY, **model(2), references=[reference(3)])
+    failure = refused(folders, NOW + 2 * DAY, **model(4))
+    assert f"Another model can be evaluated after {to_seconds(NOW + 30 * DAY)}" in failure.message
+    failure = refused(folders, NOW + 2 * DAY, **model(4), references=[reference(5)])
+    assert f"They can be evaluated after {to_seconds(NOW + 31 * DAY)}" in failure.message
+    failure = refused(folders, NOW + 2 * DAY, maxEvaluations=1, **model(4), references=[reference(5)])
+    assert "after" not in failure.message
 
 
 @pytest.mark.parametrize("how", ["value", "label", "row"])
@@ -271,7 +325,7 @@ def test_a_pod_that_dies_while_it_writes_leaves_the_old_count(tmp_path: Path, mo
 
 def hold(folders: Folders, number: int) -> str:
     """Counts an evaluation. Returns the fault in words, if there is one."""
-    return evaluations.hold(folders.secrets, "breast", "Test", f"work {number}", LIMIT, NOW)[1]
+    return evaluations.hold(folders.secrets, "breast", "Test", f"work {number}", 1, LIMIT, NOW)[1]
 
 
 def test_pods_at_the_same_time_share_one_budget(tmp_path: Path) -> None:
@@ -320,5 +374,5 @@ def test_the_count_is_private_and_says_nothing_of_a_patient(tmp_path: Path) -> N
     assert stat.S_IMODE(file(folders).stat().st_mode) == 0o600
     assert stat.S_IMODE(file(folders).parent.stat().st_mode) == 0o700
     [entry] = json.loads(file(folders).read_text())["evaluations"]
-    assert set(entry) == {"at", "rows", "work", "pods"}
+    assert set(entry) == {"at", "rows", "work", "pods", "models"}
     assert entry["work"].startswith("sha256:")

@@ -24,10 +24,11 @@ from wardround.pod.folders import Folders
 from wardround.pod.labels import read as read_labels
 from wardround.pod.outcome import MESSAGE_LIMIT, Failure
 from wardround.pod.score import score
-from wardround.wire import layouts
+from wardround.wire import codec, layouts
 from wardround.wire.codec import read_document
+from wardround.wire.mounts import REFERENCES, Reference
 from wardround.wire.outcome import write
-from wardround.wire.training import PrivateReport
+from wardround.wire.training import PrivateReport, RequestedTask, TrainingTask
 
 
 @pytest.fixture
@@ -120,6 +121,114 @@ def test_a_hospital_that_tells_its_own_numbers_says_so(tmp_path: Path) -> None:
     score(folders)
     document = world.update(folders)
     assert (document["tells"], document["minCell"]) == (True, 12)
+
+
+def comparing(*, withheld: bool = False) -> dict[str, Any]:
+    """An evaluation with two references."""
+    asked = [
+        {
+            "baseDigest": "sha256:" + digit * 64,
+            "imageDigest": "sha256:" + "d" * 64,
+            "command": ["python", "-m", "another_trainer"],
+            "parameters": {"epochs": digit},
+            "stateRound": "",
+        }
+        for digit in "23"
+    ]
+    return world.task("Evaluate", references=asked, minCell=1000 if withheld else 11)
+
+
+def predict_all(folders: Folders, *models: Any) -> None:
+    places = [folders.out, *map(folders.reference_out, REFERENCES)]
+    for place, values in zip(places, models, strict=False):
+        place.mkdir(parents=True, exist_ok=True)
+        world.probabilities(place / "predictions.f64", values)
+
+
+def test_each_reference_is_compared_on_the_same_people(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    prepare(folders, comparing())
+    rows = read_labels(folders.labels_file)
+    model, *others = np.random.default_rng(1).random((3, len(rows.labels)))
+    predict_all(folders, model, *others)
+    score(folders)
+    numbers = world.read(folders.update / "update.safetensors")
+    assert {name: values.shape for name, values in numbers.items()} == dict(layouts.evaluation(2))
+    for found, other in zip(numbers["differences"].tolist(), others, strict=True):
+        losses = [
+            -np.log(np.where(rows.labels == 1, each, 1 - each)) for each in (model, other)
+        ]  # one row for each patient here
+        d = losses[0] - losses[1]
+        assert found == pytest.approx([losses[1].sum(), d.sum(), (d * d).sum()], abs=1e-9)
+    alone = sums.count(rows.labels, model, rows.patients)
+    assert numbers["loss"].tolist() == alone["loss"].tolist()
+
+
+def test_the_code_of_each_reference_gets_its_own_task_and_no_other(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    prepare(folders, comparing())
+    files = [folders.task_file, *map(folders.reference_task_file, REFERENCES)]
+    tasks = [read_document(TrainingTask, each.read_bytes()) for each in files]
+    assert [each.base_digest[-1] for each in tasks] == ["b", "2", "3"]
+    assert [dict(each.parameters) for each in tasks] == [{"epochs": "1"}, {"epochs": "2"}, {"epochs": "3"}]
+    assert len({each.order_seed for each in tasks}) == 3
+    text = [each.read_text() for each in files]
+    assert not any(
+        other.base_digest in one for one, task in zip(text, tasks, strict=True) for other in tasks if other != task
+    )
+
+
+def test_withheld_sums_have_no_difference_and_no_reference_gets_rows(tmp_path: Path) -> None:
+    folders = world.pod(tmp_path)
+    prepare(folders, comparing(withheld=True))
+    assert parquet.read_table(folders.view_file("evaluation")).num_rows == 0
+    predict_all(folders, [float("nan")], [2.0])  # and nothing of the last reference
+    assert score(folders) is None
+    numbers = world.read(folders.update / "update.safetensors")
+    assert {name: values.shape for name, values in numbers.items()} == dict(layouts.evaluation(2))
+    assert not any(values.any() for values in numbers.values())
+
+
+REFERENCE_FAULTS: dict[str, tuple[str, Callable[[Path, int], Any]]] = {
+    "nothing": ("OutputMissing", lambda place, n: None),
+    "one row too few": ("PredictionsInvalid", lambda place, n: world.probabilities(place, [0.5] * (n - 1))),
+    "no number": ("NotFinite", lambda place, n: world.probabilities(place, [0.5] * (n - 1) + [float("nan")])),
+    "no probability": ("PredictionsInvalid", lambda place, n: world.probabilities(place, [0.5] * (n - 1) + [1.1])),
+    "a link to the other predictions": (
+        "OutputLink",
+        lambda place, n: place.symlink_to("/wardround/out/predictions.f64"),
+    ),
+    "a pipe": ("OutputLink", lambda place, n: os.mkfifo(place)),
+}
+
+
+@pytest.mark.parametrize("fault", REFERENCE_FAULTS)
+@pytest.mark.parametrize("name", REFERENCES)
+def test_malformed_predictions_of_a_reference_are_refused_and_the_words_name_it(
+    tmp_path: Path, fault: str, name: Reference
+) -> None:
+    folders = world.pod(tmp_path)
+    prepare(folders, comparing())
+    rows = len(labels(folders))
+    predict_all(folders, *[[0.5] * rows] * 3)
+    place = folders.reference_out(name) / "predictions.f64"
+    place.unlink()
+    reason, leave = REFERENCE_FAULTS[fault]
+    leave(place, rows)
+    with pytest.raises(Failure) as failure:
+        score(folders)
+    assert failure.value.reason == reason
+    assert f"out-{name}/" in failure.value.message
+    assert not (folders.update / "update.json").exists()
+
+
+def test_the_salt_of_the_same_model_with_other_references_is_another_one() -> None:
+    document = comparing()
+    requests = [
+        codec.parse(RequestedTask, {**document, "references": document["references"][:number]}) for number in range(3)
+    ]
+    assert len({order.salt(b"key", each, "view") for each in requests}) == 3
+    assert len({order.seed(b"key", each, "view") for each in requests}) == 1
 
 
 def path(folders: Folders) -> Path:

@@ -184,6 +184,7 @@ def report(
         people=len(validation),
         withheld=False,
         tells=document["tells"],
+        references=len(document.get("references", ())),
         salt=SALT,
     )
     folders.private.mkdir(parents=True, exist_ok=True)

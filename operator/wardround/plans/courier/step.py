@@ -14,6 +14,7 @@ from wardround.plans.assignment import Claim, base_digest, require_version, veri
 from wardround.plans.courier.types import (
     AwaitUpdate,
     Fetch,
+    Input,
     Leave,
     LookAtFolder,
     Observation,
@@ -31,6 +32,7 @@ from wardround.plans.sitetask.state import is_accepted, is_final
 from wardround.sealing.refused import Refused
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
+from wardround.wire.mounts import INPUT, REFERENCES
 
 POLL_SECONDS = 0.2
 # What is refused stays refused until the SiteTask changes.
@@ -39,6 +41,7 @@ REFUSED_SECONDS = 3600.0
 UNREPORTED_SECONDS = 5.0
 WORKSPACE_UNUSABLE = "WorkspaceUnusable"
 NOT_APPROVED = "WaitingForApproval"
+MODEL = "model.safetensors"
 REST = Rest()
 
 
@@ -83,8 +86,8 @@ def _admitted(seen: Observation, assignment: Assignment) -> Step:
     """The way of a task that this site does: fetch, wait for training, seal, ask for grants, send."""
     if seen.folder is None:
         return LookAtFolder()
-    if not has_input(assignment, seen.folder.inputs):
-        return _fetch(seen, assignment)
+    if missing := missing_inputs(assignment, seen.folder.inputs):
+        return _fetch(seen, assignment, missing[0])
     if report := _report(seen, CourierReport(input="Ready")):
         return report
     if not seen.folder.has_update:
@@ -98,12 +101,13 @@ def _admitted(seen: Observation, assignment: Assignment) -> Step:
     return _send(seen, assignment)
 
 
-def _fetch(seen: Observation, assignment: Assignment) -> Step:
+def _fetch(seen: Observation, assignment: Assignment, wanted: Input) -> Step:
     if seen.grants is None:
         return OpenGrants(assignment=assignment) if seen.task.spec.grants else REST
-    if seen.grants.get is None:
-        return REST
-    return Fetch(assignment=assignment, grant=seen.grants.get, name=input_name(assignment))
+    base = () if assignment.base is None else (seen.grants.get,)
+    granted = dict(zip((each.path for each in inputs(assignment)), (*base, *seen.grants.references), strict=False))
+    grant = granted.get(wanted.path)
+    return Fetch(assignment=assignment, grant=grant, input=wanted) if grant is not None else REST
 
 
 def _send(seen: Observation, assignment: Assignment) -> Step:
@@ -164,11 +168,17 @@ def on_object(task: SiteTask, *, followed: bool) -> Literal["Observe", "Follow",
     return "RemoveFolder" if is_final(task) else "Follow"
 
 
-def input_name(assignment: Assignment) -> str:
-    """The file that training reads. The base of an initial round is the result of a Statistics round."""
-    return "statistics.safetensors" if assignment.initial else "model.safetensors"
+def inputs(assignment: Assignment) -> tuple[Input, ...]:
+    """The models that training reads. The base of an initial round is the result of a Statistics round."""
+    base, name = assignment.base, "statistics.safetensors" if assignment.initial else MODEL
+    own = (Input(path=f"{INPUT}/{name}", manifest=base.manifest, wrapped_key=base.wrapped_key),) if base else ()
+    references = tuple(
+        Input(path=f"{folder}/{MODEL}", manifest=each.manifest, wrapped_key=each.wrapped_key)
+        for folder, each in zip(REFERENCES, assignment.references, strict=False)
+    )
+    return (*own, *references)
 
 
-def has_input(assignment: Assignment, inputs: Collection[str]) -> bool:
-    """Whether nothing is left to fetch. A file has its name only once it is verified and whole."""
-    return assignment.base is None or input_name(assignment) in inputs
+def missing_inputs(assignment: Assignment, here: Collection[str]) -> tuple[Input, ...]:
+    """The models that are left to fetch. A file has its name only once it is verified and whole."""
+    return tuple(each for each in inputs(assignment) if each.path not in here)

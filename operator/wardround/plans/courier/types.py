@@ -25,8 +25,9 @@ class SealedUpdate:
 
 @dataclass(frozen=True)
 class FolderView:
-    """The task's folder in the workspace. `inputs`: names of the files in its input folder; a file has its name only
-    once it is verified and whole. `has_update`: training has left an update, or the courier has sealed one."""
+    """The task's folder in the workspace. `inputs`: the files in its input folders, as `folder/name`; a file has its
+    name only once it is verified and whole. `has_update`: training has left an update, or the courier has sealed
+    one."""
 
     inputs: Collection[str] = ()
     has_update: bool = False
@@ -85,12 +86,21 @@ class OpenGrants:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Input:
+    """A model that training reads: its signed manifest and its wrapped key. `path`: its file in the task's folder."""
+
+    path: str
+    manifest: str
+    wrapped_key: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fetch:
-    """Fetch the base model, verify it and open it into the input folder under this name."""
+    """Fetch this model, verify it and open it into the task's folder."""
 
     assignment: Assignment
     grant: Get
-    name: str
+    input: Input
 
 
 @dataclass(frozen=True, kw_only=True)

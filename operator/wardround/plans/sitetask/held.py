@@ -20,12 +20,13 @@ from wardround.sealing.refused import Refused
 
 @dataclass(frozen=True)
 class Signed:
-    """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key."""
+    """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key.
+    `state_rounds`: UIDs of the rounds whose states it goes on from."""
 
     hub: str
     issue: Issue
     expires: datetime
-    state_round: str
+    state_rounds: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ def read_signed(envelope: str, hub_key: str) -> Signed | None:
             hub=hub_fingerprint(untrusted.decode(hub_key, "HubNotPinned")),
             issue=issue(opened),
             expires=untrusted.time(opened.expires, UNREADABLE),
-            state_round=opened.state_round,
+            state_rounds=tuple(state for state in opened.state_rounds if state),
         )
     except Refused:
         return None

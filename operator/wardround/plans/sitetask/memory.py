@@ -66,7 +66,7 @@ def live_rounds(task: HeldTask, others: Iterable[HeldTask], pin: str, now: datet
 def live_states(task: HeldTask, others: Iterable[HeldTask], pin: str, rounds: Collection[str]) -> tuple[str, ...]:
     """UIDs of the rounds whose states these live rounds go on from."""
     signed = [_of_the_pinned_hub(each, pin) for each in (task, *others) if each.round_uid in rounds]
-    return tuple(sorted({each.state_round for each in signed if each is not None and each.state_round}))
+    return tuple(sorted({state for each in signed if each is not None for state in each.state_rounds}))
 
 
 def _may_be_tried_again(task: HeldTask, pin: str, now: datetime) -> bool:
