@@ -1,9 +1,11 @@
 """Rounds of three real hospitals, from apply to result, also during restarts, network cuts and upgrades."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from tests.e2e import simulated as simulation
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, fedavg, result
+from wardround.metrics import digits
 
 ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
 CUT = "site-c"
@@ -100,8 +103,14 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     assert any(np.any(after[name] != base[name]) for name in base)
 
     declared = ["accuracy", "auc", "rows"]
-    spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}}
-    evaluated = federation.run_round("evaluate", "Evaluate", **spec)
+    spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}, "references": [first.name]}
+    with Caught(federation.sites, tmp_path) as caught:
+        evaluated = federation.run_round("evaluate", "Evaluate", **spec)
+    sums = []
+    for site in ("site-a", "site-b"):
+        copy = federation.site_task(site, evaluated.task(site)["metadata"]["name"])
+        sums.append(caught.update(site, copy["metadata"]["uid"]))
+    assert difference_from(first.name, evaluated.result) == expected_difference(sums)
     assert list(evaluated.metrics) == declared
     # The clinic has two malignant test rows: it withholds its numbers, and that is no failure.
     assert evaluated.result["withheld"] == 1
@@ -113,6 +122,28 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     for site in ("site-a", "site-b"):
         counted = federation.kubectl(site).get("dataset", DATASET, "-n", federation.site_namespace)["status"]
         assert {each["rows"]: each["used"] for each in counted["evaluations"]}["Test"] >= 1
+
+
+def difference_from(reference: str, result: dict[str, Any]) -> tuple[str, ...]:
+    [told] = result["differences"]
+    assert (told["reference"], told["better"], told["hospitals"]) == (reference, "Lower", 2)
+    return told["value"], told["low"], told["high"], told["referenceLoss"], str(told["people"]), str(told["events"])
+
+
+def expected_difference(hospitals: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The same from the sums that each hospital sent."""
+    people = sum(each["people"][0] for each in hospitals)
+    events = sum(each["people"][1] for each in hospitals)
+    loss, total, _ = (sum(each["differences"][0, place] for each in hospitals) for place in range(3))
+    variance = 0.0
+    for each in hospitals:
+        n, (_, own, squares) = each["people"][0], each["differences"][0]
+        variance += n / (n - 1) * (squares - own * own / n)
+        assert each["loss"][0] - each["differences"][0, 0] == pytest.approx(own)
+    half = NormalDist().inv_cdf(0.975) * math.sqrt(variance) / people
+    value = total / people
+    numbers = (digits.text(each, people) for each in (value, value - half, value + half, loss / people))
+    return (*numbers, str(digits.rounded_count(people)), str(digits.rounded_count(events)))
 
 
 def test_a_simulation_inside_the_trainer_image_makes_the_same_models(

@@ -67,6 +67,7 @@ def documents(trainer: Trainer) -> list[Object]:
         training.append(further)
     evaluation = copy.deepcopy(chain.evaluation)
     evaluation["spec"]["base"]["roundName"] = training[-1]["metadata"]["name"]
+    evaluation["spec"]["references"] = [training[0]["metadata"]["name"]]
     if trainer.program is own_image:
         for each in training:
             each["spec"] |= copy.deepcopy(OWN_ROUND)

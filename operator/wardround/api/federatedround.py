@@ -97,6 +97,7 @@ class FederatedRoundSpec:
     exchange: Exchange = field(default_factory=Exchange)
     metrics: tuple[str, ...] = ("loss",)
     rows: Rows = "Validation"
+    references: tuple[str, ...] = ()
     specificity: str = "0.9"
     quorum: Quorum = field(default_factory=Quorum)
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -138,6 +139,25 @@ class ResultMetric:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResultDifference:
+    """Mean log loss of `model` minus that of `reference`, on the same people, as text. Both are rounds that made a
+    model. `low`, `high`: its 95 % interval. `reference_loss`: mean log loss of the reference. `events`: people with a
+    positive row."""
+
+    reference: str
+    value: str
+    low: str | None = None
+    high: str | None = None
+    better: Better = "Lower"
+    reference_loss: str
+    people: int
+    events: int
+    hospitals: int
+    rows: Rows
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CalibrationGroup:
     """People whose predicted probability is from `low` to `high`. `observed`: the share of them that is positive."""
 
@@ -166,6 +186,7 @@ class Result:
     samples: int
     metrics: tuple[ResultMetric, ...] = ()
     calibration: tuple[CalibrationGroup, ...] = ()
+    differences: tuple[ResultDifference, ...] = ()
     withheld: int = 0
     hospitals: tuple[HospitalResult, ...] = ()
     hospitals_omitted: bool = False
@@ -195,6 +216,12 @@ def base_name(federated_round: FederatedRound) -> str | None:
     if spec.base:
         return spec.base.round_name
     return spec.initial.statistics_round_name if spec.initial else None
+
+
+def source_names(federated_round: FederatedRound) -> tuple[str, ...]:
+    """The rounds whose results this round needs: what it starts from, and those with which it compares its model."""
+    base = base_name(federated_round)
+    return (*([base] if base else []), *federated_round.spec.references)
 
 
 def parse(value: Mapping[str, Any]) -> FederatedRound:

@@ -12,6 +12,7 @@ PARTICIPANT = "wardround.io/participant"
 ATTEMPT = "wardround.io/attempt"
 ROLE = "wardround.io/role"
 BASE_UID = "wardround.io/base-uid"  # label of a RoundTask: UID of the base round
+REFERENCE_UIDS = ("wardround.io/reference1-uid", "wardround.io/reference2-uid")  # labels of a RoundTask: UIDs of rounds
 TASK_UID = "wardround.io/task-uid"
 MODEL_UID = "wardround.io/model-uid"  # label of the rounds and versions of a FederatedModel
 DATASET = "wardround.io/dataset"

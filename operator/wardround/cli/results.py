@@ -17,10 +17,11 @@ from wardround.api import federatedround, roundtask
 from wardround.api.federatedround import FederatedRound, Result
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, read
+from wardround.metrics.registry import LOSS_DIFFERENCE
 from wardround.wire import codec
 
 Format = Literal["csv", "json"]
-COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "rows", "model")
+COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "rows", "model", "reference")
 WITHHELD = "withheld: fewer people than policy.minCell are in a class"
 NOT_TOLD = "not shown: the Site does not tell it (policy.tellOwnMetrics), or the other numbers would reveal it"
 
@@ -57,19 +58,27 @@ def results(round_: Object, tasks: list[Object]) -> Results:
     rows = tuple(
         (
             *(each.name, each.value, each.low or "", each.high or "", each.better or ""),
-            *(str(each.people), str(each.hospitals), each.rows, each.model),
+            *(str(each.people), str(each.hospitals), each.rows, each.model, ""),
         )
         for each in result.metrics
     )
-    return Results(_title(name, shown, result), result, rows, _hospitals(result, tasks))
+    differences = tuple(
+        (
+            *(LOSS_DIFFERENCE, each.value, each.low or "", each.high or "", each.better),
+            *(str(each.people), str(each.hospitals), each.rows, each.model, each.reference),
+        )
+        for each in result.differences
+    )
+    return Results(_title(name, shown, result), result, (*rows, *differences), _hospitals(result, tasks))
 
 
 def table(shown: Results) -> Table:
     """The numbers over all hospitals. All texts are Text objects, because rich reads brackets in a str as markup."""
-    made = _table(shown, ("metric", "value", "95 % interval", *COLUMNS[4:]), numbers=("value", "people", "hospitals"))
+    columns = COLUMNS[4:] if shown.result.differences else COLUMNS[4:-1]
+    made = _table(shown, ("metric", "value", "95 % interval", *columns), numbers=("value", "people", "hospitals"))
     for name, value, low, high, *others in shown.rows:
         interval = f"{low} to {high}" if low and high else ""
-        made.add_row(*map(Text, (name, value, interval, *others)))
+        made.add_row(*map(Text, (name, value, interval, *others[: len(columns)])))
     return made
 
 
@@ -103,7 +112,7 @@ def text(shown: Results, output: Format, *, by_hospital: bool) -> str:
 
 def _document(shown: Results, *, by_hospital: bool) -> Object:
     dumped = codec.dump(shown.result)
-    made = {name: dumped[name] for name in ("metrics", "calibration", "withheld", "samples", "digest")}
+    made = {name: dumped[name] for name in ("metrics", "calibration", "differences", "withheld", "samples", "digest")}
     if by_hospital:
         made["hospitals"] = [
             {"name": each.name, "metrics": each.metrics, "note": each.note} for each in shown.hospitals

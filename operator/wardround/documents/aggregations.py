@@ -75,7 +75,7 @@ def plan(
         metrics=spec.metrics,
         specificity=spec.specificity,
         least_cell=least_cell,
-        references=(),
+        references=spec.references,
         private_key=key.raw,
         data_key=new_file_key(),
         image_digest=image_digest(federated_round),

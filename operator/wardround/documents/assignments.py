@@ -1,5 +1,6 @@
 """Builds the signed assignment and the sealed grants that the hub sends to a site. No I/O; time is passed in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,7 +18,7 @@ from wardround.sealing.manifests import seal_grants, sign_assignment
 from wardround.sealing.wrap import base_context, wrap
 from wardround.store.presign import Presigner
 from wardround.wire import canonical, versions
-from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import AssignedBase, AssignedReference, Assignment, Exchange, Quorum, Resources
 from wardround.wire.grants import Get, Grants, Put
 
 GRANT_SECONDS = 3600
@@ -56,13 +57,15 @@ def assign(
     base: Model | None,
     identity: Identity,
     now: datetime,
+    references: Sequence[Model] = (),
 ) -> TaskSpec:
-    """The spec of a RoundTask, without grants."""
+    """The spec of a RoundTask, without grants. `references`: the results of spec.references, in its order."""
     spec, meta = federated_round.spec, federated_round.metadata
-    wrapped = None
-    if base is not None:
-        context = base_context(meta.uid, dispatch.attempt, recipient.name, base.manifest.digest)
-        wrapped = AssignedBase(base.text, wrap(base.data_key, recipient.decryption, context))
+
+    def wrapped_key(model: Model) -> bytes:
+        context = base_context(meta.uid, dispatch.attempt, recipient.name, model.manifest.digest)
+        return wrap(model.data_key, recipient.decryption, context)
+
     quorum = Quorum(
         spec.quorum.min, spec.quorum.required, spec.quorum.grace_seconds, on_shortfall=spec.quorum.on_shortfall
     )
@@ -87,7 +90,7 @@ def assign(
         exchange=Exchange(spec.exchange.frozen),
         metrics=spec.metrics,
         initial=spec.initial is not None,
-        base=wrapped,
+        base=AssignedBase(base.text, wrapped_key(base)) if base is not None else None,
         roster=dispatch.roster,
         quorum=quorum,
         resources=Resources(
@@ -102,6 +105,19 @@ def assign(
         columns_digest=dispatch.columns,
         rows=spec.rows,
         threads=spec.resources.threads,
+        references=tuple(
+            AssignedReference(
+                round_name=name,
+                manifest=model.text,
+                wrapped_key=wrapped_key(model),
+                image=model.stored.image,
+                image_digest=model.stored.image.partition("@")[2],
+                command=model.stored.command,
+                parameters=model.stored.parameters,
+                state_round=state,
+            )
+            for name, model, state in zip(spec.references, references, dispatch.reference_states, strict=True)
+        ),
     )
     return TaskSpec(
         round_ref=RoundRef(namespace=meta.namespace, name=meta.name, uid=meta.uid),
@@ -136,6 +152,7 @@ def grant(
     upload_bytes: int | None,
     presigner: Presigner,
     now: datetime,
+    references: Sequence[Model] = (),
 ) -> tuple[str, datetime]:
     """Sealed grants as base64, and until when they hold."""
     puts = None
@@ -147,6 +164,11 @@ def grant(
         puts = tuple(Put(url=upload.url, bytes=length, headers=upload.headers) for length, upload in uploads)
     expires = now + timedelta(seconds=GRANT_SECONDS)
     got = fetch(base, presigner, now, GRANT_SECONDS) if base else None
-    grants = Grants(expires=to_seconds(expires), get=got, put=puts)
+    grants = Grants(
+        expires=to_seconds(expires),
+        get=got,
+        put=puts,
+        references=tuple(fetch(each, presigner, now, GRANT_SECONDS) for each in references),
+    )
     sealed = seal_grants(grants, recipient.decryption, round_uid=round_uid, attempt=attempt, participant=recipient.name)
     return canonical.encode(sealed), expires

@@ -80,12 +80,14 @@ def doing(action: Action) -> str:
 
 @dataclass(frozen=True)
 class Execution:
-    """One round's actions. `base`: the result that the round starts from. `seen`: what the plan was made from."""
+    """One round's actions. `base`: the result that the round starts from. `references`: those with which it compares
+    its model. `seen`: what the plan was made from."""
 
     hub: Context
     seen: Observation
     base: Model | None
     key: vault.RoundKey
+    references: tuple[Model, ...] = ()
 
     @property
     def round(self) -> FederatedRound:
@@ -136,10 +138,13 @@ class Execution:
             return Refusal(participant=action.participant, message=refused)
         recipient = self._recipient(action.participant)
         key = await self.key.get()
-        spec = assign(self.round, recipient, action, key.public.raw, self.base, self.hub.identity, self.hub.clock())
+        identity, now = self.hub.identity, self.hub.clock()
+        spec = assign(self.round, recipient, action, key.public.raw, self.base, identity, now, self.references)
         labels = names.task_labels(round_meta.name, uid, recipient.name, action.attempt)
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid
+        for label, reference in zip(names.REFERENCE_UIDS, self.references, strict=False):
+            labels[label] = reference.manifest.header.round_uid
         name = names.task_name(round_meta.name, uid, action.attempt)
         sealed, expires = await self._grants(recipient, action.attempt, None)
         task = manifest(roundtask.KIND, name, recipient.name, labels, replace(spec, grants=sealed))
@@ -236,7 +241,8 @@ class Execution:
         location = names.update_location(uid, attempt, recipient.name)
         now = self.hub.clock()
         # Each part has a URL: to sign those of a large model takes a tenth of a second for each participant.
-        return await beside(grant, recipient, uid, attempt, location, self.base, upload_bytes, self.hub.external, now)
+        models, external = (self.base, upload_bytes), self.hub.external
+        return await beside(grant, recipient, uid, attempt, location, *models, external, now, self.references)
 
     async def _patch(self, task: RoundTask, spec: dict[str, object], notes: dict[str, str]) -> None:
         metadata = {"uid": task.metadata.uid, "annotations": notes}

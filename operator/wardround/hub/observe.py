@@ -23,7 +23,7 @@ from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
-from wardround.plans.round.types import Aggregation, Observation, Plan
+from wardround.plans.round.types import Aggregation, Observation, Plan, Reference
 from wardround.ports import Api, Object, Objects
 from wardround.sealing.refused import Refused
 from wardround.wire import aggregation as aggregation_wire
@@ -45,9 +45,9 @@ async def get_round(client: Api, namespace: str, name: str) -> tuple[Object, Fed
 
 @dataclass(frozen=True)
 class Start:
-    """What a round starts from. `uid`: UID of the round that made the result. `round`: the live round of the base's
-    name, which may be another one. `deleted`: the round that made the result is gone. A round that was applied after
-    that gets no `model`."""
+    """A result that a round uses: its base or a reference. `uid`: UID of the round that made it. `round`: the live one
+    of that name, which may be another one. `deleted`: the round that made the result is gone. A round that was applied
+    after that gets no `model`."""
 
     round: FederatedRound | None = None
     uid: str = ""
@@ -55,8 +55,8 @@ class Start:
     deleted: bool = False
 
 
-async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observation, Model | None]:
-    """The observation, and the base model for the execution of the plan."""
+async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observation, Model | None, tuple[Model, ...]]:
+    """The observation, and the models for the execution of the plan: the base and the references."""
     client, identity = hub.client, hub.identity
     participants = identified((await hub.participants.objects()).values())
     uid = names.ROUND_UID + "=" + federated_round.metadata.uid
@@ -74,6 +74,7 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
     task_items, secrets, jobs, pods = listed
     tasks = tuple(map(roundtask.parse, task_items))
     start = await _start(client, federated_round, started_from(task_items), named, identity)
+    references = await _references(client, federated_round, task_items, identity)
     left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
         round=federated_round,
@@ -83,6 +84,16 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         base_uid=start.uid,
         base_model=start.model.stored if start.model else None,
         base_deleted=start.deleted,
+        references=tuple(
+            Reference(
+                name=name,
+                round=each.round,
+                uid=each.uid,
+                deleted=each.deleted,
+                model=each.model.stored if each.model else None,
+            )
+            for name, each in zip(federated_round.spec.references, references, strict=True)
+        ),
         aggregation=aggregation(jobs, pods),
         model=model.stored if model else None,
         leftovers=bool(left),
@@ -92,7 +103,7 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         scratch_limit=hub.settings.scratch_limit,
         now=hub.clock(),
     )
-    return seen, start.model
+    return seen, start.model, tuple(each.model for each in references if each.model is not None)
 
 
 async def confirmed(hub: Context, seen: Observation) -> tuple[Observation, Plan]:
@@ -120,14 +131,34 @@ async def confirmed(hub: Context, seen: Observation) -> tuple[Observation, Plan]
 
 async def _named(client: Api, federated_round: FederatedRound) -> FederatedRound | None:
     """The live round of the name that this one starts from."""
-    name = base_name(federated_round)
-    live = await get_round(client, federated_round.metadata.namespace, name) if name else None
+    return await _live(client, federated_round.metadata.namespace, base_name(federated_round))
+
+
+async def _live(client: Api, namespace: str, name: str | None) -> FederatedRound | None:
+    live = await get_round(client, namespace, name) if name else None
     return live[1] if live else None
 
 
-def started_from(tasks: Objects) -> str:
-    """UID of the round whose result a round has started from, by its RoundTasks; nothing before there is one."""
-    return next((uid for each in tasks if (uid := each["metadata"]["labels"].get(names.BASE_UID))), "")
+def started_from(tasks: Objects, label: str = names.BASE_UID) -> str:
+    """UID of the round whose result a round uses, by this label of its RoundTasks; nothing before there is one."""
+    return next((uid for each in tasks if (uid := each["metadata"]["labels"].get(label))), "")
+
+
+def source_label(federated_round: FederatedRound, name: str) -> str:
+    """The label of RoundTasks with the UID of the round that this round names, as its base or as a reference."""
+    references = dict(zip(federated_round.spec.references, names.REFERENCE_UIDS, strict=False))
+    return names.BASE_UID if name == base_name(federated_round) else references[name]
+
+
+async def _references(
+    client: Api, federated_round: FederatedRound, tasks: Objects, identity: Identity
+) -> tuple[Start, ...]:
+    async def one(name: str) -> Start:
+        live = await _live(client, federated_round.metadata.namespace, name)
+        started = started_from(tasks, source_label(federated_round, name))
+        return await _source(client, federated_round, name, started, live, identity)
+
+    return tuple([await one(name) for name in federated_round.spec.references])
 
 
 async def _start(
@@ -136,6 +167,18 @@ async def _start(
     name = base_name(federated_round)
     if name is None:
         return Start()
+    return await _source(client, federated_round, name, started, named, identity)
+
+
+async def _source(
+    client: Api,
+    federated_round: FederatedRound,
+    name: str,
+    started: str,
+    named: FederatedRound | None,
+    identity: Identity,
+) -> Start:
+    """The result of a round that this round names. `started`: UID of the round whose result it uses already."""
     uid = started or (named.metadata.uid if named else "")
     if uid:
         gone = named is None or named.metadata.uid != uid

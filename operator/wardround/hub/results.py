@@ -10,7 +10,7 @@ from wardround.api import federatedround, names
 from wardround.api.federatedround import FederatedRound
 from wardround.hub import vault
 from wardround.hub.context import Context
-from wardround.hub.observe import get_round, started_from
+from wardround.hub.observe import get_round, source_label, started_from
 from wardround.hub.sweep import delete_made
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.queue import WorkQueue
@@ -91,12 +91,14 @@ class ResultController:
     async def _followers(self, key: Key) -> tuple[Follower, ...]:
         """The rounds that start from the result of a round of this name."""
         rounds = [federatedround.parse(item) async for item in self._hub.client.each("FederatedRound", key.namespace)]
-        return tuple([await self._follower(each) for each in rounds if result_plan.is_follower(each, key.name)])
+        return tuple(
+            [await self._follower(each, key.name) for each in rounds if result_plan.is_follower(each, key.name)]
+        )
 
-    async def _follower(self, federated_round: FederatedRound) -> Follower:
+    async def _follower(self, federated_round: FederatedRound, name: str) -> Follower:
         uid = federated_round.metadata.uid
         tasks = await self._hub.client.list("RoundTask", everywhere=True, labels=f"{names.ROUND_UID}={uid}")
-        return Follower(uid=uid, started_from=started_from(tasks))
+        return Follower(uid=uid, started_from=started_from(tasks, source_label(federated_round, name)))
 
     async def _forget(self, result: Object) -> None:
         """Its key has gone. The empty Secret is deleted last: by it a new process finds what is left to do."""

@@ -102,10 +102,11 @@ class RoundController:
                 swept_again = await self._sweep(key, seen.metadata.uid)
             except StoreError as away:
                 failure = away  # what is left of another round does not hold this one
-        observation, base = await observe(self.hub, seen)
+        observation, base, references = await observe(self.hub, seen)
         observation, plan = await confirmed(self.hub, observation)
         try:
-            execution = Execution(self.hub, observation, base, RoundKey(self.hub.client, seen.metadata.uid))
+            key_of_round = RoundKey(self.hub.client, seen.metadata.uid)
+            execution = Execution(self.hub, observation, base, key_of_round, references)
             refusals = await execution.run(plan.actions)
             asked = sum(isinstance(each, Dispatch) for each in plan.actions)
             status = refused(observation, plan.status, asked, refusals)

@@ -29,6 +29,9 @@ class Metric:
     number: Number = "Share"
 
 
+# How tables name the difference in log loss from a reference. No round declares it: it comes with spec.references.
+LOSS_DIFFERENCE = "lossDifference"
+
 _THRESHOLD, _AT_THRESHOLD = "threshold", "specificityAtThreshold"
 _ALL = (
     Metric("loss", "Lower", "Normal"),

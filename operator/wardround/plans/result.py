@@ -5,14 +5,14 @@ A result outlives the round that made it as long as a round that was there befor
 
 from dataclasses import dataclass
 
-from wardround.api.federatedround import FederatedRound, base_name
+from wardround.api.federatedround import FederatedRound, source_names
 from wardround.plans.round.status import is_over
 
 
 @dataclass(frozen=True, kw_only=True)
 class Follower:
-    """A round that is not over and names the result's round as its base. `started_from`: UID of the round whose result
-    it has started from, or nothing as long as it has asked no hospital."""
+    """A round that is not over and names the result's round as its base or as a reference. `started_from`: UID of the
+    round whose result it uses under that name, or nothing as long as it has asked no hospital."""
 
     uid: str
     started_from: str = ""
@@ -56,9 +56,9 @@ def may_start(kept_for: frozenset[str] | None, round_uid: str) -> bool:
     return kept_for is None or round_uid in kept_for
 
 
-def is_follower(federated_round: FederatedRound, base: str) -> bool:
-    """Whether a round is not over and starts, or will start, from the result of a round of that name."""
-    return base_name(federated_round) == base and not is_over(federated_round)
+def is_follower(federated_round: FederatedRound, name: str) -> bool:
+    """Whether a round is not over and uses, or will use, the result of a round of that name."""
+    return name in source_names(federated_round) and not is_over(federated_round)
 
 
 def _needs(follower: Follower, seen: Observation) -> bool:

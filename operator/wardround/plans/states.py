@@ -7,14 +7,23 @@ did not combine, so that the chain is one step long and holds when earlier round
 
 from collections.abc import Collection, Mapping
 
-from wardround.plans.round.types import Observation
+from wardround.plans.round.types import Observation, StoredModel
 
 
 def states(seen: Observation) -> Mapping[str, str]:
     """By participant, the UID of the round whose state it goes on from. Who is not named starts without one."""
     if seen.round.spec.base is None or seen.base_model is None:
         return {}
-    return {**seen.base_model.states, **dict.fromkeys(seen.base_model.aggregated, seen.base_uid)}
+    return _left(seen.base_model, seen.base_uid)
+
+
+def reference_states(seen: Observation, name: str) -> tuple[str, ...]:
+    """For each reference, the UID of the round whose state its code reads at this participant; "" for none."""
+    return tuple(_left(each.model, each.uid).get(name, "") if each.model else "" for each in seen.references)
+
+
+def _left(model: StoredModel, uid: str) -> dict[str, str]:
+    return {**model.states, **dict.fromkeys(model.aggregated, uid)}
 
 
 def remaining(before: Mapping[str, str], aggregated: Collection[str]) -> Mapping[str, str]:

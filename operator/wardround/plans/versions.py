@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from wardround.api.federatedround import FederatedRound
 from wardround.api.participant import Participant
-from wardround.wire.versions import KNOWN
+from wardround.wire.versions import KNOWN, REFERENCES_SINCE
 
 # As the CRD bounds what a site publishes.
 MOST_PUBLISHED, LARGEST = 16, 1_000_000
@@ -36,6 +37,15 @@ def none_in_common(participant: Participant) -> str | None:
     if common(participant):
         return None
     return HUB_TOO_OLD if max(_published(participant), default=0) > KNOWN[-1] else SITE_TOO_OLD
+
+
+def too_old_for(participant: Participant, federated_round: FederatedRound) -> str | None:
+    """Why the hub can write no assignment of this round for this site, or None. A version without references would let
+    the site evaluate something else."""
+    if reason := none_in_common(participant):
+        return reason
+    references = bool(federated_round.spec.references)
+    return SITE_TOO_OLD if references and common(participant) < REFERENCES_SINCE else None
 
 
 def _published(participant: Participant) -> frozenset[int]:

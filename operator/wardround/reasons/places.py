@@ -47,12 +47,14 @@ _LISTED: Mapping[str, str] = {
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
     "BaseTaskDiffers BaseUnusable DatasetDiffersFromBase DatasetUnknown InitialWeightsDiffer NotDispatched "
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
+    "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceTaskDiffers "
     "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent TooFewParticipants "
     "TooManyLeftOut TooMuchToAggregate",
     ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetDiffersFromBase DatasetNotFound DatasetUnknown "
     "FederationNotAllowed FingerprintMismatch ParticipantNoKeys ParticipantNotApproved ParticipantRevoked "
-    "HubTooOld ParticipantSuspended ParticipantUnknown SiteTooOld TaskRefused TooFewParticipants",
-    ROUND_RECONCILING: "ActionFailed Aggregating Collecting Dispatched ResultExists StoreUnreachable WaitingForBase",
+    "HubTooOld ParticipantSuspended ParticipantUnknown ReferenceNotFound SiteTooOld TaskRefused TooFewParticipants",
+    ROUND_RECONCILING: "ActionFailed Aggregating Collecting Dispatched ResultExists StoreUnreachable WaitingForBase "
+    "WaitingForReference",
     CLEANING: "ActionFailed",
     ROUND_OTHER: "BaseDeleted CleanedUp Complete",
     ATTENTION: "CountsInvalid DatasetDiffers DatasetDiffersFromBase FederationNotAllowed FingerprintMismatch Missing "

@@ -47,6 +47,11 @@ PROGRESS = (
         meaning="The round that this round starts from is not Complete yet.",
         action="Wait.",
     ),
+    _nobody(
+        name="WaitingForReference",
+        meaning="A round with whose model this round compares its own is not Complete yet.",
+        action="Wait.",
+    ),
     _nobody(name="Dispatched", meaning="The hub has asked the hospitals.", action="Wait."),
     _nobody(
         name="Collecting",

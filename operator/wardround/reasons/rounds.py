@@ -175,6 +175,36 @@ _BASES = (
         "author to repeat the round that made the result.",
     ),
 )
+_REFERENCES = (
+    _round(
+        name="ReferenceNotFound",
+        meaning="This namespace has no result of a round that spec.references names.",
+        action="Apply that round in this namespace. Or correct spec.references in a new round.",
+    ),
+    _round(
+        name="ReferenceFailed",
+        meaning="A round that spec.references names has failed.",
+        action="Apply a new round whose spec.references names rounds that are Complete.",
+    ),
+    _round(
+        name="ReferenceTaskDiffers",
+        meaning="A round that spec.references names made no model.",
+        action="Apply a new round whose spec.references names Train rounds.",
+    ),
+    _round(
+        name="ReferenceDiffers",
+        meaning="A round that spec.references names made its model from other columns than the model of the base.",
+        action="Apply a new round whose spec.references names rounds with the same columns as the base: only such "
+        "models can be compared.",
+    ),
+    _hub(
+        name="ReferenceLost",
+        meaning="The hub cannot open a result with which this round compares its model: its Secret is gone, or the "
+        "hub's signing key is another one now.",
+        action="Restore the Secret of that result (model-UID) from your backup. Without a backup, ask the round's "
+        "author for a new round with other references.",
+    ),
+)
 _QUORUM = (
     _round(
         name="TooFewParticipants",
@@ -265,4 +295,4 @@ _PARTS = (
         "-n FEDERATION` on the hub.",
     ),
 )
-ROUNDS = (*_PARTICIPANTS, *_VERSIONS, *_DATASETS, *_BASES, *_QUORUM, *_HUB, *_PARTS)
+ROUNDS = (*_PARTICIPANTS, *_VERSIONS, *_DATASETS, *_BASES, *_REFERENCES, *_QUORUM, *_HUB, *_PARTS)

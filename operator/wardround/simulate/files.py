@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from wardround.api import dataschema, dataset, federatedround
-from wardround.api.federatedround import FederatedRound, base_name
+from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, source_names
 from wardround.simulate.errors import SimulationError
 from wardround.wire import codec
-from wardround.wire.assignment import LABEL
+from wardround.wire.assignment import LABEL, MOST_REFERENCES
 
 DATASET_FILE, SCHEMA_FILE, SECRETS = "dataset.yaml", "dataschema.yaml", "secrets"
 HOLDOUT = "holdout"
@@ -66,17 +66,17 @@ def in_order(rounds: Sequence[FederatedRound]) -> list[FederatedRound]:
             raise SimulationError(f"Two rounds have the name {each.metadata.name}. Give each round a name of its own.")
     ordered: list[FederatedRound] = []
     while waiting:
-        ready = [each for each in waiting.values() if _base_of(each) not in waiting]
+        ready = [each for each in waiting.values() if not any(source in waiting for source in _sources(each))]
         if not ready:
             circle = ", ".join(name for _, name in waiting)
             raise SimulationError(f"These rounds start from each other in a circle: {circle}. Correct spec.base.")
         known = {(each.metadata.namespace, each.metadata.name) for each in ordered}
         for each in ready:
-            base = _base_of(each)
-            if base is not None and base not in known:
+            for _, missing in (source for source in _sources(each) if source not in known):
+                uses = "compares its model with" if missing in each.spec.references else "starts from"
                 raise SimulationError(
-                    f"Round {each.metadata.name} starts from round {base[1]}, which none of the files has. Add the "
-                    "file that has it."
+                    f"Round {each.metadata.name} {uses} round {missing}, which none of the files has. Add the file "
+                    "that has it."
                 )
             ordered.append(waiting.pop((each.metadata.namespace, each.metadata.name)))
     return ordered
@@ -150,6 +150,18 @@ def _fault(federated_round: FederatedRound) -> str:
         return "an Evaluate round has a base and no initial."
     if spec.task == "Statistics" and (spec.base or spec.initial):
         return "a Statistics round has neither base nor initial."
+    return _reference_fault(spec)
+
+
+def _reference_fault(spec: FederatedRoundSpec) -> str:
+    if not spec.references:
+        return ""
+    if spec.task != "Evaluate":
+        return "only an Evaluate round has references."
+    if len(spec.references) > MOST_REFERENCES or len(set(spec.references)) < len(spec.references):
+        return f"references takes at most {MOST_REFERENCES} different names."
+    if spec.base and spec.base.round_name in spec.references:
+        return "references names the round of base."
     return ""
 
 
@@ -230,6 +242,6 @@ def _refuse_unknown(given: Any, known: Any, place: str) -> None:
             _refuse_unknown(value, parsed, f"{place}[{number}]")
 
 
-def _base_of(federated_round: FederatedRound) -> tuple[str, str] | None:
-    name = base_name(federated_round)
-    return (federated_round.metadata.namespace, name) if name else None
+def _sources(federated_round: FederatedRound) -> list[tuple[str, str]]:
+    """Namespace and name of each round whose result this one needs."""
+    return [(federated_round.metadata.namespace, name) for name in source_names(federated_round)]

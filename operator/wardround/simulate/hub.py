@@ -32,6 +32,7 @@ from wardround.plans.round.types import (
     Dispatch,
     MakeRoundKey,
     Observation,
+    Reference,
     StoredModel,
     StoreModel,
 )
@@ -61,6 +62,7 @@ class _Round:
 
     round: FederatedRound
     base: Model | None
+    references: tuple[Model, ...] = ()
     key: DecryptionKey | None = None
     tasks: dict[tuple[str, int], RoundTask] = field(default_factory=dict)
     roster: tuple[str, ...] = ()
@@ -92,7 +94,9 @@ class Hub:
         )
         base = self._base(federated_round)
         model = self.models.get(base.metadata.uid) if base else None
-        under_way = _Round(replace(federated_round, metadata=metadata), model)
+        compared = tuple(map(self._reference, self._references(federated_round)))
+        references = tuple(each for each in compared if each is not None)
+        under_way = _Round(replace(federated_round, metadata=metadata), model, references)
         participants = {name: each.participant(self.identity.fingerprint, self.now) for name, each in hospitals.items()}
         while not is_over(under_way.round):
             seen = self._observe(under_way, base, participants)
@@ -110,6 +114,20 @@ class Hub:
         name = base_name(federated_round)
         return self.rounds.get((federated_round.metadata.namespace, name)) if name else None
 
+    def _references(self, federated_round: FederatedRound) -> tuple[Reference, ...]:
+        """The rounds with whose models a round compares its own. All of them are over."""
+        namespace = federated_round.metadata.namespace
+        named = [(name, self.rounds.get((namespace, name))) for name in federated_round.spec.references]
+        return tuple(
+            Reference(name=name, round=live, uid=live.metadata.uid, model=_stored(self.models.get(live.metadata.uid)))
+            if live
+            else Reference(name=name)
+            for name, live in named
+        )
+
+    def _reference(self, reference: Reference) -> Model | None:
+        return self.models.get(reference.uid)
+
     def _observe(
         self, under_way: _Round, base: FederatedRound | None, participants: Mapping[str, Participant]
     ) -> Observation:
@@ -119,7 +137,8 @@ class Hub:
             tasks=tuple(under_way.tasks.values()),
             base=base,
             base_uid=base.metadata.uid if base else "",
-            base_model=under_way.base.stored if under_way.base else None,
+            base_model=_stored(under_way.base),
+            references=self._references(under_way.round),
             aggregation=under_way.aggregation,
             model=under_way.model,
             roster=under_way.roster,
@@ -170,6 +189,7 @@ class Hub:
             under_way.base,
             self.identity,
             self.now,
+            under_way.references,
         )
         metadata = Meta(
             name=names.task_name(under_way.round.metadata.name, uid, action.attempt),
@@ -181,7 +201,7 @@ class Hub:
         )
         task = RoundTask(metadata=metadata, spec=spec)
         most = seen.participants[name].spec.max_samples
-        models = (under_way.base,) if under_way.base else ()
+        models = (*([under_way.base] if under_way.base else []), *under_way.references)
         order = Order(self.identity.fingerprint, most, models, self.means, self.now)
         worked = hospitals[name].work(task, order)
         under_way.tasks[name, action.attempt] = replace(task, status=worked.status)
@@ -218,6 +238,10 @@ class Hub:
         self.models[under_way.round.metadata.uid] = Model(
             data_key, sign_model(manifest, self.identity.key), manifest, action.model
         )
+
+
+def _stored(model: Model | None) -> StoredModel | None:
+    return model.stored if model else None
 
 
 def failed(federated_round: FederatedRound) -> str:

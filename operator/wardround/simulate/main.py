@@ -208,7 +208,9 @@ def _numbers(simulation: Simulation, rows: Sequence[table.Row], *, by_hospital: 
     made.add_column("model")
     for each in table.summaries(chosen) if repeated else chosen:
         own = (each.hospital,) if by_hospital else ()
-        made.add_row(*own, each.round, each.source, each.rows, each.metric, *_cells(each)[: len(numbers)], each.model)
+        made.add_row(
+            *own, each.round, each.source, each.rows, each.metric, *_cells(each)[: len(numbers)], _models(each)
+        )
     return made
 
 
@@ -216,6 +218,11 @@ def _cells(line: table.Row | table.Summary) -> tuple[str, str, str]:
     if isinstance(line, table.Summary):
         return f"{line.mean:.4g}", _text(line.sd), str(line.n)
     return f"{line.value:.4g}", _interval(line), str(line.people)
+
+
+def _models(each: table.Row | table.Summary) -> str:
+    """The measured model; of a difference, both models."""
+    return f"{each.model} minus {each.reference}" if each.reference else each.model
 
 
 def _interval(row: table.Row) -> str:

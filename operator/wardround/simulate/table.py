@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from wardround.api.federatedround import HospitalResult, ResultMetric
+from wardround.api.federatedround import HospitalResult, ResultDifference, ResultMetric
 from wardround.api.site import LEAST_CELL
+from wardround.metrics.registry import LOSS_DIFFERENCE
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.files import HOLDOUT
 from wardround.simulate.play import Finished, Skipped
@@ -31,7 +32,8 @@ class Row:
     `low`, `high`: the 95 % interval. `people`, `hospitals`: how many of them the number is over. `rows`: `Validation`,
     `Test`, or `Holdout` for all rows of the holdout file. `model`: the round that made the measured model. A Train
     round measures the model that it starts from. `hospital`: whose number it is; empty for the number of the round. A
-    hospital's number has no `low`, `high` and `people`.
+    hospital's number has no `low`, `high` and `people`. `reference`: of the metric lossDifference, the round that made
+    the model whose log loss is subtracted; else "".
     """
 
     repeat: int
@@ -47,6 +49,7 @@ class Row:
     rows: str
     model: str
     hospital: str = ""
+    reference: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Summary:
     rows: str
     metric: str
     model: str
+    reference: str
     mean: float
     sd: float | None
     n: int
@@ -98,7 +102,8 @@ def _told(finished: Finished) -> tuple[HospitalResult, ...]:
 
 
 def _total_rows(finished: Finished) -> Iterator[Row]:
-    return (_row(finished, metric) for metric in finished.result.metrics)
+    yield from (_row(finished, metric) for metric in finished.result.metrics)
+    yield from (_difference(finished, each) for each in finished.result.differences)
 
 
 def _hospital_rows(finished: Finished) -> Iterator[Row]:
@@ -128,8 +133,26 @@ def _row(finished: Finished, metric: ResultMetric) -> Row:
     )
 
 
-def _side(finished: Finished, metric: ResultMetric) -> str:
-    return HOLDOUT_ROWS if finished.source == HOLDOUT else metric.rows
+def _difference(finished: Finished, difference: ResultDifference) -> Row:
+    return Row(
+        repeat=finished.repeat,
+        round=finished.name,
+        task=finished.task,
+        source=finished.source,
+        metric=LOSS_DIFFERENCE,
+        value=float(difference.value),
+        low=None if difference.low is None else float(difference.low),
+        high=None if difference.high is None else float(difference.high),
+        people=difference.people,
+        hospitals=difference.hospitals,
+        rows=_side(finished, difference),
+        model=difference.model,
+        reference=difference.reference,
+    )
+
+
+def _side(finished: Finished, number: ResultMetric | ResultDifference) -> str:
+    return HOLDOUT_ROWS if finished.source == HOLDOUT else number.rows
 
 
 def _finished(ended: Iterable[Finished | Skipped]) -> Iterator[Finished]:
@@ -138,9 +161,9 @@ def _finished(ended: Iterable[Finished | Skipped]) -> Iterator[Finished]:
 
 def summaries(numbers: Sequence[Row]) -> list[Summary]:
     """One for each round and metric, in the order in which they came."""
-    groups: dict[tuple[str, str, str, str, str, str], list[float]] = {}
+    groups: dict[tuple[str, str, str, str, str, str, str], list[float]] = {}
     for each in numbers:
-        place = (each.hospital, each.round, each.source, each.rows, each.metric, each.model)
+        place = (each.hospital, each.round, each.source, each.rows, each.metric, each.model, each.reference)
         groups.setdefault(place, []).append(each.value)
     return [
         Summary(*place, fmean(values), stdev(values) if len(values) > 1 else None, len(values))
@@ -162,6 +185,7 @@ def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
             "withheld": list(each.withheld),
             "metrics": [{**codec.dump(metric), "rows": _side(each, metric)} for metric in each.result.metrics],
             "byHospital": {own.name: {metric.name: metric.value for metric in own.metrics} for own in _told(each)},
+            "differences": [{**codec.dump(other), "rows": _side(each, other)} for other in each.result.differences],
         }
         for each in _finished(ended)
     ]

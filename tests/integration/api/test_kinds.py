@@ -127,6 +127,14 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     ),
     "training on test rows": (federated_round(rows="Test"), "Only an Evaluate round reads test rows"),
     "other rows": (evaluation(rows="Train"), 'supported values: "Validation", "Test"'),
+    "training with references": (federated_round(references=["r1"]), "Only an Evaluate round compares its model"),
+    "three references": (evaluation(references=["r1", "r2", "r3"]), "must have at most 2 items"),
+    "one reference twice": (evaluation(references=["r1", "r1"]), "spec.references[1]: Duplicate value"),
+    "the base as a reference": (evaluation(references=["r1", "r0"]), "the model would be compared with itself"),
+    **{
+        f"a reference {name!r}": (evaluation(references=[name]), "spec.references[0]")
+        for name in ("", "other/heart-1", "../heart-1", "Heart-1", "sha256:" + "0" * 64)
+    },
     "a specificity that nothing asks for": (
         evaluation(specificity="0.95"),
         "only for an Evaluate round with the metric sensitivityAtSpecificity",
@@ -193,6 +201,8 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
         evaluation(metrics=[]),
         evaluation(),
         evaluation(rows="Test", metrics=["auc", "sensitivityAtSpecificity"], specificity="0.995"),
+        evaluation(references=["r1"]),
+        evaluation(rows="Test", references=["r1", "r2"]),
         federated_round(metrics=["acuracy"]),
         without(federated_round(task="Statistics"), "initial", "image"),
         federated_round(participants={"selector": {"matchLabels": {"region": "north"}}}, quorum={"min": 90}),
@@ -216,6 +226,7 @@ CHANGES: list[Object] = [
     {"metrics": ["loss", "patients"]},
     {"rows": "Test"},
     {"specificity": "0.95"},
+    {"references": ["r1"]},
     {"participants": {"names": ["site-a"]}},
     {"quorum": {"min": 1}},
     {"deadlines": {"totalSeconds": 7200}},

@@ -70,6 +70,35 @@ def test_the_table_has_each_number_with_its_interval_and_what_it_is_over() -> No
     ]
 
 
+DIFFERENCE = {
+    "reference": "train-3",
+    "value": "-0.021",
+    "low": "-0.034",
+    "high": "-0.008",
+    "better": "Lower",
+    "referenceLoss": "0.14",
+    "people": 40,
+    "events": 19,
+    "hospitals": 2,
+    "rows": "Test",
+    "model": "train-5",
+}
+
+
+def test_a_difference_from_a_reference_says_from_which_model_and_its_interval() -> None:
+    _, head, *rows = drawn(results.table(shown(differences=[DIFFERENCE])))
+    assert head[-2:] == ["model", "reference"]
+    assert rows[-1] == [
+        *("lossDifference", "-0.021", "-0.034 to -0.008", "Lower", "40", "2", "Test"),
+        *("train-5", "train-3"),
+    ]
+    assert rows[0][-1] == ""
+    text = results.text(shown(differences=[DIFFERENCE]), "csv", by_hospital=False)
+    assert list(csv.DictReader(io.StringIO(text)))[-1]["reference"] == "train-3"
+    document = json.loads(results.text(shown(differences=[DIFFERENCE]), "json", by_hospital=False))
+    assert document["differences"] == [DIFFERENCE]
+
+
 def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_not() -> None:
     _, _, *rows = drawn(results.table_by_hospital(shown(hospitals=TOLD)))
     assert rows == [

@@ -160,6 +160,52 @@ def test_an_assignment_says_which_rows_an_evaluation_reads() -> None:
     assert open_assignment(made.assignment, load_verification_key(HUB.public)).rows == "Test"
 
 
+def a_reference(number: int) -> Model:
+    made = Hub(HUB).seal_model(bytes(number), f"uid-{number}", schema_digest="sha256:" + "1" * 64).model
+    stored = replace(
+        made.stored,
+        image=f"registry.example/trainer@sha256:{number:064x}",
+        command=(f"trainer-{number}",),
+        parameters={"hidden": str(number)},
+    )
+    return replace(made, stored=stored)
+
+
+def test_an_assignment_names_each_reference_with_the_code_that_made_it() -> None:
+    spec: dict[str, Any] = {"task": "Evaluate", "metrics": ["auc"], "references": ["heart-1", "heart-2"]}
+    current = federated_round(initial=None, base={"roundName": "train-0"}, **spec)
+    references = (a_reference(1), a_reference(2))
+    action = Dispatch(
+        participant="site-a",
+        attempt=1,
+        version=LATEST,
+        roster=NAMES,
+        expires=NOW + timedelta(hours=2),
+        reference_states=(STATE_ROUND, ""),
+    )
+    made = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW, references)
+    opened = open_assignment(made.assignment, load_verification_key(HUB.public))
+    assert [each.round_name for each in opened.references] == ["heart-1", "heart-2"]
+    assert [each.state_round for each in opened.references] == [STATE_ROUND, ""]
+    for number, (each, reference) in enumerate(zip(opened.references, references, strict=True), 1):
+        assert (each.image, each.image_digest) == (reference.stored.image, f"sha256:{number:064x}")
+        assert (each.command, each.parameters) == ((f"trainer-{number}",), {"hidden": str(number)})
+        manifest = open_model(each.manifest, load_verification_key(HUB.public))
+        assert manifest == reference.manifest
+        here = base_context(current.metadata.uid, 1, "site-a", manifest.digest)
+        assert unwrap(each.wrapped_key, SITE_KEY, here) == reference.data_key
+        with pytest.raises(Refused):
+            unwrap(each.wrapped_key, DecryptionKey.generate(), here)
+    sealed, _ = grant(recipient(), "uid", 1, "updates/uid/1/site-a", BASE, None, EXTERNAL, NOW, references)
+    grants = open_grants(untrusted.decode(sealed, "x"), SITE_KEY, round_uid="uid", attempt=1, participant="site-a")
+    assert [
+        f"/models/uid-{number}/1/segments?" in each.segments for number, each in enumerate(grants.references, 1)
+    ] == [
+        True,
+        True,
+    ]
+
+
 def test_first_grants_fetch_the_base_and_later_ones_store_exactly_the_update() -> None:
     location = "updates/uid/1/site-a"
     first, expires = grant(recipient(), "uid", 1, location, BASE, None, EXTERNAL, NOW)

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.metrics.people import Floats, Rows, hospital
 from wardround.metrics import sums
 from wardround.metrics.differences import LARGEST_DIFFERENCE, difference
+from wardround.metrics.digits import text
 
 Z = 1.959963984540054
 
@@ -128,3 +129,34 @@ def test_an_interval_of_95_percent_holds_the_true_difference_in_95_percent_of_sa
         assert made.high is not None
         held += made.low <= truth.value <= made.high
     assert 0.91 * 400 <= held <= 0.985 * 400
+
+
+def test_two_chosen_models_would_tell_one_persons_label_so_references_are_results_alone() -> None:
+    """An attack that nobody can make with results of the federation (docs/security.md): the two models differ for one
+    person of 300, to whom the model gives the least probability. The told difference is 0 only if this person is
+    negative, although it has two decimals."""
+    told = 0
+    for trial in range(1000):
+        rows = hospital(300, 0.3, trial)
+        chosen = trial % 300
+        reference = rows.probabilities.copy()
+        reference[chosen] = 0.5
+        model = reference.copy()
+        model[chosen] = 1e-6
+        made = difference([counted(Rows(rows.labels, model, rows.patients), reference)], 0, 11)
+        assert made is not None
+        told += (text(made.value, made.people) != "0") == bool(rows.labels[chosen])
+    assert told == 1000
+
+
+def test_two_models_of_one_training_tell_no_single_persons_label() -> None:
+    """Both differ for everybody. Whoever knows all rows but one label, and not how these people are labelled, guesses
+    it from the sign of the difference no better than by chance."""
+    right = 0
+    for trial in range(1000):
+        rows = hospital(300, 0.5, trial, separation=0.0)
+        made = difference([counted(rows, another(rows, trial, shift=0.0))], 0, 11)
+        assert made is not None
+        better_if_positive = rows.probabilities[0] > another(rows, trial, shift=0.0)[0]
+        right += ((made.value < 0) == better_if_positive) == bool(rows.labels[0])
+    assert 430 <= right <= 570

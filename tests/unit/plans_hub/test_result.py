@@ -59,6 +59,15 @@ def test_a_follower_names_the_base_or_its_statistics_and_is_not_over() -> None:
     assert is_follower(further, "train-0")
     assert is_follower(standardised, "train-0")
     assert not is_follower(further, "train-1")
+    compares = federated_round(
+        task="Evaluate", initial=None, base={"roundName": "train-1"}, references=["train-0", "train-2"]
+    )
+    assert [name for name in ("train-0", "train-1", "train-2", "train-3") if is_follower(compares, name)] == [
+        "train-0",
+        "train-1",
+        "train-2",
+    ]
+    assert not is_follower(over(compares, "Complete"), "train-0")
     assert not is_follower(federated_round(), "train-0")
     assert not is_follower(over(further, "Complete"), "train-0")
     assert not is_follower(over(further, "Failed"), "train-0")

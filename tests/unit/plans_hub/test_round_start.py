@@ -41,6 +41,7 @@ from wardround.plans.round.types import (
     Interruption,
     MakeRoundKey,
     Observation,
+    Reference,
 )
 from wardround.reasons.registry import REASONS
 
@@ -410,6 +411,90 @@ def test_an_initial_round_waits_for_its_statistics() -> None:
     assert condition_of(plan(observation(initial, base=running)), "Reconciling")[1] == "WaitingForBase"
     done, stored = over(running, "Complete"), replace(STORED, task="Statistics")
     assert len(of_type(plan(observation(initial, base=done, base_model=stored)), Dispatch)) == 3
+
+
+# The references
+
+
+EVALUATES: dict[str, Any] = {"task": "Evaluate", "initial": None, "base": {"roundName": "train-0"}}
+FIRST = over(federated_round("heart-1", "uid-1"), "Complete")
+READY = Reference(name="heart-1", round=FIRST, uid="uid-1", model=STORED)
+
+
+def comparing(*references: Reference, **changes: Any) -> Observation:
+    names = [each.name for each in references]
+    base = over(federated_round("train-0", "uid-0"), "Complete")
+    known = {"base": base, "base_uid": "uid-0", "base_model": STORED, "references": references}
+    return observation(federated_round(**EVALUATES, references=names), **{**known, **changes})
+
+
+def test_an_evaluation_asks_once_base_and_references_are_complete() -> None:
+    other = replace(STORED, aggregated=("site-b",), states={"site-a": "uid-of-an-earlier-one"})
+    made = plan(comparing(READY, replace(READY, name="heart-2", uid="uid-2", model=other)))
+    states = {each.participant: each.reference_states for each in of_type(made, Dispatch)}
+    assert states == {
+        "site-a": ("uid-1", "uid-of-an-earlier-one"),
+        "site-b": ("uid-1", "uid-2"),
+        "site-c": ("uid-1", ""),
+    }
+
+
+def test_an_evaluation_waits_for_each_reference() -> None:
+    running = Reference(name="heart-2", round=federated_round("heart-2", "uid-2"), uid="uid-2")
+    for references in ((running,), (READY, running)):
+        made = plan(comparing(*references))
+        assert (made.actions, condition_of(made, "Reconciling")) == ((), ("True", "WaitingForReference"))
+        assert "heart-2" in message_of(made, "Reconciling")
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_reference_that_does_not_exist_stalls_the_round_and_fails_it_after_the_admission_deadline(
+    deleted: bool,
+) -> None:
+    missing = Reference(name="heart-2", deleted=deleted)
+    waits, ended = plan(comparing(READY, missing)), plan(comparing(READY, missing, now=at(600)))
+    assert condition_of(waits, "Stalled") == ("True", "ReferenceNotFound")
+    assert message_of(waits, "Stalled").endswith(f" The round waits until {to_seconds(at(600))}. Then it fails.")
+    assert condition_of(ended, "Failed") == ("True", "ReferenceNotFound")
+    assert "heart-2" in message_of(ended, "Failed")
+
+
+COUNTING = over(federated_round("heart-1", "uid-1", task="Statistics", initial=None, image=None), "Complete")
+OTHER_COLUMNS = replace(STORED, result=replace(STORED.result, columns_digest="sha256:" + "1" * 64))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"round": over(federated_round("heart-1", "uid-1"), "Failed"), "model": None}, "ReferenceFailed"),
+        ({"round": COUNTING}, "ReferenceTaskDiffers"),
+        ({"round": None, "model": replace(STORED, task="Evaluate")}, "ReferenceTaskDiffers"),
+        ({"model": None}, "ReferenceLost"),
+        ({"model": OTHER_COLUMNS}, "ReferenceDiffers"),
+    ],
+)
+def test_a_reference_that_can_never_be_compared_fails_the_round(change: dict[str, Any], reason: str) -> None:
+    for references in ((replace(READY, **change),), (replace(READY, name="heart-0"), replace(READY, **change))):
+        made = plan(comparing(*references))
+        assert condition_of(made, "Failed") == ("True", reason)
+        assert "heart-1" in message_of(made, "Failed")
+        assert not made.actions
+
+
+def test_an_evaluation_compares_with_the_result_of_a_round_that_was_deleted_while_it_waited() -> None:
+    made = plan(comparing(Reference(name="heart-1", uid="uid-1", deleted=True, model=STORED)))
+    assert [each.reference_states for each in of_type(made, Dispatch)] == [("uid-1",)] * 3
+
+
+def test_a_running_evaluation_fails_if_a_reference_cannot_be_opened_any_more() -> None:
+    """Else a further attempt would get no model to compare with."""
+    spec = {**EVALUATES, "references": ["heart-1"]}
+    tasks = (failed("site-a"), accepted("site-b"), accepted("site-c"))
+    known = {"spec": spec, "base_model": STORED, "base_uid": "uid-0"}
+    made = plan(collecting(*tasks, references=(replace(READY, model=None),), **known))
+    assert condition_of(made, "Failed") == ("True", "ReferenceLost")
+    again = plan(collecting(*tasks, references=(READY,), **known))
+    assert [(each.participant, each.reference_states) for each in of_type(again, Dispatch)] == [("site-a", ("uid-1",))]
 
 
 # Suspension

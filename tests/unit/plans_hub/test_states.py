@@ -55,6 +55,9 @@ def record(seen: Observation, counted: Collection[str]) -> StoredModel:
         aggregation=Aggregation(number=1, over=True, answer=answer),
     )
     [kept] = of_type(plan(closed), StoreModel)
+    # The code that made it, for evaluations that compare with it.
+    spec = seen.round.spec
+    assert (kept.model.image, kept.model.command, kept.model.parameters) == (spec.image, spec.command, spec.parameters)
     # As the Secret of the model holds it.
     return codec.parse(StoredModel, json.loads(json.dumps(codec.dump(kept.model))))
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.unit.plans_hub.builders import NOW, accepted, collecting, failed, federated_round, observation, participant
+from tests.unit.plans_hub.reading import condition_of
+from tests.unit.plans_hub.test_round_start import READY, comparing
 from wardround.api import conditions
 from wardround.api.participant import Participant, parse
 from wardround.plans import versions
@@ -15,7 +17,7 @@ from wardround.plans.participant import status
 from wardround.plans.round.plan import plan
 from wardround.plans.round.types import Dispatch, Observation
 from wardround.wire import codec
-from wardround.wire.versions import KNOWN, LATEST
+from wardround.wire.versions import KNOWN, LATEST, REFERENCES_SINCE
 
 HUB = "sha256:" + "1" * 64
 NEWER = [LATEST + 1, LATEST + 7]
@@ -115,3 +117,17 @@ def test_another_attempt_has_the_version_that_is_common_then() -> None:
     planned = plan(downgraded)
     assert not [each for each in planned.actions if isinstance(each, Dispatch)]
     assert ("site-a", "SiteTooOld") in [(each.participant, each.reason) for each in planned.status.attention]
+
+
+def test_a_site_that_knows_no_references_is_too_old_for_a_round_that_has_some() -> None:
+    """It would evaluate the model alone, and its update would lack the difference."""
+    older = publishing("site-b", [REFERENCES_SINCE - 1])
+    alone = federated_round()
+    assert versions.too_old_for(older, alone) is None
+    compares = federated_round(task="Evaluate", initial=None, base={"roundName": "train-0"}, references=["heart-1"])
+    assert versions.too_old_for(older, compares) == "SiteTooOld"
+    assert versions.too_old_for(publishing("site-b", list(KNOWN)), compares) is None
+    assert versions.too_old_for(publishing("site-b", NEWER), compares) == "HubTooOld"
+    seen = comparing(READY)
+    planned = plan(replace(seen, participants={**seen.participants, "site-b": older}))
+    assert condition_of(planned, "Stalled") == ("True", "SiteTooOld")

@@ -209,7 +209,7 @@ def test_the_entry_point_has_the_verb(file: Path, data: Path) -> None:
     options = [str(file), "--data", str(data), "--trainer", str(OWN_IMAGE), "-o", "csv"]
     command = [sys.executable, "-m", "wardround", "simulate", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    header = "repeat,round,task,source,metric,value,low,high,people,hospitals,rows,model,hospital"
+    header = "repeat,round,task,source,metric,value,low,high,people,hospitals,rows,model,hospital,reference"
     assert done.stdout.splitlines()[0] == header
     assert any(line.startswith("1,evaluate,Evaluate,hospitals,accuracy,0.") for line in done.stdout.splitlines())
 

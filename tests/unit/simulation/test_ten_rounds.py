@@ -15,6 +15,7 @@ from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE
 from tests.simulation.rounds import OWN, Played, documents, play_ten_rounds, scratch
 from wardround.hub import vault
+from wardround.metrics.digits import rounded_count
 from wardround.plans.assignment import open_signed
 from wardround.sealing.body import Body, segment_span
 from wardround.sealing.keys import load_signing_key, load_verification_key
@@ -104,6 +105,11 @@ def test_numbers_are_over_several_hospitals_and_no_hospitals_own_is_on_the_hub(p
         (2, "Test", evaluation["spec"]["base"]["roundName"])
     }
     assert result["withheld"] == 1
+    [difference] = result["differences"]
+    assert (difference["reference"], difference["model"]) == ("train-1", evaluation["spec"]["base"]["roundName"])
+    assert (difference["hospitals"], difference["rows"], difference["better"]) == (2, "Test", "Lower")
+    assert difference["people"] == rounded_count(result["samples"])
+    assert float(difference["low"]) <= float(difference["value"]) <= float(difference["high"])
     # Of validation rows, one hospital alone has enough people in both classes, and it does not tell its numbers.
     for each in training:
         assert (each["status"]["result"]["withheld"], each["status"]["result"]["metrics"]) == (2, [])

@@ -3,7 +3,14 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from wardround.api.federatedround import INITIAL_WEIGHTS, CalibrationGroup, HospitalResult, Result, ResultMetric
+from wardround.api.federatedround import (
+    INITIAL_WEIGHTS,
+    CalibrationGroup,
+    HospitalResult,
+    Result,
+    ResultDifference,
+    ResultMetric,
+)
 from wardround.api.names import model_location
 from wardround.api.task import Metric
 from wardround.api.timeline import reached
@@ -21,7 +28,13 @@ from wardround.plans.states import remaining
 from wardround.reasons.registry import REASONS
 from wardround.reasons.transfers import NO_RESULT
 from wardround.sealing.body import PART
-from wardround.wire.aggregation import AggregationFailure, AggregationResult, CombinedMetric, LeftOut
+from wardround.wire.aggregation import (
+    AggregationFailure,
+    AggregationResult,
+    CombinedDifference,
+    CombinedMetric,
+    LeftOut,
+)
 
 AGGREGATION_TRIES = 3
 # A kubelet that is alive has by then removed a pod whose grace period for deletion is over.
@@ -123,6 +136,9 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         aggregated=names,
         left_out=answer.left_out,
         states=remaining(view.states, frozenset(names)),
+        image=view.round.spec.image or "",
+        command=view.round.spec.command,
+        parameters=view.round.spec.parameters,
     )
     return completed(view, model, StoreModel(number=number, answer=answer, model=model))
 
@@ -229,6 +245,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
             CalibrationGroup(low=each.low, high=each.high, people=each.people, observed=each.observed)
             for each in answer.calibration
         ),
+        differences=tuple(_difference(view, each) for each in answer.differences),
         withheld=answer.withheld,
         hospitals=tuple(
             HospitalResult(
@@ -241,6 +258,22 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
         ),
         hospitals_omitted=answer.by_hospital is None,
         columns_digest=made_with(view.seen, view.parts, names),
+    )
+
+
+def _difference(view: View, each: CombinedDifference) -> ResultDifference:
+    spec = view.round.spec
+    return ResultDifference(
+        reference=each.reference,
+        value=each.value,
+        low=each.low,
+        high=each.high,
+        reference_loss=each.loss,
+        people=each.people,
+        events=each.events,
+        hospitals=each.hospitals,
+        rows=spec.rows,
+        model=spec.base.round_name if spec.base else INITIAL_WEIGHTS,
     )
 
 

@@ -13,6 +13,7 @@ from wardround.plans.round.status import DISPATCHED, STARTED
 from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
 from wardround.plans.round.verdicts import advice, failed, list_of, sentences
 from wardround.plans.round.view import View, hospitals, named, nowhere_offered, selected, shortfall, tell, unfit
+from wardround.plans.states import reference_states
 from wardround.reasons.registry import REASONS
 
 TOO_FEW = "TooFewParticipants"
@@ -82,6 +83,7 @@ def ask(view: View, name: str, roster: tuple[str, ...], after: RoundTask | None 
         roster=roster,
         expires=view.deadline + EXPIRES_AFTER_DEADLINE,
         state_round=view.states.get(name, ""),
+        reference_states=reference_states(view.seen, name),
         columns=dataset.columns_digest if dataset else "",
     )
 

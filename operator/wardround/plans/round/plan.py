@@ -10,6 +10,7 @@ from wardround.plans.round.collect import beyond_quorum, close, collecting
 from wardround.plans.round.combine import aggregated
 from wardround.plans.round.dispatch import dispatch, never_dispatched, quorum_impossible
 from wardround.plans.round.ending import complete, over, suspended
+from wardround.plans.round.references import references_not_ready
 from wardround.plans.round.status import status
 from wardround.plans.round.types import CleanUp, Observation, Plan, Verdict
 from wardround.plans.round.view import View, view_of
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     aggregated,
     suspended,
     base_not_ready,
+    references_not_ready,
     never_dispatched,
     dispatch,
     beyond_quorum,

@@ -31,6 +31,7 @@ class StoredModel:
     """A round's result whose key and signed manifest the hub keeps. `task`: the round's.
 
     `states`: by participant that is not `aggregated` here, UID of the round whose state it has (plans/states.py).
+    `image`, `command`, `parameters`: the code that made it, which an evaluation runs when it compares with this result.
     """
 
     task: Task
@@ -38,6 +39,20 @@ class StoredModel:
     aggregated: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     states: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    command: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A round with whose model an Evaluate round compares its own. The fields are those of the base in Observation."""
+
+    name: str
+    round: FederatedRound | None = None
+    uid: str = ""
+    deleted: bool = False
+    model: StoredModel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +62,7 @@ class Observation:
     `base`: the live round that the spec names as base or for its statistics. `base_model`: the result that the round
     starts from, if the hub has one that it can use. `base_uid`: UID of the round that made that result. `base_deleted`:
     that round is gone. If there is no `base_model` either, it was gone before this round was applied.
+    `references`: those of the spec, in its order.
     `leftovers`: the round has other Secrets than the one of its result. `cleaned_up`: they are only the memory of a
     first clean-up.
     `roster`: the participants that the round asks, as the first assignments say; empty if there is no assignment.
@@ -61,6 +77,7 @@ class Observation:
     base_uid: str = ""
     base_deleted: bool = False
     base_model: StoredModel | None = None
+    references: tuple[Reference, ...] = ()
     aggregation: Aggregation | None = None
     model: StoredModel | None = None
     leftovers: bool = False
@@ -79,6 +96,7 @@ class MakeRoundKey:
 @dataclass(frozen=True, kw_only=True)
 class Dispatch:
     """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from.
+    `reference_states`: the same for each reference.
     `columns`: digest of the columns of the site's Dataset; empty if the site has not published it. `after`: the attempt
     before this one. If the API server does not take this one, that is noted there. `version`: of the assignment."""
 
@@ -88,6 +106,7 @@ class Dispatch:
     roster: tuple[str, ...]
     expires: datetime
     state_round: str = ""
+    reference_states: tuple[str, ...] = ()
     columns: str = ""
     after: RoundTask | None = None
 

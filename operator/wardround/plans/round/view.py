@@ -88,7 +88,7 @@ def _unasked(seen: Observation, asked: Collection[str]) -> tuple[str, ...]:
         for name in seen.roster
         if name not in asked
         and barred(seen.participants.get(name), federation) is None
-        and versions.none_in_common(seen.participants[name]) is None
+        and versions.too_old_for(seen.participants[name], seen.round) is None
     )
 
 
@@ -97,7 +97,7 @@ def _unless_no_common_version(seen: Observation, part: Part) -> Part:
     participant = seen.participants.get(part.name)
     if part.state is not PartState.AGAIN or participant is None:
         return part
-    reason = versions.none_in_common(participant)
+    reason = versions.too_old_for(participant, seen.round)
     return replace(part, state=PartState.LOST, reason=reason, failure_class="Site") if reason else part
 
 
@@ -162,7 +162,7 @@ def unfit(view: View, name: str) -> str | None:
         return reason
     if not offers(participant, view.round.spec.dataset_name):
         return "DatasetNotFound"
-    return versions.none_in_common(participant)
+    return versions.too_old_for(participant, view.round)
 
 
 def nowhere_offered(view: View, barred: Mapping[str, str]) -> str:

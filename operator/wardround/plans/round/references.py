@@ -1,0 +1,83 @@
+"""Rules of an Evaluate round about the results with which it compares its model."""
+
+from datetime import timedelta
+
+from wardround.api import conditions
+from wardround.api.times import parse_time, to_seconds
+from wardround.plans.round.types import Reference, Verdict
+from wardround.plans.round.verdicts import advice, failed
+from wardround.plans.round.view import View
+
+
+def references_not_ready(view: View) -> Verdict | None:
+    """A round waits for the rounds of spec.references, as long as each may still complete."""
+    verdicts = (_not_ready(view, each) for each in view.seen.references)
+    return next((verdict for verdict in verdicts if verdict is not None), None)
+
+
+def _not_ready(view: View, reference: Reference) -> Verdict | None:
+    if view.dispatched:
+        return _lost(view, reference)
+    if reference.round is None and reference.model is None:
+        return _missing(view, reference)
+    return _unfit(view, reference) or _under_way(reference) or _lost(view, reference) or _differs(view, reference)
+
+
+def _missing(view: View, reference: Reference) -> Verdict:
+    """The round may still be applied: tools apply many objects in any order."""
+    created = parse_time(view.round.metadata.creation_timestamp)
+    until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
+    if reference.deleted:
+        cause = f"Somebody deleted round {reference.name} of spec.references before this round was applied."
+    else:
+        cause = (
+            f"Namespace {view.round.metadata.namespace} has no FederatedRound {reference.name}. A reference is a round "
+            "of the same namespace."
+        )
+    message = f"{cause} {advice('ReferenceNotFound')}"
+    if view.seen.now >= until:
+        return failed(view, "ReferenceNotFound", message)
+    waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+    return Verdict(course="Stalled", reason="ReferenceNotFound", message=waits, again=(until,))
+
+
+def _unfit(view: View, reference: Reference) -> Verdict | None:
+    """A round that has failed, or that is of another task, will never do."""
+    live = reference.round
+    if live is not None and conditions.is_true(live.status.conditions, "Failed"):
+        message = f"Round {reference.name} of spec.references has failed. {advice('ReferenceFailed')}"
+        return failed(view, "ReferenceFailed", message)
+    task = live.spec.task if live is not None else reference.model.task if reference.model else ""
+    if task == "Train":
+        return None
+    message = f"Round {reference.name} of spec.references is a {task} round. {advice('ReferenceTaskDiffers')}"
+    return failed(view, "ReferenceTaskDiffers", message)
+
+
+def _under_way(reference: Reference) -> Verdict | None:
+    if reference.round is None or conditions.is_true(reference.round.status.conditions, "Complete"):
+        return None
+    return Verdict(
+        course="Progressing",
+        reason="WaitingForReference",
+        message=f"This round compares its model with that of round {reference.name}, which is not Complete yet.",
+    )
+
+
+def _lost(view: View, reference: Reference) -> Verdict | None:
+    if reference.model is not None:
+        return None
+    message = f"The hub has no key that opens the result of round {reference.name}. {advice('ReferenceLost')}"
+    return failed(view, "ReferenceLost", message)
+
+
+def _differs(view: View, reference: Reference) -> Verdict | None:
+    """All models of a comparison read the same columns by position: of others, a prediction would mean nothing."""
+    base, model = view.seen.base_model, reference.model
+    if base is None or model is None or base.result.columns_digest == model.result.columns_digest:
+        return None
+    message = (
+        f"The model of round {reference.name} was made from other columns than the model of the base. "
+        f"{advice('ReferenceDiffers')}"
+    )
+    return failed(view, "ReferenceDiffers", message)
