@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from wardround.metrics import registry
+from wardround.metrics.differences import difference
 from wardround.metrics.digits import metric_text, text
 from wardround.metrics.estimates import Estimate, Numbers, estimates
 from wardround.wire.layouts import Rows
@@ -15,6 +16,24 @@ def computed(numbers: Numbers, min_cell: int, rows: Rows) -> tuple[OwnMetric, ..
     """Every metric that these sums give over at least `min_cell` people."""
     made = estimates(numbers, min_cell)
     return tuple(_metric(name, each, rows) for name, each in made.items() if each is not None)
+
+
+def differences(numbers: Numbers, references: int, min_cell: int, rows: Rows) -> tuple[OwnMetric, ...]:
+    """The difference in log loss from each reference, over at least `min_cell` people of each class."""
+    made = [(number, difference([numbers], number - 1, min_cell)) for number in range(1, references + 1)]
+    return tuple(
+        OwnMetric(
+            name=f"{registry.LOSS_DIFFERENCE}{number}",
+            value=text(each.value, each.people),
+            low=None if each.low is None else text(each.low, each.people),
+            high=None if each.high is None else text(each.high, each.people),
+            better="Lower",
+            people=each.people,
+            rows=rows,
+        )
+        for number, each in made
+        if each is not None
+    )
 
 
 def reported(values: Mapping[str, float], people: int, rows: Rows) -> tuple[OwnMetric, ...]:

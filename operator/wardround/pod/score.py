@@ -40,7 +40,8 @@ def score(folders: Folders) -> Outcome | None:
         output.inspect(folder, output.ROW_BYTES * rows + output.OTHER_FILES)
     numbers = labels.count(folders, output.PREDICTIONS, references)
     _publish(folders, report, {**numbers, "salt": update.salt_tensor(report.salt)})
-    return Outcome(metrics=own.computed(numbers, report.min_cell, report.rows))
+    differences = own.differences(numbers, report.references, report.min_cell, report.rows)
+    return Outcome(metrics=(*own.computed(numbers, report.min_cell, report.rows), *differences))
 
 
 def _publish(folders: Folders, report: PrivateReport, numbers: Mapping[str, npt.NDArray[np.float64]]) -> None:

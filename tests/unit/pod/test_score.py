@@ -151,7 +151,7 @@ def test_each_reference_is_compared_on_the_same_people(tmp_path: Path) -> None:
     rows = read_labels(folders.labels_file)
     model, *others = np.random.default_rng(1).random((3, len(rows.labels)))
     predict_all(folders, model, *others)
-    score(folders)
+    outcome = score(folders)
     numbers = world.read(folders.update / "update.safetensors")
     assert {name: values.shape for name, values in numbers.items()} == dict(layouts.evaluation(2))
     for found, other in zip(numbers["differences"].tolist(), others, strict=True):
@@ -162,6 +162,13 @@ def test_each_reference_is_compared_on_the_same_people(tmp_path: Path) -> None:
         assert found == pytest.approx([losses[1].sum(), d.sum(), (d * d).sum()], abs=1e-9)
     alone = sums.count(rows.labels, model, rows.patients)
     assert numbers["loss"].tolist() == alone["loss"].tolist()
+    assert outcome is not None
+    own = {each.name: each for each in outcome.metrics or ()}
+    people = int(numbers["people"][0])
+    for number, (_, total, _) in enumerate(numbers["differences"].tolist(), 1):
+        told = own[f"lossDifference{number}"]
+        assert (told.value, told.better, told.people) == (text(total / people, people), "Lower", people)
+    assert len(write(outcome)) < MESSAGE_LIMIT
 
 
 def test_the_code_of_each_reference_gets_its_own_task_and_no_other(tmp_path: Path) -> None:
