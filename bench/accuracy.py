@@ -37,9 +37,6 @@ HOSPITALS = 5
 CONCENTRATION = 0.5
 # Shares are drawn again until each hospital has so many rows: with fewer it could not train.
 FEWEST_ROWS = 10
-# The less alike hospitals are, the fewer steps each should take before the models are combined (McMahan et al. 2017). A
-# federation of unlike hospitals trains one epoch a round, and equally many epochs in all.
-ROUNDS = {SKEWED: 25}
 # The clinic of the demo, with 12 % of the cases.
 CLINIC = demo_data.HOSPITALS[-1].name
 
@@ -64,7 +61,7 @@ def main() -> None:
         cases = accuracy_mixed.cases() if mixed else wisconsin()
         layout = accuracy_mixed.layout() if mixed else None
         drawn = list(draw_splits(options.case, cases.malignant, options.splits, options.seed))
-        predicted = splits.predictions(cases, drawn, say, rounds=ROUNDS.get(options.case), layout=layout)
+        predicted = splits.predictions(cases, drawn, say, layout=layout)
         on_all = [accuracies(cases, split, each) for split, each in zip(drawn, predicted, strict=True)]
         further = {}
     result = summary(on_all)

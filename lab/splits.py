@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,22 +89,20 @@ def predictions(
     *,
     alone: bool = True,
     pooled: bool = True,
-    rounds: int | None = None,
     layout: Layout | None = None,
 ) -> Iterator[dict[str, Array]]:
     """For each split, the probabilities of its test rows, in their order, by each model: TOGETHER, POOLED, and the name
     of each hospital that trains alone. Raises LabError.
 
-    All models train for equally many epochs with the parameters of the demo, which nobody has tuned. `rounds`: over
-    which the epochs of the federation are spread; None for as many as in the demo. `layout`: None for files as they
-    are.
+    All models train for equally many epochs with the parameters of the demo, which nobody has tuned.
+    `layout`: None for files as they are.
     """
     layout = layout or as_they_are()
     with TemporaryDirectory() as name:
         folder = Path(name)
         for number, split in enumerate(splits):
             _write(folder / "splits" / f"{number:03}", cases, split, layout, alone=alone, pooled=pooled)
-        (folder / "rounds.json").write_text(json.dumps(_documents(rounds, layout)), "utf-8")
+        (folder / "rounds.json").write_text(json.dumps(_documents(layout)), "utf-8")
         folder.chmod(0o755)
         arguments = [f"{trainer_python.GIVEN}/rounds.json", f"{trainer_python.GIVEN}/splits"]
         output = trainer_python.run("lab.splits_inside", arguments, folder, ("lab",), progress)
@@ -114,13 +111,12 @@ def predictions(
             yield {model: np.array(each, np.float64) for model, each in json.loads(line).items()}
 
 
-def _documents(rounds: int | None, layout: Layout) -> dict[str, list[dict[str, Any]]]:
+def _documents(layout: Layout) -> dict[str, list[dict[str, Any]]]:
     """The rounds of each kind of model: the demo's for the federation, one round of equally many epochs for the others.
     All predict the holdout."""
     chain = demo_rounds.federated("registry.example/trainer@sha256:" + "b" * 64)
     alone = demo_rounds.alone(chain, "alone")
-    together = chain if rounds is None else _spread(chain, rounds)
-    documents = {TOGETHER: _for_everybody(together), "alone": _for_everybody(alone)}
+    documents = {TOGETHER: _for_everybody(chain), "alone": _for_everybody(alone)}
     names = {
         "datasetName": layout.dataset(0)["metadata"]["name"],
         "schemaName": layout.data_schema["metadata"]["name"],
@@ -128,25 +124,6 @@ def _documents(rounds: int | None, layout: Layout) -> dict[str, list[dict[str, A
     for each in itertools.chain.from_iterable(documents.values()):
         each["spec"] |= {key: name for key, name in names.items() if key in each["spec"]}
     return documents
-
-
-def _spread(chain: Chain, rounds: int) -> Chain:
-    """The chain with the same epochs in another number of rounds. Raises ValueError if they do not divide."""
-    statistics, first, *further = chain.training
-    epochs = sum(int(each["spec"]["parameters"]["epochs"]) for each in (first, *further))
-    if epochs % rounds:
-        raise ValueError(f"{epochs} epochs do not divide into {rounds} rounds")
-    training = [first]
-    while len(training) < rounds:
-        another = copy.deepcopy(further[0])
-        another["spec"]["base"]["roundName"] = training[-1]["metadata"]["name"]
-        another["metadata"]["name"] = f"train-{len(training) + 1}"
-        training.append(another)
-    for each in training:
-        each["spec"]["parameters"]["epochs"] = str(epochs // rounds)
-    evaluation = copy.deepcopy(chain.evaluation)
-    evaluation["spec"]["base"]["roundName"] = training[-1]["metadata"]["name"]
-    return Chain(chain.owner, (statistics, *training), evaluation)
 
 
 def _for_everybody(chain: Chain) -> list[dict[str, Any]]:
