@@ -1,0 +1,89 @@
+"""Decides whether a candidate may replace the current version, by paired differences of log loss. Pure.
+
+Both the current version and the best version so far are references. With the current one alone, each weekly gate would
+let a slightly worse model through, and the losses would add up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+from typing import Literal
+
+Outcome = Literal["Accepted", "Worse", "Undecided"]
+# A candidate may lose so much of log loss in nats, or this share of what the reference gains over the prevalence.
+LARGEST_LOSS, SHARE_OF_GAIN = 0.01, 0.1
+# The hospitals seen have to hold this share of the people that the model was trained on.
+LEAST_COVERAGE = 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """A candidate against one reference, on the same people of all hospitals that sent sums.
+
+    `low`, `high`: 95 % interval of the candidate's mean log loss minus the reference's, in nats. `reference_loss`: mean
+    log loss of the reference. `events`: people with a positive row.
+    """
+
+    reference: str
+    low: float
+    high: float
+    reference_loss: float
+    people: int
+    events: int
+
+    @property
+    def gain(self) -> float:
+        """How much lower the reference's log loss is than that of a model that knows only the prevalence."""
+        share = self.events / self.people
+        return -(share * log(share) + (1 - share) * log(1 - share)) - self.reference_loss
+
+    @property
+    def bound(self) -> float:
+        """The largest loss against this reference that is borne."""
+        return min(LARGEST_LOSS, SHARE_OF_GAIN * self.gain)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """`coverage`: share of the training people that the hospitals with sums hold, from 0 to 1. `same_schema`: the
+    candidate has the DataSchema of the references."""
+
+    paired: Sequence[Paired]
+    coverage: float
+    same_schema: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    outcome: Outcome
+    reason: str
+    message: str = ""
+
+
+def judge(evidence: Evidence, min_events: int) -> Verdict:
+    """The verdict. `min_events`: how many people of either class the gate has to see.
+
+    A candidate within the bounds is accepted also if it is worse by so little for sure: with many people, each
+    difference is significant. A candidate beyond a bound is worse if it is surely so, and else nobody knows.
+    """
+    if not evidence.same_schema:
+        return Verdict("Undecided", "SchemaChanged")
+    if not evidence.paired:
+        return Verdict("Undecided", "NotMeasured")
+    for each in evidence.paired:
+        fewer = min(each.events, each.people - each.events)
+        # Without both classes there is no prevalence to compare with.
+        if fewer < max(min_events, 1):
+            return Verdict("Undecided", "TooFewEvents", f"{fewer} people are in the smaller class, of {min_events}.")
+    beyond = [each for each in evidence.paired if each.high > each.bound]
+    for each in beyond:
+        if each.low > 0:
+            return Verdict("Worse", "WorseThanReference", f"It is worse than {each.reference}.")
+    # Hospitals that nobody saw could still be worse off.
+    if evidence.coverage < LEAST_COVERAGE:
+        share = f"{100 * evidence.coverage:.0f} %"
+        return Verdict("Undecided", "TooFewSeen", f"The hospitals seen hold {share} of the people trained on.")
+    for each in beyond:
+        reached = f"the upper bound of the difference is {each.high:.4f}, and at most {each.bound:.4f} is borne"
+        return Verdict("Undecided", "NotShown", f"Against {each.reference}, {reached}.")
+    return Verdict("Accepted", "NotWorse")

@@ -1,0 +1,198 @@
+"""The gate: which candidates replace the current version, in 1,000 trials each at 1, 10 and 40 % prevalence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from wardround.plans.model.gate import Evidence, Paired, judge
+
+Array = npt.NDArray[np.float64]
+TRIALS, EVENTS, MIN_EVENTS = 1000, 60, 20
+PREVALENCES = (0.01, 0.1, 0.4)
+# Standard deviation of the true log odds: an AUC of about 0.85.
+SPREAD = 2.0
+ROUNDS = 30
+
+
+def probability(odds: Array) -> Array:
+    return 1 / (1 + np.exp(-odds))
+
+
+def losses(predicted: Array, truth: Array) -> Array:
+    clipped = np.clip(predicted, 1e-6, 1 - 1e-6)
+    return -(truth * np.log(clipped) + (1 - truth) * np.log(1 - clipped))
+
+
+@cache
+def centre(prevalence: float) -> float:
+    """The mean of the log odds at which so many are positive."""
+    spread = np.random.default_rng(0).normal(size=200_000) * SPREAD
+    low, high = -20.0, 20.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if probability(spread + middle).mean() > prevalence else (middle, high)
+    return low
+
+
+def cohort(draw: np.random.Generator, prevalence: float, events: int = EVENTS) -> tuple[Array, Array]:
+    """True log odds of people, and who is positive; about so many are."""
+    odds = draw.normal(size=round(events / prevalence)) * SPREAD + centre(prevalence)
+    return odds, (draw.random(len(odds)) < probability(odds)).astype(np.float64)
+
+
+def paired(candidate: Array, reference: Array, truth: Array, name: str = "current") -> Paired:
+    """As the aggregation computes it from the sums of all hospitals."""
+    measured = losses(reference, truth)
+    differences = losses(candidate, truth) - measured
+    half = 1.96 * differences.std(ddof=1) / math.sqrt(len(truth))
+    return Paired(
+        reference=name,
+        low=float(differences.mean() - half),
+        high=float(differences.mean() + half),
+        reference_loss=float(measured.mean()),
+        people=len(truth),
+        events=int(truth.sum()),
+    )
+
+
+def outcome(*against: Paired, coverage: float = 1.0, same_schema: bool = True, min_events: int = MIN_EVENTS) -> str:
+    return judge(Evidence(paired=against, coverage=coverage, same_schema=same_schema), min_events).outcome
+
+
+def accepted(prevalence: float, candidate: Callable[[Array, np.random.Generator], Array]) -> float:
+    """The share of trials in which a candidate passes against the true model."""
+    draw, passed = np.random.default_rng(round(1000 * prevalence)), 0
+    for _ in range(TRIALS):
+        odds, truth = cohort(draw, prevalence)
+        passed += outcome(paired(candidate(odds, draw), probability(odds), truth)) == "Accepted"
+    return passed / TRIALS
+
+
+@pytest.mark.parametrize("prevalence", PREVALENCES)
+def test_a_model_that_knows_only_the_prevalence_does_not_pass(prevalence: float) -> None:
+    assert accepted(prevalence, lambda odds, _: np.full(len(odds), prevalence)) < 0.01
+
+
+@pytest.mark.parametrize("prevalence", PREVALENCES)
+def test_a_model_with_halved_log_odds_does_not_pass(prevalence: float) -> None:
+    assert accepted(prevalence, lambda odds, _: probability(odds / 2)) < 0.01
+
+
+@pytest.mark.parametrize("prevalence", PREVALENCES)
+def test_a_model_whose_log_odds_differ_a_little_passes(prevalence: float) -> None:
+    assert accepted(prevalence, lambda odds, draw: probability(odds + draw.normal(size=len(odds)) * 0.05)) >= 0.9
+
+
+@pytest.mark.parametrize("prevalence", PREVALENCES)
+def test_the_best_of_thirty_bad_rounds_on_the_same_rows_does_not_pass(prevalence: float) -> None:
+    draw, passed = np.random.default_rng(7), 0
+    for _ in range(TRIALS // 10):
+        odds, truth = cohort(draw, prevalence)
+        rounds = [probability(odds / 2 + draw.normal(size=len(odds)) * 0.05) for _ in range(ROUNDS)]
+        best = min(rounds, key=lambda each: float(losses(each, truth).mean()))
+        passed += outcome(paired(best, probability(odds), truth)) == "Accepted"
+    assert passed == 0
+
+
+def year(seed: int, *, with_best: bool) -> float:
+    """The share of the first version's gain over the prevalence that is left after 52 gates, each with a candidate that
+    is a little worse than the current version, on the same validation rows."""
+    prevalence, people = 0.1, 10_000
+    draw = np.random.default_rng(seed)
+    odds, truth = cohort(draw, prevalence)
+    everybody = draw.normal(size=people) * SPREAD + centre(prevalence)
+
+    def true_loss(damping: float) -> float:
+        """The expected log loss of log odds that are damped towards their centre."""
+        middle = centre(prevalence)
+        predicted, real = probability(middle + (everybody - middle) * damping), probability(everybody)
+        return float(
+            (real * losses(predicted, np.ones(people)) + (1 - real) * losses(predicted, np.zeros(people))).mean()
+        )
+
+    def predict(damping: float) -> Array:
+        middle = centre(prevalence)
+        return probability(middle + (odds - middle) * damping)
+
+    best = current = 1.0
+    for _ in range(52):
+        candidate = current * 0.97
+        against = [paired(predict(candidate), predict(current), truth)]
+        if with_best:
+            against.append(paired(predict(candidate), predict(best), truth, "best"))
+        if outcome(*against) == "Accepted":
+            current = candidate
+    nothing = true_loss(0.0)
+    return (nothing - true_loss(current)) / (nothing - true_loss(1.0))
+
+
+def test_fifty_two_gates_in_a_row_keep_the_gain() -> None:
+    kept = [year(seed, with_best=True) for seed in range(40)]
+    assert float(np.mean(kept)) >= 0.95
+
+
+def test_without_the_best_version_fifty_two_gates_lose_the_gain() -> None:
+    """Why there are two references."""
+    lost = [year(seed, with_best=False) for seed in range(40)]
+    assert float(np.mean(lost)) < 0.5
+
+
+def evidence(**changes: float) -> Paired:
+    values = {"low": -0.01, "high": 0.001, "reference_loss": 0.2, "people": 1000, "events": 100} | changes
+    return Paired(
+        reference="current",
+        low=values["low"],
+        high=values["high"],
+        reference_loss=values["reference_loss"],
+        people=int(values["people"]),
+        events=int(values["events"]),
+    )
+
+
+def test_a_candidate_within_the_bound_is_accepted_and_one_above_it_is_not() -> None:
+    assert outcome(evidence(high=0.0099)) == "Accepted"
+    assert outcome(evidence(high=0.0101)) == "Undecided"
+
+
+def test_the_bound_is_a_tenth_of_a_small_gain() -> None:
+    """At 10 % the entropy is 0.3251: the reference gains 0.0251 over the prevalence."""
+    assert outcome(evidence(reference_loss=0.3, high=0.0024)) == "Accepted"
+    assert outcome(evidence(reference_loss=0.3, high=0.0026)) == "Undecided"
+
+
+def test_a_reference_worse_than_the_prevalence_has_to_be_beaten() -> None:
+    assert outcome(evidence(reference_loss=0.4, low=-0.2, high=0.001)) == "Undecided"
+    assert outcome(evidence(reference_loss=0.4, low=-0.2, high=-0.05)) == "Accepted"
+
+
+def test_a_candidate_has_to_pass_against_each_reference() -> None:
+    assert outcome(evidence(), evidence(high=0.02)) == "Undecided"
+    assert outcome(evidence(), evidence(low=0.001, high=0.02)) == "Worse"
+
+
+@pytest.mark.parametrize("changes", [{"events": 19}, {"events": 981}, {"events": 0}, {"events": 1000}])
+def test_too_few_people_of_a_class_decide_nothing(changes: dict[str, float]) -> None:
+    assert outcome(evidence(**changes)) == "Undecided"
+    if changes["events"] in (0, 1000):
+        assert outcome(evidence(**changes), min_events=0) == "Undecided"
+
+
+def test_hospitals_that_were_not_seen_decide() -> None:
+    assert outcome(evidence(), coverage=0.79) == "Undecided"
+    assert outcome(evidence(), coverage=0.8) == "Accepted"
+    assert outcome(evidence(low=0.001, high=0.02), coverage=0.1) == "Worse"
+
+
+def test_a_difference_that_is_sure_and_negligible_is_accepted() -> None:
+    assert outcome(evidence(low=0.001, high=0.003)) == "Accepted"
+
+
+def test_a_changed_schema_and_a_missing_measurement_decide_nothing() -> None:
+    assert outcome(evidence(), same_schema=False) == "Undecided"
+    assert outcome() == "Undecided"
