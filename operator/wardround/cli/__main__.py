@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.live import Live
 
 from wardround.api.meta import API_VERSION
 from wardround.api.site import LEAST_CELL, Policy, share
-from wardround.cli import datasets, enrolment, explain, results, verbs, watch
+from wardround.cli import datasets, enrolment, explain, results, verbs, watch, watch_model
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
@@ -33,6 +34,8 @@ _ALIASES = {
     "Site": ("site", "sites"),
     "SiteTask": ("sitetask", "sitetasks", "st"),
     "Dataset": ("dataset", "datasets", "dset"),
+    "FederatedModel": ("federatedmodel", "federatedmodels", "fm"),
+    "ModelVersion": ("modelversion", "modelversions", "mv"),
 }
 
 
@@ -73,7 +76,8 @@ def parser() -> argparse.ArgumentParser:
     shared.add_argument("--context", help="context in the kubeconfig")
     shared.add_argument("-n", "--namespace", help="default: the context's")
     top = argparse.ArgumentParser(
-        prog="kubectl wardround", description="Enrol and approve hospitals, watch rounds, see why something waits."
+        prog="kubectl wardround",
+        description="Enrol and approve hospitals, watch rounds and models, see why something waits.",
     )
     verbs = top.add_subparsers(required=True, metavar="VERB")
 
@@ -137,11 +141,14 @@ def parser() -> argparse.ArgumentParser:
 
     ends = "exit code 0 Complete, 1 Failed or deleted, 3 --timeout is over"
     watching = verbs.add_parser(
-        "watch", parents=[shared], help=f"a round while it runs; {ends}", description=f"Follows a round: {ends}."
+        "watch",
+        parents=[shared],
+        help=f"a round or the series of a model while it runs; {ends}",
+        description=f"Follows a round, or the rounds of a model: {ends}. A model that waits for a person has failed.",
     )
-    watching.add_argument("target", metavar="federatedround/NAME")
+    watching.add_argument("target", metavar="federatedround/NAME", help="or federatedmodel/NAME")
     watching.add_argument(
-        "--timeout", type=seconds, metavar="SECONDS", help="stop watching after this time; default: when the round ends"
+        "--timeout", type=seconds, metavar="SECONDS", help="stop watching after this time; default: at the end"
     )
     watching.set_defaults(run=run_watch)
 
@@ -295,25 +302,37 @@ def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
 
 def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
-    if kind != "FederatedRound":
-        raise CommandError(
-            "`watch` follows a FederatedRound: federatedround/NAME. For other kinds, use kubectl wardround explain."
-        )
     namespace = options.namespace or hub.default_namespace
+    view: watch.View[Any]
+    if kind == "FederatedRound":
+        view = watch.VIEW
+
+        def fetch() -> tuple[Object, Any]:
+            round_, tasks = verbs.round_with_tasks(hub, name, namespace)
+            return round_, watch.view(round_, tasks, system_clock())
+    elif kind == "FederatedModel":
+        view = watch_model.VIEW
+
+        def fetch() -> tuple[Object, Any]:
+            model = verbs.needed(hub, kind, name, namespace)
+            return model, watch_model.view(model, system_clock())
+    else:
+        raise CommandError(
+            "`watch` follows federatedround/NAME or federatedmodel/NAME. For other kinds, use kubectl wardround "
+            "explain."
+        )
 
     until = math.inf if options.timeout is None else time.monotonic() + options.timeout
     with hint_of_namespace(hub, options, kind, name):
-        round_, tasks = verbs.round_with_tasks(hub, name, namespace)
-    uid, shown = round_["metadata"]["uid"], watch.view(round_, tasks, system_clock())
+        item, shown = fetch()
+    uid = item["metadata"]["uid"]
 
-    def look() -> watch.Screen:
+    def look() -> Any:
         try:
-            newer, newer_tasks = verbs.round_with_tasks(hub, name, namespace)
+            newer, newest = fetch()
         except MissingError:
-            return watch.deleted(shown)
-        if newer["metadata"]["uid"] != uid:
-            return watch.deleted(shown)
-        return watch.view(newer, newer_tasks, system_clock())
+            return view.deleted(shown)
+        return newest if newer["metadata"]["uid"] == uid else view.deleted(shown)
 
     def wait() -> bool:
         """Pauses before the next look. Returns False if there is none: the round or the time is over."""
@@ -325,22 +344,22 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
 
     console = Console()
     if console.is_terminal:
-        with Live(watch.table(shown), console=console, auto_refresh=False) as live:
+        with Live(view.table(shown), console=console, auto_refresh=False) as live:
             while wait():
                 shown = look()
-                live.update(watch.table(shown), refresh=True)
+                live.update(view.table(shown), refresh=True)
     else:
         before = None
         while True:
-            for line in watch.lines(before, shown):
+            for line in view.lines(before, shown):
                 print(line, flush=True)
             if not wait():
                 break
             before, shown = shown, look()
     if shown.exit_code is None:
-        say(f"After {options.timeout:g} s the round has not ended.")
+        say(f"After {options.timeout:g} s the {view.subject} has not ended.")
     if shown.exit_code in (None, watch.FAILED) and shown.footer != watch.GONE:
-        say(f"To see why, and who acts: kubectl wardround explain federatedround/{name} -n {namespace}")
+        say(f"To see why, and who acts: kubectl wardround explain {kind.lower()}/{name} -n {namespace}")
     return watch.TIMED_OUT if shown.exit_code is None else shown.exit_code
 
 

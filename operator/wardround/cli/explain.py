@@ -7,10 +7,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from wardround.api import dataset, federatedround, participant, roundtask, site, sitetask
+from wardround.api import (
+    dataset,
+    federatedmodel,
+    federatedround,
+    modelversion,
+    participant,
+    roundtask,
+    site,
+    sitetask,
+)
 from wardround.api.conditions import Condition, Conditions, find, is_true
 from wardround.api.dataset import Dataset
+from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, FederatedRoundStatus, Result
+from wardround.api.modelversion import ModelVersion
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.api.site import Site
@@ -248,8 +259,12 @@ def _task(kind: str, task: Task, participant: str, silent: Sequence[Finding], no
 
 
 def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
-    """A Participant, Site or Dataset. Raises codec.Malformed."""
+    """A Participant, Site, Dataset, FederatedModel or ModelVersion. Raises codec.Malformed."""
     kind = item["kind"]
+    if kind == federatedmodel.KIND:
+        return _long_lived(kind, read(federatedmodel.parse, item), None, ())
+    if kind == modelversion.KIND:
+        return _long_lived(kind, read(modelversion.parse, item), None, ())
     if kind == participant.KIND:
         silent = of_silence(printable(item["metadata"]["name"]), lease, now)
         return _long_lived(kind, read(participant.parse, item), heard(lease, now), silent)
@@ -261,7 +276,7 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
 
 def _long_lived(
     kind: str,
-    item: Participant | Site | Dataset,
+    item: Participant | Site | Dataset | FederatedModel | ModelVersion,
     heard_ago: float | None,
     silent: Sequence[Finding],
     rows: Sequence[Finding] = (),

@@ -10,8 +10,10 @@ from datetime import datetime
 
 from wardround.api.conditions import find
 from wardround.api.dataset import Dataset
+from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import BASE_DELETED, Attention, FederatedRound
 from wardround.api.meta import Meta
+from wardround.api.modelversion import ModelVersion
 from wardround.api.names import task_name
 from wardround.api.participant import Participant
 from wardround.api.site import Site
@@ -90,10 +92,13 @@ def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> 
     return []
 
 
-def of_conditions(item: Participant | Site | Dataset) -> list[Finding]:
+def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVersion) -> list[Finding]:
     """What is wrong with it."""
     metadata = item.metadata
     wrong = {"Ready": ("False", "Unknown"), "HubConnected": ("False", "Unknown"), LINK_LOCAL: ("False",)}
+    if isinstance(item, FederatedModel):
+        # A model is not ready as long as its first series runs, and that is nobody's fault.
+        wrong = {"Stalled": ("True",)}
     findings = []
     for name, statuses in wrong.items():
         condition = find(item.status.conditions, name)

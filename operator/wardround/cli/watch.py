@@ -3,8 +3,10 @@
 Pure: makes rows, tables and lines from objects and a time. The caller fetches the objects.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from rich.table import Table
 from rich.text import Text
@@ -39,6 +41,19 @@ _ROUND_DOING = {
     "Aggregated": "signs the result",
     "Complete": "complete",
 }
+
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class View(Generic[S]):
+    """How a kind of object is shown while it runs. `subject`: what it is called in messages."""
+
+    subject: str
+    deleted: Callable[[S], S]
+    table: Callable[[S], Table]
+    lines: Callable[[S | None, S], list[str]]
 
 
 @dataclass(frozen=True)
@@ -180,3 +195,6 @@ def _exit_code(federated_round: FederatedRound) -> int | None:
     if is_true(federated_round.status.conditions, "Failed"):
         return FAILED
     return None
+
+
+VIEW: View[Screen] = View("round", deleted, table, lines)

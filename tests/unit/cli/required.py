@@ -26,6 +26,10 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "Participant": {},
     "Site": {"hub": {"participantNamespace": "site-a", "fingerprint": ""}, "store": {"origin": ""}},
     "Dataset": DATASET,
+    "FederatedModel": {
+        "round": {"image": "", "datasetName": "", "participants": {}, "quorum": {"min": 2}},
+        "series": {"rounds": 3},
+    },
 }
 
 
