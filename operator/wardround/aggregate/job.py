@@ -51,10 +51,11 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
     """Carry out the plan. Raises Failure."""
     buffers = Buffers()
     try:
-        base = await open_base(store, plan, _for_ciphertext(plan, scratch), buffers)
+        kept = _for_ciphertext(plan, scratch)
+        base = await open_base(store, plan, kept)
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
         form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None))
-        examined = await examine_all(store, plan, form, now, _for_ciphertext(plan, scratch), buffers)
+        examined = await examine_all(store, plan, form, now, kept, base.file if base and kept else None, buffers)
         examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
         layout = form.layout or await agreed_layout(examined.usable)
@@ -86,11 +87,8 @@ class BaseModel:
     layout: Layout
 
 
-async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None, buffers: Buffers) -> BaseModel | None:
-    """Return the plan's base, if it has one. Keeps it in scratch; without scratch, reads only its header.
-
-    Raises Failure and StoreError.
-    """
+async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None) -> BaseModel | None:
+    """Return the plan's base, if it has one. Reads only the header. Raises Failure and StoreError."""
     base = plan.base
     if base is None:
         return None
@@ -101,16 +99,17 @@ async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None
     region = scratch.region(ciphertext_length(body.length)) if scratch else None
     file = SealedFile(store, base.get.parts, body, hashes, region)
     another = Failure("SchemasDiffer", "The base model is not a canonical file of its schema.")
-    changed = Failure("StoreInconsistent", "The base model's bytes are not those that the hub signed.")
     try:
-        if region is not None:
-            await file.read_through(lambda segment: None, buffers)
         layout = await read_layout(file)
     except Refused as refused:
-        raise (another if refused.reason == "WrongSchema" else changed) from None
+        raise (another if refused.reason == "WrongSchema" else _base_changed()) from None
     if not layout.canonical or layout.schema_digest != base.manifest.header.schema_digest:
         raise another
     return BaseModel(file, layout)
+
+
+def _base_changed() -> Failure:
+    return Failure("StoreInconsistent", "The base model's bytes are not those that the hub signed.")
 
 
 @dataclass(frozen=True)
@@ -129,9 +128,15 @@ class Examined:
 
 
 async def examine_all(
-    store: Store, plan: AggregationPlan, form: Form, now: datetime, scratch: Scratch | None, buffers: Buffers
+    store: Store,
+    plan: AggregationPlan,
+    form: Form,
+    now: datetime,
+    scratch: Scratch | None,
+    base: SealedFile | None,
+    buffers: Buffers,
 ) -> Examined:
-    """Read all updates. Raises Failure if none can be combined.
+    """Read all updates, and a `base` that scratch is to keep. Raises Failure if no update can be combined.
 
     The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
     an update's last byte must be known before its first byte is added.
@@ -148,15 +153,25 @@ async def examine_all(
             except Refused as refused:
                 return LeftOut(update.participant, refused.reason)
 
+    async def keep(base: SealedFile) -> None:
+        async with gate:
+            try:
+                await base.read_through(lambda segment: None, buffers)
+            except Refused:
+                raise _base_changed() from None
+
+    kept = [asyncio.ensure_future(keep(base))] if base else []
     updates = sorted(plan.updates, key=lambda each: each.participant)
-    tasks = [asyncio.ensure_future(one(update)) for update in updates]
+    examined = [asyncio.ensure_future(one(update)) for update in updates]
+    tasks = [*kept, *examined]
     try:
-        answers = await asyncio.gather(*tasks)
+        await asyncio.gather(*tasks)
     finally:
         # After an error, no thread may still write into scratch, because the caller closes it.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    answers = [each.result() for each in examined]
     read = [each for each in answers if isinstance(each, Usable)]
     uncounted = tuple(each.participant for each in read if plan.task == "Evaluate" and each.withheld)
     usable = [each for each in read if each.participant not in uncounted]

@@ -648,6 +648,21 @@ async def test_a_base_replaced_by_a_holder_of_its_key_is_not_used(train: Round) 
     assert (code, answer["reason"]) == (75, "StoreInconsistent")
 
 
+@pytest.mark.parametrize("scratch_limit", [SCRATCH_LIMIT, 1])
+async def test_a_base_that_changed_behind_its_header_is_not_used(train: Round, scratch_limit: int) -> None:
+    train.scratch_limit = scratch_limit
+    size = 500_000  # two segments
+    await train.with_base(weights(0, size))
+    await train.update("site-a", weights(1, size))
+    assert train.base is not None
+    part = train.server.folder / "wardround" / train.base.manifest.location / "part-00000"
+    stored = bytearray(part.read_bytes())
+    stored[-1] ^= 1
+    part.write_bytes(stored)
+    code, answer = await train.aggregate()
+    assert (code, answer["reason"]) == (75, "StoreInconsistent")
+
+
 async def test_a_full_disk_is_named(train: Round) -> None:
     await train.with_base(BASE)
     await train.update("site-a", weights(1))
