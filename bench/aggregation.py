@@ -2,8 +2,8 @@
 
 The store is real, with TLS on loopback, and the aggregation runs as in its Job: a process of its own that reads
 plan.json. Each run measures in turn: the fetch floor (curl, four connections, the same ciphertext, written to the
-scratch file system and synced), the aggregation, Flower and NVFLARE (bench/peers.py). The last line is JSON with the
-medians.
+scratch file system and synced), the time to read and decrypt what curl wrote, in two threads, the aggregation, Flower
+and NVFLARE (bench/peers.py). The last line is JSON with the medians.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +34,16 @@ from bench.peers import PEERS
 from lab.topology import ROOT
 from tests.players.store import Server, serving
 from tests.players.stored_round import Round
-from wardround.sealing.body import part_lengths, part_name
+from wardround.sealing.body import (
+    SEALED_SEGMENT,
+    SEGMENT,
+    SEGMENTS_PER_PART,
+    TAG,
+    Body,
+    part_lengths,
+    part_name,
+)
+from wardround.sealing.manifests import open_update
 from wardround.store import admin
 from wardround.store.transfer import Store
 
@@ -80,6 +91,7 @@ async def _measure(folder: Path, options: argparse.Namespace) -> Times:
         for number in range(options.runs):
             with _scratch(folder) as scratch:
                 times["floor"].append(_fetch_floor(played, server, scratch))
+                times["opening"].append(_opening(played, scratch))
             with _scratch(folder) as scratch:
                 _aggregate(played, number, scratch, times)
             for peer, program in peers:
@@ -127,6 +139,31 @@ def _fetch_floor(played: Round, server: Server, scratch: Path) -> float:
     listed.write_text("".join(lines))
     curl = f"curl --silent --show-error --fail --cacert {ca} --parallel --parallel-immediate --parallel-max 4"
     return _process(["sh", "-c", f"{curl} --config {listed} && sync --file-system {scratch}"]).seconds
+
+
+def _opening(played: Round, scratch: Path) -> float:
+    """Seconds in which two threads read and decrypt the updates that curl wrote."""
+    parts: list[tuple[Body, Path, int]] = []
+    for name, task in played.sent.items():
+        assert task.status.update
+        key = played.hospitals[name].signing.public_key()
+        body = played.hub.opener(open_update(task.status.update.manifest, key))
+        lengths = enumerate(part_lengths(body.length))
+        parts += [(body, scratch / f"{name}-{index}", index * SEGMENTS_PER_PART) for index, _ in lengths]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(_open_part, parts))
+    return time.perf_counter() - start
+
+
+def _open_part(part: tuple[Body, Path, int]) -> None:
+    body, path, first = part
+    sealed, plain = memoryview(bytearray(SEALED_SEGMENT)), memoryview(bytearray(SEGMENT))
+    with path.open("rb", buffering=0) as file:
+        index = first
+        while count := file.readinto(sealed):
+            body.open_into(index, sealed[:count], plain[: count - TAG])
+            index += 1
 
 
 def _aggregate(played: Round, number: int, scratch: Path, times: Times) -> None:
