@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-import aiohttp
 from yarl import URL
 
 from wardround.clock import Draw, system_draw
 from wardround.store.errors import MISSING, NOT_PINNED, REFUSED, SHORT, TOO_SLOW, UNREACHABLE, UNTRUSTED, StoreError
+from wardround.store.http import aiohttp
 from wardround.threads import beside
 
 T = TypeVar("T")

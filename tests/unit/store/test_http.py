@@ -1,0 +1,41 @@
+"""The store's client reads the system's authorities only where a store has none of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import certificates
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = """
+import json, os, ssl
+from wardround.store.transfer import Store
+import aiohttp.connector as connector
+contexts = [connector._SSL_CONTEXT_VERIFIED, connector._SSL_CONTEXT_UNVERIFIED]
+print(json.dumps({
+    "imported": [each.cert_store_stats()["x509"] for each in contexts],
+    "system": Store("https://store.example")._tls.cert_store_stats()["x509"],
+    "variable": os.environ.get("SSL_CERT_FILE"),
+    "folder": os.environ.get("SSL_CERT_DIR"),
+}))
+"""
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_importing_the_client_reads_no_authorities_and_changes_no_variable(tmp_path: Path, named: bool) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text(certificates(tmp_path))
+    environment = {key: value for key, value in os.environ.items() if key not in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    environment |= {"PYTHONPATH": f"{ROOT}/operator", **({"SSL_CERT_FILE": str(authorities)} if named else {})}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    assert found["imported"] == [0, 0]
+    assert (found["variable"], found["folder"]) == (str(authorities) if named else None, None)
+    if named:
+        assert found["system"] == 1
