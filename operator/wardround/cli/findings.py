@@ -113,12 +113,12 @@ def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVer
 
 
 def of_rows(dataset: Dataset) -> list[Finding]:
-    """The rows of a Dataset that were left out, for each field and reason, and what looks wrong in the valid rows."""
+    """The rows of a Dataset that were left out, for each field and reason, and what looks wrong in all rows."""
     entries = dataset.status.left_out.fields if dataset.status.left_out else ()
     left_out = [Finding(each.field, each.reason, _left_out(each.rows, each.reason)) for each in entries]
     remarks = [
         Finding(
-            "valid rows",
+            "rows left out" if each.reason == "ClassLeftOut" else "valid rows",
             each.reason,
             reason_for(each.reason).about(dataset=dataset.metadata.name),
             f"{each.patients} patients",

@@ -448,7 +448,7 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
             "share": "0.200",
             "fields": [{"field": "mean_radius", "reason": "Missing", "rows": 2}],
         },
-        "remarks": [{"reason": "TargetsContradict", "patients": 3}],
+        "remarks": [{"reason": "TargetsContradict", "patients": 3}, {"reason": "ClassLeftOut", "patients": 12}],
     }
     text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
     assert "is ready" in text
@@ -456,6 +456,9 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     assert "TargetsContradict: Some patients have several rows that contradict each other" in text
     assert "3 patients" in text
     assert "in the file of Dataset breast" in text
+    assert "valid rows: TargetsContradict: " in text
+    assert "rows left out: ClassLeftOut: " in text
+    assert "12 patients" in text
 
 
 def test_a_dataset_that_cannot_be_read_is_named() -> None:
