@@ -96,7 +96,9 @@ class _Hospitals:
     @property
     def hidden(self) -> set[str]:
         """Those that tell their own numbers, and whose own numbers would give those of another one."""
-        shown = withheld.shown({part.participant: withheld.Counted(part.people, part.tells) for part in self.parts})
+        shown = withheld.shown(
+            {part.participant: withheld.Counted(part.people * part.scale, part.tells) for part in self.parts}
+        )
         return {part.participant for part in self.parts if part.tells} - set(shown)
 
     def own(self, part: Part, name: str, specificity: float) -> Estimate | None:

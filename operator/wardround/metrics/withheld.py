@@ -28,9 +28,9 @@ def shown(hospitals: Mapping[str, Counted]) -> tuple[str, ...]:
     """The names of the hospitals whose own numbers a result may show beside the total, sorted.
 
     If exactly one hospital does not tell, its numbers would follow by subtraction from the total. Then the telling
-    hospital with the fewest people is not shown either.
+    hospital with the most people is not shown either. With a small one instead, the numbers would nearly follow.
     """
     telling = sorted((each for each in hospitals if hospitals[each].tells), key=lambda each: hospitals[each].people)
     if len(hospitals) - len(telling) == 1:
-        telling = telling[1:]
+        telling = telling[:-1]
     return tuple(sorted(telling))

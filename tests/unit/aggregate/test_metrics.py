@@ -109,8 +109,8 @@ def test_a_total_over_one_hospital_is_told_only_if_that_hospital_tells() -> None
     [
         ("", ""),
         ("a", "a"),  # two others do not tell
-        ("ab", "b"),  # only c does not tell: of a and b, a has fewer people
-        ("bc", "c"),
+        ("ab", "a"),  # only c does not tell: of a and b, b has more people
+        ("bc", "b"),
         ("abc", "abc"),
     ],
 )
@@ -145,7 +145,7 @@ def of_cells(name: str, *sizes: int, tells: bool = False) -> Part:
 
 
 def test_metrics_that_determine_each_other_are_over_the_same_hospitals() -> None:
-    """Each of b and c could be the hospital that is not shown for the sake of a: b for sensitivity, c for ppv."""
+    """With a ppv of a and c alone, c would not be shown for the sake of a, but its other numbers would give its ppv."""
     parts = [
         of_cells("a", 31, 9, 70, 10),
         of_cells("b", 4, 3, 40, 20, tells=True),
@@ -154,15 +154,23 @@ def test_metrics_that_determine_each_other_are_over_the_same_hospitals() -> None
     made = combined(*parts)
     assert {each.hospitals for each in made.metrics.values()} == {3}
     assert "ppv" not in made.metrics
-    assert set(made.by_hospital) == {"c"}
+    assert set(made.by_hospital) == {"b"}
+
+
+def test_the_largest_hospital_that_tells_hides_the_one_that_does_not() -> None:
+    """Hidden beside a hospital of 22 people alone, the number of a would be the total without b, to three digits."""
+    parts = hospital("a", 9000), hospital("b", 8000, tells=True), hospital("c", 60, tells=True)
+    assert set(combined(*parts, declared=("accuracy",)).by_hospital) == {"c"}
+    scaled = replace(hospital("b", 8000, tells=True), scale=1 / 200)
+    assert set(combined(parts[0], scaled, parts[2], declared=("accuracy",)).by_hospital) == {"b"}
 
 
 def test_a_hospital_that_is_hidden_for_one_metric_is_hidden_for_all() -> None:
-    """Of the reported metric, b is hidden for the sake of a. Of the computed ones alone, c would be."""
+    """Of the reported metric, c is hidden for the sake of a. Of the computed ones, b is."""
     a, b, c = hospital("a", 300), hospital("b", 200, tells=True), hospital("c", 100, tells=True)
-    assert set(combined(a, b, c, declared=("loss",)).by_hospital) == {"b"}
-    reported = [part_without(each.participant, **{**vars(each), "reported": {"own": 0.5}}) for each in (a, b)]
-    made = combined(*reported, c, declared=("loss", "own"))
+    assert set(combined(a, b, c, declared=("loss",)).by_hospital) == {"c"}
+    reported = [part_without(each.participant, **{**vars(each), "reported": {"own": 0.5}}) for each in (a, c)]
+    made = combined(*reported, b, declared=("loss", "own"))
     assert made.by_hospital == {}
     assert set(made.metrics) == {"loss", "own"}
 
@@ -351,8 +359,8 @@ def test_a_reported_metric_whose_mean_overflows_is_left_out(value: float) -> Non
 
 def test_reported_metrics_of_single_hospitals_follow_the_same_rule() -> None:
     parts = reporting("a", 0.5, tells=True), reporting("b", 0.1, 60, tells=True), reporting("c", 0.9, 90)
-    assert told(combined(*parts, declared=("own",))) == {"b": {"own"}}
-    assert combined(*parts, declared=("own",)).by_hospital["b"] == {"own": "0.1"}
+    assert told(combined(*parts, declared=("own",))) == {"a": {"own"}}
+    assert combined(*parts, declared=("own",)).by_hospital["a"] == {"own": "0.5"}
 
 
 def test_few_people_have_few_decimals() -> None:

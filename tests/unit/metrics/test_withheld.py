@@ -26,7 +26,7 @@ def hospitals(**tells: bool) -> dict[str, Counted]:
     [
         ({"a": True, "b": True, "c": True}, ("a", "b", "c")),
         # The numbers of `c` would be the total without those of `a` and `b`.
-        ({"a": True, "b": True, "c": False}, ("b",)),
+        ({"a": True, "b": True, "c": False}, ("a",)),
         ({"a": True, "b": False, "c": False}, ("a",)),
         ({"a": True, "b": False}, ()),
         ({"a": False, "b": False}, ()),
