@@ -50,6 +50,8 @@ CHANGED_MEANWHILE = "The store returned other bytes than in the first reading."
 async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: datetime) -> AggregationResult:
     """Carry out the plan. Raises Failure."""
     buffers = Buffers()
+    if plan.reads_twice:
+        logger.info("the ciphertext of the updates has no room in scratch, so this Job reads the store twice")
     try:
         kept = _for_ciphertext(plan, scratch)
         base = await open_base(store, plan, kept)
