@@ -39,7 +39,14 @@ from wardround.store.errors import StoreError
 from wardround.tensors import Layout
 from wardround.threads import beside
 from wardround.wire import digests
-from wardround.wire.aggregation import AggregationPlan, AggregationResult, LeftOut, PlannedUpdate, PlannedUpload
+from wardround.wire.aggregation import (
+    AggregationPlan,
+    AggregationResult,
+    LeftOut,
+    PlannedUpdate,
+    PlannedUpload,
+    PlannedUploads,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -269,7 +276,7 @@ class Aggregation:
         )
         body = bodies.Body(plan.data_key, header)
         try:
-            async with SealedResult(self._store, plan, body, self._scratch) as sealed:
+            async with SealedResult(self._store, plan.put, body, self._scratch) as sealed:
                 await self._reduce(sealed)
                 await sealed.finish()
         except Differs:
@@ -329,14 +336,14 @@ class SealedResult:
     Scratch has room for two parts: the one that is uploaded, and the one that is made.
     """
 
-    def __init__(self, store: Store, plan: AggregationPlan, body: bodies.Body, scratch: Scratch) -> None:
+    def __init__(self, store: Store, put: PlannedUploads, body: bodies.Body, scratch: Scratch) -> None:
         self._store = store
-        self._put = plan.put
+        self._put = put
         self._body = body
         self._lengths = bodies.part_lengths(body.length)
-        if len(self._lengths) > len(plan.put.parts):
+        if len(self._lengths) > len(put.parts):
             raise Failure(
-                "PlanUnreadable", f"The result needs {len(self._lengths)} uploads. The plan has {len(plan.put.parts)}."
+                "PlanUnreadable", f"The result needs {len(self._lengths)} uploads. The plan has {len(put.parts)}."
             )
         self._region = scratch.region(min(2 * bodies.PART, ciphertext_length(body.length)))
         self._index = 0
