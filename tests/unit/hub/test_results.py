@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.simulation.hub import LoneHub
 from tests.simulation.virtual import VirtualLoop, play
 from tests.unit.hub.results import leave_result, result
 from wardround.api import names
 
+FOLLOWERS: dict[str, dict[str, Any]] = {
+    "a round that starts from it": {"initial": None, "base": {"roundName": "train-0"}},
+    "a round that compares with it": {
+        "task": "Evaluate",
+        "initial": None,
+        "base": {"roundName": "not-there-yet"},
+        "references": ["not-there-either", "train-0"],
+    },
+}
 
-def test_a_result_is_kept_for_the_round_that_waits_for_it_and_goes_when_that_round_is_over() -> None:
+
+@pytest.mark.parametrize("follower", FOLLOWERS.values(), ids=FOLLOWERS)
+def test_a_result_is_kept_for_the_round_that_waits_for_it_and_goes_when_that_round_is_over(
+    follower: dict[str, Any],
+) -> None:
     async def main(loop: VirtualLoop) -> None:
         hub = LoneHub(loop)
         hub.enrol("site-a")
         leave_result(hub)
-        follower = {"initial": None, "base": {"roundName": "train-0"}}
         hub.apply_round("train-1", ["site-a"], **follower, deadlines={"admissionSeconds": 600})
         async with hub.running():
             kept = result(hub)

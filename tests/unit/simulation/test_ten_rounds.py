@@ -108,6 +108,11 @@ def test_numbers_are_over_several_hospitals_and_no_hospitals_own_is_on_the_hub(p
     [difference] = result["differences"]
     assert (difference["reference"], difference["model"]) == ("train-1", evaluation["spec"]["base"]["roundName"])
     assert (difference["hospitals"], difference["rows"], difference["better"]) == (2, "Test", "Lower")
+    # By these labels the hub keeps the results, and a further attempt gets the same ones.
+    uids = {each["metadata"]["name"]: each["metadata"]["uid"] for each in played.rounds}
+    for task in played.tasks[evaluation["metadata"]["name"]]:
+        assert task["metadata"]["labels"]["wardround.io/base-uid"] == uids[difference["model"]]
+        assert task["metadata"]["labels"]["wardround.io/reference1-uid"] == uids["train-1"]
     assert difference["people"] == rounded_count(result["samples"])
     assert float(difference["low"]) <= float(difference["value"]) <= float(difference["high"])
     # Of validation rows, one hospital alone has enough people in both classes, and it does not tell its numbers.
