@@ -102,7 +102,7 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     }
     assert any(np.any(after[name] != base[name]) for name in base)
 
-    declared = ["accuracy", "auc", "rows"]
+    declared = ["loss", "accuracy", "auc", "rows"]
     spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}, "references": [first.name]}
     with Caught(federation.sites, tmp_path) as caught:
         evaluated = federation.run_round("evaluate", "Evaluate", **spec)
@@ -142,7 +142,9 @@ def expected_difference(hospitals: list[dict[str, Any]]) -> tuple[str, ...]:
         assert each["loss"][0] - each["differences"][0, 0] == pytest.approx(own)
     half = NormalDist().inv_cdf(0.975) * math.sqrt(variance) / people
     value = total / people
-    numbers = (digits.text(each, people) for each in (value, value - half, value + half, loss / people))
+    low = digits.end_text(value - half, people, upper=False)
+    high = digits.end_text(value + half, people, upper=True)
+    numbers = digits.text(value, people), low, high, digits.text(loss / people, people)
     return (*numbers, str(digits.rounded_count(people)), str(digits.rounded_count(events)))
 
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 from wardround.aggregate.strategies import scaled
 from wardround.metrics import differences, estimates, registry, sums, withheld
-from wardround.metrics.digits import edge_text, metric_text, rounded_count, text
+from wardround.metrics.digits import edge_text, end_text, metric_text, rounded_count, text
 from wardround.metrics.estimates import Estimate
 from wardround.metrics.sums import Sums
 from wardround.tensors import Array
 from wardround.wire import layouts
 from wardround.wire.aggregation import CalibrationGroup, CombinedDifference, CombinedMetric
 
-CALIBRATION = "calibration"
+CALIBRATION, LOSS = "calibration", "loss"
 # The edges of bins are the same in every round, so they tell nothing about people and have four digits.
 _EDGE_PEOPLE = 1000
 
@@ -79,7 +79,8 @@ def combine(
         if estimate is not None
     }
     curve = _curve(counted) if CALIBRATION in declared else ()
-    return Combined(metrics, curve, _own_numbers(groups, specificity), _differences(counted, references))
+    told = _differences(counted, references, with_loss=LOSS in declared)
+    return Combined(metrics, curve, _own_numbers(groups, specificity), told)
 
 
 @dataclass(frozen=True)
@@ -184,26 +185,28 @@ def _curve(counted: Sequence[Part]) -> tuple[CalibrationGroup, ...]:
     return tuple(_group(each) for each in estimates.calibration(total, _least(counted), apart))
 
 
-def _differences(parts: Sequence[Part], references: Sequence[str]) -> tuple[CombinedDifference, ...]:
-    """The difference from each reference. A difference depends on labels, so it is told as such metrics are."""
+def _differences(
+    parts: Sequence[Part], references: Sequence[str], *, with_loss: bool
+) -> tuple[CombinedDifference, ...]:
+    """The difference from each reference. A difference depends on labels, so it is told as such metrics are.
+
+    `with_loss`: whether the reference's own loss is told too, because the round declares the loss.
+    """
     members = [part for part in parts if layouts.DIFFERENCES in part.sums]
     if not members or not _may_be_told(members):
         return ()
     scaled = [part.scaled() for part in members]
     made = [(name, differences.difference(scaled, place, _least(members))) for place, name in enumerate(references)]
-    return tuple(_difference(name, each, len(members)) for name, each in made if each is not None)
+    return tuple(_difference(name, each, len(members), with_loss) for name, each in made if each is not None)
 
 
-def _difference(reference: str, each: differences.Difference, hospitals: int) -> CombinedDifference:
-    def bound(value: float | None) -> str | None:
-        return None if value is None else text(value, each.people)
-
+def _difference(reference: str, each: differences.Difference, hospitals: int, with_loss: bool) -> CombinedDifference:
     return CombinedDifference(
         reference=reference,
         value=text(each.value, each.people),
-        low=bound(each.low),
-        high=bound(each.high),
-        loss=text(each.loss, each.people),
+        low=None if each.low is None else end_text(each.low, each.people, upper=False),
+        high=None if each.high is None else end_text(each.high, each.people, upper=True),
+        loss=text(each.loss, each.people) if with_loss else None,
         people=rounded_count(each.people),
         events=rounded_count(each.events),
         hospitals=hospitals,

@@ -141,15 +141,15 @@ class ResultMetric:
 @dataclass(frozen=True, kw_only=True)
 class ResultDifference:
     """Mean log loss of `model` minus that of `reference`, on the same people, as text. Both are rounds that made a
-    model. `low`, `high`: its 95 % interval. `reference_loss`: mean log loss of the reference. `events`: people with a
-    positive row."""
+    model. `low`, `high`: its 95 % interval. `reference_loss`: mean log loss of the reference, if the round
+    declares the loss. `events`: people with a positive row."""
 
     reference: str
     value: str
     low: str | None = None
     high: str | None = None
     better: Better = "Lower"
-    reference_loss: str
+    reference_loss: str | None = None
     people: int
     events: int
     hospitals: int

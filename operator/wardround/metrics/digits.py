@@ -7,7 +7,7 @@ number of decimals is bounded too, by the number of people alone.
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from wardround.metrics import registry
 
@@ -25,15 +25,18 @@ def metric_text(name: str, value: float, people: float) -> str:
 def text(value: float, people: float) -> str:
     """The text of a share, a mean or a ratio over `people` people. Raises ValueError if the value is not finite."""
     short = _short(value, people)
-    fixed = f"{value:.{decimals(people)}f}"
-    # Each has as many digits as it may have, but for zeros at the end. The coarser one obeys both limits.
-    coarser = max(Decimal(short), Decimal(fixed), key=_last_place)
-    if coarser == 0:
-        return "0"  # also for a tiny negative number, whose sign would tell on which side of 0 it lies
     if abs(value) >= _LARGEST_PLAIN:
         return short
-    plain = format(coarser, "f")
-    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+    fixed = f"{value:.{decimals(people)}f}"
+    # Each has as many digits as it may have, but for zeros at the end. The coarser one obeys both limits.
+    return _plain(max(Decimal(short), Decimal(fixed), key=_last_place))
+
+
+def end_text(value: float, people: float, *, upper: bool) -> str:
+    """The text of an end of an interval, rounded outwards: a decision by this text is never surer than by the value."""
+    exact = Decimal(value)
+    place = max(-decimals(people), exact.adjusted() - significant_digits(people) + 1)
+    return _plain(exact.quantize(Decimal(1).scaleb(place), ROUND_CEILING if upper else ROUND_FLOOR))
 
 
 def edge_text(value: float, people: float) -> str:
@@ -71,6 +74,14 @@ def _short(value: float, people: float) -> str:
     if not math.isfinite(value):
         raise ValueError("a metric must be finite")
     return f"{value:.{significant_digits(people)}g}"
+
+
+def _plain(number: Decimal) -> str:
+    """Without an exponent and without zeros at the end."""
+    if number == 0:
+        return "0"  # also for a tiny negative number, whose sign would tell on which side of 0 it lies
+    plain = format(number, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 def _last_place(number: Decimal) -> int:

@@ -132,15 +132,15 @@ class CalibrationGroup:
 class CombinedDifference:
     """Mean log loss of the evaluated model minus that of the reference, as text. Below 0, the evaluated one is better.
 
-    `low`, `high`: its 95 % interval. `loss`: mean log loss of the reference. `people`, `events`, `hospitals`: how many
-    it is over; `events` are people with a positive row.
+    `low`, `high`: its 95 % interval. `loss`: mean log loss of the reference, None if the round declares no loss.
+    `people`, `events`, `hospitals`: how many it is over; `events` are people with a positive row.
     """
 
     reference: str
     value: str
     low: str | None
     high: str | None
-    loss: str
+    loss: str | None
     people: int
     events: int
     hospitals: int

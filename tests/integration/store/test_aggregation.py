@@ -22,7 +22,7 @@ from wardround.aggregate import main as aggregation
 from wardround.aggregate.updates import SealedFile
 from wardround.metrics import estimates, sums
 from wardround.metrics.differences import difference
-from wardround.metrics.digits import text
+from wardround.metrics.digits import end_text, text
 from wardround.plans.round.scratch import SCRATCH_LIMIT
 from wardround.sealing import body, keys, manifests
 from wardround.sealing.refused import Refused
@@ -393,7 +393,10 @@ async def test_paired_sums_add_up_to_the_difference_from_each_reference(
         assert expected is not None
         assert told["reference"] == f"heart-{place + 1}"
         assert told["value"] == text(expected.value, 100)
-        assert (told["low"], told["high"]) == (text(expected.low or 0, 100), text(expected.high or 0, 100))
+        assert (told["low"], told["high"]) == (
+            end_text(expected.low or 0, 100, upper=False),
+            end_text(expected.high or 0, 100, upper=True),
+        )
         assert (told["people"], told["events"], told["hospitals"]) == (100, 50, 2)
     assert len(answer["differences"]) == 2
 

@@ -431,8 +431,22 @@ def test_a_round_tells_the_difference_from_each_reference_over_all_people() -> N
     assert first.high is not None
     assert float(first.low) < float(first.value) < float(first.high) < 0 < float(second.value)
     loss = combine(parts, ("loss",), 0.9, REFERENCES).metrics["loss"]
+    assert first.loss is not None
     assert float(loss.value) - float(first.loss) == pytest.approx(float(first.value), abs=2e-3)
     assert combine(parts, ("loss",), 0.9).differences == ()
+
+
+def test_the_loss_of_a_reference_is_told_only_if_the_round_declares_the_loss() -> None:
+    parts = comparing("a"), comparing("b", 90)
+    (with_loss, _), (without, _) = (combine(parts, (name,), 0.9, REFERENCES).differences for name in ("loss", "auc"))
+    assert with_loss.loss is not None
+    assert without == replace(with_loss, loss=None)
+
+
+def test_a_hospital_with_few_people_takes_no_interval_from_the_difference_of_the_others() -> None:
+    parts = comparing("a"), comparing("b", 90)
+    few = [comparing("c", 2), comparing("d", 90, scale=1 / 90)]
+    assert combine([*parts, *few], ("loss",), 0.9, REFERENCES) == combine(parts, ("loss",), 0.9, REFERENCES)
 
 
 @pytest.mark.parametrize(("tells", "told"), [(True, 2), (False, 0)])

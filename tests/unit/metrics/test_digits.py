@@ -58,6 +58,21 @@ def test_counts_are_rounded_so_that_they_do_not_sharpen_a_share(count: float, ex
     assert digits.rounded_count(count) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "people", "low", "high"),
+    [
+        (0.0101, 500, "0.01", "0.02"),
+        (-0.0149, 500, "-0.02", "-0.01"),
+        (0.01015, 20_000, "0.0101", "0.0102"),
+        (-1e-5, 20_000, "-0.0001", "0"),
+        (0.0, 500, "0", "0"),
+        (1.23, 50, "1.2", "1.3"),
+    ],
+)
+def test_the_ends_of_an_interval_are_rounded_outwards(value: float, people: int, low: str, high: str) -> None:
+    assert (digits.end_text(value, people, upper=False), digits.end_text(value, people, upper=True)) == (low, high)
+
+
 def test_the_name_of_a_metric_decides_how_it_is_rounded() -> None:
     assert digits.metric_text("loss", 0.123456, 500) == "0.12"
     assert digits.metric_text("positives", 41_913, 100_000) == "41910"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.simulation.rounds import OWN, documents
 from tests.unit.simulate.rounds import Object, played
-from wardround.metrics.digits import rounded_count, text
+from wardround.metrics.digits import end_text, rounded_count, text
 from wardround.simulate import table
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.play import Finished, play
@@ -86,8 +86,8 @@ def test_the_differences_are_those_of_a_loop_over_patients(data: Path) -> None:
         half = Z * math.sqrt(variance) / people
         assert (told.value, told.low, told.high) == (
             text(value, people),
-            text(value - half, people),
-            text(value + half, people),
+            end_text(value - half, people, upper=False),
+            end_text(value + half, people, upper=True),
         )
         assert (told.people, told.hospitals) == (rounded_count(people), 2)
         assert told.events == rounded_count(sum(map(len, patients.positives.values())))
