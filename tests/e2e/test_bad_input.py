@@ -17,6 +17,7 @@ from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import CHANGING, LACKING, REVERSED, STEPS, UNTRAINED, Federation, Finished
 from wardround.api.federatedround import DEFAULT_COMMAND
+from wardround.cli.__main__ import main
 
 ELSEWHERE = "e2e-stranger"
 TRAINER = list(DEFAULT_COMMAND)
@@ -99,6 +100,35 @@ def lacking(federation: Federation) -> Iterator[str]:
     """A Dataset that names a column that its file lacks."""
     with offered(federation, LACKING, {"name": "mean_area", "from": "tumour_grade"}):
         yield LACKING
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_missing_column_makes_a_dataset_not_ready_without_any_round(
+    federation: Federation, lacking: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pod of our own code reads the file when the Dataset is applied, and again when a person asks for it."""
+
+    def status() -> Any:
+        found = federation.kubectl("site-b").get("dataset", lacking, "-n", federation.site_namespace)
+        return found.get("status") or {}
+
+    eventually("the Dataset is read", lambda: (status().get("reading") or {}).get("reason") == "ColumnMissing")
+    [ready] = [each for each in status()["conditions"] if each["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", "ColumnMissing")
+    assert "tumour_grade" in ready["message"]
+    asks = [
+        "dataset",
+        "read",
+        lacking,
+        "-n",
+        federation.site_namespace,
+        "--kubeconfig",
+        str(named("site-b").kubeconfig),
+    ]
+    assert main(asks) == 1
+    assert "tumour_grade" in capsys.readouterr().out
+    jobs = federation.kubectl("site-b").get("jobs", "-n", federation.site_namespace)["items"]
+    assert not [each for each in jobs if each["metadata"]["name"].startswith("read-")]
 
 
 @pytest.mark.usefixtures("broken")

@@ -321,7 +321,7 @@ def _told(federation: Federation) -> dict[str, str]:
         "-n",
         federation.site_namespace,
         "-l",
-        "wardround.io/role=training",
+        "wardround.io/role=training,wardround.io/round-uid",
         "--sort-by=.metadata.creationTimestamp",
     )["items"]
     sidecar = next(

@@ -10,6 +10,8 @@ from wardround.wire import codec
 from wardround.wire.outcome import EvaluationBudget, LeftOutRows, Remark
 
 KIND = "Dataset"
+# The longest time of a reading without a round, from when a node begins with its pod.
+READ_SECONDS = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """`fields`: what the file writes otherwise than the DataSchema `schema_name`."""
+    """`fields`: what the file writes otherwise than the DataSchema `schema_name`. `read_every`: seconds."""
 
     claim_name: str
     schema_name: str
@@ -62,6 +64,7 @@ class DatasetSpec:
     format: Literal["CSV", "Parquet"] = "CSV"
     fields: tuple[LocalField, ...] | None = None
     missing_values: tuple[str, ...] = ("", "NA")
+    read_every: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +107,22 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The newest reading by a pod that only reads.
+
+    `generation`, `schema_digest`: of the Dataset that the pod was made for. `request`: the value of the annotation READ
+    then. `reason`: `Read`, or why there was no reading; `message`: the same in words.
+    """
+
+    generation: int
+    schema_digest: str | None = None
+    request: str | None = None
+    ended_at: str
+    reason: str
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
     """This status stays in the hospital's cluster. `rows` and `patients`: of the valid rows.
 
@@ -122,6 +141,7 @@ class DatasetStatus:
     remarks: tuple[Remark, ...] | None = None
     evaluations: tuple[EvaluationBudget, ...] | None = None
     split_fingerprint: str | None = None
+    reading: Reading | None = None
     schema_digest: str | None = None
     columns_digest: str | None = None
 

@@ -17,6 +17,11 @@ TASK_UID = "wardround.io/task-uid"
 MODEL_UID = "wardround.io/model-uid"  # label of the rounds and versions of a FederatedModel
 DATASET = "wardround.io/dataset"
 SCHEMA = "wardround.io/schema"
+# Annotation on a Dataset: a person asks for a reading by another value. The Job of a reading copies it, and says of
+# which generation and which schema of the Dataset it is.
+READ = "wardround.io/read"
+GENERATION = "wardround.io/generation"
+SCHEMA_DIGEST = "wardround.io/schema-digest"
 # Annotation on the result of a deleted round: UIDs of the rounds that may still start from it.
 KEPT_FOR = "wardround.io/kept-for"
 # Annotation on the emptied Secret `round-<uid>` of a round that is over: its keys and updates are deleted.
@@ -59,6 +64,11 @@ def short(uid: str) -> str:
 def task_name(round_name: str, round_uid: str, attempt: int) -> str:
     """The name of a RoundTask, its SiteTask and its Job. A round's name that is cut must not end in a separator."""
     return f"{round_name[:40].rstrip('-.')}-{short(round_uid)}-a{attempt}"
+
+
+def reading_name(dataset_uid: str) -> str:
+    """The name of the Job that reads a Dataset."""
+    return f"read-{dataset_uid}"
 
 
 def round_secret(round_uid: str) -> str:

@@ -17,7 +17,8 @@ from rich.live import Live
 
 from wardround.api.meta import API_VERSION
 from wardround.api.site import LEAST_CELL, Policy, share
-from wardround.cli import datasets, enrolment, explain, results, verbs, watch, watch_model
+from wardround.api.times import to_microseconds
+from wardround.cli import datasets, enrolment, explain, readings, results, verbs, watch, watch_model
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
@@ -40,7 +41,8 @@ _ALIASES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, `dataset check`: not Ready, 2 the command
+    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, `dataset check` and
+    `dataset read`: not Ready, 2 the command
     failed, 3 `watch`: its --timeout is over, 141 the reader of the output has closed it (as if SIGPIPE had ended the
     program)."""
     try:
@@ -198,7 +200,34 @@ def parser() -> argparse.ArgumentParser:
         help="policy.minCell of the Site; default: %(default)s",
     )
     checking.set_defaults(run=run_dataset_check, kubeconfig=None, context=None)
+    reading = dataset_verbs.add_parser(
+        "read",
+        parents=[shared],
+        help="let the site read a Dataset's file now, without a round",
+        description="Asks the site operator to read a Dataset's file with a pod of our own code, waits for it, and "
+        "says what it found. Exit code 0: the Dataset is Ready, 1: not.",
+    )
+    reading.add_argument("name", metavar="NAME", help="the Dataset")
+    reading.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="default: %(default)g")
+    reading.set_defaults(run=run_dataset_read)
     return top
+
+
+def run_dataset_read(site: Cluster, options: argparse.Namespace) -> int:
+    namespace = options.namespace or site.default_namespace
+    request = to_microseconds(system_clock())
+    readings.ask(site, options.name, namespace, request)
+    until = time.monotonic() + options.timeout
+    while True:
+        item = site.get("Dataset", options.name, namespace)
+        if item is None:
+            raise MissingError(f"Dataset {options.name} was deleted.")
+        if answer := readings.answer(item, request):
+            print("\n".join(answer.lines))
+            return 0 if answer.ready else 1
+        if time.monotonic() > until:
+            raise CommandError(readings.waiting(item, options.timeout))
+        time.sleep(REFRESH_SECONDS)
 
 
 def run_dataset_check(_: Cluster, options: argparse.Namespace) -> int:

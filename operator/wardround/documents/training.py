@@ -36,7 +36,6 @@ def training_job(
     `dataset`, `schema`: the unparsed objects of the API, because `prepare` must get exactly these.
     `isolation`: the targets that the pod must not reach. `isolation_seconds`: how long a probe waits for answers.
     """
-    workload = site.spec.workload
     return TrainingJob(
         namespace=task.metadata.namespace,
         name=task.metadata.name,
@@ -79,17 +78,23 @@ def training_job(
         train_seconds=assignment.train_seconds,
         accelerators=assignment.resources.accelerators_per_node,
         local_sockets=assignment.resources.local_sockets,
-        workload=Workload(
-            workspace_claim=workload.workspace_claim_name,
-            state_claim=workload.state_claim_name,
-            limits=workload.limits,
-            queue_name=workload.queue_name,
-            runtime_class=workload.runtime_class_name,
-            node_selector=workload.node_selector,
-            tolerations=workload.tolerations,
-            supplemental_groups_policy=workload.supplemental_groups_policy,
-            accelerator_resource=workload.accelerator.resource_name,
-        ),
+        workload=workload(site),
+    )
+
+
+def workload(site: Site) -> Workload:
+    """What the hospital says of all its pods."""
+    workload = site.spec.workload
+    return Workload(
+        workspace_claim=workload.workspace_claim_name,
+        state_claim=workload.state_claim_name,
+        limits=workload.limits,
+        queue_name=workload.queue_name,
+        runtime_class=workload.runtime_class_name,
+        node_selector=workload.node_selector,
+        tolerations=workload.tolerations,
+        supplemental_groups_policy=workload.supplemental_groups_policy,
+        accelerator_resource=workload.accelerator.resource_name,
     )
 
 

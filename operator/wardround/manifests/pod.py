@@ -97,3 +97,8 @@ def claim(name: str, claim_name: str, *, read_only: bool = False) -> Manifest:
 def secret(name: str, secret_name: str) -> Manifest:
     """A volume of a Secret that the pod's group can read."""
     return {"name": name, "secret": {"secretName": secret_name, "defaultMode": 0o440}}
+
+
+def variable(name: str, value: str) -> Manifest:
+    """Kubernetes puts other variables in for `$(NAME)`, and `$` for `$$`: not into what a round or a Dataset says."""
+    return {"name": name, "value": value.replace("$", "$$")}

@@ -127,9 +127,14 @@ def build(job: TrainingJob) -> Manifest:
         ],
     }
     template = {"metadata": {"labels": labels, "annotations": dict(SHOWN)}, "spec": _pod(job)}
+    return one_pod(metadata, template)
+
+
+def one_pod(metadata: Manifest, template: Manifest) -> Manifest:
+    """A Job of one pod, which waits for its queue if it has one."""
     # A drained or evicted pod is replaced and goes on from its checkpoint; whatever else fails is final.
     evicted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    suspend = {"suspend": True} if queue else {}
+    suspend = {"suspend": True} if QUEUE_LABEL in metadata["labels"] else {}
     return pod.job(metadata, template, parallelism=1, completions=1, podFailurePolicy={"rules": [evicted]}, **suspend)
 
 
@@ -152,16 +157,22 @@ def _pod(job: TrainingJob) -> Manifest:
         steps.append(
             _theirs(job, name, "predict", accelerators=job.accelerators, image=each.image, command=each.command)
         )
-    spec = pod.pod(SERVICE_ACCOUNT, _volumes(job)) | {
+    return closed_pod(workload, _volumes(job), job.train_seconds) | {
+        "initContainers": steps,
+        "containers": [_check(job)],
+    }
+
+
+def closed_pod(workload: Workload, volumes: Sequence[Manifest], seconds: int) -> Manifest:
+    """A pod of this site without a network, still without containers. `seconds`: how long it may run."""
+    spec = pod.pod(SERVICE_ACCOUNT, volumes) | {
         # The pod's, not the Job's: it counts from when a node begins with the pod. Waiting for a node is not training.
-        "activeDeadlineSeconds": job.train_seconds,
+        "activeDeadlineSeconds": seconds,
         "terminationGracePeriodSeconds": 10,
         # No resolver is reachable: asking one on loopback, where none listens, is refused at once instead of
         # timing out, and the pod learns no address or search domain of the hospital.
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": ["127.0.0.1"]},
-        "initContainers": steps,
-        "containers": [_check(job)],
     }
     spec["securityContext"]["fsGroupChangePolicy"] = "OnRootMismatch"
     if workload.supplemental_groups_policy:
@@ -181,19 +192,19 @@ def _prepare(job: TrainingJob) -> Manifest:
         "prepare",
         "prepare",
         env=[
-            _variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
-            _variable("WARDROUND_DATASET_NAME", job.dataset_name),
-            _variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
-            _variable("WARDROUND_SCHEMA", schema_text.dump(job.schema)),
-            _variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
-            _variable("WARDROUND_KIND", job.task),
-            _variable("WARDROUND_ROWS", job.rows),
-            _variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
-            _variable("WARDROUND_MIN_CELL", str(job.min_cell)),
-            _variable("WARDROUND_MAX_LEFT_OUT", job.max_left_out),
-            _variable("WARDROUND_MAX_EVALUATIONS", str(job.max_evaluations)),
-            _variable("WARDROUND_TELL_OWN_METRICS", "true" if job.tells else "false"),
-            _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
+            pod.variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
+            pod.variable("WARDROUND_DATASET_NAME", job.dataset_name),
+            pod.variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
+            pod.variable("WARDROUND_SCHEMA", schema_text.dump(job.schema)),
+            pod.variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
+            pod.variable("WARDROUND_KIND", job.task),
+            pod.variable("WARDROUND_ROWS", job.rows),
+            pod.variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
+            pod.variable("WARDROUND_MIN_CELL", str(job.min_cell)),
+            pod.variable("WARDROUND_MAX_LEFT_OUT", job.max_left_out),
+            pod.variable("WARDROUND_MAX_EVALUATIONS", str(job.max_evaluations)),
+            pod.variable("WARDROUND_TELL_OWN_METRICS", "true" if job.tells else "false"),
+            pod.variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),
             *_isolation_env(job),
         ],
     )
@@ -244,7 +255,7 @@ def _theirs(
     resources = {"requests": dict(limits), "limits": limits}
     words = [*_launch(job, *flags), *(command or job.command), verb]
     container = _container(job, name, image or job.trainer_image, words, resources)
-    container["env"] = [_variable(each, str(job.request.threads)) for each in THREADS]
+    container["env"] = [pod.variable(each, str(job.request.threads)) for each in THREADS]
     return container
 
 
@@ -287,15 +298,15 @@ def _launch(job: TrainingJob, *flags: str) -> list[str]:
 
 
 def _isolation_env(job: TrainingJob) -> list[Manifest]:
+    # Without the launcher's filter, an open link is a way out.
+    return isolation_variables(job.isolation, job.isolation_seconds, "Refuse" if job.local_sockets else job.link_local)
+
+
+def isolation_variables(targets: Sequence[IsolationTarget], seconds: float, link_local: LinkLocal) -> list[Manifest]:
+    """What the gate is told."""
     return [
-        _variable("WARDROUND_ISOLATION", isolation.write(job.isolation)),
+        pod.variable("WARDROUND_ISOLATION", isolation.write(targets)),
         # Two digits always: the admission policy compares text.
-        _variable("WARDROUND_ISOLATION_SECONDS", f"{job.isolation_seconds:.2f}"),
-        # Without the launcher's filter, an open link is a way out.
-        _variable("WARDROUND_LINK_LOCAL", "Refuse" if job.local_sockets else job.link_local),
+        pod.variable("WARDROUND_ISOLATION_SECONDS", f"{seconds:.2f}"),
+        pod.variable("WARDROUND_LINK_LOCAL", link_local),
     ]
-
-
-def _variable(name: str, value: str) -> Manifest:
-    """Kubernetes puts other variables in for `$(NAME)`, and `$` for `$$`: not into what a round or a Dataset says."""
-    return {"name": name, "value": value.replace("$", "$$")}

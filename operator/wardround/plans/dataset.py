@@ -67,6 +67,7 @@ def plan(
         conditions=status.conditions,
         evaluations=report.evaluations or status.evaluations,
         split_fingerprint=status.split_fingerprint or report.split_fingerprint,
+        reading=status.reading,
     )
     if schema is None:
         reason = REASONS["SchemaNotFound"]

@@ -24,7 +24,7 @@ from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
 from wardround.clock import system_clock
-from wardround.pod import evaluations, gate, launcher, order, rounds, split_key
+from wardround.pod import evaluations, gate, launcher, order, reading, rounds, split_key
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure, log, run
 from wardround.tabular import dataschema, schema, split
@@ -91,7 +91,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
             f"{table.target!r} is not"
         )
         raise Failure("DataUnreadable", message, field=table.target)
-    counts = _write_view(folders, _raw_file(folders, dataset), table, sides, work)
+    counts = _write_view(folders, reading.raw_file(folders, dataset), table, sides, work)
     read = replace(survey.outcome(counts.whole, work.min_cell), split_fingerprint=split.fingerprint(secret))
     if left_out := survey.too_many_left_out(counts.whole, work.max_left_out, work.min_cell):
         raise Failure("TooManyRowsLeftOut", left_out, counted=read)
@@ -255,15 +255,6 @@ def _distinct(positions: list[Any]) -> int:
     return len(np.unique(np.concatenate(positions))) if positions else 0
 
 
-def _raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:
-    path = folders.raw / str(dataset["path"])
-    if not path.resolve().is_relative_to(folders.raw.resolve()):
-        raise Failure("DataUnreadable", "Dataset.spec.path leads out of the volume")
-    if not path.is_file():
-        raise Failure("DataUnreadable", f"the volume has no file {dataset['path']} (Dataset.spec: claimName, path)")
-    return path
-
-
 def _write(path: Path, document: TrainingTask | PrivateReport) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     durable.write(path, codec.write_document(document))
@@ -323,6 +314,18 @@ def _work_from_environment() -> Work:
     )
 
 
+def _reading_from_environment() -> reading.Reading:
+    return reading.Reading(
+        dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
+        dataset=_variable("WARDROUND_DATASET", variable_text.load),
+        schema=_variable("WARDROUND_SCHEMA", variable_text.load),
+        split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
+        min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
+        min_cell=_variable("WARDROUND_MIN_CELL", int),
+        max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),
+    )
+
+
 def _hold_parameters(work: Work, allowed: Sequence[AllowedParameter]) -> None:
     """Raises Failure (ParametersNotAllowed). The site operator checks this too, but the pod does not trust it."""
     for model in work.request.models:
@@ -376,6 +379,10 @@ def _variable(name: str, read: Callable[[str], Any]) -> Any:
 
 def main(argv: Sequence[str]) -> int:
     def body() -> Outcome:
+        if os.environ.get("WARDROUND_KIND") == "Read":
+            asked = _reading_from_environment()
+            gate.hold(gate.read_settings(os.environ))
+            return reading.read(Folders.from_environment(), asked)
         work = _work_from_environment()
         allowed = _variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.load)
         gate.hold(gate.read_settings(os.environ))

@@ -100,12 +100,13 @@ SITES = (
     ),
     _nobody(
         name="NotReadYet",
-        meaning="The Dataset matches its DataSchema. No task has read the data yet.",
-        action="Nothing to do: the first task reads the data.",
+        meaning="The Dataset matches its DataSchema. No pod has read the data yet.",
+        action="Nothing to do: a pod reads the data when the Dataset has changed. If this takes long, run `kubectl "
+        "describe dataset DATASET -n SITE_NAMESPACE` at the site: status.reading says why.",
     ),
     _nobody(
         name="Read",
-        meaning="A task has read the data. status.leftOut counts the rows that were left out.",
+        meaning="A pod has read the data. status.leftOut counts the rows that were left out.",
         action="Nothing to do.",
     ),
     _nobody(name="Connected", meaning="The site is connected to the hub.", action="Nothing to do."),

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 
 from wardround.api import dataschema, dataset, participant, roundtask, sitetask
 from wardround.api import site as sites
-from wardround.api.names import ROLE, ROLE_TRAINING, SITE
+from wardround.api.names import DATASET, ROLE, ROLE_TRAINING, ROUND_UID, SITE
 from wardround.kube.controller import Key, Source, Wake
 from wardround.ports import Object
 from wardround.site.own import SiteReconciler
+from wardround.site.readings import DatasetReconciler
 from wardround.site.reconcile import TaskReconciler
 
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -48,17 +49,23 @@ class SiteController:
 
 
 class DatasetController:
-    kind = dataset.KIND
-    sources: Mapping[str, Source] = {dataset.KIND: Source.OWN}
+    """A Dataset, and the Job that reads it."""
 
-    def __init__(self, reconciler: SiteReconciler) -> None:
+    kind = dataset.KIND
+    sources: Mapping[str, Source] = {dataset.KIND: Source.OWN, "Job": Source.OWN}
+
+    def __init__(self, reconciler: DatasetReconciler) -> None:
         self._reconciler = reconciler
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
-        return (Wake(Key(kind, item["metadata"]["namespace"], item["metadata"]["name"])),)
+        metadata = item["metadata"]
+        if kind == dataset.KIND:
+            return (Wake(Key(kind, metadata["namespace"], metadata["name"])),)
+        name = (metadata.get("labels") or {}).get(DATASET)
+        return (Wake(Key(dataset.KIND, metadata["namespace"], name)),) if name and _only_reads(item) else ()
 
-    async def reconcile(self, key: Key) -> None:
-        await self._reconciler.reconcile_dataset(key.name)
+    async def reconcile(self, key: Key) -> float | None:
+        return await self._reconciler.reconcile(key.name)
 
     async def run(self) -> None:
         """Nothing to run: events wake this controller."""
@@ -70,7 +77,7 @@ class DataSchemaController:
     kind = dataschema.KIND
     sources: Mapping[str, Source] = {dataschema.KIND: Source.OWN}
 
-    def __init__(self, reconciler: SiteReconciler) -> None:
+    def __init__(self, reconciler: DatasetReconciler) -> None:
         self._reconciler = reconciler
 
     def keys(self, kind: str, item: Object) -> Iterable[Wake]:
@@ -103,6 +110,8 @@ class TaskController:
         match kind:
             case sitetask.KIND | roundtask.KIND:
                 return (Wake(task_key(self._namespace, name), behind=_is_over(item)),)
+            case "Job" | "Pod" if _only_reads(item):
+                return ()
             case "Job" if labels.get(ROLE) == ROLE_TRAINING:
                 return (Wake(task_key(self._namespace, name)),)
             case "Pod" if labels.get(ROLE) == ROLE_TRAINING and JOB_NAME in labels:
@@ -115,6 +124,12 @@ class TaskController:
 
     async def run(self) -> None:
         """Nothing to run: events wake this controller."""
+
+
+def _only_reads(item: Object) -> bool:
+    """Whether a Job or pod reads a Dataset without a round."""
+    labels = item["metadata"].get("labels") or {}
+    return labels.get(ROLE) == ROLE_TRAINING and ROUND_UID not in labels
 
 
 def _is_over(item: Object) -> bool:

@@ -78,7 +78,7 @@ async def observe(context: Context, site_item: Object, item: Object, hub: HubVie
         others=await context.held.others(name),
         datasets={key: _dataset(each, schemas) for key, each in datasets.items()},
         job=job,
-        pod=await _pod(context.own, task) if job else None,
+        pod=await newest_pod(context.own, task.metadata.uid) if job else None,
         control=await _control(context, site, task) if job is None else None,
         max_samples=participant.spec.max_samples if participant else None,
         now=context.clock(),
@@ -107,9 +107,16 @@ def _is_owned(job: Mapping[str, Any], task: SiteTask) -> bool:
     return any(owner["uid"] == task.metadata.uid for owner in job["metadata"].get("ownerReferences", ()))
 
 
-async def _pod(own: Api, task: SiteTask) -> Pod | None:
-    """The Job's newest pod."""
-    items = await own.list("Pod", labels=f"{names.TASK_UID}={task.metadata.uid}")
+async def newest_pod(own: Api, uid: str, *, job_uid: str = "") -> Pod | None:
+    """The newest pod of a SiteTask or Dataset with this UID.
+
+    `job_uid`: only of this Job, because pods of an earlier one may still be there.
+    """
+    items = [
+        each
+        for each in await own.list("Pod", labels=f"{names.TASK_UID}={uid}")
+        if not job_uid or any(owner["uid"] == job_uid for owner in each["metadata"].get("ownerReferences", ()))
+    ]
     newest = max(items, key=lambda each: str(each["metadata"]["creationTimestamp"]), default=None)
     return parse_pod(newest) if newest else None
 
@@ -118,12 +125,12 @@ async def _control(context: Context, site: sites.Site, task: SiteTask) -> Contro
     """The positive control, when the site may be about to make the Job."""
     if not is_accepted(task) or is_final(task):
         return None
-    node, own = await _addresses(context.own)
+    node, own = await addresses(context.own)
     hub = context.link.client.server if context.link.client else ""
     return await context.controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
 
 
-async def _addresses(own: Api) -> tuple[Sequence[str], Sequence[str]]:
+async def addresses(own: Api) -> tuple[Sequence[str], Sequence[str]]:
     """The addresses of this pod's node and of this pod. There are none outside of a cluster."""
     pod = await find(own, "Pod", os.environ.get("HOSTNAME", "none"))
     if pod is None:

@@ -33,6 +33,7 @@ from wardround.site.controllers import (
 from wardround.site.held import HeldTasks
 from wardround.site.link import Connect, HubLink, connect
 from wardround.site.own import SiteReconciler
+from wardround.site.readings import DatasetReconciler
 from wardround.site.reconcile import TaskReconciler
 
 HEARTBEAT_SECONDS = 10.0
@@ -74,13 +75,15 @@ class SiteOperator:
             hub_changed=self._hub_changed.set,
             clock=clock,
         )
+        controls = controls or Controls()
+        datasets = DatasetReconciler(own, self._reporter, self._link, controls, operator_image, clock)
         tasks = TaskReconciler(
             Context(
                 own,
                 self._reporter,
                 self._link,
                 held,
-                controls or Controls(),
+                controls,
                 operator_image=operator_image,
                 participant=lambda: self._site.participant,
                 wake=self._wake_task,
@@ -91,8 +94,8 @@ class SiteOperator:
         self._managers = (
             Manager(
                 (
-                    DatasetController(self._site),
-                    DataSchemaController(self._site),
+                    DatasetController(datasets),
+                    DataSchemaController(datasets),
                     SiteController(self._site, own.namespace),
                 ),
                 self._rest,

@@ -1,4 +1,4 @@
-"""The Site itself and its Datasets: observe, plan, write; keeps the link to the hub alive and tells it of this site."""
+"""The Site itself: observe, plan, write; keeps the link to the hub alive and tells it of this site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from wardround.api.site import Site
 from wardround.clock import Clock
 from wardround.kube.errors import ApiError, NotFound
 from wardround.kube.events import Reporter
-from wardround.plans import dataset as dataset_plan
 from wardround.plans import site as site_plan
 from wardround.plans.sitetask.state import is_final
 from wardround.ports import Api
@@ -77,27 +76,6 @@ class SiteReconciler:
         status = site_plan.plan(site_plan.Seen(site, link, self.participant, tasks), self._clock())
         await self._reporter.write(item, site.status, status)
         return CONNECTED_SECONDS if self._link.connected and whole else DISCONNECTED_SECONDS
-
-    async def reconcile_dataset(self, name: str) -> None:
-        try:
-            item = await self._own.get("Dataset", name)
-        except NotFound:
-            return
-        observed = dataset.parse(item)
-        try:
-            schema = (await self._own.get("DataSchema", observed.spec.schema_name))["spec"]
-        except NotFound:
-            schema = None
-        status = dataset_plan.plan(
-            item["spec"], schema, observed.status, None, generation=observed.metadata.generation, now=self._clock()
-        )
-        await self._reporter.write(item, observed.status, status)
-
-    async def reconcile_schema(self, name: str) -> None:
-        """A DataSchema has come or gone: looks at all Datasets that name it."""
-        for item in await self._own.list("Dataset"):
-            if item["spec"]["schemaName"] == name:
-                await self.reconcile_dataset(item["metadata"]["name"])
 
     async def _ask_hub(self, site: Site) -> bool:
         """Token, Participant and tasks; whether all of it is known now.

@@ -160,3 +160,8 @@ def container_mounts(container: Container, task: TaskKind, *, initial: bool, ref
         for each in TABLE
         if each.container == container and each.is_in(task, initial=initial, references=references)
     ]
+
+
+def reading_mounts() -> list[Mount]:
+    """The mounts of `prepare` in a pod that only reads a Dataset: it leaves no view, no task and no launcher."""
+    return [each for each in TABLE if each.container == "prepare" and each.path in (RAW, ALL_SECRETS)]

@@ -144,7 +144,7 @@ WAITS, LINK_LOCAL = "from 0.25 to 1.00 s", "policy.linkLocal of the site chart"
 IGNORES = {"name": "WARDROUND_LINK_LOCAL", "value": "Ignore"}
 GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
 PLACE, MARKS = "has no nodeName, no priorityClassName", "no annotations and labels but"
-ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask"
+ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask, or by the Dataset"
 FAILURES, STAYS = "another would read exit codes", "has no ttlSecondsAfterFinished"
 RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site chart"
 

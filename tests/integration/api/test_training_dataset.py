@@ -155,12 +155,29 @@ def _until_admitted(api: Api, job: Object) -> None:
     until("it is admitted", lambda: _refusal(api, job) == "")
 
 
-@pytest.mark.parametrize("case", ["train", "train-initial", "statistics", "evaluate"])
+@pytest.mark.parametrize("case", ["train", "train-initial", "statistics", "evaluate", "read"])
 def test_the_policy_admits_a_job_that_gives_prepare_the_text_of_the_dataset(site: Api, case: str) -> None:
     job = training_job(case, NAMESPACE)
     assert variable("WARDROUND_DATASET")(job)["value"] == dataset_text.dump(_spec(site, BREAST))
     assert variable("WARDROUND_SCHEMA")(job)["value"] == schema_text.dump(_schema(site, SCHEMA))
     site.create(job, user=OPERATOR, dry_run=True)
+
+
+def test_the_policy_compares_a_job_that_only_reads_with_its_dataset_and_its_schema_too(site: Api) -> None:
+    for name, words in {
+        "WARDROUND_DATASET": WORD_FOR_WORD,
+        "WARDROUND_SCHEMA": "WARDROUND_SCHEMA of prepare differs",
+        "WARDROUND_DATASET_NAME": "WARDROUND_DATASET_NAME of prepare has to be breast",
+    }.items():
+        job = training_job("read", NAMESPACE)
+        variable(name)(job)["value"] += "x"
+        assert words in _refusal(site, job)
+    job = training_job("read", NAMESPACE)
+    claim("dataset")(job)["claimName"] = "breast-datb"
+    assert f"{CLAIM} breast, breast-data" in _refusal(site, job)
+    job = training_job("read", NAMESPACE)
+    job["metadata"]["labels"]["wardround.io/dataset"] = UNLISTED
+    assert f"{NOT_LISTED} {UNLISTED} there" in _refusal(site, job)
 
 
 def test_python_and_cel_write_an_odd_dataset_alike(site: Api) -> None:

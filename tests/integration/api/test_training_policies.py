@@ -47,6 +47,7 @@ from tests.integration.api.jobs import (
 )
 from tests.integration.api.mount_attacks import MOUNT_ATTACKS
 from tests.integration.api.objects import OURS, ROOT, TRAINER, data_schema, dataset, pod_of, site_values, training_job
+from tests.integration.api.read_attacks import READ_ATTACKS, READ_JOB_ATTACKS
 from wardround.api import parameters_text
 from wardround.api.site import Policy
 from wardround.wire import codec
@@ -63,7 +64,10 @@ CASES = [
     "evaluate",
     "evaluate-one-reference",
     "evaluate-two-references",
+    "read",
 ]
+EVERY = ATTACKS | READ_ATTACKS
+OF_JOBS = JOB_ATTACKS | READ_JOB_ATTACKS
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -121,7 +125,7 @@ def test_the_policy_admits_a_job_without_the_annotation_for_kubectl(site: Api) -
     site.create(job, user=OPERATOR, dry_run=True)
 
 
-@pytest.mark.parametrize("attack", [*ATTACKS.values(), *JOB_ATTACKS.values()], ids=[*ATTACKS, *JOB_ATTACKS])
+@pytest.mark.parametrize("attack", [*EVERY.values(), *OF_JOBS.values()], ids=[*EVERY, *OF_JOBS])
 def test_the_policy_refuses_a_job_of_another_shape_and_says_why(site: Api, attack: Attack) -> None:
     job = training_job(attack.case)
     attack.change(job)
@@ -139,9 +143,9 @@ def test_the_policy_refuses_a_mount_outside_the_table(site: Api, attack: Attack)
         site.create(job, user=OPERATOR, dry_run=True)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", EVERY)
 def test_the_policy_refuses_a_pod_of_another_shape_from_any_user(site: Api, name: str) -> None:
-    attack = ATTACKS[name]
+    attack = EVERY[name]
     job = training_job(attack.case)
     attack.change(job)
     with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):

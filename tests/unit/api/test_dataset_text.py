@@ -77,12 +77,12 @@ def test_every_text_of_a_dataset_survives_dump_and_load(text: str) -> None:
     assert variable_text.load(dataset_text.dump(dataset(text))) == dataset(text)
 
 
-def test_the_text_holds_every_field_of_a_dataset_except_its_claim_and_its_schemas_name() -> None:
+def test_the_text_holds_every_field_of_a_dataset_except_its_claim_its_schemas_name_and_its_schedule() -> None:
     """Otherwise a new field of the CRD would silently be missing from the text."""
     [version] = CRD["spec"]["versions"]
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     field = spec["fields"]["items"]["properties"]
-    assert dataset_text.SPEC.keys() | {"claimName", "schemaName"} == spec.keys()
+    assert dataset_text.SPEC.keys() | {"claimName", "schemaName", "readEvery"} == spec.keys()
     assert dataset_text.IDENTIFIER.keys() == spec["identifier"]["properties"].keys()
     assert dataset_text.FIELD.keys() == field.keys()
     assert dataset_text.CATEGORY.keys() == field["categories"]["items"]["properties"].keys()

@@ -14,6 +14,7 @@ import yaml
 from tests.unit.golden.test_wire_golden import REQUESTED
 from wardround.api import variable_text
 from wardround.api.site import AllowedParameter
+from wardround.manifests import reading
 from wardround.manifests.training import ReferenceModel, TrainingJob, Workload, build
 from wardround.wire import codec, mounts
 from wardround.wire.isolation import IsolationTarget
@@ -140,6 +141,41 @@ CASES = {
     "evaluate-one-reference": comparing(1),
     "evaluate-two-references": comparing(2),
 }
+
+
+READ = reading.ReadingJob(
+    namespace=TRAIN.namespace,
+    dataset_name=TRAIN.dataset_name,
+    dataset_uid=TRAIN.uid,
+    generation=3,
+    schema_digest="sha256:" + "e" * 64,
+    request="2026-11-24T12:00:00Z",
+    operator_image=OURS,
+    isolation=TRAIN.isolation,
+    isolation_seconds=TRAIN.isolation_seconds,
+    link_local=TRAIN.link_local,
+    dataset=DATASET,
+    schema=SCHEMA,
+    split_fingerprint=TRAIN.split_fingerprint,
+    min_samples=TRAIN.min_samples,
+    min_cell=TRAIN.min_cell,
+    max_left_out=TRAIN.max_left_out,
+    workload=TRAIN.workload,
+)
+
+
+def test_the_job_that_only_reads_is_the_one_that_was_reviewed() -> None:
+    golden = HERE / "training-read.yaml"
+    job = reading.build(READ)
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(yaml.safe_dump(job, sort_keys=False, width=120))
+    assert job == yaml.safe_load(golden.read_text())
+
+
+def test_a_job_that_only_reads_waits_in_the_hospitals_queue() -> None:
+    queued = reading.build(dataclasses.replace(READ, workload=CASES["train-accelerator"].workload))
+    assert queued["spec"]["suspend"] is True
+    assert queued["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -96,6 +96,14 @@ def test_every_round_completes_with_all_three_hospitals(played: Played) -> None:
     }
 
 
+def test_every_hospital_has_read_its_dataset_without_a_round(played: Played) -> None:
+    for name, server in played.federation.sites.items():
+        [dataset] = server.select("Dataset", None)
+        reading = dataset["status"]["reading"]
+        assert (reading["reason"], reading["generation"]) == ("Read", 1), name
+        assert not [job for job in server.select("Job", None) if job["metadata"]["name"].startswith("read-")]
+
+
 def test_numbers_are_over_several_hospitals_and_no_hospitals_own_is_on_the_hub(played: Played) -> None:
     """No Site of the play says policy.tellOwnMetrics."""
     *training, evaluation = (each for each in played.rounds if each["spec"]["task"] != "Statistics")

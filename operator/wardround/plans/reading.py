@@ -1,0 +1,200 @@
+"""Decides when a pod of our own reads a Dataset without any round, and what its end says; knows no rows and no I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from wardround.api import conditions
+from wardround.api.dataset import READ_SECONDS, DatasetStatus, Reading
+from wardround.api.site import Site
+from wardround.api.times import parse_time, to_seconds
+from wardround.plans import dataset
+from wardround.plans.sitetask.pod import Job, Pod, Step
+
+# After a reading that did not come to the file.
+RETRY_SECONDS = 600.0
+# After the API server refused the Job: just after a change it may still compare with the former Dataset.
+ADMISSION_SECONDS = 10.0
+# While policy.datasets does not list the Dataset.
+UNLISTED_SECONDS = 60.0
+# A Job that has not ended after this time, for example because no node can mount the volume, is deleted.
+LONGEST = timedelta(seconds=READ_SECONDS + 600)
+# The file or its objects have to change first.
+ANSWERS = frozenset({"Read", "SchemaInvalid", "SchemaNotFound", *dataset.OF_THE_DATA, *dataset.OF_THE_SPLIT_KEY}) - {
+    "DataReplaced"
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingJob:
+    """The Job of a reading, its newest pod, and for which generation and which request it was made."""
+
+    job: Job
+    pod: Pod | None
+    generation: int
+    schema_digest: str | None
+    request: str | None
+    created: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """`spec`, `schema`: as they stand in the API; `schema` is None if the DataSchema is missing. `request`: the value
+    of the annotation READ. `site`: None if there is no Site."""
+
+    name: str
+    spec: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
+    status: DatasetStatus
+    generation: int
+    request: str | None
+    site: Site | None
+    reading: ReadingJob | None
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job is due now.
+
+    `again_seconds`: when to look again, None for the next event.
+    """
+
+    status: DatasetStatus
+    delete: Job | None = None
+    create: bool = False
+    again_seconds: float | None = None
+
+
+def plan(seen: Observation) -> Plan:
+    """1. A Job that has ended: its report becomes the status, and the Job goes.
+    2. A Job that takes too long: it goes.
+    3. A Job that runs: nothing, until then.
+    4. A reading that is due: its Job, if the API server can admit it.
+    5. Else the time when the next one is due.
+    """
+    made = seen.reading
+    if made is not None:
+        ended = made.job.finished or (made.pod is not None and made.pod.ended)
+        late = seen.now >= made.created + LONGEST
+        if not ended and not late:
+            left = (made.created + LONGEST - seen.now).total_seconds()
+            return Plan(status=_status(seen, None), again_seconds=left)
+        # The next look sees what is due then.
+        return Plan(status=_told(seen, made), delete=made.job, again_seconds=0.0)
+    status = _status(seen, None)
+    digest = status.schema_digest
+    if seen.site is None:
+        return Plan(status=status)
+    wait = _wait(seen, status)
+    if wait is None or wait > 0:
+        return Plan(status=status, again_seconds=wait)
+    ready = conditions.find(status.conditions, "Ready")
+    if digest is None or (ready is not None and ready.reason in dataset.UNREAD):
+        # The status says what is wrong with the objects. Whoever asked for a reading sees it there.
+        reason, words = (ready.reason, ready.message) if ready else ("SchemaInvalid", "")
+        return Plan(status=refused(seen, status, reason, words))
+    if fault := _unlisted(seen, seen.site):
+        return Plan(status=refused(seen, status, "JobNotAdmitted", fault), again_seconds=UNLISTED_SECONDS)
+    return Plan(status=status, create=True)
+
+
+def refused(seen: Observation, status: DatasetStatus, reason: str, message: str) -> DatasetStatus:
+    """There was no reading. The time of an equal refusal stays."""
+    reading = Reading(
+        generation=seen.generation,
+        schema_digest=status.schema_digest,
+        request=seen.request,
+        ended_at=to_seconds(seen.now),
+        reason=reason,
+        message=message,
+    )
+    before = status.reading
+    if before is not None and dataclasses.replace(reading, ended_at=before.ended_at) == before:
+        return status
+    return dataclasses.replace(status, reading=reading)
+
+
+def _status(seen: Observation, step: Step | None) -> DatasetStatus:
+    return dataset.plan(seen.spec, seen.schema, seen.status, step, generation=seen.generation, now=seen.now)
+
+
+def _told(seen: Observation, made: ReadingJob) -> DatasetStatus:
+    """The status after a Job's end. Of another generation it says nothing: that Dataset is no more."""
+    before = _status(seen, None)
+    if (made.generation, made.schema_digest) != (seen.generation, before.schema_digest):
+        return before
+    step = made.pod.step("prepare") if made.pod else Step(name="prepare")
+    report = step.report
+    if step.succeeded and report is not None and report.reason is None:
+        reason, message = "Read", None
+    elif report is not None and report.reason is not None:
+        reason, message = report.reason, report.message
+    else:
+        reason, message = _unreported(seen, made)
+    ended = to_seconds(step.finished or seen.now)
+    reading = Reading(
+        generation=made.generation,
+        schema_digest=made.schema_digest,
+        request=made.request,
+        ended_at=ended,
+        reason=reason,
+        message=message,
+    )
+    return dataclasses.replace(_status(seen, step), reading=reading)
+
+
+def _unreported(seen: Observation, made: ReadingJob) -> tuple[str, str]:
+    """Why the pod ended without a word."""
+    pod = made.pod
+    if not made.job.finished and not (pod is not None and pod.ended):
+        waits = (pod.unschedulable if pod else "") or "its pod did not come to an end"
+        return "DeadlineExceeded", f"no reading in {LONGEST.total_seconds():.0f} s: {waits}"
+    if made.job.failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded"):
+        return "DeadlineExceeded", f"the reading took longer than {READ_SECONDS} s"
+    return (
+        "PodFailed",
+        f"the pod ended without a report: {(pod.reason if pod else '') or made.job.failed or 'no reason'}",
+    )
+
+
+def _wait(seen: Observation, status: DatasetStatus) -> float | None:
+    """In how many seconds a reading is due, at most 0 for now, or None: only after an event."""
+    last = status.reading
+    if seen.request and (last is None or last.request != seen.request):
+        return 0.0
+    same = last is not None and (last.generation, last.schema_digest) == (seen.generation, status.schema_digest)
+    if last is None or not same:
+        # A training pod may have read it already.
+        return 0.0 if status.read_at is None else _scheduled(seen, status)
+    if last.reason not in ANSWERS:
+        pause = ADMISSION_SECONDS if last.reason == "JobNotAdmitted" else RETRY_SECONDS
+        return _left(seen, last.ended_at, pause)
+    return _scheduled(seen, status)
+
+
+def _scheduled(seen: Observation, status: DatasetStatus) -> float | None:
+    """In how many seconds the hospital's own schedule is due."""
+    every = seen.spec.get("readEvery")
+    times = [each for each in (status.read_at, status.reading.ended_at if status.reading else None) if each]
+    if every is None or not times:
+        return None
+    return _left(seen, max(times, key=parse_time), float(every))
+
+
+def _left(seen: Observation, since: str, seconds: float) -> float:
+    return seconds - (seen.now - parse_time(since)).total_seconds()
+
+
+def _unlisted(seen: Observation, site: Site) -> str:
+    """Why the API server would admit no Job that reads this Dataset; empty if it may."""
+    if not any(each.name == seen.name for each in site.spec.policy.datasets):
+        return (
+            "policy.datasets in the values of the site chart does not list this Dataset, so the API server admits no "
+            "pod that reads it"
+        )
+    return ""

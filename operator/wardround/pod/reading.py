@@ -1,0 +1,100 @@
+"""Reads a Dataset without any round: counts its rows and reports all faults at once. Leaves nothing but a split key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from wardround.pod import split_key
+from wardround.pod.folders import Folders
+from wardround.pod.outcome import Failure
+from wardround.tabular import schema, split
+from wardround.wire.outcome import Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """`split_fingerprint`: of the key that the Dataset was read with before, "" if it is not known."""
+
+    dataset_name: str
+    dataset: Mapping[str, Any]
+    schema: Mapping[str, Any]
+    split_fingerprint: str
+    min_samples: int
+    min_cell: int
+    max_left_out: Decimal
+
+
+def read(folders: Folders, reading: Reading) -> Outcome:
+    """The termination message of a Dataset on which a round could train.
+
+    Raises Failure: the reason and the message of the first fault, and all other faults in the message. Rows are only
+    read if the objects are valid and the key of the split is the former one.
+    """
+    dataset = reading.dataset
+    faults: list[Failure] = []
+    table, sides, secret = None, None, b""
+    try:
+        secret = split_key.held(
+            folders, reading.dataset_name, dataset["split"].get("keyFile", ""), reading.split_fingerprint
+        )
+    except Failure as failure:
+        faults.append(failure)
+    try:
+        sides = split.parse(dataset["split"], secret)
+    except split.SplitInvalid as error:
+        faults.append(Failure("DataUnreadable", f"Dataset.spec: {error}"))
+    try:
+        table = schema.parse(reading.schema, dataset)
+    except schema.SchemaInvalid as error:
+        faults.append(Failure("DataUnreadable", str(error)))
+    read = Outcome()
+    if table is not None and sides is not None and not faults:
+        read, found = _counted(folders, reading, table, sides)
+        read = replace(read, split_fingerprint=split.fingerprint(secret))
+        faults += found
+    if faults:
+        raise _joined(faults, read)
+    return read
+
+
+def _counted(
+    folders: Folders, reading: Reading, table: schema.Schema, sides: split.Split
+) -> tuple[Outcome, list[Failure]]:
+    """The counts of the file, and the reasons for which no round would train on it."""
+    # Imported here because Arrow is slow to import, and the gate runs first.
+    from wardround.pod import dataset, survey
+
+    whole = survey.Survey(table, sides)
+    try:
+        path = raw_file(folders, reading.dataset)
+        for batch in dataset.read(path, reading.dataset["format"], table, whole.reading):
+            whole.add(batch)
+    except Failure as failure:
+        return Outcome(), [failure]
+    counts = whole.counts()
+    needed = max(1, reading.min_samples, reading.min_cell)
+    words = {
+        "TooManyRowsLeftOut": survey.too_many_left_out(counts, reading.max_left_out, reading.min_cell),
+        "TooFewSamples": survey.too_few_samples(counts, "train", counts.sides["train"], needed),
+    }
+    return survey.outcome(counts, reading.min_cell), [Failure(name, text) for name, text in words.items() if text]
+
+
+def raw_file(folders: Folders, dataset: Mapping[str, Any]) -> Path:
+    """The Dataset's file. Raises Failure (DataUnreadable)."""
+    path = folders.raw / str(dataset["path"])
+    if not path.resolve().is_relative_to(folders.raw.resolve()):
+        raise Failure("DataUnreadable", "Dataset.spec.path leads out of the volume")
+    if not path.is_file():
+        raise Failure("DataUnreadable", f"the volume has no file {dataset['path']} (Dataset.spec: claimName, path)")
+    return path
+
+
+def _joined(faults: list[Failure], read: Outcome) -> Failure:
+    first, *others = faults
+    message = "; ".join([first.message, *(f"also {each.reason}: {each.message}" for each in others)])
+    return Failure(first.reason, message, field=first.field, counted=read)

@@ -1,0 +1,92 @@
+"""A Dataset is read without any round: one Job at a time, which goes when its report is in the Dataset's status."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.integration.api.apiserver import Api
+from tests.integration.site.conftest import NAMESPACE, Site, eventually
+from tests.integration.site.play import DATA_SCHEMA, DATASET, READ, condition, job_of
+from wardround.api import names
+
+Object = dict[str, Any]
+MISSING = {"reason": "ColumnMissing", "class": "Site", "message": "the data has no column mean_radius"}
+
+
+def dataset(site: Site) -> Object:
+    found: Object = site.api.get("Dataset", "breast", NAMESPACE)
+    return found
+
+
+def reading(site: Site) -> Object | None:
+    return job_of(site, names.reading_name(dataset(site)["metadata"]["uid"]))
+
+
+def ends(api: Api, job: Object, outcome: Object, code: int = 0) -> None:
+    """Plays Job controller and kubelet: the one container of the Job's pod is over, and the Job changes."""
+    name, template = job["metadata"]["name"], job["spec"]["template"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"]}
+    pod = f"{name}-{job['metadata']['uid'][:5]}"
+    metadata = {
+        "name": pod,
+        "namespace": NAMESPACE,
+        "labels": template["metadata"]["labels"],
+        "ownerReferences": [owner],
+    }
+    api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+    times = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z"}
+    state = {"terminated": {**times, "exitCode": code, "message": json.dumps(outcome)}}
+    status = {"name": "prepare", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
+    phase = "Failed" if code else "Succeeded"
+    api.patch_status("Pod", pod, {"phase": phase, "containerStatuses": [status]}, NAMESPACE)
+    api.patch("Job", name, {"metadata": {"annotations": {"tests.wardround.io/ended": "yes"}}}, NAMESPACE)
+
+
+async def another(site: Site, job: Object) -> Object:
+    """The next Job. The pods of the Jobs before are still there: no garbage collector runs here."""
+
+    def found() -> Object | None:
+        newer = reading(site)
+        return newer if newer and newer["metadata"]["uid"] != job["metadata"]["uid"] else None
+
+    made: Object = await eventually("the next Job", found)
+    return made
+
+
+async def test_a_hospital_sees_faults_of_its_file_before_its_hub_knows_it(site: Site) -> None:
+    """The hub has not approved the hospital, and asks for no round."""
+    site.api.apply(DATA_SCHEMA)
+    site.api.apply(DATASET)
+    job = await eventually("the Job that reads", lambda: reading(site))
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert {each["name"]: each.get("value") for each in container["env"]}["WARDROUND_KIND"] == "Read"
+    ends(site.api, job, MISSING, 65)
+    await eventually("the Dataset is not Ready", lambda: condition(dataset(site), "Ready")["status"] == "False")
+    assert condition(dataset(site), "Ready")["message"] == MISSING["message"]
+    await eventually("the Job is gone", lambda: reading(site) is None)
+
+    def warnings() -> list[Object]:
+        events = site.api.call("GET", f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events")["items"]
+        return [each for each in events if (each["regarding"]["kind"], each["reason"]) == ("Dataset", "ColumnMissing")]
+
+    [event] = await eventually("the Dataset has an Event", warnings)
+    assert event["type"] == "Warning"
+
+    # `kubectl wardround dataset read` sets this annotation.
+    asks = {"metadata": {"annotations": {names.READ: "2026-11-24T12:00:00Z"}}}
+    site.api.patch("Dataset", "breast", asks, NAMESPACE)
+    job = await another(site, job)
+    # A change while the Job runs: its report is of a Dataset that is no more.
+    site.api.patch("Dataset", "breast", {"spec": {"path": "other.csv"}}, NAMESPACE)
+    ends(site.api, job, READ)
+    job = await another(site, job)
+    assert "rows" not in dataset(site)["status"]
+    ends(site.api, job, READ)
+    await eventually("the Dataset is Ready", lambda: condition(dataset(site), "Ready")["reason"] == "Read")
+    status = dataset(site)["status"]
+    assert (status["rows"], status["splitFingerprint"]) == (341, READ["splitFingerprint"])
+    assert (status["reading"]["request"], status["reading"]["reason"]) == ("2026-11-24T12:00:00Z", "Read")
+    await eventually("the last Job is gone", lambda: reading(site) is None)
+    # Tests that share the API server begin with a Dataset that nobody has read.
+    site.api.delete("Dataset", "breast", NAMESPACE)

@@ -1,0 +1,205 @@
+"""When a Dataset is read without a round, and what the end of such a reading says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_site.test_dataset import LOST, SAID, SCHEMA, SPEC, ready
+from tests.worlds.site import NOW, a_pod, a_site, ended
+from wardround.api.dataset import DatasetStatus, Reading
+from wardround.plans import reading
+from wardround.plans.reading import Observation, Plan, ReadingJob
+from wardround.plans.sitetask.pod import Job
+
+SITE = a_site(datasets=[{"name": "breast", "federations": ["breast-cancer"]}])
+JOB = Job(name="read-uid", namespace="hospital-a", uid="job")
+FAILED = dataclasses.replace(JOB, failed="BackoffLimitExceeded")
+
+
+def seen(status: DatasetStatus | None = None, **changes: Any) -> Observation:
+    known: dict[str, Any] = {
+        "name": "breast",
+        "spec": SPEC,
+        "schema": SCHEMA,
+        "status": status or DatasetStatus(),
+        "generation": 1,
+        "request": None,
+        "site": SITE,
+        "reading": None,
+        "now": NOW,
+    }
+    return Observation(**(known | changes))
+
+
+def digest() -> str:
+    digest = reading.plan(seen()).status.schema_digest
+    assert digest is not None
+    return digest
+
+
+def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> ReadingJob:
+    """A Job whose pod has ended with this report; without one, a Job that runs."""
+    job = JOB if outcome is None else FAILED if code else dataclasses.replace(JOB, complete=True)
+    pod = None if outcome is None else a_pod(ended("prepare", code, json.dumps(outcome)))
+    known: dict[str, Any] = {
+        "job": job,
+        "pod": pod,
+        "generation": 1,
+        "schema_digest": digest(),
+        "request": None,
+        "created": NOW - timedelta(seconds=20),
+    }
+    return ReadingJob(**(known | changes))
+
+
+def read(**changes: Any) -> DatasetStatus:
+    """The status after a reading without faults."""
+    return reading.plan(seen(reading=made(SAID), **changes)).status
+
+
+def later(status: DatasetStatus, seconds: float, **changes: Any) -> Plan:
+    return reading.plan(seen(status, now=NOW + timedelta(seconds=seconds), **changes))
+
+
+def reading_of(status: DatasetStatus) -> Reading:
+    assert status.reading is not None
+    return status.reading
+
+
+def test_a_new_dataset_is_read_at_once_and_then_not_again() -> None:
+    assert reading.plan(seen()).create
+    status = read()
+    assert (ready(status).status, ready(status).reason, status.rows) == ("True", "Read", 341)
+    assert (reading_of(status).reason, reading_of(status).generation) == ("Read", 1)
+    assert later(status, 10**6) == Plan(status=status)
+
+
+def test_a_job_that_has_ended_is_deleted_after_its_report_is_written() -> None:
+    planned = reading.plan(seen(reading=made(SAID)))
+    assert planned.delete is not None
+    assert planned.delete.uid == "job"
+    assert not planned.create
+
+
+def test_while_a_job_runs_there_is_no_second_one() -> None:
+    """Whatever has changed meanwhile: the end of the Job leads to the next look."""
+    planned = reading.plan(seen(read(), generation=2, request="now", reading=made()))
+    assert (planned.create, planned.delete) == (False, None)
+    assert planned.again_seconds is not None
+
+
+def test_a_changed_dataset_is_read_again_and_a_report_of_the_former_one_says_nothing() -> None:
+    planned = reading.plan(seen(read(), generation=2, reading=made(SAID | {"rows": 7})))
+    assert planned.delete is not None
+    assert planned.status.rows is None
+    assert later(planned.status, 0, generation=2).create
+
+
+def test_a_dataset_whose_schema_has_another_meaning_now_is_read_again() -> None:
+    """The DataSchema was deleted and applied again: the Dataset's generation is the same."""
+    other = json.loads(json.dumps(SCHEMA))
+    other["fields"][0]["maximum"] = "17"
+    assert later(read(), 0, schema=other).create
+
+
+def test_a_person_asks_for_a_reading_by_another_value_of_the_annotation() -> None:
+    status = read()
+    assert later(status, 0, request="first").create
+    answered = reading.plan(seen(status, request="first", reading=made(SAID, request="first"))).status
+    assert reading_of(answered).request == "first"
+    assert not later(answered, 0, request="first").create
+    assert later(answered, 0, request="second").create
+
+
+def test_the_hospitals_own_schedule_counts_from_the_newest_reading() -> None:
+    status = read()
+    every = {**SPEC, "readEvery": 3600}
+    assert later(status, 3000, spec=every).again_seconds == pytest.approx(3600 - 3000, abs=60)
+    assert not later(status, 3000, spec=every).create
+    assert later(status, 3700, spec=every).create
+    # A training pod has read it meanwhile.
+    trained = dataclasses.replace(status, read_at="2026-11-24T12:50:00Z")
+    assert not later(trained, 3700, spec=every).create
+
+
+def test_a_dataset_that_a_training_pod_has_read_is_not_read_once_more() -> None:
+    assert not reading.plan(seen(dataclasses.replace(read(), reading=None))).create
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "ColumnMissing": {"reason": "ColumnMissing", "class": "Site", "message": "the data has no column age"},
+    "TooManyRowsLeftOut": {**SAID, "reason": "TooManyRowsLeftOut", "class": "Site", "message": "89 of 304 rows"},
+    "SplitKeyLost": LOST,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_file_makes_the_dataset_not_ready_without_any_round(fault: str) -> None:
+    status = reading.plan(seen(reading=made(FAULTS[fault], 65))).status
+    assert (ready(status).status, ready(status).reason) == ("False", fault)
+    assert ready(status).message == FAULTS[fault]["message"]
+    # A person has to change something first.
+    assert not later(status, 10**6).create
+
+
+UNREAD: dict[str, tuple[dict[str, Any], int]] = {
+    "NetworkOpen": ({"reason": "NetworkOpen", "class": "Site", "message": "the hub answered"}, 75),
+    "PodFailed": ({"reason": "PodFailed", "class": "Platform", "message": "the volume answered OSError"}, 70),
+    "DataReplaced": ({"reason": "DataReplaced", "class": "Platform", "message": "it was replaced"}, 75),
+}
+
+
+@pytest.mark.parametrize("fault", UNREAD)
+def test_a_reading_that_did_not_come_to_the_file_is_tried_again_and_says_why(fault: str) -> None:
+    outcome, code = UNREAD[fault]
+    status = reading.plan(seen(reading=made(outcome, code))).status
+    assert (reading_of(status).reason, reading_of(status).message) == (fault, outcome["message"])
+    assert not later(status, 300).create
+    assert later(status, 700).create
+
+
+def test_a_pod_that_ends_without_a_report_says_so() -> None:
+    killed = a_pod({"name": "prepare", "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}})
+    status = reading.plan(seen(reading=made(SAID, 137, pod=killed))).status
+    assert reading_of(status).reason == "PodFailed"
+    assert ready(status).reason == "NotReadYet"
+
+
+def test_a_job_that_cannot_run_is_deleted_and_says_why() -> None:
+    pending = dataclasses.replace(a_pod(), phase="Pending", unschedulable="no node has the volume", steps={})
+    waiting = made(pod=pending, created=NOW - timedelta(seconds=4100))
+    assert reading.plan(seen(reading=waiting)).delete is None
+    late = reading.plan(seen(reading=dataclasses.replace(waiting, created=NOW - timedelta(seconds=4201))))
+    assert late.delete is not None
+    assert reading_of(late.status).reason == "DeadlineExceeded"
+    assert "no node has the volume" in (reading_of(late.status).message or "")
+
+
+def test_a_dataset_that_the_site_does_not_list_is_not_read_and_says_so_once() -> None:
+    status = reading.plan(seen(site=a_site(datasets=[]), request="now")).status
+    assert reading_of(status).reason == "JobNotAdmitted"
+    assert "policy.datasets" in (reading_of(status).message or "")
+    again = later(status, 3600, site=a_site(datasets=[]), request="now")
+    assert again.status == status
+    assert again.again_seconds == 60
+    assert later(status, 3600, request="now").create
+
+
+@pytest.mark.parametrize("change", [{"schema": None}, {"schema": {**SCHEMA, "target": "benign"}}])
+def test_a_dataset_without_a_valid_schema_is_not_read_and_answers_all_the_same(change: dict[str, Any]) -> None:
+    planned = reading.plan(seen(request="now", **change))
+    assert not planned.create
+    assert reading_of(planned.status).request == "now"
+    assert reading_of(planned.status).reason == ready(planned.status).reason
+    assert later(planned.status, 0, request="now", **change).status == planned.status
+    assert later(planned.status, 0, request="now").create
+
+
+def test_a_namespace_without_a_site_reads_nothing() -> None:
+    assert reading.plan(seen(site=None)) == Plan(status=reading.plan(seen()).status)

@@ -1,0 +1,120 @@
+"""`prepare` of a pod that only reads a Dataset: it counts, says all faults at once, and leaves nothing of a patient."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.pod import world
+from wardround import __main__ as wardround
+from wardround.pod import gate
+from wardround.pod.folders import Folders
+from wardround.tabular import split
+from wardround.wire.outcome import Outcome, read
+
+REQUEST = ("WARDROUND_TASK", "WARDROUND_ROWS", "WARDROUND_MAX_EVALUATIONS", "WARDROUND_TELL_OWN_METRICS")
+
+
+class Reader:
+    """Runs the container with the environment that the Job gives it."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folders = world.pod(root)
+        self._log = root / "termination-log"
+        self._environment = monkeypatch
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            target = {"name": "hub", "host": "127.0.0.1", "port": closed.getsockname()[1], "protocol": "TCP"}
+        monkeypatch.setenv("WARDROUND_ROOT", str(root))
+        monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(self._log))
+        monkeypatch.setenv("WARDROUND_ISOLATION", json.dumps([target]))
+
+    def read(self, **changes: Any) -> tuple[int, Outcome]:
+        self._log.unlink(missing_ok=True)
+        for name, value in world.environment(world.task(**changes)).items():
+            if name not in (*REQUEST, "WARDROUND_ALLOWED_PARAMETERS"):
+                self._environment.setenv(name, value)
+        self._environment.setenv("WARDROUND_KIND", "Read")
+        code = wardround.main(["prepare"])
+        outcome = read(self._log.read_text())
+        assert outcome is not None
+        return code, outcome
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
+    return Reader(tmp_path, monkeypatch)
+
+
+def files(folders: Folders) -> set[str]:
+    found = (path for path in folders.root.rglob("*") if path.is_file() and path.parent != folders.raw)
+    return {str(path.relative_to(folders.root)) for path in found}
+
+
+def test_a_reading_counts_like_a_training_pod_and_leaves_nothing(reader: Reader) -> None:
+    code, outcome = reader.read()
+    assert code == 0
+    trained = world.prepare(world.pod(reader.folders.root / "trained"), world.task())
+    assert (outcome.rows, outcome.patients, outcome.remarks) == (trained.rows, trained.patients, trained.remarks)
+    assert (outcome.left_out, outcome.quality) == (trained.left_out, trained.quality)
+    assert outcome.split_fingerprint == split.fingerprint(world.SPLIT_KEY)
+    left = {each for each in files(reader.folders) if not each.startswith("trained/")}
+    assert left == {"secrets/split/breast/key", "termination-log"}
+
+
+def test_the_first_reading_makes_the_key_of_the_split(reader: Reader) -> None:
+    key = reader.folders.secrets / "split" / "breast" / "key"
+    key.unlink()
+    key.parent.rmdir()
+    _, outcome = reader.read()
+    assert outcome.split_fingerprint == split.fingerprint(key.read_bytes())
+
+
+def test_all_faults_of_a_file_are_said_at_once_and_no_value_of_it(reader: Reader) -> None:
+    rows = [line.replace(",", ",Mrs Doe ", 1) for line in world.rows(40)]
+    world.pod(reader.folders.root, rows)
+    code, outcome = reader.read()
+    assert (code, outcome.reason) == (65, "TooManyRowsLeftOut")
+    message = outcome.message or ""
+    assert "40 of 40 rows (100 %)" in message
+    assert "also TooFewSamples: 0 training samples remain" in message
+    assert outcome.quality is not None
+    assert "Doe" not in json.dumps(outcome, default=vars)
+
+
+def test_a_missing_column_is_said_without_any_round(reader: Reader) -> None:
+    world.pod(reader.folders.root, header="patient_id,mean_radius,alter,malignant")
+    code, outcome = reader.read()
+    assert (code, outcome.reason, outcome.field) == (65, "ColumnMissing", "age")
+    assert outcome.rows is None
+
+
+def test_faults_of_the_objects_and_of_the_key_are_said_at_once_and_no_row_is_read(reader: Reader) -> None:
+    (reader.folders.raw / "cases.csv").unlink()
+    document = world.task()
+    document["dataset"]["split"] = {"validation": "0.5", "test": "0.5"}
+    code, outcome = reader.read(dataset=document["dataset"], splitFingerprint="0" * 12)
+    assert (code, outcome.reason) == (65, "SplitKeyChanged")
+    assert "also DataUnreadable: Dataset.spec: split.test and split.validation together" in (outcome.message or "")
+    assert "the volume has no file" not in (outcome.message or "")
+
+
+def test_an_open_network_stops_a_reading_before_anything_is_read(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    defaults = gate.hold.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "deadline_seconds", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = {"name": "hub", "host": "127.0.0.1", "port": server.getsockname()[1], "protocol": "TCP"}
+        monkeypatch.setenv("WARDROUND_ISOLATION", json.dumps([target]))
+        key = reader.folders.secrets / "split" / "breast" / "key"
+        key.unlink()
+        key.parent.rmdir()
+        code, outcome = reader.read()
+    assert (code, outcome.reason, outcome.rows) == (75, "NetworkOpen", None)
+    assert not key.exists()
