@@ -24,6 +24,8 @@ from wardround.site.observe import addresses, find, newest_pod
 
 # The gate would prove nothing: neither the hub nor this cluster's API server answered.
 UNPROVEN_SECONDS = 30.0
+# Of a request, as many as the kind takes in status.reading.request.
+MOST_CHARACTERS = 256
 logger = logging.getLogger(__name__)
 
 
@@ -58,7 +60,7 @@ class DatasetReconciler:
             schema=schema["spec"] if schema else None,
             status=observed.status,
             generation=observed.metadata.generation,
-            request=observed.metadata.annotations.get(names.READ),
+            request=observed.metadata.annotations.get(names.READ, "")[:MOST_CHARACTERS] or None,
             site=sites.parse(site_item) if site_item else None,
             reading=await self._reading(observed),
             now=self._clock(),
