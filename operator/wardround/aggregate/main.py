@@ -36,15 +36,18 @@ DISK_FULL = (
     "The node has no disk for the ciphertext of the updates. The hub's administrator frees disk, or sets a lower "
     "aggregation.scratchGiB in the values of the hub chart."
 )
-# glibc's mallopt(3). Blocks of this size or more are returned to the kernel when they are freed.
+# glibc's mallopt(3): blocks of LARGE_BLOCK or more go back to the kernel when they are freed, and threads share HEAPS.
 M_MMAP_THRESHOLD, LARGE_BLOCK = -3, 384 << 10
+M_ARENA_MAX, HEAPS = -8, 2
 
 
 def main(argv: Sequence[str]) -> int:
     """Carry out the plan. `argv`: its path and a folder for scratch, by default the mounted ones. Return the exit
     code."""
-    # Without this, glibc raises the threshold by itself, and the heaps of this process's threads keep megabytes.
-    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+    # By default, glibc raises the threshold by itself, each thread has a heap, and heaps keep freed megabytes.
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+    libc.mallopt(M_ARENA_MAX, HEAPS)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     path, scratch = map(Path, argv) if argv else (PLAN, SCRATCH)
     answer = asyncio.run(carry_out(path, scratch))
