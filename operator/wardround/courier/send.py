@@ -22,8 +22,8 @@ from wardround.threads import beside_until_cancelled
 from wardround.wire import codec, digests
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Put
-from wardround.wire.models import UpdateManifest
-from wardround.wire.update import MOST_SUMS, UpdateClaims, ValidationSums
+from wardround.wire.models import Header, UpdateManifest
+from wardround.wire.update import UpdateClaims, ValidationSums, longest_sums
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _declared(text: bytes, assignment: Assignment) -> bytes:
     sums = untrusted.parse(ValidationSums, untrusted.loads(text, "MetricsInvalid"), "MetricsInvalid")
     reported = {name: sums.reported[name] for name in assignment.metrics if name in sums.reported}
     written = codec.write_document(replace(sums, reported=reported))
-    if len(written) > MOST_SUMS:
+    if len(written) > longest_sums(assignment.metrics):
         raise Refused("MetricsInvalid")
     return written
 
@@ -115,13 +115,17 @@ def _seal(
         withheld=claims.withheld,
         tells=claims.tells,
         min_cell=claims.min_cell,
-        sealed_sums=seal_sums(file_key, header, claims.sums) if claims.sums is not None else None,
+        sealed_sums=_sealed_sums(file_key, header, claims.sums, assignment) if claims.sums is not None else None,
         bytes=sealed.bytes,
         expires=assignment.expires,
     )
     envelope = sign_update(manifest, signing)
     durable.write(folder.manifest, envelope.encode())
     return Sealed(envelope, manifest)
+
+
+def _sealed_sums(file_key: bytes, header: Header, sums: bytes, assignment: Assignment) -> bytes:
+    return seal_sums(file_key, header, sums, longest_sums(assignment.metrics))
 
 
 async def send(puts: tuple[Put, ...], store: Store, folder: TaskFolder) -> None:

@@ -20,16 +20,16 @@ LARGEST_SEALED = MOST_SUMS + TAG
 _NONCE = bytes(12)
 
 
-def seal_sums(file_key: bytes, header: Header, sums: bytes) -> bytes:
-    """Encrypt the sums of the update with this header. The ciphertext of all sums has one length, so that it does not
-    tell how many digits they have.
+def seal_sums(file_key: bytes, header: Header, sums: bytes, length: int = MOST_SUMS) -> bytes:
+    """Encrypt the sums of the update with this header. `length`: of all sums of the round, so that the length of the
+    ciphertext does not tell how many digits they have.
 
-    Raises ValueError if the sums are empty, end with the padding or are longer than MOST_SUMS, and
+    Raises ValueError if the sums are empty, end with the padding or are longer than `length`, and
     Refused("KeyUnusable") if the header does not commit to `file_key`.
     """
-    if not sums or sums.endswith(PADDING) or len(sums) > MOST_SUMS:
-        raise ValueError(f"the sums have {len(sums)} bytes, which is not from 1 to {MOST_SUMS}, or end with padding")
-    return _cipher(file_key, header).encrypt(_NONCE, sums.ljust(MOST_SUMS, PADDING), header.digest)
+    if not sums or sums.endswith(PADDING) or len(sums) > length:
+        raise ValueError(f"the sums have {len(sums)} bytes, which is not from 1 to {length}, or end with padding")
+    return _cipher(file_key, header).encrypt(_NONCE, sums.ljust(length, PADDING), header.digest)
 
 
 def open_sums(file_key: bytes, header: Header, sealed: bytes) -> bytes:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from wardround.wire import codec, layouts
 
 # Bytes of the sums in update.json. A manifest with more does not fit into a RoundTask.
 MOST_SUMS = 4096
+# No repr of a float is longer.
+_LONGEST_NUMBER = "-1.7976931348623157e+308"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,3 +45,10 @@ class ValidationSums:
     people: int
     sums: Mapping[str, tuple[str, ...]]
     reported: Mapping[str, str]
+
+
+def longest_sums(declared: Iterable[str]) -> int:
+    """The length of the longest ValidationSums of a round that declares these metrics, in bytes."""
+    sums = {name: (_LONGEST_NUMBER,) * shape[0] for name, shape in layouts.SUMS.items()}
+    longest = ValidationSums(people=2**53, sums=sums, reported=dict.fromkeys(declared, _LONGEST_NUMBER))
+    return min(MOST_SUMS, len(codec.write_document(longest)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from wardround.sealing.body import part_lengths
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import open_sums
 from wardround.sealing.wrap import unwrap, update_context
-from wardround.wire import canonical, codec, digests
+from wardround.wire import canonical, codec, digests, layouts
 from wardround.wire.update import MOST_SUMS, ValidationSums
 
 PLAIN = b"tensors" * 1000
@@ -121,6 +122,26 @@ async def test_a_reported_metric_that_nobody_declared_stays_here(folder: TaskFol
     claims = send.read_claims((folder.update / "update.json").read_bytes(), ASSIGNMENT)
     assert claims.sums is not None
     assert json.loads(claims.sums)["reported"] == {"loss": "0.1"}
+
+
+@pytest.mark.parametrize(
+    "metrics", [("loss",), ("loss", "dice"), tuple(f"m{place:02}" + "m" * 60 for place in range(16))]
+)
+async def test_the_length_of_sealed_sums_follows_from_the_round_alone(tmp_path: Path, metrics: tuple[str, ...]) -> None:
+    """In steps of 1,024 bytes, the length told digits once the reported metrics were near a step."""
+    lengths = set()
+    for number in ("0.5", "-1.7976931348623157e+308"):
+        task_folder = Workspace(tmp_path / str(len(number))).task("uid")
+        task_folder.make()
+        (task_folder.update / "update.safetensors").write_bytes(PLAIN)
+        sums = {name: (number,) * shape[0] for name, shape in layouts.SUMS.items()}
+        document = DOCUMENT | {"sums": encoded(people=11, sums=sums, reported=dict.fromkeys(metrics, number))}
+        (task_folder.update / "update.json").write_text(json.dumps(document))
+        sealed = await send.seal(replace(ASSIGNMENT, metrics=metrics), task_folder, HOSPITAL.signing, BASE)
+        assert sealed.manifest.sealed_sums is not None
+        lengths.add(len(sealed.manifest.sealed_sums))
+        assert len(sealed.envelope) < 16_384
+    assert len(lengths) == 1
 
 
 async def test_an_update_without_sums_says_so(folder: TaskFolder) -> None:
