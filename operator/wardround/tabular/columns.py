@@ -90,10 +90,10 @@ def _missing(text: pa.Array, source: Source) -> Mask:
     """The rows without a value. In numbers, -999.0 is missing where -999 is."""
     words = pa.array(source.missing_values, pa.string())
     missing = _mask(pc.or_kleene(pc.is_null(text), pc.is_in(text, words)))
-    if source.field.numeric:
-        kind = source.field.type
-        spelt = pa.array([spelling(kind, each) for each in source.missing_values], pa.string())
-        missing |= _mask(pc.is_in(_spelt(text, source.field), spelt))
+    kind = source.field.type
+    whole = [spelling(kind, each) for each in source.missing_values if re.fullmatch(WHOLE, each)]
+    if source.field.numeric and whole:
+        missing |= _mask(pc.is_in(_spelt(text, source.field), pa.array(whole, pa.string())))
     return missing
 
 
