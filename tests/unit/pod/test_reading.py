@@ -103,6 +103,11 @@ def test_faults_of_the_objects_and_of_the_key_are_said_at_once_and_no_row_is_rea
     assert "the volume has no file" not in (outcome.message or "")
 
 
+def test_with_another_key_of_the_split_no_row_is_read(reader: Reader) -> None:
+    code, outcome = reader.read(splitFingerprint="0" * 12)
+    assert (code, outcome.reason, outcome.rows) == (65, "SplitKeyChanged", None)
+
+
 def test_an_open_network_stops_a_reading_before_anything_is_read(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
