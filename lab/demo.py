@@ -78,7 +78,7 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     _write_data(progress)
     progress.step("Wardround: installed by Helm, hospitals enrolled and approved")
     install.install_hub(built, progress)
-    apply(named("hub"), demo_rounds.documents("federation.yaml"), NAMESPACE)
+    apply(named("hub"), [*demo_rounds.documents("federation.yaml"), demo_rounds.data_schema()], NAMESPACE)
     with ThreadPoolExecutor(len(HOSPITALS)) as pool:
         list(pool.map(lambda hospital: _install(hospital, built, progress), HOSPITALS))
 

@@ -35,7 +35,7 @@ IMAGE = "registry.example/yours@sha256:" + "0" * 64
 HOSPITAL = "site-a"
 
 
-def rounds(dataset: str, parameters: dict[str, str], frozen: list[str]) -> list[dict[str, Any]]:
+def rounds(dataset: dict[str, Any], parameters: dict[str, str], frozen: list[str]) -> list[dict[str, Any]]:
     """Statistics, two rounds of training, and an evaluation."""
     training: dict[str, Any] = {
         "task": "Train",
@@ -53,8 +53,9 @@ def rounds(dataset: str, parameters: dict[str, str], frozen: list[str]) -> list[
         "evaluate": {**training, **scored, "task": "Evaluate", "base": {"roundName": "train-2"}},
     }
     participants = {"names": [HOSPITAL]}
+    names = {"datasetName": dataset["metadata"]["name"], "schemaName": dataset["spec"]["schemaName"]}
     return [
-        {"metadata": {"name": name}, "spec": {**spec, "datasetName": dataset, "participants": participants}}
+        {"metadata": {"name": name}, "spec": {**spec, **names, "participants": participants}}
         for name, spec in specs.items()
     ]
 
@@ -102,7 +103,7 @@ def main() -> int:
     chosen = parser.parse_args()
     parameters = dict(each.split("=", 1) for each in chosen.parameter)
     dataset = yaml.safe_load(chosen.dataset.read_text())
-    wanted = rounds(dataset["metadata"]["name"], parameters, chosen.frozen)
+    wanted = rounds(dataset, parameters, chosen.frozen)
     with tempfile.TemporaryDirectory() as data:
         write_hospital(Path(data, HOSPITAL), chosen.schema, dataset, chosen.rows)
         try:

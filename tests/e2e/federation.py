@@ -145,6 +145,7 @@ class Federation:
         """A FederatedRound of all sites. `name` gets this run's suffix. `spec` replaces fields of the default spec."""
         own: Object = {
             "datasetName": DATASET,
+            "schemaName": SCHEMA,
             "participants": {"names": list(self.sites)},
             "quorum": {},
         }
@@ -217,7 +218,7 @@ def installed() -> Federation:
     listed = prepared.archive(built.trainer)
     [namespace] = demo_rounds.documents("federation.yaml")
     namespace["metadata"]["name"] = NAMESPACE
-    install.apply(named("hub"), [namespace], NAMESPACE)
+    install.apply(named("hub"), [namespace, demo_rounds.data_schema()], NAMESPACE)
     with ThreadPoolExecutor(len(SITES)) as pool:
         list(pool.map(lambda hospital: _install_site(hospital, built, listed), HOSPITALS))
     return Federation(built, listed)

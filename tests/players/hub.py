@@ -18,6 +18,7 @@ from wardround.documents import assignments
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Identity, Model
 from wardround.plans.round.types import Dispatch, StoredModel
+from wardround.plans.schema import assigned
 from wardround.ports import Store
 from wardround.sealing import body
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key, hub_fingerprint
@@ -29,6 +30,12 @@ from wardround.wire.assignment import AssignedBase, Assignment
 from wardround.wire.models import ModelManifest, UpdateManifest
 from wardround.wire.versions import LATEST
 
+# The spec of the DataSchema that rounds name, and what assignments say of it.
+DATA_SCHEMA: dict[str, Any] = {
+    "fields": [{"name": "radius", "type": "number"}, {"name": "malignant", "type": "boolean"}],
+    "target": "malignant",
+}
+SCHEMA = assigned(DATA_SCHEMA)
 HOUR = timedelta(hours=1)
 
 
@@ -72,7 +79,7 @@ class Hub:
         **more: Any,
     ) -> TaskSpec:
         """The spec of a RoundTask without grants. `more` are fields of the action `Dispatch`."""
-        known = {"attempt": 1, "version": LATEST, "roster": (recipient.name,), "expires": now + HOUR}
+        known = {"attempt": 1, "version": LATEST, "roster": (recipient.name,), "expires": now + HOUR, "schema": SCHEMA}
         action = Dispatch(participant=recipient.name, **{**known, **more})
         public = self.round_key.public.raw
         return assignments.assign(federated_round, recipient, action, public, base, self.identity, now)

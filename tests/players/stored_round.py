@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.players import courier
 from tests.players.hospital import Hospital
-from tests.players.hub import Hub
+from tests.players.hub import SCHEMA, Hub
 from tests.players.store import Server
 from wardround import tensors
 from wardround.aggregate import main as aggregation
@@ -72,6 +72,7 @@ class Round:
         spec: dict[str, Any] = {
             "task": self.task,
             "datasetName": "breast",
+            "schemaName": "breast-v1",
             "participants": {"names": sorted(self.hospitals)},
             "metrics": list(self.metrics),
             "aggregation": {"maxWeightShare": self.max_share},
@@ -151,6 +152,7 @@ class Round:
         seen = Observation(
             round=self.object,
             participants={name: each.participant(most[name]) for name, each in self.hospitals.items()},
+            schema=SCHEMA,
             now=now(),
         )
         tasks, sizes = tuple(self.sent.values()), [self.stored_bytes(name) for name in self.sent]

@@ -163,6 +163,8 @@ class Federation:
     def _install_hub(self) -> list[Process]:
         for name in (HUB_NAMESPACE, demo_rounds.NAMESPACE):
             self.hub.create(_object("v1", "Namespace", name, ""))
+        schema = demo_rounds.data_schema()
+        self.hub.create({**schema, "metadata": {**schema["metadata"], "namespace": demo_rounds.NAMESPACE}})
         credentials = self._signer.credentials
         keys = {"accessKey": credentials.access_key, "secretKey": credentials.secret_key}
         self.hub.create(_object("v1", "Secret", "store-credentials", HUB_NAMESPACE, stringData=keys))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.players.hospital import Hospital
+from tests.players.hub import DATA_SCHEMA
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client, Watcher
 from tests.simulation.store import Objects, Opener
@@ -44,6 +45,7 @@ class LoneHub:
         self.store = Objects(self._signer, loop.clock)
         for name in (NAMESPACE, FEDERATION):
             self._create("v1", "Namespace", name, "")
+        self._create("wardround.io/v1alpha1", "DataSchema", "breast-v1", FEDERATION, spec=DATA_SCHEMA)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -97,6 +99,7 @@ class LoneHub:
             "initial": {},
             "image": IMAGE,
             "datasetName": "breast",
+            "schemaName": "breast-v1",
             "participants": {"names": hospitals},
         }
         given = {key: value for key, value in {**known, **spec}.items() if value is not None}

@@ -11,11 +11,11 @@ from typing import Any
 from tests.players.hospital import Hospital
 from tests.players.hub import Hub
 from wardround.api import roundtask, site, sitetask
+from wardround.plans.schema import assigned
 from wardround.plans.sitetask.held import HeldTask, Signed, held, read_signed
 from wardround.plans.sitetask.pod import Job, Pod, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
-from wardround.tabular import dataschema
 from wardround.wire.assignment import AssignedReference, Assignment, Exchange, Quorum, Resources
 from wardround.wire.versions import LATEST, critical
 
@@ -63,7 +63,7 @@ ASSIGNMENT = Assignment(
     train_seconds=1800,
     upload_seconds=600,
     state_round="",
-    columns_digest=dataschema.columns_digest(dataschema.parse(SCHEMA)),
+    schema=assigned(SCHEMA),
     rows="Validation",
     threads=2,
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

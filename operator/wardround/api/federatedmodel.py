@@ -32,6 +32,7 @@ class RoundTemplate:
 
     image: str
     dataset_name: str
+    schema_name: str
     participants: Participants
     quorum: Quorum
     command: tuple[str, ...] = DEFAULT_COMMAND

@@ -86,6 +86,7 @@ class Aggregation:
 class FederatedRoundSpec:
     task: Task
     dataset_name: str
+    schema_name: str
     participants: Participants
     suspend: bool = False
     base: Base | None = None

@@ -30,11 +30,9 @@ CLEANED_UP = "wardround.io/cleaned-up"
 # until then.
 PUTS_UNTIL = "wardround.io/puts-until"
 # Annotations of a RoundTask: why the hub cancelled it; since when the API server refuses the next attempt, and its
-# words; the columns of the hospital's Dataset when the hub asked; until when the sealed grants hold, and for how many
-# bytes.
+# words; until when the sealed grants hold, and for how many bytes.
 CANCELLED = "wardround.io/cancelled"
 REFUSED = "wardround.io/refused"
-COLUMNS = "wardround.io/columns-digest"
 GRANTS_EXPIRE = "wardround.io/grants-expire"
 GRANTS_BYTES = "wardround.io/grants-bytes"
 ROUND_REF = "wardround.io/round-ref"  # annotation: the full `namespace/name`, since the label may be cut

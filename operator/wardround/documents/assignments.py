@@ -102,7 +102,7 @@ def assign(
         issued=to_microseconds(now),
         expires=to_seconds(dispatch.expires),
         state_round=dispatch.state_round,
-        columns_digest=dispatch.columns,
+        schema=dispatch.schema,
         rows=spec.rows,
         threads=spec.resources.threads,
         references=tuple(

@@ -24,6 +24,7 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
     common = FederatedRoundSpec(
         task=entry.task,
         dataset_name=template.dataset_name,
+        schema_name=template.schema_name,
         participants=template.participants,
         quorum=quorum,
         deadlines=template.deadlines,

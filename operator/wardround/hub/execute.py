@@ -9,7 +9,7 @@ from functools import singledispatchmethod
 
 from wardround.api import conditions, names, roundtask
 from wardround.api.federatedround import FederatedRound
-from wardround.api.names import CANCELLED, COLUMNS, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
+from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
@@ -148,8 +148,7 @@ class Execution:
         name = names.task_name(round_meta.name, uid, action.attempt)
         sealed, expires = await self._grants(recipient, action.attempt, None)
         task = manifest(roundtask.KIND, name, recipient.name, labels, replace(spec, grants=sealed))
-        columns = {COLUMNS: action.columns} if action.columns else {}
-        task["metadata"]["annotations"] = _granted(expires, None) | columns
+        task["metadata"]["annotations"] = _granted(expires, None)
         try:
             created = await self.hub.client.create_if_absent(task)
         except ApiError as failure:

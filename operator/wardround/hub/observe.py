@@ -17,18 +17,21 @@ from wardround.api.times import read_time
 from wardround.documents.keys import Identity, Model
 from wardround.hub import vault
 from wardround.hub.context import Context
-from wardround.hub.rosters import roster
+from wardround.hub.rosters import first_assignment
 from wardround.kube.errors import NotFound
 from wardround.kube.index import NamespacedName
 from wardround.plans import result as result_plan
 from wardround.plans.round import plan as round_plan
 from wardround.plans.round.confirmation import Confirmation, confirmation
 from wardround.plans.round.types import Aggregation, Observation, Plan, Reference
+from wardround.plans.schema import assigned
 from wardround.ports import Api, Object, Objects
 from wardround.sealing.refused import Refused
+from wardround.tabular.dataschema import SchemaInvalid
 from wardround.wire import aggregation as aggregation_wire
 from wardround.wire import codec
 from wardround.wire.aggregation import AggregationAnswer
+from wardround.wire.assignment import AssignedSchema
 
 # Kubernetes says FailureTarget of a Job that has failed, and Failed only once its pod is gone: never, if the node is.
 JOB_OVER = ("Complete", "Failed", "FailureTarget")
@@ -75,6 +78,8 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
     tasks = tuple(map(roundtask.parse, task_items))
     start = await _start(client, federated_round, started_from(task_items), named, identity)
     references = await _references(client, federated_round, task_items, identity)
+    signed = first_assignment(tasks, identity)
+    schema, schema_fault = (signed.schema, "") if signed else await _schema(client, federated_round)
     left = [each for each in secrets if not vault.is_result(each)]
     seen = Observation(
         round=federated_round,
@@ -98,7 +103,9 @@ async def observe(hub: Context, federated_round: FederatedRound) -> tuple[Observ
         model=model.stored if model else None,
         leftovers=bool(left),
         cleaned_up=all(names.CLEANED_UP in each["metadata"].get("annotations", {}) for each in left),
-        roster=roster(tasks, identity),
+        roster=signed.roster if signed else (),
+        schema=schema,
+        schema_fault=schema_fault,
         waits_for=await _waits_for(client, federated_round, start.round),
         scratch_limit=hub.settings.scratch_limit,
         now=hub.clock(),
@@ -137,6 +144,18 @@ async def _named(client: Api, federated_round: FederatedRound) -> FederatedRound
 async def _live(client: Api, namespace: str, name: str | None) -> FederatedRound | None:
     live = await get_round(client, namespace, name) if name else None
     return live[1] if live else None
+
+
+async def _schema(client: Api, federated_round: FederatedRound) -> tuple[AssignedSchema | None, str]:
+    """The round's DataSchema, if the namespace has it, and why it cannot be used."""
+    try:
+        item = await client.get("DataSchema", federated_round.spec.schema_name, federated_round.metadata.namespace)
+    except NotFound:
+        return None, ""
+    try:
+        return assigned(item["spec"]), ""
+    except SchemaInvalid as error:
+        return None, str(error)
 
 
 def started_from(tasks: Objects, label: str = names.BASE_UID) -> str:

@@ -1,4 +1,4 @@
-"""Reads which participants a round asks, from the hub's own signed assignments."""
+"""Reads which participants a round asks, and by which DataSchema, from the hub's own signed assignments."""
 
 from collections.abc import Collection
 
@@ -7,15 +7,19 @@ from wardround.documents.keys import Identity
 from wardround.sealing.keys import load_verification_key
 from wardround.sealing.manifests import open_assignment
 from wardround.sealing.refused import Refused
+from wardround.wire.assignment import Assignment
 
 
-def roster(tasks: Collection[RoundTask], identity: Identity) -> tuple[str, ...]:
-    """The participants that a round asks, as the hub has signed them in the newest of the first attempts."""
+def first_assignment(tasks: Collection[RoundTask], identity: Identity) -> Assignment | None:
+    """What the hub has signed in the newest of the first attempts.
+
+    It says which participants a round asks, and by which DataSchema, whatever people have done to their objects since.
+    """
     first = [each for each in tasks if each.spec.attempt == 1]
     newest = max(first, key=lambda each: each.metadata.creation_timestamp, default=None)
     if newest is None:
-        return ()
+        return None
     try:
-        return open_assignment(newest.spec.assignment, load_verification_key(identity.public)).roster
+        return open_assignment(newest.spec.assignment, load_verification_key(identity.public))
     except Refused:
-        return ()  # signed by another key than the hub has now
+        return None  # signed by another key than the hub has now

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
-from wardround.api import federatedround, names, roundtask
+from wardround.api import dataschema, federatedround, names, roundtask
 from wardround.api.conditions import Conditions
 from wardround.clock import Draw
 from wardround.hub.context import Context
@@ -37,6 +37,7 @@ class RoundController:
     sources: Mapping[str, Source] = {
         federatedround.KIND: Source.EVERYWHERE,
         roundtask.KIND: Source.EVERYWHERE,
+        dataschema.KIND: Source.EVERYWHERE,
         "Pod": Source.OWN,
         "Job": Source.OWN,
     }
@@ -53,6 +54,8 @@ class RoundController:
         if kind == self.kind:
             meta = item["metadata"]
             return (Wake(Key(kind, meta["namespace"], meta["name"])),)
+        if kind == dataschema.KIND:
+            return tuple(Wake(key) for key in self.active if key.namespace == item["metadata"]["namespace"])
         made_for = round_of({"kind": kind, **item})
         return (Wake(Key(self.kind, *made_for)),) if made_for else ()
 

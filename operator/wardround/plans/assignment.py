@@ -16,19 +16,18 @@ from typing import Any, Literal
 from wardround.api import conditions
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
+from wardround.plans.schema import difference
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS
 from wardround.sealing import untrusted
 from wardround.sealing.keys import hub_fingerprint, load_verification_key
 from wardround.sealing.manifests import open_assignment, open_model
 from wardround.sealing.refused import Refused
-from wardround.tabular import dataschema
 from wardround.wire import digests
 from wardround.wire.assignment import MOST_THREADS, AssignedReference, Assignment
 
 BY_DIGEST = re.compile(rf".+@({digests.DIGEST.pattern})", re.ASCII)
 UNREADABLE, NOT_UNDERSTOOD = "AssignmentUnreadable", "AssignmentNotUnderstood"
-COLUMNS = "columnsDigest"
 # A site forgets an assignment only when it has accepted so many that are later in the order of issue. Of those that are
 # as old it accepts none that it has no SiteTask of: it cannot know whether it accepted them before. No clock of the
 # site counts.
@@ -124,7 +123,8 @@ class Terms:
 class Decision:
     """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
     `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
-    site allows for it. `field`: which of the assignment's fields cannot be read."""
+    site allows for it. `field`: which of the assignment's fields cannot be read. `difference`: in what the DataSchema
+    here differs from the round's."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
@@ -133,6 +133,7 @@ class Decision:
     parameter: str = ""
     bound: str = ""
     field: str = ""
+    difference: str = ""
 
     @property
     def message(self) -> str:
@@ -149,6 +150,8 @@ class Decision:
             return f"{reason.meaning} It is {self.field}. {reason.advice}"
         if self.field:
             return f"{reason.meaning} Its field {self.field} does not match docs/contracts.md. {reason.advice}"
+        if self.difference:
+            return f"{reason.meaning} {self.difference} {reason.advice}"
         if not self.asked:
             return reason.text
         asked = self.asked if len(self.asked) <= LONGEST_ASKED else self.asked[:LONGEST_ASKED] + "..."
@@ -222,8 +225,12 @@ def decide(claim: Claim, terms: Terms) -> Decision:
             name, bound = "", ""
             if reason == "ParametersNotAllowed":
                 name, bound = first_outside(assignment.task, assignment.parameters, terms.policy.parameters)
-            # The only fields that a rule cannot read are the columns.
-            return Decision("Refused", reason, assignment, asked, name, bound, COLUMNS if reason == UNREADABLE else "")
+            differs = (
+                difference(assignment.schema, terms.schemas[assignment.dataset_name])
+                if reason == "DatasetDiffers"
+                else ""
+            )
+            return Decision("Refused", reason, assignment, asked, name, bound, difference=differs)
     if untrusted.time(assignment.issued, UNREADABLE) > claim.now + AHEAD:
         return Decision("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
@@ -282,19 +289,9 @@ def _dataset(assignment: Assignment, terms: Terms) -> str:
     return "" if name in terms.schemas else "DatasetNotFound"
 
 
-def _columns(assignment: Assignment, terms: Terms) -> str:
+def _schema(assignment: Assignment, terms: Terms) -> str:
     """The hub combines columns by position: of others it would make a wrong result, and nobody would notice."""
-    if not assignment.columns_digest:
-        return "AssignmentUnreadable"  # else a hub could keep the site from comparing columns
-    schema = terms.schemas[assignment.dataset_name]
-    return "" if assignment.columns_digest == _columns_digest(schema) else "DatasetChanged"
-
-
-def _columns_digest(schema: Mapping[str, Any] | None) -> str | None:
-    try:
-        return dataschema.columns_digest(dataschema.parse(schema))
-    except dataschema.SchemaInvalid:
-        return None
+    return "DatasetDiffers" if difference(assignment.schema, terms.schemas[assignment.dataset_name]) else ""
 
 
 def _image(assignment: Assignment, terms: Terms) -> str:
@@ -339,7 +336,7 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _task,
     # Before all that is said of how it would be done: a federation that may not ask learns nothing of it.
     _dataset,
-    _columns,
+    _schema,
     _image,
     _command,
     _local_sockets,

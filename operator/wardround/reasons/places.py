@@ -45,19 +45,21 @@ _LISTED: Mapping[str, str] = {
     "TooManyTasks Training Unschedulable WorkspaceUnusable",
     REACHED: "Complete InputFetched Sent Trained",
     ROUND_FAILED: "AggregationDeadline AggregationFailed AggregatorFailed BaseCycle BaseFailed BaseLost BaseNotFound "
-    "BaseTaskDiffers BaseUnusable DatasetDiffersFromBase DatasetUnknown InitialWeightsDiffer NotDispatched "
+    "BaseTaskDiffers BaseUnusable DatasetUnknown InitialWeightsDiffer NotDispatched "
     "NothingToAggregate ParticipantNotApproved ParticipantSuspended ParticipantUnknown PlanUnreadable QuorumImpossible "
     "ReferenceDiffers ReferenceFailed ReferenceLost ReferenceNotFound ReferenceTaskDiffers "
+    "RoundSchemaInvalid RoundSchemaNotFound SchemaDiffersFromBase "
     "HubTooOld QuorumNotMet ResultNotFinite SchemasDiffer SiteTooOld StoreInconsistent TooFewParticipants "
     "TooManyLeftOut TooMuchToAggregate",
-    ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetDiffersFromBase DatasetNotFound DatasetUnknown "
+    ROUND_STALLED: "BaseNotFound BaseUnusable DatasetDiffers DatasetNotFound DatasetUnknown "
     "FederationNotAllowed FingerprintMismatch ParticipantNoKeys ParticipantNotApproved ParticipantRevoked "
-    "HubTooOld ParticipantSuspended ParticipantUnknown ReferenceNotFound SiteTooOld TaskRefused TooFewParticipants",
+    "HubTooOld ParticipantSuspended ParticipantUnknown ReferenceNotFound RoundSchemaNotFound SiteTooOld "
+    "TaskRefused TooFewParticipants",
     ROUND_RECONCILING: "ActionFailed Aggregating Collecting Dispatched ResultExists StoreUnreachable WaitingForBase "
     "WaitingForReference",
     CLEANING: "ActionFailed",
     ROUND_OTHER: "BaseDeleted CleanedUp Complete",
-    ATTENTION: "CountsInvalid DatasetDiffers DatasetDiffersFromBase FederationNotAllowed FingerprintMismatch Missing "
+    ATTENTION: "CountsInvalid DatasetDiffers FederationNotAllowed FingerprintMismatch Missing "
     "NotSentInTime ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
     "HubTooOld SiteTooOld TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",

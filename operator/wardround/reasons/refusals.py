@@ -93,11 +93,12 @@ REFUSALS = (
         "policy.datasets in the values of the site chart.",
     ),
     _site(
-        name="DatasetChanged",
+        name="DatasetDiffers",
         owner=HOSPITAL,
-        meaning="Dataset DATASET has other columns now than the site had published when the hub asked.",
-        action="Check target and features in the DataSchema of Dataset DATASET: names, order and units. If they are "
-        "right, ask the round's author to apply a new round.",
+        meaning="The DataSchema of the hospital's Dataset DATASET differs from the round's.",
+        action="Apply the DataSchema of the federation in the site's namespace, and name it in spec.schemaName of "
+        "Dataset DATASET. A round that has not asked the hospital goes on then. For a task that was refused, ask the "
+        "round's author to apply a new round.",
     ),
     Reason(
         name="ImageNotByDigest",

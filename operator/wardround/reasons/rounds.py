@@ -107,21 +107,21 @@ _VERSIONS = (
     ),
 )
 _DATASETS = (
-    Reason(
-        name="DatasetDiffers",
-        owner=HOSPITAL,
-        meaning="The hospital's Dataset DATASET has other columns than the Datasets of the other hospitals.",
-        action="Compare the DataSchema of Dataset DATASET with the other hospitals: all need the same one. Apply it in "
-        "the site's namespace, and name it in spec.schemaName of Dataset DATASET. The round goes on when they are "
-        "equal.",
+    _round(
+        name="RoundSchemaNotFound",
+        meaning="This namespace has no DataSchema of the name in schemaName of the round.",
+        action="Apply the federation's DataSchema in this namespace, or correct schemaName in a new round.",
     ),
-    Reason(
-        name="DatasetDiffersFromBase",
-        owner=HOSPITAL,
-        meaning="The hospital's Dataset DATASET has other columns than those that the round's base was made with.",
-        action="Name in spec.schemaName of Dataset DATASET a DataSchema with the same target and features as in the "
-        "rounds before, in name, order and unit. The round then goes on. If the columns have to stay different, the "
-        "round's author applies a new round with spec.initial: a model cannot continue with other columns.",
+    _round(
+        name="RoundSchemaInvalid",
+        meaning="The DataSchema that the round names is wrong.",
+        action="Apply a correct DataSchema with another name, and name it in a new round.",
+    ),
+    _round(
+        name="SchemaDiffersFromBase",
+        meaning="The round's DataSchema has other columns than the round's base was made with.",
+        action="Apply a new round whose DataSchema has the same target and features as the base's, in name, order and "
+        "unit. Or apply a new round with spec.initial: a model cannot continue with other columns.",
     ),
     _round(
         name="DatasetUnknown",

@@ -36,13 +36,16 @@ from wardround.plans.round.types import (
     StoredModel,
     StoreModel,
 )
+from wardround.plans.schema import assigned
 from wardround.sealing.keys import DecryptionKey, dump_verification_key, generate_signing_key, hub_fingerprint
 from wardround.sealing.manifests import sign_model
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.hospital import Hospital, Means, Order, Worked
 from wardround.simulate.store import ACCESS, SIGNER
 from wardround.simulate.wait import wait_for
+from wardround.tabular.dataschema import SchemaInvalid
 from wardround.wire import aggregation as answers
+from wardround.wire.assignment import AssignedSchema
 from wardround.wire.models import ModelManifest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -98,8 +101,9 @@ class Hub:
         references = tuple(each for each in compared if each is not None)
         under_way = _Round(replace(federated_round, metadata=metadata), model, references)
         participants = {name: each.participant(self.identity.fingerprint, self.now) for name, each in hospitals.items()}
+        schema = _schema(federated_round, hospitals)
         while not is_over(under_way.round):
-            seen = self._observe(under_way, base, participants)
+            seen = self._observe(under_way, base, participants, schema)
             plan = round_plan.plan(seen)
             under_way.round = replace(under_way.round, status=plan.status)
             carried_out = [self._perform(action, under_way, seen, hospitals, report) for action in plan.actions]
@@ -129,7 +133,11 @@ class Hub:
         return self.models.get(reference.uid)
 
     def _observe(
-        self, under_way: _Round, base: FederatedRound | None, participants: Mapping[str, Participant]
+        self,
+        under_way: _Round,
+        base: FederatedRound | None,
+        participants: Mapping[str, Participant],
+        schema: AssignedSchema,
     ) -> Observation:
         return Observation(
             round=under_way.round,
@@ -142,6 +150,7 @@ class Hub:
             aggregation=under_way.aggregation,
             model=under_way.model,
             roster=under_way.roster,
+            schema=schema,
             now=self.now,
         )
 
@@ -196,7 +205,6 @@ class Hub:
             namespace=name,
             uid=str(uuid.uuid4()),
             labels=names.task_labels(under_way.round.metadata.name, uid, name, action.attempt),
-            annotations={names.COLUMNS: action.columns} if action.columns else {},
             creation_timestamp=to_seconds(self.now),
         )
         task = RoundTask(metadata=metadata, spec=spec)
@@ -242,6 +250,20 @@ class Hub:
 
 def _stored(model: Model | None) -> StoredModel | None:
     return model.stored if model else None
+
+
+def _schema(federated_round: FederatedRound, hospitals: Mapping[str, Hospital]) -> AssignedSchema:
+    """The round's DataSchema. All hospitals have the same ones. Raises SimulationError."""
+    name, place = federated_round.spec.schema_name, f"Round {federated_round.metadata.name}"
+    spec = next((each.schemas[name] for each in hospitals.values() if name in each.schemas), None)
+    if spec is None:
+        raise SimulationError(
+            f"{place}: there is no DataSchema {name} (spec.schemaName). Write it into dataschema.yaml."
+        )
+    try:
+        return assigned(spec)
+    except SchemaInvalid as error:
+        raise SimulationError(f"{place}: {error}.") from None
 
 
 def failed(federated_round: FederatedRound) -> str:

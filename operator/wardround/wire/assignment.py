@@ -26,8 +26,9 @@ PARAMETER = Text(SHOWN, 63)
 VALUE = Text(SHOWN, 1024)
 PATTERN = Text(SHOWN, 128)
 TOKEN = Text(PLAIN, 128)
-# Empty where the hub does not know it.
-COLUMNS = Text("(sha256:[0-9a-f]{64})?", 71)
+DIGEST = Text("sha256:[0-9a-f]{64}", 71)
+FIELD_NAME = Text(SHOWN, 128)
+FIELD_DIGEST = Text("[0-9a-f]{12}", 12)
 ROWS = Text("Validation|Test", 16)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
 MOST_THREADS = 256
@@ -62,6 +63,26 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class AssignedField:
+    """A field of the round's DataSchema. `digest`: the beginning of the SHA-256 of what the field means."""
+
+    name: Annotated[str, FIELD_NAME]
+    digest: Annotated[str, FIELD_DIGEST]
+
+
+@dataclass(frozen=True)
+class AssignedSchema:
+    """The round's DataSchema, by digests: the site compares them with its own DataSchema, and uses no text of the hub.
+
+    `columns_digest`: of the part that stays the same along a chain of rounds. `fields`: in their order.
+    """
+
+    digest: Annotated[str, DIGEST]
+    columns_digest: Annotated[str, DIGEST]
+    fields: tuple[AssignedField, ...]
+
+
+@dataclass(frozen=True)
 class AssignedBase:
     """The base model: its signed manifest and its data key, wrapped for the addressee."""
 
@@ -93,7 +114,6 @@ class Assignment:
 
     `version`: which fields there are. `critical`: those that a reader must understand, beside the fields that every
     reader knows. `rows`: the rows that an Evaluate round reads.
-    `columns_digest`: the columns that the hub means by the Dataset, as the site has published them; "" if it has not.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     `threads`: how many threads the training code computes with.
     `references`: the models with which an Evaluate round compares its own.
@@ -129,7 +149,7 @@ class Assignment:
     issued: str  # by the hub's clock, in microseconds
     expires: str
     state_round: str
-    columns_digest: Annotated[str, COLUMNS]
+    schema: AssignedSchema
     rows: Annotated[str, ROWS]
     threads: int
     references: tuple[AssignedReference, ...] = ()

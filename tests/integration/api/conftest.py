@@ -21,6 +21,7 @@ from tests.integration.api.objects import (
     PARTICIPANTS,
     ROOT,
     SITES,
+    data_schema,
     hub_values,
     site_values,
     training_job,
@@ -97,6 +98,7 @@ def api(bare: Api, helm: Helm) -> Api:
     for participant, namespace in SITES.items():
         helm.install("wardround-site", "site", namespace, site_values(participant))
     _namespace(bare, FEDERATION)
+    bare.create(data_schema(FEDERATION))
     # The hub operator writes this when it starts.
     published = {"metadata": {"name": "wardround-hub", "namespace": HUB}, "data": {"tokenAudiences": ISSUER}}
     bare.create({"apiVersion": "v1", "kind": "ConfigMap", **published})

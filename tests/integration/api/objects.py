@@ -66,6 +66,7 @@ def federated_round(name: str = "train-1", **spec: Any) -> Object:
             "initial": {},
             "image": TRAINER,
             "datasetName": "breast",
+            "schemaName": "breast-v1",
             "participants": {"names": ["site-a", "site-b"]},
             "quorum": {"min": 2},
         }
@@ -82,6 +83,7 @@ def federated_model(name: str = "breast", **series: Any) -> Object:
             "round": {
                 "image": TRAINER,
                 "datasetName": "breast",
+                "schemaName": "breast-v1",
                 "participants": {"names": ["site-a", "site-b"]},
                 "quorum": {"min": 2},
             },

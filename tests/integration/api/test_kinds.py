@@ -221,6 +221,7 @@ CHANGES: list[Object] = [
     {"image": TRAINER.replace("b", "d")},
     {"command": ["sh"]},
     {"datasetName": "lung"},
+    {"schemaName": "lung-v1"},
     {"parameters": {"epochs": "6"}},
     {"exchange": {"frozen": []}},
     {"metrics": ["loss", "patients"]},

@@ -23,6 +23,7 @@ WRITES = ("create", "update", "patch", "delete")
 ALLOWED = [
     (HUB_OPERATOR, "watch", PARTICIPANTS, "", ""),
     (HUB_OPERATOR, "watch", ROUNDS, "", ""),
+    (HUB_OPERATOR, "watch", SCHEMAS, "", ""),
     (HUB_OPERATOR, "create", TASKS, "site-a", ""),
     (HUB_OPERATOR, "delete", TASKS, "site-a", "task"),
     (HUB_OPERATOR, "patch", f"{ROUNDS}/status", FEDERATION, "train-1"),

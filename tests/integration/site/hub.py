@@ -21,13 +21,13 @@ from wardround.api.times import to_microseconds, to_seconds
 from wardround.documents.assignments import Recipient
 from wardround.documents.keys import Model
 from wardround.plans.participant import fingerprint
+from wardround.plans.schema import assigned
 from wardround.sealing import untrusted
 from wardround.sealing.body import ciphertext_length
 from wardround.sealing.keys import SigningKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, sign_model, verify_update
 from wardround.store import admin
 from wardround.store.transfer import Store
-from wardround.tabular import dataschema
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
@@ -85,7 +85,7 @@ class Hub:
             "round_uid": round_uid,
             "site_fingerprint": recipient.fingerprint,
             "image": TRAINER,
-            "columns_digest": dataschema.columns_digest(dataschema.parse(SCHEMA)),
+            "schema": assigned(SCHEMA),
             "initial": model is None,
             "base": HUB.base(model, recipient, round_uid) if model else None,
             "issued": to_microseconds(now),

@@ -18,7 +18,13 @@ from wardround.wire import codec
 NOW = datetime(2026, 11, 24, 16, 0, 0, 123456, tzinfo=UTC)
 ROUND: dict[str, Any] = {
     "metadata": {"name": "train-1", "namespace": "n", "uid": "u", "managedFields": []},
-    "spec": {"task": "Train", "datasetName": "breast", "participants": {"names": ["a"]}, "later": {"x": 1}},
+    "spec": {
+        "task": "Train",
+        "datasetName": "breast",
+        "schemaName": "breast-v1",
+        "participants": {"names": ["a"]},
+        "later": {"x": 1},
+    },
 }
 
 

@@ -20,7 +20,7 @@ TASK: dict[str, Any] = {
 RESULT: dict[str, Any] = {"digest": "", "location": "", "bytes": 1}
 # What each kind's CRD requires.
 REQUIRED: dict[str, dict[str, Any]] = {
-    "FederatedRound": {"task": "Train", "datasetName": "", "participants": {}},
+    "FederatedRound": {"task": "Train", "datasetName": "", "schemaName": "", "participants": {}},
     "RoundTask": TASK,
     "SiteTask": {**TASK, "roundTaskUID": "u"},
     "Participant": {},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.players.hub import Hub, new_identity
+from tests.players.hub import SCHEMA, Hub, new_identity
 from tests.unit.plans_hub.builders import (
     IMAGE,
     NAMES,
@@ -59,7 +59,6 @@ SITE_KEY = DecryptionKey.generate()
 ROUND_KEY = DecryptionKey.generate()
 SCRATCH = Scratch(300 << 20, reads_twice=False)
 LENGTH = 70 << 20
-COLUMNS = "sha256:" + "c" * 64
 STATE_ROUND = "5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21"
 
 
@@ -128,7 +127,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
         roster=NAMES,
         expires=expires,
         state_round=STATE_ROUND,
-        columns=COLUMNS,
+        schema=SCHEMA,
     )
     spec = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert hub_fingerprint(untrusted.decode(spec.hub_key, "x")) == HUB.fingerprint
@@ -137,7 +136,7 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
     assert opened.resources == assignment.Resources(1, 3, local_sockets=True)
     assert (opened.image, opened.image_digest) == (IMAGE, "sha256:" + "b" * 64)
     assert (opened.roster, opened.parameters, opened.initial, opened.seed) == (NAMES, {"epochs": "5"}, False, 11)
-    assert (opened.version, opened.columns_digest, opened.threads) == (LATEST, COLUMNS, 4)
+    assert (opened.version, opened.schema, opened.threads) == (LATEST, SCHEMA, 4)
     assert opened.rows == "Validation"
     assert opened.issued == "2026-11-24T16:00:00.000000Z"
     assert (opened.expires, opened.state_round) == ("2026-11-24T18:00:00Z", STATE_ROUND)
@@ -155,7 +154,9 @@ def test_an_assignment_says_all_that_a_site_has_to_check_and_carries_the_base_fo
 def test_an_assignment_says_which_rows_an_evaluation_reads() -> None:
     spec: dict[str, Any] = {"task": "Evaluate", "metrics": ["auc"], "rows": "Test"}
     current = replace(with_base(), spec=federated_round(initial=None, base={"roundName": "train-0"}, **spec).spec)
-    action = Dispatch(participant="site-a", attempt=1, version=LATEST, roster=NAMES, expires=NOW + timedelta(hours=2))
+    action = Dispatch(
+        participant="site-a", attempt=1, version=LATEST, roster=NAMES, schema=SCHEMA, expires=NOW + timedelta(hours=2)
+    )
     made = assign(current, recipient(), action, ROUND_KEY.public.raw, BASE, HUB, NOW)
     assert open_assignment(made.assignment, load_verification_key(HUB.public)).rows == "Test"
 
@@ -180,6 +181,7 @@ def test_an_assignment_names_each_reference_with_the_code_that_made_it() -> None
         attempt=1,
         version=LATEST,
         roster=NAMES,
+        schema=SCHEMA,
         expires=NOW + timedelta(hours=2),
         reference_states=(STATE_ROUND, ""),
     )

@@ -26,7 +26,16 @@ from wardround.wire.aggregation import (
     PlannedUploads,
     StoreAccess,
 )
-from wardround.wire.assignment import AssignedBase, AssignedReference, Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import (
+    AssignedBase,
+    AssignedField,
+    AssignedReference,
+    AssignedSchema,
+    Assignment,
+    Exchange,
+    Quorum,
+    Resources,
+)
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
@@ -186,7 +195,7 @@ FORMATS: dict[str, Any] = {
         issued="2026-11-24T16:15:00.000000Z",
         expires="2026-11-24T17:15:00Z",
         state_round=BEFORE,
-        columns_digest=digest("c"),
+        schema=AssignedSchema(digest("5"), digest("c"), (AssignedField("mean_radius", "0123456789ab"),)),
         rows="Validation",
         threads=2,
         references=(

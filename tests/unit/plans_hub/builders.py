@@ -21,6 +21,7 @@ from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import status as participant_status
 from wardround.plans.round.types import Observation, StoredModel
+from wardround.plans.schema import assigned
 from wardround.sealing.body import MODEL, new_header
 from wardround.wire import codec
 from wardround.wire.aggregation import AggregationResult, CombinedMetric, LeftOut
@@ -30,6 +31,13 @@ NOW = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)
 FEDERATION = "breast-cancer"
 UID = "0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77"
 IMAGE = "registry.example/trainer@sha256:" + "b" * 64
+# The spec of the round's DataSchema, and another one with the same columns.
+SCHEMA: dict[str, Any] = {
+    "fields": [{"name": "mean_radius", "type": "number", "unit": "mm"}, {"name": "malignant", "type": "boolean"}],
+    "target": "malignant",
+}
+WIDER: dict[str, Any] = {**SCHEMA, "fields": [{**SCHEMA["fields"][0], "maximum": "90"}, SCHEMA["fields"][1]]}
+ASSIGNED = assigned(SCHEMA)
 NAMES = ("site-a", "site-b", "site-c")
 LOSS = CombinedMetric(value="0.5", low="0.4", high="0.6", people=42, hospitals=3)
 STORED = StoredModel(task="Train", result=Result(digest="d", location="l", bytes=1, samples=2), aggregated=NAMES)
@@ -100,7 +108,7 @@ def revoked(name: str) -> Participant:
     return replace(revoked_participant, status=participant_status(revoked_participant, "", NOW, has_account=False))
 
 
-def meaning(name: str, digest: str, columns: str = "sha256:c") -> Participant:
+def meaning(name: str, digest: str, columns: str = ASSIGNED.columns_digest) -> Participant:
     """One that has said so of its Dataset."""
     offering_participant = participant(name)
     assert offering_participant.status.site is not None
@@ -117,6 +125,7 @@ def federated_round(name: str = "train-1", uid: str = UID, **spec: Any) -> Feder
         "initial": {},
         "image": IMAGE,
         "datasetName": "breast",
+        "schemaName": "breast-v1",
         "participants": {"names": list(NAMES)},
         "quorum": {"min": 2, "graceSeconds": 60},
         **spec,
@@ -199,6 +208,7 @@ def observation(current: FederatedRound | None = None, **changes: Any) -> Observ
     known: dict[str, Any] = {
         "round": current or federated_round(),
         "participants": {name: participant(name) for name in NAMES},
+        "schema": ASSIGNED,
         "now": NOW,
     }
     return Observation(**known | changes)

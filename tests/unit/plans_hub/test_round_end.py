@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plans_hub.builders import (
+    ASSIGNED,
     FEDERATION,
     LOSS,
     NAMES,
@@ -412,6 +413,7 @@ def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted
         bytes=1234,
         samples=42,
         metrics=made.status.result.metrics if made.status.result else (),
+        columns_digest=ASSIGNED.columns_digest,
     )
     assert counts(made).aggregated == 3
     assert [each.stage for each in made.status.timeline][-2:] == ["Aggregated", "Complete"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.plans_hub.builders import (
+    ASSIGNED,
     NAMES,
     STORED,
     accepted,
@@ -46,6 +47,8 @@ from wardround.plans.round.types import (
 from wardround.reasons.registry import REASONS
 
 # Who is asked
+
+SAME = ASSIGNED.digest
 
 
 def test_all_approved_participants_are_asked_at_once_after_the_key_is_made() -> None:
@@ -150,12 +153,12 @@ def test_a_dataset_that_a_site_does_not_offer_stalls_the_round() -> None:
 @pytest.mark.parametrize(
     ("digests", "left_out"),
     [
-        (("sha256:1", "sha256:1", "sha256:1"), {}),
-        (("sha256:2", "sha256:1", "sha256:1"), {"site-a": "DatasetDiffers"}),
-        (("sha256:1", "sha256:2", ""), {"site-b": "DatasetDiffers"}),
-        (("", "sha256:1", ""), {}),
+        ((SAME, SAME, SAME), {}),
+        (("sha256:2", SAME, SAME), {"site-a": "DatasetDiffers"}),
+        ((SAME, "sha256:2", ""), {"site-b": "DatasetDiffers"}),
+        (("", SAME, ""), {}),
     ],
-    ids=["equal", "the one of three", "the first of two counts", "of older sites nothing is known"],
+    ids=["equal", "the one of three", "one of two", "of older sites nothing is known"],
 )
 def test_a_hospital_that_means_other_columns_stalls_the_round(
     digests: tuple[str, ...], left_out: dict[str, str]

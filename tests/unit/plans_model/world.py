@@ -40,6 +40,7 @@ def model(name: str = "heart", **series: Any) -> FederatedModel:
                 "round": {
                     "image": IMAGE,
                     "datasetName": "breast",
+                    "schemaName": "breast-v1",
                     "participants": {"names": ["site-a", "site-b"]},
                     "quorum": {"min": 2},
                 },

@@ -46,7 +46,6 @@ CLAIM = Claim(
 # Listed, and not there yet.
 LUNG = {"name": "lung", "federations": ["lung-cancer"]}
 POLICY = a_site(datasets=[{"name": "breast", "federations": ["skin-cancer", "breast-cancer"]}, LUNG]).spec.policy
-COLUMNS = ASSIGNMENT.columns_digest
 SCHEMAS = {"breast": SCHEMA}
 TERMS = Terms(participant="site-a", policy=POLICY, schemas=SCHEMAS, taken=0, accepted=(), approved=False)
 
@@ -327,7 +326,7 @@ def test_a_hub_that_writes_a_lower_version_than_the_site_allows_is_refused(lowes
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_assignment_of_a_version_with_metrics_in_clear_is_not_understood(version: int) -> None:
-    listed = [] if version == 1 else ["columnsDigest"]
+    listed = [] if version == 1 else ["schema"]
     decision = decided({"envelope": resigned(version=version, critical=listed)})
     assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentNotUnderstood", "version")
 
@@ -338,31 +337,51 @@ def test_rows_that_there_are_not_are_unreadable(rows: Any) -> None:
     assert (decision.reason, decision.field) == ("AssignmentUnreadable", "rows")
 
 
-def test_the_columns_have_to_be_those_that_the_hub_means() -> None:
-    assert decided().outcome == "Accepted"
-    fields = SCHEMA["fields"]
-    swapped = {**SCHEMA, "fields": [fields[1], fields[0], fields[2]]}
-    unit = {**SCHEMA, "fields": [{**fields[0], "unit": "cm"}, *fields[1:]]}
-    others: tuple[dict[str, Any] | None, ...] = (swapped, unit, {"fields": []}, {}, None)
-    for changed in others:
-        decision = decided(schemas={"breast": changed})
-        assert (decision.outcome, decision.reason) == ("Refused", "DatasetChanged")
-        assert "Dataset breast has other columns" in decision.message
-    bounds = {**SCHEMA, "fields": [{**fields[0], "minimum": "0"}, *fields[1:]]}
-    assert decided(schemas={"breast": bounds}).outcome == "Accepted"
+ROUND_FIELDS = SCHEMA["fields"]
+DIFFERENCES: dict[str, tuple[Any, str]] = {
+    "another order": ([*ROUND_FIELDS[1::-1], ROUND_FIELDS[2]], 'is number 1: "radius" in the round, and "area" here.'),
+    "another unit": (
+        [{**ROUND_FIELDS[0], "unit": "cm"}, *ROUND_FIELDS[1:]],
+        'The first field that differs is "radius":',
+    ),
+    "another bound": (
+        [*ROUND_FIELDS[:1], {**ROUND_FIELDS[1], "minimum": "0"}, ROUND_FIELDS[2]],
+        '"area": in type, unit',
+    ),
+    "a field less": (ROUND_FIELDS[1:], 'is number 1: "radius" in the round, and "area" here.'),
+    "a field more": (
+        [*ROUND_FIELDS, {"name": "side", "type": "string"}],
+        'The round\'s DataSchema lacks the field "side".',
+    ),
+    "no field": ([], "The Dataset has no valid DataSchema."),
+}
 
 
-def test_a_hub_cannot_leave_out_which_columns_it_means() -> None:
-    """It would keep the site from comparing them."""
-    decision = decided({"envelope": signed(columns_digest="")})
-    assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentUnreadable", "columnsDigest")
-    assert "Its field columnsDigest" in decision.message
+@pytest.mark.parametrize("case", DIFFERENCES)
+def test_a_site_refuses_another_schema_and_names_the_first_field_that_differs(case: str) -> None:
+    fields, words = DIFFERENCES[case]
+    decision = decided(schemas={"breast": {**SCHEMA, "fields": fields}})
+    assert (decision.outcome, decision.reason) == ("Refused", "DatasetDiffers")
+    assert "The DataSchema of the hospital's Dataset breast differs from the round's." in decision.message
+    assert words in decision.message
 
 
-@pytest.mark.parametrize("columns", ["sha256:", "\x1b[2J", COLUMNS.upper(), COLUMNS + "\n"])
-def test_columns_that_are_no_digest_are_unreadable(columns: str) -> None:
-    decision = decided({"envelope": signed(columns_digest=columns)})
-    assert (decision.reason, decision.field) == ("AssignmentUnreadable", "columnsDigest")
+def test_a_site_without_the_schema_refuses_and_descriptions_do_not_differ() -> None:
+    assert decided(schemas={"breast": None}).reason == "DatasetDiffers"
+    described = {**SCHEMA, "fields": [{**ROUND_FIELDS[0], "description": "of the nuclei"}, *ROUND_FIELDS[1:]]}
+    assert decided(schemas={"breast": described}).outcome == "Accepted"
+    targets = {**SCHEMA, "target": "area"}
+    assert "The targets differ." in decided(schemas={"breast": targets}).message
+
+
+def test_a_hub_cannot_steer_a_terminal_by_names_of_fields() -> None:
+    schema = ASSIGNMENT.schema
+    fields = (dataclasses.replace(schema.fields[0], name="\x1b[2J"), *schema.fields[1:])
+    decision = decided({"envelope": signed(schema=dataclasses.replace(schema, fields=fields))})
+    assert (decision.reason, decision.field) == ("AssignmentUnreadable", "schema.fields[0].name")
+    quoted = (dataclasses.replace(schema.fields[0], name='a" \\ \u00e9'), *schema.fields[1:])
+    decision = decided({"envelope": signed(schema=dataclasses.replace(schema, fields=quoted))})
+    assert 'is number 1: "a\\" \\\\ \\u00e9" in the round' in decision.message
 
 
 def resigned(**changes: Any) -> str:

@@ -14,7 +14,15 @@ from wardround.sealing.opened import OpenedTexts
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
 from wardround.wire import canonical, codec
-from wardround.wire.assignment import AssignedBase, Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import (
+    AssignedBase,
+    AssignedField,
+    AssignedSchema,
+    Assignment,
+    Exchange,
+    Quorum,
+    Resources,
+)
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import ModelManifest, UpdateManifest
 from wardround.wire.versions import LATEST, critical
@@ -77,7 +85,7 @@ ASSIGNMENT = Assignment(
     issued="2026-01-01T00:00:00.000001Z",
     expires="2026-01-01T01:00:00Z",
     state_round="0b6b5a4e-9f5c-4a4e-8f0a-3a4d1c2b9e77",
-    columns_digest="",
+    schema=AssignedSchema("sha256:" + "5" * 64, "sha256:" + "c" * 64, (AssignedField("radius", "0123456789ab"),)),
     rows="Validation",
     threads=2,
 )

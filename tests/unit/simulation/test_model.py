@@ -31,7 +31,7 @@ def model() -> Object:
     """A model with the fields of these rounds."""
     [_, first, *_] = by_hand()
     spec = first["spec"]
-    shared = ("image", "datasetName", "participants", "quorum", "command", "exchange")
+    shared = ("image", "datasetName", "schemaName", "participants", "quorum", "command", "exchange")
     return {
         "apiVersion": "wardround.io/v1alpha1",
         "kind": "FederatedModel",

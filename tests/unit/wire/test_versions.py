@@ -46,7 +46,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_versions_are_counted_from_the_first() -> None:
     assert tuple(range(FIRST, LATEST + 1)) == KNOWN
-    assert critical(FIRST) == ("columnsDigest", "rows", "threads")
+    assert critical(FIRST) == ("rows", "schema", "threads")
 
 
 @pytest.mark.parametrize("version", KNOWN)
@@ -168,7 +168,7 @@ def test_a_critical_field_is_listed_once_and_present(name: str) -> None:
 
 
 def test_nobody_writes_a_list_that_is_not_the_versions() -> None:
-    for listed in ((), ("columnsDigest",), ("columnsDigest", "image", "rows")):
+    for listed in ((), ("schema",), ("image", "rows", "schema")):
         with pytest.raises(ValueError, match=f"version {LATEST}"):
             write(replace(ASSIGNMENT, critical=listed))
 

@@ -1,10 +1,11 @@
 """Rules of a round that starts from the result of another one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from wardround.api import conditions
 from wardround.api.federatedround import base_name
 from wardround.api.times import parse_time, to_seconds
+from wardround.plans.round.columns import base_differs
 from wardround.plans.round.types import Verdict
 from wardround.plans.round.verdicts import advice, failed
 from wardround.plans.round.view import View
@@ -66,8 +67,7 @@ def _base_under_way(view: View, name: str) -> Verdict | None:
 
 def _no_base(view: View, name: str) -> Verdict:
     """The base may still be applied: tools apply many objects in any order."""
-    created = parse_time(view.round.metadata.creation_timestamp)
-    until = created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
+    until = applied_until(view)
     if view.seen.base_deleted:
         reason = "BaseUnusable"
         message = (
@@ -84,3 +84,32 @@ def _no_base(view: View, name: str) -> Verdict:
         return failed(view, reason, message)
     waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
     return Verdict(course="Stalled", reason=reason, message=waits, again=(until,))
+
+
+def applied_until(view: View) -> datetime:
+    """Until when a round waits for objects that it names: tools apply many objects in any order."""
+    created = parse_time(view.round.metadata.creation_timestamp)
+    return created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
+
+
+def schema_not_ready(view: View) -> Verdict | None:
+    """A round waits for its DataSchema. Neither of the two can change, so a DataSchema that is wrong stays wrong."""
+    if view.seen.schema_fault:
+        return failed(view, "RoundSchemaInvalid", f"{view.seen.schema_fault}. {advice('RoundSchemaInvalid')}")
+    if view.seen.schema is None:
+        until = applied_until(view)
+        name, namespace = view.round.spec.schema_name, view.round.metadata.namespace
+        message = f"Namespace {namespace} has no DataSchema {name}. {advice('RoundSchemaNotFound')}"
+        if view.seen.now >= until:
+            return failed(view, "RoundSchemaNotFound", message)
+        waits = f"{message} The round waits until {to_seconds(until)}. Then it fails."
+        return Verdict(course="Stalled", reason="RoundSchemaNotFound", message=waits, again=(until,))
+    if base_differs(view.seen):
+        reason = "SchemaDiffersFromBase"
+        return failed(
+            view,
+            reason,
+            f"DataSchema {view.round.spec.schema_name} has other columns than round {base_name(view.round)} was made "
+            f"with. {advice(reason)}",
+        )
+    return None

@@ -1,17 +1,16 @@
-"""Decides whether hospitals mean the same columns by a round's Dataset, and those of the round's base model.
+"""Decides whether hospitals mean the round's columns by its Dataset, and whether the base model was made with them.
 
 Sums and weights are added up by position: features in another order or unit would be mixed, and no error would show it.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from wardround.api.names import COLUMNS
 from wardround.api.participant import OfferedDataset
 from wardround.plans.participant import offered
 from wardround.plans.round.parts import Part, PartState
 from wardround.plans.round.types import Observation
+from wardround.wire.assignment import AssignedSchema
 
 
 def meant(seen: Observation, name: str) -> OfferedDataset | None:
@@ -21,43 +20,37 @@ def meant(seen: Observation, name: str) -> OfferedDataset | None:
 
 
 def differing(seen: Observation, names: Sequence[str]) -> dict[str, str]:
-    """Participants whose columns differ from the base model's (`DatasetDiffersFromBase`), and, among the rest, those
-    whose schema or columns differ from the majority's (`DatasetDiffers`)."""
-    offers = {name: dataset for name in names if (dataset := meant(seen, name)) is not None}
+    """Participants whose DataSchema differs from the round's."""
+    offers = {name: dataset for name in sorted(names) if (dataset := meant(seen, name)) is not None}
+    return {name: "DatasetDiffers" for name, each in offers.items() if _differs(seen.schema, each)}
+
+
+def _differs(schema: AssignedSchema | None, offer: OfferedDataset) -> bool:
+    """A participant that has published no digest differs from nothing: its site compares the assignment."""
+    if schema is None:
+        return False
+    return offer.schema_digest not in ("", schema.digest) or offer.columns_digest not in ("", schema.columns_digest)
+
+
+def base_differs(seen: Observation) -> bool:
+    """Whether the round's base model was made with other columns than the round has."""
     base = _base_columns(seen)
-    changed = {name for name, each in offers.items() if base and each.columns_digest not in ("", base)}
-    alike = {name: each for name, each in offers.items() if name not in changed}
-    others = _unlike_most({name: each.schema_digest for name, each in alike.items()})
-    # A participant that is out has no vote on the columns of the rest.
-    others |= _unlike_most({name: each.columns_digest for name, each in alike.items() if name not in others})
-    return dict.fromkeys(sorted(others), "DatasetDiffers") | dict.fromkeys(sorted(changed), "DatasetDiffersFromBase")
+    return seen.schema is not None and base not in (None, seen.schema.columns_digest)
 
 
 def unless_changed(seen: Observation, part: Part) -> Part:
     """A participant that has changed its columns since it was asked, and has not sent, is lost to the round: its task
     may read the data as they are now, and a further task would."""
-    asked, now = part.task.metadata.annotations.get(COLUMNS), meant(seen, part.name)
-    same = not asked or now is None or now.columns_digest in ("", asked)
+    now = meant(seen, part.name)
+    same = now is None or not _differs(seen.schema, now)
     if same or part.state in (PartState.SENT, PartState.LOST):
         return part
-    reason = "DatasetDiffersFromBase" if _base_columns(seen) else "DatasetDiffers"
-    return replace(part, state=PartState.LOST, reason=reason, failure_class="Site")
+    return replace(part, state=PartState.LOST, reason="DatasetDiffers", failure_class="Site")
 
 
-def made_with(seen: Observation, parts: Iterable[Part], names: Collection[str]) -> str | None:
-    """Digest of the columns of a result that combines the participants `names`: the digest that more than half of them
-    had when they were asked, else the base model's. None if neither is known."""
-    asked = [part.task.metadata.annotations.get(COLUMNS) for part in parts if part.name in names]
-    most = next((digest for digest in asked if digest and 2 * asked.count(digest) > len(asked)), None)
-    return most or _base_columns(seen)
-
-
-def _unlike_most(digests: Mapping[str, str]) -> set[str]:
-    """Participants whose digest differs from the most frequent one (of several, from the first). A participant that has
-    published none differs from nothing."""
-    counted = Counter(filter(None, digests.values()))
-    most = counted.most_common(1)[0][0] if counted else ""
-    return {name for name, digest in digests.items() if digest not in ("", most)}
+def made_with(seen: Observation) -> str | None:
+    """Digest of the columns of the round's result."""
+    return seen.schema.columns_digest if seen.schema else _base_columns(seen)
 
 
 def _base_columns(seen: Observation) -> str | None:

@@ -257,7 +257,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
             for name in sorted(hospitals)
         ),
         hospitals_omitted=answer.by_hospital is None,
-        columns_digest=made_with(view.seen, view.parts, names),
+        columns_digest=made_with(view.seen),
     )
 
 

@@ -8,7 +8,7 @@ from wardround.api.federatedround import Attention
 from wardround.api.roundtask import RoundTask
 from wardround.api.times import to_seconds
 from wardround.plans import versions
-from wardround.plans.round.columns import differing, meant
+from wardround.plans.round.columns import differing
 from wardround.plans.round.status import DISPATCHED, STARTED
 from wardround.plans.round.types import Dispatch, MakeRoundKey, Verdict
 from wardround.plans.round.verdicts import advice, failed, list_of, sentences
@@ -74,17 +74,17 @@ def dispatch(view: View) -> Verdict | None:
 
 def ask(view: View, name: str, roster: tuple[str, ...], after: RoundTask | None = None) -> Dispatch:
     """A first attempt, or the one that follows `after`."""
-    dataset = meant(view.seen, name)
+    assert view.seen.schema is not None, "a round without its DataSchema asks nobody"
     return Dispatch(
         participant=name,
         attempt=after.spec.attempt + 1 if after else 1,
         version=versions.common(view.seen.participants[name]),
         after=after,
         roster=roster,
+        schema=view.seen.schema,
         expires=view.deadline + EXPIRES_AFTER_DEADLINE,
         state_round=view.states.get(name, ""),
         reference_states=reference_states(view.seen, name),
-        columns=dataset.columns_digest if dataset else "",
     )
 
 

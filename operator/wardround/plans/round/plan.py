@@ -5,7 +5,7 @@ A plan is the first rule of RULES that has something to say. "Why is it waiting"
 
 from collections.abc import Callable
 
-from wardround.plans.round.base import base_not_ready
+from wardround.plans.round.base import base_not_ready, schema_not_ready
 from wardround.plans.round.collect import beyond_quorum, close, collecting
 from wardround.plans.round.combine import aggregated
 from wardround.plans.round.dispatch import dispatch, never_dispatched, quorum_impossible
@@ -24,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     aggregated,
     suspended,
     base_not_ready,
+    schema_not_ready,
     references_not_ready,
     never_dispatched,
     dispatch,

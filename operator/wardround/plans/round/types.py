@@ -10,6 +10,7 @@ from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch
 from wardround.wire.aggregation import AggregationAnswer, AggregationResult, LeftOut
+from wardround.wire.assignment import AssignedSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,8 @@ class Observation:
     `leftovers`: the round has other Secrets than the one of its result. `cleaned_up`: they are only the memory of a
     first clean-up.
     `roster`: the participants that the round asks, as the first assignments say; empty if there is no assignment.
+    `schema`: of the round, as its first assignments say, and before them as the DataSchema says; None if that is
+    missing, or has `schema_fault`.
     `waits_for`: the name of the base, of the base's base, and so on; empty if it was not looked up.
     `scratch_limit`: the most bytes of scratch that an aggregation may have.
     """
@@ -85,6 +88,8 @@ class Observation:
     roster: tuple[str, ...] = ()
     waits_for: tuple[str, ...] = ()
     scratch_limit: int = SCRATCH_LIMIT
+    schema: AssignedSchema | None
+    schema_fault: str = ""
     now: datetime
 
 
@@ -95,19 +100,21 @@ class MakeRoundKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Dispatch:
-    """A RoundTask with a signed assignment. `state_round`: UID of the round whose state the site goes on from.
-    `reference_states`: the same for each reference.
-    `columns`: digest of the columns of the site's Dataset; empty if the site has not published it. `after`: the attempt
-    before this one. If the API server does not take this one, that is noted there. `version`: of the assignment."""
+    """A RoundTask with a signed assignment.
+
+    `version`: of the assignment. `schema`: the round's DataSchema. `state_round`: UID of the round whose state the site
+    goes on from. `reference_states`: the same for each reference. `after`: the attempt before this one. If the API
+    server does not take this one, that is noted there.
+    """
 
     participant: str
     attempt: int
     version: int
     roster: tuple[str, ...]
+    schema: AssignedSchema
     expires: datetime
     state_round: str = ""
     reference_states: tuple[str, ...] = ()
-    columns: str = ""
     after: RoundTask | None = None
 
 
