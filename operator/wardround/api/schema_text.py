@@ -1,4 +1,4 @@
-"""The text of a DataSchema's spec for `prepare`, and the digests by which both sides compare it; knows no rows.
+"""The text of a DataSchema's spec in WARDROUND_SCHEMA, from which `prepare` reads it; knows no Jobs, files or rows.
 
 The site chart's admission policy (policies/training-schema.yaml) writes the same text from the DataSchema
 (variable_text says how). Descriptions are for people, so the text leaves them out.
@@ -12,7 +12,6 @@ from typing import Any
 
 from wardround.api.variable_text import Members, items, members, quoted, quoted_items, truth
 from wardround.api.variable_text import fault as variable_fault
-from wardround.wire import digests
 
 FIELD: Members = {
     "name": quoted,
@@ -27,8 +26,6 @@ SPEC: Members = {
     "fields": functools.partial(items, functools.partial(members, FIELD)),
     "target": quoted,
 }
-# Hexadecimal characters of a field's digest.
-FIELD_DIGEST = 12
 
 
 def dump(spec: Mapping[str, Any]) -> str:
@@ -39,13 +36,3 @@ def dump(spec: Mapping[str, Any]) -> str:
 def fault(spec: Mapping[str, Any]) -> str:
     """Why no environment variable can hold this DataSchema; empty if one can."""
     return variable_fault(dump(spec), "leave out fields or categories")
-
-
-def digest(spec: Mapping[str, Any]) -> str:
-    """SHA-256 of all that a DataSchema means: its fields in their order, and its target."""
-    return digests.digest(dump(spec).encode())
-
-
-def field_digest(field: Mapping[str, Any]) -> str:
-    """The beginning of the SHA-256 of one of `spec.fields`. It finds the field that differs, and proves nothing."""
-    return digests.digest(members(FIELD, field).encode()).removeprefix("sha256:")[:FIELD_DIGEST]

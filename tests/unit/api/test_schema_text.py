@@ -1,9 +1,7 @@
-"""The text of a DataSchema in the environment of `prepare`, and its digests. tests/integration compares CEL's text."""
+"""The text of a DataSchema in the environment of `prepare`. tests/integration compares it with CEL's text."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,36 +36,6 @@ def test_the_text_holds_every_member_of_a_schema_except_descriptions() -> None:
     spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     assert schema_text.SPEC.keys() == spec.keys()
     assert schema_text.FIELD.keys() | {"description"} == spec["fields"]["items"]["properties"].keys()
-
-
-def test_the_digest_sees_each_member_and_the_order_but_no_description() -> None:
-    digests = {schema_text.digest(SPEC)}
-    changes: tuple[Callable[[dict[str, Any]], Any], ...] = (
-        lambda spec: spec["fields"].reverse(),
-        lambda spec: spec["fields"].pop(),
-        lambda spec: spec["fields"][0].update(unit="cm"),
-        lambda spec: spec["fields"][0].update(type="integer"),
-        lambda spec: spec["fields"][0].update(maximum="51"),
-        lambda spec: spec["fields"][1]["categories"].reverse(),
-        lambda spec: spec["fields"][1].update(required=False),
-        lambda spec: spec.update(target="radius"),
-    )
-    for change in changes:
-        changed = copy.deepcopy(SPEC)
-        change(changed)
-        digests.add(schema_text.digest(changed))
-    assert len(digests) == 9
-    described = copy.deepcopy(SPEC)
-    described["fields"][2]["description"] = "As the pathologist has proven."
-    assert schema_text.digest(described) == schema_text.digest(SPEC)
-
-
-def test_a_fields_digest_is_of_its_own_text_alone() -> None:
-    digests = [schema_text.field_digest(each) for each in SPEC["fields"]]
-    assert len(set(digests)) == 3
-    assert {len(each) for each in digests} == {schema_text.FIELD_DIGEST}
-    assert schema_text.field_digest({**SPEC["fields"][0], "description": "Radius."}) == digests[0]
-    assert schema_text.field_digest({**SPEC["fields"][0], "unit": "cm"}) != digests[0]
 
 
 def test_a_schema_that_no_variable_can_hold_is_refused() -> None:
