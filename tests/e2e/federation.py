@@ -204,6 +204,12 @@ class Federation:
         return explain.text(explain.explain_round(round_, tasks, leases, datetime.now(UTC)))
 
 
+def data_schema(namespace: str) -> Object:
+    """The DataSchema of all rounds, for the namespace of a federation on the hub."""
+    schema = demo_rounds.data_schema()
+    return {**schema, "metadata": {**schema["metadata"], "namespace": namespace}}
+
+
 def installed() -> Federation:
     """Install everything from images to Datasets. Existing parts stay."""
     built = images.build_all(say)

@@ -15,7 +15,7 @@ from lab.topology import named
 from tests.conditions import condition
 from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
-from tests.e2e.federation import CHANGING, LACKING, REVERSED, STEPS, UNTRAINED, Federation, Finished
+from tests.e2e.federation import CHANGING, LACKING, REVERSED, STEPS, UNTRAINED, Federation, Finished, data_schema
 from wardround.api.federatedround import DEFAULT_COMMAND
 from wardround.cli.__main__ import main
 
@@ -230,7 +230,7 @@ def test_a_hospital_refuses_parameters_that_it_does_not_allow(
 def test_a_hospital_refuses_a_dataset_to_an_unlisted_federation(federation: Federation, lacking: str) -> None:
     """The federation may use another Dataset there. The hub names the hospital and the Dataset."""
     theirs = dataclasses.replace(federation, namespace=demo_rounds.NAMESPACE)
-    federation.kubectl("hub").apply(*demo_rounds.documents("federation.yaml"))
+    federation.kubectl("hub").apply(*demo_rounds.documents("federation.yaml"), data_schema(theirs.namespace))
     made = round_(theirs, "reserved", datasetName=lacking)
     said = _refused_on_both_sides(theirs, made, "DatasetNotAllowed")
     assert json.dumps({"name": lacking, "federations": [federation.namespace, theirs.namespace]}) in said
@@ -274,7 +274,7 @@ def elsewhere(federation: Federation) -> str:
     """Namespace of a federation that no hospital allows."""
     stranger = demo_rounds.documents("federation.yaml")
     stranger[0]["metadata"]["name"] = ELSEWHERE
-    federation.kubectl("hub").apply(*stranger)
+    federation.kubectl("hub").apply(*stranger, data_schema(ELSEWHERE))
     return ELSEWHERE
 
 

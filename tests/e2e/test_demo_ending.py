@@ -13,7 +13,7 @@ from lab.demo_rounds import AGAIN, FURTHER
 from lab.install import SITE_NAMESPACE, WRITTEN
 from lab.topology import STATE
 from tests.documentation import Shell
-from tests.e2e.federation import Federation
+from tests.e2e.federation import Federation, data_schema
 
 COMMANDS = demo_ending.commands(demo_ending.text("train-5", "summary.json"))
 # The command that must fail, as the text says.
@@ -25,7 +25,7 @@ def theirs(federation: Federation) -> Iterator[Federation]:
     """The demo's federation, with a Complete round in place of the demo's last, and the file for a further round."""
     found = replace(federation, namespace=demo_rounds.NAMESPACE)
     hub = federation.kubectl("hub")
-    hub.apply(*demo_rounds.documents("federation.yaml"))
+    hub.apply(*demo_rounds.documents("federation.yaml"), data_schema(found.namespace))
     together = demo_rounds.federated(federation.images.trainer.reference)
     last = copy.deepcopy(together.training[-1])
     del last["spec"]["base"]
