@@ -391,7 +391,7 @@ def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_
     unread = item("Dataset", "breast", "hospital-a", {"conditions": [condition("Ready", "True", "NotReadYet")]})
     text = explain.text(explain.explain_long_lived(unread, None, NOW))
     assert (
-        text == "Dataset hospital-a/breast is ready. The Dataset matches its DataSchema. No task has read the data yet."
+        text == "Dataset hospital-a/breast is ready. The Dataset matches its DataSchema. No pod has read the data yet."
     )
 
 
