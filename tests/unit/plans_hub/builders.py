@@ -20,7 +20,7 @@ from wardround.api.task import Failure, TaskSpec, Update, Upload
 from wardround.api.timeline import Stage
 from wardround.api.times import to_seconds
 from wardround.plans.participant import status as participant_status
-from wardround.plans.round.types import Observation, StoredModel
+from wardround.plans.round.types import Aggregation, Observation, StoredModel
 from wardround.plans.schema import assigned
 from wardround.sealing.body import MODEL, new_header
 from wardround.wire import codec
@@ -222,3 +222,8 @@ def collecting(*tasks: Any, **changes: Any) -> Observation:
     """Of a round whose participants have been asked; `spec` changes the round's."""
     spec = changes.pop("spec", {})
     return observation(dispatched(federated_round(**spec)), tasks=tasks, leftovers=True, **changes)
+
+
+def aggregating(number: int = 1, spec: dict[str, Any] | None = None, **changes: Any) -> Observation:
+    job = Aggregation(number=number, over=True, **changes)
+    return collecting(*map(sent, NAMES), spec=spec or {}, aggregation=job)

@@ -1,0 +1,287 @@
+"""How a round combines updates, what its result tells, and when combining is given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.plans_hub.builders import (
+    ASSIGNED,
+    LOSS,
+    NAMES,
+    STORED,
+    accepted,
+    aggregating,
+    at,
+    collecting,
+    combined,
+    observation,
+    sent,
+    stages,
+)
+from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
+from wardround.api.federatedround import HospitalResult, Result, ResultMetric
+from wardround.api.task import Metric
+from wardround.api.timeline import Stage
+from wardround.api.times import to_microseconds
+from wardround.plans.round.plan import plan
+from wardround.plans.round.types import (
+    Aggregate,
+    Aggregation,
+    Cancel,
+    CleanUp,
+    Observation,
+    Plan,
+    StoreModel,
+)
+from wardround.wire.aggregation import AggregationFailure, LeftOut
+
+EVALUATE = {"task": "Evaluate", "initial": None, "base": {"roundName": "train-0"}}
+
+
+def metrics_of(made: Plan) -> list[str]:
+    return [each.name for each in made.status.result.metrics] if made.status.result else []
+
+
+def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted() -> None:
+    seen = aggregating(answer=combined(*NAMES))
+    made = plan(seen)
+    assert [type(each) for each in made.actions] == [StoreModel]
+    assert made.requeue_after == 0
+    assert [type(each) for each in then(seen, made).actions] == [CleanUp]
+    assert condition_of(made, "Complete") == ("True", "Complete")
+    assert condition_of(made, "Reconciling")[0] == "False"
+    assert made.status.result == Result(
+        digest="sha256:" + "d" * 64,
+        location=f"models/{observation().round.metadata.uid}/1",
+        bytes=1234,
+        samples=42,
+        metrics=made.status.result.metrics if made.status.result else (),
+        columns_digest=ASSIGNED.columns_digest,
+    )
+    assert counts(made).aggregated == 3
+    assert [each.stage for each in made.status.timeline][-2:] == ["Aggregated", "Complete"]
+
+
+def test_only_metrics_that_the_round_declares_stand_in_its_result() -> None:
+    """Each site signs what it likes as reported metrics, under names of its own choice."""
+    reported = replace(combined(*NAMES), metrics=dict.fromkeys(("loss", "accuracy", "CallThisNumber"), LOSS))
+    for declared in (["loss"], ["accuracy", "loss"]):
+        assert metrics_of(plan(aggregating(spec={"metrics": declared}, answer=reported))) == declared
+
+
+def test_an_evaluation_reports_only_the_metrics_that_it_declares() -> None:
+    reported = replace(combined(*NAMES), metrics=dict.fromkeys(("accuracy", "auc", "rows"), LOSS))
+    for declared in ([], ["auc"], ["accuracy", "auc"]):
+        spec = {**EVALUATE, "metrics": declared}
+        assert metrics_of(plan(aggregating(spec=spec, answer=reported))) == declared
+
+
+@pytest.mark.parametrize(
+    ("spec", "rows", "model"),
+    [
+        ({}, "Validation", "initial weights"),
+        ({"initial": None, "base": {"roundName": "train-0"}}, "Validation", "train-0"),
+        (EVALUATE, "Validation", "train-0"),
+        ({**EVALUATE, "rows": "Test"}, "Test", "train-0"),
+    ],
+)
+def test_each_number_says_over_whom_it_is_of_which_model_and_what_is_better(
+    spec: dict[str, Any], rows: Any, model: str
+) -> None:
+    result = plan(aggregating(spec=spec, answer=combined(*NAMES))).status.result
+    assert result is not None
+    [loss] = result.metrics
+    assert loss == ResultMetric(
+        name="loss",
+        value="0.5",
+        low="0.4",
+        high="0.6",
+        better="Lower",
+        people=42,
+        hospitals=3,
+        rows=rows,
+        model=model,
+    )
+
+
+def test_the_threshold_comes_with_the_metric_that_it_is_of() -> None:
+    names = ("sensitivityAtSpecificity", "threshold", "specificityAtThreshold")
+    answer = replace(combined(*NAMES), metrics=dict.fromkeys(names, LOSS))
+    assert metrics_of(plan(aggregating(spec={**EVALUATE, "metrics": [names[0]]}, answer=answer))) == list(names)
+    assert metrics_of(plan(aggregating(spec={**EVALUATE, "metrics": ["auc"]}, answer=answer))) == []
+
+
+def test_a_result_has_the_numbers_of_hospitals_that_tell_them_and_says_if_they_had_no_room() -> None:
+    told = replace(combined(*NAMES), by_hospital={"site-b": {"loss": "0.25", "CallThisNumber": "1"}})
+    result = plan(aggregating(answer=told)).status.result
+    assert result is not None
+    assert result.hospitals == (HospitalResult(name="site-b", metrics=(Metric(name="loss", value="0.25"),)),)
+    assert not result.hospitals_omitted
+    result = plan(aggregating(answer=replace(told, by_hospital=None))).status.result
+    assert result is not None
+    assert (result.hospitals, result.hospitals_omitted) == ((), True)
+
+
+def test_a_result_says_how_many_hospitals_are_withheld() -> None:
+    made = plan(aggregating(answer=replace(combined(*NAMES), withheld=1)))
+    assert made.status.result is not None
+    assert made.status.result.withheld == 1
+    assert counts(made).aggregated == 3
+    assert "The numbers of 1 hospital are withheld" in message_of(made, "Complete")
+
+
+@pytest.mark.parametrize("named", [("site-a", "site-b"), ()], ids=["with names", "without room for names"])
+def test_a_withheld_evaluation_is_not_aggregated_and_nobody_has_failed(named: tuple[str, ...]) -> None:
+    answer = replace(combined(*named), withheld=1, uncounted=("site-c",))
+    made = plan(aggregating(spec=EVALUATE, answer=answer))
+    assert condition_of(made, "Complete") == ("True", "Complete")
+    found = counts(made)
+    assert (found.sent, found.failed, found.aggregated) == (3, 0, 2)
+    assert attention_of(made) == {}
+    [store] = of_type(made, StoreModel)
+    assert store.model.aggregated == ("site-a", "site-b")
+
+
+@pytest.mark.parametrize("names", [NAMES[1:], ()], ids=["with names", "without room for names"])
+def test_a_withheld_evaluation_does_not_count_for_the_quorum(names: tuple[str, ...]) -> None:
+    answer = replace(combined("site-a"), withheld=2, uncounted=names)
+    made = plan(aggregating(spec=EVALUATE, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert of_type(made, StoreModel) == []
+    assert attention_of(made) == {}
+    message = message_of(made, "Failed")
+    assert message.startswith("1 hospital could be counted, but quorum.min is 2. The numbers of 2 hospitals are ")
+    assert "That is no failure of those hospitals." in message
+
+
+def test_a_required_hospital_that_is_withheld_is_missing() -> None:
+    answer = replace(combined(*NAMES[:2]), withheld=1, uncounted=NAMES[2:])
+    made = plan(aggregating(spec={**EVALUATE, "quorum": {"min": 1, "required": ["site-c"]}}, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert message_of(made, "Failed").startswith("Required hospital site-c is missing. The numbers of 1 hospital are")
+
+
+def test_a_round_of_withheld_hospitals_alone_fails_by_the_quorum() -> None:
+    answer = AggregationFailure("NothingToAggregate", "", (LeftOut("site-a", "Altered"),), withheld=2)
+    made = plan(aggregating(spec=EVALUATE, answer=answer))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert attention_of(made) == {"site-a": "Altered"}
+    message = message_of(made, "Failed")
+    assert message.startswith("0 hospitals could be counted, but quorum.min is 2. The numbers of 2 hospitals are ")
+
+
+def test_a_result_from_fewer_than_the_quorum_is_thrown_away() -> None:
+    left_out = tuple(LeftOut(participant=name, reason="SignatureInvalid") for name in NAMES[1:])
+    made = plan(aggregating(answer=combined("site-a", left_out=left_out)))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert of_type(made, StoreModel) == []
+    assert attention_of(made) == {"site-b": "SignatureInvalid", "site-c": "SignatureInvalid"}
+    message = "Left out: site-b (SignatureInvalid), site-c (SignatureInvalid). The hub kept no result."
+    assert message_of(made, "Failed") == f"1 hospital could be counted, but quorum.min is 2. {message}"
+
+
+def test_a_round_without_any_usable_update_says_why_of_each() -> None:
+    left_out = tuple(LeftOut(participant=name, reason="Altered") for name in NAMES)
+    made = plan(aggregating(answer=AggregationFailure(reason="NothingToAggregate", left_out=left_out)))
+    assert message_of(made, "Failed").endswith("Left out: site-a (Altered), site-b (Altered), site-c (Altered).")
+
+
+def test_a_round_that_has_too_little_in_the_end_says_whose_updates_are_missing() -> None:
+    tasks = (sent("site-a"), started("site-b"), started("site-c"))
+    made = plan(collecting(*tasks, now=at(3600), spec={"deadlines": {"trainSeconds": 9000}}))
+    assert condition_of(made, "Failed") == ("True", "QuorumNotMet")
+    assert message_of(made, "Failed") == (
+        "1 hospital sent an update in time, but quorum.min is 2. The hub combined nothing. "
+        "Missing: site-b (NotSentInTime), site-c (NotSentInTime)."
+    )
+
+
+def started(name: str) -> Any:
+    return accepted(name, timeline=stages("Accepted", "Started"))
+
+
+def test_an_answer_without_room_for_names_counts_all_but_those_left_out() -> None:
+    left_out = (LeftOut(participant="site-c", reason="Altered"),)
+    made = plan(aggregating(answer=combined(left_out=left_out)))
+    assert counts(made).aggregated == 2
+    assert attention_of(made) == {"site-c": "Altered"}
+
+
+@pytest.mark.parametrize("reason", ["InitialWeightsDiffer", "NothingToAggregate"])
+def test_what_another_try_would_not_change_fails_the_round(reason: str) -> None:
+    made = plan(aggregating(answer=AggregationFailure(reason=reason)))
+    assert condition_of(made, "Failed") == ("True", reason)
+
+
+def test_an_aggregation_that_died_is_tried_again_elsewhere_three_times() -> None:
+    assert of_type(plan(aggregating()), Aggregate)[0].number == 2
+    assert of_type(plan(aggregating(2, answer=AggregationFailure("StoreInconsistent"))), Aggregate)[0].number == 3
+    assert condition_of(plan(aggregating(3)), "Failed") == ("True", "AggregationFailed")
+
+
+def test_an_aggregation_on_a_dead_node_is_tried_again_elsewhere() -> None:
+    """Its pod is being deleted for ever, since no kubelet says that it is gone."""
+    job = Aggregation(number=1, gone_by=at(100))
+    terminating = collecting(*map(sent, NAMES), aggregation=job, now=at(129))
+    assert (plan(terminating).actions, plan(terminating).requeue_after) == ((), 1)
+    assert of_type(plan(replace(terminating, now=at(130))), Aggregate)[0].number == 2
+
+
+def test_each_try_to_combine_has_to_end_when_the_round_gives_it_up() -> None:
+    first = of_type(plan(collecting(*map(sent, NAMES), now=at(100))), Aggregate)[0]
+    assert (first.number, first.until) == (1, at(3700))
+    later = collecting(*map(sent, NAMES), aggregation=Aggregation(number=1, over=True), now=at(3000))
+    stage = Stage("Collected", to_microseconds(at(100)))
+    status = replace(later.round.status, timeline=(*later.round.status.timeline, stage))
+    second = of_type(plan(replace(later, round=replace(later.round, status=status))), Aggregate)[0]
+    assert (second.number, second.until) == (2, at(3700))
+
+
+def test_an_aggregation_that_does_not_end_is_ended_by_the_rounds_deadline() -> None:
+    def running(seconds: float, collected: float) -> Observation:
+        seen = collecting(*map(sent, NAMES), aggregation=Aggregation(number=1), now=at(seconds))
+        stage = Stage("Collected", to_microseconds(at(collected)))
+        status = replace(seen.round.status, timeline=(*seen.round.status.timeline, stage))
+        return replace(seen, round=replace(seen.round, status=status))
+
+    assert plan(running(3599, 0)).requeue_after == 1
+    assert condition_of(plan(running(3600, 0)), "Failed") == ("True", "AggregationDeadline")
+    # What came at the deadline can still be combined: the Job itself may take an hour.
+    assert plan(running(3600, 3600)).requeue_after == 3600
+    assert condition_of(plan(running(7200, 3600)), "Failed") == ("True", "AggregationDeadline")
+    late = running(7200, 3600)
+    died = plan(replace(late, aggregation=Aggregation(number=1, over=True)))
+    assert condition_of(died, "Failed") == ("True", "AggregationFailed")
+    assert message_of(died, "Failed").startswith(
+        "The aggregation Job failed once. The last reason: its pod ended without an answer."
+    )
+
+
+def test_updates_wait_for_a_store_that_is_away_as_long_as_the_round_may_take() -> None:
+    def tried(number: int, seconds: float) -> Observation:
+        away = AggregationFailure(reason="StoreUnreachable", message="the store failed")
+        return replace(aggregating(number, answer=away, ended=at(100)), now=at(seconds))
+
+    waits = plan(tried(1, 104))
+    assert (waits.actions, condition_of(waits, "Reconciling")) == ((), ("True", "StoreUnreachable"))
+    assert waits.requeue_after == 1
+    assert of_type(plan(tried(1, 105)), Aggregate)[0].number == 2
+    assert (plan(tried(9, 159)).actions, plan(tried(9, 159)).requeue_after) == ((), 1)
+    assert of_type(plan(tried(9, 160)), Aggregate)[0].number == 10
+    assert condition_of(plan(tried(9, 3600)), "Failed") == ("True", "AggregationFailed")
+
+
+def test_nothing_is_decided_while_the_aggregation_runs() -> None:
+    running = collecting(*map(sent, NAMES), aggregation=Aggregation(number=1), now=at(9999))
+    assert (plan(running).actions, condition_of(plan(running), "Reconciling")[1]) == ((), "Aggregating")
+
+
+def test_after_a_crash_a_stored_result_completes_the_round_whatever_else_is_there() -> None:
+    seen = collecting(accepted("site-a"), model=STORED, now=at(9999))
+    made = plan(seen)
+    assert condition_of(made, "Complete")[0] == "True"
+    assert made.actions == ()
+    assert [type(each) for each in then(seen, made).actions] == [Cancel, CleanUp]
