@@ -18,8 +18,8 @@ FOLDER = "split"
 MOST_BYTES = 1024
 _HARM = "With another key, patients who were held out would enter training, so no row was read"
 _OTHER_NAME = (
-    "Or accept a new split, for models that begin anew: delete Dataset {name} and apply it again, or apply it under "
-    "another name"
+    "Or accept a new split, and train new models from the beginning: delete Dataset {name} and apply it again, or "
+    "apply it under another name"
 )
 
 

@@ -228,7 +228,7 @@ def too_many_left_out(counts: Counts, most: Decimal, min_cell: int) -> str:
     left_out = outcome(counts, min_cell).left_out
     words = [
         f"{counts.left_out_rows} of {counts.all_rows} rows ({percent(counts.left_out_rows, counts.all_rows)}) break "
-        f"the DataSchema, and policy.maxLeftOut of the Site allows {most.normalize():f} of them",
+        f"the DataSchema, and policy.maxLeftOut of the Site allows a share of {most.normalize():f} of all rows",
         f"rows left out: {listed(counts.quality, counts.all_rows)}",
         *(
             f"of the rows with {counts.target} {each.value}, {percent(each.left_out, each.left_out + each.kept)} are "

@@ -12,17 +12,17 @@ _author = partial(Reason, owner=ROUND)
 MODELS = (
     _nobody(
         name="SeriesStatistics",
-        meaning="The Statistics round of the series is the next or under way.",
+        meaning="The series begins with a Statistics round, which waits or runs.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesTraining",
-        meaning="A Train round of the series is the next or under way.",
+        meaning="A Train round of the series waits or runs.",
         action="Wait.",
     ),
     _nobody(
         name="SeriesEvaluating",
-        meaning="The Evaluate round of the series is the next or under way. It measures the last model.",
+        meaning="The Evaluate round of the series waits or runs. It measures the last model.",
         action="Wait.",
     ),
     _nobody(

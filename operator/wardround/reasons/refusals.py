@@ -27,8 +27,8 @@ REFUSALS = (
         name="AssignmentVersionTooLow",
         owner=HUB,
         meaning="The version of the assignment is lower than policy.lowestAssignmentVersion of the site.",
-        action="Upgrade the hub. If the hub knows the higher version, check who can write RoundTasks on the hub: a hub "
-        "writes only versions that the site accepts.",
+        action="Upgrade the hub. If the hub has the version of the site already, it did not write this task, because a "
+        "hub writes only versions that the site accepts. Then check who can write RoundTasks on the hub.",
     ),
     _site(
         name="HubNotPinned",

@@ -37,7 +37,7 @@ _DATA = (
         meaning="The data file cannot be read as its Dataset describes it.",
         action="Compare spec.path and spec.format of Dataset DATASET with the file on the volume. Run `kubectl "
         "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. If the exit code is 65, the training "
-        "code could not use the data: the message in these details names the log of that code.",
+        "code could not use the data. Then read the log of the training code, which the message names.",
     ),
     _platform(
         name="DataReplaced",
@@ -53,8 +53,9 @@ _DATA = (
         meaning="The key that decides which patients are held out is missing or unusable. With another key, patients "
         "who were held out would enter training, so no row was read.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
-        "file, or the claim `state`, from a backup. Or accept a new split, for models that begin anew: delete Dataset "
-        "DATASET and apply it again, or apply it under another name. Then ask the round's author to apply a new round.",
+        "file, or the claim `state`, from a backup. Or accept a new split, and train new models from the beginning: "
+        "delete Dataset DATASET and apply it again, or apply it under another name. Then ask the round's author to "
+        "apply a new round.",
     ),
     _site(
         name="SplitKeyChanged",
@@ -62,8 +63,8 @@ _DATA = (
         meaning="The key that decides which patients are held out is another one than before. With it, patients who "
         "were held out would enter training, so no row was read.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
-        "former file from a backup. Or accept a new split, for models that begin anew: delete Dataset DATASET and "
-        "apply it again, or apply it under another name. Then ask the round's author to apply a new round.",
+        "former file from a backup. Or accept a new split, and train new models from the beginning: delete Dataset "
+        "DATASET and apply it again, or apply it under another name. Then ask the round's author to apply a new round.",
     ),
     _site(
         name="TooManyRowsLeftOut",
@@ -158,9 +159,9 @@ _OUTPUT = (
         name="PredictionsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/predictions.f64 or out/validation.f64 does not follow the training contract.",
-        action="Write one probability between 0 and 1 for each row of evaluation.parquet (in Train rounds: of "
-        "validation.parquet), in the order of its rows, each as a little-endian float64 of 8 "
-        "bytes.",
+        action="In an Evaluate round, write out/predictions.f64 from evaluation.parquet. In a Train round, write "
+        "out/validation.f64 from validation.parquet. Write one probability between 0 and 1 for each row, in the order "
+        "of the rows, as a little-endian float64 of 8 bytes.",
     ),
 )
 _CODE = (

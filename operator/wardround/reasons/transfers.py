@@ -85,7 +85,7 @@ _UPDATES = (
         owner=HOSPITAL,
         meaning="The signed manifest cannot be read.",
         action="Compare the versions of hub and site. If both are of one version, run `kubectl logs "
-        "deployment/courier -n SITE_NAMESPACE` at the site, and report it.",
+        "deployment/courier -n SITE_NAMESPACE` at the site, and report the error to the developers of Wardround.",
     ),
     _network(
         name="SignatureInvalid",
@@ -227,7 +227,8 @@ _AGGREGATION = (
         name="AggregatorFailed",
         owner=HUB,
         meaning="The aggregation Job failed because of a fault of its own.",
-        action="Read the log of the aggregation Job in the hub's namespace, and report it.",
+        action="Read the log of the aggregation Job in the hub's namespace, and report its error to the developers of "
+        "Wardround.",
     ),
 )
 TRANSFERS = (*_STORE, *_UPDATES, *_AGGREGATION)

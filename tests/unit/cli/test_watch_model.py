@@ -15,7 +15,7 @@ from wardround.cli import explain, verbs, watch_model
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import MissingError
 
-TRAINING = condition("Reconciling", "True", "SeriesTraining", "Round breast-s1-r2-0123abcd is the next or under way.")
+TRAINING = condition("Reconciling", "True", "SeriesTraining", "Round breast-s1-r2-0123abcd waits or runs.")
 STALLED = condition("Stalled", "True", "SeriesRoundFailed", "Round breast-s1-r2-0123abcd has failed (QuorumNotMet).")
 READY = condition("Ready", "True", "VersionCurrent")
 
@@ -68,7 +68,7 @@ def test_each_round_has_a_row_and_the_lowest_loss_is_marked() -> None:
         ["breast-s1-r1-0123abcd", "Train 1", "Complete", "0.31 lowest"],
         ["breast-s1-r2-0123abcd", "Train 2", "Running", ""],
     ]
-    assert "is the next or under way" in text
+    assert "waits or runs" in text
 
 
 def test_a_further_attempt_is_named() -> None:

@@ -68,8 +68,9 @@ def test_a_dataset_that_leaves_out_all_of_the_sickest_trains_nobody(tmp_path: Pa
     failure = refused(lambda: prepare(tmp_path, hospital(lambda age: f"{age} y")))
     assert (failure.reason, failure.category, failure.exit_code) == ("TooManyRowsLeftOut", "Site", 65)
     assert failure.message == (
-        "84 of 304 rows (27.6 %) break the DataSchema, and policy.maxLeftOut of the Site allows 0.1 of them; rows left "
-        "out: age NotAnInteger 84 (write digits alone, such as 63); of the rows with malignant 1, 60.4 % are left out"
+        "84 of 304 rows (27.6 %) break the DataSchema, and policy.maxLeftOut of the Site allows a share of 0.1 of all "
+        "rows; rows left out: age NotAnInteger 84 (write digits alone, such as 63); of the rows with malignant 1, "
+        "60.4 % are left out"
     )
     said = failure.outcome
     assert (said.rows, said.patients) == (220, 220)

@@ -167,7 +167,7 @@ def _progressing(series: SeriesStatus, *, at_once: bool = False) -> Verdict:
     if series.stage == "Ended":
         return Verdict(course="Progressing", reason="SeriesEnded", series=series, at_once=at_once)
     newest = rounds.last(series)
-    message = f"Round {newest.name} is the next or under way."
+    message = f"Round {newest.name} waits or runs."
     reason = PROGRESS[series.stage]
     return Verdict(course="Progressing", reason=reason, message=message, series=series, at_once=at_once)
 

@@ -41,8 +41,8 @@ def failure(
         return cause
     if job is not None and job.failed == "DeadlineExceeded":
         message = (
-            "The Job ran longer than its activeDeadlineSeconds. Something in this cluster set that, not the round: "
-            f"kubectl describe job/{job.name} -n {job.namespace}"
+            "The Job ran longer than its activeDeadlineSeconds. The round did not set this limit. Something else in "
+            f"this cluster did. To see the Job: kubectl describe job/{job.name} -n {job.namespace}"
         )
         return Failure.by("DeadlineExceeded", message)
     if pod is not None:
@@ -65,8 +65,8 @@ def _out_of_time(pod: Pod, train_seconds: int | None) -> Failure | None:
         return None
     if pod.deadline_seconds != train_seconds:
         message = (
-            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. Something in this cluster set that, not the "
-            "round."
+            f"Pod {pod.name} ran longer than its activeDeadlineSeconds. The round did not set this limit. Something "
+            "else in this cluster did."
         )
         return Failure.by("DeadlineExceeded", message)
     began = pod.step("prepare").started
