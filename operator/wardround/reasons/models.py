@@ -42,7 +42,7 @@ MODELS = (
         name="SeriesRoundFailed",
         meaning="A round of the series has failed as often as series.onFailure.retries allows.",
         action="Change what was wrong in the spec of the FederatedModel. The hub operator then tries the round again. "
-        "If nothing was wrong with the spec, raise series.onFailure.retries.",
+        "If nothing was wrong with the spec, change any of its fields, such as series.onFailure.retries.",
     ),
     _author(
         name="NameTaken",

@@ -18,6 +18,7 @@ import yaml
 
 from wardround.api import dataschema, dataset, federatedround
 from wardround.api.federatedround import FederatedRound, FederatedRoundSpec, source_names
+from wardround.metrics import registry
 from wardround.simulate.errors import SimulationError
 from wardround.wire import codec
 from wardround.wire.assignment import LABEL, MOST_REFERENCES
@@ -150,7 +151,17 @@ def _fault(federated_round: FederatedRound) -> str:
         return "an Evaluate round has a base and no initial."
     if spec.task == "Statistics" and (spec.base or spec.initial):
         return "a Statistics round has neither base nor initial."
-    return _reference_fault(spec)
+    return _metrics_fault(spec) or _reference_fault(spec)
+
+
+def _metrics_fault(spec: FederatedRoundSpec) -> str:
+    unknown = [name for name in spec.metrics if name not in registry.EVALUATE]
+    if spec.task == "Evaluate" and unknown:
+        known = ", ".join(registry.EVALUATE)
+        return f"an Evaluate round has no metric {unknown[0]}. Its metrics are among {known}."
+    if not re.fullmatch(r"0[.][0-9]*[1-9][0-9]*", spec.specificity):
+        return 'specificity is a decimal above 0 and below 1, such as "0.9".'
+    return ""
 
 
 def _reference_fault(spec: FederatedRoundSpec) -> str:

@@ -62,6 +62,21 @@ def test_a_wrong_round_is_refused_with_its_field(change: dict[str, Any], said: s
         names([first])
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metrics": ["loss", "auroc"]}, "FederatedRound evaluate: an Evaluate round has no metric auroc"),
+        ({"specificity": "1"}, "FederatedRound evaluate: specificity is a decimal above 0 and below 1"),
+        ({"specificity": "abc"}, "FederatedRound evaluate: specificity is a decimal above 0 and below 1"),
+    ],
+)
+def test_what_the_api_server_would_refuse_of_an_evaluation_is_refused(change: dict[str, Any], said: str) -> None:
+    *_, evaluation = short()
+    evaluation["spec"] |= change
+    with pytest.raises(SimulationError, match=said):
+        parse_rounds([evaluation])
+
+
 def test_other_kinds_beside_rounds_are_ignored(tmp_path: Path) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "breast-cancer"}}
     file = tmp_path / "rounds.yaml"
