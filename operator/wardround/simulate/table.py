@@ -102,8 +102,8 @@ def _told(finished: Finished) -> tuple[HospitalResult, ...]:
 
 
 def _total_rows(finished: Finished) -> Iterator[Row]:
-    yield from (_row(finished, metric) for metric in finished.result.metrics)
-    yield from (_difference(finished, each) for each in finished.result.differences)
+    yield from (_row(finished, each.name, each) for each in finished.result.metrics)
+    yield from (_row(finished, LOSS_DIFFERENCE, each, each.reference) for each in finished.result.differences)
 
 
 def _hospital_rows(finished: Finished) -> Iterator[Row]:
@@ -116,38 +116,21 @@ def _hospital_rows(finished: Finished) -> Iterator[Row]:
                 yield replace(total, value=value, low=None, high=None, people=None, hospitals=1, hospital=hospital.name)
 
 
-def _row(finished: Finished, metric: ResultMetric) -> Row:
+def _row(finished: Finished, name: str, number: ResultMetric | ResultDifference, reference: str = "") -> Row:
     return Row(
         repeat=finished.repeat,
         round=finished.name,
         task=finished.task,
         source=finished.source,
-        metric=metric.name,
-        value=float(metric.value),
-        low=None if metric.low is None else float(metric.low),
-        high=None if metric.high is None else float(metric.high),
-        people=metric.people,
-        hospitals=metric.hospitals,
-        rows=_side(finished, metric),
-        model=metric.model,
-    )
-
-
-def _difference(finished: Finished, difference: ResultDifference) -> Row:
-    return Row(
-        repeat=finished.repeat,
-        round=finished.name,
-        task=finished.task,
-        source=finished.source,
-        metric=LOSS_DIFFERENCE,
-        value=float(difference.value),
-        low=None if difference.low is None else float(difference.low),
-        high=None if difference.high is None else float(difference.high),
-        people=difference.people,
-        hospitals=difference.hospitals,
-        rows=_side(finished, difference),
-        model=difference.model,
-        reference=difference.reference,
+        metric=name,
+        value=float(number.value),
+        low=None if number.low is None else float(number.low),
+        high=None if number.high is None else float(number.high),
+        people=number.people,
+        hospitals=number.hospitals,
+        rows=_side(finished, number),
+        model=number.model,
+        reference=reference,
     )
 
 
