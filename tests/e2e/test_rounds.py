@@ -20,6 +20,7 @@ from tests.e2e import simulated as simulation
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, fedavg, result
+from tests.e2e.series import Series, applied
 from wardround.metrics import digits
 
 ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
@@ -27,24 +28,35 @@ CUT = "site-c"
 
 
 @pytest.fixture(scope="module")
-def statistics(federation: Federation) -> Finished:
-    return federation.run_round("statistics", "Statistics")
+def caught(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caught]:
+    """Copies of all updates that the rounds of this module send."""
+    with Caught(federation.sites, tmp_path_factory.mktemp("updates")) as caught:
+        yield caught
 
 
 @pytest.fixture(scope="module")
-def first(federation: Federation, statistics: Finished, simulated: Future[Mapping[str, str]]) -> Finished:
-    return federation.run_rounds(first_round(federation))[0]
-
-
-def first_round(federation: Federation) -> dict[str, Any]:
-    initial = {"statisticsRoundName": federation.name("statistics")}
-    return federation.manifest("first", "Train", initial=initial)
+def model(federation: Federation, caught: Caught) -> Series:
+    """A model of two Train rounds. Its series runs while tests work with its rounds."""
+    return applied(federation, "model", rounds=2)
 
 
 @pytest.fixture(scope="module")
-def simulated(federation: Federation, statistics: Finished) -> Iterator[Future[Mapping[str, str]]]:
+def statistics(model: Series) -> Finished:
+    return model.round(0)
+
+
+@pytest.fixture(scope="module")
+def first(model: Series) -> Finished:
+    return model.round(1)
+
+
+@pytest.fixture(scope="module")
+def simulated(federation: Federation, statistics: Finished, first: Finished) -> Iterator[Future[Mapping[str, str]]]:
     """Digests of the first two rounds, simulated beside the tests that follow."""
-    rounds = [federation.manifest("statistics", "Statistics"), first_round(federation)]
+    rounds = [
+        {**each.round, "metadata": {name: each.round["metadata"][name] for name in ("name", "namespace")}}
+        for each in (statistics, first)
+    ]
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(simulation.digests, federation, rounds)
 
@@ -61,16 +73,14 @@ def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federat
     assert statistics.result["samples"] == sum(counted.values())
 
 
+@pytest.mark.usefixtures("simulated")
 def test_hospitals_train_the_base_and_the_average_is_exact(
-    federation: Federation, first: Finished, tmp_path: Path
+    federation: Federation, model: Series, caught: Caught, first: Finished, tmp_path: Path
 ) -> None:
-    with Caught(federation.sites, tmp_path) as caught:
-        spec = {"base": {"roundName": first.name}, "metrics": ["loss"]}
-        second, again = federation.run_rounds(
-            *(federation.manifest(name, "Train", **spec) for name in ("second", "again"))
-        )
+    again = federation.run_round("again", "Train", base={"roundName": first.name}, metrics=["loss"])
+    second = model.round(2)
     assert second.result["digest"] != first.result["digest"]
-    # The same question about the same data, asked side by side, has the same answer bit for bit.
+    # The same question about the same data, asked by the model and by hand, has the same answer bit for bit.
     assert again.result["digest"] == second.result["digest"]
     # The county hospital has four benign validation rows, and the clinic nine validation rows in all: too few.
     updates = {site: second.task(site)["status"]["update"] for site in federation.sites}
@@ -104,8 +114,7 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
 
     declared = ["loss", "accuracy", "auc", "rows"]
     spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}, "references": [first.name]}
-    with Caught(federation.sites, tmp_path) as caught:
-        evaluated = federation.run_round("evaluate", "Evaluate", **spec)
+    evaluated = federation.run_round("evaluate", "Evaluate", **spec)
     sums = []
     for site in ("site-a", "site-b"):
         copy = federation.site_task(site, evaluated.task(site)["metadata"]["name"])
@@ -122,6 +131,22 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     for site in ("site-a", "site-b"):
         counted = federation.kubectl(site).get("dataset", DATASET, "-n", federation.site_namespace)["status"]
         assert {each["rows"]: each["used"] for each in counted["evaluations"]}["Test"] >= 1
+
+
+def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) -> None:
+    version, series = model.version(), model.live()["status"]["series"]
+    assert [(each["task"], each["outcome"]) for each in series["rounds"]] == [
+        (task, "Complete") for task in ("Statistics", "Train", "Train", "Evaluate")
+    ]
+    losses = {each["name"]: each["loss"] for each in series["rounds"] if "loss" in each}
+    assert len(losses) == 2
+    assert version["spec"]["roundName"] == series["best"] == min(losses, key=lambda name: float(losses[name]))
+    assert {each["name"]: each["value"] for each in version["status"]["metrics"]} == {"loss": losses[series["best"]]}
+    followed, explained = model.said("watch"), model.said("explain")
+    assert (followed.returncode, explained.returncode) == (0, 0), followed.stderr + explained.stderr
+    assert f"{series['best']}: Train " in followed.stdout
+    assert f"current version: {version['metadata']['name']}" in followed.stdout
+    assert f"FederatedModel {model.federation.namespace}/{model.name} is ready." in explained.stdout
 
 
 def difference_from(reference: str, result: dict[str, Any]) -> tuple[str, ...]:

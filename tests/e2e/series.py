@@ -1,0 +1,80 @@
+"""A FederatedModel on the lab's clusters: its rounds while they run, and what `kubectl wardround` says of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from lab.topology import named
+from tests.conditions import is_true
+from tests.e2e.clusters import eventually
+from tests.e2e.federation import DATASET, PARAMETERS, ROUND_SECONDS, SCHEMA, Federation, Finished
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A model that was applied. `name`: with the suffix of this run."""
+
+    federation: Federation
+    name: str
+
+    def round(self, place: int) -> Finished:
+        """The round at this place of the series, from 0 on, once it is Complete."""
+        eventually(f"{self.name} names round {place}", lambda: len(self._rounds()) > place, ROUND_SECONDS)
+        name = self._rounds()[place]["name"]
+        eventually(f"{name} exists", lambda: self._find("federatedround", name) is not None)
+        return self.federation.completed(name)
+
+    def version(self) -> Object:
+        """The current version of the model, once the series has ended and the numbers of the version are written."""
+        eventually(f"{self.name} has a version", lambda: is_true(self.live(), "Ready"), ROUND_SECONDS)
+        name = self.live()["status"]["current"]
+        eventually(f"{name} has its numbers", lambda: is_true(self._find("modelversion", name) or {}, "Ready"))
+        return self.federation.kubectl("hub").get("modelversion", name, "-n", self.federation.namespace)
+
+    def live(self) -> Object:
+        return self.federation.kubectl("hub").get("federatedmodel", self.name, "-n", self.federation.namespace)
+
+    def said(self, verb: str) -> subprocess.CompletedProcess[str]:
+        """What `kubectl wardround VERB fm/NAME` prints, and its exit code."""
+        hub = f"--kubeconfig={named('hub').kubeconfig}"
+        words = (verb, f"fm/{self.name}", "-n", self.federation.namespace, hub)
+        return subprocess.run(
+            (sys.executable, "-m", "wardround.cli", *words), capture_output=True, text=True, timeout=ROUND_SECONDS
+        )
+
+    def _rounds(self) -> list[Object]:
+        named_rounds: list[Object] = self.live().get("status", {}).get("series", {}).get("rounds", [])
+        return named_rounds
+
+    def _find(self, kind: str, name: str) -> Object | None:
+        return self.federation.kubectl("hub").find(kind, name, "-n", self.federation.namespace)
+
+
+def applied(federation: Federation, name: str, rounds: int) -> Series:
+    """Apply a model of all sites that trains so many rounds."""
+    made = federation.name(name)
+    manifest = {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "FederatedModel",
+        "metadata": {"name": made, "namespace": federation.namespace},
+        "spec": {
+            "round": {
+                "image": federation.images.trainer.reference,
+                "datasetName": DATASET,
+                "schemaName": SCHEMA,
+                "participants": {"names": list(federation.sites)},
+                "quorum": {"min": len(federation.sites)},
+                "metrics": ["loss"],
+            },
+            "series": {"rounds": rounds, "parameters": dict(PARAMETERS)},
+            # Of the three hospitals, one has enough people of each class on its validation side.
+            "evaluation": {"quorum": {"min": 1}},
+        },
+    }
+    federation.apply(manifest)
+    return Series(federation, made)
