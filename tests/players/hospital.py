@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from wardround.api.dataset import DatasetStatus
 from wardround.api.meta import Meta
 from wardround.api.participant import Participant, ParticipantSpec, ParticipantStatus, PublicKeys, SiteReport
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask, SiteTaskSpec
 from wardround.api.task import TaskSpec
 from wardround.documents.assignments import Recipient
-from wardround.documents.training import training_job
 from wardround.manifests import training
+from wardround.plans.sitetask.job import training_job
+from wardround.plans.sitetask.types import Control, ObservedDataset
 from wardround.sealing import untrusted
 from wardround.sealing.keys import (
     DecryptionKey,
@@ -29,7 +31,7 @@ from wardround.sealing.keys import (
     participant_fingerprint,
 )
 from wardround.sealing.manifests import open_assignment, open_grants
-from wardround.wire import canonical
+from wardround.wire import canonical, codec
 from wardround.wire.assignment import Assignment
 from wardround.wire.grants import Grants
 from wardround.wire.isolation import IsolationTarget
@@ -113,10 +115,12 @@ class Hospital:
             site,
             SiteTask(metadata=metadata, spec=task_spec),
             self.assignment(spec),
-            dataset,
-            schema,
-            isolation=isolation,
-            isolation_seconds=0.25,
+            ObservedDataset(
+                spec=dataset["spec"],
+                schema=schema["spec"],
+                status=codec.parse(DatasetStatus, dataset.get("status") or {}),
+            ),
+            control=Control(tuple(isolation), proven=True, seconds=0.25),
             max_samples=None,
             live=LiveRounds((), (), "1970-01-01T00:00:00Z"),
             operator_image=OURS,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from tests.players.hospital import Hospital
+from tests.players.hospital import OURS, Hospital
 from tests.players.hub import Hub
 from wardround.api import roundtask, site, sitetask
 from wardround.plans.schema import assigned
@@ -203,6 +203,7 @@ def seen(
             job=None,
             pod=None,
             control=CONTROL,
+            operator_image=OURS,
             now=NOW,
         ),
         **changes,

@@ -29,7 +29,6 @@ from wardround.courier.workspace import TaskFolder, Workspace
 from wardround.documents.assignments import fetch as urls
 from wardround.documents.assignments import object_lengths
 from wardround.documents.keys import Model
-from wardround.documents.training import training_job
 from wardround.manifests import training
 from wardround.network.probe import LEAST_SECONDS
 from wardround.plans import dataset as dataset_plan
@@ -38,6 +37,8 @@ from wardround.plans.assignment import Claim, Terms, base_digest, decide
 from wardround.plans.courier.step import inputs
 from wardround.plans.courier.types import Fetch, Input
 from wardround.plans.sitetask import failure as failures
+from wardround.plans.sitetask.job import training_job
+from wardround.plans.sitetask.types import Control, ObservedDataset
 from wardround.sealing import untrusted
 from wardround.sealing.body import part_name
 from wardround.sealing.keys import DecryptionKey, generate_signing_key, load_verification_key
@@ -56,7 +57,7 @@ from wardround.wire.training import LiveRounds
 NAMESPACE = "simulation"
 OPERATOR_IMAGE = "simulation.invalid/operator@sha256:" + "0" * 64
 # `prepare` proves that the network is closed. Here it is open, but nothing listens on this port.
-CLOSED = IsolationTarget("nobody", "127.0.0.1", 1, "TCP")
+CLOSED = Control((IsolationTarget("nobody", "127.0.0.1", 1, "TCP"),), proven=True, seconds=LEAST_SECONDS)
 # The simulation removes the claims at its end, so no pod removes folders of earlier rounds.
 LIVE = LiveRounds((), (), "1970-01-01T00:00:00Z")
 URL_SECONDS = 3600
@@ -258,10 +259,8 @@ class Hospital:
                 own,
                 SiteTask(metadata=metadata, spec=spec),
                 assignment,
-                {"metadata": {"name": name}, "spec": self.datasets[name]},
-                {"metadata": {"name": self.datasets[name]["schemaName"]}, "spec": self._schema(name)},
-                isolation=[CLOSED],
-                isolation_seconds=LEAST_SECONDS,
+                ObservedDataset(spec=self.datasets[name], schema=self._schema(name)),
+                control=CLOSED,
                 max_samples=max_samples,
                 live=LIVE,
                 operator_image=OPERATOR_IMAGE,

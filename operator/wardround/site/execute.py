@@ -9,7 +9,6 @@ from functools import singledispatchmethod
 from wardround.api import dataset, sitetask
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.api.task import manifest
-from wardround.documents.training import training_job
 from wardround.kube.errors import ApiError, Conflict, Forbidden, Invalid
 from wardround.manifests.training import build
 from wardround.plans.sitetask import arrival
@@ -114,20 +113,7 @@ class Execution:
 
     @perform.register
     async def _create_job(self, action: CreateJob) -> None:
-        dataset_item = self._live.datasets[action.dataset]
-        job = training_job(
-            self._seen.site,
-            self._seen.task,
-            action.assignment,
-            dataset_item,
-            self._live.schemas[dataset_item["spec"]["schemaName"]],
-            isolation=action.control.targets,
-            isolation_seconds=action.control.seconds,
-            max_samples=action.max_samples,
-            live=action.live,
-            operator_image=self._context.operator_image,
-        )
-        await self._context.own.create(build(job))
+        await self._context.own.create(build(action.job))
         self._context.held.put(self._task, holds_job=True)
 
     @perform.register

@@ -38,7 +38,6 @@ class Live:
     task: Object
     round_task: Object | None
     datasets: Mapping[str, Object]
-    schemas: Mapping[str, Object]
 
 
 async def find(client: Api, kind: str, name: str) -> Object | None:
@@ -81,9 +80,10 @@ async def observe(context: Context, site_item: Object, item: Object, hub: HubVie
         pod=await newest_pod(context.own, task.metadata.uid) if job else None,
         control=await _control(context, site, task) if job is None else None,
         max_samples=participant.spec.max_samples if participant else None,
+        operator_image=context.operator_image,
         now=context.clock(),
     )
-    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets, schemas=schemas)
+    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets)
 
 
 def _dataset(item: Object, schemas: Mapping[str, Object]) -> ObservedDataset:

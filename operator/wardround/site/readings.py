@@ -10,12 +10,12 @@ from wardround.api.dataset import Dataset
 from wardround.api.site import Site
 from wardround.api.times import parse_time
 from wardround.clock import Clock
-from wardround.documents.training import workload
 from wardround.kube.errors import Forbidden, Invalid
 from wardround.kube.events import Reporter
 from wardround.manifests import reading as manifest
 from wardround.plans import reading
 from wardround.plans.reading import Observation, Plan, ReadingJob
+from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.pod import parse_job
 from wardround.ports import Api, Object
 from wardround.site.control import TakesControl

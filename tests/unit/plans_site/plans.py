@@ -8,7 +8,6 @@ from typing import Any
 
 from tests.worlds.site import (
     ASSIGNMENT,
-    CONTROL,
     JOB,
     a_pod,
     a_round_task,
@@ -25,11 +24,8 @@ from wardround.api.sitetask import SiteTaskStatus
 from wardround.plans.sitetask.hub import mirror
 from wardround.plans.sitetask.plan import plan
 from wardround.plans.sitetask.types import CreateJob, DeleteJob, Observation, Plan
-from wardround.wire.training import LiveRounds
 
-CREATE = CreateJob(
-    assignment=ASSIGNMENT, dataset="breast", control=CONTROL, max_samples=None, live=LiveRounds((), (), "")
-)
+(CREATE,) = [each for each in plan(seen(a_task(status=ready()))).actions if isinstance(each, CreateJob)]
 ROUND_TASK = a_round_task(a_task())
 REPLAYED = dataclasses.replace(ROUND_TASK, metadata=dataclasses.replace(ROUND_TASK.metadata, uid="another"))
 DELETE = DeleteJob(name=JOB.name, uid=JOB.uid)

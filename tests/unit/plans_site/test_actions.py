@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from tests.players.hospital import OURS
 from tests.unit.plans_site.plans import REPLAYED
 from tests.worlds.site import (
     ASSIGNMENT,
     BREAST,
     CONTROL,
+    HOSPITAL,
+    HUB,
     JOB,
     NOW,
     a_pod,
@@ -20,6 +23,7 @@ from tests.worlds.site import (
     a_site,
     a_task,
     accepted,
+    change_names,
     condition,
     ended,
     ready,
@@ -34,6 +38,7 @@ from wardround.api.roundtask import RoundTask
 from wardround.plans.sitetask import arrival
 from wardround.plans.sitetask.arrival import FULL_SECONDS, Arrival
 from wardround.plans.sitetask.hub import PROGRESS_SECONDS
+from wardround.plans.sitetask.job import training_job
 from wardround.plans.sitetask.memory import MOST
 from wardround.plans.sitetask.plan import interrupted, plan
 from wardround.plans.sitetask.types import (
@@ -49,6 +54,8 @@ from wardround.plans.sitetask.types import (
     WakeTasks,
     WriteStatus,
 )
+from wardround.sealing.keys import generate_signing_key
+from wardround.sealing.manifests import sign_model
 from wardround.wire.training import LiveRounds
 
 ELSEWHERE = {"roundRef": {"namespace": "x", "name": "y", "uid": "z"}}
@@ -117,13 +124,27 @@ def test_the_job_is_made_from_what_the_plan_has_seen() -> None:
     task = a_task(envelope=signed(state_round=STATE), status=ready())
     going = a_task("going", spec=ELSEWHERE, status=accepted())
     create = only(seen(task, others=(going,), max_samples=500), CreateJob)
-    assert create == CreateJob(
-        assignment=dataclasses.replace(ASSIGNMENT, state_round=STATE),
-        dataset="breast",
+    assert create.job == training_job(
+        a_site(),
+        task,
+        dataclasses.replace(ASSIGNMENT, state_round=STATE),
+        BREAST,
         control=CONTROL,
         max_samples=500,
         live=LiveRounds(("round-uid", "z"), (STATE,), "2026-11-24T12:00:00Z"),
+        operator_image=OURS,
     )
+
+
+def test_no_job_starts_from_a_model_that_the_hub_did_not_sign() -> None:
+    model = HUB.seal_model(b"weights", "base-uid").model
+    forged = dataclasses.replace(model, text=sign_model(model.manifest, generate_signing_key()))
+    for each, changes in ((model, ("CreateJob",)), (forged, ())):
+        base = HUB.base(each, HOSPITAL.recipient, "round-uid")
+        planned = plan(seen(a_task(envelope=signed(base=base, initial=False), status=ready())))
+        assert change_names(planned) == changes
+    assert planned.status.failure is not None
+    assert planned.status.failure.reason == "SignatureInvalid"
 
 
 def test_what_is_deleted_and_mirrored_is_named() -> None:

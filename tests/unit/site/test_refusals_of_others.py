@@ -46,7 +46,7 @@ def carried_out(observation: Observation) -> Refuses:
     )
     item = {"kind": "SiteTask", "metadata": {"resourceVersion": "1"}}
     hub: Mapping[str, Any] = {"kind": "RoundTask", "metadata": {}}
-    live = Live(seen=observation, site={"kind": "Site"}, task=item, round_task=dict(hub), datasets={}, schemas={})
+    live = Live(seen=observation, site={"kind": "Site"}, task=item, round_task=dict(hub), datasets={})
     with suppress(ApiError):
         asyncio.run(Execution(context, live).run(plan(observation)))
     return other

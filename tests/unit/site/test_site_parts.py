@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from tests.worlds.site import ASSIGNMENT
-from wardround.documents.training import requested
 from wardround.kube.client import Client
 from wardround.kube.errors import Unauthorized
 from wardround.network import addresses
 from wardround.network.probe import Answers
 from wardround.network.probe import Target as Asked
 from wardround.network.probe import probe as ask
+from wardround.plans.sitetask.job import requested
 from wardround.site import control
 from wardround.site.link import Credentials, HubLink, NotEnrolled, due
 from wardround.wire import codec

@@ -13,12 +13,14 @@ from wardround.plans import waits
 from wardround.plans.dataset import texts_fault
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
+from wardround.plans.sitetask.job import training_job
 from wardround.plans.sitetask.places import ahead
 from wardround.plans.sitetask.stages import failed, pod_times
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_accepted, is_refused
 from wardround.plans.sitetask.types import Change, CreateJob, Marks, Observation, Verdict
 from wardround.plans.sitetask.view import View
 from wardround.reasons.registry import REASONS
+from wardround.sealing.refused import Refused
 from wardround.wire.training import LiveRounds
 
 # The courier's reasons that fail the task. After every other reason the courier tries again, and the task waits.
@@ -179,15 +181,21 @@ def _creates_job(view: View) -> Verdict | None:
         return None
     if seen.control is None or not seen.control.proven:
         return _progress(view, "IsolationUnproven", marks=INPUT_READY, again_seconds=RETRY_SECONDS)
-    create = CreateJob(
-        assignment=assignment,
-        dataset=assignment.dataset_name,
-        control=seen.control,
-        max_samples=seen.max_samples,
-        live=_live(view),
-    )
+    try:
+        job = training_job(
+            seen.site,
+            seen.task,
+            assignment,
+            seen.datasets[assignment.dataset_name],
+            control=seen.control,
+            max_samples=seen.max_samples,
+            live=_live(view),
+            operator_image=seen.operator_image,
+        )
+    except Refused as refused:
+        return failed(Failure.by(refused.reason, str(refused)))
     reason, message = _last_try(seen)
-    return _progress(view, reason, message, marks=INPUT_READY, changes=(create,))
+    return _progress(view, reason, message, marks=INPUT_READY, changes=(CreateJob(job=job),))
 
 
 def _live(view: View) -> LiveRounds:

@@ -12,11 +12,11 @@ from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.site import Site, SiteStatus
 from wardround.api.sitetask import SiteTask, SiteTaskSpec, SiteTaskStatus
 from wardround.api.task import Failure
+from wardround.manifests.training import TrainingJob
 from wardround.plans.sitetask.held import HeldTask
 from wardround.plans.sitetask.pod import Job, Pod
 from wardround.wire.assignment import Assignment
 from wardround.wire.isolation import IsolationTarget
-from wardround.wire.training import LiveRounds
 
 # Status and reason of a condition, by its type.
 Marks = Mapping[str, tuple[bool | Literal["Unknown"], str]]
@@ -50,7 +50,8 @@ class Observation:
     `round_task`: what the hub has under the task's name, perhaps a later object than the SiteTask mirrors. With
     `hub_reached` False, the site does not know what the hub has. `hub_heard`: when this process last told the hub of
     the task, if it did. `others`: the site's other tasks. `control` is there when the site may make the Job now.
-    `max_samples`: what this site may claim, if its hub sets a limit.
+    `max_samples`: what this site may claim, if its hub sets a limit. `operator_image`: the image of the containers of
+    the Job that run our own code.
     """
 
     site: Site
@@ -64,6 +65,7 @@ class Observation:
     pod: Pod | None = None
     control: Control | None = None
     max_samples: int | None = None
+    operator_image: str
     now: datetime
 
     @property
@@ -124,13 +126,9 @@ class Mirror:
 
 @dataclass(frozen=True, kw_only=True)
 class CreateJob:
-    """Make the training Job from the Site, the assignment and this Dataset."""
+    """Create this training Job."""
 
-    assignment: Assignment
-    dataset: str
-    control: Control
-    max_samples: int | None
-    live: LiveRounds
+    job: TrainingJob
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,16 @@
-"""Combines assignment, Site, Dataset and DataSchema into a training Job; pure, decides nothing."""
+"""Describes the training Job of a task: combines assignment, Site, Dataset and DataSchema."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 from wardround.api.site import Site
 from wardround.api.sitetask import SiteTask
 from wardround.manifests.training import ReferenceModel, TrainingJob, Workload
 from wardround.plans.assignment import base_digest, reference_digests
+from wardround.plans.sitetask.types import Control, ObservedDataset
 from wardround.wire.assignment import Assignment
-from wardround.wire.isolation import IsolationTarget
 from wardround.wire.layouts import Rows
 from wardround.wire.training import CONTRACT, LiveRounds, RequestedReference, RequestedTask, RoundAttempt, TaskKind
 
@@ -22,20 +22,19 @@ def training_job(
     site: Site,
     task: SiteTask,
     assignment: Assignment,
-    dataset: Mapping[str, Any],
-    schema: Mapping[str, Any],
+    dataset: ObservedDataset,
     *,
-    isolation: Sequence[IsolationTarget],
-    isolation_seconds: float,
+    control: Control,
     max_samples: int | None,
     live: LiveRounds,
     operator_image: str,
 ) -> TrainingJob:
-    """The training Job of a task.
+    """The training Job of a task. Its Dataset has a DataSchema.
 
-    `dataset`, `schema`: the unparsed objects of the API, because `prepare` must get exactly these.
-    `isolation`: the targets that the pod must not reach. `isolation_seconds`: how long a probe waits for answers.
+    Raises Refused if the hub did not sign the base or a reference.
     """
+    if dataset.schema is None:
+        raise ValueError(f"Dataset {assignment.dataset_name} has no DataSchema")
     return TrainingJob(
         namespace=task.metadata.namespace,
         name=task.metadata.name,
@@ -62,13 +61,13 @@ def training_job(
             base=base_digest(assignment, task.spec.hub_key),
             references=reference_digests(assignment, task.spec.hub_key),
         ),
-        isolation=isolation,
-        isolation_seconds=isolation_seconds,
+        isolation=control.targets,
+        isolation_seconds=control.seconds,
         link_local=site.spec.policy.link_local,
-        dataset_name=dataset["metadata"]["name"],
-        dataset=dataset["spec"],
-        split_fingerprint=(dataset.get("status") or {}).get("splitFingerprint", ""),
-        schema=schema["spec"],
+        dataset_name=assignment.dataset_name,
+        dataset=dataset.spec,
+        split_fingerprint=dataset.status.split_fingerprint or "",
+        schema=dataset.schema,
         min_samples=site.spec.policy.min_samples,
         min_cell=site.spec.policy.min_cell,
         max_left_out=site.spec.policy.max_left_out,
