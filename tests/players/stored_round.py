@@ -59,6 +59,7 @@ class Round:
     base: Model | None = None
     metrics: tuple[str, ...] = ("loss",)
     references: tuple[str, ...] = ()
+    gate: dict[str, Any] | None = None
     max_share: str = "1"
     max_samples: dict[str, int] = field(default_factory=dict)
     scratch_limit: int = SCRATCH_LIMIT
@@ -162,7 +163,7 @@ class Round:
         text = aggregations.plan(
             seen, action, self.hub.round_key, self.base, presigner=self.server.presigner, store=store, now=now()
         )
-        text = canonical.dumps(json.loads(text) | {"references": list(self.references)})
+        text = canonical.dumps(json.loads(text) | {"references": list(self.references), "gate": self.gate})
         self.data_key = plan.parse(text).data_key
         return text
 

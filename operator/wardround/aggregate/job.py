@@ -18,7 +18,7 @@ from datetime import datetime
 from fractions import Fraction
 from types import TracebackType
 
-from wardround.aggregate import metrics
+from wardround.aggregate import gate, metrics
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.counts import evaluation_layout
 from wardround.aggregate.plan import Failure
@@ -150,11 +150,11 @@ async def examine_all(
     The reduction reads them again, from scratch or from the store. The result is uploaded part by part, so a fault in
     an update's last byte must be known before its first byte is added.
     """
-    gate = asyncio.Semaphore(EXAMINED_AT_ONCE)
+    turns = asyncio.Semaphore(EXAMINED_AT_ONCE)
     key = DecryptionKey.load(plan.private_key)
 
     async def one(update: PlannedUpdate) -> Usable | LeftOut:
-        async with gate:
+        async with turns:
             try:
                 return await examine(
                     store, update, expected_update(plan, update, form), form, key, now, scratch, buffers
@@ -163,7 +163,7 @@ async def examine_all(
                 return LeftOut(update.participant, refused.reason)
 
     async def keep(base: SealedFile) -> None:
-        async with gate:
+        async with turns:
             try:
                 await base.read_through(lambda segment: None, buffers)
             except Refused:
@@ -288,7 +288,8 @@ class Aggregation:
         except Refused:
             # Every segment opened in the first pass.
             raise Failure("StoreInconsistent", CHANGED_MEANWHILE) from None
-        combined = metrics.combine(self._parts(), plan.metrics, float(plan.specificity), plan.references)
+        parts = self._parts()
+        combined = metrics.combine(parts, plan.metrics, float(plan.specificity), plan.references)
         return AggregationResult(
             header=header,
             digest=sealed.digest,
@@ -299,6 +300,7 @@ class Aggregation:
             calibration=combined.calibration,
             by_hospital=combined.by_hospital,
             differences=combined.differences,
+            verdict=gate.decide(parts, plan.references, plan.gate) if plan.gate else None,
             withheld=self._examined.withheld,
             uncounted=self._examined.uncounted,
             aggregated=tuple(each.participant for each in self._usable),

@@ -92,7 +92,7 @@ class _Hospitals:
 
     @property
     def may_be_told(self) -> bool:
-        return _may_be_told(self.parts)
+        return may_be_told(self.parts)
 
     @property
     def hidden(self) -> set[str]:
@@ -123,11 +123,17 @@ def _group_behind(name: str, parts: Sequence[Part], counted: Sequence[Part]) -> 
     return _Hospitals([part for part in reporting if part.people * part.scale >= part.min_cell], computed=False)
 
 
-def _may_be_told(hospitals: Sequence[Part]) -> bool:
+def comparing(parts: Sequence[Part]) -> list[Part]:
+    """Those whose sums count, and that compare the model with references."""
+    return [part for part in parts if part.counted and layouts.DIFFERENCES in part.sums]
+
+
+def may_be_told(hospitals: Sequence[Part]) -> bool:
+    """Whether a number over these hospitals may be told: one over a single hospital is that hospital's own."""
     return len(hospitals) > 1 or all(part.tells for part in hospitals)
 
 
-def _least(hospitals: Sequence[Part]) -> float:
+def least_cell(hospitals: Sequence[Part]) -> float:
     """The largest `min_cell` of the hospitals. Each class of each of them has so many people by its scaled sums."""
     return max(part.min_cell for part in hospitals)
 
@@ -149,7 +155,7 @@ def _total(name: str, group: _Hospitals, specificity: float) -> Estimate | None:
     if not all(estimates.allows(each, name) and estimates.holds_enough(each, name, least) for each, least in apart):
         return None
     total = sums.add([each for each, _ in apart])
-    return estimates.estimates(total, _least(group.parts), specificity, (name,), apart)[name]
+    return estimates.estimates(total, least_cell(group.parts), specificity, (name,), apart)[name]
 
 
 def _mean(name: str, hospitals: Sequence[Part]) -> Estimate | None:
@@ -178,11 +184,11 @@ def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[s
 
 
 def _curve(counted: Sequence[Part]) -> tuple[CalibrationGroup, ...]:
-    if not counted or not _may_be_told(counted) or not all("histogram" in part.sums for part in counted):
+    if not counted or not may_be_told(counted) or not all("histogram" in part.sums for part in counted):
         return ()
     apart = _apart(counted)
     total = sums.add([each for each, _ in apart])
-    return tuple(_group(each) for each in estimates.calibration(total, _least(counted), apart))
+    return tuple(_group(each) for each in estimates.calibration(total, least_cell(counted), apart))
 
 
 def _differences(
@@ -192,11 +198,11 @@ def _differences(
 
     `with_loss`: whether the reference's own loss is told too, because the round declares the loss.
     """
-    members = [part for part in parts if layouts.DIFFERENCES in part.sums]
-    if not members or not _may_be_told(members):
+    members = comparing(parts)
+    if not members or not may_be_told(members):
         return ()
     scaled = [part.scaled() for part in members]
-    made = [(name, differences.difference(scaled, place, _least(members))) for place, name in enumerate(references)]
+    made = [(name, differences.difference(scaled, place, least_cell(members))) for place, name in enumerate(references)]
     return tuple(_difference(name, each, len(members), with_loss) for name, each in made if each is not None)
 
 

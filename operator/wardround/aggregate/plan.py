@@ -38,6 +38,8 @@ def parse(data: bytes) -> AggregationPlan:
         raise Failure(
             "PlanUnreadable", "This image does not know the task, the strategy, the weighting or their parameters."
         )
+    if plan.gate is not None and not plan.references:
+        raise Failure("PlanUnreadable", "A gate compares the model with references, and the plan has none.")
     if (plan.base is not None) != (plan.task == "Train" and not plan.initial):
         raise Failure("PlanUnreadable", "A Train round has a base unless it is an initial one. Other rounds have none.")
     return plan
@@ -47,8 +49,8 @@ def spell(answer: AggregationAnswer) -> bytes:
     """Return the termination message, at most 4096 bytes of JSON.
 
     What has no room is left out in this order: the longer one of the lists `aggregated` and `uncounted`, which follows
-    from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None); the calibration curve;
-    all other numbers, because the model matters more.
+    from the other one and `left_out`; the numbers of each hospital (`by_hospital` is then None) and the names of
+    hospitals that a verdict did not see; the calibration curve; all other numbers, because the model matters more.
     """
     for each in _shorter_and_shorter(answer):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
@@ -66,6 +68,8 @@ def _shorter_and_shorter(answer: AggregationAnswer) -> Iterator[AggregationAnswe
     shorter = len(str(answer.uncounted)) < len(str(answer.aggregated))
     unnamed = replace(answer, aggregated=()) if shorter else replace(answer, uncounted=())
     yield unnamed
-    yield replace(unnamed, by_hospital=None)
-    yield replace(unnamed, by_hospital=None, calibration=())
-    yield replace(unnamed, by_hospital=None, calibration=(), metrics={}, differences=())
+    verdict = replace(answer.verdict, unseen=()) if answer.verdict else None
+    shorter_still = replace(unnamed, by_hospital=None, verdict=verdict)
+    yield shorter_still
+    yield replace(shorter_still, calibration=())
+    yield replace(shorter_still, calibration=(), metrics={}, differences=())

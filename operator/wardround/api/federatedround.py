@@ -15,6 +15,7 @@ BASE_DELETED = "BaseDeleted"  # condition: the round whose result this round sta
 Task = Literal["Train", "Statistics", "Evaluate"]
 Rows = Literal["Validation", "Test"]
 Better = Literal["Higher", "Lower"]
+Outcome = Literal["Accepted", "Worse", "Undecided"]
 INITIAL_WEIGHTS = "initial weights"  # the model that a first Train round measures
 DEFAULT_COMMAND = ("python", "-m", "wardround_trainer")
 
@@ -83,6 +84,14 @@ class Aggregation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gate:
+    """An Evaluate round decides whether its model may replace the references. `min_events`: the fewest people of either
+    class with which it decides."""
+
+    min_events: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedRoundSpec:
     task: Task
     dataset_name: str
@@ -99,6 +108,7 @@ class FederatedRoundSpec:
     metrics: tuple[str, ...] = ("loss",)
     rows: Rows = "Validation"
     references: tuple[str, ...] = ()
+    gate: Gate | None = None
     specificity: str = "0.9"
     quorum: Quorum = field(default_factory=Quorum)
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -177,6 +187,17 @@ class HospitalResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RoundVerdict:
+    """Whether the model may replace the references. `reason`: in reasons/verdicts.py. `reference`: the one that
+    decided, if one did. `unseen`: participants that trained the model, and whose people the gate did not see."""
+
+    outcome: Outcome
+    reason: str
+    reference: str = ""
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """`withheld`: how many hospitals sent no sums, because too few people are in a class. `hospitals_omitted`: there
     was no room for `hospitals`."""
@@ -188,6 +209,7 @@ class Result:
     metrics: tuple[ResultMetric, ...] = ()
     calibration: tuple[CalibrationGroup, ...] = ()
     differences: tuple[ResultDifference, ...] = ()
+    verdict: RoundVerdict | None = None
     withheld: int = 0
     hospitals: tuple[HospitalResult, ...] = ()
     hospitals_omitted: bool = False

@@ -112,7 +112,8 @@ def text(shown: Results, output: Format, *, by_hospital: bool) -> str:
 
 def _document(shown: Results, *, by_hospital: bool) -> Object:
     dumped = codec.dump(shown.result)
-    made = {name: dumped[name] for name in ("metrics", "calibration", "differences", "withheld", "samples", "digest")}
+    shown_fields = ("metrics", "calibration", "differences", "verdict", "withheld", "samples", "digest")
+    made = {name: dumped.get(name) for name in shown_fields}
     if by_hospital:
         made["hospitals"] = [
             {"name": each.name, "metrics": each.metrics, "note": each.note} for each in shown.hospitals
@@ -125,6 +126,8 @@ def _title(name: str, federated_round: FederatedRound, result: Result) -> str:
     parts = [f"{name} {federated_round.spec.task}", f"{counts.aggregated if counts else 0} hospitals combined"]
     if result.withheld:
         parts.append(f"{result.withheld} withheld")
+    if result.verdict:
+        parts.append(f"verdict {result.verdict.outcome} ({result.verdict.reason})")
     if result.hospitals_omitted:
         parts.append("no room for the numbers of single hospitals")
     return ", ".join(parts)

@@ -4,7 +4,7 @@ import math
 from datetime import datetime
 
 from wardround.api import names
-from wardround.api.federatedround import FederatedRound
+from wardround.api.federatedround import FederatedRound, Gate
 from wardround.api.roundtask import RoundTask
 from wardround.api.site import LEAST_CELL
 from wardround.documents.assignments import Recipient, fetch, image_digest, object_lengths
@@ -19,6 +19,7 @@ from wardround.wire import codec
 from wardround.wire.aggregation import (
     AggregationPlan,
     PlannedBase,
+    PlannedGate,
     PlannedRound,
     PlannedUpdate,
     PlannedUpload,
@@ -76,6 +77,7 @@ def plan(
         specificity=spec.specificity,
         least_cell=least_cell,
         references=spec.references,
+        gate=_gate(spec.gate, base),
         private_key=key.raw,
         data_key=new_file_key(),
         image_digest=image_digest(federated_round),
@@ -96,6 +98,10 @@ def plan(
 
 def _most(seen: Observation, task: RoundTask) -> int:
     return seen.participants[task.metadata.namespace].spec.max_samples
+
+
+def _gate(gate: Gate | None, base: Model | None) -> PlannedGate | None:
+    return PlannedGate(gate.min_events, base.stored.samples if base else {}) if gate else None
 
 
 def _base_digest(federated_round: FederatedRound, base: Model | None) -> str | None:

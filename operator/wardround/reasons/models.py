@@ -9,6 +9,44 @@ from wardround.reasons.reason import NOBODY, ROUND, Reason
 _nobody = partial(Reason, owner=NOBODY)
 _author = partial(Reason, owner=ROUND)
 
+# Why the gate decided as it did (metrics/gate.py).
+VERDICTS = (
+    _nobody(
+        name="NotWorse",
+        meaning="The model is not worse than any reference by more than the bound.",
+        action="Nothing to do.",
+    ),
+    _author(
+        name="WorseThanReference",
+        meaning="The model is worse than a reference, and chance does not explain that.",
+        action="Keep the current version. If the data of a hospital changed, ask its people: flipped labels or another "
+        "unit make a model worse.",
+    ),
+    _author(
+        name="NotShown",
+        meaning="Too few people were measured to show that the model is not worse than a reference by more than the "
+        "bound.",
+        action="Wait for the next series, or compare the numbers of both versions and decide yourself.",
+    ),
+    _author(
+        name="TooFewEvents",
+        meaning="Fewer people than gate.minEvents are in the smaller class.",
+        action="Wait for more cases, or compare the numbers of both versions and decide yourself.",
+    ),
+    _author(
+        name="TooFewSeen",
+        meaning="The hospitals that could be measured hold less than 80 % of the rows that the model was trained on. A "
+        "hospital with fewer than policy.minCell people in a class sends nothing.",
+        action="Compare the numbers of both versions, ask the hospitals that were not seen, and decide yourself.",
+    ),
+    _author(
+        name="NotMeasured",
+        meaning="No comparison of the model with its references may be told, because too few hospitals or people were "
+        "measured.",
+        action="Compare the numbers of both versions, and decide yourself.",
+    ),
+)
+
 MODELS = (
     _nobody(
         name="SeriesStatistics",

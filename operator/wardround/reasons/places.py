@@ -23,6 +23,7 @@ CLEANING = "FederatedRound: `CleanedUp`"
 ATTENTION = "FederatedRound: `status.attention`"
 PARTICIPANT = "Participant: `Ready`"
 SUSPENDED = "FederatedRound, FederatedModel, Participant: `Suspended`"
+VERDICT = "FederatedRound: `status.result.verdict`"
 VERSION_READY = "ModelVersion: `Ready`"
 MODEL_READY = "FederatedModel: `Ready`"
 MODEL_RECONCILING = "FederatedModel: `Reconciling`"
@@ -64,6 +65,7 @@ _LISTED: Mapping[str, str] = {
     "HubTooOld SiteTooOld TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
+    VERDICT: "NotMeasured NotShown NotWorse TooFewEvents TooFewSeen WorseThanReference",
     MODEL_READY: "NoVersionYet VersionCurrent",
     VERSION_READY: "VersionReady",
     MODEL_RECONCILING: "SeriesEnded SeriesEvaluating SeriesRetrying SeriesStatistics SeriesTraining",

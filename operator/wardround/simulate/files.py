@@ -151,7 +151,7 @@ def _fault(federated_round: FederatedRound) -> str:
         return "an Evaluate round has a base and no initial."
     if spec.task == "Statistics" and (spec.base or spec.initial):
         return "a Statistics round has neither base nor initial."
-    return _metrics_fault(spec) or _reference_fault(spec)
+    return _metrics_fault(spec) or _reference_fault(spec) or _gate_fault(spec)
 
 
 def _metrics_fault(spec: FederatedRoundSpec) -> str:
@@ -174,6 +174,14 @@ def _reference_fault(spec: FederatedRoundSpec) -> str:
     if spec.base and spec.base.round_name in spec.references:
         return "references names the round of base."
     return ""
+
+
+def _gate_fault(spec: FederatedRoundSpec) -> str:
+    if spec.gate is None:
+        return ""
+    if not spec.references or spec.rows != "Validation":
+        return "gate compares the model with references, on validation rows."
+    return "" if spec.gate.min_events >= 1 else "gate.minEvents is at least 1."
 
 
 def _schemas(file: Path) -> dict[str, Mapping[str, Any]]:

@@ -169,6 +169,7 @@ def as_json(ended: Iterable[Finished | Skipped]) -> list[dict[str, Any]]:
             "metrics": [{**codec.dump(metric), "rows": _side(each, metric)} for metric in each.result.metrics],
             "byHospital": {own.name: {metric.name: metric.value for metric in own.metrics} for own in _told(each)},
             "differences": [{**codec.dump(other), "rows": _side(each, other)} for other in each.result.differences],
+            "verdict": codec.dump(each.result.verdict) if each.result.verdict else None,
         }
         for each in _finished(ended)
     ]

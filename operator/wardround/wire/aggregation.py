@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from wardround.wire import codec
 from wardround.wire.grants import Get
@@ -65,14 +66,23 @@ class StoreAccess:
     ca_bundle: str
 
 
+@dataclass(frozen=True)
+class PlannedGate:
+    """What the gate decides from, beside the sums. `min_events`: the fewest people of either class. `trained`: by
+    participant, how many rows the model of the base was trained on there."""
+
+    min_events: int
+    trained: Mapping[str, int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AggregationPlan:
     """`plan.json`. `base_digest`: the base that each update must name; "" without base; None in an initial round, where
     the sites' digests must agree. `base`: only in a Train round with a base. `max_samples`: by participant. `metrics`:
     the names that the round declares. `specificity`: a decimal, for the metric sensitivityAtSpecificity.
     `least_cell`: the least `min_cell` of a hospital that the hub accepts. `references`: names of the rounds with whose
-    models an Evaluate round compares its own. `reads_twice`: scratch has no room for the ciphertext of base and
-    updates, so the Job reads them from the store a second time."""
+    models an Evaluate round compares its own. `gate`: None if the round asks for no verdict. `reads_twice`: scratch has
+    no room for the ciphertext of base and updates, so the Job reads them from the store a second time."""
 
     round: PlannedRound
     task: str
@@ -85,6 +95,7 @@ class AggregationPlan:
     specificity: str
     least_cell: int
     references: tuple[str, ...]
+    gate: PlannedGate | None
     private_key: bytes = field(repr=False)
     data_key: bytes = field(repr=False)
     image_digest: str
@@ -147,12 +158,24 @@ class CombinedDifference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CombinedVerdict:
+    """Whether the evaluated model may replace the references (metrics/gate.py). `reference`: the one that decided;
+    empty if none did. `unseen`: participants that trained the model and whose sums the gate did not see; empty also if
+    they have no room."""
+
+    outcome: Literal["Accepted", "Worse", "Undecided"]
+    reason: str
+    reference: str
+    unseen: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class AggregationResult:
     """The answer of an aggregation that stored a model.
 
     `metrics`: the declared metrics that may be told. `calibration`: the curve of the metric of that name.
     `by_hospital`: by participant that tells its own numbers, their texts by metric; None if they have no room.
-    `differences`: from the references that may be told, in the plan's order.
+    `differences`: from the references that may be told, in the plan's order. `verdict`: of the plan's gate.
     `withheld`: how many participants sent no sums, because too few people are in a class. `uncounted`: the names of
     these in an Evaluate round, where nothing of them is combined.
     `aggregated`: the combined participants. Without room, `aggregated` or `uncounted` is empty. It then means all
@@ -168,6 +191,7 @@ class AggregationResult:
     calibration: tuple[CalibrationGroup, ...]
     by_hospital: Mapping[str, Mapping[str, str]] | None
     differences: tuple[CombinedDifference, ...]
+    verdict: CombinedVerdict | None
     withheld: int
     uncounted: tuple[str, ...]
     aggregated: tuple[str, ...]

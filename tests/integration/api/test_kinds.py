@@ -130,6 +130,9 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "training with references": (federated_round(references=["r1"]), "Only an Evaluate round compares its model"),
     "three references": (evaluation(references=["r1", "r2", "r3"]), "must have at most 2 items"),
     "one reference twice": (evaluation(references=["r1", "r1"]), "spec.references[1]: Duplicate value"),
+    "a gate without references": (evaluation(gate={}), "gate compares the model with references on validation rows"),
+    "a gate on test rows": (evaluation(rows="Test", references=["r1"], gate={}), "on validation rows"),
+    "a gate that needs nobody": (evaluation(references=["r1"], gate={"minEvents": 0}), "greater than or equal to 1"),
     "the base as a reference": (evaluation(references=["r1", "r0"]), "the model would be compared with itself"),
     **{
         f"a reference {name!r}": (evaluation(references=[name]), "spec.references[0]")
@@ -202,6 +205,7 @@ def test_the_api_server_refuses_a_bad_round_and_says_why(api: Api, case: str) ->
         evaluation(),
         evaluation(rows="Test", metrics=["auc", "sensitivityAtSpecificity"], specificity="0.995"),
         evaluation(references=["r1"]),
+        evaluation(references=["r1"], gate={"minEvents": 30}),
         evaluation(rows="Test", references=["r1", "r2"]),
         federated_round(metrics=["acuracy"]),
         without(federated_round(task="Statistics"), "initial", "image"),

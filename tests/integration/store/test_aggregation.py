@@ -401,6 +401,21 @@ async def test_paired_sums_add_up_to_the_difference_from_each_reference(
     assert len(answer["differences"]) == 2
 
 
+async def test_a_gate_decides_inside_the_job_and_only_its_verdict_leaves(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    gate = {"minEvents": 20, "trained": {"site-a": 400, "site-b": 600, "site-c": 100}}
+    round_ = Round(server, store, tmp_path, task="Evaluate", base=MODEL, references=("heart-1", "heart-2"), gate=gate)
+    for name, people in (("site-a", 40), ("site-b", 60)):
+        await round_.update(name, compared(people))
+    nothing = {name: np.zeros(shape) for name, shape in layouts.evaluation(2).items()}
+    await round_.update("site-c", nothing, claims=WITHHELD)
+    _, answer = await round_.aggregate()
+    # All three models guess: nobody knows which is better.
+    expected = {"outcome": "Undecided", "reason": "NotShown", "reference": "heart-1", "unseen": ["site-c"]}
+    assert answer["verdict"] == expected
+
+
 async def test_a_hospital_that_tells_has_numbers_of_its_own(evaluation: Round) -> None:
     for name, people in (("site-a", 40), ("site-b", 60), ("site-c", 50)):
         await evaluation.update(name, evaluated(people), claims={"tells": name == "site-a"})

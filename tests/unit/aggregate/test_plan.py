@@ -18,6 +18,7 @@ from wardround.wire.aggregation import (
     CalibrationGroup,
     CombinedDifference,
     CombinedMetric,
+    CombinedVerdict,
     LeftOut,
 )
 
@@ -53,7 +54,7 @@ DIFFERENCE = CombinedDifference(
 )
 
 
-def result(aggregated: int, left_out: int, telling: int = 0) -> AggregationResult:
+def result(aggregated: int, left_out: int, telling: int = 0, unseen: int = 0) -> AggregationResult:
     return AggregationResult(
         header=HEADER,
         digest="sha256:" + "0" * 64,
@@ -64,6 +65,12 @@ def result(aggregated: int, left_out: int, telling: int = 0) -> AggregationResul
         calibration=(GROUP,) * 10,
         by_hospital={f"hospital-{number}": {"loss": "0.1"} for number in range(telling)},
         differences=(DIFFERENCE,) * 2,
+        verdict=CombinedVerdict(
+            outcome="Undecided",
+            reason="TooFewSeen",
+            reference="",
+            unseen=tuple(f"hospital-{number}" for number in range(unseen)),
+        ),
         withheld=1,
         uncounted=("hospital-w",),
         aggregated=tuple(f"hospital-{number}" for number in range(aggregated)),
@@ -102,6 +109,12 @@ def test_without_room_the_numbers_of_single_hospitals_are_left_out_and_the_answe
     assert answer["calibration"]
     assert len(answer["metrics"]) == len(METRICS)
     assert answer["uncounted"] == ["hospital-w"]
+
+
+def test_without_room_a_verdict_stays_and_the_names_of_unseen_hospitals_go() -> None:
+    answer = json.loads(plan.spell(result(3, 0, unseen=1000)))
+    assert (answer["verdict"]["outcome"], answer["verdict"]["unseen"]) == ("Undecided", [])
+    assert len(answer["differences"]) == 2
 
 
 def test_names_that_follow_from_others_go_before_numbers_do() -> None:

@@ -99,6 +99,12 @@ def test_a_difference_from_a_reference_says_from_which_model_and_its_interval() 
     assert document["differences"] == [DIFFERENCE]
 
 
+def test_the_verdict_of_a_gate_stands_in_the_title_and_in_json() -> None:
+    verdict = {"outcome": "Undecided", "reason": "TooFewSeen", "reference": "", "unseen": ["site-c"]}
+    assert shown(verdict=verdict).title.endswith("1 withheld, verdict Undecided (TooFewSeen)")
+    assert json.loads(results.text(shown(verdict=verdict), "json", by_hospital=False))["verdict"] == verdict
+
+
 def test_by_hospital_a_hospital_that_tells_has_its_numbers_and_others_say_why_not() -> None:
     _, _, *rows = drawn(results.table_by_hospital(shown(hospitals=TOLD)))
     assert rows == [

@@ -66,6 +66,7 @@ def combined(*names: str, left_out: tuple[LeftOut, ...] = ()) -> AggregationResu
         calibration=(),
         by_hospital={},
         differences=(),
+        verdict=None,
         withheld=0,
         uncounted=(),
         aggregated=names,

@@ -28,8 +28,7 @@ OTHER_WORDS = {
     "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
     "courses and standings of plans": "Progressing Over Refused Settled Waiting",
     "stages of a series": "Ended Evaluating",
-    "verdicts of the gate, which no object shows": "Undecided Worse NotMeasured NotShown NotWorse SchemaChanged "
-    "TooFewEvents TooFewSeen WorseThanReference",
+    "verdicts of the gate": "Undecided Worse",
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone Store "
     "Workspace",
     "tasks and policies": "Train Statistics Evaluate Policy Manual Deny Warn Refuse",

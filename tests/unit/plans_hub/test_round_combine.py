@@ -22,7 +22,7 @@ from tests.unit.plans_hub.builders import (
     stages,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
-from wardround.api.federatedround import HospitalResult, Result, ResultMetric
+from wardround.api.federatedround import HospitalResult, Result, ResultMetric, RoundVerdict
 from wardround.api.task import Metric
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds
@@ -36,7 +36,7 @@ from wardround.plans.round.types import (
     Plan,
     StoreModel,
 )
-from wardround.wire.aggregation import AggregationFailure, LeftOut
+from wardround.wire.aggregation import AggregationFailure, CombinedVerdict, LeftOut
 
 EVALUATE = {"task": "Evaluate", "initial": None, "base": {"roundName": "train-0"}}
 
@@ -285,3 +285,14 @@ def test_after_a_crash_a_stored_result_completes_the_round_whatever_else_is_ther
     assert condition_of(made, "Complete")[0] == "True"
     assert made.actions == ()
     assert [type(each) for each in then(seen, made).actions] == [Cancel, CleanUp]
+
+
+def test_a_result_has_the_verdict_of_the_gate_and_the_hub_keeps_who_trained_how_much() -> None:
+    verdict = CombinedVerdict(outcome="Undecided", reason="TooFewSeen", reference="", unseen=("site-b",))
+    made = plan(aggregating(answer=replace(combined(*NAMES), verdict=verdict)))
+    assert made.status.result is not None
+    assert made.status.result.verdict == RoundVerdict(outcome="Undecided", reason="TooFewSeen", unseen=("site-b",))
+    [store] = made.actions
+    assert isinstance(store, StoreModel)
+    assert store.model.result.verdict == made.status.result.verdict
+    assert store.model.samples == dict.fromkeys(NAMES, 10)

@@ -10,6 +10,7 @@ from wardround.api.federatedround import (
     Result,
     ResultDifference,
     ResultMetric,
+    RoundVerdict,
 )
 from wardround.api.names import model_location
 from wardround.api.task import Metric
@@ -33,6 +34,7 @@ from wardround.wire.aggregation import (
     AggregationResult,
     CombinedDifference,
     CombinedMetric,
+    CombinedVerdict,
     LeftOut,
 )
 
@@ -139,8 +141,14 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         image=view.round.spec.image or "",
         command=view.round.spec.command,
         parameters=view.round.spec.parameters,
+        samples=_samples(view, names),
     )
     return completed(view, model, StoreModel(number=number, answer=answer, model=model))
+
+
+def _samples(view: View, names: Collection[str]) -> dict[str, int]:
+    sent = [(part.name, part.task.status.update) for part in view.having(PartState.SENT) if part.name in names]
+    return {name: update.samples for name, update in sent if update}
 
 
 def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: int) -> Verdict:
@@ -246,6 +254,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
             for each in answer.calibration
         ),
         differences=tuple(_difference(view, each) for each in answer.differences),
+        verdict=_verdict(answer.verdict),
         withheld=answer.withheld,
         hospitals=tuple(
             HospitalResult(
@@ -258,6 +267,14 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
         ),
         hospitals_omitted=answer.by_hospital is None,
         columns_digest=made_with(view.seen),
+    )
+
+
+def _verdict(verdict: CombinedVerdict | None) -> RoundVerdict | None:
+    if verdict is None:
+        return None
+    return RoundVerdict(
+        outcome=verdict.outcome, reason=verdict.reason, reference=verdict.reference, unseen=verdict.unseen
     )
 
 

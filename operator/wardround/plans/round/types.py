@@ -33,6 +33,7 @@ class StoredModel:
 
     `states`: by participant that is not `aggregated` here, UID of the round whose state it has (plans/states.py).
     `image`, `command`, `parameters`: the code that made it, which an evaluation runs when it compares with this result.
+    `samples`: by participant that is `aggregated` here, how many rows its update is from.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class StoredModel:
     image: str = ""
     command: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
+    samples: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
+from wardround.metrics.digits import rounded_count
+
 Outcome = Literal["Accepted", "Worse", "Undecided"]
 # A candidate may lose so much of log loss in nats, or this share of what the reference gains over the prevalence.
 LARGEST_LOSS, SHARE_OF_GAIN = 0.01, 0.1
-# The hospitals seen have to hold this share of the people that the model was trained on.
+# The hospitals seen have to hold this share of the rows that the candidate was trained on.
 LEAST_COVERAGE = 0.8
 
 
@@ -45,45 +47,42 @@ class Paired:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """`coverage`: share of the training people that the hospitals with sums hold, from 0 to 1. `same_schema`: the
-    candidate has the DataSchema of the references."""
+    """`coverage`: share of the candidate's training rows that lie at the hospitals with sums, from 0 to 1."""
 
     paired: Sequence[Paired]
     coverage: float
-    same_schema: bool
 
 
 @dataclass(frozen=True)
 class Verdict:
+    """It has no number that is finer than those that people see. `reference`: the one that decided, if one did."""
+
     outcome: Outcome
     reason: str
-    message: str = ""
+    reference: str = ""
 
 
 def judge(evidence: Evidence, min_events: int) -> Verdict:
-    """The verdict. `min_events`: how many people of either class the gate has to see.
+    """The verdict. `min_events`: how many people of either class the gate has to see, as results tell their number.
 
     A candidate within the bounds is accepted also if it is worse by so little for sure: with many people, each
     difference is significant. A candidate beyond a bound is worse if it is surely so, and else nobody knows.
     """
-    if not evidence.same_schema:
-        return Verdict("Undecided", "SchemaChanged")
     if not evidence.paired:
         return Verdict("Undecided", "NotMeasured")
     for each in evidence.paired:
-        fewer = min(each.events, each.people - each.events)
+        # With the exact number, one evaluation for each minEvents would find out how many people have a positive row.
+        people, events = rounded_count(each.people), rounded_count(each.events)
         # Without both classes there is no prevalence to compare with.
-        if fewer < max(min_events, 1):
-            return Verdict("Undecided", "TooFewEvents", f"{fewer} people are in the smaller class, of {min_events}.")
+        if min(events, people - events) < max(min_events, 1):
+            return Verdict("Undecided", "TooFewEvents")
     beyond = [each for each in evidence.paired if each.high > each.bound]
     for each in beyond:
         if each.low > 0:
-            return Verdict("Worse", "WorseThanReference", f"It is worse than {each.reference}.")
+            return Verdict("Worse", "WorseThanReference", each.reference)
     # Hospitals that nobody saw could still be worse off.
     if evidence.coverage < LEAST_COVERAGE:
-        share = f"{100 * evidence.coverage:.0f} %"
-        return Verdict("Undecided", "TooFewSeen", f"The hospitals seen hold {share} of the people trained on.")
+        return Verdict("Undecided", "TooFewSeen")
     for each in beyond:
-        reached = f"the upper bound of the difference is {each.high:.4f}, and at most {each.bound:.4f} is borne"
-        return Verdict("Undecided", "NotShown", f"Against {each.reference}, {reached}.")
+        return Verdict("Undecided", "NotShown", each.reference)
     return Verdict("Accepted", "NotWorse")

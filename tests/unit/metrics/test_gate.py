@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from wardround.plans.model.gate import Evidence, Paired, judge
+from wardround.metrics.gate import Evidence, Paired, Verdict, judge
 
 Array = npt.NDArray[np.float64]
 TRIALS, EVENTS, MIN_EVENTS = 1000, 60, 20
@@ -61,8 +62,8 @@ def paired(candidate: Array, reference: Array, truth: Array, name: str = "curren
     )
 
 
-def outcome(*against: Paired, coverage: float = 1.0, same_schema: bool = True, min_events: int = MIN_EVENTS) -> str:
-    return judge(Evidence(paired=against, coverage=coverage, same_schema=same_schema), min_events).outcome
+def outcome(*against: Paired, coverage: float = 1.0, min_events: int = MIN_EVENTS) -> str:
+    return judge(Evidence(paired=against, coverage=coverage), min_events).outcome
 
 
 def accepted(prevalence: float, candidate: Callable[[Array, np.random.Generator], Array]) -> float:
@@ -176,7 +177,7 @@ def test_a_candidate_has_to_pass_against_each_reference() -> None:
     assert outcome(evidence(), evidence(low=0.001, high=0.02)) == "Worse"
 
 
-@pytest.mark.parametrize("changes", [{"events": 19}, {"events": 981}, {"events": 0}, {"events": 1000}])
+@pytest.mark.parametrize("changes", [{"events": 19}, {"events": 986}, {"events": 0}, {"events": 1000}])
 def test_too_few_people_of_a_class_decide_nothing(changes: dict[str, float]) -> None:
     assert outcome(evidence(**changes)) == "Undecided"
     if changes["events"] in (0, 1000):
@@ -193,6 +194,16 @@ def test_a_difference_that_is_sure_and_negligible_is_accepted() -> None:
     assert outcome(evidence(low=0.001, high=0.003)) == "Accepted"
 
 
-def test_a_changed_schema_and_a_missing_measurement_decide_nothing() -> None:
-    assert outcome(evidence(), same_schema=False) == "Undecided"
+def test_a_missing_measurement_decides_nothing() -> None:
     assert outcome() == "Undecided"
+
+
+def test_a_verdict_names_the_reference_that_decided() -> None:
+    worse = Evidence(paired=(evidence(), replace(evidence(low=0.001, high=0.02), reference="best")), coverage=1)
+    assert judge(worse, MIN_EVENTS) == Verdict("Worse", "WorseThanReference", "best")
+
+
+def test_the_number_of_events_counts_as_results_tell_it() -> None:
+    """104 events are told as 100. By the exact number, one evaluation for each minEvents would find it."""
+    few = evidence(people=300, events=104)
+    assert [outcome(few, min_events=number) for number in (100, 101, 104, 105)] == ["Accepted"] + ["Undecided"] * 3

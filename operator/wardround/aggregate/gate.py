@@ -1,0 +1,51 @@
+"""The verdict of the gate, from the unrounded sums of the hospitals. Pure.
+
+The differences that people see are too coarse for the gate's bound. So this process decides, and only the verdict
+leaves it. A verdict that is over one hospital says something of that hospital, so it is told as a difference is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from wardround.aggregate.metrics import Part, comparing, least_cell, may_be_told
+from wardround.metrics.differences import difference
+from wardround.metrics.gate import Evidence, Paired, judge
+from wardround.wire.aggregation import CombinedVerdict, PlannedGate
+
+
+def decide(parts: Sequence[Part], references: Sequence[str], gate: PlannedGate) -> CombinedVerdict:
+    """The verdict over the hospitals that sent sums. `references`: names of the rounds that made them."""
+    compared = comparing(parts)
+    seen = {part.participant for part in compared}
+    evidence = Evidence(paired=_paired(compared, references), coverage=_coverage(gate.trained, seen))
+    verdict = judge(evidence, gate.min_events)
+    unseen = tuple(sorted(gate.trained.keys() - seen))
+    return CombinedVerdict(outcome=verdict.outcome, reason=verdict.reason, reference=verdict.reference, unseen=unseen)
+
+
+def _paired(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paired, ...]:
+    """The model against each reference; empty if one difference may not be told, or has no interval."""
+    if not compared or not may_be_told(compared):
+        return ()
+    scaled = [part.scaled() for part in compared]
+    found = []
+    for place, name in enumerate(references):
+        each = difference(scaled, place, least_cell(compared))
+        if each is None or each.low is None or each.high is None:
+            return ()
+        paired = Paired(
+            reference=name,
+            low=each.low,
+            high=each.high,
+            reference_loss=each.loss,
+            people=each.people,
+            events=each.events,
+        )
+        found.append(paired)
+    return tuple(found)
+
+
+def _coverage(trained: Mapping[str, int], seen: Collection[str]) -> float:
+    rows = sum(trained.values())
+    return sum(count for name, count in trained.items() if name in seen) / rows if rows else 0.0

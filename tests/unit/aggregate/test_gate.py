@@ -1,0 +1,81 @@
+"""The verdict of the gate from the sums of hospitals: what it decides from, and what it does not tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wardround.aggregate.gate import decide
+from wardround.aggregate.metrics import Part, combine
+from wardround.metrics import sums
+from wardround.wire import codec
+from wardround.wire.aggregation import CombinedVerdict, PlannedGate
+
+CURRENT, BEST = REFERENCES = ("heart-s1-r2", "heart-s3-r1")
+EQUAL = 0.0
+
+
+def hospital(name: str, people: int, gain: float = EQUAL, *, tells: bool = False) -> Part:
+    """A hospital that compares a candidate with two references. `gain`: of log odds for the true class."""
+    draw = np.random.default_rng(people)
+    labels, patients = np.arange(people) % 2, np.arange(people)
+    signs, noise = 2 * labels - 1, draw.normal(size=people)
+    model, other = (1 / (1 + np.exp(-noise - each * signs)) for each in (1 + gain, 1.0))
+    counted = sums.count(labels, model, patients) | sums.compare(labels, model, [other, other], patients)
+    return Part(name, people, counted, {}, 1.0, tells, 11)
+
+
+def verdict(*parts: Part, min_events: int = 20, **trained: int) -> CombinedVerdict:
+    gate = PlannedGate(min_events, trained or {part.participant: 100 for part in parts})
+    return decide(parts, REFERENCES, gate)
+
+
+@pytest.mark.parametrize(
+    ("gain", "outcome", "reason"),
+    [(EQUAL, "Accepted", "NotWorse"), (0.5, "Accepted", "NotWorse"), (-0.5, "Worse", "WorseThanReference")],
+)
+def test_the_gate_decides_from_the_sums_of_all_hospitals(gain: float, outcome: str, reason: str) -> None:
+    told = verdict(hospital("a", 200, gain), hospital("b", 300, gain))
+    assert (told.outcome, told.reason, told.unseen) == (outcome, reason, ())
+
+
+def test_a_small_loss_is_seen_that_the_told_difference_hides() -> None:
+    """Below 1,000 people, a difference is told with two decimals, and its interval is rounded outwards."""
+    parts = [hospital("a", 400, -0.005), hospital("b", 500, -0.005)]
+    [first, _] = combine(parts, ("loss",), 0.9, REFERENCES).differences
+    assert first.high is not None
+    assert float(first.high) >= 0.01
+    assert verdict(*parts).outcome == "Accepted"
+
+
+def test_hospitals_without_sums_are_named_and_count_by_their_training_rows() -> None:
+    parts = hospital("a", 200), hospital("b", 300), hospital("c", 12)
+    enough = verdict(*parts, a=40, b=40, c=10, d=10)
+    # Of the twelve people of c, six are in a class.
+    assert (enough.outcome, enough.unseen) == ("Accepted", ("c", "d"))
+    few = verdict(*parts, a=40, b=39, c=10, d=11)
+    assert (few.outcome, few.reason, few.unseen) == ("Undecided", "TooFewSeen", ("c", "d"))
+
+
+def test_a_verdict_over_one_hospital_needs_its_consent() -> None:
+    assert verdict(hospital("a", 300, -0.5)).reason == "NotMeasured"
+    assert verdict(hospital("a", 300, -0.5, tells=True)).outcome == "Worse"
+
+
+def test_too_few_events_decide_nothing() -> None:
+    parts = hospital("a", 40), hospital("b", 50)
+    assert verdict(*parts, min_events=45).outcome == "Accepted"
+    assert verdict(*parts, min_events=46).reason == "TooFewEvents"
+
+
+def test_hospitals_without_comparison_leave_the_gate_undecided() -> None:
+    plain = hospital("a", 300)
+    without = replace(plain, sums={name: each for name, each in plain.sums.items() if name != "differences"})
+    assert verdict(without, replace(without, participant="b")).reason == "NotMeasured"
+
+
+def test_a_verdict_holds_no_number() -> None:
+    told = codec.dump(verdict(hospital("a", 200, -0.5), hospital("b", 300, -0.5)))
+    assert told == {"outcome": "Worse", "reason": "WorseThanReference", "reference": CURRENT, "unseen": []}
