@@ -32,7 +32,6 @@ SITE = "Site: `Ready`"
 CONNECTED = "Site: `HubConnected`"
 LINK_LOCAL = "Site: `LinkLocalClosed`"
 DATASET = "Dataset: `Ready`"
-LEFT_OUT = "Dataset: `status.leftOut`"
 REMARKS = "Dataset: `status.remarks`"
 CANCELLED = "RoundTask: the annotation `wardround.io/cancelled`"
 EXPLAINED = "the command `kubectl wardround explain`"
@@ -76,7 +75,6 @@ _LISTED: Mapping[str, str] = {
     LINK_LOCAL: "LinkLocalAbsent LinkLocalOpen LinkLocalSilent",
     DATASET: "ColumnMissing DataReplaced DataUnreadable NotReadYet Read SchemaInvalid SchemaNotFound SplitKeyChanged "
     "SplitKeyLost TooFewSamples TooManyRowsLeftOut",
-    LEFT_OUT: "Missing",
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",

@@ -20,22 +20,24 @@ REFUSALS = (
         name="AssignmentNotUnderstood",
         owner=HOSPITAL,
         meaning="The assignment has a version, or a critical field, that this site does not know.",
-        action="Upgrade the site to the hub's version. If the hub is not newer than the site, ask the hub's "
-        "administrator who can write RoundTasks on the hub: a hub writes only versions that the site accepts.",
+        action="Upgrade the site to the hub's version. If the hub is not newer than the site, the hub operator did "
+        "not write this assignment, because it writes only versions that the site accepts. Then ask the hub's "
+        "administrator to check who can write RoundTasks on the hub.",
     ),
     _site(
         name="AssignmentVersionTooLow",
         owner=HUB,
         meaning="The version of the assignment is lower than policy.lowestAssignmentVersion of the site.",
-        action="Upgrade the hub. If the hub has the version of the site already, it did not write this task, because a "
-        "hub writes only versions that the site accepts. Then check who can write RoundTasks on the hub.",
+        action="Upgrade the hub. If the hub has the version of the site already, the hub operator did not write this "
+        "task, because it writes only versions that the site accepts. Then check who can write RoundTasks on the hub.",
     ),
     _site(
         name="HubNotPinned",
         owner=HOSPITAL,
         meaning="The hub signs with another key than the one that this site has pinned.",
-        action="Ask the hub's administrator by telephone for the hub's fingerprint. If it is not "
-        "hub.fingerprint in the values of the site chart, write it there. Never copy a fingerprint from a task.",
+        action="Ask the hub's administrator by telephone for the hub's fingerprint, and compare it with "
+        "hub.fingerprint in the values of the site chart. If the two differ, set hub.fingerprint to the one from the "
+        "telephone. Never copy a fingerprint from a task.",
     ),
     _site(
         name="NotAddressee",
@@ -50,14 +52,15 @@ REFUSALS = (
         retried=True,
         owner=ROUND,
         meaning="The assignment has expired.",
-        action="The hub asks the hospital again while the round lasts. If the round has failed, apply a new one. If "
-        "the hospital needs longer to answer, raise deadlines.admissionSeconds and deadlines.totalSeconds.",
+        action="Do nothing while the round runs: the hub makes another attempt. If the round has failed, apply a new "
+        "round. If the hospital needs longer to answer, raise deadlines.admissionSeconds and deadlines.totalSeconds "
+        "in it.",
     ),
     _site(
         name="Replayed",
         owner=HUB,
         meaning="The site has already taken this attempt, or a later attempt, of this round.",
-        action="Ask the round's author to apply a new round. A site takes no task twice.",
+        action="Ask the round's author to apply a new round. A site never accepts the same attempt twice.",
     ),
     _site(
         name="AssignmentTooOld",
@@ -72,9 +75,9 @@ REFUSALS = (
         owner=ROUND_OR_HOSPITAL,
         meaning="The hospital's policy does not allow this kind of task, or the round asks for more than one node or "
         "for more than 256 threads.",
-        action="The round's author: Compare task, resources.nodes and resources.threads with what the hospital offers, "
-        "and correct them in a new round. The hospital's administrator: Add the task to policy.tasks in the values of "
-        "the site chart.",
+        action="The round's author: Ask the hospital which tasks it allows. Correct task, resources.nodes or "
+        "resources.threads in a new round. The hospital's administrator: Add the task to policy.tasks in the values "
+        "of the site chart.",
     ),
     _site(
         name="DatasetNotAllowed",
@@ -97,21 +100,21 @@ REFUSALS = (
         owner=HOSPITAL,
         meaning="The DataSchema of the hospital's Dataset DATASET differs from the round's.",
         action="Apply the DataSchema of the federation in the site's namespace, and name it in spec.schemaName of "
-        "Dataset DATASET. A round that has not asked the hospital goes on then. For a task that was refused, ask the "
-        "round's author to apply a new round.",
+        "Dataset DATASET. If the round has not sent the hospital a task yet, it then goes on. If the site has refused "
+        "a task of the round, ask the round's author to apply a new round.",
     ),
     Reason(
         name="ImageNotByDigest",
         failure_class="Site",
         owner=ROUND,
-        meaning="The round names its image by a tag. A site takes images by digest alone.",
+        meaning="The round names its image by a tag. A site accepts only an image that is named by its digest.",
         action="Write the image as REPOSITORY@sha256:... in a new round.",
     ),
     _site(
         name="ImageNotAllowed",
         owner=ROUND_OR_HOSPITAL,
         meaning="The round's image is not in the hospital's policy.images.",
-        action="The round's author: Compare the image, digest and all, with the one that the hospital has reviewed, "
+        action="The round's author: Compare the image and its digest with the image that the hospital has reviewed, "
         "and correct it in a new round. The hospital's administrator: Review the image, and add its "
         "REPOSITORY@sha256:... to policy.images in the values of the site chart.",
     ),
@@ -129,8 +132,8 @@ REFUSALS = (
         meaning="The round asks for IP sockets (resources.localSockets), and the hospital's policy does not allow "
         "them.",
         action="The round's author: If the code runs without loopback, set resources.localSockets to false in a new "
-        "round. The hospital's administrator: Read docs/security.md first. With policy.localSockets: true in the "
-        "values of the site chart, the cluster's network alone isolates the training code.",
+        "round. The hospital's administrator: Read docs/security.md before you set policy.localSockets to true in the "
+        "values of the site chart. Then only the cluster's network isolates the training code.",
     ),
     _site(
         name="ParametersNotAllowed",
@@ -139,10 +142,10 @@ REFUSALS = (
         meaning="The hospital's policy does not allow one of the round's parameters: policy.parameters does not list "
         "its name, or its value is outside the bounds there.",
         action="The round's author: The parameter is PARAMETER. Compare its name with the training contract or with "
-        "the documentation of the image, and correct it in a new round. The hospital's administrator, if the value is "
-        "meant: Read in docs/security.md what it can show, and allow it in policy.parameters in the values of the "
-        "site chart. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names every parameter that is "
-        "refused.",
+        "the documentation of the image, and correct it in a new round. The hospital's administrator, if the round "
+        "needs that value: Read in docs/security.md what a parameter can reveal. Then allow it in policy.parameters "
+        "in the values of the site chart. `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site names every "
+        "refused parameter.",
     ),
     _site(
         name="QuorumTooSmall",
@@ -162,13 +165,13 @@ REFUSALS = (
         owner=HOSPITAL,
         meaning="The task waits until a person at the hospital approves it (policy.approval is Manual).",
         action="Run `kubectl wardround explain sitetask/TASK -n SITE_NAMESPACE` at the site. It shows the command "
-        "that approves this very task. Read the assignment before you run that command: docs/operations.md (At a site) "
-        "has the command that shows it.",
+        "that approves this task. Read the assignment before you run that command: docs/operations.md (At a site) "
+        "says how.",
     ),
     _site(
         name="TooManyTasks",
         owner=HOSPITAL,
-        meaning="The site holds 256 tasks, the limit, and takes no new one until some of them end.",
+        meaning="The site holds 256 open tasks, the limit. It accepts a new task only when one of them ends.",
         action="Run `kubectl get sitetasks -n SITE_NAMESPACE` at the site: it shows what the tasks wait for.",
     ),
 )

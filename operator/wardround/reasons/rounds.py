@@ -35,7 +35,7 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="FingerprintMismatch",
-        meaning="The site publishes other keys than those that the hub's administrator approved.",
+        meaning="The keys that the site publishes are not those that the hub's administrator approved.",
         action="Ask the hospital by telephone whether it has renewed its keys. If it has, run `kubectl wardround "
         "approve PARTICIPANT`. If it has not, "
         f"{SUSPEND}.",
@@ -47,8 +47,8 @@ _PARTICIPANTS = (
     ),
     _hub(
         name="Revoked",
-        meaning="The hub's administrator has revoked all tokens of the hospital: its service account `site` on the hub "
-        "is deleted. Rounds leave the hospital out.",
+        meaning="The hub's administrator has revoked all tokens of the hospital by deleting its service account "
+        "`site` on the hub. Rounds leave the hospital out.",
         action=ENROL_AGAIN,
     ),
     _hub(
@@ -58,7 +58,7 @@ _PARTICIPANTS = (
     ),
     _round(
         name="ParticipantUnknown",
-        meaning="The hub knows no hospital PARTICIPANT.",
+        meaning="The hub has no Participant PARTICIPANT.",
         action="Correct the name in a new round, or ask the hub's administrator to enrol the hospital (`kubectl "
         "wardround enrol PARTICIPANT --federation FEDERATION --apply`).",
     ),
@@ -93,8 +93,8 @@ _VERSIONS = (
     _hub(
         name="SiteTooOld",
         owner=HOSPITAL,
-        meaning="The site of PARTICIPANT accepts no version of assignments that the hub can write, or it has "
-        "published none.",
+        meaning="The site of PARTICIPANT accepts no version of assignments that the hub can write, or it has not "
+        "published which versions it accepts.",
         action="Upgrade the charts wardround-crds and wardround-site at the site to the hub's version "
         "(docs/operations.md, Upgrade). If they have that version already, read the log of the site operator: it "
         "reports to the hub which versions of assignments the site accepts.",
@@ -114,14 +114,15 @@ _DATASETS = (
     ),
     _round(
         name="RoundSchemaInvalid",
-        meaning="The DataSchema that the round names is wrong.",
+        meaning="The DataSchema that the round names is invalid.",
         action="Apply a correct DataSchema with another name, and name it in a new round.",
     ),
     _round(
         name="SchemaDiffersFromBase",
-        meaning="The round's DataSchema has other columns than the round's base was made with.",
-        action="Apply a new round whose DataSchema has the same target and features as the base's, in name, order and "
-        "unit. Or apply a new round with spec.initial: a model cannot continue with other columns.",
+        meaning="The columns of the round's DataSchema differ from the columns that the round's base was trained on.",
+        action="Apply a new round whose DataSchema has the target and the features of the base's DataSchema, with the "
+        "same names, units and order. Or apply a new round with spec.initial, which makes a new model for the new "
+        "columns.",
     ),
     _round(
         name="DatasetUnknown",
@@ -134,7 +135,7 @@ _DATASETS = (
 _BASES = (
     _round(
         name="BaseNotFound",
-        meaning="This namespace has no round of the name that this round starts from.",
+        meaning="The round that this round starts from does not exist in this namespace.",
         action="Apply that round in this namespace. Or correct base.roundName, or initial.statisticsRoundName, in a "
         "new round.",
     ),
@@ -145,7 +146,8 @@ _BASES = (
     ),
     _round(
         name="BaseCycle",
-        meaning="The round waits for itself, through the rounds that it starts from.",
+        meaning="The round starts from a round that, directly or through others, starts from this round. So each "
+        "waits for the other.",
         action="Apply a new round that starts from an earlier round.",
     ),
     Reason(
@@ -153,8 +155,8 @@ _BASES = (
         owner=ROUND,
         meaning="Somebody deleted the round that this round starts from. The hub keeps the result of the "
         "deleted round until this round is over.",
-        action="Do nothing for this round. No new round can start from that result. Keep a round, also in Git, as "
-        "long as other rounds are to start from it.",
+        action="Do nothing for this round. No new round can start from that result. Do not delete a round, also not "
+        "from Git, while other rounds are to start from it.",
     ),
     _round(
         name="BaseUnusable",
@@ -163,9 +165,9 @@ _BASES = (
     ),
     _round(
         name="BaseTaskDiffers",
-        meaning="The round that this round starts from has another task than this round needs.",
-        action="Apply a new round: base.roundName has to name a Train round, initial.statisticsRoundName a Statistics "
-        "round.",
+        meaning="The round that this round starts from has the wrong task.",
+        action="Apply a new round. Its base.roundName has to name a Train round, or its initial.statisticsRoundName a "
+        "Statistics round.",
     ),
     _hub(
         name="BaseLost",
@@ -178,7 +180,7 @@ _BASES = (
 _REFERENCES = (
     _round(
         name="ReferenceNotFound",
-        meaning="This namespace has no result of a round that spec.references names.",
+        meaning="A round that spec.references names does not exist in this namespace, or has no result.",
         action="Apply that round in this namespace. Or correct spec.references in a new round.",
     ),
     _round(
@@ -193,7 +195,8 @@ _REFERENCES = (
     ),
     _round(
         name="ReferenceDiffers",
-        meaning="A round that spec.references names made its model from other columns than the model of the base.",
+        meaning="The model of a round that spec.references names was trained on other columns than the model of the "
+        "base.",
         action="Apply a new round whose spec.references names rounds with the same columns as the base: only such "
         "models can be compared.",
     ),
@@ -208,9 +211,9 @@ _REFERENCES = (
 _QUORUM = (
     _round(
         name="TooFewParticipants",
-        meaning="The round's participants.selector finds fewer hospitals of federation FEDERATION than quorum.min.",
-        action="Correct matchLabels or quorum.min in a new round. Or ask the hub's administrator to give the "
-        "Participants these labels, and FEDERATION in spec.allowedFederations.",
+        meaning="The round's participants.selector matches fewer hospitals of federation FEDERATION than quorum.min.",
+        action="Correct matchLabels or quorum.min in a new round. Or ask the hub's administrator to give more "
+        "Participants these labels, and to list FEDERATION in their spec.allowedFederations.",
     ),
     _round(
         name="QuorumImpossible",
@@ -219,7 +222,8 @@ _QUORUM = (
     ),
     _round(
         name="QuorumNotMet",
-        meaning="Too few hospitals sent an update, so the hub combined none.",
+        meaning="Fewer hospitals than quorum.min sent an update, or a hospital of quorum.required sent none. So the "
+        "hub combined no updates.",
         action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION`: it says why each hospital is "
         "missing. Then apply a new round.",
     ),
@@ -227,15 +231,15 @@ _QUORUM = (
 _HUB = (
     _round(
         name="TooMuchToAggregate",
-        meaning="One aggregation cannot combine so many updates of this size.",
+        meaning="The updates of all hospitals together are too large for one aggregation.",
         action="Name fewer hospitals, or train a smaller model, in a new round.",
     ),
     _hub(
         name="TaskRefused",
         meaning="The hub's API server does not accept the RoundTask.",
-        action="Read what the API server says, and correct it. Often a quota, an admission policy or a webhook of "
-        "namespace PARTICIPANT refuses it. The hub operator tries again until admissionSeconds and queueSeconds of "
-        "the round are over.",
+        action="Read the API server's answer in the condition's message, and remove the cause. Often a quota, an "
+        "admission policy or a webhook of namespace PARTICIPANT refuses the RoundTask. The hub operator tries again "
+        "until admissionSeconds and queueSeconds of the round are over.",
     ),
     _hub(
         name="AggregationFailed",
@@ -244,8 +248,8 @@ _HUB = (
     ),
     _hub(
         name="ActionFailed",
-        meaning="The hub operator could not do what the round needs next.",
-        action="Read the log of the hub operator. Often an API server or an admission policy refuses the action, or "
+        meaning="The hub operator could not take the round's next step.",
+        action="Read the log of the hub operator. Often the API server or an admission policy refuses the step, or "
         "the store fails. The hub operator tries again.",
     ),
     _hub(
@@ -274,18 +278,19 @@ _PARTS = (
         name="NotSentInTime",
         owner=HOSPITAL,
         meaning="The round closed before the site's update arrived.",
-        action="Do nothing: the round's result lacks this update, and the next round asks the hospital again.",
+        action="Do nothing. The round's result does not contain this update. The next round asks the hospital again.",
     ),
     Reason(
         name="RoundOver",
         owner=NOBODY,
-        meaning="The round ended without this task.",
+        meaning="The round ended before this task did, and the hub no longer needs the task.",
         action="Nothing to do.",
     ),
     _round(
         name="RoundFailed",
         meaning="The round failed, so the hub ended this task.",
-        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` on the hub.",
+        action="Run `kubectl wardround explain federatedround/NAME -n FEDERATION` on the hub: it says why the round "
+        "failed.",
     ),
     Reason(
         name="Cancelled",

@@ -50,28 +50,30 @@ SITES = (
     ),
     _hospital(
         name="OneClass",
-        meaning="All valid rows of the data file have the same target, so no model can learn from them what tells the "
-        "classes apart.",
+        meaning="All valid rows of the data file have the same target, so a model cannot learn from them how the "
+        "classes differ.",
         action="Compare the target's column in the file with Dataset DATASET and its DataSchema. If the hospital has "
         "no patients of another class, there is nothing to do.",
     ),
     _hospital(
         name="RowsRepeated",
-        meaning="Many rows of the data file repeat an earlier row of the same patient in each feature and the target.",
-        action="If each row is a visit, there is nothing to do. Otherwise look whether the export of Dataset DATASET "
-        "writes each row twice, for example because it joins two tables.",
+        meaning="In the data file, many rows equal an earlier row of the same patient in all features and in the "
+        "target.",
+        action="If each row is a visit, there is nothing to do. Otherwise check whether the export that writes the "
+        "file of Dataset DATASET writes each row twice, for example because it joins two tables.",
     ),
     _hospital(
         name="ClassLeftOut",
-        meaning="Of one class of the target, a far larger share of rows is left out than of the others. A model sees "
-        "too few patients of this class, and perhaps not those who are most ill.",
-        action="Read status.leftOut of Dataset DATASET, and correct in the file what leaves out most rows.",
+        meaning="One class of the target loses a far larger share of its rows than the other classes, because these "
+        "rows break the DataSchema. A model sees too few patients of this class, and may miss those who are most ill.",
+        action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, by field and reason. "
+        "Correct the field with most of them in the data file.",
     ),
     _hospital(
         name="TargetsContradict",
         meaning="Some patients have several rows that contradict each other in the target.",
-        action="If each row is a visit, there is nothing to do. Otherwise correct the target in the file of Dataset "
-        "DATASET, or the identifiers that different patients share.",
+        action="If each row is a visit, there is nothing to do. Otherwise correct the wrong targets in the file of "
+        "Dataset DATASET, or the identifiers that several patients share.",
     ),
     _nobody(
         name="Connecting",
@@ -83,9 +85,9 @@ SITES = (
         owner=CLUSTER,
         meaning="Neighbours answer training pods over IPv6 link-local, although the NetworkPolicy denies all traffic. "
         "Training code cannot use this: without resources.localSockets, the launcher lets it open no IP socket.",
-        action="Run the command of the message on each node, as docs/operations.md says (IPv6 link-local). Until then, "
-        "rounds with local sockets fail, and other rounds go on. If policy.linkLocal in the values of the site chart "
-        "is Refuse, all rounds fail.",
+        action="Run the command in the condition's message on each node, as docs/operations.md says (IPv6 "
+        "link-local). Until then, tasks of rounds with local sockets fail at this site, and other tasks run. If "
+        "policy.linkLocal in the values of the site chart is Refuse, all training tasks fail here.",
     ),
     _nobody(
         name="LinkLocalSilent",
@@ -101,7 +103,7 @@ SITES = (
     _nobody(
         name="NotReadYet",
         meaning="The Dataset matches its DataSchema. No pod has read the data yet.",
-        action="Nothing to do: a pod reads the data when the Dataset has changed. If this takes long, run `kubectl "
+        action="Nothing to do: the site operator starts a pod that reads the data. If this takes long, run `kubectl "
         "describe dataset DATASET -n SITE_NAMESPACE` at the site: status.reading says why.",
     ),
     _nobody(

@@ -29,15 +29,16 @@ _DATA = (
         exit_code=EXIT_DATA,
         meaning="The data file lacks a column that the Dataset or its DataSchema names.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the column. Add the "
-        "column to the file, or write the file's name of the column in spec.fields of Dataset DATASET (from).",
+        "column to the file. If the file has the column under another name, write that name in spec.fields of Dataset "
+        "DATASET (from).",
     ),
     _site(
         name="DataUnreadable",
         exit_code=EXIT_DATA,
         meaning="The data file cannot be read as its Dataset describes it.",
         action="Compare spec.path and spec.format of Dataset DATASET with the file on the volume. Run `kubectl "
-        "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. If the exit code is 65, the training "
-        "code could not use the data. Then read the log of the training code, which the message names.",
+        "describe sitetask TASK -n SITE_NAMESPACE` at the site for details. If the message says that training code "
+        "ended with exit code 65, that code could not use the data. Then read its log with the command in the message.",
     ),
     _platform(
         name="DataReplaced",
@@ -45,13 +46,13 @@ _DATA = (
         owner=HOSPITAL,
         meaning="The data file was replaced or changed while the training pod read it.",
         action="Write a new file only while no task runs, or write it beside the old one under another name and change "
-        "spec.path of Dataset DATASET. The round tries again.",
+        "spec.path of Dataset DATASET. The hub makes another attempt.",
     ),
     _site(
         name="SplitKeyLost",
         exit_code=EXIT_DATA,
-        meaning="The key that decides which patients are held out is missing or unusable. With another key, patients "
-        "who were held out would enter training, so no row was read.",
+        meaning="The key that decides which patients are held out from training is missing or unusable. With another "
+        "key, held-out patients would enter training, so no row was read.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
         "file, or the claim `state`, from a backup. Or accept a new split, and train new models from the beginning: "
         "delete Dataset DATASET and apply it again, or apply it under another name. Then ask the round's author to "
@@ -60,8 +61,8 @@ _DATA = (
     _site(
         name="SplitKeyChanged",
         exit_code=EXIT_DATA,
-        meaning="The key that decides which patients are held out is another one than before. With it, patients who "
-        "were held out would enter training, so no row was read.",
+        meaning="The key that decides which patients are held out from training has changed. With the new key, "
+        "held-out patients would enter training, so no row was read.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
         "former file from a backup. Or accept a new split, and train new models from the beginning: delete Dataset "
         "DATASET and apply it again, or apply it under another name. Then ask the round's author to apply a new round.",
@@ -80,16 +81,18 @@ _DATA = (
         name="TooFewSamples",
         exit_code=EXIT_DATA,
         meaning="Fewer patients have usable data than the site's policy demands.",
-        action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, and says why. Correct "
-        "those rows, or lower minSamples or minCell in the values of the site chart. minCell cannot be lower than 11.",
+        action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, by field and reason. "
+        "Correct those rows. Or lower policy.minSamples or policy.minCell in the values of the site chart: minCell "
+        "cannot be lower than 11.",
     ),
     _site(
         name="NetworkOpen",
         exit_code=EXIT_TRY_AGAIN,
         meaning="The training pod could reach an address that must be closed to it.",
         action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the address. Start the "
-        "cluster's policy engine (a CNI that enforces NetworkPolicy). For IPv6 link-local, see docs/operations.md. "
-        "This round does not ask the hospital again: ask the round's author to apply a new one.",
+        "cluster's policy engine (a CNI that enforces NetworkPolicy). For an IPv6 link-local address, see "
+        "docs/operations.md. Then ask the round's author to apply a new round: this round does not ask the hospital "
+        "again.",
     ),
 )
 _OUTPUT = (
@@ -110,8 +113,8 @@ _OUTPUT = (
     _code(
         name="HalfPrecision",
         exit_code=EXIT_CODE,
-        meaning="A tensor of the model is in half precision (F16 or BF16), in which an update would lose most of its "
-        "digits.",
+        meaning="A tensor of the model is in half precision (F16 or BF16). In half precision, an update would lose "
+        "most of its digits.",
         action="Let `init` write the model in F32. The code may still compute in half precision (torch.autocast), and "
         "convert the weights when it loads and saves them.",
     ),
@@ -139,21 +142,22 @@ _OUTPUT = (
         name="FrozenChanged",
         exit_code=EXIT_CODE,
         meaning="The training code changed tensors that the round froze.",
-        action="Write back the base's values of tensors that match exchange.frozen, bit for bit, or let the round's "
-        "author freeze other tensors in a new round.",
+        action="For each tensor whose name matches exchange.frozen, write the base model's values, bit for bit. Or "
+        "ask the round's author to freeze other tensors in a new round.",
     ),
     _code(
         name="NotFinite",
         exit_code=EXIT_CODE,
         meaning="The model, or a prediction, contains NaN or infinity.",
-        action="Training diverged. Lower the learning rate, or look for inputs that are not standardised.",
+        action="Training diverged. Lower the learning rate, or check in the training code that all inputs are "
+        "standardised.",
     ),
     _code(
         name="MetricsInvalid",
         exit_code=EXIT_CODE,
         meaning="The file out/metrics.json does not follow the training contract.",
-        action="Write an object whose `base` is an object. Each of its values whose name the round declares has to be "
-        "a finite number. A name may be absent.",
+        action="Write a JSON object with the field `base`, which is an object too. Each value in `base` whose name "
+        "the round declares has to be a finite number. A name may be absent.",
     ),
     _code(
         name="PredictionsInvalid",
@@ -169,9 +173,10 @@ _CODE = (
         name="TrainerFailed",
         meaning="The training code ended with an error.",
         action="Ask the hospital for the log, which stays at the site: `kubectl logs job/TASK -n SITE_NAMESPACE -c "
-        "train`, or `-c init` if a first round failed while it made the model. Exit code 127 means that the image "
-        "does not contain the command, 126 that the command cannot be started. The built-in trainer ends like this "
-        "when its weights diverge, and when it was given no GPU for `device: cuda`. Its log says which of them.",
+        "train`. If an initial round failed while `init` made the model, use `-c init`. Exit code 127 means that the "
+        "image does not contain the command, 126 that the command cannot be started. The built-in trainer ends with "
+        "an error when its weights diverge, or when `device: cuda` is set and the pod has no GPU. Its log says which "
+        "of the two.",
     ),
     _code(
         name="ParametersRefused",
@@ -179,47 +184,47 @@ _CODE = (
         meaning="The training code does not know one of the round's parameters, or cannot use its value.",
         action="The parameter is PARAMETER. Compare its name and value with the training contract or with the "
         "documentation of the image, and correct it in a new round. The log of the training pod at the hospital says "
-        "more (container train, or init in a first round).",
+        "more (container train, or init in an initial round).",
     ),
     _code(
         name="TrainDeadline",
         owner=ROUND,
         meaning="Training took longer than deadlines.trainSeconds.",
-        action="Raise deadlines.trainSeconds in a new round, or let the round train less.",
+        action="Raise deadlines.trainSeconds in a new round, or shorten training with its parameters, such as epochs.",
     ),
 )
 _PLATFORM = (
     _platform(
         name="Evicted",
         meaning="Kubernetes removed the training pod from its node.",
-        action="Check the node's memory and disk, and whether somebody has drained the node. The Job makes another "
-        "pod, or the round tries again.",
+        action="Check the node's memory and disk, and whether somebody has drained the node. Kubernetes starts "
+        "another pod, or the hub makes another attempt.",
     ),
     _platform(
         name="NodeLost",
         meaning="The node of the training pod has stopped answering, so the result of its training is unknown.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: it names the node. Repair or remove "
-        "the node. The round tries again.",
+        "the node. The hub makes another attempt.",
     ),
     _platform(
         name="StartDeadline",
         meaning="The node did not start the containers of the training pod in time.",
         action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: its events show what took so long, "
-        "such as pulling an image or mounting a volume. The round tries again.",
+        "such as pulling an image or mounting a volume. The hub makes another attempt.",
     ),
     _platform(
         name="QueueDeadline",
         owner=HOSPITAL,
         meaning="Other tasks of the site came first for longer than deadlines.queueSeconds plus startSeconds.",
         action="Raise workload.maxConcurrentTasks in the values of the site chart, or the quota of the site's Kueue "
-        "queue. The round tries again.",
+        "queue. The hub makes another attempt.",
     ),
     _platform(
         name="DeadlineExceeded",
-        meaning="Somebody at the site set a deadline that is not the round's, and the training pod or its Job ran "
-        "longer.",
-        action="Run `kubectl describe job TASK -n SITE_NAMESPACE` at the site. Look for what changes "
-        "activeDeadlineSeconds there, such as an admission webhook. The round tries again.",
+        meaning="Somebody or something at the site gave the training pod or its Job a shorter deadline than the "
+        "round's, and this deadline passed.",
+        action="Run `kubectl describe job TASK -n SITE_NAMESPACE` at the site. Find out what changes "
+        "activeDeadlineSeconds of the Job or its pod: often an admission webhook. The hub makes another attempt.",
     ),
     _platform(
         name="StepFailed",
@@ -237,43 +242,45 @@ _PLATFORM = (
         name="OutOfMemory",
         meaning="A container of the training pod used more memory than the site allows.",
         action="Raise workload.limits.memory in the values of the site chart, or ask the author of the training image "
-        "for a smaller model or smaller batches. The round tries again.",
+        "for a smaller model or smaller batches. The hub makes another attempt.",
     ),
     _platform(
         name="IsolationUnknown",
         exit_code=EXIT_TRY_AGAIN,
-        meaning="The sidecar could not check whether the training pod's network was closed, so the site operator "
-        "ended training.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names what could not be "
-        "checked, or how the sidecar ended. If it happens again, check the node's memory, and look for training code "
-        "that takes all ports. The round tries again, up to its retryLimit.",
+        meaning="The sidecar could not test whether the training pod's network was closed, so the site operator ended "
+        "training.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it names the test that failed, or "
+        "says how the sidecar ended. If it happens again, check the node's memory, and whether the training code uses "
+        "up all ports. The hub makes another attempt, up to retryLimit of the round.",
     ),
     _platform(
         name="PodFailed",
         exit_code=EXIT_OUR_FAULT,
-        meaning="The training pod failed, and not because of the training code or the data.",
-        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: it shows why. The round tries again.",
+        meaning="The training pod failed. Neither the training code nor the data is the cause.",
+        action="Run `kubectl describe pod TASK -n SITE_NAMESPACE` at the site: it shows why. The hub makes another "
+        "attempt.",
     ),
     _platform(
         name="JobNotAdmitted",
         meaning="The site's API server did not admit the training Job.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it quotes the API server. Look "
-        "for a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster, a Dataset that "
-        "policy.datasets no longer lists, or chart, CRDs and operator that do not fit each other: chart and operator "
-        "have to be of one version, and the CRDs may be newer but not older (`helm upgrade`). The site operator tries "
-        "again.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it quotes the API server. Often "
+        "the cause is a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster, or a "
+        "Dataset that policy.datasets no longer lists. Or chart, CRDs and operator do not fit each other: chart and "
+        "operator have to be of one version, and the CRDs of the same or a newer one (`helm upgrade`). The site "
+        "operator tries again.",
     ),
     _platform(
         name="SiteTaskNotAdmitted",
         meaning="The site's API server did not admit the SiteTask.",
-        action="Read the log of the site operator: it quotes the API server. Look for a ResourceQuota of the namespace "
-        "or an admission policy of the cluster, or for CRDs older than the operator. The site operator tries again.",
+        action="Read the log of the site operator: it quotes the API server. Often the cause is a ResourceQuota of "
+        "the namespace, an admission policy of the cluster, or CRDs that are older than the operator. The site "
+        "operator tries again.",
     ),
     _platform(
         name="Unschedulable",
         meaning="No node of the site has room for the training pod.",
         action="Free nodes or accelerators, or add some. Or ask the round's author for a round with smaller "
-        "resources, or the hospital's administrator for smaller workload.limits in the values of the site chart.",
+        "resources. Or ask the hospital's administrator to lower workload.limits in the values of the site chart.",
     ),
     _platform(
         name="ImagePullFailed",
@@ -292,7 +299,7 @@ _PLATFORM = (
         name="SiteSilent",
         failure_class="Platform",
         owner=HOSPITAL,
-        meaning="The site has not reported how its training ended, long after deadlines.trainSeconds.",
+        meaning="The site has not reported how its training ended, although deadlines.trainSeconds passed long ago.",
         action="Check at the site that the site operator runs, that the Site's condition HubConnected is True, and "
         "that the node of the training pod is Ready. Then ask the round's author to apply a new round.",
     ),
@@ -301,21 +308,21 @@ _TRANSFERS = (
     _network(
         name="FetchDeadline",
         meaning="The courier did not fetch the base model within deadlines.queueSeconds plus startSeconds.",
-        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. If the line is slow, the round's "
-        "author can raise deadlines.queueSeconds in a new round. The round tries again.",
+        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. If the network is slow, ask the "
+        "round's author to raise deadlines.queueSeconds in a new round. The hub makes another attempt.",
     ),
     _network(
         name="UploadDeadline",
-        meaning="The courier did not send the update before deadlines.uploadSeconds was over.",
+        meaning="The courier did not send the update within deadlines.uploadSeconds.",
         action="Check that the site's courier reaches the store: `kubectl logs deployment/courier -n SITE_NAMESPACE` "
-        "at the site. The round tries again.",
+        "at the site. The hub makes another attempt.",
     ),
     _network(
         name="IsolationUnproven",
         meaning="The site operator reaches neither the hub nor the Kubernetes API, so it cannot prove that the "
         "training pod's network is closed. Training waits.",
-        action="Restore the site operator's access to the hub or to the Kubernetes API. The site operator then goes "
-        "on without further help.",
+        action="Restore the site operator's access to the hub or to the Kubernetes API. Training then starts by "
+        "itself.",
     ),
 )
 
@@ -324,11 +331,13 @@ _EVALUATIONS = (
         name="EvaluationsUsedUp",
         exit_code=EXIT_DATA,
         owner=ROUND_OR_HOSPITAL,
-        meaning="The hospital limits how many models are evaluated on its Dataset in 30 days, and that many have been.",
-        action="The round's author: Ask the hospital when it allows the next evaluation, and then apply a new round. A "
-        "model that has been evaluated there does not count again. The hospital's administrator: Run `kubectl describe "
-        "dataset DATASET -n SITE_NAMESPACE`: status.evaluations has the time. To allow more, raise "
-        "policy.maxEvaluations in the values of the site chart. docs/security.md says what that gives away.",
+        meaning="The hospital limits how many models are evaluated on its Dataset in 30 days, and this limit is "
+        "reached.",
+        action="The round's author: Ask the hospital when it allows the next evaluation, and then apply a new round. "
+        "A model that has been evaluated there does not count again. The hospital's administrator: Run `kubectl "
+        "describe dataset DATASET -n SITE_NAMESPACE`: status.evaluations says when the next evaluation is allowed. To "
+        "allow more, raise policy.maxEvaluations in the values of the site chart. docs/security.md says what more "
+        "evaluations reveal.",
     ),
     _site(
         name="EvaluationsUnreadable",

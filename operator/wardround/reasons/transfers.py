@@ -25,21 +25,22 @@ _STORE = (
         exit_code=EXIT_TRY_AGAIN,
         owner=NETWORK,
         meaning="The object store cannot be reached.",
-        action="Compare store.origin, store.caBundle and store.proxyURL in the values of the site chart with the "
-        "hub's. Check that the network lets them through.",
+        action="Compare store.origin and store.caBundle in the values of the site chart with those that the hub's "
+        "administrator gives. Check that the site's network and proxy (store.proxyURL) let connections to the store "
+        "through.",
     ),
     _network(
         name="StoreTooSlow",
         owner=NETWORK,
-        meaning="The object store moves less than 1 MiB in a minute.",
-        action="Check whether the store, a proxy or the line to the hospital is overloaded. The courier tries again.",
+        meaning="A transfer between site and object store moves less than 1 MiB in a minute.",
+        action="Check whether the store, a proxy or the hospital's network link is overloaded. The courier tries "
+        "again.",
     ),
     _network(
         name="StoreRefused",
         owner=HUB,
         meaning="The object store refused a request: the grant has expired, or it is for another object.",
-        action="Wait, since the hub operator renews grants. If the reason stays, compare the clocks of store, hub and "
-        "site.",
+        action="Wait: the hub operator renews grants. If the reason stays, compare the clocks of store, hub and site.",
     ),
     _network(
         name="StoreObjectMissing",
@@ -51,8 +52,8 @@ _STORE = (
     _network(
         name="StoreObjectShort",
         owner=HUB,
-        meaning="An object in the store is shorter than when it was written.",
-        action="Check who can write to the store. Wardround used nothing of the object.",
+        meaning="An object in the store is shorter than it was when it was written.",
+        action="Check who can write to the store. Wardround has used no part of the object.",
     ),
     _network(
         name="StoreNotPinned",
@@ -60,23 +61,22 @@ _STORE = (
         retried=False,
         owner=HOSPITAL,
         meaning="The hub names another store than the one that this site has pinned.",
-        action="Ask the hub's administrator by telephone for the store's origin. Only then change store.origin in the "
-        "values of the site chart.",
+        action="Ask the hub's administrator by telephone for the store's origin. Change store.origin in the values of "
+        "the site chart only to the origin that you hear there.",
     ),
     _network(
         name="StoreUntrusted",
         owner=HOSPITAL,
         meaning="TLS to the store fails: the pinned CA has not signed the store's certificate, or a device in between "
         "replaces it.",
-        action="Wait, since the courier tries again. If the reason stays, compare store.caBundle in the values of the "
-        "site chart with the hub's administrator.",
+        action="Wait: the courier tries again. If the reason stays, ask the hub's administrator for the CA of the "
+        "store, and compare it with store.caBundle in the values of the site chart.",
     ),
     Reason(
         name="HubUnreachable",
         owner=NETWORK,
         meaning="The site cannot reach the hub's API server.",
-        action="Check that the site's network lets connections out to the hub's address. The site operator tries "
-        "again.",
+        action="Check that the site's network allows connections to the hub's address. The site operator tries again.",
     ),
 )
 _UPDATES = (
@@ -84,13 +84,13 @@ _UPDATES = (
         name="ManifestUnreadable",
         owner=HOSPITAL,
         meaning="The signed manifest cannot be read.",
-        action="Compare the versions of hub and site. If both are of one version, run `kubectl logs "
-        "deployment/courier -n SITE_NAMESPACE` at the site, and report the error to the developers of Wardround.",
+        action="Compare the versions of hub and site. If they are equal, run `kubectl logs deployment/courier -n "
+        "SITE_NAMESPACE` at the site, and report the error to the developers of Wardround.",
     ),
     _network(
         name="SignatureInvalid",
         owner=HUB,
-        meaning="The pinned key has not signed the manifest.",
+        meaning="The signature of the manifest is not from the pinned key of the hospital.",
         action="If the hospital has renewed its keys, run `kubectl wardround approve PARTICIPANT`. If it has not, "
         f"{SUSPEND}.",
     ),
@@ -115,7 +115,7 @@ _UPDATES = (
     Reason(
         name="WrongImage",
         owner=HUB,
-        meaning="The update says that another image than the round's made it.",
+        meaning="The update's manifest names another training image than the round's.",
         action=f"Ask the hospital how that can be. Until there is an explanation, {SUSPEND}.",
     ),
     Reason(
@@ -123,14 +123,14 @@ _UPDATES = (
         failure_class="Platform",
         retried=True,
         owner=HOSPITAL,
-        meaning="The update was trained from another model than this round's base.",
+        meaning="The training of the update started from another model than this round's base.",
         action="Ask the round's author to apply a new round that includes this hospital. If it happens again, run "
         "`kubectl logs deployment/courier -n SITE_NAMESPACE` at the site.",
     ),
     Reason(
         name="WrongSchema",
         owner=IMAGE,
-        meaning="The update's tensors are not those of the round's model.",
+        meaning="The update's tensors are not those that the round expects.",
         action="Keep the names, shapes and types of the base model's tensors.",
     ),
     Reason(
@@ -138,8 +138,8 @@ _UPDATES = (
         owner=HOSPITAL,
         meaning="The update's statistics are inconsistent (for example negative or fractional counts), or it reports "
         "no samples.",
-        action="Compare the versions of hub and site. If both are of one version, find out which program made the "
-        "update: Wardround's own code cannot make it.",
+        action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
+        "Wardround's own code cannot make such an update.",
     ),
     _network(
         name="KeyUnusable",
@@ -152,7 +152,7 @@ _UPDATES = (
         name="Altered",
         owner=HUB,
         meaning="A model or an update in the store was changed after it was sealed.",
-        action="Check who can write to the store. Wardround used nothing of the object.",
+        action="Check who can write to the store. Wardround has used no part of the object.",
     ),
     Reason(
         name="Missing",
@@ -182,16 +182,17 @@ _AGGREGATION = (
     _updates_unusable(
         name="SchemasDiffer",
         owner=ROUND,
-        meaning="The hospitals' updates do not have the same tensors, or their statistics have different centres.",
-        action="Ask the hospitals to compare the DataSchemas of their Datasets, which have to be equal. If "
-        "they are, ask the author of the training image: `init` has to make the same tensors at all hospitals.",
+        meaning="The tensors of the hospitals' updates differ, or their statistics have different centres.",
+        action="Ask the hospitals to compare the DataSchemas of their Datasets: all have to be equal. If they are "
+        "equal, ask the author of the training image to correct `init`: it has to make the same tensors at all "
+        "hospitals.",
     ),
     _updates_unusable(
         name="InitialWeightsDiffer",
         owner=IMAGE,
         meaning="The hospitals made different first weights from the same seed, so their updates cannot be added up.",
-        action="The author of the training image lets `init` depend only on seed, statistics and schema. If it does "
-        "so already, ask the hospitals whether all sites have the same kind of processor.",
+        action="Make `init` depend only on seed, statistics and schema. If it does so already, ask the hospitals "
+        "whether all sites have the same kind of processor.",
     ),
     _updates_unusable(
         name="ResultNotFinite",
@@ -203,7 +204,7 @@ _AGGREGATION = (
         name="StoreInconsistent",
         owner=HUB,
         meaning="The store returned other bytes than when it was read before.",
-        action="Check who can write to the store. Wardround used nothing of the object.",
+        action="Check who can write to the store. Wardround has used no part of the object.",
     ),
     _our_fault(
         name="ResultExists",
@@ -215,7 +216,7 @@ _AGGREGATION = (
         name="TooManyLeftOut",
         owner=HUB,
         meaning="The aggregation left out more updates than the list in its result can name.",
-        action="Report it, with the log of the aggregation Job.",
+        action="Report this to the developers of Wardround, with the log of the aggregation Job.",
     ),
     _our_fault(
         name="PlanUnreadable",

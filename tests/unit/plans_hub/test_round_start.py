@@ -118,7 +118,7 @@ def test_a_stalled_round_says_until_when_it_waits_and_what_it_does_then(least: i
     participants = {name: participant(name) for name in NAMES[:known]}
     made = plan(observation(federated_round(quorum={"min": least}), participants=participants))
     message = message_of(made, "Stalled")
-    assert message.startswith(f"{NAMES[known]}: The hub knows no hospital {NAMES[known]}.")
+    assert message.startswith(f"{NAMES[known]}: The hub has no Participant {NAMES[known]}.")
     assert f" The round waits until {to_seconds(at(600))}. Then it {then}" in message
 
 
@@ -219,7 +219,7 @@ def test_a_hospital_that_is_nearly_one_of_the_federation_is_guessed_and_no_other
     }
     made = plan(observation(current, participants=participants))
     messages = {each.participant: each.message for each in made.status.attention}
-    assert "The hub knows no hospital siet-a. Was site-a meant? The round's author:" in messages["siet-a"]
+    assert "The hub has no Participant siet-a. Was site-a meant? The round's author:" in messages["siet-a"]
     assert "meant" not in messages["hospital"]
 
 
@@ -242,7 +242,7 @@ def test_a_name_is_told_only_to_who_has_nearly_written_it() -> None:
 
 def test_a_round_that_waits_for_several_hospitals_names_them_all() -> None:
     made = plan(observation(federated_round(quorum={"min": 3}), participants={"site-a": participant("site-a")}))
-    assert message_of(made, "Stalled").startswith("site-b: The hub knows no hospital site-b.")
+    assert message_of(made, "Stalled").startswith("site-b: The hub has no Participant site-b.")
     assert " It also waits for site-c (ParticipantUnknown). The round waits until" in message_of(made, "Stalled")
 
 
