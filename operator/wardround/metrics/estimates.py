@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wardround.metrics import bins, intervals, registry
+from wardround.metrics import bins, digits, intervals, registry
 from wardround.metrics.bins import Floats
 from wardround.metrics.intervals import Interval
 from wardround.metrics.withheld import too_few
 
+# A group of the calibration curve holds so many people, if there are so many. Over 100 people or fewer, a share of two
+# decimals gives the exact number of positives, and ten such groups would give the exact number of all positives.
+CURVE_PEOPLE = 200
 # The loss of a person whose label has the probability 1e-6.
 LARGEST_LOSS = -math.log(bins.LEAST)
 
@@ -98,7 +101,8 @@ def classes_hold_enough(numbers: Numbers, min_cell: float) -> bool:
 
 
 def calibration(numbers: Numbers, min_cell: float, apart: Hospitals = ()) -> tuple[Group, ...]:
-    """The calibration curve: at most 10 groups of at least `min_cell` people. Empty if a class holds fewer.
+    """The calibration curve: at most 10 groups, each of at least `min_cell` and CURVE_PEOPLE people. It is one group if
+    all people are fewer than CURVE_PEOPLE, and empty if a class holds fewer than `min_cell`.
 
     `apart`: the sums and the `min_cell` of each hospital. If there are several hospitals, each group holds that many
     people of two hospitals at least. Else a group could be one hospital's number.
@@ -106,7 +110,8 @@ def calibration(numbers: Numbers, min_cell: float, apart: Hospitals = ()) -> tup
     if too_few(numbers["people"].tolist(), min_cell):
         return ()
     histogram = _Histogram.read(numbers)
-    groups = bins.merge(histogram.both, min_cell, bins.MOST_GROUPS, _apart(apart))
+    least = max(min_cell, min(CURVE_PEOPLE, float(histogram.both.sum())))
+    groups = bins.merge(histogram.both, least, bins.MOST_GROUPS, _apart(apart))
     return tuple(
         Group(
             float(bins.EDGES[start]),
@@ -249,13 +254,15 @@ def _at_specificity(
 
     A person is predicted positive from the edge on. `hospitals`: as of `bins.merge`. Two values of `least` give two
     edges, and the people between two edges are those of merged bins. So these people are never of one hospital alone.
+
+    `least` is compared with the specificity as a result tells it, rounded. Else whoever chooses `least` could find the
+    exact specificity in a few rounds.
     """
     people, with_positive, with_negative = histogram.people.tolist()
     negatives, positives = float(histogram.negatives.sum()), float(histogram.positives.sum())
-    # Sums of weights such as 1/3 are not exact.
-    needed = least * negatives * (1 - 1e-12)
     edges = [start for start, _ in bins.merge(histogram.both, min_cell, hospitals=hospitals)]
-    reached = [edge for edge in edges if negatives > 0 and _below(histogram.negatives, edge) >= needed]
+    shares = {edge: _share(_below(histogram.negatives, edge), negatives, with_negative) for edge in edges}
+    reached = [edge for edge, share in shares.items() if share is not None and _told_share(share) >= least]
     if not reached:
         return dict.fromkeys(_AT_SPECIFICITY)
     edge = reached[0]
@@ -263,8 +270,12 @@ def _at_specificity(
     return {
         "sensitivityAtSpecificity": _share(caught, positives, with_positive),
         "threshold": _over(float(bins.EDGES[edge]), None, people, people),
-        "specificityAtThreshold": _share(_below(histogram.negatives, edge), negatives, with_negative),
+        "specificityAtThreshold": shares[edge],
     }
+
+
+def _told_share(share: _Over) -> float:
+    return float(digits.text(share.estimate.value, share.estimate.people))
 
 
 def _below(counts: Floats, edge: int) -> float:

@@ -76,10 +76,11 @@ def test_auc_compares_people_within_a_hospital_alone() -> None:
 
 
 def test_the_curve_of_calibration_comes_with_the_metric_of_that_name() -> None:
-    parts = hospital("a", 400), hospital("b", 400)
+    parts = hospital("a", 1500), hospital("b", 1500)
     groups = combined(*parts).calibration
-    assert sum(each.people for each in groups) == pytest.approx(800, abs=5)
-    assert all(each.people >= 11 for each in groups)
+    assert 8 <= len(groups) <= 10
+    assert sum(each.people for each in groups) == pytest.approx(3000, abs=50)
+    assert all(each.people >= estimates.CURVE_PEOPLE for each in groups)
     assert float(groups[0].observed) < 0.3 < 0.7 < float(groups[-1].observed)
     assert [each.high for each in groups[:-1]] == [each.low for each in groups[1:]]
     assert combined(*parts, declared=("auc", "loss")).calibration == ()
@@ -197,9 +198,9 @@ def test_each_group_of_the_curve_holds_enough_people_of_two_hospitals() -> None:
     """Below 0.5 there are people of one hospital alone, and above 0.5 of the other one."""
     apart = combined(predicting("a", 100, 0.5, 0.99), predicting("b", 90, 0.01, 0.49)).calibration
     assert [each.people for each in apart] == [190]
-    several = combined(predicting("a", 200, 0.01, 0.7), predicting("b", 200, 0.3, 0.99)).calibration
+    several = combined(predicting("a", 2000, 0.01, 0.7), predicting("b", 2000, 0.3, 0.99)).calibration
     assert 1 < len(several) < 10
-    assert len(combined(predicting("a", 200, 0.01, 0.7, tells=True)).calibration) == 9
+    assert len(combined(predicting("a", 2000, 0.01, 0.7, tells=True)).calibration) == 9
 
 
 def test_each_side_of_a_threshold_has_enough_people_of_two_hospitals() -> None:
@@ -387,6 +388,52 @@ def test_a_model_that_treats_one_person_of_many_apart_does_not_tell_this_persons
 
     assert result(0).metrics[metric].value
     assert result(0) == result(1)
+
+
+def over_an_edge(others: int, target: float) -> tuple[Part, Part]:
+    """Two hospitals of 200 negatives and 200 positives. The model predicts half of them low, and `others` negatives of
+    the first hospital more. `target` is the prediction for one more negative."""
+    labels, people = np.arange(400) % 2, np.arange(400)
+    predictions = np.where(people < 200, 0.3, 0.7)
+    moved = predictions.copy()
+    moved[200 : 200 + 2 * others : 2] = 0.3
+    moved[398] = target
+    parts = [
+        Part(name, 400, sums.count(labels, each, people), {}, 1.0, False, 11)
+        for name, each in (("a", moved), ("b", predictions))
+    ]
+    return parts[0], parts[1]
+
+
+def test_no_stated_specificity_tells_more_than_the_rounded_specificity() -> None:
+    """An author can ask for many specificities of one model. The answers must not locate the exact share."""
+    declared = ("sensitivityAtSpecificity",)
+    hidden = 0
+    for others in range(20):
+        low, high = over_an_edge(others, 0.3), over_an_edge(others, 0.7)
+        told = [combine(each, declared, 0.01).metrics["specificityAtThreshold"].value for each in (low, high)]
+        if told[0] != told[1]:
+            continue
+        hidden += 1
+        for stated in np.linspace(float(told[0]) - 0.006, float(told[0]) + 0.006, 25):
+            answers = [combine(each, declared, round(float(stated), 6)).metrics for each in (low, high)]
+            assert set(answers[0]) == set(answers[1])
+    assert hidden >= 5
+
+
+def test_the_groups_of_the_curve_do_not_add_up_to_the_exact_number_of_positives() -> None:
+    dice, exact = np.random.default_rng(1), 0
+    for _ in range(30):
+        labels = [(dice.random(300) < 0.3).astype(int) for _ in "ab"]
+        predictions = np.array([0.001, 0.01, 0.03, 0.08, 0.15, 0.3, 0.6, 0.8, 0.95, 0.99])[np.arange(300) % 10]
+        people = np.arange(300)
+        parts = [
+            Part(name, 300, sums.count(each, predictions, people), {}, 1.0, False, 11)
+            for name, each in zip("ab", labels, strict=True)
+        ]
+        curve = combined(*parts, declared=("calibration",)).calibration
+        exact += sum(round(float(group.observed) * group.people) for group in curve) == sum(map(sum, labels))
+    assert exact < 15
 
 
 def test_the_numbers_of_people_do_not_sharpen_a_share() -> None:
