@@ -11,6 +11,7 @@ from wardround.api.conditions import Conditions
 from wardround.api.federatedround import (
     DEFAULT_COMMAND,
     Aggregation,
+    Card,
     Deadlines,
     Exchange,
     Participants,
@@ -104,6 +105,7 @@ class FederatedModelSpec:
     series: Series
     initial: Initial = field(default_factory=Initial)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    card: Card = field(default_factory=Card)
     suspend: bool = False
 
 

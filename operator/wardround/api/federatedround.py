@@ -92,6 +92,16 @@ class Gate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Card:
+    """What people say of the model on its card."""
+
+    intended_use: str = ""
+    limits: str = ""
+    licence: str = ""
+    contact: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedRoundSpec:
     task: Task
     dataset_name: str
@@ -115,6 +125,7 @@ class FederatedRoundSpec:
     resources: Resources = field(default_factory=Resources)
     aggregation: Aggregation = field(default_factory=Aggregation)
     retry_limit: int = 2
+    card: Card = field(default_factory=Card)
 
 
 @dataclass(frozen=True, kw_only=True)

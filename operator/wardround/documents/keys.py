@@ -18,9 +18,11 @@ class Identity:
 
 @dataclass(frozen=True)
 class Model:
-    """A stored result: its data key, its signed manifest as text, and parsed."""
+    """A stored result: its data key, its signed manifest as text, and parsed. `card`: its signed card as text, "" for a
+    result that is no model."""
 
     data_key: bytes = field(repr=False)
     text: str
     manifest: ModelManifest
     stored: StoredModel
+    card: str = ""

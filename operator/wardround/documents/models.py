@@ -7,7 +7,7 @@ from typing import Any
 
 from wardround.api import federatedmodel, federatedround, modelversion, names
 from wardround.api.federatedmodel import FederatedModel
-from wardround.api.federatedround import Base, Exchange, FederatedRound, FederatedRoundSpec, Initial, Resources
+from wardround.api.federatedround import Base, Card, Exchange, FederatedRound, FederatedRoundSpec, Initial, Resources
 from wardround.api.meta import API_VERSION, OwnerReference, owner
 from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus
 from wardround.plans.model.series import parameters
@@ -45,6 +45,7 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         parameters=parameters(series, entry.number),
         seed=model.spec.initial.seed if entry.task == "Train" else 0,
         initial=Initial(statistics_round_name=action.base) if first else None,
+        card=model.spec.card if entry.task == "Train" else Card(),
         base=None if first else Base(round_name=action.base),
     )
     return _object(model, entry.name, spec)

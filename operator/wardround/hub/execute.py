@@ -2,23 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import singledispatchmethod
+from typing import Any
 
 from wardround.api import conditions, names, roundtask
-from wardround.api.federatedround import FederatedRound
+from wardround.api.federatedround import FederatedRound, Result
 from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
-from wardround.documents import aggregations
+from wardround.documents import aggregations, cards
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.hub import vault
 from wardround.hub.context import Context
-from wardround.kube.errors import ApiError
+from wardround.kube.errors import ApiError, NotFound
 from wardround.manifests import aggregation
 from wardround.plans.round.parts import refused_since, task_refused
 from wardround.plans.round.types import (
@@ -32,14 +33,20 @@ from wardround.plans.round.types import (
     MakeRoundKey,
     Observation,
     Refusal,
+    StoredModel,
     StoreModel,
 )
-from wardround.sealing.manifests import sign_model
+from wardround.plans.schema import assigned
+from wardround.sealing.manifests import open_card, sign_card, sign_model
+from wardround.sealing.refused import Refused
 from wardround.store.admin import delete_prefix
 from wardround.store.errors import StoreError
+from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
 from wardround.wire import codec
 from wardround.wire.aggregation import AggregationPlan, StoreAccess
+from wardround.wire.assignment import AssignedSchema
+from wardround.wire.card import ModelCard
 from wardround.wire.models import ModelManifest
 
 logger = logging.getLogger(__name__)
@@ -211,7 +218,54 @@ class Execution:
         secret = await self.hub.client.get("Secret", names.aggregation_name(uid, action.number))
         plan = codec.read_document(AggregationPlan, vault.value(secret, "plan.json"), "plan.json")
         text = sign_model(manifest, self.hub.identity.key)
-        await vault.keep_model(self.hub.client, self.round, plan.data_key, text, action.model)
+        # First the cards of what this round measured: once the result is kept, the plan does not ask for this again.
+        await self._revise_card(action.model.result)
+        card = await self._card(action.model, manifest)
+        await vault.keep_model(self.hub.client, self.round, Model(plan.data_key, text, manifest, action.model, card))
+
+    async def _card(self, stored: StoredModel, manifest: ModelManifest) -> str:
+        """The signed card of the model that this round has made; "" if it has made none."""
+        if stored.task != "Train":
+            return ""
+        assert self.seen.schema is not None, "a round that has asked hospitals has a DataSchema"
+        making = cards.Making(
+            round=self.round,
+            stored=stored,
+            manifest=manifest,
+            base=self.base,
+            base_card=self._opened(self.base.card) if self.base and self.base.card else None,
+            schema_digest=self.seen.schema.digest,
+            schema=await self._data_schema(self.seen.schema),
+        )
+        return sign_card(cards.first(making, self.hub.clock()), self.hub.identity.key)
+
+    async def _data_schema(self, assigned_schema: AssignedSchema) -> Mapping[str, Any] | None:
+        """The spec of the round's DataSchema; None if people have deleted it, or made another one of its name."""
+        try:
+            item = await self.hub.client.get("DataSchema", self.round.spec.schema_name, self.round.metadata.namespace)
+            return item["spec"] if assigned(item["spec"]) == assigned_schema else None
+        except (NotFound, SchemaInvalid):
+            return None
+
+    async def _revise_card(self, result: Result) -> None:
+        """Puts the numbers of this round onto the card of the model that it measured."""
+        if self.base is None or not self.base.card:
+            return
+
+        def revise(text: str) -> str | None:
+            before = self._opened(text)
+            card = before and cards.measured(before, result, self.round.metadata.name, self.hub.clock())
+            return sign_card(card, self.hub.identity.key) if card else None
+
+        await vault.revise_card(self.hub.client, self.base.manifest.header.round_uid, revise)
+
+    def _opened(self, card: str) -> ModelCard | None:
+        """A card of this hub; None for a damaged one, because no round may fail for it."""
+        try:
+            return open_card(card, self.hub.identity.key.public_key())
+        except Refused as damage:
+            logger.error("round %s: the card of its base is of no use: %s", self.round.metadata.name, damage.reason)
+            return None
 
     @perform.register
     async def _clean_up(self, action: CleanUp) -> None:

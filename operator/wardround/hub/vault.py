@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wardround.api import names
@@ -105,7 +105,8 @@ async def model(client: Api, round_uid: str, identity: Identity) -> Model | None
         return None  # its round was deleted, and the Secret is only a memory
     text = value(item, "manifest").decode()
     stored = codec.parse(StoredModel, json.loads(value(item, "result")))
-    return Model(value(item, "dataKey"), text, open_model(text, identity.key.public_key()), stored)
+    card = value(item, "card").decode() if "card" in item["data"] else ""
+    return Model(value(item, "dataKey"), text, open_model(text, identity.key.public_key()), stored, card)
 
 
 async def results(client: Api, namespace: str, name: str) -> Objects:
@@ -128,11 +129,27 @@ def kept_for(result: Object) -> frozenset[str] | None:
     return None if uids is None else frozenset(uids.split())
 
 
-async def keep_model(
-    client: Api, federated_round: FederatedRound, data_key: bytes, text: str, stored: StoredModel
-) -> None:
-    """Stores the key, the signed manifest and the record of a round's result."""
-    data = {"dataKey": data_key, "manifest": text.encode(), "result": canonical.dumps(codec.dump(stored))}
+async def keep_model(client: Api, federated_round: FederatedRound, model: Model) -> None:
+    """Stores the key, the signed manifest, the record and the card of a round's result."""
+    data = {
+        "dataKey": model.data_key,
+        "manifest": model.text.encode(),
+        "result": canonical.dumps(codec.dump(model.stored)),
+        **({"card": model.card.encode()} if model.card else {}),
+    }
     await client.create_if_absent(
         secret(names.model_secret(federated_round.metadata.uid), client.namespace, data, federated_round)
     )
+
+
+async def revise_card(client: Api, round_uid: str, revise: Callable[[str], str | None]) -> None:
+    """Replaces the card of a result by what `revise` makes of it, if that is another one. Another writer's card is not
+    lost: the API server refuses the change if the Secret has changed since it was read. Raises ApiError."""
+    item = await client.get("Secret", names.model_secret(round_uid))
+    if "card" not in (item.get("data") or {}):
+        return
+    revised = revise(value(item, "card").decode())
+    if revised is not None:
+        metadata = {"uid": item["metadata"]["uid"], "resourceVersion": item["metadata"]["resourceVersion"]}
+        data = {"card": base64.b64encode(revised.encode()).decode()}
+        await client.patch("Secret", item["metadata"]["name"], {"metadata": metadata, "data": data})

@@ -27,6 +27,7 @@ from wardround.sealing.sums import LARGEST_SEALED
 from wardround.sealing.wrap import grants_context, unwrap, wrap
 from wardround.wire import codec, versions
 from wardround.wire.assignment import MOST_REFERENCES, Assignment
+from wardround.wire.card import ModelCard
 from wardround.wire.grants import Grants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
@@ -113,6 +114,16 @@ def parse_model(payload: Mapping[str, object]) -> ModelManifest:
     manifest = untrusted.parse(ModelManifest, payload, _UNREADABLE)
     _check_header(manifest.header, MODEL, manifest.bytes)
     return manifest
+
+
+def sign_card(card: ModelCard, key: SigningKey) -> str:
+    """Return the envelope of a model's card."""
+    return envelope.sign_envelope(codec.dump_document(card), envelope.CARD, key)
+
+
+def open_card(text: str, key: VerificationKey) -> ModelCard:
+    """Return a signed card. Raises Refused: ManifestUnreadable or SignatureInvalid."""
+    return untrusted.parse(ModelCard, envelope.open_envelope(text, envelope.CARD, key), _UNREADABLE)
 
 
 def sign_update(manifest: UpdateManifest, key: SigningKey) -> str:

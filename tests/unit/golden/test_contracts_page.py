@@ -18,15 +18,17 @@ import pytest
 from lab.topology import ROOT
 from wardround.plans.assignment import REFUSALS
 from wardround.reasons.registry import REASONS
-from wardround.wire import aggregation, assignment, codec, grants, models, outcome, training, update
+from wardround.wire import aggregation, assignment, card, codec, grants, models, outcome, training, update
 
 PAGE = ROOT / "docs" / "contracts.md"
 HEAD = "| document | fields and their types |\n|---|---|\n"
-# One table a section: what travels sealed or signed, what lies in the pod, what the aggregation reads and answers.
+# One table a section: what travels sealed or signed, what lies in the pod, what the aggregation reads and answers, what
+# a model's folder holds.
 TABLES: tuple[tuple[type, ...], ...] = (
     (assignment.Assignment, models.Header, models.ModelManifest, models.UpdateManifest, grants.Grants),
     (training.RequestedTask, training.TrainingTask, training.PrivateReport, update.UpdateClaims, outcome.Outcome),
     (aggregation.AggregationPlan, aggregation.AggregationResult, aggregation.AggregationFailure),
+    (card.ModelCard,),
 )
 OURS = re.compile(r"wardround\.io/[a-z-]+(?![a-z0-9])")
 # What follows the group elsewhere: the API's version, and the names under which the operators report Events.

@@ -38,6 +38,16 @@ from wardround.wire.assignment import (
     Quorum,
     Resources,
 )
+from wardround.wire.card import (
+    CardArchitecture,
+    CardCode,
+    CardField,
+    CardMetric,
+    CardModel,
+    CardParent,
+    CardUse,
+    ModelCard,
+)
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
@@ -311,6 +321,45 @@ FORMATS: dict[str, Any] = {
         uncounted=("site-c",),
         aggregated=("site-a",),
         left_out=LEFT_OUT,
+    ),
+    "card": ModelCard(
+        version=1,
+        revision=2,
+        issued="2026-11-24T16:15:00Z",
+        round_namespace="breast-cancer",
+        round_name="train-1",
+        round_uid=UID,
+        model=CardModel(digest=digest("d"), bytes=5, schema_digest=digest("5")),
+        fields=(
+            CardField(name="radius", type="number", role="Feature", gap="NoPrediction", unit="mm", minimum="0"),
+            CardField(name="malignant", type="integer", role="Target", gap="Allowed", categories=("0", "1")),
+        ),
+        data_schema_digest=digest("5"),
+        columns_digest=digest("c"),
+        architecture=CardArchitecture(hidden=(32, 16)),
+        code=CardCode(
+            image=f"registry.example/trainer@{digest('a')}",
+            command=("python", "-m", "wardround_trainer"),
+            parameters={"epochs": "5"},
+        ),
+        parents=(CardParent(task="Statistics", round_name="statistics", round_uid=BEFORE, digest=digest("e")),),
+        parents_omitted=0,
+        hospitals=2,
+        people=398,
+        metrics=(
+            CardMetric(
+                name="loss",
+                value="0.12",
+                low="0.1",
+                high="0.14",
+                better="Lower",
+                people=82,
+                hospitals=2,
+                rows="Test",
+                round_name="evaluate",
+            ),
+        ),
+        use=CardUse(intended_use="research", limits="adults", licence="CC-BY-4.0", contact="a@example.org"),
     ),
     "aggregation-failure": AggregationFailure("NothingToAggregate", "no update counts", LEFT_OUT, 2),
 }

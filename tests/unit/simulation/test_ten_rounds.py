@@ -17,14 +17,16 @@ from tests.simulation.rounds import OWN, Played, documents, play_ten_rounds, scr
 from wardround.hub import vault
 from wardround.metrics.digits import rounded_count
 from wardround.plans.assignment import open_signed
+from wardround.plans.schema import assigned
 from wardround.sealing.body import Body, segment_span
 from wardround.sealing.keys import load_signing_key, load_verification_key
-from wardround.sealing.manifests import open_assignment, open_model, open_update
+from wardround.sealing.manifests import open_assignment, open_card, open_model, open_update
 from wardround.simulate.play import Finished, play
 from wardround.simulate.prepared import prepared
 from wardround.tensors import parse_header
 from wardround.wire import canonical, codec
 from wardround.wire.assignment import Assignment
+from wardround.wire.card import ModelCard
 from wardround.wire.digests import digest
 from wardround.wire.models import ModelManifest
 from wardround.wire.versions import LATEST
@@ -143,6 +145,42 @@ def test_every_assignment_has_the_latest_version_and_names_the_columns_of_the_da
             assert assignment.version == LATEST
             assert assignment.schema.digest == dataset["schemaDigest"]
             assert assignment.schema.columns_digest == dataset["columnsDigest"]
+
+
+def card(played: Played, played_round: dict[str, Any]) -> ModelCard:
+    """The card of a round's model, which the hub has signed."""
+    hub = played.federation.hub.read(Place("Secret", HUB_NAMESPACE, "hub-signing-key"))
+    key = load_signing_key(vault.value(hub, "key")).public_key()
+    return open_card(secret(played, played_round["metadata"]["uid"])["card"].decode(), key)
+
+
+def test_every_model_has_a_card_with_its_file_its_fields_and_all_rounds_before_it(played: Played) -> None:
+    statistics, *training, evaluation = played.rounds
+    before = [statistics]
+    for each in training:
+        own = card(played, each)
+        assert own.model.digest == manifest(played, each).digest == digest(opened(played, each))
+        assert [(parent.round_name, parent.digest) for parent in own.parents] == [
+            (parent["metadata"]["name"], manifest(played, parent).digest) for parent in reversed(before)
+        ]
+        assert own.data_schema is not None
+        assert assigned(own.data_schema) == request(played.tasks[each["metadata"]["name"]][0]).schema
+        assert (own.hospitals, own.people) == (3, each["status"]["result"]["samples"])
+        before.append(each)
+    for each in (statistics, evaluation):
+        assert "card" not in secret(played, each["metadata"]["uid"])
+
+
+def test_the_card_of_a_measured_model_has_the_numbers_of_the_evaluation_and_no_others(played: Played) -> None:
+    *_, measured, evaluation = played.rounds
+    own = card(played, measured)
+    told = evaluation["status"]["result"]["metrics"]
+    assert own.revision == 2
+    assert [(each.name, each.value, each.low, each.people) for each in own.metrics] == [
+        (each["name"], each["value"], each.get("low"), each["people"]) for each in told
+    ]
+    assert {(each.round_name, each.rows) for each in own.metrics} == {(evaluation["metadata"]["name"], "Test")}
+    assert all(card(played, each).revision == 1 for each in played.rounds[1:-2])
 
 
 def test_the_seed_reaches_every_round_of_training(played: Played) -> None:

@@ -1,0 +1,141 @@
+"""Builds the card of a model when a round has made it, and its next revision when a round has measured it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from wardround.api.dataschema import DataSchemaSpec, SchemaField
+from wardround.api.federatedround import DEFAULT_COMMAND, FederatedRound, Result
+from wardround.api.times import to_seconds
+from wardround.documents.keys import Model
+from wardround.plans.round.types import StoredModel
+from wardround.tabular import dataschema
+from wardround.wire import card, codec
+from wardround.wire.card import CardField, CardMetric, CardParent, ModelCard
+from wardround.wire.models import ModelManifest
+
+# As the built-in trainer's (wardround_trainer/parameters.py).
+DEFAULT_HIDDEN = (32, 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """A Train round that has made a model. `base`: the result that it started from, with its card, if it is a model.
+
+    `schema`: `spec` of the round's DataSchema as it stands in the API, None if it is gone or has changed.
+    """
+
+    round: FederatedRound
+    stored: StoredModel
+    manifest: ModelManifest
+    base: Model | None
+    base_card: ModelCard | None
+    schema_digest: str
+    schema: Mapping[str, Any] | None
+
+
+def first(making: Making, now: datetime) -> ModelCard:
+    """The first revision of a model's card."""
+    meta, stored, manifest = making.round.metadata, making.stored, making.manifest
+    use = making.round.spec.card
+    parents, omitted = _parents(making)
+    return ModelCard(
+        version=card.VERSION,
+        revision=1,
+        issued=to_seconds(now),
+        round_namespace=meta.namespace,
+        round_name=meta.name,
+        round_uid=meta.uid,
+        model=card.CardModel(
+            digest=manifest.digest, bytes=manifest.header.length, schema_digest=manifest.header.schema_digest
+        ),
+        fields=_fields(making.schema) if making.schema is not None else None,
+        data_schema_digest=making.schema_digest,
+        columns_digest=stored.result.columns_digest or "",
+        architecture=_architecture(making),
+        code=card.CardCode(image=stored.image, command=stored.command, parameters=stored.parameters),
+        parents=parents,
+        parents_omitted=omitted,
+        hospitals=len(stored.aggregated),
+        people=stored.result.samples,
+        metrics=(),
+        use=card.CardUse(intended_use=use.intended_use, limits=use.limits, licence=use.licence, contact=use.contact),
+    )
+
+
+def measured(before: ModelCard, result: Result, round_name: str, now: datetime) -> ModelCard | None:
+    """The next revision, with the numbers that this round's result has of the model; None if that changes nothing.
+
+    A newer number replaces one of the same name over the same rows.
+    """
+    new = {
+        (each.name, each.rows): CardMetric(
+            name=each.name,
+            value=each.value,
+            low=each.low,
+            high=each.high,
+            better=each.better,
+            people=each.people,
+            hospitals=each.hospitals,
+            rows=each.rows,
+            round_name=round_name,
+        )
+        for each in result.metrics
+        if each.model == before.round_name
+    }
+    merged = tuple(({(each.name, each.rows): each for each in before.metrics} | new).values())
+    if merged == before.metrics:
+        return None
+    return replace(before, revision=before.revision + 1, issued=to_seconds(now), metrics=merged)
+
+
+def _fields(spec: Mapping[str, Any]) -> tuple[CardField, ...]:
+    """`spec`: valid, as `tabular.dataschema` reads it."""
+    features = {each.name for each in dataschema.parse(spec).features}
+    described = codec.parse(DataSchemaSpec, spec)
+    return tuple(_field(each, described.target, features) for each in described.fields)
+
+
+def _field(field: SchemaField, target: str, features: set[str]) -> CardField:
+    role: card.Role = "Target" if field.name == target else "Feature" if field.name in features else "Ignored"
+    return CardField(
+        name=field.name,
+        type=field.type,
+        role=role,
+        gap="NoPrediction" if role == "Feature" or (role == "Ignored" and field.required) else "Allowed",
+        unit=field.unit or "",
+        minimum=field.minimum,
+        maximum=field.maximum,
+        required=field.required is True,
+        categories=field.categories or (),
+    )
+
+
+def _architecture(making: Making) -> card.CardArchitecture | None:
+    """Later rounds may leave out `model` and `hidden`, because the base says it."""
+    if making.stored.command != DEFAULT_COMMAND:
+        return None
+    given = making.stored.parameters
+    if making.round.spec.initial is None and not given.keys() & {"model", "hidden"}:
+        return making.base_card.architecture if making.base_card else None
+    if given.get("model", "").strip() == "logistic":
+        return card.CardArchitecture(hidden=())
+    texts = [each.strip() for each in given.get("hidden", "").split(",") if each.strip()]
+    return card.CardArchitecture(hidden=tuple(map(int, texts)) if texts else DEFAULT_HIDDEN)
+
+
+def _parents(making: Making) -> tuple[tuple[CardParent, ...], int]:
+    base, earlier = making.base, making.base_card
+    if base is None:
+        return (), 0
+    header, source = base.manifest.header, making.round.spec
+    name = source.base.round_name if source.base else source.initial.statistics_round_name if source.initial else ""
+    parent = CardParent(
+        task=base.stored.task, round_name=name or "", round_uid=header.round_uid, digest=base.manifest.digest
+    )
+    line = (parent, *(earlier.parents if earlier else ()))
+    omitted = earlier.parents_omitted if earlier else 0
+    return line[: card.MOST_PARENTS], omitted + max(0, len(line) - card.MOST_PARENTS)

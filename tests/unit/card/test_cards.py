@@ -1,0 +1,144 @@
+"""The card says how a model was made, back to the start, and which rounds have measured it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.players.hub import Hub
+from tests.unit.card.models import SCHEMA, making
+from tests.unit.plans_hub.builders import NOW
+from wardround.api.federatedround import Result, ResultMetric, Task
+from wardround.documents import cards
+from wardround.documents.keys import Model
+from wardround.tabular import dataschema
+from wardround.wire import card as card_wire
+from wardround.wire.card import CardArchitecture, CardParent
+from wardround.wire.digests import digest
+
+
+def base(task: Task, uid: str) -> Model:
+    """A stored result of the hub."""
+    sealed = Hub().seal_model(b"tensors", uid).model
+    return replace(sealed, stored=replace(sealed.stored, task=task))
+
+
+def result(*metrics: ResultMetric) -> Result:
+    return Result(digest="d", location="l", bytes=1, samples=2, metrics=metrics)
+
+
+AUC = ResultMetric(
+    name="auc",
+    value="0.91",
+    low="0.88",
+    high="0.94",
+    better="Higher",
+    people=200,
+    hospitals=2,
+    rows="Test",
+    model="train-1",
+)
+
+
+def test_a_card_lists_the_fields_in_their_order_with_role_unit_and_gap() -> None:
+    fields = cards.first(making(), NOW).fields
+    assert fields is not None
+    assert [(each.name, each.role, each.unit, each.gap) for each in fields] == [
+        ("side", "Ignored", "", "NoPrediction"),
+        ("age", "Feature", "", "NoPrediction"),
+        ("radius", "Feature", "mm", "NoPrediction"),
+        ("seen", "Ignored", "", "Allowed"),
+        ("malignant", "Target", "", "Allowed"),
+    ]
+    assert fields[-1].categories == ("0", "1")
+
+
+def test_the_data_schema_on_a_card_has_the_digest_of_the_rounds() -> None:
+    made = cards.first(making(), NOW)
+    spec = made.data_schema
+    assert spec is not None
+    assert dataschema.digest(dataschema.parse(spec)) == made.data_schema_digest
+    assert dataschema.parse(spec) == dataschema.parse(SCHEMA)
+
+
+def test_the_card_of_a_first_model_says_what_people_wrote_and_the_statistics_it_came_from() -> None:
+    statistics = base("Statistics", "00000000-0000-4000-8000-000000000001")
+    made = cards.first(making(base=statistics), NOW)
+    assert (made.revision, made.hospitals, made.people, made.metrics) == (1, 2, 398, ())
+    assert (made.use.intended_use, made.use.licence) == ("research", "CC-BY-4.0")
+    assert made.architecture == CardArchitecture(hidden=(4, 3))
+    assert made.parents == (
+        CardParent(
+            task="Statistics",
+            round_name="statistics",
+            round_uid="00000000-0000-4000-8000-000000000001",
+            digest=digest(b"tensors"),
+        ),
+    )
+
+
+def test_a_later_model_has_the_parents_of_its_base_and_the_bases_layers() -> None:
+    earlier = cards.first(making(base=base("Statistics", "00000000-0000-4000-8000-000000000001")), NOW)
+    later = cards.first(
+        making(
+            spec={"initial": None, "base": {"roundName": "train-1"}, "parameters": {"epochs": "5"}},
+            base=base("Train", "00000000-0000-4000-8000-000000000002"),
+            base_card=earlier,
+        ),
+        NOW,
+    )
+    assert [each.round_name for each in later.parents] == ["train-1", "statistics"]
+    assert later.architecture == CardArchitecture(hidden=(4, 3))
+
+
+def test_a_card_lists_the_nearest_parents_and_counts_the_others() -> None:
+    parent = CardParent(task="Train", round_name="r", round_uid="u", digest="d")
+    full = replace(cards.first(making(), NOW), parents=(parent,) * card_wire.MOST_PARENTS, parents_omitted=3)
+    made = cards.first(making(base=base("Train", "00000000-0000-4000-8000-000000000002"), base_card=full), NOW)
+    assert len(made.parents) == card_wire.MOST_PARENTS
+    assert made.parents[0].round_uid == "00000000-0000-4000-8000-000000000002"
+    assert made.parents_omitted == 4
+
+
+def test_the_model_of_another_image_has_no_architecture() -> None:
+    assert cards.first(making(spec={"command": ["python", "/trainer.py"]}), NOW).architecture is None
+
+
+def test_a_logistic_model_has_no_hidden_layers_and_the_default_has_the_trainers() -> None:
+    assert cards.first(making(spec={"parameters": {"model": "logistic"}}), NOW).architecture == CardArchitecture(
+        hidden=()
+    )
+    assert cards.first(making(spec={"parameters": {}}), NOW).architecture == CardArchitecture(hidden=(32, 16))
+
+
+def test_a_round_without_its_data_schema_makes_a_card_without_fields() -> None:
+    made = cards.first(making(schema=None), NOW)
+    assert (made.fields, made.data_schema) == (None, None)
+
+
+def test_a_measurement_makes_the_next_revision_and_the_same_one_makes_none() -> None:
+    first = cards.first(making(), NOW)
+    second = cards.measured(first, result(AUC), "evaluate", NOW)
+    assert second is not None
+    assert (second.revision, second.metric("auc", "Test")) == (2, second.metrics[0])
+    assert (second.metrics[0].value, second.metrics[0].low, second.metrics[0].round_name) == (
+        "0.91",
+        "0.88",
+        "evaluate",
+    )
+    assert cards.measured(second, result(AUC), "evaluate", NOW) is None
+
+
+def test_a_newer_number_replaces_the_same_number_over_the_same_rows_alone() -> None:
+    second = cards.measured(cards.first(making(), NOW), result(AUC), "evaluate", NOW)
+    assert second is not None
+    newer = (replace(AUC, value="0.8"), replace(AUC, rows="Validation"))
+    third = cards.measured(second, result(*newer), "again", NOW)
+    assert third is not None
+    assert [(each.value, each.rows, each.round_name) for each in third.metrics] == [
+        ("0.8", "Test", "again"),
+        ("0.91", "Validation", "again"),
+    ]
+
+
+def test_numbers_of_another_model_do_not_come_onto_the_card() -> None:
+    assert cards.measured(cards.first(making(), NOW), result(replace(AUC, model="other")), "evaluate", NOW) is None

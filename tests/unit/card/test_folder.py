@@ -1,0 +1,108 @@
+"""A model's folder is used only if the named hub signed its card, and the card describes the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.players.hub import new_identity
+from tests.unit.card.models import Made, write_folder
+from wardround.card import folder
+from wardround.card.folder import FolderRefused
+from wardround.sealing.manifests import sign_card
+from wardround.wire import canonical
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return write_folder(tmp_path / "model")
+
+
+def change(made: Made, key: str, value: Any) -> None:
+    """Changes card.json."""
+    place = made.path / folder.CARD_FILE
+    document = json.loads(place.read_text())
+    document[key] = value
+    place.write_text(json.dumps(document))
+
+
+def refusal(made: Made, fingerprint: str | None = None) -> str:
+    with pytest.raises(FolderRefused) as refused:
+        folder.load(made.path, fingerprint or made.identity.fingerprint)
+    return str(refused.value)
+
+
+def test_a_folder_that_matches_is_loaded(made: Made) -> None:
+    loaded = folder.load(made.path, made.identity.fingerprint)
+    assert loaded.card == made.card
+    assert loaded.model == (made.path / folder.MODEL_FILE).read_bytes()
+
+
+def test_people_can_read_the_card(made: Made) -> None:
+    text = (made.path / folder.CARD_FILE).read_text()
+    assert '"intendedUse": "research"' in text
+
+
+def test_another_spelling_of_the_same_card_is_loaded(made: Made) -> None:
+    place = made.path / folder.CARD_FILE
+    place.write_text(json.dumps(json.loads(place.read_text()), indent=7))
+    assert folder.load(made.path, made.identity.fingerprint).card == made.card
+
+
+def test_a_changed_file_is_refused(made: Made) -> None:
+    place = made.path / folder.MODEL_FILE
+    data = bytearray(place.read_bytes())
+    data[-1] ^= 1
+    place.write_bytes(data)
+    assert "is not the model that card.json describes" in refusal(made)
+
+
+def test_a_changed_card_is_refused(made: Made) -> None:
+    document = json.loads((made.path / folder.CARD_FILE).read_text())
+    change(made, "card", {**document["card"], "people": 100_000})
+    assert "somebody has changed it" in refusal(made)
+
+
+def test_a_card_of_another_hub_is_refused_also_with_that_hubs_key_and_signature(made: Made) -> None:
+    other = new_identity()
+    place = made.path / folder.CARD_FILE
+    place.write_text(folder.signed(sign_card(made.card, other.key), other.public).text)
+    words = refusal(made)
+    assert other.fingerprint in words
+    assert "Ask the hub's administrator" in words
+
+
+def test_a_key_that_is_not_the_signers_is_refused(made: Made) -> None:
+    other = new_identity()
+    change(made, "hubKey", canonical.encode(other.public))
+    assert "somebody has changed it" in refusal(made, other.fingerprint)
+
+
+@pytest.mark.parametrize("signature", [None, 7, "", "AAAA", "not base64"])
+def test_a_signature_of_any_other_form_is_refused(made: Made, signature: Any) -> None:
+    change(made, "signature", signature)
+    assert "somebody has changed it" in refusal(made)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"card": 1}', '{"card": {"a": 0.5}, "hubKey": "", "signature": ""}'])
+def test_what_is_no_card_is_refused(made: Made, text: str) -> None:
+    (made.path / folder.CARD_FILE).write_text(text)
+    assert "is not the card of a model" in refusal(made)
+
+
+@pytest.mark.parametrize("name", [folder.CARD_FILE, folder.MODEL_FILE])
+def test_a_folder_that_lacks_a_file_is_refused_with_its_name(made: Made, name: str) -> None:
+    (made.path / name).unlink()
+    assert f"has no readable {name}" in refusal(made)
+
+
+@pytest.mark.parametrize("fingerprint", ["sha256:", "sha256:" + "A" * 64, "abc"])
+def test_what_is_no_fingerprint_is_refused(made: Made, fingerprint: str) -> None:
+    assert "is no fingerprint of a hub" in refusal(made, fingerprint)
+
+
+def test_a_card_of_another_version_is_refused(tmp_path: Path) -> None:
+    assert "install the version of Wardround that the hub has" in refusal(write_folder(tmp_path / "later", version=2))
