@@ -24,7 +24,7 @@ VERBS = {
     "score": "wardround.pod.score",
 }
 # Verbs for people, on machines of any kind. `confine` knows Linux only.
-FOR_PEOPLE = {"simulate": "wardround.simulate.main"}
+FOR_PEOPLE = {"simulate": "wardround.simulate.main", "predict": "wardround.card.main"}
 
 USAGE = 64  # EX_USAGE of sysexits.h
 

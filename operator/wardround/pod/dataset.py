@@ -42,13 +42,15 @@ Identity = tuple[int, int, int, int]
 class Reading:
     """The counts of a reading, which grow with each batch.
 
-    `left_out`: rows left out, each counted once. `ignored`: names of the columns that the schema does not name. They
+    `left_out`: rows left out, each counted once. `malformed`: lines of the CSV file whose columns are not the header's,
+    counted from the header as 1. `ignored`: names of the columns that the schema does not name. They
     must not leave the pod: in a file without a header, they are the first patient's values. So `ignored` is empty if
     the file has none of the schema's columns.
     """
 
     quality: Quality = field(default_factory=Quality)
     left_out: int = 0
+    malformed: list[int] = field(default_factory=list)
     ignored: tuple[str, ...] = ()
 
 
@@ -59,6 +61,15 @@ class LeftOut:
 
     identifiers: list[str | None]
     targets: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """All rows of a batch. `checked`: one for each of `schema.columns`. `wrong`: of shape (columns, rows), whether this
+    column of the row breaks the schema."""
+
+    checked: tuple[columns.Column, ...]
+    wrong: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -82,6 +93,12 @@ def read(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[Ba
 
     Raises Failure (ColumnMissing, DataUnreadable, DataReplaced).
     """
+    for rows in examine(path, kind, schema, reading):
+        yield _valid(rows, schema)
+
+
+def examine(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[Examined]:
+    """Yields all rows but the malformed ones, and counts invalid rows into `reading`. Raises as `read`."""
     before = _identity(path, kind)
     _check_format(path, kind)
     rows = _csv(path, schema, reading) if kind == "CSV" else _parquet(path, schema, reading)
@@ -94,7 +111,7 @@ def read(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator[Ba
         except (pa.ArrowException, OSError) as error:
             _check_same(before, path, kind)
             raise unreadable(path, kind, "is it whole, of this format, and its text UTF-8?") from error
-        yield _valid(raw, schema, reading)
+        yield _examined(raw, schema, reading)
 
 
 def unreadable(path: Path, kind: str, fault: str) -> Failure:
@@ -152,9 +169,10 @@ def _csv(path: Path, schema: Schema, reading: Reading) -> Iterator[Sequence[pa.A
         _check_separator(path, reader.schema.names, schema)
         _check_columns(reader.schema.names, schema, reading)
 
-    def skip(_row: object) -> str:
+    def skip(row: pa.csv.InvalidRow) -> str:
         reading.quality[EVERY_FIELD, ROW_MALFORMED] += 1
         reading.left_out += 1
+        reading.malformed.append(row.number)
         return "skip"
 
     reader = pa.csv.open_csv(
@@ -235,20 +253,25 @@ def _listed(sources: Sequence[Source]) -> str:
     return ", ".join(words[:8]) + (f" and {len(words) - 8} more" if len(words) > 8 else "")
 
 
-def _valid(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> Batch:
+def _examined(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> Examined:
     needed = schema.needed | {schema.identifier.field.name}
-    checked = [
+    checked = tuple(
         columns.check(texts, source, needed=source.field.name in needed)
         for texts, source in zip(raw, schema.columns, strict=True)
-    ]
+    )
     wrong = np.zeros((len(checked), len(raw[0])), np.bool_)
     for place, (source, column) in enumerate(zip(schema.columns, checked, strict=True)):
         for reason, mask in column.problems:
             wrong[place] |= mask
             reading.quality[source.field.name, reason] += int(np.count_nonzero(mask))
+    reading.left_out += int(np.count_nonzero(np.logical_or.reduce(wrong)))
+    return Examined(checked, wrong)
+
+
+def _valid(rows: Examined, schema: Schema) -> Batch:
+    checked, wrong = rows.checked, rows.wrong
     left_out = np.logical_or.reduce(wrong)
     keep = ~left_out
-    reading.left_out += int(np.count_nonzero(left_out))
     places = {source.field.name: place for place, source in enumerate(schema.sources, 1)}
     layout = view_schema(schema)
     view = []

@@ -1,0 +1,94 @@
+"""`wardround predict`: parses arguments, prints one line for each row. The modules beside it decide."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SOME_WITHOUT_ANSWER, FAILED = 1, 2
+INSTALL = "pip install '.[models]'"
+COLUMNS = ("row", "identifier", "probability", "positive", "fault")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit codes: 0 every row has an answer, 1 some rows have none, 2 there is no answer at all."""
+    options = parser().parse_args(argv)
+    try:
+        return _answer(options.folder, options.file, options.dataset, options.hub_fingerprint)
+    except ModuleNotFoundError as error:
+        if error.name not in ("numpy", "pyarrow", "securesystemslib"):
+            raise
+        return _failed(f"`predict` needs {error.name}. Run, in a copy of Wardround's repository: {INSTALL}")
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="wardround predict",
+        description="Predicts with a pulled model for each row of a file, on this computer. Asks no cluster. Exit code "
+        "0: every row has an answer, 1: some rows break the schema and have none, 2: no row has an answer.",
+    )
+    result.add_argument("folder", type=Path, metavar="FOLDER", help="the model: card.json and model.safetensors")
+    result.add_argument("file", type=Path, metavar="FILE.csv", help="the rows, as spec.format of the Dataset says")
+    result.add_argument("--dataset", type=Path, required=True, metavar="FILE.yaml", help="the hospital's Dataset")
+    result.add_argument(
+        "--hub-fingerprint",
+        required=True,
+        metavar="sha256:..",
+        help="of the hub that signed the card, as its administrator tells it",
+    )
+    return result
+
+
+def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
+    from wardround.card import folder, predict
+    from wardround.pod.outcome import Failure
+    from wardround.tabular.schema import SchemaInvalid
+
+    spec = _dataset(manifest)
+    if spec is None:
+        return _failed(f"{manifest} does not hold exactly one object of kind Dataset. Give the hospital's file")
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    rows = without = 0
+    try:
+        loaded = folder.load(path, fingerprint)
+        answers = predict.answers(loaded, spec, file)
+        for answer in answers:
+            if not rows:
+                writer.writerow(COLUMNS)
+            rows += 1
+            without += answer.probability is None
+            writer.writerow(_cells(answer))
+    except (folder.FolderRefused, SchemaInvalid) as refusal:
+        return _failed(str(refusal))
+    except Failure as failure:
+        return _failed(f"{failure.reason}: {failure.message}")
+    if without:
+        print(f"{without} of {rows} rows have no answer. The column fault says why", file=sys.stderr)
+    return SOME_WITHOUT_ANSWER if without else 0
+
+
+def _cells(answer: Any) -> tuple[str, ...]:
+    probability = "" if answer.probability is None else f"{answer.probability:.9g}"
+    positive = "" if answer.positive is None else str(answer.positive).lower()
+    return (str(answer.row), answer.identifier, probability, positive, "; ".join(answer.faults))
+
+
+def _dataset(manifest: Path) -> dict[str, Any] | None:
+    """The spec of the only Dataset of a file that may hold other objects."""
+    try:
+        documents = list(yaml.safe_load_all(manifest.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    found = [each for each in documents if isinstance(each, dict) and each.get("kind") == "Dataset"]
+    return found[0].get("spec") if len(found) == 1 and isinstance(found[0].get("spec"), dict) else None
+
+
+def _failed(text: str) -> int:
+    print(f"error: {text}.", file=sys.stderr)
+    return FAILED

@@ -1,0 +1,206 @@
+"""`wardround predict` answers as the trainer's own `predict` in the pod does, and guesses nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from tests.unit.card.models import DATASET, SCHEMA, THRESHOLD, Made, write_folder
+from tests.unit.trainer.conftest import DOCUMENT
+from wardround.__main__ import main
+from wardround.card import folder, predict
+from wardround.card.folder import FolderRefused
+from wardround.pod import dataset
+from wardround.tabular import schema
+from wardround_trainer import verbs
+from wardround_trainer.task import Folders
+
+HEADER = "patient,side,age,RADIUS_CM,seen,malignant"
+WITHOUT_TARGET = "patient,side,age,RADIUS_CM,seen"
+
+
+def cases(rows: int) -> list[str]:
+    """Valid rows with their target."""
+    random = np.random.default_rng(3)
+    sides = ("links", "rechts")
+    return [
+        f"p{each},{sides[each % 2]},{random.integers(20, 90)},{random.uniform(0.5, 3):.6f},2024-02-29,{each % 2}"
+        for each in range(rows)
+    ]
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return write_folder(tmp_path / "model")
+
+
+def answers(made: Made, file: Path, spec: dict[str, Any] = DATASET) -> list[predict.Answer]:
+    return list(predict.answers(folder.load(made.path, made.identity.fingerprint), spec, file))
+
+
+@pytest.mark.parametrize("hidden", [(), (4,), (4, 3)])
+def test_the_answers_are_those_of_an_evaluation_to_a_millionth(tmp_path: Path, hidden: tuple[int, ...]) -> None:
+    """The pod's own steps: `prepare` reads the rows into a view, and the trainer's `predict` reads view and model."""
+    architecture = replace(write_folder(tmp_path / "any").card.architecture, hidden=hidden)  # type: ignore[type-var]
+    made = write_folder(tmp_path / "model", hidden, architecture=architecture)
+    file = written(tmp_path / "cases.csv", HEADER, *cases(300))
+    root = tmp_path / "pod"
+    for name in ("task", "data", "base", "out"):
+        (root / name).mkdir(parents=True)
+    document = {**DOCUMENT, "task": "Evaluate", "parameters": {}, "dataset": {"schema": SCHEMA, "rows": 300}}
+    (root / "task" / "task.json").write_text(json.dumps(document))
+    shutil.copy(made.path / folder.MODEL_FILE, root / "base" / "model.safetensors")
+    table = schema.parse(SCHEMA, DATASET)
+    [batch] = dataset.read(file, "CSV", table, dataset.Reading())
+    features = pa.table({each.name: batch.view.column(each.name) for each in table.features})
+    parquet.write_table(features, root / "data" / "evaluation.parquet")
+    verbs.predict(Folders(root))
+    scored = np.fromfile(root / "out" / "predictions.f64", "<f8")
+
+    given = answers(made, file)
+    assert [each.identifier for each in given] == batch.identifiers
+    probabilities = np.array([each.probability for each in given], np.float64)
+    assert np.abs(probabilities - scored).max() < 1e-6
+    assert scored.std() > 0.01
+
+
+def test_a_file_without_the_target_gets_the_same_answers(made: Made, tmp_path: Path) -> None:
+    lines = cases(20)
+    whole = answers(made, written(tmp_path / "whole.csv", HEADER, *lines))
+    new = answers(made, written(tmp_path / "new.csv", WITHOUT_TARGET, *(line.rsplit(",", 1)[0] for line in lines)))
+    assert new == whole
+
+
+def test_a_row_outside_the_schema_has_its_fault_in_place_of_a_probability(made: Made, tmp_path: Path) -> None:
+    file = written(
+        tmp_path / "new.csv",
+        WITHOUT_TARGET,
+        "p1,links,50,1.5,2024-02-29",
+        "p2,left,150,-9,",
+        "p3,links",
+        ",rechts,50,1.5,",
+        "p5,rechts,,x,",
+    )
+    given = answers(made, file)
+    assert [(each.row, each.identifier, each.faults) for each in given] == [
+        (2, "p1", ()),
+        (3, "p2", ("side: NotInEnum", "age: AboveMaximum", "radius: Missing")),
+        (4, "", ("the row: RowMalformed",)),
+        (5, "", ("patient: Missing",)),
+        (6, "p5", ("age: Missing", "radius: NotANumber")),
+    ]
+    assert [each.probability is None for each in given] == [False, True, True, True, True]
+
+
+def test_malformed_rows_at_the_end_are_reported(made: Made, tmp_path: Path) -> None:
+    file = written(tmp_path / "new.csv", WITHOUT_TARGET, "p1,links,50,1.5,", "p2", "p3")
+    assert [(each.row, bool(each.faults)) for each in answers(made, file)] == [(2, False), (3, True), (4, True)]
+
+
+def test_a_parquet_file_gets_the_same_answers(made: Made, tmp_path: Path) -> None:
+    file = written(tmp_path / "new.csv", HEADER, *cases(10))
+    parquet.write_table(arrow_csv.read_csv(file), tmp_path / "new.parquet")
+    spec = {**DATASET, "format": "Parquet"}
+    given = answers(made, tmp_path / "new.parquet", spec)
+    assert [each.row for each in given] == list(range(1, 11))
+    assert [each.probability for each in given] == [each.probability for each in answers(made, file)]
+
+
+def test_a_row_is_positive_from_the_cards_operating_point_on(made: Made, tmp_path: Path) -> None:
+    file = written(tmp_path / "new.csv", HEADER, *cases(60))
+    loaded = folder.load(made.path, made.identity.fingerprint)
+    highest = max(each.probability or 0 for each in answers(made, file))
+    threshold = replace(THRESHOLD, value=repr(highest))
+    given = list(predict.answers(replace(loaded, card=replace(loaded.card, metrics=(threshold,))), DATASET, file))
+    assert {each.positive for each in given} == {True, False}
+    assert all(each.positive == (each.probability == highest) for each in given)
+
+
+def test_without_an_operating_point_no_row_is_called_positive(tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "model")
+    loaded = folder.load(made.path, made.identity.fingerprint)
+    bare = replace(loaded, card=replace(loaded.card, metrics=()))
+    file = written(tmp_path / "new.csv", HEADER, *cases(3))
+    assert [each.positive for each in predict.answers(bare, DATASET, file)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"architecture": None}, "Run the image's own `predict`"),
+        ({"fields": None}, "names no features"),
+    ],
+)
+def test_a_model_that_this_program_does_not_know_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    made = write_folder(tmp_path / "model", **change)
+    with pytest.raises(FolderRefused, match=words):
+        answers(made, written(tmp_path / "new.csv", HEADER, *cases(1)))
+
+
+def test_tensors_of_another_network_are_refused(tmp_path: Path) -> None:
+    made = write_folder(tmp_path / "model", (5,))
+    with pytest.raises(FolderRefused, match="not those of the network on its card"):
+        answers(made, written(tmp_path / "new.csv", HEADER, *cases(1)))
+
+
+def run(made: Made, file: Path, tmp_path: Path, fingerprint: str = "") -> int:
+    manifest = tmp_path / "dataset.yaml"
+    manifest.write_text(yaml.safe_dump({"kind": "Dataset", "spec": DATASET}))
+    words = ["predict", str(made.path), str(file), "--dataset", str(manifest)]
+    return main([*words, "--hub-fingerprint", fingerprint or made.identity.fingerprint])
+
+
+def test_the_command_prints_one_line_for_each_row(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path / "new.csv", WITHOUT_TARGET, "p1,links,50,1.5,", "p2,links,,1.5,")
+    assert run(made, file, tmp_path) == 1
+    shown = capsys.readouterr()
+    first, second = csv.DictReader(shown.out.splitlines())
+    assert (first["row"], first["identifier"], first["fault"]) == ("2", "p1", "")
+    assert 0 < float(first["probability"]) < 1
+    assert (second["probability"], second["positive"], second["fault"]) == ("", "", "age: Missing")
+    assert "1 of 2 rows have no answer" in shown.err
+
+
+def test_the_command_ends_with_0_if_every_row_has_an_answer(made: Made, tmp_path: Path) -> None:
+    assert run(made, written(tmp_path / "new.csv", HEADER, *cases(3)), tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("patient,side,age,seen", "ColumnMissing: the data has no column RADIUS_CM (field radius)"),
+        ("", "DataUnreadable"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_the_file(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, words: str
+) -> None:
+    assert run(made, written(tmp_path / "new.csv", line), tmp_path) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_command_predicts_nothing_for_another_hub(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path / "new.csv", HEADER, *cases(3))
+    assert run(made, file, tmp_path, "sha256:" + "0" * 64) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, "is signed by the hub" in shown.err) == ("", True)
