@@ -66,6 +66,7 @@ ASSIGNMENT = Assignment(
     schema=assigned(SCHEMA),
     rows="Validation",
     threads=2,
+    release="Participants",
     issued=(NOW - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
     expires=(NOW + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ"),
 )

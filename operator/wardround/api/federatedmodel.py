@@ -1,6 +1,6 @@
 """FederatedModel: a model that is trained over a series of rounds. The hub operator writes its status, never its spec.
 
-`initial` is immutable. Changes of the other fields count from the next round.
+`initial` and `release` are immutable. Changes of the other fields count from the next round.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from wardround.api.federatedround import (
     Exchange,
     Participants,
     Quorum,
+    Release,
     Resources,
     Task,
 )
@@ -105,6 +106,7 @@ class FederatedModelSpec:
     series: Series
     initial: Initial = field(default_factory=Initial)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    release: Release = "Participants"
     card: Card = field(default_factory=Card)
     suspend: bool = False
 

@@ -16,6 +16,7 @@ Task = Literal["Train", "Statistics", "Evaluate"]
 Rows = Literal["Validation", "Test"]
 Better = Literal["Higher", "Lower"]
 Outcome = Literal["Accepted", "Worse", "Undecided"]
+Release = Literal["Participants", "Readers"]
 INITIAL_WEIGHTS = "initial weights"  # the model that a first Train round measures
 DEFAULT_COMMAND = ("python", "-m", "wardround_trainer")
 
@@ -125,6 +126,7 @@ class FederatedRoundSpec:
     resources: Resources = field(default_factory=Resources)
     aggregation: Aggregation = field(default_factory=Aggregation)
     retry_limit: int = 2
+    release: Release = "Participants"
     card: Card = field(default_factory=Card)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from wardround.api.conditions import Conditions
-from wardround.api.federatedround import DEFAULT_COMMAND
+from wardround.api.federatedround import DEFAULT_COMMAND, Release
 from wardround.api.meta import Meta
 from wardround.api.participant import PublicKeys
 from wardround.wire import codec
@@ -95,6 +95,7 @@ class Policy:
     parameters: tuple[AllowedParameter, ...] = DEFAULT_PARAMETERS
     local_sockets: bool = False
     min_quorum: int = 2
+    release: Release = "Participants"
     lowest_assignment_version: int = 3
     min_samples: int = LEAST_CELL
     min_cell: int = LEAST_CELL

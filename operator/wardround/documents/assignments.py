@@ -105,6 +105,7 @@ def assign(
         schema=dispatch.schema,
         rows=spec.rows,
         threads=spec.resources.threads,
+        release=spec.release,
         references=tuple(
             AssignedReference(
                 round_name=name,

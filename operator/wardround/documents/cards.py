@@ -63,6 +63,7 @@ def first(making: Making, now: datetime) -> ModelCard:
         people=stored.result.samples,
         metrics=(),
         use=card.CardUse(intended_use=use.intended_use, limits=use.limits, licence=use.licence, contact=use.contact),
+        release=stored.release,
     )
 
 

@@ -31,6 +31,7 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         resources=Resources(threads=template.resources.threads),
         aggregation=template.aggregation,
         retry_limit=template.retry_limit,
+        release=model.spec.release,
     )
     if entry.task == "Statistics":
         return _object(model, entry.name, common)

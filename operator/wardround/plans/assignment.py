@@ -324,6 +324,11 @@ def _quorum(assignment: Assignment, terms: Terms) -> str:
     return "" if assignment.quorum.min >= terms.policy.min_quorum else "QuorumTooSmall"
 
 
+def _release(assignment: Assignment, terms: Terms) -> str:
+    allowed = assignment.release == "Participants" or terms.policy.release == "Readers"
+    return "" if allowed else "ReleaseNotAllowed"
+
+
 def _denied(assignment: Assignment, terms: Terms) -> str:
     return "Denied" if terms.policy.approval == "Deny" else ""
 
@@ -342,5 +347,6 @@ REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (
     _local_sockets,
     _parameters,
     _quorum,
+    _release,
     _denied,
 )

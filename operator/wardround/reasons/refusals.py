@@ -154,6 +154,14 @@ REFUSALS = (
         action="Ask the hospital for its policy.minQuorum, and raise quorum.min to that number in a new round.",
     ),
     _site(
+        name="ReleaseNotAllowed",
+        owner=ROUND_OR_HOSPITAL,
+        meaning="The round's result may go to readers on the hub (release: Readers), and the hospital's policy allows "
+        "participants alone.",
+        action="The round's author: Apply a new round with release: Participants. The hospital's administrator: If the "
+        "hospital agrees, set policy.release to Readers in the values of the site chart.",
+    ),
+    _site(
         name="Denied",
         owner=HOSPITAL,
         meaning="The hospital takes no tasks: its policy.approval is Deny.",

@@ -246,6 +246,7 @@ def policy(simulation: Simulation, *, tells: bool) -> dict[str, Any]:
         "parameters": [{"name": name} for name in sorted({name for each in specs for name in each.parameters})],
         "localSockets": True,
         "minQuorum": 1,
+        "release": "Readers",
         "minSamples": min(simulation.min_cell, LEAST_CELL),
         "minCell": simulation.min_cell,
         "maxLeftOut": simulation.max_left_out,

@@ -30,6 +30,7 @@ DIGEST = Text("sha256:[0-9a-f]{64}", 71)
 FIELD_NAME = Text(SHOWN, 128)
 FIELD_DIGEST = Text("[0-9a-f]{12}", 12)
 ROWS = Text("Validation|Test", 16)
+RELEASE = Text("Participants|Readers", 16)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
 MOST_THREADS = 256
 # With how many other models one evaluation compares its model.
@@ -116,6 +117,7 @@ class Assignment:
     reader knows. `rows`: the rows that an Evaluate round reads.
     `state_round`: UID of the round whose state the training at the site goes on from, "" for none.
     `threads`: how many threads the training code computes with.
+    `release`: who may get the result in the end.
     `references`: the models with which an Evaluate round compares its own.
     """
 
@@ -152,6 +154,7 @@ class Assignment:
     schema: AssignedSchema
     rows: Annotated[str, ROWS]
     threads: int
+    release: Annotated[str, RELEASE]
     references: tuple[AssignedReference, ...] = ()
 
     @property

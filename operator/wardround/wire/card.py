@@ -15,6 +15,7 @@ MOST_PARENTS = 512
 
 Role = Literal["Feature", "Target", "Ignored"]
 Gap = Literal["NoPrediction", "Allowed"]
+Release = Literal["Participants", "Readers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +113,7 @@ class ModelCard:
     `round_namespace`, `round_name`, `round_uid`: the round that made the model. `fields`: of its DataSchema, None if
     that was gone when the round ended. `architecture`: None if another image than the built-in trainer made the model.
     `parents`: the nearest first, back to the start. `parents_omitted`: how many more there are. `hospitals`, `people`:
-    of the last training round.
+    of the last training round. `release`: who may get the model, as all rounds that led to it said.
     """
 
     version: int
@@ -133,6 +134,7 @@ class ModelCard:
     people: int
     metrics: tuple[CardMetric, ...]
     use: CardUse
+    release: Release
 
     @property
     def data_schema(self) -> dict[str, Any] | None:

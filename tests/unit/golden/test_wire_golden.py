@@ -210,6 +210,7 @@ FORMATS: dict[str, Any] = {
         schema=AssignedSchema(digest("5"), digest("c"), (AssignedField("mean_radius", "0123456789ab"),)),
         rows="Validation",
         threads=2,
+        release="Readers",
         references=(
             AssignedReference(
                 round_name="heart-1",
@@ -360,6 +361,7 @@ FORMATS: dict[str, Any] = {
             ),
         ),
         use=CardUse(intended_use="research", limits="adults", licence="CC-BY-4.0", contact="a@example.org"),
+        release="Readers",
     ),
     "aggregation-failure": AggregationFailure("NothingToAggregate", "no update counts", LEFT_OUT, 2),
 }

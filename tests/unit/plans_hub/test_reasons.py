@@ -40,6 +40,8 @@ OTHER_WORDS = {
     "the kubelet's": "ContainerCannotRun ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName "
     "RegistryUnavailable StartError Succeeded",
     "of metrics": "Higher Lower Normal Wilson LogNormal DeLong Share Count Edge",
+    "of cards": "Allowed Feature Ignored Logistic NoPrediction ReLU Target",
+    "who may get a result": "Participants Readers",
     "of Events": "Normal Warning Set",
     "in messages and headers": "Lost Range Recipient Opaque",
 }

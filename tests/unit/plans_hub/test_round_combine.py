@@ -22,7 +22,7 @@ from tests.unit.plans_hub.builders import (
     stages,
 )
 from tests.unit.plans_hub.reading import attention_of, condition_of, counts, message_of, of_type, then
-from wardround.api.federatedround import HospitalResult, Result, ResultMetric, RoundVerdict
+from wardround.api.federatedround import HospitalResult, Initial, Release, Result, ResultMetric, RoundVerdict
 from wardround.api.task import Metric
 from wardround.api.timeline import Stage
 from wardround.api.times import to_microseconds
@@ -296,3 +296,26 @@ def test_a_result_has_the_verdict_of_the_gate_and_the_hub_keeps_who_trained_how_
     assert isinstance(store, StoreModel)
     assert store.model.result.verdict == made.status.result.verdict
     assert store.model.samples == dict.fromkeys(NAMES, 10)
+
+
+@pytest.mark.parametrize(
+    ("release", "base", "kept"),
+    [
+        ("Participants", None, "Participants"),
+        ("Readers", None, "Readers"),
+        ("Readers", "Readers", "Readers"),
+        ("Readers", "Participants", "Participants"),
+        ("Participants", "Readers", "Participants"),
+    ],
+)
+def test_a_result_goes_to_readers_only_if_its_round_and_all_before_it_say_so(
+    release: Release, base: Release | None, kept: Release
+) -> None:
+    seen = aggregating(answer=combined(*NAMES))
+    spec = replace(seen.round.spec, release=release, quorum=replace(seen.round.spec.quorum, min=2))
+    if base:
+        spec = replace(spec, initial=Initial(statistics_round_name="statistics"))
+    model = replace(STORED, task="Statistics", release=base) if base else None
+    made = plan(replace(seen, round=replace(seen.round, spec=spec), base_model=model))
+    [store] = of_type(made, StoreModel)
+    assert (store.model.release, store.model.quorum) == (kept, 2)

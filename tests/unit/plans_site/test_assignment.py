@@ -110,6 +110,8 @@ def test_a_hub_key_that_is_none_is_refused(key: str) -> None:
         ({"parameters": {"batchSize": "1"}}, "ParametersNotAllowed"),
         ({"task": "Evaluate", "initial": False, "parameters": {"code": "1"}}, "ParametersNotAllowed"),
         ({"quorum": dataclasses.replace(ASSIGNMENT.quorum, min=1)}, "QuorumTooSmall"),
+        ({"release": "Readers"}, "ReleaseNotAllowed"),
+        ({"release": "Everybody"}, "AssignmentUnreadable"),
         ({"round_namespace": "another-federation"}, "DatasetNotAllowed"),
         ({"round_namespace": ""}, "AssignmentUnreadable"),
         ({"dataset_name": "breast", "round_namespace": "lung-cancer"}, "DatasetNotAllowed"),
@@ -124,6 +126,12 @@ def test_what_does_not_fit_is_refused_with_its_reason(changes: dict[str, Any], r
     decision = decided({"envelope": signed(**changes)})
     assert (decision.outcome, decision.reason) == ("Refused", reason)
     assert decision.message
+
+
+@pytest.mark.parametrize("release", ["Participants", "Readers"])
+def test_a_site_that_allows_readers_takes_rounds_of_both_kinds(release: str) -> None:
+    policy = dataclasses.replace(POLICY, release="Readers")
+    assert decided({"envelope": signed(release=release)}, policy=policy).outcome == "Accepted"
 
 
 def compared(*references: AssignedReference) -> str:

@@ -88,6 +88,7 @@ ASSIGNMENT = Assignment(
     schema=AssignedSchema("sha256:" + "5" * 64, "sha256:" + "c" * 64, (AssignedField("radius", "0123456789ab"),)),
     rows="Validation",
     threads=2,
+    release="Participants",
 )
 ASSIGNED, SENT = codec.dump_document(ASSIGNMENT), codec.dump_document(UPDATE)
 # Texts that are not UIDs. A state's round becomes part of a path at the site.

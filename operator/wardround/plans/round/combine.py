@@ -7,10 +7,12 @@ from wardround.api.federatedround import (
     INITIAL_WEIGHTS,
     CalibrationGroup,
     HospitalResult,
+    Release,
     Result,
     ResultDifference,
     ResultMetric,
     RoundVerdict,
+    base_name,
 )
 from wardround.api.names import model_location
 from wardround.api.task import Metric
@@ -142,8 +144,17 @@ def _keep(view: View, number: int, answer: AggregationResult) -> Verdict:
         command=view.round.spec.command,
         parameters=view.round.spec.parameters,
         samples=_samples(view, names),
+        quorum=view.round.spec.quorum.min,
+        release=_release(view),
     )
     return completed(view, model, StoreModel(number=number, answer=answer, model=model))
+
+
+def _release(view: View) -> Release:
+    """A result holds what those before it hold. So it goes to readers only if all of them may."""
+    base = view.seen.base_model
+    unbroken = base_name(view.round) is None or (base is not None and base.release == "Readers")
+    return "Readers" if unbroken and view.round.spec.release == "Readers" else "Participants"
 
 
 def _samples(view: View, names: Collection[str]) -> dict[str, int]:

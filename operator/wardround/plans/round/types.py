@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Result, Task
+from wardround.api.federatedround import Attention, FederatedRound, FederatedRoundStatus, Release, Result, Task
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.plans.round.scratch import SCRATCH_LIMIT, Scratch
@@ -34,6 +34,8 @@ class StoredModel:
     `states`: by participant that is not `aggregated` here, UID of the round whose state it has (plans/states.py).
     `image`, `command`, `parameters`: the code that made it, which an evaluation runs when it compares with this result.
     `samples`: by participant that is `aggregated` here, how many rows its update is from.
+    `quorum`: the fewest hospitals that the round asked for. `release`: who may get the result; Readers only if this
+    round and every round that led to it said so.
     """
 
     task: Task
@@ -45,6 +47,8 @@ class StoredModel:
     command: tuple[str, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[str, int] = field(default_factory=dict)
+    quorum: int = 1
+    release: Release = "Participants"
 
 
 @dataclass(frozen=True, kw_only=True)
