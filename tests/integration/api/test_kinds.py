@@ -239,6 +239,8 @@ CHANGES: list[Object] = [
     {"resources": {"localSockets": True}},
     {"aggregation": {"maxWeightShare": "0.5"}},
     {"retryLimit": 3},
+    {"release": "Readers"},
+    {"card": {"limits": "adults"}},
 ]
 
 
