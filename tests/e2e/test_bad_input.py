@@ -208,8 +208,7 @@ def test_a_hospital_refuses_a_command_that_it_does_not_list(
         (
             "one-step",
             {"model": "logistic", "steps": "1", "batchSize": "1"},
-            '"batchSize": "1", which is not at least the minimum "16"; '
-            f'"steps": "1", which is not at least the minimum "{STEPS}"',
+            f'"batchSize": "1", which is below the minimum "16"; "steps": "1", which is below the minimum "{STEPS}"',
         ),
         ("misspelt", {"learnigRate": "0.1"}, '"learnigRate": "0.1", which is not listed'),
     ],

@@ -36,5 +36,5 @@ def test_a_misspelt_dataset_is_reported_to_the_rounds_author(federation: Federat
         hub("delete", "fr", name, "-n", federation.namespace)
     assert "offers a Dataset braest.\n" in explanation
     assert f"  says:   Was {DATASET} meant? The round waits until " in explanation
-    assert "whose:  the round's author" in explanation
+    assert "who:    the round's author" in explanation
     assert "hospital's administrator\n" not in explanation

@@ -49,7 +49,7 @@ def check(
     optimizer, or not for tensors of these shapes."""
     expected = {f"{name}/{slot}": () if slot == "step" else shape for name, shape in shapes.items() for slot in slots}
     if state.optimizer != optimizer:
-        raise _differs(f"is of {state.optimizer}, this round uses {optimizer}")
+        raise _differs(f"is for {state.optimizer}, but this round uses {optimizer}")
     for name in sorted(expected.keys() ^ state.arrays.keys()):
         raise _differs(f"has {'no' if name in expected else 'a'} {name}")
     for name, array in state.arrays.items():

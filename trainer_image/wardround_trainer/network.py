@@ -62,7 +62,8 @@ def _standardisation(features: int, statistics: Mapping[str, Array]) -> Tensors:
     if count.shape != (features,):
         raise Failure(
             "StatisticsDiffer",
-            f"the statistics cover {count.size} features, this dataset has {features}: do the schemas differ?",
+            f"the statistics cover {count.size} features, but this dataset has {features}: compare the DataSchemas of "
+            "both rounds",
         )
     rows = np.maximum(count, 1.0)
     centred = statistics["sum"] / rows

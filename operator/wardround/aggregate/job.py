@@ -58,7 +58,9 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
     """Carry out the plan. Raises Failure."""
     buffers = Buffers()
     if plan.reads_twice:
-        logger.info("the ciphertext of the updates has no room in scratch, so this Job reads the store twice")
+        logger.info(
+            "scratch has no room for the ciphertext of the updates, so this Job reads them from the store twice"
+        )
     try:
         kept = _for_ciphertext(plan, scratch)
         base = await open_base(store, plan, kept)
@@ -345,7 +347,8 @@ class SealedResult:
         self._lengths = bodies.part_lengths(body.length)
         if len(self._lengths) > len(put.parts):
             raise Failure(
-                "PlanUnreadable", f"The result needs {len(self._lengths)} uploads. The plan has {len(put.parts)}."
+                "PlanUnreadable",
+                f"The result needs {len(self._lengths)} upload addresses, but the plan has {len(put.parts)}.",
             )
         self._region = scratch.region(min(2 * bodies.PART, ciphertext_length(body.length)))
         self._index = 0
@@ -410,4 +413,4 @@ class SealedResult:
 
 def _require_stored(stored: bool) -> None:
     if not stored:
-        raise Failure("ResultExists", "Another aggregation has written to this place.")
+        raise Failure("ResultExists", "Another aggregation has already written a result to this place in the store.")

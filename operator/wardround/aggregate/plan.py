@@ -31,7 +31,7 @@ def parse(data: bytes) -> AggregationPlan:
         plan = codec.read_document(AggregationPlan, data, "plan.json")
     except codec.Malformed as error:
         raise Failure(
-            "PlanUnreadable", f"{error}. The hub operator and this image may be of different versions."
+            "PlanUnreadable", f"{error}. Check that the hub operator and this Job run the same image."
         ) from None
     known = plan.task in ("Train", "Statistics", "Evaluate")
     if not known or plan.strategy != "FedAvg" or plan.weighting != "Samples" or plan.parameters:
@@ -55,7 +55,9 @@ def spell(answer: AggregationAnswer) -> bytes:
     for each in _shorter_and_shorter(answer):
         if len(text := codec.write_document(each)) <= LARGEST_ANSWER:
             return text
-    return spell(AggregationFailure("TooManyLeftOut", "The log of the aggregation Job names them."))
+    return spell(
+        AggregationFailure("TooManyLeftOut", "The log of the aggregation Job names the hospitals that were left out.")
+    )
 
 
 def _shorter_and_shorter(answer: AggregationAnswer) -> Iterator[AggregationAnswer]:

@@ -67,11 +67,11 @@ def _refusal(value: object, allowed: AllowedParameter | None) -> str:
         return ""
     number = _number(value)
     if number is None:
-        return f"which is not a plain number, though its {_bounds(allowed)} asks for"
+        return f"which is not a plain number, as {_bounds(allowed)} requires"
     if allowed.minimum is not None and not _at_most(_number(allowed.minimum), number):
-        return f"which is not at least the minimum {_shown(allowed.minimum)}"
+        return f"which is below the minimum {_shown(allowed.minimum)}"
     if allowed.maximum is not None and not _at_most(number, _number(allowed.maximum)):
-        return f"which is not at most the maximum {_shown(allowed.maximum)}"
+        return f"which is above the maximum {_shown(allowed.maximum)}"
     return ""
 
 

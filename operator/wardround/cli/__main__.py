@@ -66,7 +66,10 @@ def carry_out(arguments: list[str] | None) -> int:
         say(f"error: {error}")
         return 2
     except codec.Malformed as error:
-        say(f"error: The object cannot be read: {error}. Install kubectl-wardround in the version of the CRDs there.")
+        say(
+            f"error: The object cannot be read: {error}. Install the version of kubectl-wardround that the CRDs of "
+            "this cluster have."
+        )
         return 2
     except KeyboardInterrupt:
         return 130
@@ -76,30 +79,33 @@ def parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--kubeconfig", help="file; default KUBECONFIG or ~/.kube/config")
     shared.add_argument("--context", help="context in the kubeconfig")
-    shared.add_argument("-n", "--namespace", help="default: the context's")
+    shared.add_argument("-n", "--namespace", help="default: the namespace of the context")
     top = argparse.ArgumentParser(
         prog="kubectl wardround",
-        description="Enrol and approve hospitals, watch rounds and models, see why something waits.",
+        description="Enrol and approve hospitals, watch rounds and models, and see why something waits.",
     )
     verbs = top.add_subparsers(required=True, metavar="VERB")
 
     enrol = verbs.add_parser(
         "enrol",
         parents=[shared],
-        help="a hospital's manifests for Git, and its first credentials",
-        description="Prints the manifests of a hospital for the hub, for Git. They keep what the hospital has at the "
-        "hub, and the command says what they change. With --bootstrap, the command writes the site's first credentials "
-        "to a file, and prints the hub's part of the site chart's values instead of the manifests.",
+        help="make a hospital's manifests for Git, and its first credentials",
+        description="Prints the manifests of a hospital for the hub, to keep in Git. They keep the settings that the "
+        "hospital's Participant has at the hub, and the command says what they change. With --bootstrap, the command "
+        "writes the site's first credentials to a file, and prints the hub's part of the site chart's values instead "
+        "of the manifests.",
     )
     enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
-    enrol.add_argument("--display-name", default="", help="name for people; default: the present one, or NAME")
+    enrol.add_argument(
+        "--display-name", default="", help="name for tables and reports; default: the present one, or NAME"
+    )
     enrol.add_argument(
         "--federation",
         action="append",
         default=[],
         metavar="NS",
-        help="namespace whose rounds may ask the hospital, in addition to those that may already; to remove one, "
-        "delete it from spec.allowedFederations of the Participant",
+        help="namespace whose rounds may ask the hospital. It is added to spec.allowedFederations of the Participant. "
+        "To remove a namespace, delete it there",
     )
     how = enrol.add_mutually_exclusive_group()
     how.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
@@ -126,8 +132,10 @@ def parser() -> argparse.ArgumentParser:
         "approve", parents=[shared], help="pin a hospital's keys after you compared their fingerprint"
     )
     approve.add_argument("name")
-    approve.add_argument("--fingerprint", metavar="sha256:..", help="pin only keys with this fingerprint; asks nothing")
-    approve.add_argument("--yes", action="store_true", help="pin the published keys; asks nothing")
+    approve.add_argument(
+        "--fingerprint", metavar="sha256:..", help="pin the keys if they have this fingerprint, without a question"
+    )
+    approve.add_argument("--yes", action="store_true", help="pin the published keys without a question")
     approve.set_defaults(run=run_approve)
 
     revoke = verbs.add_parser(
@@ -141,12 +149,13 @@ def parser() -> argparse.ArgumentParser:
     revoke.add_argument("name", help="the hospital's name")
     revoke.set_defaults(run=run_revoke)
 
-    ends = "exit code 0 Complete, 1 Failed or deleted, 3 --timeout is over"
+    ends = "exit code 0: Complete, 1: Failed or deleted, 3: --timeout has passed"
     watching = verbs.add_parser(
         "watch",
         parents=[shared],
-        help=f"a round or the series of a model while it runs; {ends}",
-        description=f"Follows a round, or the rounds of a model: {ends}. A model that waits for a person has failed.",
+        help=f"follow a round or the series of a model while it runs; {ends}",
+        description=f"Follows a round, or the rounds of a model: {ends}. A model that waits until a person acts counts "
+        "as Failed.",
     )
     watching.add_argument("target", metavar="federatedround/NAME", help="or federatedmodel/NAME")
     watching.add_argument(
@@ -157,18 +166,22 @@ def parser() -> argparse.ArgumentParser:
     telling = verbs.add_parser(
         "results",
         parents=[shared],
-        help="the numbers of a complete round, with intervals",
-        description="Shows each metric of a complete round with its 95 %% interval, the people, hospitals and rows "
-        "that it is over, the model that it measures, and in which direction it is better.",
+        help="show the numbers of a complete round, with intervals",
+        description="Shows each metric of a complete round: its value with a 95 %% interval, the people and hospitals "
+        "that it covers, the rows and the model that were measured, and whether a higher or a lower value is better.",
     )
     telling.add_argument("target", metavar="federatedround/NAME")
     telling.add_argument(
-        "--by-hospital", action="store_true", help="also show the numbers of each hospital whose Site tells them"
+        "--by-hospital",
+        action="store_true",
+        help="also show each hospital's own numbers, if policy.tellOwnMetrics of its Site is true",
     )
     telling.add_argument("-o", dest="output", choices=("csv", "json"), help="default: a table")
     telling.set_defaults(run=run_results)
 
-    explaining = verbs.add_parser("explain", parents=[shared], help="why an object waits or failed, who acts, and how")
+    explaining = verbs.add_parser(
+        "explain", parents=[shared], help="say why an object waits or has failed, who has to act, and how"
+    )
     explaining.add_argument("target", metavar="KIND/NAME")
     explaining.set_defaults(run=run_explain)
 
@@ -178,10 +191,16 @@ def parser() -> argparse.ArgumentParser:
         "check",
         help="read a Dataset and its file on this computer, without a cluster",
         description="Reads a Dataset and its file on this computer, with the code of the training pod, and says what "
-        "that pod would say. Asks no cluster, and changes nothing. Exit code 0: the Dataset would be Ready, 1: not.",
+        "that pod would say. Contacts no cluster, and changes nothing. Exit code 0: the Dataset would be Ready, 1: it "
+        "would not.",
     )
     checking.add_argument("manifest", type=Path, metavar="FILE.yaml", help="the Dataset")
-    checking.add_argument("file", type=Path, metavar="FILE.csv", help="its rows, as spec.format says (CSV or Parquet)")
+    checking.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE.csv",
+        help="the data file of the Dataset, in the format of spec.format (CSV or Parquet)",
+    )
     checking.add_argument(
         "--schema", type=Path, metavar="FILE.yaml", help="the Dataset's DataSchema; default: in the file of the Dataset"
     )
@@ -204,8 +223,8 @@ def parser() -> argparse.ArgumentParser:
         "read",
         parents=[shared],
         help="let the site read a Dataset's file now, without a round",
-        description="Asks the site operator to read a Dataset's file with a pod of our own code, waits for it, and "
-        "says what it found. Exit code 0: the Dataset is Ready, 1: not.",
+        description="Asks the site operator to read a Dataset's file in a pod with Wardround's own code, waits for "
+        "the pod, and says what it found. Exit code 0: the Dataset is Ready, 1: it is not.",
     )
     reading.add_argument("name", metavar="NAME", help="the Dataset")
     reading.add_argument("--timeout", type=seconds, default=600.0, metavar="SECONDS", help="default: %(default)g")

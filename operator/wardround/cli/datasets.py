@@ -238,10 +238,13 @@ def _of_split(counts: Counts, limits: Limits) -> Iterator[str]:
     if not counts.binary:
         yield (
             f"note: Evaluate needs a target that is 0 or 1 by its schema, and {counts.target} is not. So the hospital "
-            "can take part in Train rounds alone."
+            "can take part only in Train rounds."
         )
     elif len(withheld) == len(SCORED):
-        yield f"note: Evaluate needs {limits.min_cell}, so the hospital can take part in Train rounds alone."
+        yield (
+            f"note: Evaluate needs at least {limits.min_cell} patients in each class, so the hospital can take part "
+            "only in Train rounds."
+        )
 
 
 def _few(counts: Counts, side: split.Side, min_cell: int) -> str:

@@ -61,7 +61,7 @@ def text(explained: Explanation) -> str:
             parts.append(f"  says:   {more}")
         if first.where == "round" and any(each.reason == first.reason for each in explained.findings[1:]):
             continue  # the hospitals' own paragraphs say who acts
-        parts.append(f"  whose:  {advice.owner}")
+        parts.append(f"  who:    {advice.owner}")
         parts.append(f"  do:     {advice.action}")
     return "\n".join(parts)
 
@@ -293,7 +293,7 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
         return f"is suspended. {REASONS['Suspended'].action}"
     if ready is None:
         reconciling = _reconciling(find(conditions, "Reconciling"))
-        return f"has not been looked at by its operator yet{reconciling}."
+        return f"is new: its operator has not looked at it yet{reconciling}."
     if ready.status != "True":
         return f"is not ready: {ready.reason}."
     if silent:
@@ -301,7 +301,7 @@ def _readiness(conditions: Conditions, heard_ago: float | None, silent: Sequence
         return f"is approved. {silent[0].advice.meaning} Rounds that ask the hospital wait for its answer."
     if ready.reason == "NotReadYet":
         return f"is ready. {REASONS['NotReadYet'].meaning}"
-    return f"is ready{f', last heard of {seconds(heard_ago)} ago' if heard_ago is not None else ''}."
+    return f"is ready{f'. The hub heard from it {seconds(heard_ago)} ago' if heard_ago is not None else ''}."
 
 
 def _reconciling(condition: Condition | None) -> str:

@@ -23,7 +23,7 @@ from wardround.wire import codec
 Format = Literal["csv", "json"]
 COLUMNS = ("metric", "value", "low", "high", "better", "people", "hospitals", "rows", "model", "reference")
 WITHHELD = "withheld: fewer people than policy.minCell are in a class"
-NOT_TOLD = "not shown: the Site does not tell it (policy.tellOwnMetrics), or the other numbers would reveal it"
+NOT_TOLD = "not shown: policy.tellOwnMetrics of the Site is false, or the number would reveal that of another hospital"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _title(name: str, federated_round: FederatedRound, result: Result) -> str:
     if result.verdict:
         parts.append(f"verdict {result.verdict.outcome} ({result.verdict.reason})")
     if result.hospitals_omitted:
-        parts.append("no room for the numbers of single hospitals")
+        parts.append("the answer of the aggregation had no room for the numbers of single hospitals")
     return ", ".join(parts)
 
 

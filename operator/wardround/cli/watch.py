@@ -34,7 +34,7 @@ _DOING = {
     "Sent": "sent",
 }
 _ROUND_DOING = {
-    "": "is not taken up yet",
+    "": "waits for the hub operator",
     "Started": "writes assignments",
     "Dispatched": "waits for the hospitals",
     "Collected": "aggregates",

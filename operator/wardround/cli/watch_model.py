@@ -105,7 +105,7 @@ def _footer(shown: FederatedModel) -> str:
     if _exit_code(shown) == COMPLETE:
         return f"the series has ended, current version: {status.current}"
     message = reconciling.message if reconciling and reconciling.status == "True" else ""
-    return message or "is not taken up yet"
+    return message or "waits for the hub operator"
 
 
 def _exit_code(shown: FederatedModel) -> int | None:

@@ -238,7 +238,7 @@ class TaskRunner:
             except Conflict:
                 fresh = await self._means.client.get("SiteTask", self.name)
                 if fresh["metadata"]["uid"] != self.uid:
-                    raise NotFound(f"task {self.name}", "another one has its name") from None
+                    raise NotFound(f"task {self.name}", "another SiteTask has its name now") from None
                 self._answered(observed, fresh)
                 continue
             if written is not None:

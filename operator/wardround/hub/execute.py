@@ -58,11 +58,11 @@ class Interrupted(Exception):
 
     def __init__(self, action: Action, failure: Exception) -> None:
         super().__init__(f"could not {doing(action)}: {failure}")
-        cause = f"the hub operator's own fault ({type(failure).__name__})"
+        cause = f"a fault of the hub operator itself ({type(failure).__name__})"
         if isinstance(failure, StoreError):
             cause = f"the store failed ({failure})"
         elif isinstance(failure, ApiError):
-            cause = f"the API server did not do it ({type(failure).__name__})"
+            cause = f"the API server refused it or did not answer ({type(failure).__name__})"
         reason = failure.reason if isinstance(failure, StoreError) else "ActionFailed"
         self.interruption = Interruption(reason=reason, doing=doing(action), cause=cause)
 

@@ -216,7 +216,7 @@ async def _model(client: Api, uid: str, identity: Identity) -> Model | None:
         return await vault.model(client, uid, identity)
     except (Refused, KeyError, ValueError) as damage:
         # Signed by another key than the hub has now, or changed by hand.
-        logger.error("Secret %s is of no use: %s", names.model_secret(uid), type(damage).__name__)
+        logger.error("Secret %s cannot be used: %s", names.model_secret(uid), type(damage).__name__)
         return None
 
 

@@ -82,7 +82,12 @@ class ResultController:
         )
         match decision:
             case Keep(note=frozenset() as uids):
-                logger.info("the result of round %s/%s is kept for %d others", key.namespace, key.name, len(uids))
+                logger.info(
+                    "the result of round %s/%s is kept for %d other rounds that need it",
+                    key.namespace,
+                    key.name,
+                    len(uids),
+                )
                 await vault.note(self._hub.client, result, {names.KEPT_FOR: " ".join(sorted(uids))})
             case Forget():
                 await vault.note(self._hub.client, result, {names.KEPT_FOR: ""}, emptied=True)

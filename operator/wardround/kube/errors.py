@@ -80,7 +80,7 @@ def error(code: int, text: str, *, doing: str, resource: Resource, name: str) ->
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return Unavailable(doing, f"{code}, not by a Kubernetes API: {text[:LONGEST_STRANGER]}")
+        return Unavailable(doing, f"{code}, in an answer that is not from a Kubernetes API: {text[:LONGEST_STRANGER]}")
     return status_error(answer, doing=doing, resource=resource, name=name, code=code)
 
 
@@ -91,7 +91,7 @@ def status_error(
     code = status.get("code", 500) if code is None else code
     said = f"{code} {status.get('message') or status.get('reason') or ''}".rstrip()
     if (status.get("kind"), status.get("apiVersion")) != ("Status", "v1"):
-        return Unavailable(doing, f"{said} (not by a Kubernetes API)")
+        return Unavailable(doing, f"{said} (the answer is not from a Kubernetes API)")
     reason = str(status.get("reason", ""))
     kind = NAMELESS.get(reason)
     if kind is None and _names(status.get("details"), resource, name):

@@ -147,7 +147,7 @@ class Decision:
             described = describe(self.parameter, asks.parameters, self.bound)
             reason = reason.about(asks.participant, asks.round_namespace, asks.dataset_name, parameter=described)
         if self.field and self.reason == NOT_UNDERSTOOD:
-            return f"{reason.meaning} It is {self.field}. {reason.advice}"
+            return f"{reason.meaning} The site does not know {self.field}. {reason.advice}"
         if self.field:
             return f"{reason.meaning} Its field {self.field} does not match docs/contracts.md. {reason.advice}"
         if self.difference:

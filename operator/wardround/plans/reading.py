@@ -152,8 +152,8 @@ def _unreported(seen: Observation, made: ReadingJob) -> tuple[str, str]:
     """Why the pod ended without a word."""
     pod = made.pod
     if not made.job.finished and not (pod is not None and pod.ended):
-        waits = (pod.unschedulable if pod else "") or "its pod did not come to an end"
-        return "DeadlineExceeded", f"no reading in {LONGEST.total_seconds():.0f} s: {waits}"
+        waits = (pod.unschedulable if pod else "") or "the pod did not end"
+        return "DeadlineExceeded", f"no pod has read the file within {LONGEST.total_seconds():.0f} s: {waits}"
     if made.job.failed == "DeadlineExceeded" or (pod is not None and pod.reason == "DeadlineExceeded"):
         return "DeadlineExceeded", f"the reading took longer than {READ_SECONDS} s"
     return (

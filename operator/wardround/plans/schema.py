@@ -16,7 +16,7 @@ def assigned(spec: Mapping[str, Any]) -> AssignedSchema:
     schema = dataschema.parse(spec)
     for field in schema.fields:
         if not FIELD_NAME.matches(field.name):
-            raise dataschema.SchemaInvalid(f"DataSchema: the name {field.name!r} has characters that nobody can read")
+            raise dataschema.SchemaInvalid(f"DataSchema: the name {field.name!r} has characters that cannot be printed")
     fields = tuple(AssignedField(name, digest) for name, digest in dataschema.field_digests(schema))
     return AssignedSchema(dataschema.digest(schema), dataschema.columns_digest(schema), fields)
 

@@ -110,7 +110,9 @@ def examine(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator
             return
         except (pa.ArrowException, OSError) as error:
             _check_same(before, path, kind)
-            raise unreadable(path, kind, "is it whole, of this format, and its text UTF-8?") from error
+            raise unreadable(
+                path, kind, "check that the file is complete, has this format, and has its text in UTF-8"
+            ) from error
         yield _examined(raw, schema, reading)
 
 
@@ -233,7 +235,7 @@ def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> No
         message = f"{', and '.join(faults)}: correct the file, or name its columns in Dataset.spec"
         spelt = {_spelling(name) for name in names}
         if alike := [each for each in missing if _spelling(each.column) in spelt]:
-            message += f". Only capital letters or blanks differ in the file's name of {_listed(alike)}"
+            message += f". The file writes these names with other capital letters or blanks: {_listed(alike)}"
         elif not headed:
             message += ". The file has no column of the schema: is its first line a header with the columns' names?"
         raise Failure(reason, message, field=(missing or double)[0].field.name)

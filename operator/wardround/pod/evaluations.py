@@ -119,7 +119,10 @@ def hold(
             if after is not None:
                 durable.write(path, codec.write_document(after), 0o600)
     except OSError as error:
-        message = f"the state volume's {place} cannot be written: {type(error).__name__}"
+        message = (
+            f"{place} on the claim `state` cannot be written ({type(error).__name__}): check that the volume is "
+            "writable and not full"
+        )
         raise Failure("PodFailed", message) from None
     told = budgets(after or before, limit, now)
     if after:

@@ -21,7 +21,7 @@ from typing import Literal, cast
 from wardround.network import addresses
 from wardround.network.addresses import Link
 from wardround.network.probe import ALL_HOSTS, LEAST_SECONDS, MOST_SECONDS, Answers, Target, can_ping, probe
-from wardround.pod.outcome import Failure, log
+from wardround.pod.outcome import UNREADABLE, Failure, log
 from wardround.wire import isolation
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.outcome import Heard, LinkLocalHeard, Outcome
@@ -176,7 +176,7 @@ def parse(text: str) -> tuple[Target, ...]:
     try:
         targets = tuple(map(_target, isolation.read(text)))
     except ValueError as error:
-        raise Failure("PodFailed", "WARDROUND_ISOLATION cannot be read: a fault of the site operator") from error
+        raise Failure("PodFailed", f"WARDROUND_ISOLATION {UNREADABLE}") from error
     if all(_is_link_local(each.host) for each in targets):
         message = (
             "isolation is not proven: the site operator reaches neither the hub nor the Kubernetes API, so it has no "
@@ -247,13 +247,13 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not math.isfinite(seconds):
-        raise Failure("PodFailed", "WARDROUND_ISOLATION_SECONDS cannot be read: a fault of the site operator")
+        raise Failure("PodFailed", f"WARDROUND_ISOLATION_SECONDS {UNREADABLE}")
     return min(max(seconds, LEAST_SECONDS), MOST_SECONDS)
 
 
 def _link_local(text: str) -> LinkLocal:
     if text not in ("Warn", "Refuse"):
-        raise Failure("PodFailed", "WARDROUND_LINK_LOCAL cannot be read: a fault of the site operator")
+        raise Failure("PodFailed", f"WARDROUND_LINK_LOCAL {UNREADABLE}")
     return cast(LinkLocal, text)
 
 

@@ -74,7 +74,10 @@ def hospital_key(folder: Path) -> bytes:
             keys.make(folder / FOLDER)
         key = (folder / FOLDER / keys.FILE).read_bytes()
     except OSError as error:
-        message = f"the state volume's folder {folder.name} cannot be used: {type(error).__name__}"
+        message = (
+            f"the folder {folder.name} on the claim `state` cannot be used ({type(error).__name__}): check that "
+            "the volume is writable and not full"
+        )
         raise Failure("PodFailed", message) from None
     if len(key) != keys.KEY_BYTES:
         message = (

@@ -18,6 +18,8 @@ from wardround.wire.outcome import Outcome, write
 
 # Bytes. Kubernetes cuts a longer termination message, and half a JSON document cannot be read.
 MESSAGE_LIMIT = 4096
+# What a message says of a variable that the site operator has set wrongly.
+UNREADABLE = "cannot be read. This is a fault of the site operator: report it to the developers of Wardround"
 
 
 class Failure(Exception):

@@ -26,7 +26,7 @@ from wardround.api.times import parse_time
 from wardround.clock import system_clock
 from wardround.pod import evaluations, gate, launcher, order, reading, rounds, split_key
 from wardround.pod.folders import Folders
-from wardround.pod.outcome import Failure, log, run
+from wardround.pod.outcome import UNREADABLE, Failure, log, run
 from wardround.tabular import dataschema, schema, split
 from wardround.wire import codec
 from wardround.wire.assignment import LABEL
@@ -273,7 +273,10 @@ def _begin_state(folders: Folders, request: RequestedTask) -> None:
             if model.state_round:
                 rounds.touch(folders.states, model.state_round)
     except OSError as error:
-        message = f"the state volume's folder states cannot be changed: {type(error).__name__}"
+        message = (
+            f"the folder states on the claim `state` cannot be changed ({type(error).__name__}): check that the "
+            "volume is writable and not full"
+        )
         raise Failure("PodFailed", message) from None
 
 
@@ -374,7 +377,7 @@ def _variable(name: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(os.environ[name])
     except (KeyError, ValueError) as error:
-        raise Failure("PodFailed", f"{name} cannot be read: a fault of the site operator") from error
+        raise Failure("PodFailed", f"{name} {UNREADABLE}") from error
 
 
 def main(argv: Sequence[str]) -> int:

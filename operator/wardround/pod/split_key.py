@@ -32,7 +32,7 @@ def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
     key, place = _beside_data(folders, dataset, key_file) if key_file else _on_state(folders, dataset, known)
     if known and not hmac.compare_digest(split.fingerprint(key), known):
         message = (
-            f"{place} is not the key that this Dataset was read with before: its fingerprint is not "
+            f"{place} is another key than the one with which this Dataset was first read: its fingerprint differs from "
             f"status.splitFingerprint. {_HARM}. Restore the former file. {_OTHER_NAME.format(name=dataset)}"
         )
         raise Failure("SplitKeyChanged", message)

@@ -52,7 +52,7 @@ def measure(folders: Folders, report: PrivateReport) -> Measured:
     )
     text = codec.write_document(document)
     if len(text) > MOST_SUMS:
-        raise Failure("MetricsInvalid", f"the round declares more metrics than have room in {MOST_SUMS} bytes")
+        raise Failure("MetricsInvalid", f"the round declares more metrics than fit into {MOST_SUMS} bytes")
     computed = own.computed(numbers, report.min_cell, report.rows) if numbers else ()
     return Measured(text, (*computed, *own.reported(reported, report.people, report.rows)))
 
@@ -64,7 +64,7 @@ def _numbers(folders: Folders) -> Mapping[str, Any]:
     except Failure as failure:
         if failure.reason != "OutputMissing":
             raise
-        log(f"check: out/{output.VALIDATION} was not written, so the result's metrics leave this hospital out")
+        log(f"check: out/{output.VALIDATION} was not written, so the metrics of the result do not cover this hospital")
         return {}
     del numbers["histogram"]
     return numbers
@@ -82,7 +82,7 @@ def _reported(folders: Folders, declared: Sequence[str]) -> dict[str, float]:
         raise
     base = document.get("base", {}) if isinstance(document, dict) else None
     if not isinstance(base, dict):
-        raise Failure("MetricsInvalid", f"{output.METRICS} must be an object, as must its `base`")
+        raise Failure("MetricsInvalid", f"{output.METRICS} must be a JSON object, and its `base` too")
     if absent := [name for name in declared if name not in base]:
         log(f"check: {output.METRICS} has no value under `base` for these declared metrics: {', '.join(absent)}")
     return {name: _finite(name, base[name]) for name in declared if name in base}

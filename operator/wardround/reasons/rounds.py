@@ -109,7 +109,7 @@ _VERSIONS = (
 _DATASETS = (
     _round(
         name="RoundSchemaNotFound",
-        meaning="This namespace has no DataSchema of the name in schemaName of the round.",
+        meaning="The DataSchema that schemaName of the round names does not exist in this namespace.",
         action="Apply the federation's DataSchema in this namespace, or correct schemaName in a new round.",
     ),
     _round(

@@ -45,7 +45,7 @@ SITES = (
     ),
     _hospital(
         name="SchemaNotFound",
-        meaning="The namespace has no DataSchema of the name in spec.schemaName.",
+        meaning="The DataSchema that spec.schemaName of the Dataset names does not exist in this namespace.",
         action="Apply the federation's DataSchema in this namespace, or correct spec.schemaName of the Dataset.",
     ),
     _hospital(
@@ -67,7 +67,7 @@ SITES = (
         meaning="One class of the target loses a far larger share of its rows than the other classes, because these "
         "rows break the DataSchema. A model sees too few patients of this class, and may miss those who are most ill.",
         action="Read status.leftOut of Dataset DATASET: it counts the rows that were left out, by field and reason. "
-        "Correct the field with most of them in the data file.",
+        "In the data file, correct the field that has most of these rows.",
     ),
     _hospital(
         name="TargetsContradict",

@@ -158,7 +158,7 @@ def _metrics_fault(spec: FederatedRoundSpec) -> str:
     unknown = [name for name in spec.metrics if name not in registry.EVALUATE]
     if spec.task == "Evaluate" and unknown:
         known = ", ".join(registry.EVALUATE)
-        return f"an Evaluate round has no metric {unknown[0]}. Its metrics are among {known}."
+        return f"an Evaluate round has no metric {unknown[0]}. It can have {known}."
     if not re.fullmatch(r"0[.][0-9]*[1-9][0-9]*", spec.specificity):
         return 'specificity is a decimal above 0 and below 1, such as "0.9".'
     return ""
@@ -180,7 +180,7 @@ def _gate_fault(spec: FederatedRoundSpec) -> str:
     if spec.gate is None:
         return ""
     if not spec.references or spec.rows != "Validation":
-        return "gate compares the model with references, on validation rows."
+        return "gate compares the model with references on validation rows: it needs references, and rows Validation."
     return "" if spec.gate.min_events >= 1 else "gate.minEvents is at least 1."
 
 

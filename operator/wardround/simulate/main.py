@@ -66,13 +66,13 @@ def parser() -> argparse.ArgumentParser:
         prog="wardround simulate",
         description="Runs rounds on folders of this machine, without a cluster, with the code that runs on clusters.",
     )
-    result.add_argument("files", nargs="+", type=Path, metavar="FILE", help="YAML with FederatedRounds")
+    result.add_argument("files", nargs="+", type=Path, metavar="FILE", help="YAML file with FederatedRounds")
     result.add_argument(
         "--data",
         required=True,
         type=Path,
         metavar="FOLDER",
-        help="one folder for each hospital, with dataset.yaml and the data file at the Dataset's path",
+        help="folder with one folder for each hospital, which has dataset.yaml and the data file at the Dataset's path",
     )
     result.add_argument(
         "--repeats",
@@ -86,16 +86,23 @@ def parser() -> argparse.ArgumentParser:
         "--holdout",
         type=Path,
         metavar="FILE",
-        help="rows that no hospital trains on. Each Evaluate round is also run on all of them. The first hospital's "
-        "Datasets describe the file",
+        help="file with rows that no hospital trains on. Each Evaluate round also measures its model on all of these "
+        "rows. The Datasets of the first hospital describe the file",
     )
-    result.add_argument("--seed", type=int, default=0, metavar="N", help="from which what the files leave open is made")
+    result.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="seed of all random choices that the files do not fix, such as keys of splits",
+    )
     result.add_argument(
         "--min-cell",
         type=int,
         default=LEAST_CELL,
         metavar="N",
-        help=f"show no number over fewer patients; default {LEAST_CELL}. Less is for data of your own",
+        help=f"show no number over fewer patients; default {LEAST_CELL}. Set a lower number only for data that is your "
+        "own",
     )
     result.add_argument(
         "--max-left-out",
@@ -106,17 +113,17 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--by-hospital",
         action="store_true",
-        help="also show the numbers of each hospital: those that its cluster would tell with policy.tellOwnMetrics",
+        help="also show each hospital's own numbers, as if policy.tellOwnMetrics of its Site were true",
     )
     result.add_argument(
         "--trainer",
         default="",
         metavar="COMMAND",
-        help="the training code, without its verb. A file that ends with .py runs in this process, anything else as a "
-        "process for each verb. Default: the reference trainer, which needs torch",
+        help="the training code, without its verb. A file that ends with .py runs in this process. Anything else is a "
+        "command, which starts one process for each verb. Default: the reference trainer, which needs torch",
     )
     result.add_argument("-o", "--output", choices=("table", "csv", "json"), default="table")
-    result.add_argument("-v", "--verbose", action="store_true", help="also what each container prints")
+    result.add_argument("-v", "--verbose", action="store_true", help="also show what each container prints")
     return result
 
 

@@ -233,6 +233,6 @@ def warning(min_cell: int) -> str:
     if min_cell >= LEAST_CELL:
         return ""
     return (
-        f"--min-cell {min_cell}: numbers over fewer than {LEAST_CELL} patients are shown. They are for data of your "
-        "own: no hospital tells them."
+        f"--min-cell {min_cell}: numbers over fewer than {LEAST_CELL} patients are shown. Use them only with data that "
+        "is your own: no hospital lets such numbers out."
     )

@@ -100,7 +100,11 @@ class DatasetReconciler:
         hub = self._link.client.server if self._link.client else ""
         control = await self._controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
         if not control.proven:
-            logger.warning("dataset %s: no reading, because nothing proves that the gate works", seen.name)
+            logger.warning(
+                "dataset %s: no pod reads it, because the site operator reaches neither the hub nor the "
+                "Kubernetes API, so the gate cannot be tested",
+                seen.name,
+            )
             return UNPROVEN_SECONDS
         policy = site.spec.policy
         assert seen.schema is not None, "a reading is due only with a DataSchema"

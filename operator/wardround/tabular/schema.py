@@ -145,13 +145,13 @@ class _Local:
         if raw_fields is None:
             return {}
         if not isinstance(raw_fields, Sequence) or isinstance(raw_fields, str):
-            self._fault("fields has to be a list, each with the name of a field of the DataSchema")
+            self._fault("fields has to be a list, and each entry needs the name of a field of the DataSchema")
             return {}
         entries: dict[str, Mapping[str, Any]] = {}
         for raw in raw_fields:
             name = raw.get("name") if isinstance(raw, Mapping) else None
             if not isinstance(name, str) or not name:
-                self._fault("each of fields needs the name of a field of the DataSchema")
+                self._fault("each entry of fields needs the name of a field of the DataSchema")
                 continue
             self._check_entry(name, raw, entries)
             entries.setdefault(name, raw)
@@ -200,7 +200,9 @@ class _Local:
             if number is None:
                 self._fault(f'{place}: {key} is no number. Write it in quotes, with a decimal point, such as "0.1"')
             elif key == "scale" and number == 0:
-                self._fault(f"{place}: a scale of 0 makes all values equal. Write by what a value is multiplied")
+                self._fault(
+                    f"{place}: a scale of 0 makes all values equal. Write the factor by which the values are multiplied"
+                )
             else:
                 numbers[key] = number
         return numbers["scale"], numbers["offset"]
@@ -241,7 +243,9 @@ class _Local:
         place = f"field {field.name!r}"
         name, local = (entry.get("name"), entry.get("from")) if isinstance(entry, Mapping) else (None, None)
         if not isinstance(name, str) or not isinstance(local, str) or not local.strip():
-            self._fault(f"{place}: each of categories needs name (a category) and from (its local name), in quotes")
+            self._fault(
+                f"{place}: each entry of categories needs name (a category) and from (its local name), in quotes"
+            )
             return None
         for fault in dataschema.unknown_keys(f"{place}: a category", entry, _CATEGORY_KEYS):
             self._fault(fault)

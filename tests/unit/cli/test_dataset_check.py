@@ -186,7 +186,9 @@ def test_five_rows_are_too_few(laptop: Laptop) -> None:
 def test_a_small_hospital_hears_that_it_cannot_evaluate(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), world.rows(40))
     assert code == 0
-    assert "Evaluate needs 11, so the hospital can take part in Train rounds alone" in text
+    assert (
+        "Evaluate needs at least 11 patients in each class, so the hospital can take part only in Train rounds" in text
+    )
 
 
 def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(laptop: Laptop) -> None:
@@ -204,7 +206,10 @@ def test_a_hospital_with_too_few_patients_of_a_class_hears_what_it_withholds(lap
         [note] = [line for line in shown if line.startswith(f"note: {side}: ")]
         assert f"{positive} patients with malignant 1, and minCell is 11. So the hospital withholds its metrics" in note
         assert "Training goes on" in note
-    assert "note: Evaluate needs 11, so the hospital can take part in Train rounds alone." in shown
+    assert (
+        "note: Evaluate needs at least 11 patients in each class, so the hospital can take part only in Train rounds."
+        in shown
+    )
 
 
 def test_a_hospital_with_enough_patients_of_each_class_hears_no_note(laptop: Laptop) -> None:

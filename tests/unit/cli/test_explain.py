@@ -49,7 +49,7 @@ def test_a_failed_round_names_each_hospital_its_reason_and_what_to_do() -> None:
     text = explain.text(explain.explain_round(round_, [], {}, NOW))
     assert "has failed: QuorumNotReached" in text
     assert "site-c: ColumnMissing" in text
-    assert "whose:  the hospital's administrator" in text
+    assert "who:    the hospital's administrator" in text
     assert "do:" in text
 
 
@@ -192,7 +192,7 @@ def test_a_complete_round_says_how_many_hospitals_are_withheld() -> None:
     round_ = item("FederatedRound", "r", "n", status, {"task": "Train", "metrics": ["loss"]})
     headline = explain.explain_round(round_, [], {}, NOW).headline
     assert "loss=0.5. The numbers of 1 hospital are withheld: fewer people than policy.minCell" in headline
-    assert headline.endswith("That is no failure of that hospital.")
+    assert headline.endswith("This is not a failure of that hospital.")
 
 
 def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
@@ -352,7 +352,7 @@ def test_hospitals_that_failed_equally_share_one_paragraph() -> None:
 def test_a_paragraph_of_several_hospitals_names_none_in_its_command() -> None:
     attention = [{"participant": each, "reason": "ParticipantNotApproved"} for each in ("site-a", "site-b")]
     text = explain.text(explain.explain_round(item("FederatedRound", "r", "n", {"attention": attention}), [], {}, NOW))
-    assert text.count("whose:") == 1
+    assert text.count("who:") == 1
     assert "kubectl wardround approve PARTICIPANT" in text
 
 
@@ -395,9 +395,9 @@ def test_a_suspended_participant_and_a_dataset_that_nobody_has_read_are_as_they_
     )
 
 
-def test_a_participant_that_is_ready_says_when_it_was_last_heard_of() -> None:
+def test_a_participant_that_is_ready_says_when_it_was_last_heard_from() -> None:
     text = explain.text(explain.explain_long_lived(item("Participant", "site-a", "site-a", READY), lease(3), NOW))
-    assert text == "Participant site-a/site-a is ready, last heard of 3.0s ago."
+    assert text == "Participant site-a/site-a is ready. The hub heard from it 3.0s ago."
 
 
 @pytest.mark.parametrize(

@@ -88,4 +88,6 @@ def test_an_object_of_another_version_of_the_crds_is_no_traceback(
     monkeypatch.setattr(command, "Cluster", lambda *_: None)
     assert command.main(ARGUMENTS) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: The object cannot be read: spec.datasetName: missing. Install kubectl-wardround")
+    assert error.startswith(
+        "error: The object cannot be read: spec.datasetName: missing. Install the version of kubectl"
+    )

@@ -119,7 +119,7 @@ def test_a_round_with_other_columns_does_not_go_on_with_the_model() -> None:
     made = plan(following(stored, hospitals(FIRST, FIRST, FIRST)))
     assert not of_type(made, Dispatch)
     assert condition_of(made, "Failed") == ("True", "SchemaDiffersFromBase")
-    assert "DataSchema breast-v1 has other columns than round train-1" in message_of(made, "Failed")
+    assert "DataSchema breast-v1 has other columns than the result of round train-1" in message_of(made, "Failed")
 
 
 def test_bounds_may_change_along_a_chain() -> None:

@@ -154,7 +154,7 @@ def test_a_withheld_evaluation_does_not_count_for_the_quorum(names: tuple[str, .
     assert attention_of(made) == {}
     message = message_of(made, "Failed")
     assert message.startswith("1 hospital could be counted, but quorum.min is 2. The numbers of 2 hospitals are ")
-    assert "That is no failure of those hospitals." in message
+    assert "This is not a failure of those hospitals." in message
 
 
 def test_a_required_hospital_that_is_withheld_is_missing() -> None:

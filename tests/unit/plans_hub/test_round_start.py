@@ -313,7 +313,9 @@ def test_a_selector_that_finds_nobody_is_what_the_round_waits_and_fails_for() ->
     selecting = federated_round(participants={"selector": {"matchLabels": {"country": "fr"}}})
     waits = plan(observation(selecting))
     ended = plan(observation(replace(selecting, status=waits.status), now=at(601)))
-    message = "participants.selector (country=fr) finds 0 hospitals among those that breast-cancer may ask."
+    message = (
+        "participants.selector (country=fr) matches 0 hospitals among those that federation breast-cancer may ask."
+    )
     for made, kind in ((waits, "Stalled"), (ended, "Failed")):
         assert condition_of(made, kind) == ("True", "TooFewParticipants")
         assert message_of(made, kind).startswith(f"0 hospitals can take part, but quorum.min is 2. {message}")

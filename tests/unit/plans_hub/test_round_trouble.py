@@ -100,7 +100,7 @@ def test_a_round_that_could_ask_nobody_says_why_and_asks_again() -> None:
     stalled = conditions.find(status.conditions, "Stalled")
     assert stalled is not None
     assert (stalled.status, stalled.reason) == ("True", "TaskRefused")
-    assert "The hub operator asks again until 2026-11-24T16:20:00Z" in stalled.message
+    assert "The hub operator tries again until 2026-11-24T16:20:00Z" in stalled.message
     assert "422 spec.assignment: Too long" in stalled.message
     assert reached(status.timeline, "Dispatched") is None
     assert asked_again(after(first, *ALL)) == [("site-a", 1), ("site-b", 1), ("site-c", 1)]

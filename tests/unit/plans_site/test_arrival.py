@@ -158,7 +158,7 @@ def test_a_task_waits_behind_the_one_that_trains_and_says_so() -> None:
     planned = plan(seen(a_task(status=ready()), others=(other,), busy={"other"}))
     assert change_names(planned) == ()
     assert reason(planned) == "Queued"
-    assert "behind other" in holds(planned.status, "Reconciling").message
+    assert "waits for other:" in holds(planned.status, "Reconciling").message
 
 
 def test_the_oldest_task_goes_first() -> None:

@@ -254,7 +254,7 @@ def test_people_at_the_site_see_what_they_are_asked_to_allow() -> None:
     )
     assert len(decided({"envelope": signed(command=("x" * 256,) * 16)}).message) < 1024
     message = decided({"envelope": signed(parameters={"batchSize": "1", "steps": "\n"})}).message
-    assert '"batchSize": "1", which is not at least the minimum "16"; ' in message
+    assert '"batchSize": "1", which is below the minimum "16"; ' in message
     assert '"steps": "\\n", which is not listed' in message
     assert len(decided({"envelope": signed(parameters={f"{n}" * 63: "x" * 1024 for n in range(9)})}).message) < 1024
     message = decided({"envelope": signed(round_namespace="skin")}).message
@@ -411,7 +411,7 @@ def test_what_a_site_must_understand_and_does_not_is_refused_by_operator_and_cou
 ) -> None:
     decision = decided({"envelope": resigned(**changes)})
     assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentNotUnderstood", field)
-    assert (f" It is {field}. " in decision.message) == bool(field)
+    assert (f" The site does not know {field}. " in decision.message) == bool(field)
     assert "The hospital's administrator: Upgrade the site" in decision.message
     with pytest.raises(Refused, match="AssignmentNotUnderstood"):
         verify(dataclasses.replace(CLAIM, envelope=resigned(**changes)))

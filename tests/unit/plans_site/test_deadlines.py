@@ -191,7 +191,7 @@ def test_a_task_that_the_hub_gives_up_says_what_it_waited_for_then() -> None:
     task = a_task(status=accepted(waits, courier={"reason": "StoreUnreachable"}))
     status = plan(seen(task, round_task=a_round_task(task, cancel=True))).status
     assert holds(status, "Failed").reason == "Cancelled"
-    assert "Until then it waited for StoreUnreachable" in holds(status, "Failed").message
+    assert "Until then, the task waited because of StoreUnreachable" in holds(status, "Failed").message
 
 
 @pytest.mark.parametrize("name", ["train", "prepare"])

@@ -39,11 +39,11 @@ def test_what_is_listed_and_within_its_bounds_is_allowed(parameters: dict[str, s
         ({"other": "1"}, '"other": "1", which is not listed'),
         ({"Rate": "1"}, '"Rate": "1", which is not listed'),
         ({"rate ": "1"}, '"rate ": "1", which is not listed'),
-        ({"rate": "0"}, '"rate": "0", which is not at least the minimum "0.001"'),
+        ({"rate": "0"}, '"rate": "0", which is below the minimum "0.001"'),
         ({"rate": "-1"}, "minimum"),
         # A float would round both onto the bound.
         ({"rate": "0.00099999999999999999999999"}, "minimum"),
-        ({"rate": "1.00000000000000000000000001"}, 'not at most the maximum "1"'),
+        ({"rate": "1.00000000000000000000000001"}, 'above the maximum "1"'),
         ({"rate": "1e99"}, "maximum"),
         ({"word": "adam"}, '"word": "adam", which is none of ["SGD", "Adam"]'),
         ({"word": " Adam"}, "which is none of"),

@@ -78,14 +78,14 @@ def test_a_column_that_differs_in_capital_letters_or_blanks_is_recognised(tmp_pa
     assert failure is not None
     words = "ALTER (field age), GEWICHT (field weight)"
     assert f"the data has no column {words}: " in failure.message
-    assert failure.message.endswith(f"Only capital letters or blanks differ in the file's name of {words}")
+    assert failure.message.endswith(f"The file writes these names with other capital letters or blanks: {words}")
 
 
 def test_a_header_in_other_capital_letters_is_not_taken_for_a_missing_one(tmp_path: Path) -> None:
     path = file(tmp_path, "CSV", tuple(name.swapcase() for name in COLUMNS))
     failure = counts(path, "CSV").failure
     assert failure is not None
-    assert "Only capital letters or blanks differ" in failure.message
+    assert "with other capital letters or blanks" in failure.message
     assert "is its first line a header" not in failure.message
 
 

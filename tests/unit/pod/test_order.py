@@ -151,7 +151,7 @@ def test_a_key_of_another_length_is_refused(tmp_path: Path, content: bytes) -> N
 
 def test_an_unwritable_volume_fails_the_pod(tmp_path: Path) -> None:
     (tmp_path / "secrets").write_text("no folder")
-    with pytest.raises(Failure, match="folder secrets cannot be used: FileExistsError") as caught:
+    with pytest.raises(Failure, match="folder secrets on the claim `state` cannot be used") as caught:
         order.hospital_key(tmp_path / "secrets")
     assert caught.value.reason == "PodFailed"
 

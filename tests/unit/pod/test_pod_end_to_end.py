@@ -211,7 +211,7 @@ def test_kind_dataset_and_limits_in_the_hubs_task_are_ignored(pod: Pod, monkeypa
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"epochs": "1", "batchSize": "1"}, '"batchSize": "1", which is not at least the minimum "16"'),
+        ({"epochs": "1", "batchSize": "1"}, '"batchSize": "1", which is below the minimum "16"'),
         ({"steps": "8"}, '"steps": "8", which is not listed'),
         ({"epochs": "11"}, 'maximum "10"'),
     ],

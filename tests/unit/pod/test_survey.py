@@ -313,7 +313,7 @@ def test_a_file_with_a_header_alone_says_that_it_has_no_rows(tmp_path: Path) -> 
         (b'"patient_id";"mean_radius";"age";"malignant"\n"Ada";"13,37";"40";"1"\n', "separated by semicolons"),
         (b"patient_id\tmean_radius\tage\tmalignant\nAda\t13.37\t40\t1\n", "its values are separated by tabs"),
         (b"Ada,13.37,40,1\nLovelace,13.38,41,0\n", "the data has no column patient_id, mean_radius, age, malignant"),
-        ("patient_id,mean_radius,age,malignant\nAdä,13.37,40,1\n".encode("latin-1"), "its text UTF-8?"),
+        ("patient_id,mean_radius,age,malignant\nAdä,13.37,40,1\n".encode("latin-1"), "its text in UTF-8"),
     ],
     ids=[
         "empty",

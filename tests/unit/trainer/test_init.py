@@ -72,7 +72,7 @@ def test_statistics_of_another_schema_are_refused(site: Any, run: Any, capsys: A
     save_file({**STATISTICS, "count": np.ones(2)}, site.root / "base" / "statistics.safetensors")
     assert run(site, "init") == 1
     assert site.json("error.json") == {"code": "StatisticsDiffer"}
-    assert "2 features, this dataset has 3" in capsys.readouterr().err
+    assert "2 features, but this dataset has 3" in capsys.readouterr().err
 
 
 def test_logistic_regression_has_only_an_output_layer(site: Any, run: Any) -> None:

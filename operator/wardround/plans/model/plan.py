@@ -177,7 +177,7 @@ def _suspended(series: SeriesStatus) -> Verdict:
 
 
 def _name_taken(other: str, series: SeriesStatus) -> Verdict:
-    message = f"{other} exists and is not this model's. {REASONS['NameTaken'].advice}"
+    message = f"{other} exists, but does not belong to this model. {REASONS['NameTaken'].advice}"
     return Verdict(course="Stalled", reason="NameTaken", message=message, series=series)
 
 
@@ -186,7 +186,7 @@ def _failure(newest: SeriesRound, federated_round: FederatedRound) -> str:
     why = f" ({condition.reason})" if condition else ""
     namespace = federated_round.metadata.namespace
     return (
-        f"Round {newest.name} has failed{why}, and so did the rounds before it in its place. Read why: `kubectl "
+        f"Round {newest.name} has failed{why}, and so have the earlier rounds that it replaces. Read why: `kubectl "
         f"wardround explain federatedround/{newest.name} -n {namespace}`. {REASONS['SeriesRoundFailed'].advice}"
     )
 

@@ -109,7 +109,7 @@ def schema_not_ready(view: View) -> Verdict | None:
         return failed(
             view,
             reason,
-            f"DataSchema {view.round.spec.schema_name} has other columns than round {base_name(view.round)} was made "
-            f"with. {advice(reason)}",
+            f"DataSchema {view.round.spec.schema_name} has other columns than the result of round "
+            f"{base_name(view.round)}. {advice(reason)}",
         )
     return None

@@ -74,7 +74,7 @@ def _to_approve(view: View) -> str:
     """Which hospitals ask a person first. A message names them, because only that person can move them on."""
     waiting = [part.name for part in view.parts if part.open and part.reason == "WaitingForApproval"]
     verb = "has" if len(waiting) == 1 else "have"
-    return f"{hospitals(len(waiting))} {verb} still to approve: {first(waiting)}." if waiting else ""
+    return f"{hospitals(len(waiting))} still {verb} to approve the task: {first(waiting)}." if waiting else ""
 
 
 def _grants(view: View) -> tuple[list[Grant], list[datetime]]:

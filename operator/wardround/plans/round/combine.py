@@ -80,7 +80,7 @@ def aggregate(view: View, number: int) -> Verdict:
             view,
             "TooMuchToAggregate",
             f"The aggregation reads its plan from one Secret. The plan for {len(sent)} updates of this size is too "
-            f"long for it. {advice('TooMuchToAggregate')}",
+            f"long for a Secret. {advice('TooMuchToAggregate')}",
         )
     return Verdict(
         course="Progressing",
@@ -165,7 +165,7 @@ def _samples(view: View, names: Collection[str]) -> dict[str, int]:
 def _too_few(view: View, missing: str, absent: tuple[LeftOut, ...], uncounted: int) -> Verdict:
     """Fails a round whose aggregation combined fewer updates than the quorum. `uncounted`: how many are withheld."""
     attention = (*view.attention(), *left_out(view, absent))
-    lower = "with a lower quorum.min, or " if view.round.spec.quorum.min > 1 else ""
+    lower = "with a lower quorum.min, or one " if view.round.spec.quorum.min > 1 else ""
     smaller = f"Apply a new round {lower}that asks more hospitals." if uncounted else ""
     texts = (missing, withheld(uncounted), list_of("Left out", absent), "The hub kept no result.", smaller)
     return failed(view, "QuorumNotMet", sentences(*texts), attention)
@@ -211,7 +211,7 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
         return failed(
             view,
             "AggregationDeadline",
-            f"The aggregation Job had until {to_seconds(until)}. {cause}. {advice('AggregationDeadline')}",
+            f"The aggregation Job had to end by {to_seconds(until)}. {cause}. {advice('AggregationDeadline')}",
         )
     return Verdict(
         course="Progressing",

@@ -77,7 +77,7 @@ def _differs(view: View, reference: Reference) -> Verdict | None:
     if base is None or model is None or base.result.columns_digest == model.result.columns_digest:
         return None
     message = (
-        f"The model of round {reference.name} was made from other columns than the model of the base. "
+        f"The model of round {reference.name} was trained on other columns than the model of the base. "
         f"{advice('ReferenceDiffers')}"
     )
     return failed(view, "ReferenceDiffers", message)

@@ -126,7 +126,7 @@ def refused(
     until = asks_until(seen)
     if seen.tasks or len(refusals) < asked or seen.now >= until:
         return status
-    message = f"The hub operator asks again until {to_seconds(until)}, then the round fails. {entries[0].message}"
+    message = f"The hub operator tries again until {to_seconds(until)}. Then the round fails. {entries[0].message}"
     waiting = Verdict(course="Stalled", reason=TASK_REFUSED, message=message)
     return replace(status, conditions=_conditions(seen, waiting), timeline=_started(seen.round.status, planned))
 

@@ -46,7 +46,7 @@ def withheld(number: int) -> str:
     sent, those = ("It sends", "that hospital") if number == 1 else ("They send", "those hospitals")
     return (
         f"The numbers of {hospitals(number)} are withheld: fewer people than policy.minCell of the Site are in a "
-        f"class. {sent} no sums. That is no failure of {those}."
+        f"class. {sent} no sums. This is not a failure of {those}."
     )
 
 

@@ -136,7 +136,8 @@ def selected(view: View) -> str:
         return ""
     labels = ", ".join(f"{key}={value}" for key, value in sorted(wanted.match_labels.items()))
     number = hospitals(len(view.selected))
-    return f"participants.selector ({labels}) finds {number} among those that {view.round.metadata.namespace} may ask."
+    federation = view.round.metadata.namespace
+    return f"participants.selector ({labels}) matches {number} among those that federation {federation} may ask."
 
 
 def hospitals(number: int) -> str:

@@ -68,7 +68,7 @@ def _ended_by_the_hub(seen: Observation) -> str:
     last = conditions.find(seen.task.status.conditions, "Reconciling")
     if last is None or last.status != "True" or last.reason not in waits.TROUBLE:
         return meaning
-    return f"{meaning} Until then it waited for {last.reason}: {last.message}"
+    return f"{meaning} Until then, the task waited because of {last.reason}: {last.message}"
 
 
 def _refused(view: View) -> Verdict | None:
@@ -140,7 +140,9 @@ def _queues(view: View) -> Verdict | None:
     places = view.seen.site.spec.workload.max_concurrent_tasks
     if len(names) < places:
         return None
-    message = f"behind {', '.join(names[:8])}: the Site runs {places} at a time (workload.maxConcurrentTasks)"
+    message = (
+        f"The task waits for {', '.join(names[:8])}: the Site runs {places} at a time (workload.maxConcurrentTasks)"
+    )
     # While other tasks train, the cause still is what kept the Job out.
     reason, message = _last_try(view.seen) if is_refused(view.seen.task) else ("Queued", message)
     return _progress(view, reason, message, marks=INPUT_READY, again_seconds=QUEUE_SECONDS)
