@@ -20,6 +20,7 @@ from wardround.api import (
     dataset,
     federatedmodel,
     federatedround,
+    modeltransfer,
     modelversion,
     participant,
     roundtask,
@@ -42,6 +43,7 @@ SHORT = {
     "federatedrounds": ["fr"],
     "federatedmodels": ["fm"],
     "modelversions": ["mv"],
+    "modeltransfers": ["mt"],
     "roundtasks": ["rt"],
     "sites": [],
     "sitetasks": ["st"],
@@ -51,12 +53,13 @@ SHORT = {
 # What people write and Wardround only reads.
 WITHOUT_STATUS = {"dataschemas"}
 WITH_STATUS = CRDS.keys() - WITHOUT_STATUS
-WITH_FINAL_CONDITIONS = {"federatedrounds", "roundtasks", "sitetasks"}
+WITH_FINAL_CONDITIONS = {"federatedrounds", "modeltransfers", "roundtasks", "sitetasks"}
 CODE: dict[str, type] = {
     "participants": participant.Participant,
     "federatedrounds": federatedround.FederatedRound,
     "federatedmodels": federatedmodel.FederatedModel,
     "modelversions": modelversion.ModelVersion,
+    "modeltransfers": modeltransfer.ModelTransfer,
     "roundtasks": roundtask.RoundTask,
     "sites": site.Site,
     "sitetasks": sitetask.SiteTask,
@@ -90,7 +93,7 @@ def offenders(test: typing.Callable[[Schema], bool]) -> list[str]:
     return [name + path for name, crd in CRDS.items() for path, field in walk(root(crd)) if not test(field)]
 
 
-def test_there_are_nine_kinds_with_short_names() -> None:
+def test_there_are_ten_kinds_with_short_names() -> None:
     assert {name: crd["spec"]["names"].get("shortNames", []) for name, crd in CRDS.items()} == SHORT
     assert {name: crd["metadata"]["name"] for name, crd in CRDS.items()} == {n: f"{n}.wardround.io" for n in CRDS}
 
@@ -170,7 +173,7 @@ def test_a_hospital_cannot_write_free_text_at_the_hub(kind: str, part: str, free
 
 def test_the_crds_accept_times_as_the_code_writes_them_only() -> None:
     fields = [field for crd in CRDS.values() for path, field in walk(root(crd)) if path.lower().endswith("time")]
-    assert len(fields) == 11
+    assert len(fields) == 12
     now = datetime(2026, 11, 24, 16, 15, 1, 123, UTC)
     for field in fields:
         for time in (to_seconds(now), to_microseconds(now), NEVER):

@@ -17,6 +17,7 @@ from wardround.hub.participants import ParticipantController
 from wardround.hub.results import ResultController
 from wardround.hub.rounds import RoundController
 from wardround.hub.settings import SettingMissing, Settings, read
+from wardround.hub.transfers import TransferController
 from wardround.kube import tokens
 from wardround.kube.client import Client, backoff
 from wardround.kube.controller import Controller, Key, Manager, Source
@@ -67,7 +68,7 @@ def controllers(hub: Context, queue: WorkQueue[Key], draw: Draw) -> tuple[Contro
     results = ResultController(hub, queue)
     rounds = RoundController(hub, queue, results=results, draw=draw)
     participants = ParticipantController(hub, queue, wake_rounds=rounds.wake_active, draw=draw)
-    return (participants, rounds, results, ModelController(hub))
+    return (participants, rounds, results, ModelController(hub), TransferController(hub))
 
 
 class HubOperator:

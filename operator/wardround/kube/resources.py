@@ -32,6 +32,7 @@ RESOURCES = {
         Resource("FederatedRound", API_VERSION, "federatedrounds"),
         Resource("FederatedModel", API_VERSION, "federatedmodels"),
         Resource("ModelVersion", API_VERSION, "modelversions"),
+        Resource("ModelTransfer", API_VERSION, "modeltransfers"),
         Resource("RoundTask", API_VERSION, "roundtasks"),
         Resource("Site", API_VERSION, "sites"),
         Resource("SiteTask", API_VERSION, "sitetasks"),

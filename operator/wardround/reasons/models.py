@@ -87,6 +87,38 @@ MODELS = (
         meaning="Another object has the name that the hub operator needs.",
         action="Delete that object, or apply the FederatedModel under another name.",
     ),
+    _nobody(
+        name="TransferReady",
+        meaning="The model is ready for the person who asked: the hub operator has wrapped its key.",
+        action="Nothing to do. The program that asked for it fetches it.",
+    ),
+    _author(
+        name="TransferWithoutResult",
+        meaning="The namespace has no such round or version, or the hub has no result of it.",
+        action="Name a Train round that is Complete, or a ModelVersion.",
+    ),
+    _author(
+        name="TransferWithoutModel",
+        meaning="The round has made no model. The results of Statistics and Evaluate rounds are sums over patients, "
+        "and the hub gives them to nobody.",
+        action="Name a Train round, or a ModelVersion.",
+    ),
+    _author(
+        name="TransferNotReleased",
+        meaning="The round, or a round that led to it, was for participants alone (release: Participants).",
+        action="Train a model with release: Readers in all its rounds, also in the Statistics round. Each hospital "
+        "decides by policy.release whether it takes part.",
+    ),
+    _author(
+        name="TransferTooFewHospitals",
+        meaning="The result combines fewer hospitals than its round's quorum.min.",
+        action="Train a model with all hospitals of the quorum.",
+    ),
+    _author(
+        name="TransferKeyUnusable",
+        meaning="spec.publicKey of the ModelTransfer is no public key.",
+        action="Delete the ModelTransfer, and make another one with a key of your own.",
+    ),
     _author(
         name="ResultGone",
         meaning="The round that made the best model of the series is gone, or it has no result.",

@@ -28,6 +28,8 @@ VERSION_READY = "ModelVersion: `Ready`"
 MODEL_READY = "FederatedModel: `Ready`"
 MODEL_RECONCILING = "FederatedModel: `Reconciling`"
 MODEL_STALLED = "FederatedModel: `Stalled`"
+TRANSFER_COMPLETE = "ModelTransfer: `Complete`"
+TRANSFER_FAILED = "ModelTransfer: `Failed`"
 SITE = "Site: `Ready`"
 CONNECTED = "Site: `HubConnected`"
 LINK_LOCAL = "Site: `LinkLocalClosed`"
@@ -69,6 +71,9 @@ _LISTED: Mapping[str, str] = {
     VERSION_READY: "VersionReady",
     MODEL_RECONCILING: "SeriesEnded SeriesEvaluating SeriesRetrying SeriesStatistics SeriesTraining",
     MODEL_STALLED: "NameTaken ResultGone SeriesRoundFailed",
+    TRANSFER_COMPLETE: "TransferReady",
+    TRANSFER_FAILED: "TransferKeyUnusable TransferNotReleased TransferTooFewHospitals TransferWithoutModel "
+    "TransferWithoutResult",
     SITE: "Approved Connecting EnrolmentExpired FingerprintMismatch HubForbids HubNotPinned HubUnreachable NoKeys "
     "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",

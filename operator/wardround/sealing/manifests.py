@@ -24,11 +24,11 @@ from wardround.sealing.keys import (
 from wardround.sealing.opened import OpenedTexts
 from wardround.sealing.refused import Refused
 from wardround.sealing.sums import LARGEST_SEALED
-from wardround.sealing.wrap import grants_context, unwrap, wrap
+from wardround.sealing.wrap import grants_context, transfer_context, unwrap, wrap
 from wardround.wire import codec, versions
 from wardround.wire.assignment import MOST_REFERENCES, Assignment
 from wardround.wire.card import ModelCard
-from wardround.wire.grants import Grants
+from wardround.wire.grants import Grants, TransferGrants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 
 _UNREADABLE = envelope.UNREADABLE
@@ -174,6 +174,22 @@ def open_grants(sealed: bytes, key: DecryptionKey, *, round_uid: str, attempt: i
     grants = untrusted.parse(Grants, untrusted.loads(plain, _UNREADABLE), _UNREADABLE)
     untrusted.time(grants.expires, _UNREADABLE)
     return grants
+
+
+def seal_transfer(
+    grants: TransferGrants, recipient: RecipientKey, *, transfer_uid: str, requested_by: str, digest: str
+) -> bytes:
+    """Return download addresses sealed for the one-time key of a ModelTransfer. `digest`: of the model."""
+    context = transfer_context("addresses", transfer_uid, requested_by, digest)
+    return wrap(codec.write_document(grants), recipient, context)
+
+
+def open_transfer(
+    sealed: bytes, key: DecryptionKey, *, transfer_uid: str, requested_by: str, digest: str
+) -> TransferGrants:
+    """Return download addresses sealed for this key and transfer. Raises Refused: KeyUnusable or ManifestUnreadable."""
+    plain = unwrap(sealed, key, transfer_context("addresses", transfer_uid, requested_by, digest))
+    return untrusted.parse(TransferGrants, untrusted.loads(plain, _UNREADABLE), _UNREADABLE)
 
 
 def _check_header(header: Header, kind: str, ciphertext_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
@@ -30,6 +31,22 @@ class Context:
         return canonical.dumps(codec.dump(self))
 
 
+@dataclass(frozen=True)
+class TransferContext:
+    """The purpose of a secret that is wrapped for the one-time key of a ModelTransfer. `purpose`: its key (`model`) or
+    its download addresses (`addresses`). `requested_by`: the user who made it."""
+
+    purpose: str
+    transfer_uid: str
+    requested_by: str
+    digest: str
+
+    @property
+    def info(self) -> bytes:
+        """The context's canonical JSON."""
+        return canonical.dumps(codec.dump(self))
+
+
 def base_context(round_uid: str, attempt: int, participant: str, digest: str) -> Context:
     """The context of the base model's data key, which the hub wraps for a participant."""
     return Context("base", round_uid, attempt, participant, digest)
@@ -45,12 +62,19 @@ def grants_context(round_uid: str, attempt: int, participant: str) -> Context:
     return Context("grants", round_uid, attempt, participant)
 
 
-def wrap(secret: bytes, recipient: RecipientKey, context: Context) -> bytes:
+def transfer_context(
+    purpose: Literal["model", "addresses"], transfer_uid: str, requested_by: str, digest: str
+) -> TransferContext:
+    """The context of what the hub wraps for a ModelTransfer. `digest`: of the model."""
+    return TransferContext(f"transfer-{purpose}", transfer_uid, requested_by, digest)
+
+
+def wrap(secret: bytes, recipient: RecipientKey, context: Context | TransferContext) -> bytes:
     """Encrypt `secret` for `recipient` under `context`."""
     return _SUITE.encrypt(secret, recipient.hpke, info=context.info)
 
 
-def unwrap(wrapped: bytes, key: DecryptionKey, context: Context) -> bytes:
+def unwrap(wrapped: bytes, key: DecryptionKey, context: Context | TransferContext) -> bytes:
     """Return a secret that was wrapped for this key with the same context. Raises Refused("KeyUnusable")."""
     try:
         return _SUITE.decrypt(wrapped, key.hpke, info=context.info)

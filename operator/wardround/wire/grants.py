@@ -1,4 +1,4 @@
-"""Grants: presigned URLs for one task, sealed to the participant's courier. docs/contracts.md, section 3."""
+"""Grants: presigned URLs, sealed to a task's courier or to a transfer's key. docs/contracts.md, section 3."""
 
 from __future__ import annotations
 
@@ -32,3 +32,13 @@ class Grants:
     get: Get | None
     put: tuple[Put, ...] | None
     references: tuple[Get, ...] = ()
+
+
+@dataclass(frozen=True)
+class TransferGrants:
+    """`get`: the model's URLs, which end at `expires`. `ca_bundle`: PEM of the authority that signs the store's
+    certificate, "" if the system's authorities do."""
+
+    expires: str
+    get: Get
+    ca_bundle: str

@@ -108,6 +108,15 @@ def model_version(name: str = "breast-v1-0123abcd") -> Object:
     }
 
 
+def model_transfer(name: str = "pull-1", **spec: Any) -> Object:
+    return {
+        "apiVersion": API,
+        "kind": "ModelTransfer",
+        "metadata": {"name": name, "namespace": FEDERATION},
+        "spec": {"roundName": "train-1", "publicKey": "A" * 1624, "requestedBy": "alice"} | spec,
+    }
+
+
 def without(obj: Object, *fields: str) -> Object:
     for field in fields:
         obj["spec"].pop(field, None)

@@ -6,6 +6,7 @@ refuse: what RBAC says is in test_rights.py.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.integration.api.objects import (
     federated_model,
     federated_round,
     keys,
+    model_transfer,
     model_version,
     round_task,
 )
@@ -205,6 +207,40 @@ def test_nobody_but_the_hub_operator_writes_the_status_of_a_model_or_version(hub
         with pytest.raises(Refused, match=f"The status of a {kind} is written by the hub operator alone"):
             hub.patch_status(kind, "guarded", status, FEDERATION, user=user)
     hub.patch_status(kind, "guarded", status, FEDERATION, user=HUB_OPERATOR)
+
+
+def test_a_transfer_names_the_user_who_makes_it(hub: Api) -> None:
+    hub.create(model_transfer("own", requestedBy="mallory"), user="mallory", dry_run=True)
+    for name in ("alice", "", "mallory ", "Mallory"):
+        with pytest.raises(Refused, match="requestedBy"):
+            hub.create(model_transfer("stolen", requestedBy=name), user="mallory")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"publicKey": "B" * 1624},
+        {"requestedBy": "alice"},
+        {"roundName": "another"},
+        {"roundName": None, "versionName": "breast-v1-0123abcd"},
+        {"seconds": 3600},
+    ],
+)
+def test_a_transfer_never_changes(hub: Api, change: Object) -> None:
+    with contextlib.suppress(Refused):  # a case before has made it
+        hub.create(model_transfer("fixed-transfer", requestedBy="mallory"), user="mallory")
+    for user in ("mallory", HUB_OPERATOR, ""):
+        with pytest.raises(Refused, match="The spec of a ModelTransfer is immutable"):
+            hub.patch("ModelTransfer", "fixed-transfer", {"spec": change}, FEDERATION, user=user)
+
+
+def test_nobody_but_the_hub_operator_answers_a_transfer(hub: Api) -> None:
+    hub.create(model_transfer("answered", requestedBy="mallory"), user="mallory")
+    status = {"conditions": [condition("Complete")]}
+    for user in ("mallory", SITE_A, ""):
+        with pytest.raises(Refused, match="The status of a ModelTransfer is written by the hub operator alone"):
+            hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=user)
+    hub.patch_status("ModelTransfer", "answered", status, FEDERATION, user=HUB_OPERATOR)
 
 
 @pytest.mark.parametrize("user", ["mallory", SITE_A, ""])

@@ -14,6 +14,7 @@ OPERATOR = account("hospital-a", "site-operator")
 COURIER = account("hospital-a", "courier")
 TRAINING = account("hospital-a", "training")
 ROUNDS, TASKS, SITETASKS = "federatedrounds.wardround.io", "roundtasks.wardround.io", "sitetasks.wardround.io"
+TRANSFERS = "modeltransfers.wardround.io"
 MODELS, VERSIONS = "federatedmodels.wardround.io", "modelversions.wardround.io"
 PARTICIPANTS, LEASES = "participants.wardround.io", "leases.coordination.k8s.io"
 
@@ -32,6 +33,9 @@ ALLOWED = [
     (HUB_OPERATOR, "watch", MODELS, "", ""),
     (HUB_OPERATOR, "patch", f"{MODELS}/status", FEDERATION, "breast"),
     (HUB_OPERATOR, "create", VERSIONS, FEDERATION, ""),
+    (HUB_OPERATOR, "watch", TRANSFERS, "", ""),
+    (HUB_OPERATOR, "delete", TRANSFERS, FEDERATION, "pull-1"),
+    (HUB_OPERATOR, "patch", f"{TRANSFERS}/status", FEDERATION, "pull-1"),
     (HUB_OPERATOR, "create", "secrets", HUB, ""),
     (HUB_OPERATOR, "patch", "configmaps", HUB, "wardround-hub"),
     (HUB_OPERATOR, "create", "jobs.batch", HUB, ""),
@@ -73,6 +77,7 @@ DENIED = [
     (HUB_OPERATOR, "patch", f"{TASKS}/status", "site-a", "task"),
     *((HUB_OPERATOR, verb, MODELS, FEDERATION, "breast") for verb in ("create", "patch", "update", "delete")),
     (HUB_OPERATOR, "delete", ROUNDS, FEDERATION, "train-1"),
+    *((HUB_OPERATOR, verb, TRANSFERS, FEDERATION, "pull-1") for verb in ("create", "patch", "update")),
     (HUB_OPERATOR, "create", "pods", HUB, ""),
     (HUB_OPERATOR, "create", "jobs.batch", "site-a", ""),
     (HUB_OPERATOR, "watch", "secrets", HUB, ""),
@@ -83,6 +88,11 @@ DENIED = [
     (AT_HUB, "get", ROUNDS, FEDERATION, "train-1"),
     (AT_HUB, "get", MODELS, FEDERATION, "breast"),
     (AT_HUB, "get", VERSIONS, FEDERATION, "breast-v1"),
+    *(
+        (AT_HUB, verb, TRANSFERS, namespace, "pull-1")
+        for verb in ("create", "get")
+        for namespace in (FEDERATION, "site-a")
+    ),
     (AT_HUB, "patch", PARTICIPANTS, "site-a", "site-a"),
     (AT_HUB, "patch", TASKS, "site-a", "task"),
     (AT_HUB, "delete", TASKS, "site-a", "task"),
@@ -155,6 +165,8 @@ def test_a_federation_editor_may_change_only_rounds(api: Api) -> None:
     }
     api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
     api.await_right("ada", "create", ROUNDS, FEDERATION)
+    # To run rounds is no right to get the models that they make.
+    assert not any(api.may("ada", verb, TRANSFERS, FEDERATION) for verb in ("create", "get", "list"))
     # By either group, and kubectl describe takes the older one.
     assert all(api.may("ada", "list", events, FEDERATION) for events in ("events", "events.events.k8s.io"))
     assert not api.may("ada", "list", "events", HUB)
@@ -163,3 +175,29 @@ def test_a_federation_editor_may_change_only_rounds(api: Api) -> None:
     for verb, resource in [("get", "secrets"), ("create", "pods"), ("create", "jobs.batch"), ("get", "pods/log")]:
         assert not api.may("ada", verb, resource, HUB, name="any" if verb == "get" else "")
         assert not api.may("ada", verb, resource, FEDERATION, name="any" if verb == "get" else "")
+
+
+def test_a_model_reader_may_make_transfers_in_the_namespace_and_nothing_else(api: Api) -> None:
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "reader", "namespace": FEDERATION},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "wardround-model-reader",
+        },
+        "subjects": [{"kind": "User", "name": "rita", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
+    api.await_right("rita", "create", TRANSFERS, FEDERATION)
+    assert api.may("rita", "get", ROUNDS, FEDERATION, name="train-1")
+    for verb, resource, namespace in [
+        ("create", TRANSFERS, HUB),
+        ("patch", TRANSFERS, FEDERATION),
+        ("patch", f"{TRANSFERS}/status", FEDERATION),
+        ("create", ROUNDS, FEDERATION),
+        ("get", "secrets", HUB),
+        ("get", "secrets", FEDERATION),
+    ]:
+        assert not api.may("rita", verb, resource, namespace), (verb, resource)

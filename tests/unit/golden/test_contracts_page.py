@@ -25,7 +25,14 @@ HEAD = "| document | fields and their types |\n|---|---|\n"
 # One table a section: what travels sealed or signed, what lies in the pod, what the aggregation reads and answers, what
 # a model's folder holds.
 TABLES: tuple[tuple[type, ...], ...] = (
-    (assignment.Assignment, models.Header, models.ModelManifest, models.UpdateManifest, grants.Grants),
+    (
+        assignment.Assignment,
+        models.Header,
+        models.ModelManifest,
+        models.UpdateManifest,
+        grants.Grants,
+        grants.TransferGrants,
+    ),
     (training.RequestedTask, training.TrainingTask, training.PrivateReport, update.UpdateClaims, outcome.Outcome),
     (aggregation.AggregationPlan, aggregation.AggregationResult, aggregation.AggregationFailure),
     (card.ModelCard,),

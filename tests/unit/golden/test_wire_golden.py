@@ -48,7 +48,7 @@ from wardround.wire.card import (
     CardUse,
     ModelCard,
 )
-from wardround.wire.grants import Get, Grants, Put
+from wardround.wire.grants import Get, Grants, Put, TransferGrants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
     EvaluationBudget,
@@ -271,6 +271,7 @@ FORMATS: dict[str, Any] = {
     "grants": Grants(
         "2026-11-24T17:15:00Z", GET, (Put(f"{STORE}/part-00000", 21, {"If-None-Match": "*", "Content-Length": "21"}),)
     ),
+    "transfer-grants": TransferGrants("2026-11-24T17:15:00Z", GET, "PEM"),
     "aggregation-plan": AggregationPlan(
         round=PlannedRound(UID),
         task="Train",
@@ -408,6 +409,12 @@ def test_wrapping_contexts_are_those_of_the_contract() -> None:
     assert wrap.base_context("u", 1, "site-a", "d").info == b"{" + names % (b'"digest":"d",', b"base")
     assert wrap.update_context("u", 1, "site-a", "d").info == b"{" + names % (b'"digest":"d",', b"update")
     assert wrap.grants_context("u", 1, "site-a").info == b"{" + names % (b"", b"grants")
+
+
+def test_the_contexts_of_a_transfer_are_those_of_the_contract() -> None:
+    names = b'"digest":"d","purpose":"%s","requestedBy":"rita","transferUID":"u"}'
+    assert wrap.transfer_context("model", "u", "rita", "d").info == b"{" + names % b"transfer-model"
+    assert wrap.transfer_context("addresses", "u", "rita", "d").info == b"{" + names % b"transfer-addresses"
 
 
 def test_the_tensors_of_statistics_and_evaluate_are_those_of_the_contract() -> None:
