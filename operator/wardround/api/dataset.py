@@ -123,9 +123,19 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The fields of the Site's policy on which it depends whether a file that was read is good enough."""
+
+    min_samples: int
+    min_cell: int
+    max_left_out: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetStatus:
     """This status stays in the hospital's cluster. `rows` and `patients`: of the valid rows.
 
+    `limits`: those of the pod that counted the rows.
     `evaluations`: as the newest evaluation found them. `split_fingerprint`: of the key with which the Dataset was first
     read.
     """
@@ -139,6 +149,7 @@ class DatasetStatus:
     ignored: Ignored | None = None
     left_out: LeftOut | None = None
     remarks: tuple[Remark, ...] | None = None
+    limits: Limits | None = None
     evaluations: tuple[EvaluationBudget, ...] | None = None
     split_fingerprint: str | None = None
     reading: Reading | None = None

@@ -26,6 +26,7 @@ from wardround.manifests.training import (
 )
 from wardround.wire import mounts
 from wardround.wire.isolation import IsolationTarget
+from wardround.wire.training import MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +108,9 @@ def _prepare(job: ReadingJob) -> Manifest:
             pod.variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
             pod.variable("WARDROUND_SCHEMA", schema_text.dump(job.schema)),
             pod.variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
-            pod.variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
-            pod.variable("WARDROUND_MIN_CELL", str(job.min_cell)),
-            pod.variable("WARDROUND_MAX_LEFT_OUT", job.max_left_out),
+            pod.variable(MIN_SAMPLES, str(job.min_samples)),
+            pod.variable(MIN_CELL, str(job.min_cell)),
+            pod.variable(MAX_LEFT_OUT, job.max_left_out),
             *isolation_variables(job.isolation, job.isolation_seconds, job.link_local),
         ],
     }

@@ -18,7 +18,7 @@ from wardround.wire import codec, isolation, mounts
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.layouts import Rows
 from wardround.wire.mounts import LAUNCHER_FOLDER, Container, Mount, Places
-from wardround.wire.training import RequestedTask, TaskKind
+from wardround.wire.training import MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES, RequestedTask, TaskKind
 
 SERVICE_ACCOUNT = "training"
 OUR_COMMAND = ("python", "-m", "wardround")
@@ -199,9 +199,9 @@ def _prepare(job: TrainingJob) -> Manifest:
             pod.variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
             pod.variable("WARDROUND_KIND", job.task),
             pod.variable("WARDROUND_ROWS", job.rows),
-            pod.variable("WARDROUND_MIN_SAMPLES", str(job.min_samples)),
-            pod.variable("WARDROUND_MIN_CELL", str(job.min_cell)),
-            pod.variable("WARDROUND_MAX_LEFT_OUT", job.max_left_out),
+            pod.variable(MIN_SAMPLES, str(job.min_samples)),
+            pod.variable(MIN_CELL, str(job.min_cell)),
+            pod.variable(MAX_LEFT_OUT, job.max_left_out),
             pod.variable("WARDROUND_MAX_EVALUATIONS", str(job.max_evaluations)),
             pod.variable("WARDROUND_TELL_OWN_METRICS", "true" if job.tells else "false"),
             pod.variable("WARDROUND_ALLOWED_PARAMETERS", parameters_text.dump(job.parameters)),

@@ -9,7 +9,7 @@ from typing import Any
 
 from wardround.api import conditions, dataset_text, schema_text
 from wardround.api.conditions import Conditions
-from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, UnusedField
+from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut, Limits, UnusedField
 from wardround.api.times import to_seconds
 from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS
@@ -35,11 +35,12 @@ def plan(
     *,
     generation: int,
     now: datetime,
+    limits: Limits | None = None,
 ) -> DatasetStatus:
     """The status.
 
     `spec`: as it stands in the object. `schema`: the spec of its DataSchema, None if that is missing. `prepared`: the
-    container that has just read the data, if any.
+    container that has just read the data, if any. `limits`: those of its Job.
 
     The counts are of the newest reading, on which Ready depends. A reading that failed may have no counts. The budgets
     of evaluations belong to the Dataset's name: they stay when its spec changes, and Ready does not depend on them. The
@@ -94,7 +95,7 @@ def plan(
     counted = report.rows is not None and (refused or whole)
     if counted:
         # Also where too few rows are left: that is when people look for why.
-        draft = _counted(draft, report)
+        draft = dataclasses.replace(_counted(draft, report), limits=limits)
     if report.reason is not None and refused:
         return failed(draft, report.reason, report.message or "")
     if counted:
@@ -123,6 +124,7 @@ def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatu
         ignored=dataclasses.replace(draft.ignored or Ignored(), columns=columns),
         left_out=status.left_out,
         remarks=status.remarks,
+        limits=status.limits,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wardround.api import conditions
-from wardround.api.dataset import READ_SECONDS, DatasetStatus, Reading
+from wardround.api.dataset import READ_SECONDS, DatasetStatus, Limits, Reading
 from wardround.api.site import Site
 from wardround.api.times import parse_time, to_seconds
 from wardround.plans import dataset
@@ -27,6 +27,8 @@ LONGEST = timedelta(seconds=READ_SECONDS + 600)
 ANSWERS = frozenset({"Read", "SchemaInvalid", "SchemaNotFound", *dataset.OF_THE_DATA, *dataset.OF_THE_SPLIT_KEY}) - {
     "DataReplaced"
 }
+# A reading with other limits may end with another of these.
+DEPENDING_ON_LIMITS = frozenset({"Read", "TooFewSamples", "TooManyRowsLeftOut"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ def plan(seen: Observation) -> Plan:
     digest = status.schema_digest
     if seen.site is None:
         return Plan(status=status)
-    wait = _wait(seen, status)
+    wait = _wait(seen, status, seen.site)
     if wait is None or wait > 0:
         return Plan(status=status, again_seconds=wait)
     ready = conditions.find(status.conditions, "Ready")
@@ -119,8 +121,10 @@ def refused(seen: Observation, status: DatasetStatus, reason: str, message: str)
     return dataclasses.replace(status, reading=reading)
 
 
-def _status(seen: Observation, step: Step | None) -> DatasetStatus:
-    return dataset.plan(seen.spec, seen.schema, seen.status, step, generation=seen.generation, now=seen.now)
+def _status(seen: Observation, step: Step | None, limits: Limits | None = None) -> DatasetStatus:
+    return dataset.plan(
+        seen.spec, seen.schema, seen.status, step, generation=seen.generation, now=seen.now, limits=limits
+    )
 
 
 def _told(seen: Observation, made: ReadingJob) -> DatasetStatus:
@@ -145,7 +149,7 @@ def _told(seen: Observation, made: ReadingJob) -> DatasetStatus:
         reason=reason,
         message=message,
     )
-    return dataclasses.replace(_status(seen, step), reading=reading)
+    return dataclasses.replace(_status(seen, step, made.job.limits), reading=reading)
 
 
 def _unreported(seen: Observation, made: ReadingJob) -> tuple[str, str]:
@@ -162,19 +166,28 @@ def _unreported(seen: Observation, made: ReadingJob) -> tuple[str, str]:
     )
 
 
-def _wait(seen: Observation, status: DatasetStatus) -> float | None:
+def _wait(seen: Observation, status: DatasetStatus, site: Site) -> float | None:
     """In how many seconds a reading is due, at most 0 for now, or None: only after an event."""
     last = status.reading
     if seen.request and (last is None or last.request != seen.request):
         return 0.0
     same = last is not None and (last.generation, last.schema_digest) == (seen.generation, status.schema_digest)
-    if last is None or not same:
-        # A training pod may have read it already.
-        return 0.0 if status.read_at is None else _scheduled(seen, status)
-    if last.reason not in ANSWERS:
+    if last is not None and same and last.reason not in ANSWERS:
         pause = ADMISSION_SECONDS if last.reason == "JobNotAdmitted" else RETRY_SECONDS
         return _left(seen, last.ended_at, pause)
-    return _scheduled(seen, status)
+    # If there is no reading for this Dataset, a training pod may have read it.
+    unread = not same and status.read_at is None
+    return 0.0 if unread or _limits_differ(status, site) else _scheduled(seen, status)
+
+
+def _limits_differ(status: DatasetStatus, site: Site) -> bool:
+    """Whether the file was compared with other limits than those of the Site now, so that Ready may change."""
+    ready, policy = conditions.find(status.conditions, "Ready"), site.spec.policy
+    if status.limits is None or ready is None or ready.reason not in DEPENDING_ON_LIMITS:
+        return False
+    return status.limits != Limits(
+        min_samples=policy.min_samples, min_cell=policy.min_cell, max_left_out=policy.max_left_out
+    )
 
 
 def _scheduled(seen: Observation, status: DatasetStatus) -> float | None:

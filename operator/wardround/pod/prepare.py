@@ -33,7 +33,17 @@ from wardround.wire.assignment import LABEL
 from wardround.wire.layouts import Rows
 from wardround.wire.mounts import REFERENCES
 from wardround.wire.outcome import Outcome
-from wardround.wire.training import DatasetView, LiveRounds, PrivateReport, RequestedTask, TaskKind, TrainingTask
+from wardround.wire.training import (
+    MAX_LEFT_OUT,
+    MIN_CELL,
+    MIN_SAMPLES,
+    DatasetView,
+    LiveRounds,
+    PrivateReport,
+    RequestedTask,
+    TaskKind,
+    TrainingTask,
+)
 
 if TYPE_CHECKING:
     from wardround.pod.survey import Counts
@@ -309,9 +319,9 @@ def _work_from_environment() -> Work:
         dataset=_variable("WARDROUND_DATASET", variable_text.load),
         schema=_variable("WARDROUND_SCHEMA", variable_text.load),
         split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
-        min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
-        min_cell=_variable("WARDROUND_MIN_CELL", int),
-        max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),
+        min_samples=_variable(MIN_SAMPLES, int),
+        min_cell=_variable(MIN_CELL, int),
+        max_left_out=_variable(MAX_LEFT_OUT, share),
         max_evaluations=_variable("WARDROUND_MAX_EVALUATIONS", int),
         tells=_variable("WARDROUND_TELL_OWN_METRICS", _flag),
     )
@@ -323,9 +333,9 @@ def _reading_from_environment() -> reading.Reading:
         dataset=_variable("WARDROUND_DATASET", variable_text.load),
         schema=_variable("WARDROUND_SCHEMA", variable_text.load),
         split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
-        min_samples=_variable("WARDROUND_MIN_SAMPLES", int),
-        min_cell=_variable("WARDROUND_MIN_CELL", int),
-        max_left_out=_variable("WARDROUND_MAX_LEFT_OUT", share),
+        min_samples=_variable(MIN_SAMPLES, int),
+        min_cell=_variable(MIN_CELL, int),
+        max_left_out=_variable(MAX_LEFT_OUT, share),
     )
 
 

@@ -74,8 +74,8 @@ _DATA = (
         "so no task trains on the file.",
         action="Read status.leftOut of Dataset DATASET: it counts these rows by field and reason. Correct the file or "
         "the Dataset. The command `kubectl wardround dataset check FILE.yaml FILE.csv` shows the effect. If these rows "
-        "are left out on purpose, raise policy.maxLeftOut in the values of the site chart. Then ask the round's author "
-        "to apply a new round.",
+        "are left out on purpose, raise policy.maxLeftOut in the values of the site chart: the site operator then lets "
+        "a pod read the file again. After that, ask the round's author to apply a new round.",
     ),
     _site(
         name="TooFewSamples",

@@ -49,10 +49,10 @@ class SiteController:
 
 
 class DatasetController:
-    """A Dataset, and the Job that reads it."""
+    """A Dataset, and the Job that reads it. By the Site's policy, a reading may be due."""
 
     kind = dataset.KIND
-    sources: Mapping[str, Source] = {dataset.KIND: Source.OWN, "Job": Source.OWN}
+    sources: Mapping[str, Source] = {dataset.KIND: Source.OWN, "Job": Source.OWN, sites.KIND: Source.OWN}
 
     def __init__(self, reconciler: DatasetReconciler) -> None:
         self._reconciler = reconciler
@@ -61,6 +61,9 @@ class DatasetController:
         metadata = item["metadata"]
         if kind == dataset.KIND:
             return (Wake(Key(kind, metadata["namespace"], metadata["name"])),)
+        if kind == sites.KIND:
+            listed = item["spec"].get("policy", {}).get("datasets", ())
+            return [Wake(Key(dataset.KIND, metadata["namespace"], each["name"]), behind=True) for each in listed]
         name = (metadata.get("labels") or {}).get(DATASET)
         return (Wake(Key(dataset.KIND, metadata["namespace"], name)),) if name and _only_reads(item) else ()
 

@@ -16,6 +16,8 @@ from wardround.wire.layouts import Rows
 TaskKind = Literal["Train", "Statistics", "Evaluate"]
 # Version of the training contract (docs/training-image.md). A trainer refuses a task.json of another version.
 CONTRACT = "3"
+# Variables of `prepare`: the limits of the Site's policy for a file. The site operator reads them again from a Job.
+MIN_SAMPLES, MIN_CELL, MAX_LEFT_OUT = "WARDROUND_MIN_SAMPLES", "WARDROUND_MIN_CELL", "WARDROUND_MAX_LEFT_OUT"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 from tests.integration.api.apiserver import Api
-from tests.integration.site.conftest import NAMESPACE, Site, eventually
+from tests.integration.api.conftest import Helm
+from tests.integration.api.objects import site_values
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
 from tests.integration.site.play import DATA_SCHEMA, DATASET, READ, condition, job_of
 from wardround.api import names
 
@@ -92,4 +94,46 @@ async def test_a_hospital_sees_faults_of_its_file_before_its_hub_knows_it(site: 
     assert (status["reading"]["request"], status["reading"]["reason"]) == ("2026-11-24T12:00:00Z", "Read")
     await eventually("the last Job is gone", lambda: reading(site) is None)
     # Tests that share the API server begin with a Dataset that nobody has read.
+    site.api.delete("Dataset", "breast", NAMESPACE)
+
+
+TOO_MANY = {**READ, "reason": "TooManyRowsLeftOut", "class": "Site", "message": "89 of 304 rows (29.3 %) break it"}
+
+
+def variables(job: Object) -> dict[str, str]:
+    """The environment of `prepare`."""
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each.get("value", "") for each in container["env"]}
+
+
+async def ready(site: Site, reason: str) -> None:
+    await eventually(f"Ready says {reason}", lambda: condition(dataset(site), "Ready")["reason"] == reason)
+
+
+async def test_a_higher_limit_of_the_policy_makes_a_dataset_ready_without_a_command(site: Site, helm: Helm) -> None:
+    """The person at the hospital applies the values, and does nothing else."""
+    site.api.apply(DATA_SCHEMA)
+    site.api.apply(DATASET)
+    job = await eventually("the Job that reads", lambda: reading(site))
+    ends(site.api, job, TOO_MANY, 65)
+    await ready(site, "TooManyRowsLeftOut")
+    assert dataset(site)["status"]["limits"] == {"minSamples": 11, "minCell": 11, "maxLeftOut": "0.1"}
+    await eventually("the Job is gone", lambda: reading(site) is None)
+    values = site_values(PARTICIPANT)
+    # Tests have changed other fields of the Site.
+    release = ("wardround-site", "site", NAMESPACE)
+    raised = {**values, "policy": {**values["policy"], "maxLeftOut": "0.3"}}
+    helm.install(*release, raised, "--force-conflicts")
+    try:
+        # In its first moments, the API server may compare with the former policy: then the operator tries again.
+        job = await another(site, job)
+        assert variables(job)["WARDROUND_MAX_LEFT_OUT"] == "0.3"
+        ends(site.api, job, READ)
+        await ready(site, "Read")
+        assert dataset(site)["status"]["limits"]["maxLeftOut"] == "0.3"
+    finally:
+        helm.install(*release, values, "--force-conflicts")
+    # The lower limit counts as well.
+    job = await another(site, job)
+    assert variables(job)["WARDROUND_MAX_LEFT_OUT"] == "0.1"
     site.api.delete("Dataset", "breast", NAMESPACE)

@@ -12,13 +12,14 @@ import pytest
 
 from tests.unit.plans_site.test_dataset import LOST, SAID, SCHEMA, SPEC, ready
 from tests.worlds.site import NOW, a_pod, a_site, ended
-from wardround.api.dataset import DatasetStatus, Reading
+from wardround.api.dataset import DatasetStatus, Limits, Reading
 from wardround.plans import reading
 from wardround.plans.reading import Observation, Plan, ReadingJob
 from wardround.plans.sitetask.pod import Job
 
 SITE = a_site(datasets=[{"name": "breast", "federations": ["breast-cancer"]}])
-JOB = Job(name="read-uid", namespace="hospital-a", uid="job")
+LIMITS = Limits(min_samples=11, min_cell=11, max_left_out="0.1")
+JOB = Job(name="read-uid", namespace="hospital-a", uid="job", limits=LIMITS)
 FAILED = dataclasses.replace(JOB, failed="BackoffLimitExceeded")
 
 
@@ -146,6 +147,50 @@ def test_a_fault_of_the_file_makes_the_dataset_not_ready_without_any_round(fault
     assert ready(status).message == FAULTS[fault]["message"]
     # A person has to change something first.
     assert not later(status, 10**6).create
+
+
+RAISED = a_site(maxLeftOut="0.3")
+
+
+@pytest.mark.parametrize("policy", [{"maxLeftOut": "0.3"}, {"minSamples": 40}, {"minCell": 20}])
+@pytest.mark.parametrize("reason", ["Read", "TooManyRowsLeftOut", "TooFewSamples"])
+def test_a_file_that_was_compared_with_other_limits_is_read_again(reason: str, policy: dict[str, Any]) -> None:
+    outcome = SAID if reason == "Read" else {**SAID, "reason": reason, "class": "Site", "message": "89 of 304 rows"}
+    status = reading.plan(seen(reading=made(outcome, 65 * (reason != "Read")))).status
+    assert (ready(status).reason, status.limits) == (reason, LIMITS)
+    assert not later(status, 10**6).create
+    other = a_site(**policy)
+    assert later(status, 0, site=other).create
+    limits = Limits(
+        min_samples=policy.get("minSamples", 11),
+        min_cell=policy.get("minCell", 11),
+        max_left_out=policy.get("maxLeftOut", "0.1"),
+    )
+    again = seen(status, site=other, reading=made(SAID, job=dataclasses.replace(JOB, complete=True, limits=limits)))
+    after = reading.plan(again).status
+    assert (ready(after).reason, after.limits) == ("Read", limits)
+    assert not later(after, 10**6, site=other).create
+
+
+@pytest.mark.parametrize("fault", ["ColumnMissing", "SplitKeyLost"])
+def test_a_fault_that_depends_on_no_limit_is_not_read_again_for_another_limit(fault: str) -> None:
+    status = reading.plan(seen(read(), reading=made(FAULTS[fault], 65))).status
+    assert ready(status).reason == fault
+    assert not later(status, 10**6, site=RAISED).create
+
+
+def test_a_job_with_the_former_limits_is_followed_by_another_one() -> None:
+    """Somebody raised the limit while the Job ran, or while a training pod read the file."""
+    status = reading.plan(seen(reading=made(FAULTS["TooManyRowsLeftOut"], 65), site=RAISED)).status
+    assert later(status, 0, site=RAISED).create
+
+
+def test_an_api_server_that_still_compares_with_the_former_limits_is_asked_again() -> None:
+    """Helm changes the Site and the admission policies, and these work a moment later."""
+    status = reading.plan(seen(reading=made(FAULTS["TooManyRowsLeftOut"], 65))).status
+    refused = reading.refused(seen(status, site=RAISED), status, "JobNotAdmitted", "maxLeftOut is 0.1")
+    assert not later(refused, 5, site=RAISED).create
+    assert later(refused, 11, site=RAISED).create
 
 
 UNREAD: dict[str, tuple[dict[str, Any], int]] = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.unit.plans_site.plans import assert_retried, holds, hub_status, outcome, reason, sidecar, training
 from tests.worlds.site import (
@@ -24,9 +26,10 @@ from tests.worlds.site import (
     tell_dataset_action,
     waiting,
 )
+from wardround.api.dataset import Limits
 from wardround.plans.sitetask.hub import mirror
 from wardround.plans.sitetask.plan import plan
-from wardround.plans.sitetask.pod import parse_pod
+from wardround.plans.sitetask.pod import parse_job, parse_pod
 from wardround.wire import codec
 
 
@@ -96,6 +99,25 @@ def test_what_prepare_said_is_handed_to_the_dataset_once() -> None:
     timeline = [{"stage": "Prepared", "time": "2026-11-24T11:59:40.000000Z"}]
     again = seen(a_task(status={**ready(), "timeline": timeline}), job=JOB, pod=pod)
     assert tell_dataset_action(plan(again)) is None
+
+
+GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("training-*.yaml"))
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=[path.stem for path in GOLDEN])
+def test_a_job_says_with_which_limits_its_pod_compares_the_file(path: Path) -> None:
+    manifest = yaml.safe_load(path.read_text())
+    manifest["metadata"]["uid"] = "job-uid"
+    assert parse_job(manifest).limits == Limits(min_samples=11, min_cell=11, max_left_out="0.1")
+
+
+def test_a_dataset_says_with_which_limits_a_training_pod_has_compared_its_file() -> None:
+    limits = Limits(min_samples=20, min_cell=11, max_left_out="0.3")
+    pod = a_pod(ended("prepare", 0, '{"rows": 1}'))
+    job = dataclasses.replace(JOB, limits=limits)
+    action = tell_dataset_action(plan(seen(a_task(status=ready()), job=job, pod=pod)))
+    assert action is not None
+    assert action.status.limits == limits
 
 
 FAILURES = {

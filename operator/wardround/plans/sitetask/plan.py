@@ -131,7 +131,10 @@ def _tell_dataset(view: View) -> tuple[TellDataset, ...]:
     read = seen.datasets.get(assignment.dataset_name)
     if read is None:
         return ()
-    after = dataset.plan(read.spec, read.schema, read.status, prepare, generation=read.generation, now=seen.now)
+    limits = seen.job.limits if seen.job else None
+    after = dataset.plan(
+        read.spec, read.schema, read.status, prepare, generation=read.generation, now=seen.now, limits=limits
+    )
     return (TellDataset(name=assignment.dataset_name, status=after),) if after != read.status else ()
 
 

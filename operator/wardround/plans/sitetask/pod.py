@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from wardround.api.dataset import Limits
 from wardround.api.times import parse_time
 from wardround.wire import outcome
 from wardround.wire.outcome import Outcome
+from wardround.wire.training import MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +71,15 @@ class Pod:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
+    """`limits`: what `prepare` of its pod compares the file with."""
+
     name: str
     namespace: str
     uid: str
     suspended: bool = False
     complete: bool = False
     failed: str = ""
+    limits: Limits | None = None
 
     @property
     def finished(self) -> bool:
@@ -92,7 +97,19 @@ def parse_job(value: Mapping[str, Any]) -> Job:
         suspended=bool(value["spec"].get("suspend")),
         complete="Complete" in true,
         failed=str(failed.get("reason") or "Failed") if failed else "",
+        limits=_limits(value["spec"]),
     )
+
+
+def _limits(spec: Mapping[str, Any]) -> Limits | None:
+    """The limits in the environment of `prepare`. Admission has compared them with the policy of the site chart."""
+    pod = spec.get("template", {}).get("spec", {})
+    containers = [*pod.get("initContainers", ()), *pod.get("containers", ())]
+    lists = [each.get("env", ()) for each in containers if each["name"] == "prepare"]
+    env = {each["name"]: each.get("value", "") for variables in lists for each in variables}
+    if not env.keys() >= {MIN_SAMPLES, MIN_CELL, MAX_LEFT_OUT}:
+        return None
+    return Limits(min_samples=int(env[MIN_SAMPLES]), min_cell=int(env[MIN_CELL]), max_left_out=env[MAX_LEFT_OUT])
 
 
 def parse_pod(value: Mapping[str, Any]) -> Pod:
