@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
 
 from tests.integration.api.apiserver import Api
 from tests.integration.api.conftest import Helm
 from tests.integration.api.objects import site_values
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, eventually
-from tests.integration.site.play import DATA_SCHEMA, DATASET, READ, condition, job_of
+from tests.integration.site.between import between
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port
+from tests.integration.site.play import DATA_SCHEMA, DATASET, READ, condition, connected, enrolled, job_of
 from wardround.api import names
 
 Object = dict[str, Any]
@@ -136,4 +140,38 @@ async def test_a_higher_limit_of_the_policy_makes_a_dataset_ready_without_a_comm
     # The lower limit counts as well.
     job = await another(site, job)
     assert variables(job)["WARDROUND_MAX_LEFT_OUT"] == "0.1"
+    site.api.delete("Dataset", "breast", NAMESPACE)
+
+
+async def test_a_dataset_is_read_while_the_api_server_of_the_hub_is_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub has approved the hospital before. That the gate works, the hospital's own API server proves."""
+    own, port = urlsplit(site.server), free_port()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(own.hostname))
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(own.port))
+    try:
+        async with between(site.server, site.ca, port):
+            enrol(site.api, f"http://127.0.0.1:{port}", site.ca)
+            await enrolled(site)
+            job = await eventually("the Job that reads", lambda: reading(site))
+            ends(site.api, job, READ)
+            await ready(site, "Read")
+        await eventually("the hub is away", lambda: connected(site) == ("False", "HubUnreachable"))
+        asks = {"metadata": {"annotations": {names.READ: "while the hub is away"}}}
+        site.api.patch("Dataset", "breast", asks, NAMESPACE)
+        job = await another(site, job)
+        ends(site.api, job, MISSING, 65)
+        await ready(site, "ColumnMissing")
+        assert dataset(site)["status"]["reading"]["request"] == "while the hub is away"
+        # The hospital corrects the Dataset.
+        site.api.patch("Dataset", "breast", {"spec": {"path": "other.csv"}}, NAMESPACE)
+        job = await another(site, job)
+        ends(site.api, job, READ)
+        await ready(site, "Read")
+        assert connected(site) == ("False", "HubUnreachable")
+        await eventually("the last Job is gone", lambda: reading(site) is None)
+    finally:
+        enrol(site.api, site.server, site.ca)
+    await eventually("the hub is there again", lambda: connected(site) == ("True", "Connected"))
     site.api.delete("Dataset", "breast", NAMESPACE)
