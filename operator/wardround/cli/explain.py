@@ -37,6 +37,7 @@ from wardround.cli.findings import (
     of_task,
 )
 from wardround.cli.objects import Object, Task, began, created, metrics, printable, read, seconds, stages
+from wardround.metrics.registry import METRICS
 from wardround.plans.round.verdicts import withheld
 from wardround.reasons.registry import REASONS, reason_for
 
@@ -212,8 +213,16 @@ def _absent(spec: FederatedRoundSpec, result: Result) -> str:
         return ""
     present = {each.name for each in result.metrics}
     absent = [each for each in spec.metrics if each not in present]
-    why = "too few people are behind it, one hospital alone sent it, or the training code did not report it"
-    return f"Declared, but not in the result ({why}): {', '.join(absent)}." if absent else ""
+    few = "too few people are behind it, or one hospital alone sent it"
+    groups = {
+        few: [each for each in absent if each in METRICS],
+        f"Wardround does not compute it, and no hospital's trainer reports it; or {few}": [
+            each for each in absent if each not in METRICS
+        ],
+    }
+    return " ".join(
+        f"Declared, but not in the result ({why}): {', '.join(names)}." for why, names in groups.items() if names
+    )
 
 
 def _took(federated_round: FederatedRound) -> str:

@@ -6,7 +6,7 @@ Gets the objects and fetches nothing. A single hospital's numbers are in the res
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround.api import federatedround, roundtask
-from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.federatedround import FederatedRound, Result, ResultDifference
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, read
-from wardround.metrics.registry import LOSS_DIFFERENCE
+from wardround.metrics.registry import LOSS_DIFFERENCE, REFERENCE_LOSS
 from wardround.wire import codec
 
 Format = Literal["csv", "json"]
@@ -62,14 +62,17 @@ def results(round_: Object, tasks: list[Object]) -> Results:
         )
         for each in result.metrics
     )
-    differences = tuple(
-        (
-            *(LOSS_DIFFERENCE, each.value, each.low or "", each.high or "", each.better),
-            *(str(each.people), str(each.hospitals), each.rows, each.model, each.reference),
-        )
-        for each in result.differences
-    )
+    differences = tuple(row for each in result.differences for row in _difference_rows(each))
     return Results(_title(name, shown, result), result, (*rows, *differences), _hospitals(result, tasks))
+
+
+def _difference_rows(each: ResultDifference) -> Iterator[tuple[str, ...]]:
+    """The reference's own log loss if the round told it, and the difference from it."""
+    over = (str(each.people), str(each.hospitals), each.rows)
+    if each.reference_loss is not None:
+        yield (REFERENCE_LOSS, each.reference_loss, "", "", each.better, *over, each.reference, "")
+    interval = (each.low or "", each.high or "")
+    yield (LOSS_DIFFERENCE, each.value, *interval, each.better, *over, each.model, each.reference)
 
 
 def table(shown: Results) -> Table:

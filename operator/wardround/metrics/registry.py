@@ -31,6 +31,8 @@ class Metric:
 
 # How tables name the difference in log loss from a reference. No round declares it: it comes with spec.references.
 LOSS_DIFFERENCE = "lossDifference"
+# How tables name the mean log loss of a reference, which a round has that declares the loss.
+REFERENCE_LOSS = "referenceLoss"
 
 _THRESHOLD, _AT_THRESHOLD = "threshold", "specificityAtThreshold"
 _ALL = (

@@ -31,7 +31,7 @@ MEMORY = Path("/dev/shm")  # noqa: S108 - each simulation makes a folder of its 
 class Finished:
     """A round that is Complete. `source`: HOSPITALS, or HOLDOUT for the rows of the holdout file. `reports`: of our own
     containers, by hospital and verb. `withheld`: the hospitals that sent no sums, because too few people are in their
-    rows. `counted`: the other hospitals of the result. `measures`: whether the round asks for metrics."""
+    rows. `counted`: the other hospitals of the result. `declared`: the metrics that the round asks for."""
 
     repeat: int
     name: str
@@ -43,7 +43,7 @@ class Finished:
     reports: Mapping[str, Mapping[str, Outcome]]
     withheld: tuple[str, ...]
     counted: tuple[str, ...]
-    measures: bool
+    declared: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _run(
         reports,
         withheld,
         tuple(sorted(set(sent) - set(withheld) - left_out)),
-        federated_round.spec.task != "Statistics" and bool(federated_round.spec.metrics),
+        () if federated_round.spec.task == "Statistics" else federated_round.spec.metrics,
     )
 
 

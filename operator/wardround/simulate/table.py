@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wardround.api.federatedround import HospitalResult, ResultDifference, ResultMetric
 from wardround.api.site import LEAST_CELL
-from wardround.metrics.registry import LOSS_DIFFERENCE
+from wardround.metrics.registry import LOSS_DIFFERENCE, METRICS, REFERENCE_LOSS
 from wardround.simulate.errors import SimulationError
 from wardround.simulate.files import HOLDOUT
 from wardround.simulate.play import Finished, Skipped
@@ -33,7 +33,7 @@ class Row:
     `Test`, or `Holdout` for all rows of the holdout file. `model`: the round that made the measured model. A Train
     round measures the model that it starts from. `hospital`: whose number it is; empty for the number of the round. A
     hospital's number has no `low`, `high` and `people`. `reference`: of the metric lossDifference, the round that made
-    the model whose log loss is subtracted; else "".
+    the model whose log loss is subtracted; else "". A row of the metric referenceLoss has that model's own log loss.
     """
 
     repeat: int
@@ -103,7 +103,20 @@ def _told(finished: Finished) -> tuple[HospitalResult, ...]:
 
 def _total_rows(finished: Finished) -> Iterator[Row]:
     yield from (_row(finished, each.name, each) for each in finished.result.metrics)
-    yield from (_row(finished, LOSS_DIFFERENCE, each, each.reference) for each in finished.result.differences)
+    for each in finished.result.differences:
+        difference = _row(finished, LOSS_DIFFERENCE, each, each.reference)
+        if each.reference_loss is not None:
+            loss = float(each.reference_loss)
+            yield replace(
+                difference,
+                metric=REFERENCE_LOSS,
+                value=loss,
+                low=None,
+                high=None,
+                model=each.reference,
+                reference="",
+            )
+        yield difference
 
 
 def _hospital_rows(finished: Finished) -> Iterator[Row]:
@@ -203,9 +216,25 @@ def remarks(ended: Iterable[Finished | Skipped], min_cell: int) -> list[str]:
                 f"{each.name}: the numbers of {hospitals} are withheld ({', '.join(each.withheld)}): fewer than "
                 f"{min_cell} people are in the measured rows, or in one class of them."
             ] = None
-        if each.measures and not each.result.metrics:
+        unreported = _unreported(each)
+        if unreported:
+            lines[
+                f"{each.name}: no hospital's trainer reports {', '.join(unreported)}. Wardround does not compute it, "
+                "so the trainer has to write it into out/metrics.json."
+            ] = None
+        if set(each.declared) - set(unreported) and not each.result.metrics:
             lines[f"{each.name}: no number is shown. {_why_empty(each, min_cell)}"] = None
     return list(lines)
+
+
+def _unreported(finished: Finished) -> list[str]:
+    """The declared metrics that Wardround does not compute and no trainer reports.
+
+    A hospital that withholds its numbers does not say which ones it has.
+    """
+    reports = [finished.reports.get(hospital, {}).get("check") for hospital in finished.counted]
+    reported = {metric.name for report in reports if report for metric in report.metrics or ()}
+    return [name for name in finished.declared if reports and name not in METRICS and name not in reported]
 
 
 def _why_empty(finished: Finished, min_cell: int) -> str:

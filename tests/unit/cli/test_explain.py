@@ -169,6 +169,8 @@ def test_a_complete_round_says_which_declared_metrics_it_has_not(task: str, decl
     headline = explain.explain_round(round_, [], {}, NOW).headline
     assert headline.endswith(text or "loss=0.5")
     assert ("loss=0.5. Declared, but not in the result (" in headline) == bool(text)
+    # Wardround computes the AUC itself, so no trainer is at fault.
+    assert ("no hospital's trainer reports it" in headline) == ("f1" in text)
 
 
 def test_a_running_round_says_that_its_base_was_deleted() -> None:

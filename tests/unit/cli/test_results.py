@@ -93,6 +93,11 @@ def test_a_difference_from_a_reference_says_from_which_model_and_its_interval() 
         *("train-5", "train-3"),
     ]
     assert rows[0][-1] == ""
+    loss = DIFFERENCE["referenceLoss"]
+    assert rows[-2] == ["referenceLoss", loss, "", "Lower", "40", "2", "Test", "train-3", ""]
+    # A round that does not declare the loss tells no reference's loss.
+    undeclared = {name: each for name, each in DIFFERENCE.items() if name != "referenceLoss"}
+    assert len(shown(differences=[undeclared]).rows) == len(shown(differences=[DIFFERENCE]).rows) - 1
     text = results.text(shown(differences=[DIFFERENCE]), "csv", by_hospital=False)
     assert list(csv.DictReader(io.StringIO(text)))[-1]["reference"] == "train-3"
     document = json.loads(results.text(shown(differences=[DIFFERENCE]), "json", by_hospital=False))

@@ -177,6 +177,16 @@ def test_numbers_of_one_hospital_alone_are_explained(run: Any, file: Path) -> No
     assert "statistics: no number" not in err
 
 
+def test_a_metric_that_no_trainer_reports_is_named_and_not_blamed_on_few_people(run: Any, file: Path) -> None:
+    training = short()[:2]
+    training[1]["spec"]["metrics"] = ["f1", "recall"]
+    file.write_text(yaml.safe_dump_all(training))
+    code, _, err = run()
+    assert code == 0
+    assert "train-1: no hospital's trainer reports f1, recall. Wardround does not compute it" in err
+    assert "train-1: no number is shown" not in err
+
+
 def test_a_hospital_that_no_round_reads_is_in_the_data_table(run: Any, file: Path) -> None:
     rounds = short()
     for each in rounds:

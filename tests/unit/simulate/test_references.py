@@ -99,6 +99,10 @@ def test_the_differences_are_those_of_a_loop_over_patients(data: Path) -> None:
         *("lossDifference", "train-3", "train-2"),
         float(second.value),
     )
+    loss = table.rows([last])[-2]
+    assert (loss.metric, loss.model, loss.reference) == ("referenceLoss", "train-2", "")
+    assert second.reference_loss is not None
+    assert (loss.value, loss.low, loss.people) == (float(second.reference_loss), None, second.people)
 
 
 def test_a_reference_changes_no_number_of_the_model(data: Path) -> None:
