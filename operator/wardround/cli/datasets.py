@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # What the command needs beside the command line itself.
 INSTALL = "pip install '.[cli,data]'"
 MOST_NAMES = 12
+# By field and reason, the first lines or rows of the file.
+Places = Mapping[tuple[str, str], tuple[int, ...]]
 # The hospital's own key is on its cluster. With a fixed one, two checks show the same numbers.
 EXAMPLE_KEY = b"wardround dataset check"
 # The sides over which metrics are computed, and the metrics of each.
@@ -83,8 +85,8 @@ def check(manifest: Path, file: Path, limits: Limits, schema_file: Path | None =
         if read.ignored:
             lines.append(f"columns that the schema does not name: {_named([_quoted(each) for each in read.ignored])}")
         if read.counts:
-            lines += _of_rows(read.counts, name)
-            lines += _of_split(read.counts, limits) if sides else []
+            lines += _of_rows(read.counts, read.places, name, "line" if spec.get("format", "CSV") == "CSV" else "row")
+            lines += _of_split(read.counts, limits, trains=not found) if sides else []
             lines += _of_columns(read)
         faults += found
     if faults:
@@ -194,8 +196,8 @@ def _of_schema(table: schema.Schema) -> Iterator[str]:
         yield f"no features because of their type: {_named([f'{name} ({reason})' for name, reason in table.unused])}"
 
 
-def _of_rows(counts: Counts, name: str) -> Iterator[str]:
-    """`name`: of the Dataset."""
+def _of_rows(counts: Counts, places: Places, name: str, unit: str) -> Iterator[str]:
+    """`places`: the first rows that are left out, counted in `unit`. `name`: of the Dataset."""
     from wardround.pod.survey import percent, remarks
 
     yield f"valid rows: {counts.rows} of {counts.all_rows}, of {counts.patients} patients"
@@ -205,6 +207,9 @@ def _of_rows(counts: Counts, name: str) -> Iterator[str]:
         yield f"rows left out: {counts.left_out_rows} ({share}); patients without a valid row: {patients}"
         for each in counts.quality:
             yield f"  {problems.described(each.field, each.reason, each.rows, counts.all_rows)}"
+            if first := places.get((each.field, each.reason)):
+                more = f" and {each.rows - len(first)} more" if each.rows > len(first) else ""
+                yield f"    in {unit}{'s' * (each.rows > 1)} {', '.join(map(str, first))}{more}"
     for group in counts.classes:
         yield (
             f"{counts.target} {group.value}: {group.rows} valid rows of {group.patients} patients; "
@@ -218,8 +223,11 @@ def _of_rows(counts: Counts, name: str) -> Iterator[str]:
         yield f"note: {remark.reason} ({remark.patients} patients): {advice.meaning} {advice.action}"
 
 
-def _of_split(counts: Counts, limits: Limits) -> Iterator[str]:
-    """The patients on each side and in each class of it, and whether the hospital withholds its metrics of it."""
+def _of_split(counts: Counts, limits: Limits, *, trains: bool) -> Iterator[str]:
+    """The patients on each side and in each class of it, and whether the hospital withholds its metrics of it.
+
+    `trains`: whether a round could train on the file.
+    """
     train, validation, test = (counts.sides[side] for side in split.SIDES)
     yield (
         f"split: {train} patients for training, {validation} for validation, {test} held out for Evaluate (with an "
@@ -230,17 +238,16 @@ def _of_split(counts: Counts, limits: Limits) -> Iterator[str]:
             classes = ", ".join(f"{counts.target} {each.value}: {each.sides[side]}" for each in counts.classes)
             yield f"  {side}, patients with a row of each class: {classes}"
     withheld = [side for side in SCORED if counts.withheld(side, limits.min_cell)]
+    goes_on = " Training goes on, and the hospital's updates count." if trains else ""
     for side in withheld:
         yield (
             f"note: {side}: {_few(counts, side, limits.min_cell)}, and minCell is {limits.min_cell}. So the hospital "
-            f"withholds its metrics {SCORED[side]}. Training goes on, and the hospital's updates count."
+            f"withholds its metrics {SCORED[side]}.{goes_on}"
         )
+    alone = " So the hospital can take part only in Train rounds." if trains else ""
     if not counts.binary:
-        yield (
-            f"note: Evaluate needs a target that is 0 or 1 by its schema, and {counts.target} is not. So the hospital "
-            "can take part only in Train rounds."
-        )
-    elif len(withheld) == len(SCORED):
+        yield f"note: Evaluate needs a target that is 0 or 1 by its schema, and {counts.target} is not.{alone}"
+    elif trains and len(withheld) == len(SCORED):
         yield (
             f"note: Evaluate needs at least {limits.min_cell} patients in each class, so the hospital can take part "
             "only in Train rounds."

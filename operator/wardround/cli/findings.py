@@ -161,7 +161,7 @@ def heard(lease: Object | None, now: datetime) -> float | None:
 
 
 def _left_out(rows: int, reason: str) -> Reason:
-    advice = problems.ADVICE.get(reason, "correct these rows in the source")
+    advice = problems.advice(reason) or "correct these rows in the source"
     action = f"If these rows should count: {advice}."
     if reason == problems.MISSING:
         action += " A row needs a value in each field that is `required`, and in every number and integer."

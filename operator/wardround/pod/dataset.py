@@ -18,8 +18,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from wardround.pod.outcome import Failure
+from wardround.pod.places import Places
 from wardround.tabular import columns
-from wardround.tabular.problems import EVERY_FIELD, ROW_MALFORMED
+from wardround.tabular.problems import EVERY_FIELD, IDENTIFIER_MISSING, MISSING, ROW_MALFORMED
 from wardround.tabular.schema import Schema, Source
 from wardround.wire.outcome import LeftOutRows
 
@@ -45,13 +46,14 @@ class Reading:
     `left_out`: rows left out, each counted once. `malformed`: lines of the CSV file whose columns are not the header's,
     counted from the header as 1. `ignored`: names of the columns that the schema does not name. They
     must not leave the pod: in a file without a header, they are the first patient's values. So `ignored` is empty if
-    the file has none of the schema's columns.
+    the file has none of the schema's columns. `places`: None in a pod, because a line number can point at a patient.
     """
 
     quality: Quality = field(default_factory=Quality)
     left_out: int = 0
     malformed: list[int] = field(default_factory=list)
     ignored: tuple[str, ...] = ()
+    places: Places | None = None
 
 
 @dataclass(frozen=True)
@@ -263,9 +265,14 @@ def _examined(raw: Sequence[pa.Array], schema: Schema, reading: Reading) -> Exam
     )
     wrong = np.zeros((len(checked), len(raw[0])), np.bool_)
     for place, (source, column) in enumerate(zip(schema.columns, checked, strict=True)):
-        for reason, mask in column.problems:
+        for problem, mask in column.problems:
+            reason = IDENTIFIER_MISSING if problem == MISSING and source is schema.identifier else problem
             wrong[place] |= mask
             reading.quality[source.field.name, reason] += int(np.count_nonzero(mask))
+            if reading.places is not None:
+                reading.places.add(source.field.name, reason, mask)
+    if reading.places is not None:
+        reading.places.read += wrong.shape[1]
     reading.left_out += int(np.count_nonzero(np.logical_or.reduce(wrong)))
     return Examined(checked, wrong)
 

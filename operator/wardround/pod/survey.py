@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wardround.metrics import withheld
-from wardround.pod import comparison, dataset
+from wardround.pod import comparison, dataset, places
 from wardround.pod.outcome import Failure
 from wardround.tabular import problems
 from wardround.tabular.schema import Schema
@@ -93,12 +93,14 @@ class Counts:
 class FileCounts:
     """What `dataset check` says of a file. `failure`: the file cannot be read, and `counts` and `columns` are empty.
 
-    `ignored`: names of the columns that the schema does not name, also after a failure.
+    `ignored`: names of the columns that the schema does not name, also after a failure. `places`: by field and reason,
+    the first lines (Parquet: rows) of the file that are left out. They must not leave the computer of the person.
     """
 
     counts: Counts | None
     columns: comparison.Alike
     ignored: tuple[str, ...]
+    places: Mapping[tuple[str, str], tuple[int, ...]]
     failure: Failure | None = None
 
 
@@ -190,15 +192,18 @@ class Survey:
 
 
 def count_file(path: Path, kind: str, table: Schema, sides: Split) -> FileCounts:
-    """Reads a whole file. The failure is ColumnMissing, DataUnreadable or DataReplaced."""
-    survey, columns = Survey(table, sides), comparison.Comparison(table)
+    """Reads a whole file of a person who checks it. The failure is ColumnMissing, DataUnreadable or DataReplaced."""
+    survey, columns, found = Survey(table, sides), comparison.Comparison(table), places.Places()
+    survey.reading.places = found
     try:
         for batch in dataset.read(path, kind, table, survey.reading):
             survey.add(batch)
             columns.add(batch.view)
     except Failure as failure:
-        return FileCounts(None, comparison.Alike(), survey.reading.ignored, failure)
-    return FileCounts(survey.counts(), columns.alike(), survey.reading.ignored)
+        return FileCounts(None, comparison.Alike(), survey.reading.ignored, {}, failure)
+    malformed = survey.reading.quality[problems.EVERY_FIELD, problems.ROW_MALFORMED]
+    lines = places.located(path, kind, found, malformed)
+    return FileCounts(survey.counts(), columns.alike(), survey.reading.ignored, lines)
 
 
 def outcome(counts: Counts, min_cell: int) -> Outcome:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import csv, parquet
 
 from lab import demo_data
 from lab.topology import ROOT
@@ -20,6 +25,7 @@ from wardround.cli import datasets
 from wardround.cli.__main__ import main
 from wardround.pod.outcome import Failure
 from wardround.tabular import split
+from wardround.wire import codec
 
 Object = dict[str, Any]
 
@@ -45,7 +51,7 @@ class Laptop:
     """The command in a folder, without a kubeconfig."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._folder, self._capsys = folder, capsys
+        self.manifest, self.file, self._capsys = folder / "dataset.yaml", folder / "cases.csv", capsys
 
     def check(
         self,
@@ -59,10 +65,9 @@ class Laptop:
         return self.check_bytes(item, text.encode(), *options, schema=schema)
 
     def check_bytes(self, item: Object, content: bytes, *options: str, schema: Object | None = None) -> tuple[int, str]:
-        manifest, file = self._folder / "dataset.yaml", self._folder / "cases.csv"
-        manifest.write_text(yaml.safe_dump_all([schema or data_schema(), item]), "utf-8")
-        file.write_bytes(content)
-        return self.run(str(manifest), str(file), *options)
+        self.manifest.write_text(yaml.safe_dump_all([schema or data_schema(), item]), "utf-8")
+        self.file.write_bytes(content)
+        return self.run(str(self.manifest), str(self.file), *options)
 
     def run(self, *arguments: str) -> tuple[int, str]:
         code = main(["dataset", "check", *arguments])
@@ -183,6 +188,18 @@ def test_five_rows_are_too_few(laptop: Laptop) -> None:
     assert code == 0
 
 
+@pytest.mark.parametrize("fault", ["TooFewSamples", "TooManyRowsLeftOut"])
+def test_no_note_says_that_a_file_trains_on_which_no_round_trains(laptop: Laptop, fault: str) -> None:
+    lines = world.rows(5)
+    if fault == "TooManyRowsLeftOut":
+        lines = [line.replace(",", ",x", 1) if number < 10 else line for number, line in enumerate(world.rows(40))]
+    code, text = laptop.check(dataset(), lines)
+    assert (code, f"  {fault}: " in text) == (1, True)
+    assert "So the hospital withholds its metrics" in text
+    for words in ("Training goes on", "updates count", "take part"):
+        assert words not in text
+
+
 def test_a_small_hospital_hears_that_it_cannot_evaluate(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), world.rows(40))
     assert code == 0
@@ -292,6 +309,64 @@ def test_a_local_unit_is_converted_before_the_bounds_are_checked(laptop: Laptop)
     assert laptop.check(dataset(), schema=schema)[0] == 1
     code, text = laptop.check(dataset(fields=[{"name": "mean_radius", "scale": "0.1"}]), schema=schema)
     assert (code, "valid rows: 300 of 300" in text) == (0, True)
+
+
+def blemished() -> list[str]:
+    """300 rows with faults below the header. A value of the second row has two line breaks. One line is empty."""
+    lines = world.rows(300)
+    lines[1] = '"Ada\n\nLovelace"' + lines[1][lines[1].index(",") :]
+    # After it, the row of place n stands in line n + 4.
+    lines[40] = lines[40].replace(",", ",x", 1)
+    for place in (100, 110, 120, 130, 140, 150, 160):
+        lines[place] = "p,,40,1"
+    lines[200] += ",1"
+    lines[290] = ",13,40,1"
+    return [*lines[:298], "", *lines[298:299], "p,13,40.5,1"]
+
+
+def test_the_person_who_has_the_file_hears_in_which_lines_rows_are_left_out(laptop: Laptop) -> None:
+    code, text = laptop.check(dataset(), blemished())
+    assert code == 0
+    shown = text.splitlines()
+    lines = {
+        " ".join(line.split()[:2]): following
+        for line, following in itertools.pairwise(shown)
+        if following.startswith("    in ")
+    }
+    assert lines == {
+        "mean_radius Missing": "    in lines 104, 114, 124, 134, 144 and 2 more",
+        "mean_radius NotANumber": "    in line 44",
+        "whole row": "    in line 204",
+        "patient_id IdentifierMissing": "    in line 294",
+        "age NotAnInteger": "    in line 304",
+    }
+    # The lines are those of an editor.
+    file = laptop.file.read_text("utf-8").splitlines()
+    assert [file[number - 1] for number in (104, 294, 304)] == ["p,,40,1", ",13,40,1", "p,13,40.5,1"]
+
+
+def test_of_parquet_the_rows_are_counted(laptop: Laptop, tmp_path: Path) -> None:
+    table = csv.read_csv(io.BytesIO("\n".join([world.HEADER, *world.rows(300)]).encode()))
+    ages = table.column("age").to_pylist()
+    ages[41] = -1
+    table = table.set_column(2, "age", pa.array(ages))
+    parquet.write_table(table, laptop.file)
+    laptop.manifest.write_text(yaml.safe_dump_all([data_schema(), dataset(format="Parquet")]))
+    code, text = laptop.run(str(laptop.manifest), str(laptop.file))
+    assert code == 0
+    assert "    in row 42" in text.splitlines()
+
+
+def test_no_line_number_leaves_a_pod(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A line number can point at a patient: the log, the status and the view have none."""
+    folders = world.pod(tmp_path, blemished())
+    report = world.prepare(folders, world.task())
+    written = "".join(
+        path.read_bytes().decode("latin-1") for path in folders.root.rglob("*") if path.suffix in (".json", ".txt")
+    )
+    said = "".join(capfd.readouterr()) + str(codec.dump(report)) + written
+    assert "'IdentifierMissing'" in said
+    assert not [number for number in (44, 104, 114, 204, 294, 304) if re.search(rf"\b{number}\b", said)]
 
 
 def test_rows_whose_target_cannot_be_read_are_counted_beside_the_classes(laptop: Laptop) -> None:

@@ -35,7 +35,7 @@ OTHER_WORDS = {
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
     "rows that a round measures": "Test Validation",
-    "why rows are left out": "AboveMaximum BelowMinimum NotAnInteger NotInEnum RowMalformed",
+    "why rows are left out": "AboveMaximum BelowMinimum IdentifierMissing NotAnInteger NotInEnum RowMalformed",
     "what prepare heard over link-local": "Absent Open Silent",
     "the kubelet's": "ContainerCannotRun ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName "
     "RegistryUnavailable StartError Succeeded",

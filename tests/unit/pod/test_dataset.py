@@ -64,7 +64,7 @@ def with_field(entry: dict[str, Any]) -> dict[str, Any]:
         ("p,17.3,1e39,1", "age", "NotAnInteger"),
         # The schema does not require it, but a view has no missing values.
         ("p,17.3,,1", "age", "Missing"),
-        (",17.3,40,1", "patient_id", "Missing"),
+        (",17.3,40,1", "patient_id", "IdentifierMissing"),
         ("p,17.3,40,2", "malignant", "NotInEnum"),
         ("p,17.3,40,", "malignant", "Missing"),
         ("p,17.3,40", "*", "RowMalformed"),
@@ -223,7 +223,7 @@ def test_identifiers_stored_as_floats_are_the_same_patients(tmp_path: Path, kind
     parquet.write_table(pa.table({"patient_id": pa.array([number, None], pa.float64()), **others}), path)
     after, _, quality = read(path, "Parquet", identifier=identifier)
     assert [before[0]] == after == [str(number)]
-    assert quality == {("patient_id", "Missing"): 1}
+    assert quality == {("patient_id", "IdentifierMissing"): 1}
 
 
 def test_a_nan_identifier_is_missing(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_nan_identifier_is_missing(tmp_path: Path) -> None:
     parquet.write_table(pa.table(columns), path)
     patients, _, quality = read(path, "Parquet")
     assert patients == ["7.5"]
-    assert quality == {("patient_id", "Missing"): 1}
+    assert quality == {("patient_id", "IdentifierMissing"): 1}
 
 
 def test_files_larger_than_a_block_are_read_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

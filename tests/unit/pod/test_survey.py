@@ -69,8 +69,9 @@ def test_a_dataset_that_leaves_out_all_of_the_sickest_trains_nobody(tmp_path: Pa
     assert (failure.reason, failure.category, failure.exit_code) == ("TooManyRowsLeftOut", "Site", 65)
     assert failure.message == (
         "84 of 304 rows (27.6 %) break the DataSchema, and policy.maxLeftOut of the Site allows a share of 0.1 of all "
-        "rows; rows left out: age NotAnInteger 84 (write digits alone, such as 63); of the rows with malignant 1, "
-        "60.4 % are left out"
+        "rows; rows left out: age NotAnInteger 84 (write digits alone, such as 63. List a word for a missing value, "
+        "such as unknown, in missingValues, and a word for a category in categories of Dataset.spec.fields); of the "
+        "rows with malignant 1, 60.4 % are left out"
     )
     said = failure.outcome
     assert (said.rows, said.patients) == (220, 220)
@@ -81,7 +82,9 @@ def test_a_bound_that_is_too_narrow_says_which(tmp_path: Path) -> None:
     document = world.task()
     document["schema"]["fields"][0]["maximum"] = "20.9"
     failure = refused(lambda: prepare(tmp_path, hospital(str), document))
-    assert "mean_radius AboveMaximum 85 (correct the value, or raise maximum in a new DataSchema)" in failure.message
+    assert (
+        "mean_radius AboveMaximum 85 (correct the value, or raise maximum in a new DataSchema. List" in failure.message
+    )
 
 
 def test_no_view_is_left_for_anybody_to_train_on(tmp_path: Path) -> None:
@@ -195,7 +198,8 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
         (
             {"name": "x", "type": "string", "categories": ["left", "right"]},
             "Lovelace",
-            "x NotInEnum 300 (correct the value, or write its category in Dataset.spec.fields)",
+            "x NotInEnum 300 (correct the value, or write its category in Dataset.spec.fields. List a word for a "
+            "missing value in missingValues)",
         ),
         (
             {"name": "x", "type": "boolean"},
@@ -212,7 +216,14 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
             {"name": "x", "type": "number", "unit": "mm"},
             "13.37 cm",
             "x NotANumber 300 (write digits with a decimal point, such as 63.5, and no unit other than the field's; "
-            "no unit at all where Dataset.spec.fields has a scale or an offset)",
+            "no unit at all where Dataset.spec.fields has a scale or an offset. List a word for a missing value, such "
+            "as unknown, in missingValues)",
+        ),
+        (
+            {"name": "x", "type": "integer", "categories": ["0", "1"]},
+            "unknown",
+            "x NotAnInteger 300 (write digits alone, such as 63. List a word for a missing value, such as unknown, in "
+            "missingValues, and a word for a category in categories of Dataset.spec.fields)",
         ),
         (
             {"name": "x", "type": "number"},
@@ -220,7 +231,7 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
             "x Missing 300 (fill in the value in the file, or leave the field out of a new DataSchema)",
         ),
     ],
-    ids=["unlisted category", "boolean written as 1.0", "date in another order", "another unit", "no value"],
+    ids=["unlisted category", "boolean written as 1.0", "date in another order", "another unit", "a word", "no value"],
 )
 def test_values_that_a_field_does_not_take_are_counted_with_advice(
     tmp_path: Path, field: dict[str, Any], value: str, words: str
@@ -231,6 +242,18 @@ def test_values_that_a_field_does_not_take_are_counted_with_advice(
     failure = refused(lambda: prepare(tmp_path, lines, document, world.HEADER + ",x"))
     assert failure.reason == "TooManyRowsLeftOut"
     assert words in failure.message
+
+
+def test_a_code_for_a_missing_value_and_a_missing_identifier_have_advice_of_their_own(tmp_path: Path) -> None:
+    lines = world.rows(300)
+    lines[:60] = [line.replace(line.split(",")[1], "-999") for line in lines[:60]]
+    lines[60:90] = [line[line.index(",") :] for line in lines[60:90]]
+    failure = refused(lambda: prepare(tmp_path, lines))
+    assert (
+        "mean_radius BelowMinimum 60 (correct the value, or lower minimum in a new DataSchema. List a number for a "
+        "missing value, such as -999, in missingValues)"
+    ) in failure.message
+    assert "patient_id IdentifierMissing 30 (fill in the identifier of the patient in the file)" in failure.message
 
 
 def test_a_target_with_one_class_is_remarked_and_trains(tmp_path: Path) -> None:
