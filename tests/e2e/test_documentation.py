@@ -52,9 +52,6 @@ RUN_INLINE = {
     "kubectl explain federatedround.spec": "kubectl explain federatedround.spec",
     "kubectl describe dataset DATASET -n SITE_NAMESPACE": f"kubectl describe dataset breast -n {SITE_NAMESPACE}",
     "kubectl describe dataset NAME -n SITE_NAMESPACE": f"kubectl describe dataset breast -n {SITE_NAMESPACE}",
-    "kubectl delete dataset NAME -n SITE_NAMESPACE": (
-        f"kubectl delete dataset breast -n {SITE_NAMESPACE} --dry-run=server"
-    ),
     "openssl rand -hex 16": "openssl rand -hex 16",
     "kubectl describe": f"kubectl describe site site -n {SITE_NAMESPACE}",
     # kubectl describe finds the pod by the beginning of its name, which is its Job's name.

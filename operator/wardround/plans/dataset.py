@@ -20,7 +20,7 @@ from wardround.wire.outcome import LeftOutTotal, Outcome
 # What `prepare` can say against the data itself; NetworkOpen and its own faults are not the dataset's.
 OF_THE_DATA = ("ColumnMissing", "DataReplaced", "DataUnreadable", "TooFewSamples", "TooManyRowsLeftOut")
 # With these, `prepare` has read no row.
-OF_THE_SPLIT_KEY = ("SplitKeyLost", "SplitKeyChanged")
+OF_THE_SPLIT = ("SplitKeyLost", "SplitKeyChanged", "SplitChanged")
 # Reasons for which the file was not read. They stand also in a status that has a digest of the schema.
 UNREAD = ("SchemaInvalid", "SchemaNotFound")
 # The longest lists that the kind takes.
@@ -105,9 +105,9 @@ def plan(
     unchanged = same and known is not None and known.reason not in UNREAD
     if unchanged:
         draft = _as_read_before(draft, status)
-    if report.reason in OF_THE_SPLIT_KEY:
+    if report.reason in OF_THE_SPLIT:
         return failed(draft, report.reason, report.message or "")
-    if known is not None and known.reason in OF_THE_SPLIT_KEY:
+    if known is not None and known.reason in OF_THE_SPLIT:
         # No change of the spec brings the key back. Only a reading shows that it is there again.
         return failed(draft, known.reason, known.message)
     return draft if unchanged else settled(draft, "NotReadYet", REASONS["NotReadYet"].meaning)

@@ -24,7 +24,7 @@ UNLISTED_SECONDS = 60.0
 # A Job that has not ended after this time, for example because no node can mount the volume, is deleted.
 LONGEST = timedelta(seconds=READ_SECONDS + 600)
 # The file or its objects have to change first.
-ANSWERS = frozenset({"Read", "SchemaInvalid", "SchemaNotFound", *dataset.OF_THE_DATA, *dataset.OF_THE_SPLIT_KEY}) - {
+ANSWERS = frozenset({"Read", "SchemaInvalid", "SchemaNotFound", *dataset.OF_THE_DATA, *dataset.OF_THE_SPLIT}) - {
     "DataReplaced"
 }
 # A reading with other limits may end with another of these.

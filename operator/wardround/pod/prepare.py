@@ -24,7 +24,7 @@ from wardround.api.parameter_bounds import outside
 from wardround.api.site import AllowedParameter, share
 from wardround.api.times import parse_time
 from wardround.clock import system_clock
-from wardround.pod import evaluations, gate, launcher, order, reading, rounds, split_key
+from wardround.pod import evaluations, gate, launcher, order, reading, rounds, split_key, split_record
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import UNREADABLE, Failure, log, run
 from wardround.tabular import dataschema, schema, split
@@ -79,7 +79,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
     """Validates and splits the rows; writes view, task.json and private report. Returns the termination message.
 
     Raises Failure (DataUnreadable, DataReplaced, ColumnMissing, TooManyRowsLeftOut, TooFewSamples, SplitKeyLost,
-    SplitKeyChanged, EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
+    SplitKeyChanged, SplitChanged, EvaluationsUsedUp, EvaluationsUnreadable, PodFailed).
     """
     # Imported here because Arrow is slow to import, and the gate runs first.
     from wardround.pod import survey
@@ -95,6 +95,7 @@ def prepare(folders: Folders, work: Work, now: datetime) -> Outcome:
         raise Failure("DataUnreadable", str(error)) from None
     except split.SplitInvalid as error:
         raise Failure("DataUnreadable", f"Dataset.spec: {error}") from None
+    split_record.hold(folders, work.dataset_name, dataset, sides)
     if work.task == "Evaluate" and not table.binary_target:
         message = (
             "Evaluate needs a target that is 0 or 1 by its schema (a boolean, or categories 0 and 1); "

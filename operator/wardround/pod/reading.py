@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from wardround.pod import split_key
+from wardround.pod import split_key, split_record
 from wardround.pod.folders import Folders
 from wardround.pod.outcome import Failure
 from wardround.tabular import schema, split
@@ -47,6 +47,11 @@ def read(folders: Folders, reading: Reading) -> Outcome:
         sides = split.parse(dataset["split"], secret)
     except split.SplitInvalid as error:
         faults.append(Failure("DataUnreadable", f"Dataset.spec: {error}"))
+    try:
+        if sides is not None and not faults:
+            split_record.hold(folders, reading.dataset_name, dataset, sides)
+    except Failure as failure:
+        faults.append(failure)
     try:
         table = schema.parse(reading.schema, dataset)
     except schema.SchemaInvalid as error:

@@ -17,10 +17,7 @@ FOLDER = "split"
 # A larger file is no key, but perhaps the data.
 MOST_BYTES = 1024
 _HARM = "With another key, patients who were held out would enter training, so no row was read"
-_OTHER_NAME = (
-    "Or accept a new split, and train new models from the beginning: delete Dataset {name} and apply it again, or "
-    "apply it under another name"
-)
+_OTHER_NAME = "Or accept a new split: apply the Dataset under another name, and train new models from the beginning"
 
 
 def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
@@ -33,7 +30,7 @@ def held(folders: Folders, dataset: str, key_file: str, known: str) -> bytes:
     if known and not hmac.compare_digest(split.fingerprint(key), known):
         message = (
             f"{place} is another key than the one with which this Dataset was first read: its fingerprint differs from "
-            f"status.splitFingerprint. {_HARM}. Restore the former file. {_OTHER_NAME.format(name=dataset)}"
+            f"status.splitFingerprint. {_HARM}. Restore the former file. {_OTHER_NAME}"
         )
         raise Failure("SplitKeyChanged", message)
     return key
@@ -58,11 +55,7 @@ def _on_state(folders: Folders, dataset: str, known: str) -> tuple[bytes, str]:
         fault = f"cannot be read ({type(error).__name__})"
     if not fault:
         return key, place
-    there = " and remove the folder of the key" if folder.exists() else ""
-    message = (
-        f"{place} {fault}. {_HARM}. Restore the file from a backup of the claim. "
-        f"{_OTHER_NAME.format(name=dataset)}{there}"
-    )
+    message = f"{place} {fault}. {_HARM}. Restore the file from a backup of the claim. {_OTHER_NAME}"
     raise Failure("SplitKeyLost", message)
 
 

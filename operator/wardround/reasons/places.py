@@ -78,8 +78,8 @@ _LISTED: Mapping[str, str] = {
     "HubTooOld NotApproved NotEnrolled ParticipantUnknown SiteTooOld Suspended TooManyTasks",
     CONNECTED: "Connected Connecting EnrolmentExpired HubForbids HubUnreachable NotEnrolled",
     LINK_LOCAL: "LinkLocalAbsent LinkLocalOpen LinkLocalSilent",
-    DATASET: "ColumnMissing DataReplaced DataUnreadable NotReadYet Read SchemaInvalid SchemaNotFound SplitKeyChanged "
-    "SplitKeyLost TooFewSamples TooManyRowsLeftOut",
+    DATASET: "ColumnMissing DataReplaced DataUnreadable NotReadYet Read SchemaInvalid SchemaNotFound SplitChanged "
+    "SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",

@@ -54,9 +54,8 @@ _DATA = (
         meaning="The key that decides which patients are held out from training is missing or unusable. With another "
         "key, held-out patients would enter training, so no row was read.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
-        "file, or the claim `state`, from a backup. Or accept a new split, and train new models from the beginning: "
-        "delete Dataset DATASET and apply it again, or apply it under another name. Then ask the round's author to "
-        "apply a new round.",
+        "file, or the claim `state`, from a backup. Or accept a new split: apply the Dataset under another name, and "
+        "train new models from the beginning. Then ask the round's author to apply a new round.",
     ),
     _site(
         name="SplitKeyChanged",
@@ -64,8 +63,17 @@ _DATA = (
         meaning="The key that decides which patients are held out from training has changed. With the new key, "
         "held-out patients would enter training, so no row was read.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the file. Restore the "
-        "former file from a backup. Or accept a new split, and train new models from the beginning: delete Dataset "
-        "DATASET and apply it again, or apply it under another name. Then ask the round's author to apply a new round.",
+        "former file from a backup. Or accept a new split: apply the Dataset under another name, and train new models "
+        "from the beginning. Then ask the round's author to apply a new round.",
+    ),
+    _site(
+        name="SplitChanged",
+        exit_code=EXIT_DATA,
+        meaning="Somebody deleted the Dataset and applied another one under its name, with another identifier, split "
+        "or key. Patients who were held out would enter training, so no row was read.",
+        action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the field. Apply the "
+        "Dataset as it was before. Or accept a new split: apply the Dataset under another name, and train new models "
+        "from the beginning. Then ask the round's author to apply a new round.",
     ),
     _site(
         name="TooManyRowsLeftOut",

@@ -211,7 +211,6 @@ def test_another_schema_or_file_of_a_dataset_gives_nothing_back(tmp_path: Path) 
     task = world.task()
     document, schema = task["dataset"], task["schema"]
     schema["fields"][1]["minimum"] = "1"
-    (folders.secrets / "split" / "breast" / "key").write_bytes(b"another key of the hospital")
     (folders.raw / "cases.csv").rename(folders.raw / "other.csv")
     refused(folders, **model(LIMIT), dataset={**document, "path": "other.csv"}, schema=schema)
 

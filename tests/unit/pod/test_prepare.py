@@ -40,6 +40,7 @@ def test_training_gets_training_and_validation_rows_and_no_test_rows(tmp_path: P
         "data/validation.parquet",
         "secrets/order/key",
         "secrets/split/breast/key",
+        "secrets/split-records/breast.json",
     }
     evaluated = world.pod(tmp_path / "evaluate")
     held_out = prepare(evaluated, world.task("Evaluate"))
@@ -60,6 +61,7 @@ def test_evaluation_gets_features_and_the_scorer_gets_labels_in_the_same_order(t
         "data/evaluation.parquet",
         "secrets/order/key",
         "secrets/split/breast/key",
+        "secrets/split-records/breast.json",
         "secrets/evaluations/breast.json",
         "secrets/evaluations/lock",
     }

@@ -63,7 +63,7 @@ def test_a_reading_counts_like_a_training_pod_and_leaves_nothing(reader: Reader)
     assert (outcome.left_out, outcome.quality) == (trained.left_out, trained.quality)
     assert outcome.split_fingerprint == split.fingerprint(world.SPLIT_KEY)
     left = {each for each in files(reader.folders) if not each.startswith("trained/")}
-    assert left == {"secrets/split/breast/key", "termination-log"}
+    assert left == {"secrets/split/breast/key", "secrets/split-records/breast.json", "termination-log"}
 
 
 def test_the_first_reading_makes_the_key_of_the_split(reader: Reader) -> None:
@@ -106,6 +106,14 @@ def test_faults_of_the_objects_and_of_the_key_are_said_at_once_and_no_row_is_rea
 def test_with_another_key_of_the_split_no_row_is_read(reader: Reader) -> None:
     code, outcome = reader.read(splitFingerprint="0" * 12)
     assert (code, outcome.reason, outcome.rows) == (65, "SplitKeyChanged", None)
+
+
+def test_a_dataset_of_the_same_name_with_another_split_is_not_read(reader: Reader) -> None:
+    assert reader.read()[0] == 0
+    document = world.task()
+    document["dataset"]["split"]["test"] = "0"
+    code, outcome = reader.read(dataset=document["dataset"])
+    assert (code, outcome.reason, outcome.rows) == (65, "SplitChanged", None)
 
 
 def test_an_open_network_stops_a_reading_before_anything_is_read(

@@ -123,7 +123,7 @@ def test_a_key_that_was_known_and_is_gone_is_not_made_again(tmp_path: Path) -> N
     for words in (
         "secrets/split/breast/key on the claim `state` is not there",
         "no row was read",
-        "delete Dataset breast",
+        "apply the Dataset under another name",
     ):
         assert words in caught.value.message
     assert not key_at(folders).exists()
@@ -189,7 +189,7 @@ def _folder(folders: Folders) -> None:
 def test_a_damaged_key_is_not_replaced(tmp_path: Path, spoil: Callable[[Folders], None], known: str) -> None:
     folders = world.pod(tmp_path)
     spoil(folders)
-    with pytest.raises(Failure, match="remove the folder of the key") as caught:
+    with pytest.raises(Failure, match="apply the Dataset under another name") as caught:
         held(folders, known)
     assert caught.value.reason == "SplitKeyLost"
 
