@@ -300,7 +300,7 @@ def test_a_count_that_is_no_file_is_not_readable(tmp_path: Path) -> None:
 def test_a_count_that_cannot_be_written_lets_nobody_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = world.pod(tmp_path)
     (folders.secrets / "evaluations").write_text("no folder")
-    with pytest.raises(Failure, match=r"evaluations/breast\.json cannot be written: FileExistsError") as caught:
+    with pytest.raises(Failure, match=r"evaluations/breast\.json on the claim `state` cannot be written") as caught:
         evaluate(folders)
     assert caught.value.reason == "PodFailed"
     assert not folders.task_file.exists()
