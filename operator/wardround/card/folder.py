@@ -19,7 +19,7 @@ from wardround.wire import canonical, digests
 from wardround.wire.card import VERSION, ModelCard
 
 CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
-AGAIN = "Get the folder from the hub again"
+AGAIN = "Pull the model again: kubectl wardround model pull"
 
 
 class FolderRefused(Exception):

@@ -18,7 +18,7 @@ from rich.live import Live
 from wardround.api.meta import API_VERSION
 from wardround.api.site import LEAST_CELL, Policy, share
 from wardround.api.times import to_microseconds
-from wardround.cli import datasets, enrolment, explain, readings, results, verbs, watch, watch_model
+from wardround.cli import datasets, enrolment, explain, models, readings, results, verbs, watch, watch_model
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
@@ -185,6 +185,29 @@ def parser() -> argparse.ArgumentParser:
     explaining.add_argument("target", metavar="KIND/NAME")
     explaining.set_defaults(run=run_explain)
 
+    about_models = verbs.add_parser("model", help="get a model out of the hub")
+    model_verbs = about_models.add_subparsers(required=True, metavar="VERB")
+    pulling = model_verbs.add_parser(
+        "pull",
+        parents=[shared],
+        help="write a model and its card into a folder",
+        description="Asks the hub for a model with a key that is used once, verifies the answer, and writes "
+        "model.safetensors and card.json into a new folder. You need the role wardround-model-reader, and the rounds "
+        "of the model have to say release: Readers.",
+    )
+    pulling.add_argument(
+        "target", metavar="federatedround/NAME", help="or modelversion/NAME or federatedmodel/NAME[@VERSION]"
+    )
+    pulling.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    pulling.add_argument(
+        "--hub-fingerprint",
+        required=True,
+        metavar="sha256:..",
+        help="of the hub, as its administrator tells it. The folder of another hub is refused",
+    )
+    pulling.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS", help="default: %(default)g")
+    pulling.set_defaults(run=run_model_pull)
+
     about_datasets = verbs.add_parser("dataset", help="check a hospital's Dataset and its file before a round needs it")
     dataset_verbs = about_datasets.add_subparsers(required=True, metavar="VERB")
     checking = dataset_verbs.add_parser(
@@ -247,6 +270,14 @@ def run_dataset_read(site: Cluster, options: argparse.Namespace) -> int:
         if time.monotonic() > until:
             raise CommandError(readings.waiting(item, options.timeout))
         time.sleep(REFRESH_SECONDS)
+
+
+def run_model_pull(hub: Cluster, options: argparse.Namespace) -> int:
+    kind, name = target(options.target)
+    namespace = options.namespace or hub.default_namespace
+    lines = models.pull(hub, kind, name, namespace, options.output, options.hub_fingerprint, options.timeout)
+    print("\n".join(lines))
+    return 0
 
 
 def run_dataset_check(_: Cluster, options: argparse.Namespace) -> int:

@@ -82,6 +82,20 @@ class Cluster:
         )
         return self._ok(status, answer, f"apply {kind.kind} {where(metadata['name'], metadata.get('namespace'))}")
 
+    def create(self, item: Object) -> Object:
+        """Creates an object. Refuses unknown fields."""
+        kind, metadata = RESOURCES[item["kind"]], item["metadata"]
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        status, answer = self._request("POST", kind.path(metadata.get("namespace")), query, item)
+        return self._ok(status, answer, f"make {kind.kind} {where(metadata['name'], metadata.get('namespace'))}")
+
+    def user(self) -> str:
+        """The person's user name, as the API server knows it."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        status, answer = self._request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=review)
+        reviewed = self._ok(status, answer, "ask for your user name")
+        return cast(str, reviewed["status"]["userInfo"]["username"])
+
     def patch(self, kind: str, name: str, namespace: str, change: Object) -> Object:
         """A JSON merge patch (RFC 7386)."""
         status, answer = self._request(

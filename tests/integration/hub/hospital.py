@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,20 +94,29 @@ class Hospital:
         except Conflict:
             await self.report(task, status, *kinds)
 
-    async def send(self, round_name: str, weights: list[float], samples: int, store: Store, folder: Path) -> None:
-        """Accept, seal these weights (after a first round: differences), ask for grants, store, report."""
+    async def send(
+        self,
+        round_name: str,
+        weights: list[float],
+        samples: int,
+        store: Store,
+        folder: Path,
+        *,
+        tensors: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Accept, seal these weights (after a first round: differences) or tensors, ask for grants, store, report."""
         task = await self.task(round_name)
         assignment = self.assignment(task)
         await self.report(task, {}, ("Accepted", True, "Accepted"))
-        plain, schema_digest = courier.written({"w": np.array(weights, dtype=np.float32)})
+        plain, schema_digest = courier.written(tensors or {"w": np.array(weights, dtype=np.float32)})
         sealed, place = await courier.seal(
             assignment,
             self.player.signing,
             folder / f"{self.name}-{round_name}",
             plain,
             samples=samples,
-            sums=courier.validation_sums(),
-            base_digest=base_digest(assignment, task.spec.hub_key) or INITIAL_DIGEST,
+            sums=courier.validation_sums() if assignment.task == "Train" else None,
+            base_digest=base_digest(assignment, task.spec.hub_key) or (INITIAL_DIGEST if assignment.initial else ""),
             schema_digest=schema_digest,
         )
         await self.report(task, {"upload": {"bytes": sealed.manifest.bytes}}, ("Trained", True, "Trained"))

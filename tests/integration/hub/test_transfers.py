@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
+import yaml
 
 from tests.integration.api.apiserver import Refused
-from tests.integration.api.objects import FEDERATION, HUB, model_transfer
-from tests.integration.hub.conftest import World
+from tests.integration.api.objects import FEDERATION, HUB, federated_model, federated_round, model_transfer
+from tests.integration.hub.conftest import World, token
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, until_condition
 from wardround.card import folder
+from wardround.cli.__main__ import main
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
 from wardround.sealing.body import Body, segment_count
@@ -24,11 +28,12 @@ from wardround.sealing.manifests import open_model, open_transfer
 from wardround.sealing.refused import Refused as Unopened
 from wardround.sealing.wrap import transfer_context, unwrap
 from wardround.store.transfer import Store
-from wardround.wire import canonical, digests
+from wardround.wire import canonical, digests, layouts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 READER, EDITOR = "rita", "ada"
 OTHER = "another-federation"
+ACCOUNT = f"system:serviceaccount:{FEDERATION}:reader"
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -48,7 +53,7 @@ def bind(world: World, user: str, role: str, namespace: str) -> None:
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": f"transfers-{user}", "namespace": namespace},
+        "metadata": {"name": f"transfers-{user.rpartition(':')[2]}", "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
     }
@@ -217,3 +222,115 @@ async def test_a_transfer_of_a_deleted_round_gets_nothing(world: World, released
     await until(deleted, "the round is gone")
     item = asked(world, "of-the-dead", DecryptionKey.generate(), roundName="gone")
     assert await refused(world, item) == "TransferWithoutResult"
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(world: World, released: Object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of an account with the reader's role."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader", "namespace": FEDERATION}}
+    world.admin.create(account)
+    bind(world, ACCOUNT, "wardround-model-reader", FEDERATION)
+    world.admin.await_right(ACCOUNT, "create", "modeltransfers.wardround.io", FEDERATION)
+    content: Object = yaml.safe_load(world.admin.kubeconfig.read_text())
+    for user in content["users"]:
+        user["user"] = {"token": token(world.admin, FEDERATION, "reader")}
+    path: Path = tmp_path_factory.mktemp("reader") / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+async def pulled(kubeconfig: Path, target: str, place: Path, fingerprint: str) -> int:
+    """The exit code of the command. The hub operator runs in this thread's loop."""
+    words = ["model", "pull", target, "-o", str(place), "--hub-fingerprint", fingerprint, "-n", FEDERATION]
+    return await asyncio.to_thread(main, [*words, "--kubeconfig", str(kubeconfig)])
+
+
+def files(place: Path) -> list[str]:
+    return sorted(each.name for each in place.iterdir())
+
+
+def transfers(world: World) -> list[str]:
+    """Those that the command has made."""
+    listed = world.admin.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{FEDERATION}/modeltransfers")
+    return [each["metadata"]["name"] for each in listed["items"] if each["spec"]["requestedBy"] == ACCOUNT]
+
+
+async def fingerprint(world: World) -> str:
+    published = await world.client.get("ConfigMap", "wardround-hub")
+    return str(published["data"]["fingerprint"])
+
+
+async def test_the_command_writes_a_folder_that_matches_and_leaves_no_transfer(
+    world: World, released: Object, kubeconfig: Path, tmp_path: Path
+) -> None:
+    hub = await fingerprint(world)
+    place = tmp_path / "model"
+    assert await pulled(kubeconfig, "fr/readers", place, hub) == 0
+    loaded = folder.load(place, hub)
+    assert loaded.card.round_uid == released["metadata"]["uid"]
+    assert files(place) == [folder.CARD_FILE, folder.MODEL_FILE]
+    assert files(tmp_path) == ["model"]
+    assert not transfers(world)
+
+
+async def test_the_command_finds_the_version_of_a_model(
+    world: World, released: Object, kubeconfig: Path, tmp_path: Path
+) -> None:
+    spec = {"modelName": "versioned", "version": 1, "series": 1, "roundName": "readers"}
+    spec |= {"roundUID": released["metadata"]["uid"], "digest": released["status"]["result"]["digest"]}
+    version = {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "ModelVersion",
+        "metadata": {"name": "versioned-v1", "namespace": FEDERATION},
+        "spec": spec,
+    }
+    world.admin.create(version, user=f"system:serviceaccount:{HUB}:hub-operator")
+    model = federated_model("versioned")
+    model["spec"]["suspend"] = True
+    world.admin.create(model)
+    hub = await fingerprint(world)
+    for number, target in enumerate(("mv/versioned-v1", "fm/versioned@1")):
+        assert await pulled(kubeconfig, target, tmp_path / str(number), hub) == 0, target
+        assert folder.load(tmp_path / str(number), hub).card.round_name == "readers"
+
+
+@pytest.mark.parametrize(
+    ("target", "other_hub", "words"),
+    [
+        ("fr/readers", True, "Nothing was written: the hub's fingerprint is sha256:"),
+        ("fr/no-such-round", False, "TransferWithoutResult"),
+        ("fm/no-such-model", False, "There is no FederatedModel no-such-model"),
+        ("rt/task", False, "`model pull` takes federatedround/NAME"),
+    ],
+)
+async def test_the_command_says_why_there_is_no_model_and_writes_nothing(
+    world: World,
+    released: Object,
+    kubeconfig: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    target: str,
+    other_hub: bool,
+    words: str,
+) -> None:
+    hub = "sha256:" + "0" * 64 if other_hub else await fingerprint(world)
+    assert await pulled(kubeconfig, target, tmp_path / "model", hub) == 2
+    assert words in capsys.readouterr().err
+    assert files(tmp_path) == []
+    assert not transfers(world)
+
+
+async def test_the_sums_of_a_statistics_round_are_given_to_nobody(
+    world: World, released: Object, tmp_path: Path
+) -> None:
+    spec = {"task": "Statistics", "initial": None, "image": None, "release": "Readers"}
+    uid = str(world.admin.create(federated_round("sums", **spec))["metadata"]["uid"])
+    sums = {name: np.zeros(shape) for name, shape in layouts.statistics(1).items()}
+    sums |= {"count": np.array([100.0]), "rows": np.array([100.0]), "positives": np.array([40.0])}
+    async with Store(world.server.origin, world.server.ca) as store:
+        hospitals = world.hospitals.values()
+        await asyncio.gather(*(each.send("sums", [], 100, store, tmp_path, tensors=sums) for each in hospitals))
+    await play_kubelet(world, uid)
+    await until_condition(world, "sums", "Complete", "Complete")
+    item = asked(world, "of-sums", DecryptionKey.generate(), roundName="sums")
+    assert await refused(world, item) == "TransferWithoutModel"

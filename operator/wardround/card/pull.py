@@ -1,0 +1,122 @@
+"""Turns the hub's answer to a ModelTransfer into a model's folder: verified, opened, and whole or not there at all."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wardround.api.modeltransfer import TransferredModel
+from wardround.card import folder
+from wardround.card.folder import FolderRefused, Signed
+from wardround.sealing import untrusted
+from wardround.sealing.body import Body, part_lengths, segment_count
+from wardround.sealing.files import HASH_BYTES, FileOpener
+from wardround.sealing.keys import DecryptionKey, hub_fingerprint, load_verification_key
+from wardround.sealing.manifests import open_model, open_transfer
+from wardround.sealing.refused import Refused
+from wardround.sealing.wrap import transfer_context, unwrap
+from wardround.wire.card import ModelCard
+from wardround.wire.grants import TransferGrants
+from wardround.wire.models import ModelManifest
+
+# A read that takes longer ends the download.
+SILENCE_SECONDS = 60
+CHUNK = 1 << 20
+
+
+class DownloadFailed(Exception):
+    """The store did not give the file. The message names no address, because an address is a right."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the person's program knows of its ModelTransfer. `fingerprint`: of the hub, as the person named it."""
+
+    key: DecryptionKey
+    transfer_uid: str
+    requested_by: str
+    fingerprint: str
+
+
+def pull(answer: TransferredModel, asked: Asked, path: Path) -> ModelCard:
+    """Writes the folder `path`, which must not exist. Raises FolderRefused, DownloadFailed, OSError."""
+    signed, manifest, data_key, grants = _opened(answer, asked)
+    # Beside it, so that a rename makes the folder.
+    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+        partial = Path(scratch, path.name)
+        partial.mkdir()
+        try:
+            _fetch(manifest, data_key, grants, partial / folder.MODEL_FILE)
+        except Refused as refusal:
+            raise FolderRefused(
+                f"the file in the store is not the one that the hub signed ({refusal.reason})"
+            ) from None
+        (partial / folder.CARD_FILE).write_text(signed.text, "utf-8")
+        card = folder.load(partial, asked.fingerprint).card
+        partial.rename(path)
+    return card
+
+
+def _opened(answer: TransferredModel, asked: Asked) -> tuple[Signed, ModelManifest, bytes, TransferGrants]:
+    try:
+        hub_key = untrusted.decode(answer.hub_key, "KeyUnusable")
+        actual = hub_fingerprint(hub_key)
+        if actual != asked.fingerprint:
+            raise FolderRefused(
+                f"the hub's fingerprint is {actual}, and not {asked.fingerprint}. Ask the hub's administrator for the "
+                "fingerprint. Do not use the model if it differs"
+            )
+        manifest = open_model(answer.manifest, load_verification_key(hub_key))
+        signed = folder.signed(answer.card, hub_key)
+        if signed.card.model.digest != manifest.digest:
+            raise FolderRefused("the card is that of another model. Ask the hub's administrator")
+        names = (asked.transfer_uid, asked.requested_by, manifest.digest)
+        wrapped = untrusted.decode(answer.wrapped_key, "KeyUnusable")
+        data_key = unwrap(wrapped, asked.key, transfer_context("model", *names))
+        uid, user, digest = names
+        sealed = untrusted.decode(answer.grants, "KeyUnusable")
+        grants = open_transfer(sealed, asked.key, transfer_uid=uid, requested_by=user, digest=digest)
+    except Refused as refusal:
+        raise FolderRefused(
+            f"the hub's answer cannot be opened ({refusal.reason}): it is not for this request, or somebody has "
+            "changed it. Ask again"
+        ) from None
+    return signed, manifest, data_key, grants
+
+
+def _fetch(manifest: ModelManifest, data_key: bytes, grants: TransferGrants, file: Path) -> None:
+    """Raises Refused, DownloadFailed."""
+    context = ssl.create_default_context(cadata=grants.ca_bundle or None)
+    lengths = part_lengths(manifest.header.length)
+    if len(lengths) != len(grants.get.parts):
+        raise DownloadFailed("the hub's answer has another number of addresses than the file has parts. Ask again")
+    hashes = bytearray()
+    _download(grants.get.segments, context, HASH_BYTES * segment_count(manifest.header.length), hashes.extend)
+    body = Body(data_key, manifest.header)
+    with FileOpener(file, body, bytes(hashes), manifest.segments_digest, manifest.digest) as opener:
+        for url, length in zip(grants.get.parts, lengths, strict=True):
+            _download(url, context, length, opener.feed)
+        opener.finish()
+
+
+def _download(url: str, context: ssl.SSLContext, length: int, sink: Callable[[bytes], object]) -> None:
+    if not url.startswith("https://"):
+        raise DownloadFailed("the hub's answer has an address that is not https. Ask the hub's administrator")
+    left = length
+    try:
+        with urllib.request.urlopen(url, timeout=SILENCE_SECONDS, context=context) as response:  # noqa: S310 - https
+            while left and (chunk := response.read(min(CHUNK, left))):
+                sink(chunk)
+                left -= len(chunk)
+    except OSError as failure:
+        code = getattr(failure, "code", None)
+        said = f"it answered {code}" if code else f"{type(getattr(failure, 'reason', failure)).__name__}"
+        raise DownloadFailed(
+            f"the hub's store cannot be reached ({said}). Check that this computer reaches the store, and ask again"
+        ) from None
+    if left:
+        raise DownloadFailed("the store gave less than the whole file. Ask again")
