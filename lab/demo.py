@@ -17,7 +17,7 @@ from rich.console import Console
 from lab import demo_data, demo_ending, demo_report, demo_rounds, demo_splits, images, install, lifecycle, shell
 from lab.demo_data import HOSPITALS, Hospital
 from lab.demo_report import Finished
-from lab.demo_rounds import FEDERATED, NAMESPACE, Chain, Round
+from lab.demo_rounds import NAMESPACE, Chain, Round
 from lab.demo_splits import Accuracies
 from lab.errors import LabError
 from lab.install import SITE_NAMESPACE, WRITTEN, apply, kubectl
@@ -86,19 +86,14 @@ def _on_clusters(built: images.Images, other_splits: Future[list[Accuracies]], p
     # A round never changes, so the rounds of an earlier demo must not be shown again.
     kubectl(named("hub"), "delete", "federatedrounds", "--all", "-n", NAMESPACE)
     together = demo_rounds.federated(built.trainer.reference)
-    alone = [demo_rounds.alone(together, name) for name in NAMES]
     progress.step("Together: one Statistics round, five Train rounds")
     trained = _run(hub, "federated", together.training, progress, every_stage=True)
-    progress.step("Alone: as many epochs at each hospital by itself, in one round, for comparison")
-    progress("a round of one hospital does not hide its update: these sites allow it by policy.minQuorum 1")
-    alone_trained = _run(hub, "alone", [each for chain in alone for each in chain.training], progress)
-    progress.step("Evaluation: all four models, on rows that no hospital has trained on")
-    chains = [together, *alone]
-    evaluated = _run(hub, "evaluate", [chain.evaluation for chain in chains], progress)
+    progress.step("Evaluation: the model, on rows that no hospital has trained on")
+    evaluated = _run(hub, "evaluate", [together.evaluation], progress)
     if not other_splits.done():
-        progress.step("Other splits of the same cases: simulated since the images are there, and nearly done")
+        progress.step("Other splits of the same cases, and each hospital alone: simulated since the images are there")
     comparison = demo_splits.compare(other_splits.result())
-    _report(chains, trained, alone_trained, evaluated, comparison, progress)
+    _report(together, trained, evaluated, comparison, progress)
 
 
 def _write_data(progress: Progress) -> None:
@@ -119,7 +114,8 @@ def _install(hospital: Hospital, built: images.Images, progress: Progress) -> No
     dataset = demo_rounds.dataset()
     offered = dataset["metadata"]["name"]
     schema = demo_rounds.data_schema()
-    values = {"policy": {"dataSchemas": [schema["metadata"]["name"]]}}
+    # The lab allows rounds of one hospital. The demo has none, and keeps the chart's default.
+    values = {"policy": {"dataSchemas": [schema["metadata"]["name"]], "minQuorum": 2}}
     install.install_site(hospital.name, hospital.display_name, {offered: [NAMESPACE]}, built, progress, values)
     apply(named(hospital.name), [schema, dataset], SITE_NAMESPACE)
     install.wait_for_dataset(hospital.name, offered)
@@ -160,25 +156,22 @@ def _run(
 
 
 def _report(
-    chains: Sequence[Chain],
+    together: Chain,
     trained: dict[str, Finished],
-    alone_trained: dict[str, Finished],
     evaluated: dict[str, Finished],
     comparison: demo_splits.Comparison,
     progress: Progress,
 ) -> None:
-    evaluations = {chain.owner: evaluated[chain.evaluation["metadata"]["name"]] for chain in chains}
-    together = next(chain for chain in chains if chain.owner == FEDERATED)
+    evaluation = evaluated[together.evaluation["metadata"]["name"]]
     last = trained[together.names[-1]]
-    every = [*trained.values(), *alone_trained.values(), *evaluated.values()]
-    summary = demo_report.summary(every, evaluations, last, NAMES)
+    summary = demo_report.summary([*trained.values(), evaluation], evaluation, last, NAMES)
     summary["splits"] = demo_splits.document(comparison)
     path = WRITTEN / "summary.json"
     path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     console = Console(width=max(Console().width, 100))
     progress.step("Result")
     display_names = {hospital.name: hospital.display_name for hospital in HOSPITALS}
-    console.print(demo_report.table(summary, evaluations[FEDERATED], display_names))
+    console.print(demo_report.table(summary, evaluation, display_names))
     console.print()
     console.print(demo_splits.table(comparison))
     console.print()

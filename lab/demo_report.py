@@ -10,7 +10,6 @@ from typing import Any
 
 from rich.table import Table
 
-from lab.demo_rounds import FEDERATED
 from wardround.api.times import parse_time
 
 METRICS = ("accuracy", "sensitivity", "auc")
@@ -52,25 +51,20 @@ class Finished:
 
 
 def summary(
-    rounds: Sequence[Finished], evaluations: Mapping[str, Finished], last: Finished, hospitals: Sequence[str]
+    rounds: Sequence[Finished], evaluation: Finished, last: Finished, hospitals: Sequence[str]
 ) -> dict[str, Any]:
-    """`rounds`: all rounds, in order. `evaluations`: by the model's owner. `last`: the round of the federated model."""
+    """`rounds`: all rounds, in order. `evaluation`: of the federated model. `last`: the round of this model."""
     result = last.round["status"]["result"]
     return {
         "rounds": [_round(each) for each in rounds],
         "hospitals": {
             hospital: {
                 "samples": last.task(hospital)["status"]["update"]["samples"],
-                "federated": own_metrics(evaluations[FEDERATED], hospital),
-                "local": own_metrics(evaluations[hospital], hospital),
+                "federated": own_metrics(evaluation, hospital),
             }
             for hospital in hospitals
         },
-        "common": {
-            "federated": union_metrics(evaluations[FEDERATED]),
-            "local": {hospital: union_metrics(evaluations[hospital]) for hospital in hospitals},
-            "intervals": {owner: union_intervals(each) for owner, each in evaluations.items()},
-        },
+        "common": {"federated": union_metrics(evaluation), "intervals": union_intervals(evaluation)},
         "model": {"digest": result["digest"], "bytes": result["bytes"]},
     }
 
@@ -95,27 +89,21 @@ def union_intervals(evaluation: Finished) -> dict[str, tuple[str, str] | None]:
 
 
 def table(results: Mapping[str, Any], evaluation: Finished, display_names: Mapping[str, str]) -> Table:
-    """The federated model beside the hospitals' own models: on each hospital's test rows, and on all test rows.
+    """The federated model on each hospital's test rows, and on all test rows.
 
-    `results`: of `summary`. `evaluation`: any evaluation, for the numbers of test rows.
+    `results`: of `summary`. `evaluation`: for the numbers of test rows.
     """
-    result = Table(title="Federated model against own data only", title_justify="left")
-    result.add_column("hold-out", no_wrap=True)
+    result = Table(title="Federated model on rows that no hospital has trained on", title_justify="left")
+    result.add_column("test rows of", no_wrap=True)
     result.add_column("rows", justify="right")
-    result.add_column("model of", no_wrap=True)
     for name in METRICS:
         result.add_column(name, justify="right")
     for hospital, entry in results["hospitals"].items():
-        held_out = _rows(_told(evaluation, hospital))
-        result.add_row(f"{display_names[hospital]}, own", held_out, "federation", *_cells(entry["federated"]))
-        result.add_row("", "", f"{hospital} alone", *_cells(entry["local"]), end_section=True)
-    total, intervals = evaluation.round["status"]["result"].get("metrics") or [], results["common"]["intervals"]
-    over = [_over(total), *[""] * len(results["common"]["local"])]
-    models = {FEDERATED: results["common"]["federated"], **results["common"]["local"]}
-    for (owner, entry), first, held_out in zip(models.items(), over, [_rows(total), *over[1:]], strict=True):
-        model = "federation" if owner == FEDERATED else f"{owner} alone"
-        cells = [_with_interval(name, entry[name], intervals[owner][name]) for name in METRICS]
-        result.add_row(first, held_out, model, *cells)
+        result.add_row(display_names[hospital], _rows(_told(evaluation, hospital)), *_cells(entry["federated"]))
+    result.add_section()
+    total, common = evaluation.round["status"]["result"].get("metrics") or [], results["common"]
+    cells = [_with_interval(name, common["federated"][name], common["intervals"][name]) for name in METRICS]
+    result.add_row(_over(total), _rows(total), *cells)
     result.caption_justify = "left"
     result.caption = _without(evaluation)
     return result

@@ -45,7 +45,8 @@ def federated(image: str) -> Chain:
 
 def alone(together: Chain, hospital: str) -> Chain:
     """The chain of a hospital without partners: one participant, its own statistics and initial weights, and equally
-    many epochs in one round. The model is still evaluated at every hospital."""
+    many epochs in one round. The model is still evaluated at every hospital. Simulations run it, and the demo does not.
+    """
 
     def own(federated_round: Round) -> Round:
         result = copy.deepcopy(federated_round)

@@ -8,11 +8,10 @@ from rich.console import Console
 
 from lab import demo_report
 from lab.demo_report import Finished
-from lab.demo_rounds import FEDERATED
 
 START = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 SITES = ("site-a", "site-c")
-GOOD, POOR = {"accuracy": "0.97", "sensitivity": "0.95", "auc": "0.99"}, {"accuracy": "0.9", "sensitivity": "0.74"}
+GOOD = {"accuracy": "0.97", "sensitivity": "0.95", "auc": "0.99"}
 
 
 def stages(*reached: tuple[str, float]) -> list[dict[str, str]]:
@@ -69,14 +68,10 @@ def finished(
 
 
 def results() -> dict[str, Any]:
-    clinic: dict[str, str] = {}  # too few people
-    evaluations = {
-        FEDERATED: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
-        "site-a": finished("a", "Evaluate", GOOD, {"site-a": GOOD, "site-c": clinic}),
-        "site-c": finished("c", "Evaluate", POOR, {"site-a": POOR, "site-c": clinic}),
-    }
+    # The clinic has too few people.
+    evaluation = finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": {}})
     last = finished("train-5", "Train", {"loss": "0.1"}, {"site-a": {}, "site-c": {}})
-    return demo_report.summary([last, *evaluations.values()], evaluations, last, SITES)
+    return demo_report.summary([last, evaluation], evaluation, last, SITES)
 
 
 def test_the_summary_has_the_documented_fields() -> None:
@@ -85,7 +80,7 @@ def test_the_summary_has_the_documented_fields() -> None:
     first = result["rounds"][0]
     assert set(first) == {"name", "task", "seconds", "participants", "samples", "metrics", "time"}
     assert (first["name"], first["seconds"], first["participants"]) == ("train-5", 12.0, ["site-a", "site-c"])
-    assert set(result["hospitals"]["site-a"]) == {"samples", "federated", "local"}
+    assert set(result["hospitals"]["site-a"]) == {"samples", "federated"}
     assert result["common"]["federated"] == {"accuracy": 0.97, "sensitivity": 0.95, "auc": 0.99}
     assert result["model"] == {"digest": "sha256:d", "bytes": 99}
 
@@ -103,36 +98,34 @@ def test_a_withheld_metric_is_null_in_the_summary_and_named_in_the_table() -> No
     shown = console.file.getvalue()
     assert "The rows for all hospitals cover 1 of 2." in " ".join(shown.split())
     rows = {
-        name: [each.strip() for each in line.split("│")[2:7]]
+        name: [each.strip() for each in line.split("│")[2:6]]
         for line in shown.splitlines()
         for name in ("University hospital", "Screening clinic")
         if name in line
     }
-    assert rows["University hospital"] == ["58", "federation", "97 %", "95 %", "0.99"]
-    assert rows["Screening clinic"] == ["", "federation", "withheld", "withheld", "withheld"]
+    assert rows["University hospital"] == ["58", "97 %", "95 %", "0.99"]
+    assert rows["Screening clinic"] == ["", "withheld", "withheld", "withheld"]
 
 
 def test_the_rows_over_several_hospitals_have_intervals_people_and_hospitals() -> None:
-    evaluations = {
-        owner: finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": {}}) for owner in (FEDERATED, *SITES)
-    }
+    evaluation = finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": {}})
+    plain = finished("evaluate", "Evaluate", GOOD, {"site-a": GOOD, "site-c": {}})
     over = {"people": 93, "hospitals": 2}
-    [accuracy, sensitivity, auc] = evaluations[FEDERATED].round["status"]["result"]["metrics"]
+    [accuracy, sensitivity, auc] = evaluation.round["status"]["result"]["metrics"]
     accuracy |= {"low": "0.91", "high": "0.99", **over}
     sensitivity |= {"low": "0.85", "high": "0.985", "people": 45, "hospitals": 2}
     auc |= {"low": "0.972", "high": "1", **over}
     last = finished("train-5", "Train", {"loss": "0.1"}, {"site-a": {}, "site-c": {}})
-    result = demo_report.summary([last], evaluations, last, SITES)
-    assert result["common"]["intervals"]["federated"]["accuracy"] == ("0.91", "0.99")
-    assert result["common"]["intervals"]["site-a"] == {"accuracy": None, "sensitivity": None, "auc": None}
+    result = demo_report.summary([last], evaluation, last, SITES)
+    assert result["common"]["intervals"]["accuracy"] == ("0.91", "0.99")
+    assert demo_report.union_intervals(plain) == {"accuracy": None, "sensitivity": None, "auc": None}
     console = Console(file=io.StringIO(), width=160)
-    console.print(demo_report.table(result, evaluations[FEDERATED], dict.fromkeys(SITES, "Hospital")))
+    console.print(demo_report.table(result, evaluation, dict.fromkeys(SITES, "Hospital")))
     assert isinstance(console.file, io.StringIO)
     [line] = [line for line in console.file.getvalue().splitlines() if "93 people" in line]
-    assert [each.strip() for each in line.split("│")[1:7]] == [
+    assert [each.strip() for each in line.split("│")[1:6]] == [
         "2 hospitals, 93 people",
         "",
-        "federation",
         "97 % (91-99)",
         "95 % (85-98.5)",
         "0.99 (0.972-1)",
