@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from lab.images import Progress
 
 # The models of a split: all hospitals together, and one hospital that has the rows of all.
 TOGETHER, POOLED = "together", "pooled"
+# The kind of a model that one hospital trains alone.
+ALONE = "alone"
 TEST_SHARE = 0.2
 
 Array = npt.NDArray[np.float64]
@@ -58,6 +61,14 @@ class Layout:
     export: Callable[[demo_data.Table, int], demo_data.Table]
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a model trains. `rounds`: Train rounds after the Statistics round. `parameters`: these of the demo change."""
+
+    rounds: int
+    parameters: Mapping[str, str]
+
+
 def as_they_are() -> Layout:
     """All files have the columns, units and spellings of the demo's DataSchema."""
     return Layout(demo_rounds.data_schema(), lambda _: demo_rounds.dataset(), lambda table, _: table)
@@ -90,19 +101,20 @@ def predictions(
     alone: bool = True,
     pooled: bool = True,
     layout: Layout | None = None,
+    recipes: Mapping[str, Recipe] | None = None,
 ) -> Iterator[dict[str, Array]]:
     """For each split, the probabilities of its test rows, in their order, by each model: TOGETHER, POOLED, and the name
     of each hospital that trains alone. Raises LabError.
 
-    All models train for equally many epochs with the parameters of the demo, which nobody has tuned.
-    `layout`: None for files as they are.
+    `layout`: None for files as they are. `recipes`: of TOGETHER, POOLED and ALONE. A model without a recipe trains with
+    the parameters of the demo, which nobody has tuned, and for as many epochs as the demo.
     """
     layout = layout or as_they_are()
     with TemporaryDirectory() as name:
         folder = Path(name)
         for number, split in enumerate(splits):
             _write(folder / "splits" / f"{number:03}", cases, split, layout, alone=alone, pooled=pooled)
-        (folder / "rounds.json").write_text(json.dumps(_documents(layout)), "utf-8")
+        (folder / "rounds.json").write_text(json.dumps(_documents(layout, recipes or {})), "utf-8")
         folder.chmod(0o755)
         arguments = [f"{trainer_python.GIVEN}/rounds.json", f"{trainer_python.GIVEN}/splits"]
         output = trainer_python.run("lab.splits_inside", arguments, folder, ("lab",), progress)
@@ -111,12 +123,16 @@ def predictions(
             yield {model: np.array(each, np.float64) for model, each in json.loads(line).items()}
 
 
-def _documents(layout: Layout) -> dict[str, list[dict[str, Any]]]:
+def _documents(layout: Layout, recipes: Mapping[str, Recipe]) -> dict[str, list[dict[str, Any]]]:
     """The rounds of each kind of model: the demo's for the federation, one round of equally many epochs for the others.
     All predict the holdout."""
     chain = demo_rounds.federated("registry.example/trainer@sha256:" + "b" * 64)
-    alone = demo_rounds.alone(chain, "alone")
-    documents = {TOGETHER: _for_everybody(chain), "alone": _for_everybody(alone)}
+    alone = demo_rounds.alone(chain, ALONE)
+    chains = {TOGETHER: chain, POOLED: alone, ALONE: alone}
+    documents = {
+        kind: _for_everybody(_trained(each, recipes[kind]) if kind in recipes else copy.deepcopy(each))
+        for kind, each in chains.items()
+    }
     names = {
         "datasetName": layout.dataset(0)["metadata"]["name"],
         "schemaName": layout.data_schema["metadata"]["name"],
@@ -124,6 +140,22 @@ def _documents(layout: Layout) -> dict[str, list[dict[str, Any]]]:
     for each in itertools.chain.from_iterable(documents.values()):
         each["spec"] |= {key: name for key, name in names.items() if key in each["spec"]}
     return documents
+
+
+def _trained(chain: Chain, recipe: Recipe) -> Chain:
+    """The chain with as many Train rounds as the recipe says, each with its parameters."""
+    statistics, first, *_ = copy.deepcopy(chain.training)
+    first["spec"]["parameters"] |= recipe.parameters
+    training = [statistics, first]
+    for number in range(2, recipe.rounds + 1):
+        each = copy.deepcopy(first)
+        del each["spec"]["initial"]
+        each["spec"]["base"] = {"roundName": training[-1]["metadata"]["name"]}
+        each["metadata"]["name"] = f"{first['metadata']['name']}-{number}"
+        training.append(each)
+    evaluation = copy.deepcopy(chain.evaluation)
+    evaluation["spec"]["base"]["roundName"] = training[-1]["metadata"]["name"]
+    return Chain(chain.owner, tuple(training), evaluation)
 
 
 def _for_everybody(chain: Chain) -> list[dict[str, Any]]:
