@@ -27,6 +27,8 @@ from wardround.wire.outcome import LeftOutRows
 # Only one batch is in memory at a time. A CSV row must fit into a block.
 BLOCK_BYTES = 4 << 20
 BATCH_ROWS = 16384
+# Values in a batch of a wide Parquet file.
+BATCH_VALUES = 1 << 21
 # Bytes from the beginning of a file that show its format.
 HEAD_BYTES = 4096
 PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
@@ -199,7 +201,8 @@ def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Sequence[
     names = [source.column for source in schema.columns]
     with pa.parquet.ParquetFile(path) as file:
         _check_columns(file.schema_arrow.names, schema, reading)
-        for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
+        rows = min(BATCH_ROWS, max(1, BATCH_VALUES // len(names)))
+        for batch in file.iter_batches(rows, columns=names, use_threads=False):
             texts = []
             for source in schema.columns:
                 field = source.field

@@ -242,3 +242,14 @@ def test_files_larger_than_a_block_are_read_in_batches(tmp_path: Path, monkeypat
     batches = list(dataset.read(csv(tmp_path, *lines), "CSV", table, dataset.Reading()))
     assert len(batches) > 3
     assert sum(len(batch.identifiers) for batch in batches) == 500
+
+
+def test_a_batch_of_a_wide_parquet_file_has_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, table = tmp_path / "cases.parquet", world.table()
+    columns = {name: [10.0] * 500 for name in ("mean_radius", "age")}
+    parquet.write_table(
+        pa.table({"patient_id": [f"p{number}" for number in range(500)], **columns, "malignant": [1] * 500}), path
+    )
+    monkeypatch.setattr(dataset, "BATCH_VALUES", 4 * 200)
+    batches = [len(each.identifiers) for each in dataset.read(path, "Parquet", table, dataset.Reading())]
+    assert batches == [200, 200, 100]
