@@ -13,7 +13,7 @@ from tests.players.hub import Hub
 from wardround.api import roundtask, site, sitetask
 from wardround.plans.schema import assigned
 from wardround.plans.sitetask.held import HeldTask, Signed, held, read_signed
-from wardround.plans.sitetask.pod import Job, Pod, parse_pod
+from wardround.plans.sitetask.pod import Job, Pod, Source, parse_pod
 from wardround.plans.sitetask.types import Change, Control, Observation, ObservedDataset, Plan, TellDataset, TellHub
 from wardround.sealing.keys import SUITE
 from wardround.wire.assignment import AssignedReference, Assignment, Exchange, Quorum, Resources
@@ -175,6 +175,7 @@ def a_dataset(schema: Mapping[str, Any] | None = SCHEMA, **spec: Any) -> Observe
 
 BREAST_SPEC: dict[str, Any] = {
     "schemaName": "breast-v1",
+    "claimName": "data",
     "path": "breast.csv",
     "identifier": {"column": "id", "type": "string"},
     "split": {},
@@ -243,7 +244,12 @@ def ready(*more: dict[str, str], **courier: Any) -> dict[str, Any]:
     return accepted(condition("InputReady"), *more, courier={"input": "Ready", **courier})
 
 
-JOB = Job(name="train-1-1a2b3c4d-a1", namespace="hospital-a", uid="job-uid")
+JOB = Job(
+    name="train-1-1a2b3c4d-a1",
+    namespace="hospital-a",
+    uid="job-uid",
+    source=Source.described(BREAST.spec, SCHEMA),
+)
 
 
 def ended(name: str, code: int, message: str = "", reason: str = "Error") -> dict[str, Any]:

@@ -26,7 +26,7 @@ from wardround.manifests.training import (
 )
 from wardround.wire import mounts
 from wardround.wire.isolation import IsolationTarget
-from wardround.wire.training import MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES
+from wardround.wire.training import DATASET_TEXT, MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES, SCHEMA_TEXT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,8 @@ def _prepare(job: ReadingJob) -> Manifest:
         "env": [
             pod.variable("WARDROUND_KIND", "Read"),
             pod.variable("WARDROUND_DATASET_NAME", job.dataset_name),
-            pod.variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
-            pod.variable("WARDROUND_SCHEMA", schema_text.dump(job.schema)),
+            pod.variable(DATASET_TEXT, dataset_text.dump(job.dataset)),
+            pod.variable(SCHEMA_TEXT, schema_text.dump(job.schema)),
             pod.variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
             pod.variable(MIN_SAMPLES, str(job.min_samples)),
             pod.variable(MIN_CELL, str(job.min_cell)),

@@ -18,7 +18,15 @@ from wardround.wire import codec, isolation, mounts
 from wardround.wire.isolation import IsolationTarget
 from wardround.wire.layouts import Rows
 from wardround.wire.mounts import LAUNCHER_FOLDER, Container, Mount, Places
-from wardround.wire.training import MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES, RequestedTask, TaskKind
+from wardround.wire.training import (
+    DATASET_TEXT,
+    MAX_LEFT_OUT,
+    MIN_CELL,
+    MIN_SAMPLES,
+    SCHEMA_TEXT,
+    RequestedTask,
+    TaskKind,
+)
 
 SERVICE_ACCOUNT = "training"
 OUR_COMMAND = ("python", "-m", "wardround")
@@ -194,8 +202,8 @@ def _prepare(job: TrainingJob) -> Manifest:
         env=[
             pod.variable("WARDROUND_TASK", codec.write_document(job.request).decode()),
             pod.variable("WARDROUND_DATASET_NAME", job.dataset_name),
-            pod.variable("WARDROUND_DATASET", dataset_text.dump(job.dataset)),
-            pod.variable("WARDROUND_SCHEMA", schema_text.dump(job.schema)),
+            pod.variable(DATASET_TEXT, dataset_text.dump(job.dataset)),
+            pod.variable(SCHEMA_TEXT, schema_text.dump(job.schema)),
             pod.variable("WARDROUND_SPLIT_FINGERPRINT", job.split_fingerprint or "none"),
             pod.variable("WARDROUND_KIND", job.task),
             pod.variable("WARDROUND_ROWS", job.rows),

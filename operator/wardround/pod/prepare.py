@@ -34,9 +34,11 @@ from wardround.wire.layouts import Rows
 from wardround.wire.mounts import REFERENCES
 from wardround.wire.outcome import Outcome
 from wardround.wire.training import (
+    DATASET_TEXT,
     MAX_LEFT_OUT,
     MIN_CELL,
     MIN_SAMPLES,
+    SCHEMA_TEXT,
     DatasetView,
     LiveRounds,
     PrivateReport,
@@ -317,8 +319,8 @@ def _work_from_environment() -> Work:
         task=_variable("WARDROUND_KIND", _kind),
         rows=_variable("WARDROUND_ROWS", _rows),
         dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
-        dataset=_variable("WARDROUND_DATASET", variable_text.load),
-        schema=_variable("WARDROUND_SCHEMA", variable_text.load),
+        dataset=_variable(DATASET_TEXT, variable_text.load),
+        schema=_variable(SCHEMA_TEXT, variable_text.load),
         split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
         min_samples=_variable(MIN_SAMPLES, int),
         min_cell=_variable(MIN_CELL, int),
@@ -331,8 +333,8 @@ def _work_from_environment() -> Work:
 def _reading_from_environment() -> reading.Reading:
     return reading.Reading(
         dataset_name=_variable("WARDROUND_DATASET_NAME", _name),
-        dataset=_variable("WARDROUND_DATASET", variable_text.load),
-        schema=_variable("WARDROUND_SCHEMA", variable_text.load),
+        dataset=_variable(DATASET_TEXT, variable_text.load),
+        schema=_variable(SCHEMA_TEXT, variable_text.load),
         split_fingerprint=_variable("WARDROUND_SPLIT_FINGERPRINT", _fingerprint),
         min_samples=_variable(MIN_SAMPLES, int),
         min_cell=_variable(MIN_CELL, int),

@@ -16,7 +16,9 @@ from wardround.wire.layouts import Rows
 TaskKind = Literal["Train", "Statistics", "Evaluate"]
 # Version of the training contract (docs/training-image.md). A trainer refuses a task.json of another version.
 CONTRACT = "3"
-# Variables of `prepare`: the limits of the Site's policy for a file. The site operator reads them again from a Job.
+# Variables of `prepare` that the site operator reads again from a Job: the texts of the Dataset and its DataSchema, and
+# the limits of the Site's policy for a file.
+DATASET_TEXT, SCHEMA_TEXT = "WARDROUND_DATASET", "WARDROUND_SCHEMA"
 MIN_SAMPLES, MIN_CELL, MAX_LEFT_OUT = "WARDROUND_MIN_SAMPLES", "WARDROUND_MIN_CELL", "WARDROUND_MAX_LEFT_OUT"
 
 

@@ -172,6 +172,20 @@ def test_a_datasets_status_is_written_only_if_prepare_said_something_new() -> No
     assert tell_dataset_action(plan(dataclasses.replace(observation, datasets={}))) is None
 
 
+def test_a_dataset_that_people_changed_hears_nothing_of_a_pod_that_read_the_former_one() -> None:
+    """The pod counted the rows of another file. Without a reading of its own, the new Dataset would be Ready."""
+    observation = seen(a_task(status=ready()), job=JOB, pod=a_pod(READ, running("train")))
+    assert BREAST.schema is not None
+    other_schema = {**BREAST.schema, "fields": [*BREAST.schema["fields"], {"name": "age", "type": "number"}]}
+    for changed in (
+        dataclasses.replace(BREAST, spec={**BREAST.spec, "path": "other.csv"}, generation=2),
+        dataclasses.replace(BREAST, spec={**BREAST.spec, "claimName": "other"}, generation=2),
+        dataclasses.replace(BREAST, schema=other_schema),
+        dataclasses.replace(BREAST, schema=None),
+    ):
+        assert tell_dataset_action(plan(dataclasses.replace(observation, datasets={"breast": changed}))) is None
+
+
 WAITS = a_task("waits", spec=ELSEWHERE, status=ready())
 DONE = a_task("done", spec=ELSEWHERE, status=accepted(condition("Complete")))
 GIVES_UP: dict[str, tuple[Observation, tuple[str, ...]]] = {

@@ -13,6 +13,7 @@ import yaml
 from tests.unit.plans_site.plans import assert_retried, holds, hub_status, outcome, reason, sidecar, training
 from tests.worlds.site import (
     ASSIGNMENT,
+    BREAST,
     JOB,
     a_pod,
     a_site,
@@ -27,9 +28,11 @@ from tests.worlds.site import (
     waiting,
 )
 from wardround.api.dataset import Limits
+from wardround.manifests.training import build
 from wardround.plans.sitetask.hub import mirror
 from wardround.plans.sitetask.plan import plan
-from wardround.plans.sitetask.pod import parse_job, parse_pod
+from wardround.plans.sitetask.pod import Source, parse_job, parse_pod
+from wardround.plans.sitetask.types import CreateJob
 from wardround.wire import codec
 
 
@@ -108,7 +111,20 @@ GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("training-*.yaml"))
 def test_a_job_says_with_which_limits_its_pod_compares_the_file(path: Path) -> None:
     manifest = yaml.safe_load(path.read_text())
     manifest["metadata"]["uid"] = "job-uid"
-    assert parse_job(manifest).limits == Limits(min_samples=11, min_cell=11, max_left_out="0.1")
+    job = parse_job(manifest)
+    assert job.limits == Limits(min_samples=11, min_cell=11, max_left_out="0.1")
+    assert job.source is not None
+    assert job.source.claim == "breast-data"
+
+
+def test_a_job_says_which_rows_its_pod_reads() -> None:
+    dataset = {**BREAST.spec, "path": "$HOME/$$(FILE).csv"}
+    observation = seen(a_task(status=ready()), datasets={"breast": dataclasses.replace(BREAST, spec=dataset)})
+    [create] = [each for each in plan(observation).actions if isinstance(each, CreateJob)]
+    manifest = build(create.job)
+    manifest["metadata"]["uid"] = "job-uid"
+    assert BREAST.schema is not None
+    assert parse_job(manifest).source == Source.described(dataset, BREAST.schema)
 
 
 def test_a_dataset_says_with_which_limits_a_training_pod_has_compared_its_file() -> None:

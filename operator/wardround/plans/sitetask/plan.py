@@ -12,6 +12,7 @@ from wardround.api import conditions
 from wardround.api.sitetask import SiteTaskStatus
 from wardround.plans import dataset, link_local
 from wardround.plans.sitetask import hub, memory
+from wardround.plans.sitetask.pod import Source
 from wardround.plans.sitetask.rules import RULES
 from wardround.plans.sitetask.stages import deadline, overdue
 from wardround.plans.sitetask.state import is_final, needs_no_place
@@ -129,9 +130,11 @@ def _tell_dataset(view: View) -> tuple[TellDataset, ...]:
     if assignment is None or prepare is None or prepare.exit_code is None or has_reached(seen, "Prepared"):
         return ()
     read = seen.datasets.get(assignment.dataset_name)
-    if read is None:
+    if read is None or read.schema is None or seen.job is None:
         return ()
-    limits = seen.job.limits if seen.job else None
+    if seen.job.source != Source.described(read.spec, read.schema):
+        return ()  # people have changed the Dataset since, or applied another one under its name
+    limits = seen.job.limits
     after = dataset.plan(
         read.spec, read.schema, read.status, prepare, generation=read.generation, now=seen.now, limits=limits
     )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from wardround.api import dataset_text, schema_text
 from wardround.api.dataset import Limits
 from wardround.api.times import parse_time
 from wardround.wire import outcome
 from wardround.wire.outcome import Outcome
-from wardround.wire.training import MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES
+from wardround.wire.training import DATASET_TEXT, MAX_LEFT_OUT, MIN_CELL, MIN_SAMPLES, SCHEMA_TEXT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +71,22 @@ class Pod:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Source:
+    """The rows that `prepare` of a Job reads: the texts of a Dataset and its DataSchema, and the claim of the file."""
+
+    dataset: str
+    schema: str
+    claim: str
+
+    @classmethod
+    def described(cls, dataset: Mapping[str, Any], schema: Mapping[str, Any]) -> Source:
+        """The rows that these specs describe."""
+        return cls(dataset=dataset_text.dump(dataset), schema=schema_text.dump(schema), claim=dataset["claimName"])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """`limits`: what `prepare` of its pod compares the file with."""
+    """`limits`: what `prepare` of its pod compares the file with. `source`: what it reads."""
 
     name: str
     namespace: str
@@ -80,6 +95,7 @@ class Job:
     complete: bool = False
     failed: str = ""
     limits: Limits | None = None
+    source: Source | None = None
 
     @property
     def finished(self) -> bool:
@@ -97,16 +113,31 @@ def parse_job(value: Mapping[str, Any]) -> Job:
         suspended=bool(value["spec"].get("suspend")),
         complete="Complete" in true,
         failed=str(failed.get("reason") or "Failed") if failed else "",
-        limits=_limits(value["spec"]),
+        limits=_limits(_prepare_environment(value["spec"])),
+        source=_source(value["spec"]),
     )
 
 
-def _limits(spec: Mapping[str, Any]) -> Limits | None:
-    """The limits in the environment of `prepare`. Admission has compared them with the policy of the site chart."""
+def _prepare_environment(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The variables of `prepare`. A manifest has two dollar signs for each one (manifests/pod.py)."""
     pod = spec.get("template", {}).get("spec", {})
     containers = [*pod.get("initContainers", ()), *pod.get("containers", ())]
     lists = [each.get("env", ()) for each in containers if each["name"] == "prepare"]
-    env = {each["name"]: each.get("value", "") for variables in lists for each in variables}
+    return {each["name"]: each.get("value", "").replace("$$", "$") for variables in lists for each in variables}
+
+
+def _source(spec: Mapping[str, Any]) -> Source | None:
+    """What `prepare` reads. Admission has compared it with the Dataset and the DataSchema of that time."""
+    env = _prepare_environment(spec)
+    volumes = spec.get("template", {}).get("spec", {}).get("volumes", ())
+    claims = [each["persistentVolumeClaim"]["claimName"] for each in volumes if each["name"] == "dataset"]
+    if not claims or not env.keys() >= {DATASET_TEXT, SCHEMA_TEXT}:
+        return None
+    return Source(dataset=env[DATASET_TEXT], schema=env[SCHEMA_TEXT], claim=claims[0])
+
+
+def _limits(env: Mapping[str, str]) -> Limits | None:
+    """The limits in the environment of `prepare`. Admission has compared them with the policy of the site chart."""
     if not env.keys() >= {MIN_SAMPLES, MIN_CELL, MAX_LEFT_OUT}:
         return None
     return Limits(min_samples=int(env[MIN_SAMPLES]), min_cell=int(env[MIN_CELL]), max_left_out=env[MAX_LEFT_OUT])
