@@ -73,11 +73,7 @@ def combine(
     counted = [part for part in parts if part.counted]
     groups = {name: _group_behind(name, parts, counted) for name in registry.with_companions(declared)}
     totals = {name: _total(name, group, specificity) for name, group in groups.items() if group.may_be_told}
-    metrics = {
-        name: _metric(name, estimate, len(groups[name].parts))
-        for name, estimate in totals.items()
-        if estimate is not None
-    }
+    metrics = {name: _metric(name, estimate, groups[name]) for name, estimate in totals.items() if estimate is not None}
     curve = _curve(counted) if CALIBRATION in declared else ()
     told = _differences(counted, references, with_loss=LOSS in declared)
     return Combined(metrics, curve, _own_numbers(groups, specificity), told)
@@ -107,6 +103,11 @@ class _Hospitals:
         if self.computed:
             return estimates.estimates(part.sums, part.min_cell, specificity, (name,))[name]
         return Estimate(part.reported[name], None, None, part.people)
+
+    def text(self, name: str, value: float, people: float) -> str:
+        """At most 32 characters, the most that a FederatedRound takes. A number that training code reports can be any
+        float, whatever its name. So it is never written as a count or an edge, without an exponent."""
+        return metric_text(name, value, people) if self.computed else text(value, people)
 
 
 def _group_behind(name: str, parts: Sequence[Part], counted: Sequence[Part]) -> _Hospitals:
@@ -179,7 +180,7 @@ def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[s
                 continue
             own = group.own(part, name, specificity)
             if own is not None:
-                texts.setdefault(part.participant, {})[name] = metric_text(name, own.value, own.people)
+                texts.setdefault(part.participant, {})[name] = group.text(name, own.value, own.people)
     return texts
 
 
@@ -219,16 +220,16 @@ def _difference(reference: str, each: differences.Difference, hospitals: int, wi
     )
 
 
-def _metric(name: str, estimate: Estimate, hospitals: int) -> CombinedMetric:
+def _metric(name: str, estimate: Estimate, group: _Hospitals) -> CombinedMetric:
     def bound(value: float | None) -> str | None:
-        return None if value is None else metric_text(name, value, estimate.people)
+        return None if value is None else group.text(name, value, estimate.people)
 
     return CombinedMetric(
-        value=metric_text(name, estimate.value, estimate.people),
+        value=group.text(name, estimate.value, estimate.people),
         low=bound(estimate.low),
         high=bound(estimate.high),
         people=rounded_count(estimate.people),
-        hospitals=hospitals,
+        hospitals=len(group.parts),
     )
 
 

@@ -335,6 +335,18 @@ def test_the_largest_least_number_of_people_counts() -> None:
     assert all(each.people >= 300 for each in combined(*strict).calibration)
 
 
+@pytest.mark.parametrize("name", [*registry.METRICS, "own"])
+def test_a_number_of_the_training_code_fits_the_field_of_the_round(name: str) -> None:
+    """The API server refuses a longer text, so the round would neither complete nor fail."""
+    for value in (1e-300, -1e-300, 1e300, -1e300, 5e-324, 1.7e308, 999_999_999_999.9, 0.1, -0.0):
+        for people in (11, 300, 5_000, 10**9):
+            made = combined(Part("a", people, {}, {name: value}, 1.0, True, 11), declared=(name,))
+            texts = [each.value for each in made.metrics.values()]
+            texts += [text for numbers in made.by_hospital.values() for text in numbers.values()]
+            assert all(len(text) <= 32 for text in texts)
+            assert len(texts) == 2 or not math.isfinite(value * people)
+
+
 def test_a_metric_of_the_training_code_is_the_mean_over_people() -> None:
     sent = reporting("a", 0.5, 10_000), reporting("b", 0.1, 30_000)
     made = combined(*sent, declared=("own",))
