@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from wardround.aggregate.metrics import Part, comparing, least_cell, may_be_told
-from wardround.metrics.differences import difference
-from wardround.metrics.gate import Evidence, Paired, judge
+from wardround.metrics.differences import difference, surely_worse_by
+from wardround.metrics.gate import ERROR_AT_HOSPITALS, Evidence, Paired, judge
 from wardround.wire.aggregation import CombinedVerdict, PlannedGate
 
 
@@ -41,6 +41,7 @@ def _paired(compared: Sequence[Part], references: Sequence[str]) -> tuple[Paired
             reference_loss=each.loss,
             people=each.people,
             events=each.events,
+            at_one=surely_worse_by(scaled, place, ERROR_AT_HOSPITALS),
         )
         found.append(paired)
     return tuple(found)

@@ -1,6 +1,6 @@
 """FederatedModel: a model that is trained over a series of rounds. The hub operator writes its status, never its spec.
 
-`initial` and `release` are immutable. Changes of the other fields count from the next round.
+`initial`, `release` and `round.schemaName` are immutable. Changes of the other fields count from the next round.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,10 @@ from wardround.api.meta import Meta
 from wardround.wire import codec
 
 KIND = "FederatedModel"
-Stage = Literal["Statistics", "Training", "Evaluating", "Ended"]
+Stage = Literal["Statistics", "Training", "Evaluating", "Comparing", "Ended"]
+From = Literal["Current", "Scratch"]
+Then = Literal["Hold", "Skip"]
+Promote = Literal["Automatic", "Manual"]
 Outcome = Literal["Running", "Complete", "Failed"]
 
 
@@ -79,14 +82,20 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class OnFailure:
-    """`retries`: further rounds in the place of one that has failed."""
+    """`retries`: further rounds in the place of one that has failed. `then`: after these, the series waits for a change
+    of the spec, or ends without a version."""
 
     retries: int = 2
+    then: Then = "Hold"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
+    """`start`: of every series but the first one. `Current` continues from the current version, and `Scratch` computes
+    new statistics and makes first weights anew."""
+
     rounds: int
+    start: From = field(default="Current", metadata={"json": "from"})
     parameters: Mapping[str, str] = field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
     stop: Stop = field(default_factory=Stop)
@@ -95,19 +104,54 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """The Evaluate round at the end of a series. `quorum`: None for that of the other rounds."""
+    """The Evaluate rounds at the end of a series. `quorum`: None for that of the other rounds."""
 
     quorum: Quorum | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """When further series begin: a cron line of five fields, in a time zone of the IANA database."""
+
+    cron: str
+    time_zone: str = "Etc/UTC"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelGate:
+    """Which versions become the current one. `min_events`: the fewest people of either class with which the gate
+    decides. `promote`: Manual leaves each version to people."""
+
+    min_events: int = 20
+    promote: Promote = "Automatic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """`versions`: how many of the newest versions stay, beside the current one and the best one."""
+
+    versions: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedModelSpec:
+    """`trigger`: None for one series. `current`: exactly this version is the current one; None: the gate decides."""
+
     round: RoundTemplate
     series: Series
     initial: Initial = field(default_factory=Initial)
     evaluation: Evaluation = field(default_factory=Evaluation)
     release: Release = "Participants"
     card: Card = field(default_factory=Card)
+    trigger: Trigger | None = None
+    gate: ModelGate = field(default_factory=ModelGate)
+    current: Pinned | None = None
+    history: History = field(default_factory=History)
     suspend: bool = False
 
 
@@ -115,6 +159,7 @@ class FederatedModelSpec:
 class SeriesRound:
     """A round of the series. `generation`: of the FederatedModel from whose spec the round was made. `number`: 0 for
     Statistics, from 1 for Train. An Evaluate round has the number of the Train round whose model it measures.
+    `references`: the rounds with whose models the gate compares that model.
 
     `loss`: of the model that the round made, on validation rows; absent until another round has measured it.
     """
@@ -126,29 +171,51 @@ class SeriesRound:
     generation: int
     outcome: Outcome = "Running"
     loss: str | None = None
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesStatus:
-    """`round`: number of the last Train round. `best`, `loss`: the round whose model has the lowest loss, and the
-    loss."""
+    """`base`: the round of the version from which the first Train round starts; None if that round makes first weights.
+    `round`: number of the last Train round. `best`, `loss`: the round whose model has the lowest loss, and the loss.
+    `not_compared`: why the gate has compared nothing. `version`: name of the ModelVersion that the series has made.
+    `skipped`: the series has ended without one."""
 
     number: int = 1
     stage: Stage
     started: str
+    base: str | None = None
     round: int = 0
     best: str | None = None
     loss: str | None = None
+    not_compared: str | None = None
+    version: str | None = None
+    skipped: bool = False
     rounds: tuple[SeriesRound, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
+class NextStart:
+    """When the next series begins, and the trigger from which the time was computed."""
+
+    at: str
+    cron: str
+    time_zone: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedModelStatus:
-    """`current`: name of the ModelVersion that counts."""
+    """`current`: name of the ModelVersion that counts. `candidate`: of the newest one, unless it is the current one.
+    `versions`: names of the ModelVersions of this model, in order. `served`: of those that are or were current. `next`:
+    None without a trigger."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()
     current: str | None = None
+    candidate: str | None = None
+    versions: tuple[str, ...] = ()
+    served: tuple[str, ...] = ()
+    next: NextStart | None = None
     series: SeriesStatus | None = None
 
 

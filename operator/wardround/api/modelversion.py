@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wardround.api.conditions import Conditions
-from wardround.api.federatedround import CalibrationGroup, ResultMetric
+from wardround.api.federatedround import CalibrationGroup, Outcome, ResultMetric
 from wardround.api.meta import Meta
 from wardround.wire import codec
 
@@ -26,13 +26,24 @@ class ModelVersionSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VersionVerdict:
+    """What the gate says of a version. `message`: in words, for people."""
+
+    outcome: Outcome
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersionStatus:
-    """`metrics`, `calibration`: as the round measured them that was the first to measure this model."""
+    """`metrics`, `calibration`: as the round measured them that was the first to measure this model. `verdict`: None
+    until the series has ended."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()
     metrics: tuple[ResultMetric, ...] = ()
     calibration: tuple[CalibrationGroup, ...] = ()
+    verdict: VersionVerdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,8 @@ def lines(before: Screen | None, shown: Screen) -> list[str]:
 def _row(each: SeriesRound, best: str | None) -> Row:
     number = f" {each.number}" if each.task == "Train" else ""
     attempt = f", attempt {each.attempt}" if each.attempt > 1 else ""
-    return Row(each.name, f"{each.task}{number}{attempt}", each.outcome, each.loss or "", each.name == best)
+    task = "Compare" if each.references else each.task
+    return Row(each.name, f"{task}{number}{attempt}", each.outcome, each.loss or "", each.name == best)
 
 
 def _loss(row: Row) -> str:
@@ -103,7 +104,9 @@ def _footer(shown: FederatedModel) -> str:
     if is_true(status.conditions, "Suspended"):
         return "suspended"
     if _exit_code(shown) == COMPLETE:
-        return f"the series has ended, current version: {status.current}"
+        said = [f"the series has ended, current version: {status.current or 'none'}"]
+        notes = (find(status.conditions, kind) for kind in ("VersionWaits", "Scheduled"))
+        return ". ".join((*said, *(each.message.rstrip(".") for each in notes if each and each.status == "True")))
     message = reconciling.message if reconciling and reconciling.status == "True" else ""
     return message or "waits for the hub operator"
 
@@ -112,7 +115,7 @@ def _exit_code(shown: FederatedModel) -> int | None:
     if is_true(shown.status.conditions, "Stalled"):
         return FAILED
     series = shown.status.series
-    ended = series is not None and series.stage == "Ended" and is_true(shown.status.conditions, "Ready")
+    ended = series is not None and series.stage == "Ended" and (series.version or series.skipped)
     return COMPLETE if ended else None
 
 

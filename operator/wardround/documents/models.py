@@ -7,11 +7,20 @@ from typing import Any
 
 from wardround.api import federatedmodel, federatedround, modelversion, names
 from wardround.api.federatedmodel import FederatedModel
-from wardround.api.federatedround import Base, Card, Exchange, FederatedRound, FederatedRoundSpec, Initial, Resources
+from wardround.api.federatedround import (
+    Base,
+    Card,
+    Exchange,
+    FederatedRound,
+    FederatedRoundSpec,
+    Gate,
+    Initial,
+    Resources,
+)
 from wardround.api.meta import API_VERSION, OwnerReference, owner
-from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus
+from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus, VersionVerdict
 from wardround.plans.model.series import parameters
-from wardround.plans.model.types import CreateRound, CreateVersion
+from wardround.plans.model.types import CreateRound, CreateVersion, OwnVersion
 from wardround.wire import codec
 
 
@@ -35,7 +44,6 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
     )
     if entry.task == "Statistics":
         return _object(model, entry.name, common)
-    first = entry.task == "Train" and entry.number == 1
     spec = replace(
         common,
         image=template.image,
@@ -45,9 +53,11 @@ def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any
         resources=template.resources,
         parameters=parameters(series, entry.number),
         seed=model.spec.initial.seed if entry.task == "Train" else 0,
-        initial=Initial(statistics_round_name=action.base) if first else None,
         card=model.spec.card if entry.task == "Train" else Card(),
-        base=None if first else Base(round_name=action.base),
+        initial=Initial(statistics_round_name=action.base) if action.initial else None,
+        base=None if action.initial else Base(round_name=action.base),
+        references=entry.references,
+        gate=Gate(min_events=model.spec.gate.min_events) if entry.references else None,
     )
     return _object(model, entry.name, spec)
 
@@ -89,12 +99,22 @@ def kept_for(federated_round: FederatedRound, version: ModelVersion) -> list[Any
     return [codec.dump(each) for each in (*federated_round.metadata.owner_references, reference)]
 
 
-def measured(version: ModelVersion, measured_by: FederatedRound | None) -> ModelVersionStatus:
-    """The version's status, with what a round says of its model. It has no condition yet."""
+def owners(model: FederatedModel, action: OwnVersion) -> list[Any]:
+    """The owners of a version, with the model or without it. The model is no controller: it may lose the version."""
+    meta = model.metadata
+    others = [each for each in action.version.metadata.owner_references if each.uid != meta.uid]
+    own = OwnerReference(api_version=API_VERSION, kind=federatedmodel.KIND, name=meta.name, uid=meta.uid)
+    return [codec.dump(each) for each in (*others, *([own] if action.owned else ()))]
+
+
+def measured(version: ModelVersion, measured_by: FederatedRound | None, verdict: VersionVerdict) -> ModelVersionStatus:
+    """The version's status, with what a round says of its model and what the gate says. It has no condition yet."""
     result = measured_by.status.result if measured_by else None
     own = tuple(each for each in result.metrics if each.model == version.spec.round_name) if result else ()
     calibration = result.calibration if result and own else ()
-    return ModelVersionStatus(observed_generation=version.metadata.generation, metrics=own, calibration=calibration)
+    return ModelVersionStatus(
+        observed_generation=version.metadata.generation, metrics=own, calibration=calibration, verdict=verdict
+    )
 
 
 def _object(model: FederatedModel, name: str, spec: FederatedRoundSpec) -> dict[str, Any]:

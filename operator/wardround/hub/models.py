@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
-from wardround.api import conditions, federatedmodel, federatedround, modelversion
+from wardround.api import conditions, federatedmodel, federatedround, modelversion, names
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import FederatedRound
 from wardround.api.modelversion import ModelVersion
@@ -17,15 +18,17 @@ from wardround.documents import models as documents
 from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
-from wardround.kube.errors import NotFound
+from wardround.kube.errors import Conflict, NotFound
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import (
     Action,
     CreateRound,
     CreateVersion,
+    Delete,
     KeepRound,
     Observation,
+    OwnVersion,
     ReportVersion,
     SuspendRound,
 )
@@ -78,26 +81,45 @@ class ModelController:
         now = self._hub.clock()
         if series is None:
             return Observation(model=model, now=now)
-        seen = Observation(model=model, round=await self._round(meta.namespace, rounds.last(series).name), now=now)
+        seen = Observation(
+            model=model,
+            round=await self._round(meta.namespace, rounds.last(series).name),
+            versions=await self._versions(model, rounds.version_name(meta, series.number)),
+            now=now,
+        )
+        if series.stage not in ("Comparing", "Ended"):
+            return seen
+        best = model_plan.best_name(series)
+        seen = replace(seen, best=await self._round(meta.namespace, best) if best else None)
         if series.stage != "Ended":
             return seen
-        best, measuring = model_plan.best_name(series), model_plan.measuring_name(series)
+        measuring = model_plan.measuring_name(series)
         return replace(
             seen,
-            best=await self._round(meta.namespace, best) if best else None,
             measuring=await self._round(meta.namespace, measuring) if measuring else None,
-            version=await self._version(meta.namespace, rounds.version_name(meta, model_plan.FIRST_VERSION)),
+            rounds=await self._rounds(model),
         )
 
     async def _round(self, namespace: str, name: str) -> FederatedRound | None:
         live = await get_round(self._hub.client, namespace, name)
         return live[1] if live else None
 
-    async def _version(self, namespace: str, name: str) -> ModelVersion | None:
-        try:
-            return modelversion.parse(await self._hub.client.get(modelversion.KIND, name, namespace))
-        except NotFound:
-            return None
+    async def _versions(self, model: FederatedModel, needed: str) -> dict[str, ModelVersion]:
+        """The model's versions by name, and one of another model under the name that is `needed`."""
+        namespace, client = model.metadata.namespace, self._hub.client
+        labels = f"{names.MODEL_UID}={model.metadata.uid}"
+        found = [modelversion.parse(each) for each in await client.list(modelversion.KIND, namespace, labels=labels)]
+        versions = {each.metadata.name: each for each in found}
+        if needed not in versions:
+            with suppress(NotFound):
+                versions[needed] = modelversion.parse(await client.get(modelversion.KIND, needed, namespace))
+        return versions
+
+    async def _rounds(self, model: FederatedModel) -> dict[str, str]:
+        """UIDs of the model's rounds by name."""
+        labels = f"{names.MODEL_UID}={model.metadata.uid}"
+        items = self._hub.client.each(federatedround.KIND, model.metadata.namespace, labels=labels)
+        return {item["metadata"]["name"]: item["metadata"]["uid"] async for item in items}
 
     async def _perform(self, model: FederatedModel, action: Action) -> None:
         client, namespace = self._hub.client, model.metadata.namespace
@@ -117,12 +139,31 @@ class ModelController:
                 await client.patch(federatedround.KIND, meta.name, body, namespace)
             case ReportVersion():
                 await self._report(action)
+            case OwnVersion():
+                meta = action.version.metadata
+                body = {
+                    "metadata": {
+                        "resourceVersion": meta.resource_version,
+                        "ownerReferences": documents.owners(model, action),
+                    }
+                }
+                await client.patch(modelversion.KIND, meta.name, body, namespace)
+            case Delete():
+                await self._delete(namespace, action)
+
+    async def _delete(self, namespace: str, action: Delete) -> None:
+        try:
+            await self._hub.client.delete(action.kind, action.name, namespace, uid=action.uid)
+        except (NotFound, Conflict):
+            # Another one of this name is not the one that nothing needs.
+            return
+        logger.info("deleted %s %s/%s, which nothing needs", action.kind, namespace, action.name)
 
     async def _report(self, action: ReportVersion) -> None:
         name, namespace = action.version.metadata.name, action.version.metadata.namespace
         item = await self._hub.client.get(modelversion.KIND, name, namespace)
         before = modelversion.parse(item)
-        measured = documents.measured(before, action.measured_by)
+        measured = documents.measured(before, action.measured_by, action.verdict)
         known = conditions.set_condition(
             (),
             "Ready",

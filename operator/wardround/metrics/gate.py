@@ -1,7 +1,8 @@
 """Decides whether a candidate may replace the current version, by paired differences of log loss. Pure.
 
 Both the current version and the best version so far are references. With the current one alone, each weekly gate would
-let a slightly worse model through, and the losses would add up.
+let a slightly worse model through, and the losses would add up. A candidate that is better in the total and worse at
+one hospital is left to people.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ Outcome = Literal["Accepted", "Worse", "Undecided"]
 LARGEST_LOSS, SHARE_OF_GAIN = 0.01, 0.1
 # The hospitals seen have to hold this share of the rows that the candidate was trained on.
 LEAST_COVERAGE = 0.8
+# The chance that the gate takes a candidate for worse at one hospital that is worse at none.
+ERROR_AT_HOSPITALS = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,7 @@ class Paired:
     reference_loss: float
     people: int
     events: int
+    at_one: float = -1.0
 
     @property
     def gain(self) -> float:
@@ -80,6 +84,10 @@ def judge(evidence: Evidence, min_events: int) -> Verdict:
     for each in beyond:
         if each.low > 0:
             return Verdict("Worse", "WorseThanReference", each.reference)
+    # Flipped labels at one hospital make the reference bad there, and the candidate of these labels good in the total.
+    for each in evidence.paired:
+        if each.at_one > max(each.bound, 0):
+            return Verdict("Undecided", "WorseAtHospital", each.reference)
     # Hospitals that nobody saw could still be worse off.
     if evidence.coverage < LEAST_COVERAGE:
         return Verdict("Undecided", "TooFewSeen")

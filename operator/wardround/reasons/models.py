@@ -12,6 +12,27 @@ _author = partial(Reason, owner=ROUND)
 # Why the gate decided as it did (metrics/gate.py).
 VERDICTS = (
     _nobody(
+        name="FirstVersion",
+        meaning="No version was the current one before, so there is nothing to compare with.",
+        action="Nothing to do.",
+    ),
+    _author(
+        name="ReferencesGone",
+        meaning="The versions that were current are deleted, so there is nothing to compare with.",
+        action="Read the numbers of the version, and decide yourself.",
+    ),
+    _author(
+        name="SchemaChanged",
+        meaning="The model was trained with other columns than the version with which it would be compared.",
+        action="Compare the numbers of both versions, and decide yourself.",
+    ),
+    _author(
+        name="ComparisonFailed",
+        meaning="The round that compares the model with other versions has failed as often as series.onFailure.retries "
+        "allows.",
+        action="Read why with `kubectl wardround explain`, compare the numbers of both versions, and decide yourself.",
+    ),
+    _nobody(
         name="NotWorse",
         meaning="The model is not worse than any reference by more than the bound.",
         action="Nothing to do.",
@@ -21,6 +42,13 @@ VERDICTS = (
         meaning="The model is worse than a reference, and chance does not explain that.",
         action="Keep the current version. If the data of a hospital changed, ask its people: flipped labels or another "
         "unit make a model worse.",
+    ),
+    _author(
+        name="WorseAtHospital",
+        meaning="The model is not worse than the references in the total, but surely worse at one hospital. The "
+        "verdict does not say at which.",
+        action="Ask the people of all hospitals whether their data changed: flipped labels or another unit at one "
+        "hospital make the model good there and bad at the others. Then decide yourself.",
     ),
     _author(
         name="NotShown",
@@ -64,6 +92,12 @@ MODELS = (
         action="Wait.",
     ),
     _nobody(
+        name="SeriesComparing",
+        meaning="The gate compares the best model of the series with the current version and with the best version so "
+        "far.",
+        action="Wait.",
+    ),
+    _nobody(
         name="SeriesRetrying",
         meaning="A round of the series has failed. The hub operator makes another one in its place.",
         action="Wait.",
@@ -72,6 +106,39 @@ MODELS = (
         name="SeriesEnded",
         meaning="The series has ended, and its best model is a ModelVersion.",
         action="Nothing to do.",
+    ),
+    _author(
+        name="SeriesSkipped",
+        meaning="A round of the series has failed as often as series.onFailure.retries allows. The series has ended "
+        "without a version, as series.onFailure.then asks.",
+        action="Read why the last round of status.series.rounds has failed, with `kubectl wardround explain`.",
+    ),
+    _nobody(name="NextSeries", meaning="The trigger says when the next series begins.", action="Nothing to do."),
+    _nobody(
+        name="NoTrigger", meaning="The model has no trigger, so no further series begins.", action="Nothing to do."
+    ),
+    _author(
+        name="CronInvalid",
+        meaning="The cron line of the trigger names no time.",
+        action="Write five fields in trigger.cron: minute, hour, day of the month, month, day of the week. For example "
+        "`0 2 * * 1`.",
+    ),
+    _author(
+        name="TimeZoneUnknown",
+        meaning="The trigger's time zone is not in the database of time zones.",
+        action="Write a name such as Europe/Berlin or Etc/UTC in trigger.timeZone.",
+    ),
+    _author(
+        name="PeopleDecide",
+        meaning="The newest version has not become the current one, and people may decide that it does.",
+        action="Read the verdict in the condition's message, compare the numbers of both versions, and set "
+        "spec.current.version. Without a decision, the current version stays.",
+    ),
+    _nobody(name="NoVersionWaits", meaning="No version waits for a decision of people.", action="Nothing to do."),
+    _author(
+        name="VersionGone",
+        meaning="The version that should be the current one does not exist.",
+        action="Set spec.current.version to a version of status.versions, or remove spec.current.",
     ),
     _nobody(name="VersionReady", meaning="The version has a result and its numbers.", action="Nothing to do."),
     _nobody(name="VersionCurrent", meaning="The model has a current version.", action="Nothing to do."),

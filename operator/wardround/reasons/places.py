@@ -24,6 +24,9 @@ ATTENTION = "FederatedRound: `status.attention`"
 PARTICIPANT = "Participant: `Ready`"
 SUSPENDED = "FederatedRound, FederatedModel, Participant: `Suspended`"
 VERDICT = "FederatedRound: `status.result.verdict`"
+VERSION_VERDICT = "ModelVersion: `status.verdict`"
+MODEL_WAITS = "FederatedModel: `VersionWaits`"
+MODEL_SCHEDULED = "FederatedModel: `Scheduled`"
 VERSION_READY = "ModelVersion: `Ready`"
 MODEL_READY = "FederatedModel: `Ready`"
 MODEL_RECONCILING = "FederatedModel: `Reconciling`"
@@ -66,11 +69,16 @@ _LISTED: Mapping[str, str] = {
     "HubTooOld SiteTooOld TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
-    VERDICT: "NotMeasured NotShown NotWorse TooFewEvents TooFewSeen WorseThanReference",
-    MODEL_READY: "NoVersionYet VersionCurrent",
+    VERDICT: "NotMeasured NotShown NotWorse TooFewEvents TooFewSeen WorseAtHospital WorseThanReference",
+    VERSION_VERDICT: "ComparisonFailed FirstVersion NotMeasured NotShown NotWorse ReferencesGone SchemaChanged "
+    "TooFewEvents TooFewSeen WorseAtHospital WorseThanReference",
+    MODEL_READY: "NoVersionYet VersionCurrent VersionGone",
+    MODEL_WAITS: "NoVersionWaits PeopleDecide",
+    MODEL_SCHEDULED: "CronInvalid NextSeries NoTrigger TimeZoneUnknown",
     VERSION_READY: "VersionReady",
-    MODEL_RECONCILING: "SeriesEnded SeriesEvaluating SeriesRetrying SeriesStatistics SeriesTraining",
-    MODEL_STALLED: "NameTaken ResultGone SeriesRoundFailed",
+    MODEL_RECONCILING: "SeriesComparing SeriesEnded SeriesEvaluating SeriesRetrying SeriesSkipped SeriesStatistics "
+    "SeriesTraining",
+    MODEL_STALLED: "CronInvalid NameTaken ResultGone SeriesRoundFailed TimeZoneUnknown VersionGone",
     TRANSFER_COMPLETE: "TransferReady",
     TRANSFER_FAILED: "TransferKeyUnusable TransferNotReleased TransferTooFewHospitals TransferWithoutModel "
     "TransferWithoutResult",

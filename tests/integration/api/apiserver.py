@@ -119,8 +119,8 @@ class Api:
     def patch_status(self, kind: str, name: str, status: Object, namespace: str, *, user: str = "") -> Object:
         return self.patch(kind, name, {"status": status}, namespace, user=user, subresource="status")
 
-    def delete(self, kind: str, name: str, namespace: str) -> None:
-        self.call("DELETE", RESOURCES[kind].path(namespace, name))
+    def delete(self, kind: str, name: str, namespace: str, *, user: str = "") -> None:
+        self.call("DELETE", RESOURCES[kind].path(namespace, name), user=user)
 
     def may(self, user: str, verb: str, resource: str, namespace: str = "", *, name: str = "") -> bool:
         """Whether RBAC allows the request. `resource` is `plural[.group][/subresource]`."""

@@ -271,6 +271,17 @@ def test_the_hub_operator_makes_no_round_but_a_models(hub: Api, owners: list[Obj
     hub.create(item, user=HUB_OPERATOR, dry_run=True)
 
 
+def test_the_hub_operator_deletes_no_round_but_a_models(hub: Api) -> None:
+    hub.create(federated_round("of-a-person"))
+    with pytest.raises(Refused, match="may delete only a FederatedRound that a FederatedModel controls"):
+        hub.delete("FederatedRound", "of-a-person", FEDERATION, user=HUB_OPERATOR)
+    hub.delete("FederatedRound", "of-a-person", FEDERATION, user="mallory")
+    item = federated_round("of-a-model")
+    item["metadata"]["ownerReferences"] = [OWNER]
+    hub.create(item, user=HUB_OPERATOR)
+    hub.delete("FederatedRound", "of-a-model", FEDERATION, user=HUB_OPERATOR)
+
+
 def test_a_version_never_changes(hub: Api) -> None:
     hub.create(model_version("fixed"), user=HUB_OPERATOR)
     with pytest.raises(Refused, match="The spec of a ModelVersion is immutable"):

@@ -233,6 +233,7 @@ CHANGES: list[Object] = [
     {"rows": "Test"},
     {"specificity": "0.95"},
     {"references": ["r1"]},
+    {"gate": {"minEvents": 5}},
     {"participants": {"names": ["site-a"]}},
     {"quorum": {"min": 1}},
     {"deadlines": {"totalSeconds": 7200}},

@@ -16,7 +16,10 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
     assert spec["round"]["metrics"] == ["loss", "auc", "people", "positives"]
     assert spec["round"]["quorum"] == {"min": 2, "required": [], "graceSeconds": 60, "onShortfall": "Fail"}
     assert spec["series"]["stop"] == {"patience": 0, "minDelta": "0", "seconds": 0}
-    assert (spec["series"]["onFailure"], spec["initial"], spec["suspend"]) == ({"retries": 2}, {"seed": 0}, False)
+    assert spec["series"]["onFailure"] == {"retries": 2, "then": "Hold"}
+    assert (spec["initial"], spec["suspend"], spec["series"]["from"]) == ({"seed": 0}, False, "Current")
+    assert (spec["gate"], spec["history"]) == ({"minEvents": 20, "promote": "Automatic"}, {"versions": 5})
+    assert not spec.keys() & {"trigger", "current"}
 
 
 @pytest.mark.parametrize(
@@ -73,3 +76,28 @@ def test_the_first_weights_of_a_model_cannot_change(api: Api) -> None:
     with pytest.raises(Refused, match="initial is immutable"):
         api.patch("FederatedModel", "fixed", {"spec": {"initial": {"seed": 1}}}, "breast-cancer")
     api.patch("FederatedModel", "fixed", {"spec": {"series": {"rounds": 9}}}, "breast-cancer")
+
+
+def test_the_schema_of_a_model_cannot_change(api: Api) -> None:
+    api.create(federated_model("one-schema"))
+    with pytest.raises(Refused, match="schemaName is immutable"):
+        api.patch("FederatedModel", "one-schema", {"spec": {"round": {"schemaName": "other-v1"}}}, "breast-cancer")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"trigger": {}}, "spec.trigger.cron: Required value"),
+        ({"trigger": {"cron": "0 2 * * 1", "timeZone": "../etc/passwd"}}, "should match"),
+        ({"gate": {"minEvents": 0}}, "greater than or equal to 1"),
+        ({"gate": {"promote": "Always"}}, "Unsupported value"),
+        ({"current": {"version": 0}}, "greater than or equal to 1"),
+        ({"history": {"versions": 0}}, "greater than or equal to 1"),
+        ({"history": {"versions": 61}}, "less than or equal to 60"),
+    ],
+)
+def test_a_trigger_a_gate_and_a_history_have_their_rules(api: Api, spec: dict[str, Any], message: str) -> None:
+    model = federated_model()
+    model["spec"] |= spec
+    with pytest.raises(Refused, match=message):
+        api.create(model, dry_run=True)

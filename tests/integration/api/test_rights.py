@@ -42,6 +42,9 @@ ALLOWED = [
     (HUB_OPERATOR, "get", LEASES, "site-a", "site"),
     *((HUB_OPERATOR, verb, "serviceaccounts", "", "site") for verb in ("get", "list", "watch")),
     (HUB_OPERATOR, "patch", LEASES, HUB, "hub-operator"),
+    # Those of a FederatedModel: test_hub_policies.py.
+    (HUB_OPERATOR, "delete", ROUNDS, FEDERATION, "train-1"),
+    (HUB_OPERATOR, "delete", VERSIONS, FEDERATION, "breast-v1"),
     (AT_HUB, "watch", TASKS, "site-a", ""),
     (AT_HUB, "patch", f"{TASKS}/status", "site-a", "task"),
     (AT_HUB, "patch", f"{PARTICIPANTS}/status", "site-a", "site-a"),
@@ -76,7 +79,6 @@ DENIED = [
     *((AT_HUB, verb, SCHEMAS, "site-a", "breast-v1") for verb in WRITES),
     (HUB_OPERATOR, "patch", f"{TASKS}/status", "site-a", "task"),
     *((HUB_OPERATOR, verb, MODELS, FEDERATION, "breast") for verb in ("create", "patch", "update", "delete")),
-    (HUB_OPERATOR, "delete", ROUNDS, FEDERATION, "train-1"),
     *((HUB_OPERATOR, verb, TRANSFERS, FEDERATION, "pull-1") for verb in ("create", "patch", "update")),
     (HUB_OPERATOR, "create", "pods", HUB, ""),
     (HUB_OPERATOR, "create", "jobs.batch", "site-a", ""),

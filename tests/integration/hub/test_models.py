@@ -11,6 +11,9 @@ from tests.integration.api.objects import DIGEST, FEDERATION, HUB, condition, fe
 from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions
+from tests.players.hub import Hub
+from wardround.api import federatedround
+from wardround.hub import vault
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
 
@@ -18,13 +21,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 OPERATOR = account(HUB, "hub-operator")
 
 
-async def newest(world: World, model: str, rounds: int) -> Object:
-    """The live round of the series, once the status names so many."""
+async def newest(world: World, model: str, rounds: int, series: int = 1) -> Object:
+    """The live round of this series, once the status names so many."""
 
     async def made() -> Object | None:
         status = (await world.client.get("FederatedModel", model, FEDERATION)).get("status") or {}
         named = (status.get("series") or {}).get("rounds", [])
-        if len(named) < rounds:
+        if len(named) < rounds or status["series"]["number"] != series:
             return None
         try:
             return await world.client.get("FederatedRound", named[rounds - 1]["name"], FEDERATION)
@@ -35,10 +38,17 @@ async def newest(world: World, model: str, rounds: int) -> Object:
     return made_round
 
 
-def end(world: World, made: Object, kind: str, **result: Any) -> None:
-    """The hub operator finds a round over. How rounds end is for other tests."""
+async def end(world: World, made: Object, kind: str, **result: Any) -> None:
+    """The hub operator finds a round over. How rounds end is for other tests.
+
+    The result has a key, or the rounds that start from it would fail.
+    """
     status: dict[str, Any] = {"conditions": [condition(kind)]}
     if kind == "Complete":
+        parsed = federatedround.parse(made)
+        hub = Hub(await vault.identity(world.client))
+        model = hub.seal_model(b"a model", parsed.metadata.uid, task=parsed.spec.task).model
+        await vault.keep_model(world.client, parsed, model)
         status["result"] = {"digest": DIGEST, "location": "models/x", "bytes": 9, "samples": 300, **result}
     world.admin.patch_status("FederatedRound", made["metadata"]["name"], status, FEDERATION, user=OPERATOR)
 
@@ -52,15 +62,15 @@ async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World) -
     world.admin.create(federated_model("restarted", rounds=2))
     statistics = await newest(world, "restarted", 1)
     assert statistics["spec"]["task"] == "Statistics"
-    end(world, statistics, "Complete")
+    await end(world, statistics, "Complete")
     first = await newest(world, "restarted", 2)
     assert first["spec"]["initial"]["statisticsRoundName"] == statistics["metadata"]["name"]
     await world.restart()
-    end(world, first, "Complete")
+    await end(world, first, "Complete")
     second = await newest(world, "restarted", 3)
-    end(world, second, "Complete", **loss("0.5", first["metadata"]["name"]))
+    await end(world, second, "Complete", **loss("0.5", first["metadata"]["name"]))
     evaluation = await newest(world, "restarted", 4)
-    end(world, evaluation, "Complete", **loss("0.6", second["metadata"]["name"]))
+    await end(world, evaluation, "Complete", **loss("0.6", second["metadata"]["name"]))
 
     async def ready() -> Object | None:
         item = await world.client.get("FederatedModel", "restarted", FEDERATION)
@@ -100,3 +110,73 @@ async def test_a_round_of_a_person_keeps_its_name(world: World) -> None:
 
     await until(stalled, "NameTaken")
     assert "ownerReferences" not in (await world.client.get("FederatedRound", name, FEDERATION))["metadata"]
+
+
+async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(world: World) -> None:
+    """The gate finds the second version worse, and the third one good. The first one has the lowest loss: it stays."""
+    item = federated_model("weekly", rounds=1)
+    item["spec"]["history"] = {"versions": 1}
+    world.admin.create(item)
+    seen: list[str] = []
+
+    async def series(number: int, *verdicts: str) -> Object:
+        """Let the rounds of the series end, and wait until its version is listed."""
+        for place in range(2 if number > 1 else 3):
+            made = await newest(world, "weekly", place + 1, number)
+            seen.append(made["metadata"]["name"])
+            measured = made["spec"].get("base", {}).get("roundName", "initial weights")
+            await end(world, made, "Complete", **loss(f"0.{place + 3 + number}", measured))
+        for outcome in verdicts:
+            made = await newest(world, "weekly", 3, number)
+            seen.append(made["metadata"]["name"])
+            assert made["spec"]["gate"] == {"minEvents": 20}
+            await end(world, made, "Complete", verdict={"outcome": outcome, "reason": "NotWorse"})
+
+        async def listed() -> Object | None:
+            model = await world.client.get("FederatedModel", "weekly", FEDERATION)
+            return model if model["status"]["series"].get("version") and _number(model) == number else None
+
+        model: Object = await until(listed, f"series {number} has its version")
+        return model
+
+    async def another(number: int) -> None:
+        """A trigger for each minute begins one further series at once, as its start is in the past."""
+        trigger = {"cron": "* * * * *", "timeZone": "Etc/UTC"}
+        world.admin.patch("FederatedModel", "weekly", {"spec": {"trigger": trigger}}, FEDERATION)
+        missed = {"next": {**trigger, "at": "2026-01-01T00:00:00Z"}}
+        world.admin.patch_status("FederatedModel", "weekly", missed, FEDERATION, user=OPERATOR)
+
+        async def begun() -> bool:
+            return _number(await world.client.get("FederatedModel", "weekly", FEDERATION)) == number
+
+        await until(begun, f"series {number} has begun")
+        world.admin.patch("FederatedModel", "weekly", {"spec": {"trigger": None}}, FEDERATION)
+
+    first = await series(1)
+    await another(2)
+    second = await series(2, "Worse")
+    assert second["status"]["current"] == first["status"]["current"]
+    assert second["status"]["candidate"] == second["status"]["series"]["version"]
+    await another(3)
+    third = await series(3, "Accepted")
+
+    async def in_order() -> bool:
+        names = set(seen)
+        versions = [each["metadata"]["name"] for each in await world.client.list("ModelVersion", FEDERATION)]
+        rounds = {each["metadata"]["name"] for each in await world.client.list("FederatedRound", FEDERATION)}
+        kept = {name for name in rounds & names if "-s3-" not in name}
+        return [name for name in versions if name.startswith("weekly")] == [
+            first["status"]["current"],
+            third["status"]["current"],
+        ] and kept == {name for name in seen if "-s1-r1-" in name}
+
+    await until(in_order, "only what the first and the third version need is left")
+    old = await world.client.get("ModelVersion", first["status"]["current"], FEDERATION)
+    assert [each["name"] for each in old["metadata"]["ownerReferences"]] == ["weekly"]
+    new = await world.client.get("ModelVersion", third["status"]["current"], FEDERATION)
+    assert "ownerReferences" not in new["metadata"]
+
+
+def _number(model: Object) -> int:
+    number: int = ((model.get("status") or {}).get("series") or {}).get("number", 0)
+    return number

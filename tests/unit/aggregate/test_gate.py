@@ -59,6 +59,32 @@ def test_hospitals_without_sums_are_named_and_count_by_their_training_rows() -> 
     assert (few.outcome, few.reason, few.unseen) == ("Undecided", "TooFewSeen", ("c", "d"))
 
 
+def test_a_candidate_that_is_better_in_the_total_and_worse_at_one_hospital_is_left_to_people() -> None:
+    told = verdict(hospital("a", 300, -0.5), hospital("b", 900, 1.0))
+    assert (told.outcome, told.reason, told.unseen) == ("Undecided", "WorseAtHospital", ())
+    assert verdict(hospital("a", 300, 0.5), hospital("b", 900, 1.0)).outcome == "Accepted"
+
+
+def flipped(name: str, people: int, seed: int, *, flips: bool) -> Part:
+    """A hospital with a candidate that was trained with flipped labels at one of three hospitals: its probabilities are
+    between a third and two thirds. `flips`: this hospital's labels are flipped, on this side too."""
+    draw = np.random.default_rng(seed)
+    truth = np.arange(people) % 2
+    odds = draw.normal(size=people) + 3.0 * (2 * truth - 1)
+    model, other = 1 / 3 + 1 / 3 / (1 + np.exp(-odds)), 1 / (1 + np.exp(-odds))
+    labels, patients = 1 - truth if flips else truth, np.arange(people)
+    counted = sums.count(labels, model, patients) | sums.compare(labels, model, [other, other], patients)
+    return Part(name, people, counted, {}, 1.0, False, 11)
+
+
+def test_flipped_labels_at_one_of_three_hospitals_are_never_accepted_though_the_total_is_better() -> None:
+    for seed in range(100):
+        parts = [flipped(name, 60, 3 * seed + place, flips=name == "b") for place, name in enumerate("abc")]
+        [first, _] = combine(parts, ("loss",), 0.9, REFERENCES).differences
+        assert float(first.value) < 0
+        assert verdict(*parts).reason == "WorseAtHospital"
+
+
 def test_a_verdict_over_one_hospital_needs_its_consent() -> None:
     assert verdict(hospital("a", 300, -0.5)).reason == "NotMeasured"
     assert verdict(hospital("a", 300, -0.5, tells=True)).outcome == "Worse"

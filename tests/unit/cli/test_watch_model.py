@@ -26,7 +26,9 @@ def entry(number: int, task: str = "Train", **changes: Any) -> dict[str, Any]:
     return {**common, "outcome": "Complete", **changes}
 
 
-def model(*conditions: dict[str, Any], stage: str = "Training", rounds: Any = None, **status: Any) -> dict[str, Any]:
+def model(
+    *conditions: dict[str, Any], stage: str = "Training", rounds: Any = None, version: str | None = None, **status: Any
+) -> dict[str, Any]:
     listed = rounds or [entry(0, "Statistics"), entry(1, loss="0.31"), entry(2, outcome="Running")]
     return {
         "kind": "FederatedModel",
@@ -42,6 +44,7 @@ def model(*conditions: dict[str, Any], stage: str = "Training", rounds: Any = No
                 "best": "breast-s1-r1-0123abcd",
                 "loss": "0.31",
                 "rounds": listed,
+                "version": version,
             },
             **status,
         },
@@ -103,9 +106,22 @@ def watch(monkeypatch: pytest.MonkeyPatch, models: Iterator[dict[str, Any] | Non
 
 
 def test_watching_ends_with_the_series(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = model(READY, stage="Ended", current="breast-v1-0123abcd")
+    ended = model(READY, stage="Ended", version="breast-v1-0123abcd", current="breast-v1-0123abcd")
     assert watch(monkeypatch, iter([model(TRAINING), ended])) == 0
     assert "model: the series has ended, current version: breast-v1-0123abcd" in capsys.readouterr().out
+
+
+def test_the_end_of_a_series_says_which_version_waits_for_people_and_when_the_next_series_begins() -> None:
+    waits = condition("VersionWaits", "True", "PeopleDecide", "Version 2 is Undecided. To use it, set this.")
+    scheduled = condition("Scheduled", "True", "NextSeries", "Series 3 begins at 2026-11-30T01:00:00Z.")
+    compared = entry(2, "Evaluate", name="breast-s2-c2-0123abcd", references=["breast-s1-r1-0123abcd"])
+    item = model(waits, scheduled, stage="Ended", rounds=[entry(2), compared], version="breast-v2-0123abcd")
+    text = watch_model.lines(None, watch_model.view(item, START))
+    assert text[-1] == (
+        "model: the series has ended, current version: none. Version 2 is Undecided. To use it, set this. "
+        "Series 3 begins at 2026-11-30T01:00:00Z"
+    )
+    assert "breast-s2-c2-0123abcd: Compare Complete" in text
 
 
 def test_watching_ends_when_a_person_has_to_act(

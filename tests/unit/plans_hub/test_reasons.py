@@ -23,11 +23,12 @@ OTHER_WORDS = {
     "kinds": "DataSchema Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site "
     "SiteTask ConfigMap Result",
     "conditions": "Failed Ready Reconciling Stalled Accepted InputReady Trained Sent Complete HubConnected "
-    "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled",
+    "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled Scheduled VersionWaits",
     "status of conditions": "True False Unknown",
     "stages": "Started Dispatched Collected Aggregated Prepared Checked Sealed",
     "courses and standings of plans": "Progressing Over Refused Settled Waiting",
-    "stages of a series": "Ended Evaluating",
+    "stages of a series": "Comparing Ended Evaluating",
+    "choices of a model": "Automatic Current Skip",
     "verdicts of the gate": "Undecided Worse",
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone Store "
     "Workspace",

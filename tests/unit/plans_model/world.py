@@ -4,10 +4,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from wardround.api import federatedmodel, federatedround, modelversion
+from wardround.api import conditions, federatedmodel, federatedround, modelversion
 from wardround.api.conditions import Condition
-from wardround.api.federatedmodel import FederatedModel, SeriesStatus
-from wardround.api.federatedround import INITIAL_WEIGHTS, FederatedRound, FederatedRoundStatus, Result, ResultMetric
+from wardround.api.federatedmodel import FederatedModel, Pinned, SeriesStatus
+from wardround.api.federatedround import (
+    INITIAL_WEIGHTS,
+    FederatedRound,
+    FederatedRoundStatus,
+    Outcome,
+    Result,
+    ResultMetric,
+    RoundVerdict,
+)
 from wardround.api.meta import OwnerReference
 from wardround.api.modelversion import ModelVersion
 from wardround.api.times import to_seconds
@@ -18,8 +26,10 @@ from wardround.plans.model.types import (
     Action,
     CreateRound,
     CreateVersion,
+    Delete,
     KeepRound,
     Observation,
+    OwnVersion,
     Plan,
     ReportVersion,
     SuspendRound,
@@ -31,7 +41,8 @@ IMAGE = "registry.example/trainer@sha256:" + "a" * 64
 Object = dict[str, Any]
 
 
-def model(name: str = "heart", **series: Any) -> FederatedModel:
+def model(name: str = "heart", spec: Object | None = None, **series: Any) -> FederatedModel:
+    """`spec`: further fields of the spec."""
     return federatedmodel.parse(
         {
             "metadata": {"name": name, "namespace": "federation", "uid": UID, "generation": 1},
@@ -45,6 +56,7 @@ def model(name: str = "heart", **series: Any) -> FederatedModel:
                     "quorum": {"min": 2},
                 },
                 "series": {"rounds": 3, "parameters": {"epochs": "5"}, **series},
+                **(spec or {}),
             },
         }
     )
@@ -52,30 +64,63 @@ def model(name: str = "heart", **series: Any) -> FederatedModel:
 
 @dataclass
 class World:
-    """`losses`: of the models of the Train rounds, in order; None for a loss that nobody told."""
+    """`losses`: of the models of the Train rounds, in order of their creation and then anew; None for a loss that
+    nobody told. `outcomes`: of comparisons, likewise. `columns`: of the next rounds that end.
+    `created`, `made`: names of rounds and of versions, in order. `pinned`: numbers that were in spec.current."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
+    outcomes: list[Outcome] = field(default_factory=lambda: ["Accepted"])
+    columns: str = "sha256:" + "c" * 64
     rounds: dict[str, FederatedRound] = field(default_factory=dict)
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     created: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    pinned: list[int] = field(default_factory=list)
     now: datetime = NOW
+    _trained: list[str] = field(default_factory=list)
+    _compared: list[str] = field(default_factory=list)
 
     @property
     def series(self) -> SeriesStatus:
         assert self.model.status.series is not None
         return self.model.status.series
 
+    @property
+    def current(self) -> int:
+        """The number of the current version."""
+        assert self.model.status.current is not None
+        return self.versions[self.model.status.current].spec.version
+
+    @property
+    def next_start(self) -> str:
+        assert self.model.status.next is not None
+        return self.model.status.next.at
+
+    def verdict(self, number: int) -> tuple[str, str, str]:
+        told = self.versions[rounds.version_name(self.model.metadata, number)].status.verdict
+        assert told is not None
+        return told.outcome, told.reason, told.message
+
+    def condition(self, kind: str) -> tuple[str, str, str]:
+        found = conditions.find(self.model.status.conditions, kind)
+        assert found is not None
+        return found.status, found.reason, found.message
+
     def observe(self) -> Observation:
         series = self.model.status.series
         if series is None:
             return Observation(model=self.model, now=self.now)
+        known = series.stage in ("Comparing", "Ended")
+        ended = series.stage == "Ended"
         return Observation(
             model=self.model,
             round=self.rounds.get(rounds.last(series).name),
-            best=self.rounds.get(model_plan.best_name(series)) if series.stage == "Ended" else None,
-            measuring=self.rounds.get(model_plan.measuring_name(series)) if series.stage == "Ended" else None,
-            version=self.versions.get(rounds.version_name(self.model.metadata, 1)),
+            best=self.rounds.get(model_plan.best_name(series)) if known else None,
+            measuring=self.rounds.get(model_plan.measuring_name(series)) if ended else None,
+            versions=dict(self.versions),
+            rounds={name: each.metadata.uid for name, each in self.rounds.items()} if ended else {},
             now=self.now,
         )
 
@@ -97,7 +142,7 @@ class World:
             before = self.model.status, dict(self.rounds), dict(self.versions)
             plan = self.step()
             if (self.model.status, self.rounds, self.versions) == before:
-                if plan.requeue_after is None:
+                if plan.requeue_after is None or self.series.stage == "Ended":
                     return
                 self.now += timedelta(seconds=plan.requeue_after)
         raise AssertionError("the plan does not settle")
@@ -112,6 +157,13 @@ class World:
             self.complete(under_way[0].metadata.name)
         raise AssertionError("the series does not end")
 
+    def run_next(self) -> None:
+        """Let the next series run, at its time."""
+        self.now = max(self.now, datetime.fromisoformat(self.next_start))
+        number = self.series.number
+        self.run()
+        assert self.series.number == number + 1
+
     def perform(self, action: Action) -> None:
         match action:
             case CreateRound():
@@ -121,8 +173,10 @@ class World:
                 self.rounds[action.name] = replace(live, spec=replace(live.spec, suspend=action.suspend))
             case CreateVersion():
                 item = models.model_version(self.model, action)
-                item["metadata"]["uid"] = f"version-{len(self.versions)}"
-                self.versions.setdefault(action.name, modelversion.parse(item))
+                item["metadata"]["uid"] = f"version-{len(self.made)}"
+                if action.name not in self.versions:
+                    self.made.append(action.name)
+                    self.versions[action.name] = modelversion.parse(item)
             case KeepRound():
                 owners = tuple(OwnerReference(**_snake(each)) for each in models.kept_for(action.round, action.version))
                 live = self.rounds[action.round.metadata.name]
@@ -131,8 +185,20 @@ class World:
                 )
             case ReportVersion():
                 ready = Condition(type="Ready", status="True", reason="VersionReady")
-                status = replace(models.measured(action.version, action.measured_by), conditions=(ready,))
-                self.versions[action.version.metadata.name] = replace(action.version, status=status)
+                measured = models.measured(action.version, action.measured_by, action.verdict)
+                self._replace(action.version, status=replace(measured, conditions=(ready,)))
+            case OwnVersion():
+                owners = tuple(OwnerReference(**_snake(each)) for each in models.owners(self.model, action))
+                self._replace(action.version, metadata=replace(action.version.metadata, owner_references=owners))
+            case Delete():
+                self.deleted.append(action.name)
+                place: dict[str, Any] = self.rounds if action.kind == federatedround.KIND else self.versions
+                if action.name in place and place[action.name].metadata.uid == action.uid:
+                    del place[action.name]
+
+    def _replace(self, version: ModelVersion, **changes: Any) -> None:
+        name = version.metadata.name
+        self.versions[name] = replace(self.versions[name], **changes)
 
     def add(self, item: Object) -> None:
         name = item["metadata"]["name"]
@@ -140,7 +206,11 @@ class World:
             return
         item["metadata"]["uid"] = f"round-{len(self.created)}"
         self.created.append(name)
-        self.rounds[name] = federatedround.parse(item)
+        self.rounds[name] = made = federatedround.parse(item)
+        if made.spec.task == "Train":
+            self._trained.append(name)
+        if made.spec.references:
+            self._compared.append(name)
 
     def complete(self, name: str) -> None:
         """A round ends with a result. Train and Evaluate measure their base."""
@@ -148,28 +218,33 @@ class World:
         result = Result(
             digest="sha256:" + "d" * 64, location="models/x", bytes=9, samples=20, metrics=self._metrics(live)
         )
+        result = replace(result, columns_digest=self.columns, verdict=self._verdict(live))
         self._end(live, "Complete", result)
 
-    def fail(self, name: str) -> None:
-        self._end(self.rounds[name], "Failed", None)
+    def fail(self, name: str, reason: str = "QuorumNotMet") -> None:
+        self._end(self.rounds[name], "Failed", None, reason)
+
+    def edit(self, **spec: Any) -> None:
+        """Somebody changes the spec."""
+        self.model = replace(
+            self.model,
+            metadata=replace(self.model.metadata, generation=self.model.metadata.generation + 1),
+            spec=replace(self.model.spec, **spec),
+        )
 
     def change(self, **series: Any) -> None:
         """Somebody changes the series of the spec."""
-        self.model = replace(
-            self.model,
-            metadata=replace(self.model.metadata, generation=self.model.metadata.generation + 1),
-            spec=replace(self.model.spec, series=replace(self.model.spec.series, **series)),
-        )
+        self.edit(series=replace(self.model.spec.series, **series))
 
     def suspend(self, value: bool) -> None:
-        self.model = replace(
-            self.model,
-            metadata=replace(self.model.metadata, generation=self.model.metadata.generation + 1),
-            spec=replace(self.model.spec, suspend=value),
-        )
+        self.edit(suspend=value)
 
-    def _end(self, live: FederatedRound, kind: str, result: Result | None) -> None:
-        reason = "Complete" if result else "QuorumNotMet"
+    def pin(self, version: int | None) -> None:
+        if version is not None:
+            self.pinned.append(version)
+        self.edit(current=None if version is None else Pinned(version=version))
+
+    def _end(self, live: FederatedRound, kind: str, result: Result | None, reason: str = "Complete") -> None:
         ended = Condition(type=kind, status="True", reason=reason, last_transition_time=to_seconds(self.now))
         status = FederatedRoundStatus(conditions=(ended,), result=result)
         self.rounds[live.metadata.name] = replace(live, status=status)
@@ -186,8 +261,16 @@ class World:
     def loss_of(self, base: str) -> str | None:
         if base == INITIAL_WEIGHTS:
             return "0.69"
-        number = next(each.number for each in self.series.rounds if each.name == base)
-        return self.losses[number - 1]
+        return self.losses[self._trained.index(base) % len(self.losses)]
+
+    def _verdict(self, live: FederatedRound) -> RoundVerdict | None:
+        if live.spec.gate is None:
+            return None
+        outcome = self.outcomes[self._compared.index(live.metadata.name) % len(self.outcomes)]
+        reason = {"Accepted": "NotWorse", "Worse": "WorseThanReference", "Undecided": "TooFewSeen"}[outcome]
+        reference = live.spec.references[0] if outcome == "Worse" else ""
+        unseen = ("site-b",) if outcome == "Undecided" else ()
+        return RoundVerdict(outcome=outcome, reason=reason, reference=reference, unseen=unseen)
 
 
 def _snake(reference: Object) -> Object:

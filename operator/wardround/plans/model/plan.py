@@ -6,15 +6,19 @@ a crash, the operator finds it under its name.
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from wardround.api import conditions
-from wardround.api.conditions import Conditions
-from wardround.api.federatedmodel import KIND, SeriesRound, SeriesStatus, Stage
+from wardround.api.federatedmodel import KIND, FederatedModelStatus, SeriesRound, SeriesStatus, Stage
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import Meta
-from wardround.api.times import to_seconds
+from wardround.api.modelversion import ModelVersion
+from wardround.api.times import read_time, to_seconds
+from wardround.plans.model import schedule, versions
 from wardround.plans.model import series as rounds
+from wardround.plans.model import status as statuses
 from wardround.plans.model.types import (
+    Added,
     CreateRound,
     CreateVersion,
     KeepRound,
@@ -27,11 +31,14 @@ from wardround.plans.model.types import (
 from wardround.plans.round.status import is_over
 from wardround.reasons.registry import REASONS
 
-FIRST_SERIES = FIRST_VERSION = 1
+FIRST_SERIES = 1
+# A sleep that is much longer would not notice that the clock was set.
+LONGEST_SLEEP = timedelta(hours=1)
 PROGRESS: dict[Stage, str] = {
     "Statistics": "SeriesStatistics",
     "Training": "SeriesTraining",
     "Evaluating": "SeriesEvaluating",
+    "Comparing": "SeriesComparing",
 }
 
 Rule = Callable[[Observation, SeriesStatus], Verdict | None]
@@ -41,41 +48,105 @@ def plan(seen: Observation) -> Plan:
     """The actions, the status afterwards, and when to look again."""
     series = seen.model.status.series
     if series is None:
-        verdict = _progressing(rounds.begin(seen.model, FIRST_SERIES, seen.now), at_once=True)
+        first = rounds.begin(seen.model, FIRST_SERIES, seen.now)
+        verdict = replace(_progressing(first, at_once=True), begins=True)
     else:
         verdict = next(each for rule in RULES if (each := rule(seen, series)))
-    status = replace(
-        seen.model.status,
-        observed_generation=seen.model.metadata.generation,
-        conditions=_conditions(seen, verdict),
-        series=verdict.series,
-        current=verdict.current or seen.model.status.current,
-    )
-    wait = (verdict.again - seen.now).total_seconds() if verdict.again else None
-    return Plan(actions=verdict.actions, status=status, requeue_after=0.0 if verdict.at_once else wait)
+    made = statuses.status(seen, verdict)
+    actions = (*statuses.ownership(seen, made), *verdict.actions)
+    return Plan(actions=actions, status=made, requeue_after=_requeue_after(seen.now, verdict, made))
+
+
+def _requeue_after(now: datetime, verdict: Verdict, made: FederatedModelStatus) -> float | None:
+    if verdict.at_once:
+        return 0.0
+    start = read_time(made.next.at) if made.next and verdict.series.stage == "Ended" else None
+    times = [each for each in (verdict.again, start) if each]
+    # A start that is due waits for a change of the model.
+    future = [each for each in times if each > now]
+    return (min(*future, now + LONGEST_SLEEP) - now).total_seconds() if future else None
+
+
+def next_series(seen: Observation, series: SeriesStatus) -> Verdict | None:
+    """The next series begins, once what the last one has left is in order. Series never overlap."""
+    if series.stage != "Ended" or not _due(seen) or not _in_order(seen, series):
+        return None
+    if seen.model.spec.suspend:
+        return _suspended(series)
+    current = versions.current(seen) if seen.model.spec.series.start == "Current" else None
+    begun = rounds.begin(seen.model, series.number + 1, seen.now, current.spec.round_name if current else None)
+    return replace(_progressing(begun, at_once=True), begins=True)
+
+
+def _due(seen: Observation) -> bool:
+    """Whether the next series is due. A trigger that has just changed is not."""
+    trigger, known = seen.model.spec.trigger, seen.model.status.next
+    if trigger is None or statuses.trigger_fault(seen):
+        return False
+    return schedule.due(known, seen.now) and schedule.following(trigger, known, seen.now) == known
+
+
+def _in_order(seen: Observation, series: SeriesStatus) -> bool:
+    """Whether the version of the series is listed and nothing is left to be deleted, or there will be no version."""
+    if series.version is None and not series.skipped:
+        return _result_gone(seen)
+    return not versions.superfluous(seen, series)
+
+
+def _result_gone(seen: Observation) -> bool:
+    return seen.best is None or seen.best.status.result is None
 
 
 def series_over(seen: Observation, series: SeriesStatus) -> Verdict | None:
-    """The best model of a series becomes a version."""
+    """The best model of a series becomes a version, and the gate says whether it becomes the current one."""
     if series.stage != "Ended":
         return None
-    best = seen.best
-    if best is None or best.status.result is None:
+    if series.skipped:
+        return _at_rest(seen, series)
+    best, name = seen.best, rounds.version_name(seen.model.metadata, series.number)
+    if best is None or _result_gone(seen):
         message = f"Round {best_name(series)}, which made the best model of the series, is gone or has no result."
         return Verdict(course="Stalled", reason="ResultGone", message=message, series=series)
-    name = rounds.version_name(seen.model.metadata, FIRST_VERSION)
-    version = seen.version
-    if version is None:
-        create = CreateVersion(name=name, version=FIRST_VERSION, round=best)
-        return Verdict(course="Progressing", reason="SeriesEnded", series=series, actions=(create,), at_once=True)
-    if version.spec.round_uid != best.metadata.uid:
+    version = seen.versions.get(name)
+    if version is not None and version.spec.round_uid != best.metadata.uid:
         return _name_taken(f"ModelVersion {name}", series)
+    if series.version is not None:
+        return _at_rest(seen, series)
+    if version is None:
+        create = CreateVersion(name=name, version=series.number, round=best)
+        return Verdict(course="Progressing", reason="SeriesEnded", series=series, actions=(create,), at_once=True)
+    return _listed(seen, series, best, version)
+
+
+def _listed(seen: Observation, series: SeriesStatus, best: FederatedRound, version: ModelVersion) -> Verdict:
+    """The version keeps its round, says what the gate says, and is listed from now on."""
     actions: list[KeepRound | ReportVersion] = []
+    told = version.status.verdict or versions.verdict(seen, series)
     if not any(each.uid == version.metadata.uid for each in best.metadata.owner_references):
         actions.append(KeepRound(round=best, version=version))
     if not conditions.is_true(version.status.conditions, "Ready"):
-        actions.append(ReportVersion(version=version, measured_by=seen.measuring))
-    return Verdict(course="Settled", reason="SeriesEnded", series=series, actions=tuple(actions), current=name)
+        actions.append(ReportVersion(version=version, measured_by=seen.measuring, verdict=told))
+    automatic = seen.model.spec.gate.promote == "Automatic" and seen.model.spec.current is None
+    name = version.metadata.name
+    return Verdict(
+        course="Progressing",
+        reason="SeriesEnded",
+        series=replace(series, version=name),
+        actions=tuple(actions),
+        added=Added(name, promoted=told.outcome == "Accepted" and automatic),
+        at_once=True,
+    )
+
+
+def _at_rest(seen: Observation, series: SeriesStatus) -> Verdict:
+    """Nothing but what is superfluous is left to do, until the next series is due."""
+    left = versions.superfluous(seen, series)
+    if left:
+        return Verdict(course="Progressing", reason="SeriesEnded", series=series, actions=left, at_once=True)
+    if fault := statuses.version_gone(seen) or statuses.trigger_fault(seen):
+        reason, message = fault
+        return Verdict(course="Stalled", reason=reason, message=message, series=series)
+    return Verdict(course="Settled", reason="SeriesSkipped" if series.skipped else "SeriesEnded", series=series)
 
 
 def name_taken(seen: Observation, series: SeriesStatus) -> Verdict | None:
@@ -97,7 +168,8 @@ def to_create(seen: Observation, series: SeriesStatus) -> Verdict | None:
         # It is made from the spec as it is now, and the status says so before.
         named = replace(series, rounds=(*series.rounds[:-1], replace(newest, generation=generation)))
         return _progressing(named, at_once=True)
-    return replace(_progressing(series), actions=(CreateRound(round=newest, base=rounds.base(series)),))
+    create = CreateRound(round=newest, base=rounds.base(series), initial=rounds.makes_first_weights(series))
+    return replace(_progressing(series), actions=(create,))
 
 
 def running(seen: Observation, series: SeriesStatus) -> Verdict | None:
@@ -114,7 +186,7 @@ def running(seen: Observation, series: SeriesStatus) -> Verdict | None:
 def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     """The last round has failed. It is tried again as often as the spec says, and anew when the spec changes.
 
-    An Evaluate round that fails for good ends the series all the same: the trained models are there.
+    An Evaluate round that fails for good does not end the series: the trained models are there.
     """
     if seen.round is None or seen.round.status.result is not None:
         return None
@@ -123,7 +195,9 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
     failures = rounds.failures(over, generation)
     if failures > model.spec.series.on_failure.retries:
         if newest.task == "Evaluate":
-            return _progressing(replace(over, stage="Ended"), at_once=True)
+            return _progressing(replace(over, stage="Ended" if newest.references else "Comparing"), at_once=True)
+        if model.spec.series.on_failure.then == "Skip":
+            return _progressing(replace(over, stage="Ended", skipped=True), at_once=True)
         return Verdict(course="Stalled", reason="SeriesRoundFailed", message=_failure(newest, seen.round), series=over)
     due = rounds.retry_at(seen.round, failures)
     if seen.now < due:
@@ -135,11 +209,34 @@ def failed(seen: Observation, series: SeriesStatus) -> Verdict | None:
 def complete(seen: Observation, series: SeriesStatus) -> Verdict | None:
     """The last round is Complete: its losses count, and another round follows."""
     assert seen.round is not None
-    over = rounds.measured(rounds.ended(series, seen.round), seen.round)
+    over = rounds.ended(series, seen.round)
+    if not rounds.last(over).references:
+        # A comparison measures the candidate once more. It must not make another model the candidate.
+        over = rounds.measured(over, seen.round)
     return _progressing(rounds.following(seen.model, over, seen.now), at_once=True)
 
 
-RULES: tuple[Rule, ...] = (series_over, name_taken, to_create, running, failed, complete)
+def to_compare(seen: Observation, series: SeriesStatus) -> Verdict | None:
+    """The candidate is known. The gate compares it with the current version and the best one so far."""
+    if series.stage != "Comparing" or rounds.last(series).references:
+        return None
+    why_not = versions.not_compared(seen)
+    if why_not or _result_gone(seen):
+        return _progressing(replace(series, stage="Ended", not_compared=why_not), at_once=True)
+    compared = rounds.compare(seen.model, series, best_name(series), versions.references(seen))
+    return _progressing(compared, at_once=True)
+
+
+RULES: tuple[Rule, ...] = (
+    next_series,
+    series_over,
+    to_compare,
+    name_taken,
+    to_create,
+    running,
+    failed,
+    complete,
+)
 
 
 def owned(federated_round: FederatedRound, model: Meta) -> bool:
@@ -158,8 +255,8 @@ def best_name(series: SeriesStatus) -> str:
 
 def measuring_name(series: SeriesStatus) -> str:
     """The round that has measured the best model: the first one after it that is Complete. Empty if there is none."""
-    names = [each.name for each in series.rounds if each.outcome == "Complete"]
-    following = names[names.index(best_name(series)) + 1 :]
+    names, best = [each.name for each in series.rounds if each.outcome == "Complete"], best_name(series)
+    following = names[names.index(best) + 1 :] if best in names else []
     return following[0] if following else ""
 
 
@@ -189,21 +286,3 @@ def _failure(newest: SeriesRound, federated_round: FederatedRound) -> str:
         f"Round {newest.name} has failed{why}, and so have the earlier rounds that it replaces. Read why: `kubectl "
         f"wardround explain federatedround/{newest.name} -n {namespace}`. {REASONS['SeriesRoundFailed'].advice}"
     )
-
-
-def _conditions(seen: Observation, verdict: Verdict) -> Conditions:
-    now, generation = seen.now, seen.model.metadata.generation
-    result = seen.model.status.conditions
-    current = verdict.current or seen.model.status.current
-    result = conditions.set_condition(
-        result, "Ready", bool(current), "VersionCurrent" if current else "NoVersionYet", now=now, generation=generation
-    )
-    suspended = verdict.course == "Suspended"
-    if suspended or conditions.find(result, "Suspended") is not None:
-        reason = "Suspended" if suspended else "Resumed"
-        result = conditions.set_condition(result, "Suspended", suspended, reason, now=now, generation=generation)
-    if verdict.course == "Progressing":
-        return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
-    if verdict.course == "Stalled":
-        return conditions.stalled(result, verdict.reason, verdict.message, now=now, generation=generation)
-    return conditions.settled(result, verdict.reason, now=now, generation=generation)

@@ -19,9 +19,11 @@ LOSS = "loss"
 RETRY = timedelta(seconds=30)
 
 
-def round_name(meta: Meta, series: int, task: Task, number: int, attempt: int) -> str:
-    """At most 63 characters. A Statistics round is number 0, and an Evaluate round has the letter e."""
-    place = f"e{number}" if task == "Evaluate" else f"r{number}"
+def round_name(meta: Meta, series: int, task: Task, number: int, attempt: int, *, compares: bool = False) -> str:
+    """At most 63 characters. A Statistics round is number 0. An Evaluate round has the letter e, and c if it compares
+    the candidate with other versions."""
+    letter = "c" if compares else "e" if task == "Evaluate" else "r"
+    place = f"{letter}{number}"
     again = f"-t{attempt}" if attempt > 1 else ""
     return f"{_prefix(meta)}-s{series}-{place}{again}-{_suffix(meta)}"
 
@@ -38,10 +40,20 @@ def _suffix(meta: Meta) -> str:
     return meta.uid.replace("-", "")[:UID_DIGITS]
 
 
-def begin(model: FederatedModel, number: int, now: datetime) -> SeriesStatus:
-    """A new series. Its first round computes statistics."""
-    first = _round(model, number, "Statistics", 0)
-    return SeriesStatus(number=number, stage="Statistics", started=to_seconds(now), rounds=(first,))
+def begin(model: FederatedModel, number: int, now: datetime, base: str | None = None) -> SeriesStatus:
+    """A new series. Its first round computes statistics, or trains the model of the round `base`."""
+    started = to_seconds(now)
+    if base is None:
+        first = _round(model, number, "Statistics", 0)
+        return SeriesStatus(number=number, stage="Statistics", started=started, rounds=(first,))
+    first = _round(model, number, "Train", 1)
+    return SeriesStatus(number=number, stage="Training", started=started, base=base, round=1, rounds=(first,))
+
+
+def makes_first_weights(series: SeriesStatus) -> bool:
+    """Whether the last round of the series is a Train round without a base."""
+    newest = last(series)
+    return newest.task == "Train" and newest.number == 1 and series.base is None
 
 
 def last(series: SeriesStatus) -> SeriesRound:
@@ -51,6 +63,8 @@ def last(series: SeriesStatus) -> SeriesRound:
 def base(series: SeriesStatus) -> str:
     """The round that the last round of the series starts from; empty for a Statistics round."""
     newest = last(series)
+    if newest.task == "Train" and newest.number == 1 and series.base is not None:
+        return series.base
     number = newest.number if newest.task == "Evaluate" else newest.number - 1
     return next((each.name for each in series.rounds if _makes(each, number)), "")
 
@@ -102,18 +116,24 @@ def again(model: FederatedModel, series: SeriesStatus) -> SeriesStatus:
     """The series with another attempt at the round that has failed. A changed FederatedModel counts attempts anew, so
     the numbers in names go on."""
     failed = last(series)
-    attempt = _round(model, series.number, failed.task, failed.number, failed.attempt + 1)
+    attempt = _round(model, series.number, failed.task, failed.number, failed.attempt + 1, failed.references)
     return replace(series, rounds=(*series.rounds, attempt))
 
 
 def failures(series: SeriesStatus, generation: int) -> int:
-    """How many rounds in a row have failed that were made from this generation of the FederatedModel."""
+    """How many rounds in a row have failed in the place of the last one that were made from this generation of the
+    FederatedModel."""
+    place = _place(last(series))
     count = 0
     for each in reversed(series.rounds):
-        if each.outcome != "Failed" or each.generation != generation:
+        if each.outcome != "Failed" or each.generation != generation or _place(each) != place:
             break
         count += 1
     return count
+
+
+def _place(each: SeriesRound) -> tuple[object, ...]:
+    return each.task, each.number, each.references
 
 
 def retry_at(failed: FederatedRound, failures: int) -> datetime:
@@ -124,10 +144,10 @@ def retry_at(failed: FederatedRound, failures: int) -> datetime:
 
 
 def following(model: FederatedModel, series: SeriesStatus, now: datetime) -> SeriesStatus:
-    """The series with the round that comes after its last one, which is Complete; or the series at its end."""
+    """The series with the round that comes after its last one, which is Complete; or the series at its next stage."""
     newest = last(series)
     if newest.task == "Evaluate":
-        return replace(series, stage="Ended")
+        return replace(series, stage="Ended" if newest.references else "Comparing")
     if newest.task == "Train" and stops(model.spec.series, series, now):
         task: Task = "Evaluate"
         number = newest.number
@@ -138,6 +158,13 @@ def following(model: FederatedModel, series: SeriesStatus, now: datetime) -> Ser
     return replace(
         series, stage=stage, round=number if task == "Train" else series.round, rounds=(*series.rounds, added)
     )
+
+
+def compare(model: FederatedModel, series: SeriesStatus, candidate: str, references: tuple[str, ...]) -> SeriesStatus:
+    """The series with the round that compares the candidate with these rounds' models."""
+    number = next(each.number for each in series.rounds if each.name == candidate)
+    added = _round(model, series.number, "Evaluate", number, references=references)
+    return replace(series, rounds=(*series.rounds, added))
 
 
 def stops(spec: Series, series: SeriesStatus, now: datetime) -> bool:
@@ -166,12 +193,20 @@ def _rounds_without_gain(spec: Series, series: SeriesStatus) -> int:
     return count
 
 
-def _round(model: FederatedModel, series: int, task: Task, number: int, attempt: int = 1) -> SeriesRound:
+def _round(
+    model: FederatedModel,
+    series: int,
+    task: Task,
+    number: int,
+    attempt: int = 1,
+    references: tuple[str, ...] = (),
+) -> SeriesRound:
     meta = model.metadata
     return SeriesRound(
-        name=round_name(meta, series, task, number, attempt),
+        name=round_name(meta, series, task, number, attempt, compares=bool(references)),
         task=task,
         number=number,
         attempt=attempt,
         generation=meta.generation,
+        references=references,
     )

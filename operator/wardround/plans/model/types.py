@@ -1,35 +1,39 @@
 """The types of a model's plan: an observation goes in, actions and a status come out. Frozen, no I/O."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from wardround.api.federatedmodel import FederatedModel, FederatedModelStatus, SeriesRound, SeriesStatus
 from wardround.api.federatedround import FederatedRound
-from wardround.api.modelversion import ModelVersion
+from wardround.api.modelversion import ModelVersion, VersionVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """`round`: the live round under the name of the last one of the series. `version`: the ModelVersion under the name
-    of the series' version. Once the series has ended, `best` is the round that made its best model, and `measuring` the
-    round that has measured it; without one, nobody has."""
+    """`round`: the live round under the name of the last one of the series. `versions`: the live ModelVersions of this
+    model by name, and one of another model if it has the name that the series needs. Once a series compares or has
+    ended, `best` is the round that made its best model. Once it has ended, `measuring` is the round that has measured
+    that model, or None if none has, and `rounds` has the UIDs of all live rounds of this model by name."""
 
     model: FederatedModel
     round: FederatedRound | None = None
     best: FederatedRound | None = None
     measuring: FederatedRound | None = None
-    version: ModelVersion | None = None
+    versions: Mapping[str, ModelVersion] = field(default_factory=dict)
+    rounds: Mapping[str, str] = field(default_factory=dict)
     now: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class CreateRound:
-    """Create a round of the series. `base`: the round that it starts from; for the first Train round, the Statistics
-    round; empty for the Statistics round."""
+    """Create a round of the series. `base`: the round that it starts from; for the Train round that makes first weights
+    (`initial`), the Statistics round; empty for the Statistics round."""
 
     round: SeriesRound
     base: str
+    initial: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +61,50 @@ class KeepRound:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportVersion:
-    """Write the metrics of a version into its status. `measured_by`: None if no round has measured its model."""
+    """Write metrics and verdict of a version into its status. `measured_by`: None if no round has measured its
+    model."""
 
     version: ModelVersion
     measured_by: FederatedRound | None
+    verdict: VersionVerdict
 
 
-Action = CreateRound | SuspendRound | CreateVersion | KeepRound | ReportVersion
+@dataclass(frozen=True, kw_only=True)
+class OwnVersion:
+    """Make the model an owner of a version, or not any more. A version that is owned goes when the model is deleted."""
+
+    version: ModelVersion
+    owned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete:
+    """Delete a FederatedRound or a ModelVersion that nothing needs any more."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+Action = CreateRound | SuspendRound | CreateVersion | KeepRound | ReportVersion | OwnVersion | Delete
+
+
+@dataclass(frozen=True)
+class Added:
+    """A version that the status lists from now on. `promoted`: whether the gate makes it the current one."""
+
+    name: str
+    promoted: bool
+
+
 Course = Literal["Progressing", "Suspended", "Stalled", "Settled"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What one rule decides. `series`: afterwards. `at_once`: whether the plan goes on as soon as the status is
-    written. `again`: when to look again. `current`: name of the version that counts from now on."""
+    written. `again`: when to look again. `added`: a version of the series that has ended, with whether it becomes the
+    current one. `begins`: a new series begins."""
 
     course: Course
     reason: str
@@ -79,7 +113,8 @@ class Verdict:
     actions: tuple[Action, ...] = ()
     at_once: bool = False
     again: datetime | None = None
-    current: str | None = None
+    added: Added | None = None
+    begins: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,146 @@
+"""Decides what the status of a FederatedModel says after a verdict: its versions, the next start and the conditions."""
+
+from dataclasses import replace
+
+from wardround.api import conditions
+from wardround.api.conditions import Conditions
+from wardround.api.federatedmodel import FederatedModelStatus, NextStart
+from wardround.api.modelversion import ModelVersion
+from wardround.plans.model import schedule, versions
+from wardround.plans.model.types import Observation, OwnVersion, Verdict
+from wardround.reasons.registry import REASONS
+
+# A reason, and a message for people.
+Fault = tuple[str, str]
+
+
+def status(seen: Observation, verdict: Verdict) -> FederatedModelStatus:
+    """The whole status."""
+    made = _without_conditions(seen, verdict)
+    return replace(made, conditions=_conditions(_after(seen, made), verdict))
+
+
+def ownership(seen: Observation, made: FederatedModelStatus) -> tuple[OwnVersion, ...]:
+    """The current version belongs to nobody, so that it outlives its model. The others go with the model."""
+    uid = seen.model.metadata.uid
+    return tuple(
+        OwnVersion(version=each, owned=wanted)
+        for each in versions.own(_after(seen, made))
+        if (wanted := each.metadata.name != made.current) != any(o.uid == uid for o in each.metadata.owner_references)
+    )
+
+
+def version_gone(seen: Observation) -> Fault | None:
+    """Whether the version that should count does not exist."""
+    pinned, current = seen.model.spec.current, seen.model.status.current
+    listed, advice = seen.model.status.versions, REASONS["VersionGone"].advice
+    if pinned and versions.pinned_name(seen) not in listed:
+        return "VersionGone", f"spec.current names version {pinned.version}, which does not exist. {advice}"
+    if not pinned and current and current not in listed:
+        return "VersionGone", f"ModelVersion {current} was the current one, and somebody deleted it. {advice}"
+    return None
+
+
+def trigger_fault(seen: Observation) -> Fault | None:
+    """Whether the trigger names no time."""
+    trigger = seen.model.spec.trigger
+    if trigger is None:
+        return None
+    try:
+        schedule.following(trigger, seen.model.status.next, seen.now)
+    except schedule.TriggerInvalid as fault:
+        return fault.reason, f"{fault} {REASONS[fault.reason].advice}"
+    return None
+
+
+def _after(seen: Observation, made: FederatedModelStatus) -> Observation:
+    return replace(seen, model=replace(seen.model, status=made))
+
+
+def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelStatus:
+    before, added = seen.model.status, verdict.added
+    listed = [name for name in before.versions if name in seen.versions]
+    current = before.current
+    if added is not None:
+        listed.append(added.name)
+        current = added.name if added.promoted else current
+    pinned = versions.pinned_name(seen)
+    current = pinned if pinned in listed else current
+    # The last one stays, so that a model whose versions were deleted is not taken for a new one.
+    served = tuple(name for name in before.served if name in seen.versions) or before.served[-1:]
+    if current and current not in served:
+        served = (*served, current)
+    newest = listed[-1] if listed else None
+    return replace(
+        before,
+        observed_generation=seen.model.metadata.generation,
+        current=current,
+        candidate=newest if newest != current else None,
+        versions=tuple(listed),
+        served=served,
+        next=_next_start(seen, verdict),
+        series=verdict.series,
+    )
+
+
+def _next_start(seen: Observation, verdict: Verdict) -> NextStart | None:
+    trigger, known = seen.model.spec.trigger, seen.model.status.next
+    if trigger is None:
+        return None
+    try:
+        return schedule.following(trigger, None if verdict.begins else known, seen.now)
+    except schedule.TriggerInvalid:
+        return None
+
+
+def _conditions(after: Observation, verdict: Verdict) -> Conditions:
+    """`after`: with the status as it will be."""
+    now, generation = after.now, after.model.metadata.generation
+    gone, current = version_gone(after), after.model.status.current
+    reason, message = gone or ("VersionCurrent" if current else "NoVersionYet", "")
+    result = conditions.set_condition(
+        after.model.status.conditions,
+        "Ready",
+        bool(current) and not gone,
+        reason,
+        message,
+        now=now,
+        generation=generation,
+    )
+    for kind, value, reason, message in (_suspended(verdict), _waits(after), _scheduled(after, verdict)):
+        # One that has never held, and of which there is nothing to say, is not written.
+        if value or message or conditions.find(result, kind) is not None:
+            result = conditions.set_condition(result, kind, value, reason, message, now=now, generation=generation)
+    if verdict.course == "Progressing":
+        return conditions.progressing(result, verdict.reason, verdict.message, now=now, generation=generation)
+    if verdict.course == "Stalled":
+        return conditions.stalled(result, verdict.reason, verdict.message, now=now, generation=generation)
+    return conditions.settled(result, verdict.reason, now=now, generation=generation)
+
+
+_Condition = tuple[str, bool, str, str]
+
+
+def _suspended(verdict: Verdict) -> _Condition:
+    suspended = verdict.course == "Suspended"
+    return "Suspended", suspended, "Suspended" if suspended else "Resumed", ""
+
+
+def _waits(after: Observation) -> _Condition:
+    version = versions.waiting(after)
+    message = _decide(version) if version else ""
+    return "VersionWaits", version is not None, "PeopleDecide" if version else "NoVersionWaits", message
+
+
+def _decide(version: ModelVersion) -> str:
+    told, number = version.status.verdict, version.spec.version
+    found = f"Version {number} is {told.outcome}. {told.message} " if told else ""
+    return f"{found}To use it, set spec.current.version to {number}."
+
+
+def _scheduled(after: Observation, verdict: Verdict) -> _Condition:
+    start, fault = after.model.status.next, trigger_fault(after)
+    if start is not None:
+        return "Scheduled", True, "NextSeries", f"Series {verdict.series.number + 1} begins at {start.at}."
+    reason, message = fault or ("NoTrigger", "")
+    return "Scheduled", False, reason, message

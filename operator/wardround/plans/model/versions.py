@@ -1,0 +1,141 @@
+"""Decides about the versions of a model: the current and the best one, those that stay, what the gate says. Pure."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from wardround.api import conditions, federatedround, modelversion
+from wardround.api.federatedmodel import SeriesStatus
+from wardround.api.federatedround import FederatedRound, Outcome, RoundVerdict
+from wardround.api.modelversion import ModelVersion, VersionVerdict
+from wardround.plans.model import series as rounds
+from wardround.plans.model.types import Delete, Observation
+from wardround.reasons.registry import REASONS
+
+LOSS = "loss"
+# So many hospitals' names a verdict says.
+NAMED = 16
+
+
+def own(seen: Observation) -> list[ModelVersion]:
+    """The live versions of this model that the status lists, in order."""
+    listed = set(seen.model.status.versions)
+    return sorted((each for name, each in seen.versions.items() if name in listed), key=_number)
+
+
+def pinned_name(seen: Observation) -> str:
+    """The name of the version in spec.current; empty without one."""
+    pinned = seen.model.spec.current
+    return rounds.version_name(seen.model.metadata, pinned.version) if pinned else ""
+
+
+def current(seen: Observation) -> ModelVersion | None:
+    """The current version, if it exists."""
+    return seen.versions.get(seen.model.status.current or "")
+
+
+def best(seen: Observation) -> ModelVersion | None:
+    """The version with the lowest loss among those that are or were current. Among equals, the earlier.
+
+    Others do not count: a model of flipped labels has a low loss at the hospital that flipped them.
+    """
+    served = [each for each in own(seen) if each.metadata.name in seen.model.status.served]
+    known = [(loss, _number(each), each) for each in served if (loss := _loss(each)) is not None]
+    return min(known, key=lambda entry: entry[:2])[2] if known else None
+
+
+def references(seen: Observation) -> tuple[str, ...]:
+    """The rounds of the current version and of the best one so far, with which the gate compares a candidate."""
+    found = (each.spec.round_name for each in (current(seen), best(seen)) if each is not None)
+    return tuple(dict.fromkeys(found))
+
+
+def not_compared(seen: Observation) -> str | None:
+    """Why the gate compares nothing, or None if it has to compare."""
+    if not seen.model.status.served:
+        return "FirstVersion"
+    compared = [each for each in (current(seen), best(seen)) if each is not None]
+    if not compared:
+        return "ReferencesGone"
+    result = seen.best.status.result if seen.best else None
+    made_with = result.columns_digest if result else None
+    return "SchemaChanged" if any(each.spec.columns_digest != made_with for each in compared) else None
+
+
+def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:
+    """What the gate says of the candidate of a series that has ended."""
+    if series.not_compared is not None:
+        outcome: Outcome = "Accepted" if series.not_compared == "FirstVersion" else "Undecided"
+        return VersionVerdict(outcome=outcome, reason=series.not_compared, message=_words(series.not_compared))
+    result = seen.round.status.result if seen.round else None
+    if result is None:
+        return VersionVerdict(outcome="Undecided", reason="ComparisonFailed", message=_failure(seen, series))
+    told = result.verdict or RoundVerdict(outcome="Undecided", reason="NotMeasured")
+    sentences = (_words(told.reason), _reference(seen, told.reference), _unseen(told.unseen))
+    return VersionVerdict(outcome=told.outcome, reason=told.reason, message=" ".join(filter(None, sentences)))
+
+
+def waiting(seen: Observation) -> ModelVersion | None:
+    """The newest version, if people have to decide about it: nobody has made it the current one, and the gate has not
+    found it worse."""
+    listed = own(seen)
+    newest = listed[-1] if listed else None
+    if newest is None or newest.metadata.name in seen.model.status.served:
+        return None
+    told = newest.status.verdict
+    return newest if told is not None and told.outcome != "Worse" else None
+
+
+def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
+    """Versions and rounds that nothing needs any more. Versions go first.
+
+    A version needs its round, whose result it is. The series that has ended needs its rounds until the next one has
+    ended. The record of a result names the states from which training continues, so no round is needed for a state.
+    """
+    listed = own(seen)
+    kept = {each.metadata.name for each in listed[-seen.model.spec.history.versions :]}
+    kept |= {each.metadata.name for each in (current(seen), best(seen)) if each is not None} | {pinned_name(seen)}
+    gone = [each for each in listed if each.metadata.name not in kept]
+    versions = [Delete(kind=modelversion.KIND, name=each.metadata.name, uid=each.metadata.uid) for each in gone]
+    needed = {each.name for each in series.rounds} | {each.spec.round_name for each in listed if each not in gone}
+    unneeded = [
+        Delete(kind=federatedround.KIND, name=name, uid=uid)
+        for name, uid in sorted(seen.rounds.items())
+        if name not in needed
+    ]
+    return (*versions, *unneeded)
+
+
+def _number(version: ModelVersion) -> int:
+    return version.spec.version
+
+
+def _loss(version: ModelVersion) -> Decimal | None:
+    return next((Decimal(each.value) for each in version.status.metrics if each.name == LOSS), None)
+
+
+def _words(reason: str) -> str:
+    return REASONS[reason].meaning
+
+
+def _reference(seen: Observation, round_name: str) -> str:
+    """Which version decided. One round can be that of the current and of the best version."""
+    version = next((each for each in own(seen) if each.spec.round_name == round_name), None)
+    return f"The reference is version {version.spec.version}." if version else ""
+
+
+def _unseen(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"Not seen, because too few of their people could be measured: {', '.join(names[:NAMED])}{more}."
+
+
+def _failure(seen: Observation, series: SeriesStatus) -> str:
+    name, namespace = rounds.last(series).name, seen.model.metadata.namespace
+    condition = conditions.find(_conditions(seen.round), "Failed")
+    why = f" ({condition.reason})" if condition else ""
+    return f"Round {name} has failed{why}: `kubectl wardround explain federatedround/{name} -n {namespace}`."
+
+
+def _conditions(federated_round: FederatedRound | None) -> conditions.Conditions:
+    return federated_round.status.conditions if federated_round else ()
