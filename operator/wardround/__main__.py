@@ -25,6 +25,10 @@ VERBS = {
 }
 # Verbs for people, on machines of any kind. `confine` knows Linux only.
 FOR_PEOPLE = {"simulate": "wardround.simulate.main", "predict": "wardround.card.main"}
+# The verbs of `kubectl wardround`, for a computer without kubectl. `dataset check` asks no cluster at all.
+COMMAND_LINE = ("enrol", "approve", "revoke", "watch", "results", "explain", "dataset", "model")
+# What these verbs import beside Wardround. Images do not hold it.
+CLI_PACKAGES = ("kubernetes", "rich")
 
 USAGE = 64  # EX_USAGE of sysexits.h
 
@@ -33,13 +37,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the verb in `argv` (default: the command line) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     modules = {**VERBS, **FOR_PEOPLE}
+    if arguments and arguments[0] in COMMAND_LINE:
+        return _command_line(arguments)
     if not arguments or arguments[0] not in modules:
-        print(f"usage: wardround {{{','.join(modules)}}} [argument ...]", file=sys.stderr)
+        print(f"usage: wardround {{{','.join((*modules, *COMMAND_LINE))}}} [argument ...]", file=sys.stderr)
         return USAGE
     if arguments[0] in VERBS:
         confine()
     module = importlib.import_module(modules[arguments[0]])
     return int(module.main(arguments[1:]))
+
+
+def _command_line(arguments: list[str]) -> int:
+    """Runs a verb of `kubectl wardround`."""
+    try:
+        module = importlib.import_module("wardround.cli.__main__")
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in CLI_PACKAGES:
+            raise
+        print(
+            f"error: `wardround {arguments[0]}` needs {package}, which is not installed. Run, in a copy of "
+            "Wardround's repository: pip install '.[cli]'",
+            file=sys.stderr,
+        )
+        return USAGE
+    return int(module.main(arguments))
 
 
 if __name__ == "__main__":

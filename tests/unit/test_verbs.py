@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from wardround.__main__ import VERBS, main
+from wardround.__main__ import CLI_PACKAGES, COMMAND_LINE, VERBS, main
+from wardround.cli.__main__ import parser
 
 
 @pytest.mark.parametrize("argv", [[], ["agregate"], ["--help"]])
@@ -19,6 +21,33 @@ def test_an_unknown_verb_prints_all_verbs(argv: list[str], capsys: pytest.Captur
     assert main(argv) == 64
     usage = capsys.readouterr().err
     assert all(verb in usage for verb in VERBS)
+
+
+def test_the_verbs_of_kubectl_wardround_work_without_kubectl(capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m wardround dataset check` once printed only this module's usage."""
+    [verbs] = [each for each in parser()._actions if isinstance(each, argparse._SubParsersAction)]
+    assert set(COMMAND_LINE) == set(verbs.choices)
+    with pytest.raises(SystemExit) as caught:
+        main(["dataset", "check", "--help"])
+    assert caught.value.code == 0
+    assert "FILE.yaml FILE.csv" in " ".join(capsys.readouterr().out.split())
+    assert main(["dataset", "check", "no-such.yaml", "no-such.csv"]) == 2
+    assert "no-such.yaml cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", CLI_PACKAGES)
+def test_a_verb_of_kubectl_wardround_names_what_is_not_installed(package: str) -> None:
+    program = f"import sys; sys.modules[{package!r}] = None; from wardround.__main__ import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "dataset", "check"],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}/operator:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 64
+    assert f"needs {package}, which is not installed" in done.stderr
+    assert "pip install '.[cli]'" in done.stderr
 
 
 ROOT = Path(__file__).parents[2]
