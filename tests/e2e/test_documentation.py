@@ -150,6 +150,9 @@ NOT_RUN_INLINE = {
     "python -c 'from tests.unit.plans_hub.test_reasons import *; PAGE.write_text(as_markdown())'": (
         "tests/unit/plans_hub/test_reasons.py compares the page with the same text"
     ),
+    "python -c 'from tests.unit.tabular.test_data_file_page import write; write()'": (
+        "tests/unit/tabular/test_data_file_page.py compares the page with the same text"
+    ),
     "python -m bench.federation": MINUTES,
     "python -m bench.simulate": MINUTES,
     "python -m lab.images": MINUTES,

@@ -31,7 +31,7 @@ BATCH_ROWS = 16384
 BATCH_VALUES = 1 << 21
 # Bytes from the beginning of a file that show its format.
 HEAD_BYTES = 4096
-PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
+PARQUET, ZIP, GZIP = b"PAR1", b"PK\x03\x04", b"\x1f\x8b"
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -138,6 +138,8 @@ def _check_format(path: Path, kind: str) -> None:
         fault = "it is a Parquet file. Set spec.format to Parquet"
     elif kind == "CSV" and head.startswith(ZIP):
         fault = "it is a workbook or another ZIP archive. Export the table as CSV in UTF-8"
+    elif head.startswith(GZIP):
+        fault = "it is compressed by gzip. Unpack it"
     elif kind == "CSV" and (head.startswith(UTF_16) or b"\0" in head):
         fault = "its text is UTF-16 or another encoding with NUL bytes. Save it as UTF-8"
     if fault:

@@ -48,7 +48,7 @@ def combined(*parts: Part, declared: tuple[str, ...] = ALL) -> Combined:
     return combine(parts, declared, 0.9)
 
 
-def told(made: Combined) -> dict[str, set[str]]:
+def names_by_hospital(made: Combined) -> dict[str, set[str]]:
     """By hospital, the names of its numbers."""
     return {name: set(each) for name, each in made.by_hospital.items()}
 
@@ -129,7 +129,7 @@ def test_a_metric_with_too_few_people_at_one_hospital_is_told_of_no_hospital() -
     made = combined(*parts)
     assert "ppv" in combined(*parts[:2]).metrics
     assert {"ppv", "loss"} & set(made.metrics) == {"loss"}
-    names = told(made)
+    names = names_by_hospital(made)
     assert {name for name, each in names.items() if "ppv" in each} == {"a", "b"}
     assert {name for name, each in names.items() if "loss" in each} == {"a", "b", "c"}
 
@@ -372,7 +372,7 @@ def test_a_reported_metric_whose_mean_overflows_is_left_out(value: float) -> Non
 
 def test_reported_metrics_of_single_hospitals_follow_the_same_rule() -> None:
     parts = reporting("a", 0.5, tells=True), reporting("b", 0.1, 60, tells=True), reporting("c", 0.9, 90)
-    assert told(combined(*parts, declared=("own",))) == {"a": {"own"}}
+    assert names_by_hospital(combined(*parts, declared=("own",))) == {"a": {"own"}}
     assert combined(*parts, declared=("own",)).by_hospital["a"] == {"own": "0.5"}
 
 
@@ -423,11 +423,11 @@ def test_no_stated_specificity_tells_more_than_the_rounded_specificity() -> None
     hidden = 0
     for others in range(20):
         low, high = over_an_edge(others, 0.3), over_an_edge(others, 0.7)
-        told = [combine(each, declared, 0.01).metrics["specificityAtThreshold"].value for each in (low, high)]
-        if told[0] != told[1]:
+        reached = [combine(each, declared, 0.01).metrics["specificityAtThreshold"].value for each in (low, high)]
+        if reached[0] != reached[1]:
             continue
         hidden += 1
-        for stated in np.linspace(float(told[0]) - 0.006, float(told[0]) + 0.006, 25):
+        for stated in np.linspace(float(reached[0]) - 0.006, float(reached[0]) + 0.006, 25):
             answers = [combine(each, declared, round(float(stated), 6)).metrics for each in (low, high)]
             assert set(answers[0]) == set(answers[1])
     assert hidden >= 5
@@ -508,9 +508,9 @@ def test_a_hospital_with_few_people_takes_no_interval_from_the_difference_of_the
     assert combine([*parts, *few], ("loss",), 0.9, REFERENCES) == combine(parts, ("loss",), 0.9, REFERENCES)
 
 
-@pytest.mark.parametrize(("tells", "told"), [(True, 2), (False, 0)])
-def test_a_difference_over_one_hospital_is_that_hospitals_number(tells: bool, told: int) -> None:
-    assert len(combine([comparing("a", tells=tells)], ("loss",), 0.9, REFERENCES).differences) == told
+@pytest.mark.parametrize(("tells", "number"), [(True, 2), (False, 0)])
+def test_a_difference_over_one_hospital_is_that_hospitals_number(tells: bool, number: int) -> None:
+    assert len(combine([comparing("a", tells=tells)], ("loss",), 0.9, REFERENCES).differences) == number
 
 
 def test_no_hospitals_own_difference_is_told_beside_the_total() -> None:

@@ -11,9 +11,11 @@ import os
 import re
 import types
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
+import yaml
 
 from lab.topology import ROOT
 from wardround.plans.assignment import REFUSALS
@@ -124,3 +126,32 @@ def test_a_site_compares_an_assignment_in_the_order_of_the_page() -> None:
     page = [reason for number, cell in rows for reason in re.findall(r"`(\w+)`", cell) if int(number) > 4]
     words = [re.findall(r'"(\w+)"', inspect.getsource(rule)) for rule in REFUSALS]
     assert page == [word for rule in words for word in rule if word in REASONS]
+
+
+EXAMPLES = re.search(r"```yaml\n(apiVersion: .*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("kind", ["Participant", "FederatedRound", "Site", "DataSchema", "Dataset"])
+def test_the_example_of_a_kind_that_people_write_has_all_fields_of_its_spec(kind: str) -> None:
+    """All fields have a name that is also a word of the example, and lists of objects have all their fields."""
+    assert EXAMPLES is not None
+    [example] = [
+        each for each in EXAMPLES[1].split("\n---\n") if re.search(rf"^kind: {kind} *(#.*)?$", each, re.MULTILINE)
+    ]
+    [crd] = [each for each in map(yaml.safe_load, CRDS) if each["spec"]["names"]["kind"] == kind]
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    # A toleration is the cluster's own type, and an upper bound is written like a lower one.
+    elsewhere = {"tolerations", "maximum", "supplementalGroupsPolicy"}
+    assert {name for name in spec_fields(schema, elsewhere) if not re.search(rf"\b{name}\b", example)} == set()
+
+
+CRDS = [path.read_text("utf-8") for path in sorted((ROOT / "crds").glob("*.yaml"))]
+
+
+def spec_fields(schema: Mapping[str, Any], without: AbstractSet[str]) -> Iterator[str]:
+    for name, each in schema.get("properties", {}).items():
+        if name not in without:
+            yield name
+            yield from spec_fields(each, without)
+    if isinstance(schema.get("items"), Mapping):
+        yield from spec_fields(schema["items"], without)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -332,6 +333,10 @@ def test_a_file_with_a_header_alone_says_that_it_has_no_rows(tmp_path: Path) -> 
         ("patient_id,mean_radius,age,malignant\nAda,13.37,40,1\n".encode("utf-16-le"), "its text is UTF-16"),
         (b"PAR1", "it is a Parquet file. Set spec.format to Parquet"),
         (b"PK\x03\x04", "it is a workbook or another ZIP archive"),
+        (
+            gzip.compress(b"patient_id,mean_radius,age,malignant\nAda,13.37,40,1\n"),
+            "it is compressed by gzip. Unpack it",
+        ),
         (b"patient_id;mean_radius;age;malignant\nAda;13,37;40;1\n", "its values are separated by semicolons"),
         (b'"patient_id";"mean_radius";"age";"malignant"\n"Ada";"13,37";"40";"1"\n', "separated by semicolons"),
         (b"patient_id\tmean_radius\tage\tmalignant\nAda\t13.37\t40\t1\n", "its values are separated by tabs"),
@@ -344,6 +349,7 @@ def test_a_file_with_a_header_alone_says_that_it_has_no_rows(tmp_path: Path) -> 
         "UTF-16 without mark",
         "Parquet",
         "workbook",
+        "gzip",
         "semicolons",
         "quoted",
         "tabs",
