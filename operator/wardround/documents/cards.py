@@ -19,6 +19,7 @@ from wardround.wire.models import ModelManifest
 
 # As the built-in trainer's (wardround_trainer/parameters.py).
 DEFAULT_HIDDEN = (32, 16)
+WIDEST_DIGITS = len("65536")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +117,23 @@ def _field(field: SchemaField, target: str, features: set[str]) -> CardField:
 
 
 def _architecture(making: Making) -> card.CardArchitecture | None:
-    """Later rounds may leave out `model` and `hidden`, because the base says it."""
+    """Of the built-in trainer; None if the parameters are not that trainer's, so that another image has made the model.
+
+    Later rounds may leave out `model` and `hidden`, because the base says it.
+    """
     if making.stored.command != DEFAULT_COMMAND:
         return None
-    given = making.stored.parameters
+    given = {name: text.strip() for name, text in making.stored.parameters.items()}
     if making.round.spec.initial is None and not given.keys() & {"model", "hidden"}:
         return making.base_card.architecture if making.base_card else None
-    if given.get("model", "").strip() == "logistic":
+    if given.get("model", "mlp") not in ("logistic", "mlp"):
+        return None
+    if given.get("model") == "logistic":
         return card.CardArchitecture(hidden=())
-    texts = [each.strip() for each in given.get("hidden", "").split(",") if each.strip()]
-    return card.CardArchitecture(hidden=tuple(map(int, texts)) if texts else DEFAULT_HIDDEN)
+    widths = [each.strip() for each in given.get("hidden", "").split(",") if each.strip()]
+    if not all(each.isascii() and each.isdigit() and len(each) <= WIDEST_DIGITS for each in widths):
+        return None
+    return card.CardArchitecture(hidden=tuple(map(int, widths)) or DEFAULT_HIDDEN)
 
 
 def _parents(making: Making) -> tuple[tuple[CardParent, ...], int]:

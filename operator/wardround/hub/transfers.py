@@ -16,6 +16,7 @@ from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
 from wardround.kube.errors import Conflict, NotFound
 from wardround.plans import transfer as transfer_plan
+from wardround.plans.events import headline
 from wardround.plans.transfer import Observation
 from wardround.ports import Object
 from wardround.sealing.manifests import open_card
@@ -64,8 +65,8 @@ class TransferController:
             arguments = (transfer, model, hub.identity, hub.external, hub.settings.store_ca, hub.clock())
             status = replace(status, model=await beside(documents.give, *arguments))
         if await hub.reporter.write(item, transfer.status, status) is not None:
-            reason = status.conditions[0].reason if status.conditions else ""
-            logger.info("transfer %s/%s of %s: %s", key.namespace, key.name, transfer.spec.requested_by, reason)
+            shown = headline(status.conditions)
+            logger.info("transfer %s/%s: %s", key.namespace, key.name, shown.reason if shown else "")
         return plan.requeue_after
 
     async def _model(self, transfer: ModelTransfer) -> Model | None:

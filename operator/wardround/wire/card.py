@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 VERSION = 1
 # A card lists so many ancestors at most, the nearest first, because it has to fit into an object of Kubernetes.
-MOST_PARENTS = 512
+MOST_PARENTS = 256
 
 Role = Literal["Feature", "Target", "Ignored"]
 Gap = Literal["NoPrediction", "Allowed"]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from tests.players.hub import Hub
+import pytest
+
+from tests.players.hub import Hub, new_identity
 from tests.unit.card.models import SCHEMA, making
 from tests.unit.plans_hub.builders import NOW
+from wardround.api import schema_text
 from wardround.api.federatedround import Result, ResultMetric, Task
+from wardround.api.variable_text import MOST_BYTES
 from wardround.documents import cards
 from wardround.documents.keys import Model
+from wardround.sealing.manifests import sign_card
 from wardround.tabular import dataschema
 from wardround.wire import card as card_wire
 from wardround.wire.card import CardArchitecture, CardParent
@@ -99,8 +105,34 @@ def test_a_card_lists_the_nearest_parents_and_counts_the_others() -> None:
     assert made.parents_omitted == 4
 
 
-def test_the_model_of_another_image_has_no_architecture() -> None:
-    assert cards.first(making(spec={"command": ["python", "/trainer.py"]}), NOW).architecture is None
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"command": ["python", "/trainer.py"]},
+        {"parameters": {"hidden": "wide"}},
+        {"parameters": {"hidden": "-4"}},
+        {"parameters": {"hidden": "4,1e3"}},
+        {"parameters": {"hidden": "9" * 1000}},
+        {"parameters": {"model": "forest"}},
+    ],
+)
+def test_the_model_of_another_image_has_no_architecture(spec: dict[str, Any]) -> None:
+    """An image may bear the trainer's command and read other parameters. Its round has to end all the same."""
+    assert cards.first(making(spec=spec), NOW).architecture is None
+
+
+def test_the_longest_card_fits_into_a_secret_and_into_a_status() -> None:
+    """As many fields as an environment variable holds, and parents with the longest names."""
+    fields: list[dict[str, Any]] = [{"name": "sick", "type": "boolean"}]
+    while len(schema_text.dump({"fields": fields, "target": "sick"})) < MOST_BYTES - 200 and len(fields) < 1000:
+        fields.append({"name": f"{len(fields):04d}" + "x" * 60, "type": "number", "unit": "mm", "minimum": "0"})
+    uid = "00000000-0000-4000-8000-000000000002"
+    parent = CardParent(task="Statistics", round_name="r" * 253, round_uid=uid, digest=digest(b"r"))
+    earlier = replace(cards.first(making(), NOW), parents=(parent,) * card_wire.MOST_PARENTS)
+    spec = {"parameters": {f"{each:02d}" + "p" * 61: "v" * 1024 for each in range(64)}}
+    made = making(schema={"fields": fields, "target": "sick"}, spec=spec, base=base("Train", uid), base_card=earlier)
+    assert len(fields) == 1000
+    assert len(sign_card(cards.first(made, NOW), new_identity().key)) < 900_000
 
 
 def test_a_logistic_model_has_no_hidden_layers_and_the_default_has_the_trainers() -> None:
