@@ -112,6 +112,11 @@ def examine(path: Path, kind: str, schema: Schema, reading: Reading) -> Iterator
         except StopIteration:
             _check_same(before, path, kind)
             return
+        except UnicodeDecodeError:
+            _check_same(before, path, kind)
+            # `from None`, because the error holds text of the file.
+            fault = "the names of its columns are not in UTF-8. Export the file as UTF-8"
+            raise unreadable(path, kind, fault) from None
         except (pa.ArrowException, OSError) as error:
             _check_same(before, path, kind)
             raise unreadable(

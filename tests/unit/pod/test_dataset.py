@@ -197,6 +197,22 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["Größe".encode("latin-1"), b"\xc3\x28", b"\xff\xfd", b"\xed\xa0\x80"], ids=repr)
+@pytest.mark.parametrize("kind", ["CSV", "Parquet"])
+def test_names_of_columns_that_are_not_utf_8_make_the_file_unreadable(tmp_path: Path, kind: str, name: bytes) -> None:
+    path = tmp_path / "cases"
+    if kind == "CSV":
+        path.write_bytes(world.HEADER.encode() + b"," + name + b"\np,10,40,1,2\n")
+    else:
+        columns = {b"patient_id": ["p"], b"mean_radius": [10.0], b"age": [40], b"malignant": [1], name: [2]}
+        arrays = [pa.array(values) for values in columns.values()]
+        fields = [pa.field(each, array.type) for each, array in zip(columns, arrays, strict=True)]
+        parquet.write_table(pa.table(arrays, schema=pa.schema(fields)), path)
+    with pytest.raises(Failure, match="the names of its columns are not in UTF-8") as caught:
+        read(path, kind)
+    assert caught.value.reason == "DataUnreadable"
+
+
 def test_a_nested_parquet_column_fails_with_the_fields_name(tmp_path: Path) -> None:
     path = tmp_path / "cases.parquet"
     columns = {"patient_id": ["p"], "mean_radius": [[10.0]], "age": [40], "malignant": [1]}
