@@ -214,7 +214,8 @@ def _parquet(path: Path, schema: Schema, reading: Reading) -> Iterator[Sequence[
             for source in schema.columns:
                 field = source.field
                 try:
-                    texts.append(columns.as_text(batch.column(source.column), field))
+                    raw = batch.column(source.column)
+                    texts.append(columns.as_text(raw, field, identifier=source is schema.identifier))
                 except pa.ArrowException as error:
                     message = f"field {field.name!r}: the Parquet column does not hold the type {field.type}"
                     raise Failure("DataUnreadable", message, field=field.name) from error

@@ -21,6 +21,8 @@ from wardround.tabular.schema import Source, spelling
 Mask = npt.NDArray[np.bool_]
 
 EXACT = 2.0**53  # below it, float64 represents every integer exactly
+# The same for floats of 16, 32 and 64 bits.
+EXACT_BELOW = {16: 2.0**11, 32: 2.0**24, 64: EXACT}
 # Multiplying rounds: 3 x 0.1 is not 0.3. A converted value may miss a bound or a whole number by this share.
 ROUNDING = 1e-12
 # `spelling` as a pattern: an integer without plus, leading zeros and a fraction of zeros.
@@ -62,14 +64,21 @@ def check(raw: pa.Array, source: Source, *, needed: bool) -> Column:
     return Column(text, numbers, tuple(problems))
 
 
-def as_text(raw: pa.Array, field: Field) -> pa.Array:
-    """A Parquet column as text. Raises pyarrow.ArrowException for types without text (lists, structs)."""
+def as_text(raw: pa.Array, field: Field, *, identifier: bool = False) -> pa.Array:
+    """A Parquet column as text. Raises pyarrow.ArrowException for types without text (lists, structs).
+
+    `identifier`: the column identifies the patients. A float that may be a rounded whole number is then null, because
+    several patients may have been rounded to it.
+    """
     if pa.types.is_dictionary(raw.type):
         raw = raw.dictionary_decode()
     if field.type == "date" and pa.types.is_timestamp(raw.type):
         raw = pc.cast(raw, pa.date32(), safe=False)
     if field.type in ("string", "integer") and pa.types.is_floating(raw.type):
-        return _whole_as_text(raw.cast(pa.float64()), field)
+        floats = raw.cast(pa.float64())
+        if identifier:
+            floats = pc.if_else(pc.less(pc.abs(floats), EXACT_BELOW[raw.type.bit_width]), floats, None)
+        return _whole_as_text(floats, field)
     if field.type in ("string", "integer") and pa.types.is_decimal(raw.type):
         # A database may export whole numbers as 7.00.
         return pc.replace_substring_regex(pc.cast(raw, pa.string()), pattern=r"\.0+$", replacement="")

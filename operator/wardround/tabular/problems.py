@@ -29,8 +29,9 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
             "fill in the value in the file, or leave the field out of a new DataSchema",
         ),
         IDENTIFIER_MISSING: Problem(
-            "the patient has no identifier, so nobody can tell on which side of the split the row belongs",
-            "fill in the identifier of the patient in the file",
+            "the patient has no identifier, or Parquet stores it as a float that is too large to be exact, so nobody "
+            "can tell on which side of the split the row belongs",
+            "fill in the identifier of the patient in the file. In Parquet, store it as text or as int64",
         ),
         "NotANumber": Problem(
             "the value of a number is no finite decimal number",

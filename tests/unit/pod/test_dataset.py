@@ -242,6 +242,30 @@ def test_identifiers_stored_as_floats_are_the_same_patients(tmp_path: Path, kind
     assert quality == {("patient_id", "IdentifierMissing"): 1}
 
 
+@pytest.mark.parametrize("kind", ["string", "integer"])
+@pytest.mark.parametrize(("stored", "number"), [(pa.float64(), 2**53), (pa.float32(), 2**24), (pa.float16(), 2**11)])
+def test_a_float_that_holds_no_exact_identifier_is_missing(
+    tmp_path: Path, kind: str, stored: pa.DataType, number: int
+) -> None:
+    """Such a float rounds a whole number, so two patients would become one."""
+    identifier = {"column": "patient_id", "type": kind}
+    others = {"mean_radius": [10.0] * 4, "age": [40] * 4, "malignant": [1] * 4}
+    path = tmp_path / "cases.parquet"
+    rounded = pa.array([float(each) for each in (number - 1, number, number + 1, -number)]).cast(stored)
+    parquet.write_table(pa.table({"patient_id": rounded, **others}), path)
+    patients, _, quality = read(path, "Parquet", identifier=identifier)
+    assert patients == [str(number - 1)]
+    assert quality == {("patient_id", "IdentifierMissing"): 3}
+
+
+def test_a_csv_file_holds_identifiers_of_any_length(tmp_path: Path) -> None:
+    numbers = [str(10**16), str(10**16 + 1)]
+    for kind in ("string", "integer"):
+        lines = [f"{number},10,40,1" for number in numbers]
+        patients, _, _ = read(csv(tmp_path, *lines), identifier={"column": "patient_id", "type": kind})
+        assert patients == numbers
+
+
 def test_a_nan_identifier_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "cases.parquet"
     columns = {"patient_id": [float("nan"), 7.5], "mean_radius": [10.0, 10.0], "age": [40, 40], "malignant": [1, 1]}

@@ -254,7 +254,10 @@ def test_a_code_for_a_missing_value_and_a_missing_identifier_have_advice_of_thei
         "mean_radius BelowMinimum 60 (correct the value, or lower minimum in a new DataSchema. List a number for a "
         "missing value, such as -999, in missingValues)"
     ) in failure.message
-    assert "patient_id IdentifierMissing 30 (fill in the identifier of the patient in the file)" in failure.message
+    assert (
+        "patient_id IdentifierMissing 30 (fill in the identifier of the patient in the file. In Parquet"
+        in failure.message
+    )
 
 
 def test_a_target_with_one_class_is_remarked_and_trains(tmp_path: Path) -> None:
