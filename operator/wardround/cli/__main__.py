@@ -18,7 +18,18 @@ from rich.live import Live
 from wardround.api.meta import API_VERSION
 from wardround.api.site import LEAST_CELL, Policy, share
 from wardround.api.times import to_microseconds
-from wardround.cli import datasets, enrolment, explain, models, readings, results, verbs, watch, watch_model
+from wardround.cli import (
+    dataschemas,
+    datasets,
+    enrolment,
+    explain,
+    models,
+    readings,
+    results,
+    verbs,
+    watch,
+    watch_model,
+)
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
@@ -41,10 +52,9 @@ _ALIASES = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, `dataset check` and
-    `dataset read`: not Ready, 2 the command
-    failed, 3 `watch`: its --timeout is over, 141 the reader of the output has closed it (as if SIGPIPE had ended the
-    program)."""
+    """Exit codes: 0 done (`watch`: Complete), 1 `watch`: Failed or deleted, `dataset check` and `dataset read`: not
+    Ready, `dataschema digests`: something differs, 2 the command failed, 3 `watch`: its --timeout is over, 141 the
+    reader of the output has closed it (as if SIGPIPE had ended the program)."""
     try:
         try:
             return carry_out(arguments)
@@ -208,6 +218,22 @@ def parser() -> argparse.ArgumentParser:
     pulling.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS", help="default: %(default)g")
     pulling.set_defaults(run=run_model_pull)
 
+    about_schemas = verbs.add_parser("dataschema", help="compare a DataSchema with that of the hub or of a hospital")
+    schema_verbs = about_schemas.add_subparsers(required=True, metavar="VERB")
+    digesting = schema_verbs.add_parser(
+        "digests",
+        parents=[shared],
+        help="show the digests of a DataSchema, or in which fields two of them differ",
+        description="Shows the digests of a DataSchema and of each of its fields. A round and all its hospitals need "
+        "equal digests. With a second DataSchema, shows what differs. Descriptions do not count. Exit code 0: nothing "
+        "differs, 1: something does.",
+    )
+    digesting.add_argument("schema", metavar="NAME|FILE.yaml", help="a DataSchema of the namespace, or a file with one")
+    other = digesting.add_mutually_exclusive_group()
+    other.add_argument("other", nargs="?", metavar="NAME|FILE.yaml", help="the DataSchema to compare it with")
+    other.add_argument("--hospital", metavar="NAME", help="on the hub: compare it with what this hospital publishes")
+    digesting.set_defaults(run=run_dataschema_digests)
+
     about_datasets = verbs.add_parser("dataset", help="check a hospital's Dataset and its file before a round needs it")
     dataset_verbs = about_datasets.add_subparsers(required=True, metavar="VERB")
     checking = dataset_verbs.add_parser(
@@ -278,6 +304,27 @@ def run_model_pull(hub: Cluster, options: argparse.Namespace) -> int:
     lines = models.pull(hub, kind, name, namespace, options.output, options.hub_fingerprint, options.timeout)
     print("\n".join(lines))
     return 0
+
+
+def run_dataschema_digests(cluster: Cluster, options: argparse.Namespace) -> int:
+    one = described_schema(cluster, options.schema, options.namespace)
+    if options.hospital:
+        answer = dataschemas.published(one, verbs.participant(cluster, hospital(options.hospital)))
+    elif options.other:
+        answer = dataschemas.compared(one, described_schema(cluster, options.other, options.namespace))
+    else:
+        answer = dataschemas.digests(one)
+    print("\n".join(answer.lines))
+    return 0 if answer.equal else 1
+
+
+def described_schema(cluster: Cluster, target: str, namespace: str | None) -> dataschemas.Described:
+    """The DataSchema of a file or of the cluster. Raises CommandError."""
+    if dataschemas.is_file(target):
+        return dataschemas.from_file(Path(target))
+    namespace = namespace or cluster.default_namespace
+    item = verbs.needed(cluster, "DataSchema", target, namespace)
+    return dataschemas.described(f"{namespace}/{target}", item.get("spec"))
 
 
 def run_dataset_check(_: Cluster, options: argparse.Namespace) -> int:

@@ -99,9 +99,11 @@ REFUSALS = (
         name="DatasetDiffers",
         owner=HOSPITAL,
         meaning="The DataSchema of the hospital's Dataset DATASET differs from the round's.",
-        action="Apply the DataSchema of the federation in the site's namespace, and name it in spec.schemaName of "
-        "Dataset DATASET. If the round has not sent the hospital a task yet, it then goes on. If the site has refused "
-        "a task of the round, ask the round's author to apply a new round.",
+        action="Run `kubectl wardround dataschema digests NAME FILE.yaml -n SITE_NAMESPACE` at the site, with the name "
+        "of the Dataset's DataSchema and with the federation's file: it says which fields differ. Apply the DataSchema "
+        "of the federation in the site's namespace, and name it in spec.schemaName of Dataset DATASET. If the round "
+        "has not sent the hospital a task yet, it then goes on. If the site has refused a task of the round, ask the "
+        "round's author to apply a new round.",
     ),
     Reason(
         name="ImageNotByDigest",

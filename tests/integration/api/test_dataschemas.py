@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.integration.api.apiserver import Api, Refused
-from tests.integration.api.objects import data_schema
+from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.objects import FEDERATION, data_schema
+from wardround.cli.__main__ import main
+from wardround.plans.schema import assigned
 
 Object = dict[str, Any]
 NAMESPACE = "hospital-a"
@@ -133,3 +135,26 @@ def test_a_schema_holds_hundreds_of_described_columns(api: Api, columns: int) ->
             api.patch("DataSchema", "wide", {"spec": spec}, NAMESPACE)
     finally:
         api.delete("DataSchema", "wide", NAMESPACE)
+
+
+def test_the_hubs_administrator_compares_a_dataschema_with_what_a_hospital_publishes(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema = data_schema(FEDERATION)
+    own = assigned(schema["spec"])
+    offered = {"name": "breast", "schemaDigest": own.digest, "columnsDigest": own.columns_digest}
+
+    def compared() -> tuple[int, str]:
+        cluster = ("--kubeconfig", str(api.kubeconfig), "-n", FEDERATION)
+        code = main(["dataschema", "digests", schema["metadata"]["name"], "--hospital", "site-a", *cluster])
+        return code, capsys.readouterr().out
+
+    before = (api.get("Participant", "site-a", "site-a").get("status") or {}).get("site")
+    try:
+        for digest, code in ((own.digest, 0), ("sha256:" + "1" * 64, 1)):
+            site = {"datasets": [{**offered, "schemaDigest": digest}]}
+            api.patch_status("Participant", "site-a", {"site": site}, "site-a", user=account("site-a", "site"))
+            assert compared() == (code, compared()[1])
+        assert f"differs: sha256:{'1' * 64} (types, bounds, categories or required)" in compared()[1]
+    finally:
+        api.patch_status("Participant", "site-a", {"site": before}, "site-a", user=account("site-a", "site"))
