@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 from wardround.api import dataset, names
 from wardround.api import site as sites
@@ -27,6 +28,12 @@ UNPROVEN_SECONDS = 30.0
 # Of a request, as many as the kind takes in status.reading.request.
 MOST_CHARACTERS = 256
 logger = logging.getLogger(__name__)
+
+
+def _generation(text: str) -> int:
+    """The generation in an annotation; 0, which no Dataset has, if the text is none. Anyone who may write Jobs may have
+    written it."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
 
 
 class DatasetReconciler:
@@ -87,7 +94,7 @@ class DatasetReconciler:
         return ReadingJob(
             job=parse_job(item),
             pod=await newest_pod(self._own, observed.metadata.uid, job_uid=item["metadata"]["uid"]),
-            generation=int(annotations.get(names.GENERATION) or 0),
+            generation=_generation(annotations.get(names.GENERATION, "")),
             schema_digest=annotations.get(names.SCHEMA_DIGEST),
             request=annotations.get(names.READ) or None,
             created=parse_time(item["metadata"]["creationTimestamp"]),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.simulation.apiserver import Place, Server
 from tests.simulation.client import Client
 from tests.simulation.virtual import VirtualLoop, play
@@ -70,6 +72,27 @@ class World:
         labels, owners = fields.pop("labels", {}), fields.pop("ownerReferences", [])
         metadata = {"name": name, "namespace": namespace, "labels": labels, "ownerReferences": owners}
         self.server.create({"apiVersion": version, "kind": kind, "metadata": metadata, **fields})
+
+
+@pytest.mark.parametrize("generation", ["abc", "", "-1", "1.0", "9" * 5000])
+def test_a_job_whose_generation_is_no_number_says_nothing_and_goes(generation: str) -> None:
+    """Whoever may write Jobs could otherwise end the readings of this Dataset for ever."""
+
+    async def run(loop: VirtualLoop) -> None:
+        world = World(loop)
+        await world.reconciler.reconcile("breast")
+        [odd] = world.jobs
+        annotated = {"metadata": {"annotations": {names.GENERATION: generation}}}
+        world.server.change(Place("Job", HERE, odd["metadata"]["name"]), annotated)
+        world.ends(odd, MISSING)
+        await world.reconciler.reconcile("breast")
+        assert "reading" not in world.dataset["status"]
+        assert world.jobs == []
+        await world.reconciler.reconcile("breast")
+        [next_job] = world.jobs
+        assert next_job["metadata"]["annotations"][names.GENERATION] == "1"
+
+    play(run)
 
 
 def test_the_pod_of_an_earlier_job_is_not_the_pod_of_the_job_that_runs() -> None:
