@@ -194,6 +194,17 @@ def test_a_damaged_key_is_not_replaced(tmp_path: Path, spoil: Callable[[Folders]
     assert caught.value.reason == "SplitKeyLost"
 
 
+@pytest.mark.parametrize("damage", [lambda key: key[:20], lambda key: bytes(len(key))], ids=["cut", "zeros"])
+def test_a_damaged_key_of_a_valid_length_is_not_used(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    """A file system may leave this after a crash. The Dataset was applied again, so its status has no fingerprint."""
+    folders = fresh(tmp_path)
+    prepare(folders, world.task())
+    key_at(folders).write_bytes(damage(key_at(folders).read_bytes()))
+    with pytest.raises(Failure, match="the key of the split differs") as caught:
+        prepare(folders, world.task())
+    assert caught.value.reason == "SplitChanged"
+
+
 def test_a_volume_on_which_no_key_can_be_made_fails_the_pod(tmp_path: Path) -> None:
     folders = fresh(tmp_path)
     key_at(folders).parents[1].rmdir()
