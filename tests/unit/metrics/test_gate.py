@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from wardround.metrics.gate import Evidence, Paired, Verdict, judge
+from wardround.metrics.differences import surely_worse_by
+from wardround.metrics.gate import ERROR_AT_HOSPITALS, Evidence, Paired, Verdict, judge
+from wardround.wire import layouts
 
 Array = npt.NDArray[np.float64]
 TRIALS, EVENTS, MIN_EVENTS = 1000, 60, 20
@@ -19,6 +21,8 @@ PREVALENCES = (0.01, 0.1, 0.4)
 # Standard deviation of the true log odds: an AUC of about 0.85.
 SPREAD = 2.0
 ROUNDS = 30
+# Among which the people of a trial are dealt out.
+HOSPITALS = 3
 
 
 def probability(odds: Array) -> Array:
@@ -52,6 +56,12 @@ def paired(candidate: Array, reference: Array, truth: Array, name: str = "curren
     measured = losses(reference, truth)
     differences = losses(candidate, truth) - measured
     half = 1.96 * differences.std(ddof=1) / math.sqrt(len(truth))
+    hospitals = [
+        numbers(each, *parts)
+        for each, *parts in zip(
+            *(np.array_split(values, HOSPITALS) for values in (truth, measured, differences)), strict=True
+        )
+    ]
     return Paired(
         reference=name,
         low=float(differences.mean() - half),
@@ -59,7 +69,15 @@ def paired(candidate: Array, reference: Array, truth: Array, name: str = "curren
         reference_loss=float(measured.mean()),
         people=len(truth),
         events=int(truth.sum()),
+        at_one=surely_worse_by(hospitals, 0, ERROR_AT_HOSPITALS),
     )
+
+
+def numbers(truth: Array, measured: Array, differences: Array) -> dict[str, Array]:
+    """The sums of one hospital."""
+    people = np.array([len(truth), truth.sum(), len(truth) - truth.sum()])
+    sums = [measured.sum(), differences.sum(), np.square(differences).sum()]
+    return {"people": people, layouts.DIFFERENCES: np.array([sums])}
 
 
 def outcome(*against: Paired, coverage: float = 1.0, min_events: int = MIN_EVENTS) -> str:
