@@ -39,7 +39,7 @@ BAD: dict[str, tuple[Callable[[Object], Any], str]] = {
     "a bound of a text": (field(type="string"), "minimum and maximum are only for fields of type"),
     "a date as the bound of a number": (field(minimum="2020-01-01"), "minimum has to be a date"),
     "a number as the bound of a date": (field(type="date"), "maximum has to be a date"),
-    "bounds the wrong way round": (field(minimum="51"), "minimum lies above maximum"),
+    "bounds the wrong way round": (field(minimum="51"), "minimum is above maximum"),
     "categories of a boolean": (
         lambda spec: spec["fields"][1].update(type="boolean"),
         "A field of type boolean has no categories",

@@ -123,7 +123,7 @@ BAD_ROUNDS: dict[str, tuple[Object, str]] = {
     "evaluate without base": (federated_round(task="Evaluate"), "An Evaluate round needs base"),
     "a metric that no evaluation has": (
         evaluation(metrics=["acuracy", "auc"]),
-        "metrics are among loss, brier, accuracy, sensitivity, specificity, ppv, auc, calibration, "
+        "has no metrics but loss, brier, accuracy, sensitivity, specificity, ppv, auc, calibration, "
         "sensitivityAtSpecificity, people, positives and rows",
     ),
     "training on test rows": (federated_round(rows="Test"), "Only an Evaluate round reads test rows"),
@@ -260,7 +260,7 @@ def test_a_round_can_be_suspended_and_resumed(api: Api, running_round: Object) -
 
 @pytest.mark.parametrize("change", CHANGES, ids=[next(iter(change)) for change in CHANGES])
 def test_no_field_of_a_round_but_suspend_can_be_changed(api: Api, running_round: Object, change: Object) -> None:
-    with pytest.raises(Refused, match="immutable but for suspend"):
+    with pytest.raises(Refused, match="In a round, only suspend can change"):
         api.patch("FederatedRound", "running", {"spec": change}, FEDERATION)
 
 
@@ -315,7 +315,7 @@ def test_only_grants_and_cancel_of_a_task_can_change(api: Api, make: Callable[..
         with pytest.raises(Refused, match="is immutable"):
             api.patch(kind, "fixed", {"spec": change}, namespace, user=user)
     api.patch(kind, "fixed", {"spec": {"cancel": True}}, namespace, user=user)
-    with pytest.raises(Refused, match="cancel cannot be taken back"):
+    with pytest.raises(Refused, match="cancel cannot change back"):
         api.patch(kind, "fixed", {"spec": {"cancel": False}}, namespace, user=user)
 
 
@@ -377,9 +377,9 @@ BAD_DATASETS: dict[str, tuple[Object, str]] = {
         {"fields": [{"name": "a", "categories": [{"name": each, "from": "l"} for each in ("left", "right")]}]},
         "Duplicate value",
     ),
-    "path to elsewhere": ({"path": "../other.csv"}, "does not leave it"),
+    "path to elsewhere": ({"path": "../other.csv"}, "stays inside the volume"),
     "absolute path": ({"path": "/etc/passwd"}, "relative to the volume"),
-    "key file elsewhere": ({"split": {"keyFile": "keys/../../split.key"}}, "does not leave it"),
+    "key file elsewhere": ({"split": {"keyFile": "keys/../../split.key"}}, "stays inside the volume"),
     "absolute key file": ({"split": {"keyFile": "/split.key"}}, "relative to the volume"),
     "key in the object": ({"split": {"key": "0123456789abcdef"}}, "unknown field"),
     "nothing to train on": ({"split": {"validation": "0.5", "test": "0.5"}}, "no rows to train on"),

@@ -39,7 +39,7 @@ def test_a_model_gets_its_defaults(api: Api) -> None:
             },
             "Duplicate value",
         ),
-        ({"stop": {"patience": 2}}, "could never stop for it"),
+        ({"stop": {"patience": 2}}, "could never end the series"),
         ({"stop": {"minDelta": "-1"}}, "should match"),
         ({"onFailure": {"retries": 4}}, "should be less than or equal to 3"),
     ],
@@ -54,8 +54,8 @@ def test_a_series_that_cannot_be_meant_is_refused(api: Api, series: dict[str, An
     [
         ("image", "registry.example/trainer:latest", "image must be given by digest"),
         ("quorum", {"min": 3}, "above the number of names"),
-        ("metrics", ["auc"], "metrics lists loss"),
-        ("metrics", ["loss", "f1"], "metrics lists loss"),
+        ("metrics", ["auc"], "metrics has to list loss"),
+        ("metrics", ["loss", "f1"], "metrics has to list loss"),
         ("deadlines", {"totalSeconds": 10}, "shorter than one of the stages"),
     ],
 )
