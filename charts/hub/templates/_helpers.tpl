@@ -61,12 +61,12 @@ ancient-changes.
 {{/* Takes the largest number of characters in the managedFields of wardround-site. */}}
 {{- define "hub.hospitalWrites" -}}
 - expression: "!variables.bySite || request.options.?fieldManager.orValue('') == 'wardround-site'"
-  message: A hospital's account writes as the field manager wardround-site and under no other name.
+  message: A hospital's account has to write as the field manager wardround-site.
 - expression: >-
     !variables.bySite || (variables.others.all(entry, entry.?manager.orValue('') == 'ancient-changes' ||
     variables.othersBefore.exists(before, before.?manager == entry.?manager)) &&
     '%s'.format([variables.others]).size() <= '%s'.format([variables.othersBefore]).size())
-  message: A hospital's account brings no other field manager than wardround-site, and lets no other one grow.
+  message: A hospital's account may add no field manager but wardround-site, and may not make the entry of another one longer.
 - expression: "!variables.bySite || '%s'.format([variables.own]).size() <= {{ . }}"
-  message: The memory of what wardround-site wrote would be larger than what a hospital has to say.
+  message: The entry of wardround-site in metadata.managedFields would be longer than a hospital's account needs.
 {{- end }}

@@ -124,45 +124,49 @@ def sees_the_raw_dataset_as_the_view(job: Object) -> None:
 
 
 ROLE, TASK = "set the label wardround.io/role to training", "label wardround.io/task-uid"
-ACCOUNT = "runs as the service account training"
+ACCOUNT = "needs the service account training"
 POD_SECURITY, SECURITY = "The securityContext of a training pod", "securityContext of each container"
-ORDER = "has the init containers prepare, isolation, init"
+ORDER = "needs these init containers in this order: prepare, isolation, init"
 # Several policies refuse these pods, and the API server chooses whose words it passes on. All have these.
 SHAPE = "training pod"
 OUR_IMAGE, THEIR_IMAGE = "run the image of the site chart", "policy.images of the site chart"
-COMMAND, LISTED = "have a command and no args", "policy.commands of the site chart"
-SIDECAR = "only isolation, has restartPolicy Always"
+COMMAND, LISTED = "need a command and no args", "policy.commands of the site chart"
+SIDECAR = "only this one, needs restartPolicy Always"
 ENVIRONMENT = "nothing comes from Secrets"
 SECOND_WAY = "second way to run or reach something"
-TERMINATION = "must not become part of an API object"
-VOLUMES, SOURCES = "The volumes of a training pod are", "No Secret, ConfigMap, projected"
-CLAIMS = "raw data appears under no other name"
-ROUND = "has the label wardround.io/round-uid"
+TERMINATION = "must not get into an API object"
+VOLUMES, SOURCES = "A training pod needs the volumes", "such as Secret, ConfigMap, projected"
+CLAIMS = "data is in no other volume"
+ROUND = "needs the label wardround.io/round-uid"
 MOUNTS = "exactly the mounts of docs/contracts.md"
-FEWEST, KIND = "policy.minSamples of the site chart", "gives out hold-out rows to predict alone"
+FEWEST, KIND = "policy.minSamples of the site chart", "Only predict may get hold-out rows"
 ALLOWED = "policy.parameters of the site chart"
-THREADS = "say threads of WARDROUND_TASK"
-WAITS, LINK_LOCAL = "from 0.25 to 1.00 s", "policy.linkLocal of the site chart"
+THREADS = "have to equal threads in WARDROUND_TASK"
+WAITS, LINK_LOCAL = "from 0.25 to 1.00", "policy.linkLocal of the site chart"
 IGNORES = {"name": "WARDROUND_LINK_LOCAL", "value": "Ignore"}
-GROUPS, DEVICES, RESOURCES = "runAsGroup and fsGroup 65532", "has no resourceClaims", "asks for cpu, memory"
-PLACE, MARKS = "has no nodeName, no priorityClassName", "no annotations and labels but"
-ONE_POD, OWNER = "runs one pod once", "is owned by its SiteTask, or by the Dataset"
-FAILURES, STAYS = "another would read exit codes", "has no ttlSecondsAfterFinished"
+GROUPS, DEVICES, RESOURCES = (
+    "runAsGroup and fsGroup 65532",
+    "may not have resourceClaims",
+    "may request only cpu, memory",
+)
+PLACE, MARKS = "may not have nodeName, priorityClassName", "only the annotations and labels of"
+ONE_POD, OWNER = "runs one pod once", "needs an ownerReference to its SiteTask, or to the Dataset"
+FAILURES, STAYS = "Another rule could read exit codes", "may not have ttlSecondsAfterFinished"
 RUNTIME, NODES = "runtimeClassName of the site chart", "nodeSelector of the site chart"
 
-GRACE, RESOLVER = "has terminationGracePeriodSeconds 10", "it resolves nothing"
-TAINTS, GROUPS_OF_IMAGE = "has the tolerations of workload.tolerations", "has supplementalGroupsPolicy Strict"
+GRACE, RESOLVER = "needs terminationGracePeriodSeconds 10", "the pod resolves no name"
+TAINTS, GROUPS_OF_IMAGE = "only the tolerations of workload.tolerations", "needs supplementalGroupsPolicy Strict"
 LIMITS, ACCELERATORS, SIZES = (
-    "has workload.limits of the site chart",
-    "train alone has accelerators",
-    "have a sizeLimit",
+    "needs the limits of workload.limits of the site chart",
+    "only train and the references may have accelerators",
+    "need these sizeLimits",
 )
-GOES = "goes when it is deleted"
-QUEUE = "waits in the queue of the site chart"
-UNKNOWN = "has none of these fields"
-UNKNOWN_SECURITY = "The securityContext of a training pod has none of these fields"
-UNKNOWN_OF_CONTAINERS = "A container of a training pod has none of these fields"
-UNKNOWN_OF_VOLUMES = "Volumes and mounts of a training pod have none of these fields"
+GOES = "would keep it when it is deleted"
+QUEUE = "needs the queue of the site chart"
+UNKNOWN = "may not have these fields"
+UNKNOWN_SECURITY = "The securityContext of a training pod may not have these fields"
+UNKNOWN_OF_CONTAINERS = "A container of a training pod may not have these fields"
+UNKNOWN_OF_VOLUMES = "Volumes and mounts of a training pod may not have these fields"
 
 SHOWN = "kubectl.kubernetes.io/default-container"
 SECRET = {"secretKeyRef": {"name": "courier-keys", "key": "signing"}}
@@ -173,7 +177,7 @@ MOST_LEFT_OUT = "policy.maxLeftOut of the site chart"
 MOST_EVALUATIONS = "policy.maxEvaluations of the site chart"
 TEST_ROWS = {"name": "WARDROUND_ROWS", "value": "Test"}
 TELLING = {"name": "WARDROUND_TELL_OWN_METRICS", "value": "true"}
-ROWS = "prepare gives out test rows to predict alone"
+ROWS = "Only predict may get test rows"
 TELLS = "policy.tellOwnMetrics of the site chart allows"
 FEWER = {"name": "WARDROUND_MIN_SAMPLES", "value": "1"}
 FEWER_BEHIND = {"name": "WARDROUND_MIN_CELL", "value": "1"}
@@ -253,7 +257,7 @@ POD = [
     Attack("mounts a token", ACCOUNT, sets(pod, {"automountServiceAccountToken": True})),
     Attack("leaves the token to the default", ACCOUNT, sets(pod, {"automountServiceAccountToken": GONE})),
     Attack("learns of services", "enableServiceLinks false", sets(pod, {"enableServiceLinks": True})),
-    *(Attack(f"sets {name}", "shares no namespace", sets(pod, {name: True})) for name in HOST_NAMESPACES),
+    *(Attack(f"sets {name}", "may not share a namespace", sets(pod, {name: True})) for name in HOST_NAMESPACES),
     Attack("restarts its containers", "restartPolicy Never", restarts),
     Attack("has no pod security", POD_SECURITY, sets(pod, {"securityContext": GONE})),
     *(
@@ -848,9 +852,9 @@ VOLUME = [
     ),
     Attack("check writes what it checks", MOUNTS, sets(mount("check", "out"), {"readOnly": GONE})),
     Attack("check misses what it checks", MOUNTS, sets(container("check"), {"volumeMounts": [RAW]})),
-    Attack("mounts by expression", "no subPathExpr", sets(mount("train", "out"), {"subPathExpr": "$(HOME)"})),
+    Attack("mounts by expression", "may not have subPathExpr", sets(mount("train", "out"), {"subPathExpr": "$(HOME)"})),
     Attack(
-        "propagates mounts", "no mountPropagation", sets(mount("train", "out"), {"mountPropagation": "HostToContainer"})
+        "propagates mounts", "or mountPropagation", sets(mount("train", "out"), {"mountPropagation": "HostToContainer"})
     ),
 ]
 

@@ -39,7 +39,7 @@ def test_the_approver_can_approve(site: Api) -> None:
 
 
 def test_the_approver_can_change_nothing_else_of_a_task(site: Api) -> None:
-    with pytest.raises(Refused, match="the site operator alone makes it"):
+    with pytest.raises(Refused, match="only the site operator makes it"):
         site.patch("SiteTask", "to-approve", {"spec": {"cancel": True}}, SITE, user=PERSON)
     with pytest.raises(Refused, match="forbidden"):
         site.create(site_task(name="forged"), user=PERSON)

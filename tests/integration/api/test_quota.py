@@ -16,8 +16,8 @@ from tests.integration.api.objects import HUB, condition, round_task
 Object = dict[str, Any]
 SITE_B = account("site-b", "site")
 HUB_OPERATOR = account(HUB, "hub-operator")
-SMALL = "heartbeat may hold only a name"
-TOO_MUCH = "says more than a hospital has to say"
+SMALL = "Lease of a site may hold only a holder's name"
+TOO_MUCH = "Shorten the message, or remove these characters"
 
 
 def lease(name: str) -> Object:

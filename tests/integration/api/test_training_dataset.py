@@ -32,8 +32,8 @@ LISTED_SCHEMAS = [SCHEMA, ODD, LARGE, OTHER, ABSENT]
 WORD_FOR_WORD, CLAIM = "WARDROUND_DATASET of prepare differs from the spec", "has to be the claim of Dataset"
 SCHEMA_WORD_FOR_WORD = "WARDROUND_SCHEMA of prepare differs from the spec of DataSchema"
 SCHEMA_LABEL = "The label wardround.io/schema of a training Job has to be"
-SCHEMA_NOT_LISTED = "names that DataSchema. Add"
-NOT_LISTED, NOT_THERE = "names that Dataset. Add", "no params found for policy binding"
+SCHEMA_NOT_LISTED = "to name that DataSchema. Add"
+NOT_LISTED, NOT_THERE = "to name that Dataset. Add", "no params found for policy binding"
 # Whatever CEL, JSON, Kubernetes or a shell might take for something of its own.
 ODDITIES = [
     *(
