@@ -1,7 +1,8 @@
 """The verdict of the gate, from the unrounded sums of the hospitals. Pure.
 
 The differences that people see are too coarse for the gate's bound. So this process decides, and only the verdict
-leaves it. A verdict that is over one hospital says something of that hospital, so it is told as a difference is.
+leaves it. A verdict over one hospital says something about that hospital. So the same rules decide whether a verdict
+and a difference may be told.
 """
 
 from __future__ import annotations

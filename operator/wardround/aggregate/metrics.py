@@ -1,7 +1,7 @@
 """The numbers of a result: metrics with intervals over all hospitals that sent sums, and single hospitals'; pure.
 
 No single hospital's number is in the result, unless its Site tells it. A total over one hospital is that hospital's
-number. From a total and the numbers of all other hospitals, the last one's follow.
+number. From a total and the numbers of all other hospitals, anybody could compute the numbers of the last one.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ class Part:
 
     @property
     def counted(self) -> bool:
-        """Whether metrics are computed of its sums: after scaling, each class still holds `min_cell` people.
+        """Whether metrics are computed from its sums: after scaling, each class still holds `min_cell` people.
 
-        Scaled to fewer, it would protect no other hospital: a total of two would be nearly that of the other one.
+        With fewer, this hospital would protect no other one: the total of two hospitals would nearly be that of the
+        other.
         """
         return bool(self.sums) and estimates.classes_hold_enough(self.scaled(), self.min_cell)
 
@@ -92,14 +93,14 @@ class _Hospitals:
 
     @property
     def hidden(self) -> set[str]:
-        """Those that tell their own numbers, and whose own numbers would give those of another one."""
+        """Hospitals that tell their own numbers, but whose numbers would reveal those of another hospital."""
         shown = withheld.shown(
             {part.participant: withheld.Counted(part.people * part.scale, part.tells) for part in self.parts}
         )
         return {part.participant for part in self.parts if part.tells} - set(shown)
 
     def own(self, part: Part, name: str, specificity: float) -> Estimate | None:
-        """The number of one of these hospitals. None: too few people are behind it, or it is undefined."""
+        """The metric of one hospital. None: too few people are behind it, or it is undefined."""
         if self.computed:
             return estimates.estimates(part.sums, part.min_cell, specificity, (name,))[name]
         return Estimate(part.reported[name], None, None, part.people)
@@ -125,7 +126,7 @@ def _group_behind(name: str, parts: Sequence[Part], counted: Sequence[Part]) -> 
 
 
 def comparing(parts: Sequence[Part]) -> list[Part]:
-    """Those whose sums count, and that compare the model with references."""
+    """Hospitals whose sums count, and that compare the model with references."""
     return [part for part in parts if part.counted and layouts.DIFFERENCES in part.sums]
 
 

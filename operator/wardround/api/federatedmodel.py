@@ -72,8 +72,8 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """The series ends early: after `patience` rounds in a row whose loss is not lower than the best one by more than
-    `min_delta`, or `seconds` after its start. Zero: never."""
+    """When the series ends early. `patience`: it ends after this number of rounds in a row that do not improve the best
+    loss by more than `min_delta`. `seconds`: no Train round begins later than this after its start. Zero: no limit."""
 
     patience: int = 0
     min_delta: str = "0"
@@ -82,8 +82,8 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True)
 class OnFailure:
-    """`retries`: further rounds in the place of one that has failed. `then`: after these, the series waits for a change
-    of the spec, or ends without a version."""
+    """`retries`: how many rounds may replace one that has failed. `then`: if all of these fail too, the series waits
+    for a change of the spec, or ends without a version."""
 
     retries: int = 2
     then: Then = "Hold"

@@ -53,8 +53,8 @@ class Accelerator:
 class SiteReport:
     """The site's report on its keys, Datasets, accelerators, and the versions of assignments that it accepts.
 
-    `assignment_versions` is any JSON, which `plans/versions.py` reads. So a site that publishes rubbish stops no round
-    of other sites.
+    `assignment_versions` is any JSON, which `plans/versions.py` reads. So a site that publishes malformed JSON there
+    stops no round of other sites.
     """
 
     keys: PublicKeys | None = None

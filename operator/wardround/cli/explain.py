@@ -1,4 +1,4 @@
-"""How an object stands, in one headline, and what somebody has to do about it: from its conditions and tasks.
+"""Explains an object from its conditions and tasks: one headline, and what somebody has to do.
 
 Pure: gets the objects and the time, fetches nothing, and says only what they hold.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with one object, or what it waits for: a reason of the registry, with the names that the object tells.
+"""Finds what is wrong with an object, or what it waits for: a reason of the registry, with the object's names.
 
 Pure: gets the objects and the time, fetches nothing, and says only what they hold.
 """
@@ -44,9 +44,10 @@ class Finding:
 
 
 def of_attention(federated_round: FederatedRound, task: Task | None, entry: Attention) -> Finding:
-    """An entry of the round's status.attention. `task`: the hospital's RoundTask, if the reader may see it.
+    """The finding of an entry of the round's status.attention. `task`: the hospital's RoundTask, if the reader may see
+    it.
 
-    The hub makes its message from the registry too: it is shown where a newer hub knows more.
+    The hub makes the entry's message from the registry too. The finding shows it if a newer hub says more.
     """
     name, reason, message = entry.participant, entry.reason, entry.message
     metadata, spec = federated_round.metadata, federated_round.spec
@@ -73,7 +74,7 @@ def of_base(federated_round: FederatedRound) -> list[Finding]:
 
 
 def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> list[Finding]:
-    """Why a RoundTask or SiteTask failed, or what it waits for, if that is asked too."""
+    """Why a RoundTask or SiteTask failed. With `waits`, also what it waits for."""
     participant = participant or assigned(task).participant
     failure = task.status.failure
     if failure is not None:
@@ -113,7 +114,7 @@ def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVer
 
 
 def of_rows(dataset: Dataset) -> list[Finding]:
-    """The rows of a Dataset that were left out, for each field and reason, and what looks wrong in all rows."""
+    """The rows of a Dataset that were left out, for each field and reason, and remarks about the valid rows."""
     entries = dataset.status.left_out.fields if dataset.status.left_out else ()
     left_out = [Finding(each.field, each.reason, _left_out(each.rows, each.reason)) for each in entries]
     remarks = [

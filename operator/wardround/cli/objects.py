@@ -1,6 +1,6 @@
 """Reading objects as the command line shows them: their stages, ages and metrics, and what an assignment names. Pure.
 
-What is shown of an object, others than its reader have written: `read` makes its texts printable before it is parsed.
+People other than the reader wrote the texts of an object, so `read` makes them printable before it parses the object.
 """
 
 import base64
@@ -25,20 +25,20 @@ T = TypeVar("T")
 
 
 def read(parse: Callable[[Mapping[str, Any]], T], item: Object) -> T:
-    """A typed object whose texts steer no terminal. Raises codec.Malformed."""
+    """A typed object whose texts cannot control a terminal. Raises codec.Malformed."""
     return parse(printable(item))
 
 
 @dataclass(frozen=True)
 class AssignedNames:
-    """What the assignment of a task names, whoever signed it; "" where it names none."""
+    """Names in the assignment of a task, whoever signed it; "" for a name that is missing."""
 
     participant: Annotated[str, LABEL] = ""
     dataset_name: Annotated[str, LABEL] = ""
 
 
 def assigned(task: Task) -> AssignedNames:
-    """Of an assignment that cannot be read: no names."""
+    """The names in a task's assignment; no names if it cannot be read."""
     try:
         payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
         return codec.parse(AssignedNames, json.loads(payload))
@@ -47,7 +47,8 @@ def assigned(task: Task) -> AssignedNames:
 
 
 def stages(timeline: Timeline) -> list[tuple[str, datetime]]:
-    """Stages and when each was reached, in time's order; without those whose time, a site's word, is none."""
+    """Stages and when each was reached, in the order of time. A site writes these times: a stage with a malformed time
+    is left out."""
     reached = [(each.stage, read_time(each.time)) for each in timeline]
     return sorted(((stage, time) for stage, time in reached if time is not None), key=lambda each: each[1])
 
@@ -57,7 +58,7 @@ def created(metadata: Meta) -> datetime | None:
 
 
 def began(federated_round: FederatedRound) -> datetime | None:
-    """When a round took up its work: before that it waits for the round that it starts from."""
+    """When a round began its work. Before that it waited for the round that it starts from."""
     return next((time for stage, time in stages(federated_round.status.timeline) if stage == "Started"), None)
 
 
@@ -79,8 +80,8 @@ def metrics(result: Result) -> str:
 
 
 def printable(value: T) -> T:
-    """An object or a text, without what steers a terminal: control characters, overrides of the writing direction and
-    line breaks become spaces. What is shown of an object, others than its reader have written."""
+    """An object or a text that cannot control a terminal: control characters, overrides of the writing direction and
+    line breaks become spaces. People other than the reader wrote the texts of an object."""
     made: Any = value
     if isinstance(value, str):
         made = "".join(each if each.isprintable() else " " for each in value)

@@ -51,7 +51,7 @@ class Courier:
                 await self._take(item)
 
     async def follow_site(self) -> None:
-        """For ever: a Site that is made anew gets the keys again. Raises ApiError."""
+        """Runs without end: a Site that somebody deletes and makes again gets the keys again. Raises ApiError."""
         async for event, item in self._means.client.watch("Site"):
             published = (item.get("status") or {}).get("courier")
             if event in ("ADDED", "MODIFIED") and published != self._means.identity.published():
@@ -106,7 +106,8 @@ class Courier:
 
 
 async def for_ever(follow: Callable[[], Awaitable[None]], draw: Draw = system_draw) -> None:
-    """Begins anew, with a list, whatever the API server answers: a courier that exits loses all transfers under way."""
+    """Starts `follow` again after each error of the API server: a courier that exits would lose all transfers under
+    way."""
     failures = 0
     loop = asyncio.get_running_loop()
     while True:
@@ -120,7 +121,7 @@ async def for_ever(follow: Callable[[], Awaitable[None]], draw: Draw = system_dr
 
 
 class Process:
-    """A courier from its start: first the site's keys, then its tasks."""
+    """A courier from its start: first it makes or reads the site's keys, then it follows tasks."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Seals a checked update and sends it. A key seals once: what is durable is sent again, what is not gets a new key."""
+"""Seals a checked update and sends it. A durable ciphertext is sent again. Any other is made anew, under a new key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Sealed:
 
     @property
     def view(self) -> SealedUpdate:
-        """What the next steps are decided from."""
+        """The sealed update as `plans/courier` sees it."""
         manifest = self.manifest
         update = Update(manifest=self.envelope, samples=manifest.samples, withheld=manifest.withheld)
         parts = tuple(body.part_lengths(manifest.header.length))
@@ -131,7 +131,7 @@ def _sealed_sums(file_key: bytes, header: Header, sums: bytes, assignment: Assig
 async def send(puts: tuple[Put, ...], store: Store, folder: TaskFolder) -> None:
     """Put every part of the ciphertext into the store, by grants that fit it. Raises StoreError.
 
-    A part that the store has already is from an earlier run, of this very ciphertext.
+    If the store already has a part, an earlier run has stored it from the same ciphertext.
     """
     offset = 0
     for put in puts:

@@ -1,4 +1,4 @@
-"""What the courier takes from files and environment alone: pins that no API object can change."""
+"""The settings that the courier reads only from files and its environment: pins that no API object can change."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ UPDATE_DOCUMENT_LIMIT = 1 << 20
 
 
 class Unsafe(Exception):
-    """A file that training left is no plain file of a sensible size."""
+    """Training left something that is not a plain file of a sensible size."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TaskFolder:
 
     @property
     def manifest(self) -> Path:
-        """Exists only when the ciphertext beside it is whole and belongs to it."""
+        """The manifest's file. It exists only if the ciphertext beside it is whole and belongs to it."""
         return self.sealed / "manifest.json"
 
     def make(self) -> None:
@@ -101,7 +101,7 @@ class Workspace:
         return TaskFolder(self.root / "tasks" / uid)
 
     def sweep(self, keep: Collection[str]) -> list[str]:
-        """Removes folders of tasks that are no more; returns their UIDs."""
+        """Removes folders of tasks that no longer exist; returns their UIDs."""
         tasks = self.root / "tasks"
         gone = [folder.name for folder in tasks.iterdir() if folder.name not in keep] if tasks.is_dir() else []
         for uid in gone:

@@ -242,7 +242,7 @@ def chain(bases: Mapping[str, str | None], name: str) -> tuple[str, ...]:
 
 
 def identified(participants: Iterable[Participant]) -> dict[str, Participant]:
-    """By name. A Participant in a namespace of another name is nobody: the namespace is the identity."""
+    """By name. A Participant whose namespace has another name is ignored: the namespace is the identity."""
     return {each.metadata.name: each for each in participants if each.metadata.name == each.metadata.namespace}
 
 

@@ -1,4 +1,4 @@
-"""Remembers for a moment that the API server refused a RoundTask, so that not each look at the round asks again."""
+"""Remembers briefly that the API server refused a RoundTask, so that not each reconcile asks again."""
 
 from datetime import datetime, timedelta
 

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class ResultController:
-    """`kept`: names of rounds that are gone and of which a result is kept."""
+    """`kept`: names of rounds that are gone, but whose result is kept."""
 
     kind = KIND
     # The controller of rounds wakes it: an event of a round does not say that the round is gone.

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 
 
 class RoundController:
-    """`active` are the rounds that are not over: looked at again when a participant or another round changes. `swept`
-    are names of rounds that are gone and of which something is left."""
+    """`active`: the rounds that are not over. The controller looks at them again when a participant or another round
+    changes. `swept`: names of rounds that are gone, but have left something."""
 
     kind = federatedround.KIND
     sources: Mapping[str, Source] = {
@@ -65,7 +65,8 @@ class RoundController:
             self.queue.add(key)
 
     async def run(self) -> None:
-        """For ever: rounds that were deleted while nobody watched are known by what they left."""
+        """Runs without end. It finds rounds that were deleted while no operator watched, by the objects that they
+        left."""
         retries = Retries(self._draw)
         while True:
             try:

@@ -26,7 +26,7 @@ class Key(NamedTuple):
 
 
 class Wake(NamedTuple):
-    """A key to be worked on; `behind` all keys that anybody waits for."""
+    """A key to work on. `behind`: after all keys that are not `behind`."""
 
     key: Key
     behind: bool = False
@@ -58,7 +58,8 @@ class Controller(Protocol):
         """Make it as it should be. Return in how many seconds to look again, or None. Is retried if it raises."""
 
     async def run(self) -> None:
-        """What has to run beside the queue because no event of `sources` tells of it. May return at once."""
+        """Runs what the controller has to do beside the queue, for which there is no event of `sources`. May return at
+        once."""
 
 
 class Manager:

@@ -1,7 +1,7 @@
 """Decides whether this site takes an assignment: an ordered list of rules; reads no cluster, clock or key of its own.
 
 Courier and site operator both use `verify`, each with the pin that it was given itself. `decide` adds the site's
-policy. The envelope is believed, never the fields around it.
+policy. Both trust the envelope, and never the fields around it.
 """
 
 from __future__ import annotations
@@ -185,8 +185,8 @@ def is_pinned(hub_key: str, pin: str) -> bool:
 
 
 def open_signed(envelope: str, hub_key: str) -> Assignment:
-    """The assignment under the key that came with it, of whichever hub. It proves nothing of a task that was not
-    accepted under a pin. Raises Refused(reason)."""
+    """The assignment, opened with the key that came with it, whichever hub that is. It proves nothing about a task that
+    was not accepted under a pin. Raises Refused(reason)."""
     try:
         key = load_verification_key(untrusted.decode(hub_key, "HubNotPinned"))
     except Refused:

@@ -44,7 +44,7 @@ def plan(
 
     The counts are of the newest reading, on which Ready depends. A reading that failed may have no counts. The budgets
     of evaluations belong to the Dataset's name: they stay when its spec changes, and Ready does not depend on them. The
-    first fingerprint of the split's key stays: of another key, a person decides.
+    first fingerprint of the split's key stays: a person has to decide about another key.
     """
 
     def ready(draft: DatasetStatus, value: bool, reason: str, message: str = "") -> Conditions:

@@ -1,4 +1,4 @@
-"""Decides what a Site says of IPv6 link-local, by what the sidecar of its newest training pod heard; pure.
+"""Decides a Site's condition about IPv6 link-local, from what the sidecar of its newest training pod heard; pure.
 
 No NetworkPolicy need cover link-local, and nothing outside a pod can show that somebody there would answer. So an
 answer makes LinkLocalClosed False, silence leaves it Unknown, and only a pod without IPv6 makes it True.

@@ -67,7 +67,7 @@ def revoked(participant: Participant) -> bool:
 
 
 def distrust(participant: Participant, *, has_account: bool) -> str | None:
-    """The first reason why nothing may be sent to or taken from this participant, or None.
+    """The first reason why the hub may exchange nothing with this participant, or None.
 
     A hospital without keys may be one whose account does not exist yet. A hospital that has published keys had one.
     """

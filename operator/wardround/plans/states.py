@@ -11,7 +11,8 @@ from wardround.plans.round.types import Observation, StoredModel
 
 
 def states(seen: Observation) -> Mapping[str, str]:
-    """By participant, the UID of the round whose state it goes on from. Who is not named starts without one."""
+    """By participant, the UID of the round whose state it continues with. A participant that is not in it starts
+    without a state."""
     if seen.round.spec.base is None or seen.base_model is None:
         return {}
     return _left(seen.base_model, seen.base_uid)
@@ -27,5 +28,6 @@ def _left(model: StoredModel, uid: str) -> dict[str, str]:
 
 
 def remaining(before: Mapping[str, str], aggregated: Collection[str]) -> Mapping[str, str]:
-    """What a round's record has to say once it has combined these: the others still have the state that they had."""
+    """The states to record for a round that has combined these participants: the others still have the state that they
+    had."""
     return {name: uid for name, uid in before.items() if name not in aggregated}

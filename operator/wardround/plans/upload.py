@@ -1,4 +1,5 @@
-"""How large the update of a participant may be. Pure; knows what the round says and nothing of what a site asks for."""
+"""Decides how large the update of a participant may be. Pure: uses only what the round says, and not what a site asks
+for."""
 
 from wardround.api.federatedround import FederatedRound
 from wardround.plans.round.types import StoredModel
@@ -12,7 +13,7 @@ def largest_upload(federated_round: FederatedRound, base: StoredModel | None) ->
     """Ciphertext bytes. `base`: what the round starts from, if it is known.
 
     Counts and sums are one segment: 2048 fields, the most of a Dataset, are 66 KB of statistics. A trained model has
-    the length of its base. Only a first model is taken at the site's word, up to a limit.
+    the length of its base. Only for a first model, the hub accepts the length that the site names, up to a limit.
     """
     if federated_round.spec.task != "Train":
         return SEALED_SEGMENT

@@ -19,7 +19,7 @@ def accepted(lowest: int) -> tuple[int, ...]:
 
 
 def published(value: Any) -> frozenset[int]:
-    """The versions in what a site has published. Of a list in which one entry is none, nothing is believed."""
+    """The versions that a site has published. If one entry of the list is not a version, the whole list is ignored."""
     if not isinstance(value, list | tuple) or len(value) > MOST_PUBLISHED:
         return frozenset()
     if not all(isinstance(each, int) and not isinstance(each, bool) and 1 <= each <= LARGEST for each in value):

@@ -117,7 +117,8 @@ class HubLink:
             await self.client.close()
 
     def heartbeat(self, failure: ApiError | None) -> None:
-        """How the last renewal of the Lease went: the proof of being connected, which a silent watch is not."""
+        """Notes how the last renewal of the Lease went. A renewal proves that the site is connected. A silent watch
+        does not."""
         if self._credentials is None:
             return  # the enrolment is gone: the answers that a client without a token gets say nothing
         if failure is None:

@@ -19,7 +19,8 @@ RENEW_BEFORE = timedelta(minutes=15)
 
 
 def beyond_quorum(view: View) -> Verdict | None:
-    """So many are lost that no update of the others would change it; their answers are still worth a moment."""
+    """Fails a round in which too many hospitals are lost for a quorum. It first waits a moment for the answers of the
+    others."""
     hopeful = [*view.unasked, *(part.name for part in view.parts if part.state is not PartState.LOST)]
     missing = shortfall(view, hopeful, "can still send")
     if not missing:

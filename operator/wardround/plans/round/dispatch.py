@@ -24,7 +24,7 @@ EXPIRES_AFTER_DEADLINE = timedelta(hours=1)
 
 
 def quorum_impossible(view: View) -> Verdict | None:
-    """Said at once, since a round's spec cannot change."""
+    """Fails a round whose quorum is impossible at once, since a round's spec cannot change."""
     names, quorum = view.round.spec.participants.names, view.round.spec.quorum
     if names is None:
         return None
@@ -45,7 +45,7 @@ def quorum_impossible(view: View) -> Verdict | None:
 
 
 def never_dispatched(view: View) -> Verdict | None:
-    """The hub tried until now to write a first RoundTask, and the API server took none."""
+    """Fails a round if the API server has refused all of its first RoundTasks until the time was over."""
     if view.dispatched or view.seen.now < view.deadline:
         return None
     return failed(view, "NotDispatched", REASONS["NotDispatched"].text)
@@ -65,7 +65,8 @@ class _Candidates:
 
 
 def dispatch(view: View) -> Verdict | None:
-    """Asks all hospitals that may be asked, once they are enough. A named hospital that may not be is waited for."""
+    """Asks all hospitals that the hub may ask, if they are enough. Waits for a named hospital that the hub may not ask
+    yet."""
     if view.dispatched:
         return None
     candidates = _candidates(view)

@@ -9,7 +9,7 @@ from wardround.plans.round.view import View
 
 
 def over(view: View) -> Verdict | None:
-    """A final condition is never taken back: what is left is to tidy up."""
+    """Tidies up after a round that is over. Its final condition stays for ever."""
     if not is_over(view.round):
         return None
     until = puts_until(task.metadata.annotations for task in view.seen.tasks)
@@ -32,7 +32,7 @@ def complete(view: View) -> Verdict | None:
 
 
 def suspended(view: View) -> Verdict | None:
-    """The hub calls back tasks that are on their way, and keeps updates that were sent."""
+    """The hub cancels tasks that have not sent their update, and keeps updates that were sent."""
     if not view.round.spec.suspend:
         return None
     return Verdict(

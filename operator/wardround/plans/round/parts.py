@@ -91,8 +91,8 @@ def task_refused(name: str, refusal: str) -> Attention:
 
 
 def asks_again(federated_round: FederatedRound) -> timedelta:
-    """How long the hub tries to make a RoundTask that the API server does not take. A quota or a policy may be
-    corrected meanwhile."""
+    """How long the hub tries to make a RoundTask that the API server refuses. People may correct a quota or a policy in
+    this time."""
     limits = federated_round.spec.deadlines
     return timedelta(seconds=limits.admission_seconds + limits.queue_seconds)
 

@@ -145,7 +145,7 @@ def hospitals(number: int) -> str:
 
 
 def grace(view: View, sent: tuple[Part, ...]) -> list[datetime]:
-    """When stragglers are no longer waited for, if a quorum has sent."""
+    """When the hub stops waiting for the other hospitals, if a quorum has sent."""
     quorum = view.round.spec.quorum
     if shortfall(view, [part.name for part in sent]):
         return []
@@ -205,7 +205,7 @@ def named(entries: Sequence[Attention | LeftOut]) -> str:
 
 
 def first(texts: Sequence[str]) -> str:
-    """As many as a message has room for."""
+    """The first names, as many as fit into a message."""
     more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
     return ", ".join(texts[:NAMED]) + more
 

@@ -1,4 +1,4 @@
-"""What the site keeps in mind of each SiteTask: the few facts on which the plans of other tasks depend. Pure.
+"""The record of each SiteTask: the few facts on which the plans of other tasks depend. Pure.
 
 A SiteTask may weigh a megabyte, and a site holds hundreds. So the operator holds these records in memory, and no look
 at one task reads the other tasks from the API server.

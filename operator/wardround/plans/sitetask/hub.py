@@ -1,4 +1,5 @@
-"""Decides what the hub hears about a task and when: enumerated words, numbers and times; no text of a container."""
+"""Decides what the site operator tells the hub about a task, and when: reasons, numbers and times, but no text of a
+container."""
 
 from __future__ import annotations
 

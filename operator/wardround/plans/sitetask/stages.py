@@ -1,4 +1,4 @@
-"""Decides how long a stage of a task may take, and what a task has failed of that took longer. Pure."""
+"""Decides how long a stage of a task may take, and why a task that took longer has failed. Pure."""
 
 from __future__ import annotations
 
