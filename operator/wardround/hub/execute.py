@@ -75,7 +75,7 @@ def doing(action: Action) -> str:
         case Dispatch():
             return f"make the RoundTask of {action.participant}, attempt {action.attempt}"
         case Grant() | Cancel():
-            verb = "renew the grants" if isinstance(action, Grant) else "call back the task"
+            verb = "renew the grants" if isinstance(action, Grant) else "cancel the task"
             return f"{verb} of {action.task.metadata.namespace}"
         case Aggregate():
             return f"start aggregation {action.number}"
@@ -264,7 +264,7 @@ class Execution:
         try:
             return open_card(card, self.hub.identity.key.public_key())
         except Refused as damage:
-            logger.error("round %s: the card of its base is of no use: %s", self.round.metadata.name, damage.reason)
+            logger.error("round %s: the card of its base cannot be used: %s", self.round.metadata.name, damage.reason)
             return None
 
     @perform.register

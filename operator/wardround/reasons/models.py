@@ -34,14 +34,15 @@ VERDICTS = (
     ),
     _nobody(
         name="NotWorse",
-        meaning="The model is not worse than any reference by more than the bound.",
+        meaning="The model is not worse than any reference by more than the bound that docs/contracts.md gives "
+        "(verdict of a gate).",
         action="Nothing to do.",
     ),
     _author(
         name="WorseThanReference",
         meaning="The model is worse than a reference, and chance does not explain that.",
-        action="Keep the current version. If the data of a hospital changed, ask its people: flipped labels or another "
-        "unit make a model worse.",
+        action="Keep the current version. If the data of a hospital has changed, ask the hospital whether labels are "
+        "flipped or a unit is another one: both make a model worse.",
     ),
     _author(
         name="WorseAtHospital",
@@ -53,7 +54,7 @@ VERDICTS = (
     _author(
         name="NotShown",
         meaning="Too few people were measured to show that the model is not worse than a reference by more than the "
-        "bound.",
+        "bound that docs/contracts.md gives (verdict of a gate).",
         action="Wait for the next series, or compare the numbers of both versions and decide yourself.",
     ),
     _author(
@@ -65,12 +66,12 @@ VERDICTS = (
         name="TooFewSeen",
         meaning="The hospitals that could be measured hold less than 80 % of the rows that the model was trained on. A "
         "hospital with fewer than policy.minCell people in a class sends nothing.",
-        action="Compare the numbers of both versions, ask the hospitals that were not seen, and decide yourself.",
+        action="Compare the numbers of both versions, ask the hospitals that were not measured, and decide yourself.",
     ),
     _author(
         name="NotMeasured",
-        meaning="No comparison of the model with its references may be told, because too few hospitals or people were "
-        "measured.",
+        meaning="The result may show no comparison of the model with its references, because too few hospitals or "
+        "people were measured.",
         action="Compare the numbers of both versions, and decide yourself.",
     ),
 )
@@ -140,7 +141,7 @@ MODELS = (
         meaning="The version that should be the current one does not exist.",
         action="Set spec.current.version to a version of status.versions, or remove spec.current.",
     ),
-    _nobody(name="VersionReady", meaning="The version has a result and its numbers.", action="Nothing to do."),
+    _nobody(name="VersionReady", meaning="The ModelVersion has its model and its metrics.", action="Nothing to do."),
     _nobody(name="VersionCurrent", meaning="The model has a current version.", action="Nothing to do."),
     _nobody(name="NoVersionYet", meaning="The model has no version before its first series ends.", action="Wait."),
     _author(
@@ -189,6 +190,6 @@ MODELS = (
     _author(
         name="ResultGone",
         meaning="The round that made the best model of the series is gone, or it has no result.",
-        action="Apply a new FederatedModel. Its rounds stay as long as nobody deletes them.",
+        action="Apply a new FederatedModel, and do not delete its rounds.",
     ),
 )

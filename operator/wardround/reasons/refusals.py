@@ -158,8 +158,8 @@ REFUSALS = (
     _site(
         name="ReleaseNotAllowed",
         owner=ROUND_OR_HOSPITAL,
-        meaning="The round's result may go to readers on the hub (release: Readers), and the hospital's policy allows "
-        "participants alone.",
+        meaning="The round's result may go to readers on the hub (release: Readers), but the hospital's "
+        "policy.release allows only participants to get it.",
         action="The round's author: Apply a new round with release: Participants. The hospital's administrator: If the "
         "hospital agrees, set policy.release to Readers in the values of the site chart.",
     ),
