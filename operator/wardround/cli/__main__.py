@@ -177,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
         "results",
         parents=[shared],
         help="show the numbers of a complete round, with intervals",
-        description="Shows each metric of a complete round: its value with a 95 %% interval, the people and hospitals "
+        description="Shows each metric of a complete round: its value with a 95 % interval, the people and hospitals "
         "that it covers, the rows and the model that were measured, and whether a higher or a lower value is better.",
     )
     telling.add_argument("target", metavar="federatedround/NAME")
