@@ -1,7 +1,7 @@
 """Follows one task: asks plans/courier for the next step and carries it out. Decides nothing, starts anew at any point.
 
-What is done is read off the workspace and the object, never off memory, so that a restart goes on where the last run
-was. Nothing here is logged but names, reasons and sizes.
+It reads from the workspace and the object what is done already, and never from memory. So a restarted courier continues
+where the last one stopped. The log has only names, reasons and sizes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Means:
 
 @dataclass
 class Pass:
-    """What the steps have come to since the courier last rested. `grants` with the text that they were opened from."""
+    """The results of the steps since the courier last rested. `grants`: with the text from which they were opened."""
 
     folder: FolderView | None = None
     grants: tuple[str, Grants] | None = None

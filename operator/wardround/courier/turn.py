@@ -20,7 +20,7 @@ class Turn:
 
     @asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
-        """A turn for work that cannot be cut short and does not wait for the store."""
+        """A turn for work that cannot be interrupted and does not wait for the store."""
         self._waiting += 1
         self._hurry()
         try:

@@ -1,4 +1,4 @@
-"""Carries out a round's plan, action by action. Each action may be repeated: after a crash the plan comes again."""
+"""Carries out a round's plan, action by action. Each action may be repeated: after a crash the plan is made again."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The controller of Participants: writes what the hub thinks of a hospital, and wakes the rounds under way."""
+"""The controller of Participants: writes the status of each, and wakes the rounds that have not ended."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,8 @@ from wardround.ports import Object
 
 
 class ParticipantController:
-    """`wake_rounds`: a hospital has changed, and any round under way may ask it or have asked it."""
+    """`wake_rounds`: called when a hospital has changed, because each round that has not ended may ask it or have asked
+    it."""
 
     kind = participant.KIND
     # Its events come from the index of Participants and from the watch of accounts: `run`.

@@ -11,9 +11,9 @@ from wardround.wire.assignment import Assignment
 
 
 def first_assignment(tasks: Collection[RoundTask], identity: Identity) -> Assignment | None:
-    """What the hub has signed in the newest of the first attempts.
+    """The assignment that the hub signed in the newest of the first attempts.
 
-    It says which participants a round asks, and by which DataSchema, whatever people have done to their objects since.
+    It says which participants a round asks, and by which DataSchema, even if people have changed the objects since.
     """
     first = [each for each in tasks if each.spec.attempt == 1]
     newest = max(first, key=lambda each: each.metadata.creation_timestamp, default=None)

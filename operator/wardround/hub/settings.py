@@ -14,7 +14,7 @@ class SettingMissing(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """`store_origin`: the store's address for sites. `store_internal`: its address for the hub and its Jobs.
-    `scratch_limit`: the most bytes of scratch that an aggregation Job may have."""
+    `scratch_limit`: the largest number of bytes of scratch that an aggregation Job may have."""
 
     namespace: str
     image: str

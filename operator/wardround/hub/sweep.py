@@ -35,7 +35,7 @@ def round_of(item: Object) -> tuple[str, str] | None:
 
 
 async def sweep(hub: Context, namespace: str, name: str, live_uid: str | None) -> datetime | None:
-    """Deletes what belongs to rounds of this name but another UID than the one that a live GET has just shown.
+    """Deletes what belongs to rounds that have this name but another UID than the round that a live GET has just shown.
 
     First keys go, and sites and Jobs are stopped, for which no store is needed. One object is kept until the store is
     swept: by it a sweep that breaks off finds what to do when it is repeated. Returns until when sites can put objects,

@@ -1,4 +1,4 @@
-"""Writes statuses, and an Event after each status that changed the headline. plans.events decides what it says."""
+"""Writes statuses, and an Event after each status that changed the headline. plans.events decides its text."""
 
 import asyncio
 import hashlib

@@ -35,7 +35,7 @@ async def heartbeat(
     """Renews for ever, every so many `seconds`, and reports how each renewal went.
 
     A renewal proves that the API server can be reached; a silent watch does not. No answer within `patience` seconds is
-    reported as a failure, so that a line that was cut is noticed before other calls give up.
+    reported as a failure, so that a broken connection is noticed before other calls give up.
     """
     while True:
         try:

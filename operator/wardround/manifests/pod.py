@@ -100,5 +100,6 @@ def secret(name: str, secret_name: str) -> Manifest:
 
 
 def variable(name: str, value: str) -> Manifest:
-    """Kubernetes puts other variables in for `$(NAME)`, and `$` for `$$`: not into what a round or a Dataset says."""
+    """An environment variable with exactly this text. Kubernetes replaces `$(NAME)` by another variable, and `$$` by
+    `$`. So `$` is escaped in texts of rounds and Datasets."""
     return {"name": name, "value": value.replace("$", "$$")}

@@ -311,7 +311,7 @@ def _isolation_env(job: TrainingJob) -> list[Manifest]:
 
 
 def isolation_variables(targets: Sequence[IsolationTarget], seconds: float, link_local: LinkLocal) -> list[Manifest]:
-    """What the gate is told."""
+    """The gate's environment variables."""
     return [
         pod.variable("WARDROUND_ISOLATION", isolation.write(targets)),
         # Two digits always: the admission policy compares text.

@@ -1,7 +1,7 @@
 """Decides when a change of conditions is worth a Kubernetes Event, and what it says. Pure.
 
 An object has one headline: how it ended, else what a person has to do, else whether it is ready, else what it waits
-for. An Event is due when the headline changes; a message that changes alone is not news.
+for. An Event is due when the headline changes; if only a message changes, no Event is due.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class Event:
 
 
 def transitions(before: Conditions, after: Conditions) -> tuple[Event, ...]:
-    """The Events of going from one status to the next: of a new headline, and of what is told beside it."""
+    """The Events of a change of status: one for a new headline, and one for each condition that is told beside it."""
     events: list[Event] = []
     for old, new in (
         (headline(before), headline(after)),

@@ -1,4 +1,4 @@
-"""Decides what an assignment says of the round's DataSchema, and in what a site's own differs. Sees no rows."""
+"""Decides what an assignment says about the round's DataSchema, and how a site's own one differs. Sees no rows."""
 
 from __future__ import annotations
 

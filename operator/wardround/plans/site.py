@@ -1,4 +1,4 @@
-"""Decides whether a Site is ready for tasks, and what it tells the hub of itself; compares facts, reads no clock."""
+"""Decides whether a Site is ready for tasks, and what it reports to the hub; compares facts, reads no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task under way waits for, and the reason of its failure when it waited too long.
+"""What a task that runs waits for, and the reason of its failure if it waits too long.
 
 A table for both sides. The site ends a stage whose time is over; if it does not, the hub does, for the same reason.
 """

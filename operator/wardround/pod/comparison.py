@@ -51,7 +51,7 @@ class Comparison:
                 self._highest[name] = max(self._highest[name], float(values.max()))
 
     def alike(self) -> Alike:
-        """The result, after the last batch. One row alone says nothing."""
+        """The result, after the last batch. A single row proves nothing."""
         if self._rows < 2:
             return Alike()
         texts = {name: column.text for name, column in self._digests.items()}

@@ -1,4 +1,4 @@
-"""Counts what a Dataset's file holds and what is left out of it, and judges that; must not know tasks.
+"""Counts the rows of a Dataset's file and the rows that are left out, and judges the counts; must not know tasks.
 
 The training pod and `kubectl wardround dataset check` use the same code, so both say the same words. Messages hold
 counts, and names and values of the schema, never a value of the file.
@@ -257,7 +257,7 @@ def too_few_samples(counts: Counts, side: Side, samples: int, needed: int) -> st
 
 
 def remarks(counts: Counts) -> tuple[Remark, ...]:
-    """What looks wrong, although the file can be read. The rows that are valid count nevertheless."""
+    """Remarks about rows that look wrong although they are valid. They count nevertheless."""
     one_class = counts.rows > 0 and sum(each.rows > 0 for each in counts.classes) == 1
     repeated = counts.repeated > 0 and counts.repeated >= REPEATED_SHARE * counts.rows
     more_left_out = [each.left_out_patients for each in counts.classes if _loses_more(each, counts.classes)]

@@ -1,4 +1,4 @@
-"""The positive control of the isolation gate: which addresses must be closed, and whether they answer out here.
+"""The positive control of the isolation gate: which addresses must be closed, and whether they answer outside a pod.
 
 What is refused inside the training pod proves isolation only if it answers outside. Hub and Kubernetes API are
 reached by the site operator itself; without one of them no Job is made. The other targets (store, node, resolver,
@@ -82,7 +82,7 @@ def probe(closed: tuple[IsolationTarget, ...]) -> Control:
 
 
 def judge(closed: tuple[IsolationTarget, ...], answers: Answers) -> Control:
-    """The pod waits twice as long as the slowest answer took out here."""
+    """The pod waits twice as long as the slowest answer took outside of it."""
     seconds = min(max(2 * answers.slowest_seconds, LEAST_SECONDS), MOST_SECONDS)
     return Control(closed, bool(answers.open), seconds)
 

@@ -1,4 +1,4 @@
-"""Carries out a task's plan, action by action. Each may be repeated: after a crash the plan comes again."""
+"""Carries out a task's plan, action by action. Each action may be repeated: after a crash the plan is made again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record of each SiteTask of the site, in memory, so that no reconcile lists them. Decides nothing.
+"""Keeps a record of each SiteTask of the site in memory, so that no reconcile lists SiteTasks. Decides nothing.
 
 The site operator writes all of a SiteTask that the records tell, and sees the rest when it looks at the task: each
 change of a SiteTask or its Job leads to such a look. So the records are read from the API server once, and again after

@@ -1,4 +1,4 @@
-"""The Site itself: observe, plan, write; keeps the link to the hub alive and tells it of this site."""
+"""The Site itself: observe, plan, write. Keeps the link to the hub alive, and reports this site to the hub."""
 
 from __future__ import annotations
 

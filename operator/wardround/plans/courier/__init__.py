@@ -1,1 +1,1 @@
-"""What the courier decides about one task: the next step, what an error becomes, what the task's report says."""
+"""Decides the courier's next step for one task, what it does after an error, and what it reports."""

@@ -1,4 +1,4 @@
-"""Decides the courier's next step for one task, and what an error becomes. Pure: knows no file, store or API server.
+"""Decides the courier's next step for one task, and the step after an error. Pure: knows no file, store or API server.
 
 Each step is decided anew from the object and the workspace, so that a restarted courier goes on where the last one was.
 """
@@ -46,7 +46,7 @@ REST = Rest()
 
 
 def next_step(seen: Observation) -> Step:
-    """Raises Refused where something signed is not what it should be; `after` says what follows."""
+    """The next step. Raises Refused if signed data is not as expected; `after` decides what follows."""
     task = seen.task
     if seen.deleted or is_final(task):
         return Leave()
@@ -141,7 +141,7 @@ def _report(seen: Observation, change: CourierReport | None = None, *, reason: s
 
 
 def after(trouble: Trouble, failures: int) -> Leave | TryAgain:
-    """What an error becomes. `failures`: how many came in a row before."""
+    """The step after an error. `failures`: how many errors came before it in a row."""
     match trouble.kind:
         case "Gone":
             return Leave()
@@ -162,7 +162,7 @@ def stops_transfers(task: SiteTask) -> bool:
 
 
 def on_object(task: SiteTask, *, followed: bool) -> Literal["Observe", "Follow", "RemoveFolder"]:
-    """What a SiteTask of the watch means. `followed`: the courier follows it already."""
+    """What to do about a SiteTask that the watch has shown. `followed`: the courier follows it already."""
     if followed:
         return "Observe"
     return "RemoveFolder" if is_final(task) else "Follow"

@@ -8,7 +8,7 @@ SLICE_SECONDS = 30.0
 
 
 def turn_ends(since: float, now: float) -> float:
-    """When a turn ends that began at `since`, now that another task waits for its own: never in the past."""
+    """When a turn ends that began at `since`, if another task waits for a turn now. It is never in the past."""
     return max(since + SLICE_SECONDS, now)
 
 

@@ -137,8 +137,8 @@ class TryAgain:
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """What stood against a step. `Refused`: something signed or sealed is not what it should be. `Store`, `Api`,
-    `Workspace`: who failed. `Gone`: the API server has no such SiteTask."""
+    """Why a step failed. `Refused`: signed or sealed data is not as expected. `Store`, `Api`, `Workspace`: who failed.
+    `Gone`: the API server has no such SiteTask."""
 
     kind: Literal["Refused", "Store", "Api", "Workspace", "Gone"]
     reason: str = ""

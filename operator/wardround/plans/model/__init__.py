@@ -1,1 +1,1 @@
-"""Decides which round of a model comes next, and which model of a series becomes a version."""
+"""Decides which round of a FederatedModel comes next, and which model of a series becomes a ModelVersion."""

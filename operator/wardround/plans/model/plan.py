@@ -1,4 +1,4 @@
-"""Decides what to do next about a FederatedModel, and what to say of it. Pure: knows no API server and no clock.
+"""Decides what to do next about a FederatedModel, and its status. Pure: knows no API server and no clock.
 
 A plan is the first rule of RULES that has something to say. The status names a round before the round is created: after
 a crash, the operator finds it under its name.
@@ -248,7 +248,7 @@ def owned(federated_round: FederatedRound, model: Meta) -> bool:
 
 
 def best_name(series: SeriesStatus) -> str:
-    """The round of the best model. Where nobody told a loss, the last Train round."""
+    """The round of the best model. If no round has a loss, the last Train round."""
     trained = [each.name for each in series.rounds if each.task == "Train" and each.outcome == "Complete"]
     return series.best or (trained[-1] if trained else "")
 

@@ -87,7 +87,8 @@ def _no_base(view: View, name: str) -> Verdict:
 
 
 def applied_until(view: View) -> datetime:
-    """Until when a round waits for objects that it names: tools apply many objects in any order."""
+    """Until when a round waits for objects that it names but that do not exist yet: tools apply many objects in any
+    order."""
     created = parse_time(view.round.metadata.creation_timestamp)
     return created + timedelta(seconds=view.round.spec.deadlines.admission_seconds)
 

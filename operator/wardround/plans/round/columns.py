@@ -1,4 +1,4 @@
-"""Decides whether hospitals mean the round's columns by its Dataset, and whether the base model was made with them.
+"""Decides whether the hospitals' Datasets have the round's columns, and whether the base model was made with them.
 
 Sums and weights are added up by position: features in another order or unit would be mixed, and no error would show it.
 """

@@ -1,4 +1,4 @@
-"""Decides what to do next about a FederatedRound, and what to say of it. Pure: knows no API server and no clock.
+"""Decides what to do next about a FederatedRound, and its status. Pure: knows no API server and no clock.
 
 A plan is the first rule of RULES that has something to say. "Why is it waiting" is answered there and nowhere else.
 """

@@ -1,4 +1,4 @@
-"""Decides how long the present stage of a running task may last, and why the task failed if it lasts longer."""
+"""Decides how long the present stage of a running task may last, and why the task fails if it lasts longer."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -100,14 +100,14 @@ def _set(before: Conditions, kind: str, holds: bool, reason: str, message: str, 
 
 
 def begun(seen: Observation) -> datetime:
-    """Deadlines count from the start, or from when a suspension ended."""
+    """The time from which deadlines count: the start of the round, or the end of a suspension."""
     started = reached(seen.round.status.timeline, STARTED) or seen.now
     resumed = conditions.since(seen.round.status.conditions, "Suspended", "False")
     return max(started, resumed) if resumed else started
 
 
 def asks_until(seen: Observation) -> datetime:
-    """Until when a first RoundTask that the API server does not take is made again."""
+    """Until when the hub operator tries to make a first RoundTask that the API server refuses."""
     total = timedelta(seconds=seen.round.spec.deadlines.total_seconds)
     return begun(seen) + min(total, asks_again(seen.round))
 

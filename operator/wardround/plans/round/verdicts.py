@@ -55,5 +55,5 @@ def advice(reason: str) -> str:
 
 
 def sentences(*texts: str) -> str:
-    """Those that say something, in one text."""
+    """The texts that are not empty, as one text."""
     return " ".join(text for text in texts if text)

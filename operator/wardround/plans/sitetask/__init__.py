@@ -1,1 +1,2 @@
-"""What a site decides about a task: its rules, what they read of pod, hub and other tasks, and what they answer."""
+"""Decides what a site does about a task: rules, the facts that they read about pod, hub and tasks, and their
+answers."""

@@ -33,7 +33,7 @@ class ArrivalPlan:
 
 
 def plan(seen: Arrival) -> ArrivalPlan:
-    """The site does not begin what the hub has ended, and takes no more tasks than it may hold."""
+    """The site does not begin a task that the hub has ended, and takes no more tasks than it may hold."""
     task = seen.round_task
     if is_final(task) or task.spec.cancel:
         return ArrivalPlan()

@@ -1,4 +1,4 @@
-"""How a task stands, read off its conditions. Decides nothing."""
+"""Reads the state of a task from its conditions. Decides nothing."""
 
 from __future__ import annotations
 

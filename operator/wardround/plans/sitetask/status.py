@@ -1,4 +1,4 @@
-"""Says how a task stands: a verdict as conditions, failure and timeline of the SiteTask. Decides nothing."""
+"""Writes a verdict as conditions, failure and timeline of the SiteTask. Decides nothing."""
 
 from __future__ import annotations
 
