@@ -109,7 +109,9 @@ async def open_base(store: Store, plan: AggregationPlan, scratch: Scratch | None
         raise Failure("StoreInconsistent", "The base model's list of segments is not the one that the hub signed.")
     region = scratch.region(ciphertext_length(body.length)) if scratch else None
     file = SealedFile(store, base.get.parts, body, hashes, region)
-    another = Failure("SchemasDiffer", "The base model is not a canonical file of its schema.")
+    another = Failure(
+        "SchemasDiffer", "The base model's file does not have the canonical form that docs/contracts.md describes."
+    )
     try:
         layout = await read_layout(file)
     except Refused as refused:

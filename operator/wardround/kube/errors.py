@@ -80,7 +80,7 @@ def error(code: int, text: str, *, doing: str, resource: Resource, name: str) ->
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        return Unavailable(doing, f"{code}, in an answer that is not from a Kubernetes API: {text[:LONGEST_STRANGER]}")
+        return Unavailable(doing, f"{code}, and the answer is not from a Kubernetes API: {text[:LONGEST_STRANGER]}")
     return status_error(answer, doing=doing, resource=resource, name=name, code=code)
 
 

@@ -192,7 +192,9 @@ class _Local:
             self._fault(f"{place} is a {field.type} and takes no {' and no '.join(given)}. Remove {_them(given)}")
             return 1.0, 0.0
         if given and field.categories:
-            self._fault(f"{place} has categories and takes no {' and no '.join(given)}. Give categories local names")
+            self._fault(
+                f"{place} has categories and takes no {' and no '.join(given)}. Write the file's names in categories"
+            )
             return 1.0, 0.0
         numbers = {"scale": 1.0, "offset": 0.0}
         for key in given:

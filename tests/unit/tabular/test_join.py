@@ -78,7 +78,7 @@ SEX = [{"name": "female", "from": "w"}, {"name": "male", "from": "m"}]
         (dataset_with("sex", scale="2", offset="1"), "is a string and takes no scale and no offset. Remove them"),
         (
             dataset_with("ill", offset="-1"),
-            "field 'ill' has categories and takes no offset. Give categories local names",
+            "field 'ill' has categories and takes no offset. Write the file's names in categories",
         ),
         (
             dataset_with("sex", categories=[*SEX, {"name": "divers", "from": "d"}]),

@@ -207,7 +207,11 @@ def _combining(view: View, node_dead: datetime | None) -> Verdict:
     """Waits for the aggregation Job, but not for ever. `node_dead`: when its pod's deletion is given up."""
     until = _combined_by(view)
     if view.seen.now >= until:
-        cause = "Kubernetes is deleting its pod, and the node does not answer" if node_dead else "It has not ended"
+        cause = (
+            ("Kubernetes is deleting the Job's pod, but the pod's node does not answer")
+            if node_dead
+            else "It has not ended"
+        )
         return failed(
             view,
             "AggregationDeadline",
