@@ -167,6 +167,10 @@ def test_a_federation_editor_may_change_only_rounds(api: Api) -> None:
     }
     api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
     api.await_right("ada", "create", ROUNDS, FEDERATION)
+    # The meaning of the columns is public in the federation, and its administrator decides it.
+    assert all(api.may("ada", verb, SCHEMAS, FEDERATION) for verb in ("get", "list", "watch"))
+    assert not any(api.may("ada", verb, SCHEMAS, FEDERATION, name="breast-v1") for verb in WRITES)
+    assert not api.may("ada", "get", SCHEMAS, "site-a")
     # To run rounds is no right to get the models that they make.
     assert not any(api.may("ada", verb, TRANSFERS, FEDERATION) for verb in ("create", "get", "list"))
     # By either group, and kubectl describe takes the older one.
@@ -194,6 +198,7 @@ def test_a_model_reader_may_make_transfers_in_the_namespace_and_nothing_else(api
     api.call("POST", f"/apis/rbac.authorization.k8s.io/v1/namespaces/{FEDERATION}/rolebindings", binding)
     api.await_right("rita", "create", TRANSFERS, FEDERATION)
     assert api.may("rita", "get", ROUNDS, FEDERATION, name="train-1")
+    assert api.may("rita", "get", SCHEMAS, FEDERATION, name="breast-v1")
     for verb, resource, namespace in [
         ("create", TRANSFERS, HUB),
         ("patch", TRANSFERS, FEDERATION),
