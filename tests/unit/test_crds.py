@@ -125,6 +125,14 @@ def test_a_list_of_datasets_shows_what_a_round_uses_of_them() -> None:
     }
 
 
+def test_a_list_of_rounds_shows_the_loss_and_the_auc() -> None:
+    columns = {each["name"]: each for each in version(CRDS["federatedrounds"])["additionalPrinterColumns"]}
+    for name, metric in (("Loss", "loss"), ("AUC", "auc")):
+        assert columns[name]["jsonPath"] == f'.status.result.metrics[?(@.name=="{metric}")].value'
+        assert "priority" not in columns[name]
+        assert metric in registry.EVALUATE
+
+
 @pytest.mark.parametrize("name", CRDS)
 def test_uninstalling_the_chart_keeps_the_crds(name: str) -> None:
     assert CRDS[name]["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}

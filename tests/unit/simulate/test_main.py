@@ -47,6 +47,15 @@ def test_the_table_has_the_data_and_each_metric(run: Any) -> None:
     assert "min-cell" not in out
 
 
+def test_a_person_at_a_terminal_sees_how_far_the_rounds_are(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, _, err = run()
+    assert code == 0
+    assert "repeat 1: statistics, site-a" in err
+    assert "1/3" in err
+
+
 def test_the_table_of_repeats_has_mean_and_standard_deviation(run: Any) -> None:
     code, out, _ = run("--repeats", "2")
     assert code == 0
