@@ -11,6 +11,7 @@
  * Its settings survive execve and fork, and no process can undo them:
  *   - no_new_privs: without it, the kernel accepts no filter from an unprivileged process;
  *   - a core file limit of 1 byte, because a core dump holds patients' rows;
+ *   - a limit of 0 bytes for queues of POSIX, because a queue outlasts the container that makes it (see FILTER, 5);
  *   - a seccomp filter (see FILTER below).
  * It closes all files except standard input, output and error: a socket that the runtime leaks must not be inherited.
  *
@@ -79,9 +80,11 @@
  *   4. Symbolic links. Code knows the path of its launcher, and volumes outlast its container. A link that code leaves
  *      in a volume could redirect a mount of the next container (for example an image's VOLUME, through a link of the
  *      image) over that container's launcher. EPERM, like file systems without links.
- *   5. Shared memory, semaphores and queues of System V, and queues of POSIX. They belong to the pod and outlast the
- *      container that makes them, so the code of one model could leave its predictions there for the next one. EPERM.
- *      Shared memory of POSIX is a file in /dev/shm, where each reference of an evaluation has its own mount.
+ *   5. Shared memory, semaphores and queues of System V, queues of POSIX, and keyrings. They belong to the pod, or to its
+ *      user on this node, and outlast the container that makes them, so the code of one model could leave its
+ *      predictions there for the next one. EPERM. A queue of POSIX is also a file in /dev/mqueue, which open() can make:
+ *      the limit of 0 bytes forbids it (EMFILE). Shared memory of POSIX is a file in /dev/shm, where each reference of an
+ *      evaluation has its own mount.
  *   6. Sockets other than AF_UNIX. The other end of an AF_UNIX socket is on this node: in a folder that only training
  *      pods write, or under an abstract name of the pod's network namespace, where the sidecar does not listen.
  * All other calls are allowed here. The runtime's profile (RuntimeDefault) is a second filter, and the stricter result
@@ -96,7 +99,8 @@
     IF(__NR_userfaultfd, REFUSE(EPERM)), IF(__NR_perf_event_open, REFUSE(EPERM)), \
     IF(__NR_symlinkat, REFUSE(EPERM)), OLD_CALLS \
     IF(__NR_shmget, REFUSE(EPERM)), IF(__NR_semget, REFUSE(EPERM)), IF(__NR_msgget, REFUSE(EPERM)), \
-    IF(__NR_mq_open, REFUSE(EPERM)), \
+    IF(__NR_mq_open, REFUSE(EPERM)), IF(__NR_add_key, REFUSE(EPERM)), IF(__NR_request_key, REFUSE(EPERM)), \
+    IF(__NR_keyctl, REFUSE(EPERM)), \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 2, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socketpair, 1, 0), \
     RETURN(SECCOMP_RET_ALLOW), FAMILY, IF(AF_UNIX, SECCOMP_RET_ALLOW)
 
@@ -158,6 +162,13 @@ static void forbid_core_dumps(void) {
     limit.rlim_cur = limit.rlim_max = 1;
     if (setrlimit(RLIMIT_CORE, &limit) != 0)
         end(NO_WALL, "core dumps cannot be forbidden: %s", strerror(errno));
+}
+
+/* A queue is made by mq_open or by open() in /dev/mqueue. A filter sees no path, so only the limit stops the second. */
+static void forbid_queues(void) {
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_MSGQUEUE, &none) != 0)
+        end(NO_WALL, "message queues cannot be forbidden: %s", strerror(errno));
 }
 
 static void close_other_files(void) {
@@ -232,6 +243,7 @@ int main(int count, char *arguments[]) {
     command++;
 
     forbid_core_dumps();
+    forbid_queues();
     close_other_files();
     if (local)
         install(local_sockets, sizeof local_sockets / sizeof *local_sockets);

@@ -89,6 +89,12 @@ def test_access_to_other_processes_is_refused(said: dict[str, str]) -> None:
     assert launched["core"] == "1,1"
 
 
+def test_no_code_leaves_a_queue_in_its_pod(said: dict[str, str]) -> None:
+    """Queues of POSIX belong to the pod: the code of the next model would see their names."""
+    assert _found(said["bare"])["queue"] == "open"
+    assert _found(said["launched"])["queue"] == _found(said["local"])["queue"] == "EMFILE"
+
+
 def test_local_sockets_add_only_ip(said: dict[str, str]) -> None:
     launched, local = _found(said["launched"]), _found(said["local"])
     opened = calls.sockets(local) - calls.sockets(launched)

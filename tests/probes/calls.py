@@ -38,6 +38,9 @@ NUMBERS = {
         "semget": 64,
         "msgget": 68,
         "mq_open": 240,
+        "add_key": 248,
+        "request_key": 249,
+        "keyctl": 250,
     },
     "aarch64": {
         "ptrace": 117,
@@ -52,6 +55,9 @@ NUMBERS = {
         "semget": 190,
         "msgget": 186,
         "mq_open": 180,
+        "add_key": 217,
+        "request_key": 218,
+        "keyctl": 219,
     },
 }
 X32_BIT = 0x40000000
@@ -134,6 +140,17 @@ def in_a_child(number: int) -> str:
     return "open" if status == 0 else named(status)
 
 
+def queue() -> str:
+    """The outcome of making a queue of POSIX by open() alone. "ENOENT": no queues are mounted here."""
+    path = f"/dev/mqueue/probe-{os.urandom(8).hex()}"
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        os.unlink(path)  # noqa: PTH108
+    except OSError as error:
+        return named(error.errno)
+    return "open"
+
+
 def interfaces() -> str:
     """The outcome of getifaddrs, by which NCCL lists the interfaces."""
     try:
@@ -162,6 +179,8 @@ def everything() -> dict[str, str]:
     outcomes |= {name: in_a_child(number) for name, number in (CALLS | NUMBERS[machine]).items()}
     if machine == "x86_64":
         outcomes |= {name: run(code) for name, code in PROGRAMS.items()}
+    outcomes["queue"] = queue()
+    outcomes["bytes of queues"] = ",".join(map(str, resource.getrlimit(resource.RLIMIT_MSGQUEUE)))
     outcomes["core"] = ",".join(map(str, resource.getrlimit(resource.RLIMIT_CORE)))
     return outcomes
 

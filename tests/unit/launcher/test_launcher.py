@@ -142,6 +142,12 @@ def test_the_images_environment_does_not_affect_the_launcher(launcher: Launcher)
     assert (done.returncode, done.stdout, done.stderr) == (errno.EAFNOSUPPORT, "", "")
 
 
+def test_no_queue_outlasts_the_code_that_makes_it(inside: dict[str, str]) -> None:
+    """By open() alone: where queues are mounted, as in the pods of test_walls, the limit of 0 bytes forbids it."""
+    assert inside["bytes of queues"] == "0,0"
+    assert inside["queue"] in ("EMFILE", "ENOENT")
+
+
 def test_core_dumps_are_forbidden(inside: dict[str, str]) -> None:
     assert inside["core"] == "1,1"
 
