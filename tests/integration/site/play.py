@@ -11,7 +11,7 @@ from tests.integration.site.hub import SCHEMA, Object
 from tests.players import courier
 from wardround.courier.workspace import TaskFolder
 
-DATASET = {
+DATASET: Object = {
     "apiVersion": "wardround.io/v1alpha1",
     "kind": "Dataset",
     "metadata": {"name": "breast", "namespace": NAMESPACE},
@@ -23,7 +23,7 @@ DATASET = {
         "split": {"validation": "0.15", "test": "0.2"},
     },
 }
-DATA_SCHEMA = {
+DATA_SCHEMA: Object = {
     "apiVersion": "wardround.io/v1alpha1",
     "kind": "DataSchema",
     "metadata": {"name": "breast-v1", "namespace": NAMESPACE},

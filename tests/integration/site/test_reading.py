@@ -177,3 +177,19 @@ async def test_a_dataset_is_read_while_the_api_server_of_the_hub_is_away(
         enrol(site.api, site.server, site.ca)
     await eventually("the hub is there again", lambda: connected(site) == ("True", "Connected"))
     site.api.delete("Dataset", "breast", NAMESPACE)
+
+
+async def test_a_dataset_with_a_dataschema_of_another_federation_says_so(site: Site) -> None:
+    """policy.dataSchemas does not list it, so the API server admits no pod that reads the Dataset."""
+    other = {**DATA_SCHEMA, "metadata": {"name": "heart-v1", "namespace": NAMESPACE}}
+    site.api.apply(other)
+    site.api.apply({**DATASET, "spec": {**DATASET["spec"], "schemaName": "heart-v1"}})
+
+    def said() -> Object:
+        found: Object = dataset(site).get("status", {}).get("reading") or {}
+        return found
+
+    await eventually("the Dataset says that no pod reads it", lambda: said().get("reason") == "JobNotAdmitted")
+    assert "policy.dataSchemas" in said()["message"]
+    site.api.delete("Dataset", "breast", NAMESPACE)
+    site.api.delete("DataSchema", "heart-v1", NAMESPACE)
