@@ -11,9 +11,9 @@ import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 from types import TracebackType
@@ -21,6 +21,7 @@ from types import TracebackType
 from wardround.aggregate import gate, metrics
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.counts import evaluation_layout
+from wardround.aggregate.outliers import Size, too_large
 from wardround.aggregate.plan import Failure
 from wardround.aggregate.reduction import Reduction, Weighted
 from wardround.aggregate.scratch import Scratch
@@ -67,6 +68,7 @@ async def aggregate(plan: AggregationPlan, store: Store, scratch: Scratch, now: 
         evaluated = evaluation_layout(len(plan.references)) if plan.task == "Evaluate" else None
         form = Form(plan.task, plan.least_cell, evaluated or (base.layout if base else None))
         examined = await examine_all(store, plan, form, now, kept, base.file if base and kept else None, buffers)
+        examined = without_outliers(examined, plan.max_samples)
         examined_at = time.perf_counter()
         agree(examined.usable, examined.left_out, initial=plan.base_digest is None)
         layout = form.layout or await agreed_layout(examined.usable)
@@ -192,6 +194,16 @@ async def examine_all(
     if not usable:
         raise Failure("NothingToAggregate", "", left_out, len(uncounted))
     return Examined(usable, uncounted, left_out)
+
+
+def without_outliers(examined: Examined, max_samples: Mapping[str, int]) -> Examined:
+    """Leaves out updates that are far larger than the others. `max_samples`: as of the plan."""
+    marks = too_large([Size(each.norm, each.samples, max_samples.get(each.participant)) for each in examined.usable])
+    out = tuple(
+        LeftOut(each.participant, "UpdateTooLarge") for each, mark in zip(examined.usable, marks, strict=True) if mark
+    )
+    usable = [each for each, mark in zip(examined.usable, marks, strict=True) if not mark]
+    return replace(examined, usable=usable, left_out=(*examined.left_out, *out)) if out else examined
 
 
 def expected_update(plan: AggregationPlan, update: PlannedUpdate, form: Form) -> ExpectedUpdate:

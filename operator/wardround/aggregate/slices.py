@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wardround.aggregate.strategies import RULES, Rule, RuleName, finite
-from wardround.tensors import DTYPES, Array, Layout
+from wardround.aggregate.strategies import RULES, SLICE, Rule, RuleName, finite
+from wardround.tensors import DTYPES, FLOATS, Array, Layout, widen_into
 
 
 class NotFinite(Exception):
@@ -60,6 +60,22 @@ def check_finite(data: bytes | memoryview, pieces: Sequence[Run]) -> None:
     """Raise NotFinite if a float of the segment is infinite or NaN."""
     if not all(finite(values(data, run), run.dtype) for run in pieces):
         raise NotFinite
+
+
+def squares(data: bytes | memoryview, pieces: Sequence[Run]) -> float:
+    """Return the sum of squares of the segment's floats, infinite if it overflows."""
+    total = 0.0
+    wide = np.empty(SLICE, np.float64)
+    with np.errstate(over="ignore"):
+        for run in pieces:
+            if run.dtype not in FLOATS:
+                continue
+            every = values(data, run)
+            for start in range(0, every.size, SLICE):
+                narrow = every[start : start + SLICE]
+                widen_into(narrow, run.dtype, wide[: narrow.size])
+                total += float(np.dot(wide[: narrow.size], wide[: narrow.size]))
+    return total
 
 
 class SegmentReduction:

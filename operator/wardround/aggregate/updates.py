@@ -16,7 +16,7 @@ import numpy as np
 from wardround.aggregate import counts
 from wardround.aggregate.buffers import Buffers
 from wardround.aggregate.scratch import Region, Scratch
-from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, within
+from wardround.aggregate.slices import NotFinite, Run, check_finite, runs, squares, within
 from wardround.ports import Store
 from wardround.sealing import untrusted
 from wardround.sealing.body import (
@@ -204,7 +204,8 @@ class Usable:
 
     `withheld`: its sums are withheld, because too few people are in a class. `counted`: the number that the
     participant's `maxSamples` limits in its sums: rows of Statistics, people of Evaluate and of the validation rows of
-    Train; 0 without sums. `sums`, `reported`: what its metrics are computed from (aggregate/metrics.py).
+    Train; 0 without sums. `sums`, `reported`: what its metrics are computed from (aggregate/metrics.py). `norm`: of all
+    floats of the update of a Train round, else 0.
     """
 
     participant: str
@@ -217,6 +218,7 @@ class Usable:
     sums: Mapping[str, Array]
     reported: Mapping[str, float]
     file: SealedFile
+    norm: float
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,9 @@ async def examine(
     region = scratch.region(ciphertext_length(body.length)) if scratch else None
     file = SealedFile(store, update.get, body, region=region)
     try:
-        layout = await _read_through(file, form.layout, manifest.digest, buffers)
+        first_pass = _FirstPass(body.length, form.layout, measures=form.task == "Train")
+        await file.read_through(first_pass.add, buffers)
+        layout = first_pass.finish(manifest.digest)
         numbers = {} if form.task == "Train" else await _numbers(file, layout, form.task)
     except StoreError as error:
         # A missing or short object concerns this participant only. Any other error of the store concerns all.
@@ -281,6 +285,7 @@ async def examine(
         sums=read.sums,
         reported=read.reported,
         file=file,
+        norm=math.sqrt(first_pass.squares),
     )
 
 
@@ -347,16 +352,13 @@ async def _numbers(file: SealedFile, layout: Layout, task: str) -> dict[str, Arr
     return {tensor.name: np.frombuffer(data[start:stop], "<f8") for tensor, start, stop in layout.places}
 
 
-async def _read_through(file: SealedFile, known: Layout | None, digest: str, buffers: Buffers) -> Layout:
-    first_pass = _FirstPass(file.body.length, known)
-    await file.read_through(first_pass.add, buffers)
-    return first_pass.finish(digest)
-
-
 class _FirstPass:
-    """Checks an update's segments in order: header, finite values, digest."""
+    """Checks an update's segments in order: header, finite values, digest. `squares`: the sum of squares of its floats,
+    if it `measures` them."""
 
-    def __init__(self, length: int, known: Layout | None = None) -> None:
+    def __init__(self, length: int, known: Layout | None = None, *, measures: bool = False) -> None:
+        self.squares = 0.0
+        self._measures = measures
         self._length = length
         self._known = known
         self._plain = digests.Digest()
@@ -376,10 +378,13 @@ class _FirstPass:
                 return
             self._waiting.clear()
             self._runs = runs(self._layout, lambda name, dtype: "Base")  # any rule: only the dtypes matter here
+        pieces = list(within(self._runs, self._start, self._start + len(segment)))
         try:
-            check_finite(segment, list(within(self._runs, self._start, self._start + len(segment))))
+            check_finite(segment, pieces)
         except NotFinite:
             raise Refused("NotFinite") from None
+        if self._measures:
+            self.squares += squares(segment, pieces)
         self._start += len(segment)
 
     def _read_header(self, prefix: bytes) -> Layout | None:

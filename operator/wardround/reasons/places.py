@@ -64,9 +64,10 @@ _LISTED: Mapping[str, str] = {
     "WaitingForReference",
     CLEANING: "ActionFailed",
     ROUND_OTHER: "BaseDeleted CleanedUp Complete",
-    ATTENTION: "CountsInvalid DatasetDiffers FederationNotAllowed FingerprintMismatch Missing "
-    "NotSentInTime ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
-    "HubTooOld SiteTooOld TaskRefused UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound WrongSchema",
+    ATTENTION: "CountsInvalid DatasetDiffers FederationNotAllowed FingerprintMismatch HubTooOld Missing NotSentInTime "
+    "ParticipantNoKeys ParticipantNotApproved ParticipantRevoked ParticipantSuspended ParticipantUnknown "
+    "SiteTooOld TaskRefused UpdateTooLarge UploadTooLarge WrongAttempt WrongImage WrongParticipant WrongRound "
+    "WrongSchema",
     PARTICIPANT: "Approved FingerprintMismatch HubTooOld NamespaceDiffers NoKeys NotApproved Revoked SiteTooOld",
     SUSPENDED: "Resumed Suspended",
     VERDICT: "NotMeasured NotShown NotWorse TooFewEvents TooFewSeen WorseAtHospital WorseThanReference",

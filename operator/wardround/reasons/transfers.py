@@ -141,6 +141,15 @@ _UPDATES = (
         action="Compare the versions of hub and site. If they are equal, find out which program made the update: "
         "Wardround's own code cannot make such an update.",
     ),
+    Reason(
+        name="UpdateTooLarge",
+        owner=HOSPITAL,
+        meaning="The update is more than 30 times as large as the middle one of the round, so the hub left it out: it "
+        "would decide the result alone.",
+        action="If this hospital has many more rows than the others, ask the hub's administrator to set "
+        "spec.maxSamples of its Participant to its number of rows: the bound then grows with the rows. Otherwise find "
+        "out which program made the update, or ask the round's author for a lower learning rate.",
+    ),
     _network(
         name="KeyUnusable",
         owner=HOSPITAL,

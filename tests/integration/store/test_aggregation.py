@@ -187,6 +187,28 @@ async def test_the_aggregation_leaves_out_an_update_with_a_value_that_is_no_numb
     assert answer["leftOut"] == [{"participant": "site-b", "reason": "NotFinite"}]
 
 
+async def test_the_aggregation_leaves_out_an_update_that_would_decide_the_result(train: Round) -> None:
+    """One hospital sends the weights that it wants, divided by its share."""
+    await train.with_base(BASE)
+    await train.update("site-a", weights(1))
+    await train.update("site-b", weights(2))
+    await train.update("site-c", {name: 1000 * each for name, each in weights(3).items()})
+    code, answer = await train.aggregate()
+    assert (code, answer["aggregated"]) == (0, ["site-a", "site-b"])
+    assert answer["leftOut"] == [{"participant": "site-c", "reason": "UpdateTooLarge"}]
+
+
+async def test_an_initial_round_leaves_out_weights_that_would_decide_the_result(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    initial = Round(server, store, tmp_path, initial=True)
+    for name, factor in (("site-a", 1), ("site-b", 1000)):
+        scaled = {key: factor * each for key, each in weights(1).items()}
+        await initial.update(name, scaled, claims={"base_digest": INITIAL})
+    _, answer = await initial.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-b", "reason": "UpdateTooLarge"}]
+
+
 async def test_the_aggregation_leaves_out_a_file_of_another_schema_than_claimed(train: Round) -> None:
     await train.with_base({"w": np.zeros(4, "<f4")})
     good = tensors.canonical_layout([tensors.Tensor("w", "F32", (4,))]).schema_digest
