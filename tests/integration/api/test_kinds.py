@@ -264,6 +264,15 @@ def test_no_field_of_a_round_but_suspend_can_be_changed(api: Api, running_round:
         api.patch("FederatedRound", "running", {"spec": change}, FEDERATION)
 
 
+def test_the_order_of_references_cannot_be_changed(api: Api) -> None:
+    """The aggregation names the differences of a result in this order. Kubernetes compares a set without its order."""
+    compared = {"task": "Evaluate", "base": {"roundName": "r0"}, "references": ["r1", "r2"], "metrics": ["loss"]}
+    api.create(without(federated_round("compared", **compared), "initial"))
+    with pytest.raises(Refused, match="references keep their order"):
+        api.patch("FederatedRound", "compared", {"spec": {"references": ["r2", "r1"]}}, FEDERATION)
+    api.patch("FederatedRound", "compared", {"spec": {"references": ["r1", "r2"], "suspend": True}}, FEDERATION)
+
+
 def test_the_test_of_immutable_fields_covers_every_field_but_suspend(api: Api, running_round: Object) -> None:
     tried = {name for change in CHANGES for name in change}
     document = api.call("GET", "/openapi/v3/apis/wardround.io/v1alpha1")
