@@ -282,6 +282,33 @@ def test_the_hub_operator_deletes_no_round_but_a_models(hub: Api) -> None:
     hub.delete("FederatedRound", "of-a-model", FEDERATION, user=HUB_OPERATOR)
 
 
+@pytest.mark.parametrize("user", ["mallory", SITE_A, ""])
+@pytest.mark.parametrize("version", ["wardround.io/v1alpha1", "wardround.io/v9"])
+def test_nobody_but_the_hub_operator_makes_a_round_of_a_model(hub: Api, user: str, version: str) -> None:
+    """The names of a model's coming rounds can be predicted. A round with this owner would become its ModelVersion."""
+    owner = {**OWNER, "apiVersion": version}
+    forged, own = federated_round("forged"), federated_round("own")
+    forged["metadata"]["ownerReferences"] = [owner]
+    with pytest.raises(Refused, match="Only the hub operator makes the rounds of a FederatedModel"):
+        hub.create(forged, user=user)
+    own["metadata"]["ownerReferences"] = [{**owner, "controller": False}]
+    hub.create(own, user=user, dry_run=True)
+
+
+def test_a_person_cannot_put_a_round_into_a_model_later(hub: Api) -> None:
+    hub.create(federated_round("adopted"))
+    adopted = {"metadata": {"ownerReferences": [OWNER]}}
+    with pytest.raises(Refused, match="Only the hub operator makes the rounds of a FederatedModel"):
+        hub.patch("FederatedRound", "adopted", adopted, FEDERATION, user="mallory")
+    hub.patch("FederatedRound", "adopted", adopted, FEDERATION, user=HUB_OPERATOR)
+    another = {"metadata": {"ownerReferences": [{**OWNER, "name": "heart", "uid": "2"}]}}
+    with pytest.raises(Refused, match="Only the hub operator makes the rounds of a FederatedModel"):
+        hub.patch("FederatedRound", "adopted", another, FEDERATION, user="mallory")
+    # People suspend such a round, and the garbage collector changes its owners.
+    hub.patch("FederatedRound", "adopted", {"spec": {"suspend": True}}, FEDERATION, user="mallory")
+    hub.patch("FederatedRound", "adopted", {"metadata": {"ownerReferences": None}}, FEDERATION, user="mallory")
+
+
 def test_a_version_never_changes(hub: Api) -> None:
     hub.create(model_version("fixed"), user=HUB_OPERATOR)
     with pytest.raises(Refused, match="The spec of a ModelVersion is immutable"):
