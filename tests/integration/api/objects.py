@@ -202,12 +202,15 @@ def training_job(case: str = "train", namespace: str = "hospital-a") -> Object:
 def pod_of(job: Object) -> Object:
     """Returns the pod that the Job controller creates."""
     template = copy.deepcopy(job["spec"]["template"])
+    name = job["metadata"]["name"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": "u", "controller": True}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": job["metadata"]["name"],
+            "name": name,
             "namespace": job["metadata"]["namespace"],
+            "ownerReferences": [owner],
             **template["metadata"],
         },
         "spec": template["spec"],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.integration.api.apiserver import Api, Refused
+from tests.integration.api.apiserver import Api, Refused, account
 from tests.integration.site.conftest import NAMESPACE, Site, eventually
 from tests.integration.site.hub import SCHEMA, Object
 from tests.players import courier
 from wardround.courier.workspace import TaskFolder
 
+# A site admits pods only from it.
+JOB_CONTROLLER = account("kube-system", "job-controller")
 DATASET: Object = {
     "apiVersion": "wardround.io/v1alpha1",
     "kind": "Dataset",
@@ -75,12 +77,18 @@ def run_pod(
     `prepared`: the termination message of `prepare`. `code`: the exit code of the containers.
     """
     labels = job["spec"]["template"]["metadata"]["labels"] | {"batch.kubernetes.io/job-name": job["metadata"]["name"]}
-    meta = {"name": job["metadata"]["name"], "namespace": NAMESPACE, "labels": labels}
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
+    meta = {
+        "name": job["metadata"]["name"],
+        "namespace": NAMESPACE,
+        "labels": labels,
+        "ownerReferences": [{**owner, "controller": True}],
+    }
     try:
         api.get("Pod", meta["name"], NAMESPACE)
     except Refused:
         spec = job["spec"]["template"]["spec"]
-        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+        api.create({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}, user=JOB_CONTROLLER)
     over = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z", "exitCode": code}
 
     def status(name: str) -> Object:

@@ -13,7 +13,16 @@ from tests.integration.api.conftest import Helm
 from tests.integration.api.objects import site_values
 from tests.integration.site.between import between
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port
-from tests.integration.site.play import DATA_SCHEMA, DATASET, READ, condition, connected, enrolled, job_of
+from tests.integration.site.play import (
+    DATA_SCHEMA,
+    DATASET,
+    JOB_CONTROLLER,
+    READ,
+    condition,
+    connected,
+    enrolled,
+    job_of,
+)
 from wardround.api import names
 
 Object = dict[str, Any]
@@ -32,7 +41,7 @@ def reading(site: Site) -> Object | None:
 def ends(api: Api, job: Object, outcome: Object, code: int = 0) -> None:
     """Plays Job controller and kubelet: the one container of the Job's pod is over, and the Job changes."""
     name, template = job["metadata"]["name"], job["spec"]["template"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"]}
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
     pod = f"{name}-{job['metadata']['uid'][:5]}"
     metadata = {
         "name": pod,
@@ -40,7 +49,7 @@ def ends(api: Api, job: Object, outcome: Object, code: int = 0) -> None:
         "labels": template["metadata"]["labels"],
         "ownerReferences": [owner],
     }
-    api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+    api.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}, user=JOB_CONTROLLER)
     times = {"startedAt": "2026-11-24T11:59:30Z", "finishedAt": "2026-11-24T11:59:40Z"}
     state = {"terminated": {**times, "exitCode": code, "message": json.dumps(outcome)}}
     status = {"name": "prepare", "state": state, "image": "x", "imageID": "x", "ready": False, "restartCount": 0}
