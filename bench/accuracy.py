@@ -53,7 +53,7 @@ RECIPES = {
         TOGETHER: Recipe(
             10, {"optimizer": "SGD", "momentum": "0.9", "learningRate": "0.2", "weightDecay": "0.003", "epochs": "5"}
         ),
-        POOLED: Recipe(1, {"learningRate": "0.003", "weightDecay": "0.01", "epochs": "100"}),
+        POOLED: Recipe(1, {"learningRate": "0.003", "weightDecay": "0.003", "epochs": "25"}),
     }
 }
 ADAM: dict[str, str] = {"optimizer": "Adam"}
