@@ -214,7 +214,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
     import pyarrow as pa
     from pyarrow import parquet
 
-    from wardround.pod import dataset, labels, survey
+    from wardround.pod import dataset, labels, survey, view_file
 
     layout = dataset.view_schema(table)
     features = [feature.name for feature in table.features]
@@ -232,7 +232,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
     view_patients: list[Any] = []
     folders.data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as files:
-        writers = {file: files.enter_context(parquet.ParquetWriter(file, names)) for file, names in columns.items()}
+        writers = {file: files.enter_context(view_file.Writer(file, names)) for file, names in columns.items()}
         for batch in dataset.read(path, work.dataset["format"], table, read.reading):
             positions = read.add(batch)
             belongs = np.array([sides.side_at(position) for position in positions.tolist()], dtype=object)
@@ -242,7 +242,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
             for side, (file, names) in view.items():
                 chosen = batch.view.filter(pa.array(belongs == side)).select(names)
                 digest.add(side, chosen)
-                writers[file].write_batch(chosen)
+                writers[file].add(chosen)
     withheld = work.task != "Statistics" and bucket.withheld(work.min_cell)
     if evaluate and withheld:
         # Nothing that depends on these patients may leave, not even how the code that predicts ends.
