@@ -64,7 +64,10 @@ def _numbers(folders: Folders) -> Mapping[str, Any]:
     except Failure as failure:
         if failure.reason != "OutputMissing":
             raise
-        log(f"check: out/{output.VALIDATION} was not written, so the metrics of the result do not cover this hospital")
+        log(
+            f"check: The training image wrote no out/{output.VALIDATION}, so the metrics of the result do not cover "
+            "this hospital. Its training counts as always"
+        )
         return {}
     del numbers["histogram"]
     return numbers

@@ -72,8 +72,8 @@ _DATA = (
         meaning="Somebody deleted the Dataset and applied another one under its name, with another identifier, split "
         "or key. Patients who were held out would enter training, so no row was read.",
         action="Run `kubectl describe dataset DATASET -n SITE_NAMESPACE` at the site: it names the field. Apply the "
-        "Dataset as it was before. Or accept a new split: apply the Dataset under another name, and train new models "
-        "from the beginning. Then ask the round's author to apply a new round.",
+        "Dataset as it was before, and ask the round's author to apply a new round. Or keep the new split: apply the "
+        "Dataset under another name, and ask the round's author to train new models on it from the beginning.",
     ),
     _site(
         name="TooManyRowsLeftOut",
@@ -271,11 +271,10 @@ _PLATFORM = (
     _platform(
         name="JobNotAdmitted",
         meaning="The site's API server did not admit the training Job.",
-        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it quotes the API server. Often "
-        "the cause is a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster, or a "
-        "Dataset that policy.datasets no longer lists. Or chart, CRDs and operator do not fit each other: chart and "
-        "operator have to be of one version, and the CRDs of the same or a newer one (`helm upgrade`). The site "
-        "operator tries again.",
+        action="Run `kubectl describe sitetask TASK -n SITE_NAMESPACE` at the site: it quotes the API server. Remove "
+        "the cause. Often it is a ResourceQuota or LimitRange of the namespace, an admission policy of the cluster, or "
+        "a Dataset that policy.datasets no longer lists. If the message names an unknown field, upgrade the CRDs "
+        "first, and then chart and operator to one version: `helm upgrade` does each. The site operator tries again.",
     ),
     _platform(
         name="SiteTaskNotAdmitted",

@@ -108,8 +108,9 @@ class DatasetReconciler:
         control = await self._controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
         if not control.proven:
             logger.warning(
-                "dataset %s: no pod reads it, because the site operator reaches neither the hub nor the "
-                "Kubernetes API, so the gate cannot be tested",
+                "dataset %s: no pod reads it yet. A pod reads data only after a test that its network is closed, and "
+                "this test needs an address that the site operator itself reaches. It reaches neither the hub nor the "
+                "Kubernetes API now, and tries again",
                 seen.name,
             )
             return UNPROVEN_SECONDS

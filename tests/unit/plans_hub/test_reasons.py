@@ -112,7 +112,7 @@ def test_a_command_for_a_cluster_names_the_namespace() -> None:
 
 def test_a_job_that_was_not_admitted_is_not_taken_for_a_pod_without_memory() -> None:
     message = REASONS["JobNotAdmitted"].action
-    assert all(word in message for word in ("ResourceQuota", "admission policy", "chart, CRDs and operator"))
+    assert all(word in message for word in ("ResourceQuota", "admission policy", "upgrade the CRDs"))
     assert "memory" not in message
 
 
