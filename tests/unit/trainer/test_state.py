@@ -141,7 +141,7 @@ def test_a_round_without_a_step_passes_the_state_on(ready: Any, run: Any) -> Non
 @pytest.mark.parametrize(
     ("parameters", "exchange", "words"),
     [
-        ({"optimizer": "SGD", "momentum": "0.9"}, ["wardround.input.*"], "is of Adam, this round uses SGD"),
+        ({"optimizer": "SGD", "momentum": "0.9"}, ["wardround.input.*"], "is for Adam, but this round uses SGD"),
         ({}, ["wardround.input.*", "hidden.0.*"], "has a hidden.0.bias/exp_avg"),
     ],
 )
