@@ -7,6 +7,7 @@ of ours. The test gives it the target addresses.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import socket
@@ -18,6 +19,13 @@ from typing import Any
 from unittest import mock
 
 SECONDS = 2.0
+# Folders that may belong to the whole pod.
+SHARED = ("/dev/shm", "/dev/mqueue")
+# In the name of each file that code leaves for the code of another model.
+MARK = "mark-of-a-model"
+PLACES = tuple(
+    f"/wardround/{each}" for each in ("", "out", "base", "data", "task", "state/in", "state", "state/out", "checkpoint")
+)
 DNS_QUERY = bytes.fromhex("575201000001000000000000" + "00" + "0002" + "0001")
 ECHO_REQUEST = bytes.fromhex("0800f7fd00010001")
 
@@ -66,7 +74,7 @@ def reached(targets: list[tuple[str, str, int]]) -> list[list[Any]]:
 def files() -> dict[str, str]:
     """The content of every readable file outside the image, or the error."""
     contents = {}
-    for top in ("/wardround", "/var/run", "/run", "/tmp", "/mnt", "/srv", "/home", "/root", "/dev/shm"):
+    for top in ("/wardround", "/var/run", "/run", "/tmp", "/mnt", "/srv", "/home", "/root", *SHARED):
         for folder, _, names in os.walk(top):
             for each in names:
                 path = Path(folder, each)
@@ -142,6 +150,38 @@ def everything(targets: list[tuple[str, str, int]]) -> dict[str, Any]:
         "processes": processes(),
         "rows": rows(),
     }
+
+
+def marked() -> list[str]:
+    """The folders that accept a mark of this model for the code of another one."""
+    accepted = []
+    for folder in (*PLACES, "/tmp", "/var/tmp", "/run", *SHARED):
+        try:
+            # A queue in /dev/mqueue has a name and takes no text.
+            os.close(os.open(f"{folder}/{MARK}-{os.urandom(8).hex()}", os.O_CREAT | os.O_WRONLY))
+        except OSError:
+            continue
+        accepted.append(folder)
+    return accepted
+
+
+def models() -> dict[str, str]:
+    """SHA-256 of each model that can be read, by path."""
+    paths = [path for path in files() if path.endswith(".safetensors")]
+    return {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
+
+
+def beside() -> None:
+    """Looks for other models of the same evaluation. Then leaves a mark in each folder that takes one."""
+    if sys.argv[-1] == "predict":
+        found = {
+            "files": sorted(files()),
+            "models": models(),
+            "mounts": Path("/proc/self/mounts").read_text().splitlines(),
+            "processes": processes(),
+        }
+        print("FOUND " + json.dumps({**found, "marked": marked()}), flush=True)
+    work()
 
 
 def main(targets: list[tuple[str, str, int]]) -> None:

@@ -1,5 +1,6 @@
 """Rounds of three real hospitals, from apply to result, also during restarts, network cuts and upgrades."""
 
+import json
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,9 @@ from lab import demo_data, lifecycle, network
 from lab.install import WRITTEN, helm
 from lab.topology import named
 from tests.conditions import Condition, condition, is_true, timeline
+from tests.e2e import hostile
 from tests.e2e import simulated as simulation
+from tests.e2e.carried import COMMAND, carried
 from tests.e2e.clusters import eventually
 from tests.e2e.federation import DATASET, UNTRAINED, Federation, Finished
 from tests.e2e.models import Caught, fedavg, result
@@ -25,6 +28,8 @@ from wardround.metrics import digits
 
 ALONE: dict[str, Any] = {"participants": {"names": ["site-a"]}}
 CUT = "site-c"
+# The built-in trainer, which looks for other models before it predicts.
+BESIDE = f"{Path(hostile.__file__).read_text('utf-8')}\nbeside()\n"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +82,12 @@ def test_statistics_cover_every_hospital_without_faulty_rows(federation: Federat
 def test_hospitals_train_the_base_and_the_average_is_exact(
     federation: Federation, model: Series, caught: Caught, first: Finished, tmp_path: Path
 ) -> None:
-    again = federation.run_round("again", "Train", base={"roundName": first.name}, metrics=["loss"])
+    code = {"command": COMMAND, "parameters": {**UNTRAINED, **carried(BESIDE)}}
+    start = {"base": {"roundName": first.name}}
+    again, looking = federation.run_rounds(
+        federation.manifest("again", "Train", metrics=["loss"], **start),
+        federation.manifest("looking", "Train", **start, **code),
+    )
     second = model.round(2)
     assert second.result["digest"] != first.result["digest"]
     # The same question about the same data, asked by the model and by hand, has the same answer bit for bit.
@@ -113,8 +123,8 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     assert any(np.any(after[name] != base[name]) for name in base)
 
     declared = ["loss", "accuracy", "auc", "rows"]
-    spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}, "references": [first.name]}
-    evaluated = federation.run_round("evaluate", "Evaluate", **spec)
+    spec = {"base": {"roundName": second.name}, "metrics": declared, "quorum": {"min": 2}, **code}
+    evaluated = federation.run_round("evaluate", "Evaluate", **spec, references=[first.name, looking.name])
     sums = []
     for site in ("site-a", "site-b"):
         copy = federation.site_task(site, evaluated.task(site)["metadata"]["name"])
@@ -131,6 +141,36 @@ def test_hospitals_train_the_base_and_the_average_is_exact(
     for site in ("site-a", "site-b"):
         counted = federation.kubectl(site).get("dataset", DATASET, "-n", federation.site_namespace)["status"]
         assert {each["rows"]: each["used"] for each in counted["evaluations"]}["Test"] >= 1
+
+    # The three models predict in one pod, one after the other: the code of `evaluate`, of `first` and of `looking`.
+    task = evaluated.task("site-a")["metadata"]["name"]
+    for container, made in (("train", second), ("reference2", looking)):
+        assert_alone(beside(federation, task, container), made)
+
+
+def assert_alone(found: dict[str, Any], own: Finished) -> None:
+    """The code of a model has found its own model, and nothing that another model has or has left."""
+    files = ("base/model.safetensors", "data/evaluation.parquet", "task/task.json")
+    assert [each for each in found["files"] if each.startswith("/wardround")] == [
+        f"/wardround/{each}" for each in files
+    ]
+    assert not [each for each in found["files"] if hostile.MARK in each]
+    assert found["models"] == {"/wardround/base/model.safetensors": own.result["digest"].removeprefix("sha256:")}
+    assert len(found["processes"]) == 1
+    mounted = {line.split()[1] for line in found["mounts"]}
+    assert {each for each in mounted if each.startswith("/wardround/")} == {
+        f"/wardround/{each}" for each in ("task", "data", "base", "out", "state/in")
+    }
+    # The code could leave marks here, so another model's marks would be among its files if the folders were shared.
+    assert found["marked"] == ["/wardround/out", "/tmp", "/dev/shm"]
+
+
+def beside(federation: Federation, task: str, container: str) -> dict[str, Any]:
+    """The findings of the code of one model, in an evaluation at site-a."""
+    log = federation.kubectl("site-a")("logs", "-n", federation.site_namespace, f"job/{task}", "-c", container)
+    [line] = [each for each in log.splitlines() if each.startswith("FOUND ")]
+    found: dict[str, Any] = json.loads(line.removeprefix("FOUND "))
+    return found
 
 
 def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) -> None:
@@ -150,8 +190,8 @@ def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) ->
 
 
 def difference_from(reference: str, result: dict[str, Any]) -> tuple[str, ...]:
-    [told] = result["differences"]
-    assert (told["reference"], told["better"], told["hospitals"]) == (reference, "Lower", 2)
+    [told] = [each for each in result["differences"] if each["reference"] == reference]
+    assert (told["better"], told["hospitals"]) == ("Lower", 2)
     return told["value"], told["low"], told["high"], told["referenceLoss"], str(told["people"]), str(told["events"])
 
 
