@@ -18,7 +18,7 @@ from wardround.documents import models as documents
 from wardround.hub.context import Context
 from wardround.hub.observe import get_round
 from wardround.kube.controller import Key, Source, Wake
-from wardround.kube.errors import Conflict, NotFound
+from wardround.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import (
@@ -72,7 +72,13 @@ class ModelController:
         seen = await self._observe(federatedmodel.parse(item))
         plan = model_plan.plan(seen)
         for action in plan.actions:
-            await self._perform(seen.model, action)
+            try:
+                await self._perform(seen.model, action)
+            except (Forbidden, Invalid) as refusal:
+                if not isinstance(action, CreateRound):
+                    raise
+                plan = model_plan.refused(seen, plan, action, str(refusal))
+                break
         await self._hub.reporter.write(item, seen.model.status, plan.status)
         return plan.requeue_after
 

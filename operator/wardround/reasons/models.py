@@ -151,6 +151,13 @@ MODELS = (
         "If nothing was wrong with the spec, change any of its fields, such as series.onFailure.retries.",
     ),
     _author(
+        name="RoundRefused",
+        meaning="The hub's API server refuses the next round of the series.",
+        action="Change the field of the FederatedModel that the message names. If the message names a quota or a "
+        "policy, ask the hub's administrator. The hub operator tries again every minute, and when the FederatedModel "
+        "changes.",
+    ),
+    _author(
         name="NameTaken",
         meaning="Another object has the name that the hub operator needs.",
         action="Delete that object, or apply the FederatedModel under another name.",

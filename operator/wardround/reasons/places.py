@@ -79,7 +79,7 @@ _LISTED: Mapping[str, str] = {
     VERSION_READY: "VersionReady",
     MODEL_RECONCILING: "SeriesComparing SeriesEnded SeriesEvaluating SeriesRetrying SeriesSkipped SeriesStatistics "
     "SeriesTraining",
-    MODEL_STALLED: "CronInvalid NameTaken ResultGone SeriesRoundFailed TimeZoneUnknown VersionGone",
+    MODEL_STALLED: "CronInvalid NameTaken ResultGone RoundRefused SeriesRoundFailed TimeZoneUnknown VersionGone",
     TRANSFER_COMPLETE: "TransferReady",
     TRANSFER_FAILED: "TransferKeyUnusable TransferNotReleased TransferTooFewHospitals TransferWithoutModel "
     "TransferWithoutResult",

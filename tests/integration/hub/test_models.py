@@ -112,6 +112,26 @@ async def test_a_round_of_a_person_keeps_its_name(world: World) -> None:
     assert "ownerReferences" not in (await world.client.get("FederatedRound", name, FEDERATION))["metadata"]
 
 
+async def test_a_model_whose_round_the_api_server_refuses_says_why_and_goes_on_when_it_changes(world: World) -> None:
+    """Each of the two fields is small enough for the FederatedModel. Together they are too many for a round."""
+    model = federated_model("refused", rounds=1)
+    model["spec"]["series"]["parameters"] = {f"p{number}": "1" for number in range(64)}
+    step = [{"fromRound": 1, "value": "2"}]
+    model["spec"]["series"]["schedules"] = [{"parameter": f"q{number}", "steps": step} for number in range(2)]
+    world.admin.create(model)
+    await end(world, await newest(world, "refused", 1), "Complete")
+
+    async def stalled() -> str | None:
+        item = await world.client.get("FederatedModel", "refused", FEDERATION)
+        told = [each for each in item["status"]["conditions"] if each["type"] == "Stalled" and each["status"] == "True"]
+        return str(told[0]["message"]) if told and told[0]["reason"] == "RoundRefused" else None
+
+    message: str = await until(stalled, "RoundRefused")
+    assert "spec.parameters" in message
+    world.admin.patch("FederatedModel", "refused", {"spec": {"series": {"schedules": []}}}, FEDERATION)
+    assert (await newest(world, "refused", 2))["spec"]["task"] == "Train"
+
+
 async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(world: World) -> None:
     """The gate finds the second version worse, and the third one good. The first one has the lowest loss: it stays."""
     item = federated_model("weekly", rounds=1)

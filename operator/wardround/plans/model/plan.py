@@ -34,6 +34,10 @@ from wardround.reasons.registry import REASONS
 FIRST_SERIES = 1
 # A sleep that is much longer would not notice that the clock was set.
 LONGEST_SLEEP = timedelta(hours=1)
+# After the API server has refused a round.
+REFUSED_SECONDS = 60.0
+# Of a condition.
+MESSAGE_LENGTH = 2048
 PROGRESS: dict[Stage, str] = {
     "Statistics": "SeriesStatistics",
     "Training": "SeriesTraining",
@@ -55,6 +59,16 @@ def plan(seen: Observation) -> Plan:
     made = statuses.status(seen, verdict)
     actions = (*statuses.ownership(seen, made), *verdict.actions)
     return Plan(actions=actions, status=made, requeue_after=_requeue_after(seen.now, verdict, made))
+
+
+def refused(seen: Observation, planned: Plan, action: CreateRound, words: str) -> Plan:
+    """The plan after the API server has refused a round, with its `words`. The operator tries again, because a quota or
+    a policy may change without an event of the model."""
+    series = planned.status.series
+    assert series is not None, "a round is created only for a series"
+    message = f"The API server refuses round {action.round.name}: {words} {REASONS['RoundRefused'].advice}"
+    verdict = Verdict(course="Stalled", reason="RoundRefused", message=message[:MESSAGE_LENGTH], series=series)
+    return Plan(actions=(), status=statuses.status(seen, verdict), requeue_after=REFUSED_SECONDS)
 
 
 def _requeue_after(now: datetime, verdict: Verdict, made: FederatedModelStatus) -> float | None:
