@@ -162,6 +162,7 @@ class SeriesRound:
     `references`: the rounds with whose models the gate compares that model.
 
     `loss`: of the model that the round made, on validation rows; absent until another round has measured it.
+    `hospitals`: how many hospitals the loss is over.
     """
 
     name: str
@@ -171,6 +172,7 @@ class SeriesRound:
     generation: int
     outcome: Outcome = "Running"
     loss: str | None = None
+    hospitals: int | None = None
     references: tuple[str, ...] = ()
 
 

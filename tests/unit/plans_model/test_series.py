@@ -10,6 +10,7 @@ from wardround.api import conditions
 from wardround.api.federatedmodel import Schedule, Step, Stop
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
+from wardround.plans.model.types import CreateRound
 
 
 def started(**series: Any) -> World:
@@ -100,6 +101,30 @@ def test_the_model_with_the_lowest_loss_becomes_the_version(losses: list[str | N
     )
     assert world.model.status.current == version.metadata.name == "heart-v1-0123abcd"
     assert version.metadata.owner_references == ()
+
+
+def test_a_loss_over_fewer_hospitals_chooses_no_model_and_ends_no_series() -> None:
+    """The hospital with the most difficult patients was away when the second model was measured, the worst one."""
+    world = World(model(rounds=4, stop={"patience": 2}), ["0.31", "0.12", "0.30", "0.29"])
+    world.hospitals = (3, 1, 3, 3)
+    world.run()
+    trained = [each for each in world.series.rounds if each.task == "Train"]
+    assert [each.hospitals for each in trained] == [3, 1, 3, 3]
+    assert (world.series.best, world.series.loss) == (trained[3].name, "0.29")
+
+
+def test_a_refused_round_stalls_the_model_with_the_words_of_the_api_server() -> None:
+    world = World(model())
+    while not (planned := model_plan.plan(seen := world.observe())).actions:
+        world.step()
+    [create] = [each for each in planned.actions if isinstance(each, CreateRound)]
+    refused = model_plan.refused(seen, planned, create, "spec.parameters: Too many")
+    stalled = conditions.find(refused.status.conditions, "Stalled")
+    assert stalled is not None
+    assert (stalled.status, stalled.reason) == ("True", "RoundRefused")
+    assert "spec.parameters: Too many" in stalled.message
+    assert (refused.actions, refused.status.series) == ((), planned.status.series)
+    assert refused.requeue_after == model_plan.REFUSED_SECONDS
 
 
 def test_each_loss_stands_at_the_round_that_made_the_model() -> None:

@@ -65,12 +65,14 @@ def model(name: str = "heart", spec: Object | None = None, **series: Any) -> Fed
 @dataclass
 class World:
     """`losses`: of the models of the Train rounds, in order of their creation and then anew; None for a loss that
-    nobody told. `outcomes`: of comparisons, likewise. `columns`: of the next rounds that end.
-    `created`, `made`: names of rounds and of versions, in order. `pinned`: numbers that were in spec.current."""
+    nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `columns`: of the next
+    rounds that end. `created`, `made`: names of rounds and of versions, in order. `pinned`: numbers that were in
+    spec.current."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
     outcomes: list[Outcome] = field(default_factory=lambda: ["Accepted"])
+    hospitals: tuple[int, ...] = (2,)
     columns: str = "sha256:" + "c" * 64
     rounds: dict[str, FederatedRound] = field(default_factory=dict)
     versions: dict[str, ModelVersion] = field(default_factory=dict)
@@ -256,7 +258,9 @@ class World:
         loss = self.loss_of(base)
         if loss is None:
             return ()
-        return (ResultMetric(name="loss", value=loss, people=90, hospitals=2, rows="Validation", model=base),)
+        number = 0 if base == INITIAL_WEIGHTS else self._trained.index(base)
+        hospitals = self.hospitals[number % len(self.hospitals)]
+        return (ResultMetric(name="loss", value=loss, people=90, hospitals=hospitals, rows="Validation", model=base),)
 
     def loss_of(self, base: str) -> str | None:
         if base == INITIAL_WEIGHTS:

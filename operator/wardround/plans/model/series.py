@@ -1,13 +1,13 @@
 """Decides about the rounds of a series: names, parameters, losses, which round comes next, and when the series ends."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from wardround.api import conditions
 from wardround.api.federatedmodel import FederatedModel, Series, SeriesRound, SeriesStatus, Stage
-from wardround.api.federatedround import FederatedRound, Task
+from wardround.api.federatedround import FederatedRound, ResultMetric, Task
 from wardround.api.meta import Meta
 from wardround.api.times import read_time, to_seconds
 from wardround.plans.round.status import is_over
@@ -88,20 +88,31 @@ def measured(series: SeriesStatus, federated_round: FederatedRound) -> SeriesSta
     """The series with the losses that a round has measured, and the best model so far. Among equals, the earlier."""
     losses = _losses(federated_round)
     rounds = tuple(
-        replace(each, loss=losses[each.name]) if each.name in losses and each.task == "Train" else each
+        replace(each, loss=losses[each.name].value, hospitals=losses[each.name].hospitals)
+        if each.name in losses and each.task == "Train"
+        else each
         for each in series.rounds
     )
-    known = [(Decimal(each.loss), place, each) for place, each in enumerate(rounds) if each.loss is not None]
+    known = [(loss, place, each) for place, (each, loss) in enumerate(_comparable(rounds))]
     if not known:
         return replace(series, rounds=rounds)
     _, _, best = min(known, key=lambda entry: entry[:2])
     return replace(series, rounds=rounds, best=best.name, loss=best.loss)
 
 
-def _losses(federated_round: FederatedRound) -> Mapping[str, str]:
+def _losses(federated_round: FederatedRound) -> Mapping[str, ResultMetric]:
     """By the name of the round that made the model."""
     result = federated_round.status.result
-    return {each.model: each.value for each in result.metrics if each.name == LOSS} if result else {}
+    return {each.model: each for each in result.metrics if each.name == LOSS} if result else {}
+
+
+def _comparable(rounds: Sequence[SeriesRound]) -> list[tuple[SeriesRound, Decimal]]:
+    """The rounds with the losses of their models, of those whose loss is over the most hospitals of the series.
+
+    A loss without the hospital that has the most difficult patients is lower, whatever the model.
+    """
+    most = max((each.hospitals or 0 for each in rounds), default=0)
+    return [(each, Decimal(each.loss)) for each in rounds if each.loss is not None and (each.hospitals or 0) == most]
 
 
 def ended(series: SeriesStatus, outcome: FederatedRound) -> SeriesStatus:
@@ -182,10 +193,7 @@ def _rounds_without_gain(spec: Series, series: SeriesStatus) -> int:
     `minDelta`."""
     best: Decimal | None = None
     count = 0
-    for each in series.rounds:
-        if each.loss is None:
-            continue
-        loss = Decimal(each.loss)
+    for _, loss in _comparable(series.rounds):
         if best is None or loss < best - Decimal(spec.stop.min_delta):
             best, count = loss, 0
         else:
