@@ -12,15 +12,24 @@ from wardround.api import conditions
 from wardround.api.dataset import READ_SECONDS, DatasetStatus, Limits, Reading
 from wardround.api.site import Site
 from wardround.api.times import parse_time, to_seconds
+from wardround.manifests.reading import ReadingJob
 from wardround.plans import dataset
+from wardround.plans.sitetask.job import workload
 from wardround.plans.sitetask.pod import Job, Pod, Step
+from wardround.plans.sitetask.types import Control
+from wardround.reasons.registry import REASONS
 
 # After a reading that did not come to the file.
 RETRY_SECONDS = 600.0
 # After the API server refused the Job: just after a change it may still compare with the former Dataset.
 ADMISSION_SECONDS = 10.0
+# After the positive control has proven nothing.
+UNPROVEN_SECONDS = 30.0
 # While policy.datasets does not list the Dataset.
 UNLISTED_SECONDS = 60.0
+PAUSES = {"JobNotAdmitted": ADMISSION_SECONDS, "IsolationUnproven": UNPROVEN_SECONDS}
+# Of the words of the API server, as many as a status keeps.
+MOST_WORDS = 1024
 # A Job that has not ended after this time, for example because no node can mount the volume, is deleted.
 LONGEST = timedelta(seconds=READ_SECONDS + 600)
 # The file or its objects have to change first.
@@ -32,7 +41,7 @@ DEPENDING_ON_LIMITS = frozenset({"Read", "TooFewSamples", "TooManyRowsLeftOut"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadingJob:
+class Made:
     """The Job of a reading, its newest pod, and for which generation and which request it was made."""
 
     job: Job
@@ -46,29 +55,36 @@ class ReadingJob:
 @dataclass(frozen=True, kw_only=True)
 class Observation:
     """`spec`, `schema`: as they stand in the API; `schema` is None if the DataSchema is missing. `request`: the value
-    of the annotation READ. `site`: None if there is no Site."""
+    of the annotation READ. `site`: None if there is no Site. `control`: None if the site operator has not taken it for
+    this look. `operator_image`: the image of the Job's container."""
 
+    namespace: str
     name: str
+    uid: str
     spec: Mapping[str, Any]
     schema: Mapping[str, Any] | None
     status: DatasetStatus
     generation: int
     request: str | None
     site: Site | None
-    reading: ReadingJob | None
+    reading: Made | None
+    control: Control | None = None
+    operator_image: str
     now: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job is due now.
+    """`status` is written first. `delete`: a Job whose end the status tells. `create`: a Job that is due now.
 
-    `again_seconds`: when to look again, None for the next event.
+    `needs_control`: a Job is due, and the plan needs the positive control of the isolation gate. `again_seconds`: when
+    to look again, None for the next event.
     """
 
     status: DatasetStatus
     delete: Job | None = None
-    create: bool = False
+    needs_control: bool = False
+    create: ReadingJob | None = None
     again_seconds: float | None = None
 
 
@@ -102,7 +118,43 @@ def plan(seen: Observation) -> Plan:
         return Plan(status=refused(seen, status, reason, words))
     if fault := _unlisted(seen, seen.site):
         return Plan(status=refused(seen, status, "JobNotAdmitted", fault), again_seconds=UNLISTED_SECONDS)
-    return Plan(status=status, create=True)
+    if seen.control is None:
+        return Plan(status=status, needs_control=True)
+    if not seen.control.proven:
+        after = refused(seen, status, "IsolationUnproven", REASONS["IsolationUnproven"].meaning)
+        return Plan(status=after, again_seconds=UNPROVEN_SECONDS)
+    return Plan(status=status, create=_job(seen, seen.site, seen.control, status))
+
+
+def not_admitted(seen: Observation, planned: Plan, words: str) -> Plan:
+    """The plan after the API server has refused the Job, with its `words`."""
+    return Plan(
+        status=refused(seen, planned.status, "JobNotAdmitted", words[:MOST_WORDS]), again_seconds=ADMISSION_SECONDS
+    )
+
+
+def _job(seen: Observation, site: Site, control: Control, status: DatasetStatus) -> ReadingJob:
+    policy = site.spec.policy
+    assert seen.schema is not None, "a reading is due only with a DataSchema"
+    return ReadingJob(
+        namespace=seen.namespace,
+        dataset_name=seen.name,
+        dataset_uid=seen.uid,
+        generation=seen.generation,
+        schema_digest=status.schema_digest or "",
+        request=seen.request or "",
+        operator_image=seen.operator_image,
+        isolation=control.targets,
+        isolation_seconds=control.seconds,
+        link_local=policy.link_local,
+        dataset=seen.spec,
+        schema=seen.schema,
+        split_fingerprint=status.split_fingerprint or "",
+        min_samples=policy.min_samples,
+        min_cell=policy.min_cell,
+        max_left_out=policy.max_left_out,
+        workload=workload(site),
+    )
 
 
 def refused(seen: Observation, status: DatasetStatus, reason: str, message: str) -> DatasetStatus:
@@ -127,7 +179,7 @@ def _status(seen: Observation, step: Step | None, limits: Limits | None = None) 
     )
 
 
-def _told(seen: Observation, made: ReadingJob) -> DatasetStatus:
+def _told(seen: Observation, made: Made) -> DatasetStatus:
     """The status after a Job's end. Of another generation it says nothing: that Dataset is no more."""
     before = _status(seen, None)
     if (made.generation, made.schema_digest) != (seen.generation, before.schema_digest):
@@ -152,7 +204,7 @@ def _told(seen: Observation, made: ReadingJob) -> DatasetStatus:
     return dataclasses.replace(_status(seen, step, made.job.limits), reading=reading)
 
 
-def _unreported(seen: Observation, made: ReadingJob) -> tuple[str, str]:
+def _unreported(seen: Observation, made: Made) -> tuple[str, str]:
     """Why the pod ended without a word."""
     pod = made.pod
     if not made.job.finished and not (pod is not None and pod.ended):
@@ -173,8 +225,7 @@ def _wait(seen: Observation, status: DatasetStatus, site: Site) -> float | None:
         return 0.0
     same = last is not None and (last.generation, last.schema_digest) == (seen.generation, status.schema_digest)
     if last is not None and same and last.reason not in ANSWERS:
-        pause = ADMISSION_SECONDS if last.reason == "JobNotAdmitted" else RETRY_SECONDS
-        return _left(seen, last.ended_at, pause)
+        return _left(seen, last.ended_at, PAUSES.get(last.reason, RETRY_SECONDS))
     # If there is no reading for this Dataset, a training pod may have read it.
     unread = not same and status.read_at is None
     return 0.0 if unread or _limits_differ(status, site) else _scheduled(seen, status)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import re
+from dataclasses import replace
 
 from wardround.api import dataset, names
 from wardround.api import site as sites
@@ -15,19 +15,16 @@ from wardround.kube.errors import Forbidden, Invalid
 from wardround.kube.events import Reporter
 from wardround.manifests import reading as manifest
 from wardround.plans import reading
-from wardround.plans.reading import Observation, Plan, ReadingJob
-from wardround.plans.sitetask.job import workload
+from wardround.plans.reading import Made, Observation
 from wardround.plans.sitetask.pod import parse_job
-from wardround.ports import Api, Object
+from wardround.plans.sitetask.types import Control
+from wardround.ports import Api
 from wardround.site.control import TakesControl
 from wardround.site.link import HubLink
 from wardround.site.observe import addresses, find, newest_pod
 
-# The gate would prove nothing: neither the hub nor this cluster's API server answered.
-UNPROVEN_SECONDS = 30.0
 # Of a request, as many as the kind takes in status.reading.request.
 MOST_CHARACTERS = 256
-logger = logging.getLogger(__name__)
 
 
 def _generation(text: str) -> int:
@@ -62,7 +59,9 @@ class DatasetReconciler:
         schema = await find(self._own, "DataSchema", observed.spec.schema_name)
         site_item = await find(self._own, "Site", names.SITE)
         seen = Observation(
+            namespace=self._own.namespace,
             name=name,
+            uid=observed.metadata.uid,
             spec=item["spec"],
             schema=schema["spec"] if schema else None,
             status=observed.status,
@@ -70,14 +69,24 @@ class DatasetReconciler:
             request=observed.metadata.annotations.get(names.READ, "")[:MOST_CHARACTERS] or None,
             site=sites.parse(site_item) if site_item else None,
             reading=await self._reading(observed),
+            operator_image=self._operator_image,
             now=self._clock(),
         )
         planned = reading.plan(seen)
+        if planned.needs_control and seen.site is not None:
+            seen = replace(seen, control=await self._control(seen.site))
+            planned = reading.plan(seen)
         written = await self._reporter.write(item, observed.status, planned.status)
         if planned.delete is not None:
             await self._own.delete("Job", planned.delete.name, uid=planned.delete.uid)
-        if planned.create and seen.site is not None:
-            return await self._create(written or item, observed, seen, seen.site, planned)
+        if planned.create is None:
+            return planned.again_seconds
+        try:
+            await self._own.create(manifest.build(planned.create))
+        except (Forbidden, Invalid) as refusal:
+            refused = reading.not_admitted(seen, planned, str(refusal))
+            await self._reporter.write(written or item, planned.status, refused.status)
+            return refused.again_seconds
         return planned.again_seconds
 
     async def reconcile_schema(self, name: str) -> None:
@@ -86,12 +95,12 @@ class DatasetReconciler:
             if item["spec"]["schemaName"] == name:
                 await self.reconcile(item["metadata"]["name"])
 
-    async def _reading(self, observed: Dataset) -> ReadingJob | None:
+    async def _reading(self, observed: Dataset) -> Made | None:
         item = await find(self._own, "Job", names.reading_name(observed.metadata.uid))
         if item is None:
             return None
         annotations = item["metadata"].get("annotations") or {}
-        return ReadingJob(
+        return Made(
             job=parse_job(item),
             pod=await newest_pod(self._own, observed.metadata.uid, job_uid=item["metadata"]["uid"]),
             generation=_generation(annotations.get(names.GENERATION, "")),
@@ -100,45 +109,7 @@ class DatasetReconciler:
             created=parse_time(item["metadata"]["creationTimestamp"]),
         )
 
-    async def _create(
-        self, item: Object, observed: Dataset, seen: Observation, site: Site, planned: Plan
-    ) -> float | None:
+    async def _control(self, site: Site) -> Control:
         node, own = await addresses(self._own)
         hub = self._link.client.server if self._link.client else ""
-        control = await self._controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)
-        if not control.proven:
-            logger.warning(
-                "dataset %s: no pod reads it yet. A pod reads data only after a test that its network is closed, and "
-                "this test needs an address that the site operator itself reaches. It reaches neither the hub nor the "
-                "Kubernetes API now, and tries again",
-                seen.name,
-            )
-            return UNPROVEN_SECONDS
-        policy = site.spec.policy
-        assert seen.schema is not None, "a reading is due only with a DataSchema"
-        job = manifest.ReadingJob(
-            namespace=self._own.namespace,
-            dataset_name=seen.name,
-            dataset_uid=observed.metadata.uid,
-            generation=seen.generation,
-            schema_digest=planned.status.schema_digest or "",
-            request=seen.request or "",
-            operator_image=self._operator_image,
-            isolation=control.targets,
-            isolation_seconds=control.seconds,
-            link_local=policy.link_local,
-            dataset=seen.spec,
-            schema=seen.schema,
-            split_fingerprint=planned.status.split_fingerprint or "",
-            min_samples=policy.min_samples,
-            min_cell=policy.min_cell,
-            max_left_out=policy.max_left_out,
-            workload=workload(site),
-        )
-        try:
-            await self._own.create(manifest.build(job))
-        except (Forbidden, Invalid) as refusal:
-            after = reading.refused(seen, planned.status, "JobNotAdmitted", str(refusal)[:1024])
-            await self._reporter.write(item, planned.status, after)
-            return reading.ADMISSION_SECONDS
-        return None
+        return await self._controls.take(hub=hub, store=site.spec.store.origin, node=node, own=own)

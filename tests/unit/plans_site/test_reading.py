@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from tests.players.hospital import OURS
 from tests.unit.plans_site.test_dataset import LOST, SAID, SCHEMA, SPEC, ready
-from tests.worlds.site import NOW, a_pod, a_site, ended
+from tests.worlds.site import CONTROL, NOW, UNPROVEN, a_pod, a_site, ended
 from wardround.api.dataset import DatasetStatus, Limits, Reading
 from wardround.plans import reading
-from wardround.plans.reading import Observation, Plan, ReadingJob
+from wardround.plans.reading import Made, Observation, Plan
 from wardround.plans.sitetask.pod import Job
 
 SITE = a_site(datasets=[{"name": "breast", "federations": ["breast-cancer"]}])
@@ -25,7 +26,11 @@ FAILED = dataclasses.replace(JOB, failed="BackoffLimitExceeded")
 
 def seen(status: DatasetStatus | None = None, **changes: Any) -> Observation:
     known: dict[str, Any] = {
+        "namespace": "hospital-a",
         "name": "breast",
+        "uid": "uid",
+        "control": CONTROL,
+        "operator_image": OURS,
         "spec": SPEC,
         "schema": SCHEMA,
         "status": status or DatasetStatus(),
@@ -44,7 +49,7 @@ def digest() -> str:
     return digest
 
 
-def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> ReadingJob:
+def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any) -> Made:
     """A Job whose pod has ended with this report; without one, a Job that runs."""
     job = JOB if outcome is None else FAILED if code else dataclasses.replace(JOB, complete=True)
     pod = None if outcome is None else a_pod(ended("prepare", code, json.dumps(outcome)))
@@ -56,7 +61,7 @@ def made(outcome: Mapping[str, Any] | None = None, code: int = 0, **changes: Any
         "request": None,
         "created": NOW - timedelta(seconds=20),
     }
-    return ReadingJob(**(known | changes))
+    return Made(**(known | changes))
 
 
 def read(**changes: Any) -> DatasetStatus:
@@ -71,6 +76,25 @@ def later(status: DatasetStatus, seconds: float, **changes: Any) -> Plan:
 def reading_of(status: DatasetStatus) -> Reading:
     assert status.reading is not None
     return status.reading
+
+
+def test_a_job_needs_a_control_that_proves_the_gate_and_the_dataset_says_so() -> None:
+    due = seen(control=None)
+    assert reading.plan(due) == Plan(status=reading.plan(due).status, needs_control=True)
+    unproven = reading.plan(seen(control=UNPROVEN))
+    assert (unproven.create, unproven.again_seconds) == (None, reading.UNPROVEN_SECONDS)
+    assert reading_of(unproven.status).reason == "IsolationUnproven"
+    assert not later(unproven.status, 29).create
+    assert later(unproven.status, 31).create
+
+
+def test_a_job_carries_the_texts_of_the_api_and_the_limits_of_the_site() -> None:
+    job = reading.plan(seen(request="now", site=RAISED)).create
+    assert job is not None
+    assert (job.namespace, job.dataset_name, job.dataset_uid, job.request) == ("hospital-a", "breast", "uid", "now")
+    assert (job.dataset, job.schema, job.schema_digest) == (SPEC, SCHEMA, digest())
+    assert (job.operator_image, job.isolation, job.isolation_seconds) == (OURS, CONTROL.targets, CONTROL.seconds)
+    assert job.max_left_out == RAISED.spec.policy.max_left_out != SITE.spec.policy.max_left_out
 
 
 def test_a_new_dataset_is_read_at_once_and_then_not_again() -> None:
@@ -91,7 +115,7 @@ def test_a_job_that_has_ended_is_deleted_after_its_report_is_written() -> None:
 def test_while_a_job_runs_there_is_no_second_one() -> None:
     """Whatever has changed meanwhile: the end of the Job leads to the next look."""
     planned = reading.plan(seen(read(), generation=2, request="now", reading=made()))
-    assert (planned.create, planned.delete) == (False, None)
+    assert (planned.create, planned.delete) == (None, None)
     assert planned.again_seconds is not None
 
 
