@@ -108,7 +108,9 @@ def _answer(hub: Cluster, made: Object, seconds: float, sleep: Callable[[float],
     while True:
         item = hub.get(modeltransfer.KIND, name, namespace)
         if item is None:
-            raise CommandError(f"ModelTransfer {name} was deleted before the hub operator answered. Ask again.")
+            raise CommandError(
+                f"Somebody deleted ModelTransfer {name} before the hub operator answered it. Run the command again."
+            )
         transfer = modeltransfer.parse(item)
         known = transfer.status.conditions
         if conditions.is_true(known, "Complete"):

@@ -175,8 +175,9 @@ async def _identity(client: Api, draw: Draw) -> Identity:
             await asyncio.sleep(backoff(failures, draw=draw))
         except Refused:
             raise SystemExit(
-                "Secret courier-keys does not hold the courier's keys. Restore it from a backup. Or empty it: the "
-                "courier then makes new keys, and the hub's administrator has to approve them."
+                "The content of Secret courier-keys is no keys of a courier. Restore the Secret from a backup. Without "
+                "a backup, remove its data: the courier then makes new keys, and the hub's administrator has to "
+                "approve them."
             ) from None
 
 

@@ -154,7 +154,8 @@ def _session(client: Api) -> aiohttp.ClientSession:
 async def _refuse(_: aiohttp.ClientSession, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
     redirect.response.close()
     raise Redirected(
-        f"{redirect.url.origin()} answers {redirect.response.status}, a redirect, and Wardround follows no redirect"
+        f"{redirect.url.origin()} answers {redirect.response.status}, a redirect. Wardround follows no redirect: use "
+        "the address at which the API server itself answers, or remove the redirect from the proxy in front of it"
     )
 
 

@@ -56,7 +56,9 @@ ASKED: Mapping[str, Callable[[Assignment, Policy], str]] = {
 LONGEST_ASKED = 512
 # Told on both sides, since whoever reads that a task was accepted counts on all walls.
 LOCAL_SOCKETS = (
-    "The round's code is allowed to open IP sockets (resources.localSockets). Only the cluster's network isolates it."
+    "Note: the round asks for resources.localSockets, so the launcher lets its code open IP sockets. Only the "
+    "cluster's network policies isolate this code. To forbid it, set policy.localSockets to false in the values of the "
+    "site chart."
 )
 
 

@@ -32,8 +32,8 @@ _FIELDS = {
 }
 _HARM = "Patients who were held out would enter training, so no row was read"
 _WAYS = (
-    "Apply the Dataset as it was before. Or accept a new split under another name of the Dataset, and train new "
-    "models from the beginning"
+    "Apply the Dataset as it was before. Or apply it under another name: it then gets a new split, and the authors of "
+    "rounds have to train new models from the beginning"
 )
 
 

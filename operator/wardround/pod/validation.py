@@ -87,7 +87,10 @@ def _reported(folders: Folders, declared: Sequence[str]) -> dict[str, float]:
     if not isinstance(base, dict):
         raise Failure("MetricsInvalid", f"{output.METRICS} must be a JSON object, and its `base` too")
     if absent := [name for name in declared if name not in base]:
-        log(f"check: {output.METRICS} has no value under `base` for these declared metrics: {', '.join(absent)}")
+        log(
+            f"check: the round declares metrics for which the training image wrote no value under `base` in "
+            f"{output.METRICS}: {', '.join(absent)}. Declare fewer metrics, or let the image write them"
+        )
     return {name: _finite(name, base[name]) for name in declared if name in base}
 
 

@@ -20,9 +20,9 @@ REFUSALS = (
         name="AssignmentNotUnderstood",
         owner=HOSPITAL,
         meaning="The assignment has a version, or a critical field, that this site does not know.",
-        action="Upgrade the site to the hub's version. If the hub is not newer than the site, the hub operator did "
-        "not write this assignment, because it writes only versions that the site accepts. Then ask the hub's "
-        "administrator to check who can write RoundTasks on the hub.",
+        action="If the hub is newer than the site, upgrade the site to the hub's version. Otherwise somebody else than "
+        "the hub operator has written this assignment: ask the hub's administrator to check who can write RoundTasks "
+        "on the hub.",
     ),
     _site(
         name="AssignmentVersionTooLow",

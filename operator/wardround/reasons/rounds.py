@@ -26,7 +26,8 @@ _PARTICIPANTS = (
         name="NoKeys",
         owner=HOSPITAL,
         meaning="The site has not published usable public keys.",
-        action=f"{INSTALL} If the chart is installed, run `kubectl logs deployment/courier -n SITE_NAMESPACE`.",
+        action=f"{INSTALL} If the site chart is installed, run `kubectl logs deployment/courier -n SITE_NAMESPACE` at "
+        "the site, and do what its last error says.",
     ),
     _hub(
         name="NotApproved",

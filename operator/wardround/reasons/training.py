@@ -315,8 +315,9 @@ _TRANSFERS = (
     _network(
         name="FetchDeadline",
         meaning="The courier did not fetch the base model within deadlines.queueSeconds plus startSeconds.",
-        action="Run `kubectl logs deployment/courier -n SITE_NAMESPACE` at the site. If the network is slow, ask the "
-        "round's author to raise deadlines.queueSeconds in a new round. The hub makes another attempt.",
+        action="The hub makes another attempt. If that fails too, run `kubectl logs deployment/courier -n "
+        "SITE_NAMESPACE` at the site. If the log shows a slow network, ask the round's author for a new round with a "
+        "larger deadlines.queueSeconds.",
     ),
     _network(
         name="UploadDeadline",

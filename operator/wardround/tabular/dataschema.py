@@ -189,7 +189,10 @@ def check(document: Any) -> Checked:
         faults.append(f"DataSchema: target {target!r} is a {fields[target].type}. Choose a number, integer or boolean")
     schema = DataSchema(tuple(fields.values()), target)
     if len(fields) == len(names) and not schema.features:
-        faults.append("DataSchema: no field is a feature. List at least one number or integer beside the target")
+        faults.append(
+            "DataSchema: training needs a field of type number or integer that is not the target. Add one to "
+            "spec.fields"
+        )
     return Checked(schema.fields, tuple(names), target, tuple(faults))
 
 

@@ -35,9 +35,9 @@ PROBLEMS: Mapping[str, Problem] = MappingProxyType(
         ),
         "NotANumber": Problem(
             "the value of a number is no finite decimal number",
-            "write digits with a decimal point, such as 63.5, and no unit other than the field's; no unit at all where "
-            "Dataset.spec.fields has a scale or an offset. List a word for a missing value, such as unknown, in "
-            "missingValues",
+            "write digits with a decimal point, such as 63.5. The field's own unit may follow, and no other one. No "
+            "unit may follow if the field has a scale or an offset in Dataset.spec.fields. If a word such as unknown "
+            "stands for a missing value, list it in missingValues",
         ),
         "NotAnInteger": Problem(
             "the value of an integer is no whole number",

@@ -227,16 +227,21 @@ class _Local:
                 continue
             local, category = spelling(field.type, pair[0]), spelling(field.type, pair[1])
             if local in pairs:
-                self._fault(f"{place}: the local name {pair[0]!r} stands for two categories. Keep one of them")
+                self._fault(
+                    f"{place}: the value {pair[0]!r} of the file stands for two categories. Remove it from one of them"
+                )
             elif pair[0] in missing_values:
-                self._fault(f"{place}: {pair[0]!r} is a local name and a missing value. Keep one of them")
+                self._fault(
+                    f"{place}: {pair[0]!r} stands both for a category and, in missingValues, for a missing value. "
+                    "Remove it from one of the two"
+                )
             pairs.setdefault(local, category)
         renamed = set(pairs.values())
         for local, category in pairs.items():
             if local not in renamed and _is_category(field, local):
                 self._fault(
-                    f"{place}: {local!r} is the local name of {category!r} and is itself a category. Give the category "
-                    f"{local!r} its own local name, too"
+                    f"{place}: the value {local!r} of the file stands for the category {category!r}, but there is also "
+                    f"a category {local!r}. Say which value of the file stands for the category {local!r}"
                 )
         return tuple(pairs.items())
 

@@ -68,7 +68,7 @@ async def _kopf(code: int, *, to_itself: bool) -> None:
     async with redirecting(code, to_itself=to_itself) as servers:
         async with Client(servers.address, "", lambda: "token", "site-a") as client:
             watcher = Watcher(client, ("RoundTask",), lambda *_: None, namespaces=("site-a",))
-            with pytest.raises(Exception, match=f"answers {code}, a redirect, and Wardround follows no redirect"):
+            with pytest.raises(Exception, match=f"answers {code}, a redirect. Wardround follows no redirect"):
                 await watcher._follow(asyncio.get_running_loop())
         assert servers.led == []
 

@@ -412,7 +412,7 @@ def test_what_a_site_must_understand_and_does_not_is_refused_by_operator_and_cou
     decision = decided({"envelope": resigned(**changes)})
     assert (decision.outcome, decision.reason, decision.field) == ("Refused", "AssignmentNotUnderstood", field)
     assert (f" The site does not know {field}. " in decision.message) == bool(field)
-    assert "The hospital's administrator: Upgrade the site" in decision.message
+    assert "The hospital's administrator: If the hub is newer than the site, upgrade the site" in decision.message
     with pytest.raises(Refused, match="AssignmentNotUnderstood"):
         verify(dataclasses.replace(CLAIM, envelope=resigned(**changes)))
     assert "AssignmentNotUnderstood" in COURIER_FAILURES

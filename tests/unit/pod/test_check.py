@@ -332,7 +332,7 @@ def test_a_trainer_without_predictions_and_metrics_passes(folders: Folders, caps
     assert check(folders) is None
     assert world.sums(folders) is None
     assert world.update(folders)["withheld"] is False
-    assert "out/validation.f64 was not written" in capsys.readouterr().err
+    assert "wrote no out/validation.f64" in capsys.readouterr().err
 
 
 def test_a_metric_that_wardround_computes_is_never_taken_from_the_trainer(folders: Folders) -> None:
@@ -373,7 +373,7 @@ def test_the_log_names_declared_metrics_that_metrics_json_lacks(
     """The trainer wrote one flat object without `base`. The check passes, and the update has no such metric."""
     (folders.out / "metrics.json").write_text('{"dice": 0.5}')
     check(declaring(folders, "dice"))
-    line = "metrics.json has no value under `base` for these declared metrics: dice"
+    line = "wrote no value under `base` in metrics.json: dice"
     assert line in capsys.readouterr().err
 
 

@@ -216,9 +216,9 @@ def _survey(folder: Path, lines: list[str], table: Schema | None = None) -> surv
         (
             {"name": "x", "type": "number", "unit": "mm"},
             "13.37 cm",
-            "x NotANumber 300 (write digits with a decimal point, such as 63.5, and no unit other than the field's; "
-            "no unit at all where Dataset.spec.fields has a scale or an offset. List a word for a missing value, such "
-            "as unknown, in missingValues)",
+            "x NotANumber 300 (write digits with a decimal point, such as 63.5. The field's own unit may follow, and "
+            "no other one. No unit may follow if the field has a scale or an offset in Dataset.spec.fields. If a word "
+            "such as unknown stands for a missing value, list it in missingValues)",
         ),
         (
             {"name": "x", "type": "integer", "categories": ["0", "1"]},

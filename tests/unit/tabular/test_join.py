@@ -98,19 +98,19 @@ SEX = [{"name": "female", "from": "w"}, {"name": "male", "from": "m"}]
         ),
         (
             dataset_with("sex", categories=[SEX[0], {"name": "male", "from": " w "}]),
-            "field 'sex': the local name 'w' stands for two categories",
+            "field 'sex': the value 'w' of the file stands for two categories",
         ),
         (
             dataset_with("ill", categories=[{"name": "0", "from": "2"}, {"name": "1", "from": "2.0"}]),
-            "field 'ill': the local name '2.0' stands for two categories",
+            "field 'ill': the value '2.0' of the file stands for two categories",
         ),
         (
             dataset_with("sex", categories=[{"name": "female", "from": "male"}]),
-            "field 'sex': 'male' is the local name of 'female' and is itself a category. Give the category 'male' its",
+            "field 'sex': the value 'male' of the file stands for the category 'female', but there is also",
         ),
         (
             dataset_with("sex", categories=[{"name": "female", "from": "NA"}]),
-            "field 'sex': 'NA' is a local name and a missing value",
+            "field 'sex': 'NA' stands both for a category and, in missingValues, for a missing value",
         ),
         (dataset_with("sex", categories=[{"name": "female"}]), "field 'sex': each entry of categories needs name"),
         (dataset_with("sex", categories=[{**SEX[0], "to": "x"}]), "field 'sex': a category has the unknown key 'to'"),
