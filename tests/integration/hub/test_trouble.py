@@ -266,7 +266,7 @@ async def test_a_round_reports_an_action_that_the_api_server_refuses(world: Worl
         round_ = await until_condition(world, "no-jobs", "Reconciling", "ActionFailed")
     message = next(each["message"] for each in round_["status"]["conditions"] if each["type"] == "Reconciling")
     assert message.startswith(
-        "The hub operator could not start aggregation 1: the API server did not do it (Forbidden)."
+        "The hub operator could not start aggregation 1: the API server refused it or did not answer (Forbidden)."
     )
     assert round_["status"]["participants"]["sent"] == 2
     await play_kubelet(world, uid)
