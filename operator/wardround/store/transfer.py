@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import ExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -150,7 +150,9 @@ class Store:
 
     async def put_file(self, url: str, headers: Mapping[str, str], path: Path, offset: int, length: int) -> bool:
         """Store `length` bytes of a file, from `offset`, as one object. See `put_bytes`."""
-        return await self._put(url, headers, length, lambda: _read(path, offset, length))
+        # aiohttp keeps the body of a request that was given up, so its file would stay open until the next collection.
+        with ExitStack() as files:
+            return await self._put(url, headers, length, lambda: _read(files, path, offset, length))
 
     async def put_bytes(self, url: str, headers: Mapping[str, str], data: bytes) -> bool:
         """Store `data` as one object. Return whether this call stored it.
@@ -244,8 +246,8 @@ async def _whole(data: bytes) -> AsyncGenerator[bytes]:
         yield bytes(view[place : place + _CHUNK])
 
 
-async def _read(path: Path, offset: int, length: int) -> AsyncGenerator[bytes]:
-    file = await beside(path.open, "rb")
+async def _read(files: ExitStack, path: Path, offset: int, length: int) -> AsyncGenerator[bytes]:
+    file = files.enter_context(await beside(path.open, "rb"))
     try:
         await beside(file.seek, offset)
         while length:

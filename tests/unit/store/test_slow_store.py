@@ -58,6 +58,11 @@ async def test_the_client_gives_up_a_store_that_sends_single_bytes(tmp_path: Pat
     assert caught.value.reason == "StoreTooSlow"
 
 
+def is_open(path: Path) -> bool:
+    """Whether this process holds the file open."""
+    return any(each.resolve() == path for each in Path("/proc/self/fd").iterdir())
+
+
 async def test_the_client_gives_up_a_store_that_accepts_no_bytes(tmp_path: Path) -> None:
     big = tmp_path / "big"
     with big.open("wb") as file:
@@ -65,6 +70,7 @@ async def test_the_client_gives_up_a_store_that_accepts_no_bytes(tmp_path: Path)
     async with serving(tmp_path, takes_nothing) as store, asyncio.timeout(20):
         with pytest.raises(StoreError) as caught:
             await store.put_file(url(store), {}, big, 0, 64 << 20)
+        assert not is_open(big)
     assert caught.value.reason == "StoreTooSlow"
 
 
