@@ -10,9 +10,10 @@ from rich.console import Console
 
 from tests.unit.cli.required import REQUIRED
 from tests.unit.cli.rounds import START, at, condition
-from wardround.cli import __main__ as command
+from wardround.cli import __main__ as program
 from wardround.cli import explain, verbs, watch_model
 from wardround.cli.cluster import Cluster
+from wardround.cli.commands import watch as command
 from wardround.cli.errors import MissingError
 
 TRAINING = condition("Reconciling", "True", "SeriesTraining", "Round breast-s1-r2-0123abcd waits or runs.")
@@ -102,7 +103,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, models: Iterator[dict[str, Any] | Non
     monkeypatch.setattr(command, "REFRESH_SECONDS", 0.01)
     monkeypatch.setattr(verbs, "needed", look)
     arguments = ["watch", "fm/breast", "-n", "breast-cancer", *more]
-    return command.run_watch(cast(Cluster, None), command.parser().parse_args(arguments))
+    return command.run_watch(cast(Cluster, None), program.parser().parse_args(arguments))
 
 
 def test_watching_ends_with_the_series(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

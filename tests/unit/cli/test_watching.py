@@ -6,9 +6,10 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.cli.rounds import condition, round_
-from wardround.cli import __main__ as command
+from wardround.cli import __main__ as program
 from wardround.cli import verbs
 from wardround.cli.cluster import Cluster
+from wardround.cli.commands import watch as command
 from wardround.cli.errors import MissingError
 
 ARGUMENTS = ["watch", "fr/train-1", "-n", "breast-cancer"]
@@ -31,7 +32,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, rounds: Iterator[dict[str, Any] | Non
         return item, []
 
     monkeypatch.setattr(verbs, "round_with_tasks", look)
-    return command.run_watch(cast(Cluster, None), command.parser().parse_args([*ARGUMENTS, *more]))
+    return command.run_watch(cast(Cluster, None), program.parser().parse_args([*ARGUMENTS, *more]))
 
 
 def endless(item: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
@@ -76,7 +77,7 @@ def test_a_missing_round_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("argument", ["-1", "nan", "inf", "soon"])
 def test_an_invalid_timeout_is_refused(argument: str) -> None:
     with pytest.raises(SystemExit):
-        command.parser().parse_args([*ARGUMENTS, f"--timeout={argument}"])
+        program.parser().parse_args([*ARGUMENTS, f"--timeout={argument}"])
 
 
 def test_an_object_of_another_version_of_the_crds_is_no_traceback(
@@ -85,8 +86,8 @@ def test_an_object_of_another_version_of_the_crds_is_no_traceback(
     item = round_()
     del item["spec"]["datasetName"]
     monkeypatch.setattr(verbs, "round_with_tasks", lambda *_: (item, []))
-    monkeypatch.setattr(command, "Cluster", lambda *_: None)
-    assert command.main(ARGUMENTS) == 2
+    monkeypatch.setattr(program, "Cluster", lambda *_: None)
+    assert program.main(ARGUMENTS) == 2
     error = capsys.readouterr().err
     assert error.startswith(
         "error: The object cannot be read: spec.datasetName: missing. Install the version of kubectl"

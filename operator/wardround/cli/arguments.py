@@ -1,0 +1,82 @@
+"""Reads the arguments that several verbs have: KIND/NAME, a hospital, numbers, and the namespace."""
+
+import argparse
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import TypeAlias
+
+from wardround.api.meta import API_VERSION
+from wardround.api.site import share
+from wardround.cli import verbs
+from wardround.cli.cluster import Cluster
+from wardround.cli.errors import CommandError, MissingError
+
+Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+_ALIASES = {
+    "Participant": ("participant", "participants", "ptc"),
+    "FederatedRound": ("federatedround", "federatedrounds", "fr"),
+    "RoundTask": ("roundtask", "roundtasks", "rt"),
+    "Site": ("site", "sites"),
+    "SiteTask": ("sitetask", "sitetasks", "st"),
+    "Dataset": ("dataset", "datasets", "dset"),
+    "FederatedModel": ("federatedmodel", "federatedmodels", "fm"),
+    "ModelVersion": ("modelversion", "modelversions", "mv"),
+}
+
+
+@contextmanager
+def hint_of_namespace(cluster: Cluster, options: argparse.Namespace, kind: str, name: str) -> Iterator[None]:
+    """Adds a hint about the namespace to a MissingError, unless the person named one. A Participant needs no hint: its
+    namespace is its name."""
+    try:
+        yield
+    except MissingError as error:
+        if options.namespace or kind == "Participant":
+            raise
+        raise MissingError(f"{error} {verbs.elsewhere(cluster, kind, name, cluster.default_namespace)}") from error
+
+
+def seconds(text: str) -> float:
+    """A number of seconds. Raises ValueError, from which argparse makes a message."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError
+    return value
+
+
+def share_of_rows(text: str) -> Decimal:
+    """A share from 0 to 1. Raises ArgumentTypeError."""
+    try:
+        return share(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is {error}") from error
+
+
+def patients(text: str) -> int:
+    """A number of patients. Raises ValueError, from which argparse makes a message."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def target(text: str) -> tuple[str, str]:
+    """Kind and name from KIND/NAME, also as `kubectl get -o name` prints it (KIND.GROUP/NAME). Raises CommandError."""
+    word, _, name = text.partition("/")
+    word = word.lower().removesuffix("." + API_VERSION.partition("/")[0])
+    for kind, aliases in _ALIASES.items():
+        if word in aliases and name:
+            return kind, name
+    raise CommandError(f"{text!r} is not KIND/NAME with one of: {', '.join(each[0] for each in _ALIASES.values())}.")
+
+
+def hospital(text: str) -> str:
+    """A Participant's name, from NAME or participant/NAME. Raises CommandError."""
+    if "/" not in text:
+        return text
+    kind, name = target(text)
+    if kind != "Participant":
+        raise CommandError(f"{text!r} does not name a hospital: give its name, or participant/NAME.")
+    return name

@@ -1,0 +1,38 @@
+"""The verb explain: says why an object waits, and who acts."""
+
+import argparse
+
+from wardround.cli import explain, verbs
+from wardround.cli.arguments import Parsers, hint_of_namespace, target
+from wardround.cli.cluster import Cluster
+from wardround.clock import system_clock
+
+
+def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
+    explaining = parsers.add_parser(
+        "explain", parents=[shared], help="say why an object waits or has failed, who has to act, and how"
+    )
+    explaining.add_argument("target", metavar="KIND/NAME")
+    explaining.set_defaults(run=run_explain)
+
+
+def run_explain(cluster: Cluster, options: argparse.Namespace) -> int:
+    kind, name = target(options.target)
+    namespace = options.namespace or (name if kind == "Participant" else cluster.default_namespace)
+    with hint_of_namespace(cluster, options, kind, name):
+        explained = explanation(cluster, kind, name, namespace)
+    print(explain.text(explained))
+    return 0
+
+
+def explanation(cluster: Cluster, kind: str, name: str, namespace: str) -> explain.Explanation:
+    now = system_clock()
+    if kind == "FederatedRound":
+        round_, tasks = verbs.round_with_tasks(cluster, name, namespace)
+        leases = {each: verbs.lease(cluster, each) for each in {task["metadata"]["namespace"] for task in tasks}}
+        return explain.explain_round(round_, tasks, leases, now)
+    item = verbs.needed(cluster, kind, name, namespace)
+    beat = verbs.lease(cluster, namespace) if kind in ("Participant", "RoundTask") else None
+    if kind in ("RoundTask", "SiteTask"):
+        return explain.explain_task(item, beat, now)
+    return explain.explain_long_lived(item, beat, now)

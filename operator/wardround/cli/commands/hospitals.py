@@ -1,0 +1,169 @@
+"""The verbs enrol, approve and revoke: bring a hospital to the hub, and end its access."""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from wardround.cli import enrolment, verbs
+from wardround.cli.arguments import Parsers, hospital
+from wardround.cli.cluster import Cluster, Object
+from wardround.cli.objects import printable
+from wardround.cli.terminal import confirmed, say, write_private
+
+
+def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
+    enrol = parsers.add_parser(
+        "enrol",
+        parents=[shared],
+        help="make a hospital's manifests for Git, and its first credentials",
+        description="Prints the manifests of a hospital for the hub, to keep in Git. They keep the settings that the "
+        "hospital's Participant has at the hub, and the command says what they change. With --bootstrap, the command "
+        "writes the site's first credentials to a file, and prints the hub's part of the site chart's values instead "
+        "of the manifests.",
+    )
+    enrol.add_argument("name", help="the hospital's name, which is also its namespace on the hub")
+    enrol.add_argument(
+        "--display-name", default="", help="name for tables and reports; default: the present one, or NAME"
+    )
+    enrol.add_argument(
+        "--federation",
+        action="append",
+        default=[],
+        metavar="NS",
+        help="namespace whose rounds may ask the hospital. It is added to spec.allowedFederations of the Participant. "
+        "To remove a namespace, delete it there",
+    )
+    how = enrol.add_mutually_exclusive_group()
+    how.add_argument("--apply", action="store_true", help="apply the manifests to the hub, with your own rights")
+    how.add_argument("--new", action="store_true", help="print the manifests of a new hospital without reading the hub")
+    enrol.add_argument(
+        "--no-flow-control",
+        action="store_false",
+        dest="flow_control",
+        help="leave out the priority level and the FlowSchema, which are cluster-scoped: the hospital's requests "
+        "then take turns with those of all service accounts",
+    )
+    enrol.add_argument(
+        "--bootstrap", type=Path, metavar="FILE", help="write the site's Secret, with a token for 24 hours"
+    )
+    enrol.add_argument(
+        "--hub-server",
+        metavar="URL",
+        help="the hub's API server as the site reaches it; default: the one in your kubeconfig",
+    )
+    enrol.add_argument("--hub-namespace", default="wardround-hub", metavar="NS", help="namespace of the hub operator")
+    enrol.set_defaults(run=run_enrol)
+
+    approve = parsers.add_parser(
+        "approve", parents=[shared], help="pin a hospital's keys after you compared their fingerprint"
+    )
+    approve.add_argument("name")
+    approve.add_argument(
+        "--fingerprint", metavar="sha256:..", help="pin the keys if they have this fingerprint, without a question"
+    )
+    approve.add_argument("--yes", action="store_true", help="pin the published keys without a question")
+    approve.set_defaults(run=run_approve)
+
+    revoke = parsers.add_parser(
+        "revoke",
+        parents=[shared],
+        help="revoke all tokens with which a hospital logs in to the hub, for example after one was lost",
+        description="Deletes the hospital's account at the hub, and with it every token of that account. Its "
+        "Participant, keys and tasks stay. Rounds leave the hospital out until it has an account again. To leave a "
+        "hospital out of rounds without ending its tokens, set spec.suspend of its Participant.",
+    )
+    revoke.add_argument("name", help="the hospital's name")
+    revoke.set_defaults(run=run_revoke)
+
+
+def run_enrol(hub: Cluster, options: argparse.Namespace) -> int:
+    enrolment.check_hospital(options.name, options.hub_namespace)
+    for federation in options.federation:
+        enrolment.check_name(federation, "a federation")
+    hospital = (options.name, options.display_name, options.federation)
+    if options.apply or options.bootstrap is None:
+        before = None if options.new else verbs.enrolled(hub, options.name)
+        items = enrolment.manifests(*hospital, before=before, flow_control=options.flow_control)
+        if not options.new:
+            say_changes(hub.server, options.name, before, items, applied=options.apply)
+        if options.apply:
+            verbs.apply_manifests(hub, items, before)
+            for item in items:
+                say(f"applied {item['kind']} {item['metadata']['name']}")
+        else:
+            print(yaml.safe_dump_all(items, sort_keys=False), end="")
+    if options.bootstrap is None:
+        return 0
+    secret, values = verbs.bootstrap(hub, options.name, options.hub_server, options.hub_namespace)
+    replaced = " in place of the file that was there" if options.bootstrap.exists() else ""
+    write_private(options.bootstrap, yaml.safe_dump(secret, sort_keys=False))
+    say(
+        f"Wrote {options.bootstrap}{replaced}: the site's first credentials, valid for 24 hours.\n"
+        "The hospital applies the file within that time. Then delete the file.\n"
+        "The hospital compares the hub's fingerprint below with you by telephone."
+    )
+    origin = (
+        ""
+        if options.hub_server
+        else ", from your kubeconfig. If the site reaches the hub under another URL, run this again with --hub-server "
+        "URL"
+    )
+    say(f"The file has this URL of the hub's API server: {secret['stringData']['server']}{origin}.")
+    print(yaml.safe_dump(values, sort_keys=False), end="")
+    return 0
+
+
+def say_changes(server: str, name: str, before: Object | None, items: list[Object], *, applied: bool) -> None:
+    """Tells the person how these manifests change the Participant at the hub, or that there is none yet."""
+    if before is None:
+        say(f"There is no Participant {name} at {server}: these are the manifests of a new hospital.")
+        return
+    [after] = [item for item in items if item["kind"] == "Participant"]
+    changed = enrolment.changes(before, after)
+    if not changed:
+        say(f"{name} is enrolled at {server}. These manifests leave its Participant as it is.")
+    else:
+        say("\n  ".join([f"{name} is enrolled at {server}. These manifests change its Participant:", *changed]))
+    if not applied:
+        say("To see what they change of all objects, pipe them into: kubectl diff -f -")
+
+
+def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
+    name = hospital(options.name)
+    participant = printable(verbs.participant(hub, name))
+    computed = enrolment.fingerprint_to_pin(participant)
+    pinned = participant["spec"].get("keyFingerprint")
+    say(f"{name} ({participant['spec'].get('displayName', '')}) publishes {computed}")
+    if options.fingerprint:
+        enrolment.check_expected(computed, options.fingerprint)
+    if pinned == computed:
+        say("The hub has pinned this fingerprint already.")
+        return 0
+    if pinned:
+        say(f"Pinned until now: {pinned}. The hospital's keys have changed.")
+    if not (options.fingerprint or options.yes) and not confirmed(
+        "Does the hospital read out the same fingerprint? [y/N] "
+    ):
+        say("Nothing is pinned.")
+        return 2
+    verbs.pin(hub, name, computed)
+    say("Pinned. Rounds of its federations can now ask this hospital.")
+    return 0
+
+
+def run_revoke(hub: Cluster, options: argparse.Namespace) -> int:
+    name = hospital(options.name)
+    if verbs.revoke(hub, name):
+        outcome = (
+            f"Revoked. Within seconds, {hub.server} accepts no new request of {name}. Rounds continue without {name}."
+        )
+    else:
+        outcome = f"{name} is revoked already: {hub.server} accepts no token of {name}. Nothing was changed."
+    say(
+        f"{outcome}\nA watch that is open continues until its connection ends. To end it now, restart the hub's API "
+        "server.\n"
+        f"To give the hospital a new token:\n"
+        f"  kubectl wardround enrol {name} --apply --hub-server URL --bootstrap FILE"
+    )
+    return 0

@@ -1,0 +1,41 @@
+"""The verb model: gets a model out of the hub."""
+
+import argparse
+from pathlib import Path
+
+from wardround.cli import models
+from wardround.cli.arguments import Parsers, seconds, target
+from wardround.cli.cluster import Cluster
+
+
+def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
+    about_models = parsers.add_parser("model", help="get a model out of the hub")
+    model_verbs = about_models.add_subparsers(required=True, metavar="VERB")
+    pulling = model_verbs.add_parser(
+        "pull",
+        parents=[shared],
+        help="write a model and its card into a folder",
+        description="Asks the hub for a model with a key that is used once, verifies the answer, and writes "
+        "model.safetensors and card.json into a new folder. You need the role wardround-model-reader, and the rounds "
+        "of the model have to say release: Readers.",
+    )
+    pulling.add_argument(
+        "target", metavar="federatedround/NAME", help="or modelversion/NAME or federatedmodel/NAME[@VERSION]"
+    )
+    pulling.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    pulling.add_argument(
+        "--hub-fingerprint",
+        required=True,
+        metavar="sha256:..",
+        help="of the hub, as its administrator tells it. The folder of another hub is refused",
+    )
+    pulling.add_argument("--timeout", type=seconds, default=60.0, metavar="SECONDS", help="default: %(default)g")
+    pulling.set_defaults(run=run_model_pull)
+
+
+def run_model_pull(hub: Cluster, options: argparse.Namespace) -> int:
+    kind, name = target(options.target)
+    namespace = options.namespace or hub.default_namespace
+    lines = models.pull(hub, kind, name, namespace, options.output, options.hub_fingerprint, options.timeout)
+    print("\n".join(lines))
+    return 0

@@ -1,0 +1,28 @@
+"""Speaks with the person at the terminal, and writes the files that only this person may read."""
+
+import os
+import sys
+from pathlib import Path
+
+from wardround.cli.errors import CommandError
+
+
+def confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise CommandError(
+            "Standard input is not a terminal, so you cannot be asked to compare fingerprints. Give the fingerprint "
+            "that the hospital read out: --fingerprint sha256:..."
+        )
+    return input(question).strip().lower() in ("y", "yes")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a new file that only its owner can read. An existing file is replaced, and its rights with it."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def say(text: str) -> None:
+    """Prints to stderr, because stdout may be piped into kubectl."""
+    print(text, file=sys.stderr, flush=True)
