@@ -96,7 +96,6 @@ async def hub_at(site: Site, store: Store) -> AsyncIterator[Hub]:
 
 async def ready(site: Site) -> None:
     await enrolled(site)
-    # Unfinished tasks of other tests hold places.
     site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
 
 

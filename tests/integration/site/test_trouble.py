@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from aiohttp import web
 
-from tests.integration.api.apiserver import Object, Refused
+from tests.integration.api.apiserver import Refused
 from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port
 from tests.integration.site.play import condition, connected, enrolled, job_of
 
@@ -91,8 +91,6 @@ def none_is_admitted(site: Site) -> bool:
 async def test_the_site_makes_a_job_after_a_temporary_refusal(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """As when a Dataset has just changed and the API server compares with what it was."""
     await enrolled(site)
-    # Unfinished tasks of other tests hold places.
-    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
     with refusing(site, "batch", "jobs"):
         await eventually("no Job is admitted", lambda: none_is_admitted(site))
         name = site.hub.ask(await site.hub.seal_model(b"model"))["metadata"]["name"]
@@ -128,10 +126,7 @@ async def test_a_task_whose_job_is_refused_holds_no_place_and_fails_with_that_re
 ) -> None:
     monkeypatch.setattr("wardround.plans.sitetask.rules.QUEUE_SECONDS", 3600.0)
     await enrolled(site)
-    tasks = site.api.call("GET", f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/sitetasks")["items"]
-    # Unfinished tasks of other tests hold places.
-    held = sum(_holds_a_place(task) for task in tasks)
-    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": held + 1}}}, NAMESPACE)
+    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 1}}}, NAMESPACE)
 
     def reason(name: str, kind: str) -> str:
         return str(condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["reason"])
@@ -145,9 +140,3 @@ async def test_a_task_whose_job_is_refused_holds_no_place_and_fails_with_that_re
             "neither waits for the other", lambda: [reason(each, "Reconciling") for each in both] == refused
         )
         await eventually("both end", lambda: [reason(each, "Failed") for each in both] == refused, 240)
-    site.api.patch("Site", "site", {"spec": {"workload": {"maxConcurrentTasks": 64}}}, NAMESPACE)
-
-
-def _holds_a_place(task: Object) -> bool:
-    over = any(condition(task, kind)["status"] == "True" for kind in ("Trained", "Complete", "Failed"))
-    return not over and condition(task, "InputReady")["status"] == "True"
