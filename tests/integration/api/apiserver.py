@@ -150,7 +150,7 @@ class Api:
         until(f"{user} may {verb} {resource} in {namespace}", lambda: self.may(user, verb, resource, namespace))
 
 
-def until(event: str, holds: Callable[[], bool], seconds: float = 60) -> None:
+def until(event: str, holds: Callable[[], bool], seconds: float = 180) -> None:
     """Waits until `holds()` is true. Fails the test after `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -31,7 +31,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def until(look: Callable[[], Any], subject: str, seconds: float = 60) -> Any:
+async def until(look: Callable[[], Any], subject: str, seconds: float = 180) -> Any:
     """Polls until `look` (a coroutine function) returns something true."""
     for _ in range(int(seconds / 0.05)):
         value = await look()

@@ -75,7 +75,7 @@ def token(api: Api, account: str, namespace: str) -> str:
     return str(api.call("POST", path, request)["status"]["token"])
 
 
-async def eventually(expectation: str, holds: Callable[[], Any], seconds: float = 60.0) -> Any:
+async def eventually(expectation: str, holds: Callable[[], Any], seconds: float = 180.0) -> Any:
     """What `holds` returns, once it is true."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (value := await asyncio.to_thread(holds)):
