@@ -206,10 +206,20 @@ class NextStart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What tables show of a model, as texts for people. `loss`, `auc`: of the current version on validation rows, with
+    the 95 % interval. `trend`: by how much the loss changed between the last two measured models of the series."""
+
+    loss: str | None = None
+    auc: str | None = None
+    trend: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FederatedModelStatus:
     """`current`: name of the ModelVersion that counts. `candidate`: of the newest one, unless it is the current one.
     `versions`: names of the ModelVersions of this model, in order. `served`: of those that are or were current. `next`:
-    None without a trigger."""
+    None without a trigger. `summary`: None as long as no model is measured."""
 
     observed_generation: int | None = None
     conditions: Conditions = ()
@@ -219,6 +229,7 @@ class FederatedModelStatus:
     served: tuple[str, ...] = ()
     next: NextStart | None = None
     series: SeriesStatus | None = None
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

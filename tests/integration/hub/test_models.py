@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 from typing import Any
 
 import pytest
 
+from lab import toolchain
 from tests.integration.api.apiserver import account
 from tests.integration.api.objects import DIGEST, FEDERATION, HUB, condition, federated_model, federated_round
 from tests.integration.hub.conftest import World
@@ -55,7 +58,21 @@ async def end(world: World, made: Object, kind: str, **result: Any) -> None:
 
 def loss(value: str, model: str) -> dict[str, Any]:
     number = {"name": "loss", "value": value, "people": 90, "hospitals": 2, "rows": "Validation", "model": model}
-    return {"metrics": [number]}
+    return {"metrics": [{**number, "low": "0.4", "high": "0.7"}]}
+
+
+async def table(world: World, name: str) -> dict[str, str]:
+    """The row that `kubectl get fm` shows, by column."""
+    command = (str(toolchain.tool("kubectl")), f"--kubeconfig={world.admin.kubeconfig}", "get", "fm", name)
+    printed = await asyncio.to_thread(
+        subprocess.run, (*command, "-n", FEDERATION), capture_output=True, text=True, check=True
+    )
+    header, row = printed.stdout.splitlines()
+    places = [header.index(column) for column in header.split()]
+    return {
+        header[start:end].strip(): row[start:end].strip()
+        for start, end in zip(places, (*places[1:], None), strict=True)
+    }
 
 
 async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World) -> None:
@@ -86,6 +103,15 @@ async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World) -
     version: Object = await until(numbered, "the version has its numbers")
     assert version["spec"]["roundName"] == first["metadata"]["name"]
     assert version["status"]["metrics"][0]["value"] == "0.5"
+
+    async def summarized() -> bool:
+        item = await world.client.get("FederatedModel", "restarted", FEDERATION)
+        return "loss" in item["status"].get("summary", {})
+
+    await until(summarized, "the model has the numbers of its version")
+    row = await table(world, "restarted")
+    assert (row["LOGLOSS"], row["TREND"], row["SERIES"], row["ROUND"]) == ("0.5 (0.4 to 0.7)", "+0.1", "1", "2")
+    assert {"CURRENT", "AUC", "NEXT"} < set(row)
     kept = await world.client.get("FederatedRound", first["metadata"]["name"], FEDERATION)
     assert {each["kind"] for each in kept["metadata"]["ownerReferences"]} == {"FederatedModel", "ModelVersion"}
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.plans_model.world import UID, World, model
 from wardround.api import conditions
-from wardround.api.federatedmodel import Schedule, Step, Stop
+from wardround.api.federatedmodel import Schedule, Step, Stop, Summary
+from wardround.api.federatedround import ResultMetric
 from wardround.plans.model import plan as model_plan
 from wardround.plans.model import series as rounds
 from wardround.plans.model.types import CreateRound
@@ -151,6 +152,28 @@ def test_a_version_has_the_numbers_of_its_own_model() -> None:
     assert [(each.name, each.value, each.model) for each in version.status.metrics] == [
         ("loss", "0.3", version.spec.round_name)
     ]
+
+
+def test_a_table_shows_the_numbers_of_the_current_version_and_how_the_loss_changes() -> None:
+    world = started()
+    assert world.model.status.summary is None
+    world.run()
+    assert world.model.status.summary == Summary(loss="0.3", trend="-0.1")
+    [version] = world.versions.values()
+    measured = ResultMetric(
+        name="auc", value="0.91", low="0.88", high="0.94", people=90, hospitals=2, rows="Validation", model="r"
+    )
+    status = replace(version.status, metrics=(*version.status.metrics, measured))
+    world.versions[version.metadata.name] = replace(version, status=status)
+    world.step()
+    assert world.model.status.summary == Summary(loss="0.3", auc="0.91 (0.88 to 0.94)", trend="-0.1")
+
+
+def test_a_loss_over_fewer_hospitals_is_no_trend() -> None:
+    world = World(model(), ["0.5", "0.4", "0.3"], hospitals=(2, 2, 1))
+    world.run()
+    assert world.model.status.summary is not None
+    assert world.model.status.summary.trend == "-0.1"
 
 
 def test_a_scheduled_parameter_changes_from_its_round_on() -> None:

@@ -115,6 +115,12 @@ def _comparable(rounds: Sequence[SeriesRound]) -> list[tuple[SeriesRound, Decima
     return [(each, Decimal(each.loss)) for each in rounds if each.loss is not None and (each.hospitals or 0) == most]
 
 
+def trend(series: SeriesStatus) -> Decimal | None:
+    """By how much the loss changed between the last two models that are measured. None with fewer models."""
+    losses = [loss for _, loss in _comparable(series.rounds)]
+    return losses[-1] - losses[-2] if len(losses) > 1 else None
+
+
 def ended(series: SeriesStatus, outcome: FederatedRound) -> SeriesStatus:
     """The series with the last round over."""
     assert is_over(outcome)

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from wardround.api import conditions
 from wardround.api.conditions import Conditions
-from wardround.api.federatedmodel import FederatedModelStatus, NextStart
+from wardround.api.federatedmodel import FederatedModelStatus, NextStart, SeriesStatus, Summary
+from wardround.api.federatedround import ResultMetric
 from wardround.api.modelversion import ModelVersion
 from wardround.plans.model import schedule, versions
+from wardround.plans.model import series as rounds
 from wardround.plans.model.types import Observation, OwnVersion, Verdict
 from wardround.reasons.registry import REASONS
 
@@ -80,7 +82,26 @@ def _without_conditions(seen: Observation, verdict: Verdict) -> FederatedModelSt
         served=served,
         next=_next_start(seen, verdict),
         series=verdict.series,
+        summary=_summary(seen.versions.get(current or ""), verdict.series),
     )
+
+
+def _summary(current: ModelVersion | None, series: SeriesStatus) -> Summary | None:
+    metrics = {each.name: each for each in current.status.metrics} if current else {}
+    change = rounds.trend(series)
+    made = Summary(
+        loss=_with_interval(metrics.get("loss")),
+        auc=_with_interval(metrics.get("auc")),
+        trend=None if change is None else f"{change:+}",
+    )
+    return made if made != Summary() else None
+
+
+def _with_interval(metric: ResultMetric | None) -> str | None:
+    if metric is None:
+        return None
+    known = metric.low is not None and metric.high is not None
+    return f"{metric.value} ({metric.low} to {metric.high})" if known else metric.value
 
 
 def _next_start(seen: Observation, verdict: Verdict) -> NextStart | None:
