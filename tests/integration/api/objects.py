@@ -199,6 +199,15 @@ def training_job(case: str = "train", namespace: str = "hospital-a") -> Object:
     return job
 
 
+def reading_job(uid: str, namespace: str = "hospital-a") -> Object:
+    """Returns the Job that the site operator creates to read the Dataset with this UID without any round."""
+    job = training_job("read", namespace)
+    job["metadata"]["ownerReferences"][0]["uid"] = uid
+    for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
+        labels["wardround.io/task-uid"] = uid
+    return job
+
+
 def pod_of(job: Object) -> Object:
     """Returns the pod that the Job controller creates."""
     template = copy.deepcopy(job["spec"]["template"])

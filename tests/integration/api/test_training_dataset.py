@@ -18,7 +18,7 @@ from tests.integration.api.apiserver import Api, Refused, account, until
 from tests.integration.api.attacks import CELL, FEWEST, MOST_EVALUATIONS, MOST_LEFT_OUT
 from tests.integration.api.conftest import Helm
 from tests.integration.api.jobs import claim, container, variable
-from tests.integration.api.objects import FEDERATION, ROOT, data_schema, dataset, site_values, training_job
+from tests.integration.api.objects import FEDERATION, ROOT, data_schema, dataset, reading_job, site_values, training_job
 from wardround.api import dataset_text, schema_text, variable_text
 
 Object = dict[str, Any]
@@ -138,6 +138,11 @@ def _job_of(name: str, spec: Object, schema: Object | None = None) -> Object:
     return job
 
 
+def _reading(api: Api, name: str = BREAST) -> Object:
+    """A Job that reads Dataset `breast`, as one of the Dataset with this name."""
+    return reading_job(api.get("Dataset", name, NAMESPACE)["metadata"]["uid"], NAMESPACE)
+
+
 def _refusal(api: Api, job: Object) -> str:
     try:
         api.create(job, user=OPERATOR, dry_run=True)
@@ -157,7 +162,7 @@ def _until_admitted(api: Api, job: Object) -> None:
 
 @pytest.mark.parametrize("case", ["train", "train-initial", "statistics", "evaluate", "read"])
 def test_the_policy_admits_a_job_that_gives_prepare_the_text_of_the_dataset(site: Api, case: str) -> None:
-    job = training_job(case, NAMESPACE)
+    job = _reading(site) if case == "read" else training_job(case, NAMESPACE)
     assert variable("WARDROUND_DATASET")(job)["value"] == dataset_text.dump(_spec(site, BREAST))
     assert variable("WARDROUND_SCHEMA")(job)["value"] == schema_text.dump(_schema(site, SCHEMA))
     site.create(job, user=OPERATOR, dry_run=True)
@@ -169,15 +174,21 @@ def test_the_policy_compares_a_job_that_only_reads_with_its_dataset_and_its_sche
         "WARDROUND_SCHEMA": "WARDROUND_SCHEMA of prepare differs",
         "WARDROUND_DATASET_NAME": "WARDROUND_DATASET_NAME of prepare has to be breast",
     }.items():
-        job = training_job("read", NAMESPACE)
+        job = _reading(site)
         variable(name)(job)["value"] += "x"
         assert words in _refusal(site, job)
-    job = training_job("read", NAMESPACE)
+    job = _reading(site)
     claim("dataset")(job)["claimName"] = "breast-datb"
     assert f"{CLAIM} breast, breast-data" in _refusal(site, job)
-    job = training_job("read", NAMESPACE)
+    job = _reading(site)
     job["metadata"]["labels"]["wardround.io/dataset"] = UNLISTED
     assert f"{NOT_LISTED} {UNLISTED} there" in _refusal(site, job)
+
+
+def test_a_job_reads_only_the_dataset_that_owns_it(site: Api) -> None:
+    """The site operator writes the Job's report into its owner's status."""
+    refused = "has to have the UID of this Dataset"
+    assert f"only reads Dataset {BREAST} {refused}" in _refusal(site, _reading(site, MOVED))
 
 
 def test_python_and_cel_write_an_odd_dataset_alike(site: Api) -> None:

@@ -46,7 +46,17 @@ from tests.integration.api.jobs import (
     variable,
 )
 from tests.integration.api.mount_attacks import MOUNT_ATTACKS
-from tests.integration.api.objects import OURS, ROOT, TRAINER, data_schema, dataset, pod_of, site_values, training_job
+from tests.integration.api.objects import (
+    OURS,
+    ROOT,
+    TRAINER,
+    data_schema,
+    dataset,
+    pod_of,
+    reading_job,
+    site_values,
+    training_job,
+)
 from tests.integration.api.read_attacks import READ_ATTACKS, READ_JOB_ATTACKS
 from wardround.api import parameters_text
 from wardround.api.site import Policy
@@ -98,8 +108,9 @@ def site(api: Api) -> Api:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_policy_admits_the_job_of_the_site_operator(site: Api, case: str) -> None:
-    site.create(training_job(case), user=OPERATOR, dry_run=True)
-    site.create(pod_of(training_job(case)), user=JOBS, dry_run=True)
+    job = _job(site, case)
+    site.create(job, user=OPERATOR, dry_run=True)
+    site.create(pod_of(job), user=JOBS, dry_run=True)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +138,7 @@ def test_the_policy_admits_a_job_without_the_annotation_for_kubectl(site: Api) -
 
 @pytest.mark.parametrize("attack", [*EVERY.values(), *OF_JOBS.values()], ids=[*EVERY, *OF_JOBS])
 def test_the_policy_refuses_a_job_of_another_shape_and_says_why(site: Api, attack: Attack) -> None:
-    job = training_job(attack.case)
+    job = _job(site, attack.case)
     attack.change(job)
     with pytest.raises(Refused) as refusal:
         site.create(job, user=OPERATOR, dry_run=True)
@@ -137,7 +148,7 @@ def test_the_policy_refuses_a_job_of_another_shape_and_says_why(site: Api, attac
 
 @pytest.mark.parametrize("attack", MOUNT_ATTACKS.values(), ids=MOUNT_ATTACKS)
 def test_the_policy_refuses_a_mount_outside_the_table(site: Api, attack: Attack) -> None:
-    job = training_job(attack.case)
+    job = _job(site, attack.case)
     attack.change(job)
     with pytest.raises(Refused, match=attack.words):
         site.create(job, user=OPERATOR, dry_run=True)
@@ -146,7 +157,7 @@ def test_the_policy_refuses_a_mount_outside_the_table(site: Api, attack: Attack)
 @pytest.mark.parametrize("name", EVERY)
 def test_the_policy_refuses_a_pod_of_another_shape(site: Api, name: str) -> None:
     attack = EVERY[name]
-    job = training_job(attack.case)
+    job = _job(site, attack.case)
     attack.change(job)
     with pytest.raises(Refused, match="ValidatingAdmissionPolicy"):
         site.create(pod_of(job), user=JOBS, dry_run=True)
@@ -567,6 +578,12 @@ def _at_the_neighbours(helm: Helm, **policy: Any) -> None:
     values = site_values("site-b")
     values["policy"] |= policy
     helm.install("wardround-site", "site", "hospital-b", values)
+
+
+def _job(api: Api, case: str) -> Object:
+    if case != "read":
+        return training_job(case)
+    return reading_job(api.get("Dataset", "breast", "hospital-a")["metadata"]["uid"])
 
 
 def _refusal(api: Api, job: Object, user: str = NEIGHBOUR) -> str:
