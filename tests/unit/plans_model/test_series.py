@@ -311,6 +311,20 @@ def test_a_changed_spec_lets_a_stalled_series_go_on() -> None:
     assert world.series.stage == "Ended"
 
 
+def test_any_number_of_changes_to_a_failing_model_fits_into_its_status() -> None:
+    """The kind limits the list of rounds. Beyond it, the API server would refuse every further status."""
+    world = failed_for_good()
+    for epochs in range(2, 12):
+        world.change(parameters={"epochs": str(epochs)})
+        world.settle()
+        for _ in range(3):
+            world.fail(world.created[-1])
+            world.settle()
+    assert len(world.created) == 33, "each attempt has a name of its own"
+    assert [each.name for each in world.series.rounds] == world.created[-3:]
+    assert condition(world, "Stalled") == ("True", "SeriesRoundFailed")
+
+
 def test_a_change_counts_from_the_next_round_and_is_recorded() -> None:
     world = started()
     world.complete(world.created[-1])

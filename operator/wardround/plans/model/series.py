@@ -131,10 +131,12 @@ def ended(series: SeriesStatus, outcome: FederatedRound) -> SeriesStatus:
 
 def again(model: FederatedModel, series: SeriesStatus) -> SeriesStatus:
     """The series with another attempt at the round that has failed. A changed FederatedModel counts attempts anew, so
-    the numbers in names go on."""
-    failed = last(series)
+    the numbers in names go on, and failed attempts that were made before the change leave the list: its length in the
+    status is limited, and the number of changes is not."""
+    failed, generation = last(series), model.metadata.generation
+    kept = (each for each in series.rounds if _place(each) != _place(failed) or each.generation == generation)
     attempt = _round(model, series.number, failed.task, failed.number, failed.attempt + 1, failed.references)
-    return replace(series, rounds=(*series.rounds, attempt))
+    return replace(series, rounds=(*kept, attempt))
 
 
 def failures(series: SeriesStatus, generation: int) -> int:
