@@ -183,6 +183,8 @@ def test_a_series_ends_with_a_version_and_people_can_follow_it(model: Series) ->
     assert version["spec"]["roundName"] == series["best"] == min(losses, key=lambda name: float(losses[name]))
     assert {each["name"]: each["value"] for each in version["status"]["metrics"]} == {"loss": losses[series["best"]]}
     followed, explained = model.said("watch"), model.said("explain")
+    told = model.said("results")
+    assert f"modelversion/{version['metadata']['name']}" in told.stdout, told.stderr
     assert (followed.returncode, explained.returncode) == (0, 0), followed.stderr + explained.stderr
     assert f"{series['best']}: Train " in followed.stdout
     assert f"current version: {version['metadata']['name']}" in followed.stdout

@@ -6,7 +6,7 @@ Gets the objects and fetches nothing. A single hospital's numbers are in the res
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wardround.api import federatedround, roundtask
-from wardround.api.federatedround import FederatedRound, Result, ResultDifference
+from wardround.api.federatedround import FederatedRound, Result, ResultDifference, ResultMetric
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, read
 from wardround.metrics.registry import LOSS_DIFFERENCE, REFERENCE_LOSS
@@ -55,15 +55,22 @@ def results(round_: Object, tasks: list[Object]) -> Results:
             f"Round {name} has no result. To see how far it is, or why it failed: kubectl wardround explain "
             f"federatedround/{shown.metadata.name} -n {shown.metadata.namespace}"
         )
-    rows = tuple(
-        (
+    return Results(_title(name, shown, result), result, result_rows(result), _hospitals(result, tasks))
+
+
+def result_rows(result: Result) -> tuple[tuple[str, ...], ...]:
+    """The numbers of a round, in the order of COLUMNS."""
+    differences = (row for each in result.differences for row in _difference_rows(each))
+    return (*metric_rows(result.metrics), *differences)
+
+
+def metric_rows(metrics: Iterable[ResultMetric]) -> Iterator[tuple[str, ...]]:
+    """Numbers of models, in the order of COLUMNS."""
+    for each in metrics:
+        yield (
             *(each.name, each.value, each.low or "", each.high or "", each.better or ""),
             *(str(each.people), str(each.hospitals), each.rows, each.model, ""),
         )
-        for each in result.metrics
-    )
-    differences = tuple(row for each in result.differences for row in _difference_rows(each))
-    return Results(_title(name, shown, result), result, (*rows, *differences), _hospitals(result, tasks))
 
 
 def _difference_rows(each: ResultDifference) -> Iterator[tuple[str, ...]]:
@@ -113,10 +120,15 @@ def text(shown: Results, output: Format, *, by_hospital: bool) -> str:
     return file.getvalue()
 
 
-def _document(shown: Results, *, by_hospital: bool) -> Object:
-    dumped = codec.dump(shown.result)
+def fields(result: Result) -> Object:
+    """The fields of status.result that people read."""
+    dumped = codec.dump(result)
     shown_fields = ("metrics", "calibration", "differences", "verdict", "withheld", "samples", "digest")
-    made = {name: dumped.get(name) for name in shown_fields}
+    return {name: dumped.get(name) for name in shown_fields}
+
+
+def _document(shown: Results, *, by_hospital: bool) -> Object:
+    made = fields(shown.result)
     if by_hospital:
         made["hospitals"] = [
             {"name": each.name, "metrics": each.metrics, "note": each.note} for each in shown.hospitals

@@ -3,7 +3,7 @@
 Asks nothing and prints nothing. The demo enrols its hospitals with these functions.
 """
 
-from wardround.api.names import HUB_CONFIG_MAP, ROUND_UID
+from wardround.api.names import HUB_CONFIG_MAP, MODEL_UID, ROUND_UID
 from wardround.cli import enrolment
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, ForbiddenError, MissingError
@@ -125,6 +125,13 @@ def round_with_tasks(hub: Cluster, name: str, namespace: str) -> tuple[Object, l
         return round_, hub.list("RoundTask", labels=f"{ROUND_UID}={round_['metadata']['uid']}")
     except ForbiddenError:
         return round_, []
+
+
+def model_with_rounds(hub: Cluster, name: str, namespace: str) -> tuple[Object, list[Object], list[Object]]:
+    """A FederatedModel, its ModelVersions and its FederatedRounds."""
+    model = needed(hub, "FederatedModel", name, namespace)
+    labels = f"{MODEL_UID}={model['metadata']['uid']}"
+    return model, hub.list("ModelVersion", namespace, labels), hub.list("FederatedRound", namespace, labels)
 
 
 def lease(hub: Cluster, name: str) -> Object | None:

@@ -1,19 +1,21 @@
-"""Shows a model while its series runs: for each round a row with its outcome, and the loss of the model that it made.
+"""Shows a model while its series runs: for each round a row with its outcome, and the numbers of its model.
 
-Pure: makes rows, tables and lines from an object. The caller fetches the object.
+Pure: makes rows, tables and lines from objects. The caller fetches the objects.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rich.table import Table
 from rich.text import Text
 
-from wardround.api import federatedmodel
 from wardround.api.conditions import find, is_true
 from wardround.api.federatedmodel import FederatedModel, SeriesRound
+from wardround.api.federatedround import FederatedRound, ResultMetric
 from wardround.api.times import read_time
-from wardround.cli.objects import Object, read, seconds
+from wardround.cli.model_objects import ModelObjects, interval, task_and_number
+from wardround.cli.objects import began, seconds, stages
 from wardround.cli.watch import COMPLETE, DELETED, FAILED, GONE, View
 
 COLOURS = {"Running": "cyan", "Complete": "green", "Failed": "red"}
@@ -22,13 +24,17 @@ BEST = "lowest"
 
 @dataclass(frozen=True)
 class Row:
-    """`place`: `Train 3`, or `Train 3, attempt 2`. `loss`: of the model that the round made; empty as long as nobody
-    has measured it."""
+    """`place`: `Train 3`, or `Train 3, attempt 2`. `loss`, `auc`: of the model that the round made, on validation rows,
+    with 95 % intervals; empty as long as nobody has measured it. `over`: over how many people and hospitals."""
 
     round: str
     place: str
     outcome: str
+    duration: str
+    hospitals: str
     loss: str
+    auc: str
+    over: str
     best: bool
 
 
@@ -40,12 +46,11 @@ class Screen:
     exit_code: int | None  # None while the series runs
 
 
-def view(model: Object, now: datetime) -> Screen:
-    """The view of a FederatedModel. Raises codec.Malformed."""
-    shown = read(federatedmodel.parse, model)
-    series = shown.status.series
-    rows = tuple(_row(each, series.best) for each in series.rounds) if series else ()
-    return Screen(_title(shown, now), rows, _footer(shown), _exit_code(shown))
+def view(seen: ModelObjects, now: datetime) -> Screen:
+    """The view of a FederatedModel and its rounds."""
+    shown, measured = seen.model, seen.measured()
+    rows = tuple(_row(each, seen, measured.get(each.name, {}), now) for each in seen.series_rounds)
+    return Screen(_title(seen, now), rows, _footer(shown), _exit_code(shown))
 
 
 def deleted(before: Screen) -> Screen:
@@ -56,11 +61,12 @@ def deleted(before: Screen) -> Screen:
 def table(shown: Screen) -> Table:
     """The view as a rich table. All texts are Text objects, because rich reads brackets in a str as markup."""
     made = Table(title=Text(shown.title), caption=Text(shown.footer), title_justify="left", caption_justify="left")
-    for name in ("round", "task", "outcome", "loss of its model"):
-        made.add_column(name, justify="right" if name.startswith("loss") else "left")
+    for name in ("round", "task", "outcome", "for", "hospitals", "loss of its model", "AUC of its model", "over"):
+        made.add_column(name, no_wrap=name == "round")
     for row in shown.rows:
         outcome = Text(row.outcome, style=COLOURS.get(row.outcome, ""))
-        made.add_row(Text(row.round), Text(row.place), outcome, Text(_loss(row)))
+        numbers = (_loss(row), row.auc, row.over)
+        made.add_row(Text(row.round), Text(row.place), outcome, row.duration, row.hospitals, *map(Text, numbers))
     return made
 
 
@@ -74,26 +80,74 @@ def lines(before: Screen | None, shown: Screen) -> list[str]:
     return result
 
 
-def _row(each: SeriesRound, best: str | None) -> Row:
-    number = f" {each.number}" if each.task == "Train" else ""
-    attempt = f", attempt {each.attempt}" if each.attempt > 1 else ""
-    task = "Compare" if each.references else each.task
-    return Row(each.name, f"{task}{number}{attempt}", each.outcome, each.loss or "", each.name == best)
+def _row(each: SeriesRound, seen: ModelObjects, metrics: Mapping[str, ResultMetric], now: datetime) -> Row:
+    live, series = seen.round(each.name), seen.model.status.series
+    loss, auc = metrics.get("loss"), metrics.get("auc")
+    return Row(
+        round=each.name,
+        place=task_and_number(each),
+        outcome=each.outcome,
+        duration=seconds(spent) if live and (spent := _spent(live, now)) is not None else "",
+        hospitals=_hospitals(live) if live else "",
+        # A round that was deleted has left its loss in the status.
+        loss=interval(loss) if loss else each.loss or "",
+        auc=interval(auc) if auc else "",
+        over=f"{loss.people} people, {loss.hospitals} hospitals" if loss else "",
+        best=series is not None and each.name == series.best,
+    )
+
+
+def _spent(live: FederatedRound, now: datetime) -> float | None:
+    """Seconds from the beginning of a round to its end, or until now. None if it has not begun."""
+    begun, reached = began(live), stages(live.status.timeline)
+    if begun is None:
+        return None
+    over = any(is_true(live.status.conditions, kind) for kind in ("Complete", "Failed"))
+    return ((reached[-1][1] if over else now) - begun).total_seconds()
+
+
+def _hospitals(live: FederatedRound) -> str:
+    """How many hospitals have sent an update, or how many updates are combined."""
+    counts = live.status.participants
+    if counts is None:
+        return ""
+    if live.status.result is not None:
+        return f"{counts.aggregated} of {counts.selected} combined"
+    return f"{counts.sent} of {counts.selected} sent"
+
+
+def _left(seen: ModelObjects, now: datetime) -> float | None:
+    """How many seconds the series takes at most, if its further rounds take as long as its Train rounds took on
+    average. It may end earlier. None as long as no Train round is Complete, and while the model is suspended."""
+    series = seen.model.status.series
+    done = [seen.round(each.name) for each in seen.series_rounds if each.task == "Train" and each.outcome == "Complete"]
+    times = [spent for each in done if each is not None and (spent := _spent(each, now)) is not None]
+    if series is None or not times or is_true(seen.model.status.conditions, "Suspended"):
+        return None
+    mean = sum(times) / len(times)
+    further = {"Training": seen.model.spec.series.rounds - series.round + 1, "Evaluating": 0}.get(series.stage, 0)
+    # From the second version on, the gate compares.
+    further += 1 if seen.model.status.served and series.stage in ("Training", "Evaluating") else 0
+    last = seen.round(seen.series_rounds[-1].name)
+    current = max(mean - (_spent(last, now) or 0.0), 0.0) if last else mean
+    return current + further * mean
 
 
 def _loss(row: Row) -> str:
     return f"{row.loss} {BEST}" if row.best else row.loss
 
 
-def _title(shown: FederatedModel, now: datetime) -> str:
-    name = f"{shown.metadata.namespace}/{shown.metadata.name}"
-    series = shown.status.series
+def _title(seen: ModelObjects, now: datetime) -> str:
+    shown, series = seen.model, seen.model.status.series
     begun = read_time(series.started) if series else None
     if series is None or begun is None:
-        return name
+        return seen.name
     rounds = f"round {series.round} of at most {shown.spec.series.rounds}"
-    age = "" if _exit_code(shown) is not None else f", {seconds((now - begun).total_seconds())}"
-    return f"{name} series {series.number}, {rounds}{age}"
+    if _exit_code(shown) is not None:
+        return f"{seen.name} series {series.number}, {rounds}"
+    age, left = seconds((now - begun).total_seconds()), _left(seen, now)
+    remaining = f", up to about {seconds(left)} left" if left is not None else ""
+    return f"{seen.name} series {series.number}, {rounds}, {age}{remaining}"
 
 
 def _footer(shown: FederatedModel) -> str:

@@ -2,16 +2,16 @@
 
 import io
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from tests.unit.cli.required import REQUIRED
+from tests.unit.cli.required import REQUIRED, RESULT, metric
 from tests.unit.cli.rounds import START, at, condition
 from wardround.cli import __main__ as program
-from wardround.cli import explain, verbs, watch_model
+from wardround.cli import explain, model_objects, verbs, watch_model
 from wardround.cli.cluster import Cluster
 from wardround.cli.commands import watch as command
 from wardround.cli.errors import MissingError
@@ -52,9 +52,41 @@ def model(
     }
 
 
-def shown(item: dict[str, Any]) -> str:
-    console = Console(file=io.StringIO(), width=160)
-    console.print(watch_model.table(watch_model.view(item, START + timedelta(seconds=70))))
+def live(name: str, begun: int, ended: int | None = None, *metrics: dict[str, Any]) -> dict[str, Any]:
+    """A FederatedRound of the model. It began and ended so many seconds after the start."""
+    counts = {"selected": 4, "sent": 3, "aggregated": 3}
+    timeline = [{"stage": "Started", "time": at(begun)}]
+    status: dict[str, Any] = {"participants": counts, "timeline": timeline}
+    if ended is not None:
+        timeline.append({"stage": "Complete", "time": at(ended)})
+        status |= {
+            "conditions": [condition("Complete", "True")],
+            "result": {**RESULT, "samples": 90, "metrics": list(metrics)},
+        }
+    metadata = {"name": name, "namespace": "breast-cancer", "uid": name, "creationTimestamp": at(begun)}
+    return {"metadata": metadata, "spec": {**REQUIRED["FederatedRound"]}, "status": status}
+
+
+MEASURED = (
+    metric("loss", "0.31", low="0.28", high="0.34", people=412, hospitals=3, model="breast-s1-r1-0123abcd"),
+    metric("auc", "0.9", low="0.88", high="0.92", people=412, hospitals=3, model="breast-s1-r1-0123abcd"),
+)
+ROUNDS = [
+    live("breast-s1-r0-0123abcd", 0, 10),
+    live("breast-s1-r1-0123abcd", 10, 40),
+    live("breast-s1-r2-0123abcd", 40, 65, *MEASURED),
+    live("breast-s1-r3-0123abcd", 65),
+]
+ENTRIES = [entry(0, "Statistics"), entry(1, loss="0.31"), entry(2), entry(3, outcome="Running")]
+
+
+def view(item: dict[str, Any], at: datetime, *rounds: dict[str, Any]) -> watch_model.Screen:
+    return watch_model.view(model_objects.read(item, [], list(rounds)), at)
+
+
+def shown(item: dict[str, Any], *rounds: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(watch_model.table(view(item, START + timedelta(seconds=70), *rounds)))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -63,7 +95,7 @@ def test_each_round_has_a_row_and_the_lowest_loss_is_marked() -> None:
     text = shown(model(TRAINING))
     assert "breast-cancer/breast series 1, round 2 of at most 3, 1m10s" in text
     rows = [
-        [each.strip() for each in line.split("│")[1:5]]
+        [each.strip() for each in line.split("│")[1:4] + line.split("│")[6:7]]
         for line in text.splitlines()
         if "breast-s1-" in line and "│" in line
     ]
@@ -75,17 +107,37 @@ def test_each_round_has_a_row_and_the_lowest_loss_is_marked() -> None:
     assert "waits or runs" in text
 
 
+def test_a_row_has_the_time_the_hospitals_and_the_numbers_of_the_model_with_intervals() -> None:
+    text = shown(model(TRAINING, rounds=ENTRIES), *ROUNDS)
+    rows = {each[0]: each[3:] for line in text.splitlines() if len(each := [c.strip() for c in line.split("│")[1:-1]])}
+    assert rows["breast-s1-r0-0123abcd"] == ["10s", "3 of 4 combined", "", "", ""]
+    assert rows["breast-s1-r1-0123abcd"] == [
+        *("30s", "3 of 4 combined", "0.31 (0.28 to 0.34) lowest", "0.9 (0.88 to 0.92)", "412 people, 3 hospitals")
+    ]
+    assert rows["breast-s1-r3-0123abcd"] == ["5.0s", "3 of 4 sent", "", "", ""]
+
+
+def test_the_title_says_how_long_the_series_takes_at_most() -> None:
+    """Train rounds took 30 and 25 seconds. The third one runs for 5 seconds, and an Evaluate round follows."""
+    training = model(TRAINING, rounds=ENTRIES)
+    training["status"]["series"]["round"] = 3
+    assert "round 3 of at most 3, 1m10s, up to about 50s left" in shown(training, *ROUNDS)
+    # The gate compares the second version.
+    training["status"]["served"] = ["breast-v1-0123abcd"]
+    assert "up to about 1m18s left" in shown(training, *ROUNDS)
+    training["status"]["conditions"].append(condition("Suspended", "True", "Suspended"))
+    assert "left" not in shown(training, *ROUNDS)
+
+
 def test_a_further_attempt_is_named() -> None:
     again = entry(2, attempt=2, outcome="Running", name="breast-s1-r2-t2-0123abcd")
     assert "Train 2, attempt 2" in shown(model(TRAINING, rounds=[entry(1), entry(2, outcome="Failed"), again]))
 
 
 def test_lines_tell_what_has_changed() -> None:
-    before = watch_model.view(model(TRAINING), START)
+    before = view(model(TRAINING), START)
     after = model(TRAINING, rounds=[entry(0, "Statistics"), entry(1, loss="0.31"), entry(2, loss="0.29")])
-    assert watch_model.lines(before, watch_model.view(after, START)) == [
-        "breast-s1-r2-0123abcd: Train 2 Complete, loss 0.29"
-    ]
+    assert watch_model.lines(before, view(after, START)) == ["breast-s1-r2-0123abcd: Train 2 Complete, loss 0.29"]
     assert watch_model.lines(None, before)[-1] == f"model: {TRAINING['message']}"
 
 
@@ -94,14 +146,14 @@ def test_a_name_of_somebody_else_steers_no_terminal() -> None:
 
 
 def watch(monkeypatch: pytest.MonkeyPatch, models: Iterator[dict[str, Any] | None], *more: str) -> int:
-    def look(_: Cluster, kind: str, name: str, namespace: str) -> dict[str, Any]:
+    def look(_: Cluster, name: str, namespace: str) -> tuple[dict[str, Any], list[Any], list[Any]]:
         item = next(models)
         if item is None:
-            raise MissingError(f"no {kind} {name} in {namespace}")
-        return item
+            raise MissingError(f"no FederatedModel {name} in {namespace}")
+        return item, [], []
 
     monkeypatch.setattr(command, "REFRESH_SECONDS", 0.01)
-    monkeypatch.setattr(verbs, "needed", look)
+    monkeypatch.setattr(verbs, "model_with_rounds", look)
     arguments = ["watch", "fm/breast", "-n", "breast-cancer", *more]
     return command.run_watch(cast(Cluster, None), program.parser().parse_args(arguments))
 
@@ -117,7 +169,7 @@ def test_the_end_of_a_series_says_which_version_waits_for_people_and_when_the_ne
     scheduled = condition("Scheduled", "True", "NextSeries", "Series 3 begins at 2026-11-30T01:00:00Z.")
     compared = entry(2, "Evaluate", name="breast-s2-c2-0123abcd", references=["breast-s1-r1-0123abcd"])
     item = model(waits, scheduled, stage="Ended", rounds=[entry(2), compared], version="breast-v2-0123abcd")
-    text = watch_model.lines(None, watch_model.view(item, START))
+    text = watch_model.lines(None, view(item, START))
     assert text[-1] == (
         "model: the series has ended, current version: none. Version 2 is Undecided. To use it, set this. "
         "Series 3 begins at 2026-11-30T01:00:00Z"

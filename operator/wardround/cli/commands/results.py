@@ -1,30 +1,34 @@
-"""The verb results: prints the numbers of a round."""
+"""The verb results: prints the numbers of a round, or of the versions and rounds of a model."""
 
 import argparse
 
 from rich.console import Console
+from rich.table import Table
 
-from wardround.cli import results, verbs
+from wardround.cli import model_objects, results, results_model, verbs
 from wardround.cli.arguments import Parsers, hint_of_namespace, target
 from wardround.cli.cluster import Cluster
 from wardround.cli.errors import CommandError
 
 PIPE_WIDTH = 160
+# The rows of a model name an object too.
+WIDE_PIPE = 240
 
 
 def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     telling = parsers.add_parser(
         "results",
         parents=[shared],
-        help="show the numbers of a complete round, with intervals",
+        help="show the numbers of a complete round or of a model, with intervals",
         description="Shows each metric of a complete round: its value with a 95 % interval, the people and hospitals "
-        "that it covers, the rows and the model that were measured, and whether a higher or a lower value is better.",
+        "that it covers, the rows and the model that were measured, and whether a higher or a lower value is better. "
+        "Of a FederatedModel, the command shows the metrics of all its versions and rounds.",
     )
-    telling.add_argument("target", metavar="federatedround/NAME")
+    telling.add_argument("target", metavar="federatedround/NAME", help="or federatedmodel/NAME")
     telling.add_argument(
         "--by-hospital",
         action="store_true",
-        help="also show each hospital's own numbers, if policy.tellOwnMetrics of its Site is true",
+        help="of a round: show each hospital's own numbers, if policy.tellOwnMetrics of its Site is true",
     )
     telling.add_argument("-o", dest="output", choices=("csv", "json"), help="default: a table")
     telling.set_defaults(run=run_results)
@@ -32,16 +36,37 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
 
 def run_results(hub: Cluster, options: argparse.Namespace) -> int:
     kind, name = target(options.target)
-    if kind != "FederatedRound":
-        raise CommandError("`results` shows the numbers of a FederatedRound: federatedround/NAME.")
     namespace = options.namespace or hub.default_namespace
     with hint_of_namespace(hub, options, kind, name):
-        shown = results.results(*verbs.round_with_tasks(hub, name, namespace))
+        if kind == "FederatedRound":
+            return _print_round(hub, name, namespace, options)
+        if kind == "FederatedModel":
+            return _print_model(hub, name, namespace, options)
+    raise CommandError("`results` shows the numbers of federatedround/NAME or federatedmodel/NAME.")
+
+
+def _print_round(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:
+    shown = results.results(*verbs.round_with_tasks(hub, name, namespace))
     if options.output:
         print(results.text(shown, options.output, by_hospital=options.by_hospital), end="")
-        return 0
+    else:
+        _print(results.table_by_hospital(shown) if options.by_hospital else results.table(shown), PIPE_WIDTH)
+    return 0
+
+
+def _print_model(hub: Cluster, name: str, namespace: str, options: argparse.Namespace) -> int:
+    if options.by_hospital:
+        raise CommandError("--by-hospital shows the hospitals of one round: name federatedround/NAME.")
+    shown = model_objects.read(*verbs.model_with_rounds(hub, name, namespace))
+    if options.output:
+        print(results_model.text(shown, options.output), end="")
+    else:
+        _print(results_model.table(shown), WIDE_PIPE)
+    return 0
+
+
+def _print(table: Table, pipe_width: int) -> None:
     console = Console()
     # A pipe has no width: nothing is cut there.
-    console = console if console.is_terminal else Console(width=PIPE_WIDTH)
-    console.print(results.table_by_hospital(shown) if options.by_hospital else results.table(shown))
-    return 0
+    console = console if console.is_terminal else Console(width=pipe_width)
+    console.print(table)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from wardround.cli import verbs, watch, watch_model
+from wardround.cli import model_objects, verbs, watch, watch_model
 from wardround.cli.arguments import Parsers, hint_of_namespace, seconds, target
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
@@ -48,8 +48,8 @@ def run_watch(hub: Cluster, options: argparse.Namespace) -> int:
         view = watch_model.VIEW
 
         def fetch() -> tuple[Object, Any]:
-            model = verbs.needed(hub, kind, name, namespace)
-            return model, watch_model.view(model, system_clock())
+            model, versions, rounds = verbs.model_with_rounds(hub, name, namespace)
+            return model, watch_model.view(model_objects.read(model, versions, rounds), system_clock())
     else:
         raise CommandError(
             "`watch` follows federatedround/NAME or federatedmodel/NAME. For other kinds, use kubectl wardround "

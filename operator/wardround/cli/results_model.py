@@ -1,0 +1,112 @@
+"""Shows the numbers of a model's versions and rounds as a table, CSV or JSON. Pure.
+
+Each number says which object has it, and which model, rows, people and hospitals it is about.
+"""
+
+import csv
+import io
+import json
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from wardround.api.modelversion import ModelVersion
+from wardround.cli import results
+from wardround.cli.errors import CommandError
+from wardround.cli.model_objects import ModelObjects
+from wardround.wire import codec
+
+COLUMNS = ("object", "place", *results.COLUMNS)
+NUMBERS = ("value", "people", "hospitals")
+
+
+def rows(shown: ModelObjects) -> list[tuple[str, ...]]:
+    """In the order of COLUMNS: first the versions, then the rounds in the order in which they ran. Raises CommandError
+    if nothing has a number."""
+    made: list[tuple[str, ...]] = []
+    for version in shown.versions:
+        start = (f"modelversion/{version.metadata.name}", _role(shown, version))
+        made.extend((*start, *each) for each in results.metric_rows(version.status.metrics))
+    for each in shown.rounds:
+        if each.status.result is not None:
+            start = (f"federatedround/{each.metadata.name}", shown.place(each))
+            made.extend((*start, *row) for row in results.result_rows(each.status.result))
+    if not made:
+        meta = shown.model.metadata
+        raise CommandError(
+            f"Model {shown.name} has no numbers yet. To see how far it is, or why it waits: kubectl wardround explain "
+            f"federatedmodel/{meta.name} -n {meta.namespace}"
+        )
+    return made
+
+
+def table(shown: ModelObjects) -> Table:
+    """All texts are Text objects, because rich reads brackets in a str as markup."""
+    made = Table(title=Text(_title(shown)), title_justify="left")
+    listed = rows(shown)
+    interval = COLUMNS.index("low")
+    # Only a comparison has a reference.
+    last = len(COLUMNS) if any(each[-1] for each in listed) else len(COLUMNS) - 1
+    for name in (*COLUMNS[:interval], "95 % interval", *COLUMNS[interval + 2 : last]):
+        made.add_column(name, justify="right" if name in NUMBERS else "left", no_wrap=name in ("object", "metric"))
+    before = ""
+    for each in listed:
+        low, high = each[interval : interval + 2]
+        cells = [*each[:interval], f"{low} to {high}" if low and high else "", *each[interval + 2 : last]]
+        if each[0] == before:
+            cells[:2] = "", ""
+        elif before:
+            made.add_section()
+        before = each[0]
+        made.add_row(*map(Text, cells))
+    return made
+
+
+def text(shown: ModelObjects, output: results.Format) -> str:
+    """The numbers as CSV with a line of names, or as JSON with the fields of the objects' statuses."""
+    listed = rows(shown)
+    if output == "json":
+        return json.dumps(_document(shown), indent=2, ensure_ascii=False) + "\n"
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows((COLUMNS, *listed))
+    return file.getvalue()
+
+
+def _document(shown: ModelObjects) -> dict[str, Any]:
+    return {
+        "model": shown.name,
+        "current": shown.current.spec.version if shown.current else None,
+        "versions": [
+            {
+                **{"name": each.metadata.name, "version": each.spec.version, "series": each.spec.series},
+                **{"round": each.spec.round_name, "digest": each.spec.digest},
+                **_fields(codec.dump(each.status), ("metrics", "calibration", "verdict")),
+            }
+            for each in shown.versions
+        ],
+        "rounds": [
+            {
+                **{"name": each.metadata.name, "place": shown.place(each), "task": each.spec.task},
+                **results.fields(each.status.result),
+            }
+            for each in shown.rounds
+            if each.status.result is not None
+        ],
+    }
+
+
+def _fields(dumped: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: dumped.get(name) for name in names}
+
+
+def _role(shown: ModelObjects, version: ModelVersion) -> str:
+    status, name = shown.model.status, version.metadata.name
+    role = ", current" if name == status.current else ", candidate" if name == status.candidate else ""
+    return f"version {version.spec.version}{role}"
+
+
+def _title(shown: ModelObjects) -> str:
+    current, series = shown.current, shown.model.status.series
+    told = f"current version {current.spec.version}" if current else "no current version"
+    return f"{shown.name}, {told}" + (f", series {series.number}" if series else "")

@@ -1,0 +1,129 @@
+"""`results fm/NAME` shows each number with the object that has it, and with what it is about."""
+
+import csv
+import io
+import json
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from tests.unit.cli.required import REQUIRED, RESULT, metric
+from wardround.cli import model_objects, results_model, verbs
+from wardround.cli.__main__ import parser
+from wardround.cli.cluster import Cluster
+from wardround.cli.commands import results as command
+from wardround.cli.errors import CommandError
+from wardround.cli.model_objects import ModelObjects
+
+Object = dict[str, Any]
+TRAINED, COMPARED = "heart-s2-r1-0123abcd", "heart-s2-c1-0123abcd"
+LOSS = metric("loss", "0.31", low="0.28", high="0.34", better="Lower", people=412, hospitals=3, model=TRAINED)
+DIFFERENCE = {
+    **{"reference": "heart-s1-r2-0123abcd", "value": "-0.02", "low": "-0.04", "high": "-0.01", "better": "Lower"},
+    **{"people": 412, "events": 90, "hospitals": 3, "rows": "Validation", "model": TRAINED},
+}
+
+
+def version(number: int, round_name: str, *metrics: Object) -> Object:
+    spec = {"modelName": "heart", "version": number, "series": number, "roundName": round_name, "roundUID": "u"}
+    verdict = {"outcome": "Accepted", "reason": "NotWorse"}
+    return {
+        "metadata": {"name": f"heart-v{number}-0123abcd", "namespace": "fed", "uid": f"v{number}"},
+        "spec": {**spec, "digest": f"sha256:{number}"},
+        "status": {"metrics": list(metrics), "verdict": verdict},
+    }
+
+
+def federated_round(name: str, minute: int, **result: Any) -> Object:
+    metadata = {"name": name, "namespace": "fed", "uid": name, "creationTimestamp": f"2026-11-27T12:{minute:02}:00Z"}
+    return {
+        "metadata": metadata,
+        "spec": REQUIRED["FederatedRound"],
+        "status": {"result": {**RESULT, "samples": 412, **result}},
+    }
+
+
+def entry(name: str, task: str, **more: Any) -> Object:
+    return {"name": name, "task": task, "number": 1, "generation": 1, "outcome": "Complete", **more}
+
+
+ENTRIES = [entry(TRAINED, "Train"), entry(COMPARED, "Evaluate", references=["heart-s1-r2-0123abcd"])]
+MODEL: Object = {
+    "metadata": {"name": "heart", "namespace": "fed", "uid": "m"},
+    "spec": REQUIRED["FederatedModel"],
+    "status": {
+        "current": "heart-v1-0123abcd",
+        "candidate": "heart-v2-0123abcd",
+        "series": {"number": 2, "stage": "Ended", "started": "2026-11-27T12:00:00Z", "rounds": ENTRIES},
+    },
+}
+VERSIONS = [version(2, TRAINED, LOSS), version(1, "heart-s1-r2-0123abcd")]
+ROUNDS = [
+    federated_round(COMPARED, 2, metrics=[LOSS], differences=[DIFFERENCE]),
+    federated_round(TRAINED, 1),
+    federated_round("heart-s1-r2-0123abcd", 0, metrics=[metric("auc", "0.9", model="heart-s1-r1-0123abcd")]),
+]
+
+
+def objects(*, versions: Any = VERSIONS, rounds: Any = ROUNDS) -> ModelObjects:
+    return model_objects.read(MODEL, versions, rounds)
+
+
+def test_each_number_says_whose_it_is_and_what_it_is_over() -> None:
+    loss, over = ("loss", "0.31", "0.28", "0.34", "Lower"), ("412", "3", "Validation", TRAINED)
+    assert results_model.rows(objects()) == [
+        ("modelversion/heart-v2-0123abcd", "version 2, candidate", *loss, *over, ""),
+        (
+            *("federatedround/heart-s1-r2-0123abcd", "series 1, Train"),
+            *("auc", "0.9", "", "", "", "40", "2", "Validation", "heart-s1-r1-0123abcd", ""),
+        ),
+        (f"federatedround/{COMPARED}", "series 2, Compare", *loss, *over, ""),
+        (
+            *(f"federatedround/{COMPARED}", "series 2, Compare", "lossDifference", "-0.02", "-0.04", "-0.01", "Lower"),
+            *(*over, "heart-s1-r2-0123abcd"),
+        ),
+    ]
+
+
+def test_the_table_has_an_interval_and_says_which_version_is_the_current_one() -> None:
+    console = Console(file=io.StringIO(), width=240)
+    console.print(results_model.table(objects()))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "fed/heart, current version 1, series 2" in text
+    assert "0.28 to 0.34" in text
+
+
+def test_csv_and_json_have_the_same_numbers() -> None:
+    rows = list(csv.DictReader(io.StringIO(results_model.text(objects(), "csv"))))
+    assert (rows[0]["object"], rows[0]["low"], rows[0]["people"]) == ("modelversion/heart-v2-0123abcd", "0.28", "412")
+    document = json.loads(results_model.text(objects(), "json"))
+    assert (document["model"], document["current"]) == ("fed/heart", 1)
+    assert [each["version"] for each in document["versions"]] == [1, 2]
+    assert document["versions"][1]["metrics"] == [LOSS]
+    assert document["versions"][1]["verdict"]["outcome"] == "Accepted"
+    assert [each["place"] for each in document["rounds"]] == [
+        "series 1, Train",
+        "series 2, Train 1",
+        "series 2, Compare",
+    ]
+    assert document["rounds"][2]["differences"] == [DIFFERENCE]
+
+
+def test_a_model_without_numbers_says_what_to_do() -> None:
+    with pytest.raises(CommandError, match=r"no numbers yet.*explain federatedmodel/heart -n fed"):
+        results_model.table(objects(versions=[], rounds=[]))
+
+
+def test_the_command_prints_a_model_and_takes_no_hospital(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: (MODEL, VERSIONS, ROUNDS))
+    words = ["results", "fm/heart", "-n", "fed"]
+    assert command.run_results(cast(Cluster, None), parser().parse_args(words)) == 0
+    assert "version 2, candidate" in capsys.readouterr().out
+    assert command.run_results(cast(Cluster, None), parser().parse_args([*words, "-o", "csv"])) == 0
+    assert capsys.readouterr().out.startswith("object,place,metric,value,")
+    with pytest.raises(CommandError, match="one round"):
+        command.run_results(cast(Cluster, None), parser().parse_args([*words, "--by-hospital"]))
