@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ import yaml
 
 SOME_WITHOUT_ANSWER, FAILED = 1, 2
 INSTALL = "pip install '.[models]'"
-COLUMNS = ("row", "identifier", "probability", "positive", "fault")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,37 +44,26 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _answer(path: Path, file: Path, manifest: Path, fingerprint: str) -> int:
-    from wardround.card import folder, predict
+    from wardround.card import folder, predict, table
     from wardround.pod.outcome import Failure
     from wardround.tabular.schema import SchemaInvalid
 
     spec = _dataset(manifest)
     if spec is None:
         return _failed(f"{manifest} does not hold exactly one object of kind Dataset. Give the hospital's file")
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    rows = without = 0
     try:
         loaded = folder.load(path, fingerprint)
-        answers = predict.answers(loaded, spec, file)
-        for answer in answers:
-            if not rows:
-                writer.writerow(COLUMNS)
-            rows += 1
-            without += answer.probability is None
-            writer.writerow(_cells(answer))
+        written = table.write(predict.answers(loaded, spec, file), sys.stdout)
     except (folder.FolderRefused, SchemaInvalid) as refusal:
         return _failed(str(refusal))
     except Failure as failure:
         return _failed(f"{failure.reason}: {failure.message}")
-    if without:
-        print(f"{without} of {rows} rows have no answer. The column fault says why", file=sys.stderr)
-    return SOME_WITHOUT_ANSWER if without else 0
-
-
-def _cells(answer: Any) -> tuple[str, ...]:
-    probability = "" if answer.probability is None else f"{answer.probability:.9g}"
-    positive = "" if answer.positive is None else str(answer.positive).lower()
-    return (str(answer.row), answer.identifier, probability, positive, "; ".join(answer.faults))
+    for line in predict.notes(loaded.card):
+        print(line, file=sys.stderr)
+    if written.outside:
+        rows = written.answered + written.outside
+        print(f"{written.outside} of {rows} rows have no answer. The column fault says why", file=sys.stderr)
+    return SOME_WITHOUT_ANSWER if written.outside else 0
 
 
 def _dataset(manifest: Path) -> dict[str, Any] | None:

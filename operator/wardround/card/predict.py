@@ -14,14 +14,20 @@ import numpy as np
 
 from wardround.card import network
 from wardround.card.folder import Folder, FolderRefused
+from wardround.metrics import registry
+from wardround.metrics.recalibration import recalibrated
 from wardround.pod import dataset
 from wardround.tabular import schema
 from wardround.tabular.problems import ROW_MALFORMED
-from wardround.wire.card import ModelCard
+from wardround.wire.card import CardMetric, ModelCard
 
 # The rows of an evaluation that choose the operating point: those that no training has seen, if there are any.
 ROWS = ("Test", "Validation")
 THRESHOLD = "threshold"
+# A recalibration is chosen on validation rows, as a model is. So numbers over test rows stay those of rows that chose
+# nothing.
+RECALIBRATED_ON = ("Validation", "Test")
+_WORDS = {"Validation": "validation", "Test": "test"}
 
 
 @dataclass(frozen=True)
@@ -29,20 +35,77 @@ class Answer:
     """The answer for one row. `row`: its number in the file, where the header of a CSV file is 1 and the first row of a
     Parquet file is 1. `probability`: None if the row has `faults`, each of which names a field and a reason.
 
-    `positive`: whether the probability reaches the operating point; None if the card has none.
+    `recalibrated`: the probability by the card's intercept and slope; None if the card has none.
+    `positive`: whether `probability` reaches the operating point; None if the card has none.
     """
 
     row: int
     identifier: str
     probability: float | None
+    recalibrated: float | None
     positive: bool | None
     faults: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Recalibration:
+    """`rows`, `people`, `hospitals`: the rows that it was fitted on, and who is behind it. `round_name`: the round that
+    measured the model."""
+
+    intercept: float
+    slope: float
+    rows: str
+    people: int
+    hospitals: int
+    round_name: str
+
+    @property
+    def words(self) -> str:
+        """Where it comes from, for people."""
+        hospitals = f"{self.hospitals} hospital{'s' if self.hospitals != 1 else ''}"
+        return (
+            f"intercept {self.intercept} and slope {self.slope}, fitted by the round {self.round_name} on the "
+            f"{_WORDS[self.rows]} rows of {self.people} people at {hospitals}"
+        )
+
+
+def recalibration(card: ModelCard) -> Recalibration | None:
+    """The line on the card that recalibrates a probability. None: no round has told one."""
+    for rows in RECALIBRATED_ON:
+        intercept, slope = card.metric(registry.INTERCEPT, rows), card.metric(registry.SLOPE, rows)
+        if intercept and slope and intercept.round_name == slope.round_name:
+            values = float(intercept.value), float(slope.value)
+            return Recalibration(*values, rows, slope.people, slope.hospitals, slope.round_name)
+    return None
+
+
 def operating_point(card: ModelCard) -> float | None:
     """The probability from which a row is positive, as an evaluation with sensitivityAtSpecificity measured it."""
-    found = [metric for rows in ROWS if (metric := card.metric(THRESHOLD, rows))]
-    return float(found[0].value) if found else None
+    found = _operating_point(card)
+    return float(found.value) if found else None
+
+
+def notes(card: ModelCard) -> tuple[str, str]:
+    """Where the recalibration and the operating point come from, or what the card lacks. Two sentences for people."""
+    line, point = recalibration(card), _operating_point(card)
+    recalibrated_by = (
+        f"recalibrated: by {line.words}."
+        if line
+        else "recalibrated: empty. The card has no calibrationIntercept and calibrationSlope, which a round that "
+        "declares the metric calibration fits to 400 people or more."
+    )
+    positive_from = (
+        f"positive: from the probability {point.value} on, chosen by the round {point.round_name} on the "
+        f"{_WORDS[point.rows]} rows of {point.people} people."
+        if point
+        else "positive: empty. The card has no threshold, which an Evaluate round that declares the metric "
+        "sensitivityAtSpecificity chooses."
+    )
+    return recalibrated_by, positive_from
+
+
+def _operating_point(card: ModelCard) -> CardMetric | None:
+    return next((metric for rows in ROWS if (metric := card.metric(THRESHOLD, rows))), None)
 
 
 def answers(folder: Folder, spec: Mapping[str, Any], file: Path) -> Iterator[Answer]:
@@ -50,19 +113,19 @@ def answers(folder: Folder, spec: Mapping[str, Any], file: Path) -> Iterator[Ans
 
     Raises FolderRefused, SchemaInvalid, and Failure (ColumnMissing, DataUnreadable, DataReplaced).
     """
-    model, point = network.network(folder), operating_point(folder.card)
+    rules = _Rules(network.network(folder), recalibration(folder.card), operating_point(folder.card))
     inputs = _inputs(folder, spec)
     reading, kind = dataset.Reading(), spec.get("format", "CSV")
     number = 2 if kind == "CSV" else 1
     for examined in dataset.examine(file, kind, inputs, reading):
-        for answer in _batch(examined, inputs, model, point):
+        for answer in _batch(examined, inputs, rules):
             while number in reading.malformed:
-                yield Answer(number, "", None, None, (f"the row: {ROW_MALFORMED}",))
+                yield Answer(number, "", None, None, None, (f"the row: {ROW_MALFORMED}",))
                 number += 1
             yield replace(answer, row=number)
             number += 1
     for malformed in (each for each in reading.malformed if each >= number):
-        yield Answer(malformed, "", None, None, (f"the row: {ROW_MALFORMED}",))
+        yield Answer(malformed, "", None, None, None, (f"the row: {ROW_MALFORMED}",))
 
 
 def _inputs(folder: Folder, spec: Mapping[str, Any]) -> schema.Schema:
@@ -78,22 +141,32 @@ def _inputs(folder: Folder, spec: Mapping[str, Any]) -> schema.Schema:
     )
 
 
-def _batch(
-    examined: dataset.Examined, inputs: schema.Schema, model: network.Network, point: float | None
-) -> Iterator[Answer]:
+@dataclass(frozen=True)
+class _Rules:
+    """`line`: recalibrates. `point`: the operating point."""
+
+    model: network.Network
+    line: Recalibration | None
+    point: float | None
+
+    def answer(self, identifier: str, probability: float) -> Answer:
+        better = None if self.line is None else recalibrated(probability, self.line.intercept, self.line.slope)
+        return Answer(0, identifier, probability, better, None if self.point is None else probability >= self.point)
+
+
+def _batch(examined: dataset.Examined, inputs: schema.Schema, rules: _Rules) -> Iterator[Answer]:
     whole = ~np.logical_or.reduce(examined.wrong)
     by_name = dict(zip((each.field.name for each in inputs.sources), examined.checked[1:], strict=True))
     columns = [by_name[each.name].numbers for each in inputs.features]
     # float32, as in the view from which the model has learnt.
     rows = np.stack([numbers[whole].astype(np.float32) for numbers in columns if numbers is not None], axis=1)
-    computed = iter(network.probabilities(model, rows).tolist())
+    computed = iter(network.probabilities(rules.model, rows).tolist())
     identifiers = examined.checked[0].text.to_pylist()
     for position, identifier in enumerate(identifiers):
         if whole[position]:
-            probability = next(computed)
-            yield Answer(0, identifier, probability, None if point is None else probability >= point)
+            yield rules.answer(identifier, next(computed))
         else:
-            yield Answer(0, identifier or "", None, None, tuple(_faults(examined, inputs, position)))
+            yield Answer(0, identifier or "", None, None, None, tuple(_faults(examined, inputs, position)))
 
 
 def _faults(examined: dataset.Examined, inputs: schema.Schema, position: int) -> Iterator[str]:

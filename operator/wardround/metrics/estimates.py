@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wardround.metrics import bins, digits, intervals, registry
+from wardround.metrics import bins, digits, intervals, recalibration, registry
 from wardround.metrics.bins import Floats
 from wardround.metrics.intervals import Interval
 from wardround.metrics.withheld import too_few
@@ -23,6 +23,7 @@ LARGEST_LOSS = -math.log(bins.LEAST)
 Numbers = Mapping[str, npt.NDArray[np.float64]]
 
 _AT_SPECIFICITY = ("sensitivityAtSpecificity", "threshold", "specificityAtThreshold")
+_RECALIBRATION = (registry.INTERCEPT, registry.SLOPE)
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def estimates(
     if "histogram" in numbers and any(name in names for name in _AT_SPECIFICITY):
         at_specificity = _at_specificity(_Histogram.read(numbers), min_cell, specificity, _apart(apart))
         made |= {name: each for name, each in at_specificity.items() if name in names}
+    if "histogram" in numbers and any(name in names for name in _RECALIBRATION):
+        recalibrated = _recalibration(numbers, min_cell, apart)
+        made |= {name: each for name, each in recalibrated.items() if name in names}
     people = numbers["people"].tolist()
     return {
         name: _told(each, min_cell, hidden=too_few(people, min_cell, classes=registry.METRICS[name].labels))
@@ -110,8 +114,6 @@ def calibration(numbers: Numbers, min_cell: float, apart: Hospitals = ()) -> tup
     if too_few(numbers["people"].tolist(), min_cell):
         return ()
     histogram = _Histogram.read(numbers)
-    least = max(min_cell, min(CURVE_PEOPLE, float(histogram.both.sum())))
-    groups = bins.merge(histogram.both, least, bins.MOST_GROUPS, _apart(apart))
     return tuple(
         Group(
             float(bins.EDGES[start]),
@@ -119,8 +121,14 @@ def calibration(numbers: Numbers, min_cell: float, apart: Hospitals = ()) -> tup
             round(float(histogram.both[start:stop].sum())),
             float(histogram.positives[start:stop].sum() / histogram.both[start:stop].sum()),
         )
-        for start, stop in groups
+        for start, stop in _curve_groups(histogram, min_cell, apart)
     )
+
+
+def _curve_groups(histogram: _Histogram, min_cell: float, apart: Hospitals) -> list[tuple[int, int]]:
+    """The first bin and the end of each group of the calibration curve."""
+    least = max(min_cell, min(CURVE_PEOPLE, float(histogram.both.sum())))
+    return bins.merge(histogram.both, least, bins.MOST_GROUPS, _apart(apart))
 
 
 def _apart(hospitals: Hospitals) -> list[tuple[Floats, float]]:
@@ -271,6 +279,20 @@ def _at_specificity(
         "sensitivityAtSpecificity": _share(caught, positives, with_positive),
         "threshold": _over(float(bins.EDGES[edge]), None, people, people),
         "specificityAtThreshold": shares[edge],
+    }
+
+
+def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[str, _Over | None]:
+    """Intercept and slope, fitted to the groups of the calibration curve."""
+    histogram, people = _Histogram.read(numbers), float(numbers["people"][0])
+    groups = _curve_groups(histogram, min_cell, apart)
+    line = recalibration.fit(histogram.both, histogram.positives, groups)
+    if line is None:
+        return dict.fromkeys(_RECALIBRATION)
+    values = zip(_RECALIBRATION, (line.intercept, line.slope), line.errors, strict=True)
+    return {
+        name: _over(value, (value - intervals.Z * error, value + intervals.Z * error), people, people)
+        for name, value, error in values
     }
 
 

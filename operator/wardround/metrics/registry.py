@@ -35,6 +35,8 @@ LOSS_DIFFERENCE = "lossDifference"
 REFERENCE_LOSS = "referenceLoss"
 
 _THRESHOLD, _AT_THRESHOLD = "threshold", "specificityAtThreshold"
+# Recalibration on log odds. They come with `calibration`.
+INTERCEPT, SLOPE = "calibrationIntercept", "calibrationSlope"
 _ALL = (
     Metric("loss", "Lower", "Normal"),
     Metric("brier", "Lower", "Normal"),
@@ -43,7 +45,7 @@ _ALL = (
     Metric("specificity", "Higher", "Wilson"),
     Metric("ppv", "Higher", "Wilson"),
     Metric("auc", "Higher", "DeLong"),
-    Metric("calibration", "", "LogNormal"),
+    Metric("calibration", "", "LogNormal", companions=(INTERCEPT, SLOPE)),
     Metric(
         "sensitivityAtSpecificity",
         "Higher",
@@ -58,6 +60,8 @@ _ALL = (
 _COMPANIONS = (
     Metric(_THRESHOLD, "", "", histogram=True, number="Edge"),
     Metric(_AT_THRESHOLD, "Higher", "Wilson", histogram=True),
+    Metric(INTERCEPT, "", "Normal", histogram=True),
+    Metric(SLOPE, "", "Normal", histogram=True),
 )
 METRICS: Mapping[str, Metric] = {each.name: each for each in (*_ALL, *_COMPANIONS)}
 # The names that a round may declare and that Wardround computes.

@@ -83,7 +83,25 @@ def test_the_curve_of_calibration_comes_with_the_metric_of_that_name() -> None:
     assert all(each.people >= estimates.CURVE_PEOPLE for each in groups)
     assert float(groups[0].observed) < 0.3 < 0.7 < float(groups[-1].observed)
     assert [each.high for each in groups[:-1]] == [each.low for each in groups[1:]]
-    assert combined(*parts, declared=("auc", "loss")).calibration == ()
+    without = combined(*parts, declared=("auc", "loss"))
+    assert (set(without.metrics), without.calibration) == ({"auc", "loss"}, ())
+
+
+def test_intercept_and_slope_come_with_calibration_if_the_curve_has_two_groups() -> None:
+    made = combined(hospital("a", 1500), hospital("b", 1500), declared=("calibration",)).metrics
+    assert set(made) == {"calibration", "calibrationIntercept", "calibrationSlope"}
+    # Two normal distributions around 0 and 1.5 give exactly these log odds.
+    for name, value in (("calibrationIntercept", -1.125), ("calibrationSlope", 1.5)):
+        metric = made[name]
+        assert metric.low is not None
+        assert metric.high is not None
+        assert float(metric.low) < float(metric.value) < float(metric.high)
+        assert float(metric.low) < value < float(metric.high)
+        assert (metric.people, metric.hospitals) == (3000, 2)
+    few = combined(hospital("a", 190), hospital("b", 190), declared=("calibration",))
+    assert (set(few.metrics), len(few.calibration)) == ({"calibration"}, 1)
+    apart = combined(predicting("a", 2000, 0.5, 0.99), predicting("b", 2000, 0.01, 0.49), declared=("calibration",))
+    assert (set(apart.metrics), len(apart.calibration)) == ({"calibration"}, 1)
 
 
 def test_a_hospital_over_its_maximum_counts_as_that_many_people() -> None:
@@ -267,7 +285,8 @@ def test_a_hospital_that_only_reports_a_computed_metric_protects_no_other_hospit
 def test_a_hospital_with_a_huge_smallest_cell_hides_no_metric() -> None:
     parts = hospital("a", 600), hospital("b", 900)
     without = combined(*parts)
-    assert set(without.metrics) == {*ALL, "threshold", "specificityAtThreshold"}
+    companions = {"threshold", "specificityAtThreshold", "calibrationIntercept", "calibrationSlope"}
+    assert set(without.metrics) == {*ALL, *companions}
     reporter = Part("liar", 2**53, {}, {"own": 0.0}, 1e-11, False, 2**53)
     assert combined(*parts, reporter) == without
     limited = replace(scaled_copies(hospital("c", 600), 10**6), min_cell=200_000_000)

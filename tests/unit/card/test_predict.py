@@ -23,6 +23,7 @@ from wardround.card import folder, predict
 from wardround.card.folder import FolderRefused
 from wardround.pod import dataset
 from wardround.tabular import schema
+from wardround.wire.card import CardMetric
 from wardround_trainer import verbs
 from wardround_trainer.task import Folders
 
@@ -132,6 +133,49 @@ def test_a_row_is_positive_from_the_cards_operating_point_on(made: Made, tmp_pat
     assert all(each.positive == (each.probability == highest) for each in given)
 
 
+def line(rows: str, intercept: str = "-0.5", slope: str = "0.8", round_name: str = "evaluate") -> list[CardMetric]:
+    """A recalibration as an Evaluate round puts it on the card."""
+    return [
+        replace(THRESHOLD, name=name, value=value, people=2300, rows=rows, round_name=round_name)
+        for name, value in (("calibrationIntercept", intercept), ("calibrationSlope", slope))
+    ]
+
+
+def test_a_probability_is_recalibrated_by_the_line_on_the_card(made: Made, tmp_path: Path) -> None:
+    file = written(tmp_path / "cases.csv", HEADER, *cases(40))
+    loaded = folder.load(made.path, made.identity.fingerprint)
+    card = replace(loaded.card, metrics=(THRESHOLD, *line("Test", "9", "9"), *line("Validation")))
+    given = list(predict.answers(replace(loaded, card=card), DATASET, file))
+    assert [replace(each, recalibrated=None) for each in given] == answers(made, file)
+    odds = np.log([each.probability / (1 - each.probability) for each in given if each.probability])
+    expected = 1 / (1 + np.exp(-(-0.5 + 0.8 * odds)))
+    assert [each.recalibrated for each in given] == pytest.approx(expected.tolist(), rel=1e-12)
+
+
+def test_a_line_of_test_rows_counts_without_one_of_validation_rows_and_half_a_line_does_not(made: Made) -> None:
+    def found(*metrics: CardMetric) -> predict.Recalibration | None:
+        return predict.recalibration(replace(made.card, metrics=metrics))
+
+    test = found(*line("Test"))
+    assert test is not None
+    assert (test.rows, test.people, test.hospitals, test.round_name) == ("Test", 2300, 2, "evaluate")
+    assert found(line("Validation")[0]) is None
+    assert found(line("Validation")[0], line("Validation", round_name="another")[1]) is None
+
+
+def test_the_notes_say_on_which_rows_and_people_the_numbers_were_chosen(made: Made) -> None:
+    recalibrated_by, positive_from = predict.notes(replace(made.card, metrics=(THRESHOLD, *line("Validation"))))
+    assert recalibrated_by == (
+        "recalibrated: by intercept -0.5 and slope 0.8, fitted by the round evaluate on the validation rows of 2300 "
+        "people at 2 hospitals."
+    )
+    assert positive_from == (
+        "positive: from the probability 0.4 on, chosen by the round evaluate on the test rows of 200 people."
+    )
+    for note in predict.notes(replace(made.card, metrics=())):
+        assert "empty" in note
+
+
 def test_without_an_operating_point_no_row_is_called_positive(tmp_path: Path) -> None:
     made = write_folder(tmp_path / "model")
     loaded = folder.load(made.path, made.identity.fingerprint)
@@ -176,6 +220,9 @@ def test_the_command_prints_one_line_for_each_row(
     assert (first["row"], first["identifier"], first["fault"]) == ("2", "p1", "")
     assert 0 < float(first["probability"]) < 1
     assert (second["probability"], second["positive"], second["fault"]) == ("", "", "age: Missing")
+    assert (first["recalibrated"], second["recalibrated"]) == ("", "")
+    assert "recalibrated: empty" in shown.err
+    assert "positive: from the probability 0.4 on" in shown.err
     assert "1 of 2 rows have no answer" in shown.err
 
 

@@ -1,0 +1,45 @@
+"""Writes answers as CSV: one line for each row of the file, the same on a laptop and in a hospital's pod."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TextIO
+
+from wardround.card.predict import Answer
+
+COLUMNS = ("row", "identifier", "probability", "recalibrated", "positive", "fault")
+
+
+@dataclass(frozen=True)
+class Written:
+    """`answered`: rows with a probability. `outside`: rows that break the schema, and have a fault instead."""
+
+    answered: int
+    outside: int
+
+
+def write(answers: Iterable[Answer], file: TextIO) -> Written:
+    """Writes nothing before the first answer is there, because the file may be unreadable. Raises as `answers`."""
+    writer = csv.writer(file, lineterminator="\n")
+    rows = outside = 0
+    for answer in answers:
+        if not rows:
+            writer.writerow(COLUMNS)
+        rows += 1
+        outside += answer.probability is None
+        writer.writerow(_cells(answer))
+    if not rows:
+        writer.writerow(COLUMNS)
+    return Written(rows - outside, outside)
+
+
+def _cells(answer: Answer) -> tuple[str, ...]:
+    positive = "" if answer.positive is None else str(answer.positive).lower()
+    numbers = _number(answer.probability), _number(answer.recalibrated)
+    return (str(answer.row), answer.identifier, *numbers, positive, "; ".join(answer.faults))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.9g}"
