@@ -73,7 +73,7 @@ class Hospital:
         offered = [{"name": name} for name in datasets]
         return {"site": {"keys": keys, "datasets": offered, "assignmentVersions": list(KNOWN)}}
 
-    def participant(self, max_samples: int) -> Participant:
+    def participant(self, max_samples: int | None) -> Participant:
         """Its object on the hub, approved."""
         return Participant(
             metadata=Meta(name=self.name, namespace=self.name),

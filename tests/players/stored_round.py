@@ -39,7 +39,6 @@ from wardround.wire.aggregation import StoreAccess
 from wardround.wire.models import Header
 
 IMAGE = "sha256:" + "1" * 64
-NO_LIMIT = 2**53 - 1
 
 
 def now() -> datetime:
@@ -149,10 +148,9 @@ class Round:
 
     def plan(self, number: int = 1) -> bytes:
         """`plan.json` of the Job that combines what was sent. `number`: of the aggregation."""
-        most = {name: self.max_samples.get(name, NO_LIMIT) for name in self.hospitals}
         seen = Observation(
             round=self.object,
-            participants={name: each.participant(most[name]) for name, each in self.hospitals.items()},
+            participants={name: each.participant(self.max_samples.get(name)) for name, each in self.hospitals.items()},
             schema=SCHEMA,
             now=now(),
         )

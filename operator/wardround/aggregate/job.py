@@ -28,7 +28,7 @@ from wardround.aggregate.scratch import Scratch
 from wardround.aggregate.slices import NotFinite, runs
 from wardround.aggregate.strategies import Differs, rule_for
 from wardround.aggregate.updates import Form, SealedFile, Usable, examine, read_layout
-from wardround.aggregate.weights import scales, shares
+from wardround.aggregate.weights import limits, scales, shares
 from wardround.ports import Store
 from wardround.sealing import body as bodies
 from wardround.sealing.body import ciphertext_length
@@ -270,7 +270,8 @@ class Aggregation:
         self._scratch = scratch
         self._buffers = buffers
         self._usable = usable = examined.usable
-        most = [plan.max_samples.get(each.participant, max(each.samples, each.counted)) for each in usable]
+        stated = [max(each.samples, each.counted) for each in usable]
+        most = limits(stated, [plan.max_samples.get(each.participant) for each in usable])
         self._samples = [min(each.samples, limit) for each, limit in zip(usable, most, strict=True)]
         self._scales = scales([each.counted for each in usable], most)
         exact = shares([each.samples for each in usable], self._samples, Fraction(plan.max_weight_share))

@@ -17,7 +17,6 @@ class Federation:
 
 
 # More patients than most hospitals have.
-DEFAULT_MAX_SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class ParticipantSpec:
     suspend: bool = False
     key_fingerprint: str | None = None
     allowed_federations: tuple[Federation, ...] = ()
-    max_samples: int = DEFAULT_MAX_SAMPLES
+    max_samples: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from wardround.api.meta import API_VERSION
 from wardround.api.names import HUB_CONFIG_MAP, HUB_CREDENTIALS, PARTICIPANT, SITE_ACCOUNT
-from wardround.api.participant import DEFAULT_MAX_SAMPLES
 from wardround.cli.errors import CommandError
 from wardround.cli.objects import Object, printable
 from wardround.sealing.keys import participant_fingerprint
@@ -21,7 +20,7 @@ SERVICE_ACCOUNT = SITE_ACCOUNT
 QUOTA = "participant"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 # Defaults of the CRD. Manifests leave them out: in Git they would undo what people set at the hub.
-DEFAULTS: Object = {"suspend": False, "maxSamples": DEFAULT_MAX_SAMPLES}
+DEFAULTS: Object = {"suspend": False}
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 

@@ -1,6 +1,7 @@
 """Builds the plan that an aggregation Job reads (docs/contracts.md, section 7). No I/O; time is passed in."""
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 
 from wardround.api import names
@@ -72,7 +73,7 @@ def plan(
         weighting=spec.aggregation.weighting,
         max_weight_share=spec.aggregation.max_weight_share,
         parameters=spec.aggregation.parameters,
-        max_samples={task.metadata.namespace: _most(seen, task) for task in action.tasks},
+        max_samples=_max_samples(seen, action.tasks),
         metrics=spec.metrics,
         specificity=spec.specificity,
         least_cell=least_cell,
@@ -96,8 +97,11 @@ def plan(
     return codec.write_document(document)
 
 
-def _most(seen: Observation, task: RoundTask) -> int:
-    return seen.participants[task.metadata.namespace].spec.max_samples
+def _max_samples(seen: Observation, tasks: Sequence[RoundTask]) -> dict[str, int]:
+    """By participant, of those whose limit the hub's administrator has set."""
+    participants = (task.metadata.namespace for task in tasks)
+    limits = {name: seen.participants[name].spec.max_samples for name in participants}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _gate(gate: Gate | None, base: Model | None) -> PlannedGate | None:

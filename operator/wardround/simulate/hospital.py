@@ -91,7 +91,7 @@ class Order:
     before the references."""
 
     hub_fingerprint: str
-    max_samples: int
+    max_samples: int | None
     models: tuple[Model, ...]
     means: Means
     now: datetime
@@ -244,7 +244,7 @@ class Hospital:
 
         wait_for(run())
 
-    def _job(self, own: Site, task: RoundTask, assignment: Assignment, max_samples: int) -> Mapping[str, Any]:
+    def _job(self, own: Site, task: RoundTask, assignment: Assignment, max_samples: int | None) -> Mapping[str, Any]:
         metadata = Meta(name=task.metadata.name, namespace=NAMESPACE, uid=task.metadata.uid)
         spec = SiteTaskSpec(
             round_ref=task.spec.round_ref,

@@ -198,6 +198,25 @@ async def test_the_aggregation_leaves_out_an_update_that_would_decide_the_result
     assert answer["leftOut"] == [{"participant": "site-c", "reason": "UpdateTooLarge"}]
 
 
+async def test_a_stated_number_of_samples_raises_neither_the_bound_nor_the_weight_without_limit(train: Round) -> None:
+    """Nobody can check the number. A hospital of three states a million."""
+    await train.with_base({"w": np.zeros(1)})
+    for name, value, samples in (("site-a", 1.0, 239), ("site-b", 2.0, 159), ("site-c", 25.0, 10**6)):
+        await train.update(name, {"w": np.array([value])}, samples)
+    code, answer = await train.aggregate()
+    assert (code, answer["leftOut"], answer["samples"]) == (0, [], 239 + 159 + 10 * 239)
+    expected = (239 * 1.0 + 159 * 2.0 + 2390 * 25.0) / (239 + 159 + 2390)
+    assert (await train.result(answer))["w"].tolist() == [pytest.approx(expected, rel=1e-12)]
+
+
+async def test_an_update_beyond_the_bound_is_left_out_whatever_number_of_samples_it_states(train: Round) -> None:
+    await train.with_base({"w": np.zeros(1)})
+    for name, value, samples in (("site-a", 1.0, 239), ("site-b", 2.0, 159), ("site-c", 61.0, 10**6)):
+        await train.update(name, {"w": np.array([value])}, samples)
+    _, answer = await train.aggregate()
+    assert answer["leftOut"] == [{"participant": "site-c", "reason": "UpdateTooLarge"}]
+
+
 async def test_an_initial_round_leaves_out_weights_that_would_decide_the_result(
     server: Server, store: Store, tmp_path: Path
 ) -> None:

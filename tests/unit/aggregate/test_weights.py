@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from wardround.aggregate.weights import scales, shares
+from wardround.aggregate.weights import LARGEST_MULTIPLE, limits, scales, shares
 
 ALL = Fraction(1)
 
@@ -65,3 +65,11 @@ def test_sums_over_too_many_rows_are_scaled_down_to_the_maximum() -> None:
 
 def test_a_participant_without_sums_has_no_scale_to_lower() -> None:
     assert scales([0, 400], [100, 100]) == [1, Fraction(1, 4)]
+
+
+def test_without_a_limit_a_participant_counts_up_to_a_multiple_of_the_middle_number() -> None:
+    assert limits([159, 239, 10**6], [None, None, None]) == [LARGEST_MULTIPLE * 239] * 3
+    assert limits([159, 10**6], [None, None]) == [LARGEST_MULTIPLE * 159] * 2, "of two, neither can raise it"
+    assert limits([159, 239, 10**6], [None, 50, 500_000]) == [LARGEST_MULTIPLE * 239, 50, 500_000]
+    assert limits([0, 0], [None, None]) == [LARGEST_MULTIPLE] * 2
+    assert limits([], []) == []
