@@ -7,7 +7,7 @@ from typing import Any, Literal
 from wardround.api.conditions import Conditions
 from wardround.api.meta import Meta
 from wardround.wire import codec
-from wardround.wire.outcome import EvaluationBudget, LeftOutRows, Remark
+from wardround.wire.outcome import EvaluationBudget, IgnoredColumn, LeftOutRows, Remark
 
 KIND = "Dataset"
 # The longest time of a reading without a round, from when a node begins with its pod.
@@ -77,10 +77,12 @@ class UnusedField:
 
 @dataclass(frozen=True, kw_only=True)
 class Ignored:
-    """`columns`: the number of columns that the schema does not name. Their names are not known outside of the pod."""
+    """What a model does not see. `column_count`: columns of the file that Wardround ignores. `columns`: those that a
+    status may name (tabular/ignored_columns.py)."""
 
     fields: tuple[UnusedField, ...] = ()
-    columns: int | None = None
+    column_count: int | None = None
+    columns: tuple[IgnoredColumn, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

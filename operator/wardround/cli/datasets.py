@@ -1,6 +1,6 @@
 """Checks a Dataset and its file on this computer, with the code of the training pod; asks no cluster.
 
-The person owns the file. So names of columns that the schema does not name are shown here, and nowhere else.
+The person owns the file. So this command may show more names of ignored columns than the Dataset's status.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wardround.cli.errors import CommandError
 from wardround.cli.objects import printable
 from wardround.plans.dataset import texts_fault
 from wardround.reasons.registry import reason_for
-from wardround.tabular import problems, schema, split
+from wardround.tabular import ignored_columns, problems, schema, split
 from wardround.wire import codec
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ def check(manifest: Path, file: Path, limits: Limits, schema_file: Path | None =
     if table is not None:
         read, found = _read(file, spec.get("format", "CSV"), table, sides, limits)
         lines += _of_schema(table)
-        if read.ignored:
-            lines.append(f"columns that the schema does not name: {_named([_quoted(each) for each in read.ignored])}")
+        lines += ignored_columns.lines(len(read.ignored), read.ignored[: ignored_columns.MOST_NAMED])
         if read.counts:
             lines += _of_rows(read.counts, read.places, name, "line" if spec.get("format", "CSV") == "CSV" else "row")
             lines += _of_split(read.counts, limits, trains=not found) if sides else []
@@ -271,11 +270,6 @@ def _of_columns(read: FileCounts) -> Iterator[str]:
         yield f"note: the features {', '.join(names)} are equal in every valid row. Is one column exported twice?"
     for name in columns.constant:
         yield f"note: the feature {name} has the same value in every valid row, so no model can learn from it."
-
-
-def _quoted(name: str) -> str:
-    """A name whose blanks at an end would not be seen, in quotes."""
-    return name if name == name.strip() else f"{name!r}"
 
 
 def _named(names: Sequence[str]) -> str:

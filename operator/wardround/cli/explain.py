@@ -30,6 +30,7 @@ from wardround.cli.findings import (
     heard,
     of_attention,
     of_base,
+    of_columns,
     of_conditions,
     of_evaluations,
     of_rows,
@@ -279,7 +280,7 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
         return _long_lived(kind, read(participant.parse, item), heard(lease, now), silent)
     if kind == dataset.KIND:
         table = read(dataset.parse, item)
-        return _long_lived(kind, table, None, (), [*of_rows(table), *of_evaluations(table, now)])
+        return _long_lived(kind, table, None, (), [*of_rows(table), *of_columns(table), *of_evaluations(table, now)])
     return _long_lived(kind, read(site.parse, item), None, ())
 
 

@@ -25,7 +25,7 @@ from wardround.plans.link_local import CONDITION as LINK_LOCAL
 from wardround.reasons.parameter import describe
 from wardround.reasons.reason import HOSPITAL, Reason
 from wardround.reasons.registry import REASONS, reason_for
-from wardround.tabular import problems
+from wardround.tabular import ignored_columns, problems
 
 SILENT_AFTER_SECONDS = 60
 WAITING, APPROVE = "WaitingForApproval", "To approve it, run"
@@ -127,6 +127,22 @@ def of_rows(dataset: Dataset) -> list[Finding]:
         for each in dataset.status.remarks or ()
     ]
     return [*left_out, *remarks]
+
+
+def of_columns(dataset: Dataset) -> list[Finding]:
+    """The columns of the file that Wardround ignores and that the Dataset's status names, for each reason."""
+    ignored = dataset.status.ignored
+    if ignored is None:
+        return []
+    findings = []
+    for name, columns in ignored_columns.by_reason((each.name, each.reason) for each in ignored.columns).items():
+        known = ignored_columns.REASONS.get(name)
+        if known is None:
+            continue  # A newer version has written it.
+        meaning = f"Wardround ignores columns of the file, because {known.meaning}."
+        advice = Reason(name=name, owner=HOSPITAL, meaning=meaning, action=known.advice)
+        findings.append(Finding("ignored columns", name, advice, columns))
+    return findings
 
 
 def of_evaluations(dataset: Dataset, now: datetime) -> list[Finding]:

@@ -13,7 +13,7 @@ from wardround.api.dataset import ClassLeftOut, DatasetStatus, Ignored, LeftOut,
 from wardround.api.times import to_seconds
 from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS
-from wardround.tabular import dataschema
+from wardround.tabular import dataschema, ignored_columns
 from wardround.tabular import schema as table_schema
 from wardround.wire.outcome import LeftOutTotal, Outcome
 
@@ -115,13 +115,13 @@ def plan(
 
 def _as_read_before(draft: DatasetStatus, status: DatasetStatus) -> DatasetStatus:
     """The draft with the counts of the reading that `status` describes."""
-    columns = status.ignored.columns if status.ignored else None
+    read = status.ignored or Ignored()
     return dataclasses.replace(
         draft,
         read_at=status.read_at,
         rows=status.rows,
         patients=status.patients,
-        ignored=dataclasses.replace(draft.ignored or Ignored(), columns=columns),
+        ignored=dataclasses.replace(draft.ignored or Ignored(), column_count=read.column_count, columns=read.columns),
         left_out=status.left_out,
         remarks=status.remarks,
         limits=status.limits,
@@ -143,12 +143,16 @@ def _counted(draft: DatasetStatus, report: Outcome) -> DatasetStatus:
         ClassLeftOut(value=each.value, rows=each.left_out, share=_share(each.left_out, each.kept))
         for each in left_out.classes
     )
-    fields = draft.ignored.fields if draft.ignored else ()
+    fields, columns = draft.ignored.fields if draft.ignored else (), report.ignored_columns
     return dataclasses.replace(
         draft,
         rows=rows,
         patients=report.patients,
-        ignored=Ignored(fields=fields, columns=report.ignored_columns),
+        ignored=Ignored(
+            fields=fields,
+            column_count=columns.count if columns else None,
+            columns=columns.named[: ignored_columns.MOST_NAMED] if columns else (),
+        ),
         left_out=LeftOut(
             rows=left_out.rows,
             patients=left_out.patients,

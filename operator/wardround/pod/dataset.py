@@ -19,7 +19,7 @@ import pyarrow.parquet
 
 from wardround.pod.outcome import Failure
 from wardround.pod.places import Places
-from wardround.tabular import columns
+from wardround.tabular import columns, ignored_columns
 from wardround.tabular.problems import EVERY_FIELD, IDENTIFIER_MISSING, MISSING, ROW_MALFORMED
 from wardround.tabular.schema import Schema, Source
 from wardround.wire.outcome import LeftOutRows
@@ -46,15 +46,17 @@ class Reading:
     """The counts of a reading, which grow with each batch.
 
     `left_out`: rows left out, each counted once. `malformed`: lines of the CSV file whose columns are not the header's,
-    counted from the header as 1. `ignored`: names of the columns that the schema does not name. They
-    must not leave the pod: in a file without a header, they are the first patient's values. So `ignored` is empty if
-    the file has none of the schema's columns. `places`: None in a pod, because a line number can point at a patient.
+    counted from the header as 1. `ignored`: the columns that Wardround ignores. Their names must not leave the pod: in
+    a file without a header, they are the first patient's values. So `ignored` is empty if the file has none of the
+    schema's columns. `nameable`: those of `ignored` that a status may name. `places`: None in a pod, because a line
+    number can point at a patient.
     """
 
     quality: Quality = field(default_factory=Quality)
     left_out: int = 0
     malformed: list[int] = field(default_factory=list)
-    ignored: tuple[str, ...] = ()
+    ignored: tuple[ignored_columns.Column, ...] = ()
+    nameable: tuple[ignored_columns.Column, ...] = ()
     places: Places | None = None
 
 
@@ -233,11 +235,12 @@ def _check_separator(path: Path, names: Sequence[str], schema: Schema) -> None:
 
 
 def _check_columns(names: Sequence[str], schema: Schema, reading: Reading) -> None:
-    """Writes `reading.ignored`. Raises Failure with all fields that have no column, or several."""
+    """Writes `ignored` and `nameable` of `reading`. Raises Failure with all fields that have no column, or several."""
     known = {each.column for each in schema.columns}
     headed = not known.isdisjoint(names)
     if headed:
-        reading.ignored = tuple(name for name in names if name not in known)
+        reading.ignored = ignored_columns.columns(names, schema)
+        reading.nameable = ignored_columns.nameable(names, schema)
     missing = [each for each in schema.columns if each.column not in names]
     double = [each for each in schema.columns if names.count(each.column) > 1]
     faults = [f"the data has no column {_listed(missing)}"] if missing else []

@@ -72,9 +72,13 @@ def run(verb: str, body: Callable[[], Outcome | None]) -> int:
 
 
 def terminate(outcome: Outcome) -> None:
-    """Writes the termination message. Shortens `quality`, then `message`, to stay within MESSAGE_LIMIT."""
+    """Writes the termination message. Shortens the names of ignored columns, then `quality`, then `message`, to stay
+    within MESSAGE_LIMIT."""
     while len(text := write(outcome)) > MESSAGE_LIMIT:
-        if outcome.quality:
+        ignored = outcome.ignored_columns
+        if ignored and ignored.named:
+            outcome = replace(outcome, ignored_columns=replace(ignored, named=ignored.named[:-1]))
+        elif outcome.quality:
             outcome = replace(outcome, quality=outcome.quality[:-1])
         else:
             # Characters, of which one may take several bytes.

@@ -17,10 +17,18 @@ import numpy.typing as npt
 from wardround.metrics import withheld
 from wardround.pod import comparison, dataset, places
 from wardround.pod.outcome import Failure
-from wardround.tabular import problems
+from wardround.tabular import ignored_columns, problems
 from wardround.tabular.schema import Schema
 from wardround.tabular.split import Side, Split
-from wardround.wire.outcome import LeftOutClass, LeftOutRows, LeftOutTotal, Outcome, Remark
+from wardround.wire.outcome import (
+    IgnoredColumn,
+    IgnoredColumns,
+    LeftOutClass,
+    LeftOutRows,
+    LeftOutTotal,
+    Outcome,
+    Remark,
+)
 
 # The most reasons for leaving out rows that a message lists.
 MOST_LISTED = 5
@@ -58,8 +66,8 @@ class Counts:
 
     `contradicting`: patients with valid rows of several classes. `repeated`: valid rows that repeat an earlier row of
     the same patient in each feature and the target. `repeated_patients`: their patients. `classes`: empty if the schema
-    lists no values of the target. `sides`: patients by side of the split. `ignored`: names that must not leave the pod
-    (dataset.Reading). `binary`: whether the target is 0 or 1 by its schema.
+    lists no values of the target. `sides`: patients by side of the split. `ignored`: with the names that a status may
+    have. `binary`: whether the target is 0 or 1 by its schema.
     """
 
     target: str
@@ -74,7 +82,7 @@ class Counts:
     classes: tuple[ClassCount, ...]
     sides: Mapping[Side, int]
     quality: tuple[LeftOutRows, ...]
-    ignored: tuple[str, ...]
+    ignored: IgnoredColumns
 
     @property
     def all_rows(self) -> int:
@@ -93,13 +101,13 @@ class Counts:
 class FileCounts:
     """What `dataset check` says of a file. `failure`: the file cannot be read, and `counts` and `columns` are empty.
 
-    `ignored`: names of the columns that the schema does not name, also after a failure. `places`: by field and reason,
-    the first lines (Parquet: rows) of the file that are left out. They must not leave the computer of the person.
+    `ignored`: all ignored columns, also after a failure. `places`: by field and reason, the first lines (Parquet: rows)
+    of the file that are left out. Both must not leave the computer of the person.
     """
 
     counts: Counts | None
     columns: comparison.Alike
-    ignored: tuple[str, ...]
+    ignored: tuple[ignored_columns.Column, ...]
     places: Mapping[tuple[str, str], tuple[int, ...]]
     failure: Failure | None = None
 
@@ -171,7 +179,9 @@ class Survey:
             classes=classes,
             sides=self._by_side(kept),
             quality=dataset.quality_list(self.reading.quality),
-            ignored=self.reading.ignored,
+            ignored=IgnoredColumns(
+                len(self.reading.ignored), tuple(IgnoredColumn(*each) for each in self.reading.nameable)
+            ),
         )
 
     def _repeated(self) -> Positions:
@@ -207,7 +217,7 @@ def count_file(path: Path, kind: str, table: Schema, sides: Split) -> FileCounts
 
 
 def outcome(counts: Counts, min_cell: int) -> Outcome:
-    """The counts as `prepare` reports them to the site operator, without names of ignored columns.
+    """The counts as `prepare` reports them to the site operator.
 
     A class stands in it only if at least `min_cell` of its rows are left out, and as many count.
     """
@@ -221,7 +231,7 @@ def outcome(counts: Counts, min_cell: int) -> Outcome:
         patients=counts.patients,
         quality=counts.quality,
         left_out=LeftOutTotal(counts.left_out_rows, counts.left_out_patients, classes[:MOST_CLASSES]),
-        ignored_columns=len(counts.ignored),
+        ignored_columns=counts.ignored,
         remarks=remarks(counts) or None,
     )
 

@@ -45,6 +45,22 @@ class LeftOutTotal:
 
 
 @dataclass(frozen=True)
+class IgnoredColumn:
+    """A column of the file that Wardround ignores, and why, in one word."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IgnoredColumns:
+    """`count`: all columns that Wardround ignores. `named`: those that a status may name (tabular/ignored_columns)."""
+
+    count: int
+    named: tuple[IgnoredColumn, ...] = ()
+
+
+@dataclass(frozen=True)
 class Remark:
     """A registered reason why valid rows look wrong, and the number of patients that it is about."""
 
@@ -93,11 +109,9 @@ class OwnMetric:
 class Outcome:
     """`reason`, `failure_class` and `message` (for the site's people): of a failure. `field`: of the Dataset's schema.
 
-    `rows` and `patients`: of the valid dataset. `samples`: the weight that this task claims. `ignored_columns`: the
-    number of columns that the schema does not name. Their names stay in the pod: in a file without a header, they are
-    the first patient's values. `remarks`: what looks wrong in valid rows. `link_local`: from the sidecar. `parameter`:
-    the parameter that the training code refuses; it counts only if the round has set it.
-    `split_fingerprint`: of the key of the Dataset's split.
+    `rows` and `patients`: of the valid dataset. `samples`: the weight that this task claims. `remarks`: what looks
+    wrong in valid rows. `link_local`: from the sidecar. `parameter`: the parameter that the training code refuses; it
+    counts only if the round has set it. `split_fingerprint`: of the key of the Dataset's split.
     `evaluations`: only of an evaluation. `metrics`: from `check` and `score`. They stay at the hospital.
     """
 
@@ -111,7 +125,7 @@ class Outcome:
     schema_digest: str | None = None
     quality: tuple[LeftOutRows, ...] | None = None
     left_out: LeftOutTotal | None = None
-    ignored_columns: int | None = None
+    ignored_columns: IgnoredColumns | None = None
     remarks: tuple[Remark, ...] | None = None
     split_fingerprint: str | None = None
     evaluations: tuple[EvaluationBudget, ...] | None = None

@@ -32,14 +32,14 @@ DATA_SCHEMA: Object = {
     "spec": SCHEMA,
 }
 HEARD = {"heard": "Open", "answers": ["neighbour over link-local (ICMP)"]}
-READ = {
+READ: Object = {
     "rows": 341,
     "patients": 340,
     "samples": 290,
     "schemaDigest": "",
     "quality": [{"field": "mean_radius", "reason": "Missing", "rows": 25}],
     "leftOut": {"rows": 25, "patients": 24, "classes": [{"value": "1", "leftOut": 12, "kept": 120}]},
-    "ignoredColumns": 3,
+    "ignoredColumns": {"count": 3, "named": [{"name": "notes_of_the_ward", "reason": "NotInSchema"}]},
     "splitFingerprint": "8ad884a12864",
     "remarks": [{"reason": "TargetsContradict", "patients": 2}],
     "evaluations": [

@@ -71,7 +71,8 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
         "fields": READ["quality"],
         "classes": [{"value": "1", "rows": 12, "share": "0.091"}],
     }
-    assert (read["ignored"]["columns"], read["remarks"]) == (3, READ["remarks"])
+    assert read["ignored"] == {"columnCount": 3, "columns": READ["ignoredColumns"]["named"], "fields": []}
+    assert read["remarks"] == READ["remarks"]
     assert read["evaluations"] == READ["evaluations"]
     assert (variables["WARDROUND_SPLIT_FINGERPRINT"], read["splitFingerprint"]) == ("none", "8ad884a12864")
     update = os.urandom(70 * (1 << 20))  # two parts
@@ -100,6 +101,11 @@ async def test_a_task_ends_with_an_update_that_only_the_round_can_open(site: Sit
     payload = json.loads(base64.b64decode(json.loads(live["update"]["manifest"])["payload"]))
     assert (payload["tells"], payload["minCell"]) == (True, 11)
     assert "0.1234" not in str(payload)
+    # The names of columns stay at the hospital.
+    own_names = [each["name"] for each in READ["ignoredColumns"]["named"]]
+    on_the_hub = [site.api.get("Participant", PARTICIPANT, PARTICIPANT), site.api.get("RoundTask", name, PARTICIPANT)]
+    assert own_names == ["notes_of_the_ward"]
+    assert not [each for each in own_names if each in json.dumps([*on_the_hub, payload])]
     stages = [each["stage"] for each in live["timeline"]]
     assert stages == ["Accepted", "InputReady", "Started", "Prepared", "Trained", "Checked", "Sealed", "Sent"]
     folder = site.folder(name)
@@ -117,7 +123,7 @@ LEAVES_OUT = {
     "patients": 220,
     "quality": [{"field": "mean_radius", "reason": "NotANumber", "rows": 84}],
     "leftOut": {"rows": 84, "patients": 84},
-    "ignoredColumns": 0,
+    "ignoredColumns": {"count": 0},
 }
 
 

@@ -92,7 +92,8 @@ def test_a_dataset_that_would_be_ready_shows_what_a_round_uses_of_it(laptop: Lap
         "Dataset breast with the file cases.csv",
         "features: 2 (mean_radius, age)",
         "no features because of their type: 1 (seen (Date))",
-        "columns that the schema does not name: 1 (address)",
+        "ignored columns: 1",
+        "  NotInSchema (neither the DataSchema nor the Dataset names them): address",
         "valid rows: 299 of 300, of 299 patients",
         "rows left out: 1 (0.333 %); patients without a valid row: 1",
         "  seen NotADate 1 (write year, month and day in this order, such as 2024-02-29)",
@@ -282,7 +283,7 @@ def test_a_feature_without_information_of_its_own_is_noted(
 def test_a_column_of_another_name_is_shown_beside_the_missing_one(laptop: Laptop) -> None:
     code, text = laptop.check(dataset(), header=world.HEADER.replace("age", "Age "))
     assert code == 1
-    assert "columns that the schema does not name: 1 ('Age ')" in text
+    assert "NotInSchema (neither the DataSchema nor the Dataset names them): 'Age '" in text
     assert "ColumnMissing: the data has no column age" in text
     assert "is its first line a header" not in text
 

@@ -13,6 +13,7 @@ from wardround.api.times import to_seconds
 from wardround.cli import explain
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS, advise
+from wardround.tabular import ignored_columns
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -461,6 +462,18 @@ def test_a_dataset_tells_which_rows_were_left_out() -> None:
     assert "valid rows: TargetsContradict: " in text
     assert "rows left out: ClassLeftOut: " in text
     assert "12 patients" in text
+
+
+def test_a_dataset_tells_which_columns_are_ignored_in_the_words_of_dataset_check() -> None:
+    columns = [("notes", "NotInSchema"), ("age", "OtherColumnMapped"), ("ward", "NotInSchema")]
+    ignored = {"columnCount": 4, "columns": [{"name": name, "reason": reason} for name, reason in columns]}
+    status = {"conditions": [condition("Ready", "True", "Read")], "ignored": ignored}
+    text = explain.text(explain.explain_long_lived(item("Dataset", "breast", "wardround", status), None, NOW))
+    for reason, names in (("NotInSchema", "notes, ward"), ("OtherColumnMapped", "age")):
+        meaning = ignored_columns.REASONS[reason].meaning
+        assert f"ignored columns: {reason}: Wardround ignores columns of the file, because {meaning}." in text
+        assert f"says:   {names}" in text
+        assert f"  {reason} ({meaning}): {names}" in ignored_columns.lines(4, columns)
 
 
 def test_a_dataset_that_cannot_be_read_is_named() -> None:

@@ -52,6 +52,8 @@ from wardround.wire.grants import Get, Grants, Put, TransferGrants
 from wardround.wire.models import Header, ModelManifest, UpdateManifest
 from wardround.wire.outcome import (
     EvaluationBudget,
+    IgnoredColumn,
+    IgnoredColumns,
     LeftOutClass,
     LeftOutRows,
     LeftOutTotal,
@@ -159,7 +161,7 @@ OUTCOMES = {
         schema_digest=digest("5"),
         quality=(LeftOutRows("mean_radius", "Missing", 1),),
         left_out=LeftOutTotal(31, 30, (LeftOutClass("1", 12, 120),)),
-        ignored_columns=2,
+        ignored_columns=IgnoredColumns(2, (IgnoredColumn("notes", "NotInSchema"),)),
         remarks=(Remark("TargetsContradict", 3),),
         evaluations=(EvaluationBudget(rows="Test", used=3, left=17, until="2026-12-24T12:00:00Z"),),
     ),

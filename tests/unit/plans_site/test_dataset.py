@@ -17,7 +17,7 @@ from wardround.plans.dataset import plan
 from wardround.plans.sitetask.pod import Step
 from wardround.reasons.registry import REASONS, class_of
 from wardround.tabular import dataschema
-from wardround.wire.outcome import EvaluationBudget, LeftOutRows, Remark
+from wardround.wire.outcome import EvaluationBudget, IgnoredColumn, LeftOutRows, Remark
 
 SCHEMA: dict[str, Any] = {
     "fields": [
@@ -41,7 +41,7 @@ SAID = {
     "schemaDigest": "sha256:x",
     "quality": QUALITY,
     "leftOut": {"rows": 1, "patients": 1, "classes": [{"value": "1", "leftOut": 11, "kept": 33}]},
-    "ignoredColumns": 2,
+    "ignoredColumns": {"count": 2, "named": [{"name": "notes", "reason": "NotInSchema"}]},
     "remarks": [{"reason": "TargetsContradict", "patients": 3}],
     "splitFingerprint": "8ad884a12864",
 }
@@ -127,7 +127,7 @@ def test_what_prepare_read_is_in_the_status() -> None:
         fields=(LeftOutRows("mean_radius", "Missing", 1),),
         classes=(ClassLeftOut(value="1", rows=11, share="0.250"),),
     )
-    assert status.ignored == Ignored(columns=2)
+    assert status.ignored == Ignored(column_count=2, columns=(IgnoredColumn("notes", "NotInSchema"),))
     assert status.remarks == (Remark("TargetsContradict", 3),)
     assert status.read_at == "2026-11-24T11:59:40Z"
     assert ready(status).status == "True"
@@ -177,7 +177,7 @@ def test_fields_that_are_no_input_of_a_model_are_named_at_once_with_their_type()
         ("smoker", "Boolean"),
         ("ward", "String"),
     ]
-    assert (status.features, status.ignored.columns, status.read_at) == (1, None, None)
+    assert (status.features, status.ignored.column_count, status.read_at) == (1, None, None)
 
 
 def test_a_dataset_that_leaves_out_too_many_rows_is_not_ready_and_warns() -> None:

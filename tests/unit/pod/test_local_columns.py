@@ -55,7 +55,7 @@ def test_values_arrive_in_the_units_and_categories_of_the_dataschema(tmp_path: P
         ("weight", "BelowMinimum"): 1,
         ("ill", "NotInEnum"): 1,
     }
-    assert (reading.left_out, reading.ignored) == (4, ("notes",))
+    assert (reading.left_out, reading.ignored) == (4, (("notes", "NotInSchema"),))
 
 
 @pytest.mark.parametrize("kind", ["CSV", "Parquet"])

@@ -253,7 +253,10 @@ DATA: dict[str, bytes] = {
         [world.HEADER] + [f"{CANARY}-{number},{NUMBER},41,{number % 2}" for number in range(60)]
     ).encode(),
     "a row too long": "\n".join([world.HEADER, *world.rows(), f"{CANARY},{NUMBER},{CANARY},1,{CANARY}"]).encode(),
-    "a column unknown": "\n".join([f"{CANARY},{world.HEADER}", f"{CANARY},{CANARY},{NUMBER},41,1"]).encode(),
+    "a column unknown": "\n".join([f"ward,{world.HEADER}", f"{CANARY},{CANARY},{NUMBER},41,1"]).encode(),
+    "an open quote in the header": "\n".join(
+        [f'{world.HEADER},"ward', f'{CANARY},{NUMBER},41,1,"', f"{CANARY},{NUMBER},41,1,x"]
+    ).encode(),
     "a header missing": f"{CANARY},{NUMBER},{CANARY},1\n".encode(),
     "not UTF-8": world.HEADER.encode() + f"\n{CANARY}".encode() + b"\xff,41.773177,41,1\n",
     "an open quote": world.HEADER.encode() + f'\n"{CANARY},{NUMBER},41,1\n'.encode(),

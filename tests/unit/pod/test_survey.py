@@ -20,7 +20,15 @@ from wardround.pod.outcome import Failure
 from wardround.tabular import split
 from wardround.tabular.schema import Schema
 from wardround.wire import outcome as wire
-from wardround.wire.outcome import LeftOutClass, LeftOutTotal, Outcome, Remark
+from wardround.wire.outcome import (
+    IgnoredColumn,
+    IgnoredColumns,
+    LeftOutClass,
+    LeftOutRows,
+    LeftOutTotal,
+    Outcome,
+    Remark,
+)
 
 # Values that only the file holds. No message may have one of them.
 SECRETS = ("Ada", "Lovelace", "13.37", "1815-12-10", "10.12.1815", "Babbage", "patient-")
@@ -374,12 +382,34 @@ def test_all_missing_and_double_columns_are_named_at_once(tmp_path: Path) -> Non
     assert "no column age, malignant, and the data has column patient_id more than once" in failure.message
 
 
-def test_a_column_beyond_the_schema_is_counted_and_not_named(tmp_path: Path) -> None:
-    """In a file without a header, the names of columns are the first patient's values."""
-    lines = [f"{line},Baker Street,1" for line in world.rows(60)]
-    said = prepare(tmp_path, lines, header=world.HEADER + ",Ada Lovelace,1815-12-10")
-    assert said.ignored_columns == 2
+def test_a_column_beyond_the_schema_is_counted_and_named(tmp_path: Path) -> None:
+    lines = [f"{line},Babbage,1" for line in world.rows(60)]
+    said = prepare(tmp_path, lines, header=world.HEADER + ",doctor,1815-12-10")
+    assert said.ignored_columns == IgnoredColumns(2, (IgnoredColumn("doctor", "NotInSchema"),))
     assert not [secret for secret in SECRETS if secret in wire.write(said).decode()]
+
+
+@pytest.mark.parametrize("header", ["Ada,13.37,40,1,Babbage", "patient_id,mean_radius,age,Lovelace,Babbage"])
+def test_a_file_without_its_whole_header_names_no_column(tmp_path: Path, header: str) -> None:
+    """In a file without a header, the names of columns are the first patient's values."""
+    lines = [f"{line},Babbage" for line in world.rows(60)]
+    failure = refused(lambda: prepare(tmp_path, lines, header=header))
+    assert failure.reason == "ColumnMissing"
+    assert failure.outcome.ignored_columns is None
+
+
+def test_a_termination_message_loses_names_of_ignored_columns_before_it_loses_counts_of_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARDROUND_TERMINATION_LOG", str(tmp_path / "log"))
+    named = tuple(IgnoredColumn("𐌰" * 64, "NotInSchema") for _ in range(16))
+    quality = tuple(LeftOutRows("n" * 100, "Missing", 9) for _ in range(12))
+    outcome.terminate(Outcome(quality=quality, ignored_columns=IgnoredColumns(20, named)))
+    said = wire.read((tmp_path / "log").read_text())
+    assert said is not None
+    assert said.ignored_columns is not None
+    assert (said.quality, said.ignored_columns.count) == (quality, 20)
+    assert 0 < len(said.ignored_columns.named) < 16
 
 
 def _replace(path: Path, content: bytes) -> None:
