@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from wardround.cli.cluster import Cluster
-from wardround.cli.commands import dataschema, dataset, explain, hospitals, model, results, watch
+from wardround.cli.commands import dataschema, dataset, explain, hospitals, model, report, results, watch
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
 from wardround.wire import codec
@@ -17,6 +17,7 @@ _COMMANDS = (
     hospitals,
     watch,
     results,
+    report,
     explain,
     model,
     dataschema,

@@ -9,6 +9,7 @@ from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, ForbiddenError, MissingError
 
 NAMED = 8  # the most namespaces that a message names
+MOST_UIDS = 50  # in one request
 
 
 def enrolled(hub: Cluster, name: str) -> Object | None:
@@ -132,6 +133,36 @@ def model_with_rounds(hub: Cluster, name: str, namespace: str) -> tuple[Object, 
     model = needed(hub, "FederatedModel", name, namespace)
     labels = f"{MODEL_UID}={model['metadata']['uid']}"
     return model, hub.list("ModelVersion", namespace, labels), hub.list("FederatedRound", namespace, labels)
+
+
+def tasks_of(hub: Cluster, rounds: list[Object]) -> list[Object] | None:
+    """The RoundTasks of these rounds, or None if the caller may not read the participants' namespaces."""
+    uids = [each["metadata"]["uid"] for each in rounds]
+    found: list[Object] = []
+    try:
+        # A URL has a largest length.
+        for start in range(0, len(uids), MOST_UIDS):
+            some = ",".join(uids[start : start + MOST_UIDS])
+            found += hub.list("RoundTask", labels=f"{ROUND_UID} in ({some})")
+    except ForbiddenError:
+        return None
+    return found
+
+
+def participants(hub: Cluster) -> list[Object] | None:
+    """All Participants, or None if the caller may not read them."""
+    try:
+        return hub.list("Participant")
+    except ForbiddenError:
+        return None
+
+
+def data_schema(cluster: Cluster, name: str, namespace: str) -> Object | None:
+    """A DataSchema, or None if there is none or the caller may not read it."""
+    try:
+        return cluster.get("DataSchema", name, namespace)
+    except ForbiddenError:
+        return None
 
 
 def lease(hub: Cluster, name: str) -> Object | None:

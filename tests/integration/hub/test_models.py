@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions
 from tests.players.hub import Hub
 from wardround.api import federatedround
+from wardround.cli.__main__ import main
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
 from wardround.ports import Object
@@ -75,7 +77,7 @@ async def table(world: World, name: str) -> dict[str, str]:
     }
 
 
-async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World) -> None:
+async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World, tmp_path: Path) -> None:
     world.admin.create(federated_model("restarted", rounds=2))
     statistics = await newest(world, "restarted", 1)
     assert statistics["spec"]["task"] == "Statistics"
@@ -112,6 +114,12 @@ async def test_a_series_runs_to_a_version_and_survives_a_restart(world: World) -
     row = await table(world, "restarted")
     assert (row["LOGLOSS"], row["TREND"], row["SERIES"], row["ROUND"]) == ("0.5 (0.4 to 0.7)", "+0.1", "1", "2")
     assert {"CURRENT", "AUC", "NEXT"} < set(row)
+    page = tmp_path / "restarted.html"
+    words = ["report", "fm/restarted", "-n", FEDERATION, "-o", str(page), "--kubeconfig", str(world.admin.kubeconfig)]
+    assert await asyncio.to_thread(main, words) == 0
+    # Names of hospitals are in the report only if their Participants and tasks were found.
+    assert ">0.5 (0.4 to 0.7)<" in page.read_text()
+    assert "(site-a)" in page.read_text()
     kept = await world.client.get("FederatedRound", first["metadata"]["name"], FEDERATION)
     assert {each["kind"] for each in kept["metadata"]["ownerReferences"]} == {"FederatedModel", "ModelVersion"}
 

@@ -1,0 +1,37 @@
+"""Builds the document of a model's report from typed objects. Pure."""
+
+from wardround.api.federatedmodel import SeriesStatus
+from wardround.api.times import to_seconds
+from wardround.cli.report import card, course, numbers
+from wardround.cli.report.document import Document, Facts
+from wardround.cli.report.seen import Seen
+
+
+def _stage(series: SeriesStatus, rounds: int) -> str:
+    return f"number {series.number}, {series.stage}, round {series.round} of at most {rounds}"
+
+
+def document(seen: Seen) -> Document:
+    """The whole report. A single hospital's own numbers never stand in it."""
+    model = seen.model
+    series, current = model.model.status.series, model.current
+    summary = model.model.status.summary
+    facts = (
+        ("current version", str(current.spec.version) if current else "none yet"),
+        ("log loss of the current version", summary.loss if summary and summary.loss else ""),
+        ("AUC of the current version", summary.auc if summary and summary.auc else ""),
+        ("series", _stage(series, model.model.spec.series.rounds) if series else "none yet"),
+        ("next series", model.model.status.next.at if model.model.status.next else ""),
+        ("written", f"{to_seconds(seen.now)}, from the objects of the hub's API server"),
+    )
+    sections = (
+        numbers.convergence(seen),
+        numbers.comparison(seen),
+        numbers.calibration(seen),
+        course.participation(seen),
+        course.times(seen),
+        course.data_quality(seen),
+        card.card(seen),
+    )
+    shown = Facts(tuple((name, value) for name, value in facts if value))
+    return Document(f"Model {model.name}", shown, sections)

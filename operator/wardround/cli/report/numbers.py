@@ -1,0 +1,172 @@
+"""Sections with a model's numbers: convergence, versions beside each other, and calibration. Pure."""
+
+from wardround.api.federatedround import FederatedRound, ResultDifference, ResultMetric
+from wardround.cli.model_objects import task_and_number
+from wardround.cli.report.document import (
+    Block,
+    CalibrationChart,
+    Facts,
+    Group,
+    IntervalChart,
+    LineChart,
+    Paragraph,
+    Point,
+    Section,
+    Table,
+)
+from wardround.cli.report.seen import Seen, number
+
+TITLES = {"loss": "Log loss", "auc": "AUC"}
+MEANINGS = {
+    "loss": "Log loss is lower for a better model.",
+    "auc": "AUC is the probability that a positive person gets a higher prediction than a negative one. Higher is "
+    "better: 0.5 is chance.",
+}
+OVER = ("people", "hospitals", "rows")
+
+
+def convergence(seen: Seen) -> Section:
+    """The loss and the AUC of the model of each Train round."""
+    charts = [chart for name in ("loss", "auc") if (chart := _line(seen, name)) is not None]
+    nothing = Paragraph("No model of this series is measured yet.")
+    return Section("convergence", "How the model improved", tuple(charts) or (nothing,))
+
+
+def _line(seen: Seen, name: str) -> LineChart | None:
+    measured, series = seen.model.measured(), seen.model.model.status.series
+    entries = [
+        (each, metric)
+        for each in seen.model.series_rounds
+        if each.task == "Train" and (metric := measured.get(each.name, {}).get(name)) is not None
+    ]
+    if not entries or series is None:
+        return None
+    points = [
+        Point(str(each.number), value, number(metric.low), number(metric.high), each.name == series.best)
+        for each, metric in entries
+        if (value := number(metric.value)) is not None
+    ]
+    title = f"{TITLES[name]} of the model after each Train round of series {series.number}"
+    table = Table(
+        title,
+        ("round", "value", "95 % interval", *OVER),
+        tuple((task_and_number(each), metric.value, _ends(metric), *_over(metric)) for each, metric in entries),
+        numbers=("value", "people", "hospitals"),
+    )
+    first, last = entries[0][1], entries[-1][1]
+    said = (
+        f"From {first.value} after the first measured round to {last.value} after the last one. {MEANINGS[name]} The "
+        "lines and the band show 95 % intervals."
+    )
+    marked = " The filled point is the round with the lowest log loss." if any(each.marked for each in points) else ""
+    return LineChart(title, said + marked, "Train round", TITLES[name], tuple(points), table)
+
+
+def comparison(seen: Seen) -> Section:
+    """The current version beside the candidate and earlier ones, and what the gate says."""
+    versions = seen.shown_versions()
+    if not versions:
+        text = "The model has no version before its first series ends."
+        return Section("versions", "Current version and candidate", (Paragraph(text),))
+    names = dict.fromkeys(metric.name for each in versions for metric in each.status.metrics)
+    rows = tuple(
+        (name, seen.role(each), metric.value, _ends(metric), metric.better or "", *_over(metric))
+        for name in names
+        for each in versions
+        for metric in each.status.metrics
+        if metric.name == name
+    )
+    blocks: list[Block] = [
+        Table(
+            "Numbers of the versions, as the first round that measured each model told them",
+            ("metric", "version", "value", "95 % interval", "better", *OVER),
+            rows,
+            numbers=("value", "people", "hospitals"),
+        )
+    ]
+    verdicts = [
+        (seen.role(each), f"{told.outcome} ({told.reason}). {told.message}".strip())
+        for each in versions
+        if (told := each.status.verdict) is not None
+    ]
+    if verdicts:
+        blocks += [Paragraph("What the gate says of each version:"), Facts(tuple(verdicts))]
+    compared = [each for each in seen.model.rounds if each.status.result and each.status.result.differences]
+    if compared:
+        blocks.append(_differences(seen, compared[-1]))
+    return Section("versions", "Current version and candidate", tuple(blocks))
+
+
+def _differences(seen: Seen, federated_round: FederatedRound) -> IntervalChart:
+    assert federated_round.status.result is not None
+    differences = federated_round.status.result.differences
+    title = "Difference in log loss on the same people"
+    table = Table(
+        f"{title}, measured by round {federated_round.metadata.name}",
+        ("model", "minus", "difference", "95 % interval", *OVER),
+        tuple(
+            (seen.version_of(each.model), seen.version_of(each.reference), each.value, _ends(each), *_over(each))
+            for each in differences
+        ),
+        numbers=("difference", "people", "hospitals"),
+    )
+    points = tuple(
+        Point(
+            f"{seen.version_of(each.model)} minus {seen.version_of(each.reference)}",
+            value,
+            number(each.low),
+            number(each.high),
+        )
+        for each in differences
+        if (value := number(each.value)) is not None
+    )
+    said = (
+        "Left of zero, the first model of the pair has the lower log loss, and is better. If the 95 % interval holds "
+        "zero, either may be better."
+    )
+    return IntervalChart(title, said, "difference in log loss", points, table)
+
+
+def calibration(seen: Seen) -> Section:
+    """Predicted probabilities against observed shares, of the current version and the candidate."""
+    versions = [each for each in (seen.model.current, seen.model.candidate) if each and each.status.calibration]
+    if not versions:
+        text = "No measured version has enough people for a calibration curve."
+        return Section("calibration", "Calibration", (Paragraph(text),))
+    table = Table(
+        "Groups of people by predicted probability",
+        ("version", "predicted from", "predicted to", "observed share", "people"),
+        tuple(
+            (seen.role(each), group.low, group.high, group.observed, str(group.people))
+            for each in versions
+            for group in each.status.calibration
+        ),
+        numbers=("predicted from", "predicted to", "observed share", "people"),
+    )
+    curves = tuple(
+        (
+            seen.role(each),
+            tuple(
+                Group(low, high, observed)
+                for group in each.status.calibration
+                if (low := number(group.low)) is not None
+                and (high := number(group.high)) is not None
+                and (observed := number(group.observed)) is not None
+            ),
+        )
+        for each in versions
+    )
+    said = (
+        "Each point is a group of people with similar predictions. On the diagonal, the observed share of positive "
+        "people equals the predicted probability. Above it, the model predicts too little, below it too much."
+    )
+    chart = CalibrationChart("Predicted probability and observed share, on validation rows", said, curves, table)
+    return Section("calibration", "Calibration", (chart,))
+
+
+def _ends(number: ResultMetric | ResultDifference) -> str:
+    return f"{number.low} to {number.high}" if number.low is not None and number.high is not None else ""
+
+
+def _over(number: ResultMetric | ResultDifference) -> tuple[str, str, str]:
+    return str(number.people), str(number.hospitals), number.rows

@@ -1,0 +1,94 @@
+"""What a report is made from, and texts that several sections share. Pure."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from wardround.api import dataschema, participant, roundtask
+from wardround.api.dataschema import DataSchema
+from wardround.api.federatedround import FederatedRound
+from wardround.api.modelversion import ModelVersion
+from wardround.api.participant import Participant
+from wardround.api.roundtask import RoundTask
+from wardround.cli import model_objects
+from wardround.cli.model_objects import ModelObjects
+from wardround.cli.objects import Object, read
+
+VALIDATION = "validation rows"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`tasks`, `participants`: None if the caller may not read them. `schema`: None also if it is gone."""
+
+    model: ModelObjects
+    tasks: tuple[RoundTask, ...] | None
+    participants: tuple[Participant, ...] | None
+    schema: DataSchema | None
+    now: datetime
+
+    def hospital(self, name: str) -> str:
+        """The hospital as people call it: `University Hospital North (site-a)`."""
+        known = next((each for each in self.participants or () if each.metadata.name == name), None)
+        return f"{known.spec.display_name} ({name})" if known and known.spec.display_name else name
+
+    def newest_tasks(self) -> dict[tuple[str, str], RoundTask]:
+        """The newest attempt by hospital and name of the round. None of another namespace's rounds is among them."""
+        newest: dict[tuple[str, str], RoundTask] = {}
+        for each in sorted(self.tasks or (), key=lambda each: each.spec.attempt):
+            newest[each.metadata.namespace or "", each.spec.round_ref.name] = each
+        return newest
+
+    def shown_versions(self) -> tuple[ModelVersion, ...]:
+        """The current version, the candidate and the newest others, by number."""
+        first = [each for each in (self.model.current, self.model.candidate) if each is not None]
+        others = [each for each in reversed(self.model.versions) if each not in first]
+        return tuple(sorted((*first, *others)[:MOST_VERSIONS], key=lambda each: each.spec.version))
+
+    def version_of(self, round_name: str) -> str:
+        """`version 2`, or the round if no version was made from it."""
+        known = next((each for each in self.model.versions if each.spec.round_name == round_name), None)
+        return f"version {known.spec.version}" if known else f"round {round_name}"
+
+    def role(self, version: ModelVersion) -> str:
+        """`version 2 (candidate)`."""
+        status, name = self.model.model.status, version.metadata.name
+        role = " (current)" if name == status.current else " (candidate)" if name == status.candidate else ""
+        return f"version {version.spec.version}{role}"
+
+    def ran(self) -> tuple[FederatedRound, ...]:
+        """The live rounds of the newest series, in order."""
+        rounds = (self.model.round(each.name) for each in self.model.series_rounds)
+        return tuple(each for each in rounds if each is not None)
+
+
+MOST_VERSIONS = 4
+# A chart of larger numbers shows nothing.
+LARGEST = 1e9
+
+
+def parse(
+    model: tuple[Object, list[Object], list[Object]],
+    tasks: list[Object] | None,
+    participants: list[Object] | None,
+    schema: Object | None,
+    now: datetime,
+) -> Seen:
+    """`model`: a FederatedModel, its versions and its rounds. Raises codec.Malformed."""
+    return Seen(
+        model=model_objects.read(*model),
+        tasks=None if tasks is None else tuple(read(roundtask.parse, each) for each in tasks),
+        participants=None if participants is None else tuple(read(participant.parse, each) for each in participants),
+        schema=read(dataschema.parse, schema) if schema else None,
+        now=now,
+    )
+
+
+def number(text: Any) -> float | None:
+    """A number for a chart; None for a text that is none. Tables show the text."""
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) and abs(value) <= LARGEST else None

@@ -1,0 +1,196 @@
+"""The page of a report: well-formed, safe with hostile texts, without a network, and readable without its charts."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.cli import reported
+from tests.unit.cli.test_printable import HOSTILE
+from wardround.cli import verbs
+from wardround.cli.__main__ import parser
+from wardround.cli.cluster import Cluster
+from wardround.cli.commands import report as command
+from wardround.cli.errors import CommandError
+from wardround.cli.report import build, charts, course, page
+from wardround.reasons.registry import REASONS
+
+EVIL = "</td></title></style><script>alert(1)</script><img src=x onerror=\"alert('1')\">&amp;"
+# Texts with a fixed set of values, and times.
+FIXED = {
+    "task",
+    "outcome",
+    "stage",
+    "rows",
+    "better",
+    "started",
+    "time",
+    "creationTimestamp",
+    "release",
+    "class",
+    "type",
+}
+METRICS = ("loss", "auc")
+NUMBERS = {"value", "low", "high", "from", "to", "observed"}
+
+
+def written(found: Any | None = None) -> str:
+    return page.page(build.document(reported.parsed(found or reported.objects())))
+
+
+def parsed(text: str) -> ElementTree.Element:
+    """The page as XML. Raises ParseError if it is not well-formed."""
+    return ElementTree.fromstring(text.removeprefix("<!doctype html>\n"))
+
+
+def hostile(value: Any, kept: set[str], key: str = "") -> Any:
+    """The same objects with markup in every free text. Equal texts stay equal: objects still find each other."""
+    if isinstance(value, dict):
+        return {name: hostile(each, kept, name) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(hostile(each, kept, key) for each in value)
+    return f"{value}{EVIL}{HOSTILE}" if isinstance(value, str) and key not in kept and value not in METRICS else value
+
+
+def elements(root: ElementTree.Element, *names: str) -> Iterator[ElementTree.Element]:
+    return (each for each in root.iter() if each.tag in names)
+
+
+def test_the_page_is_well_formed_and_has_all_sections_with_headings_in_order() -> None:
+    root = parsed(written())
+    levels = [int(each.tag[1]) for each in elements(root, "h1", "h2", "h3")]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    links = [each.get("href") for each in elements(root, "a")]
+    names = {each.get("id") for each in root.iter() if each.get("id")}
+    assert {"#convergence", "#versions", "#calibration", "#hospitals", "#time", "#data", "#card"} < set(links)
+    assert all(link is not None and link.removeprefix("#") in names for link in links)
+    assert root.get("lang") == "en"
+
+
+def test_names_are_used_once() -> None:
+    names = [each.get("id") for each in parsed(written()).iter() if each.get("id")]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("kept", [FIXED, FIXED | NUMBERS], ids=["everything", "charts"])
+def test_markup_in_texts_of_objects_stays_text(kept: set[str]) -> None:
+    text = written(hostile(reported.objects(), kept))
+    root = parsed(text)
+    assert not list(elements(root, "script", "img", "link", "iframe", "object", "form"))
+    assert not [name for each in root.iter() for name in each.attrib if name.startswith("on")]
+    assert len(list(elements(root, "style"))) == 1
+    assert len(list(elements(root, "svg"))) == (5 if kept >= NUMBERS else 1)
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_the_page_needs_no_network_and_no_script() -> None:
+    text = written()
+    assert not re.search(r"https?:|//|url\(|@import|\ssrc=|<script|<link|<img", text)
+    assert all(str(each.get("href")).startswith("#") for each in elements(parsed(text), "a"))
+    assert "default-src 'none'" in text.replace("&#x27;", "'")
+
+
+def test_each_chart_has_a_title_a_description_and_a_table() -> None:
+    figures = list(elements(parsed(written()), "figure"))
+    # Loss, AUC, differences, calibration, time.
+    assert len(figures) == 5
+    for each in figures:
+        [drawn] = elements(each, "svg")
+        assert drawn.get("role") == "img"
+        title, text = [child.get("id") for child in list(drawn)[:2]]
+        assert drawn.get("aria-labelledby") == f"{title} {text}"
+        assert all(child.text for child in list(drawn)[:2])
+        assert len(list(elements(each, "table"))) == 1
+
+
+def test_each_table_has_a_caption_and_heads_and_the_keyboard_can_scroll_it() -> None:
+    root = parsed(written())
+    tables = list(elements(root, "table"))
+    for each in tables:
+        assert next(elements(each, "caption")).text
+        assert {head.get("scope") for head in elements(each, "th")} == {"col", "row"}
+    regions = [each for each in root.iter() if each.get("role") == "region"]
+    assert len(regions) == len(tables)
+    assert all(each.get("tabindex") == "0" and each.get("aria-label") for each in regions)
+
+
+def test_no_number_of_a_single_hospital_is_in_the_page() -> None:
+    text = written()
+    for number in (*map(str, reported.SAMPLES.values()), reported.OWN_LOSS, "15846"):
+        assert number not in text
+
+
+def test_the_page_says_who_was_left_out_and_why() -> None:
+    rows = [[cell.text for cell in each] for each in elements(parsed(written()), "tr")]
+    meanings = {str(row[0]): row[1:4] for row in rows if len(row) == 5 and row[2] in ("ColumnMissing", "Withheld")}
+    assert meanings["Clinic West (site-c)"][0] == "series 2, Statistics and 5 more"
+    assert "column" in str(meanings["Clinic West (site-c)"][2])
+    assert meanings["South Hospital (site-b)"][:2] == ["series 2, Compare", "Withheld"]
+    assert ["site-d", "ParticipantSuspended"] in [[row[0], row[2]] for row in rows if len(row) == 5]
+    # Its Dataset has other columns.
+    assert ["Clinic West (site-c)", "yes", "no"] in rows
+
+
+def test_who_may_not_read_hospitals_gets_a_report_that_says_what_is_missing() -> None:
+    text = written({**reported.objects(), "tasks": None, "participants": None, "schema": None})
+    parsed(text)
+    assert "may not read the hospitals&#x27; tasks" in text
+    assert "may not read the hospitals&#x27; Participants" in text
+    assert "ParticipantSuspended" in text
+
+
+def test_a_model_before_its_first_round_has_a_report() -> None:
+    found = reported.objects()
+    bare = {"metadata": found["model"][0]["metadata"], "spec": reported.SPEC}
+    text = written({"model": (bare, [], []), "tasks": [], "participants": [], "schema": None})
+    parsed(text)
+    assert "No model of this series is measured yet." in text
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.05, 0.02), (0.3, 0.30001), (-1e9, 1e9), (0.0, 3e-7)])
+def test_ticks_are_round_numbers_between_the_ends(low: float, high: float) -> None:
+    made = charts.ticks(low, high)
+    assert 2 <= len(made) <= 7
+    room = (high - low) * 1e-6
+    assert all(low - room <= each <= high + room for each in made)
+
+
+def test_numbers_that_hardly_differ_have_room() -> None:
+    low, high = charts.padded([1e9, 1e9 + 2e-7])
+    assert len(set(charts.ticks(low, high))) >= 2
+    low, high = charts.padded([0.5, 0.5])
+    assert low < 0.5 < high
+    assert charts.padded([0.0]) == (-1.0, 1.0)
+
+
+def test_reasons_about_data_exist() -> None:
+    assert REASONS.keys() >= course.DATA_REASONS
+
+
+def test_the_command_writes_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    found = reported.objects()
+    monkeypatch.setattr(verbs, "model_with_rounds", lambda *_: found["model"])
+    monkeypatch.setattr(verbs, "tasks_of", lambda *_: found["tasks"])
+    monkeypatch.setattr(verbs, "participants", lambda *_: found["participants"])
+    monkeypatch.setattr(verbs, "data_schema", lambda *_: found["schema"])
+    path = tmp_path / "heart.html"
+    words = ["report", "fm/heart", "-n", "fed", "-o"]
+    assert command.run_report(cast(Cluster, None), parser().parse_args([*words, str(path)])) == 0
+    assert f"Wrote {path}: the report of model fed/heart." in capsys.readouterr().out
+    assert "Model fed/heart" in path.read_text()
+    with pytest.raises(CommandError, match="cannot be written"):
+        command.run_report(cast(Cluster, None), parser().parse_args([*words, str(tmp_path / "absent" / "x.html")]))
+    with pytest.raises(CommandError, match="federatedmodel/NAME"):
+        command.run_report(cast(Cluster, None), parser().parse_args(["report", "fr/heart", "-o", str(path)]))
