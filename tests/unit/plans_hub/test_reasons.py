@@ -37,6 +37,7 @@ OTHER_WORDS = {
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
     "rows that a round measures": "Test Validation",
     "why rows are left out": "AboveMaximum BelowMinimum IdentifierMissing NotAnInteger NotInEnum RowMalformed",
+    "why columns are ignored": "NotInSchema OtherColumnMapped",
     "what prepare heard over link-local": "Absent Open Silent",
     "the kubelet's": "ContainerCannotRun ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName "
     "RegistryUnavailable StartError Succeeded",
