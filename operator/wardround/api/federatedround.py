@@ -212,8 +212,8 @@ class RoundVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """`withheld`: how many hospitals sent no sums, because too few people are in a class. `hospitals_omitted`: there
-    was no room for `hospitals`."""
+    """`columns_digest`, `schema_digest`: of the DataSchema. `withheld`: how many hospitals sent no sums, because
+    too few people are in a class. `hospitals_omitted`: there was no room for `hospitals`."""
 
     digest: str
     location: str
@@ -227,6 +227,7 @@ class Result:
     hospitals: tuple[HospitalResult, ...] = ()
     hospitals_omitted: bool = False
     columns_digest: str | None = None
+    schema_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ KIND = "ModelVersion"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersionSpec:
-    """`digest`: of the model's manifest, as in the result of the round. `series`: number of the series."""
+    """`digest`: of the model's manifest, as in the result of the round. `series`: number of the series.
+    `columns_digest`, `schema_digest`: of the DataSchema with which the model was trained."""
 
     model_name: str
     version: int
@@ -23,6 +24,7 @@ class ModelVersionSpec:
     round_uid: str
     digest: str
     columns_digest: str | None = None
+    schema_digest: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

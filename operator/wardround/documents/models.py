@@ -77,6 +77,7 @@ def model_version(model: FederatedModel, action: CreateVersion) -> dict[str, Any
         round_uid=meta.uid,
         digest=result.digest,
         columns_digest=result.columns_digest,
+        schema_digest=result.schema_digest,
     )
     return {
         "apiVersion": API_VERSION,

@@ -23,7 +23,7 @@ VERDICTS = (
     ),
     _author(
         name="SchemaChanged",
-        meaning="The model was trained with other columns than the version with which it would be compared.",
+        meaning="The model was trained with another DataSchema than the version with which it would be compared.",
         action="Compare the numbers of both versions, and decide yourself.",
     ),
     _author(

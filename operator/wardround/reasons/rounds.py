@@ -196,10 +196,10 @@ _REFERENCES = (
     ),
     _round(
         name="ReferenceDiffers",
-        meaning="The model of a round that spec.references names was trained on other columns than the model of the "
-        "base.",
-        action="Apply a new round whose spec.references names rounds with the same columns as the base: only such "
-        "models can be compared.",
+        meaning="The model of a round that spec.references names was trained with another DataSchema than the model "
+        "of the base.",
+        action="Apply a new round whose spec.references names rounds with the same status.result.schemaDigest as the "
+        "base. Only such models can be compared.",
     ),
     _hub(
         name="ReferenceLost",

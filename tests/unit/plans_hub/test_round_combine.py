@@ -60,6 +60,7 @@ def test_a_result_is_stored_then_the_round_is_complete_and_then_keys_are_deleted
         samples=42,
         metrics=made.status.result.metrics if made.status.result else (),
         columns_digest=ASSIGNED.columns_digest,
+        schema_digest=ASSIGNED.digest,
     )
     assert counts(made).aggregated == 3
     assert [each.stage for each in made.status.timeline][-2:] == ["Aggregated", "Complete"]

@@ -43,6 +43,7 @@ from wardround.plans.round.types import (
     MakeRoundKey,
     Observation,
     Reference,
+    StoredModel,
 )
 from wardround.reasons.registry import REASONS
 
@@ -465,7 +466,8 @@ def test_a_reference_that_does_not_exist_stalls_the_round_and_fails_it_after_the
 
 
 COUNTING = over(federated_round("heart-1", "uid-1", task="Statistics", initial=None, image=None), "Complete")
-OTHER_COLUMNS = replace(STORED, result=replace(STORED.result, columns_digest="sha256:" + "1" * 64))
+OTHER_BOUNDS = replace(STORED, result=replace(STORED.result, schema_digest="sha256:" + "1" * 64))
+OTHER_COLUMNS = replace(OTHER_BOUNDS, result=replace(OTHER_BOUNDS.result, columns_digest="sha256:" + "1" * 64))
 
 
 @pytest.mark.parametrize(
@@ -476,6 +478,7 @@ OTHER_COLUMNS = replace(STORED, result=replace(STORED.result, columns_digest="sh
         ({"round": None, "model": replace(STORED, task="Evaluate")}, "ReferenceTaskDiffers"),
         ({"model": None}, "ReferenceLost"),
         ({"model": OTHER_COLUMNS}, "ReferenceDiffers"),
+        ({"model": OTHER_BOUNDS}, "ReferenceDiffers"),
     ],
 )
 def test_a_reference_that_can_never_be_compared_fails_the_round(change: dict[str, Any], reason: str) -> None:
@@ -484,6 +487,20 @@ def test_a_reference_that_can_never_be_compared_fails_the_round(change: dict[str
         assert condition_of(made, "Failed") == ("True", reason)
         assert "heart-1" in message_of(made, "Failed")
         assert not made.actions
+
+
+@pytest.mark.parametrize(
+    ("model", "difference"),
+    [(OTHER_COLUMNS, "columns"), (OTHER_BOUNDS, "types, bounds, categories or required of a field")],
+)
+def test_the_round_says_which_reference_has_another_dataschema_and_how_it_differs(
+    model: StoredModel, difference: str
+) -> None:
+    made = plan(comparing(replace(READY, name="heart-0"), replace(READY, name="heart-1", model=model)))
+    assert message_of(made, "Failed").startswith(
+        "The model of round heart-1 of spec.references was trained with another DataSchema than the model of the base, "
+        f"round train-0: their {difference} differ."
+    )
 
 
 def test_an_evaluation_compares_with_the_result_of_a_round_that_was_deleted_while_it_waited() -> None:

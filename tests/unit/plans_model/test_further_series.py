@@ -259,9 +259,11 @@ def test_a_deleted_current_version_is_told_and_no_candidate_takes_its_place_unse
     assert world.condition("VersionWaits")[0] == "True"
 
 
-def test_a_changed_schema_leaves_the_gate_undecided_without_a_comparison() -> None:
+@pytest.mark.parametrize("changed", [("schema",), ("schema", "columns")])
+def test_a_changed_schema_leaves_the_gate_undecided_without_a_comparison(changed: tuple[str, ...]) -> None:
     world = trained(series={"rounds": 1, "from": "Scratch"})
-    world.columns = "sha256:" + "e" * 64
+    for name in changed:
+        setattr(world, name, "sha256:" + "e" * 64)
     world.run_next()
     assert [each.references for each in world.series.rounds] == [(), (), ()]
     assert world.verdict(2)[:2] == ("Undecided", "SchemaChanged")

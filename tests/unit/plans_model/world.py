@@ -65,15 +65,16 @@ def model(name: str = "heart", spec: Object | None = None, **series: Any) -> Fed
 @dataclass
 class World:
     """`losses`: of the models of the Train rounds, in order of their creation and then anew; None for a loss that
-    nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `columns`: of the next
-    rounds that end. `created`, `made`: names of rounds and of versions, in order. `pinned`: numbers that were in
-    spec.current."""
+    nobody told. `outcomes`: of comparisons, likewise. `hospitals`: over how many each loss is. `columns`, `schema`:
+    digests of the next rounds that end. `created`, `made`: names of rounds and of versions, in order. `pinned`: numbers
+    that were in spec.current."""
 
     model: FederatedModel
     losses: list[str | None] = field(default_factory=lambda: ["0.5", "0.4", "0.3"])
     outcomes: list[Outcome] = field(default_factory=lambda: ["Accepted"])
     hospitals: tuple[int, ...] = (2,)
     columns: str = "sha256:" + "c" * 64
+    schema: str = "sha256:" + "5" * 64
     rounds: dict[str, FederatedRound] = field(default_factory=dict)
     versions: dict[str, ModelVersion] = field(default_factory=dict)
     created: list[str] = field(default_factory=list)
@@ -220,7 +221,7 @@ class World:
         result = Result(
             digest="sha256:" + "d" * 64, location="models/x", bytes=9, samples=20, metrics=self._metrics(live)
         )
-        result = replace(result, columns_digest=self.columns, verdict=self._verdict(live))
+        result = replace(result, columns_digest=self.columns, schema_digest=self.schema, verdict=self._verdict(live))
         self._end(live, "Complete", result)
 
     def fail(self, name: str, reason: str = "QuorumNotMet") -> None:

@@ -57,8 +57,8 @@ def not_compared(seen: Observation) -> str | None:
     if not compared:
         return "ReferencesGone"
     result = seen.best.status.result if seen.best else None
-    made_with = result.columns_digest if result else None
-    return "SchemaChanged" if any(each.spec.columns_digest != made_with for each in compared) else None
+    made_with = result.schema_digest if result else None
+    return "SchemaChanged" if any(each.spec.schema_digest != made_with for each in compared) else None
 
 
 def verdict(seen: Observation, series: SeriesStatus) -> VersionVerdict:

@@ -282,6 +282,7 @@ def _result(view: View, number: int, answer: AggregationResult, names: tuple[str
         ),
         hospitals_omitted=answer.by_hospital is None,
         columns_digest=made_with(view.seen),
+        schema_digest=view.seen.schema.digest if view.seen.schema else None,
     )
 
 

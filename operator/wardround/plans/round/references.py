@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from wardround.api import conditions
+from wardround.api.federatedround import base_name
 from wardround.api.times import parse_time, to_seconds
 from wardround.plans.round.types import Reference, Verdict
 from wardround.plans.round.verdicts import advice, failed
@@ -72,12 +73,15 @@ def _lost(view: View, reference: Reference) -> Verdict | None:
 
 
 def _differs(view: View, reference: Reference) -> Verdict | None:
-    """All models of a comparison read the same columns by position: of others, a prediction would mean nothing."""
+    """All models of a comparison have to mean the same by each value, and have to be trained on rows that were chosen
+    by the same rules."""
     base, model = view.seen.base_model, reference.model
-    if base is None or model is None or base.result.columns_digest == model.result.columns_digest:
+    if base is None or model is None or base.result.schema_digest == model.result.schema_digest:
         return None
+    same_columns = base.result.columns_digest == model.result.columns_digest
+    difference = "types, bounds, categories or required of a field" if same_columns else "columns"
     message = (
-        f"The model of round {reference.name} was trained on other columns than the model of the base. "
-        f"{advice('ReferenceDiffers')}"
+        f"The model of round {reference.name} of spec.references was trained with another DataSchema than the model of "
+        f"the base, round {base_name(view.round)}: their {difference} differ. {advice('ReferenceDiffers')}"
     )
     return failed(view, "ReferenceDiffers", message)
