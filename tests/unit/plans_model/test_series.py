@@ -114,6 +114,23 @@ def test_a_loss_over_fewer_hospitals_chooses_no_model_and_ends_no_series() -> No
     assert (world.series.best, world.series.loss) == (trained[3].name, "0.29")
 
 
+def test_an_outage_of_one_hospital_does_not_make_an_early_model_the_best_one() -> None:
+    """The third hospital was measured in one round only. Losses over two hospitals are most, so these are compared."""
+    losses: list[str | None] = ["0.69", "0.64", "0.59", "0.55", "0.51", "0.48"]
+    world = World(model(rounds=6), losses, hospitals=(3, 2, 2, 2, 2, 2))
+    world.run()
+    trained = [each for each in world.series.rounds if each.task == "Train"]
+    assert [each.hospitals for each in trained] == [3, 2, 2, 2, 2, 2]
+    assert (world.series.best, world.series.loss) == (trained[5].name, "0.48")
+
+
+def test_a_series_ends_by_patience_though_one_hospital_is_measured_once() -> None:
+    world = World(model(rounds=8, stop={"patience": 2}), ["0.68", *["0.30"] * 7], hospitals=(3, *[2] * 7))
+    world.run()
+    trained = [each for each in world.series.rounds if each.task == "Train"]
+    assert len(trained) < 8
+
+
 def test_a_refused_round_stalls_the_model_with_the_words_of_the_api_server() -> None:
     world = World(model())
     while not (planned := model_plan.plan(seen := world.observe())).actions:

@@ -1,5 +1,6 @@
 """Decides about the rounds of a series: names, parameters, losses, which round comes next, and when the series ends."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -107,12 +108,16 @@ def _losses(federated_round: FederatedRound) -> Mapping[str, ResultMetric]:
 
 
 def _comparable(rounds: Sequence[SeriesRound]) -> list[tuple[SeriesRound, Decimal]]:
-    """The rounds with the losses of their models, of those whose loss is over the most hospitals of the series.
+    """The rounds with the losses of their models, of those whose losses are over equally many hospitals.
 
-    A loss without the hospital that has the most difficult patients is lower, whatever the model.
+    A loss without the hospital that has the most difficult patients is lower, whatever the model. The number of
+    hospitals is the one of most losses, and among equals the larger: so neither a hospital that is away in one round
+    nor one that stays away from some round on decides which model is the best.
     """
-    most = max((each.hospitals or 0 for each in rounds), default=0)
-    return [(each, Decimal(each.loss)) for each in rounds if each.loss is not None and (each.hospitals or 0) == most]
+    measured = [(each, Decimal(each.loss), each.hospitals or 0) for each in rounds if each.loss is not None]
+    counts = Counter(hospitals for _, _, hospitals in measured)
+    usual = max(counts, key=lambda hospitals: (counts[hospitals], hospitals), default=0)
+    return [(each, loss) for each, loss, hospitals in measured if hospitals == usual]
 
 
 def trend(series: SeriesStatus) -> Decimal | None:
