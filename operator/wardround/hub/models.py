@@ -13,6 +13,7 @@ from dataclasses import replace
 from wardround.api import conditions, federatedmodel, federatedround, modelversion, names
 from wardround.api.federatedmodel import FederatedModel
 from wardround.api.federatedround import FederatedRound
+from wardround.api.meta import Meta
 from wardround.api.modelversion import ModelVersion
 from wardround.documents import models as documents
 from wardround.hub.context import Context
@@ -34,6 +35,7 @@ from wardround.plans.model.types import (
 )
 from wardround.ports import Object
 from wardround.reasons.registry import REASONS
+from wardround.wire import codec
 
 logger = logging.getLogger(__name__)
 
@@ -122,10 +124,11 @@ class ModelController:
         return versions
 
     async def _rounds(self, model: FederatedModel) -> dict[str, str]:
-        """UIDs of the model's rounds by name."""
+        """UIDs of the model's rounds by name. People can give any round the label, but not the controller."""
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
         items = self._hub.client.each(federatedround.KIND, model.metadata.namespace, labels=labels)
-        return {item["metadata"]["name"]: item["metadata"]["uid"] async for item in items}
+        labelled = [codec.parse(Meta, item["metadata"]) async for item in items]
+        return {meta.name: meta.uid for meta in labelled if model_plan.controls(model.metadata, meta)}
 
     async def _perform(self, model: FederatedModel, action: Action) -> None:
         client, namespace = self._hub.client, model.metadata.namespace

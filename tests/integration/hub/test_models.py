@@ -16,7 +16,7 @@ from tests.integration.hub.conftest import World
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import conditions
 from tests.players.hub import Hub
-from wardround.api import federatedround
+from wardround.api import federatedround, names
 from wardround.cli.__main__ import main
 from wardround.hub import vault
 from wardround.kube.errors import NotFound
@@ -207,6 +207,10 @@ async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(wor
         world.admin.patch("FederatedModel", "weekly", {"spec": {"trigger": None}}, FEDERATION)
 
     first = await series(1)
+    # People copy rounds, with their labels. The policy refuses to delete this one for a model that does not own it.
+    copied = federated_round("copied-round")
+    copied["metadata"]["labels"] = {names.MODEL_UID: first["metadata"]["uid"]}
+    world.admin.create(copied)
     await another(2)
     second = await series(2, "Worse")
     assert second["status"]["current"] == first["status"]["current"]
@@ -215,10 +219,10 @@ async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(wor
     third = await series(3, "Accepted")
 
     async def in_order() -> bool:
-        names = set(seen)
+        ours = set(seen)
         versions = [each["metadata"]["name"] for each in await world.client.list("ModelVersion", FEDERATION)]
         rounds = {each["metadata"]["name"] for each in await world.client.list("FederatedRound", FEDERATION)}
-        kept = {name for name in rounds & names if "-s3-" not in name}
+        kept = {name for name in rounds & ours if "-s3-" not in name}
         return [name for name in versions if name.startswith("weekly")] == [
             first["status"]["current"],
             third["status"]["current"],
@@ -229,6 +233,8 @@ async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(wor
     assert [each["name"] for each in old["metadata"]["ownerReferences"]] == ["weekly"]
     new = await world.client.get("ModelVersion", third["status"]["current"], FEDERATION)
     assert "ownerReferences" not in new["metadata"]
+    assert await world.client.get("FederatedRound", "copied-round", FEDERATION)
+    world.admin.delete("FederatedRound", "copied-round", FEDERATION)
 
 
 def _number(model: Object) -> int:

@@ -255,9 +255,13 @@ RULES: tuple[Rule, ...] = (
 
 def owned(federated_round: FederatedRound, model: Meta) -> bool:
     """Whether the round is this model's: made by the hub operator for the model with this UID."""
+    return controls(model, federated_round.metadata)
+
+
+def controls(model: Meta, federated_round: Meta) -> bool:
+    """Whether the round with this metadata names the model as its controller. Only the hub operator can write that."""
     return any(
-        each.controller and each.kind == KIND and each.uid == model.uid
-        for each in federated_round.metadata.owner_references
+        each.controller and each.kind == KIND and each.uid == model.uid for each in federated_round.owner_references
     )
 
 
