@@ -224,6 +224,18 @@ def test_an_evaluation_can_declare_only_the_scorers_metrics() -> None:
     assert all(name in rule["message"] for name in registry.EVALUATE)
 
 
+@pytest.mark.parametrize(("kind", "path"), [("federatedrounds", ()), ("federatedmodels", ("properties", "round"))])
+def test_no_round_declares_a_number_that_comes_with_another_metric(kind: str, path: tuple[str, ...]) -> None:
+    """A Train round takes numbers that training code reports. Predictions depend on some of these names."""
+    spec = root(CRDS[kind])["properties"]["spec"]
+    for step in path:
+        spec = spec[step]
+    rules = [each["rule"] for each in spec["properties"]["metrics"]["x-kubernetes-validations"]]
+    computed = [*(registry.METRICS.keys() - registry.EVALUATE), registry.LOSS_DIFFERENCE, registry.REFERENCE_LOSS]
+    [rule] = [each for each in rules if "self.all" in each]
+    assert all(f"'{name}'" in rule for name in computed)
+
+
 def rules_of(kind: str, field: str) -> list[Any]:
     rules: list[Any] = root(CRDS[kind])["properties"][field]["x-kubernetes-validations"]
     return rules

@@ -71,8 +71,10 @@ def first(making: Making, now: datetime) -> ModelCard:
 def measured(before: ModelCard, result: Result, round_name: str, now: datetime) -> ModelCard | None:
     """The next revision, with the numbers that this round's result has of the model; None if that changes nothing.
 
-    A newer number replaces one of the same name over the same rows.
+    A newer number replaces one of the same name over the same rows, unless it is over fewer hospitals: with these, one
+    hospital and an author would replace the numbers of a whole federation.
     """
+    known = {(each.name, each.rows): each for each in before.metrics}
     new = {
         (each.name, each.rows): CardMetric(
             name=each.name,
@@ -88,7 +90,8 @@ def measured(before: ModelCard, result: Result, round_name: str, now: datetime) 
         for each in result.metrics
         if each.model == before.round_name
     }
-    merged = tuple(({(each.name, each.rows): each for each in before.metrics} | new).values())
+    fewer = {key for key, each in new.items() if key in known and each.hospitals < known[key].hospitals}
+    merged = tuple((known | {key: each for key, each in new.items() if key not in fewer}).values())
     if merged == before.metrics:
         return None
     return replace(before, revision=before.revision + 1, issued=to_seconds(now), metrics=merged)

@@ -172,5 +172,18 @@ def test_a_newer_number_replaces_the_same_number_over_the_same_rows_alone() -> N
     ]
 
 
+def test_a_number_over_fewer_hospitals_replaces_none_over_more() -> None:
+    """Else one hospital and an author would choose the threshold from which a federation's model predicts a class."""
+    second = cards.measured(cards.first(making(), NOW), result(AUC), "evaluate", NOW)
+    assert second is not None
+    alone = (replace(AUC, value="1", hospitals=1), replace(AUC, rows="Validation", hospitals=1))
+    third = cards.measured(second, result(*alone), "alone", NOW)
+    assert third is not None
+    assert [(each.value, each.rows, each.hospitals) for each in third.metrics] == [
+        ("0.91", "Test", AUC.hospitals),
+        ("0.91", "Validation", 1),
+    ]
+
+
 def test_numbers_of_another_model_do_not_come_onto_the_card() -> None:
     assert cards.measured(cards.first(making(), NOW), result(replace(AUC, model="other")), "evaluate", NOW) is None
