@@ -26,7 +26,21 @@ VERBS = {
 # Verbs for people, on machines of any kind. `confine` knows Linux only.
 FOR_PEOPLE = {"simulate": "wardround.simulate.main", "predict": "wardround.card.main"}
 # The verbs of `kubectl wardround`, for a computer without kubectl. `dataset check` asks no cluster at all.
-COMMAND_LINE = ("enrol", "approve", "revoke", "watch", "report", "results", "explain", "dataset", "dataschema", "model")
+COMMAND_LINE = (
+    "enrol",
+    "approve",
+    "revoke",
+    "review",
+    "deny",
+    "withdraw",
+    "watch",
+    "report",
+    "results",
+    "explain",
+    "dataset",
+    "dataschema",
+    "model",
+)
 # What these verbs import beside Wardround. Images do not hold it.
 CLI_PACKAGES = ("kubernetes", "rich")
 

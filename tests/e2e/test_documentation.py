@@ -106,9 +106,7 @@ RUN_INLINE = {
     ),
     "helm history wardround-site -n SITE_NAMESPACE": f"helm history wardround-site -n {SITE_NAMESPACE}",
     "helm rollback wardround-site -n SITE_NAMESPACE": f"helm rollback wardround-site -n {SITE_NAMESPACE} --dry-run",
-    """kubectl patch sitetask TASK -n SITE_NAMESPACE --type merge -p '{"spec":{"approved":true}}'""": (
-        f"""kubectl patch sitetask $TASK -n {SITE_NAMESPACE} --type merge -p '{{"spec":{{"approved":true}}}}'"""
-    ),
+    "kubectl get approvals -n SITE_NAMESPACE": f"kubectl get approvals -n {SITE_NAMESPACE}",
 }
 MINUTES = "takes minutes and asserts nothing: docs/figures.md is written from it"
 NOT_RUN_INLINE = {

@@ -44,7 +44,7 @@ AT_THE_HUB = {
     "update": Word("RoundTask", {"status": {"update": {"manifest": "text", "samples": 9}}}, "the hospital"),
 }
 AT_THE_SITE = {
-    "consent": Word("SiteTask", {"spec": {"approved": True}}, "people"),
+    "consent": Word("SiteTask", {"spec": {"approved": True, "decidedBy": "admin"}}, "people"),
     "progress": Word("SiteTask", {"status": STARTED}, "site-operator"),
     "seal": Word("SiteTask", {"status": {"courier": {"reason": "Invented"}}}, "courier"),
     "identity": Word("Site", {"status": {"courier": {"fingerprint": DIGEST}}}, "courier"),

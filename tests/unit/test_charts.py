@@ -216,5 +216,5 @@ def test_people_can_change_only_the_approval_of_a_task() -> None:
     fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     text = policy("site", "sitetask")
     mutable = [name for name, field in fields.items() if "is immutable" not in json.dumps(field)]
-    assert set(mutable) == {"grants", "cancel", "approved"}
+    assert set(mutable) == {"grants", "cancel", "approved", "denied", "decidedBy"}
     assert all(f"{name} == oldObject.spec." in text for name in mutable)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from wardround.api import (
+    approval,
     dataschema,
     dataset,
     federatedmodel,
@@ -47,6 +48,7 @@ SHORT = {
     "roundtasks": ["rt"],
     "sites": [],
     "sitetasks": ["st"],
+    "approvals": ["appr"],
     "dataschemas": ["dschema"],
     "datasets": ["dset"],
 }
@@ -63,6 +65,7 @@ CODE: dict[str, type] = {
     "roundtasks": roundtask.RoundTask,
     "sites": site.Site,
     "sitetasks": sitetask.SiteTask,
+    "approvals": approval.Approval,
     "dataschemas": dataschema.DataSchema,
     "datasets": dataset.Dataset,
 }
@@ -93,7 +96,7 @@ def offenders(test: typing.Callable[[Schema], bool]) -> list[str]:
     return [name + path for name, crd in CRDS.items() for path, field in walk(root(crd)) if not test(field)]
 
 
-def test_there_are_ten_kinds_with_short_names() -> None:
+def test_there_are_eleven_kinds_with_short_names() -> None:
     assert {name: crd["spec"]["names"].get("shortNames", []) for name, crd in CRDS.items()} == SHORT
     assert {name: crd["metadata"]["name"] for name, crd in CRDS.items()} == {n: f"{n}.wardround.io" for n in CRDS}
 
@@ -181,7 +184,7 @@ def test_a_hospital_cannot_write_free_text_at_the_hub(kind: str, part: str, free
 
 def test_the_crds_accept_times_as_the_code_writes_them_only() -> None:
     fields = [field for crd in CRDS.values() for path, field in walk(root(crd)) if path.lower().endswith("time")]
-    assert len(fields) == 12
+    assert len(fields) == 13
     now = datetime(2026, 11, 24, 16, 15, 1, 123, UTC)
     for field in fields:
         for time in (to_seconds(now), to_microseconds(now), NEVER):
@@ -272,7 +275,7 @@ def test_the_hub_accepts_as_many_datasets_as_a_site_can_list() -> None:
 def test_round_task_and_site_task_have_the_same_fields() -> None:
     there, here = (root(CRDS[name])["properties"]["spec"]["properties"] for name in ("roundtasks", "sitetasks"))
     assert {name: here[name] for name in there} == there
-    assert here.keys() - there.keys() == {"roundTaskUID", "approved"}
+    assert here.keys() - there.keys() == {"roundTaskUID", "approved", "denied", "decidedBy"}
 
 
 @pytest.mark.parametrize("name", CRDS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from wardround.api.meta import Meta
 from wardround.api.task import TaskSpec, TaskStatus, Update, Upload
@@ -14,10 +14,12 @@ KIND = "SiteTask"
 
 @dataclass(frozen=True, kw_only=True)
 class SiteTaskSpec(TaskSpec):
-    """`approved`: set by a person of the hospital."""
+    """`approved`, `denied`: set by a person of the hospital. `decided_by`: the user name of that person."""
 
     round_task_uid: str
     approved: bool = False
+    denied: bool = False
+    decided_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,22 @@ class CourierReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskDecision:
+    """A person's decision about the task. `by`: the user. `at`: when the site operator saw it. `approval`: the Approval
+    by which the person decided about the task's whole series."""
+
+    verdict: Literal["Approve", "Deny"]
+    by: str
+    at: str
+    approval: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class SiteTaskStatus(TaskStatus):
-    """`metrics`: the hospital's own numbers, which never leave it."""
+    """`metrics`: the hospital's own numbers. Neither they nor `decision` leave the hospital."""
 
     metrics: tuple[OwnMetric, ...] = ()
+    decision: TaskDecision | None = None
     courier: CourierReport | None = None
 
 
@@ -49,8 +63,12 @@ def parse(value: Mapping[str, Any]) -> SiteTask:
     return codec.parse(SiteTask, value)
 
 
+def review(task: str, namespace: str) -> str:
+    """The command that shows what this task asks for, and how to approve it."""
+    return f"kubectl wardround review sitetask/{task} -n {namespace}"
+
+
 def approval(task: str, namespace: str, uid: str) -> str:
-    """The command that approves this task. The UID makes it fail if the hub has replaced the task since a person read
-    it."""
-    merge = f"""-p '{{"metadata":{{"uid":"{uid}"}},"spec":{{"approved":true}}}}'"""
-    return f"kubectl patch sitetask {task} -n {namespace} --type merge {merge}"
+    """The command that approves this task alone. The UID makes it fail if the hub has replaced the task since a person
+    read it."""
+    return f"kubectl wardround approve sitetask/{task} -n {namespace} --uid {uid}"

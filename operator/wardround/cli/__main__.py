@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from wardround.cli.cluster import Cluster
-from wardround.cli.commands import dataschema, dataset, explain, hospitals, model, report, results, watch
+from wardround.cli.commands import approvals, dataschema, dataset, explain, hospitals, model, report, results, watch
 from wardround.cli.errors import CommandError
 from wardround.cli.terminal import say
 from wardround.wire import codec
@@ -15,6 +15,7 @@ NOBODY_READS = 141
 # In the order of the help. A module with a verb has the function `add`.
 _COMMANDS = (
     hospitals,
+    approvals,
     watch,
     results,
     report,

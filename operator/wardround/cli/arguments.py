@@ -19,6 +19,7 @@ _ALIASES = {
     "FederatedRound": ("federatedround", "federatedrounds", "fr"),
     "RoundTask": ("roundtask", "roundtasks", "rt"),
     "Site": ("site", "sites"),
+    "Approval": ("approval", "approvals", "appr"),
     "SiteTask": ("sitetask", "sitetasks", "st"),
     "Dataset": ("dataset", "datasets", "dset"),
     "FederatedModel": ("federatedmodel", "federatedmodels", "fm"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api import (
+    approval,
     dataset,
     federatedmodel,
     federatedround,
@@ -17,6 +18,7 @@ from wardround.api import (
     site,
     sitetask,
 )
+from wardround.api.approval import Approval
 from wardround.api.conditions import Condition, Conditions, find, is_true
 from wardround.api.dataset import Dataset
 from wardround.api.federatedmodel import FederatedModel
@@ -269,10 +271,12 @@ def _task(kind: str, task: Task, participant: str, silent: Sequence[Finding], no
 
 
 def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Explanation:
-    """A Participant, Site, Dataset, FederatedModel or ModelVersion. Raises codec.Malformed."""
+    """A Participant, Site, Dataset, Approval, FederatedModel or ModelVersion. Raises codec.Malformed."""
     kind = item["kind"]
     if kind == federatedmodel.KIND:
         return _long_lived(kind, read(federatedmodel.parse, item), None, ())
+    if kind == approval.KIND:
+        return _long_lived(kind, read(approval.parse, item), None, ())
     if kind == modelversion.KIND:
         return _long_lived(kind, read(modelversion.parse, item), None, ())
     if kind == participant.KIND:
@@ -286,7 +290,7 @@ def explain_long_lived(item: Object, lease: Object | None, now: datetime) -> Exp
 
 def _long_lived(
     kind: str,
-    item: Participant | Site | Dataset | FederatedModel | ModelVersion,
+    item: Participant | Site | Dataset | FederatedModel | ModelVersion | Approval,
     heard_ago: float | None,
     silent: Sequence[Finding],
     rows: Sequence[Finding] = (),

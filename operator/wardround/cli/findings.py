@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from wardround.api.approval import Approval
 from wardround.api.conditions import find
 from wardround.api.dataset import Dataset
 from wardround.api.federatedmodel import FederatedModel
@@ -17,7 +18,7 @@ from wardround.api.modelversion import ModelVersion
 from wardround.api.names import task_name
 from wardround.api.participant import Participant
 from wardround.api.site import Site
-from wardround.api.sitetask import SiteTask, approval
+from wardround.api.sitetask import SiteTask, approval, review
 from wardround.api.task import Failure
 from wardround.api.times import read_time
 from wardround.cli.objects import Object, Task, assigned, seconds
@@ -93,7 +94,7 @@ def of_task(where: str, task: Task, *, participant: str, waits: bool = True) -> 
     return []
 
 
-def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVersion) -> list[Finding]:
+def of_conditions(item: Participant | Site | Dataset | FederatedModel | ModelVersion | Approval) -> list[Finding]:
     """What is wrong with it."""
     metadata = item.metadata
     wrong = {"Ready": ("False", "Unknown"), "HubConnected": ("False", "Unknown"), LINK_LOCAL: ("False",)}
@@ -212,10 +213,7 @@ def _at_the_site(advice: Reason, task: Task) -> Reason:
     if advice.name != WAITING or not isinstance(task, SiteTask):
         return advice
     metadata = task.metadata
-    read = (
-        f"kubectl get sitetask {metadata.name} -n {metadata.namespace} -o jsonpath='{{.spec.assignment}}' | "
-        "jq -r .payload | base64 -d | jq ."
-    )
+    read = review(metadata.name, metadata.namespace)
     approve = approval(metadata.name, metadata.namespace, metadata.uid)
     return replace(advice, action=f"Read what the task asks for: `{read}`. {APPROVE} `{approve}`.")
 

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from wardround.cli.errors import CommandError
 
+NO_FINGERPRINT = (
+    "Standard input is not a terminal, so you cannot be asked to compare fingerprints. Give the fingerprint that the "
+    "hospital read out: --fingerprint sha256:..."
+)
 
-def confirmed(question: str) -> bool:
+
+def confirmed(question: str, no_terminal: str = NO_FINGERPRINT) -> bool:
+    """Whether the person answers yes. Raises CommandError with the text `no_terminal` if nobody can be asked."""
     if not sys.stdin.isatty():
-        raise CommandError(
-            "Standard input is not a terminal, so you cannot be asked to compare fingerprints. Give the fingerprint "
-            "that the hospital read out: --fingerprint sha256:..."
-        )
+        raise CommandError(no_terminal)
     return input(question).strip().lower() in ("y", "yes")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Any
 
-from wardround.api import sitetask
+from wardround.api import approval, sitetask
 from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.clock import Clock, Draw
 from wardround.courier import fetch, send
@@ -26,10 +26,12 @@ from wardround.kube.errors import ApiError, Conflict, NotFound
 from wardround.plans.courier.report import report
 from wardround.plans.courier.step import UNREPORTED_SECONDS, after, next_step, stops_transfers
 from wardround.plans.courier.types import (
+    ApprovalView,
     AwaitUpdate,
     Fetch,
     FolderView,
     Leave,
+    LookAtApproval,
     LookAtFolder,
     Observation,
     OpenGrants,
@@ -71,6 +73,7 @@ class Means:
 class Pass:
     """The results of the steps since the courier last rested. `grants`: with the text from which they were opened."""
 
+    approval: ApprovalView | None = None
     folder: FolderView | None = None
     grants: tuple[str, Grants] | None = None
     sealed: send.Sealed | None = None
@@ -144,6 +147,7 @@ class TaskRunner:
             hub_fingerprint=self._means.pins.hub_fingerprint,
             lowest_version=self._means.pins.lowest_assignment_version,
             site_fingerprint=self._means.identity.fingerprint,
+            read_approval=made.approval,
             folder=made.folder,
             grants=made.grants[1] if made.grants is not None and current else None,
             sealed=made.sealed.view if made.sealed else None,
@@ -173,6 +177,14 @@ class TaskRunner:
     async def perform(self, step: Work) -> None:
         """Raises Refused, StoreError, ApiError, OSError."""
         raise TypeError(f"no way to perform {step}")
+
+    @perform.register
+    async def _look_at_approval(self, step: LookAtApproval) -> None:
+        try:
+            read = approval.parse(await self._means.client.get(approval.KIND, step.name))
+        except NotFound:
+            read = None
+        self._pass.approval = ApprovalView(read)
 
     @perform.register
     async def _look(self, _: LookAtFolder) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from wardround.api import federatedround
 from wardround.api.federatedround import FederatedRound
 from wardround.api.meta import RoundRef
 from wardround.api.participant import Participant
@@ -18,7 +19,15 @@ from wardround.sealing.manifests import seal_grants, sign_assignment
 from wardround.sealing.wrap import base_context, wrap
 from wardround.store.presign import Presigner
 from wardround.wire import canonical, versions
-from wardround.wire.assignment import AssignedBase, AssignedReference, Assignment, Exchange, Quorum, Resources
+from wardround.wire.assignment import (
+    AssignedBase,
+    AssignedModel,
+    AssignedReference,
+    Assignment,
+    Exchange,
+    Quorum,
+    Resources,
+)
 from wardround.wire.grants import Get, Grants, Put
 
 GRANT_SECONDS = 3600
@@ -49,6 +58,14 @@ def image_digest(federated_round: FederatedRound) -> str:
     return image.partition("@")[2] if image else ""
 
 
+def assigned_quorum(quorum: federatedround.Quorum) -> Quorum:
+    return Quorum(quorum.min, quorum.required, quorum.grace_seconds, on_shortfall=quorum.on_shortfall)
+
+
+def assigned_resources(resources: federatedround.Resources) -> Resources:
+    return Resources(resources.nodes, resources.accelerators_per_node, local_sockets=resources.local_sockets)
+
+
 def assign(
     federated_round: FederatedRound,
     recipient: Recipient,
@@ -58,17 +75,16 @@ def assign(
     identity: Identity,
     now: datetime,
     references: Sequence[Model] = (),
+    model: AssignedModel | None = None,
 ) -> TaskSpec:
-    """The spec of a RoundTask, without grants. `references`: the results of spec.references, in its order."""
+    """The spec of a RoundTask, without grants. `references`: the results of spec.references, in its order. `model`: the
+    series of which the round is part."""
     spec, meta = federated_round.spec, federated_round.metadata
 
-    def wrapped_key(model: Model) -> bytes:
-        context = base_context(meta.uid, dispatch.attempt, recipient.name, model.manifest.digest)
-        return wrap(model.data_key, recipient.decryption, context)
+    def wrapped_key(sealed: Model) -> bytes:
+        context = base_context(meta.uid, dispatch.attempt, recipient.name, sealed.manifest.digest)
+        return wrap(sealed.data_key, recipient.decryption, context)
 
-    quorum = Quorum(
-        spec.quorum.min, spec.quorum.required, spec.quorum.grace_seconds, on_shortfall=spec.quorum.on_shortfall
-    )
     assignment = Assignment(
         version=dispatch.version,
         critical=versions.critical(dispatch.version),
@@ -92,10 +108,8 @@ def assign(
         initial=spec.initial is not None,
         base=AssignedBase(base.text, wrapped_key(base)) if base is not None else None,
         roster=dispatch.roster,
-        quorum=quorum,
-        resources=Resources(
-            spec.resources.nodes, spec.resources.accelerators_per_node, local_sockets=spec.resources.local_sockets
-        ),
+        quorum=assigned_quorum(spec.quorum),
+        resources=assigned_resources(spec.resources),
         wait_seconds=spec.deadlines.queue_seconds + spec.deadlines.start_seconds,
         train_seconds=spec.deadlines.train_seconds,
         upload_seconds=spec.deadlines.upload_seconds,
@@ -109,16 +123,17 @@ def assign(
         references=tuple(
             AssignedReference(
                 round_name=name,
-                manifest=model.text,
-                wrapped_key=wrapped_key(model),
-                image=model.stored.image,
-                image_digest=model.stored.image.partition("@")[2],
-                command=model.stored.command,
-                parameters=model.stored.parameters,
+                manifest=each.text,
+                wrapped_key=wrapped_key(each),
+                image=each.stored.image,
+                image_digest=each.stored.image.partition("@")[2],
+                command=each.stored.command,
+                parameters=each.stored.parameters,
                 state_round=state,
             )
-            for name, model, state in zip(spec.references, references, dispatch.reference_states, strict=True)
+            for name, each, state in zip(spec.references, references, dispatch.reference_states, strict=True)
         ),
+        model=model,
     )
     return TaskSpec(
         round_ref=RoundRef(namespace=meta.namespace, name=meta.name, uid=meta.uid),

@@ -19,9 +19,45 @@ from wardround.api.federatedround import (
 )
 from wardround.api.meta import API_VERSION, OwnerReference, owner
 from wardround.api.modelversion import ModelVersion, ModelVersionSpec, ModelVersionStatus, VersionVerdict
+from wardround.documents.assignments import assigned_quorum, assigned_resources
 from wardround.plans.model.series import parameters
 from wardround.plans.model.types import CreateRound, CreateVersion, OwnVersion
 from wardround.wire import codec
+from wardround.wire.assignment import AssignedModel, AssignedSchedule, AssignedStep
+
+# All that the hub operator makes for a series.
+TASKS_OF_SERIES = ("Statistics", "Train", "Evaluate Validation")
+
+
+def assigned_model(model: FederatedModel, federated_round_name: str) -> AssignedModel | None:
+    """What a hospital hears of the series that this round belongs to. None for a round of an earlier series: it belongs
+    to nothing that a person can approve any more."""
+    series = model.status.series
+    entries = series.rounds if series else ()
+    entry = next((each for each in entries if each.name == federated_round_name), None)
+    if series is None or entry is None:
+        return None
+    template, planned = model.spec.round, model.spec.series
+    return AssignedModel(
+        name=model.metadata.name,
+        uid=model.metadata.uid,
+        series=series.number,
+        round=entry.number,
+        rounds=planned.rounds,
+        tasks=TASKS_OF_SERIES,
+        image=template.image,
+        command=template.command,
+        parameters=planned.parameters,
+        schedules=tuple(
+            AssignedSchedule(each.parameter, tuple(AssignedStep(step.from_round, step.value) for step in each.steps))
+            for each in planned.schedules
+        ),
+        frozen=template.exchange.frozen,
+        metrics=template.metrics,
+        quorum=assigned_quorum(template.quorum),
+        evaluation_quorum=assigned_quorum(model.spec.evaluation.quorum or template.quorum),
+        resources=assigned_resources(template.resources),
+    )
 
 
 def federated_round(model: FederatedModel, action: CreateRound) -> dict[str, Any]:

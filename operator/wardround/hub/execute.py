@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import singledispatchmethod
 from typing import Any
 
-from wardround.api import conditions, names, roundtask
+from wardround.api import conditions, federatedmodel, names, roundtask
 from wardround.api.federatedround import FederatedRound, Result
 from wardround.api.names import CANCELLED, GRANTS_BYTES, GRANTS_EXPIRE, REFUSED
 from wardround.api.roundtask import RoundTask
 from wardround.api.task import manifest
 from wardround.api.times import to_seconds
-from wardround.documents import aggregations, cards
+from wardround.documents import aggregations, cards, models
 from wardround.documents.assignments import Recipient, assign, grant
 from wardround.documents.keys import Model
 from wardround.hub import vault
@@ -45,7 +45,7 @@ from wardround.tabular.dataschema import SchemaInvalid
 from wardround.threads import beside
 from wardround.wire import codec
 from wardround.wire.aggregation import AggregationPlan, StoreAccess
-from wardround.wire.assignment import AssignedSchema
+from wardround.wire.assignment import AssignedModel, AssignedSchema
 from wardround.wire.card import ModelCard
 from wardround.wire.models import ModelManifest
 
@@ -146,7 +146,8 @@ class Execution:
         recipient = self._recipient(action.participant)
         key = await self.key.get()
         identity, now = self.hub.identity, self.hub.clock()
-        spec = assign(self.round, recipient, action, key.public.raw, self.base, identity, now, self.references)
+        model = await self._assigned_model()
+        spec = assign(self.round, recipient, action, key.public.raw, self.base, identity, now, self.references, model)
         labels = names.task_labels(round_meta.name, uid, recipient.name, action.attempt)
         if self.base is not None:
             labels[names.BASE_UID] = self.base.manifest.header.round_uid
@@ -175,6 +176,20 @@ class Execution:
                 action.attempt,
             )
         return None
+
+    async def _assigned_model(self) -> AssignedModel | None:
+        """The series that the round belongs to; None for a round that a person has made, or whose model is gone."""
+        meta = self.round.metadata
+        owner = next(
+            (each for each in meta.owner_references if each.controller and each.kind == federatedmodel.KIND), None
+        )
+        if owner is None:
+            return None
+        try:
+            model = federatedmodel.parse(await self.hub.client.get(federatedmodel.KIND, owner.name, meta.namespace))
+        except NotFound:
+            return None
+        return models.assigned_model(model, meta.name) if model.metadata.uid == owner.uid else None
 
     async def _remember(self, before: RoundTask | None, message: str) -> None:
         """Notes a refusal at the attempt before, if there is one. A first attempt needs no note: the signed roster says

@@ -36,6 +36,7 @@ RESOURCES = {
         Resource("RoundTask", API_VERSION, "roundtasks"),
         Resource("Site", API_VERSION, "sites"),
         Resource("SiteTask", API_VERSION, "sitetasks"),
+        Resource("Approval", API_VERSION, "approvals"),
         Resource("DataSchema", API_VERSION, "dataschemas"),
         Resource("Dataset", API_VERSION, "datasets"),
         Resource("Pod", "v1", "pods"),

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from wardround.api import conditions
+from wardround.api.approval import Approval
 from wardround.api.parameter_bounds import first_outside, outside
 from wardround.api.site import Policy
+from wardround.plans.approval import Approvals, covering, denying, why_not_covered
 from wardround.plans.schema import difference
 from wardround.reasons.parameter import describe
 from wardround.reasons.registry import REASONS
@@ -110,7 +112,8 @@ class Terms:
 
     `schemas`: for each Dataset, the spec of its DataSchema, None if that is missing. `taken`: highest attempt of this
     very round that this site accepted before, 0 if none. `accepted`: the place in the order of issue of each assignment
-    that this site has accepted and remembers.
+    that this site has accepted and remembers. `approved`, `denied`: by a person, this very task. `approvals`: of whole
+    series.
     """
 
     participant: str
@@ -119,6 +122,8 @@ class Terms:
     taken: int
     accepted: Collection[Issue]
     approved: bool
+    denied: bool = False
+    approvals: Approvals = field(default_factory=Approvals)
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,8 @@ class Decision:
     """`assignment` is there when the envelope opened, whatever was decided; `asked`: what of it was refused.
     `parameter`: which of the round's parameters that is, in words that the round itself has written; `bound`: what the
     site allows for it. `field`: which of the assignment's fields cannot be read. `difference`: in what the DataSchema
-    here differs from the round's."""
+    here differs from the round's. `approval`: the Approval of the task's series that decided. `uncovered`: why no such
+    Approval covers the task."""
 
     outcome: Literal["Accepted", "Waiting", "Refused"]
     reason: str
@@ -136,6 +142,8 @@ class Decision:
     bound: str = ""
     field: str = ""
     difference: str = ""
+    approval: Approval | None = None
+    uncovered: str = ""
 
     @property
     def message(self) -> str:
@@ -232,11 +240,16 @@ def decide(claim: Claim, terms: Terms) -> Decision:
                 if reason == "DatasetDiffers"
                 else ""
             )
-            return Decision("Refused", reason, assignment, asked, name, bound, difference=differs)
+            denial = denying(assignment, terms.approvals) if reason == "Denied" else None
+            return Decision("Refused", reason, assignment, asked, name, bound, difference=differs, approval=denial)
     if untrusted.time(assignment.issued, UNREADABLE) > claim.now + AHEAD:
         return Decision("Waiting", AHEAD_REASON, assignment)
     if terms.policy.approval == "Manual" and not terms.approved:
-        return Decision("Waiting", "WaitingForApproval", assignment)
+        approval = covering(assignment, terms.approvals, claim.now)
+        if approval is None:
+            uncovered = why_not_covered(assignment, terms.approvals, claim.now)
+            return Decision("Waiting", "WaitingForApproval", assignment, uncovered=uncovered)
+        return Decision("Accepted", "Accepted", assignment, approval=approval)
     return Decision("Accepted", "Accepted", assignment)
 
 
@@ -332,7 +345,8 @@ def _release(assignment: Assignment, terms: Terms) -> str:
 
 
 def _denied(assignment: Assignment, terms: Terms) -> str:
-    return "Denied" if terms.policy.approval == "Deny" else ""
+    denied = terms.policy.approval == "Deny" or terms.denied or denying(assignment, terms.approvals) is not None
+    return "Denied" if denied else ""
 
 
 REFUSALS: tuple[Callable[[Assignment, Terms], str], ...] = (

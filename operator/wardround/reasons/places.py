@@ -39,6 +39,7 @@ LINK_LOCAL = "Site: `LinkLocalClosed`"
 DATASET = "Dataset: `Ready`"
 REMARKS = "Dataset: `status.remarks`"
 CANCELLED = "RoundTask: the annotation `wardround.io/cancelled`"
+APPROVAL = "Approval: `Ready`"
 EXPLAINED = "the command `kubectl wardround explain`"
 EVERY = "every kind, until its operator has looked at it"
 
@@ -90,6 +91,7 @@ _LISTED: Mapping[str, str] = {
     DATASET: "ColumnMissing DataReplaced DataUnreadable NotReadYet Read SchemaInvalid SchemaNotFound SplitChanged "
     "SplitKeyChanged SplitKeyLost TooFewSamples TooManyRowsLeftOut",
     REMARKS: "ClassLeftOut OneClass RowsRepeated TargetsContradict",
+    APPROVAL: "ApprovalOver ApprovalUnreadable ApprovalUsedUp SeriesApproved SeriesDenied",
     CANCELLED: "NotSentInTime RoundFailed RoundOver Suspended",
     EXPLAINED: "NotConnected",
     EVERY: "Pending",

@@ -166,17 +166,18 @@ REFUSALS = (
     _site(
         name="Denied",
         owner=HOSPITAL,
-        meaning="The hospital takes no tasks: its policy.approval is Deny.",
+        meaning="The hospital takes no tasks (its policy.approval is Deny), or a person there has denied this task or "
+        "its model.",
         action="If the hospital agrees to take part, set policy.approval to Policy or Manual in the values of the "
-        "site chart. Then ask the round's author to apply a new round: a refusal is final.",
+        "site chart, or withdraw the denial of the model: `kubectl wardround withdraw approval/NAME -n "
+        "SITE_NAMESPACE`. Then ask the round's author to apply a new round: a refusal is final.",
     ),
     _site(
         name="WaitingForApproval",
         owner=HOSPITAL,
         meaning="The task waits until a person at the hospital approves it (policy.approval is Manual).",
-        action="Run `kubectl wardround explain sitetask/TASK -n SITE_NAMESPACE` at the site. It shows the command "
-        "that approves this task. Read the assignment before you run that command: docs/operations.md (At a site) "
-        "says how.",
+        action="Run `kubectl wardround review sitetask/TASK -n SITE_NAMESPACE` at the site. It shows what the task "
+        "and its model ask for, and the commands that approve or deny them.",
     ),
     _site(
         name="TooManyTasks",

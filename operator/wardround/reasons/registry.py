@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from wardround.reasons.approvals import APPROVALS
 from wardround.reasons.models import MODELS, VERDICTS
 from wardround.reasons.progress import PROGRESS
 from wardround.reasons.reason import CLUSTER, HOSPITAL, IMAGE, NETWORK, FailureClass, Reason
@@ -18,7 +19,10 @@ from wardround.reasons.training import TRAINING
 from wardround.reasons.transfers import TRANSFERS
 
 REASONS: Mapping[str, Reason] = MappingProxyType(
-    {each.name: each for each in (*REFUSALS, *TRAINING, *TRANSFERS, *ROUNDS, *SITES, *MODELS, *VERDICTS, *PROGRESS)}
+    {
+        each.name: each
+        for each in (*REFUSALS, *APPROVALS, *TRAINING, *TRANSFERS, *ROUNDS, *SITES, *MODELS, *VERDICTS, *PROGRESS)
+    }
 )
 _BY_CLASS = {
     "Site": (HOSPITAL, "Run `kubectl wardround explain sitetask/TASK -n SITE_NAMESPACE` at the site."),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from wardround.api import dataschema, dataset, participant, roundtask, sitetask
+from wardround.api import approval, dataschema, dataset, participant, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.names import DATASET, ROLE, ROLE_TRAINING, ROUND_UID, SITE
 from wardround.kube.controller import Key, Source, Wake
 from wardround.ports import Object
+from wardround.site.approvals import ApprovalReconciler
 from wardround.site.own import SiteReconciler
 from wardround.site.readings import DatasetReconciler
 from wardround.site.reconcile import TaskReconciler
@@ -88,6 +89,25 @@ class DataSchemaController:
 
     async def reconcile(self, key: Key) -> None:
         await self._reconciler.reconcile_schema(key.name)
+
+    async def run(self) -> None:
+        """Nothing to run: events wake this controller."""
+
+
+class ApprovalController:
+    """An Approval, on which tasks that wait and tasks that run may depend."""
+
+    kind = approval.KIND
+    sources: Mapping[str, Source] = {approval.KIND: Source.OWN}
+
+    def __init__(self, reconciler: ApprovalReconciler) -> None:
+        self._reconciler = reconciler
+
+    def keys(self, kind: str, item: Object) -> Iterable[Wake]:
+        return (Wake(Key(kind, item["metadata"]["namespace"], item["metadata"]["name"])),)
+
+    async def reconcile(self, key: Key) -> float | None:
+        return await self._reconciler.reconcile(key.name)
 
     async def run(self) -> None:
         """Nothing to run: events wake this controller."""

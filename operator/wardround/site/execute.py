@@ -6,7 +6,7 @@ import dataclasses
 import logging
 from functools import singledispatchmethod
 
-from wardround.api import dataset, sitetask
+from wardround.api import approval, dataset, sitetask
 from wardround.api.sitetask import SiteTask, SiteTaskStatus
 from wardround.api.task import manifest
 from wardround.kube.errors import ApiError, Conflict, Forbidden, Invalid
@@ -17,6 +17,7 @@ from wardround.plans.sitetask.arrival import Arrival, ArrivalPlan
 from wardround.plans.sitetask.types import (
     Action,
     Change,
+    CountTask,
     CreateJob,
     DeleteJob,
     DeleteTask,
@@ -81,6 +82,11 @@ class Execution:
     @perform.register
     async def _tell_site(self, action: TellSite) -> None:
         await self._context.reporter.write(self._live.site, self._seen.site.status, action.status)
+
+    @perform.register
+    async def _count_task(self, action: CountTask) -> None:
+        item = self._live.approvals[action.name]
+        await self._context.reporter.write(item, approval.parse(item).status, action.status)
 
     @perform.register
     async def _write_status(self, action: WriteStatus) -> None:

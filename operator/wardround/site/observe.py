@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from wardround.api import names, roundtask, sitetask
+from wardround.api import approval, names, roundtask, sitetask
 from wardround.api import site as sites
 from wardround.api.dataset import DatasetStatus
 from wardround.api.sitetask import SiteTask
@@ -38,6 +38,7 @@ class Live:
     task: Object
     round_task: Object | None
     datasets: Mapping[str, Object]
+    approvals: Mapping[str, Object] = field(default_factory=dict)
 
 
 async def find(client: Api, kind: str, name: str) -> Object | None:
@@ -68,6 +69,8 @@ async def observe(context: Context, site_item: Object, item: Object, hub: HubVie
     job = await _job(context.own, task)
     context.held.put(task, holds_job=job is not None and not job.finished)
     participant = context.participant()
+    listed = await context.own.list("Approval") if _may_depend_on_approvals(task) else []
+    approvals = {each["metadata"]["name"]: each for each in listed}
     seen = Observation(
         site=site,
         task=task,
@@ -81,9 +84,17 @@ async def observe(context: Context, site_item: Object, item: Object, hub: HubVie
         control=await _control(context, site, task) if job is None else None,
         max_samples=participant.spec.max_samples if participant else None,
         operator_image=context.operator_image,
+        approvals=tuple(approval.parse(each) for each in approvals.values()),
         now=context.clock(),
     )
-    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets)
+    return Live(seen=seen, site=site_item, task=item, round_task=hub.task, datasets=datasets, approvals=approvals)
+
+
+def _may_depend_on_approvals(task: SiteTask) -> bool:
+    if is_final(task):
+        return False
+    decision = task.status.decision
+    return not is_accepted(task) or (decision is not None and decision.approval is not None)
 
 
 def _dataset(item: Object, schemas: Mapping[str, Object]) -> ObservedDataset:

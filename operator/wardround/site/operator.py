@@ -20,9 +20,11 @@ from wardround.kube.operator import Watcher
 from wardround.kube.process import run_until_terminated
 from wardround.kube.queue import WorkQueue
 from wardround.ports import Api, Object, Watch
+from wardround.site.approvals import ApprovalReconciler
 from wardround.site.context import Context
 from wardround.site.control import Controls, TakesControl
 from wardround.site.controllers import (
+    ApprovalController,
     DataSchemaController,
     DatasetController,
     SiteController,
@@ -97,6 +99,7 @@ class SiteOperator:
                     DatasetController(datasets),
                     DataSchemaController(datasets),
                     SiteController(self._site, own.namespace),
+                    ApprovalController(ApprovalReconciler(own, self._reporter, held, self._wake_task, clock)),
                 ),
                 self._rest,
                 1,

@@ -32,6 +32,8 @@ FIELD_DIGEST = Text("[0-9a-f]{12}", 12)
 ROWS = Text("Validation|Test", 16)
 RELEASE = Text("Participants|Readers", 16)
 FIELD = Text("[a-z][A-Za-z0-9]*", 64)
+# A task of a series, with the rows that an Evaluate round reads.
+TASK_OF_SERIES = Text("Statistics|Train|Evaluate (Validation|Test)", 32)
 MOST_THREADS = 256
 # With how many other models one evaluation compares its model.
 MOST_REFERENCES = 2
@@ -110,6 +112,49 @@ class AssignedReference:
 
 
 @dataclass(frozen=True)
+class AssignedStep:
+    """From this Train round on, a parameter has this value."""
+
+    from_round: int
+    value: Annotated[str, VALUE]
+
+
+@dataclass(frozen=True)
+class AssignedSchedule:
+    """A parameter whose value changes during the series."""
+
+    parameter: Annotated[str, PARAMETER]
+    steps: tuple[AssignedStep, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssignedModel:
+    """The series of a FederatedModel that the round belongs to, and all that its rounds ask for. A hospital can approve
+    the whole series by it.
+
+    `round`: number of the Train round. 0 for Statistics. An Evaluate round has the number of the Train round whose
+    model it measures. `rounds`: the most Train rounds of the series. `frozen`: as of the Exchange. `evaluation_quorum`:
+    of the Evaluate rounds.
+    """
+
+    name: Annotated[str, NAME]
+    uid: Annotated[str, UID]
+    series: int
+    round: int
+    rounds: int
+    tasks: tuple[Annotated[str, TASK_OF_SERIES], ...]
+    image: Annotated[str, IMAGE]
+    command: tuple[Annotated[str, WORD], ...]
+    parameters: Mapping[Annotated[str, PARAMETER], Annotated[str, VALUE]]
+    schedules: tuple[AssignedSchedule, ...]
+    frozen: tuple[Annotated[str, PATTERN], ...]
+    metrics: tuple[Annotated[str, METRIC], ...]
+    quorum: Quorum
+    evaluation_quorum: Quorum
+    resources: Resources
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One participant's part of one round, as the hub signs it. `wire/versions.py` reads and writes it.
 
@@ -119,6 +164,8 @@ class Assignment:
     `threads`: how many threads the training code computes with.
     `release`: who may get the result in the end.
     `references`: the models with which an Evaluate round compares its own.
+    `model`: the series of which the round is part; None for a round that a person has made. A site that ignores it
+    waits for the approval of each task.
     """
 
     version: int
@@ -156,6 +203,7 @@ class Assignment:
     threads: int
     release: Annotated[str, RELEASE]
     references: tuple[AssignedReference, ...] = ()
+    model: AssignedModel | None = None
 
     @property
     def state_rounds(self) -> tuple[str, ...]:

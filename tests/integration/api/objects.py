@@ -143,6 +143,16 @@ def site_task(namespace: str = "hospital-a", name: str = "train-1-1a2b3c4d-a1") 
     return task
 
 
+def approval(name: str = "breast-s1", namespace: str = "hospital-a", **spec: Any) -> Object:
+    known = {"author": "alice", "terms": "{}", "maxRounds": 4, "maxEvaluations": 2, "until": "2027-03-31T00:00:00Z"}
+    return {
+        "apiVersion": API,
+        "kind": "Approval",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {name: value for name, value in {**known, **spec}.items() if value is not None},
+    }
+
+
 def dataset(namespace: str = "hospital-a", name: str = "breast") -> Object:
     return {
         "apiVersion": API,

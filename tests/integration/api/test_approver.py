@@ -10,7 +10,7 @@ import yaml
 from tests.documentation import section
 from tests.e2e.test_documentation import APPROVER
 from tests.integration.api.apiserver import Api, Refused, account
-from tests.integration.api.objects import site_task
+from tests.integration.api.objects import approval, site_task
 
 SITE, PERSON = "hospital-a", "approver"
 RBAC = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SITE}"
@@ -34,8 +34,15 @@ def site(api: Api) -> Iterator[Api]:
 
 
 def test_the_approver_can_approve(site: Api) -> None:
-    site.patch("SiteTask", "to-approve", {"spec": {"approved": True}}, SITE, user=PERSON)
+    decision = {"approved": True, "decidedBy": PERSON}
+    site.patch("SiteTask", "to-approve", {"spec": decision}, SITE, user=PERSON)
     assert site.get("SiteTask", "to-approve", SITE)["spec"]["approved"] is True
+
+
+def test_the_approver_can_approve_a_model_and_withdraw_that(site: Api) -> None:
+    site.create(approval("by-approver", author=PERSON), user=PERSON)
+    site.patch("Approval", "by-approver", {"spec": {"withdrawnBy": PERSON}}, SITE, user=PERSON)
+    site.delete("Approval", "by-approver", SITE)
 
 
 def test_the_approver_can_change_nothing_else_of_a_task(site: Api) -> None:
@@ -49,6 +56,7 @@ def test_the_approver_can_change_nothing_else_of_a_task(site: Api) -> None:
     ("verb", "resource"),
     [
         ("delete", "sitetasks.wardround.io"),
+        ("delete", "approvals.wardround.io"),
         ("patch", "sites.wardround.io"),
         ("get", "datasets.wardround.io"),
         ("get", "secrets"),

@@ -1,4 +1,4 @@
-"""The ten kinds on a real API server: documentation, defaults, and what is refused with which words."""
+"""The eleven kinds on a real API server: documentation, defaults, and what is refused with which words."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ KINDS = [
     "FederatedModel",
     "ModelVersion",
     "ModelTransfer",
+    "Approval",
 ]
 WITHOUT_STATUS = {"DataSchema"}
 HUB_OPERATOR = account(HUB, "hub-operator")
@@ -68,7 +69,8 @@ def test_kubectl_explain_describes_every_kind(api: Api, kubectl: Kubectl) -> Non
     text = kubectl("explain", "fr.spec.quorum.min").stdout
     assert "Smallest number of updates that the hub may aggregate." in text
     assert kubectl("get", "wardround", "--all-namespaces").returncode == 0
-    for short, kind in zip(("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv", "mt"), KINDS, strict=True):
+    shorts = ("ptc", "fr", "rt", "site", "st", "dset", "dschema", "fm", "mv", "mt", "appr")
+    for short, kind in zip(shorts, KINDS, strict=True):
         output = kubectl("explain", short)
         # Another kind's short name would go before ours: `ds` is the DaemonSet's.
         assert (output.stdout.split("KIND:")[1].split()[0], output.stderr) == (kind, "")

@@ -14,6 +14,7 @@ OPERATOR = account("hospital-a", "site-operator")
 COURIER = account("hospital-a", "courier")
 TRAINING = account("hospital-a", "training")
 ROUNDS, TASKS, SITETASKS = "federatedrounds.wardround.io", "roundtasks.wardround.io", "sitetasks.wardround.io"
+APPROVALS = "approvals.wardround.io"
 TRANSFERS = "modeltransfers.wardround.io"
 MODELS, VERSIONS = "federatedmodels.wardround.io", "modelversions.wardround.io"
 PARTICIPANTS, LEASES = "participants.wardround.io", "leases.coordination.k8s.io"
@@ -59,6 +60,9 @@ ALLOWED = [
     (OPERATOR, "create", "jobs.batch", "hospital-a", ""),
     (OPERATOR, "watch", "pods", "hospital-a", ""),
     (OPERATOR, "patch", "secrets", "hospital-a", "hub-credentials"),
+    (OPERATOR, "watch", APPROVALS, "hospital-a", ""),
+    (OPERATOR, "patch", f"{APPROVALS}/status", "hospital-a", "breast-s1"),
+    (COURIER, "get", APPROVALS, "hospital-a", "breast-s1"),
     (COURIER, "watch", SITETASKS, "hospital-a", ""),
     (COURIER, "patch", f"{SITETASKS}/status", "hospital-a", "task"),
     (COURIER, "patch", "sites.wardround.io/status", "hospital-a", "site"),
@@ -67,6 +71,9 @@ ALLOWED = [
 ]
 
 DENIED = [
+    # Only people approve.
+    *((user, verb, APPROVALS, "hospital-a", "breast-s1") for user in (OPERATOR, COURIER, TRAINING) for verb in WRITES),
+    (COURIER, "patch", f"{APPROVALS}/status", "hospital-a", "breast-s1"),
     # The hub cannot make rights or tokens, reads Secrets in its own namespace only, and speaks for no hospital.
     (HUB_OPERATOR, "get", "secrets", "site-a", "any"),
     (HUB_OPERATOR, "create", "serviceaccounts/token", "site-a", "site"),

@@ -38,18 +38,29 @@ def test_the_site_operator_cannot_approve(site: Api) -> None:
     task["spec"]["approved"] = True
     with pytest.raises(Refused, match="Only people of this hospital may set"):
         site.create(task, user=OPERATOR)
-    with pytest.raises(Refused, match="Only people of this hospital may set"):
-        site.patch("SiteTask", "task", {"spec": {"approved": True}}, "hospital-a", user=OPERATOR)
+    for decision in ({"approved": True}, {"denied": True}, {"decidedBy": OPERATOR}):
+        with pytest.raises(Refused, match="Only people of this hospital may set"):
+            site.patch("SiteTask", "task", {"spec": decision}, "hospital-a", user=OPERATOR)
 
 
 def test_a_person_can_withdraw_an_approval(site: Api) -> None:
     for approved in (True, False):
-        site.patch("SiteTask", "task", {"spec": {"approved": approved}}, "hospital-a", user="mallory")
+        decision = {"approved": approved, "denied": not approved, "decidedBy": "mallory"}
+        site.patch("SiteTask", "task", {"spec": decision}, "hospital-a", user="mallory")
+    site.patch("SiteTask", "task", {"spec": {"denied": False}}, "hospital-a", user="mallory")
+
+
+@pytest.mark.parametrize("word", [{"approved": True}, {"denied": True}])
+@pytest.mark.parametrize("by", [None, "alice", "Mallory"])
+def test_nobody_decides_about_a_task_in_the_name_of_another_user(site: Api, word: Object, by: str | None) -> None:
+    with pytest.raises(Refused, match="decidedBy is the user who sets approved or denied"):
+        site.patch("SiteTask", "task", {"spec": {**word, "decidedBy": by}}, "hospital-a", user="mallory")
 
 
 def test_an_approval_does_not_apply_to_another_task_of_the_same_name(site: Api) -> None:
     before = site.get("SiteTask", "task", "hospital-a")["metadata"]["uid"]
-    of_another = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "spec": {"approved": True}}
+    approved = {"approved": True, "decidedBy": "mallory"}
+    of_another = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "spec": approved}
     with pytest.raises(Refused, match="field is immutable"):
         site.patch("SiteTask", "task", of_another, "hospital-a", user="mallory")
     site.patch("SiteTask", "task", of_another | {"metadata": {"uid": before}}, "hospital-a", user="mallory")

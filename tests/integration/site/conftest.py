@@ -35,6 +35,8 @@ from wardround.wire.versions import LATEST
 __all__ = ["api", "bare", "helm", "server"]
 
 NAMESPACE, PARTICIPANT = "hospital-a", "site-a"
+# The user of the tests' own kubeconfig.
+PERSON = "admin"
 Object = dict[str, Any]
 
 

@@ -28,6 +28,7 @@ from wardround.sealing.keys import SigningKey, load_verification_key
 from wardround.sealing.manifests import ExpectedUpdate, sign_model, verify_update
 from wardround.store import admin
 from wardround.store.transfer import Store
+from wardround.wire.assignment import AssignedModel
 
 Object = dict[str, Any]
 PARTICIPANT = "site-a"
@@ -76,8 +77,16 @@ class Hub:
         await sealed.put(self._store, self._server.presigner, datetime.now(UTC))
         return sealed.model
 
-    def ask(self, model: Model | None = None, *, sign_by: SigningKey | None = None, **changes: Any) -> Object:
-        """Writes a RoundTask and returns it. `sign_by`: a key that signs the model instead of the hub's."""
+    def ask(
+        self,
+        model: Model | None = None,
+        *,
+        sign_by: SigningKey | None = None,
+        series: AssignedModel | None = None,
+        **changes: Any,
+    ) -> Object:
+        """Writes a RoundTask and returns it. `sign_by`: a key that signs the model instead of the hub's. `series`: the
+        series of a FederatedModel that the round belongs to."""
         recipient, round_uid, now = self.recipient(), str(uuid.uuid4()), datetime.now(UTC)
         if model is not None and sign_by is not None:
             model = dataclasses.replace(model, text=sign_model(model.manifest, sign_by))
@@ -88,6 +97,7 @@ class Hub:
             "schema": assigned(SCHEMA),
             "initial": model is None,
             "base": HUB.base(model, recipient, round_uid) if model else None,
+            "model": series,
             "issued": to_microseconds(now),
             "expires": to_seconds(now + timedelta(hours=1)),
         }

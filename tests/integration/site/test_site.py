@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.integration.api.kstatus import kstatus
-from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, Site, enrol, eventually, free_port, token
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site, enrol, eventually, free_port, token
 from tests.integration.site.hub import Object
 from tests.integration.site.play import READ, condition, enrolled, job_of, leave_update, run_pod
 from wardround.api import site as sites
@@ -229,7 +229,7 @@ async def test_with_manual_approval_a_task_waits_for_a_person(site: Site, approv
         "the hub sees that it waits",
         lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), "Accepted")["reason"] == "WaitingForApproval",
     )
-    site.api.patch("SiteTask", name, {"spec": {"approved": approved}}, NAMESPACE)
+    site.api.patch("SiteTask", name, {"spec": {"approved": approved, "decidedBy": PERSON}}, NAMESPACE)
     await eventually("the Job", lambda: job_of(site, name))
     site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
 
@@ -271,7 +271,7 @@ async def test_the_courier_itself_waits_for_a_manual_approval(site: Site) -> Non
         assert condition(site.task(name), "Accepted")["status"] == "True"
         model = site.folder(name) / "in" / "model.safetensors"
         assert not model.exists()
-        site.api.patch("SiteTask", name, {"spec": {"approved": True}}, NAMESPACE)
+        site.api.patch("SiteTask", name, {"spec": {"approved": True, "decidedBy": PERSON}}, NAMESPACE)
         await eventually("the model", model.exists)
     finally:
         running.cancel()

@@ -206,10 +206,8 @@ def test_a_task_that_waits_for_people_tells_them_what_to_do() -> None:
     text = explain.text(explain.explain_task(item("SiteTask", "t", "w", {"conditions": waiting}), None, NOW))
     assert "is at stage new" in text
     # Without the task's UID the command would also approve what the hub has put in its place.
-    assert (
-        """kubectl patch sitetask t -n w --type merge -p '{"metadata":{"uid":"u"},"spec":{"approved":true}}'""" in text
-    )
-    assert "kubectl get sitetask t -n w -o jsonpath='{.spec.assignment}'" in text
+    assert "kubectl wardround approve sitetask/t -n w --uid u" in text
+    assert "kubectl wardround review sitetask/t -n w" in text
     assert "kubectl wardround explain" not in text
 
 
@@ -221,7 +219,7 @@ def test_on_the_hub_the_command_for_the_site_has_the_tasks_name() -> None:
     attention = [{"participant": "site-a", "reason": "WaitingForApproval", "message": ""}]
     round_ = item("FederatedRound", "r", "n", {"attention": attention})
     [finding] = explain.explain_round(round_, [waiting], {"site-a": lease(1)}, NOW).findings
-    assert "kubectl wardround explain sitetask/t-1 -n SITE_NAMESPACE" in finding.advice.action
+    assert "kubectl wardround review sitetask/t-1 -n SITE_NAMESPACE" in finding.advice.action
 
 
 def test_a_site_tasks_namespace_is_not_taken_for_the_hospitals_name_on_the_hub() -> None:

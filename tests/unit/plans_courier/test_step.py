@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,8 +20,12 @@ from tests.worlds.site import (
     condition,
     signed,
 )
+from wardround.api.approval import Approval
+from wardround.api.approval import parse as parse_approval
 from wardround.api.sitetask import CourierReport
 from wardround.api.task import Update, Upload
+from wardround.plans.approval import terms as series_terms
+from wardround.plans.approval import text as terms_text
 from wardround.plans.courier.report import report
 from wardround.plans.courier.step import (
     POLL_SECONDS,
@@ -35,10 +39,12 @@ from wardround.plans.courier.step import (
 )
 from wardround.plans.courier.turns import SLICE_SECONDS, is_too_slow, turn_ends
 from wardround.plans.courier.types import (
+    ApprovalView,
     AwaitUpdate,
     Fetch,
     FolderView,
     Leave,
+    LookAtApproval,
     LookAtFolder,
     Observation,
     OpenGrants,
@@ -53,7 +59,7 @@ from wardround.plans.courier.types import (
 )
 from wardround.sealing.keys import hub_fingerprint
 from wardround.sealing.refused import Refused
-from wardround.wire.assignment import AssignedBase
+from wardround.wire.assignment import AssignedBase, AssignedModel
 from wardround.wire.grants import Get, Grants, Put
 from wardround.wire.versions import LATEST
 
@@ -121,6 +127,51 @@ def compared(*here: str, **changes: Any) -> Observation:
     return seen(envelope=SIGNED_COMPARED, folder=FolderView(frozenset(here)), **changes)
 
 
+OF_SERIES = dataclasses.replace(
+    ASSIGNMENT,
+    model=AssignedModel(
+        name="breast",
+        uid="model-uid",
+        series=1,
+        round=1,
+        rounds=3,
+        tasks=("Train",),
+        image=ASSIGNMENT.image,
+        command=ASSIGNMENT.command,
+        parameters=ASSIGNMENT.parameters,
+        schedules=(),
+        frozen=ASSIGNMENT.exchange.frozen,
+        metrics=ASSIGNMENT.metrics,
+        quorum=ASSIGNMENT.quorum,
+        evaluation_quorum=ASSIGNMENT.quorum,
+        resources=ASSIGNMENT.resources,
+    ),
+)
+DAY = timedelta(days=1)
+NOT_APPROVED = Report(change=CourierReport(), reason="WaitingForApproval")
+
+
+def a_series(counted: tuple[str, ...] = ("round-uid/1",), **spec: Any) -> Approval:
+    """An Approval of one round of this series."""
+    terms = series_terms(OF_SERIES)
+    assert terms is not None
+    known = {"author": "alice", "terms": terms_text(terms), "maxRounds": 1, "until": "2026-11-25T00:00:00Z"}
+    status = {"rounds": len(counted), "roundTasks": list(counted)}
+    return parse_approval({"metadata": {"name": "breast-s1"}, "spec": {**known, **spec}, "status": status})
+
+
+COVERS = a_series()
+
+
+def by_approval(*, read_approval: ApprovalView | None = None, now: datetime = NOW, **assignment: Any) -> Observation:
+    """A task that the site operator has accepted by the Approval breast-s1."""
+    decision = {"verdict": "Approve", "by": "alice", "at": "2026-11-24T11:59:00Z", "approval": "breast-s1"}
+    long = {"expires": "2026-11-26T00:00:00Z", **assignment}
+    envelope = HUB.sign(dataclasses.replace(OF_SERIES, **long))
+    status = accepted(courier={}, decision=decision)
+    return seen(envelope=envelope, status=status, approval="Manual", read_approval=read_approval, now=now)
+
+
 REPORT_READY = Report(change=CourierReport(input="Ready"))
 SEAL = Seal(assignment=ASSIGNMENT, base_digest="")
 STEPS: dict[str, tuple[Observation, Step]] = {
@@ -133,6 +184,24 @@ STEPS: dict[str, tuple[Observation, Step]] = {
     "people have not approved": (seen(approval="Manual"), Report(change=CourierReport(), reason="WaitingForApproval")),
     "it has said so": (seen(approval="Manual", courier={"reason": "WaitingForApproval"}), Rest()),
     "people have approved": (seen(approval="Manual", spec={"approved": True}), LookAtFolder()),
+    "people have approved its series": (by_approval(), LookAtApproval(name="breast-s1")),
+    "the Approval covers the task": (by_approval(read_approval=ApprovalView(COVERS)), LookAtFolder()),
+    "the Approval is gone": (by_approval(read_approval=ApprovalView()), NOT_APPROVED),
+    "the Approval is withdrawn": (by_approval(read_approval=ApprovalView(a_series(withdrawnBy="bob"))), NOT_APPROVED),
+    "the Approval is over": (
+        by_approval(read_approval=ApprovalView(COVERS), now=NOW + timedelta(days=1)),
+        NOT_APPROVED,
+    ),
+    "the task does not count for the Approval": (by_approval(read_approval=ApprovalView(a_series(()))), NOT_APPROVED),
+    "too many count for the Approval": (
+        by_approval(read_approval=ApprovalView(a_series(("a/1", "round-uid/1")))),
+        NOT_APPROVED,
+    ),
+    "the Approval has other terms": (
+        by_approval(read_approval=ApprovalView(COVERS), parameters={"epochs": "6"}),
+        NOT_APPROVED,
+    ),
+    "the Approval is another series'": (by_approval(read_approval=ApprovalView(COVERS), model=None), NOT_APPROVED),
     # Fetching
     "it does not know the folder": (based(), LookAtFolder()),
     "the base is missing": (based(folder=FolderView()), OpenGrants(assignment=BASED)),

@@ -21,7 +21,7 @@ OTHER_ROOMS = {"reasons", "api", "cli", "kube", "manifests", "simulate"}
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)*")
 OTHER_WORDS = {
     "kinds": "DataSchema Dataset FederatedRound Job Lease Participant Pod RoundTask Secret ServiceAccount Site "
-    "SiteTask ConfigMap Result",
+    "SiteTask ConfigMap Result Approval",
     "conditions": "Failed Ready Reconciling Stalled Accepted InputReady Trained Sent Complete HubConnected "
     "LinkLocalClosed Suspended FailureTarget DisruptionTarget PodScheduled Scheduled VersionWaits",
     "status of conditions": "True False Unknown",
@@ -32,7 +32,7 @@ OTHER_WORDS = {
     "verdicts of the gate": "Undecided Worse",
     "what the courier does with a SiteTask, and what stands against it": "Follow Observe RemoveFolder Api Gone Store "
     "Workspace",
-    "tasks and policies": "Train Statistics Evaluate Policy Manual Deny Warn Refuse",
+    "tasks and policies": "Train Statistics Evaluate Policy Manual Approve Deny Warn Refuse",
     "classes": "Site Code Platform Network",
     "of updates": "Base Delta Equal FedAvg Largest Mean Model Pairs Samples Sum Update",
     "rows that a round measures": "Test Validation",

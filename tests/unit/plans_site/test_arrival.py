@@ -113,9 +113,9 @@ def test_waiting_for_approval_is_a_state_on_both_sides_until_the_assignment_expi
     for status in (planned.status, hub_status(observation)):
         assert (holds(status, "Stalled").status, holds(status, "Reconciling").status) == ("True", "False")
         assert holds(status, "Stalled").reason == "WaitingForApproval"
-    command = f"kubectl patch sitetask {observation.task.metadata.name} -n hospital-a --type merge"
+    command = f"kubectl wardround approve sitetask/{observation.task.metadata.name} -n hospital-a"
     # A hub can put another task of this name in its place while people read: their word is for this very one.
-    consent = f"""-p '{{"metadata":{{"uid":"{observation.task.metadata.uid}"}},"spec":{{"approved":true}}}}'"""
+    consent = f"--uid {observation.task.metadata.uid}"
     for kind in ("Stalled", "Accepted"):
         assert command in holds(planned.status, kind).message
         assert consent in holds(planned.status, kind).message
@@ -126,7 +126,7 @@ def test_a_courier_that_waits_for_people_stalls_the_task_and_they_are_told_what_
     waiting = a_task(status=accepted(courier={"reason": "WaitingForApproval"}))
     status = plan(seen(waiting)).status
     assert holds(status, "Stalled").status == "True"
-    assert f"kubectl patch sitetask {waiting.metadata.name}" in holds(status, "Stalled").message
+    assert f"kubectl wardround approve sitetask/{waiting.metadata.name}" in holds(status, "Stalled").message
 
 
 def test_once_it_is_approved_nothing_stalls() -> None:

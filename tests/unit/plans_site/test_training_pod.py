@@ -67,7 +67,7 @@ def test_that_a_round_has_local_sockets_is_said_before_it_is_approved_and_on_bot
         own = holds(planned.status, "Accepted")
         assert own.reason == reason
         assert ("lets its code open IP sockets" in own.message) is local
-        assert ("kubectl patch sitetask" in own.message) is (approval == "Manual")
+        assert ("kubectl wardround approve sitetask/" in own.message) is (approval == "Manual")
         assert observation.round_task is not None
         # A task that is over is mirrored without its assignment.
         for assignment in (planned.assignment, None):

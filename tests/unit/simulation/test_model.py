@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,10 @@ from tests.simulation.apiserver import Place
 from tests.simulation.federation import HUB_NAMESPACE, Federation
 from tests.simulation.rounds import OWN, OWN_ROUND, documents, play_rounds, scratch
 from tests.simulation.virtual import VirtualLoop, play
+from wardround.plans import approval as approvals
 from wardround.ports import Object
+from wardround.wire import versions
+from wardround.wire.assignment import Assignment
 
 FEDERATION = demo_rounds.NAMESPACE
 # Of the demo's hospitals, one has enough people on its validation side, and it tells its numbers.
@@ -52,13 +57,15 @@ def model() -> Object:
 
 @dataclass
 class Trained:
-    """`kept`, `forgotten`: the FederatedRounds and results after the model was deleted, and after its version was."""
+    """`kept`, `forgotten`: the FederatedRounds and results after the model was deleted, and after its version was.
+    `assignments`: of all RoundTasks of the series."""
 
     model: Object
     rounds: list[Object]
     version: Object
     kept: tuple[list[str], list[str]]
     forgotten: tuple[list[str], list[str]]
+    assignments: list[Assignment]
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +79,22 @@ def trained() -> Trained:
             await federation.until("the version is ready", lambda: is_true(version(federation), "Ready"))
             ended, made = federation.hub.read(place), version(federation)
             rounds = [federation.round(each["name"]) for each in ended["status"]["series"]["rounds"]]
+            asked = [assignment_of(each) for each in federation.hub.select("RoundTask", None)]
             federation.hub.remove(place)
             await federation.until("one round is left", lambda: len(left(federation)[0]) == 1)
             await federation.until("one result is left", lambda: len(left(federation)[1]) == 1)
             kept = left(federation)
             federation.hub.remove(Place("ModelVersion", FEDERATION, made["metadata"]["name"]))
             await federation.until("nothing is left", lambda: left(federation) == ([], []))
-            return Trained(ended, rounds, made, kept, left(federation))
+            return Trained(ended, rounds, made, kept, left(federation), asked)
 
     with scratch() as name:
         folder = Path(name)
         return play(main)
+
+
+def assignment_of(task: Object) -> Assignment:
+    return versions.read(json.loads(base64.b64decode(json.loads(task["spec"]["assignment"])["payload"])))
 
 
 def version(federation: Federation) -> Any:
@@ -113,6 +125,18 @@ def test_the_rounds_belong_to_the_model_and_have_nothing_of_its_labels(trained: 
         assert not any(
             "argocd" in name for name in (*each["metadata"]["labels"], *each["metadata"].get("annotations", {}))
         )
+
+
+def test_every_task_of_the_series_says_what_the_whole_series_asks_for(trained: Trained) -> None:
+    """So a hospital can approve the series with its first task, and no later task falls outside."""
+    assert {each.task for each in trained.assignments} == {"Statistics", "Train", "Evaluate"}
+    assert {each.model.round for each in trained.assignments if each.model} == {0, 1, 2}
+    assert [approvals.deviations(each) for each in trained.assignments if approvals.deviations(each)] == []
+    known = {approvals.text(terms) if (terms := approvals.terms(each)) else "" for each in trained.assignments}
+    [only] = known
+    terms = json.loads(only)
+    assert (terms["modelName"], terms["series"], terms["rounds"]) == ("breast", 1, TRAININGS)
+    assert terms["parameters"] == OWN_ROUND["parameters"]
 
 
 def test_the_version_is_the_best_round_with_its_numbers(trained: Trained) -> None:

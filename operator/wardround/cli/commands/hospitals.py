@@ -8,6 +8,7 @@ import yaml
 from wardround.cli import enrolment, verbs
 from wardround.cli.arguments import Parsers, hospital
 from wardround.cli.cluster import Cluster, Object
+from wardround.cli.commands import approvals
 from wardround.cli.objects import printable
 from wardround.cli.terminal import confirmed, say, write_private
 
@@ -56,13 +57,16 @@ def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
     enrol.set_defaults(run=run_enrol)
 
     approve = parsers.add_parser(
-        "approve", parents=[shared], help="pin a hospital's keys after you compared their fingerprint"
+        "approve",
+        parents=[shared],
+        help="pin a hospital's keys after you compared their fingerprint; at a hospital: approve a task or a model",
     )
-    approve.add_argument("name")
+    approve.add_argument("name", metavar="NAME|sitetask/NAME", help="a hospital at the hub, or a task at the hospital")
     approve.add_argument(
         "--fingerprint", metavar="sha256:..", help="pin the keys if they have this fingerprint, without a question"
     )
-    approve.add_argument("--yes", action="store_true", help="pin the published keys without a question")
+    approve.add_argument("--yes", action="store_true", help="pin the published keys, or approve, without a question")
+    approvals.add_to_approve(approve)
     approve.set_defaults(run=run_approve)
 
     revoke = parsers.add_parser(
@@ -130,6 +134,8 @@ def say_changes(server: str, name: str, before: Object | None, items: list[Objec
 
 
 def run_approve(hub: Cluster, options: argparse.Namespace) -> int:
+    if approvals.names_a_task(options.name):
+        return approvals.run_approve(hub, options)
     name = hospital(options.name)
     participant = printable(verbs.participant(hub, name))
     computed = enrolment.fingerprint_to_pin(participant)

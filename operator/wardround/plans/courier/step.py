@@ -10,12 +10,14 @@ from typing import Literal
 
 from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.api.task import Upload
+from wardround.plans.approval import stands_for
 from wardround.plans.assignment import Claim, base_digest, require_version, verify
 from wardround.plans.courier.types import (
     AwaitUpdate,
     Fetch,
     Input,
     Leave,
+    LookAtApproval,
     LookAtFolder,
     Observation,
     OpenGrants,
@@ -52,17 +54,27 @@ def next_step(seen: Observation) -> Step:
         return Leave()
     if not is_accepted(task) or task.spec.cancel:
         return REST
-    if not _is_approved(seen):
-        return _report(seen, reason=NOT_APPROVED) or REST
-    return _admitted(seen, _verified(seen))
+    return _before_approval(seen) or _admitted(seen, _verified(seen))
 
 
-def _is_approved(seen: Observation) -> bool:
-    """Whether people of the hospital agree, where they are asked. That a task is accepted is the site operator's word
-    alone, and the site operator may not write `spec.approved`. Raises Refused."""
-    if seen.approval == "Deny":
+def _before_approval(seen: Observation) -> Step | None:
+    """The step of a task to which the people of the hospital have not agreed, where they are asked. None if they have.
+
+    That a task is accepted is the site operator's word alone. The site operator may write neither `spec.approved` nor
+    an Approval, and may only add to the count of an Approval. Raises Refused.
+    """
+    spec, decision = seen.task.spec, seen.task.status.decision
+    if seen.approval == "Deny" or spec.denied:
         raise Refused("Denied")
-    return seen.approval == "Policy" or seen.task.spec.approved
+    if seen.approval == "Policy" or spec.approved:
+        return None
+    name = decision.approval if decision else None
+    if name is not None and seen.read_approval is None:
+        return LookAtApproval(name=name)
+    approval = seen.read_approval.approval if seen.read_approval else None
+    if approval is not None and stands_for(approval, _verified(seen), seen.now):
+        return None
+    return _report(seen, reason=NOT_APPROVED) or REST
 
 
 def _verified(seen: Observation) -> Assignment:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from wardround.api.approval import Approval
 from wardround.api.sitetask import CourierReport, SiteTask
 from wardround.api.task import Update
 from wardround.wire.assignment import Assignment
@@ -39,12 +40,14 @@ class Observation:
 
     `task` as the watch last had it; `deleted`: there is no such SiteTask any more. `approval`, `hub_fingerprint`,
     `lowest_version` (of assignments) and `site_fingerprint` are the courier's own: no API object can change them.
-    `folder`, `grants`, `sealed` and `sent` are what the steps of this pass have come to, None where no step has looked.
+    `read_approval`, `folder`, `grants`, `sealed` and `sent` are what the steps of this pass have come to, None where no
+    step has looked.
     """
 
     task: SiteTask
     deleted: bool = False
     approval: str
+    read_approval: ApprovalView | None = None
     hub_fingerprint: str
     lowest_version: int
     site_fingerprint: str
@@ -58,6 +61,20 @@ class Observation:
 @dataclass(frozen=True)
 class Leave:
     """Remove the task's folder. The courier is done with the task."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookAtApproval:
+    """Read the Approval of this name, by which the site operator says that it has accepted the task."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class ApprovalView:
+    """What the courier has read under the Approval's name; `approval` None: there is none."""
+
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -144,5 +161,5 @@ class Trouble:
     reason: str = ""
 
 
-Work = Report | LookAtFolder | OpenGrants | Fetch | AwaitUpdate | Seal | Send
+Work = Report | LookAtApproval | LookAtFolder | OpenGrants | Fetch | AwaitUpdate | Seal | Send
 Step = Leave | Rest | Work

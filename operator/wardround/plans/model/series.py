@@ -12,6 +12,7 @@ from wardround.api.federatedround import FederatedRound, ResultMetric, Task
 from wardround.api.meta import Meta
 from wardround.api.times import read_time, to_seconds
 from wardround.plans.round.status import is_over
+from wardround.plans.schedules import scheduled
 
 # Names of a round and of a version: so much of the model's name, then numbers, then so much of its UID. A model that is
 # made again under its name gets other names.
@@ -76,13 +77,8 @@ def _makes(each: SeriesRound, number: int) -> bool:
 
 
 def parameters(series: Series, number: int) -> dict[str, str]:
-    """The parameters of a Train round. A scheduled parameter has the value of the last step that is reached."""
-    result = dict(series.parameters)
-    for schedule in series.schedules:
-        reached = [step for step in schedule.steps if step.from_round <= number]
-        if reached:
-            result[schedule.parameter] = max(reached, key=lambda step: step.from_round).value
-    return result
+    """The parameters of a Train round."""
+    return scheduled(series.parameters, series.schedules, number)
 
 
 def measured(series: SeriesStatus, federated_round: FederatedRound) -> SeriesStatus:

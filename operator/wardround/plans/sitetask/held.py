@@ -11,6 +11,7 @@ from datetime import datetime
 
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTask
+from wardround.plans import approval as approvals
 from wardround.plans.assignment import UNREADABLE, Issue, issue, open_signed
 from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place
 from wardround.sealing import untrusted
@@ -21,17 +22,21 @@ from wardround.sealing.refused import Refused
 @dataclass(frozen=True)
 class Signed:
     """What the assignment says, as the key that came with it opens it. `hub`: the fingerprint of that key.
-    `state_rounds`: UIDs of the rounds whose states it goes on from."""
+    `state_rounds`: UIDs of the rounds whose states it goes on from. `terms`: digest of the terms of its series, "" for
+    a round that a person has made. `evaluation`: whether it is an Evaluate task."""
 
     hub: str
     issue: Issue
     expires: datetime
     state_rounds: tuple[str, ...]
+    terms: str = ""
+    evaluation: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeldTask:
-    """`holds_job`: the task's Job is not over. `signed` None: the key does not open the assignment."""
+    """`holds_job`: the task's Job is not over. `signed` None: the key does not open the assignment. `approved`: a
+    person has approved this very task."""
 
     name: str
     uid: str
@@ -45,6 +50,7 @@ class HeldTask:
     needs_no_place: bool
     input_ready: bool
     holds_job: bool = False
+    approved: bool = False
 
     @property
     def age(self) -> tuple[str, str]:
@@ -68,6 +74,7 @@ def held(task: SiteTask, signed: Signed | None, *, holds_job: bool = False) -> H
         needs_no_place=needs_no_place(task),
         input_ready=conditions.is_true(known, "InputReady"),
         holds_job=holds_job,
+        approved=task.spec.approved,
     )
 
 
@@ -75,11 +82,14 @@ def read_signed(envelope: str, hub_key: str) -> Signed | None:
     """None if the key does not open the envelope."""
     try:
         opened = open_signed(envelope, hub_key)
+        series = approvals.terms(opened)
         return Signed(
             hub=hub_fingerprint(untrusted.decode(hub_key, "HubNotPinned")),
             issue=issue(opened),
             expires=untrusted.time(opened.expires, UNREADABLE),
             state_rounds=tuple(state for state in opened.state_rounds if state),
+            terms=approvals.digest(approvals.text(series)) if series else "",
+            evaluation=approvals.is_evaluation(opened),
         )
     except Refused:
         return None

@@ -10,16 +10,18 @@ import dataclasses
 
 from wardround.api import conditions
 from wardround.api.sitetask import SiteTaskStatus
+from wardround.plans import approval as approvals
 from wardround.plans import dataset, link_local
 from wardround.plans.sitetask import hub, memory
 from wardround.plans.sitetask.pod import Source
 from wardround.plans.sitetask.rules import RULES
 from wardround.plans.sitetask.stages import deadline, overdue
-from wardround.plans.sitetask.state import is_final, needs_no_place
+from wardround.plans.sitetask.state import is_accepted, is_final, needs_no_place
 from wardround.plans.sitetask.status import final_status, hampered, status
 from wardround.plans.sitetask.types import (
     Action,
     Change,
+    CountTask,
     DeleteJob,
     DeleteTask,
     Mirror,
@@ -31,7 +33,7 @@ from wardround.plans.sitetask.types import (
     WriteStatus,
     sooner,
 )
-from wardround.plans.sitetask.view import View, has_reached, own_record, view_of
+from wardround.plans.sitetask.view import View, has_reached, known_approvals, own_record, view_of
 
 
 def plan(seen: Observation) -> Plan:
@@ -62,6 +64,7 @@ def _before_the_end(seen: Observation) -> Plan:
         status=after,
         actions=(
             *_tell_dataset(view),
+            *_count(view, after),
             *_write(seen, seen.task.status, after),
             *_mirror(seen),
             *verdict.changes,
@@ -88,6 +91,16 @@ def _after_the_end(seen: Observation) -> Plan:
         ),
         again_seconds=tell_in,
     )
+
+
+def _count(view: View, after: SiteTaskStatus) -> tuple[CountTask, ...]:
+    """The task counts for the Approval that covers it, before the site accepts the task."""
+    seen, approval, assignment = view.seen, view.approval, view.assignment
+    accepts = is_accepted(dataclasses.replace(seen.task, status=after)) and not is_accepted(seen.task)
+    if not accepts or approval is None or assignment is None:
+        return ()
+    counted = approvals.count(approval, assignment, known_approvals(seen))
+    return (CountTask(name=approval.metadata.name, status=counted),) if counted != approval.status else ()
 
 
 def _tell_others(seen: Observation) -> tuple[Action, ...]:

@@ -10,6 +10,7 @@ from wardround.api.task import Failure
 from wardround.api.times import to_seconds
 from wardround.plans import assignment as assignments
 from wardround.plans import waits
+from wardround.plans.approval import is_approval
 from wardround.plans.dataset import texts_fault
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
@@ -80,6 +81,22 @@ def _refused(view: View) -> Verdict | None:
     )
     # An accepted task stays accepted though the pin has changed: it is the memory against replay (memory.py).
     return failed(failure, marks={} if is_accepted(view.seen.task) else {"Accepted": (False, decision.reason)})
+
+
+def _approval_ended(view: View) -> Verdict | None:
+    """An accepted task ends with the approval on which it rests: a person has withdrawn it, or its time is over."""
+    task, site = view.seen.task, view.seen.site
+    if not is_accepted(task) or site.spec.policy.approval != "Manual":
+        return None
+    if task.spec.denied:
+        return failed(Failure.by("ApprovalEnded", "A person here has withdrawn the approval of this task."))
+    decision = task.status.decision
+    if task.spec.approved or decision is None or decision.approval is None:
+        return None
+    if view.approval is not None and is_approval(view.approval, view.seen.now):
+        return None
+    message = f"Approval {decision.approval} was withdrawn or deleted, or its time is over."
+    return failed(Failure.by("ApprovalEnded", message))
 
 
 def _waits_for_people(view: View) -> Verdict | None:
@@ -276,6 +293,7 @@ def _progress(
 RULES: tuple[Callable[[View], Verdict | None], ...] = (
     _cancelled,
     _refused,
+    _approval_ended,
     _waits_for_people,
     _pod_failed,
     _courier_failed,

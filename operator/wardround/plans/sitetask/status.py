@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from wardround.api import conditions, timeline
-from wardround.api.sitetask import SiteTask, SiteTaskStatus
+from wardround.api.sitetask import SiteTask, SiteTaskStatus, TaskDecision
+from wardround.api.times import to_seconds
 from wardround.plans.sitetask.stages import POD_STAGES
 from wardround.plans.sitetask.state import JOB_NOT_ADMITTED, is_final
 from wardround.plans.sitetask.types import Change, CreateJob, DeleteJob, DeleteTask, Mirror, Verdict
@@ -50,7 +52,25 @@ def status(view: View, verdict: Verdict) -> SiteTaskStatus:
         failure=verdict.failure or seen.task.status.failure,
         timeline=reached,
         metrics=_own_metrics(view) or seen.task.status.metrics,
+        decision=_decision(view),
     )
+
+
+def _decision(view: View) -> TaskDecision | None:
+    """Who has decided about the task. Later decisions replace earlier ones."""
+    spec, before = view.seen.task.spec, view.seen.task.status.decision
+    approval = view.decision.approval
+    if spec.denied or spec.approved:
+        verdict: Literal["Approve", "Deny"] = "Deny" if spec.denied else "Approve"
+        by, name = spec.decided_by or "", None
+    elif approval is not None:
+        verdict = approval.spec.verdict
+        by, name = approval.spec.author, approval.metadata.name
+    else:
+        return before
+    if before is not None and (before.verdict, before.by, before.approval) == (verdict, by, name):
+        return before
+    return TaskDecision(verdict=verdict, by=by, at=to_seconds(view.seen.now), approval=name)
 
 
 def _own_metrics(view: View) -> tuple[OwnMetric, ...]:

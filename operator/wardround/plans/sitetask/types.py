@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from wardround.api.approval import Approval, ApprovalStatus
 from wardround.api.dataset import DatasetStatus
 from wardround.api.roundtask import RoundTask, RoundTaskStatus
 from wardround.api.site import Site, SiteStatus
@@ -51,7 +52,7 @@ class Observation:
     `hub_reached` False, the site does not know what the hub has. `hub_heard`: when this process last told the hub of
     the task, if it did. `others`: the site's other tasks. `control` is there when the site may make the Job now.
     `max_samples`: what this site may claim, if its hub sets a limit. `operator_image`: the image of the containers of
-    the Job that run our own code.
+    the Job that run our own code. `approvals`: the Approvals of the site, as long as the task may depend on one.
     """
 
     site: Site
@@ -66,6 +67,7 @@ class Observation:
     control: Control | None = None
     max_samples: int | None = None
     operator_image: str
+    approvals: tuple[Approval, ...] = ()
     now: datetime
 
     @property
@@ -100,6 +102,15 @@ class TellSite:
     """Write the Site's status: what the sidecar of a training pod heard."""
 
     status: SiteStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountTask:
+    """Write the status of the Approval that covers the task. Before the task is accepted: after a crash in between, the
+    task is counted once all the same."""
+
+    name: str
+    status: ApprovalStatus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +184,7 @@ class LeaveAlone:
 
 # When one of these fails, the status says so, and the hub still hears how the task stands.
 Change = Mirror | CreateJob | DeleteJob | DeleteTask
-Action = RefuseReplay | TellDataset | TellSite | WriteStatus | WakeTasks | Change | TellHub
+Action = RefuseReplay | TellDataset | TellSite | CountTask | WriteStatus | WakeTasks | Change | TellHub
 ArrivalAction = TakeTask | LeaveAlone
 
 

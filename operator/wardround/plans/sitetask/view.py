@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wardround.api import timeline
-from wardround.api.sitetask import CourierReport, SiteTask, approval
+from wardround.api.approval import Approval
+from wardround.api.sitetask import CourierReport, SiteTask, approval, review
 from wardround.api.task import Failure
 from wardround.api.times import parse_time
+from wardround.plans import approval as approvals
 from wardround.plans import assignment as assignments
+from wardround.plans.approval import Approvals, EarlierTask
 from wardround.plans.assignment import LOCAL_SOCKETS, Claim, Decision, Terms
 from wardround.plans.sitetask import failure as failures
 from wardround.plans.sitetask import memory
@@ -43,9 +46,20 @@ class View:
         return self.seen.task.status.courier or CourierReport()
 
     @property
+    def approval(self) -> Approval | None:
+        """The Approval that covers the task, or by which the site has accepted it. None if it is gone."""
+        decision = self.seen.task.status.decision
+        if not is_accepted(self.seen.task):
+            return self.decision.approval if self.decision.outcome == "Accepted" else None
+        named = decision.approval if decision else None
+        return next((each for each in self.seen.approvals if each.metadata.name == named), None)
+
+    @property
     def decision_text(self) -> str:
         """What the site's people read about the decision, before they approve and after."""
         text = self.text(WAITING) if self.decision.reason == WAITING else self.decision.message
+        if self.decision.uncovered:
+            text = f"{self.decision.uncovered} {text}"
         local = self.assignment is not None and self.assignment.resources.local_sockets
         if self.decision.outcome == "Refused" or not local:
             return text
@@ -58,8 +72,9 @@ class View:
             return ""
         reason = REASONS[name].about(task=metadata.name, site_namespace=metadata.namespace)
         if name == WAITING:
-            command = approval(metadata.name, metadata.namespace, metadata.uid)
-            return f"{reason.meaning} To approve it, run `{command}`."
+            read = review(metadata.name, metadata.namespace)
+            approve = approval(metadata.name, metadata.namespace, metadata.uid)
+            return f"{reason.meaning} Read what it asks for: `{read}`. To approve it, run `{approve}`."
         return reason.meaning if reason.owner == NOBODY else reason.text
 
     @property
@@ -76,9 +91,10 @@ class View:
 
     def seconds_to(self, until: datetime | None) -> list[float]:
         """Seconds to the times at which the plan changes though nothing happens: the end of the stage (`until`), of a
-        silent node, of the assignment."""
+        silent node, of the assignment, of the Approval."""
         silent = failures.silent_from(self.seen.pod) if self.seen.pod else None
-        times = [(time - self.seen.now).total_seconds() for time in (until, silent) if time is not None]
+        ends = approvals.until(self.approval, self.seen.now)
+        times = [(time - self.seen.now).total_seconds() for time in (until, silent, ends) if time is not None]
         return [seconds for seconds in (*times, self.seconds_left) if seconds is not None and seconds > 0]
 
     @property
@@ -141,5 +157,21 @@ def decide(seen: Observation) -> Decision:
         taken=max(attempts, default=0),
         accepted=memory.issues(seen.others),
         approved=spec.approved,
+        denied=spec.denied,
+        approvals=known_approvals(seen),
     )
     return assignments.decide(claim, terms)
+
+
+def known_approvals(seen: Observation) -> Approvals:
+    """The Approvals, and the tasks of whole series that the site has accepted without a person."""
+    earlier = [
+        EarlierTask(
+            key=approvals.task_key(each.round_uid, each.attempt),
+            terms=each.signed.terms,
+            evaluation=each.signed.evaluation,
+        )
+        for each in seen.others
+        if each.accepted and not each.approved and each.signed is not None and each.signed.terms
+    ]
+    return Approvals(every=seen.approvals, earlier=earlier)

@@ -1,0 +1,55 @@
+"""Approval: a person of a hospital approves or denies all tasks of a model's series.
+
+Its spec is immutable, but a person can withdraw it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from wardround.api.conditions import Conditions
+from wardround.api.meta import Meta
+from wardround.wire import codec
+
+KIND = "Approval"
+Verdict = Literal["Approve", "Deny"]
+# The largest `max_rounds` and `max_evaluations`.
+MOST_TASKS = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalSpec:
+    """`author`: the user who makes it. `terms`: canonical JSON of plans.approval.SeriesTerms. `max_rounds`: of Train
+    and Statistics tasks. `until`: None only in a denial. `withdrawn_by`: the user who has withdrawn it."""
+
+    author: str
+    terms: str
+    verdict: Verdict = "Approve"
+    max_rounds: int = 0
+    max_evaluations: int = 0
+    until: str | None = None
+    withdrawn_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalStatus:
+    """`round_tasks`, `evaluation_tasks`: the accepted tasks that count, each as `<round UID>/<attempt>`. `rounds`,
+    `evaluations`: how many these are."""
+
+    observed_generation: int | None = None
+    conditions: Conditions = ()
+    rounds: int = 0
+    evaluations: int = 0
+    round_tasks: tuple[str, ...] = ()
+    evaluation_tasks: tuple[str, ...] = ()
+    withdrawn_at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approval:
+    metadata: Meta
+    spec: ApprovalSpec
+    status: ApprovalStatus = field(default_factory=ApprovalStatus)
+
+
+def parse(value: Mapping[str, Any]) -> Approval:
+    return codec.parse(Approval, value)

@@ -1,0 +1,268 @@
+"""Shows what a task and its model ask of a hospital, and makes the Approval by which a person decides. Fetches nothing.
+
+plans/approval.py says what an Approval covers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from wardround.api import approval, sitetask
+from wardround.api.approval import MOST_TASKS, Approval
+from wardround.api.conditions import find, is_true
+from wardround.api.meta import API_VERSION
+from wardround.api.sitetask import SiteTask
+from wardround.api.times import parse_time, read_time, to_seconds
+from wardround.cli.cluster import Object
+from wardround.cli.errors import CommandError
+from wardround.cli.objects import printable
+from wardround.plans import approval as approvals
+from wardround.plans.approval import SeriesTerms
+from wardround.wire import versions
+from wardround.wire.assignment import Assignment, Quorum
+
+DAYS = 90
+# Evaluate rounds of a series: of the last Train round, and of the comparison with other versions.
+PLANNED_EVALUATIONS = 2
+NAME_LENGTH, DIGEST_DIGITS = 30, 8
+NOT_BOUND = (
+    "An approval of the model binds none of these: the weights that a round starts from, and the state that it goes on "
+    "from, which the hub chooses; the seed; deadlines and threads; how the hub combines the updates."
+)
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A SiteTask, its assignment, and the Approvals of the site."""
+
+    task: SiteTask
+    assignment: Assignment
+    approvals: tuple[Approval, ...]
+
+    @property
+    def where(self) -> str:
+        return f"sitetask/{self.task.metadata.name} -n {self.task.metadata.namespace}"
+
+
+def reviewed(item: Object, listed: Sequence[Object]) -> Reviewed:
+    """The task as its assignment says, whoever has signed it: the site refuses a task of another hub than the pinned
+    one, whatever a person approves. `listed`: the Approvals. Raises CommandError."""
+    task = sitetask.parse(item)
+    try:
+        payload = base64.b64decode(json.loads(task.spec.assignment)["payload"], validate=True)
+        assignment = versions.read(json.loads(payload))
+    except (KeyError, TypeError, ValueError, RecursionError, versions.NotUnderstood) as fault:
+        name, namespace = task.metadata.name, task.metadata.namespace
+        raise CommandError(
+            f"The assignment of SiteTask {name} cannot be read, so the site refuses the task: kubectl wardround "
+            f"explain sitetask/{name} -n {namespace}."
+        ) from fault
+    return Reviewed(task, assignment, tuple(approval.parse(each) for each in listed))
+
+
+def series_terms(known: Reviewed) -> SeriesTerms:
+    """Raises CommandError for the task of a round that a person has made."""
+    series = approvals.terms(known.assignment)
+    if series is None:
+        raise CommandError("The task belongs to no FederatedModel. It can only be approved or denied alone.")
+    return series
+
+
+def of_the_model(known: Reviewed) -> list[Approval]:
+    """The Approvals of the task's model, whatever their terms are."""
+    series = series_terms(known)
+    read = [(each, approvals.read_terms(each)) for each in known.approvals]
+    return [each for each, terms in read if terms is not None and terms.model_uid == series.model_uid]
+
+
+def approve_model(
+    known: Reviewed, *, rounds: int | None, evaluations: int | None, until: str | None, author: str, now: datetime
+) -> Object:
+    """The Approval of the task's series. Without `rounds` and `evaluations`, twice as many as the series plans, because
+    each attempt counts. Raises CommandError."""
+    series = series_terms(known)
+    spec = {
+        "verdict": "Approve",
+        "author": author,
+        "terms": approvals.text(series),
+        "maxRounds": _limit("--rounds", rounds, 2 * (series.rounds + 1)),
+        "maxEvaluations": _limit("--evaluations", evaluations, 2 * PLANNED_EVALUATIONS),
+        "until": _until(until, now),
+    }
+    return _object(known, series, spec)
+
+
+def deny_model(known: Reviewed, author: str) -> Object:
+    """The Approval that denies the task's model. Raises CommandError."""
+    series = series_terms(known)
+    return _object(known, series, {"verdict": "Deny", "author": author, "terms": approvals.text(series)})
+
+
+def _object(known: Reviewed, series: SeriesTerms, spec: Object) -> Object:
+    taken = {each.metadata.name for each in known.approvals}
+    short = approvals.digest(spec["terms"]).partition(":")[2][:DIGEST_DIGITS]
+    base = f"{series.model_name[:NAME_LENGTH].rstrip('-.')}-s{series.series}-{short}"
+    names = (base if number == 1 else f"{base}-{number}" for number in range(1, len(taken) + 2))
+    name = next(each for each in names if each not in taken)
+    meta = {"name": name, "namespace": known.task.metadata.namespace}
+    return {"apiVersion": API_VERSION, "kind": approval.KIND, "metadata": meta, "spec": spec}
+
+
+def _limit(option: str, wanted: int | None, default: int) -> int:
+    if wanted is None:
+        return min(default, MOST_TASKS)
+    if not 0 <= wanted <= MOST_TASKS:
+        raise CommandError(f"{option} is a number from 0 to {MOST_TASKS}.")
+    return wanted
+
+
+def _until(text: str | None, now: datetime) -> str:
+    if text is None:
+        return to_seconds(now + timedelta(days=DAYS))
+    try:
+        until = parse_time(text) if "T" in text else datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise CommandError(f"--until {text!r} is no date such as 2027-03-31.") from error
+    if until <= now:
+        raise CommandError(f"--until {text} is over.")
+    return to_seconds(until)
+
+
+# The text of review
+
+
+def review(known: Reviewed, now: datetime) -> list[str]:
+    """What the task and its series ask for, in words, and what a person can do."""
+    task, asks = known.task, known.assignment
+    lines = [
+        f"SiteTask {task.metadata.namespace}/{task.metadata.name} {_state(task)}.",
+        *_decided(task),
+        "",
+        f"This task: {_kind(asks)} in round {asks.round_name} of federation {asks.round_namespace}, attempt "
+        f"{asks.attempt}, until {asks.expires}",
+        *_listed(_of_task(asks)),
+    ]
+    if not _ended(task):
+        lines += [
+            f"  To approve this task alone: kubectl wardround approve {known.where} --uid {task.metadata.uid}",
+            f"  To deny it: kubectl wardround deny {known.where}",
+        ]
+    series = approvals.terms(asks)
+    if series is not None:
+        lines += ["", *_of_series(known, series, now)]
+    return [printable(each) for each in lines]
+
+
+def _state(task: SiteTask) -> str:
+    known = task.status.conditions
+    for kind, words in (("Complete", "is complete"), ("Failed", "has failed")):
+        if is_true(known, kind):
+            return words
+    accepted = find(known, "Accepted")
+    if accepted is not None and accepted.status == "True":
+        return "is accepted, and has not ended"
+    return f"waits ({accepted.reason})" if accepted else "is new"
+
+
+def _ended(task: SiteTask) -> bool:
+    return is_true(task.status.conditions, "Complete") or is_true(task.status.conditions, "Failed")
+
+
+def _decided(task: SiteTask) -> list[str]:
+    decision = task.status.decision
+    if decision is None:
+        return []
+    by = f" by Approval {decision.approval}" if decision.approval else ""
+    return [f"{decision.verdict}{by}: {decision.by}, {decision.at}"]
+
+
+def _kind(asks: Assignment) -> str:
+    return f"{asks.task} on {asks.rows.lower()} rows" if asks.task == "Evaluate" else asks.task
+
+
+def _of_task(asks: Assignment) -> Mapping[str, str]:
+    runs = asks.task != "Statistics"
+    start = "first weights, which this round makes" if asks.initial else "a model that the hub chooses"
+    return {
+        "Dataset": asks.dataset_name,
+        "DataSchema": asks.schema.digest,
+        "image": asks.image if runs else "Wardround's own",
+        "command": " ".join(asks.command) if runs else "Wardround's own",
+        "parameters": _parameters(asks.parameters),
+        "starts from": start if runs else "nothing",
+        "compares with": ", ".join(each.round_name for each in asks.references) or "no other model",
+        "metrics": ", ".join(asks.metrics) if runs else "none",
+        "quorum": _quorum(asks.quorum),
+        "IP sockets": "open for the code" if asks.resources.local_sockets else "closed",
+        "accelerators": str(asks.resources.accelerators_per_node),
+        "result for": asks.release,
+    }
+
+
+def _of_series(known: Reviewed, series: SeriesTerms, now: datetime) -> Iterator[str]:
+    yield f"Its model: {series.model_name} (UID {series.model_uid}) of federation {series.federation}"
+    yield from _listed(
+        {
+            "series": f"number {series.series}, at most {series.rounds} Train rounds",
+            "tasks": ", ".join(series.tasks),
+            "Dataset": series.dataset_name,
+            "DataSchema": series.schema,
+            "image": series.image,
+            "command": " ".join(series.command),
+            "parameters": _parameters(series.parameters),
+            "schedules": "; ".join(
+                f"{each.parameter}: " + ", ".join(f"{step.value} from round {step.from_round}" for step in each.steps)
+                for each in series.schedules
+            )
+            or "none",
+            "frozen tensors": ", ".join(series.frozen) or "none",
+            "metrics": ", ".join(series.metrics),
+            "quorum": f"{_quorum(series.quorum)}; in evaluations {_quorum(series.evaluation_quorum)}",
+            "IP sockets": "open for the code" if series.resources.local_sockets else "closed",
+            "accelerators": str(series.resources.accelerators_per_node),
+            "result for": series.release,
+            "pushed weights": "yes" if series.pushed else "no",
+            "digest": approvals.digest(approvals.text(series)),
+        }
+    )
+    if names := approvals.deviations(known.assignment):
+        yield f"  This task differs from its model ({', '.join(names)}), so no Approval of the model covers it."
+    yield f"  {NOT_BOUND}"
+    for each in of_the_model(known):
+        yield f"  {_standing(each, series, now)}"
+    uid = known.task.metadata.uid
+    yield f"  To approve the model: kubectl wardround approve {known.where} --model --uid {uid}"
+    yield f"  To deny the model: kubectl wardround deny {known.where} --model"
+
+
+def _standing(each: Approval, series: SeriesTerms, now: datetime) -> str:
+    spec, status = each.spec, each.status
+    words = f"Approval {each.metadata.name} by {spec.author}, {each.metadata.creation_timestamp}: {spec.verdict}"
+    if spec.withdrawn_by is not None:
+        return f"{words}, withdrawn by {spec.withdrawn_by}{f', {status.withdrawn_at}' if status.withdrawn_at else ''}"
+    if spec.verdict == "Deny":
+        return words
+    over = " (over)" if (ends := read_time(spec.until or "")) is None or ends <= now else ""
+    counts = f"{status.rounds} of {spec.max_rounds} rounds, {status.evaluations} of {spec.max_evaluations} evaluations"
+    terms = approvals.read_terms(each)
+    others = approvals.differing(terms, series) if terms else ()
+    differs = f"; its terms differ in {', '.join(others)}" if others else ""
+    return f"{words}, until {spec.until}{over}, {counts}{differs}"
+
+
+def _parameters(parameters: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "none"
+
+
+def _quorum(quorum: Quorum) -> str:
+    required = f", with {', '.join(quorum.required)}" if quorum.required else ""
+    return f"at least {quorum.min}{required}"
+
+
+def _listed(facts: Mapping[str, str]) -> list[str]:
+    width = max(map(len, facts))
+    return [f"  {name:<{width}}  {value}" for name, value in facts.items()]

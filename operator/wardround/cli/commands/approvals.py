@@ -1,0 +1,169 @@
+"""The verbs review, deny and withdraw of a hospital, and approve for a task or a model: read, ask, write."""
+
+import argparse
+
+from wardround.api import approval, sitetask
+from wardround.api.approval import MOST_TASKS
+from wardround.cli import approvals, verbs
+from wardround.cli.approvals import Reviewed
+from wardround.cli.arguments import Parsers, hint_of_namespace, target
+from wardround.cli.cluster import Cluster
+from wardround.cli.errors import CommandError
+from wardround.cli.terminal import confirmed, say
+from wardround.clock import system_clock
+
+NO_TERMINAL = (
+    "Standard input is not a terminal, so you cannot be asked. Read what the task asks for: kubectl wardround review. "
+    "Then give its --uid."
+)
+
+
+def add(parsers: Parsers, shared: argparse.ArgumentParser) -> None:
+    reviewing = parsers.add_parser(
+        "review",
+        parents=[shared],
+        help="show what a task and its model ask of this hospital",
+        description="Shows in words what a SiteTask asks for, what the whole series of its model asks for, which "
+        "Approvals there are, and the commands that approve or deny.",
+    )
+    reviewing.add_argument("target", metavar="sitetask/NAME")
+    reviewing.set_defaults(run=run_review)
+    denying = parsers.add_parser(
+        "deny",
+        parents=[shared],
+        help="refuse a task or a model at this hospital",
+        description="Denies a task: the site refuses it, or ends it if a person has approved it before. With --model, "
+        "the site refuses all tasks of the model that it has not accepted yet.",
+    )
+    denying.add_argument("target", metavar="sitetask/NAME")
+    denying.add_argument("--model", action="store_true", help="deny all tasks of the model, whatever they ask for")
+    denying.set_defaults(run=run_deny)
+    withdrawing = parsers.add_parser(
+        "withdraw",
+        parents=[shared],
+        help="withdraw an approval or a denial at this hospital",
+        description="Withdraws an approval or a denial. Tasks that rest on the approval and have not ended fail, and "
+        "the site deletes their pods. An update that the courier has sent stays at the hub.",
+    )
+    withdrawing.add_argument("target", metavar="sitetask/NAME|approval/NAME")
+    withdrawing.add_argument("--model", action="store_true", help="withdraw all Approvals of the task's model")
+    withdrawing.set_defaults(run=run_withdraw)
+
+
+def add_to_approve(approve: argparse.ArgumentParser) -> None:
+    """The options of the verb approve for a task or a model."""
+    approve.add_argument("--uid", help="of the SiteTask: approve exactly this one, without a question")
+    approve.add_argument(
+        "--model", action="store_true", help="approve all tasks of the model's series that have the terms of this task"
+    )
+    most = f"at most {MOST_TASKS}; default: twice as many as the series plans, because each attempt counts"
+    approve.add_argument("--rounds", type=int, metavar="N", help=f"the most Train and Statistics tasks: {most}")
+    approve.add_argument("--evaluations", type=int, metavar="N", help=f"the most Evaluate tasks: {most}")
+    approve.add_argument(
+        "--until", metavar="YYYY-MM-DD", help=f"when the Approval ends; default: in {approvals.DAYS} days"
+    )
+
+
+def names_a_task(text: str) -> bool:
+    """Whether the target of `approve` is a SiteTask, and not a hospital."""
+    return "/" in text and target(text)[0] == sitetask.KIND
+
+
+def run_review(site: Cluster, options: argparse.Namespace) -> int:
+    print("\n".join(approvals.review(_reviewed(site, options, options.target), system_clock())))
+    return 0
+
+
+def run_approve(site: Cluster, options: argparse.Namespace) -> int:
+    known = _reviewed(site, options, options.name)
+    uid = known.task.metadata.uid
+    if options.uid and options.uid != uid:
+        raise CommandError(
+            f"The SiteTask has another UID ({uid}), because the hub has replaced it. Read what it asks for: kubectl "
+            f"wardround review {known.where}."
+        )
+    if not (options.uid or options.yes):
+        print("\n".join(approvals.review(known, system_clock())))
+        if not confirmed("Does the hospital agree? [y/N] ", NO_TERMINAL):
+            say("Nothing is approved.")
+            return 2
+    if not options.model:
+        _decide(site, known, approved=True)
+        say(f"Approved: {known.where}")
+        return 0
+    made = approvals.approve_model(
+        known,
+        rounds=options.rounds,
+        evaluations=options.evaluations,
+        until=options.until,
+        author=site.user(),
+        now=system_clock(),
+    )
+    site.create(made)
+    say(f"Approved until {made['spec']['until']}. To end it: {_withdrawal(made['metadata'])}")
+    return 0
+
+
+def run_deny(site: Cluster, options: argparse.Namespace) -> int:
+    known = _reviewed(site, options, options.target)
+    if not options.model:
+        _decide(site, known, approved=False)
+        say(f"Denied: {known.where}")
+        return 0
+    made = approvals.deny_model(known, site.user())
+    site.create(made)
+    say(f"Denied. To end the denial: {_withdrawal(made['metadata'])}")
+    return 0
+
+
+def run_withdraw(site: Cluster, options: argparse.Namespace) -> int:
+    kind, name = target(options.target)
+    namespace = options.namespace or site.default_namespace
+    if kind == approval.KIND:
+        if options.model:
+            raise CommandError("--model is for a sitetask/NAME. An approval/NAME is withdrawn without it.")
+        return _withdraw(site, namespace, [name])
+    known = _reviewed(site, options, options.target)
+    if options.model:
+        names = [each.metadata.name for each in approvals.of_the_model(known) if each.spec.withdrawn_by is None]
+        if not names:
+            raise CommandError("No Approval of this model is left to withdraw.")
+        return _withdraw(site, namespace, names)
+    if not known.task.spec.approved:
+        raise CommandError(
+            f"Nobody has approved {known.where} alone. To see on which Approval it rests: kubectl wardround review "
+            f"{known.where}."
+        )
+    _decide(site, known, approved=False)
+    say(f"Withdrawn: {known.where}")
+    return 0
+
+
+def _withdraw(site: Cluster, namespace: str, names: list[str]) -> int:
+    user = site.user()
+    for each in names:
+        verbs.needed(site, approval.KIND, each, namespace)
+        site.patch(approval.KIND, each, namespace, {"spec": {"withdrawnBy": user}})
+        say(f"Withdrawn: approval/{each} -n {namespace}")
+    return 0
+
+
+def _withdrawal(meta: dict[str, str]) -> str:
+    return f"kubectl wardround withdraw approval/{meta['name']} -n {meta['namespace']}"
+
+
+def _reviewed(site: Cluster, options: argparse.Namespace, text: str) -> Reviewed:
+    kind, name = target(text)
+    if kind != sitetask.KIND:
+        raise CommandError(f"{text!r} is no SiteTask: give sitetask/NAME.")
+    namespace = options.namespace or site.default_namespace
+    with hint_of_namespace(site, options, kind, name):
+        item = verbs.needed(site, kind, name, namespace)
+    return approvals.reviewed(item, site.list(approval.KIND, namespace))
+
+
+def _decide(site: Cluster, known: Reviewed, *, approved: bool) -> None:
+    """Writes a person's decision about one task. The UID makes it fail if the hub has replaced the task."""
+    meta = known.task.metadata
+    decision = {"approved": approved, "denied": not approved, "decidedBy": site.user()}
+    site.patch(sitetask.KIND, meta.name, meta.namespace, {"metadata": {"uid": meta.uid}, "spec": decision})

@@ -1,0 +1,368 @@
+"""Decides which tasks an Approval covers, and how it stands. Pure: courier, site operator and command line share it.
+
+The hub signs with each task what the whole series asks for (`Assignment.model`). The site compares the task with that,
+and that with the terms that a person has approved. So a hub that changes a term, or sends a task that is not as the
+terms say, needs another approval.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated
+
+from wardround.api import conditions
+from wardround.api.approval import Approval, ApprovalStatus
+from wardround.api.times import read_time, to_seconds
+from wardround.plans.schedules import scheduled
+from wardround.reasons.registry import REASONS
+from wardround.wire import canonical, codec, digests
+from wardround.wire.assignment import (
+    DIGEST,
+    LABEL,
+    RELEASE,
+    AssignedModel,
+    AssignedReference,
+    AssignedSchedule,
+    Assignment,
+    Quorum,
+    Resources,
+)
+
+# Of `spec.terms`.
+LONGEST_TERMS = 65536
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesTerms:
+    """What a person approves: all that the tasks of a series ask for. `schema`: digest of the DataSchema. `pushed`:
+    whether an ancestor of the model was pushed by a person; no model is, today."""
+
+    federation: Annotated[str, LABEL]
+    model_name: str
+    model_uid: str
+    series: int
+    rounds: int
+    tasks: tuple[str, ...]
+    image: str
+    command: tuple[str, ...]
+    parameters: Mapping[str, str]
+    schedules: tuple[AssignedSchedule, ...]
+    dataset_name: str
+    schema: Annotated[str, DIGEST]
+    frozen: tuple[str, ...]
+    metrics: tuple[str, ...]
+    quorum: Quorum
+    evaluation_quorum: Quorum
+    resources: Resources
+    release: Annotated[str, RELEASE]
+    pushed: bool = False
+
+
+def terms(assignment: Assignment) -> SeriesTerms | None:
+    """The terms of the series that the task belongs to; None for a round that a person has made."""
+    model = assignment.model
+    if model is None:
+        return None
+    return SeriesTerms(
+        federation=assignment.round_namespace,
+        model_name=model.name,
+        model_uid=model.uid,
+        series=model.series,
+        rounds=model.rounds,
+        tasks=model.tasks,
+        image=model.image,
+        command=model.command,
+        parameters=model.parameters,
+        schedules=model.schedules,
+        dataset_name=assignment.dataset_name,
+        schema=assignment.schema.digest,
+        frozen=model.frozen,
+        metrics=model.metrics,
+        quorum=model.quorum,
+        evaluation_quorum=model.evaluation_quorum,
+        resources=model.resources,
+        release=assignment.release,
+    )
+
+
+def text(series: SeriesTerms) -> str:
+    """The one spelling of the terms, as it stands in an Approval."""
+    return codec.write_document(series).decode()
+
+
+def digest(terms_text: str) -> str:
+    return digests.digest(terms_text.encode())
+
+
+def task_key(round_uid: str, attempt: int) -> str:
+    return f"{round_uid}/{attempt}"
+
+
+def is_evaluation(assignment: Assignment) -> bool:
+    return assignment.task == "Evaluate"
+
+
+# A task against its own terms
+
+
+def _kind(task: Assignment, model: AssignedModel) -> bool:
+    rows = f" {task.rows}" if is_evaluation(task) else ""
+    return f"{task.task}{rows}" in model.tasks
+
+
+def _number(task: Assignment, model: AssignedModel) -> bool:
+    lowest = 0 if task.task == "Statistics" else 1
+    return lowest <= model.round <= model.rounds
+
+
+def _image(task: Assignment, model: AssignedModel) -> bool:
+    return task.task == "Statistics" or task.image == model.image
+
+
+def _command(task: Assignment, model: AssignedModel) -> bool:
+    return task.task == "Statistics" or task.command == model.command
+
+
+def _parameters(task: Assignment, model: AssignedModel) -> bool:
+    if task.task == "Statistics":
+        return not task.parameters
+    return dict(task.parameters) == scheduled(model.parameters, model.schedules, model.round)
+
+
+def _frozen(task: Assignment, model: AssignedModel) -> bool:
+    return task.task != "Train" or task.exchange.frozen == model.frozen
+
+
+def _metrics(task: Assignment, model: AssignedModel) -> bool:
+    return task.task == "Statistics" or task.metrics == model.metrics
+
+
+def _quorum(task: Assignment, model: AssignedModel) -> bool:
+    return task.quorum == (model.evaluation_quorum if is_evaluation(task) else model.quorum)
+
+
+def _resources(task: Assignment, model: AssignedModel) -> bool:
+    # Statistics runs our own code, which needs neither accelerators nor sockets.
+    return task.resources == (Resources(1, 0, local_sockets=False) if task.task == "Statistics" else model.resources)
+
+
+def _references(task: Assignment, model: AssignedModel) -> bool:
+    return all(_made_by_the_series(each, model) for each in task.references)
+
+
+def _made_by_the_series(reference: AssignedReference, model: AssignedModel) -> bool:
+    """Whether the model of a reference was made as a round of this series makes one."""
+    starts = {1, *(step.from_round for each in model.schedules for step in each.steps)}
+    possible = [scheduled(model.parameters, model.schedules, number) for number in starts]
+    same = (reference.image, reference.command) == (model.image, model.command)
+    return same and dict(reference.parameters) in possible
+
+
+# What of a task can differ from what the hub says of its series, in the words of `spec` of a FederatedModel.
+COMPARED: Mapping[str, Callable[[Assignment, AssignedModel], bool]] = {
+    "task": _kind,
+    "round": _number,
+    "image": _image,
+    "command": _command,
+    "parameters": _parameters,
+    "frozen": _frozen,
+    "metrics": _metrics,
+    "quorum": _quorum,
+    "resources": _resources,
+    "references": _references,
+}
+
+
+def deviations(assignment: Assignment) -> tuple[str, ...]:
+    """In what a task differs from the terms that came with it. Empty for a round that a person has made."""
+    model = assignment.model
+    return tuple(name for name, agrees in COMPARED.items() if not agrees(assignment, model)) if model else ()
+
+
+# An Approval
+
+
+def read_terms(approval: Approval) -> SeriesTerms | None:
+    """The terms of an Approval; None if they are not the canonical text of terms."""
+    try:
+        document = canonical.loads(approval.spec.terms.encode())
+        return codec.parse_document(SeriesTerms, document)
+    except ValueError:
+        return None
+
+
+def is_over(approval: Approval, now: datetime) -> bool:
+    """Whether it was withdrawn, or its time is over."""
+    if approval.spec.withdrawn_by is not None:
+        return True
+    until = read_time(approval.spec.until) if approval.spec.until is not None else None
+    return approval.spec.until is not None and (until is None or until <= now)
+
+
+def is_approval(approval: Approval, now: datetime) -> bool:
+    return approval.spec.verdict == "Approve" and approval.spec.until is not None and not is_over(approval, now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierTask:
+    """A task that the site has accepted without a person. `terms`: digest of the terms of its series."""
+
+    key: str
+    terms: str
+    evaluation: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approvals:
+    """All Approvals of the site, and the tasks that it has accepted without a person."""
+
+    every: Sequence[Approval] = ()
+    earlier: Collection[EarlierTask] = field(default_factory=tuple)
+
+
+def counted(approvals: Approvals, terms_text: str, *, evaluations: bool) -> frozenset[str]:
+    """The accepted tasks of these terms. They count for every Approval of the terms, so that a new one does not begin
+    at zero."""
+    known = digest(terms_text)
+    listed = (
+        key
+        for each in approvals.every
+        if each.spec.terms == terms_text
+        for key in (each.status.evaluation_tasks if evaluations else each.status.round_tasks)
+    )
+    remembered = (each.key for each in approvals.earlier if each.terms == known and each.evaluation is evaluations)
+    return frozenset((*listed, *remembered))
+
+
+def limit(approval: Approval, *, evaluations: bool) -> int:
+    return approval.spec.max_evaluations if evaluations else approval.spec.max_rounds
+
+
+def covering(assignment: Assignment, approvals: Approvals, now: datetime) -> Approval | None:
+    """The Approval that covers this task, the oldest if there are several."""
+    series = terms(assignment)
+    if series is None or deviations(assignment):
+        return None
+    wanted, evaluations = text(series), is_evaluation(assignment)
+    others = counted(approvals, wanted, evaluations=evaluations) - {task_key(assignment.round_uid, assignment.attempt)}
+    fitting = [
+        each
+        for each in _oldest_first(approvals.every)
+        if each.spec.terms == wanted and is_approval(each, now) and len(others) < limit(each, evaluations=evaluations)
+    ]
+    return fitting[0] if fitting else None
+
+
+def denying(assignment: Assignment, approvals: Approvals) -> Approval | None:
+    """The denial of the model that this task belongs to, whatever its terms are now. A denial has no end in time."""
+    if assignment.model is None:
+        return None
+    for each in _oldest_first(approvals.every):
+        series = read_terms(each)
+        if each.spec.verdict != "Deny" or each.spec.withdrawn_by is not None or series is None:
+            continue
+        if (series.federation, series.model_uid) == (assignment.round_namespace, assignment.model.uid):
+            return each
+    return None
+
+
+def why_not_covered(assignment: Assignment, approvals: Approvals, now: datetime) -> str:
+    """For the hospital's people: why no Approval of the task's model covers the task; "" if there is none of it."""
+    series = terms(assignment)
+    if series is None:
+        return ""
+    for each in reversed(_oldest_first(approvals.every)):
+        approved = read_terms(each)
+        if each.spec.verdict != "Approve" or approved is None or approved.model_uid != series.model_uid:
+            continue
+        return f"Approval {each.metadata.name} does not cover the task: {_reason(each, approved, assignment, now)}."
+    return ""
+
+
+def _reason(approval: Approval, approved: SeriesTerms, assignment: Assignment, now: datetime) -> str:
+    series = terms(assignment)
+    assert series is not None, "only a task of a series is compared with an Approval"
+    if is_over(approval, now):
+        return "it was withdrawn, or its time is over"
+    if names := differing(approved, series):
+        return f"the hub now asks for other terms ({', '.join(names)})"
+    if names := deviations(assignment):
+        return f"the task differs from what the hub says of its series ({', '.join(names)})"
+    return "all its evaluations are used" if is_evaluation(assignment) else "all its rounds are used"
+
+
+def differing(one: SeriesTerms, other: SeriesTerms) -> tuple[str, ...]:
+    """Names of the terms in which two series differ, as they stand in `spec.terms`."""
+    mine, theirs = codec.dump_document(one), codec.dump_document(other)
+    return tuple(name for name in mine if mine[name] != theirs[name])
+
+
+def _oldest_first(approvals: Iterable[Approval]) -> list[Approval]:
+    return sorted(approvals, key=lambda each: (each.metadata.creation_timestamp, each.metadata.name))
+
+
+def count(approval: Approval, assignment: Assignment, approvals: Approvals) -> ApprovalStatus:
+    """The Approval's status once this task counts. The lists only grow."""
+    evaluations, before = is_evaluation(assignment), approval.status
+    known = before.evaluation_tasks if evaluations else before.round_tasks
+    keys = counted(approvals, approval.spec.terms, evaluations=evaluations)
+    keys |= {task_key(assignment.round_uid, assignment.attempt)}
+    after = (*known, *sorted(keys - set(known)))
+    if evaluations:
+        return dataclasses.replace(before, evaluations=len(after), evaluation_tasks=after)
+    return dataclasses.replace(before, rounds=len(after), round_tasks=after)
+
+
+def stands_for(approval: Approval, assignment: Assignment, now: datetime) -> bool:
+    """Whether this very Approval covers a task that was accepted by it. The courier asks this too: its count lies in
+    the Approval, where the site operator may only add to it."""
+    series = terms(assignment)
+    if series is None or deviations(assignment) or text(series) != approval.spec.terms:
+        return False
+    evaluations = is_evaluation(assignment)
+    keys = approval.status.evaluation_tasks if evaluations else approval.status.round_tasks
+    within = len(keys) <= limit(approval, evaluations=evaluations)
+    return is_approval(approval, now) and within and task_key(assignment.round_uid, assignment.attempt) in keys
+
+
+def until(approval: Approval | None, now: datetime) -> datetime | None:
+    """When an Approval that stands ends by itself."""
+    if approval is None or is_over(approval, now) or approval.spec.until is None:
+        return None
+    return read_time(approval.spec.until)
+
+
+# Its status
+
+
+def status(approval: Approval, now: datetime) -> ApprovalStatus:
+    """The conditions of an Approval, and when the site operator has seen that it was withdrawn."""
+    generation, before = approval.metadata.generation, approval.status
+    reason, ready = _standing(approval, now)
+    message = REASONS[reason].meaning
+    known = conditions.set_condition(before.conditions, "Ready", ready, reason, message, now=now, generation=generation)
+    if reason == "ApprovalUnreadable":
+        known = conditions.stalled(known, reason, REASONS[reason].text, now=now, generation=generation)
+    else:
+        known = conditions.settled(known, reason, now=now, generation=generation)
+    withdrawn = before.withdrawn_at or (to_seconds(now) if approval.spec.withdrawn_by is not None else None)
+    return dataclasses.replace(before, observed_generation=generation, conditions=known, withdrawn_at=withdrawn)
+
+
+def _standing(approval: Approval, now: datetime) -> tuple[str, bool]:
+    if read_terms(approval) is None:
+        return "ApprovalUnreadable", False
+    if is_over(approval, now):
+        return "ApprovalOver", False
+    if approval.spec.verdict == "Deny":
+        return "SeriesDenied", True
+    used = approval.status.rounds >= approval.spec.max_rounds
+    return ("ApprovalUsedUp", False) if used else ("SeriesApproved", True)
+
+
+def seconds_left(approval: Approval, now: datetime) -> float | None:
+    ends = until(approval, now)
+    return (ends - now).total_seconds() if ends is not None else None

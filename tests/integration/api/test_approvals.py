@@ -1,0 +1,137 @@
+"""Who may approve a model at a hospital, and what nobody can change afterwards.
+
+The users here have all rights beside their own name, so that the admission policies and the kind alone refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.api.apiserver import Api, Refused, account
+from tests.integration.api.objects import approval
+
+Object = dict[str, Any]
+SITE = "hospital-a"
+OURS = [account(SITE, name) for name in ("site-operator", "courier", "training")]
+OPERATOR = OURS[0]
+ROLE_BINDINGS = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SITE}/rolebindings"
+
+
+@pytest.fixture(scope="module")
+def site(api: Api) -> Iterator[Api]:
+    users = [*OURS, "alice", "mallory"]
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "all-rights-of-approvals", "namespace": SITE},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"} for user in users],
+    }
+    api.call("POST", ROLE_BINDINGS, binding)
+    for user in users:
+        api.await_right(user, "create", "approvals.wardround.io", SITE)
+    yield api
+    api.call("DELETE", f"{ROLE_BINDINGS}/all-rights-of-approvals")
+
+
+@pytest.fixture
+def made(site: Api) -> Iterator[Api]:
+    """With an Approval `made` of alice."""
+    site.create(approval("made"), user="alice")
+    yield site
+    site.delete("Approval", "made", SITE)
+
+
+@pytest.mark.parametrize("user", OURS)
+@pytest.mark.parametrize("verdict", [{}, {"verdict": "Deny", "maxRounds": 0, "maxEvaluations": 0, "until": None}])
+def test_no_account_of_ours_makes_an_approval(site: Api, user: str, verdict: Object) -> None:
+    for author in (user, "alice"):
+        with pytest.raises(Refused, match="Only people approve or deny the tasks of a model"):
+            site.create(approval("forged", author=author, **verdict), user=user)
+
+
+@pytest.mark.parametrize("user", OURS)
+def test_no_account_of_ours_withdraws_one(made: Api, user: str) -> None:
+    for by in (user, "alice"):
+        with pytest.raises(Refused, match="Only people approve or deny the tasks of a model"):
+            made.patch("Approval", "made", {"spec": {"withdrawnBy": by}}, SITE, user=user)
+
+
+@pytest.mark.parametrize("author", ["bob", "Alice", "system:serviceaccount:hospital-a:site-operator"])
+def test_nobody_approves_in_the_name_of_another_user(site: Api, author: str) -> None:
+    with pytest.raises(Refused, match="author of an Approval is the user who makes it"):
+        site.create(approval("forged", author=author), user="alice")
+
+
+def test_nobody_makes_an_approval_that_another_user_seems_to_have_withdrawn(site: Api) -> None:
+    with pytest.raises(Refused, match="author of an Approval is the user who makes it"):
+        site.create(approval("forged", withdrawnBy="bob"), user="alice")
+
+
+def test_a_person_withdraws_an_approval_in_the_own_name_and_for_good(made: Api) -> None:
+    for by in ("alice", "bob"):
+        with pytest.raises(Refused, match="withdrawnBy of an Approval is the user who withdraws it"):
+            made.patch("Approval", "made", {"spec": {"withdrawnBy": by}}, SITE, user="mallory")
+    made.patch("Approval", "made", {"spec": {"withdrawnBy": "mallory"}}, SITE, user="mallory")
+    for after in (None, "alice"):
+        with pytest.raises(Refused, match="A person has withdrawn this Approval"):
+            made.patch("Approval", "made", {"spec": {"withdrawnBy": after}}, SITE, user="alice")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"author": "mallory"},
+        {"terms": "{ }"},
+        {"verdict": "Deny", "maxRounds": 0, "maxEvaluations": 0, "until": None},
+        {"maxRounds": 5},
+        {"maxEvaluations": 5},
+        {"until": "2028-03-31T00:00:00Z"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("user", ["alice", "mallory", ""])
+def test_nobody_changes_what_was_approved(made: Api, user: str, change: Object) -> None:
+    with pytest.raises(Refused, match="The spec of an Approval is immutable"):
+        made.patch("Approval", "made", {"spec": change}, SITE, user=user)
+
+
+def test_only_the_site_operator_counts_and_it_cannot_count_down(made: Api) -> None:
+    def count(user: str, *tasks: str) -> None:
+        made.patch_status("Approval", "made", {"rounds": len(tasks), "roundTasks": list(tasks)}, SITE, user=user)
+
+    for user in ("alice", OURS[1], ""):
+        with pytest.raises(Refused, match="The status of an Approval is written by the site operator alone"):
+            count(user, "a/1")
+    count(OPERATOR, "a/1", "b/1")
+    count(OPERATOR, "a/1", "b/1", "c/1")
+    for tasks in ((), ("a/1", "b/1"), ("d/1", "b/1", "c/1")):
+        with pytest.raises(Refused, match="A task that counts stays counted"):
+            count(OPERATOR, *tasks)
+    with pytest.raises(Refused, match="A task that counts stays counted"):
+        made.patch_status("Approval", "made", {"roundTasks": None}, SITE, user=OPERATOR)
+    evaluated = {"evaluations": 1, "evaluationTasks": ["a/1"]}
+    made.patch_status("Approval", "made", evaluated, SITE, user=OPERATOR)
+    with pytest.raises(Refused, match="A task that counts stays counted"):
+        made.patch_status("Approval", "made", {"evaluationTasks": []}, SITE, user=OPERATOR)
+
+
+BAD: dict[str, tuple[Object, str]] = {
+    "no end": ({"until": None}, "needs until"),
+    "a denial with an end": ({"verdict": "Deny", "maxRounds": 0, "maxEvaluations": 0}, "has no until"),
+    "a denial of some rounds": ({"verdict": "Deny", "until": None}, "allows no rounds and no evaluations"),
+    "no terms": ({"terms": None}, "spec.terms: Required value"),
+    "no author": ({"author": None}, "spec.author: Required value"),
+    "too many rounds": ({"maxRounds": 513}, "spec.maxRounds"),
+    "a date alone": ({"until": "2027-03-31"}, "spec.until"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_approval_that_makes_no_sense_is_refused(site: Api, name: str) -> None:
+    spec, message = BAD[name]
+    with pytest.raises(Refused, match=message):
+        site.create(approval("bad", **spec), user="alice")

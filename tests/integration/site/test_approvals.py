@@ -1,0 +1,258 @@
+"""A hospital approves a model: the site operator, the courier and the command line, against a real API server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.api.apiserver import Refused, account
+from tests.integration.api.objects import TRAINER
+from tests.integration.site.conftest import NAMESPACE, PARTICIPANT, PERSON, Site, eventually, free_port, token
+from tests.integration.site.hub import Object
+from tests.integration.site.play import condition, enrolled, job_of
+from tests.worlds.site import ASSIGNMENT
+from wardround.cli.__main__ import main
+from wardround.courier import main as courier
+from wardround.kube.client import Client
+from wardround.wire.assignment import AssignedModel
+
+pytestmark = pytest.mark.own_courier
+APPROVALS = f"/apis/wardround.io/v1alpha1/namespaces/{NAMESPACE}/approvals"
+OPERATOR = account(NAMESPACE, "site-operator")
+SERIES = AssignedModel(
+    name="breast",
+    uid="5c9d5e0e-7f0b-4c55-9d0e-2f6a1b8c4d21",
+    series=1,
+    round=1,
+    rounds=3,
+    tasks=("Statistics", "Train", "Evaluate Validation"),
+    image=TRAINER,
+    command=ASSIGNMENT.command,
+    parameters=ASSIGNMENT.parameters,
+    schedules=(),
+    frozen=ASSIGNMENT.exchange.frozen,
+    metrics=ASSIGNMENT.metrics,
+    quorum=ASSIGNMENT.quorum,
+    evaluation_quorum=ASSIGNMENT.quorum,
+    resources=ASSIGNMENT.resources,
+)
+
+
+@pytest_asyncio.fixture
+async def manual(site: Site) -> AsyncIterator[Site]:
+    """A site whose policy is Manual, for the courier too, and that has no Approval."""
+    pins = dataclasses.replace(site.settings.pins, approval="Manual")
+    secret = token(site.api, "courier", NAMESPACE)
+    own = Client(site.server, site.ca, lambda: secret, NAMESPACE)
+    running = asyncio.create_task(courier.run(dataclasses.replace(site.settings, pins=pins), own, free_port()))
+    site.api.call("DELETE", APPROVALS)
+    site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Manual"}}}, NAMESPACE)
+    try:
+        await enrolled(site)
+        yield site
+    finally:
+        site.api.patch("Site", "site", {"spec": {"policy": {"approval": "Policy"}}}, NAMESPACE)
+        site.api.call("DELETE", APPROVALS)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+class Person:
+    """A person of the hospital with the command line."""
+
+    def __init__(self, site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+        self._site, self._capsys = site, capsys
+
+    async def runs(self, *words: str, code: int = 0) -> str:
+        """Both outputs of a command."""
+        self._capsys.readouterr()
+        more = ["-n", NAMESPACE, "--kubeconfig", str(self._site.api.kubeconfig)]
+        assert await asyncio.to_thread(main, [*words, *more]) == code
+        output = self._capsys.readouterr()
+        return output.out + output.err
+
+
+@pytest.fixture
+def person(site: Site, capsys: pytest.CaptureFixture[str]) -> Person:
+    return Person(site, capsys)
+
+
+async def reason(site: Site, name: str, kind: str, expected: str) -> None:
+    """Waits for the reason of a condition at the hub."""
+    await eventually(
+        f"{kind} of {name} is {expected}",
+        lambda: condition(site.api.get("RoundTask", name, PARTICIPANT), kind)["reason"] == expected,
+    )
+
+
+def only(site: Site) -> Object:
+    [approval] = site.api.call("GET", APPROVALS)["items"]
+    found: Object = approval
+    return found
+
+
+def ask(site: Site, series: AssignedModel | None = SERIES, **changes: Any) -> str:
+    return str(site.hub.ask(series=series, **changes)["metadata"]["name"])
+
+
+async def approved(site: Site, person: Person, *options: str) -> str:
+    """The name of a first task, after a person has approved its model."""
+    first = ask(site)
+    await reason(site, first, "Accepted", "WaitingForApproval")
+    uid = site.task(first)["metadata"]["uid"]
+    await person.runs("approve", f"st/{first}", "--model", "--uid", uid, *options)
+    await reason(site, first, "Accepted", "Accepted")
+    return first
+
+
+async def test_a_person_approves_a_model_once_and_the_courier_agrees(manual: Site, person: Person) -> None:
+    """Of the model that this round starts from, an Approval says nothing."""
+    site, model = manual, b"a base of the hub's choice"
+    first = await approved(site, person)
+    assert only(site)["spec"]["author"] == PERSON
+    assert site.task(first)["spec"]["approved"] is False
+    decision = site.task(first)["status"]["decision"]
+    assert (decision["verdict"], decision["by"], decision["approval"]) == (
+        "Approve",
+        PERSON,
+        only(site)["metadata"]["name"],
+    )
+    assert "decision" not in site.api.get("RoundTask", first, PARTICIPANT)["status"]
+
+    second = ask(site, model=await site.hub.seal_model(model), initial=False)
+    fetched = site.workspace / "tasks"
+    await eventually("the courier has fetched", lambda: list(fetched.glob("*/in/model.safetensors")))
+    assert (site.folder(second) / "in" / "model.safetensors").read_bytes() == model
+    assert (only(site)["status"]["rounds"], len(only(site)["status"]["roundTasks"])) == (2, 2)
+    text = await person.runs("review", f"st/{second}")
+    assert f"by {PERSON}" in text
+    assert "2 of 8 rounds, 0 of 4 evaluations" in text
+
+
+async def test_a_hub_that_changes_a_term_or_asks_too_often_waits_for_a_person(manual: Site, person: Person) -> None:
+    site = manual
+    await approved(site, person, "--rounds", "2")
+    changed = dataclasses.replace(SERIES, parameters={"epochs": "50"})
+    more = dataclasses.replace(SERIES, rounds=4)
+    tasks = {
+        "parameters of the series": ask(site, series=changed, parameters={"epochs": "50"}),
+        "parameters of the task alone": ask(site, parameters={"epochs": "50"}),
+        "rounds of the series": ask(site, series=more),
+        "another series": ask(site, series=dataclasses.replace(SERIES, series=2)),
+        "no series": ask(site, series=None),
+    }
+    for name in tasks.values():
+        await reason(site, name, "Accepted", "WaitingForApproval")
+    await reason(site, ask(site), "Accepted", "Accepted")
+    beyond = ask(site)
+    await reason(site, beyond, "Accepted", "WaitingForApproval")
+    assert "all its rounds are used" in condition(site.task(beyond), "Accepted")["message"]
+    assert only(site)["status"]["rounds"] == 2
+    await eventually("it says so", lambda: condition(only(site), "Ready")["reason"] == "ApprovalUsedUp")
+    # The hospital agrees to one more round.
+    uid = site.task(beyond)["metadata"]["uid"]
+    await person.runs("approve", f"st/{beyond}", "--model", "--rounds", "3", "--uid", uid)
+    await reason(site, beyond, "Accepted", "Accepted")
+
+
+async def test_counts_outlive_tasks_a_restart_and_the_approval_itself(manual: Site, person: Person) -> None:
+    site = manual
+    first = await approved(site, person, "--rounds", "2")
+    # Without the task, the Approval has the count.
+    site.hub.cancel(first)
+    await reason(site, first, "Failed", "Cancelled")
+    site.api.delete("SiteTask", first, NAMESPACE)
+    await site.restart()
+    second = ask(site)
+    await reason(site, second, "Accepted", "Accepted")
+    assert only(site)["status"]["rounds"] == 2
+    third = ask(site)
+    await reason(site, third, "Accepted", "WaitingForApproval")
+    # Without the Approval, the tasks that are left at the site have it.
+    before = only(site)
+    site.api.delete("Approval", before["metadata"]["name"], NAMESPACE)
+    await reason(site, second, "Failed", "ApprovalEnded")
+    again = {key: before["metadata"][key] for key in ("name", "namespace")}
+    site.api.create({**before, "metadata": again, "spec": {**before["spec"], "maxRounds": 1}})
+    await eventually("it is seen", lambda: condition(only(site), "Ready")["reason"] == "SeriesApproved")
+    await reason(site, third, "Accepted", "WaitingForApproval")
+
+
+async def test_a_withdrawn_approval_ends_the_tasks_that_rest_on_it(manual: Site, person: Person) -> None:
+    site = manual
+    first = await approved(site, person)
+    await eventually("the Job", lambda: job_of(site, first))
+    await person.runs("withdraw", f"approval/{only(site)['metadata']['name']}")
+    await reason(site, first, "Failed", "ApprovalEnded")
+    await eventually("the Job is gone", lambda: job_of(site, first) is None)
+    assert only(site)["spec"]["withdrawnBy"] == PERSON
+    await eventually("the time is kept", lambda: "withdrawnAt" in only(site)["status"])
+    await reason(site, ask(site), "Accepted", "WaitingForApproval")
+
+
+async def test_a_task_can_be_approved_denied_and_withdrawn_alone(manual: Site, person: Person) -> None:
+    site = manual
+    one, other = ask(site), ask(site)
+    for name in (one, other):
+        await reason(site, name, "Accepted", "WaitingForApproval")
+    text = await person.runs("review", f"st/{one}")
+    assert "epochs=5" in text
+    assert f"kubectl wardround approve sitetask/{one} -n {NAMESPACE} --uid" in text
+    wrong = await person.runs("approve", f"st/{one}", "--uid", "another", code=2)
+    assert "the hub has replaced it" in wrong
+    await person.runs("approve", f"st/{one}", "--yes")
+    await reason(site, one, "Accepted", "Accepted")
+    assert site.task(one)["spec"]["decidedBy"] == PERSON
+    await person.runs("withdraw", f"st/{one}")
+    await reason(site, one, "Failed", "ApprovalEnded")
+    assert "Nobody has approved" in await person.runs("withdraw", f"st/{other}", code=2)
+    await person.runs("deny", f"st/{other}")
+    await reason(site, other, "Failed", "Denied")
+    decision = site.task(other)["status"]["decision"]
+    assert (decision["verdict"], decision["by"]) == ("Deny", PERSON)
+
+
+async def test_a_person_denies_a_model(manual: Site, person: Person) -> None:
+    site = manual
+    first = ask(site)
+    await reason(site, first, "Accepted", "WaitingForApproval")
+    await person.runs("deny", f"st/{first}", "--model")
+    await reason(site, first, "Failed", "Denied")
+    await reason(site, ask(site, series=dataclasses.replace(SERIES, rounds=9)), "Failed", "Denied")
+    await person.runs("withdraw", f"approval/{only(site)['metadata']['name']}")
+    await reason(site, ask(site), "Accepted", "WaitingForApproval")
+
+
+async def test_a_site_operator_that_lies_gets_nothing_from_the_courier(manual: Site, person: Person) -> None:
+    """It claims that the Approval covers a task of other terms. It cannot write one that does."""
+    site = manual
+    await approved(site, person)
+    name = only(site)["metadata"]["name"]
+    changed = dataclasses.replace(SERIES, parameters={"epochs": "50"})
+    sealed = await site.hub.seal_model(b"model")
+    task = ask(site, series=changed, parameters={"epochs": "50"}, model=sealed, initial=False)
+    await reason(site, task, "Accepted", "WaitingForApproval")
+    accepted = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
+    claimed = {**accepted, "lastTransitionTime": "2026-11-24T11:59:00Z"}
+    decision = {"verdict": "Approve", "by": PERSON, "at": "2026-11-24T11:59:00Z", "approval": name}
+    site.api.patch_status("SiteTask", task, {"conditions": [claimed], "decision": decision}, NAMESPACE, user=OPERATOR)
+    await eventually(
+        "the courier waits for the people here",
+        lambda: (site.task(task)["status"].get("courier") or {}).get("reason") == "WaitingForApproval",
+    )
+    assert not (site.folder(task) / "in" / "model.safetensors").exists()
+    spec = {**only(site)["spec"], "terms": "{}"}
+    forged = {
+        "apiVersion": "wardround.io/v1alpha1",
+        "kind": "Approval",
+        "metadata": {"name": "x", "namespace": NAMESPACE},
+    }
+    with pytest.raises(Refused, match="forbidden"):
+        site.api.create({**forged, "spec": spec}, user=OPERATOR)

@@ -1,0 +1,445 @@
+"""Which tasks an Approval of a model covers, how they count, and what ends with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.conditions import condition
+from tests.worlds.site import (
+    ASSIGNMENT,
+    IMAGE,
+    JOB,
+    NOW,
+    a_reference,
+    a_site,
+    a_task,
+    accepted,
+    change_names,
+    seen,
+    signed,
+    tell_hub_action,
+)
+from tests.worlds.site import condition as site_condition
+from wardround.api import approval
+from wardround.api.approval import Approval, ApprovalStatus
+from wardround.api.sitetask import SiteTask, TaskDecision
+from wardround.api.times import to_seconds
+from wardround.plans import approval as approvals
+from wardround.plans.approval import Approvals, EarlierTask, SeriesTerms
+from wardround.plans.sitetask.plan import plan
+from wardround.plans.sitetask.types import CountTask, Observation, Plan, WriteStatus
+from wardround.wire.assignment import (
+    AssignedModel,
+    AssignedSchedule,
+    AssignedStep,
+    Assignment,
+    Exchange,
+    Quorum,
+    Resources,
+)
+
+MODEL = AssignedModel(
+    name="breast",
+    uid="model-uid",
+    series=1,
+    round=2,
+    rounds=3,
+    tasks=("Statistics", "Train", "Evaluate Validation"),
+    image=IMAGE,
+    command=ASSIGNMENT.command,
+    parameters={"epochs": "5"},
+    schedules=(AssignedSchedule("epochs", (AssignedStep(3, "2"),)),),
+    frozen=("input.*",),
+    metrics=("loss",),
+    quorum=ASSIGNMENT.quorum,
+    evaluation_quorum=Quorum(3, (), 60, "Fail"),
+    resources=ASSIGNMENT.resources,
+)
+TRAIN = dataclasses.replace(ASSIGNMENT, model=MODEL)
+EVALUATE = dataclasses.replace(
+    TRAIN, task="Evaluate", initial=False, quorum=MODEL.evaluation_quorum, exchange=Exchange(())
+)
+STATISTICS = dataclasses.replace(
+    TRAIN,
+    task="Statistics",
+    image="",
+    image_digest="",
+    initial=False,
+    parameters={},
+    model=dataclasses.replace(MODEL, round=0),
+)
+
+
+def terms(task: Assignment) -> SeriesTerms:
+    series = approvals.terms(task)
+    assert series is not None
+    return series
+
+
+TERMS = terms(TRAIN)
+UNTIL = NOW + timedelta(days=30)
+MANUAL = a_site(approval="Manual", localSockets=True, minQuorum=1, release="Readers")
+
+
+def an_approval(
+    series: SeriesTerms = TERMS, *, name: str = "breast-s1", status: dict[str, Any] | None = None, **spec: Any
+) -> Approval:
+    known = {"author": "alice", "terms": approvals.text(series), "maxRounds": 8, "maxEvaluations": 2}
+    times = {} if spec.get("verdict") == "Deny" else {"until": to_seconds(UNTIL)}
+    return approval.parse(
+        {
+            "metadata": {"name": name, "namespace": "hospital-a", "uid": f"uid-of-{name}", "generation": 1},
+            "spec": {**known, **times, **spec},
+            "status": status or {},
+        }
+    )
+
+
+def covers(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] = ()) -> bool:
+    return approvals.covering(task, Approvals(every=every, earlier=earlier), NOW) is not None
+
+
+@pytest.mark.parametrize("task", [TRAIN, EVALUATE, STATISTICS], ids=lambda each: each.task)
+def test_an_approval_covers_all_tasks_of_the_series(task: Assignment) -> None:
+    assert approvals.deviations(task) == ()
+    assert covers(task, an_approval())
+
+
+def test_a_scheduled_parameter_has_its_value_from_its_round_on() -> None:
+    third = dataclasses.replace(MODEL, round=3)
+    assert covers(dataclasses.replace(TRAIN, model=third, parameters={"epochs": "2"}), an_approval())
+    assert not covers(dataclasses.replace(TRAIN, model=third), an_approval())
+
+
+# The hub asks for something else than was approved: the series says so, and the task agrees with the series.
+CHANGED_TERMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    # field of the terms: (what changes in the assignment, what in its model)
+    "federation": ({"round_namespace": "other"}, {}),
+    "model_name": ({}, {"name": "other"}),
+    "model_uid": ({}, {"uid": "other"}),
+    "series": ({}, {"series": 2}),
+    "rounds": ({}, {"rounds": 4}),
+    "tasks": ({}, {"tasks": (*MODEL.tasks, "Evaluate Test")}),
+    "image": ({"image": f"other@{IMAGE.partition('@')[2]}"}, {"image": f"other@{IMAGE.partition('@')[2]}"}),
+    "command": ({"command": ("sh",)}, {"command": ("sh",)}),
+    "parameters": ({"parameters": {"epochs": "6"}}, {"parameters": {"epochs": "6"}}),
+    "schedules": ({}, {"schedules": (AssignedSchedule("epochs", (AssignedStep(3, "1000"),)),)}),
+    "dataset_name": ({"dataset_name": "lung"}, {}),
+    "schema": ({"schema": dataclasses.replace(ASSIGNMENT.schema, digest="sha256:" + "0" * 64)}, {}),
+    "frozen": ({"exchange": Exchange(())}, {"frozen": ()}),
+    "metrics": ({"metrics": ("loss", "people")}, {"metrics": ("loss", "people")}),
+    "quorum": ({"quorum": Quorum(1, (), 60, "Fail")}, {"quorum": Quorum(1, (), 60, "Fail")}),
+    "evaluation_quorum": ({}, {"evaluation_quorum": Quorum(1, (), 60, "Fail")}),
+    "resources": (
+        {"resources": Resources(1, 0, local_sockets=True)},
+        {"resources": Resources(1, 0, local_sockets=True)},
+    ),
+    "release": ({"release": "Readers"}, {}),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_TERMS)
+def test_a_hub_that_changes_one_term_falls_outside_the_approval(name: str) -> None:
+    assignment, model = CHANGED_TERMS[name]
+    changed = dataclasses.replace(TRAIN, **assignment, model=dataclasses.replace(MODEL, **model))
+    assert approvals.deviations(changed) == (), "the task agrees with what the hub says of its series"
+    assert not covers(changed, an_approval())
+    assert len(approvals.differing(TERMS, terms(changed))) == 1
+
+
+def test_each_term_is_changed_once() -> None:
+    # No model has pushed weights today.
+    assert {*CHANGED_TERMS, "pushed"} == {each.name for each in dataclasses.fields(SeriesTerms)}
+    assert not covers(TRAIN, an_approval(dataclasses.replace(TERMS, pushed=True)))
+
+
+# The series is the approved one, and the task is not as the series says.
+DEVIATIONS: dict[str, tuple[Assignment, dict[str, Any]]] = {
+    "task": (EVALUATE, {"rows": "Test"}),
+    "round": (TRAIN, {"model": dataclasses.replace(MODEL, round=4), "parameters": {"epochs": "2"}}),
+    "image": (TRAIN, {"image": "other"}),
+    "command": (TRAIN, {"command": ("sh",)}),
+    "parameters": (TRAIN, {"parameters": {"epochs": "2"}}),
+    "frozen": (TRAIN, {"exchange": Exchange(())}),
+    "metrics": (EVALUATE, {"metrics": ("loss", "people")}),
+    "quorum": (EVALUATE, {"quorum": MODEL.quorum}),
+    "resources": (STATISTICS, {"resources": Resources(1, 1, local_sockets=False)}),
+    "references": (EVALUATE, {"references": (a_reference(parameters={"epochs": "7"}),)}),
+}
+
+
+@pytest.mark.parametrize("name", DEVIATIONS)
+def test_a_task_that_is_not_as_its_series_says_is_not_covered(name: str) -> None:
+    task, changes = DEVIATIONS[name]
+    changed = dataclasses.replace(task, **changes)
+    assert approvals.deviations(changed) == (name,)
+    assert not covers(changed, an_approval())
+    assert f"({name})" in approvals.why_not_covered(changed, Approvals(every=(an_approval(),)), NOW)
+
+
+def test_every_part_of_a_task_that_is_compared_deviates_once() -> None:
+    assert DEVIATIONS.keys() == approvals.COMPARED.keys()
+
+
+def test_a_reference_that_a_round_of_the_series_could_have_made_is_covered() -> None:
+    for epochs in ("5", "2"):
+        assert covers(
+            dataclasses.replace(EVALUATE, references=(a_reference(parameters={"epochs": epochs}),)), an_approval()
+        )
+
+
+def test_a_round_of_a_person_is_covered_by_no_approval() -> None:
+    assert not covers(ASSIGNMENT, an_approval())
+    assert approvals.why_not_covered(ASSIGNMENT, Approvals(every=(an_approval(),)), NOW) == ""
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"until": to_seconds(NOW)},
+        {"until": "no time"},
+        {"withdrawnBy": "bob"},
+        {"verdict": "Deny"},
+        {"maxRounds": 0},
+        {"terms": "{}"},
+        {"terms": approvals.text(TERMS) + " "},
+    ],
+    ids=str,
+)
+def test_an_approval_that_is_over_covers_nothing(over: dict[str, Any]) -> None:
+    assert not covers(TRAIN, an_approval(**over))
+
+
+# Counting
+
+
+def counted(task: Assignment, *every: Approval, earlier: tuple[EarlierTask, ...] = ()) -> ApprovalStatus:
+    return approvals.count(every[0], task, Approvals(every=every, earlier=earlier))
+
+
+def test_a_task_counts_once_and_each_attempt_is_a_task() -> None:
+    first = counted(TRAIN, an_approval())
+    assert (first.rounds, first.round_tasks, first.evaluations) == (1, ("round-uid/1",), 0)
+    known = dataclasses.replace(an_approval(), status=first)
+    assert counted(TRAIN, known) == first
+    again = counted(dataclasses.replace(TRAIN, attempt=2), known)
+    assert again.round_tasks == ("round-uid/1", "round-uid/2")
+    evaluated = counted(EVALUATE, known)
+    assert (evaluated.evaluations, evaluated.evaluation_tasks, evaluated.rounds) == (1, ("round-uid/1",), 1)
+
+
+def test_the_last_round_is_covered_and_the_next_one_is_not() -> None:
+    full = {"rounds": 2, "roundTasks": ["a/1", "round-uid/1"]}
+    assert covers(TRAIN, an_approval(status=full, maxRounds=2)), "it counts already, as after a crash"
+    assert not covers(dataclasses.replace(TRAIN, attempt=2), an_approval(status=full, maxRounds=2))
+    assert covers(dataclasses.replace(TRAIN, attempt=2), an_approval(status=full, maxRounds=3))
+    # Evaluations have a number of their own.
+    assert covers(EVALUATE, an_approval(status=full, maxRounds=2))
+
+
+def earlier_task(key: str, series: SeriesTerms = TERMS, *, evaluation: bool = False) -> EarlierTask:
+    return EarlierTask(key=key, terms=approvals.digest(approvals.text(series)), evaluation=evaluation)
+
+
+def test_a_new_approval_of_the_same_terms_does_not_begin_at_zero() -> None:
+    withdrawn = an_approval(name="old", withdrawnBy="bob", status={"rounds": 2, "roundTasks": ["a/1", "b/1"]})
+    assert not covers(TRAIN, an_approval(maxRounds=2), withdrawn)
+    assert counted(TRAIN, an_approval(maxRounds=3), withdrawn).round_tasks == ("a/1", "b/1", "round-uid/1")
+
+
+def test_after_an_approval_was_deleted_the_tasks_at_the_site_still_count() -> None:
+    known = (earlier_task("a/1"), earlier_task("b/1"), earlier_task("c/1", evaluation=True))
+    assert not covers(TRAIN, an_approval(maxRounds=2), earlier=known)
+    assert counted(TRAIN, an_approval(), earlier=known).round_tasks == ("a/1", "b/1", "round-uid/1")
+    others = tuple(earlier_task(f"{n}/1", dataclasses.replace(TERMS, series=2)) for n in range(9))
+    assert covers(TRAIN, an_approval(maxRounds=1), earlier=others)
+
+
+# A denial
+
+
+def test_a_denial_is_about_the_model_whatever_the_hub_changes() -> None:
+    changed = dataclasses.replace(TRAIN, parameters={"epochs": "6"}, model=dataclasses.replace(MODEL, series=4))
+    denial = an_approval(verdict="Deny")
+    assert approvals.denying(changed, Approvals(every=(an_approval(), denial))) == denial
+    assert approvals.denying(changed, Approvals(every=(an_approval(verdict="Deny", withdrawnBy="bob"),))) is None
+    other = dataclasses.replace(TRAIN, model=dataclasses.replace(MODEL, uid="another"))
+    assert approvals.denying(other, Approvals(every=(denial,))) is None
+    assert approvals.denying(ASSIGNMENT, Approvals(every=(denial,))) is None
+
+
+# The plan of a task
+
+
+def waiting(task: Assignment = TRAIN, *every: Approval, **spec: Any) -> Observation:
+    changes = {name: getattr(task, name) for name in Assignment.__dataclass_fields__}
+    return seen(a_task(envelope=signed(**changes), spec=spec), site=MANUAL, approvals=every)
+
+
+def accepts(planned: Plan) -> bool:
+    known = [each for each in planned.status.conditions if each.type == "Accepted"]
+    return bool(known) and known[0].status == "True"
+
+
+def test_a_covered_task_is_counted_before_it_is_accepted() -> None:
+    planned = plan(waiting(TRAIN, an_approval()))
+    assert accepts(planned)
+    kinds = [type(each) for each in planned.actions]
+    assert kinds.index(CountTask) < kinds.index(WriteStatus)
+    [count] = [each for each in planned.actions if isinstance(each, CountTask)]
+    assert (count.name, count.status.round_tasks) == ("breast-s1", ("round-uid/1",))
+    assert planned.status.decision == TaskDecision(
+        verdict="Approve", by="alice", at=to_seconds(NOW), approval="breast-s1"
+    )
+
+
+def test_a_task_that_counts_already_is_accepted_without_a_second_count() -> None:
+    status = {"rounds": 8, "roundTasks": [*(f"{n}/1" for n in range(7)), "round-uid/1"]}
+    planned = plan(waiting(TRAIN, an_approval(status=status)))
+    assert accepts(planned)
+    assert not [each for each in planned.actions if isinstance(each, CountTask)]
+
+
+def test_a_task_that_is_not_covered_waits_and_its_people_read_why() -> None:
+    changed = dataclasses.replace(
+        TRAIN, parameters={"epochs": "6"}, model=dataclasses.replace(MODEL, parameters={"epochs": "6"})
+    )
+    planned = plan(waiting(changed, an_approval()))
+    assert not accepts(planned)
+    [accepted_condition] = [each for each in planned.status.conditions if each.type == "Accepted"]
+    assert accepted_condition.reason == "WaitingForApproval"
+    assert "Approval breast-s1 does not cover the task: the hub now asks for other terms (parameters)." in (
+        accepted_condition.message
+    )
+    told = tell_hub_action(planned)
+    assert told is not None
+    assert not any("breast-s1" in each.message for each in told.status.conditions)
+
+
+def test_an_approval_does_not_replace_the_policy() -> None:
+    site = a_site(approval="Manual", images=[])
+    planned = plan(dataclasses.replace(waiting(TRAIN, an_approval()), site=site))
+    assert planned.status.failure is not None
+    assert planned.status.failure.reason == "ImageNotAllowed"
+
+
+def test_a_task_that_a_person_has_approved_does_not_count() -> None:
+    planned = plan(waiting(TRAIN, an_approval(), approved=True, decidedBy="bob"))
+    assert accepts(planned)
+    assert not [each for each in planned.actions if isinstance(each, CountTask)]
+    assert planned.status.decision == TaskDecision(verdict="Approve", by="bob", at=to_seconds(NOW))
+
+
+def test_tasks_that_were_accepted_without_a_person_are_remembered() -> None:
+    def other(name: str, uid: str, **spec: Any) -> SiteTask:
+        envelope = signed(round_uid=uid, model=MODEL)
+        reference = {"namespace": "breast-cancer", "name": "train-1", "uid": uid}
+        return a_task(name, envelope=envelope, spec={"roundRef": reference, **spec}, status=accepted())
+
+    others = [other("one", "one"), other("two", "two", approved=True)]
+    observation = dataclasses.replace(waiting(TRAIN, an_approval(maxRounds=1)), others=seen(others=others).others)
+    assert not accepts(plan(observation))
+    two = dataclasses.replace(waiting(TRAIN, an_approval(maxRounds=2)), others=seen(others=others).others)
+    [count] = [each for each in plan(two).actions if isinstance(each, CountTask)]
+    assert count.status.round_tasks == ("one/1", "round-uid/1")
+
+
+@pytest.mark.parametrize("spec", [{"denied": True, "decidedBy": "bob"}, {}], ids=["the task", "the model"])
+def test_a_denied_task_is_refused(spec: dict[str, Any]) -> None:
+    denial = () if spec else (an_approval(verdict="Deny"),)
+    planned = plan(waiting(TRAIN, *denial, **spec))
+    assert planned.status.failure is not None
+    assert planned.status.failure.reason == "Denied"
+    decision = planned.status.decision
+    assert decision is not None
+    assert (decision.verdict, decision.by) == ("Deny", "bob" if spec else "alice")
+
+
+def running(*every: Approval, decision: dict[str, Any] | None = None, **spec: Any) -> Observation:
+    """A task that rests on the Approval breast-s1, with its Job."""
+    rests_on = {"verdict": "Approve", "by": "alice", "at": to_seconds(NOW), "approval": "breast-s1"}
+    status = accepted(site_condition("InputReady"), courier={"input": "Ready"}, decision=decision or rests_on)
+    task = a_task(envelope=signed(model=MODEL), spec=spec, status=status)
+    return seen(task, site=MANUAL, approvals=every, job=JOB)
+
+
+ENDED: dict[str, Observation] = {
+    "withdrawn": running(an_approval(withdrawnBy="bob")),
+    "deleted": running(),
+    "its time is over": running(an_approval(until=to_seconds(NOW))),
+    "another one is there": running(an_approval(name="another")),
+    "the task is denied": running(an_approval(), denied=True, decidedBy="bob"),
+    "the approval of the task is withdrawn": running(
+        decision={"verdict": "Approve", "by": "bob", "at": to_seconds(NOW)}, denied=True, decidedBy="bob"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_a_running_task_fails_when_its_approval_ends(name: str) -> None:
+    planned = plan(ENDED[name])
+    assert planned.status.failure is not None
+    assert planned.status.failure.reason == "ApprovalEnded"
+    after = dataclasses.replace(ENDED[name].task, status=planned.status)
+    assert change_names(plan(dataclasses.replace(ENDED[name], task=after))) == ("DeleteJob",)
+
+
+STANDS: dict[str, Observation] = {
+    "the Approval stands": running(an_approval()),
+    "it stands and is used up": running(an_approval(maxRounds=0)),
+    "a person has approved the task too": running(approved=True, decidedBy="bob"),
+    "the policy asks nobody any more": dataclasses.replace(running(), site=a_site(approval="Policy")),
+}
+
+
+@pytest.mark.parametrize("name", STANDS)
+def test_a_running_task_goes_on_while_its_approval_stands(name: str) -> None:
+    assert plan(STANDS[name]).status.failure is None
+
+
+def test_the_plan_looks_again_when_the_approval_ends() -> None:
+    soon = an_approval(until=to_seconds(NOW + timedelta(seconds=7)))
+    assert plan(running(soon)).again_seconds == 7
+
+
+# How an Approval stands
+
+
+@pytest.mark.parametrize(
+    ("known", "reason", "status"),
+    [
+        (an_approval(), "SeriesApproved", "True"),
+        (an_approval(verdict="Deny"), "SeriesDenied", "True"),
+        (an_approval(maxRounds=1, status={"rounds": 1, "roundTasks": ["a/1"]}), "ApprovalUsedUp", "False"),
+        (an_approval(until=to_seconds(NOW)), "ApprovalOver", "False"),
+        (an_approval(withdrawnBy="bob"), "ApprovalOver", "False"),
+        (an_approval(terms='{"a": 1}'), "ApprovalUnreadable", "False"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_an_approval_says_how_it_stands(known: Approval, reason: str, status: str) -> None:
+    after = approvals.status(known, NOW)
+    found = condition({"status": {"conditions": [dataclasses.asdict(each) for each in after.conditions]}}, "Ready")
+    assert found is not None
+    assert (found.reason, found.status) == (reason, status)
+    assert (after.withdrawn_at is not None) is (known.spec.withdrawn_by is not None)
+    assert approvals.status(dataclasses.replace(known, status=after), NOW) == after
+
+
+# The courier
+
+
+def test_the_courier_agrees_only_if_the_task_counts_and_the_count_is_within_the_limit() -> None:
+    counts = {"rounds": 2, "roundTasks": ["a/1", "round-uid/1"]}
+    assert approvals.stands_for(an_approval(status=counts, maxRounds=2), TRAIN, NOW)
+    assert not approvals.stands_for(an_approval(status=counts, maxRounds=1), TRAIN, NOW)
+    assert not approvals.stands_for(an_approval(), TRAIN, NOW)
+    assert not approvals.stands_for(an_approval(status=counts), dataclasses.replace(TRAIN, attempt=2), NOW)
+    assert not approvals.stands_for(an_approval(status=counts), EVALUATE, NOW)
+    assert not approvals.stands_for(an_approval(status=counts), ASSIGNMENT, NOW)
+    assert not approvals.stands_for(an_approval(status=counts, withdrawnBy="bob"), TRAIN, NOW)
+    assert not approvals.stands_for(an_approval(status=counts), TRAIN, UNTIL)
