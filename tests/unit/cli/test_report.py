@@ -130,6 +130,34 @@ def test_no_number_of_a_single_hospital_is_in_the_page() -> None:
         assert number not in text
 
 
+def test_totals_over_one_hospital_are_left_out_with_their_calibration() -> None:
+    """A Site may tell its own number to those who read the round. The page goes to more people."""
+    found = reported.objects()
+    model, versions, rounds = found["model"]
+    alone = [each for item in (*versions, *rounds) for each in own_numbers(item)]
+    for each in alone:
+        each["hospitals"] = 1
+    text = written({**found, "model": (model, versions, rounds)})
+    parsed(text)
+    told = {str(each["value"]) for each in alone}
+    assert {"0.302", "0.93", "-0.029"} <= told
+    assert not [value for value in told if value in text]
+    assert ">0.76<" not in text
+    assert "numbers of single hospitals" in text
+    # One metric over one hospital hides the groups, which do not say over how many they are.
+    again = reported.objects()
+    again["model"][1][0]["status"]["metrics"][0]["hospitals"] = 1
+    assert ">0.76<" not in written(again)
+    assert ">0.76<" in written()
+
+
+def own_numbers(item: Any) -> list[Any]:
+    """All numbers of a version or of a round."""
+    status = item["status"]
+    result = status.get("result", {})
+    return [*status.get("metrics", []), *result.get("metrics", []), *result.get("differences", [])]
+
+
 def test_the_page_says_who_was_left_out_and_why() -> None:
     rows = [[cell.text for cell in each] for each in elements(parsed(written()), "tr")]
     meanings = {str(row[0]): row[1:4] for row in rows if len(row) == 5 and row[2] in ("ColumnMissing", "Withheld")}
@@ -154,7 +182,7 @@ def test_a_model_before_its_first_round_has_a_report() -> None:
     bare = {"metadata": found["model"][0]["metadata"], "spec": reported.SPEC}
     text = written({"model": (bare, [], []), "tasks": [], "participants": [], "schema": None})
     parsed(text)
-    assert "No model of this series is measured yet." in text
+    assert "No model of this series is measured over at least 2 hospitals yet." in text
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.05, 0.02), (0.3, 0.30001), (-1e9, 1e9), (0.0, 3e-7)])

@@ -2,6 +2,7 @@
 
 from wardround.api.federatedmodel import SeriesStatus
 from wardround.api.times import to_seconds
+from wardround.cli.model_objects import interval
 from wardround.cli.report import card, course, numbers
 from wardround.cli.report.document import Document, Facts
 from wardround.cli.report.seen import Seen
@@ -15,13 +16,14 @@ def document(seen: Seen) -> Document:
     """The whole report. A single hospital's own numbers never stand in it."""
     model = seen.model
     series, current = model.model.status.series, model.current
-    summary = model.model.status.summary
+    metrics = {each.name: interval(each) for each in current.status.metrics} if current else {}
     facts = (
         ("current version", str(current.spec.version) if current else "none yet"),
-        ("log loss of the current version", summary.loss if summary and summary.loss else ""),
-        ("AUC of the current version", summary.auc if summary and summary.auc else ""),
+        ("log loss of the current version", metrics.get("loss", "")),
+        ("AUC of the current version", metrics.get("auc", "")),
         ("series", _stage(series, model.model.spec.series.rounds) if series else "none yet"),
         ("next series", model.model.status.next.at if model.model.status.next else ""),
+        ("left out", "numbers of single hospitals" if seen.hidden else ""),
         ("written", f"{to_seconds(seen.now)}, from the objects of the hub's API server"),
     )
     sections = (

@@ -14,7 +14,7 @@ from wardround.cli.report.document import (
     Section,
     Table,
 )
-from wardround.cli.report.seen import Seen, number
+from wardround.cli.report.seen import FEWEST_HOSPITALS, Seen, number
 
 TITLES = {"loss": "Log loss", "auc": "AUC"}
 MEANINGS = {
@@ -28,7 +28,7 @@ OVER = ("people", "hospitals", "rows")
 def convergence(seen: Seen) -> Section:
     """The loss and the AUC of the model of each Train round."""
     charts = [chart for name in ("loss", "auc") if (chart := _line(seen, name)) is not None]
-    nothing = Paragraph("No model of this series is measured yet.")
+    nothing = Paragraph(f"No model of this series is measured over at least {FEWEST_HOSPITALS} hospitals yet.")
     return Section("convergence", "How the model improved", tuple(charts) or (nothing,))
 
 
@@ -76,14 +76,14 @@ def comparison(seen: Seen) -> Section:
         for metric in each.status.metrics
         if metric.name == name
     )
-    blocks: list[Block] = [
-        Table(
-            "Numbers of the versions, as the first round that measured each model told them",
-            ("metric", "version", "value", "95 % interval", "better", *OVER),
-            rows,
-            numbers=("value", "people", "hospitals"),
-        )
-    ]
+    table = Table(
+        "Numbers of the versions, as the first round that measured each model told them",
+        ("metric", "version", "value", "95 % interval", "better", *OVER),
+        rows,
+        numbers=("value", "people", "hospitals"),
+    )
+    nothing = Paragraph(f"No number of a version is over at least {FEWEST_HOSPITALS} hospitals.")
+    blocks: list[Block] = [table if rows else nothing]
     verdicts = [
         (seen.role(each), f"{told.outcome} ({told.reason}). {told.message}".strip())
         for each in versions
@@ -131,7 +131,7 @@ def calibration(seen: Seen) -> Section:
     """Predicted probabilities against observed shares, of the current version and the candidate."""
     versions = [each for each in (seen.model.current, seen.model.candidate) if each and each.status.calibration]
     if not versions:
-        text = "No measured version has enough people for a calibration curve."
+        text = "No version has a calibration curve over several hospitals. A curve needs enough people in each group."
         return Section("calibration", "Calibration", (Paragraph(text),))
     table = Table(
         "Groups of people by predicted probability",

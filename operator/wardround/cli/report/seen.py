@@ -1,14 +1,14 @@
 """What a report is made from, and texts that several sections share. Pure."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from wardround.api import dataschema, participant, roundtask
 from wardround.api.dataschema import DataSchema
-from wardround.api.federatedround import FederatedRound
-from wardround.api.modelversion import ModelVersion
+from wardround.api.federatedround import FederatedRound, Result
+from wardround.api.modelversion import ModelVersion, ModelVersionStatus
 from wardround.api.participant import Participant
 from wardround.api.roundtask import RoundTask
 from wardround.cli import model_objects
@@ -20,13 +20,15 @@ VALIDATION = "validation rows"
 
 @dataclass(frozen=True)
 class Seen:
-    """`tasks`, `participants`: None if the caller may not read them. `schema`: None also if it is gone."""
+    """`model`: without numbers over fewer than FEWEST_HOSPITALS. `hidden`: whether there were any. `tasks`,
+    `participants`: None if the caller may not read them. `schema`: None also if it is gone."""
 
     model: ModelObjects
     tasks: tuple[RoundTask, ...] | None
     participants: tuple[Participant, ...] | None
     schema: DataSchema | None
     now: datetime
+    hidden: bool
 
     def hospital(self, name: str) -> str:
         """The hospital as people call it: `University Hospital North (site-a)`."""
@@ -64,6 +66,9 @@ class Seen:
 
 
 MOST_VERSIONS = 4
+# A total over one hospital is that hospital's own number. A result has it only if the hospital's Site tells it, but the
+# report goes to more people.
+FEWEST_HOSPITALS = 2
 # A chart of larger numbers shows nothing.
 LARGEST = 1e9
 
@@ -76,13 +81,42 @@ def parse(
     now: datetime,
 ) -> Seen:
     """`model`: a FederatedModel, its versions and its rounds. Raises codec.Malformed."""
+    found = model_objects.read(*model)
+    shown = without_single_hospitals(found)
     return Seen(
-        model=model_objects.read(*model),
+        model=shown,
         tasks=None if tasks is None else tuple(read(roundtask.parse, each) for each in tasks),
         participants=None if participants is None else tuple(read(participant.parse, each) for each in participants),
         schema=read(dataschema.parse, schema) if schema else None,
         now=now,
+        hidden=shown != found,
     )
+
+
+def without_single_hospitals(found: ModelObjects) -> ModelObjects:
+    """The objects without all numbers of single hospitals: totals over one, and numbers that a Site tells."""
+    versions = tuple(replace(each, status=_shared_status(each.status)) for each in found.versions)
+    rounds = tuple(
+        replace(each, status=replace(each.status, result=_shared_result(each.status.result)))
+        if each.status.result
+        else each
+        for each in found.rounds
+    )
+    return replace(found, versions=versions, rounds=rounds)
+
+
+def _shared_status(status: ModelVersionStatus) -> ModelVersionStatus:
+    metrics = tuple(each for each in status.metrics if each.hospitals >= FEWEST_HOSPITALS)
+    # Groups do not say over how many hospitals they are. All numbers from the same sums are over the same hospitals.
+    groups = status.calibration if metrics and metrics == status.metrics else ()
+    return replace(status, metrics=metrics, calibration=groups)
+
+
+def _shared_result(result: Result) -> Result:
+    metrics = tuple(each for each in result.metrics if each.hospitals >= FEWEST_HOSPITALS)
+    differences = tuple(each for each in result.differences if each.hospitals >= FEWEST_HOSPITALS)
+    groups = result.calibration if metrics and metrics == result.metrics else ()
+    return replace(result, metrics=metrics, differences=differences, calibration=groups, hospitals=())
 
 
 def number(text: Any) -> float | None:
