@@ -165,8 +165,17 @@ def test_the_page_says_who_was_left_out_and_why() -> None:
     assert "column" in str(meanings["Clinic West (site-c)"][2])
     assert meanings["South Hospital (site-b)"][:2] == ["series 2, Compare", "Withheld"]
     assert ["site-d", "ParticipantSuspended"] in [[row[0], row[2]] for row in rows if len(row) == 5]
+    assert ["series 2, Train 1", "Complete", "4", "3", "2", "1", "2", "0"] in rows
     # Its Dataset has other columns.
     assert ["Clinic West (site-c)", "yes", "no"] in rows
+
+
+def test_a_failed_round_says_why() -> None:
+    found = reported.objects()
+    failed = found["model"][2][4]["status"]
+    failed["conditions"] = [{"type": "Failed", "status": "True", "reason": "QuorumNotMet", "message": "Too few."}]
+    del failed["result"]
+    assert ">Failed: QuorumNotMet<" in written(found)
 
 
 def test_who_may_not_read_hospitals_gets_a_report_that_says_what_is_missing() -> None:
@@ -182,7 +191,7 @@ def test_a_model_before_its_first_round_has_a_report() -> None:
     bare = {"metadata": found["model"][0]["metadata"], "spec": reported.SPEC}
     text = written({"model": (bare, [], []), "tasks": [], "participants": [], "schema": None})
     parsed(text)
-    assert "No model of this series is measured over at least 2 hospitals yet." in text
+    assert "No model of this series is measured over at least 2 hospitals." in text
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.05, 0.02), (0.3, 0.30001), (-1e9, 1e9), (0.0, 3e-7)])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 
+from wardround.api.conditions import find
 from wardround.api.federatedround import FederatedRound
 from wardround.api.roundtask import RoundTask
 from wardround.cli.objects import stages
@@ -67,13 +68,22 @@ def _round_counts(seen: Seen) -> Table:
         counts, result = each.status.participants, each.status.result
         told = (counts.selected, counts.accepted, counts.sent, counts.failed, counts.aggregated) if counts else ()
         withheld = str(result.withheld) if result else ""
-        rows.append((seen.model.place(each), *(map(str, told) if told else [""] * 5), withheld))
-    columns = ("round", "asked", "accepted", "sent", "failed", "combined", "withheld")
+        rows.append((seen.model.place(each), _outcome(each), *(map(str, told) if told else [""] * 5), withheld))
+    columns = ("round", "outcome", "asked", "accepted", "sent", "failed", "combined", "withheld")
     caption = (
-        "Number of hospitals in each round of the newest series. Withheld: the hospital sent no sums, because too few "
-        "of its people are in a class"
+        "Number of hospitals in each round of the newest series. Withheld: the hospital is not in the numbers, because "
+        "too few of its people are in a class"
     )
-    return Table(caption, columns, tuple(rows), numbers=columns[1:])
+    return Table(caption, columns, tuple(rows), numbers=columns[2:])
+
+
+def _outcome(federated_round: FederatedRound) -> str:
+    """`Complete`, `Failed: QuorumNotMet`, or `Running`."""
+    known = federated_round.status.conditions
+    failed = find(known, "Failed")
+    if failed is not None and failed.status == "True":
+        return f"Failed: {failed.reason}"
+    return "Complete" if federated_round.status.result is not None else "Running"
 
 
 def _hospitals(seen: Seen) -> Table:
@@ -95,13 +105,18 @@ def _left_out(seen: Seen) -> Table:
     for (hospital, reason), places in sorted(_reasons(seen).items()):
         named = f"{places[0]} and {len(places) - 1} more" if len(places) > 1 else places[0]
         if reason == WITHHELD:
-            meaning, owner = "The hospital sent no sums, because too few of its people are in a class.", "nobody"
+            meaning = "The hospital sent no sums for the numbers, because too few of its people are in a class."
+            owner = "nobody"
         else:
             about = reason_for(reason).about(hospital, seen.model.model.metadata.namespace)
             meaning, owner = about.meaning, about.owner
         rows.append((seen.hospital(hospital), named, reason, meaning, owner))
     columns = ("hospital", "round", "reason", "meaning", "who acts")
-    caption = "Hospitals that were left out of a round, or need attention" if rows else "No hospital was left out"
+    caption = (
+        "Hospitals that were left out of a round or of its numbers, or need attention"
+        if rows
+        else "No hospital was left out"
+    )
     return Table(caption, columns, tuple(rows))
 
 

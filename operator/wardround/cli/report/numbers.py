@@ -28,7 +28,7 @@ OVER = ("people", "hospitals", "rows")
 def convergence(seen: Seen) -> Section:
     """The loss and the AUC of the model of each Train round."""
     charts = [chart for name in ("loss", "auc") if (chart := _line(seen, name)) is not None]
-    nothing = Paragraph(f"No model of this series is measured over at least {FEWEST_HOSPITALS} hospitals yet.")
+    nothing = Paragraph(f"No model of this series is measured over at least {FEWEST_HOSPITALS} hospitals.")
     return Section("convergence", "How the model improved", tuple(charts) or (nothing,))
 
 
