@@ -7,6 +7,8 @@ signature, and the hub's public key. The key proves nothing by itself: the calle
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from wardround.wire import canonical, digests
 from wardround.wire.card import VERSION, ModelCard
 
 CARD_FILE, MODEL_FILE = "card.json", "model.safetensors"
+# A card fits into a Secret, 1 MiB. Written for people, each character can take six.
+CARD_BYTES = 8 << 20
 AGAIN = "Pull the model again: kubectl wardround model pull"
 
 
@@ -67,9 +71,9 @@ def load(path: Path, fingerprint: str) -> Folder:
             f"{fingerprint!r} is no fingerprint of a hub. Write sha256: and 64 hexadecimal digits, as the hub's "
             "administrator tells them"
         )
-    content = _read(path, CARD_FILE)
+    content = _read(path, CARD_FILE, CARD_BYTES)
     card = _verified(path, content, fingerprint)
-    model = _read(path, MODEL_FILE)
+    model = _read(path, MODEL_FILE, card.model.bytes)
     if digests.digest(model) != card.model.digest:
         raise FolderRefused(
             f"{path / MODEL_FILE} is not the model that {CARD_FILE} describes: its SHA-256 is another one. {AGAIN}"
@@ -81,8 +85,8 @@ def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
     place = path / CARD_FILE
     try:
         document = json.loads(content)
-        card, hub_key, signature = document["card"], document["hubKey"], document["signature"]
-        key, payload = canonical.decode(hub_key), canonical.dumps(card)
+        card, hub_key = document["card"], document["hubKey"]
+        key, signed_card = canonical.decode(hub_key), _envelope(canonical.dumps(card), document["signature"])
     except (ValueError, TypeError, KeyError, RecursionError):
         raise FolderRefused(f"{place} is not the card of a model: it cannot be read. {AGAIN}") from None
     actual = hub_fingerprint(key)
@@ -92,7 +96,7 @@ def _verified(path: Path, content: bytes, fingerprint: str) -> ModelCard:
             "fingerprint. Do not use the model if it differs"
         )
     try:
-        verified = open_card(_envelope(payload, signature), load_verification_key(key))
+        verified = open_card(signed_card, load_verification_key(key))
     except Refused as refusal:
         raise FolderRefused(
             f"{place} is not what the hub signed: somebody has changed it ({refusal.reason}). {AGAIN}"
@@ -111,11 +115,23 @@ def _envelope(payload: bytes, signature: Any) -> str:
     return canonical.dumps(outer).decode()
 
 
-def _read(path: Path, name: str) -> bytes:
+def _at_once(name: str, flags: int) -> int:
+    """Opens a named pipe without waiting for somebody who writes into it."""
+    return os.open(name, flags | os.O_NONBLOCK)
+
+
+def _read(path: Path, name: str, limit: int) -> bytes:
+    """The content of a file. `limit`: bytes. Nothing longer is read, because nothing of it is verified yet."""
     try:
-        return (path / name).read_bytes()
+        with open(path / name, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FolderRefused(f"{path / name} is not a file. {AGAIN}")
+            content = file.read(limit + 1)
     except OSError as error:
         raise FolderRefused(
             f"{path} has no readable {name} ({type(error).__name__}). A model's folder holds {CARD_FILE} and "
             f"{MODEL_FILE}. {AGAIN}"
         ) from None
+    if len(content) > limit:
+        raise FolderRefused(f"{path / name} is longer than a file of this name can be, {limit} bytes. {AGAIN}")
+    return content

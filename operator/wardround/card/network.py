@@ -49,7 +49,13 @@ def network(folder: Folder) -> Network:
             f"the tensors of {folder.path} are not those of the network on its card ({features} features, hidden "
             f"layers {list(architecture.hidden)}). The training image has made another model: run its own `predict`"
         )
-    renamed = {**arrays, "mean": arrays[architecture.mean], "deviation": arrays[architecture.deviation]}
+    deviation = arrays[architecture.deviation]
+    if not (all(np.isfinite(array).all() for array in arrays.values()) and (deviation > 0).all()):
+        raise FolderRefused(
+            f"the model of {folder.path} has a value that is not finite, or a deviation that is not above 0, so it "
+            "predicts nothing. Ask the author of its rounds for another version"
+        )
+    renamed = {**arrays, "mean": arrays[architecture.mean], "deviation": deviation}
     return Network(renamed, len(architecture.hidden))
 
 

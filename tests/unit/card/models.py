@@ -133,10 +133,13 @@ class Made:
     card: ModelCard
 
 
-def write_folder(path: Path, hidden: tuple[int, ...] = HIDDEN, **changes: Any) -> Made:
-    """The folder of a model, as `model pull` writes it. `changes`: fields of the card, before the hub signs it."""
+def write_folder(
+    path: Path, hidden: tuple[int, ...] = HIDDEN, other: dict[str, np.ndarray[Any, Any]] | None = None, **changes: Any
+) -> Made:
+    """The folder of a model, as `model pull` writes it. `changes`: fields of the card, before the hub signs it.
+    `other`: tensors in place of those of the trained model."""
     path.mkdir(exist_ok=True)
-    tensors.write(path / folder.MODEL_FILE, weights(hidden))
+    tensors.write(path / folder.MODEL_FILE, weights(hidden) | (other or {}))
     data = (path / folder.MODEL_FILE).read_bytes()
     identity = new_identity()
     card = replace(cards.first(making(data), NOW), metrics=(THRESHOLD,), **changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,27 @@ def test_a_key_that_is_not_the_signers_is_refused(made: Made) -> None:
 def test_a_signature_of_any_other_form_is_refused(made: Made, signature: Any) -> None:
     change(made, "signature", signature)
     assert "somebody has changed it" in refusal(made)
+
+
+@pytest.mark.parametrize("signature", ["\ud800", 1.5, float("nan")])
+def test_a_signature_that_no_json_of_ours_can_hold_is_refused(made: Made, signature: Any) -> None:
+    change(made, "signature", signature)
+    assert "is not the card of a model" in refusal(made)
+
+
+@pytest.mark.parametrize("name", [folder.CARD_FILE, folder.MODEL_FILE])
+def test_nothing_but_a_file_of_a_possible_length_is_read(made: Made, name: str) -> None:
+    """Nothing is verified yet, and a folder may come from anybody."""
+    (made.path / name).unlink()
+    (made.path / name).symlink_to("/dev/zero")
+    assert f"{name} is not a file" in refusal(made)
+    (made.path / name).unlink()
+    os.mkfifo(made.path / name)
+    assert f"{name} is not a file" in refusal(made)
+    (made.path / name).unlink()
+    with (made.path / name).open("wb") as file:
+        file.truncate(1 << 40)
+    assert "is longer than" in refusal(made)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"card": 1}', '{"card": {"a": 0.5}, "hubKey": "", "signature": ""}'])

@@ -203,6 +203,14 @@ def test_tensors_of_another_network_are_refused(tmp_path: Path) -> None:
         answers(made, written(tmp_path / "new.csv", HEADER, *cases(1)))
 
 
+@pytest.mark.parametrize(("name", "value"), [("std", 0.0), ("std", -1.0), ("mean", np.nan)])
+def test_a_model_that_gives_no_numbers_is_refused(tmp_path: Path, name: str, value: float) -> None:
+    other = {f"wardround.input.{name}": np.array([12, value], np.float32)}
+    made = write_folder(tmp_path / "model", other=other)
+    with pytest.raises(FolderRefused, match="predicts nothing"):
+        answers(made, written(tmp_path / "new.csv", HEADER, *cases(1)))
+
+
 def run(made: Made, file: Path, tmp_path: Path, fingerprint: str = "") -> int:
     manifest = tmp_path / "dataset.yaml"
     manifest.write_text(yaml.safe_dump({"kind": "Dataset", "spec": DATASET}))
