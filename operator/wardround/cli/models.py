@@ -11,6 +11,7 @@ from typing import Any
 from wardround.api import conditions, modeltransfer
 from wardround.api.meta import API_VERSION
 from wardround.api.modeltransfer import ModelTransfer
+from wardround.api.names import MODEL_UID
 from wardround.cli.cluster import Cluster, Object
 from wardround.cli.errors import CommandError, MissingError
 from wardround.cli.objects import printable
@@ -93,7 +94,8 @@ def _source(hub: Cluster, kind: str, name: str, namespace: str) -> dict[str, str
                 f"federatedmodel/{name} -n {namespace}"
             )
         return {"versionName": current}
-    versions = [each for each in hub.list("ModelVersion", namespace) if each["spec"]["modelName"] == name]
+    # The versions of a deleted FederatedModel of this name may still exist, with the same numbers.
+    versions = hub.list("ModelVersion", namespace, f"{MODEL_UID}={model['metadata']['uid']}")
     for each in versions:
         if str(each["spec"]["version"]) == version:
             return {"versionName": each["metadata"]["name"]}

@@ -17,6 +17,7 @@ from tests.integration.api.objects import FEDERATION, HUB, federated_model, fede
 from tests.integration.hub.conftest import World, token
 from tests.integration.hub.hospital import until
 from tests.integration.hub.rounds import complete_round, conditions, play_kubelet, sent_round, until_condition
+from wardround.api import names
 from wardround.card import folder
 from wardround.cli.__main__ import main
 from wardround.kube.errors import NotFound
@@ -276,18 +277,20 @@ async def test_the_command_writes_a_folder_that_matches_and_leaves_no_transfer(
 async def test_the_command_finds_the_version_of_a_model(
     world: World, released: Object, kubeconfig: Path, tmp_path: Path
 ) -> None:
-    spec = {"modelName": "versioned", "version": 1, "series": 1, "roundName": "readers"}
-    spec |= {"roundUID": released["metadata"]["uid"], "digest": released["status"]["result"]["digest"]}
-    version = {
-        "apiVersion": "wardround.io/v1alpha1",
-        "kind": "ModelVersion",
-        "metadata": {"name": "versioned-v1", "namespace": FEDERATION},
-        "spec": spec,
-    }
-    world.admin.create(version, user=f"system:serviceaccount:{HUB}:hub-operator")
+    """A deleted model of this name has left a version of the same number."""
     model = federated_model("versioned")
     model["spec"]["suspend"] = True
-    world.admin.create(model)
+    uid = world.admin.create(model)["metadata"]["uid"]
+    spec = {"modelName": "versioned", "version": 1, "series": 1, "roundName": "readers"}
+    spec |= {"roundUID": released["metadata"]["uid"], "digest": released["status"]["result"]["digest"]}
+    for name, model_uid, round_name in (("earlier-v1", "earlier", "gone"), ("versioned-v1", uid, "readers")):
+        version = {
+            "apiVersion": "wardround.io/v1alpha1",
+            "kind": "ModelVersion",
+            "metadata": {"name": name, "namespace": FEDERATION, "labels": {names.MODEL_UID: model_uid}},
+            "spec": {**spec, "roundName": round_name},
+        }
+        world.admin.create(version, user=f"system:serviceaccount:{HUB}:hub-operator")
     hub = await fingerprint(world)
     for number, target in enumerate(("mv/versioned-v1", "fm/versioned@1")):
         assert await pulled(kubeconfig, target, tmp_path / str(number), hub) == 0, target
