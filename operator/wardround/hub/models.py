@@ -124,11 +124,15 @@ class ModelController:
         return versions
 
     async def _rounds(self, model: FederatedModel) -> dict[str, str]:
-        """UIDs of the model's rounds by name. People can give any round the label, but not the controller."""
+        """UIDs of the model's rounds by name, without rounds that are being deleted.
+
+        People can give any round the label, but not the controller.
+        """
         labels = f"{names.MODEL_UID}={model.metadata.uid}"
         items = self._hub.client.each(federatedround.KIND, model.metadata.namespace, labels=labels)
         labelled = [codec.parse(Meta, item["metadata"]) async for item in items]
-        return {meta.name: meta.uid for meta in labelled if model_plan.controls(model.metadata, meta)}
+        own = (meta for meta in labelled if model_plan.controls(model.metadata, meta))
+        return {meta.name: meta.uid for meta in own if meta.deletion_timestamp is None}
 
     async def _perform(self, model: FederatedModel, action: Action) -> None:
         client, namespace = self._hub.client, model.metadata.namespace

@@ -211,12 +211,18 @@ async def test_a_second_series_is_compared_and_what_nothing_needs_is_deleted(wor
     copied = federated_round("copied-round")
     copied["metadata"]["labels"] = {names.MODEL_UID: first["metadata"]["uid"]}
     world.admin.create(copied)
+    # A tool of somebody else holds a round that nothing needs after the next series. The third series begins anyway.
+    held, finalizer = seen[0], "tests.wardround.io/held"
+    world.admin.patch("FederatedRound", held, {"metadata": {"finalizers": [finalizer]}}, FEDERATION)
     await another(2)
     second = await series(2, "Worse")
     assert second["status"]["current"] == first["status"]["current"]
     assert second["status"]["candidate"] == second["status"]["series"]["version"]
     await another(3)
     third = await series(3, "Accepted")
+    kept_by_tool = await world.client.get("FederatedRound", held, FEDERATION)
+    assert kept_by_tool["metadata"]["deletionTimestamp"]
+    world.admin.patch("FederatedRound", held, {"metadata": {"finalizers": None}}, FEDERATION)
 
     async def in_order() -> bool:
         ours = set(seen)

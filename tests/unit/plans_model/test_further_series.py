@@ -369,6 +369,20 @@ def test_the_best_version_stays_as_long_as_it_is_the_best_one() -> None:
     assert world.current == 9
 
 
+def test_a_version_that_is_being_deleted_does_not_hold_up_the_next_series() -> None:
+    """A finalizer of somebody else may keep it for long."""
+    world = trained("Worse", "Worse", history={"versions": 2})
+    name = "heart-v2-0123abcd"
+    held = world.versions[name]
+    world.versions[name] = replace(held, metadata=replace(held.metadata, deletion_timestamp="2026-01-01T00:00:00Z"))
+    world.edit(history=History(versions=1))
+    world.settle()
+    assert name in world.versions
+    assert name not in world.deleted
+    world.run_next()
+    assert world.series.number == 4
+
+
 def test_a_pinned_version_is_not_deleted() -> None:
     world = trained("Undecided", history={"versions": 1})
     world.pin(2)

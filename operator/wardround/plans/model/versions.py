@@ -95,7 +95,12 @@ def superfluous(seen: Observation, series: SeriesStatus) -> tuple[Delete, ...]:
     kept = {each.metadata.name for each in listed[-seen.model.spec.history.versions :]}
     kept |= {each.metadata.name for each in (current(seen), best(seen)) if each is not None} | {pinned_name(seen)}
     gone = [each for each in listed if each.metadata.name not in kept]
-    versions = [Delete(kind=modelversion.KIND, name=each.metadata.name, uid=each.metadata.uid) for each in gone]
+    # A finalizer of somebody else can keep an object that is being deleted. Nothing is left to do about it.
+    versions = [
+        Delete(kind=modelversion.KIND, name=each.metadata.name, uid=each.metadata.uid)
+        for each in gone
+        if each.metadata.deletion_timestamp is None
+    ]
     needed = {each.name for each in series.rounds} | {each.spec.round_name for each in listed if each not in gone}
     unneeded = [
         Delete(kind=federatedround.KIND, name=name, uid=uid)
