@@ -209,9 +209,10 @@ def expected_difference(hospitals: list[dict[str, Any]]) -> tuple[str, ...]:
         assert each["loss"][0] - each["differences"][0, 0] == pytest.approx(own)
     half = NormalDist().inv_cdf(0.975) * math.sqrt(variance) / people
     value = total / people
-    low = digits.end_text(value - half, people, upper=False)
-    high = digits.end_text(value + half, people, upper=True)
-    numbers = digits.text(value, people), low, high, digits.text(loss / people, people)
+    smaller = min(each["people"][0] for each in hospitals)
+    low = digits.end_text(value - half, smaller, upper=False)
+    high = digits.end_text(value + half, smaller, upper=True)
+    numbers = digits.text(value, smaller), low, high, digits.text(loss / people, smaller)
     return (*numbers, str(digits.rounded_count(people)), str(digits.rounded_count(events)))
 
 

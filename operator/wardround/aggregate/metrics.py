@@ -103,7 +103,7 @@ class _Hospitals:
         """The metric of one hospital. None: too few people are behind it, or it is undefined."""
         if self.computed:
             return estimates.estimates(part.sums, part.min_cell, specificity, (name,))[name]
-        return Estimate(part.reported[name], None, None, part.people)
+        return Estimate(part.reported[name], None, None, part.people, part.people)
 
     def text(self, name: str, value: float, people: float) -> str:
         """At most 32 characters, the most that a FederatedRound takes. A number that training code reports can be any
@@ -163,9 +163,12 @@ def _total(name: str, group: _Hospitals, specificity: float) -> Estimate | None:
 def _mean(name: str, hospitals: Sequence[Part]) -> Estimate | None:
     """The mean of a metric that the training code reports, weighted by people. None if it is not finite: the code may
     report the largest float."""
-    people = sum(part.people * part.scale for part in hospitals)
+    each = [part.people * part.scale for part in hospitals]
+    people = sum(each)
     value = sum(part.reported[name] * part.people * part.scale for part in hospitals) / people
-    return Estimate(value, None, None, round(people)) if math.isfinite(value) else None
+    if not math.isfinite(value):
+        return None
+    return Estimate(value, None, None, round(people), withheld.without_largest(each))
 
 
 def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[str, dict[str, str]]:
@@ -181,7 +184,7 @@ def _own_numbers(groups: Mapping[str, _Hospitals], specificity: float) -> dict[s
                 continue
             own = group.own(part, name, specificity)
             if own is not None:
-                texts.setdefault(part.participant, {})[name] = group.text(name, own.value, own.people)
+                texts.setdefault(part.participant, {})[name] = group.text(name, own.value, own.people_without_largest)
     return texts
 
 
@@ -211,10 +214,10 @@ def _differences(
 def _difference(reference: str, each: differences.Difference, hospitals: int, with_loss: bool) -> CombinedDifference:
     return CombinedDifference(
         reference=reference,
-        value=text(each.value, each.people),
-        low=None if each.low is None else end_text(each.low, each.people, upper=False),
-        high=None if each.high is None else end_text(each.high, each.people, upper=True),
-        loss=text(each.loss, each.people) if with_loss else None,
+        value=text(each.value, each.people_without_largest),
+        low=None if each.low is None else end_text(each.low, each.people_without_largest, upper=False),
+        high=None if each.high is None else end_text(each.high, each.people_without_largest, upper=True),
+        loss=text(each.loss, each.people_without_largest) if with_loss else None,
         people=rounded_count(each.people),
         events=rounded_count(each.events),
         hospitals=hospitals,
@@ -223,10 +226,10 @@ def _difference(reference: str, each: differences.Difference, hospitals: int, wi
 
 def _metric(name: str, estimate: Estimate, group: _Hospitals) -> CombinedMetric:
     def bound(value: float | None) -> str | None:
-        return None if value is None else group.text(name, value, estimate.people)
+        return None if value is None else group.text(name, value, estimate.people_without_largest)
 
     return CombinedMetric(
-        value=group.text(name, estimate.value, estimate.people),
+        value=group.text(name, estimate.value, estimate.people_without_largest),
         low=bound(estimate.low),
         high=bound(estimate.high),
         people=rounded_count(estimate.people),
@@ -239,5 +242,5 @@ def _group(group: estimates.Group) -> CalibrationGroup:
         low=edge_text(group.start, _EDGE_PEOPLE),
         high=edge_text(group.stop, _EDGE_PEOPLE),
         people=rounded_count(group.people),
-        observed=text(group.observed, group.people),
+        observed=text(group.observed, group.people_without_largest),
     )

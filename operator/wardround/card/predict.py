@@ -92,7 +92,7 @@ def notes(card: ModelCard) -> tuple[str, str]:
         f"recalibrated: by {line.words}."
         if line
         else "recalibrated: empty. The card has no calibrationIntercept and calibrationSlope, which a round that "
-        "declares the metric calibration fits to 400 people or more."
+        "declares the metric calibration fits to 400 people or more without the largest hospital."
     )
     positive_from = (
         f"positive: from the probability {point.value} on, chosen by the round {point.round_name} on the "

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wardround.metrics.withheld import without_largest
 from wardround.wire import layouts
 
 Floats = npt.NDArray[np.float64]
@@ -23,6 +24,10 @@ MIDDLE = BINS // 2
 LEAST, MOST = 1e-6, 1 - 1e-6
 # The most groups of a calibration curve.
 MOST_GROUPS = 10
+# A hospital can subtract its own people from a group. The rest must not be of one hospital alone.
+_LEAST_HOSPITALS = 3
+# Sums of weights such as 1/3 are not exact. Rounding must not leave a last group short of its share.
+_EXACT = 1 - 1e-9
 
 
 def clip(probabilities: npt.ArrayLike) -> Floats:
@@ -57,29 +62,32 @@ def merge(
     """Merges neighbouring bins from the left until each group holds at least `least` people.
 
     With `most_groups`, a group also holds at least that share of all people. `hospitals`: weights and least number of
-    people of each; a group then also holds that many people of two hospitals at least. Returns (start, stop) of each
-    group; the groups cover all bins. The list is empty if all bins together are not enough for a group.
+    people of each of several hospitals. People of a group are then counted without the hospital that has the most in
+    it. The group also holds the least number of people of at least three hospitals, or of two if there are two.
+    Returns (start, stop) of each group; the groups cover all bins. The list is empty if all bins together are not
+    enough for a group.
     """
-    counts: Any = np.asarray(weights, np.float64)
-    total = float(counts.sum())
-    if total < least or total <= 0:
+    each: Any = np.atleast_2d(np.asarray([counts for counts, _ in hospitals] or weights, np.float64))
+    cells = [cell * _EXACT for _, cell in hospitals]
+    total = without_largest(each.sum(axis=1).tolist())
+    if total < least * _EXACT or total <= 0:
         return []
-    # Sums of weights such as 1/3 are not exact. Rounding must not leave a last group short of its share.
-    enough = max(least, total / most_groups) * (1 - 1e-9)
+    enough = max(least, total / most_groups) * _EXACT
     stops: list[int] = []
-    held, begin = 0.0, 0
-    for index, count in enumerate(counts.tolist()):
-        held += count
-        if held >= enough and held > 0 and (not hospitals or _with_enough(hospitals, begin, index + 1) >= 2):
+    held = [0.0] * len(each)
+    for index, counts in enumerate(each.T.tolist()):
+        held = [before + count for before, count in zip(held, counts, strict=True)]
+        inside = without_largest(held)
+        if inside >= enough and inside > 0 and _members(held, cells) >= min(_LEAST_HOSPITALS, len(cells)):
             stops.append(index + 1)
-            held, begin = 0.0, index + 1
+            held = [0.0] * len(each)
     if not stops:
         return []
     # The rest on the right is too small for a group of its own.
-    stops[-1:] = [len(counts)]
+    stops[-1:] = [each.shape[1]]
     return list(zip([0, *stops[:-1]], stops, strict=True))
 
 
-def _with_enough(hospitals: Sequence[tuple[Floats, float]], start: int, stop: int) -> int:
-    """The number of hospitals with their least number of people in these bins."""
-    return sum(float(weights[start:stop].sum()) >= least * (1 - 1e-9) for weights, least in hospitals)
+def _members(held: Sequence[float], cells: Sequence[float]) -> int:
+    """The number of hospitals with their least number of people in a group. `cells`: empty for one hospital."""
+    return sum(people >= cell for people, cell in zip(held, cells, strict=False))

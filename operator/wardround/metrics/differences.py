@@ -12,7 +12,7 @@ import numpy as np
 from wardround.metrics import bins, intervals
 from wardround.metrics.estimates import LARGEST_LOSS, Numbers
 from wardround.metrics.intervals import Interval
-from wardround.metrics.withheld import too_few
+from wardround.metrics.withheld import too_few, without_largest
 from wardround.wire import layouts
 
 # The least log loss of a person, and the largest difference of two.
@@ -25,7 +25,8 @@ class Difference:
     """Mean log loss of the model minus that of the reference. Below 0, the model is better.
 
     `low`, `high`: its two-sided 95 % interval, None where a hospital has one person. `loss`: mean log loss of the
-    reference. `events`: people with a positive row.
+    reference. `events`: people with a positive row. `people_without_largest`: the people without the largest hospital.
+    The digits of a result depend on them.
     """
 
     value: float
@@ -34,6 +35,7 @@ class Difference:
     loss: float
     people: int
     events: int
+    people_without_largest: float
 
 
 def difference(hospitals: Sequence[Numbers], reference: int, min_cell: float) -> Difference | None:
@@ -58,6 +60,7 @@ def difference(hospitals: Sequence[Numbers], reference: int, min_cell: float) ->
         loss=sum(each.loss for each in sums) / people,
         people=round(people),
         events=round(float(counts[1])),
+        people_without_largest=without_largest([float(each["people"][0]) for each in hospitals]),
     )
 
 

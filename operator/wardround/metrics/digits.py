@@ -1,7 +1,8 @@
 """Writes the numbers of a result as text, rounded so that the text reveals little about each person behind them.
 
 Significant digits alone are not enough: a share near 0 shows a single person among 100,000 with one digit. So the
-number of decimals is bounded too, by the number of people alone.
+number of decimals is bounded too, by the number of people alone. `people`: those without the largest hospital
+(`withheld.without_largest`).
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def edge_text(value: float, people: float) -> str:
 def rounded_count(count: float) -> int:
     """A number of people as a result tells it: with as many significant digits as a share over them has decimals.
 
-    With the exact number of people, a rounded share would give the exact number of hits.
+    With the exact number of people, a rounded share would give the exact number of hits. All people count here: people
+    that a hospital adds never make this rounding finer.
     """
     return int(Decimal(f"{count:.{decimals(count)}g}"))
 

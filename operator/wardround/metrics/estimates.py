@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,11 @@ import numpy.typing as npt
 from wardround.metrics import bins, digits, intervals, recalibration, registry
 from wardround.metrics.bins import Floats
 from wardround.metrics.intervals import Interval
-from wardround.metrics.withheld import too_few
+from wardround.metrics.withheld import too_few, without_largest
 
-# A group of the calibration curve holds so many people, if there are so many. Over 100 people or fewer, a share of two
-# decimals gives the exact number of positives, and ten such groups would give the exact number of all positives.
+# A group of the calibration curve holds so many people without the largest hospital, if there are so many. Over 100
+# people or fewer, a share of two decimals gives the exact number of positives, and ten such groups would give the exact
+# number of all positives.
 CURVE_PEOPLE = 200
 # The loss of a person whose label has the probability 1e-6.
 LARGEST_LOSS = -math.log(bins.LEAST)
@@ -24,27 +25,39 @@ Numbers = Mapping[str, npt.NDArray[np.float64]]
 
 _AT_SPECIFICITY = ("sensitivityAtSpecificity", "threshold", "specificityAtThreshold")
 _RECALIBRATION = (registry.INTERCEPT, registry.SLOPE)
+# The place in `people` of those that a metric is over: with a positive row, with a negative row. Others are over all.
+_PEOPLE_PLACE = {
+    "sensitivity": 1,
+    "sensitivityAtSpecificity": 1,
+    "specificity": 2,
+    "specificityAtThreshold": 2,
+}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value, its 95 % interval where it has one, and the number of people that it is over."""
+    """A metric's value, its 95 % interval where it has one, and the number of people that it is over.
+
+    `people_without_largest`: the people without the largest hospital. The digits of a result depend on them.
+    """
 
     value: float
     low: float | None
     high: float | None
     people: int
+    people_without_largest: float
 
 
 @dataclass(frozen=True)
 class Group:
     """A group of the calibration curve: people with a predicted probability in [start, stop), and the share of
-    positives among them."""
+    positives among them. `people_without_largest`: as of `Estimate`."""
 
     start: float
     stop: float
     people: int
     observed: float
+    people_without_largest: float
 
 
 Hospitals = Sequence[tuple[Numbers, float]]
@@ -65,15 +78,20 @@ def estimates(
     """
     made = {name: estimator(numbers) for name, estimator in _ESTIMATORS.items() if name in names}
     if "histogram" in numbers and any(name in names for name in _AT_SPECIFICITY):
-        at_specificity = _at_specificity(_Histogram.read(numbers), min_cell, specificity, _apart(apart))
+        at_specificity = _at_specificity(numbers, min_cell, specificity, apart)
         made |= {name: each for name, each in at_specificity.items() if name in names}
     if "histogram" in numbers and any(name in names for name in _RECALIBRATION):
         recalibrated = _recalibration(numbers, min_cell, apart)
         made |= {name: each for name, each in recalibrated.items() if name in names}
     people = numbers["people"].tolist()
-    return {
+    told = {
         name: _told(each, min_cell, hidden=too_few(people, min_cell, classes=registry.METRICS[name].labels))
         for name, each in made.items()
+    }
+    hospitals = [each for each, _ in apart] or [numbers]
+    return {
+        name: each and replace(each, people_without_largest=_without_largest(name, hospitals))
+        for name, each in told.items()
     }
 
 
@@ -106,29 +124,36 @@ def classes_hold_enough(numbers: Numbers, min_cell: float) -> bool:
 
 def calibration(numbers: Numbers, min_cell: float, apart: Hospitals = ()) -> tuple[Group, ...]:
     """The calibration curve: at most 10 groups, each of at least `min_cell` and CURVE_PEOPLE people. It is one group if
-    all people are fewer than CURVE_PEOPLE, and empty if a class holds fewer than `min_cell`.
+    all people are fewer, and empty if a class holds fewer than `min_cell`.
 
-    `apart`: the sums and the `min_cell` of each hospital. If there are several hospitals, each group holds that many
-    people of two hospitals at least. Else a group could be one hospital's number.
+    `apart`: the sums and the `min_cell` of each hospital. If there are several hospitals, people are counted, and
+    hospitals share a group, as in `bins.merge`.
     """
     if too_few(numbers["people"].tolist(), min_cell):
         return ()
-    histogram = _Histogram.read(numbers)
+    histogram, members = _Histogram.read(numbers), _members(numbers, apart)
     return tuple(
         Group(
             float(bins.EDGES[start]),
             float(bins.EDGES[stop]),
             round(float(histogram.both[start:stop].sum())),
             float(histogram.positives[start:stop].sum() / histogram.both[start:stop].sum()),
+            without_largest([float(each.both[start:stop].sum()) for each in members]),
         )
-        for start, stop in _curve_groups(histogram, min_cell, apart)
+        for start, stop in _curve_groups(numbers, min_cell, apart)
     )
 
 
-def _curve_groups(histogram: _Histogram, min_cell: float, apart: Hospitals) -> list[tuple[int, int]]:
+def _members(numbers: Numbers, apart: Hospitals) -> list[_Histogram]:
+    """The histogram of each hospital behind these sums."""
+    return [_Histogram.read(each) for each in [sums for sums, _ in apart] or [numbers]]
+
+
+def _curve_groups(numbers: Numbers, min_cell: float, apart: Hospitals) -> list[tuple[int, int]]:
     """The first bin and the end of each group of the calibration curve."""
-    least = max(min_cell, min(CURVE_PEOPLE, float(histogram.both.sum())))
-    return bins.merge(histogram.both, least, bins.MOST_GROUPS, _apart(apart))
+    everybody = without_largest([float(each.both.sum()) for each in _members(numbers, apart)])
+    least = min(max(min_cell, CURVE_PEOPLE), everybody)
+    return bins.merge(_Histogram.read(numbers).both, least, bins.MOST_GROUPS, _apart(apart))
 
 
 def _apart(hospitals: Hospitals) -> list[tuple[Floats, float]]:
@@ -157,7 +182,7 @@ def _at_least(min_cell: float) -> float:
 
 def _over(value: float, interval: Interval | None, people: float, denominator: float) -> _Over:
     low, high = interval if interval is not None else (None, None)
-    return _Over(Estimate(float(value), low, high, round(people)), denominator)
+    return _Over(Estimate(float(value), low, high, round(people), people), denominator)
 
 
 def _mean(name: str, highest: float) -> Callable[[Numbers], _Over | None]:
@@ -255,22 +280,22 @@ class _Histogram:
         return self.negatives + self.positives
 
 
-def _at_specificity(
-    histogram: _Histogram, min_cell: float, least: float, hospitals: Sequence[tuple[Floats, float]]
-) -> dict[str, _Over | None]:
+def _at_specificity(numbers: Numbers, min_cell: float, least: float, apart: Hospitals) -> dict[str, _Over | None]:
     """The lowest edge of a merged bin at which the specificity is at least `least`, and the sensitivity there.
 
-    A person is predicted positive from the edge on. `hospitals`: as of `bins.merge`. Two values of `least` give two
+    A person is predicted positive from the edge on. `apart`: as of `calibration`. Two values of `least` give two
     edges, and the people between two edges are those of merged bins. So these people are never of one hospital alone.
 
     `least` is compared with the specificity as a result tells it, rounded. Else whoever chooses `least` could find the
     exact specificity in a few rounds.
     """
+    histogram = _Histogram.read(numbers)
     people, with_positive, with_negative = histogram.people.tolist()
+    crowd = _without_largest("specificityAtThreshold", [each for each, _ in apart] or [numbers])
     negatives, positives = float(histogram.negatives.sum()), float(histogram.positives.sum())
-    edges = [start for start, _ in bins.merge(histogram.both, min_cell, hospitals=hospitals)]
+    edges = [start for start, _ in bins.merge(histogram.both, min_cell, hospitals=_apart(apart))]
     shares = {edge: _share(_below(histogram.negatives, edge), negatives, with_negative) for edge in edges}
-    reached = [edge for edge, share in shares.items() if share is not None and _told_share(share) >= least]
+    reached = [edge for edge, share in shares.items() if share is not None and _told_share(share, crowd) >= least]
     if not reached:
         return dict.fromkeys(_AT_SPECIFICITY)
     edge = reached[0]
@@ -285,7 +310,7 @@ def _at_specificity(
 def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[str, _Over | None]:
     """Intercept and slope, fitted to the groups of the calibration curve."""
     histogram, people = _Histogram.read(numbers), float(numbers["people"][0])
-    groups = _curve_groups(histogram, min_cell, apart)
+    groups = _curve_groups(numbers, min_cell, apart)
     line = recalibration.fit(histogram.both, histogram.positives, groups)
     if line is None:
         return dict.fromkeys(_RECALIBRATION)
@@ -296,8 +321,19 @@ def _recalibration(numbers: Numbers, min_cell: float, apart: Hospitals) -> dict[
     }
 
 
-def _told_share(share: _Over) -> float:
-    return float(digits.text(share.estimate.value, share.estimate.people))
+def _told_share(share: _Over, people: float) -> float:
+    return float(digits.text(share.estimate.value, people))
+
+
+def _without_largest(name: str, hospitals: Sequence[Numbers]) -> float:
+    """The people that a metric is over, without the largest of these hospitals."""
+    return without_largest([_people_behind(name, each) for each in hospitals])
+
+
+def _people_behind(name: str, numbers: Numbers) -> float:
+    if name == "ppv":
+        return float(numbers["confusion"][:2].sum())
+    return float(numbers["people"][_PEOPLE_PLACE.get(name, 0)])
 
 
 def _below(counts: Floats, edge: int) -> float:

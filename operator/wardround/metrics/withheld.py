@@ -1,7 +1,8 @@
-"""Decides which hospital's numbers stay untold, so that no number says something about few people. No numpy."""
+"""Decides which numbers stay untold, and behind how many people a number hides one of them. No numpy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,16 @@ def too_few(people: Sequence[float], min_cell: float, *, classes: bool = True) -
     classes; else only the first count matters.
     """
     return min(people if classes else people[:1]) < min_cell
+
+
+def without_largest(people: Sequence[float]) -> float:
+    """The people of a number without the hospital that has the most of them. All people if there is one hospital.
+
+    This count decides how exact a number may be. A hospital can state any number of people, and it can subtract its own
+    sums from a total. So its people do not hide a person of another hospital. Whichever hospital does this, the others
+    have at least as many people as this count.
+    """
+    return math.fsum(sorted(people)[:-1] or people)
 
 
 @dataclass(frozen=True)

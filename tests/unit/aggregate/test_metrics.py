@@ -78,11 +78,12 @@ def test_auc_compares_people_within_a_hospital_alone() -> None:
 def test_the_curve_of_calibration_comes_with_the_metric_of_that_name() -> None:
     parts = hospital("a", 1500), hospital("b", 1500)
     groups = combined(*parts).calibration
-    assert 8 <= len(groups) <= 10
+    assert 6 <= len(groups) <= 7
     assert sum(each.people for each in groups) == pytest.approx(3000, abs=50)
     assert all(each.people >= estimates.CURVE_PEOPLE for each in groups)
     assert float(groups[0].observed) < 0.3 < 0.7 < float(groups[-1].observed)
     assert [each.high for each in groups[:-1]] == [each.low for each in groups[1:]]
+    assert len(combined(*parts, hospital("cc", 1500)).calibration) == 9
     without = combined(*parts, declared=("auc", "loss"))
     assert (set(without.metrics), without.calibration) == ({"auc", "loss"}, ())
 
@@ -214,8 +215,8 @@ def test_a_hospital_without_predicted_positives_leaves_no_ppv_of_the_others() ->
 
 def test_each_group_of_the_curve_holds_enough_people_of_two_hospitals() -> None:
     """Below 0.5 there are people of one hospital alone, and above 0.5 of the other one."""
-    apart = combined(predicting("a", 100, 0.5, 0.99), predicting("b", 90, 0.01, 0.49)).calibration
-    assert [each.people for each in apart] == [190]
+    apart = combined(predicting("a", 1000, 0.5, 0.99), predicting("b", 900, 0.01, 0.49)).calibration
+    assert [each.people for each in apart] == [1900]
     several = combined(predicting("a", 2000, 0.01, 0.7), predicting("b", 2000, 0.3, 0.99)).calibration
     assert 1 < len(several) < 10
     assert len(combined(predicting("a", 2000, 0.01, 0.7, tells=True)).calibration) == 9
@@ -348,10 +349,10 @@ def test_no_sums_that_pass_end_the_aggregation(positives: int, negatives: int, r
 def test_the_largest_least_number_of_people_counts() -> None:
     parts = hospital("a"), hospital("b", 90, min_cell=40)
     assert "ppv" in combined(*parts).metrics
-    several = [hospital(name, 600) for name in "ab"]
-    strict = [replace(each, min_cell=150) for each in several]
+    several = [hospital(name, 900) for name in "ab"]
+    strict = [replace(each, min_cell=300) for each in several]
     assert len(combined(*strict).calibration) < len(combined(*several).calibration)
-    assert all(each.people >= 300 for each in combined(*strict).calibration)
+    assert all(each.people >= 600 for each in combined(*strict).calibration)
 
 
 @pytest.mark.parametrize("name", [*registry.METRICS, "own"])
@@ -544,3 +545,77 @@ def test_a_hospital_over_its_maximum_is_as_sure_of_a_difference_as_so_many_peopl
     many = Part("b", 90_000, copies, {}, 1 / 1000, False, 11)
     expected = combine([one, other], ("loss",), 0.9, REFERENCES).differences
     assert combine([one, many], ("loss",), 0.9, REFERENCES).differences == expected
+
+
+def stating(people: int, right: float = 0.9) -> Part:
+    """A hospital that states sums of its choice: `right` is the probability that it gives each right label."""
+    labels = np.arange(people) % 2
+    stated = sums.count(labels, np.where(labels == 1, right, 1 - right), np.arange(people))
+    counts.evaluated(stated | {"salt": np.zeros(32)}, people, 11)
+    return Part("z", people, stated, {}, 1.0, False, 11)
+
+
+def decimals(text: str | None) -> int:
+    return len((text or "").partition(".")[2])
+
+
+@pytest.mark.parametrize("honest", [(300, 300), (900, 900), (300, 40, 200)])
+@pytest.mark.parametrize("stated", [22, 299, 1000, 9400])
+def test_a_hospital_that_states_people_makes_no_number_more_exact(honest: tuple[int, ...], stated: int) -> None:
+    """A hospital can subtract its own sums. Over 10,000 people, of whom it states nearly all, four decimals would give
+    it the exact number of hits of the others."""
+    others = [comparing("h" * (place + 1), people) for place, people in enumerate(honest)]
+    liar = Part("z", stated, {**comparing("z", stated).sums, **stating(stated).sums}, {}, 1.0, False, 11)
+    names = ("loss", "brier", "accuracy", "sensitivity", "specificity", "auc")
+    alone = combine(others, names, 0.9, REFERENCES)
+    made = combine([*others, liar], names, 0.9, REFERENCES)
+    allowed = 3 if sum(honest) >= 1000 else 2
+    for name, metric in made.metrics.items():
+        most = 2 if name in ("sensitivity", "specificity") else allowed
+        assert max(map(decimals, (metric.value, metric.low, metric.high))) <= most, name
+    for difference in made.differences:
+        texts = difference.value, difference.low, difference.high, difference.loss
+        assert max(map(decimals, texts)) <= allowed
+    assert set(made.metrics) == set(alone.metrics) == set(names)
+    own = [Part(each.participant, each.people, {}, {"own": 1 / 3}, 1.0, False, 11) for each in (*others, liar)]
+    assert decimals(combined(*own, declared=("own",)).metrics["own"].value) <= allowed
+
+
+PLACES = np.array([0.02, 0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.72, 0.85, 0.95])
+
+
+def test_people_that_a_hospital_states_do_not_divide_the_curve_of_the_others() -> None:
+    """The model puts the people into ten groups of 30. A hospital that states 1,000 people in each of them would read
+    the number of positives of each: 10 to 20 such models gave the labels of all people."""
+    dice = np.random.default_rng(1)
+    labels, groups = (dice.random(300) < 0.3).astype(int), dice.permutation(300) % 10
+    parts = [
+        Part(name, 150, sums.count(labels[one], PLACES[groups[one]], np.arange(150)), {}, 1.0, False, 11)
+        for name, one in (("a", slice(150)), ("b", slice(150, 300)))
+    ]
+    stated = sums.count(np.arange(10_000) % 2, np.repeat(PLACES, 1000), np.arange(10_000))
+    liar = Part("z", 10_000, stated, {}, 1.0, False, 11)
+    [group] = combined(*parts, liar, declared=("calibration",)).calibration
+    assert (group.people, decimals(group.observed)) == (10_300, 2)
+    assert len(combined(hospital("a", 1500), hospital("bb", 1500), liar, declared=("calibration",)).calibration) > 5
+
+
+def test_people_that_a_hospital_states_do_not_divide_the_people_of_one_other_hospital() -> None:
+    """Above 0.5 there are people of one hospital alone, and of the hospital that states people everywhere. Its people
+    would make one threshold after another among those of the other hospital."""
+    low, high = predicting("b", 400, 0.05, 0.45), predicting("a", 60, 0.8, 0.99)
+    everywhere = predicting("z", 5000, 0.01, 0.99)
+    for specificity in np.arange(0.8, 1.0, 0.01):
+        made = combine([low, high, everywhere], ("sensitivityAtSpecificity",), float(specificity)).metrics
+        assert not made or float(made["threshold"].value) < 0.5
+
+
+def test_a_stated_specificity_is_compared_with_the_specificity_that_the_result_shows() -> None:
+    """With more decimals, a hospital that states many people would learn on which side of it the exact share lies."""
+    parts = predicting("a", 400, 0.01, 0.8), predicting("bb", 400, 0.3, 0.99), predicting("z", 30_000, 0.01, 0.99)
+    names = ("sensitivityAtSpecificity",)
+    for asked in np.arange(0.3, 0.7, 0.013):
+        metrics = combine(parts, names, float(asked)).metrics
+        assert decimals(metrics["specificityAtThreshold"].value) <= 2
+        again = combine(parts, names, float(metrics["specificityAtThreshold"].value)).metrics
+        assert again == metrics

@@ -44,6 +44,23 @@ def test_each_group_holds_enough_people_and_all_groups_hold_everybody(least: int
         assert all(weights[start:stop].sum() >= least - 1e-6 for start, stop in groups)
 
 
+def test_people_of_a_group_are_counted_without_the_hospital_that_has_the_most_in_it() -> None:
+    one, other, large = np.full(256, 1.0), np.full(256, 1.0), np.full(256, 1000.0)
+    groups = bins.merge(one + other + large, 200, 10, [(one, 11), (other, 11), (large, 11)])
+    assert groups == [(0, 100), (100, 256)]
+    assert bins.merge(one + large, 200, 10, [(one, 11), (large, 11)]) == [(0, 256)]
+    assert len(bins.merge(large, 200, 10)) == 9
+
+
+def test_a_hospital_that_subtracts_its_people_from_a_group_leaves_those_of_two_hospitals() -> None:
+    """The third hospital has people everywhere, one of the others below the middle and one above it."""
+    low, high = np.repeat([10.0, 0.0], 128), np.repeat([0.0, 10.0], 128)
+    everywhere = np.full(256, 10.0)
+    assert len(bins.merge(low + everywhere, 11, hospitals=[(low, 11), (everywhere, 11)])) == 64
+    three = [(low, 11), (high, 11), (everywhere, 11)]
+    assert bins.merge(low + high + everywhere, 11, hospitals=three) == [(0, 256)]
+
+
 def test_too_few_people_make_no_group() -> None:
     assert bins.merge(np.full(256, 0.04), 11) == []
     assert bins.merge(np.zeros(256), 0) == []

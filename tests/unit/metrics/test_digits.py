@@ -58,6 +58,14 @@ def test_counts_are_rounded_so_that_they_do_not_sharpen_a_share(count: float, ex
     assert digits.rounded_count(count) == expected
 
 
+def test_people_that_a_hospital_adds_never_make_a_count_more_exact() -> None:
+    """A hospital can state any number of people. So the distance between two rounded counts must not shrink."""
+    counts = sorted({digits.rounded_count(count) for count in range(1, 120_000)})
+    steps = [following - count for count, following in itertools.pairwise(counts)]
+    assert steps == sorted(steps)
+    assert dict(zip(counts, steps, strict=False))[600] == 10
+
+
 @pytest.mark.parametrize(
     ("value", "people", "low", "high"),
     [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wardround.metrics import registry
-from wardround.metrics.withheld import Counted, shown, too_few
+from wardround.metrics.withheld import Counted, shown, too_few, without_largest
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,19 @@ from wardround.metrics.withheld import Counted, shown, too_few
 def test_too_few_people_or_one_small_class(people: tuple[int, ...], expected: bool) -> None:
     assert too_few(people, 11) is expected
     assert too_few(people, 11, classes=False) is (people[0] < 11)
+
+
+@pytest.mark.parametrize(
+    ("people", "expected"),
+    [((300, 300), 300), ((300, 300, 9400), 600), ((9400, 22, 40), 62), ((60,), 60), ((), 0), ((1e16, 1.0, 2.0), 3.0)],
+)
+def test_the_largest_hospital_hides_nobody(people: tuple[float, ...], expected: float) -> None:
+    assert without_largest(people) == expected
+
+
+@pytest.mark.parametrize("stated", [0, 1, 299, 300, 301, 10**9])
+def test_no_number_of_people_that_a_hospital_states_is_worth_more_than_the_others(stated: int) -> None:
+    assert without_largest([300, 200, 60, stated]) <= 560
 
 
 def hospitals(**tells: bool) -> dict[str, Counted]:
