@@ -6,8 +6,6 @@ import shutil
 import threading
 from pathlib import Path
 
-import numpy as np
-
 from lab.install import SITE_NAMESPACE
 from lab.topology import named
 from lab.volumes import HUB_NAMESPACE, folder_of
@@ -90,14 +88,3 @@ class Caught:
         except FileNotFoundError:  # of a task that has just ended
             return
         partial.rename(target)
-
-
-def fedavg(base: Tensors, updates: list[Tensors], samples: list[int]) -> Tensors:
-    """FedAvg of float32 differences, weighted by samples: computed in float64, rounded once."""
-    result: Tensors = {}
-    for name, before in base.items():
-        change = np.zeros(before.shape, np.float64)
-        for update, count in zip(updates, samples, strict=True):
-            change += (count / sum(samples)) * update[name].astype(np.float64)
-        result[name] = np.where(change == 0, before, (before.astype(np.float64) + change).astype(np.float32))
-    return result
