@@ -26,7 +26,7 @@ Tensors = dict[str, Array]
 
 def init(task: dict) -> None:
     """The first model. Every hospital has to write the same bytes, so only seed, schema and statistics go in."""
-    features = feature_names(task)
+    features = task["dataset"]["features"]
     model = {
         # The standardisation is part of the model and frozen (`exchange.frozen`): one file is the whole model.
         "input.mean": np.zeros(len(features), np.float32),
@@ -71,7 +71,7 @@ def validate(model: Tensors, task: dict) -> None:
 def predict(task: dict) -> None:
     """One probability for each row of the evaluation, in order. Their labels are not here: our scorer has them."""
     model = load_file(ROOT / "base" / "model.safetensors")
-    view = parquet.read_table(ROOT / "data" / "evaluation.parquet", columns=feature_names(task))
+    view = parquet.read_table(ROOT / "data" / "evaluation.parquet", columns=task["dataset"]["features"])
     write_probabilities("predictions.f64", probability(model, matrix(view)))
 
 
@@ -97,17 +97,10 @@ def refuse(why: str) -> NoReturn:
     sys.exit(PARAMETERS)
 
 
-def feature_names(task: dict) -> list[str]:
-    """The view's feature columns: numbers but for the target, in the schema's order."""
-    schema = task["dataset"]["schema"]
-    numbers = [each["name"] for each in schema["fields"] if each["type"] in ("number", "integer")]
-    return [name for name in numbers if name != schema["target"]]
-
-
 def read(side: str, task: dict) -> tuple[Array, Array]:
     """Rows of train.parquet or validation.parquet: shape (rows, features), and the target of 0 and 1."""
     view = parquet.read_table(ROOT / "data" / f"{side}.parquet")
-    return matrix(view.select(feature_names(task))), view.column(task["dataset"]["schema"]["target"]).to_numpy()
+    return matrix(view.select(task["dataset"]["features"])), view.column(task["dataset"]["schema"]["target"]).to_numpy()
 
 
 def matrix(view: pa.Table) -> Array:

@@ -73,7 +73,7 @@ class Folders:
 
 @dataclass(frozen=True)
 class Task:
-    """The fields of task.json that the trainer uses. `features`: the model's inputs, in schema order.
+    """The fields of task.json that the trainer uses. `features`: the model's inputs, in the view's order.
 
     `seed`: the round's, for initial weights, which must be equal at all hospitals. `order_seed`: a secret of this
     hospital, for all other random choices. An attacker who knows the order of rows could compute the rows. `threads`:
@@ -99,18 +99,11 @@ def read(folders: Folders) -> Task:
         raise Failure(
             "ContractUnknown", f"task.json has contract {document['contract']!r}, this trainer supports {CONTRACT}"
         )
-    schema = document["dataset"]["schema"]
-    target = schema["target"]
-    features = [
-        field["name"]
-        for field in schema["fields"]
-        if field["type"] in ("number", "integer") and field["name"] != target
-    ]
     # An attempt may continue from the checkpoint of an earlier attempt, but only for the same work.
     work = {**document, "round": {**document["round"], "attempt": None}}
     return Task(
-        features=tuple(features),
-        target=target,
+        features=tuple(document["dataset"]["features"]),
+        target=document["dataset"]["schema"]["target"],
         parameters=parameters.parse(document["parameters"]),
         seed=document["seed"],
         order_seed=document["orderSeed"],

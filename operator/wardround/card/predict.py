@@ -157,9 +157,9 @@ class _Rules:
 def _batch(examined: dataset.Examined, inputs: schema.Schema, rules: _Rules) -> Iterator[Answer]:
     whole = ~np.logical_or.reduce(examined.wrong)
     by_name = dict(zip((each.field.name for each in inputs.sources), examined.checked[1:], strict=True))
-    columns = [by_name[each.name].numbers for each in inputs.features]
+    columns = [each.numbers(by_name[each.field.name]) for each in inputs.features]
     # float32, as in the view from which the model has learnt.
-    rows = np.stack([numbers[whole].astype(np.float32) for numbers in columns if numbers is not None], axis=1)
+    rows = np.stack([numbers[whole].astype(np.float32) for numbers in columns], axis=1)
     computed = iter(network.probabilities(rules.model, rows).tolist())
     identifiers = examined.checked[0].text.to_pylist()
     for position, identifier in enumerate(identifiers):

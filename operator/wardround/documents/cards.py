@@ -99,7 +99,7 @@ def measured(before: ModelCard, result: Result, round_name: str, now: datetime) 
 
 def _fields(spec: Mapping[str, Any]) -> tuple[CardField, ...]:
     """`spec`: valid, as `tabular.dataschema` reads it."""
-    features = {each.name for each in dataschema.parse(spec).features}
+    features = {each.field.name for each in dataschema.parse(spec).features}
     described = codec.parse(DataSchemaSpec, spec)
     return tuple(_field(each, described.target, features) for each in described.fields)
 

@@ -296,14 +296,14 @@ def _valid(rows: Examined, schema: Schema) -> Batch:
     left_out = np.logical_or.reduce(wrong)
     keep = ~left_out
     places = {source.field.name: place for place, source in enumerate(schema.sources, 1)}
-    layout = view_schema(schema)
-    view = []
-    for column in layout:
-        numbers = checked[places[column.name]].numbers
-        assert numbers is not None, "features and target are numbers by schema"
-        view.append(pa.array(numbers[keep].astype(column.type.to_pandas_dtype())))
     identifiers, targets = checked[0].text, checked[places[schema.target]].numbers
     assert targets is not None, "the target is a number by schema"
+    features = [feature.numbers(checked[places[feature.field.name]]) for feature in schema.features]
+    layout = view_schema(schema)
+    view = [
+        pa.array(numbers[keep].astype(column.type.to_pandas_dtype()))
+        for column, numbers in zip(layout, [*features, targets], strict=True)
+    ]
     others = LeftOut(
         pc.filter(pc.if_else(pa.array(wrong[0]), None, identifiers), pa.array(left_out)).to_pylist(),
         np.where(wrong[places[schema.target]], np.nan, targets)[left_out],

@@ -147,7 +147,7 @@ def _training_task(work: Work, request: RequestedTask, counts: _Counts, key: byt
         base_digest=request.base_digest,
         parameters=request.parameters,
         exchange=request.exchange,
-        dataset=DatasetView(work.schema, counts.view_rows),
+        dataset=DatasetView(work.schema, counts.features, counts.view_rows),
         metrics=request.metrics,
         threads=request.threads,
     )
@@ -197,7 +197,7 @@ def _scored(work: Work) -> split.Side:
 class _Counts:
     """`whole`: of the whole file. `view_rows`, `view_patients`: of the rows that train or are evaluated. `people`:
     patients in the rows over which metrics are computed. `view`: digest of the rows that the researchers' image sees.
-    `labels`: digest of the labels and patients over which metrics are computed.
+    `labels`: digest of the labels and patients over which metrics are computed. `features`: the inputs in the view.
     """
 
     whole: Counts
@@ -207,6 +207,7 @@ class _Counts:
     withheld: bool
     view: str
     labels: str
+    features: tuple[str, ...]
 
 
 def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split.Split, work: Work) -> _Counts:
@@ -259,6 +260,7 @@ def _write_view(folders: Folders, path: Path, table: schema.Schema, sides: split
         withheld=withheld,
         view=digest.text(),
         labels=bucket.labelled.digest,
+        features=tuple(features),
     )
 
 

@@ -31,10 +31,8 @@ def layout(table: dataschema.DataSchema) -> tensors.Layout:
 
 def shift(table: dataschema.DataSchema) -> Floats:
     """c of each feature, of shape (features,): the middle of its range, or 0 if the schema bounds one side at most."""
-    middles = [
-        0.0 if feature.minimum is None or feature.maximum is None else (feature.minimum + feature.maximum) / 2
-        for feature in table.features
-    ]
+    ranges = [feature.range for feature in table.features]
+    middles = [0.0 if low is None or high is None else (low + high) / 2 for low, high in ranges]
     return np.array(middles, np.float64)
 
 

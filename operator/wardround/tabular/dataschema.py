@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from wardround.wire import digests
 
@@ -69,6 +69,45 @@ class Field:
         return self.type in NUMERIC
 
 
+class CheckedColumn(Protocol):
+    """A column of a file after the check of its values, such as `columns.Column`."""
+
+    @property
+    def text(self) -> Any: ...
+
+    @property
+    def numbers(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Feature:
+    """An input of a model and a column of the view. `field`: the field from whose values it is computed.
+
+    Each numeric field is one feature. An encoding may later make several features of one field, each with another name
+    and other numbers. So code that reads or lays out a model's inputs uses features, and never fields.
+    """
+
+    field: Field
+
+    @property
+    def name(self) -> str:
+        return self.field.name
+
+    @property
+    def unit(self) -> str:
+        return self.field.unit
+
+    @property
+    def range(self) -> tuple[float | None, float | None]:
+        """The lowest and the highest value, as far as the DataSchema bounds them."""
+        return self.field.minimum, self.field.maximum
+
+    def numbers(self, column: CheckedColumn) -> Any:
+        """The feature in each row of the field's column, as float64 of shape (rows,)."""
+        assert column.numbers is not None, "a numeric field has numbers"
+        return column.numbers
+
+
 @dataclass(frozen=True)
 class DataSchema:
     """The fields of a federation in their order, one of them the target."""
@@ -80,15 +119,16 @@ class DataSchema:
         return next(field for field in self.fields if field.name == name)
 
     @property
-    def features(self) -> tuple[Field, ...]:
+    def features(self) -> tuple[Feature, ...]:
         """The model's inputs, in schema order: numbers and integers, except the target."""
-        return tuple(f for f in self.fields if f.numeric and f.name != self.target)
+        return tuple(Feature(f) for f in self.fields if f.numeric and f.name != self.target)
 
     @property
     def unused(self) -> tuple[tuple[str, str], ...]:
         """Names of the fields that are no input of the model because of their type, each with the type as the reason:
         String, Boolean or Date."""
-        return tuple((f.name, f.type.capitalize()) for f in self.fields if not f.numeric and f.name != self.target)
+        used = {each.field.name for each in self.features} | {self.target}
+        return tuple((f.name, f.type.capitalize()) for f in self.fields if f.name not in used)
 
     @property
     def classes(self) -> tuple[float, ...]:
@@ -101,7 +141,7 @@ class DataSchema:
     @property
     def needed(self) -> frozenset[str]:
         """Fields that must not be missing in a row, `required` or not: the view has no missing values."""
-        return frozenset({f.name for f in self.features} | {self.target})
+        return frozenset({each.field.name for each in self.features} | {self.target})
 
     @property
     def binary_target(self) -> bool:
@@ -120,7 +160,8 @@ def digest(schema: DataSchema) -> str:
 def columns_digest(schema: DataSchema) -> str:
     """SHA-256 of the part that must be equal along a chain of rounds: target and features in order, with their units.
     Types, bounds and categories may change from round to round."""
-    return _digest([[each.name, each.unit] for each in (schema.field(schema.target), *schema.features)])
+    target = schema.field(schema.target)
+    return _digest([[target.name, target.unit], *([each.name, each.unit] for each in schema.features)])
 
 
 def field_digests(schema: DataSchema) -> tuple[tuple[str, str], ...]:

@@ -103,10 +103,11 @@ RequestedModel = RequestedTask | RequestedReference
 
 @dataclass(frozen=True)
 class DatasetView:
-    """`schema`: the spec of the DataSchema, without descriptions. `rows`: of train.parquet or, in Evaluate, of
-    evaluation.parquet."""
+    """`schema`: the spec of the DataSchema, without descriptions. `features`: names of the model's inputs, which are
+    columns of the view, in their order. `rows`: of train.parquet or, in Evaluate, of evaluation.parquet."""
 
     schema: Mapping[str, Any]
+    features: tuple[str, ...]
     rows: int
 
 

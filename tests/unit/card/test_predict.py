@@ -64,12 +64,14 @@ def test_the_answers_are_those_of_an_evaluation_to_a_millionth(tmp_path: Path, h
     root = tmp_path / "pod"
     for name in ("task", "data", "base", "out"):
         (root / name).mkdir(parents=True)
-    document = {**DOCUMENT, "task": "Evaluate", "parameters": {}, "dataset": {"schema": SCHEMA, "rows": 300}}
-    (root / "task" / "task.json").write_text(json.dumps(document))
     shutil.copy(made.path / folder.MODEL_FILE, root / "base" / "model.safetensors")
     table = schema.parse(SCHEMA, DATASET)
+    names = [each.name for each in table.features]
+    view = {"schema": SCHEMA, "features": names, "rows": 300}
+    document = {**DOCUMENT, "task": "Evaluate", "parameters": {}, "dataset": view}
+    (root / "task" / "task.json").write_text(json.dumps(document))
     [batch] = dataset.read(file, "CSV", table, dataset.Reading())
-    features = pa.table({each.name: batch.view.column(each.name) for each in table.features})
+    features = pa.table({name: batch.view.column(name) for name in names})
     parquet.write_table(features, root / "data" / "evaluation.parquet")
     verbs.predict(Folders(root))
     scored = np.fromfile(root / "out" / "predictions.f64", "<f8")

@@ -117,8 +117,7 @@ def test_the_example_writes_a_probability_of_the_base_for_each_validation_row(
     for folder in ("data", "out"):
         (tmp_path / folder).mkdir()
     model = {name: np.ones(1, np.float32) for name in ("input.mean", "input.std", "weight", "bias")}
-    fields = [{"name": "radius", "type": "number"}, {"name": "malignant", "type": "integer"}]
-    task = {"dataset": {"schema": {"fields": fields, "target": "malignant"}}}
+    task = {"dataset": {"features": ["radius"], "schema": {"target": "malignant"}}}
     rows = pa.table({"radius": pa.array([0.0, 2.0], pa.float32()), "malignant": pa.array([0, 1])})
     for view in (rows, rows[:0]):
         parquet.write_table(view, tmp_path / "data" / "validation.parquet")

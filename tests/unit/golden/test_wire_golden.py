@@ -151,7 +151,7 @@ TRAINING = TrainingTask(
     base_digest=digest("b"),
     parameters={"epochs": "5"},
     exchange=Exchange(("wardround.input.*",)),
-    dataset=DatasetView(SCHEMA, 200),
+    dataset=DatasetView(SCHEMA, ("mean_radius",), 200),
     metrics=("loss",),
     threads=2,
 )

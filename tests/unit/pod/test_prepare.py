@@ -83,7 +83,8 @@ def test_task_json_does_not_hold_the_sites_own_settings(tmp_path: Path) -> None:
     settings = {"rows", "datasetName", "minSamples", "minCell", "tells", "maxLeftOut", "maxEvaluations", "maxSamples"}
     settings |= {"splitFingerprint", "liveRounds", "roundUID", "imageDigest", "command"}
     assert set(task) == set(world.task()) - settings - {"schema"} | {"orderSeed"}
-    assert task["dataset"] == {"schema": world.SCHEMA, "rows": prepared.samples}
+    names = ["mean_radius", "age"]
+    assert task["dataset"] == {"schema": world.SCHEMA, "features": names, "rows": prepared.samples}
 
 
 def test_the_private_report_does_not_hold_the_split_key(tmp_path: Path) -> None:

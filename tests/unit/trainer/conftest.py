@@ -37,7 +37,7 @@ DOCUMENT = {
     "baseDigest": "",
     "parameters": {"hidden": "8,4", "epochs": "20"},
     "exchange": {"frozen": ["wardround.input.*"]},
-    "dataset": {"schema": SCHEMA, "rows": 200},
+    "dataset": {"schema": SCHEMA, "features": list(FEATURES), "rows": 200},
     "metrics": ["loss"],
     "threads": 1,
 }
