@@ -19,6 +19,7 @@ from wardround.cli.cluster import Cluster
 from wardround.cli.commands import report as command
 from wardround.cli.errors import CommandError
 from wardround.cli.report import build, charts, course, page
+from wardround.cli.report.document import Document, Facts, LineChart, Point, Section, Table
 from wardround.reasons.registry import REASONS
 
 EVIL = "</td></title></style><script>alert(1)</script><img src=x onerror=\"alert('1')\">&amp;"
@@ -208,6 +209,17 @@ def test_numbers_that_hardly_differ_have_room() -> None:
     low, high = charts.padded([0.5, 0.5])
     assert low < 0.5 < high
     assert charts.padded([0.0]) == (-1.0, 1.0)
+
+
+def test_a_long_series_has_a_curve_without_marks_and_folded_tables() -> None:
+    points = tuple(Point(str(n), 1 / n, 0.9 / n, 1.1 / n, n == 90) for n in range(1, 101))
+    table = Table("losses", ("round", "loss"), tuple((each.label, str(each.value)) for each in points))
+    chart = LineChart("loss", "It falls.", "round", "loss", points, table)
+    text = page.page(Document("long", Facts(()), (Section("one", "One", (chart, table)),)))
+    root = parsed(text)
+    assert len(list(elements(root, "circle"))) == 1
+    assert len(list(elements(root, "polygon"))) == 1
+    assert [each.text for each in elements(root, "summary")] == ["Table: loss", "losses (100 rows)"]
 
 
 def test_reasons_about_data_exist() -> None:

@@ -11,9 +11,10 @@ WIDTH = 680
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 16, 48
 LINE_HEIGHT = 280
 MOST_LABELS = 12
+MOST_MARKS = 40
 SQUARE = 340
 ROW, BAR = 44, 24
-LABELS = 190
+LABELS = 215
 # From markers to text.
 GAP = 6
 
@@ -106,13 +107,15 @@ def _lines(chart: LineChart) -> list[Markup]:
             },
         )
     )
+    # The band is enough for a long series. Many marks would hide the curve.
+    crowded = len(chart.points) > MOST_MARKS
     for x, point in zip(places, chart.points, strict=True):
+        if crowded and not point.marked:
+            continue
         if _has_interval(point):
             drawn.append(_line(x, vertical(point.low or 0.0), x, vertical(point.high or 0.0), "whisker c0"))
-        kind = "mark c0 full" if point.marked else "mark c0"
-        drawn.append(
-            tag("circle", {"class": kind, "cx": _n(x), "cy": _n(vertical(point.value)), "r": 6 if point.marked else 4})
-        )
+        kind, radius = ("mark c0 full", 6) if point.marked else ("mark c0", 4)
+        drawn.append(tag("circle", {"class": kind, "cx": _n(x), "cy": _n(vertical(point.value)), "r": radius}))
     return drawn
 
 

@@ -48,7 +48,7 @@ HOSPITAL_STAGES = (
     ("Sealed", "update is sealed"),
     ("Sent", "update is sent"),
 )
-MOST_BARS = 60
+MOST_BARS = 30
 
 
 def participation(seen: Seen) -> Section:

@@ -6,6 +6,8 @@ from wardround.cli.report import charts
 from wardround.cli.report.document import Block, Chart, Document, Facts, Paragraph, Section, Table
 from wardround.cli.report.markup import Markup, join, tag, trusted
 
+# A longer table is folded.
+MOST_ROWS = 30
 # The browser fetches nothing, whatever the page holds.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = """
@@ -98,6 +100,8 @@ def _block(block: Block, name: str) -> Markup:
             return tag("p", None, block.text)
         case Facts():
             return _facts(block)
+        case Table() if len(block.rows) > MOST_ROWS:
+            return _folded(block, f"{block.caption} ({len(block.rows)} rows)")
         case Table():
             return _table(block)
         case _:
@@ -105,15 +109,19 @@ def _block(block: Block, name: str) -> Markup:
 
 
 def _figure(chart: Chart, name: str) -> Markup:
-    numbers = tag("details", None, tag("summary", None, f"Table: {chart.title}"), _table(chart.table))
     return tag(
         "figure",
         None,
         tag("h3", None, chart.title),
         charts.draw(chart, name),
         tag("figcaption", None, chart.description),
-        numbers,
+        _folded(chart.table, f"Table: {chart.title}"),
     )
+
+
+def _folded(table: Table, title: str) -> Markup:
+    """A table that the reader opens."""
+    return tag("details", None, tag("summary", None, title), _table(table))
 
 
 def _facts(facts: Facts) -> Markup:
